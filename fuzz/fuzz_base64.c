@@ -1,0 +1,46 @@
+/* The first byte says where to cut; whole and cut must decode alike. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/base64.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static int decode(const char *text, size_t len, size_t step, uint8_t *out, size_t *ret_len)
+{
+    struct hs_base64 decoder;
+    size_t at = 0;
+    hs_base64_init(&decoder);
+    for (size_t i = 0; i < len; i += step) {
+        size_t n = len - i < step ? len - i : step;
+        uint8_t *room = malloc(HS_BASE64_ROOM(n));
+        if (!room)
+            abort();
+        size_t got = hs_base64_feed(&decoder, text + i, n, room);
+        if (got > HS_BASE64_ROOM(n))
+            abort();
+        memcpy(out + at, room, got);
+        at += got;
+        free(room);
+    }
+    *ret_len = at;
+    return hs_base64_end(&decoder, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    if (len < 1)
+        return 0;
+    size_t step = (size_t) data[0] + 1, whole_len, cut_len;
+    const char *text = (const char *) data + 1;
+    uint8_t *whole = malloc(HS_BASE64_ROOM(len)), *cut = malloc(HS_BASE64_ROOM(len));
+    if (whole && cut) {
+        int a = decode(text, len - 1, len, whole, &whole_len);
+        int b = decode(text, len - 1, step, cut, &cut_len);
+        if (a != b || whole_len != cut_len || memcmp(whole, cut, cut_len) != 0)
+            abort();
+    }
+    free(whole);
+    free(cut);
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* Files as clients send them, through everything that reads them: probe, whole and reduced decode, turn, letterbox. */
+#include <stdlib.h>
+
+#include "image/letterbox.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void decode(const uint8_t *data, size_t len, const struct hs_image_options *options)
+{
+    static uint8_t input[96 * 64 * 3];
+    struct hs_image *image;
+    struct hs_image_info info;
+    struct hs_letterbox box;
+    struct hs_error err;
+    int w, h, r = hs_image_decode(data, len, options, &image, &err);
+    if (r < 0) {
+        if (err.code != r || !err.message[0])
+            abort();
+        return;
+    }
+    /* What was decoded has been probed before and says the same. */
+    if (hs_image_probe(data, len, &info, &err) < 0)
+        abort();
+    hs_image_info_size(&info, options->apply_exif, &w, &h);
+    if (w != image->orig_width || h != image->orig_height || image->orientation < 1 || image->orientation > 8)
+        abort();
+    if ((int64_t) w * h > options->limits.max_pixels || image->width > w || image->height > h)
+        abort();
+    hs_letterbox_plan(w, h, 96, 64, &box);
+    if (options->target_w && ((image->width < box.content_w && image->width < w) ||
+                              (image->height < box.content_h && image->height < h)))
+        abort();
+    hs_letterbox_apply(&box, image, input);
+    hs_image_destroy(image);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct hs_image_options options = {
+        .limits = {.max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20},
+    };
+    decode(data, len, &options);
+    options.target_w = 96;
+    options.target_h = 64;
+    options.apply_exif = true;
+    decode(data, len, &options);
+    return 0;
+}

@@ -1,0 +1,102 @@
+/* What a backend is: one constant table of functions that owns a device and nothing else. The engine (src/infer)
+ * owns queues, threads and policy. A backend sees only include/hs and src/base.
+ *
+ * Life: probe -> open -> load (once a model and input shape) -> { input, submit, wait, output }* -> unload -> close.
+ * A model has `slots` independent places for work in flight. One slot is used by one thread at a time; different slots
+ * of one model may be used from different threads at once. load, unload, open and close are called by one thread at a
+ * time for one device. After wait() has returned HS_ETIMEOUT the slot still belongs to the device: the engine calls
+ * wait() again later and does not touch the slot's memory before it has returned something else. */
+#ifndef HS_BACKEND_H
+#define HS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs/status.h"
+#include "hs/tensor.h"
+
+/* The one symbol that a backend module exports: `const struct hs_backend hs_backend_entry`. */
+#define HS_BACKEND_SYMBOL "hs_backend_entry"
+
+enum { HS_BACKEND_ABI = 1, HS_MODEL_MAX_OUTPUTS = 16, HS_MODEL_MAX_SLOTS = 16 };
+
+/* A device that was opened, and a model loaded on it. Each backend defines its own. */
+struct hs_device;
+struct hs_model;
+
+struct hs_backend_probe {
+    bool available;     /* a device is here and could be opened */
+    int device_count;
+    char device[64];    /* what it is, for people: "AMD EPYC, 2 cores", "Hailo-10H 0000:01:00.0" */
+    char version[64];   /* of the runtime: "OpenVINO 2026.4.1" */
+    char reason[200];   /* where available is false: why, and what would mend it */
+};
+
+/* Which number format the network is computed in. HS_PRECISION_AUTO leaves it to the backend (the fastest one that the
+ * processor has); HS_PRECISION_F32 asks for full float32. */
+enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32 };
+
+struct hs_device_options {
+    const char *device_id;  /* NULL: any */
+    const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
+    const char *script;     /* only `sim`: what it shall do; NULL else */
+    int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
+};
+
+struct hs_model_spec {
+    const char *path;       /* file to load; verified by the caller */
+    int input_h, input_w;   /* wanted input size in pixels */
+    int slots;              /* wanted slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
+    enum hs_precision precision;
+    float mean[3], std[3];  /* (v - mean) / std a channel on RGB 0..255; backends with it built in ignore both */
+    bool bgr;               /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
+};
+
+/* Valid until the model is unloaded. The input is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. */
+struct hs_model_info {
+    int input_h, input_w;
+    int slots;
+    int output_count;
+    struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
+};
+
+struct hs_device_health {
+    bool ok;
+    bool has_temperature;
+    float temperature_c;
+    char note[200];
+};
+
+struct hs_backend {
+    uint32_t abi;       /* HS_BACKEND_ABI; checked before anything else is read */
+    const char *name;   /* "openvino" */
+
+    /* Looks without opening or changing anything. Never fails: what is missing goes into the answer. */
+    void (*probe)(struct hs_backend_probe *ret_probe);
+
+    int (*open)(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err);
+    void (*close)(struct hs_device *device); /* NULL allowed; all its models are unloaded before */
+
+    int (*load)(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                struct hs_error *err);
+    void (*unload)(struct hs_model *model); /* NULL allowed; no slot is in flight */
+    const struct hs_model_info *(*info)(const struct hs_model *model);
+
+    /* The slot's input memory, page-aligned, the same address for the model's whole life. */
+    uint8_t *(*input)(struct hs_model *model, int slot);
+
+    /* Starts the network on what lies in the slot's input. Returns at once. */
+    int (*submit)(struct hs_model *model, int slot, struct hs_error *err);
+
+    /* Waits until the slot is done or the monotonic clock reaches deadline_ns. HS_ETIMEOUT: still running. */
+    int (*wait)(struct hs_model *model, int slot, int64_t deadline_ns, struct hs_error *err);
+
+    /* Memory of output `index` of a slot that is done; valid until the slot's next submit. */
+    const void *(*output)(struct hs_model *model, int slot, int index);
+
+    /* May be NULL: the device has nothing to say. */
+    int (*health)(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err);
+};
+
+#endif

@@ -1,0 +1,254 @@
+/* Compiling takes four steps of OpenVINO's, each with handles of its own: read, reshape, pre-process, compile. Every
+ * step below frees its own handles whatever happens, so that a failure anywhere leaves nothing behind. */
+#include "backends/openvino/compile.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/openvino/status.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+/* A file of a kind that OpenVINO does not know is shown to each of its readers in turn (TensorFlow, PaddlePaddle, PyTorch
+ * and more), all of which it loads for that. Packs hold ONNX, so anything else is refused at its first byte: the tag
+ * of one of the fields ir_version, producer_name, graph or opset_import of onnx.proto's ModelProto. */
+static int check_kind(const char *path, struct hs_error *err)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return hs_error_set(err, HS_EMODEL, "cannot read the model %s: %s", path, strerror(errno));
+    int first = fgetc(file);
+    fclose(file);
+    if (first != 0x08 && first != 0x12 && first != 0x3a && first != 0x42)
+        return hs_error_set(err, HS_EMODEL, "%s is no ONNX model", path);
+    return 0;
+}
+
+/* Exactly one input, of rank 4 where the rank is known: anything else cannot be fed with a picture. */
+static int check_input(const ov_model_t *model, struct hs_error *err)
+{
+    size_t inputs = 0;
+    int r = hs_openvino_check(ov_model_inputs_size(model, &inputs), HS_EMODEL, err, "cannot count the model's inputs");
+    if (r == 0 && inputs != 1)
+        r = hs_error_set(err, HS_EMODEL, "the model has %zu inputs, a picture model has one", inputs);
+    return r;
+}
+
+static int reshape(ov_model_t *model, const struct hs_model_spec *spec, struct hs_error *err)
+{
+    const int64_t dims[4] = { 1, 3, spec->input_h, spec->input_w };
+    char doing[100];
+    ov_partial_shape_t shape;
+    hs_str_format(doing, sizeof(doing), "the model cannot take an input of %dx%d", spec->input_w, spec->input_h);
+    int r = hs_openvino_check(ov_partial_shape_create_static(4, dims, &shape), HS_ENOMEM, err, doing);
+    if (r != 0)
+        return r;
+    r = hs_openvino_check(ov_model_reshape_single_input(model, shape), HS_EMODEL, err, doing);
+    ov_partial_shape_free(&shape);
+    return r;
+}
+
+/* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
+ * and std are given for R, G, B, so the channels change places only after them. */
+static ov_status_e add_steps(ov_preprocess_input_info_t *info, const struct hs_model_spec *spec)
+{
+    ov_preprocess_preprocess_steps_t *steps = NULL;
+    ov_status_e s = ov_preprocess_input_info_get_preprocess_steps(info, &steps);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_convert_element_type(steps, F32);
+    if (s == OK && (spec->mean[0] != 0 || spec->mean[1] != 0 || spec->mean[2] != 0))
+        s = ov_preprocess_preprocess_steps_mean_multi_channels(steps, spec->mean, 3);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_scale_multi_channels(steps, spec->std, 3);
+    if (s == OK && spec->bgr)
+        s = ov_preprocess_preprocess_steps_reverse_channels(steps);
+    ov_preprocess_preprocess_steps_free(steps);
+    return s;
+}
+
+static ov_status_e set_layouts(ov_preprocess_input_info_t *info)
+{
+    ov_preprocess_input_tensor_info_t *tensor = NULL;
+    ov_preprocess_input_model_info_t *model = NULL;
+    ov_layout_t *nhwc = NULL, *nchw = NULL;
+    ov_status_e s = ov_preprocess_input_info_get_tensor_info(info, &tensor);
+    if (s == OK)
+        s = ov_preprocess_input_info_get_model_info(info, &model);
+    if (s == OK)
+        s = ov_layout_create("NHWC", &nhwc);
+    if (s == OK)
+        s = ov_layout_create("NCHW", &nchw);
+    if (s == OK)
+        s = ov_preprocess_input_tensor_info_set_element_type(tensor, U8);
+    if (s == OK)
+        s = ov_preprocess_input_tensor_info_set_layout(tensor, nhwc);
+    if (s == OK)
+        s = ov_preprocess_input_model_info_set_layout(model, nchw);
+    ov_layout_free(nchw);
+    ov_layout_free(nhwc);
+    ov_preprocess_input_model_info_free(model);
+    ov_preprocess_input_tensor_info_free(tensor);
+    return s;
+}
+
+static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
+{
+    ov_preprocess_input_info_t *info = NULL;
+    ov_status_e s = ov_preprocess_prepostprocessor_get_input_info(processor, &info);
+    if (s == OK)
+        s = set_layouts(info);
+    if (s == OK)
+        s = add_steps(info, spec);
+    ov_preprocess_input_info_free(info);
+    return s;
+}
+
+/* Whatever the file's number type is (half precision exports exist), decoders get float. */
+static ov_status_e add_output(const ov_preprocess_prepostprocessor_t *processor, size_t index)
+{
+    ov_preprocess_output_info_t *info = NULL;
+    ov_preprocess_output_tensor_info_t *tensor = NULL;
+    ov_status_e s = ov_preprocess_prepostprocessor_get_output_info_by_index(processor, index, &info);
+    if (s == OK)
+        s = ov_preprocess_output_info_get_tensor_info(info, &tensor);
+    if (s == OK)
+        s = ov_preprocess_output_set_element_type(tensor, F32);
+    ov_preprocess_output_tensor_info_free(tensor);
+    ov_preprocess_output_info_free(info);
+    return s;
+}
+
+static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec, ov_model_t **ret_built,
+                      struct hs_error *err)
+{
+    ov_preprocess_prepostprocessor_t *processor = NULL;
+    size_t outputs = 0;
+    ov_status_e s = ov_preprocess_prepostprocessor_create(model, &processor);
+    if (s == OK)
+        s = add_input(processor, spec);
+    if (s == OK)
+        s = ov_model_outputs_size(model, &outputs);
+    for (size_t i = 0; i < outputs && s == OK; i++)
+        s = add_output(processor, i);
+    if (s == OK)
+        s = ov_preprocess_prepostprocessor_build(processor, ret_built);
+    int r = hs_openvino_check(s, HS_EMODEL, err, "the model does not take RGB pictures");
+    ov_preprocess_prepostprocessor_free(processor);
+    return r;
+}
+
+static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
+                   const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+{
+    char streams_text[16], threads_text[16];
+    ov_property_t properties[6];
+    size_t count = 0;
+    hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
+    hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
+    properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
+    properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
+    /* ENABLE_CPU_PINNING stays as it is: with NO, one stream of two threads ran on one core (50 ms instead of 28). */
+    if (spec->precision == HS_PRECISION_F32)
+        properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
+    if (cache_dir)
+        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache_dir };
+    return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled), HS_EMODEL,
+                             err, "the model cannot be compiled for this processor");
+}
+
+int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int streams, int threads,
+                        const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+{
+    ov_model_t *model = NULL, *built = NULL;
+    char doing[300];
+    hs_str_format(doing, sizeof(doing), "cannot read the model %s", spec->path);
+    int r = check_kind(spec->path, err);
+    if (r == 0)
+        r = hs_openvino_check(ov_core_read_model(core, spec->path, NULL, &model), HS_EMODEL, err, doing);
+    if (r == 0)
+        r = check_input(model, err);
+    if (r == 0)
+        r = reshape(model, spec, err);
+    if (r == 0)
+        r = preprocess(model, spec, &built, err);
+    if (r == 0)
+        r = compile(core, built, spec, streams, threads, cache_dir, ret_compiled, err);
+    ov_model_free(built);
+    ov_model_free(model);
+    return r;
+}
+
+/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns, rank 2 one row. */
+static int describe_shape(const ov_shape_t *shape, struct hs_tensor_desc *desc, struct hs_error *err)
+{
+    size_t elements = 1;
+    for (int64_t i = 0; i < shape->rank; i++) {
+        int64_t dim = shape->dims[i];
+        if (dim < 1 || dim > INT_MAX || !hs_size_mul(elements, (size_t) dim, &elements))
+            return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+    }
+    if (shape->rank < 2 || shape->rank > 4)
+        return hs_error_set(err, HS_EMODEL, "output '%s' has %lld dimensions, 2 to 4 are understood", desc->name,
+                            (long long) shape->rank);
+    /* A graph with constants for its old size may take another one without complaint and then give a batch that is
+     * not ours: the picture's values would be spread over it. */
+    if (shape->dims[0] != 1)
+        return hs_error_set(err, HS_EMODEL, "output '%s' has a batch of %lld instead of 1: the model is bound to another "
+                            "input size", desc->name, (long long) shape->dims[0]);
+    desc->layout = shape->rank == 4 ? HS_LAYOUT_NCHW : HS_LAYOUT_ROWS;
+    desc->c = shape->rank == 4 ? (int) shape->dims[1] : 1;
+    desc->h = shape->rank == 2 ? 1 : (int) shape->dims[shape->rank - 2];
+    desc->w = (int) shape->dims[shape->rank - 1];
+    if (!hs_size_mul(elements, sizeof(float), &desc->size_bytes))
+        return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+    return 0;
+}
+
+static int describe_output(const ov_output_const_port_t *port, struct hs_tensor_desc *desc, struct hs_error *err)
+{
+    ov_element_type_e type = DYNAMIC;
+    char *name = NULL;
+    ov_shape_t shape = { 0, NULL };
+    *desc = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
+    /* An output without a name is allowed; then it has none here either. */
+    if (ov_port_get_any_name(port, &name) == OK && name)
+        hs_str_copy(desc->name, sizeof(desc->name), name);
+    ov_free(name);
+    int r = hs_openvino_check(ov_port_get_element_type(port, &type), HS_EMODEL, err, "cannot read an output's type");
+    if (r == 0 && type != F32)
+        r = hs_error_set(err, HS_EMODEL, "output '%s' is not of floats", desc->name);
+    if (r == 0)
+        r = hs_openvino_check(ov_const_port_get_shape(port, &shape), HS_EMODEL, err,
+                              "an output's size is not fixed by the input's");
+    if (r == 0)
+        r = describe_shape(&shape, desc, err);
+    ov_shape_free(&shape);
+    return r;
+}
+
+int hs_openvino_describe(const ov_compiled_model_t *compiled, const struct hs_model_spec *spec,
+                         struct hs_model_info *info, struct hs_error *err)
+{
+    size_t outputs = 0;
+    int r = hs_openvino_check(ov_compiled_model_outputs_size(compiled, &outputs), HS_EMODEL, err,
+                              "cannot count the model's outputs");
+    if (r != 0)
+        return r;
+    if (outputs < 1 || outputs > HS_MODEL_MAX_OUTPUTS)
+        return hs_error_set(err, HS_EMODEL, "the model has %zu outputs, 1 to %d are understood", outputs,
+                            HS_MODEL_MAX_OUTPUTS);
+    info->input_h = spec->input_h;
+    info->input_w = spec->input_w;
+    info->output_count = (int) outputs;
+    for (size_t i = 0; i < outputs && r == 0; i++) {
+        ov_output_const_port_t *port = NULL;
+        r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
+                              "cannot look at an output");
+        if (r == 0)
+            r = describe_output(port, &info->outputs[i], err);
+        ov_output_const_port_free(port);
+    }
+    return r;
+}

@@ -1,0 +1,99 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void hs_buf_init(struct hs_buf *buf, size_t max)
+{
+    *buf = (struct hs_buf) { .max = max };
+}
+
+void hs_buf_finish(struct hs_buf *buf)
+{
+    free(buf->data);
+    hs_buf_init(buf, buf->max);
+}
+
+/* Grows the allocation to at least `need` bytes, doubling, never past limit. */
+static int grow(struct hs_buf *buf, size_t need, size_t limit)
+{
+    if (need <= buf->capacity)
+        return 0;
+    size_t capacity = buf->capacity ? buf->capacity : 256;
+    while (capacity < need && capacity <= limit / 2)
+        capacity *= 2;
+    if (capacity < need)
+        capacity = need;
+    uint8_t *data = realloc(buf->data, capacity);
+    if (!data)
+        return HS_ENOMEM;
+    buf->data = data;
+    buf->capacity = capacity;
+    return 0;
+}
+
+int hs_buf_reserve(struct hs_buf *buf, size_t more)
+{
+    size_t need;
+    if (!hs_size_add(buf->len, more, &need) || need > buf->max)
+        return HS_ETOOLARGE;
+    return grow(buf, need, buf->max);
+}
+
+int hs_buf_append(struct hs_buf *buf, const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    int r = hs_buf_reserve(buf, len);
+    if (r < 0)
+        return r;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    return 0;
+}
+
+int hs_buf_append_str(struct hs_buf *buf, const char *text)
+{
+    return hs_buf_append(buf, text, strlen(text));
+}
+
+int hs_buf_printf(struct hs_buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0)
+        return HS_EINVAL;
+    size_t need;
+    if (!hs_size_add(buf->len, (size_t) len, &need) || need > buf->max)
+        return HS_ETOOLARGE;
+    int r = grow(buf, need + 1, buf->max);
+    if (r < 0)
+        return r;
+    va_start(args, format);
+    vsnprintf((char *) buf->data + buf->len, (size_t) len + 1, format, args);
+    va_end(args);
+    buf->len = need;
+    return 0;
+}
+
+const char *hs_buf_str(struct hs_buf *buf)
+{
+    if (grow(buf, buf->len + 1, buf->max) < 0)
+        return NULL;
+    buf->data[buf->len] = '\0';
+    return (const char *) buf->data;
+}
+
+uint8_t *hs_buf_take(struct hs_buf *buf, size_t *ret_len)
+{
+    uint8_t *data = buf->data;
+    *ret_len = buf->len;
+    hs_buf_init(buf, buf->max);
+    return data;
+}

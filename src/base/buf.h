@@ -1,0 +1,34 @@
+/* A growing byte buffer that knows from the start how large it may become. */
+#ifndef HS_BASE_BUF_H
+#define HS_BASE_BUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs/status.h"
+
+/* `data` is NULL while nothing was appended. `len` <= `max` always. Not thread-safe. */
+struct hs_buf {
+    uint8_t *data;
+    size_t len, capacity, max;
+};
+
+/* Allocates nothing. */
+void hs_buf_init(struct hs_buf *buf, size_t max);
+
+/* Frees the bytes and leaves an empty buffer with the same maximum. */
+void hs_buf_finish(struct hs_buf *buf);
+
+/* Room for `more` bytes after len. HS_ETOOLARGE past the maximum, HS_ENOMEM without memory, and nothing changes. */
+int hs_buf_reserve(struct hs_buf *buf, size_t more);
+int hs_buf_append(struct hs_buf *buf, const void *data, size_t len);
+int hs_buf_append_str(struct hs_buf *buf, const char *text);
+int hs_buf_printf(struct hs_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Ends the content with a NUL byte that does not count in len, and returns it as text; NULL without memory. */
+const char *hs_buf_str(struct hs_buf *buf);
+
+/* Hands the bytes over: the caller frees the result with free(). The buffer is empty afterwards. */
+uint8_t *hs_buf_take(struct hs_buf *buf, size_t *ret_len);
+
+#endif

@@ -1,0 +1,30 @@
+/* Time: monotonic nanoseconds for durations and deadlines, wall time for people. */
+#ifndef HS_BASE_CLOCK_H
+#define HS_BASE_CLOCK_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+#define HS_NS_PER_MS INT64_C(1000000)
+#define HS_NS_PER_S INT64_C(1000000000)
+/* A deadline that never comes. */
+#define HS_NO_DEADLINE INT64_MAX
+
+int64_t hs_clock_now_ns(void); /* CLOCK_MONOTONIC */
+int64_t hs_clock_wall_s(void); /* seconds since 1970 UTC */
+
+/* now + ms; HS_NO_DEADLINE for a negative ms or where the sum does not fit. */
+int64_t hs_deadline_in_ms(int64_t ms);
+
+/* Condition variables here wait on the monotonic clock: make them with hs_cond_init.
+ * hs_cond_wait_until returns HS_ETIMEOUT once the deadline has passed, else 0 (spurious wake-ups included). */
+int hs_cond_init(pthread_cond_t *cond);
+int hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
+
+static inline double hs_ns_to_ms(int64_t ns)
+{
+    return (double) ns / 1e6;
+}
+
+#endif

@@ -1,0 +1,189 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+static int open_error(const char *path, struct hs_error *err)
+{
+    int code = errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO;
+    return hs_error_set(err, code, "%s: %s", path, strerror(errno));
+}
+
+/* Reads until `len` bytes or the end; the count, or -1 with errno. */
+static ssize_t read_full(int fd, uint8_t *data, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        ssize_t n = read(fd, data + at, len - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        at += (size_t) n;
+    }
+    return (ssize_t) at;
+}
+
+int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return open_error(path, err);
+    int r;
+    uint8_t *data = NULL;
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        r = open_error(path, err);
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        r = hs_error_set(err, HS_EIO, "%s: not a regular file", path);
+        goto out;
+    }
+    if ((uint64_t) st.st_size > max) {
+        r = hs_error_set(err, HS_ETOOLARGE, "%s: %lld bytes, at most %zu are read", path, (long long) st.st_size, max);
+        goto out;
+    }
+    size_t size = (size_t) st.st_size;
+    data = malloc(size + 1);
+    if (!data) {
+        r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %zu bytes", path, size);
+        goto out;
+    }
+    ssize_t n = read_full(fd, data, size);
+    if (n < 0) {
+        r = open_error(path, err);
+        goto out;
+    }
+    data[n] = '\0';
+    *ret_data = data;
+    *ret_len = (size_t) n;
+    data = NULL;
+    r = 0;
+out:
+    free(data);
+    close(fd);
+    return r;
+}
+
+static int write_full(int fd, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        data += n;
+        len -= (size_t) n;
+    }
+    return 0;
+}
+
+/* Makes a rename inside the folder of path durable. Not every file system can; that is no failure. */
+static void sync_folder_of(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t) (slash - path) : 1;
+    if (!hs_str_copy_n(dir, sizeof(dir), slash ? (len ? path : "/") : ".", len ? len : 1))
+        return;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err)
+{
+    char temporary[PATH_MAX];
+    if (!hs_str_format(temporary, sizeof(temporary), "%s.XXXXXX", path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return open_error(path, err);
+    int failed = write_full(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
+    int saved = errno;
+    if (close(fd) < 0 && !failed) {
+        failed = 1;
+        saved = errno;
+    }
+    if (!failed && rename(temporary, path) < 0) {
+        failed = 1;
+        saved = errno;
+    }
+    if (failed) {
+        unlink(temporary);
+        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(saved));
+    }
+    sync_folder_of(path);
+    return 0;
+}
+
+int hs_dir_make(const char *path, struct hs_error *err)
+{
+    char partial[PATH_MAX];
+    if (!hs_str_copy(partial, sizeof(partial), path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+    for (char *slash = partial + 1; *partial; slash++) {
+        char c = *slash;
+        if (c != '/' && c != '\0')
+            continue;
+        *slash = '\0';
+        struct stat st;
+        if (mkdir(partial, 0755) < 0 && (errno != EEXIST || stat(partial, &st) < 0 || !S_ISDIR(st.st_mode)))
+            return hs_error_set(err, HS_EIO, "%s: cannot make the folder: %s", partial, strerror(errno));
+        *slash = c;
+        if (c == '\0')
+            break;
+    }
+    return 0;
+}
+
+bool hs_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool hs_path_join(char *dst, size_t size, const char *dir, const char *name)
+{
+    return hs_str_format(dst, size, "%s%s%s", dir, hs_str_ends(dir, "/") ? "" : "/", name);
+}
+
+const char *hs_path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return open_error(path, err);
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    uint8_t piece[65536], digest[crypto_hash_sha256_BYTES];
+    ssize_t n;
+    while ((n = read_full(fd, piece, sizeof(piece))) > 0)
+        crypto_hash_sha256_update(&state, piece, (unsigned long long) n);
+    int r = n < 0 ? open_error(path, err) : 0;
+    close(fd);
+    if (r == 0) {
+        crypto_hash_sha256_final(&state, digest);
+        hs_str_hex(digest, sizeof(digest), ret_hex);
+    }
+    return r;
+}

@@ -1,0 +1,30 @@
+/* Files and folders. */
+#ifndef HS_BASE_FILE_H
+#define HS_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs/status.h"
+
+/* Reads a whole regular file of at most max bytes. The result has a NUL byte after its end that does not count.
+ * Caller frees *ret_data with free(). HS_ENOTFOUND, HS_ETOOLARGE, HS_EIO. */
+int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err);
+
+/* Writes data beside path, syncs it and renames it into place: readers see the old file or the new one only. */
+int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err);
+
+/* Makes a folder and its parents (mode 0755 minus umask); one that exists is fine. */
+int hs_dir_make(const char *path, struct hs_error *err);
+
+bool hs_file_exists(const char *path);
+
+/* "dir/name" into dst; false where it does not fit. */
+bool hs_path_join(char *dst, size_t size, const char *dir, const char *name);
+const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
+
+/* SHA-256 of a file as 64 hexadecimal digits and a NUL, read in pieces. */
+int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err);
+
+#endif

@@ -1,0 +1,29 @@
+/* Size arithmetic that cannot overflow unseen. */
+#ifndef HS_BASE_MEM_H
+#define HS_BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* *ret = a * b; false (and *ret untouched) where that does not fit. */
+static inline bool hs_size_mul(size_t a, size_t b, size_t *ret)
+{
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product))
+        return false;
+    *ret = product;
+    return true;
+}
+
+static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
+{
+    size_t sum;
+    if (__builtin_add_overflow(a, b, &sum))
+        return false;
+    *ret = sum;
+    return true;
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* Text helpers that do not depend on the locale. */
+#ifndef HS_BASE_STR_H
+#define HS_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies src into dst (size bytes, NUL included); false where it had to be cut. dst is always terminated. */
+bool hs_str_copy(char *dst, size_t size, const char *src);
+bool hs_str_copy_n(char *dst, size_t size, const char *src, size_t len);
+
+/* printf into dst; false where it had to be cut. */
+bool hs_str_format(char *dst, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+bool hs_str_equal_nocase(const char *a, const char *b); /* ASCII letters only */
+bool hs_str_starts(const char *text, const char *prefix);
+bool hs_str_ends(const char *text, const char *suffix);
+
+/* Whole-string number parsing; surrounding ASCII space is allowed, anything else after the number is not.
+ * hs_str_to_double accepts what C's strtod does (so also nan and inf) with a point as the decimal mark. */
+bool hs_str_to_double(const char *text, double *ret);
+bool hs_str_to_int64(const char *text, int64_t *ret);
+
+/* Seconds from "300", "-1", "5m", "1h", "30s", "250ms", "1d". */
+bool hs_str_to_seconds(const char *text, double *ret);
+
+/* The shortest text that reads back as the same double, at most 31 characters and a NUL. */
+void hs_str_from_double(double value, char ret_text[32]);
+
+/* Length of the well-formed UTF-8 sequence at text (at most len bytes), or 0 where there is none. */
+size_t hs_utf8_sequence(const char *text, size_t len);
+bool hs_utf8_valid(const char *text, size_t len);
+
+/* Writes text as a quoted, escaped, printable ASCII string ("a\x1b\"b") cut at `size`; for log lines. */
+void hs_str_quote(char *dst, size_t size, const char *text, size_t len);
+
+/* 0..15, or -1 for a character that is no hexadecimal digit. */
+int hs_str_hex_digit(char c);
+
+/* Replaces %XX by the byte, in place; what is no such sequence, or would give NUL, stays as it is. */
+void hs_str_percent_decode(char *text, bool plus_is_space);
+
+/* Lower-case hexadecimal of len bytes; dst has room for 2 * len + 1. */
+void hs_str_hex(const uint8_t *data, size_t len, char *dst);
+
+#endif

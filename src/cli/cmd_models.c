@@ -1,0 +1,356 @@
+#include "cli/cmd_models.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/progress.h"
+#include "models/fetch.h"
+#include "models/import.h"
+#include "models/store.h"
+
+/* What the command line asked for, shared by all actions. */
+struct command {
+    struct hs_invocation *call;
+    const struct hs_cmd_models *context;
+    struct hs_store *store;
+    struct hs_text_list names; /* what follows the action */
+    struct hs_progress progress;
+    bool json, force;
+    const char *mirror, *backend;
+    const char *name, *title, *licence;
+    int64_t keypoints, dims, classes, input;
+};
+
+static int fail(const struct command *cmd, const struct hs_error *err)
+{
+    return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err->message);
+}
+
+static bool serves(const struct command *cmd, const struct hs_pack *pack)
+{
+    for (size_t i = 0; i < cmd->context->task_count; i++)
+        if (cmd->context->tasks[i] == pack->task)
+            return true;
+    return false;
+}
+
+static const struct hs_pack *find_pack(const struct command *cmd, const char *name)
+{
+    const struct hs_pack *pack = hs_store_find(cmd->store, name);
+    if (!pack)
+        hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "there is no model %s; `models list` shows them", name);
+    return pack;
+}
+
+/* ---- list ---- */
+
+static const char *state_of(const struct command *cmd, const struct hs_pack_file *file)
+{
+    return hs_store_has(cmd->store, file) ? "installed" : file->source_count ? "-" : "missing";
+}
+
+/* The model that `auto` means here, for the mark in the table. */
+static bool is_default(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    struct hs_model_choice choice;
+    return hs_store_choose(cmd->store, pack->task, NULL, cmd->context->backend, cmd->context->runtime, &choice, NULL) == 0 &&
+           choice.pack == pack && choice.file == file;
+}
+
+static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    return json_pack("{s:s, s:s*, s:s, s:I*, s:s*, s:b, s:b, s:s}", "backend", file->backend, "runtime", file->runtime,
+                     "file", file->name, "size", (json_int_t) file->size, "sha256", file->sha256, "installed",
+                     hs_store_has(cmd->store, file), "default", is_default(cmd, pack, file), "decode",
+                     hs_decode_name(file->decode));
+}
+
+static json_t *pack_json(const struct command *cmd, const struct hs_pack *pack)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; files && i < pack->file_count; i++)
+        json_array_append_new(files, file_json(cmd, pack, &pack->files[i]));
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:b, s:o}", "name", pack->name, "task",
+                     hs_task_name(pack->task), "title", pack->title, "licence", pack->licence_name, "width",
+                     pack->input.width, "height", pack->input.height, "classes", (int) pack->class_count, "keypoints",
+                     (int) pack->keypoint_count, "imported", pack->imported, "files", files);
+}
+
+static int list_json(const struct command *cmd)
+{
+    json_t *models = json_array();
+    for (size_t i = 0; i < hs_store_count(cmd->store); i++)
+        if (serves(cmd, hs_store_pack(cmd->store, i)))
+            json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
+    json_t *root = json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->context->backend,
+                             "models", models);
+    int failed = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
+    json_decref(root);
+    putchar('\n');
+    return failed ? hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "out of memory") : HS_EXIT_OK;
+}
+
+static void list_row(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    char size[32] = "", backend[40];
+    if (file->size)
+        hs_progress_size(file->size, size);
+    hs_str_format(backend, sizeof(backend), "%s%s%s", file->backend, file->runtime ? " " : "",
+                  file->runtime ? file->runtime : "");
+    printf("%-20s %c %-10s %-10s %9s  %-14s %s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
+           state_of(cmd, file), size, pack->licence_name, pack->title, pack->imported ? " (imported)" : "");
+}
+
+static int do_list(struct command *cmd)
+{
+    if (cmd->json)
+        return list_json(cmd);
+    printf("%-20s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
+    for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
+        const struct hs_pack *pack = hs_store_pack(cmd->store, i);
+        for (size_t k = 0; serves(cmd, pack) && k < pack->file_count; k++)
+            list_row(cmd, pack, &pack->files[k]);
+    }
+    printf("\n* what `auto` means on this machine. Folder: %s\n", hs_store_dir(cmd->store));
+    return HS_EXIT_OK;
+}
+
+/* ---- pull ---- */
+
+static void say(void *arg, const char *line)
+{
+    hs_progress_clear(arg);
+    fprintf(stderr, "  %s\n", line);
+}
+
+static void show_licence(const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    printf("%s: %s, for %s\n  licence: %s%s%s%s\n", pack->name, pack->title, file->backend, pack->licence_name,
+           pack->licence_url ? " <" : "", pack->licence_url ? pack->licence_url : "", pack->licence_url ? ">" : "");
+    if (pack->licence_note)
+        printf("  %s\n", pack->licence_note);
+    fflush(stdout);
+}
+
+static void show_result(const struct hs_model_choice *choice, const struct hs_fetch_result *result)
+{
+    char size[32];
+    hs_progress_size(result->size, size);
+    printf("  %s, %s, SHA-256 %s: %s\n", choice->file->name, size, result->sha256,
+           result->already ? "already here" : "installed");
+    if (result->recorded)
+        printf("  %s: this one was recorded and every later use is compared with it\n",
+               result->source_verified ? "converted from a verified checkpoint" : "nobody publishes a checksum of this file");
+}
+
+static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
+{
+    const char *mirror = cmd->mirror ? cmd->mirror : getenv("HS_MODELS_MIRROR");
+    const struct hs_fetch_options options = {
+        .mirror = mirror, .force = cmd->force, .progress = hs_progress_show, .say = say, .arg = &cmd->progress,
+    };
+    struct hs_fetch_result result;
+    struct hs_error err;
+    show_licence(choice->pack, choice->file);
+    int status = hs_fetch_file(cmd->store, choice, &options, &result, &err);
+    hs_progress_clear(&cmd->progress);
+    if (status < 0)
+        return fail(cmd, &err);
+    show_result(choice, &result);
+    return HS_EXIT_OK;
+}
+
+static int pull_defaults(struct command *cmd)
+{
+    const struct hs_cmd_models *context = cmd->context;
+    int code = HS_EXIT_OK;
+    for (size_t i = 0; i < context->task_count; i++) {
+        struct hs_model_choice choice;
+        struct hs_error err;
+        const char *backend = cmd->backend ? cmd->backend : context->backend;
+        if (hs_store_choose(cmd->store, context->tasks[i], NULL, backend, context->runtime, &choice, &err) < 0)
+            code = fail(cmd, &err);
+        else if (pull_one(cmd, &choice) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    }
+    return code;
+}
+
+/* The file for this machine's device; where the model has none, for the processor. */
+static int pull_named(struct command *cmd, const char *name)
+{
+    const struct hs_cmd_models *context = cmd->context;
+    const struct hs_pack *pack = find_pack(cmd, name);
+    if (!pack)
+        return HS_EXIT_FAILURE;
+    const char *backend = cmd->backend ? cmd->backend : context->backend;
+    struct hs_model_choice choice = {pack, hs_pack_find_file(pack, backend, context->runtime)};
+    if (!choice.file && !cmd->backend)
+        choice.file = hs_pack_find_file(pack, "openvino", NULL);
+    if (!choice.file)
+        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s", pack->name, backend);
+    return pull_one(cmd, &choice);
+}
+
+static int do_pull(struct command *cmd)
+{
+    int code = HS_EXIT_OK;
+    if (cmd->names.count == 0)
+        return pull_defaults(cmd);
+    for (size_t i = 0; i < cmd->names.count; i++)
+        if (pull_named(cmd, cmd->names.items[i]) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    return code;
+}
+
+/* ---- verify ---- */
+
+static int verify_file(const struct command *cmd, const struct hs_pack_file *file, bool named, size_t *count)
+{
+    static const char *const words[] = {"missing", "ok", "WRONG", "UNKNOWN (not pulled: nothing to compare with)"};
+    enum hs_file_state state;
+    char hex[65];
+    struct hs_error err;
+    if (hs_store_check(cmd->store, file, &state, hex, &err) < 0)
+        return fail(cmd, &err);
+    if (state == HS_FILE_MISSING && !named)
+        return HS_EXIT_OK;
+    printf("%s: %s%s%s\n", file->name, words[state], hex[0] ? " " : "", hex);
+    *count += 1;
+    return state == HS_FILE_VERIFIED || state == HS_FILE_MISSING ? HS_EXIT_OK : HS_EXIT_FAILURE;
+}
+
+static int verify_pack(const struct command *cmd, const struct hs_pack *pack, bool named, size_t *count)
+{
+    int code = HS_EXIT_OK;
+    bool any = false;
+    for (size_t i = 0; i < pack->file_count; i++) {
+        any |= hs_store_has(cmd->store, &pack->files[i]);
+        if (verify_file(cmd, &pack->files[i], named, count) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    }
+    return named && !any ? HS_EXIT_FAILURE : code;
+}
+
+static int do_verify(struct command *cmd)
+{
+    int code = HS_EXIT_OK;
+    size_t count = 0;
+    for (size_t i = 0; i < cmd->names.count; i++) {
+        const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
+        if (!pack || verify_pack(cmd, pack, true, &count) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    }
+    for (size_t i = 0; cmd->names.count == 0 && i < hs_store_count(cmd->store); i++)
+        if (verify_pack(cmd, hs_store_pack(cmd->store, i), false, &count) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    if (count == 0 && code == HS_EXIT_OK)
+        printf("no model files in %s\n", hs_store_dir(cmd->store));
+    return code;
+}
+
+/* ---- import, remove ---- */
+
+static int do_import(struct command *cmd)
+{
+    if (cmd->names.count != 1 || !cmd->name)
+        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models import FILE --name NAME");
+    const struct hs_import_options options = {
+        .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
+        .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
+        .input = (int) cmd->input, .force = cmd->force,
+    };
+    struct hs_error err;
+    char *summary = NULL;
+    if (hs_import(cmd->store, &options, &summary, &err) < 0)
+        return fail(cmd, &err);
+    printf("%s\n", summary ? summary : options.name);
+    free(summary);
+    return HS_EXIT_OK;
+}
+
+static int do_remove(struct command *cmd)
+{
+    int code = HS_EXIT_OK;
+    if (cmd->names.count == 0)
+        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models remove NAME...");
+    for (size_t i = 0; i < cmd->names.count; i++) {
+        const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
+        struct hs_error err;
+        int removed = 0;
+        bool imported = pack && pack->imported;
+        if (!pack || hs_store_remove(cmd->store, pack, &removed, &err) < 0)
+            code = pack ? fail(cmd, &err) : HS_EXIT_FAILURE;
+        else
+            printf("%s: %d file%s removed%s\n", cmd->names.items[i], removed, removed == 1 ? "" : "s",
+                   imported ? ", the model is forgotten" : "");
+    }
+    return code;
+}
+
+/* ---- the command line ---- */
+
+struct action {
+    const char *name;
+    int (*run)(struct command *cmd);
+};
+
+static const struct action actions[] = {
+    {"list", do_list}, {"pull", do_pull}, {"verify", do_verify}, {"import", do_import}, {"remove", do_remove},
+};
+
+static int run_action(struct command *cmd, const char *name)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
+        if (strcmp(actions[i].name, name) != 0)
+            continue;
+        const struct hs_store_options options = {
+            .service = cmd->call->program->name,
+            .models_dir = cmd->call->models_dir ? cmd->call->models_dir : cmd->context->models_dir,
+        };
+        struct hs_error err;
+        if (hs_store_open(&options, &cmd->store, &err) < 0)
+            return fail(cmd, &err);
+        if (hs_store_complaint(cmd->store))
+            fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
+        int code = actions[i].run(cmd);
+        hs_store_close(cmd->store);
+        return code;
+    }
+    return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "no such action: %s (list, pull, verify, import, remove)", name);
+}
+
+int hs_cmd_models(struct hs_invocation *call, const struct hs_cmd_models *context)
+{
+    struct command cmd = {.call = call, .context = context};
+    const struct hs_option options[] = {
+        {"json", HS_OPTION_FLAG, &cmd.json, NULL, "list: as JSON", 0, 0},
+        {"mirror", HS_OPTION_TEXT, &cmd.mirror, "PLACE", "pull: a folder or address to try first (or HS_MODELS_MIRROR)", 0, 0},
+        {"backend", HS_OPTION_TEXT, &cmd.backend, "NAME", "pull: the file for openvino or hailo", 0, 0},
+        {"force", HS_OPTION_FLAG, &cmd.force, NULL, "pull: fetch again; import: replace", 0, 0},
+        {"name", HS_OPTION_TEXT, &cmd.name, "NAME", "import: what the model will be called", 0, 0},
+        {"title", HS_OPTION_TEXT, &cmd.title, "TEXT", "import: what it is", 0, 0},
+        {"licence", HS_OPTION_TEXT, &cmd.licence, "TEXT", "import: its licence", 0, 0},
+        {"keypoints", HS_OPTION_INT, &cmd.keypoints, "N", "import: how many, where the file does not say", 1, 256},
+        {"dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3},
+        {"classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000},
+        {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32, 8192},
+    };
+    struct hs_text_list words = {0};
+    int code;
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &words, 100, &code)) {
+        hs_progress_init(&cmd.progress);
+        if (words.count == 0) {
+            code = hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
+        } else {
+            cmd.names = (struct hs_text_list){words.items + 1, words.count - 1};
+            code = run_action(&cmd, words.items[0]);
+        }
+    }
+    hs_text_list_finish(&words);
+    return code;
+}

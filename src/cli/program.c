@@ -1,0 +1,156 @@
+#include "cli/program.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { COMMON = 3 };
+
+static void common_options(struct hs_invocation *call, struct hs_option ret[COMMON])
+{
+    ret[0] = (struct hs_option) { .name = "models", .kind = HS_OPTION_TEXT, .target = &call->models_dir, .value = "DIR",
+                                  .help = "folder of model files (else HS_MODELS_DIR, else the usual places)" };
+    ret[1] = (struct hs_option) { .name = "config", .kind = HS_OPTION_TEXT, .target = &call->config_path,
+                                  .value = "FILE", .help = "configuration, JSON or YAML" };
+    ret[2] = (struct hs_option) { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
+                                  .help = "a setting that wins over the file and the environment; may be repeated" };
+}
+
+static void print_program_help(const struct hs_program *program)
+{
+    printf("%s - %s\n\nusage: %s COMMAND [OPTION]... [ARGUMENT]...\n\ncommands:\n", program->name, program->summary,
+           program->name);
+    for (size_t i = 0; i < program->command_count; i++)
+        printf("  %-10s %s\n", program->commands[i].name, program->commands[i].summary);
+    printf("  %-10s %s\n  %-10s %s\n\n", "version", "print the version", "help", "print this, or the help of a command");
+    struct hs_invocation none = { .program = program };
+    struct hs_option common[COMMON];
+    common_options(&none, common);
+    puts("options of every command:");
+    hs_options_print(common, COMMON);
+    printf("\n'%s COMMAND --help' says more.\n", program->name);
+}
+
+static void print_command_help(const struct hs_invocation *call, const struct hs_option *options, size_t count)
+{
+    printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
+           call->command->arguments);
+    hs_options_print(options, count);
+}
+
+bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
+                         struct hs_text_list *positional, size_t positional_max, int *ret_code)
+{
+    struct hs_option *all = calloc(count + COMMON, sizeof(*all));
+    if (!all) {
+        *ret_code = hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
+        return false;
+    }
+    if (count)
+        memcpy(all, options, count * sizeof(*all));
+    common_options(call, all + count);
+    bool help;
+    *ret_code = hs_options_parse(call->who, all, count + COMMON, call->argc, call->argv, positional, positional_max,
+                                 &help);
+    if (help)
+        print_command_help(call, all, count + COMMON);
+    free(all);
+    return *ret_code == HS_EXIT_OK && !help;
+}
+
+int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
+{
+    char message[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    fprintf(stderr, "%s: %s\n", call->who, message);
+    return code;
+}
+
+static const struct hs_command *find(const struct hs_program *program, const char *name)
+{
+    for (size_t i = 0; i < program->command_count; i++) {
+        if (strcmp(program->commands[i].name, name) == 0)
+            return &program->commands[i];
+    }
+    return NULL;
+}
+
+/* Options before the subcommand's name: only those of every command. Gives the index of the name, or -1. */
+static int skip_common(struct hs_invocation *call, int argc, char **argv)
+{
+    int at = 1;
+    while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
+           strcmp(argv[at], "--version") != 0) {
+        struct hs_option common[COMMON];
+        common_options(call, common);
+        struct hs_text_list none = { 0 };
+        bool help;
+        int words = strchr(argv[at], '=') ? 1 : 2;
+        char *piece[] = { argv[0], argv[at], at + 1 < argc ? argv[at + 1] : NULL, NULL };
+        if (hs_options_parse(call->who, common, COMMON, at + words <= argc ? 1 + words : 2, piece, &none, 0, &help) !=
+            HS_EXIT_OK)
+            return -1;
+        at += words;
+    }
+    return at;
+}
+
+static int run_command(struct hs_invocation *call, const char *name, int argc, char **argv)
+{
+    const struct hs_program *program = call->program;
+    call->command = find(program, name);
+    if (!call->command) {
+        fprintf(stderr, "%s: unknown command '%s'; try '%s help'\n", program->name, name, program->name);
+        return HS_EXIT_USAGE;
+    }
+    hs_str_format(call->who, sizeof(call->who), "%s %s", program->name, name);
+    call->argc = argc;
+    call->argv = argv;
+    int code = call->command->run(call);
+    /* What was printed counts only once it has arrived. */
+    if (code == HS_EXIT_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "the output could not be written");
+    return code;
+}
+
+int hs_program_main(const struct hs_program *program, int argc, char **argv)
+{
+    struct hs_invocation call = { .program = program };
+    hs_str_copy(call.who, sizeof(call.who), program->name);
+    int code;
+    if (argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server")) {
+        code = run_command(&call, "serve", argc, argv);
+        hs_text_list_finish(&call.sets);
+        return code;
+    }
+    int at = skip_common(&call, argc, argv);
+    const char *name = at >= 0 && at < argc ? argv[at] : NULL;
+    if (at < 0) {
+        code = HS_EXIT_USAGE;
+    } else if (!name) {
+        fprintf(stderr, "usage: %s COMMAND [OPTION]... [ARGUMENT]...; try '%s help'\n", program->name, program->name);
+        code = HS_EXIT_USAGE;
+    } else if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+        printf("%s %s\n", program->name, program->version);
+        code = HS_EXIT_OK;
+    } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+               (strcmp(name, "help") == 0 && at + 1 >= argc)) {
+        print_program_help(program);
+        code = HS_EXIT_OK;
+    } else if (strcmp(name, "help") == 0) {
+        char *help[] = { argv[at + 1], (char[]) { "--help" }, NULL };
+        code = run_command(&call, argv[at + 1], 2, help);
+    } else {
+        code = run_command(&call, name, argc - at, argv + at);
+    }
+    hs_text_list_finish(&call.sets);
+    return code;
+}

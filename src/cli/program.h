@@ -1,0 +1,52 @@
+/* A program of subcommands. Each names its own options; --models, --config and --set hold for all of them, before or
+ * after the subcommand's name. */
+#ifndef HS_CLI_PROGRAM_H
+#define HS_CLI_PROGRAM_H
+
+#include <stddef.h>
+
+#include "cli/options.h"
+
+struct hs_invocation;
+
+struct hs_command {
+    const char *name;
+    const char *arguments; /* for help: "PICTURE…"; "" for none */
+    const char *summary;   /* one line */
+    int (*run)(struct hs_invocation *call);
+};
+
+struct hs_program {
+    const char *name; /* "hailo-pose" */
+    const char *summary;
+    const char *version;
+    const struct hs_command *commands;
+    size_t command_count;
+};
+
+/* One call of one subcommand. argv[0] is the subcommand's name. */
+struct hs_invocation {
+    const struct hs_program *program;
+    const struct hs_command *command;
+    int argc;
+    char **argv;
+    char who[64]; /* "hailo-pose detect": begins complaints */
+    const char *models_dir;  /* --models; NULL: not given */
+    const char *config_path; /* --config; NULL: not given */
+    struct hs_text_list sets; /* --set key=value, in order */
+};
+
+/* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here. A
+ * program called by a name that ends with "-server" runs `serve`. */
+int hs_program_main(const struct hs_program *program, int argc, char **argv);
+
+/* Reads a subcommand's arguments: its own options and the three for all. Returns true to go on; false: done, with
+ * *ret_code (help was printed, or the usage was wrong). */
+bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
+                         struct hs_text_list *positional, size_t positional_max, int *ret_code);
+
+/* Prints "hailo-pose detect: …" on stderr and gives `code`, so that `return hs_invocation_fail(…)` reads well. */
+int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

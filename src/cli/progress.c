@@ -1,0 +1,81 @@
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+
+enum { BAR_WIDTH = 30, STEPS = 10 };
+
+void hs_progress_init(struct hs_progress *progress)
+{
+    *progress = (struct hs_progress){.terminal = isatty(STDERR_FILENO), .last_step = -1};
+}
+
+void hs_progress_size(uint64_t bytes, char ret_text[32])
+{
+    if (bytes < 1000 * 1000)
+        hs_str_format(ret_text, 32, "%.1f kB", (double) bytes / 1e3);
+    else
+        hs_str_format(ret_text, 32, "%.1f MB", (double) bytes / 1e6);
+}
+
+static void draw_bar(const char *what, uint64_t done, uint64_t total)
+{
+    static const char full[] = "##############################";
+    char done_text[32], total_text[32];
+    hs_progress_size(done, done_text);
+    hs_progress_size(total, total_text);
+    if (total == 0) {
+        fprintf(stderr, "\r  %.40s  %s\x1b[K", what, done_text);
+        return;
+    }
+    int width = (int) ((double) done / (double) total * BAR_WIDTH);
+    fprintf(stderr, "\r  %.40s  [%.*s%*s] %3.0f %%  %s of %s\x1b[K", what, width, full, BAR_WIDTH - width, "",
+            100.0 * (double) done / (double) total, done_text, total_text);
+}
+
+static void print_step(struct hs_progress *progress, const char *what, uint64_t done, uint64_t total)
+{
+    int step = total ? (int) (STEPS * (double) done / (double) total) : (int) (done / (10 * 1000 * 1000));
+    if (strcmp(progress->what, what) != 0) {
+        hs_str_copy(progress->what, sizeof(progress->what), what);
+        progress->last_step = -1;
+    }
+    if (step <= progress->last_step)
+        return;
+    char text[32];
+    hs_progress_size(done, text);
+    progress->last_step = step;
+    if (total)
+        fprintf(stderr, "  %s: %3.0f %% (%s)\n", what, 100.0 * (double) done / (double) total, text);
+    else
+        fprintf(stderr, "  %s: %s\n", what, text);
+}
+
+void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+    struct hs_progress *progress = arg;
+    if (total > 0 && done > total)
+        total = done;
+    if (!progress->terminal) {
+        print_step(progress, what, done, total);
+        return;
+    }
+    int64_t now = hs_clock_now_ns();
+    if (progress->drawn && done != total && now - progress->last_ns < 100 * HS_NS_PER_MS)
+        return;
+    progress->last_ns = now;
+    progress->drawn = true;
+    draw_bar(what, done, total);
+    fflush(stderr);
+}
+
+void hs_progress_clear(struct hs_progress *progress)
+{
+    if (progress->drawn)
+        fprintf(stderr, "\r\x1b[K");
+    progress->drawn = false;
+}

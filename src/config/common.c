@@ -1,0 +1,133 @@
+#include "config/common.h"
+
+#include <math.h>
+
+#define MIB 1048576.0
+
+#define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
+
+#define S hs_server_settings
+const struct hs_setting hs_server_rows[15] = {
+    { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
+      .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
+    { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
+      .help = "TCP port to listen on; 0 lets the system choose a free one" },
+    { ROW("server.workers", INT, workers), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
+      .help = "Threads that decode pictures and work on requests; 0: one for each processor" },
+    { ROW("server.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
+      .help = "Requests that may wait for a worker; one more is answered 503" },
+    { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
+      .unit = "connections", .help = "Connections open at the same time; further ones wait" },
+    { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
+      .fallback = "0", .unit = "connections", .help = "Connections open from one address; 0: no limit of its own" },
+    { ROW("server.max_header_kb", INT, max_header_kb), .min = 1, .max = 1024, .fallback = "16", .unit = "KiB",
+      .help = "Request line and headers together; more is answered 431" },
+    { ROW("server.max_body_mb", INT, max_body_mb), .min = 1, .max = 1024, .fallback = "32", .unit = "MiB",
+      .help = "One request body; more is answered 413" },
+    { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
+      .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
+    { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",
+      .unit = "seconds", .help = "Time for a client to send the headers of a request" },
+    { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .min = 0.1, .max = 3600, .fallback = "10",
+      .unit = "seconds", .help = "Longest pause while a body is sent" },
+    { ROW("server.body_timeout", SECONDS, body_timeout), .min = 0.1, .max = 86400, .fallback = "60",
+      .unit = "seconds", .help = "Time for a client to send a whole body, or to take a whole answer" },
+    { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60",
+      .unit = "seconds", .help = "How long a connection without a request is kept open" },
+    { ROW("server.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_FOREVER, .min = 0.1, .max = 86400,
+      .fallback = "30", .unit = "seconds", .help = "Time for the answer, from the end of the headers; then 504" },
+    { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
+      .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
+};
+#undef S
+
+#define S hs_image_settings
+const struct hs_setting hs_image_rows[4] = {
+    { ROW("image.max_megapixels", DOUBLE, max_megapixels), .min = 0.1, .max = 1000, .fallback = "64",
+      .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
+    { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
+      .help = "Width and height of a picture" },
+    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "320M",
+      .help = "Memory that decoding one picture may take at its peak" },
+    { ROW("image.apply_exif", BOOL, apply_exif), .fallback = "false",
+      .help = "Turn pictures upright as their EXIF orientation says; a request may say otherwise" },
+};
+#undef S
+
+/* In the order of enum hs_log_level and enum hs_log_format. */
+static const char *const log_levels[] = { "DEBUG", "INFO", "WARNING", "ERROR", NULL };
+static const char *const log_formats[] = { "text", "json", NULL };
+
+#define S hs_logging_settings
+const struct hs_setting hs_logging_rows[2] = {
+    { ROW("logging.level", CHOICE, level), .choices = log_levels, .fallback = "INFO",
+      .help = "The least important messages that are written" },
+    { ROW("logging.format", CHOICE, format), .choices = log_formats, .fallback = "text",
+      .help = "Form of a log line: text for people, or one JSON object" },
+};
+#undef S
+
+#define S hs_model_settings
+const struct hs_setting hs_model_rows[5] = {
+    { ROW("model.name", TEXT, name), .min = 1, .max = 255, .fallback = "auto",
+      .help = "Model to serve; auto: the best one that this machine can run and has" },
+    { ROW("model.keep_alive", SECONDS, keep_alive), .flags = HS_SETTING_FOREVER, .min = 0, .max = 31536000,
+      .fallback = "-1", .unit = "seconds",
+      .help = "How long the model stays loaded after its last use; -1: for good, 0: unloaded at once" },
+    { ROW("model.dir", TEXT, dir), .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
+      .help = "Folder of the model files; empty: the usual places" },
+    { ROW("model.packs_dir", TEXT, packs_dir), .max = 4095, .fallback = "", .variable = "HS_PACKS_DIR",
+      .help = "Folder of the model descriptions; empty: the installed ones" },
+    { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "",
+      .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
+};
+#undef S
+
+/* In the order of enum hs_device_choice and enum hs_precision. */
+static const char *const devices[] = { "auto", "cpu", "hailo", "sim", NULL };
+static const char *const precisions[] = { "auto", "f32", NULL };
+
+#define S hs_inference_settings
+const struct hs_setting hs_inference_rows[15] = {
+    { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
+      .help = "Least score of a detection; a request may say otherwise" },
+    { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
+      .help = "Overlap from which two boxes count as the same thing; a request may say otherwise" },
+    { ROW("inference.max_detections", INT, max_detections), .min = 0, .max = 1000, .fallback = "10",
+      .help = "Most detections in an answer; a request may say otherwise" },
+    { ROW("inference.input_size", SIZE, input_size), .min = 32, .max = 1280, .multiple = 32,
+      .fallback = "[640, 640]", .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
+    { ROW("inference.rectangular", BOOL, rectangular), .fallback = "true",
+      .help = "Fit the short side of the input to the picture, where the device can; false: always the whole size" },
+    { ROW("inference.device", CHOICE, device), .choices = devices, .fallback = "auto",
+      .help = "What runs the network; auto: a Hailo where there is one, else the processor; sim: a simulation" },
+    { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
+      .help = "Which one of several such devices; empty: any" },
+    { ROW("inference.sim_script", TEXT, sim_script), .max = 4095, .fallback = "",
+      .help = "What the simulated device shall do; empty: answer at once" },
+    { ROW("inference.precision", CHOICE, precision), .choices = precisions, .fallback = "auto",
+      .help = "Number format on the processor; auto: the fastest that it has, f32: full float32" },
+    { ROW("inference.threads", INT, threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
+      .help = "Processor threads for the network; 0: one for each processor" },
+    { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",
+      .help = "Pictures in the device at the same time; 0: what suits it" },
+    { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",
+      .help = "Input sizes kept loaded; the least recently used one makes room" },
+    { ROW("inference.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
+      .help = "Requests that may wait for the device; one more is answered 503" },
+    { ROW("inference.timeout", SECONDS, timeout), .flags = HS_SETTING_FOREVER, .min = 0.01, .max = 3600,
+      .fallback = "-1", .unit = "seconds",
+      .help = "Time for one picture to wait for the device and be worked on, within the request's; -1: only that" },
+    { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
+      .help = "Folder for compiled models; empty: beside the model files" },
+};
+#undef S
+
+#define S hs_resource_settings
+const struct hs_setting hs_resource_rows[2] = {
+    { ROW("resource_limits.memory_max", BYTES, memory_max), .flags = HS_SETTING_UNIT, .min = 64 * MIB,
+      .max = INFINITY, .fallback = "2G", .help = "Memory that systemd lets the service have (MemoryMax)" },
+    { ROW("resource_limits.cpu_quota", PERCENT, cpu_quota), .flags = HS_SETTING_UNIT, .min = 1, .max = 25600,
+      .fallback = "80%", .help = "Processor time that systemd lets the service have, of one processor (CPUQuota)" },
+};
+#undef S

@@ -1,0 +1,85 @@
+/* Settings that all services share: a struct and a table for each section. A service's own settings struct holds the
+ * structs, its schema names the tables (see src/pose/settings.c). Fields are named as in the file. */
+#ifndef HS_CONFIG_COMMON_H
+#define HS_CONFIG_COMMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "config/setting.h"
+
+struct hs_server_settings {
+    char *host;
+    int port;
+    int workers;   /* 0: as many as there are processors */
+    int queue_max; /* requests waiting for a worker */
+    int max_connections;
+    int max_connections_per_address; /* 0: no limit of its own */
+    int max_header_kb;
+    int max_body_mb;
+    int64_t max_body_memory;
+    double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
+    double request_timeout; /* -1: none */
+    double shutdown_timeout;
+};
+
+struct hs_image_settings {
+    double max_megapixels;
+    int max_side;
+    int64_t max_memory;
+    bool apply_exif;
+};
+
+/* `level` is an enum hs_log_level, `format` an enum hs_log_format (base/log.h). */
+struct hs_logging_settings {
+    int level;
+    int format;
+};
+
+struct hs_model_settings {
+    char *name;
+    double keep_alive; /* -1: stay loaded; 0: unload at once */
+    char *dir;         /* "": the usual places */
+    char *packs_dir;   /* "": the usual places */
+    char *mirror;      /* "": none */
+};
+
+enum hs_device_choice { HS_USE_AUTO, HS_USE_CPU, HS_USE_HAILO, HS_USE_SIM };
+
+/* `precision` is an enum hs_precision (hs/backend.h). */
+struct hs_inference_settings {
+    double confidence_threshold, iou_threshold;
+    int max_detections;
+    int input_size[2]; /* width, height */
+    bool rectangular;
+    int device;       /* enum hs_device_choice */
+    char *device_id;  /* "": any */
+    char *sim_script; /* "": none */
+    int precision;
+    int threads; /* 0: as many as there are processors */
+    int slots;   /* 0: the backend's own way */
+    int max_shapes;
+    int queue_max;
+    double timeout;  /* -1: only the request's own */
+    char *cache_dir; /* "": beside the models */
+};
+
+struct hs_resource_settings {
+    int64_t memory_max; /* INT64_MAX: infinity */
+    double cpu_quota;   /* percent of one processor */
+};
+
+/* A schema's group: HS_GROUP(hs_server_rows, struct hs_pose_settings, server). */
+#define HS_GROUP(table, type, member) \
+    { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
+
+extern const struct hs_setting hs_server_rows[15];
+extern const struct hs_setting hs_image_rows[4];
+extern const struct hs_setting hs_logging_rows[2];
+extern const struct hs_setting hs_model_rows[5];
+extern const struct hs_setting hs_inference_rows[15];
+extern const struct hs_setting hs_resource_rows[2];
+
+#endif

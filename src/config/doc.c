@@ -1,0 +1,587 @@
+/* Two readers build the same tree. Strict JSON (checked by jansson) is walked by a small reader of its own, because
+ * libyaml 0.2.5 refuses JSON's surrogate escapes ("\ud83d\ude00"), keys longer than 1024 bytes and a line break before
+ * the colon, and because jansson forgets the lines. Everything else is YAML, through libyaml's events. */
+#include "config/doc.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { DOC_MAX_BYTES = 1 << 20, DOC_MAX_DEPTH = 32, DOC_MAX_NODES = 20000 };
+
+struct hs_doc {
+    struct hs_node *root;
+};
+
+/* `at` and `line` belong to the JSON reader, `yaml` to the other; `lines` is how many there are at most. Keys count
+ * as nodes. */
+struct reader {
+    const char *name;
+    struct hs_error *err;
+    size_t nodes;
+    yaml_parser_t yaml;
+    const char *at, *end;
+    int line, lines;
+};
+
+static void node_destroy(struct hs_node *node)
+{
+    if (!node)
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        if (node->keys)
+            free(node->keys[i]);
+        node_destroy(node->items[i]);
+    }
+    free(node->keys);
+    free(node->key_lines);
+    free(node->items);
+    free((char *) node->text);
+    free(node);
+}
+
+static int fail(struct reader *reader, int code, int line, const char *message)
+{
+    hs_error_set(reader->err, code, "%s:%d: %s", reader->name, line, message);
+    if (reader->err)
+        reader->err->line = line;
+    return code;
+}
+
+static int no_memory(struct reader *reader)
+{
+    return hs_error_set(reader->err, HS_ENOMEM, "%s: out of memory", reader->name);
+}
+
+/* A copy of `len` bytes as C text, which therefore cannot hold a NUL. */
+static int copy_text(struct reader *reader, const char *text, size_t len, int line, char **ret_text)
+{
+    if (memchr(text, '\0', len))
+        return fail(reader, HS_EINVAL, line, "a NUL character in a text");
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return no_memory(reader);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *ret_text = copy;
+    return 0;
+}
+
+static int count_node(struct reader *reader, int line)
+{
+    if (++reader->nodes > DOC_MAX_NODES)
+        return fail(reader, HS_ETOOLARGE, line, "too many values (at most 20000 keys, values and lists)");
+    return 0;
+}
+
+static int node_create(struct reader *reader, enum hs_node_kind kind, int line, int depth, struct hs_node **ret_node)
+{
+    if (depth > DOC_MAX_DEPTH)
+        return fail(reader, HS_ETOOLARGE, line, "nested too deeply (at most 32 levels)");
+    int r = count_node(reader, line);
+    if (r < 0)
+        return r;
+    struct hs_node *node = calloc(1, sizeof(*node));
+    if (!node)
+        return no_memory(reader);
+    node->kind = kind;
+    node->line = line;
+    *ret_node = node;
+    return 0;
+}
+
+/* realloc for an array of count + 1 elements that grows by doubling: only a power of two is full. */
+static bool grow(void **array, size_t count, size_t element_size)
+{
+    if (count & (count - 1))
+        return true;
+    size_t size;
+    if (!hs_size_mul(count ? count * 2 : 1, element_size, &size))
+        return false;
+    void *grown = realloc(*array, size);
+    if (grown)
+        *array = grown;
+    return grown != NULL;
+}
+
+/* Takes key (NULL in a list) and item, also on failure. */
+static int node_add(struct reader *reader, struct hs_node *node, char *key, int key_line, struct hs_node *item)
+{
+    void *items = node->items, *keys = node->keys, *lines = node->key_lines;
+    bool grown = grow(&items, node->count, sizeof(*node->items));
+    if (key && grown)
+        grown = grow(&keys, node->count, sizeof(*node->keys)) && grow(&lines, node->count, sizeof(*node->key_lines));
+    node->items = items;
+    node->keys = keys;
+    node->key_lines = lines;
+    if (!grown) {
+        free(key);
+        node_destroy(item);
+        return no_memory(reader);
+    }
+    if (key) {
+        node->keys[node->count] = key;
+        node->key_lines[node->count] = key_line;
+    }
+    node->items[node->count++] = item;
+    return 0;
+}
+
+static int refuse_repeated_key(struct reader *reader, const struct hs_node *node, const char *key, int line)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        if (strcmp(node->keys[i], key) == 0) {
+            char quoted[80], message[160];
+            hs_str_quote(quoted, sizeof(quoted), key, strlen(key));
+            hs_str_format(message, sizeof(message), "the key %s is repeated (first on line %d)", quoted,
+                          node->key_lines[i]);
+            return fail(reader, HS_EINVAL, line, message);
+        }
+    }
+    return 0;
+}
+
+/* ---- JSON: the text is known to be well-formed ---- */
+
+static void skip_space(struct reader *reader)
+{
+    for (; reader->at < reader->end && strchr(" \t\r\n", *reader->at); reader->at++) {
+        if (*reader->at == '\n' || (*reader->at == '\r' && reader->at[1] != '\n'))
+            reader->line++;
+    }
+}
+
+/* At an opening quote; leaves the reader after the closing one. jansson undoes the escapes. */
+static int read_string(struct reader *reader, char **ret_text)
+{
+    const char *start = reader->at++;
+    while (*reader->at != '"')
+        reader->at += *reader->at == '\\' ? 2 : 1;
+    reader->at++;
+    json_t *string = json_loadb(start, (size_t) (reader->at - start), JSON_DECODE_ANY, NULL);
+    if (!string)
+        return no_memory(reader);
+    int r = copy_text(reader, json_string_value(string), json_string_length(string), reader->line, ret_text);
+    json_decref(string);
+    return r;
+}
+
+static int read_scalar(struct reader *reader, struct hs_node *node)
+{
+    char *text;
+    int r;
+    node->quoted = *reader->at == '"';
+    if (node->quoted) {
+        r = read_string(reader, &text);
+    } else {
+        size_t len = 0;
+        while (reader->at + len < reader->end && !strchr(" \t\r\n,]}", reader->at[len]))
+            len++;
+        r = copy_text(reader, reader->at, len, reader->line, &text);
+        reader->at += len;
+    }
+    if (r == 0)
+        node->text = text;
+    return r;
+}
+
+static int read_value(struct reader *reader, int depth, struct hs_node **ret_node);
+
+/* One element of a list or map, with its key. */
+static int read_member(struct reader *reader, struct hs_node *node, int depth)
+{
+    char *key = NULL;
+    int key_line = reader->line, r;
+    if (node->kind == HS_NODE_MAP) {
+        if ((r = count_node(reader, key_line)) < 0 || (r = read_string(reader, &key)) < 0)
+            return r;
+        skip_space(reader);
+        reader->at++; /* the colon */
+        r = refuse_repeated_key(reader, node, key, key_line);
+        if (r < 0) {
+            free(key);
+            return r;
+        }
+    }
+    struct hs_node *item;
+    r = read_value(reader, depth + 1, &item);
+    if (r < 0) {
+        free(key);
+        return r;
+    }
+    return node_add(reader, node, key, key_line, item);
+}
+
+static int read_members(struct reader *reader, struct hs_node *node, int depth)
+{
+    reader->at++; /* the bracket */
+    for (;;) {
+        skip_space(reader);
+        char c = *reader->at;
+        if (c == ']' || c == '}' || c == ',')
+            reader->at++;
+        if (c == ']' || c == '}')
+            return 0;
+        skip_space(reader);
+        int r = read_member(reader, node, depth);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int read_value(struct reader *reader, int depth, struct hs_node **ret_node)
+{
+    skip_space(reader);
+    enum hs_node_kind kind = *reader->at == '{' ? HS_NODE_MAP : *reader->at == '[' ? HS_NODE_LIST : HS_NODE_SCALAR;
+    struct hs_node *node;
+    int r = node_create(reader, kind, reader->line, depth, &node);
+    if (r < 0)
+        return r;
+    r = kind == HS_NODE_SCALAR ? read_scalar(reader, node) : read_members(reader, node, depth);
+    if (r < 0)
+        node_destroy(node);
+    else
+        *ret_node = node;
+    return r;
+}
+
+static bool is_json(const struct reader *reader, json_error_t *ret_error)
+{
+    json_t *json = json_loadb(reader->at, (size_t) (reader->end - reader->at), 0, ret_error);
+    json_decref(json);
+    return json != NULL;
+}
+
+/* Whether a text that is neither JSON nor YAML was meant as JSON: jansson's message helps its writer more then. */
+static bool looks_like_json(const struct reader *reader)
+{
+    const char *at = reader->at;
+    for (int braces = 0; at < reader->end; at++) {
+        if (!strchr(" \t\r\n", *at) && (braces++ || *at != '{'))
+            return braces == 2 && *at == '"';
+    }
+    return false;
+}
+
+static int json_failed(struct reader *reader, const json_error_t *error)
+{
+    char message[sizeof(error->text)];
+    hs_str_copy(message, sizeof(message), error->text);
+    /* It may quote a piece of the text, whose line breaks have no place in a message. */
+    for (char *c = message; *c; c++) {
+        if ((unsigned char) *c < 0x20)
+            *c = ' ';
+    }
+    return fail(reader, HS_EINVAL, error->line > 0 ? error->line : 1, message);
+}
+
+/* ---- YAML ---- */
+
+static int yaml_next(struct reader *reader, yaml_event_t *event)
+{
+    if (yaml_parser_parse(&reader->yaml, event))
+        return 0;
+    const yaml_parser_t *yaml = &reader->yaml;
+    if (yaml->error == YAML_MEMORY_ERROR)
+        return no_memory(reader);
+    /* Characters that are not UTF-8 are reported by their offset alone; the end of a text without a last line break
+     * counts as one line more than there is. */
+    int line = (int) (yaml->error == YAML_READER_ERROR ? yaml->mark.line : yaml->problem_mark.line) + 1;
+    line = line < reader->lines ? line : reader->lines;
+    char message[200];
+    hs_str_format(message, sizeof(message), "%s%s%s", yaml->problem ? yaml->problem : "cannot be read",
+                  yaml->context ? ", " : "", yaml->context ? yaml->context : "");
+    return fail(reader, HS_EINVAL, line, message);
+}
+
+static int event_line(const yaml_event_t *event)
+{
+    return (int) event->start_mark.line + 1;
+}
+
+/* Anchors, aliases and tags would let a small text stand for a large or a surprising one. */
+static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
+{
+    const yaml_char_t *anchor = NULL, *tag = NULL;
+    if (event->type == YAML_ALIAS_EVENT)
+        return fail(reader, HS_EUNSUPPORTED, event_line(event), "aliases (*name) are not supported");
+    if (event->type == YAML_SCALAR_EVENT) {
+        anchor = event->data.scalar.anchor;
+        tag = event->data.scalar.tag;
+    } else if (event->type == YAML_SEQUENCE_START_EVENT) {
+        anchor = event->data.sequence_start.anchor;
+        tag = event->data.sequence_start.tag;
+    } else if (event->type == YAML_MAPPING_START_EVENT) {
+        anchor = event->data.mapping_start.anchor;
+        tag = event->data.mapping_start.tag;
+    }
+    if (anchor)
+        return fail(reader, HS_EUNSUPPORTED, event_line(event), "anchors (&name) are not supported");
+    if (tag)
+        return fail(reader, HS_EUNSUPPORTED, event_line(event), "tags (!name) are not supported");
+    return 0;
+}
+
+static int yaml_scalar_text(struct reader *reader, const yaml_event_t *event, char **ret_text)
+{
+    return copy_text(reader, (const char *) event->data.scalar.value, event->data.scalar.length, event_line(event),
+                     ret_text);
+}
+
+static int yaml_members(struct reader *reader, struct hs_node *node, int depth);
+
+/* The value that starts with *event, which is used up. */
+static int yaml_value(struct reader *reader, yaml_event_t *event, int depth, struct hs_node **ret_node)
+{
+    enum hs_node_kind kind = event->type == YAML_MAPPING_START_EVENT    ? HS_NODE_MAP
+                             : event->type == YAML_SEQUENCE_START_EVENT ? HS_NODE_LIST
+                                                                        : HS_NODE_SCALAR;
+    struct hs_node *node = NULL;
+    int r = yaml_refuse_extras(reader, event);
+    if (r == 0)
+        r = node_create(reader, kind, event_line(event), depth, &node);
+    if (r == 0 && kind == HS_NODE_SCALAR) {
+        char *text;
+        r = yaml_scalar_text(reader, event, &text);
+        if (r == 0) {
+            node->text = text;
+            node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+        }
+    }
+    yaml_event_delete(event);
+    if (r == 0 && kind != HS_NODE_SCALAR)
+        r = yaml_members(reader, node, depth);
+    if (r < 0)
+        node_destroy(node);
+    else
+        *ret_node = node;
+    return r;
+}
+
+static int yaml_key(struct reader *reader, const struct hs_node *node, const yaml_event_t *event, char **ret_key)
+{
+    int r = yaml_refuse_extras(reader, event);
+    if (r == 0 && event->type != YAML_SCALAR_EVENT)
+        r = fail(reader, HS_EUNSUPPORTED, event_line(event), "a key must be a plain text");
+    if (r == 0)
+        r = count_node(reader, event_line(event));
+    char *key;
+    if (r == 0)
+        r = yaml_scalar_text(reader, event, &key);
+    if (r < 0)
+        return r;
+    r = refuse_repeated_key(reader, node, key, event_line(event));
+    if (r < 0)
+        free(key);
+    else
+        *ret_key = key;
+    return r;
+}
+
+static int yaml_members(struct reader *reader, struct hs_node *node, int depth)
+{
+    for (;;) {
+        yaml_event_t event;
+        char *key = NULL;
+        int r = yaml_next(reader, &event);
+        if (r < 0)
+            return r;
+        int key_line = event_line(&event);
+        if (event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT) {
+            yaml_event_delete(&event);
+            return 0;
+        }
+        if (node->kind == HS_NODE_MAP) {
+            r = yaml_key(reader, node, &event, &key);
+            yaml_event_delete(&event);
+            if (r < 0)
+                return r;
+            r = yaml_next(reader, &event);
+        }
+        struct hs_node *item;
+        if (r == 0)
+            r = yaml_value(reader, &event, depth + 1, &item);
+        if (r < 0) {
+            free(key);
+            return r;
+        }
+        r = node_add(reader, node, key, key_line, item);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* Events until the end of the stream; one document at most. No document at all leaves *ret_node untouched. */
+static int yaml_stream(struct reader *reader, struct hs_node **ret_node)
+{
+    int documents = 0;
+    for (;;) {
+        yaml_event_t event;
+        int r = yaml_next(reader, &event);
+        if (r < 0)
+            return r;
+        yaml_event_type_t type = event.type;
+        int line = event_line(&event);
+        if (type == YAML_STREAM_START_EVENT || type == YAML_STREAM_END_EVENT || type == YAML_DOCUMENT_START_EVENT ||
+            type == YAML_DOCUMENT_END_EVENT)
+            yaml_event_delete(&event);
+        else
+            r = yaml_value(reader, &event, 0, ret_node);
+        if (r == 0 && type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
+            r = fail(reader, HS_EUNSUPPORTED, line, "a second document starts here; one is read");
+        if (r < 0 || type == YAML_STREAM_END_EVENT)
+            return r;
+    }
+}
+
+static int yaml_read(struct reader *reader, struct hs_node **ret_node)
+{
+    if (!yaml_parser_initialize(&reader->yaml))
+        return no_memory(reader);
+    yaml_parser_set_encoding(&reader->yaml, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&reader->yaml, (const unsigned char *) reader->at,
+                                 (size_t) (reader->end - reader->at));
+    int r = yaml_stream(reader, ret_node);
+    yaml_parser_delete(&reader->yaml);
+    return r;
+}
+
+/* ---- both ---- */
+
+int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc **ret_doc, struct hs_error *err)
+{
+    if (len > DOC_MAX_BYTES)
+        return hs_error_set(err, HS_ETOOLARGE, "%s: %zu bytes, at most %d are read", name, len, DOC_MAX_BYTES);
+    struct reader reader = { .name = name, .err = err, .at = len ? text : "", .line = 1 };
+    reader.end = reader.at + len;
+    reader.lines = 1;
+    for (const char *at = reader.at; at < reader.end; at++)
+        reader.lines += *at == '\n' || *at == '\r';
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        reader.at += 3; /* a byte order mark, which jansson does not know */
+    struct hs_doc *doc = calloc(1, sizeof(*doc));
+    if (!doc)
+        return no_memory(&reader);
+    json_error_t json_error;
+    bool json = is_json(&reader, &json_error);
+    int r = json ? read_value(&reader, 0, &doc->root) : yaml_read(&reader, &doc->root);
+    if (r == HS_EINVAL && !json && looks_like_json(&reader))
+        r = json_failed(&reader, &json_error);
+    /* `null` alone, and nothing at all, are a file in which nothing is set. */
+    if (r == 0 && (!doc->root || hs_node_is_null(doc->root))) {
+        node_destroy(doc->root);
+        doc->root = NULL;
+        r = node_create(&reader, HS_NODE_MAP, 1, 0, &doc->root);
+    }
+    if (r < 0)
+        hs_doc_destroy(doc);
+    else
+        *ret_doc = doc;
+    return r;
+}
+
+int hs_doc_load(const char *path, struct hs_doc **ret_doc, struct hs_error *err)
+{
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(path, DOC_MAX_BYTES, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_doc_parse((const char *) data, len, path, ret_doc, err);
+    free(data);
+    return r;
+}
+
+void hs_doc_destroy(struct hs_doc *doc)
+{
+    if (!doc)
+        return;
+    node_destroy(doc->root);
+    free(doc);
+}
+
+const struct hs_node *hs_doc_root(const struct hs_doc *doc)
+{
+    return doc->root;
+}
+
+const struct hs_node *hs_node_get(const struct hs_node *node, const char *key)
+{
+    if (!node || node->kind != HS_NODE_MAP)
+        return NULL;
+    for (size_t i = 0; i < node->count; i++) {
+        if (strcmp(node->keys[i], key) == 0)
+            return node->items[i];
+    }
+    return NULL;
+}
+
+bool hs_node_is_null(const struct hs_node *node)
+{
+    static const char *const nulls[] = { "", "~", "null", "Null", "NULL" };
+    if (!node || node->kind != HS_NODE_SCALAR || node->quoted)
+        return false;
+    for (size_t i = 0; i < HS_ARRAY_LEN(nulls); i++) {
+        if (strcmp(node->text, nulls[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *hs_node_text(const struct hs_node *node)
+{
+    return node && node->kind == HS_NODE_SCALAR && !hs_node_is_null(node) ? node->text : NULL;
+}
+
+/* The text of an unquoted scalar, or NULL. */
+static const char *plain_text(const struct hs_node *node)
+{
+    return node && node->kind == HS_NODE_SCALAR && !node->quoted ? node->text : NULL;
+}
+
+bool hs_node_bool(const struct hs_node *node, bool *ret)
+{
+    /* YAML 1.1 without the one-letter forms, as PyYAML reads it. */
+    static const char *const words[][2] = { { "true", "false" }, { "yes", "no" }, { "on", "off" } };
+    const char *text = plain_text(node);
+    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
+        bool yes = hs_str_equal_nocase(text, words[i][0]);
+        if (yes || hs_str_equal_nocase(text, words[i][1])) {
+            *ret = yes;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hs_node_int(const struct hs_node *node, long long *ret)
+{
+    const char *text = plain_text(node);
+    if (!text)
+        return false;
+    const char *digits = text + (*text == '-' || *text == '+');
+    /* 010 is 8 in YAML 1.1 and 10 to most people: neither is guessed. */
+    int64_t value;
+    if ((digits[0] == '0' && digits[1] != '\0') || strspn(digits, "0123456789") != strlen(digits) ||
+        !hs_str_to_int64(text, &value))
+        return false;
+    *ret = value;
+    return true;
+}
+
+bool hs_node_double(const struct hs_node *node, double *ret)
+{
+    const char *text = plain_text(node);
+    double value;
+    /* Digits only: no nan, inf or hexadecimal floats. */
+    if (!text || strspn(text, "0123456789+-.eE") != strlen(text) || !hs_str_to_double(text, &value) || !isfinite(value))
+        return false;
+    *ret = value;
+    return true;
+}

@@ -1,0 +1,460 @@
+#include "config/setting.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/render.h"
+
+/* ---- rows of a schema ---- */
+
+size_t hs_schema_count(const struct hs_schema *schema)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < schema->group_count; i++)
+        count += schema->groups[i].count;
+    return count;
+}
+
+const struct hs_setting *hs_schema_row(const struct hs_schema *schema, size_t index, size_t *ret_offset)
+{
+    for (size_t i = 0; i < schema->group_count; i++) {
+        const struct hs_setting_group *group = &schema->groups[i];
+        if (index < group->count) {
+            if (ret_offset)
+                *ret_offset = group->offset + group->rows[index].offset;
+            return &group->rows[index];
+        }
+        index -= group->count;
+    }
+    return NULL;
+}
+
+long hs_schema_find(const struct hs_schema *schema, const char *name)
+{
+    const struct hs_setting *row;
+    for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
+        if (strcmp(row->name, name) == 0)
+            return (long) i;
+    }
+    return -1;
+}
+
+bool hs_schema_has_section(const struct hs_schema *schema, const char *section)
+{
+    size_t len = strlen(section);
+    const struct hs_setting *row;
+    for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
+        if (strncmp(row->name, section, len) == 0 && row->name[len] == '.')
+            return true;
+    }
+    return false;
+}
+
+enum { EDIT_MAX = 64 };
+
+/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX where a text is that long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];
+    if (n >= EDIT_MAX || m >= EDIT_MAX)
+        return EDIT_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            char x[2] = { a[i - 1] == '-' ? '_' : a[i - 1], 0 }, y[2] = { b[j - 1] == '-' ? '_' : b[j - 1], 0 };
+            size_t change = diagonal + !hs_str_equal_nocase(x, y);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < other ? change : other;
+        }
+    }
+    return row[m];
+}
+
+static const char *after_point(const char *name)
+{
+    const char *point = strchr(name, '.');
+    return point ? point + 1 : name;
+}
+
+bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *dst, size_t size)
+{
+    bool section = !strchr(name, '.');
+    const char *elsewhere = NULL;
+    char candidate[128];
+    /* About one slip in four letters of the key still shows what was meant. */
+    size_t best = strlen(after_point(name)) / 4 + 2;
+    bool found = false;
+    const struct hs_setting *row;
+    for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
+        hs_str_copy_n(candidate, sizeof(candidate), row->name, section ? strcspn(row->name, ".") : strlen(row->name));
+        size_t distance = edit_distance(name, candidate);
+        if (distance < best) {
+            best = distance;
+            found = hs_str_copy(dst, size, candidate);
+        }
+        if (!elsewhere && hs_str_equal_nocase(after_point(name), after_point(row->name)))
+            elsewhere = row->name;
+    }
+    return found || (elsewhere && hs_str_copy(dst, size, elsewhere));
+}
+
+const char *hs_schema_fallback(const struct hs_schema *schema, const struct hs_setting *row)
+{
+    for (size_t i = 0; i < schema->default_count; i++) {
+        if (strcmp(schema->defaults[i].name, row->name) == 0)
+            return schema->defaults[i].fallback;
+    }
+    return row->fallback;
+}
+
+void hs_schema_variable(const struct hs_schema *schema, const char *name, char ret_name[HS_VARIABLE_SIZE])
+{
+    hs_str_format(ret_name, HS_VARIABLE_SIZE, "%s_%s", schema->program, name);
+    for (char *c = ret_name; *c; c++)
+        *c = isalnum((unsigned char) *c) ? (char) toupper((unsigned char) *c) : '_';
+}
+
+/* ---- reading ---- */
+
+static int refuse(const char **ret_reason, const char *reason)
+{
+    *ret_reason = reason;
+    return HS_EINVAL;
+}
+
+static int check_bounds(const struct hs_setting *row, double value, const char **ret_reason)
+{
+    if (value < row->min)
+        return refuse(ret_reason, "is too small");
+    if (value > row->max)
+        return refuse(ret_reason, "is too large");
+    return 0;
+}
+
+static int read_bool(const struct hs_node *node, void *dst, const char **ret_reason)
+{
+    return hs_node_bool(node, dst) ? 0 : refuse(ret_reason, "is neither true nor false");
+}
+
+/* A whole number in the row's bounds, which fit an int. */
+static int read_int(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+{
+    long long value;
+    if (!hs_node_int(node, &value))
+        return refuse(ret_reason, "is not a whole number");
+    int r = check_bounds(row, (double) value, ret_reason);
+    if (r == 0)
+        *dst = (int) value;
+    return r;
+}
+
+static int read_double(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+{
+    double value;
+    if (!hs_node_double(node, &value))
+        return refuse(ret_reason, "is not a number");
+    int r = check_bounds(row, value, ret_reason);
+    if (r == 0)
+        *dst = value;
+    return r;
+}
+
+static int read_text(const struct hs_setting *row, const struct hs_node *node, char **dst, const char **ret_reason)
+{
+    const char *text = hs_node_text(node);
+    bool truth;
+    double number;
+    if (!text || hs_node_bool(node, &truth))
+        return refuse(ret_reason, "is not a text");
+    if (hs_node_double(node, &number))
+        return refuse(ret_reason, "is a number, where a text is wanted (put it in quotes)");
+    size_t len = strlen(text);
+    if (!hs_utf8_valid(text, len))
+        return refuse(ret_reason, "is not UTF-8");
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
+            return refuse(ret_reason, "holds control characters");
+    }
+    if ((double) len < row->min)
+        return refuse(ret_reason, len == 0 ? "is empty" : "is too short");
+    if ((double) len > row->max)
+        return refuse(ret_reason, "is too long");
+    char *copy = strdup(text);
+    if (!copy)
+        return HS_ENOMEM;
+    free(*dst);
+    *dst = copy;
+    return 0;
+}
+
+static int read_choice(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+{
+    const char *text = hs_node_text(node);
+    for (int i = 0; text && row->choices[i]; i++) {
+        if (hs_str_equal_nocase(text, row->choices[i])) {
+            *dst = i;
+            return 0;
+        }
+    }
+    return refuse(ret_reason, "is none of the choices");
+}
+
+/* "640x480" or "640" as a pair; false for anything else. */
+static bool read_size_text(const char *text, long long values[2])
+{
+    const char *cross = strchr(text, 'x');
+    char width[16];
+    int64_t w, h;
+    if (strspn(text, "0123456789x") != strlen(text) ||
+        !hs_str_copy_n(width, sizeof(width), text, cross ? (size_t) (cross - text) : strlen(text)) ||
+        !hs_str_to_int64(width, &w) || !hs_str_to_int64(cross ? cross + 1 : width, &h))
+        return false;
+    values[0] = w;
+    values[1] = h;
+    return true;
+}
+
+static int read_size(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+{
+    long long values[2];
+    bool read;
+    if (node->kind == HS_NODE_LIST)
+        read = node->count == 2 && hs_node_int(node->items[0], &values[0]) && hs_node_int(node->items[1], &values[1]);
+    else
+        read = hs_node_text(node) && read_size_text(node->text, values);
+    if (!read)
+        return refuse(ret_reason, "is not a list of two whole numbers");
+    for (int i = 0; i < 2; i++) {
+        int r = check_bounds(row, (double) values[i], ret_reason);
+        if (r < 0)
+            return r;
+        if (values[i] % row->multiple)
+            return refuse(ret_reason, "does not fit the step");
+    }
+    dst[0] = (int) values[0];
+    dst[1] = (int) values[1];
+    return 0;
+}
+
+static int read_seconds(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+{
+    const char *text = hs_node_text(node);
+    double value;
+    /* The character set keeps out nan, inf and hexadecimal floats. */
+    if (!text || strspn(text, "0123456789+-.eE smhd") != strlen(text) || !hs_str_to_seconds(text, &value))
+        return refuse(ret_reason, "is not a duration");
+    bool forever = value == -1 && (row->flags & HS_SETTING_FOREVER);
+    int r = forever ? 0 : check_bounds(row, value, ret_reason);
+    if (r == 0)
+        *dst = value;
+    return r;
+}
+
+static const char byte_units[] = "KMGT";
+
+static int read_bytes(const struct hs_setting *row, const struct hs_node *node, int64_t *dst, const char **ret_reason)
+{
+    static const char message[] = "is not a size";
+    const char *text = hs_node_text(node);
+    if (text && hs_str_equal_nocase(text, "infinity")) {
+        if (!isinf(row->max))
+            return refuse(ret_reason, "is too large");
+        *dst = INT64_MAX;
+        return 0;
+    }
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    char number[20];
+    int64_t value;
+    if (digits == 0 || !hs_str_copy_n(number, sizeof(number), text, digits) || !hs_str_to_int64(number, &value))
+        return refuse(ret_reason, message);
+    if (text[digits]) {
+        const char *unit = strchr(byte_units, toupper((unsigned char) text[digits]));
+        if (!unit || text[digits + 1])
+            return refuse(ret_reason, message);
+        for (const char *at = byte_units; at <= unit; at++) {
+            if (__builtin_mul_overflow(value, INT64_C(1024), &value))
+                return refuse(ret_reason, "is too large");
+        }
+    }
+    int r = check_bounds(row, (double) value, ret_reason);
+    if (r == 0)
+        *dst = value;
+    return r;
+}
+
+static int read_percent(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+{
+    const char *text = hs_node_text(node);
+    char number[32];
+    size_t len = text ? strlen(text) : 0;
+    if (len < 2 || text[len - 1] != '%' || !hs_str_copy_n(number, sizeof(number), text, len - 1))
+        return refuse(ret_reason, "is not a percentage");
+    struct hs_node plain = { .kind = HS_NODE_SCALAR, .text = number };
+    return read_double(row, &plain, dst, ret_reason);
+}
+
+int hs_setting_read(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
+{
+    switch (row->type) {
+    case HS_SETTING_BOOL:
+        return read_bool(node, dst, ret_reason);
+    case HS_SETTING_INT:
+        return read_int(row, node, dst, ret_reason);
+    case HS_SETTING_DOUBLE:
+        return read_double(row, node, dst, ret_reason);
+    case HS_SETTING_TEXT:
+        return read_text(row, node, dst, ret_reason);
+    case HS_SETTING_CHOICE:
+        return read_choice(row, node, dst, ret_reason);
+    case HS_SETTING_SIZE:
+        return read_size(row, node, dst, ret_reason);
+    case HS_SETTING_SECONDS:
+        return read_seconds(row, node, dst, ret_reason);
+    case HS_SETTING_BYTES:
+        return read_bytes(row, node, dst, ret_reason);
+    case HS_SETTING_PERCENT:
+        return read_percent(row, node, dst, ret_reason);
+    }
+    return refuse(ret_reason, "has no type");
+}
+
+int hs_setting_read_text(const struct hs_setting *row, const char *text, void *dst, const char **ret_reason)
+{
+    struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = row->type == HS_SETTING_TEXT };
+    if (row->type != HS_SETTING_SIZE || text[0] != '[')
+        return hs_setting_read(row, &scalar, dst, ret_reason);
+    struct hs_doc *doc;
+    int r = hs_doc_parse(text, strlen(text), row->name, &doc, NULL);
+    if (r == HS_ENOMEM)
+        return r;
+    if (r < 0)
+        return refuse(ret_reason, "cannot be read");
+    r = hs_setting_read(row, hs_doc_root(doc), dst, ret_reason);
+    hs_doc_destroy(doc);
+    return r;
+}
+
+/* ---- writing ---- */
+
+/* The largest unit that leaves a whole number. */
+static int write_bytes(int64_t value, struct hs_buf *buf)
+{
+    if (value == INT64_MAX)
+        return hs_buf_append_str(buf, "infinity");
+    size_t unit = 0;
+    while (unit < sizeof(byte_units) - 1 && value && value % 1024 == 0) {
+        value /= 1024;
+        unit++;
+    }
+    if (unit == 0)
+        return hs_buf_printf(buf, "%lld", (long long) value);
+    return hs_buf_printf(buf, "%lld%c", (long long) value, byte_units[unit - 1]);
+}
+
+static int write_quoted_bytes(int64_t value, struct hs_buf *buf)
+{
+    int r = hs_buf_append_str(buf, "\"");
+    if (r == 0)
+        r = write_bytes(value, buf);
+    return r < 0 ? r : hs_buf_append_str(buf, "\"");
+}
+
+static int write_percent(double value, const char *quote, struct hs_buf *buf)
+{
+    int r = hs_buf_append_str(buf, quote);
+    if (r == 0)
+        r = hs_render_number(value, buf);
+    return r < 0 ? r : hs_buf_printf(buf, "%%%s", quote);
+}
+
+int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_buf *buf)
+{
+    const int *ints = src;
+    switch (row->type) {
+    case HS_SETTING_BOOL:
+        return hs_buf_append_str(buf, *(const bool *) src ? "true" : "false");
+    case HS_SETTING_INT:
+        return hs_buf_printf(buf, "%d", *ints);
+    case HS_SETTING_DOUBLE:
+    case HS_SETTING_SECONDS:
+        return hs_render_number(*(const double *) src, buf);
+    case HS_SETTING_TEXT:
+        return hs_render_json_string(*(char *const *) src, buf);
+    case HS_SETTING_CHOICE:
+        return hs_render_json_string(row->choices[*ints], buf);
+    case HS_SETTING_SIZE:
+        return hs_buf_printf(buf, "[%d, %d]", ints[0], ints[1]);
+    case HS_SETTING_BYTES:
+        return write_quoted_bytes(*(const int64_t *) src, buf);
+    case HS_SETTING_PERCENT:
+        return write_percent(*(const double *) src, "\"", buf);
+    }
+    return HS_EINTERNAL;
+}
+
+static int write_choices(const struct hs_setting *row, struct hs_buf *buf)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && row->choices[i]; i++)
+        r = hs_buf_printf(buf, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+    return r;
+}
+
+/* A bound as one would write it. */
+static int write_bound(const struct hs_setting *row, double bound, struct hs_buf *buf)
+{
+    if (row->type == HS_SETTING_BYTES)
+        return write_bytes(isinf(bound) ? INT64_MAX : (int64_t) bound, buf);
+    if (row->type == HS_SETTING_PERCENT)
+        return write_percent(bound, "", buf);
+    return hs_render_number(bound, buf);
+}
+
+static int write_bounds(const struct hs_setting *row, struct hs_buf *buf)
+{
+    int r = write_bound(row, row->min, buf);
+    if (r == 0)
+        r = hs_buf_append_str(buf, " to ");
+    return r < 0 ? r : write_bound(row, row->max, buf);
+}
+
+int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
+{
+    int r = 0;
+    switch (row->type) {
+    case HS_SETTING_BOOL:
+        return hs_buf_append_str(buf, "true or false");
+    case HS_SETTING_CHOICE:
+        return write_choices(row, buf);
+    case HS_SETTING_TEXT:
+        r = hs_buf_append_str(buf, "a text of ");
+        if (r == 0)
+            r = write_bounds(row, buf);
+        return r < 0 ? r : hs_buf_append_str(buf, " bytes");
+    case HS_SETTING_SIZE:
+        r = hs_buf_append_str(buf, "[width, height], each ");
+        if (r == 0)
+            r = write_bounds(row, buf);
+        return r < 0 ? r : hs_buf_printf(buf, " in steps of %d", row->multiple);
+    case HS_SETTING_SECONDS:
+        r = write_bounds(row, buf);
+        if (r == 0)
+            r = hs_buf_append_str(buf, " seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
+        if (r == 0 && (row->flags & HS_SETTING_FOREVER))
+            r = hs_buf_append_str(buf, "; -1: without end");
+        return r;
+    case HS_SETTING_INT:
+    case HS_SETTING_DOUBLE:
+    case HS_SETTING_BYTES:
+    case HS_SETTING_PERCENT:
+        return write_bounds(row, buf);
+    }
+    return HS_EINTERNAL;
+}

@@ -1,0 +1,414 @@
+#include "http/body.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "http/base64.h"
+#include "http/json_body.h"
+#include "http/multipart.h"
+
+/* One field of spec->files. A repeated field starts it anew: the last one wins. */
+struct file {
+    struct hs_buf bytes;
+    struct hs_base64 base64;
+    bool seen, taken;
+    bool any_text; /* a base64 string that is not empty */
+};
+
+struct text {
+    char *name;
+    struct hs_buf value;
+    bool too_long, has_nul;
+};
+
+struct hs_body {
+    struct hs_body_spec spec;
+    struct hs_budget *budget;
+    size_t charged, received;
+    bool is_form;
+    struct file *files;
+    size_t file_count;
+
+    struct hs_multipart form;
+    struct text texts[HS_BODY_PARTS_MAX];
+    size_t text_count;
+    struct hs_buf *target; /* where the content of the part goes; NULL: nowhere */
+    struct text *target_text;
+
+    struct hs_json_body json;
+    json_t *value;
+};
+
+/* ---- Memory ---- */
+
+static bool charge(struct hs_body *body, size_t more)
+{
+    struct hs_budget *budget = body->budget;
+    if (!budget)
+        return true;
+    size_t before = atomic_fetch_add(&budget->used, more);
+    if (before > budget->max || more > budget->max - before) {
+        atomic_fetch_sub(&budget->used, more);
+        return false;
+    }
+    body->charged += more;
+    return true;
+}
+
+static void discharge(struct hs_body *body, size_t less)
+{
+    if (!body->budget)
+        return;
+    atomic_fetch_sub(&body->budget->used, less);
+    body->charged -= less;
+}
+
+/* Charges what the buffer allocates, not what it holds: that is what the process takes. */
+static int append(struct hs_body *body, struct hs_buf *buf, const void *data, size_t len, struct hs_error *err)
+{
+    size_t before = buf->capacity;
+    int r = hs_buf_reserve(buf, len);
+    if (r == HS_ETOOLARGE)
+        return hs_error_set(err, r, "The body holds more than %zu bytes", buf->max);
+    if (r < 0)
+        return hs_error_set(err, r, "no memory for the body");
+    if (buf->capacity > before && !charge(body, buf->capacity - before)) {
+        discharge(body, before);
+        hs_buf_finish(buf);
+        return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
+    }
+    hs_buf_append(buf, data, len);
+    return 0;
+}
+
+static void drop(struct hs_body *body, struct hs_buf *buf)
+{
+    discharge(body, buf->capacity);
+    hs_buf_finish(buf);
+}
+
+/* ---- Fields ---- */
+
+static bool listed(const char *const *names, const char *name, size_t *ret_index)
+{
+    for (size_t i = 0; names && names[i]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct text *find_text(const struct hs_body *body, const char *name)
+{
+    for (size_t i = 0; i < body->text_count; i++) {
+        if (strcmp(body->texts[i].name, name) == 0)
+            return (struct text *) (uintptr_t) &body->texts[i];
+    }
+    return NULL;
+}
+
+static struct file *restart_file(struct hs_body *body, size_t index)
+{
+    struct file *file = &body->files[index];
+    drop(body, &file->bytes);
+    hs_buf_init(&file->bytes, body->spec.bytes_max);
+    hs_base64_init(&file->base64);
+    file->seen = true;
+    file->any_text = false;
+    return file;
+}
+
+/* ---- Forms ---- */
+
+static int begin_text(struct hs_body *body, const char *name, struct hs_error *err)
+{
+    struct text *text = find_text(body, name);
+    if (!text) {
+        /* The parser ends at the same number of parts. */
+        assert(body->text_count < HS_BODY_PARTS_MAX);
+        text = &body->texts[body->text_count];
+        *text = (struct text) { .name = strdup(name) };
+        if (!text->name)
+            return hs_error_set(err, HS_ENOMEM, "no memory for the body");
+        body->text_count++;
+    }
+    drop(body, &text->value);
+    hs_buf_init(&text->value, HS_BODY_TEXT_MAX + 1);
+    text->too_long = text->has_nul = false;
+    body->target_text = text;
+    body->target = &text->value;
+    return 0;
+}
+
+static int begin_part(void *ctx, const char *name, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    size_t index;
+    body->target = NULL;
+    body->target_text = NULL;
+    if (listed(body->spec.files, name, &index)) {
+        body->target = &restart_file(body, index)->bytes;
+        return 0;
+    }
+    if (name[0] == '\0' || (body->spec.texts && !listed(body->spec.texts, name, &index)))
+        return 0;
+    return begin_text(body, name, err);
+}
+
+static int part_data(void *ctx, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    struct text *text = body->target_text;
+    if (!body->target)
+        return 0;
+    if (text && memchr(data, '\0', len))
+        text->has_nul = true;
+    if (text && len > HS_BODY_TEXT_MAX - text->value.len) {
+        /* An unknown field may be of any size; a known one complains when it is asked for. */
+        text->too_long = true;
+        body->target = NULL;
+        return 0;
+    }
+    return append(body, body->target, data, len, err);
+}
+
+static int end_part(void *ctx, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    struct hs_buf *text = body->target_text ? &body->target_text->value : NULL;
+    int r = text ? append(body, text, "", 1, err) : 0;
+    body->target = NULL;
+    body->target_text = NULL;
+    return r;
+}
+
+static const struct hs_multipart_events form_events = { begin_part, part_data, end_part };
+
+/* ---- JSON ---- */
+
+static int begin_picture(void *ctx, size_t index, struct hs_error *err)
+{
+    (void) err;
+    restart_file(ctx, index);
+    return 0;
+}
+
+static int picture_text(void *ctx, size_t index, const char *text, size_t len, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    struct file *file = &body->files[index];
+    file->any_text = true;
+    while (len > 0) {
+        uint8_t bytes[HS_BASE64_ROOM(4096)];
+        size_t n = len < 4096 ? len : 4096;
+        int r = append(body, &file->bytes, bytes, hs_base64_feed(&file->base64, text, n, bytes), err);
+        if (r < 0)
+            return r;
+        text += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static void picture_foreign(void *ctx, size_t index)
+{
+    struct hs_body *body = ctx;
+    body->files[index].any_text = true;
+    body->files[index].base64.foreign = true;
+}
+
+static const struct hs_json_body_events json_events = { begin_picture, picture_text, picture_foreign };
+
+/* ---- Life ---- */
+
+static bool contains_nocase(const char *text, const char *word)
+{
+    return strcasestr(text, word) != NULL;
+}
+
+/* application/json or application/…+json, whatever parameters follow. */
+static bool is_json_type(const char *content_type)
+{
+    char type[128];
+    size_t len = strcspn(content_type, "; \t");
+    if (!hs_str_copy_n(type, sizeof(type), content_type, len))
+        return false;
+    for (char *p = type; *p; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char) (*p + 32);
+    }
+    return strcmp(type, "application/json") == 0 || (hs_str_starts(type, "application/") && hs_str_ends(type, "+json"));
+}
+
+static int choose_parser(enum hs_body_rule rule, const char *content_type, bool *ret_is_form, struct hs_error *err)
+{
+    const char *type = content_type ? content_type : "";
+    bool form = contains_nocase(type, "multipart/form-data");
+    *ret_is_form = form && rule != HS_BODY_JSON;
+    if (rule == HS_BODY_FORM_ELSE_JSON || *ret_is_form || (!form && is_json_type(type)))
+        return 0;
+    return hs_error_set(err, HS_EUNSUPPORTED, "Content-Type must be application/json%s",
+                        rule == HS_BODY_FORM_OR_JSON ? " or multipart/form-data" : "");
+}
+
+int hs_body_create(enum hs_body_rule rule, const char *content_type, const struct hs_body_spec *spec,
+                   struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err)
+{
+    assert(rule != HS_BODY_NONE);
+    bool is_form;
+    int r = choose_parser(rule, content_type, &is_form, err);
+    if (r < 0)
+        return r;
+    struct hs_body *body = calloc(1, sizeof(*body));
+    if (!body)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the body");
+    body->spec = *spec;
+    body->budget = budget;
+    body->is_form = is_form;
+    while (spec->files && spec->files[body->file_count])
+        body->file_count++;
+    body->files = calloc(body->file_count + 1, sizeof(*body->files));
+    if (!body->files)
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the body");
+    else if (is_form)
+        r = hs_multipart_init(&body->form, content_type, HS_BODY_PARTS_MAX, HS_BODY_PART_HEADER_MAX, &form_events, body,
+                              err);
+    else
+        hs_json_body_init(&body->json, spec->files, HS_BODY_JSON_MAX, HS_BODY_JSON_DEPTH_MAX, &json_events, body);
+    if (r < 0)
+        hs_body_destroy(body);
+    else
+        *ret_body = body;
+    return r;
+}
+
+void hs_body_destroy(struct hs_body *body)
+{
+    if (!body)
+        return;
+    for (size_t i = 0; body->files && i < body->file_count; i++)
+        hs_buf_finish(&body->files[i].bytes);
+    for (size_t i = 0; i < body->text_count; i++) {
+        hs_buf_finish(&body->texts[i].value);
+        free(body->texts[i].name);
+    }
+    discharge(body, body->charged);
+    if (body->is_form)
+        hs_multipart_finish(&body->form);
+    else
+        hs_json_body_finish(&body->json);
+    json_decref(body->value);
+    free(body->files);
+    free(body);
+}
+
+int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_error *err)
+{
+    if (len > body->spec.bytes_max - body->received)
+        return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", body->spec.bytes_max);
+    body->received += len;
+    return body->is_form ? hs_multipart_feed(&body->form, data, len, err)
+                         : hs_json_body_feed(&body->json, data, len, err);
+}
+
+const char *hs_body_type_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a boolean";
+    case JSON_NULL:
+        return "null";
+    default:
+        return "a number";
+    }
+}
+
+int hs_body_end(struct hs_body *body, struct hs_error *err)
+{
+    if (body->is_form)
+        return hs_multipart_end(&body->form, err);
+    /* jansson takes up to 80 bytes for each byte of text: "{}," is an object of 230. */
+    if (!charge(body, 80 * body->json.rest.len))
+        return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
+    int r = hs_json_body_end(&body->json, &body->value, err);
+    if (r == 0 && !json_is_object(body->value) && !body->spec.any_json)
+        return hs_error_set(err, HS_EINVAL, "Invalid JSON: the top level must be an object, not %s",
+                            hs_body_type_name(body->value));
+    return r;
+}
+
+/* ---- Reading ---- */
+
+const json_t *hs_body_json(const struct hs_body *body)
+{
+    return body->value;
+}
+
+const json_t *hs_body_value(const struct hs_body *body, const char *name)
+{
+    return json_object_get(body->value, name);
+}
+
+const char *hs_body_text(const struct hs_body *body, const char *name)
+{
+    if (!body->is_form)
+        return json_string_value(hs_body_value(body, name));
+    struct text *text = find_text(body, name);
+    if (!text || text->too_long || text->has_nul)
+        return NULL;
+    return (const char *) text->value.data;
+}
+
+bool hs_body_has(const struct hs_body *body, const char *name)
+{
+    size_t index;
+    if (!body->is_form) {
+        const json_t *value = hs_body_value(body, name);
+        return value && !json_is_null(value);
+    }
+    return find_text(body, name) || (listed(body->spec.files, name, &index) && body->files[index].seen);
+}
+
+static int missing(const char *name, struct hs_error *err)
+{
+    return hs_error_set(err, HS_EMISSING, "Missing '%s' field", name);
+}
+
+int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
+{
+    size_t index;
+    if (!listed(body->spec.files, name, &index) || !hs_body_has(body, name) || body->files[index].taken)
+        return missing(name, err);
+    struct file *file = &body->files[index];
+    if (!body->is_form) {
+        const json_t *value = hs_body_value(body, name);
+        if (!json_is_string(value))
+            return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
+        if (!file->any_text)
+            return missing(name, err);
+        int r = hs_base64_end(&file->base64, err);
+        if (r < 0)
+            return r;
+        if (file->bytes.len == 0)
+            return hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
+    }
+    if (file->bytes.len == 0)
+        return missing(name, err);
+    file->taken = true;
+    *ret_data = hs_buf_take(&file->bytes, ret_len);
+    return 0;
+}

@@ -1,0 +1,83 @@
+/* Request bodies, parsed as they arrive: multipart/form-data, or a JSON object with base64 pictures. What is kept is
+ * the pictures (decoded), short texts and the JSON beside the pictures; all of it within bounds known beforehand. */
+#ifndef HS_HTTP_BODY_H
+#define HS_HTTP_BODY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "hs/status.h"
+
+/* How the Content-Type chooses the parser. */
+enum hs_body_rule {
+    HS_BODY_NONE,             /* no body wanted; a small one is read and dropped */
+    HS_BODY_FORM_ELSE_JSON,   /* "multipart/form-data" anywhere in it: multipart; anything else, also none: JSON */
+    HS_BODY_FORM_OR_JSON,     /* multipart/form-data, application/json, application/…+json; else HS_EUNSUPPORTED */
+    HS_BODY_JSON,             /* application/json, application/…+json; else HS_EUNSUPPORTED */
+};
+
+/* What a route expects. Lists end with NULL and are borrowed for the body's life. */
+struct hs_body_spec {
+    const char *const *files; /* fields that hold bytes: file parts, or base64 strings of the top-level object */
+    const char *const *texts; /* text parts to keep, others are read and dropped; NULL keeps all */
+    size_t bytes_max;         /* the whole body as sent */
+    bool any_json;            /* also accept a top-level value that is not an object */
+};
+
+enum {
+    HS_BODY_PARTS_MAX = 100,       /* parts of a form */
+    HS_BODY_PART_HEADER_MAX = 8192,
+    HS_BODY_TEXT_MAX = 4096,       /* a text part */
+    HS_BODY_JSON_MAX = 65536,      /* the JSON without its pictures */
+    HS_BODY_JSON_DEPTH_MAX = 32,
+};
+
+/* Memory that several bodies share. `used` <= `max` as far as hs_body accounts for it. Any thread. */
+struct hs_budget {
+    atomic_size_t used;
+    size_t max;
+};
+
+struct hs_body;
+
+/* content_type may be NULL. budget may be NULL; it outlives the body. HS_EUNSUPPORTED, HS_EINVAL (form without a
+ * boundary). Caller frees with hs_body_destroy. Not thread-safe. */
+int hs_body_create(enum hs_body_rule rule, const char *content_type, const struct hs_body_spec *spec,
+                   struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err);
+void hs_body_destroy(struct hs_body *body);
+
+/* The next bytes; where they are split makes no difference. After an error nothing more may be fed. HS_EINVAL:
+ * malformed; HS_ETOOLARGE: past bytes_max or another bound; HS_EBUSY: past the budget; HS_ENOMEM. */
+int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_error *err);
+
+/* The body is complete. HS_EINVAL where it cannot be ("Invalid JSON: …", a form that was cut off). */
+int hs_body_end(struct hs_body *body, struct hs_error *err);
+
+/* ---- After hs_body_end ---- */
+
+/* A text part, or a JSON string of the top level; NULL where absent or of another type. Borrowed. */
+const char *hs_body_text(const struct hs_body *body, const char *name);
+
+/* The whole JSON value (pictures in it are short placeholder strings), NULL for a form. Borrowed. */
+const json_t *hs_body_json(const struct hs_body *body);
+
+/* A value of the top-level object; NULL where absent or a form. Borrowed. */
+const json_t *hs_body_value(const struct hs_body *body, const char *name);
+
+/* "a number", "an object" and so on, for messages. */
+const char *hs_body_type_name(const json_t *value);
+
+/* Present, and not null. */
+bool hs_body_has(const struct hs_body *body, const char *name);
+
+/* Hands over the bytes of a field of spec->files: caller frees with free(). HS_EMISSING "Missing 'image' field" where
+ * it is absent, null, empty or already taken; HS_EINVAL "Invalid base64: …", or "image: must be a base64 string, not
+ * a number". */
+int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len,
+                      struct hs_error *err);
+
+#endif

@@ -1,0 +1,394 @@
+/* Threads: libmicrohttpd's own one polls the sockets, parses requests and feeds bodies; a connection whose request is
+ * complete is suspended and its handler runs on the pool, which resumes it with the reply; the watcher thread sees to
+ * suspended sockets and time limits.
+ *
+ * libmicrohttpd takes an answer before the body or after it, but not in between. Where a body must be refused half-way
+ * (chunked and too large, malformed, no memory left) the answer is written to the socket directly, which nobody else
+ * writes to while a request is read, and the connection ends. With TLS it would have to go through the session. */
+#include "http/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+/* A body on a route that wants none is read, so that the connection can be used again, up to this many bytes. */
+enum { UNWANTED_MAX = 64 << 10 };
+
+/* ---- Answers ---- */
+
+static bool is_draining(struct hs_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    bool draining = server->draining;
+    pthread_mutex_unlock(&server->lock);
+    return draining;
+}
+
+static void add_headers(const struct hs_http_request *req, struct MHD_Response *response)
+{
+    const char *p = (const char *) req->reply.headers.data, *end = p + req->reply.headers.len;
+    while (p < end) {
+        const char *value = p + strlen(p) + 1;
+        MHD_add_response_header(response, p, value);
+        p = value + strlen(value) + 1;
+    }
+}
+
+static enum MHD_Result send_reply(struct hs_http_request *req)
+{
+    struct hs_http_reply *reply = &req->reply;
+    struct hs_http_server *server = req->server;
+    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
+    struct MHD_Response *response =
+        reply->data ? MHD_create_response_from_buffer(reply->len, reply->data, MHD_RESPMEM_MUST_FREE)
+                    : MHD_create_response_from_buffer(0, (char *) (uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    reply->data = NULL;
+    if (reply->content_type[0])
+        MHD_add_response_header(response, "Content-Type", reply->content_type);
+    MHD_add_response_header(response, "X-Request-Id", req->id);
+    if (req->close_after || is_draining(server))
+        MHD_add_response_header(response, "Connection", "close");
+    add_headers(req, response);
+    enum MHD_Result r = MHD_queue_response(req->mhd, (unsigned) reply->status, response);
+    MHD_destroy_response(response);
+    return r;
+}
+
+/* In the middle of a body: see the top of the file. */
+static enum MHD_Result refuse_body(struct hs_http_request *req, int code, const char *message)
+{
+    struct hs_buf answer;
+    hs_buf_init(&answer, 65536);
+    hs_http_reply_error(req, code, NULL, "%s", message);
+    if (hs_exchange_raw(req, &answer) == 0)
+        hs_conn_send_last(&req->server->conns, req->conn, answer.data, answer.len);
+    hs_buf_finish(&answer);
+    req->linger = true;
+    return MHD_NO;
+}
+
+static int too_large(size_t max, struct hs_error *err)
+{
+    return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", max);
+}
+
+/* ---- The request's way ---- */
+
+static void run_job(void *arg)
+{
+    struct hs_http_request *req = arg;
+    struct hs_http_server *server = req->server;
+    hs_exchange_run(req);
+    hs_watch_remove(server->watch, req->conn->fd);
+    req->stage = HS_HTTP_ANSWERED;
+    /* From the resumption on the request belongs to the network thread, which may free it at once. */
+    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
+    MHD_resume_connection(req->mhd);
+}
+
+static int submit(struct hs_http_request *req)
+{
+    struct hs_http_server *server = req->server;
+    pthread_mutex_lock(&server->lock);
+    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req);
+    pthread_mutex_unlock(&server->lock);
+    return r;
+}
+
+static enum MHD_Result start_work(struct hs_http_request *req)
+{
+    struct hs_http_server *server = req->server;
+    /* From here on, so that the time of a slow upload is not taken from the work. */
+    req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
+    if (req->route->flags & HS_HTTP_INLINE) {
+        hs_exchange_run(req);
+        return send_reply(req);
+    }
+    /* Suspended first: the worker may be done before submit returns. */
+    req->stage = HS_HTTP_AT_WORK;
+    MHD_suspend_connection(req->mhd);
+    uint64_t id = hs_conn_work(&server->conns, req->conn);
+    /* Without the watch a client that leaves is not noticed; the request still gets done. */
+    hs_watch_add(server->watch, req->conn->fd, id);
+    if (submit(req) == 0)
+        return MHD_YES;
+    hs_watch_remove(server->watch, req->conn->fd);
+    hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
+    req->stage = HS_HTTP_ANSWERED;
+    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
+    MHD_resume_connection(req->mhd);
+    return MHD_YES;
+}
+
+/* A body that nobody asked for. */
+static int drop_body(struct hs_http_request *req, size_t len, struct hs_error *err)
+{
+    req->dropped += len;
+    return req->dropped <= UNWANTED_MAX ? 0 : too_large(UNWANTED_MAX, err);
+}
+
+static enum MHD_Result on_body(struct hs_http_request *req, const char *data, size_t *len)
+{
+    struct hs_error err;
+    size_t n = *len;
+    hs_conn_touch(&req->server->conns, req->conn);
+    *len = 0;
+    int r = req->body ? hs_body_feed(req->body, data, n, &err) : drop_body(req, n, &err);
+    return r < 0 ? refuse_body(req, r, err.message) : MHD_YES;
+}
+
+/* ---- Headers ---- */
+
+struct header_list {
+    struct hs_http_pair pairs[HS_HTTP_HEADERS_MAX];
+    size_t count;
+    bool too_many;
+};
+
+static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct header_list *list = cls;
+    (void) kind;
+    if (list->count == HS_HTTP_HEADERS_MAX) {
+        list->too_many = true;
+        return MHD_NO;
+    }
+    list->pairs[list->count++] = (struct hs_http_pair) { name, value ? value : "" };
+    return MHD_YES;
+}
+
+static size_t count_header(const struct hs_http_request *req, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < req->header_count; i++)
+        n += hs_str_equal_nocase(req->headers[i].name, name);
+    return n;
+}
+
+/* What announces a body. Two lengths, or a length and chunks, are how requests are smuggled past a proxy (RFC 9112
+ * §6.3). */
+static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
+{
+    size_t lengths = count_header(req, "Content-Length");
+    const char *text = hs_http_header(req, "Content-Length");
+    int64_t length = 0;
+    *ret_chunked = count_header(req, "Transfer-Encoding") > 0;
+    if (lengths > 1 || (lengths == 1 && *ret_chunked))
+        return hs_error_set(err, HS_EINVAL, "The length of the body is given twice");
+    if (text && (!hs_str_to_int64(text, &length) || length < 0))
+        return hs_error_set(err, HS_ETOOLARGE, "The Content-Length is not a usable number");
+    *ret_length = (uint64_t) length;
+    return 0;
+}
+
+static int read_headers(struct hs_http_request *req, struct hs_error *err)
+{
+    struct header_list list = { .count = 0 };
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
+    int r = hs_exchange_set_headers(req, list.pairs, list.count, err);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (r == 0 && (list.too_many || (info && info->header_size > req->options->header_max)))
+        r = hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
+                         req->options->header_max, HS_HTTP_HEADERS_MAX);
+    return r;
+}
+
+static int find_route(struct hs_http_request *req, struct hs_error *err)
+{
+    struct hs_http_server *server = req->server;
+    char allow[HS_HTTP_ALLOW_SIZE];
+    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, &req->param,
+                               allow);
+    if (r == HS_EMETHOD) {
+        hs_http_add_header(req, "Allow", allow);
+        hs_error_set(err, r, "Method %s is not allowed here", req->method);
+    } else if (r < 0) {
+        hs_error_set(err, r, "%s", req->options->not_found_message);
+    }
+    return r;
+}
+
+static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_error *err)
+{
+    struct hs_http_server *server = req->server;
+    if (req->route->body == HS_BODY_NONE)
+        return length > UNWANTED_MAX ? too_large(UNWANTED_MAX, err) : 0;
+    struct hs_body_spec spec = req->route->spec;
+    if (spec.bytes_max == 0 || spec.bytes_max > server->options.body_max)
+        spec.bytes_max = server->options.body_max;
+    if (length > spec.bytes_max)
+        return too_large(spec.bytes_max, err);
+    return hs_body_create(req->route->body, hs_http_header(req, "Content-Type"), &spec, &server->budget, &req->body,
+                          err);
+}
+
+static int check_request(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
+{
+    int r = read_headers(req, err);
+    if (r == 0)
+        r = read_framing(req, ret_length, ret_chunked, err);
+    if (r == 0)
+        r = find_route(req, err);
+    return r < 0 ? r : prepare_body(req, *ret_length, err);
+}
+
+static enum MHD_Result on_headers(struct hs_http_request *req, const char *method)
+{
+    struct hs_http_server *server = req->server;
+    struct hs_error err;
+    uint64_t length = 0;
+    /* Until the framing was read there may be a body; answering early is right in any case. */
+    bool chunked = true;
+    req->stage = HS_HTTP_AT_BODY;
+    req->received_ns = hs_clock_now_ns();
+    hs_str_copy(req->method, sizeof(req->method), method);
+    pthread_mutex_lock(&server->lock);
+    server->active++;
+    pthread_mutex_unlock(&server->lock);
+    hs_conn_enter(&server->conns, req->conn, HS_CONN_BODY);
+    int r = check_request(req, &length, &chunked, &err);
+    if (r == 0)
+        return MHD_YES;
+    hs_http_reply_error(req, r, NULL, "%s", err.message);
+    if (length == 0 && !chunked) {
+        /* Nothing is on its way: answered in the next call, and the connection stays. */
+        req->stage = HS_HTTP_ANSWERED;
+        return MHD_YES;
+    }
+    req->close_after = req->linger = true;
+    return send_reply(req);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *len, void **req_cls)
+{
+    struct hs_http_request *req = *req_cls;
+    (void) cls, (void) url, (void) version;
+    if (!req)
+        return MHD_NO;
+    req->mhd = mhd;
+    if (req->stage == HS_HTTP_AT_LINE)
+        return on_headers(req, method);
+    if (req->stage == HS_HTTP_ANSWERED)
+        return send_reply(req);
+    if (*len > 0)
+        return on_body(req, data, len);
+    return req->stage == HS_HTTP_AT_BODY ? start_work(req) : MHD_YES;
+}
+
+/* ---- Connections ---- */
+
+static struct hs_conn *conn_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct hs_http_server *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*socket_context)
+            hs_conn_remove(&server->conns, *socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *socket_context = hs_conn_add(&server->conns, fd->connect_fd, peer->client_addr);
+}
+
+/* Called with the request line. Its result is what on_request and on_completed find. */
+static void *on_line(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct hs_http_server *server = cls;
+    struct hs_conn *conn = conn_of(mhd);
+    if (!conn)
+        return NULL;
+    struct hs_http_request *req = hs_exchange_create(&server->options, server->ctx, conn->remote, uri);
+    if (req) {
+        req->server = server;
+        req->conn = conn;
+        hs_conn_set_request(&server->conns, conn, req);
+    }
+    hs_conn_enter(&server->conns, conn, HS_CONN_HEADERS);
+    return req;
+}
+
+static void log_access(const struct hs_http_request *req, int status, bool completed)
+{
+    char target[200];
+    hs_str_quote(target, sizeof(target), req->target, strlen(req->target));
+    hs_log_info("%s %s %s %s %d %zu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
+                req->method[0] ? req->method : "-", target, status, req->reply.len,
+                hs_ns_to_ms(hs_clock_now_ns() - req->started_ns), completed ? "" : " (cut)");
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, enum MHD_RequestTerminationCode code)
+{
+    struct hs_http_server *server = cls;
+    struct hs_http_request *req = *req_cls;
+    (void) mhd;
+    if (!req)
+        return;
+    *req_cls = NULL;
+    if (req->linger)
+        hs_watch_linger(server->watch, req->conn->fd);
+    hs_conn_set_request(&server->conns, req->conn, NULL);
+    bool cut = !hs_conn_enter(&server->conns, req->conn, HS_CONN_IDLE);
+    int status = req->reply.status || !cut ? req->reply.status : hs_status_http(HS_ESLOW);
+    log_access(req, status, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    pthread_mutex_lock(&server->lock);
+    server->requests++;
+    if (req->stage != HS_HTTP_AT_LINE && --server->active == 0)
+        pthread_cond_broadcast(&server->quiet);
+    pthread_mutex_unlock(&server->lock);
+    hs_exchange_destroy(req);
+}
+
+static void log_library(void *cls, const char *format, va_list args)
+{
+    char text[512];
+    (void) cls;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vsnprintf(text, sizeof(text), format, args);
+#pragma GCC diagnostic pop
+    text[strcspn(text, "\r\n")] = '\0';
+    hs_log_debug("libmicrohttpd: %s", text);
+}
+
+struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd)
+{
+    const struct hs_http_options *o = &server->options;
+    /* The library knows one limit for every pause; the finer ones are kept by the watcher. */
+    int64_t pause_ms = o->idle_timeout_ms > o->body_idle_ms ? o->idle_timeout_ms : o->body_idle_ms;
+    unsigned pause_s = (unsigned) ((pause_ms + 999) / 1000);
+    /* One block a connection holds headers, the read buffer and the answer's headers. */
+    size_t memory = 2 * o->header_max + (32 << 10);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t) (16 << 10),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned) o->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned) o->connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, pause_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return daemon;
+}

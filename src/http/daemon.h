@@ -1,0 +1,40 @@
+/* The server's insides, and its side of libmicrohttpd: callbacks that take requests in and send answers out. */
+#ifndef HS_HTTP_DAEMON_H
+#define HS_HTTP_DAEMON_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/pool.h"
+#include "http/conn.h"
+#include "http/server.h"
+#include "http/watch.h"
+
+struct MHD_Daemon;
+
+struct hs_http_server {
+    struct hs_http_options options;
+    const struct hs_http_route *routes;
+    size_t route_count;
+    void *ctx;
+
+    struct MHD_Daemon *daemon;
+    struct hs_watch *watch;
+    struct hs_conn_list conns;
+    struct hs_budget budget;
+    char address[HS_ADDRESS_SIZE];
+    int port;
+
+    pthread_mutex_t lock; /* guards what follows; no other lock but the pool's is taken inside it */
+    pthread_cond_t quiet; /* active became 0 */
+    struct hs_pool *pool;
+    size_t active;
+    uint64_t requests;
+    bool draining, ending;
+};
+
+/* Starts the network thread on a listening socket, which it takes. NULL where that fails; the socket is then still the
+ * caller's. */
+struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd);
+
+#endif

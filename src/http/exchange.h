@@ -1,0 +1,81 @@
+/* One request and its answer, as the server holds them; handlers see http/request.h. Made when the request line was
+ * read. It belongs to the network thread, but from submission to completion of its job to a worker; `cancel` is its own
+ * lock. */
+#ifndef HS_HTTP_EXCHANGE_H
+#define HS_HTTP_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "http/body.h"
+#include "http/route.h"
+#include "http/server.h"
+
+struct MHD_Connection;
+struct hs_conn;
+
+enum hs_http_stage {
+    HS_HTTP_AT_LINE, /* the request line was read */
+    HS_HTTP_AT_BODY, /* headers done, the body comes or nothing comes */
+    HS_HTTP_AT_WORK, /* a worker has it */
+    HS_HTTP_ANSWERED /* the reply is ready to be sent */
+};
+
+struct hs_http_pair {
+    const char *name, *value; /* inside the exchange's own text */
+};
+
+struct hs_http_reply {
+    int status; /* 0: none yet */
+    char content_type[128];
+    uint8_t *data;
+    size_t len;
+    struct hs_buf headers; /* name NUL value NUL, repeated */
+};
+
+enum { HS_HTTP_ID_SIZE = 65, HS_HTTP_METHOD_SIZE = 24, HS_HTTP_HEADERS_MAX = 128 };
+
+struct hs_http_request {
+    const struct hs_http_options *options;
+    void *context;
+    struct hs_http_server *server; /* NULL for one that no server made */
+    struct hs_conn *conn;
+    struct MHD_Connection *mhd;
+    enum hs_http_stage stage;
+
+    char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
+    const char *remote;
+    char *target, *path, *query; /* as sent; decoded; as sent, "" where there is none */
+    struct hs_buf text;          /* what headers and query point into; never grows once they do */
+    struct hs_http_pair *headers, *args;
+    size_t header_count, arg_count;
+    const struct hs_http_route *route;
+    const char *param;
+
+    int64_t started_ns, received_ns, deadline_ns;
+    struct hs_cancel cancel;
+    struct hs_body *body;
+    size_t dropped; /* bytes of a body that was not wanted */
+    struct hs_http_reply reply;
+    bool close_after, linger; /* the answer ends the connection; bytes of the client may still be on their way */
+};
+
+/* Copies the target (path and query as sent). NULL without memory. */
+struct hs_http_request *hs_exchange_create(const struct hs_http_options *options, void *context, const char *remote,
+                                           const char *target);
+void hs_exchange_destroy(struct hs_http_request *req);
+
+/* Takes `count` headers over by copying them, and the request id among them or a new one. HS_ENOMEM, HS_EHEADERS. */
+int hs_exchange_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
+                            struct hs_error *err);
+
+/* Runs end of body and handler, and sees to it that there is a reply. */
+void hs_exchange_run(struct hs_http_request *req);
+
+/* The whole reply as it goes over the wire, closing the connection; for places where the HTTP library cannot answer. */
+int hs_exchange_raw(const struct hs_http_request *req, struct hs_buf *out);
+
+#endif

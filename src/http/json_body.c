@@ -1,0 +1,272 @@
+/* Only as much of JSON is understood here as is needed to find the strings to give away: nesting, strings and the keys
+ * of the top-level object. Every other byte reaches the real parser unchanged, with an empty string in place of what
+ * was given away, so whatever is malformed is found there. */
+#include "http/json_body.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/str.h"
+
+enum { TEXT, STRING, KEY, CAPTURE, ESCAPE, UNICODE };
+
+void hs_json_body_init(struct hs_json_body *body, const char *const *names, size_t rest_max, size_t depth_max,
+                       const struct hs_json_body_events *events, void *ctx)
+{
+    *body = (struct hs_json_body) { .names = names, .events = events, .ctx = ctx, .depth_max = depth_max,
+                                    .state = TEXT, .capture = SIZE_MAX, .line = 1, .column = 1 };
+    hs_buf_init(&body->rest, rest_max);
+}
+
+void hs_json_body_finish(struct hs_json_body *body)
+{
+    hs_buf_finish(&body->rest);
+}
+
+static int invalid(const struct hs_json_body *body, const char *what, struct hs_error *err)
+{
+    hs_error_set(err, HS_EINVAL, "Invalid JSON: %s (line %zu, column %zu)", what, body->line, body->column);
+    if (err)
+        err->line = (int) body->line;
+    return HS_EINVAL;
+}
+
+static int keep(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    int r = hs_buf_append(&body->rest, &c, 1);
+    if (r == HS_ETOOLARGE)
+        return hs_error_set(err, r, "The JSON beside the pictures is larger than %zu bytes", body->rest.max);
+    return r < 0 ? hs_error_set(err, r, "no memory for the JSON") : 0;
+}
+
+static size_t find_name(const struct hs_json_body *body)
+{
+    for (size_t i = 0; body->names && body->names[i]; i++) {
+        if (strlen(body->names[i]) == body->key_len && body->key_len <= sizeof(body->key) &&
+            memcmp(body->names[i], body->key, body->key_len) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+/* One character of a key or of a captured string, escapes resolved. */
+static int put_char(struct hs_json_body *body, unsigned code, struct hs_error *err)
+{
+    char c = code < 0x80 ? (char) code : '\x7f';
+    if (body->in_string == KEY) {
+        if (body->key_len < sizeof(body->key))
+            body->key[body->key_len] = c;
+        body->key_len++;
+    } else if (body->in_string == CAPTURE) {
+        if (code >= 0x80)
+            body->events->foreign(body->ctx, body->capture);
+        else
+            return body->events->text(body->ctx, body->capture, &c, 1, err);
+    }
+    return 0;
+}
+
+static int open_string(struct hs_json_body *body, struct hs_error *err)
+{
+    bool at_top = body->depth == 1 && body->top_is_object;
+    body->state = at_top && body->expect_key ? KEY : at_top && body->capture != SIZE_MAX ? CAPTURE : STRING;
+    body->in_string = body->state;
+    body->key_len = body->state == KEY ? 0 : body->key_len;
+    if (body->state != CAPTURE)
+        return 0;
+    if (body->cut_line != body->line) {
+        body->cut_line = body->line;
+        body->cut_at = body->rest.len;
+        body->cut_len = 0;
+    }
+    return body->events->begin(body->ctx, body->capture, err);
+}
+
+static void close_string(struct hs_json_body *body)
+{
+    if (body->in_string == KEY)
+        body->capture = find_name(body);
+    else if (body->in_string == CAPTURE)
+        body->capture = SIZE_MAX;
+    body->state = TEXT;
+}
+
+static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    switch (c) {
+    case '{':
+    case '[':
+        if (++body->depth > body->depth_max)
+            return invalid(body, "nested too deeply", err);
+        if (body->depth == 1)
+            body->top_is_object = body->expect_key = c == '{';
+        return 0;
+    case '}':
+    case ']':
+        body->depth -= body->depth > 0;
+        return 0;
+    case ',':
+        if (body->depth == 1) {
+            body->expect_key = body->top_is_object;
+            body->capture = SIZE_MAX;
+        }
+        return 0;
+    case ':':
+        if (body->depth == 1)
+            body->expect_key = false;
+        return 0;
+    case '"':
+        return open_string(body, err);
+    default:
+        return 0;
+    }
+}
+
+static int feed_escape(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    if (c == 'u' && body->in_string != STRING) {
+        body->state = UNICODE;
+        body->unicode = body->unicode_digits = 0;
+        return 0;
+    }
+    body->state = body->in_string;
+    if (body->in_string == STRING)
+        return 0;
+    const char *at = memchr(names, c, sizeof(names) - 1);
+    if (!at)
+        return invalid(body, "unknown escape in a string", err);
+    return put_char(body, (unsigned char) values[at - names], err);
+}
+
+static int feed_unicode(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    int digit = hs_str_hex_digit(c);
+    if (digit < 0)
+        return invalid(body, "a \\u escape needs four hexadecimal digits", err);
+    body->unicode = body->unicode << 4 | (unsigned) digit;
+    if (++body->unicode_digits < 4)
+        return 0;
+    body->state = body->in_string;
+    return put_char(body, body->unicode, err);
+}
+
+/* Gives away the longest run of plain characters, or handles the one that ends it. */
+static int feed_capture(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used, struct hs_error *err)
+{
+    size_t n = 0;
+    while (n < len && (unsigned char) data[n] >= 0x20 && (unsigned char) data[n] < 0x80 && data[n] != '"' &&
+           data[n] != '\\')
+        n++;
+    if (n > 0) {
+        *ret_used = n;
+        return body->events->text(body->ctx, body->capture, data, n, err);
+    }
+    if (*data == '\\')
+        body->state = ESCAPE;
+    else if ((unsigned char) *data < 0x20)
+        return invalid(body, "control character in a string", err);
+    else if (*data != '"') {
+        /* Not base64, but it must still be UTF-8: let the real parser see it. */
+        body->events->foreign(body->ctx, body->capture);
+        return keep(body, *data, err);
+    }
+    return 0;
+}
+
+/* A byte that stays in the rest. */
+static int feed_kept(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    int r = keep(body, c, err);
+    if (r < 0)
+        return r;
+    switch (body->state) {
+    case TEXT:
+        return feed_text(body, c, err);
+    case ESCAPE:
+        return feed_escape(body, c, err);
+    case UNICODE:
+        return feed_unicode(body, c, err);
+    default:
+        if (c == '\\')
+            body->state = ESCAPE;
+        else if (c == '"')
+            close_string(body);
+        else
+            return put_char(body, (unsigned char) c, err);
+        return 0;
+    }
+}
+
+static int feed_captured(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used,
+                         struct hs_error *err)
+{
+    if (body->state == ESCAPE)
+        return feed_escape(body, *data, err);
+    if (body->state == UNICODE)
+        return feed_unicode(body, *data, err);
+    return feed_capture(body, data, len, ret_used, err);
+}
+
+int hs_json_body_feed(struct hs_json_body *body, const char *data, size_t len, struct hs_error *err)
+{
+    while (len > 0) {
+        size_t used = 1;
+        bool captured = body->state != TEXT && body->in_string == CAPTURE;
+        bool closing = body->state == CAPTURE && *data == '"';
+        int r = captured && !closing ? feed_captured(body, data, len, &used, err) : feed_kept(body, *data, err);
+        if (r < 0)
+            return r;
+        if (captured && !closing)
+            body->cut_len += used;
+        body->column += used;
+        if (*data == '\n') {
+            body->line++;
+            body->column = 1;
+        }
+        data += used;
+        len -= used;
+    }
+    return 0;
+}
+
+static bool only_space(const struct hs_buf *buf)
+{
+    for (size_t i = 0; i < buf->len; i++) {
+        if (!memchr(" \t\r\n", buf->data[i], 4))
+            return false;
+    }
+    return true;
+}
+
+/* The parser quotes what it stumbled over; a message is one line of printable text. */
+static void make_printable(char *text)
+{
+    for (; *text; text++) {
+        if (*text < 0x20 || *text > 0x7e)
+            *text = '?';
+    }
+}
+
+int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_error *err)
+{
+    if (only_space(&body->rest))
+        return hs_error_set(err, HS_EINVAL, "Invalid JSON: the body is empty");
+    json_error_t detail;
+    json_t *value = json_loadb((const char *) body->rest.data, body->rest.len, JSON_DECODE_ANY, &detail);
+    if (!value) {
+        if (json_error_code(&detail) == json_error_out_of_memory)
+            return hs_error_set(err, HS_ENOMEM, "no memory for the JSON");
+        make_printable(detail.text);
+        /* Count the column in what the client sent. */
+        size_t column = detail.column > 0 ? (size_t) detail.column : 1;
+        if ((size_t) detail.line == body->cut_line && (size_t) detail.position > body->cut_at)
+            column += body->cut_len;
+        hs_error_set(err, HS_EINVAL, "Invalid JSON: %s (line %d, column %zu)", detail.text, detail.line, column);
+        if (err)
+            err->line = detail.line;
+        return HS_EINVAL;
+    }
+    *ret_value = value;
+    return 0;
+}

@@ -1,0 +1,324 @@
+/* The delimiter between parts is CR LF "--" boundary. A CR can stand nowhere else in it, so after a mismatch the bytes
+ * matched so far are data and the search starts again at the byte that did not match: no table is needed. The very
+ * first boundary may lack its CR LF; the parser starts as if those two had been seen. */
+#include "http/multipart.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/str.h"
+
+enum {
+    PREAMBLE, /* before the first delimiter */
+    BOUNDARY, /* right after a delimiter: "--", padding or CR LF */
+    DASH,     /* one '-' seen after it */
+    PADDING,  /* blanks after it */
+    NEWLINE,  /* CR seen after it */
+    HEADER,
+    BODY,
+    EPILOGUE,
+};
+
+/* ---- Parameters of header values: `; name="value"` ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char) (c + 32) : c;
+}
+
+static bool same_nocase(const char *text, size_t len, const char *word)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (word[i] == '\0' || lower(text[i]) != word[i])
+            return false;
+    }
+    return word[len] == '\0';
+}
+
+/* Reads a value, quoted or bare, at *at; moves *at past it. A backslash is an escape only before '"' and '\': browsers
+ * of old send file names such as C:\x.jpg unescaped. False where it does not fit into dst or its quote is not
+ * closed. */
+static bool read_value(const char **at, const char *end, char *dst, size_t size)
+{
+    const char *p = *at;
+    size_t len = 0;
+    bool quoted = p < end && *p == '"', fits = true;
+    if (quoted)
+        p++;
+    while (p < end && (quoted ? *p != '"' : *p != ';' && !is_blank(*p))) {
+        if (quoted && *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\'))
+            p++;
+        if (len + 1 < size)
+            dst[len++] = *p;
+        else
+            fits = false;
+        p++;
+    }
+    dst[len] = '\0';
+    if (quoted && p == end)
+        return false;
+    *at = quoted ? p + 1 : p;
+    return fits;
+}
+
+/* Finds parameter `name` (lower case) of a header value. */
+static bool find_parameter(const char *value, size_t value_len, const char *name, char *dst, size_t size)
+{
+    const char *p = value, *end = value + value_len;
+    char other[256];
+    while (p < end && *p != ';')
+        p++;
+    while (p < end) {
+        while (p < end && (*p == ';' || is_blank(*p)))
+            p++;
+        const char *start = p;
+        while (p < end && *p != '=' && *p != ';' && !is_blank(*p))
+            p++;
+        size_t len = (size_t) (p - start);
+        while (p < end && is_blank(*p))
+            p++;
+        if (p == end || *p != '=')
+            continue;
+        p++;
+        while (p < end && is_blank(*p))
+            p++;
+        if (same_nocase(start, len, name))
+            return read_value(&p, end, dst, size);
+        if (!read_value(&p, end, other, sizeof(other)) && p < end && *p == '"')
+            return false;
+    }
+    return false;
+}
+
+/* ---- Set-up ---- */
+
+static bool boundary_valid(const char *boundary)
+{
+    size_t len = strlen(boundary);
+    if (len == 0 || boundary[len - 1] == ' ')
+        return false;
+    /* RFC 2046 §5.1.1 allows fewer; what matters is that it is one visible line. */
+    for (size_t i = 0; i < len; i++) {
+        if (boundary[i] < 0x20 || boundary[i] > 0x7e)
+            return false;
+    }
+    return true;
+}
+
+int hs_multipart_init(struct hs_multipart *parser, const char *content_type, size_t parts_max, size_t header_max,
+                      const struct hs_multipart_events *events, void *ctx, struct hs_error *err)
+{
+    char boundary[HS_MULTIPART_BOUNDARY_MAX + 1];
+    if (!find_parameter(content_type, strlen(content_type), "boundary", boundary, sizeof(boundary)) ||
+        !boundary_valid(boundary))
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type names no usable boundary");
+    *parser = (struct hs_multipart) { .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE };
+    hs_str_format(parser->delimiter, sizeof(parser->delimiter), "\r\n--%s", boundary);
+    parser->delimiter_len = strlen(parser->delimiter);
+    parser->matched = parser->unreal = 2;
+    hs_buf_init(&parser->header, header_max);
+    return 0;
+}
+
+void hs_multipart_finish(struct hs_multipart *parser)
+{
+    hs_buf_finish(&parser->header);
+}
+
+/* ---- Part headers ---- */
+
+static int read_header(const char *line, size_t len, char *name, size_t name_size, struct hs_error *err)
+{
+    const char *colon = memchr(line, ':', len);
+    if (!colon)
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: a part header has no colon");
+    size_t key_len = (size_t) (colon - line);
+    const char *value = colon + 1, *end = line + len;
+    while (value < end && is_blank(*value))
+        value++;
+    while (end > value && is_blank(end[-1]))
+        end--;
+    size_t value_len = (size_t) (end - value);
+    if (same_nocase(line, key_len, "content-disposition")) {
+        /* Browsers and aiohttp percent-encode quotes, line breaks and what is not ASCII in names (RFC 7578 §2). */
+        if (find_parameter(value, value_len, "name", name, name_size))
+            hs_str_percent_decode(name, false);
+        else
+            name[0] = '\0';
+    } else if (same_nocase(line, key_len, "content-transfer-encoding")) {
+        /* RFC 7578 §4.7 deprecates it; silently taking encoded bytes for a picture would give a misleading error. */
+        if (!same_nocase(value, value_len, "binary") && !same_nocase(value, value_len, "8bit") &&
+            !same_nocase(value, value_len, "7bit"))
+            return hs_error_set(err, HS_EINVAL, "Invalid multipart: Content-Transfer-Encoding is not supported");
+    }
+    return 0;
+}
+
+/* parser->header holds every header line with its CR LF. */
+static int begin_part(struct hs_multipart *parser, struct hs_error *err)
+{
+    char name[256] = "", *text = (char *) parser->header.data, *end = text + parser->header.len;
+    /* A line that starts with a blank continues the one before (RFC 5322 §2.2.3). */
+    for (char *p = text; p + 2 < end; p++) {
+        if (p[0] == '\r' && p[1] == '\n' && is_blank(p[2]))
+            p[0] = p[1] = ' ';
+    }
+    for (char *p = text; p < end;) {
+        char *line_end = memmem(p, (size_t) (end - p), "\r\n", 2);
+        int r = read_header(p, (size_t) (line_end - p), name, sizeof(name), err);
+        if (r < 0)
+            return r;
+        p = line_end + 2;
+    }
+    hs_buf_finish(&parser->header);
+    return parser->events->begin(parser->ctx, name, err);
+}
+
+/* Takes one line, or a part of it; *ret_used says how much. The headers end with an empty line. */
+static int feed_header(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
+                       struct hs_error *err)
+{
+    const uint8_t *newline = memchr(data, '\n', len);
+    size_t used = newline ? (size_t) (newline - data) + 1 : len;
+    struct hs_buf *header = &parser->header;
+    int r = hs_buf_append(header, data, used);
+    if (r == HS_ETOOLARGE)
+        return hs_error_set(err, HS_EHEADERS, "Invalid multipart: the headers of a part are longer than %zu bytes",
+                            header->max);
+    if (r < 0)
+        return hs_error_set(err, r, "no memory for a part's headers");
+    *ret_used = used;
+    if (!newline)
+        return 0;
+    if (header->len < 2 || header->data[header->len - 2] != '\r')
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: a part header does not end with CR LF");
+    bool empty = header->len == 2 || (header->len >= 4 && memcmp(header->data + header->len - 4, "\r\n\r\n", 4) == 0);
+    if (!empty)
+        return 0;
+    header->len -= 2;
+    parser->state = BODY;
+    /* A part without content: the delimiter may come right here, its CR LF being the empty line. */
+    parser->matched = parser->unreal = 2;
+    return begin_part(parser, err);
+}
+
+/* ---- Content ---- */
+
+static int give(struct hs_multipart *parser, const void *data, size_t len, struct hs_error *err)
+{
+    if (parser->state != BODY || len == 0)
+        return 0;
+    return parser->events->data(parser->ctx, data, len, err);
+}
+
+static int delimiter_found(struct hs_multipart *parser, struct hs_error *err)
+{
+    bool in_part = parser->state == BODY;
+    parser->state = BOUNDARY;
+    parser->matched = parser->unreal = 0;
+    return in_part ? parser->events->end(parser->ctx, err) : 0;
+}
+
+/* Goes on with a delimiter of which parser->matched bytes were seen in earlier pieces. */
+static int resume_match(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
+                        struct hs_error *err)
+{
+    size_t left = parser->delimiter_len - parser->matched, n = 0;
+    while (n < left && n < len && data[n] == (uint8_t) parser->delimiter[parser->matched + n])
+        n++;
+    *ret_used = n;
+    if (n == left)
+        return delimiter_found(parser, err);
+    if (n == len) {
+        parser->matched += n;
+        return 0;
+    }
+    size_t seen = parser->matched + n - parser->unreal;
+    const char *start = parser->delimiter + parser->unreal;
+    parser->matched = parser->unreal = 0;
+    return give(parser, start, seen, err);
+}
+
+/* Takes content up to the next delimiter, a possible start of it at the very end, or all. */
+static int feed_content(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
+                        struct hs_error *err)
+{
+    const uint8_t *end = data + len, *p = data;
+    while ((p = memchr(p, '\r', (size_t) (end - p)))) {
+        size_t left = (size_t) (end - p), n = left < parser->delimiter_len ? left : parser->delimiter_len;
+        if (memcmp(p, parser->delimiter, n) == 0)
+            break;
+        p++;
+    }
+    if (!p)
+        p = end;
+    size_t before = (size_t) (p - data), rest = (size_t) (end - p);
+    int r = give(parser, data, before, err);
+    if (r < 0)
+        return r;
+    if (rest < parser->delimiter_len) {
+        parser->matched = rest;
+        *ret_used = len;
+        return 0;
+    }
+    *ret_used = before + parser->delimiter_len;
+    return delimiter_found(parser, err);
+}
+
+/* After a delimiter comes "--" (the end), or blanks and CR LF. */
+static int feed_boundary_tail(struct hs_multipart *parser, char c, struct hs_error *err)
+{
+    switch (parser->state) {
+    case BOUNDARY:
+        parser->state = c == '-' ? DASH : c == '\r' ? NEWLINE : is_blank(c) ? PADDING : -1;
+        break;
+    case DASH:
+        parser->state = c == '-' ? EPILOGUE : -1;
+        break;
+    case PADDING:
+        parser->state = c == '\r' ? NEWLINE : is_blank(c) ? PADDING : -1;
+        break;
+    default:
+        parser->state = c == '\n' ? HEADER : -1;
+        break;
+    }
+    if (parser->state == -1)
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: a boundary line goes on with other text");
+    if (parser->state == HEADER && ++parser->parts > parser->parts_max)
+        return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %zu parts", parser->parts_max);
+    return 0;
+}
+
+int hs_multipart_feed(struct hs_multipart *parser, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    int r = 0;
+    while (len > 0 && r == 0 && parser->state != EPILOGUE) {
+        size_t used = 1;
+        if (parser->state == HEADER)
+            r = feed_header(parser, data, len, &used, err);
+        else if (parser->state != PREAMBLE && parser->state != BODY)
+            r = feed_boundary_tail(parser, (char) *data, err);
+        else if (parser->matched > 0)
+            r = resume_match(parser, data, len, &used, err);
+        else
+            r = feed_content(parser, data, len, &used, err);
+        data += used;
+        len -= used;
+    }
+    return r;
+}
+
+int hs_multipart_end(struct hs_multipart *parser, struct hs_error *err)
+{
+    if (parser->state == EPILOGUE)
+        return 0;
+    if (parser->state == PREAMBLE)
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: the boundary does not occur in the body");
+    return hs_error_set(err, HS_EINVAL, "Invalid multipart: the body ends before the closing boundary");
+}

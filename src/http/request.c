@@ -1,0 +1,167 @@
+#include "http/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "http/exchange.h"
+
+enum { ANSWER_MAX = 64 << 20 };
+
+void *hs_http_context(const struct hs_http_request *req)
+{
+    return req->context;
+}
+
+const char *hs_http_method(const struct hs_http_request *req)
+{
+    return req->method;
+}
+
+const char *hs_http_path(const struct hs_http_request *req)
+{
+    return req->path;
+}
+
+const char *hs_http_param(const struct hs_http_request *req)
+{
+    return req->param;
+}
+
+const char *hs_http_query(const struct hs_http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->arg_count; i++) {
+        if (strcmp(req->args[i].name, name) == 0)
+            return req->args[i].value;
+    }
+    return NULL;
+}
+
+const char *hs_http_header(const struct hs_http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (hs_str_equal_nocase(req->headers[i].name, name))
+            return req->headers[i].value;
+    }
+    return NULL;
+}
+
+const char *hs_http_remote(const struct hs_http_request *req)
+{
+    return req->remote;
+}
+
+const char *hs_http_request_id(const struct hs_http_request *req)
+{
+    return req->id;
+}
+
+int64_t hs_http_received_ns(const struct hs_http_request *req)
+{
+    return req->received_ns;
+}
+
+int64_t hs_http_deadline_ns(const struct hs_http_request *req)
+{
+    return req->deadline_ns;
+}
+
+struct hs_cancel *hs_http_cancel(struct hs_http_request *req)
+{
+    return &req->cancel;
+}
+
+struct hs_body *hs_http_body(struct hs_http_request *req)
+{
+    return req->body;
+}
+
+/* ---- Answers ---- */
+
+void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
+{
+    struct hs_buf *headers = &req->reply.headers;
+    size_t before = headers->len;
+    if (strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n") || name[0] == '\0')
+        return;
+    if (hs_buf_append(headers, name, strlen(name) + 1) < 0 || hs_buf_append(headers, value, strlen(value) + 1) < 0)
+        headers->len = before;
+}
+
+void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
+                         size_t len)
+{
+    free(req->reply.data);
+    req->reply.status = http_status;
+    req->reply.data = data;
+    req->reply.len = len;
+    hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
+}
+
+/* An answer without content is all that can be had without memory. */
+static void reply_nothing(struct hs_http_request *req)
+{
+    hs_http_reply_bytes(req, 503, "text/plain", NULL, 0);
+}
+
+void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    struct hs_buf text;
+    size_t len;
+    hs_buf_init(&text, ANSWER_MAX);
+    if (value && hs_json_write(value, req->options->json_style, &text) == 0) {
+        uint8_t *data = hs_buf_take(&text, &len);
+        hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
+    } else {
+        reply_nothing(req);
+    }
+    hs_buf_finish(&text);
+    json_decref(value);
+}
+
+/* Messages may quote what a client sent, and may have been cut inside a character; they stay one line of UTF-8. */
+static void make_line(char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t n = hs_utf8_sequence(text, left);
+        if (n == 0 || (unsigned char) *text < 0x20 || *text == 0x7f) {
+            *text = '?';
+            n = 1;
+        }
+        text += n;
+        left -= n;
+    }
+}
+
+static json_t *error_object(int code, const char *field, const char *message)
+{
+    bool theirs = hs_status_http(code) < 500;
+    json_t *detail = json_pack("{s:s, s:s, s:s}", "message", message, "type",
+                               theirs ? "invalid_request_error" : "internal_error", "code", hs_status_name(code));
+    if (detail && field && json_object_set_new(detail, "field", json_string(field)) < 0) {
+        json_decref(detail);
+        return NULL;
+    }
+    return json_pack("{s:o}", "error", detail);
+}
+
+void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
+{
+    char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
+    int http_status = hs_status_http(code);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    make_line(message);
+    if (http_status == 429 || http_status == 503) {
+        hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
+        hs_http_add_header(req, "Retry-After", seconds);
+    }
+    json_t *value = req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", message)
+                                                                    : error_object(code, field, message);
+    hs_http_reply_json(req, http_status, value);
+}

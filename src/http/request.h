@@ -1,0 +1,51 @@
+/* What a handler sees of a request, and how it answers. All of it is for the thread that runs the handler, until the
+ * handler returns; strings live as long. */
+#ifndef HS_HTTP_REQUEST_H
+#define HS_HTTP_REQUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/cancel.h"
+#include "hs/status.h"
+#include "http/body.h"
+
+struct hs_http_request;
+
+void *hs_http_context(const struct hs_http_request *req); /* the ctx of hs_http_create */
+const char *hs_http_method(const struct hs_http_request *req);
+const char *hs_http_path(const struct hs_http_request *req);                      /* percent-decoded, without query */
+const char *hs_http_param(const struct hs_http_request *req);                     /* the "{name}" segment, else NULL */
+const char *hs_http_query(const struct hs_http_request *req, const char *name);   /* decoded; NULL where absent */
+const char *hs_http_header(const struct hs_http_request *req, const char *name);  /* any case; NULL where absent */
+const char *hs_http_remote(const struct hs_http_request *req);                    /* the peer's address, no port */
+const char *hs_http_request_id(const struct hs_http_request *req);
+int64_t hs_http_received_ns(const struct hs_http_request *req); /* end of the headers, CLOCK_MONOTONIC */
+int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLINE: none */
+
+/* Set when the client has left or the server is being destroyed. Never NULL. */
+struct hs_cancel *hs_http_cancel(struct hs_http_request *req);
+
+/* The parsed body; NULL on routes with HS_BODY_NONE. */
+struct hs_body *hs_http_body(struct hs_http_request *req);
+
+/* A header of the answer, copied. One that holds a line break or does not fit is left out. Before or after reply. */
+void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);
+
+/* One of these ends a handler; of several the last counts. None can fail: without memory the answer is a plain 503. */
+
+/* Takes the reference to value. */
+void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value);
+
+/* Takes data, which came from malloc (NULL with len 0). content_type is copied. */
+void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
+                         size_t len);
+
+/* The error answer in the server's shape; its HTTP status comes from code (HS_E…). field may be NULL. 429 and 503 carry
+ * Retry-After. */
+void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,111 @@
+/* PNG through libspng. The header and the orientation are read here, so that probing allocates nothing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <spng.h>
+
+#include "base/mem.h"
+#include "image/codec.h"
+#include "image/exif.h"
+
+static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+
+/* What all chunks besides the pixels may hold when unpacked. Colour profiles and XMP are the largest in practice, rarely
+ * above 1 MB; packed text that unpacks to much more is a known attack. */
+enum { MAX_CHUNKS = 4 << 20 };
+
+static bool match(const uint8_t *data, size_t len)
+{
+    return len >= sizeof(signature) && memcmp(data, signature, sizeof(signature)) == 0;
+}
+
+static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
+{
+    /* PNG specification, 11.2.2: IHDR stands first and is 13 bytes. */
+    if (len < 33 || hs_codec_be32(data + 8) != 13 || memcmp(data + 12, "IHDR", 4) != 0)
+        return hs_error_set(err, HS_EDECODE, "PNG has no whole header");
+    uint32_t width = hs_codec_be32(data + 16), height = hs_codec_be32(data + 20);
+    if (width == 0 || height == 0 || width > INT32_MAX || height > INT32_MAX)
+        return hs_error_set(err, HS_EDECODE, "PNG header says %ux%u pixels", width, height);
+    ret_info->width = (int) width;
+    ret_info->height = (int) height;
+    for (size_t at = 33; len - at >= 12;) {
+        size_t size = hs_codec_be32(data + at);
+        if (size > len - at - 12 || memcmp(data + at + 4, "IEND", 4) == 0)
+            break;
+        if (memcmp(data + at + 4, "eXIf", 4) == 0)
+            ret_info->orientation = hs_exif_orientation(data + at + 8, size);
+        else if (memcmp(data + at + 4, "acTL", 4) == 0)
+            ret_info->animated = true;
+        at += size + 12;
+    }
+    return 0;
+}
+
+static int spng_failed(int code, struct hs_error *err)
+{
+    if (code == SPNG_EMEM)
+        return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
+    if (code == SPNG_IO_EOF || code == SPNG_EIDAT_TOO_SHORT)
+        return hs_error_set(err, HS_EDECODE, "PNG is cut: its data end before the picture is complete");
+    if (code == SPNG_ECHUNK_LIMITS)
+        return hs_error_set(err, HS_ETOOLARGE, "PNG carries more than %d MB of text and profiles", MAX_CHUNKS >> 20);
+    return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
+}
+
+/* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone: once the
+ * picture is whole, a missing end or an odd ornament does no harm. */
+static int decode_pixels(spng_ctx *png, struct hs_image *image)
+{
+    int r = spng_decode_image(png, image->pixels, image->stride * (size_t) image->height, SPNG_FMT_RGB8, 0);
+    if (r != 0)
+        return r;
+    r = spng_decode_chunks(png);
+    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? r : 0;
+}
+
+static int decode_with(spng_ctx *png, const uint8_t *data, size_t len, const struct hs_image_limits *limits,
+                       struct hs_image **ret_image, struct hs_error *err)
+{
+    struct spng_ihdr header;
+    int r;
+    /* A wrong checksum in what makes the picture is an error; an ornament with one is left out. */
+    if ((r = spng_set_crc_action(png, SPNG_CRC_ERROR, SPNG_CRC_DISCARD)) != 0 ||
+        (r = spng_set_chunk_limits(png, MAX_CHUNKS, MAX_CHUNKS)) != 0 ||
+        (r = spng_set_png_buffer(png, data, len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
+        return spng_failed(r, err);
+    r = hs_codec_check_size(limits, header.width, header.height, err);
+    if (r < 0)
+        return r;
+    /* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
+    uint64_t bytes = (uint64_t) header.width * header.height * 3 + (uint64_t) header.width * 8 * 3 + MAX_CHUNKS;
+    r = hs_codec_check_memory(limits, bytes, err);
+    if (r < 0)
+        return r;
+    struct hs_image *image;
+    r = hs_image_create((int) header.width, (int) header.height, &image, err);
+    if (r < 0)
+        return r;
+    r = decode_pixels(png, image);
+    if (r != 0) {
+        hs_image_destroy(image);
+        return spng_failed(r, err);
+    }
+    *ret_image = image;
+    return 0;
+}
+
+static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
+                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
+                  struct hs_error *err)
+{
+    (void) info, (void) need_w, (void) need_h;
+    spng_ctx *png = spng_ctx_new(0);
+    if (!png)
+        return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
+    int r = decode_with(png, data, len, limits, ret_image, err);
+    spng_ctx_free(png);
+    return r;
+}
+
+const struct hs_codec hs_codec_png = {"PNG", match, probe, decode};

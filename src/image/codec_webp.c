@@ -1,0 +1,158 @@
+/* WebP through libwebp: simple files, extended ones, and the first frame of animations. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+
+#include "image/codec.h"
+#include "image/exif.h"
+
+static bool match(const uint8_t *data, size_t len)
+{
+    return len >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0;
+}
+
+static int webp_failed(VP8StatusCode code, struct hs_error *err)
+{
+    switch (code) {
+    case VP8_STATUS_OUT_OF_MEMORY:
+        return hs_error_set(err, HS_ENOMEM, "no memory to decode a WebP");
+    case VP8_STATUS_NOT_ENOUGH_DATA:
+    case VP8_STATUS_SUSPENDED:
+        return hs_error_set(err, HS_EDECODE, "WebP is cut: its data end before the picture is complete");
+    case VP8_STATUS_UNSUPPORTED_FEATURE:
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: it uses an unknown feature");
+    default:
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: its data are corrupt");
+    }
+}
+
+static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
+{
+    WebPBitstreamFeatures features;
+    VP8StatusCode code = WebPGetFeatures(data, len, &features);
+    if (code != VP8_STATUS_OK)
+        return webp_failed(code, err);
+    ret_info->width = features.width;
+    ret_info->height = features.height;
+    ret_info->animated = features.has_animation;
+    /* WebP container specification: chunks of a four-letter name, a size and data padded to even length. */
+    for (size_t at = 12; len - at >= 8;) {
+        size_t size = hs_codec_le32(data + at + 4);
+        if (size > len - at - 8)
+            break;
+        if (memcmp(data + at, "EXIF", 4) == 0) {
+            ret_info->orientation = hs_exif_orientation(data + at + 8, size);
+            break;
+        }
+        at += 8 + size;
+        if (size % 2 == 1 && at < len)
+            at++;
+    }
+    return 0;
+}
+
+/* Memory for a frame of w x h decoded into out_w x out_h pixels: lossless frames are held as 32-bit pixels (and, while
+ * they are read, a few rows more), alpha as a plane. */
+static uint64_t frame_memory(const WebPBitstreamFeatures *features, uint64_t out_w, uint64_t out_h)
+{
+    uint64_t w = (uint64_t) features->width, h = (uint64_t) features->height;
+    bool lossless = features->format != 1;
+    uint64_t held = w * h * (lossless ? 4 : features->has_alpha ? 2 : 0);
+    return out_w * out_h * 3 + held + w * 64 * 4 + (1 << 20);
+}
+
+/* Decodes one bare frame to RGB rows at pixels. out_w and out_h differ from the frame's own size to scale it. */
+static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, uint8_t *pixels, size_t stride,
+                        struct hs_error *err)
+{
+    WebPDecoderConfig config;
+    if (!WebPInitDecoderConfig(&config))
+        return hs_error_set(err, HS_EINTERNAL, "libwebp is another version than the one this was built for");
+    VP8StatusCode code = WebPGetFeatures(data, len, &config.input);
+    if (code != VP8_STATUS_OK)
+        return webp_failed(code, err);
+    if (out_w != config.input.width || out_h != config.input.height) {
+        config.options.use_scaling = 1;
+        config.options.scaled_width = out_w;
+        config.options.scaled_height = out_h;
+    }
+    config.output.colorspace = MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA.rgba = pixels;
+    config.output.u.RGBA.stride = (int) stride;
+    config.output.u.RGBA.size = stride * (size_t) (out_h - 1) + (size_t) out_w * 3;
+    code = WebPDecode(data, len, &config);
+    WebPFreeDecBuffer(&config.output);
+    return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
+}
+
+/* The first frame lies somewhere on the canvas; what it leaves free is transparent black, so black without alpha. */
+static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
+{
+    if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
+        frame->width > image->width - frame->x_offset || frame->height > image->height - frame->y_offset)
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame lies outside of the picture");
+    memset(image->pixels, 0, image->stride * (size_t) image->height);
+    uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
+    WebPBitstreamFeatures features;
+    VP8StatusCode code = WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features);
+    if (code != VP8_STATUS_OK)
+        return webp_failed(code, err);
+    if (features.width != frame->width || features.height != frame->height)
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame has another size than it says");
+    return decode_frame(frame->fragment.bytes, frame->fragment.size, frame->width, frame->height, at, image->stride,
+                        err);
+}
+
+static int decode_animation(const uint8_t *data, size_t len, struct hs_image *image, struct hs_error *err)
+{
+    WebPData bytes = {data, len};
+    WebPDemuxState state;
+    WebPDemuxer *demuxer = WebPDemuxPartial(&bytes, &state);
+    WebPIterator frame;
+    int r;
+    if (!demuxer)
+        return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: its chunks are broken");
+    if (state != WEBP_DEMUX_DONE) {
+        r = hs_error_set(err, HS_EDECODE, "WebP is cut: its data end before the picture is complete");
+    } else if (!WebPDemuxGetFrame(demuxer, 1, &frame)) {
+        r = hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: it has no frame");
+    } else {
+        r = decode_first_frame(&frame, image, err);
+        WebPDemuxReleaseIterator(&frame);
+    }
+    WebPDemuxDelete(demuxer);
+    return r;
+}
+
+static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
+                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
+                  struct hs_error *err)
+{
+    WebPBitstreamFeatures features;
+    VP8StatusCode code = WebPGetFeatures(data, len, &features);
+    if (code != VP8_STATUS_OK)
+        return webp_failed(code, err);
+    /* libwebp's own scaler averages areas, which is what the letterbox would do from a factor of 2 on. */
+    bool scale = !info->animated && info->width >= need_w * 2 && info->height >= need_h * 2;
+    int out_w = scale ? need_w : info->width, out_h = scale ? need_h : info->height;
+    int r = hs_codec_check_memory(limits, frame_memory(&features, (uint64_t) out_w, (uint64_t) out_h), err);
+    if (r < 0)
+        return r;
+    struct hs_image *image;
+    r = hs_image_create(out_w, out_h, &image, err);
+    if (r < 0)
+        return r;
+    r = info->animated ? decode_animation(data, len, image, err)
+                       : decode_frame(data, len, out_w, out_h, image->pixels, image->stride, err);
+    if (r < 0) {
+        hs_image_destroy(image);
+        return r;
+    }
+    *ret_image = image;
+    return 0;
+}
+
+const struct hs_codec hs_codec_webp = {"WebP", match, probe, decode};

@@ -1,0 +1,149 @@
+#include "image/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/codec.h"
+#include "image/letterbox.h"
+#include "image/sniff.h"
+
+/* In the order of enum hs_image_format. */
+static const struct hs_codec *const codecs[] = {&hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp};
+
+const char *hs_image_format_name(enum hs_image_format format)
+{
+    return codecs[format]->name;
+}
+
+int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err)
+{
+    if (limits->max_pixels > 0 && width > limits->max_pixels / height)
+        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %g megapixels are accepted",
+                            (long long) width, (long long) height, (double) limits->max_pixels / 1e6);
+    if (limits->max_side > 0 && (width > limits->max_side || height > limits->max_side))
+        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, a side of at most %d is accepted",
+                            (long long) width, (long long) height, limits->max_side);
+    return 0;
+}
+
+int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
+{
+    if (limits->max_memory > 0 && bytes > limits->max_memory)
+        return hs_error_set(err, HS_ETOOLARGE, "image would take %.0f MB of memory to decode, at most %.0f are accepted",
+                            (double) bytes / 1e6, (double) limits->max_memory / 1e6);
+    return 0;
+}
+
+int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err)
+{
+    size_t stride, size;
+    if (width < 1 || height < 1)
+        return hs_error_set(err, HS_EINVAL, "image cannot be %dx%d pixels", width, height);
+    struct hs_image *image = NULL;
+    if (hs_size_mul((size_t) width, 3, &stride) && hs_size_mul(stride, (size_t) height, &size))
+        image = malloc(sizeof(*image));
+    if (image) {
+        *image = (struct hs_image) {
+            .width = width, .height = height, .stride = stride, .orig_width = width, .orig_height = height,
+            .orientation = 1, .pixels = malloc(size),
+        };
+    }
+    if (!image || !image->pixels) {
+        free(image);
+        return hs_error_set(err, HS_ENOMEM, "no memory for an image of %dx%d pixels", width, height);
+    }
+    *ret_image = image;
+    return 0;
+}
+
+void hs_image_destroy(struct hs_image *image)
+{
+    if (!image)
+        return;
+    free(image->pixels);
+    free(image);
+}
+
+int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
+{
+    if (len == 0)
+        return hs_error_set(err, HS_EDECODE, "image is empty");
+    for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
+        if (!codecs[i]->match(data, len))
+            continue;
+        struct hs_image_info info = {.format = (enum hs_image_format) i, .orientation = 1};
+        int r = codecs[i]->probe(data, len, &info, err);
+        if (r < 0)
+            return r;
+        if (info.width < 1 || info.height < 1)
+            return hs_error_set(err, HS_EDECODE, "%s header says %dx%d pixels", codecs[i]->name, info.width,
+                                info.height);
+        *ret_info = info;
+        return 0;
+    }
+    const char *name = hs_sniff_unsupported(data, len);
+    if (name)
+        return hs_error_set(err, HS_EUNSUPPORTED, "image is %s; JPEG, PNG, WebP and BMP are accepted", name);
+    return hs_error_set(err, HS_EDECODE, "content is not an image; JPEG, PNG, WebP and BMP are accepted");
+}
+
+void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *ret_w, int *ret_h)
+{
+    /* Orientations 5 to 8 exchange rows and columns (EXIF 2.32, 4.6.4 A). */
+    bool swap = apply_exif && info->orientation >= 5;
+    *ret_w = swap ? info->height : info->width;
+    *ret_h = swap ? info->width : info->height;
+}
+
+/* How many stored pixels the letterbox of the options will sample, an axis; the full size without a target. */
+static void decode_need(const struct hs_image_info *info, const struct hs_image_options *options, int *ret_w,
+                        int *ret_h)
+{
+    *ret_w = info->width;
+    *ret_h = info->height;
+    if (options->target_w < 1 || options->target_h < 1)
+        return;
+    bool swap = options->apply_exif && info->orientation >= 5;
+    struct hs_letterbox box;
+    hs_letterbox_plan(info->width, info->height, swap ? options->target_h : options->target_w,
+                      swap ? options->target_w : options->target_h, &box);
+    *ret_w = box.content_w;
+    *ret_h = box.content_h;
+}
+
+int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                    struct hs_image **ret_image, struct hs_error *err)
+{
+    const struct hs_image_limits *limits = &options->limits;
+    if (limits->max_bytes > 0 && len > limits->max_bytes)
+        return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
+    struct hs_image_info info;
+    int r = hs_image_probe(data, len, &info, err);
+    if (r < 0)
+        return r;
+    r = hs_codec_check_size(limits, info.width, info.height, err);
+    if (r < 0)
+        return r;
+    int need_w, need_h;
+    decode_need(&info, options, &need_w, &need_h);
+    struct hs_image *image;
+    r = codecs[info.format]->decode(data, len, &info, limits, need_w, need_h, &image, err);
+    if (r < 0)
+        return r;
+    image->orig_width = info.width;
+    image->orig_height = info.height;
+    image->orientation = info.orientation;
+    if (options->apply_exif && info.orientation > 1) {
+        /* Turning holds two pictures at once. */
+        r = hs_codec_check_memory(limits, (uint64_t) image->stride * (uint64_t) image->height * 2, err);
+        if (r == 0)
+            r = hs_image_turn(&image, info.orientation, err);
+        if (r < 0) {
+            hs_image_destroy(image);
+            return r;
+        }
+    }
+    *ret_image = image;
+    return 0;
+}

@@ -1,0 +1,81 @@
+/* Bytes of a picture -> RGB. The format is told by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK, YCCK,
+ * sequential and progressive), PNG, WebP (the first frame of an animation) and BMP. Colours come out as Pillow's
+ * convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high byte.
+ *
+ * Errors, each with one line that names the reason:
+ *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
+ *                    refused, a JPEG too; damage inside a complete JPEG is decoded as well as it goes.
+ *   HS_EUNSUPPORTED  a format that we know but do not read (GIF, TIFF, AVIF…), named in the message
+ *   HS_ETOOLARGE     past a limit; found from the header, before anything is allocated
+ *   HS_ENOMEM        no memory
+ * All functions may be called from any thread. */
+#ifndef HS_IMAGE_IMAGE_H
+#define HS_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs/status.h"
+
+enum hs_image_format { HS_IMAGE_JPEG, HS_IMAGE_PNG, HS_IMAGE_WEBP, HS_IMAGE_BMP };
+
+/* Row y begins at pixels + y * stride; a pixel is three bytes R, G, B. */
+struct hs_image {
+    int width, height;
+    size_t stride;
+    uint8_t *pixels;
+    /* The size of the whole picture, in the same turn as width and height. Larger than them after a reduced decode. */
+    int orig_width, orig_height;
+    int orientation; /* EXIF, 1..8, as the file says; 1 where it says nothing. Already applied if that was asked for. */
+};
+
+/* What the header says. width and height are those of the stored pixels, before any turn. */
+struct hs_image_info {
+    enum hs_image_format format;
+    int width, height;
+    int orientation; /* EXIF, 1..8 */
+    bool animated;
+};
+
+/* 0 means no such limit. */
+struct hs_image_limits {
+    size_t max_bytes;   /* of the file */
+    int64_t max_pixels; /* width * height */
+    int max_side;       /* the longer side, in pixels */
+    size_t max_memory;  /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
+};
+
+#define HS_IMAGE_LIMITS_DEFAULT \
+    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 320 << 20 }
+
+struct hs_image_options {
+    struct hs_image_limits limits;
+    /* The picture will be letterboxed into this many pixels, so it may come reduced, yet never smaller than that
+     * letterbox's content (hs_letterbox_plan). Counted after the EXIF turn. 0: full size. */
+    int target_w, target_h;
+    bool apply_exif; /* turn the picture upright */
+};
+
+/* "JPEG", "PNG", "WebP", "BMP". */
+const char *hs_image_format_name(enum hs_image_format format);
+
+/* Reads the header only and allocates nothing. Does not check limits. */
+int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
+
+/* The size of the whole picture, turned upright or as stored. */
+void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *ret_w, int *ret_h);
+
+/* `data` is only read during the call. On success the caller owns *ret_image (hs_image_destroy). */
+int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                    struct hs_image **ret_image, struct hs_error *err);
+
+/* A picture of its own, tightly packed, pixels not set; caller frees with hs_image_destroy. */
+int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err);
+void hs_image_destroy(struct hs_image *image); /* NULL allowed */
+
+/* Turns *image upright as EXIF `orientation` (1..8) asks, replacing it by another one where pixels have to move.
+ * On failure *image is as before. */
+int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err);
+
+#endif

@@ -1,0 +1,337 @@
+/* What workers call. Who gets which slot is decided in state.c, what is loaded in keeper.c. */
+#include "infer/engine.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "infer/state.h"
+
+/* Engines whose device never gave a slot back: their memory may still be written to, so it stays. */
+static struct {
+    pthread_mutex_t lock;
+    struct hs_engine *first;
+} abandoned = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int default_slots(int threads)
+{
+    long count = threads > 0 ? threads : sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > HS_MODEL_MAX_SLOTS ? HS_MODEL_MAX_SLOTS : (int) count;
+}
+
+static void free_engine(struct hs_engine *engine)
+{
+    free((char *) engine->options.device_id);
+    free((char *) engine->options.cache_dir);
+    free((char *) engine->options.script);
+    free((char *) engine->spec.path);
+    pthread_cond_destroy(&engine->changed);
+    pthread_cond_destroy(&engine->work);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+static bool copy_text(const char *text, const char **ret_copy)
+{
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
+}
+
+static int copy_options(struct hs_engine *engine, const struct hs_engine_options *options,
+                        const struct hs_model_spec *spec)
+{
+    engine->options = *options;
+    engine->spec = *spec;
+    bool device_id = copy_text(options->device_id, &engine->options.device_id);
+    bool cache_dir = copy_text(options->cache_dir, &engine->options.cache_dir);
+    bool script = copy_text(options->script, &engine->options.script);
+    bool path = copy_text(spec->path, &engine->spec.path);
+    return device_id && cache_dir && script && path ? 0 : HS_ENOMEM;
+}
+
+static int check_options(const struct hs_engine_options *options, struct hs_error *err)
+{
+    if (options->slots < 0 || options->slots > HS_MODEL_MAX_SLOTS)
+        return hs_error_set(err, HS_EINVAL, "slots must be 0 to %d", HS_MODEL_MAX_SLOTS);
+    if (options->max_copies < 1 || options->max_copies > HS_ENGINE_MAX_COPIES)
+        return hs_error_set(err, HS_EINVAL, "the number of loaded copies must be 1 to %d", HS_ENGINE_MAX_COPIES);
+    if (options->queue_max < 0 || options->threads < 0)
+        return hs_error_set(err, HS_EINVAL, "the queue's length and the number of threads cannot be negative");
+    return 0;
+}
+
+/* Signals are the main thread's business; a new thread inherits this mask. */
+static int start_keeper(struct hs_engine *engine)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&engine->keeper, NULL, hs_engine_keep, engine);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return HS_ENOMEM;
+    pthread_setname_np(engine->keeper, "engine");
+    return 0;
+}
+
+int hs_engine_create(const struct hs_engine_options *options, const struct hs_model_spec *spec,
+                     struct hs_engine **ret_engine, struct hs_error *err)
+{
+    int r = check_options(options, err);
+    if (r != 0)
+        return r;
+    struct hs_engine *engine = calloc(1, sizeof(*engine));
+    if (!engine)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the engine");
+    pthread_mutex_init(&engine->lock, NULL);
+    r = hs_cond_init(&engine->work);
+    if (r == 0)
+        r = hs_cond_init(&engine->changed);
+    if (r == 0)
+        r = copy_options(engine, options, spec);
+    engine->slots = options->slots > 0 ? options->slots : default_slots(options->threads);
+    engine->adaptive = options->adaptive && engine->slots > 1;
+    if (r == 0)
+        r = start_keeper(engine);
+    if (r != 0) {
+        free_engine(engine);
+        return hs_error_set(err, r, "no memory for the engine");
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+void hs_engine_destroy(struct hs_engine *engine)
+{
+    if (!engine)
+        return;
+    pthread_mutex_lock(&engine->lock);
+    engine->ending = true;
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+    pthread_join(engine->keeper, NULL);
+    if (engine->stuck == 0) {
+        free_engine(engine);
+        return;
+    }
+    pthread_mutex_lock(&abandoned.lock);
+    engine->next_abandoned = abandoned.first;
+    abandoned.first = engine;
+    pthread_mutex_unlock(&abandoned.lock);
+}
+
+void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_shape *shapes, size_t count)
+{
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < count && i < (size_t) engine->options.max_copies; i++)
+        hs_engine_want(engine, shapes[i].h, shapes[i].w, engine->adaptive, true);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static bool is_loading(const struct hs_engine *engine)
+{
+    return hs_engine_count(engine, 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING) > 0;
+}
+
+static bool is_loaded(const struct hs_engine *engine)
+{
+    return hs_engine_count(engine, 1u << HS_COPY_LOADED) > 0;
+}
+
+int hs_engine_wait_loaded(struct hs_engine *engine, int64_t deadline_ns, struct hs_error *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&engine->lock);
+    while (is_loading(engine) && r == 0)
+        r = hs_cond_wait_until(&engine->changed, &engine->lock, deadline_ns);
+    if (is_loading(engine))
+        hs_error_set(err, HS_ETIMEOUT, "the model is still loading");
+    else if (is_loaded(engine))
+        r = 0;
+    else if (engine->error.code != 0)
+        r = hs_error_set(err, engine->error.code, "%s", engine->error.message);
+    else
+        r = hs_error_set(err, HS_ENOTREADY, "the model is not loaded");
+    pthread_mutex_unlock(&engine->lock);
+    return r;
+}
+
+static void cancel_waiter(void *arg)
+{
+    struct hs_waiter *waiter = arg;
+    pthread_mutex_lock(&waiter->engine->lock);
+    waiter->cancelled = true;
+    pthread_cond_signal(&waiter->wake);
+    pthread_mutex_unlock(&waiter->engine->lock);
+}
+
+static void enqueue(struct hs_engine *engine, struct hs_waiter *waiter)
+{
+    waiter->prev = engine->last;
+    *(engine->last ? &engine->last->next : &engine->first) = waiter;
+    engine->last = waiter;
+    engine->waiting++;
+    hs_engine_dispatch(engine);
+}
+
+/* The engine's lock is held. 0: the waiter has a slot. */
+static int wait_for_slot(struct hs_engine *engine, struct hs_waiter *waiter, int64_t deadline_ns)
+{
+    enqueue(engine, waiter);
+    if (!waiter->slot && engine->waiting > engine->options.queue_max) {
+        hs_engine_unlink(engine, waiter);
+        engine->refusals++;
+        return hs_error_set(waiter->err, HS_EBUSY, "%d requests are waiting already", engine->waiting);
+    }
+    int r = 0;
+    while (!waiter->slot && waiter->result == 0 && !waiter->cancelled && r == 0)
+        r = hs_cond_wait_until(&waiter->wake, &engine->lock, deadline_ns);
+    if (waiter->slot)
+        return 0;
+    if (waiter->result != 0)
+        return waiter->result;
+    hs_engine_unlink(engine, waiter);
+    if (waiter->cancelled)
+        return hs_error_set(waiter->err, HS_ECANCELED, "cancelled while waiting");
+    engine->timeouts++;
+    return hs_error_set(waiter->err, HS_ETIMEOUT, "no slot became free in time");
+}
+
+int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
+                      struct hs_lease **ret_lease, struct hs_error *err)
+{
+    struct hs_waiter waiter = { .h = h, .w = w, .err = err, .engine = engine };
+    int64_t start_ns = hs_clock_now_ns();
+    if (h < 1 || w < 1 || h > HS_ENGINE_MAX_SIDE || w > HS_ENGINE_MAX_SIDE)
+        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
+    if (hs_cond_init(&waiter.wake) != 0)
+        return hs_error_set(err, HS_ENOMEM, "no memory to wait");
+    hs_cancel_watch(cancel, cancel_waiter, &waiter);
+    /* Asked before the lock is taken: a cancel's lock comes first. What comes after the watch wakes the waiter. */
+    int r = hs_cancel_is_set(cancel) ? hs_error_set(err, HS_ECANCELED, "cancelled before it began") : 0;
+    if (r == 0) {
+        pthread_mutex_lock(&engine->lock);
+        r = wait_for_slot(engine, &waiter, deadline_ns);
+        pthread_mutex_unlock(&engine->lock);
+    }
+    hs_cancel_unwatch(cancel);
+    pthread_cond_destroy(&waiter.wake);
+    if (r != 0)
+        return r;
+    waiter.slot->cancel = cancel;
+    waiter.slot->deadline_ns = deadline_ns;
+    waiter.slot->queue_ns = hs_clock_now_ns() - start_ns;
+    waiter.slot->timed_out = false;
+    *ret_lease = &waiter.slot->lease;
+    return 0;
+}
+
+static void count_run(struct hs_engine *engine, int result)
+{
+    pthread_mutex_lock(&engine->lock);
+    engine->runs++;
+    engine->timeouts += result == HS_ETIMEOUT;
+    engine->failures += result != 0 && result != HS_ETIMEOUT;
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static int run_slot(struct hs_slot *slot, struct hs_error *err)
+{
+    const struct hs_backend *backend = slot->engine->options.backend;
+    struct hs_model *model = slot->copy->model;
+    int r = backend->submit(model, slot->index, err);
+    if (r != 0)
+        return r;
+    r = backend->wait(model, slot->index, slot->deadline_ns, err);
+    slot->timed_out = r == HS_ETIMEOUT;
+    for (int i = 0; i < slot->lease.output_count && r == 0; i++)
+        slot->lease.outputs[i] = hs_tensor_view_of(&slot->lease.descs[i], backend->output(model, slot->index, i));
+    return r;
+}
+
+int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings, struct hs_error *err)
+{
+    struct hs_slot *slot = (struct hs_slot *) lease;
+    if (hs_cancel_is_set(slot->cancel))
+        return hs_error_set(err, HS_ECANCELED, "cancelled before the network was started");
+    int64_t start_ns = hs_clock_now_ns();
+    if (start_ns >= slot->deadline_ns)
+        return hs_error_set(err, HS_ETIMEOUT, "the deadline passed before the network was started");
+    int r = run_slot(slot, err);
+    if (ret_timings)
+        *ret_timings = (struct hs_engine_timings) {
+            .queue_ns = slot->queue_ns, .inference_ns = hs_clock_now_ns() - start_ns,
+        };
+    count_run(slot->engine, r);
+    return r;
+}
+
+void hs_engine_release(struct hs_lease *lease)
+{
+    if (!lease)
+        return;
+    struct hs_slot *slot = (struct hs_slot *) lease;
+    struct hs_engine *engine = slot->engine;
+    pthread_mutex_lock(&engine->lock);
+    assert(slot->state == HS_SLOT_HELD);
+    if (slot->timed_out) {
+        slot->state = HS_SLOT_STUCK;
+        slot->copy->stuck++;
+        engine->stuck++;
+        pthread_cond_signal(&engine->work);
+    } else {
+        hs_engine_free_slot(engine, slot);
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static void list_copies(const struct hs_engine *engine, struct hs_engine_status *status)
+{
+    for (int i = 0; i < HS_ENGINE_COPIES && status->copy_count < HS_ENGINE_MAX_COPIES; i++) {
+        const struct hs_copy *copy = &engine->copies[i];
+        if (copy->state == HS_COPY_LOADED)
+            status->copies[status->copy_count++] = (struct hs_engine_copy_status) {
+                .h = copy->h, .w = copy->w, .slots = copy->slot_count, .solo = copy->solo,
+            };
+    }
+}
+
+static enum hs_engine_state judge(const struct hs_engine *engine, struct hs_error *err)
+{
+    if (engine->stuck > 0 && engine->stuck == engine->slots) {
+        hs_error_set(err, HS_ELOST, "the device gave none of its %d pictures back in time", engine->stuck);
+        return HS_ENGINE_FAILED;
+    }
+    if (is_loaded(engine))
+        return HS_ENGINE_READY;
+    if (is_loading(engine))
+        return HS_ENGINE_LOADING;
+    return engine->error.code != 0 ? HS_ENGINE_FAILED : HS_ENGINE_IDLE;
+}
+
+void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
+{
+    pthread_mutex_lock(&engine->lock);
+    *ret_status = (struct hs_engine_status) {
+        .model_loaded = is_loaded(engine), .backend = engine->options.backend->name, .slots = engine->slots,
+        .in_use = engine->in_use, .stuck = engine->stuck, .waiting = engine->waiting,
+        .runs = engine->runs, .failures = engine->failures, .timeouts = engine->timeouts,
+        .refusals = engine->refusals, .loads = engine->loads, .evictions = engine->evictions,
+        .last_load_ns = engine->last_load_ns, .error = engine->error,
+    };
+    memcpy(ret_status->device, engine->device_name, sizeof(ret_status->device));
+    memcpy(ret_status->version, engine->version, sizeof(ret_status->version));
+    list_copies(engine, ret_status);
+    ret_status->state = judge(engine, &ret_status->error);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+const char *hs_engine_state_name(enum hs_engine_state state)
+{
+    static const char *const names[] = { "idle", "loading", "ready", "failed" };
+    return (size_t) state < HS_ARRAY_LEN(names) ? names[state] : "failed";
+}

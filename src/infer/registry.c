@@ -1,0 +1,217 @@
+#include "infer/registry.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/sim/sim.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "infer/paths.h"
+
+enum { FOLDERS = 5, LOADED_MAX = 16, NAME_SIZE = 32 };
+
+#define MODULE_PREFIX "hs_backend_"
+#define MODULE_SUFFIX ".so"
+
+static const struct hs_backend *const built_in[] = { &hs_backend_sim };
+
+/* Modules opened so far. */
+static struct {
+    pthread_mutex_t lock; /* guards the rest, and is held while a module is opened: one at a time */
+    size_t count;
+    struct {
+        char path[HS_REGISTRY_PATH_SIZE];
+        const struct hs_backend *backend;
+    } modules[LOADED_MAX];
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct folders {
+    char paths[FOLDERS][HS_REGISTRY_PATH_SIZE];
+    size_t count;
+};
+
+static void add_folder(struct folders *folders, const char *dir, const char *name)
+{
+    char *dst = folders->paths[folders->count];
+    if (name ? hs_path_join(dst, HS_REGISTRY_PATH_SIZE, dir, name) : hs_str_copy(dst, HS_REGISTRY_PATH_SIZE, dir))
+        folders->count++;
+}
+
+static void find_folders(struct folders *folders)
+{
+    char exe[HS_REGISTRY_PATH_SIZE];
+    const char *from_environment = getenv("HS_BACKEND_DIR");
+    folders->count = 0;
+    if (from_environment && from_environment[0])
+        add_folder(folders, from_environment, NULL);
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (len > 0) {
+        exe[len] = '\0';
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = '\0';
+        add_folder(folders, exe, "backends");
+        add_folder(folders, exe, "src/backends");
+        add_folder(folders, exe, "../lib/hailo-services/backends");
+    }
+    add_folder(folders, HS_BACKEND_LIBDIR, NULL);
+}
+
+/* Lower-case letters, digits, '-' and '_': what may stand in a file name without surprises. */
+static bool is_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+    return len > 0 && len < NAME_SIZE && name[len] == '\0';
+}
+
+static const struct hs_backend *find_built_in(const char *name)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(built_in); i++)
+        if (strcmp(built_in[i]->name, name) == 0)
+            return built_in[i];
+    return NULL;
+}
+
+static int check_table(const struct hs_backend *backend, const char *name, const char *path, struct hs_error *err)
+{
+    if (!backend)
+        return hs_error_set(err, HS_EVERSION, "%s is no backend: it lacks the symbol " HS_BACKEND_SYMBOL, path);
+    if (backend->abi != HS_BACKEND_ABI)
+        return hs_error_set(err, HS_EVERSION, "%s was built for backend interface %u, this program has %d; build both "
+                            "from the same source", path, backend->abi, HS_BACKEND_ABI);
+    if (!backend->name || strcmp(backend->name, name) != 0)
+        return hs_error_set(err, HS_EVERSION, "%s calls itself '%s'", path, backend->name ? backend->name : "");
+    return 0;
+}
+
+static int open_module(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
+{
+    for (size_t i = 0; i < registry.count; i++)
+        if (strcmp(registry.modules[i].path, path) == 0) {
+            *ret_backend = registry.modules[i].backend;
+            return 0;
+        }
+    if (registry.count == LOADED_MAX)
+        return hs_error_set(err, HS_EDEVICE, "%d backends are open already", LOADED_MAX);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!handle) {
+        const char *why = dlerror();
+        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, why ? why : path);
+    }
+    const struct hs_backend *backend = dlsym(handle, HS_BACKEND_SYMBOL);
+    int r = check_table(backend, name, path, err);
+    if (r != 0) {
+        dlclose(handle);
+        return r;
+    }
+    hs_str_copy(registry.modules[registry.count].path, HS_REGISTRY_PATH_SIZE, path);
+    registry.modules[registry.count++].backend = backend;
+    *ret_backend = backend;
+    return 0;
+}
+
+/* The first folder that has the module decides: a broken one there is an error and not passed over in silence. */
+static int find_module(const char *name, char path[HS_REGISTRY_PATH_SIZE], const struct hs_backend **ret_backend,
+                       struct hs_error *err)
+{
+    struct folders folders;
+    char file[sizeof(MODULE_PREFIX MODULE_SUFFIX) + NAME_SIZE];
+    struct hs_buf tried;
+    find_folders(&folders);
+    hs_str_format(file, sizeof(file), MODULE_PREFIX "%s" MODULE_SUFFIX, name);
+    hs_buf_init(&tried, HS_ERROR_MESSAGE_SIZE);
+    for (size_t i = 0; i < folders.count; i++) {
+        if (hs_path_join(path, HS_REGISTRY_PATH_SIZE, folders.paths[i], file) && hs_file_exists(path)) {
+            hs_buf_finish(&tried);
+            return open_module(name, path, ret_backend, err);
+        }
+        hs_buf_printf(&tried, "%s%s", i ? ", " : "", folders.paths[i]);
+    }
+    path[0] = '\0';
+    const char *list = hs_buf_str(&tried);
+    hs_error_set(err, HS_ENOTFOUND, "there is no backend '%s': no %s in %s", name, file, list ? list : "any folder");
+    hs_buf_finish(&tried);
+    return HS_ENOTFOUND;
+}
+
+int hs_registry_find(const char *name, const struct hs_backend **ret_backend, struct hs_error *err)
+{
+    char path[HS_REGISTRY_PATH_SIZE], shown[2 * NAME_SIZE];
+    if (!is_name(name)) {
+        hs_str_quote(shown, sizeof(shown), name, strlen(name));
+        return hs_error_set(err, HS_EINVAL, "%s is not the name of a backend", shown);
+    }
+    if (strcmp(name, "cpu") == 0)
+        name = "openvino";
+    const struct hs_backend *backend = find_built_in(name);
+    if (backend) {
+        *ret_backend = backend;
+        return 0;
+    }
+    pthread_mutex_lock(&registry.lock);
+    int r = find_module(name, path, ret_backend, err);
+    pthread_mutex_unlock(&registry.lock);
+    return r;
+}
+
+static void add_entry(const char *name, struct hs_registry_entry *entries, size_t max, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp(entries[i].name, name) == 0)
+            return;
+    if (*count == max)
+        return;
+    struct hs_registry_entry *entry = &entries[(*count)++];
+    const struct hs_backend *backend = find_built_in(name);
+    memset(entry, 0, sizeof(*entry));
+    hs_str_copy(entry->name, sizeof(entry->name), name);
+    if (!backend) {
+        pthread_mutex_lock(&registry.lock);
+        find_module(name, entry->path, &backend, &entry->error);
+        pthread_mutex_unlock(&registry.lock);
+    }
+    entry->usable = backend != NULL;
+    if (backend)
+        backend->probe(&entry->probe);
+}
+
+/* "hs_backend_hailo.so" -> "hailo"; false for other files. */
+static bool module_name(const char *file, char name[NAME_SIZE])
+{
+    if (!hs_str_starts(file, MODULE_PREFIX) || !hs_str_ends(file, MODULE_SUFFIX))
+        return false;
+    size_t around = sizeof(MODULE_PREFIX MODULE_SUFFIX) - 1, len = strlen(file);
+    return len > around && hs_str_copy_n(name, NAME_SIZE, file + sizeof(MODULE_PREFIX) - 1, len - around) &&
+           is_name(name);
+}
+
+static void add_folder_entries(const char *folder, struct hs_registry_entry *entries, size_t max, size_t *count)
+{
+    char name[NAME_SIZE];
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (struct dirent *file = readdir(dir); file; file = readdir(dir))
+        if (module_name(file->d_name, name))
+            add_entry(name, entries, max, count);
+    closedir(dir);
+}
+
+size_t hs_registry_list(struct hs_registry_entry *ret_entries, size_t max)
+{
+    struct folders folders;
+    size_t count = 0;
+    add_entry("openvino", ret_entries, max, &count);
+    find_folders(&folders);
+    for (size_t i = 0; i < folders.count; i++)
+        add_folder_entries(folders.paths[i], ret_entries, max, &count);
+    for (size_t i = 0; i < HS_ARRAY_LEN(built_in); i++)
+        add_entry(built_in[i]->name, ret_entries, max, &count);
+    return count;
+}

@@ -1,0 +1,164 @@
+#include "infer/state.h"
+
+#include "base/clock.h"
+
+static const unsigned occupied = 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING | 1u << HS_COPY_LOADED;
+
+int hs_engine_count(const struct hs_engine *engine, unsigned states)
+{
+    int count = 0;
+    for (int i = 0; i < HS_ENGINE_COPIES; i++)
+        count += (states >> engine->copies[i].state) & 1u;
+    return count;
+}
+
+struct hs_copy *hs_engine_victim(struct hs_engine *engine)
+{
+    struct hs_copy *victim = NULL;
+    for (int i = 0; i < HS_ENGINE_COPIES; i++) {
+        struct hs_copy *copy = &engine->copies[i];
+        if (copy->state != HS_COPY_LOADED || copy->stuck > 0)
+            continue;
+        if (!victim || (copy->busy == 0) > (victim->busy == 0) ||
+            ((copy->busy == 0) == (victim->busy == 0) && copy->last_used_ns < victim->last_used_ns))
+            victim = copy;
+    }
+    return victim;
+}
+
+static bool has_room(struct hs_engine *engine)
+{
+    if (hs_engine_count(engine, occupied) < engine->options.max_copies)
+        return true;
+    struct hs_copy *victim = hs_engine_victim(engine);
+    return victim && victim->busy == 0 && hs_clock_now_ns() - victim->last_used_ns >= HS_ENGINE_STALE_NS;
+}
+
+static struct hs_copy *find_copy(struct hs_engine *engine, int h, int w, bool solo, unsigned states)
+{
+    for (int i = 0; i < HS_ENGINE_COPIES; i++) {
+        struct hs_copy *copy = &engine->copies[i];
+        if (((states >> copy->state) & 1u) && copy->h == h && copy->w == w && copy->solo == solo)
+            return copy;
+    }
+    return NULL;
+}
+
+void hs_engine_want(struct hs_engine *engine, int h, int w, bool solo, bool needed)
+{
+    struct hs_copy *copy = find_copy(engine, h, w, solo, occupied);
+    if (copy) {
+        copy->needed |= needed;
+        return;
+    }
+    if (!needed && (hs_clock_now_ns() < engine->shared_not_before_ns || !has_room(engine)))
+        return;
+    /* Where no place is left, the waiter's next dispatch asks again. */
+    for (int i = 0; i < HS_ENGINE_COPIES; i++) {
+        copy = &engine->copies[i];
+        if (copy->state != HS_COPY_NONE)
+            continue;
+        copy->state = HS_COPY_WANTED;
+        copy->h = h;
+        copy->w = w;
+        copy->solo = solo;
+        copy->needed = needed;
+        copy->ticket = engine->next_ticket++;
+        pthread_cond_signal(&engine->work);
+        return;
+    }
+}
+
+static bool is_free(const struct hs_copy *copy)
+{
+    return copy && copy->busy < copy->slot_count;
+}
+
+/* The copy to serve this size from now; NULL: none is free. What is lacking is noted. */
+static struct hs_copy *choose_copy(struct hs_engine *engine, int h, int w)
+{
+    struct hs_copy *shared = find_copy(engine, h, w, false, 1u << HS_COPY_LOADED);
+    if (!engine->adaptive) {
+        if (!shared)
+            hs_engine_want(engine, h, w, false, true);
+        return is_free(shared) ? shared : NULL;
+    }
+    struct hs_copy *solo = find_copy(engine, h, w, true, 1u << HS_COPY_LOADED);
+    bool alone = engine->in_use == 0 && engine->waiting == 1;
+    if (!solo && !shared)
+        hs_engine_want(engine, h, w, true, true);
+    else if (!shared && !alone)
+        hs_engine_want(engine, h, w, false, false);
+    else if (!solo && alone)
+        hs_engine_want(engine, h, w, true, false);
+    struct hs_copy *better = alone ? solo : shared, *other = alone ? shared : solo;
+    return is_free(better) ? better : is_free(other) ? other : NULL;
+}
+
+void hs_engine_unlink(struct hs_engine *engine, struct hs_waiter *waiter)
+{
+    *(waiter->prev ? &waiter->prev->next : &engine->first) = waiter->next;
+    *(waiter->next ? &waiter->next->prev : &engine->last) = waiter->prev;
+    waiter->prev = waiter->next = NULL;
+    engine->waiting--;
+}
+
+static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_copy *copy)
+{
+    struct hs_slot *slot = copy->slots;
+    while (slot->state != HS_SLOT_FREE)
+        slot++;
+    slot->state = HS_SLOT_HELD;
+    copy->busy++;
+    engine->in_use++;
+    hs_engine_unlink(engine, waiter);
+    waiter->slot = slot;
+    pthread_cond_signal(&waiter->wake);
+}
+
+/* Goes on past those that cannot be served, so that a size being loaded holds nobody else up; and to the end even when
+ * all slots are in use, so that loads begin early. */
+void hs_engine_dispatch(struct hs_engine *engine)
+{
+    struct hs_waiter *next;
+    for (struct hs_waiter *waiter = engine->first; waiter; waiter = next) {
+        next = waiter->next;
+        struct hs_copy *copy = choose_copy(engine, waiter->h, waiter->w);
+        if (copy && engine->in_use < engine->slots)
+            grant(engine, waiter, copy);
+    }
+}
+
+void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot)
+{
+    if (slot->state == HS_SLOT_STUCK) {
+        slot->copy->stuck--;
+        engine->stuck--;
+    }
+    slot->state = HS_SLOT_FREE;
+    slot->copy->busy--;
+    slot->copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
+    engine->in_use--;
+    engine->used = true;
+    hs_engine_dispatch(engine);
+    /* The keeper may have waited for this copy, or for the whole engine, to become idle. */
+    if (slot->copy->busy == 0 && (slot->copy->state == HS_COPY_DRAINING || engine->options.keep_alive_s >= 0))
+        pthread_cond_signal(&engine->work);
+}
+
+void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape *ret_shape)
+{
+    const struct hs_copy *best = NULL;
+    *ret_shape = (struct hs_engine_shape) { h, w };
+    pthread_mutex_lock(&engine->lock);
+    if (!find_copy(engine, h, w, true, occupied) && !find_copy(engine, h, w, false, occupied) && !has_room(engine))
+        for (int i = 0; i < HS_ENGINE_COPIES; i++) {
+            const struct hs_copy *copy = &engine->copies[i];
+            if (copy->state == HS_COPY_LOADED && copy->h >= h && copy->w >= w &&
+                (!best || (int64_t) copy->h * copy->w < (int64_t) best->h * best->w))
+                best = copy;
+        }
+    if (best)
+        *ret_shape = (struct hs_engine_shape) { best->h, best->w };
+    pthread_mutex_unlock(&engine->lock);
+}

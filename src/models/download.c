@@ -1,0 +1,334 @@
+#include "models/download.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cancel.h"
+#include "base/file.h"
+#include "base/str.h"
+
+enum { MAX_ATTEMPTS = 50, MAX_REDIRECTS = 10, VALIDATOR_SIZE = 256, FROM_MAX = 4096 };
+
+/* One attempt: a request and what has come of it. */
+struct attempt {
+    const struct hs_download *job;
+    CURL *curl;
+    int fd;
+    uint64_t start;  /* bytes that were there before, and asked to go on from */
+    uint64_t offset; /* bytes there now */
+    bool begun;      /* the first body byte has been seen */
+    char validator[VALIDATOR_SIZE]; /* ETag or Last-Modified of this answer */
+    int status;      /* 0, or why we stopped the transfer ourselves */
+    struct hs_error error;
+};
+
+static bool is_cancelled(const struct hs_download *job)
+{
+    return job->cancel && hs_cancel_is_set(job->cancel);
+}
+
+/* ---- what the part file came from ---- */
+
+static bool from_path(const struct hs_download *job, char *dst, size_t size)
+{
+    return hs_str_format(dst, size, "%s.from", job->part);
+}
+
+/* Two lines: the address, and the validator that the server gave with it. */
+static void write_from(const struct hs_download *job, const char *validator)
+{
+    char path[PATH_MAX], text[FROM_MAX];
+    if (from_path(job, path, sizeof(path)) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
+        hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
+}
+
+/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator can
+ * tell that the rest belongs to the same file. */
+static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
+{
+    char path[PATH_MAX];
+    struct stat st;
+    uint8_t *text = NULL;
+    size_t len;
+    validator[0] = '\0';
+    if (stat(job->part, &st) < 0 || st.st_size <= 0 || !from_path(job, path, sizeof(path)) ||
+        hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
+        return 0;
+    char *newline = strchr((char *) text, '\n');
+    uint64_t offset = 0;
+    if (newline) {
+        *newline = '\0';
+        char *end = strchr(newline + 1, '\n');
+        if (end)
+            *end = '\0';
+        bool same = strcmp((char *) text, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, newline + 1);
+        if (same && (job->sha256 || validator[0]))
+            offset = (uint64_t) st.st_size;
+    }
+    free(text);
+    return offset;
+}
+
+static void discard(const struct hs_download *job)
+{
+    char path[PATH_MAX];
+    unlink(job->part);
+    if (from_path(job, path, sizeof(path)))
+        unlink(path);
+}
+
+/* ---- libcurl's callbacks ---- */
+
+static void keep_header(struct attempt *attempt, const char *value, size_t len)
+{
+    while (len && (*value == ' ' || *value == '\t')) {
+        value++;
+        len--;
+    }
+    while (len && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' '))
+        len--;
+    /* A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
+    if (len > 0 && len < VALIDATOR_SIZE && strncmp(value, "W/", 2) != 0)
+        hs_str_copy_n(attempt->validator, VALIDATOR_SIZE, value, len);
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct attempt *attempt = arg;
+    size_t len = size * count;
+    if (len > 5 && strncmp(data, "HTTP/", 5) == 0)
+        attempt->validator[0] = '\0'; /* the answer after a redirect */
+    else if (len > 5 && strncasecmp(data, "ETag:", 5) == 0)
+        keep_header(attempt, data + 5, len - 5);
+    else if (len > 14 && strncasecmp(data, "Last-Modified:", 14) == 0 && !attempt->validator[0])
+        keep_header(attempt, data + 14, len - 14);
+    return len;
+}
+
+static int stop(struct attempt *attempt, int status, const char *why)
+{
+    attempt->status = hs_error_set(&attempt->error, status, "%s", why);
+    return status;
+}
+
+/* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
+static int begin_body(struct attempt *attempt)
+{
+    long code = 0;
+    curl_off_t length = -1;
+    curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    attempt->begun = true;
+    if (attempt->start > 0 && code != 206) {
+        if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
+            return stop(attempt, HS_EIO, strerror(errno));
+        attempt->start = attempt->offset = 0;
+    }
+    if (length < 0 && !attempt->job->sha256)
+        return stop(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
+    if (length > 0 && (uint64_t) length > attempt->job->max_bytes - attempt->offset)
+        return stop(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
+    write_from(attempt->job, attempt->validator);
+    return 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct attempt *attempt = arg;
+    size_t len = size * count, written = 0;
+    if (!attempt->begun && begin_body(attempt) < 0)
+        return 0;
+    if (len > attempt->job->max_bytes - attempt->offset) {
+        stop(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
+        return 0;
+    }
+    while (written < len) {
+        ssize_t n = write(attempt->fd, data + written, len - written);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
+            return 0;
+        }
+        written += (size_t) n;
+        attempt->offset += (uint64_t) n;
+    }
+    return len;
+}
+
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+{
+    struct attempt *attempt = arg;
+    const struct hs_download *job = attempt->job;
+    (void) up_total;
+    (void) up_now;
+    if (job->progress && attempt->begun && now > 0)
+        job->progress(job->arg, job->what, attempt->start + (uint64_t) now,
+                      total > 0 ? attempt->start + (uint64_t) total : 0);
+    return is_cancelled(job) ? 1 : 0;
+}
+
+/* ---- one request ---- */
+
+static void init_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static const char *protocols(const struct hs_download *job, bool redirect)
+{
+    bool plain = hs_str_starts(job->url, "http://");
+    return plain && (job->mirror || !redirect) ? "http,https" : "https";
+}
+
+static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE], struct curl_slist *headers)
+{
+    CURL *curl = attempt->curl;
+    const struct hs_download *job = attempt->job;
+    const char *authorities = getenv("SSL_CERT_FILE");
+    char range[40];
+    bool fine = curl_easy_setopt(curl, CURLOPT_URL, job->url) == CURLE_OK &&
+                curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols(job, false)) == CURLE_OK &&
+                curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, protocols(job, true)) == CURLE_OK;
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long) MAX_REDIRECTS);
+    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "hailo-services");
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long) job->connect_s);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) job->stall_s);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, attempt);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, attempt);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (authorities && authorities[0])
+        curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+    /* Not CURLOPT_RESUME_FROM: that fails where the server sends the whole file, which is fine with us. */
+    if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
+        fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
+    return fine ? 0 : HS_ENOMEM;
+}
+
+/* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
+static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart, struct hs_error *err)
+{
+    long answer = 0;
+    curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);
+    if (attempt->status < 0) {
+        if (err)
+            *err = attempt->error;
+        return attempt->status;
+    }
+    if (is_cancelled(attempt->job))
+        return hs_error_set(err, HS_ECANCELED, "cancelled");
+    if (answer == 416 && attempt->start > 0) {
+        *ret_restart = !attempt->job->sha256;
+        return *ret_restart ? hs_error_set(err, HS_EIO, "the server does not go on with the file") : 0;
+    }
+    if (code == CURLE_OK)
+        return 0;
+    if (code == CURLE_HTTP_RETURNED_ERROR)
+        return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server answers %ld", answer);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return hs_error_set(err, HS_EIO, "nothing arrived for too long");
+    if (code == CURLE_UNSUPPORTED_PROTOCOL)
+        return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
+    return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
+}
+
+static int request(struct attempt *attempt, const char *validator, bool *ret_restart, struct hs_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char error_text[CURL_ERROR_SIZE] = "", line[VALIDATOR_SIZE + 20];
+    struct curl_slist *headers = NULL;
+    pthread_once(&once, init_curl);
+    attempt->curl = curl_easy_init();
+    int status = attempt->curl ? 0 : HS_ENOMEM;
+    if (status == 0 && attempt->start > 0 && validator[0] &&
+        hs_str_format(line, sizeof(line), "If-Range: %s", validator)) {
+        headers = curl_slist_append(NULL, line);
+        status = headers ? 0 : HS_ENOMEM;
+    }
+    if (status == 0)
+        status = set_options(attempt, error_text, headers);
+    if (status == 0)
+        status = judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err);
+    else
+        hs_error_set(err, status, "out of memory");
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(attempt->curl);
+    return status;
+}
+
+static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_progress, bool *ret_restart,
+                    struct hs_error *err)
+{
+    struct attempt attempt = {.job = job};
+    char validator[VALIDATOR_SIZE];
+    attempt.start = attempt.offset = resumable(job, validator);
+    uint64_t before = attempt.start;
+    attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (before ? 0 : O_TRUNC), 0644);
+    if (attempt.fd < 0 || lseek(attempt.fd, (off_t) before, SEEK_SET) < 0) {
+        int status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
+        if (attempt.fd >= 0)
+            close(attempt.fd);
+        return status;
+    }
+    int status = request(&attempt, validator, ret_restart, err);
+    if (status == 0 && fsync(attempt.fd) < 0)
+        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
+    close(attempt.fd);
+    *ret_resumed = attempt.start > 0;
+    *ret_progress = attempt.status == 0 && attempt.offset > attempt.start;
+    return status;
+}
+
+/* ---- the whole download ---- */
+
+static int check_hash(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
+{
+    char found[65];
+    int status = hs_file_sha256(job->part, found, err);
+    if (status < 0)
+        return status;
+    if (job->sha256 && strcmp(job->sha256, found) != 0)
+        return hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
+    hs_str_copy(ret_hex, 65, found);
+    return 0;
+}
+
+int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
+{
+    bool restarted = false;
+    for (int attempts = 0;; attempts++) {
+        bool resumed = false, progress = false, restart = false;
+        int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled")
+                                       : try_once(job, &resumed, &progress, &restart, err);
+        if (status == 0)
+            status = check_hash(job, ret_hex, err);
+        if (status == 0)
+            return 0;
+        bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE;
+        if (wrong || restart)
+            discard(job);
+        if ((restart || (wrong && resumed)) && !restarted) {
+            restarted = true;
+            continue;
+        }
+        if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS)
+            return status;
+    }
+}

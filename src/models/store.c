@@ -1,0 +1,490 @@
+#include "models/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { MAX_PACKS = 1000, RECORD_MAX = 4096 };
+
+struct hs_store {
+    char dir[PATH_MAX];
+    char packs_dir[PATH_MAX];
+    char complaint[HS_ERROR_MESSAGE_SIZE];
+    size_t count;
+    struct hs_pack *packs[MAX_PACKS];
+};
+
+/* ---- folders ---- */
+
+static bool is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static const char *env(const char *name)
+{
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+static bool find_models_dir(const struct hs_store_options *options, char *dst, size_t size)
+{
+    const char *given = options->models_dir ? options->models_dir : env("HS_MODELS_DIR");
+    if (given)
+        return hs_str_copy(dst, size, given);
+    char state[PATH_MAX];
+    if (!hs_str_format(state, sizeof(state), "/var/lib/%s", options->service) ||
+        !hs_path_join(dst, size, state, "models"))
+        return false;
+    if (is_dir(dst) || (is_dir(state) && access(state, W_OK) == 0))
+        return true;
+    const char *data = env("XDG_DATA_HOME"), *home = env("HOME");
+    if (data && data[0] == '/')
+        return hs_str_format(dst, size, "%s/hailo-services/models", data);
+    return hs_str_format(dst, size, "%s/.local/share/hailo-services/models", home ? home : "/root");
+}
+
+/* Packs lie beside an installed program (bin/../share) or beside a build folder in the source tree. */
+static bool find_packs_dir(const struct hs_store_options *options, char *dst, size_t size)
+{
+    const char *given = options->packs_dir ? options->packs_dir : env("HS_PACKS_DIR");
+    if (given)
+        return hs_str_copy(dst, size, given);
+    char exe[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    exe[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash) {
+        *slash = '\0';
+        if (hs_str_format(dst, size, "%s/../share/hailo-services/models", exe) && is_dir(dst))
+            return true;
+        if (hs_str_format(dst, size, "%s/../models/yolo11n-pose.yaml", exe) && hs_file_exists(dst))
+            return hs_str_format(dst, size, "%s/../models", exe);
+    }
+    if (is_dir(HS_PACKS_INSTALL_DIR))
+        return hs_str_copy(dst, size, HS_PACKS_INSTALL_DIR);
+    return hs_str_copy(dst, size, HS_PACKS_SOURCE_DIR);
+}
+
+/* ---- reading packs ---- */
+
+static int keep_yaml(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && hs_str_ends(entry->d_name, ".yaml");
+}
+
+/* An imported pack that is broken must not keep the service from starting with another one: it is skipped and named. */
+static int add_pack(struct hs_store *store, const char *path, bool imported, struct hs_error *err)
+{
+    struct hs_pack *pack;
+    struct hs_error local = {0};
+    int status = hs_pack_load(path, &pack, imported ? &local : err);
+    if (status < 0) {
+        if (imported)
+            hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
+        return imported && status != HS_ENOMEM ? 0 : status;
+    }
+    if (hs_store_find(store, pack->name)) {
+        if (imported)
+            hs_str_format(store->complaint, sizeof(store->complaint), "%s: there is another pack named %s", path,
+                          pack->name);
+        hs_pack_destroy(pack);
+        return 0;
+    }
+    if (store->count == MAX_PACKS) {
+        hs_pack_destroy(pack);
+        return hs_error_set(err, HS_ETOOLARGE, "more than %d packs", MAX_PACKS);
+    }
+    pack->imported = imported;
+    store->packs[store->count++] = pack;
+    return 0;
+}
+
+static int add_folder(struct hs_store *store, const char *dir, bool imported, struct hs_error *err)
+{
+    struct dirent **entries;
+    int count = scandir(dir, &entries, keep_yaml, alphasort);
+    if (count < 0) {
+        if (imported && (errno == ENOENT || errno == ENOTDIR))
+            return 0;
+        return hs_error_set(err, errno == ENOMEM ? HS_ENOMEM : HS_EIO, "cannot read the folder of packs %s: %s", dir,
+                            strerror(errno));
+    }
+    int status = 0;
+    for (int i = 0; i < count; i++) {
+        char path[PATH_MAX];
+        if (status == 0 && hs_path_join(path, sizeof(path), dir, entries[i]->d_name))
+            status = add_pack(store, path, imported, err);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_store, struct hs_error *err)
+{
+    struct hs_store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    char own[PATH_MAX];
+    int status = 0;
+    if (!find_models_dir(options, store->dir, sizeof(store->dir)) ||
+        !find_packs_dir(options, store->packs_dir, sizeof(store->packs_dir)) ||
+        !hs_path_join(own, sizeof(own), store->dir, "packs"))
+        status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    if (status == 0)
+        status = add_folder(store, store->packs_dir, false, err);
+    if (status == 0)
+        status = add_folder(store, own, true, err);
+    if (status < 0) {
+        hs_store_close(store);
+        return status;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+void hs_store_close(struct hs_store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; i < store->count; i++)
+        hs_pack_destroy(store->packs[i]);
+    free(store);
+}
+
+const char *hs_store_dir(const struct hs_store *store)
+{
+    return store->dir;
+}
+
+const char *hs_store_packs_dir(const struct hs_store *store)
+{
+    return store->packs_dir;
+}
+
+const char *hs_store_complaint(const struct hs_store *store)
+{
+    return store->complaint[0] ? store->complaint : NULL;
+}
+
+size_t hs_store_count(const struct hs_store *store)
+{
+    return store->count;
+}
+
+const struct hs_pack *hs_store_pack(const struct hs_store *store, size_t index)
+{
+    return index < store->count ? store->packs[index] : NULL;
+}
+
+const struct hs_pack *hs_store_find(const struct hs_store *store, const char *name)
+{
+    for (size_t i = 0; i < store->count; i++)
+        if (hs_pack_name_equal(store->packs[i]->name, name))
+            return store->packs[i];
+    return NULL;
+}
+
+/* ---- choosing ---- */
+
+struct favourites {
+    enum hs_task task;
+    const char *backend;
+    const char *names[4];
+};
+
+/* What `auto` prefers, best first. Measurements are in docs/models.md. */
+static const struct favourites favourites[] = {
+    {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}},
+    {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}},
+    {HS_TASK_FACE_DETECTION, "hailo", {"scrfd-10g", "scrfd-2.5g"}},
+    {HS_TASK_FACE_DETECTION, NULL, {"scrfd-2.5g"}},
+    {HS_TASK_FACE_EMBEDDING, "hailo", {"arcface-mobilefacenet"}},
+    {HS_TASK_FACE_EMBEDDING, NULL, {"w600k-mbf", "faceplugin-mobilefacenet"}},
+};
+
+static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const char *backend, const char *runtime)
+{
+    return strcmp(backend, "sim") == 0 ? &pack->files[0] : hs_pack_find_file(pack, backend, runtime);
+}
+
+/* 0 = the best favourite; packs that are nobody's favourite come after all of them. */
+static size_t rank_of(const struct hs_pack *pack, const char *backend)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(favourites); i++) {
+        const struct favourites *row = &favourites[i];
+        if (row->task != pack->task || (row->backend && strcmp(row->backend, backend) != 0))
+            continue;
+        size_t rank = 0;
+        while (rank < HS_ARRAY_LEN(row->names) && row->names[rank] &&
+               !hs_pack_name_equal(row->names[rank], pack->name))
+            rank++;
+        return rank < HS_ARRAY_LEN(row->names) && row->names[rank] ? rank : HS_ARRAY_LEN(row->names);
+    }
+    return HS_ARRAY_LEN(favourites[0].names);
+}
+
+static int choose_auto(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                       struct hs_model_choice *ret_choice, struct hs_error *err)
+{
+    struct hs_model_choice best = {0};
+    size_t best_score = SIZE_MAX;
+    for (size_t i = 0; i < store->count; i++) {
+        const struct hs_pack *pack = store->packs[i];
+        const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
+        if (pack->task != task || pack->imported || !file)
+            continue;
+        size_t score = rank_of(pack, backend) + (hs_store_has(store, file) ? 0 : 100);
+        if (score < best_score) {
+            best_score = score;
+            best = (struct hs_model_choice){pack, file};
+        }
+    }
+    if (!best.pack)
+        return hs_error_set(err, HS_ENOTFOUND, "no %s model for %s in %s", hs_task_name(task), backend,
+                            store->packs_dir);
+    *ret_choice = best;
+    return 0;
+}
+
+/* "yolo11n-pose, yolov8n-pose, …", cut at the size. */
+static void list_names(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                       char *dst, size_t size)
+{
+    dst[0] = '\0';
+    size_t used = 0;
+    for (size_t i = 0; i < store->count; i++) {
+        const struct hs_pack *pack = store->packs[i];
+        if (pack->task != task || !fitting_file(pack, backend, runtime))
+            continue;
+        int wrote = snprintf(dst + used, size - used, "%s%s", used ? ", " : "", pack->name);
+        if (wrote < 0 || (size_t) wrote >= size - used)
+            return;
+        used += (size_t) wrote;
+    }
+}
+
+int hs_store_choose(const struct hs_store *store, enum hs_task task, const char *name, const char *backend,
+                    const char *runtime, struct hs_model_choice *ret_choice, struct hs_error *err)
+{
+    if (!name || !name[0] || strcmp(name, "auto") == 0)
+        return choose_auto(store, task, backend, runtime, ret_choice, err);
+    const struct hs_pack *pack = hs_store_find(store, name);
+    char names[300];
+    if (!pack || pack->task != task) {
+        char quoted[100];
+        hs_str_quote(quoted, sizeof(quoted), name, strlen(name));
+        list_names(store, task, backend, runtime, names, sizeof(names));
+        return hs_error_set(err, HS_ENOTFOUND, "no %s model named %s; there are: %s", hs_task_name(task), quoted,
+                            names[0] ? names : "none");
+    }
+    const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
+    if (!file) {
+        list_names(store, task, backend, runtime, names, sizeof(names));
+        return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; these have: %s", pack->name, backend,
+                            runtime ? " " : "", runtime ? runtime : "", names[0] ? names : "none");
+    }
+    *ret_choice = (struct hs_model_choice){pack, file};
+    return 0;
+}
+
+/* ---- files ---- */
+
+bool hs_store_path(const struct hs_store *store, const char *name, char *dst, size_t size)
+{
+    return hs_path_join(dst, size, store->dir, name);
+}
+
+static int path_of(const struct hs_store *store, const char *prefix, const char *name, const char *suffix, char *dst,
+                   size_t size, struct hs_error *err)
+{
+    if (hs_str_format(dst, size, "%s/%s%s%s", store->dir, prefix, name, suffix))
+        return 0;
+    return hs_error_set(err, HS_EINVAL, "the path of %s is too long", name);
+}
+
+bool hs_store_has(const struct hs_store *store, const struct hs_pack_file *file)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    return hs_store_path(store, file->name, path, sizeof(path)) && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           (file->size == 0 || (uint64_t) st.st_size == file->size);
+}
+
+int hs_store_record(const struct hs_store *store, const char *name, const char hex[65], struct hs_error *err)
+{
+    char path[PATH_MAX], line[300];
+    int status = path_of(store, "", name, ".sha256", path, sizeof(path), err);
+    if (status < 0)
+        return status;
+    if (!hs_str_format(line, sizeof(line), "%s  %s\n", hex, name))
+        return hs_error_set(err, HS_EINVAL, "the name %s is too long", name);
+    return hs_file_write_atomic(path, line, strlen(line), 0644, err);
+}
+
+int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *file, char ret_hex[65],
+                      struct hs_error *err)
+{
+    if (file->sha256) {
+        hs_str_copy(ret_hex, 65, file->sha256);
+        return 0;
+    }
+    char path[PATH_MAX];
+    uint8_t *text;
+    size_t len;
+    int status = path_of(store, "", file->name, ".sha256", path, sizeof(path), err);
+    if (status == 0)
+        status = hs_file_read(path, RECORD_MAX, &text, &len, err);
+    if (status < 0)
+        return status;
+    bool fine = len > 64 && strspn((char *) text, "0123456789abcdef") == 64 && text[64] == ' ';
+    if (fine)
+        hs_str_copy_n(ret_hex, 65, (char *) text, 64);
+    free(text);
+    return fine ? 0 : hs_error_set(err, HS_EMODEL, "%s holds no SHA-256", path);
+}
+
+int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file, enum hs_file_state *ret_state,
+                   char ret_hex[65], struct hs_error *err)
+{
+    char path[PATH_MAX], found[65] = "", expected[65];
+    struct hs_error local = {0};
+    int status = path_of(store, "", file->name, "", path, sizeof(path), err);
+    if (status < 0)
+        return status;
+    if (ret_hex)
+        ret_hex[0] = '\0';
+    if (!hs_file_exists(path)) {
+        *ret_state = HS_FILE_MISSING;
+        return 0;
+    }
+    status = hs_file_sha256(path, found, err);
+    if (status < 0)
+        return status;
+    if (ret_hex)
+        hs_str_copy(ret_hex, 65, found);
+    status = hs_store_expected(store, file, expected, &local);
+    if (status == HS_ENOTFOUND)
+        *ret_state = HS_FILE_UNRECORDED;
+    else
+        *ret_state = status == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED : HS_FILE_BAD;
+    return 0;
+}
+
+/* The whole file is hashed at each start: about 30 ms for the default model, and no stamp that could go stale. */
+int hs_store_verified_path(const struct hs_store *store, const struct hs_model_choice *choice, char **ret_path,
+                           struct hs_error *err)
+{
+    enum hs_file_state state;
+    char path[PATH_MAX], found[65];
+    const char *name = choice->pack->name;
+    int status = path_of(store, "", choice->file->name, "", path, sizeof(path), err);
+    if (status == 0)
+        status = hs_store_check(store, choice->file, &state, found, err);
+    if (status < 0)
+        return status;
+    if (state == HS_FILE_MISSING)
+        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s", choice->file->name,
+                            store->dir, name);
+    if (state == HS_FILE_UNRECORDED)
+        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)", path,
+                            found);
+    if (state == HS_FILE_BAD)
+        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; mend it with: models pull %s",
+                            path, found, name);
+    char *copy = strdup(path);
+    if (!copy)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    *ret_path = copy;
+    return 0;
+}
+
+/* ---- removing and locking ---- */
+
+static int delete_file(const char *path, int *count, struct hs_error *err)
+{
+    if (unlink(path) == 0) {
+        (*count)++;
+        return 0;
+    }
+    return errno == ENOENT ? 0 : hs_error_set(err, HS_EIO, "cannot delete %s: %s", path, strerror(errno));
+}
+
+static int delete_model_file(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
+{
+    static const char *const suffixes[] = {"", ".sha256", ".part", ".part.from"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(suffixes); i++) {
+        char path[PATH_MAX];
+        int ignored = 0;
+        int status = path_of(store, "", name, suffixes[i], path, sizeof(path), err);
+        if (status == 0)
+            status = delete_file(path, i == 0 ? count : &ignored, err);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+static void forget(struct hs_store *store, const struct hs_pack *pack)
+{
+    for (size_t i = 0; i < store->count; i++)
+        if (store->packs[i] == pack) {
+            hs_pack_destroy(store->packs[i]);
+            memmove(&store->packs[i], &store->packs[i + 1], (store->count - i - 1) * sizeof(store->packs[0]));
+            store->count--;
+            return;
+        }
+}
+
+int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
+{
+    int removed = 0, ignored = 0, status = 0;
+    for (size_t i = 0; i < pack->file_count && status == 0; i++)
+        status = delete_model_file(store, pack->files[i].name, &removed, err);
+    if (status == 0 && pack->imported)
+        status = delete_file(pack->path, &ignored, err);
+    *ret_removed = removed;
+    if (status == 0 && pack->imported)
+        forget(store, pack);
+    return status;
+}
+
+int hs_store_lock(const struct hs_store *store, const char *name, int *ret_fd, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    int status = hs_dir_make(store->dir, err);
+    if (status == 0)
+        status = path_of(store, ".", name, ".lock", path, sizeof(path), err);
+    if (status < 0)
+        return status;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR) {
+            status = hs_error_set(err, HS_EIO, "cannot lock %s: %s", path, strerror(errno));
+            close(fd);
+            return status;
+        }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* The file stays: deleting it would let two programs lock two different files of that name. */
+void hs_store_unlock(int fd)
+{
+    close(fd);
+}

@@ -1,0 +1,16 @@
+/* The picture with boxes, keypoints and edges drawn on it. */
+#ifndef HS_POSE_ANNOTATE_H
+#define HS_POSE_ANNOTATE_H
+
+#include "base/buf.h"
+#include "models/pack.h"
+#include "pose/pipeline.h"
+
+enum { HS_POSE_ANNOTATED_MAX = 256 << 20, HS_POSE_ANNOTATED_QUALITY = 88 };
+
+/* Draws result->people on a copy of result->image (which must be there, at full size) and encodes it as `format`,
+ * HS_IMAGE_JPEG or HS_IMAGE_PNG, appended to out. Points and edges below keypoint_threshold are left out. */
+int hs_pose_annotate(const struct hs_pose_result *result, const struct hs_pack *pack, float keypoint_threshold,
+                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err);
+
+#endif

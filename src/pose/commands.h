@@ -1,0 +1,26 @@
+/* The subcommands of hailo-pose; each lives in the cmd_<name>.c of its name. */
+#ifndef HS_POSE_COMMANDS_H
+#define HS_POSE_COMMANDS_H
+
+#include "cli/program.h"
+#include "config/load.h"
+#include "pose/app.h"
+
+int hs_pose_cmd_serve(struct hs_invocation *call);
+int hs_pose_cmd_detect(struct hs_invocation *call);
+int hs_pose_cmd_eval(struct hs_invocation *call);
+int hs_pose_cmd_bench(struct hs_invocation *call);
+int hs_pose_cmd_models(struct hs_invocation *call);
+int hs_pose_cmd_config(struct hs_invocation *call);
+int hs_pose_cmd_selftest(struct hs_invocation *call);
+
+/* The settings that a call asks for: --config, --models, each --set, and `extra` options (those without a value count as
+ * not given). Complaints go to stderr; the log is set up. HS_EXIT_OK, or the exit code to end with. Caller frees with
+ * hs_settings_destroy. */
+int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                          struct hs_settings **ret_settings);
+
+/* The same, put together: an app whose model is loaded. The caller finishes it. */
+int hs_pose_start_app(const struct hs_invocation *call, struct hs_pose_app *ret_app);
+
+#endif

@@ -1,0 +1,208 @@
+#include "pose/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "http/param.h"
+#include "http/request.h"
+#include "pose/annotate.h"
+#include "pose/answer.h"
+#include "pose/app.h"
+#include "vision/yolo_pose.h"
+
+static void get_health(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    struct hs_engine_status status;
+    hs_engine_get_status(app->engine, &status);
+    double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s, s:b, s:f, s:s}", "status", "ok", "model", app->model_name,
+                                 "model_loaded", (int) status.model_loaded, "uptime_seconds", uptime_s, "device",
+                                 app->pipeline.options.device));
+}
+
+static void get_ready(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    struct hs_engine_status status;
+    hs_engine_get_status(app->engine, &status);
+    if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE) {
+        hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+    } else if (status.state == HS_ENGINE_LOADING) {
+        hs_http_reply_json(req, 503, json_pack("{s:b, s:s}", "ready", 0, "reason", "model_loading"));
+    } else {
+        hs_http_reply_json(req, 503,
+                           json_pack("{s:b, s:s, s:s}", "ready", 0, "reason", "model_failed", "detail",
+                                     status.error.message));
+    }
+}
+
+static void get_models(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:[{s:s, s:s, s:I, s:s, s:s}], s:s}", "data", "id", app->model_name, "object",
+                                 "model", "created", (json_int_t) app->started_wall_s, "owned_by", "hailo", "task",
+                                 "pose-estimation", "object", "list"));
+}
+
+/* What a detect request asks for. */
+struct detect_request {
+    struct hs_pose_params params;
+    double keypoint_threshold;
+    bool annotated; /* answer with the picture instead of JSON, as */
+    enum hs_image_format format;
+};
+
+/* The quality that an Accept header gives to exactly this media type (RFC 9110, 12.5.1); -1 where it is not named. */
+static double accept_quality(const char *accept, const char *type)
+{
+    size_t len = strlen(type);
+    for (const char *at = accept; *at; at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t item = strcspn(at, ",");
+        if (strcspn(at, ";, \t") == len && strncasecmp(at, type, len) == 0) {
+            char text[8];
+            double quality = 1;
+            const char *q = memmem(at, item, "q=", 2);
+            if (q && hs_str_copy_n(text, sizeof(text), q + 2, (size_t) (at + item - q) - 2))
+                hs_str_to_double(text, &quality);
+            return quality;
+        }
+        at += item;
+    }
+    return -1;
+}
+
+/* A picture is sent only to who names one and likes it no less than JSON. */
+static bool wants_picture(const char *accept, enum hs_image_format *ret_format)
+{
+    if (!accept)
+        return false;
+    double json = accept_quality(accept, "application/json");
+    double png = accept_quality(accept, "image/png"), jpeg = accept_quality(accept, "image/jpeg");
+    double best = png > jpeg ? png : jpeg;
+    *ret_format = png > jpeg ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
+    return best > 0 && best >= json;
+}
+
+static int read_detect(struct hs_http_request *req, const struct hs_pose_app *app, struct detect_request *ret,
+                       const char **ret_field, struct hs_error *err)
+{
+    const struct hs_pose_settings *s = app->settings;
+    const struct hs_body *body = hs_http_body(req);
+    double confidence, iou, keypoint;
+    int64_t max_detections;
+    bool exif;
+    int r;
+    if ((r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
+                             &confidence, err)) < 0 ||
+        (r = hs_param_double(body, *ret_field = "iou_threshold", 0, 1, s->inference.iou_threshold, &iou, err)) < 0 ||
+        (r = hs_param_double(body, *ret_field = "keypoint_threshold", 0, 1, s->pose.keypoint_threshold, &keypoint,
+                             err)) < 0 ||
+        (r = hs_param_int(body, *ret_field = "max_detections", 0, HS_YOLO_POSE_MAX_DETECTIONS,
+                          s->inference.max_detections, &max_detections, err)) < 0 ||
+        (r = hs_param_bool(body, *ret_field = "apply_exif", s->image.apply_exif, &exif, err)) < 0)
+        return r;
+    enum hs_image_format format = HS_IMAGE_JPEG;
+    bool annotated = wants_picture(hs_http_header(req, "Accept"), &format);
+    *ret = (struct detect_request) {
+        .params = {
+            .confidence_threshold = (float) confidence,
+            .iou_threshold = (float) iou,
+            .max_detections = (int) max_detections,
+            .apply_exif = exif,
+            .keep_image = annotated,
+        },
+        .keypoint_threshold = keypoint,
+        .annotated = annotated,
+        .format = format,
+    };
+    return 0;
+}
+
+static void reply_picture(struct hs_http_request *req, const struct hs_pose_app *app,
+                          const struct detect_request *detect, const struct hs_pose_result *result)
+{
+    struct hs_error err;
+    struct hs_buf out;
+    hs_buf_init(&out, HS_POSE_ANNOTATED_MAX);
+    int r = hs_pose_annotate(result, app->choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
+                             &err);
+    if (r < 0) {
+        hs_buf_finish(&out);
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        return;
+    }
+    size_t len;
+    uint8_t *data = hs_buf_take(&out, &len);
+    hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);
+}
+
+static void reply_result(struct hs_http_request *req, const struct hs_pose_app *app,
+                         const struct detect_request *detect, const struct hs_pose_result *result)
+{
+    if (detect->annotated) {
+        reply_picture(req, app, detect, result);
+        return;
+    }
+    const struct hs_pose_answer_options options = {
+        .pack = app->choice.pack,
+        .model = app->model_name,
+        .keypoint_threshold = (float) detect->keypoint_threshold,
+        .skeleton = app->settings->pose.skeleton_connections,
+    };
+    json_t *answer = hs_pose_answer(result, &options);
+    if (!answer)
+        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the answer");
+    else
+        hs_http_reply_json(req, 200, answer);
+}
+
+static void post_detect(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    struct hs_error err;
+    const char *field = "image";
+    uint8_t *data = NULL;
+    size_t len = 0;
+    struct detect_request detect;
+    int r = hs_body_take_file(hs_http_body(req), "image", &data, &len, &err);
+    if (r == 0)
+        r = read_detect(req, app, &detect, &field, &err);
+    if (r < 0) {
+        hs_http_reply_error(req, r, field, "%s", err.message);
+        free(data);
+        return;
+    }
+    struct hs_pose_result result;
+    hs_pose_result_init(&result);
+    r = hs_pose_detect(&app->pipeline, data, len, &detect.params, hs_http_deadline_ns(req), hs_http_cancel(req),
+                       &result, &err);
+    free(data);
+    if (r < 0)
+        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? "image" : NULL, "%s", err.message);
+    else
+        reply_result(req, app, &detect, &result);
+    hs_pose_result_finish(&result);
+}
+
+static const char *const detect_files[] = { "image", NULL };
+static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
+                                            "max_detections",       "apply_exif",     NULL };
+
+const struct hs_http_route hs_pose_routes[] = {
+    { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "POST",
+      .path = "/v1/pose/detect",
+      .handle = post_detect,
+      .body = HS_BODY_FORM_ELSE_JSON,
+      .spec = { .files = detect_files, .texts = detect_texts } },
+};
+const size_t hs_pose_route_count = HS_ARRAY_LEN(hs_pose_routes);

@@ -1,0 +1,35 @@
+#include "pose/settings.h"
+
+static const struct hs_setting pose_rows[] = {
+    { .name = "pose.keypoint_threshold", .type = HS_SETTING_DOUBLE,
+      .offset = offsetof(struct hs_pose_section, keypoint_threshold), .min = 0, .max = 1, .fallback = "0.3",
+      .help = "Least confidence of both ends of a skeleton's edge; a request may say otherwise" },
+    { .name = "pose.skeleton_connections", .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_pose_section, skeleton_connections), .fallback = "true",
+      .help = "Answer with the skeleton's edges too" },
+};
+
+static const struct hs_setting_group groups[] = {
+    HS_GROUP(hs_server_rows, struct hs_pose_settings, server),
+    HS_GROUP(hs_model_rows, struct hs_pose_settings, model),
+    HS_GROUP(hs_inference_rows, struct hs_pose_settings, inference),
+    HS_GROUP(pose_rows, struct hs_pose_settings, pose),
+    HS_GROUP(hs_image_rows, struct hs_pose_settings, image),
+    HS_GROUP(hs_logging_rows, struct hs_pose_settings, logging),
+    HS_GROUP(hs_resource_rows, struct hs_pose_settings, resource_limits),
+};
+
+static const struct hs_setting_default defaults[] = { { "server.port", "11436" } };
+
+static const char *const required[] = { "server", "model", "inference", "pose", "server.host", "server.port",
+                                        "model.name", NULL };
+
+const struct hs_schema hs_pose_schema = {
+    .program = "hailo-pose",
+    .settings_size = sizeof(struct hs_pose_settings),
+    .groups = groups,
+    .group_count = HS_ARRAY_LEN(groups),
+    .defaults = defaults,
+    .default_count = HS_ARRAY_LEN(defaults),
+    .required = required,
+};

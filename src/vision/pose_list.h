@@ -1,0 +1,52 @@
+/* What a pose decoder found: people (or animals, hands, ...) with a box and keypoints each. */
+#ifndef HS_VISION_POSE_LIST_H
+#define HS_VISION_POSE_LIST_H
+
+#include <stddef.h>
+
+#include "hs/status.h"
+#include "vision/geometry.h"
+
+/* `conf` 0..1 is the model's own confidence that the point is visible; 1 for a model that gives none. */
+struct hs_keypoint {
+    float x, y, conf;
+};
+
+struct hs_pose {
+    struct hs_rect box;
+    float score;
+    int class_id;
+};
+
+/* Every number is finite. `keypoints` holds count * keypoint_count points; those of pose i begin at
+ * i * keypoint_count. The memory is kept for the next use of the same list. */
+struct hs_pose_list {
+    size_t count;
+    int keypoint_count;
+    struct hs_pose *poses;
+    struct hs_keypoint *keypoints;
+    size_t pose_capacity, keypoint_capacity;
+};
+
+void hs_pose_list_init(struct hs_pose_list *list);   /* allocates nothing */
+void hs_pose_list_finish(struct hs_pose_list *list); /* frees; the list is empty and usable afterwards */
+
+/* Sets keypoint_count, makes room for `max` poses and empties the list. HS_ENOMEM: the list is empty. */
+int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_count);
+
+static inline struct hs_keypoint *hs_pose_list_keypoints(const struct hs_pose_list *list, size_t pose)
+{
+    return list->keypoints + pose * (size_t) list->keypoint_count;
+}
+
+/* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
+ * 0..height (both ends allowed). `scale` is input pixels for one picture pixel, finite and above 0. */
+struct hs_pose_transform {
+    float scale_x, scale_y;
+    float pad_x, pad_y;
+    float width, height; /* of the picture */
+};
+
+void hs_pose_list_map(struct hs_pose_list *list, const struct hs_pose_transform *to_picture);
+
+#endif

@@ -1,0 +1,197 @@
+/* Which output of a pose network plays which part: told by shapes alone, because names and order differ between
+ * exporters, compilers and their versions. */
+#include "vision/yolo_pose.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Enough for an input of 8192 x 8192 at stride 4, and far below what the 32-bit cell numbers of the decoder hold. */
+enum { MAX_CELLS = 1 << 23 };
+
+enum part { BOX, SCORE, KEYPOINT, PARTS };
+
+/* "80x80x64, 80x80x1, ...", cut where it does not fit. */
+static void shapes_text(const struct hs_tensor_desc *outputs, int count, char *dst, size_t size)
+{
+    size_t used = 0;
+    dst[0] = '\0';
+    for (int i = 0; i < count && used < size; i++) {
+        hs_str_format(dst + used, size - used, "%s%dx%dx%d", i ? ", " : "", outputs[i].h, outputs[i].w, outputs[i].c);
+        used += strlen(dst + used);
+    }
+}
+
+static int check_spec(const struct hs_yolo_pose_spec *spec, struct hs_error *err)
+{
+    if (spec->classes < 1 || spec->classes > HS_YOLO_POSE_MAX_CLASSES)
+        return hs_error_set(err, HS_EMODEL, "a pose model has 1 to %d classes, not %d", HS_YOLO_POSE_MAX_CLASSES,
+                            spec->classes);
+    if (spec->keypoints < 1 || spec->keypoints > HS_YOLO_POSE_MAX_KEYPOINTS)
+        return hs_error_set(err, HS_EMODEL, "a pose model has 1 to %d keypoints, not %d", HS_YOLO_POSE_MAX_KEYPOINTS,
+                            spec->keypoints);
+    if (spec->dims != 2 && spec->dims != 3)
+        return hs_error_set(err, HS_EMODEL, "a keypoint has 2 or 3 numbers, not %d", spec->dims);
+    if (spec->input_w < 1 || spec->input_h < 1)
+        return hs_error_set(err, HS_EMODEL, "the input size %dx%d is not positive", spec->input_w, spec->input_h);
+    return 0;
+}
+
+static int check_output(const struct hs_tensor_desc *output, int index, struct hs_error *err)
+{
+    size_t bytes = hs_dtype_size(output->dtype);
+    if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
+        !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
+        bytes > PTRDIFF_MAX || output->size_bytes < bytes)
+        return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", index, output->h,
+                            output->w, output->c, output->size_bytes);
+    if (output->dtype != HS_DTYPE_F32 &&
+        (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
+        return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", index,
+                            (double) output->scale, (double) output->zero_point);
+    return 0;
+}
+
+static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_layout *layout, struct hs_error *err)
+{
+    const struct hs_yolo_pose_spec *spec = &layout->spec;
+    int channels = 4 + spec->classes + spec->keypoints * spec->dims;
+    if (output->layout != HS_LAYOUT_ROWS || output->c != 1 || (output->h != channels && output->w != channels))
+        return hs_error_set(err, HS_EMODEL,
+                            "the only output, %dx%dx%d, is no matrix with %d rows (4 + %d classes + %d x %d)",
+                            output->h, output->w, output->c, channels, spec->classes, spec->keypoints, spec->dims);
+    /* [channels, N] is what Ultralytics writes; it is also taken where N happens to equal the channel count. */
+    layout->rows = true;
+    layout->rows_transposed = output->h != channels;
+    if ((layout->rows_transposed ? output->h : output->w) > MAX_CELLS)
+        return hs_error_set(err, HS_EMODEL, "the output %dx%d has too many columns", output->h, output->w);
+    return 0;
+}
+
+static bool fits(const struct hs_tensor_desc *const part[PARTS], const struct hs_yolo_pose_spec *spec)
+{
+    return part[SCORE]->c == spec->classes && part[KEYPOINT]->c == spec->keypoints * spec->dims &&
+           part[BOX]->c % 4 == 0 && part[BOX]->c / 4 <= HS_YOLO_POSE_MAX_BINS;
+}
+
+/* Tries the six ways in which three tensors can play three parts. Returns how many fit; the last one is stored. */
+static int assign_parts(const struct hs_tensor_desc *outputs, const int index[PARTS],
+                        const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_level *level)
+{
+    int found = 0;
+    for (int box = 0; box < PARTS; box++) {
+        for (int score = 0; score < PARTS; score++) {
+            if (score == box)
+                continue;
+            int keypoint = PARTS - box - score;
+            const struct hs_tensor_desc *const part[PARTS] = {
+                &outputs[index[box]], &outputs[index[score]], &outputs[index[keypoint]]};
+            if (!fits(part, spec))
+                continue;
+            level->box = index[box];
+            level->score = index[score];
+            level->keypoint = index[keypoint];
+            found++;
+        }
+    }
+    return found;
+}
+
+static int init_level(const struct hs_tensor_desc *outputs, const int index[PARTS], struct hs_yolo_pose_layout *layout,
+                      struct hs_yolo_pose_level *level, struct hs_error *err)
+{
+    const struct hs_yolo_pose_spec *spec = &layout->spec;
+    level->h = outputs[index[0]].h;
+    level->w = outputs[index[0]].w;
+    level->stride = spec->input_w / level->w;
+    if (spec->input_w % level->w || spec->input_h % level->h || spec->input_h / level->h != level->stride)
+        return hs_error_set(err, HS_EMODEL, "the grid %dx%d does not divide the input %dx%d (height x width) evenly",
+                            level->h, level->w, spec->input_h, spec->input_w);
+    int found = assign_parts(outputs, index, spec, level);
+    if (found != 1)
+        return hs_error_set(err, HS_EMODEL,
+                            "on the grid %dx%d the channels %d, %d, %d %s 4 x bins, %d classes, %d x %d keypoints",
+                            level->h, level->w, outputs[index[0]].c, outputs[index[1]].c, outputs[index[2]].c,
+                            found ? "fit in more than one way" : "are not", spec->classes, spec->keypoints, spec->dims);
+    int bins = outputs[level->box].c / 4;
+    if (layout->bins && layout->bins != bins)
+        return hs_error_set(err, HS_EMODEL, "box outputs have %d and %d bins a side", layout->bins, bins);
+    layout->bins = bins;
+    return 0;
+}
+
+/* The indices of all outputs with the grid of output `first`; -1 where that is not three. */
+static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int first, int ret_index[PARTS])
+{
+    int found = 0;
+    for (int i = first; i < count; i++) {
+        if (outputs[i].h != outputs[first].h || outputs[i].w != outputs[first].w)
+            continue;
+        if (found == PARTS)
+            return -1;
+        ret_index[found++] = i;
+    }
+    return found == PARTS ? 0 : -1;
+}
+
+static bool grid_seen_before(const struct hs_tensor_desc *outputs, int index)
+{
+    for (int i = 0; i < index; i++)
+        if (outputs[i].h == outputs[index].h && outputs[i].w == outputs[index].w)
+            return true;
+    return false;
+}
+
+/* Finest grid first, as the networks number their cells. */
+static void insert_level(struct hs_yolo_pose_layout *layout, const struct hs_yolo_pose_level *level)
+{
+    int at = layout->level_count++;
+    for (; at > 0 && layout->levels[at - 1].stride > level->stride; at--)
+        layout->levels[at] = layout->levels[at - 1];
+    layout->levels[at] = *level;
+}
+
+static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs_yolo_pose_layout *layout,
+                      struct hs_error *err)
+{
+    size_t cells = 0;
+    for (int i = 0; i < count; i++) {
+        struct hs_yolo_pose_level level;
+        int index[PARTS];
+        if (grid_seen_before(outputs, i))
+            continue;
+        if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || outputs_of_grid(outputs, count, i, index) < 0) {
+            char shapes[300];
+            shapes_text(outputs, count, shapes, sizeof(shapes));
+            return hs_error_set(err, HS_EMODEL, "a pose network has three outputs on each of at most %d grids, not: %s",
+                                HS_YOLO_POSE_MAX_LEVELS, shapes);
+        }
+        int status = init_level(outputs, index, layout, &level, err);
+        if (status < 0)
+            return status;
+        insert_level(layout, &level);
+        cells += (size_t) level.h * (size_t) level.w;
+        if (cells > MAX_CELLS)
+            return hs_error_set(err, HS_EMODEL, "the outputs have more than %d cells", MAX_CELLS);
+    }
+    return 0;
+}
+
+int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_count,
+                             const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_layout *ret_layout,
+                             struct hs_error *err)
+{
+    struct hs_yolo_pose_layout layout = {.spec = *spec, .output_count = output_count};
+    int status = check_spec(spec, err);
+    if (status == 0 && output_count < 1)
+        status = hs_error_set(err, HS_EMODEL, "the model has no output");
+    for (int i = 0; status == 0 && i < output_count; i++)
+        status = check_output(&outputs[i], i, err);
+    if (status == 0)
+        status = output_count == 1 ? init_rows(outputs, &layout, err) : init_heads(outputs, output_count, &layout, err);
+    if (status == 0)
+        *ret_layout = layout;
+    return status;
+}

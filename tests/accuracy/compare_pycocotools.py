@@ -1,0 +1,56 @@
+"""For developers: our keypoint AP beside pycocotools' on the same results file.
+
+    compare_pycocotools.py ANNOTATIONS.json IMAGES_FOLDER [option of `hailo-pose eval` ...]
+
+Exit code 0 where all numbers agree to 1e-4, 1 where they do not, 77 (skipped) where pycocotools is not installed. The
+program and the models are found as in the accuracy tests (HS_BIN, HS_MODELS_DIR).
+"""
+import contextlib
+import importlib.util
+import io
+import json
+import pathlib
+import sys
+import tempfile
+
+NAMES = ('AP', 'AP50', 'AP75', 'APM', 'APL', 'AR')
+
+
+def missing():
+    """Why the comparison cannot be made, or None."""
+    return None if importlib.util.find_spec('pycocotools') else 'pycocotools is not installed'
+
+
+def theirs(annotations, results):
+    """What pycocotools says about a results file: name -> value."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        evaluation = COCOeval(truth, truth.loadRes(str(results)), 'keypoints')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(NAMES, map(float, evaluation.stats)))
+
+
+def main(annotations, images, *options):
+    if missing():
+        print(f'skipped: {missing()}')
+        return 77
+    from pose_tools import run
+    with tempfile.TemporaryDirectory() as folder:
+        results = pathlib.Path(folder) / 'results.json'
+        ours = json.loads(run('eval', '--coco', annotations, '--images', images, '--results', results, '--json',
+                              *options))
+        expected = theirs(annotations, results)
+    names = [name for name in NAMES if name in ours]
+    for name in names:
+        print(f'{name:5} {ours[name]:.6f} {expected[name]:.6f}')
+    return 0 if names and all(abs(ours[name] - expected[name]) <= 1e-4 for name in names) else 1
+
+
+if __name__ == '__main__':
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

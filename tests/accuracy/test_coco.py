@@ -1,0 +1,43 @@
+"""Keypoint AP on 57 pictures of COCO val2017, and our evaluation against pycocotools on the same results file."""
+import contextlib
+import io
+import json
+
+import pytest
+
+from pose_tools import SHARED, need, run
+
+VAL = SHARED / 'testdata' / 'coco-pose-val'
+
+
+def evaluate(tmp_path, *arguments):
+    need(VAL)
+    results = tmp_path / 'results.json'
+    text = run('eval', '--coco', VAL / 'annotations.json', '--images', VAL / 'images', '--results', results, '--json',
+               *arguments)
+    return json.loads(text), results
+
+
+@pytest.mark.parametrize('rectangular, least', [('false', 0.521), ('true', 0.508)])
+def test_average_precision(tmp_path, rectangular, least):
+    metrics, results = evaluate(tmp_path, '--set', f'inference.rectangular={rectangular}')
+    assert metrics['images'] == 57
+    assert metrics['AP'] >= least
+    assert metrics['AP50'] > metrics['AP'] > 0
+    compare_with_pycocotools(metrics, results)
+
+
+def compare_with_pycocotools(metrics, results):
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError:
+        return  # developers have it, Debian does not; the AP bound above holds all the same
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(VAL / 'annotations.json'))
+        theirs = COCOeval(truth, truth.loadRes(str(results)), 'keypoints')
+        theirs.evaluate()
+        theirs.accumulate()
+        theirs.summarize()
+    for name, value in zip(('AP', 'AP50', 'AP75', 'APM', 'APL'), theirs.stats[:5]):
+        assert metrics[name] == pytest.approx(value, abs=1e-4), name

@@ -1,0 +1,51 @@
+"""Servers for the tests: one that all share, and a factory for those that need their own."""
+import os
+
+import pytest
+
+from server import BINARY, Server, png, run
+
+
+def pytest_configure():
+    if not os.access(BINARY, os.X_OK):
+        raise pytest.UsageError(f'there is no program {BINARY}; build it (make), or name one in HS_BIN')
+
+
+@pytest.fixture(scope='session')
+def sim(tmp_path_factory):
+    """A server with the scripted device, shared by tests that change nothing; must end well after all of them."""
+    with Server(tmp_path_factory.mktemp('sim')) as server:
+        yield server
+
+
+@pytest.fixture
+def healthy(sim):
+    """The shared server, which must still be well after the test."""
+    yield sim
+    sim.assert_healthy()
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    """Starts servers of the test's own; those still running at its end are stopped and must exit with 0."""
+    servers = []
+
+    def make(**options):
+        servers.append(Server(tmp_path, **options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        if not server.process.stdout.closed:
+            server.stop()
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Runs the program with arguments, in an empty folder and home."""
+    return lambda *arguments, **options: run(tmp_path, *arguments, **options)
+
+
+@pytest.fixture(scope='session')
+def picture():
+    return png()

@@ -1,0 +1,232 @@
+"""The program under test as a process, and a small HTTP client; only Python's own library."""
+import base64
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import zlib
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.abspath(os.environ.get('HS_BIN') or os.path.join(TREE, 'build', 'hailo-pose'))
+MODELS = os.path.abspath(os.environ.get('HS_MODELS_DIR') or os.path.join(TREE, '.deps', 'models'))
+START_S = 120   # a first start compiles the network; sanitizers take their time too
+ANSWER_S = 60
+SANITIZER = re.compile(r'(Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:')
+
+
+class Answer:
+    """One HTTP answer. `headers` finds names in any case."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.version = response.version
+        self.headers = response.headers
+        self.body = response.read()
+        self.will_close = response.will_close
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f'{self.status} {dict(self.headers)} {self.body[:500]!r}'
+
+
+def environment(folder, **more):
+    """This process's environment without what would configure the program; its own folders lie below `folder`."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(('HS_', 'HAILO_', 'XDG_'))}
+    env.update(HS_MODELS_DIR=MODELS, HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL='C.UTF-8', **more)
+    return env
+
+
+def run(folder, *arguments, **options):
+    """Runs the program to its end: a CompletedProcess with text output. It never waits for input."""
+    options.setdefault('timeout', START_S)
+    options.setdefault('env', environment(folder))
+    done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=str(folder),
+                          stdin=subprocess.DEVNULL, **options)
+    assert not SANITIZER.search(done.stderr), done.stderr
+    assert done.returncode >= 0, f'killed by signal {-done.returncode}: {done.stderr}'
+    return done
+
+
+class Server:
+    """Owns a `hailo-pose serve` on a free port. Use it as a context, or call stop()."""
+
+    def __init__(self, folder, settings=None, arguments=(), device='sim', env=None, program=None):
+        command = list(program or [BINARY, 'serve']) + ['--host', '127.0.0.1', '--port', '0', '--device', device]
+        for key, value in (settings or {}).items():
+            command += ['--set', f'{key}={value}']
+        self.lines = []
+        self.address = None
+        self._listening = threading.Event()
+        # pylint: disable-next=consider-using-with
+        self.process = subprocess.Popen(command + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors='replace', cwd=str(folder),
+                                        env=env or environment(folder))
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._listening.wait(START_S)
+        if not self.address:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f'no listening line from {" ".join(command)}:\n{self.log}')
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+            found = re.search(r'listening on http://(\S+):(\d+)', line)
+            if found and not self.address:
+                self.address = (found[1].strip('[]'), int(found[2]))
+                self._listening.set()
+        self._listening.set()  # it has ended
+
+    @property
+    def log(self):
+        return ''.join(self.lines)
+
+    @property
+    def url(self):
+        return f'http://{self.address[0]}:{self.address[1]}'
+
+    # ---- speaking to it
+
+    def connect(self, timeout=ANSWER_S):
+        return socket.create_connection(self.address, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None, timeout=ANSWER_S):
+        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, **options):
+        return self.request('GET', path, **options)
+
+    def post_json(self, value, path='/v1/pose/detect', headers=None):
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return self.request('POST', path, body, {'Content-Type': 'application/json', **(headers or {})})
+
+    def post_form(self, fields, path='/v1/pose/detect', headers=None):
+        body, content_type = multipart(fields)
+        return self.request('POST', path, body, {'Content-Type': content_type, **(headers or {})})
+
+    def raw(self, data, method='GET', timeout=ANSWER_S):
+        """Sends bytes as they are and reads one answer."""
+        with self.connect(timeout) as sock:
+            sock.sendall(data)
+            return read_answer(sock, method)
+
+    def assert_healthy(self):
+        assert self.process.poll() is None, f'the server ended with {self.process.returncode}:\n{self.log}'
+        assert self.get('/health').status == 200
+
+    def resident_bytes(self):
+        with open(f'/proc/{self.process.pid}/status', encoding='ascii') as status:
+            return int(re.search(r'VmRSS:\s+(\d+) kB', status.read())[1]) * 1024
+
+    # ---- ending it
+
+    def finish(self, timeout=ANSWER_S):
+        """Waits for the end and gives the exit code."""
+        code = self.process.wait(timeout)
+        self._reader.join(timeout)
+        self.process.stdout.close()
+        assert not SANITIZER.search(self.log), self.log
+        return code
+
+    def stop(self, sign=signal.SIGTERM):
+        """The ordinary end: a signal, then exit code 0."""
+        if self.process.poll() is None:
+            self.process.send_signal(sign)
+        try:
+            code = self.finish()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.finish()
+            raise AssertionError(f'it did not end on the signal:\n{self.log}') from None
+        assert code == 0, f'exit code {code}:\n{self.log}'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+        elif self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def read_answer(sock, method='GET'):
+    response = http.client.HTTPResponse(sock, method=method)
+    response.begin()
+    return Answer(response)
+
+
+def closed_by_peer(sock, timeout=ANSWER_S):
+    """True where the other side closes within the time; what it still sends is dropped."""
+    sock.settimeout(timeout)
+    try:
+        while sock.recv(65536):
+            pass
+        return True
+    except socket.timeout:
+        return False
+    except OSError:
+        return True
+
+
+def multipart(fields, boundary='hs-boundary-7f3a'):
+    """fields: pairs of name and value: text, bytes, or (filename, bytes, content type). Gives (body, Content-Type)."""
+    out = bytearray()
+    for name, value in fields.items() if isinstance(fields, dict) else fields:
+        out += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+        if isinstance(value, tuple):
+            out += f'; filename="{value[0]}"\r\nContent-Type: {value[2]}'.encode()
+            value = value[1]
+        out += b'\r\n\r\n' + (value if isinstance(value, bytes) else str(value).encode()) + b'\r\n'
+    out += f'--{boundary}--\r\n'.encode()
+    return bytes(out), f'multipart/form-data; boundary={boundary}'
+
+
+# ---- pictures that need no library -----------------------------------------------------------------------------------
+
+def png_chunk(kind, data):
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+
+def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y * 5 % 256, 128)):
+    """A PNG of eight bits a channel: colour_type 0 gray, 2 RGB, 6 RGB with alpha."""
+    def pixel(x, y):
+        colour = bytes(shade(x, y))
+        return {0: colour[:1], 2: colour, 6: colour + b'\x80'}[colour_type]
+    rows = b''.join(b'\0' + b''.join(pixel(x, y) for x in range(width)) for y in range(height))
+    head = struct.pack('>IIBBBBB', width, height, 8, colour_type, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(rows)) +
+            png_chunk(b'IEND', b''))
+
+
+def lying_png(width, height):
+    """A header that promises width x height pixels, and hardly any data behind it."""
+    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(b'\0' * 64)) +
+            png_chunk(b'IEND', b''))
+
+
+def bmp(width=32, height=24):
+    row = b'\x20\x80\xe0' * width
+    row += b'\0' * (-len(row) % 4)
+    pixels = row * height
+    return (b'BM' + struct.pack('<IHHI', 54 + len(pixels), 0, 0, 54) +
+            struct.pack('<IiiHHIIiiII', 40, width, height, 1, 24, 0, len(pixels), 2835, 2835, 0, 0) + pixels)
+
+
+def b64(data):
+    return base64.b64encode(data).decode()

@@ -1,0 +1,265 @@
+"""The program as a command: subcommands, options, configuration files, exit codes."""
+import json
+import os
+import socket
+
+import pytest
+
+from server import BINARY, Server, environment, lying_png, png
+
+SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'models', 'config', 'selftest', 'version']
+DEFAULTS = {('server', 'host'): '0.0.0.0', ('server', 'port'): 11436, ('inference', 'confidence_threshold'): 0.5,
+            ('inference', 'iou_threshold'): 0.45, ('inference', 'max_detections'): 10,
+            ('pose', 'keypoint_threshold'): 0.3, ('pose', 'skeleton_connections'): True, ('model', 'keep_alive'): -1}
+
+GOOD = '''server:
+  host: 127.0.0.1
+  port: 11500
+model:
+  name: yolov8s-pose
+inference:
+  confidence_threshold: 0.4
+pose:
+  skeleton_connections: false
+'''
+BAD = '''server:
+  host: 127.0.0.1
+  port: 70000
+model:
+  name: yolov8s-pose
+inference:
+  confidence_threshold: often
+  shoe_size: 44
+pose:
+  keypoint_threshold: -1
+'''
+
+
+# ---- usage
+
+def test_version(cli):
+    for argument in ('version', '--version'):
+        done = cli(argument)
+        assert done.returncode == 0
+        assert done.stdout.startswith('hailo-pose ')
+
+
+def test_help_names_every_subcommand(cli):
+    done = cli('--help')
+    assert done.returncode == 0
+    for name in SUBCOMMANDS:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize('name', SUBCOMMANDS[:-1])
+def test_help_of_a_subcommand(cli, name):
+    done = cli(name, '--help')
+    assert done.returncode == 0, done
+    assert name in done.stdout
+    assert not done.stderr
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['dance'], ['--dance'], ['serve', '--dance'], ['serve', '--port'], ['serve', '--port', 'many'],
+    ['serve', '--port', '70000'], ['serve', 'extra'], ['serve', '--set', 'nothing'], ['detect'], ['config'],
+    ['config', 'dance'], ['config', 'render', '--input', 'a.yaml'], ['eval'], ['models', 'dance']],
+    ids=lambda arguments: ' '.join(arguments) or 'nothing')
+def test_usage_errors(cli, arguments):
+    done = cli(*arguments)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith('hailo-pose') or 'usage' in done.stderr.lower()
+    assert not done.stdout
+
+
+# ---- configuration
+
+def test_config_check(cli, tmp_path):
+    (tmp_path / 'good.yaml').write_text(GOOD)
+    assert cli('config', 'check', '--config', 'good.yaml').returncode == 0
+
+
+def test_config_errors_come_all_at_once_with_their_places(cli, tmp_path):
+    (tmp_path / 'bad.yaml').write_text(BAD)
+    done = cli('config', 'check', '--config', 'bad.yaml')
+    assert done.returncode == 1
+    for line, words in ((3, ['server.port', '70000', '65535']), (7, ['inference.confidence_threshold', 'often']),
+                        (8, ['shoe_size']), (10, ['pose.keypoint_threshold', '-1', '0'])):
+        found = [text for text in done.stderr.splitlines() if f'bad.yaml:{line}:' in text]
+        assert found, (line, done.stderr)
+        for word in words:
+            assert word in found[0], found
+
+
+def test_unknown_keys_only_warn(cli, tmp_path):
+    (tmp_path / 'odd.yaml').write_text(GOOD + 'shoe_size: 44\n')
+    done = cli('config', 'check', '--config', 'odd.yaml')
+    assert done.returncode == 0
+    assert 'odd.yaml:10' in done.stderr and 'shoe_size' in done.stderr
+
+
+@pytest.mark.parametrize('text', ['{', 'server: [', 'a: b: c', '\t- x', 'server: &a {host: x}\nmodel: *a'])
+def test_unreadable_configuration(cli, tmp_path, text):
+    (tmp_path / 'broken.yaml').write_text(text)
+    done = cli('config', 'check', '--config', 'broken.yaml')
+    assert done.returncode == 1
+    assert 'broken.yaml' in done.stderr
+
+
+def test_config_render(cli, tmp_path):
+    (tmp_path / 'in.yaml').write_text(GOOD + 'resource_limits:\n  memory_max: 2G\n')
+    done = cli('config', 'render', '--output', 'deep/out.json', '--input', 'in.yaml')
+    assert done.returncode == 0, done
+    rendered = json.loads((tmp_path / 'deep' / 'out.json').read_text())
+    assert rendered['server'] == {'host': '127.0.0.1', 'port': 11500}
+    assert rendered['resource_limits'] == {'memory_max': '2G'}
+    assert rendered['pose']['skeleton_connections'] is False
+
+
+@pytest.mark.parametrize('missing', ['server', 'model', 'inference', 'pose'])
+def test_config_render_needs_its_sections(cli, tmp_path, missing):
+    document = {'server': {'host': 'a', 'port': 1}, 'model': {'name': 'x'}, 'inference': {}, 'pose': {}}
+    del document[missing]
+    (tmp_path / 'in.yaml').write_text(json.dumps(document))
+    done = cli('config', 'render', '--input', 'in.yaml', '--output', 'out.json')
+    assert done.returncode == 1
+    assert 'Error: ' in done.stderr and missing in done.stderr
+    assert not (tmp_path / 'out.json').exists()
+
+
+def test_config_show_gives_the_defaults(cli):
+    done = cli('config', 'show')
+    assert done.returncode == 0, done
+    shown = json.loads(done.stdout)
+    for (section, key), value in DEFAULTS.items():
+        assert shown[section][key] == value, (section, key)
+
+
+def test_later_sources_win_before_and_after_the_subcommand(cli, tmp_path):
+    (tmp_path / 'good.yaml').write_text(GOOD)
+    options = ['--config', 'good.yaml', '--set', 'server.port=11600', '--set', 'inference.max_detections=7']
+    for arguments in ([*options, 'config', 'show'], ['config', 'show', *options]):
+        done = cli(*arguments)
+        assert done.returncode == 0, done
+        shown = json.loads(done.stdout)
+        assert (shown['server']['port'], shown['inference']['max_detections']) == (11600, 7)
+        assert (shown['inference']['confidence_threshold'], shown['inference']['iou_threshold']) == (0.4, 0.45)
+
+
+def test_configuration_in_its_usual_place(cli, tmp_path):
+    folder = tmp_path / 'hailo-pose'
+    folder.mkdir()
+    (folder / 'hailo-pose.json').write_text(json.dumps({'server': {'port': 11700}}))
+    assert json.loads(cli('config', 'show').stdout)['server']['port'] == 11700
+
+
+def test_reference_names_every_contract_key(cli):
+    done = cli('config', 'reference')
+    assert done.returncode == 0
+    for key in ('server.host', 'server.port', 'model.name', 'model.keep_alive', 'inference.confidence_threshold',
+                'inference.iou_threshold', 'inference.max_detections', 'inference.input_size',
+                'pose.keypoint_threshold', 'pose.skeleton_connections', 'resource_limits.memory_max',
+                'resource_limits.cpu_quota'):
+        assert key in done.stdout, key
+
+
+# ---- serve
+
+@pytest.mark.parametrize('arguments', [['--config', 'absent.yaml'], ['--set', 'server.port=70000'],
+                                       ['--set', 'pose.keypoint_threshold=nan'], ['--device', 'toaster'],
+                                       ['--host', '203.0.113.77', '--port', '0']])
+def test_serve_that_cannot_start(cli, arguments):
+    done = cli('serve', *arguments)
+    assert done.returncode in (1, 2), done
+    assert done.stderr
+
+
+def test_serve_on_a_port_in_use(cli):
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        done = cli('serve', '--host', '127.0.0.1', '--port', port, '--device', 'sim')
+    assert done.returncode == 1
+    assert str(port) in done.stderr
+
+
+def test_unknown_key_in_the_file_does_not_stop_the_service(make_server, tmp_path):
+    (tmp_path / 'odd.json').write_text(json.dumps({'shoe_size': 44, 'inference': {'max_detections': 0}}))
+    server = make_server(arguments=['--config', str(tmp_path / 'odd.json')])
+    assert server.post_form({'image': png()}).json()['count'] == 0
+    assert 'shoe_size' in server.log
+
+
+def test_the_name_of_the_program_can_mean_serve(tmp_path):
+    os.symlink(BINARY, tmp_path / 'hailo-pose-server')
+    with Server(tmp_path, program=[str(tmp_path / 'hailo-pose-server')]) as server:
+        assert server.get('/health').status == 200
+
+
+# ---- detect
+
+def test_detect_prints_what_the_api_says(cli, tmp_path):
+    (tmp_path / 'a.png').write_bytes(png(64, 48))
+    done = cli('detect', '--device', 'sim', '--json', 'a.png')
+    assert done.returncode == 0, done
+    result = json.loads(done.stdout)
+    result = result[0] if isinstance(result, list) else result
+    assert result['image_size'] == {'width': 64, 'height': 48}
+    assert result['count'] == len(result['poses'])
+
+
+def test_detect_lines(cli, tmp_path):
+    names = [f'{i}.png' for i in range(3)]
+    for i, name in enumerate(names):
+        (tmp_path / name).write_bytes(png(20 + i, 20))
+    done = cli('detect', '--device', 'sim', '--jsonl', *names)
+    assert done.returncode == 0, done
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line['image_size']['width'] for line in lines] == [20, 21, 22]
+
+
+def test_detect_draws(cli, tmp_path):
+    (tmp_path / 'a.png').write_bytes(png())
+    (tmp_path / 'out').mkdir()
+    assert cli('detect', '--device', 'sim', '--draw', 'b.jpg', 'a.png').returncode == 0
+    assert (tmp_path / 'b.jpg').read_bytes().startswith(b'\xff\xd8')
+    assert cli('detect', '--device', 'sim', '--draw', 'out', 'a.png').returncode == 0
+    assert list((tmp_path / 'out').iterdir())
+
+
+def test_detect_on_what_is_no_picture(cli, tmp_path):
+    (tmp_path / 'good.png').write_bytes(png())
+    (tmp_path / 'text.jpg').write_text('no picture')
+    (tmp_path / 'bomb.png').write_bytes(lying_png(60000, 60000))
+    for name in ('text.jpg', 'bomb.png', 'absent.png', '.'):
+        done = cli('detect', '--device', 'sim', '--jsonl', 'good.png', name)
+        assert done.returncode == 1, done
+        assert name in done.stderr
+
+
+# ---- models, selftest
+
+def test_models_list(cli):
+    done = cli('models', 'list')
+    assert done.returncode == 0, done
+    for name in ('yolo11n-pose', 'yolov8s-pose', 'yolov8m-pose'):
+        assert name in done.stdout
+
+
+def test_models_import_refuses_other_files(cli, tmp_path):
+    (tmp_path / 'best.pt').write_bytes(b'no checkpoint')
+    done = cli('models', 'import', 'best.pt', '--name', 'mine', '--models', tmp_path / 'store')
+    assert done.returncode == 1, done
+    assert 'best.pt' in done.stderr
+
+
+def test_models_verify_of_an_empty_store(cli, tmp_path):
+    done = cli('models', 'verify', 'yolo11n-pose', '--models', tmp_path / 'store',
+               env=environment(tmp_path))
+    assert done.returncode == 1, done
+
+
+def test_selftest_on_the_scripted_device(cli):
+    done = cli('selftest', '--device', 'sim')
+    assert done.returncode == 0, done
+    assert 'sim' in done.stdout

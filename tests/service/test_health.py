@@ -1,0 +1,51 @@
+"""GET /health and /health/ready."""
+
+
+def test_health_tells_the_contract_keys(sim):
+    answer = sim.get('/health')
+    assert answer.status == 200
+    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
+    health = answer.json()
+    assert list(health)[:4] == ['status', 'model', 'model_loaded', 'uptime_seconds']
+    assert health['status'] == 'ok'
+    assert isinstance(health['model'], str) and health['model']
+    assert isinstance(health['model_loaded'], bool)
+    assert health['uptime_seconds'] >= 0 and not isinstance(health['uptime_seconds'], bool)
+
+
+def test_json_is_written_as_clients_know_it(sim):
+    text = sim.get('/health').body.decode('ascii')
+    assert text.startswith('{"status": "ok", "model": ') and text.endswith('}')
+
+
+def test_uptime_grows(sim):
+    first = sim.get('/health').json()['uptime_seconds']
+    assert sim.get('/health').json()['uptime_seconds'] >= first
+
+
+def test_model_name_is_reported_as_configured(make_server):
+    server = make_server(settings={'model.name': 'yolov8s_pose'})
+    assert server.get('/health').json()['model'] == 'yolov8s_pose'
+
+
+def test_ready(sim):
+    answer = sim.get('/health/ready')
+    assert answer.status == 200
+    assert answer.json()['ready'] is True
+
+
+def test_query_is_ignored(sim):
+    assert sim.get('/health?verbose=1&x=%00').status == 200
+
+
+def test_trailing_slash_is_another_path(sim):
+    assert sim.get('/health/').status == 404
+
+
+def test_head(sim):
+    for path in ('/health', '/health/ready'):
+        get, head = sim.get(path), sim.request('HEAD', path)
+        assert head.status == 200
+        assert head.body == b''
+        assert head.headers['Content-Type'] == get.headers['Content-Type']
+        assert int(head.headers['Content-Length']) > 0

@@ -1,0 +1,245 @@
+"""HTTP itself: connections, bodies, methods, limits, slow clients."""
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from server import b64, closed_by_peer, multipart, png, read_answer
+
+DETECT = '/v1/pose/detect'
+PICTURE = png()
+BODY, CONTENT_TYPE = multipart({'image': PICTURE})
+POST = f'POST {DETECT} HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\n'.encode()
+
+
+# ---- connections
+
+def test_keep_alive(healthy):
+    connection = http.client.HTTPConnection(*healthy.address, timeout=60)
+    connection.connect()
+    sock = connection.sock
+    for _ in range(5):
+        connection.request('GET', '/health')
+        assert connection.getresponse().read()
+        connection.request('POST', DETECT, BODY, {'Content-Type': CONTENT_TYPE})
+        response = connection.getresponse()
+        assert (response.status, response.version) == (200, 11)
+        response.read()
+        assert connection.sock is sock, 'the connection was closed'
+    connection.close()
+
+
+def test_keep_alive_after_an_error(healthy):
+    connection = http.client.HTTPConnection(*healthy.address, timeout=60)
+    for path, status in (('/nothing', 404), ('/health', 200), (DETECT, 405), ('/health', 200)):
+        connection.request('GET', path)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+    connection.close()
+
+
+def test_connection_close(healthy):
+    with healthy.connect() as sock:
+        sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+        assert read_answer(sock).status == 200
+        assert closed_by_peer(sock, 5)
+
+
+def test_http_1_0(healthy):
+    with healthy.connect() as sock:
+        sock.sendall(b'GET /health HTTP/1.0\r\n\r\n')
+        assert read_answer(sock).status == 200
+        assert closed_by_peer(sock, 5)
+
+
+def test_pipelining(healthy):
+    with healthy.connect() as sock:
+        sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n' * 3)
+        received = b''
+        while received.count(b'"uptime_seconds"') < 3:
+            part = sock.recv(65536)
+            assert part
+            received += part
+    assert received.count(b'HTTP/1.1 200') == 3
+
+
+# ---- bodies
+
+def chunked(data, size):
+    return b''.join(b'%x\r\n' % len(data[i:i + size]) + data[i:i + size] + b'\r\n'
+                    for i in range(0, len(data), size)) + b'0\r\n\r\n'
+
+
+@pytest.mark.parametrize('size', [1, 7, 1000, 1 << 20])
+def test_chunked(healthy, size):
+    answer = healthy.raw(POST + b'Transfer-Encoding: chunked\r\n\r\n' + chunked(BODY, size), 'POST')
+    assert answer.status == 200, answer
+
+
+def test_chunked_json(healthy):
+    body = json.dumps({'image': b64(PICTURE)}).encode()
+    answer = healthy.raw(f'POST {DETECT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'.encode() +
+                         chunked(body, 100), 'POST')
+    assert answer.status == 200, answer
+
+
+def test_body_in_single_bytes(healthy):
+    with healthy.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = POST + b'Content-Length: %d\r\n\r\n' % len(BODY) + BODY
+        for i in range(len(data)):
+            sock.sendall(data[i:i + 1])
+        assert read_answer(sock, 'POST').status == 200
+
+
+def test_expect_continue(healthy):
+    with healthy.connect(10) as sock:
+        sock.sendall(POST + b'Content-Length: %d\r\nExpect: 100-continue\r\n\r\n' % len(BODY))
+        interim = b''
+        while b'\r\n\r\n' not in interim:
+            part = sock.recv(1)
+            assert part, interim
+            interim += part
+        assert interim.startswith(b'HTTP/1.1 100 ')
+        sock.sendall(BODY)
+        assert read_answer(sock, 'POST').status == 200
+
+
+# ---- methods and paths
+
+@pytest.mark.parametrize('path', ['/', '/nothing', '/v1', '/v1/pose', '/health/', '/HEALTH', '/v1/pose/detect/',
+                                  '//health', '/health/../health', '/%68ealth/x'])
+def test_unknown_path(healthy, path):
+    answer = healthy.get(path)
+    assert answer.status == 404
+    assert answer.headers['Content-Type'] == 'application/json; charset=utf-8'
+    assert answer.json()['error']['type'] == 'invalid_request_error'
+    assert healthy.request('POST', path, b'x').status == 404
+
+
+@pytest.mark.parametrize('method, path, allow', [
+    ('POST', '/health', {'GET', 'HEAD'}), ('DELETE', '/v1/models', {'GET', 'HEAD'}), ('GET', DETECT, {'POST'}),
+    ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('OPTIONS', '/health', {'GET', 'HEAD'}),
+    ('PATCH', '/health/ready', {'GET', 'HEAD'})])
+def test_wrong_method(healthy, method, path, allow):
+    answer = healthy.request(method, path)
+    assert answer.status == 405
+    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
+    if method != 'HEAD':
+        assert answer.json()['error']['type'] == 'invalid_request_error'
+
+
+# ---- request id
+
+def test_request_id_is_made(healthy):
+    first, second = (healthy.get('/health').headers['X-Request-Id'] for _ in range(2))
+    assert first and second and first != second
+
+
+def test_request_id_comes_back(healthy):
+    answer = healthy.request('GET', '/nothing', headers={'X-Request-Id': 'abc-123_x.Y'})
+    assert answer.headers['X-Request-Id'] == 'abc-123_x.Y'
+
+
+@pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\x7f'])
+def test_request_id_of_a_bad_form_is_replaced(healthy, value):
+    answer = healthy.request('GET', '/health', headers={'X-Request-Id': value})
+    assert answer.status == 200
+    assert re.fullmatch(r'[\w.:-]{1,128}', answer.headers['X-Request-Id'])
+
+
+# ---- limits
+
+def test_body_too_large_by_its_length(healthy):
+    """The refusal comes before the body is sent."""
+    with healthy.connect() as sock:
+        sock.sendall(POST + b'Content-Length: %d\r\n\r\n' % (1 << 40))
+        answer = read_answer(sock, 'POST')
+        assert answer.status == 413
+        assert answer.json()['error']['type'] == 'invalid_request_error'
+
+
+def test_body_too_large_with_expect(healthy):
+    with healthy.connect() as sock:
+        sock.sendall(POST + b'Content-Length: %d\r\nExpect: 100-continue\r\n\r\n' % (1 << 33))
+        assert read_answer(sock, 'POST').status == 413
+
+
+def test_chunked_body_too_large(healthy):
+    """A body without a length is cut where the limit is, however long it would go on."""
+    before = healthy.resident_bytes()
+    block = b'100000\r\n' + b'x' * 0x100000 + b'\r\n'
+    with healthy.connect() as sock:
+        sock.sendall(POST + b'Transfer-Encoding: chunked\r\n\r\n')
+        sent = 0
+        try:
+            while sent < 512:
+                sock.sendall(block)
+                sent += 1
+        except OSError:
+            pass  # it has hung up, as it may
+        try:
+            assert read_answer(sock, 'POST').status == 413
+        except (OSError, http.client.HTTPException):
+            pass
+    assert sent < 512
+    assert healthy.resident_bytes() - before < 128 << 20
+
+
+@pytest.mark.parametrize('extra', [b'X-Long: ' + b'a' * 200000 + b'\r\n', b'X-Many: b\r\n' * 20000],
+                         ids=['long', 'many'])
+def test_headers_too_large(healthy, extra):
+    with healthy.connect() as sock:
+        try:
+            sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n' + extra + b'\r\n')
+            assert read_answer(sock).status == 431
+        except (ConnectionResetError, BrokenPipeError):
+            pass  # the answer can be lost where the client goes on sending
+
+
+def test_header_just_past_the_limit_gets_431(healthy):
+    answer = healthy.raw(b'GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ' + b'a' * 20000 + b'\r\n\r\n')
+    assert answer.status == 431
+
+
+def test_long_request_line(healthy):
+    answer = healthy.raw(b'GET /health?' + b'q' * 20000 + b' HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert answer.status in (414, 431)
+
+
+# ---- many and slow clients
+
+def test_health_answers_while_detect_is_busy(healthy):
+    """/health comes from the network thread, whatever the workers do."""
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            healthy.post_form({'image': PICTURE})
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    times = []
+    for _ in range(50):
+        start = time.monotonic()
+        assert healthy.get('/health').status == 200
+        times.append(time.monotonic() - start)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(times)[len(times) // 2] < 0.5
+
+
+def test_idle_connections_do_not_block(healthy):
+    sockets = [healthy.connect() for _ in range(50)]
+    for i, sock in enumerate(sockets):
+        sock.sendall(b'GET /health HT'[:i % 14])
+    assert healthy.get('/health').status == 200
+    for sock in sockets:
+        sock.close()

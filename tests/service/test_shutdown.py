@@ -1,0 +1,92 @@
+"""Signals: SIGTERM stops accepting, finishes what runs and ends with 0; a second one ends at once."""
+import signal
+import socket
+import time
+
+import pytest
+
+from server import Server, multipart, png, read_answer
+
+BODY, CONTENT_TYPE = multipart({'image': png()})
+HEAD = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: ' + CONTENT_TYPE.encode() +
+        b'\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n' % len(BODY))
+
+
+def begin_upload(server):
+    """A request that the server has accepted (it has said «go on») and whose body is still to come."""
+    sock = server.connect()
+    sock.sendall(HEAD)
+    received = b''
+    while not received.endswith(b'\r\n\r\n'):
+        part = sock.recv(1)
+        assert part, received
+        received += part
+    assert received.startswith(b'HTTP/1.1 100 ')
+    return sock
+
+
+def wait_until_refused(server, timeout=10):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        try:
+            with server.connect(1) as sock:
+                sock.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+                sock.settimeout(1)
+                if not sock.recv(1):
+                    return
+        except OSError:
+            return
+    raise AssertionError('it still accepts')
+
+
+@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGINT])
+def test_ends_with_zero(make_server, sign):
+    server = make_server()
+    assert server.get('/health').status == 200
+    start = time.monotonic()
+    server.stop(sign)
+    assert time.monotonic() - start < 10
+
+
+def test_running_request_is_finished(make_server):
+    server = make_server()
+    with begin_upload(server) as sock:
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_refused(server)
+        sock.sendall(BODY)
+        answer = read_answer(sock, 'POST')
+        assert answer.status == 200
+        assert answer.headers['Connection'].lower() == 'close'
+    assert server.finish() == 0
+
+
+def test_idle_connections_do_not_delay_the_end(make_server):
+    server = make_server()
+    with server.connect() as idle, server.connect() as kept:
+        kept.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+        assert read_answer(kept).status == 200
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.finish() == 0
+        assert time.monotonic() - start < 8
+        assert idle.fileno() >= 0
+
+
+def test_second_signal_ends_at_once(make_server):
+    server = make_server()
+    with begin_upload(server):
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_refused(server)
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        code = server.finish()
+        assert time.monotonic() - start < 5
+        assert code in (0, 1), code
+
+
+def test_port_is_free_afterwards(tmp_path):
+    with Server(tmp_path) as server:
+        address = server.address
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)

@@ -1,0 +1,63 @@
+#include "../unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+static void append_grows_up_to_the_maximum(void **state)
+{
+    (void) state;
+    struct hs_buf buf;
+    hs_buf_init(&buf, 1000);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(hs_buf_append(&buf, "0123456789", 10), 0);
+    assert_int_equal(buf.len, 1000);
+    assert_int_equal(hs_buf_append(&buf, "x", 1), HS_ETOOLARGE);
+    assert_int_equal(buf.len, 1000);
+    assert_memory_equal(buf.data + 990, "0123456789", 10);
+    assert_int_equal(hs_buf_reserve(&buf, SIZE_MAX), HS_ETOOLARGE);
+    hs_buf_finish(&buf);
+    assert_null(buf.data);
+}
+
+static void printf_and_str(void **state)
+{
+    (void) state;
+    struct hs_buf buf;
+    hs_buf_init(&buf, 16);
+    assert_string_equal(hs_buf_str(&buf), "");
+    assert_int_equal(hs_buf_printf(&buf, "%d-%s", 42, "abc"), 0);
+    assert_string_equal(hs_buf_str(&buf), "42-abc");
+    assert_int_equal(buf.len, 6);
+    assert_int_equal(hs_buf_printf(&buf, "%s", "0123456789"), 0);
+    assert_int_equal(hs_buf_printf(&buf, "%s", "x"), HS_ETOOLARGE);
+    assert_string_equal(hs_buf_str(&buf), "42-abc0123456789");
+    hs_buf_finish(&buf);
+}
+
+static void take_hands_the_bytes_over(void **state)
+{
+    (void) state;
+    struct hs_buf buf;
+    size_t len;
+    hs_buf_init(&buf, 100);
+    assert_int_equal(hs_buf_append_str(&buf, "hello"), 0);
+    uint8_t *data = hs_buf_take(&buf, &len);
+    assert_int_equal(len, 5);
+    assert_memory_equal(data, "hello", 5);
+    assert_int_equal(buf.len, 0);
+    assert_int_equal(buf.max, 100);
+    free(data);
+    hs_buf_finish(&buf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(append_grows_up_to_the_maximum),
+        cmocka_unit_test(printf_and_str),
+        cmocka_unit_test(take_hands_the_bytes_over),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,157 @@
+#include "../unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "config/load.h"
+#include "pose/settings.h"
+
+/* A folder that stands for XDG_CONFIG_HOME, with hailo-pose/ in it. */
+struct place {
+    char home[64], variable[100], path[128];
+};
+
+static int setup(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    char folder[100];
+    hs_str_copy(place->home, sizeof(place->home), "/tmp/hs-load-XXXXXX");
+    if (!place || !mkdtemp(place->home))
+        return -1;
+    hs_str_format(place->variable, sizeof(place->variable), "XDG_CONFIG_HOME=%s", place->home);
+    hs_str_format(folder, sizeof(folder), "%s/hailo-pose", place->home);
+    hs_str_format(place->path, sizeof(place->path), "%s/hailo-pose.json", folder);
+    *state = place;
+    return mkdir(folder, 0755);
+}
+
+static int teardown(void **state)
+{
+    struct place *place = *state;
+    char folder[100];
+    hs_str_format(folder, sizeof(folder), "%s/hailo-pose", place->home);
+    remove(place->path);
+    rmdir(folder);
+    rmdir(place->home);
+    free(place);
+    return 0;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    assert_int_equal(hs_file_write_atomic(path, text, strlen(text), 0644, NULL), 0);
+}
+
+static void default_path(void **state)
+{
+    (void) state;
+    char path[100];
+    const char *const none[] = { NULL }, *const empty[] = { "XDG_CONFIG_HOME=", NULL },
+                *const set[] = { "A=b", "XDG_CONFIG_HOME=/cfg", NULL };
+    assert_true(hs_config_default_path(&hs_pose_schema, none, path, sizeof(path)));
+    assert_string_equal(path, "/etc/xdg/hailo-pose/hailo-pose.json");
+    assert_true(hs_config_default_path(&hs_pose_schema, empty, path, sizeof(path)));
+    assert_string_equal(path, "/etc/xdg/hailo-pose/hailo-pose.json");
+    assert_true(hs_config_default_path(&hs_pose_schema, set, path, sizeof(path)));
+    assert_string_equal(path, "/cfg/hailo-pose/hailo-pose.json");
+    assert_false(hs_config_default_path(&hs_pose_schema, set, path, 10));
+}
+
+static void precedence(void **state)
+{
+    struct place *place = *state;
+    write_file(place->path, "{\"server\": {\"host\": \"file\", \"port\": 1, \"workers\": 1, \"queue_max\": 1}}");
+    const char *const env[] = { place->variable, "HAILO_POSE_SERVER_PORT=2", "HAILO_POSE_SERVER_WORKERS=2",
+                          "HAILO_POSE_SERVER_QUEUE_MAX=2", NULL };
+    const struct hs_config_override overrides[] = {
+        { "--set", NULL, "server.workers=3" },
+        { "--set", NULL, "server.queue_max=3" },
+        { "--queue", "server.queue_max", "4" },
+    };
+    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,
+                                         .override_count = HS_ARRAY_LEN(overrides) };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
+    const struct hs_pose_settings *v = hs_settings_values(settings);
+    assert_int_equal(v->server.max_connections, 256); /* default */
+    assert_string_equal(v->server.host, "file");
+    assert_int_equal(v->server.port, 2);
+    assert_int_equal(v->server.workers, 3);
+    assert_int_equal(v->server.queue_max, 4);
+    assert_int_equal(problems.count, 0);
+    hs_settings_destroy(settings);
+}
+
+static void a_missing_default_file_is_a_note(void **state)
+{
+    struct place *place = *state;
+    const char *const env[] = { place->variable, NULL };
+    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].level, HS_PROBLEM_NOTE);
+    assert_non_null(strstr(problems.items[0].text, place->path));
+    hs_problems_finish(&problems);
+    hs_settings_destroy(settings);
+}
+
+static void check_failure(const struct hs_config_request *request, size_t errors, const char *words)
+{
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    assert_int_equal(hs_config_load(request, &settings, &problems, &err), HS_EINVAL);
+    assert_null(settings);
+    assert_int_equal(problems.errors, errors);
+    if (!strstr(problems.items[0].text, words))
+        fail_msg("\"%s\" lacks \"%s\"", problems.items[0].text, words);
+    hs_problems_finish(&problems);
+}
+
+static void unreadable_files_are_errors(void **state)
+{
+    struct place *place = *state;
+    const char *const env[] = { place->variable, NULL };
+    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env,
+                                         .path = "/nonexistent/pose.yaml" };
+    check_failure(&request, 1, "/nonexistent/pose.yaml: No such file");
+    request.path = "/tmp";
+    check_failure(&request, 1, "/tmp: not a regular file");
+    request.path = NULL;
+    write_file(place->path, "{\"server\": {\n\"port\": }");
+    check_failure(&request, 1, "hailo-pose.json:2: ");
+}
+
+static void errors_of_all_sources_come_together(void **state)
+{
+    struct place *place = *state;
+    write_file(place->path, "server:\n  port: -1\n  workers: x\n");
+    const char *const env[] = { place->variable, "HAILO_POSE_MODEL_KEEP_ALIVE=x", NULL };
+    const struct hs_config_override overrides[] = { { "--set", NULL, "pose.keypoint_threshold=2" } };
+    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,
+                                         .override_count = 1 };
+    check_failure(&request, 4, "hailo-pose.json:2: server.port: -1 is too small (allowed: 0 to 65535)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_path),
+        cmocka_unit_test_setup_teardown(precedence, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_missing_default_file_is_a_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(unreadable_files_are_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_of_all_sources_come_together, setup, teardown),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,417 @@
+/* Bodies as clients send them, whole, byte by byte and cut at random: the result must be the same. */
+#include "unit.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/body.h"
+
+static const char *const files[] = { "image", "mask", NULL };
+static const struct hs_body_spec spec = { .files = files, .bytes_max = 1 << 20 };
+
+static const char form_type[] = "multipart/form-data; boundary=XX";
+
+/* Feeds data cut into pieces of `step` bytes (0: at random), each in its own allocation so that a sanitizer sees an
+ * access beside it. */
+static int parse(const char *type, const struct hs_body_spec *what, const char *data, size_t len, size_t step,
+                 struct hs_body **ret_body, struct hs_error *err)
+{
+    struct hs_body *body;
+    int r = hs_body_create(HS_BODY_FORM_ELSE_JSON, type, what, NULL, &body, err);
+    if (r < 0)
+        return r;
+    unsigned seed = (unsigned) len;
+    for (size_t i = 0; i < len && r == 0;) {
+        seed = seed * 1103515245 + 12345;
+        size_t n = step ? step : 1 + (seed >> 16) % 37;
+        n = n < len - i ? n : len - i;
+        char *piece = malloc(n);
+        memcpy(piece, data + i, n);
+        r = hs_body_feed(body, piece, n, err);
+        free(piece);
+        i += n;
+    }
+    if (r == 0)
+        r = hs_body_end(body, err);
+    if (r < 0)
+        hs_body_destroy(body);
+    else
+        *ret_body = body;
+    return r;
+}
+
+static const size_t steps[] = { 1 << 20, 1, 2, 3, 7, 0 };
+enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
+
+/* One image and one text expected; NULL: that there is none. */
+static void expect_n(const char *type, const char *data, size_t len, const char *image, size_t image_len,
+                     const char *text)
+{
+    for (size_t i = 0; i < STEPS; i++) {
+        struct hs_body *body;
+        struct hs_error err = { 0 };
+        int r = parse(type, &spec, data, len, steps[i], &body, &err);
+        if (r < 0)
+            fail_msg("step %zu: %s", steps[i], err.message);
+        uint8_t *bytes = NULL;
+        size_t got = 0;
+        r = hs_body_take_file(body, "image", &bytes, &got, &err);
+        assert_int_equal(r, image ? 0 : HS_EMISSING);
+        if (!image)
+            assert_string_equal(err.message, "Missing 'image' field");
+        assert_int_equal(got, image_len);
+        if (image)
+            assert_memory_equal(bytes, image, got);
+        free(bytes);
+        assert_int_equal(hs_body_take_file(body, "image", &bytes, &got, &err), HS_EMISSING);
+        const char *value = hs_body_text(body, "text");
+        assert_int_equal(value != NULL, text != NULL);
+        if (text)
+            assert_string_equal(value, text);
+        hs_body_destroy(body);
+    }
+}
+
+static void expect(const char *type, const char *data, const char *image, const char *text)
+{
+    expect_n(type, data, strlen(data), image, image ? strlen(image) : 0, text);
+}
+
+static void expect_error(const char *type, const char *data, int code, const char *message)
+{
+    for (size_t i = 0; i < STEPS; i++) {
+        struct hs_body *body;
+        struct hs_error err = { 0 };
+        int r = parse(type, &spec, data, strlen(data), steps[i], &body, &err);
+        if (r != code || !strstr(err.message, message))
+            fail_msg("step %zu: wanted %d %s, got %d %s", steps[i], code, message, r, err.message);
+    }
+}
+
+/* ---- Forms ---- */
+
+static void test_curl(void **state)
+{
+    (void) state;
+    expect("multipart/form-data; boundary=------------------------d74496d66958873e",
+           "--------------------------d74496d66958873e\r\n"
+           "Content-Disposition: form-data; name=\"image\"; filename=\"a.jpg\"\r\n"
+           "Content-Type: image/jpeg\r\n\r\n"
+           "JPEG\r\n-bytes\r\r\n--\r\n"
+           "--------------------------d74496d66958873e\r\n"
+           "Content-Disposition: form-data; name=\"text\"\r\n\r\n"
+           "0.25\r\n"
+           "--------------------------d74496d66958873e--\r\n",
+           "JPEG\r\n-bytes\r\r\n--", "0.25");
+}
+
+/* aiohttp: Content-Type first, percent-encoded names, text with a type. */
+static void test_aiohttp(void **state)
+{
+    (void) state;
+    expect("multipart/form-data; boundary=9f1e5a",
+           "--9f1e5a\r\nContent-Type: application/octet-stream\r\n"
+           "Content-Disposition: form-data; name=\"image\"; "
+           "filename=\"%C3%A4%20b.jpg\"; filename*=utf-8''%C3%A4\r\n\r\n"
+           "abc\r\n"
+           "--9f1e5a\r\nContent-Type: text/plain; charset=utf-8\r\n"
+           "Content-Disposition: form-data; name=\"te%78t\"\r\n\r\n0.5\r\n--9f1e5a--\r\n",
+           "abc", "0.5");
+}
+
+/* requests: fields before files, quoted boundary allowed, no final line break. */
+static void test_requests(void **state)
+{
+    (void) state;
+    expect("multipart/form-data; charset=x; boundary=\"a b'c\"",
+           "--a b'c\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\n10\r\n"
+           "--a b'c\r\nContent-Disposition: form-data; name=\"image\"; filename=\"image\"\r\n\r\nxyz\r\n--a b'c--",
+           "xyz", "10");
+}
+
+static void test_form_variants(void **state)
+{
+    (void) state;
+    /* Preamble, epilogue, blanks after the boundary, folded and oddly written headers, bare names. */
+    expect(form_type,
+           "preamble\r\n--X\r\n--XX \t \r\ncontent-DISPOSITION:form-data;\r\n name=image\r\nX-Other: 1\r\n\r\nabc\r\n"
+           "--XX\r\nContent-Disposition: form-data; filename=\"name=\\\"text\\\".x\"; name=text\r\n\r\nhi\r\n"
+           "--XX--\r\nepilogue --XX\r\n--XX\r\n",
+           "abc", "hi");
+    /* The last of a name wins; unknown fields and parts without a name are dropped. */
+    expect(form_type,
+           "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nfirst\r\n"
+           "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n1\r\n"
+           "--XX\r\nContent-Disposition: form-data\r\n\r\nlost\r\n--XX\r\n\r\nno headers\r\n"
+           "--XX\r\nContent-Disposition: form-data; name=other; filename=o\r\n\r\nlost\r\n"
+           "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n2\r\n"
+           "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nsecond\r\n--XX--\r\n",
+           "second", "2");
+    /* Empty values; one whose delimiter follows the headers at once. */
+    expect(form_type,
+           "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n\r\n"
+           "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n--XX--",
+           NULL, "");
+    expect(form_type, "--XX--\r\n", NULL, NULL);
+    /* Content that looks like a delimiter almost to its end, also at once after the headers. */
+    expect(form_type,
+           "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n--X\r\n\r\n-\r\n--X\r\r\n--Y\r\n--XX--",
+           "--X\r\n\r\n-\r\n--X\r\r\n--Y", NULL);
+}
+
+static void test_form_binary(void **state)
+{
+    (void) state;
+    char data[2048], image[1024];
+    size_t head = (size_t) snprintf(data, sizeof(data), "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n");
+    for (size_t i = 0; i < sizeof(image); i++)
+        image[i] = (char) (i * 7 + i / 256);
+    memcpy(data + head, image, sizeof(image));
+    memcpy(data + head + sizeof(image), "\r\n--XX--", 8);
+    expect_n(form_type, data, head + sizeof(image) + 8, image, sizeof(image), NULL);
+}
+
+static void test_form_errors(void **state)
+{
+    (void) state;
+    expect_error("multipart/form-data", "", HS_EINVAL, "boundary");
+    expect_error("multipart/form-data; boundary=", "", HS_EINVAL, "boundary");
+    expect_error("multipart/form-data; boundary=\"", "", HS_EINVAL, "boundary");
+    expect_error("multipart/form-data; boundary=\"a\001b\"", "", HS_EINVAL, "boundary");
+    expect_error("multipart/form-data; boundary=0123456789012345678901234567890123456789012345678901234567890123456789"
+                 "1", "", HS_EINVAL, "boundary");
+    expect_error(form_type, "", HS_EINVAL, "does not occur");
+    expect_error(form_type, "something else", HS_EINVAL, "does not occur");
+    expect_error(form_type, "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nabc", HS_EINVAL, "closing");
+    expect_error(form_type, "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nabc\r\n--XX",
+                 HS_EINVAL, "closing");
+    expect_error(form_type, "--XX\r\nContent-Dispo", HS_EINVAL, "closing");
+    expect_error(form_type, "--XXY\r\n", HS_EINVAL, "boundary line");
+    expect_error(form_type, "--XX-X\r\n", HS_EINVAL, "boundary line");
+    expect_error(form_type, "--XX\r\nno colon\r\n\r\n\r\n--XX--", HS_EINVAL, "colon");
+    expect_error(form_type, "--XX\r\nA: b\n\r\n", HS_EINVAL, "CR LF");
+    expect_error(form_type,
+                 "--XX\r\nContent-Disposition: form-data; name=image\r\n"
+                 "Content-Transfer-Encoding: base64\r\n\r\nYQ==\r\n--XX--",
+                 HS_EINVAL, "Content-Transfer-Encoding");
+}
+
+static char *repeat(const char *start, const char *text, size_t count, const char *end)
+{
+    size_t n = strlen(text), at = strlen(start);
+    char *all = malloc(at + n * count + strlen(end) + 1);
+    memcpy(all, start, at);
+    for (size_t i = 0; i < count; i++, at += n)
+        memcpy(all + at, text, n);
+    memcpy(all + at, end, strlen(end) + 1);
+    return all;
+}
+
+static void test_form_limits(void **state)
+{
+    (void) state;
+    const char *part = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n";
+    char *all = repeat("", part, 100, "--XX--");
+    expect(form_type, all, NULL, NULL);
+    free(all);
+    all = repeat("", part, 101, "--XX--");
+    expect_error(form_type, all, HS_ETOOLARGE, "100 parts");
+    free(all);
+    all = repeat("--XX\r\nA: ", "x", 9000, "\r\n\r\n\r\n--XX--");
+    expect_error(form_type, all, HS_EHEADERS, "8192");
+    free(all);
+    /* Any length of an unknown field is fine, and a long text is not given out. */
+    all = repeat("--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n", "x", 4097, "\r\n--XX--");
+    expect(form_type, all, NULL, NULL);
+    free(all);
+    all = repeat("--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n", "x", 1 << 20, "\r\n--XX--");
+    expect_error(form_type, all, HS_ETOOLARGE, "larger than 1048576");
+    free(all);
+}
+
+static void test_kept_texts(void **state)
+{
+    (void) state;
+    static const char *const texts[] = { "known", NULL };
+    const struct hs_body_spec only = { .files = files, .texts = texts, .bytes_max = 1000 };
+    const char *data = "--XX\r\nContent-Disposition: form-data; name=known\r\n\r\n1\r\n"
+                       "--XX\r\nContent-Disposition: form-data; name=unknown\r\n\r\n2\r\n--XX--";
+    struct hs_body *body;
+    struct hs_error err;
+    assert_int_equal(parse(form_type, &only, data, strlen(data), 5, &body, &err), 0);
+    assert_string_equal(hs_body_text(body, "known"), "1");
+    assert_false(hs_body_has(body, "unknown"));
+    assert_null(hs_body_json(body));
+    hs_body_destroy(body);
+}
+
+/* ---- JSON ---- */
+
+static void test_json(void **state)
+{
+    (void) state;
+    expect(NULL, "{\"image\": \"Zm9v\", \"text\": \"0.5\"}", "foo", "0.5");
+    expect("text/plain", " {\n \"text\" : \"a\\\"b\" , \"image\":\"data:image/png;base64,Zm9v\" } \n", "foo", "a\"b");
+    /* Escapes, in the picture and in its name; \u002b is '+'. */
+    expect(NULL, "{\"im\\u0061ge\": \"\\u002b\\/\\n\\u002B\\/\"}", "\xfb\xff\xbf", NULL);
+    /* Nested fields of that name are none of ours. */
+    expect(NULL,
+           "{\"a\": {\"image\": \"Zm9v\"}, \"b\": [{\"image\": \"Zm9v\"}, \"image\"], \"text\": \"x\"}", NULL, "x");
+    expect(NULL, "{\"text\": \"image\", \"image\": \"YmFy\"}", "bar", "image");
+    /* The last of a name wins. */
+    expect(NULL, "{\"image\": \"Zm9v\", \"image\": \"YmFy\"}", "bar", NULL);
+    expect(NULL, "{\"image\": \"!\", \"image\": \"YmFy\"}", "bar", NULL);
+    expect(NULL, "{\"image\": \"Zm9v\", \"image\": null}", NULL, NULL);
+    expect(NULL, "{\"image\": \"\"}", NULL, NULL);
+    expect(NULL, "{\"image\": null}", NULL, NULL);
+    expect(NULL, "{}", NULL, NULL);
+    expect(NULL, "{\"mask\": \"Zm9v\"}", NULL, NULL);
+}
+
+static void expect_file_error(const char *data, const char *message)
+{
+    for (size_t i = 0; i < STEPS; i++) {
+        struct hs_body *body;
+        struct hs_error err = { 0 };
+        uint8_t *bytes;
+        size_t len;
+        assert_int_equal(parse(NULL, &spec, data, strlen(data), steps[i], &body, &err), 0);
+        assert_int_equal(hs_body_take_file(body, "image", &bytes, &len, &err), HS_EINVAL);
+        assert_string_equal(err.message, message);
+        hs_body_destroy(body);
+    }
+}
+
+static void test_json_file_errors(void **state)
+{
+    (void) state;
+    expect_file_error("{\"image\": \"Zm9\"}", "Invalid base64: incorrect padding");
+    expect_file_error("{\"image\": \"====\"}", "Invalid base64: no data");
+    expect_file_error("{\"image\": \"data:abc\"}", "Invalid base64: a data URI needs a comma before its data");
+    expect_file_error("{\"image\": \"Zm9v\xc3\xa4\"}", "Invalid base64: only ASCII characters are allowed");
+    expect_file_error("{\"image\": \"Zm9v\\u00e4\"}", "Invalid base64: only ASCII characters are allowed");
+    expect_file_error("{\"image\": 5}", "image: must be a base64 string, not a number");
+    expect_file_error("{\"image\": [\"Zm9v\"]}", "image: must be a base64 string, not an array");
+    expect_file_error("{\"image\": {\"image\": \"Zm9v\"}}", "image: must be a base64 string, not an object");
+    expect_file_error("{\"image\": \"Zm9v\", \"image\": true}", "image: must be a base64 string, not a boolean");
+}
+
+static void test_json_errors(void **state)
+{
+    (void) state;
+    expect_error(NULL, "", HS_EINVAL, "Invalid JSON: the body is empty");
+    expect_error(NULL, " \r\n", HS_EINVAL, "Invalid JSON: the body is empty");
+    expect_error(NULL, "hello", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"image\": \"Zm9v", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"image\": \"Zm9v\"", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"image\": \"Zm9v\"} x", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"image\": \"Zm\n9v\"}", HS_EINVAL, "control character in a string (line 1, column 14)");
+    expect_error(NULL, "{\n\"image\": \"\\q\"}", HS_EINVAL, "unknown escape in a string (line 2, column 12)");
+    expect_error(NULL, "{\"image\": \"\\u00g0\"}", HS_EINVAL, "hexadecimal");
+    expect_error(NULL, "{\"image\": \"\xff\"}", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"text\": \"\xc3(\"}", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"text\": \"\xe2\x80\xa8\" \"\xe2\x80\xa8\"}", HS_EINVAL, "near '\"???\"' (line 1, column ");
+    expect_error(NULL, "{\"text\": NaN}", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"text\": 1e999}", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "[1]", HS_EINVAL, "Invalid JSON: the top level must be an object, not an array");
+    expect_error(NULL, "null", HS_EINVAL, "must be an object, not null");
+    expect_error(NULL, "\"image\"", HS_EINVAL, "must be an object, not a string");
+    /* The place is counted in what the client sent, the picture included. */
+    expect_error(NULL, "{\"image\": \"Zm9vZm9v\" 1}", HS_EINVAL, "(line 1, column 22)");
+}
+
+static void test_json_limits(void **state)
+{
+    (void) state;
+    char *all = repeat("{\"text\": \"x\", \"a\": ", "[", 31, "");
+    char *whole = repeat(all, "]", 31, "}");
+    expect(NULL, whole, NULL, "x");
+    free(all);
+    free(whole);
+    all = repeat("", "[", 1000, "");
+    expect_error(NULL, all, HS_EINVAL, "Invalid JSON: nested too deeply (line 1, column 33)");
+    free(all);
+    all = repeat("{\"a\": \"", "x", 70000, "\"}");
+    expect_error(NULL, all, HS_ETOOLARGE, "65536");
+    free(all);
+    /* A picture is not held to that. */
+    all = repeat("{\"image\": \"", "YWFh", 50000, "\"}");
+    char *want = repeat("", "aaa", 50000, "");
+    expect(NULL, all, want, NULL);
+    free(all);
+    free(want);
+}
+
+static void test_any_json(void **state)
+{
+    (void) state;
+    const struct hs_body_spec any = { .files = files, .bytes_max = 100, .any_json = true };
+    struct hs_body *body;
+    struct hs_error err;
+    assert_int_equal(parse(NULL, &any, "[]", 2, 1, &body, &err), 0);
+    assert_true(json_is_array(hs_body_json(body)));
+    assert_null(hs_body_value(body, "image"));
+    assert_null(hs_body_text(body, "image"));
+    assert_false(hs_body_has(body, "image"));
+    hs_body_destroy(body);
+}
+
+/* ---- Choice of parser, budget ---- */
+
+static int create(enum hs_body_rule rule, const char *type)
+{
+    struct hs_body *body = NULL;
+    int r = hs_body_create(rule, type, &spec, NULL, &body, NULL);
+    if (r == 0)
+        hs_body_destroy(body);
+    return r;
+}
+
+static void test_content_types(void **state)
+{
+    (void) state;
+    assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, NULL), 0);
+    assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, "image/jpeg"), 0);
+    assert_int_equal(create(HS_BODY_FORM_OR_JSON, NULL), HS_EUNSUPPORTED);
+    assert_int_equal(create(HS_BODY_FORM_OR_JSON, "text/plain"), HS_EUNSUPPORTED);
+    assert_int_equal(create(HS_BODY_FORM_OR_JSON, form_type), 0);
+    assert_int_equal(create(HS_BODY_FORM_OR_JSON, "Application/JSON ; charset=utf-8"), 0);
+    assert_int_equal(create(HS_BODY_JSON, "application/vnd.api+json"), 0);
+    assert_int_equal(create(HS_BODY_JSON, "application/jsonx"), HS_EUNSUPPORTED);
+    assert_int_equal(create(HS_BODY_JSON, form_type), HS_EUNSUPPORTED);
+}
+
+static void test_budget(void **state)
+{
+    (void) state;
+    struct hs_budget budget = { .max = 300000 };
+    struct hs_body *a, *b;
+    struct hs_error err;
+    char *part = repeat("--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n", "x", 200000, "");
+    assert_int_equal(hs_body_create(HS_BODY_FORM_ELSE_JSON, form_type, &spec, &budget, &a, &err), 0);
+    assert_int_equal(hs_body_create(HS_BODY_FORM_ELSE_JSON, form_type, &spec, &budget, &b, &err), 0);
+    assert_int_equal(hs_body_feed(a, part, strlen(part), &err), 0);
+    assert_in_range(atomic_load(&budget.used), 200000, 300000);
+    assert_int_equal(hs_body_feed(b, part, strlen(part), &err), HS_EBUSY);
+    hs_body_destroy(a);
+    hs_body_destroy(b);
+    assert_int_equal(atomic_load(&budget.used), 0);
+    free(part);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_curl),           cmocka_unit_test(test_aiohttp),
+        cmocka_unit_test(test_requests),       cmocka_unit_test(test_form_variants),
+        cmocka_unit_test(test_form_binary),    cmocka_unit_test(test_form_errors),
+        cmocka_unit_test(test_form_limits),    cmocka_unit_test(test_kept_texts),
+        cmocka_unit_test(test_json),           cmocka_unit_test(test_json_file_errors),
+        cmocka_unit_test(test_json_errors),    cmocka_unit_test(test_json_limits),
+        cmocka_unit_test(test_any_json),       cmocka_unit_test(test_content_types),
+        cmocka_unit_test(test_budget),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,175 @@
+#include "unit.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "http/json_write.h"
+
+static void expect_double(double value, const char *want)
+{
+    char text[32];
+    assert_int_equal(hs_json_double(value, text), strlen(want));
+    assert_string_equal(text, want);
+}
+
+/* What Python's repr gives. */
+static void test_doubles(void **state)
+{
+    (void) state;
+    expect_double(0, "0.0");
+    expect_double(-0.0, "-0.0");
+    expect_double(1, "1.0");
+    expect_double(-2.5, "-2.5");
+    expect_double(0.1, "0.1");
+    expect_double(0.1 + 0.2, "0.30000000000000004");
+    expect_double(1.0 / 3, "0.3333333333333333");
+    expect_double(2.0 / 3, "0.6666666666666666");
+    expect_double(0.9999999999999999, "0.9999999999999999");
+    expect_double(123456.789, "123456.789");
+    expect_double(0.0001, "0.0001");
+    expect_double(0.00012345, "0.00012345");
+    expect_double(0.00001, "1e-05");
+    expect_double(1e15, "1000000000000000.0");
+    expect_double(2251799813685249.5, "2251799813685249.5");
+    expect_double(9007199254740992.0, "9007199254740992.0");
+    expect_double(1e16, "1e+16");
+    expect_double(1.5e300, "1.5e+300");
+    expect_double(DBL_MIN, "2.2250738585072014e-308");
+    expect_double(0.5, "0.5");
+    expect_double(0.0625, "0.0625");
+    expect_double((double) 0.85432100f, "0.8543210029602051");
+}
+
+/* Reads back the same, and no shorter text does. */
+static void check_shortest(double value)
+{
+    char text[32], plain[32];
+    double back;
+    size_t len = hs_json_double(value, text);
+    assert_true(hs_str_to_double(text, &back));
+    if (back != value)
+        fail_msg("%.17g became %s", value, text);
+    hs_str_from_double(value, plain);
+    /* Same number of digits as the trial and error of %g. */
+    size_t digits = 0, wanted = 0;
+    bool leading = true;
+    for (size_t i = 0; i < len; i++) {
+        leading = leading && (text[i] == '0' || text[i] == '.' || text[i] == '-');
+        digits += !leading && text[i] != '.';
+    }
+    leading = true;
+    for (size_t i = 0; plain[i] && plain[i] != 'e'; i++) {
+        leading = leading && (plain[i] == '0' || plain[i] == '.' || plain[i] == '-');
+        wanted += !leading && plain[i] != '.';
+    }
+    if (digits > wanted && fmod(value, 1) != 0)
+        fail_msg("%.17g: %s is longer than %s", value, text, plain);
+}
+
+static void test_random_doubles(void **state)
+{
+    (void) state;
+    uint64_t seed = 88172645463325252u;
+    for (int i = 0; i < 20000; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        double unit = (double) (seed >> 11) / 9007199254740992.0;
+        check_shortest(0.0001 + unit);
+        check_shortest((double) (float) unit + 0.001);
+        check_shortest(unit * 5000);
+        check_shortest(-unit * 1e12);
+    }
+    for (int e = -13; e < 52; e++)
+        check_shortest(ldexp(1, e));
+    for (int e = -13; e < 50; e++) {
+        check_shortest(nextafter(ldexp(1, e), 0));
+        check_shortest(nextafter(ldexp(1, e), INFINITY));
+    }
+}
+
+static void expect(json_t *value, enum hs_json_style style, const char *want)
+{
+    struct hs_buf out;
+    hs_buf_init(&out, 4096);
+    assert_int_equal(hs_json_write(value, style, &out), 0);
+    assert_string_equal(hs_buf_str(&out), want);
+    hs_buf_finish(&out);
+    json_decref(value);
+}
+
+static json_t *sample(void)
+{
+    return json_pack("{s:[i,f,b,n], s:{s:s}, s:[], s:{}}", "z", -5, 0.5, 1, "a", "k", "v", "empty", "none");
+}
+
+static void test_styles(void **state)
+{
+    (void) state;
+    expect(sample(), HS_JSON_SPACED,
+           "{\"z\": [-5, 0.5, true, null], \"a\": {\"k\": \"v\"}, \"empty\": [], \"none\": {}}");
+    expect(sample(), HS_JSON_SORTED, "{\"a\":{\"k\":\"v\"},\"empty\":[],\"none\":{},\"z\":[-5,0.5,true,null]}\n");
+    expect(json_integer(INT64_MIN), HS_JSON_SPACED, "-9223372036854775808");
+    expect(json_integer(INT64_MAX), HS_JSON_SPACED, "9223372036854775807");
+}
+
+/* As json.dumps with ensure_ascii. */
+static void test_strings(void **state)
+{
+    (void) state;
+    expect(json_string("a\"b\\c/\b\f\n\r\t\x01\x7f"), HS_JSON_SPACED, "\"a\\\"b\\\\c/\\b\\f\\n\\r\\t\\u0001\\u007f\"");
+    expect(json_string("J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x98\x80"), HS_JSON_SPACED,
+           "\"J\\u00f6rg \\u20ac \\ud83d\\ude00\"");
+    expect(json_stringn("a\0b", 3), HS_JSON_SPACED, "\"a\\u0000b\"");
+}
+
+static void test_limits(void **state)
+{
+    (void) state;
+    struct hs_buf out;
+    hs_buf_init(&out, 10);
+    json_t *value = json_string("longer than ten");
+    assert_int_equal(hs_json_write(value, HS_JSON_SPACED, &out), HS_ETOOLARGE);
+    hs_buf_finish(&out);
+    json_decref(value);
+    json_t *deep = json_array();
+    for (int i = 0; i < 70; i++) {
+        json_t *outer = json_array();
+        json_array_append_new(outer, deep);
+        deep = outer;
+    }
+    hs_buf_init(&out, 4096);
+    assert_int_equal(hs_json_write(deep, HS_JSON_SPACED, &out), HS_ETOOLARGE);
+    hs_buf_finish(&out);
+    json_decref(deep);
+}
+
+/* 100 people with 17 keypoints; printed, not judged. */
+static void test_speed(void **state)
+{
+    (void) state;
+    json_t *poses = json_array();
+    for (int i = 0; i < 1700; i++)
+        json_array_append_new(poses, json_pack("{s:s, s:i, s:i, s:f}", "name", "left_shoulder", "x", i, "y", 2 * i,
+                                               "confidence", (double) (float) (i / 1777.0)));
+    struct hs_buf out;
+    hs_buf_init(&out, 1 << 20);
+    int64_t start = hs_clock_now_ns();
+    assert_int_equal(hs_json_write(poses, HS_JSON_SPACED, &out), 0);
+    print_message("1700 keypoints, %zu bytes, in %.2f ms\n", out.len, hs_ns_to_ms(hs_clock_now_ns() - start));
+    hs_buf_finish(&out);
+    json_decref(poses);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_doubles), cmocka_unit_test(test_random_doubles), cmocka_unit_test(test_styles),
+        cmocka_unit_test(test_strings), cmocka_unit_test(test_limits),         cmocka_unit_test(test_speed),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,212 @@
+#include "unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/param.h"
+
+static struct hs_body *body_of(const char *type, const char *text)
+{
+    static const struct hs_body_spec spec = { .bytes_max = 100000 };
+    struct hs_body *body;
+    struct hs_error err = { 0 };
+    int r = hs_body_create(HS_BODY_FORM_ELSE_JSON, type, &spec, NULL, &body, &err);
+    if (r == 0)
+        r = hs_body_feed(body, text, strlen(text), &err);
+    if (r == 0)
+        r = hs_body_end(body, &err);
+    if (r < 0)
+        fail_msg("%s", err.message);
+    return body;
+}
+
+/* {"p": value}, and the same as a form's text. */
+static struct hs_body *json(const char *value)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "{\"p\": %s}", value);
+    return body_of(NULL, text);
+}
+
+static struct hs_body *form(const char *value)
+{
+    char text[8192];
+    snprintf(text, sizeof(text), "--B\r\nContent-Disposition: form-data; name=p\r\n\r\n%s\r\n--B--", value);
+    return body_of("multipart/form-data; boundary=B", text);
+}
+
+static void expect_double(struct hs_body *body, double want)
+{
+    double got = -1;
+    struct hs_error err = { 0 };
+    int r = hs_param_double(body, "p", 0, 1, 0.5, &got, &err);
+    if (r < 0)
+        fail_msg("%s", err.message);
+    assert_true(got == want);
+    hs_body_destroy(body);
+}
+
+static void refuse_double(struct hs_body *body, const char *message)
+{
+    double got = -1;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_param_double(body, "p", 0, 1, 0.5, &got, &err), HS_EINVAL);
+    assert_string_equal(err.message, message);
+    assert_true(got == -1);
+    hs_body_destroy(body);
+}
+
+static void test_double(void **state)
+{
+    (void) state;
+    expect_double(json("0.25"), 0.25);
+    expect_double(json("1"), 1);
+    expect_double(json("\" 0.25 \""), 0.25);
+    expect_double(json("null"), 0.5);
+    expect_double(body_of(NULL, "{}"), 0.5);
+    expect_double(form(" 2.5e-1 "), 0.25);
+    expect_double(form("0"), 0);
+    refuse_double(json("1.5"), "p: must be between 0 and 1, not 1.5");
+    refuse_double(json("-1"), "p: must be between 0 and 1, not -1");
+    refuse_double(json("\"nan\""), "p: must be between 0 and 1, not \"nan\"");
+    refuse_double(form("inf"), "p: must be between 0 and 1, not \"inf\"");
+    refuse_double(form("0.5x"), "p: must be a number, not \"0.5x\"");
+    refuse_double(form("0x1p-1"), "p: must be a number, not \"0x1p-1\"");
+    refuse_double(form(""), "p: must be a number, not \"\"");
+    refuse_double(json("true"), "p: must be a number, not a boolean");
+    refuse_double(json("[0.5]"), "p: must be a number, not an array");
+    refuse_double(json("{}"), "p: must be a number, not an object");
+}
+
+static void test_open_range(void **state)
+{
+    (void) state;
+    struct hs_body *body = json("-3");
+    struct hs_error err;
+    double got;
+    assert_int_equal(hs_param_double(body, "p", 0, INFINITY, 0, &got, &err), HS_EINVAL);
+    assert_string_equal(err.message, "p: must be at least 0, not -3");
+    assert_int_equal(hs_param_double(body, "p", -INFINITY, -4, 0, &got, &err), HS_EINVAL);
+    assert_string_equal(err.message, "p: must be at most -4, not -3");
+    assert_int_equal(hs_param_double(body, "p", -INFINITY, INFINITY, 0, &got, &err), 0);
+    hs_body_destroy(body);
+}
+
+static void expect_int(struct hs_body *body, int64_t want)
+{
+    int64_t got = -1;
+    struct hs_error err = { 0 };
+    int r = hs_param_int(body, "p", 0, 1000, 10, &got, &err);
+    if (r < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(got, want);
+    hs_body_destroy(body);
+}
+
+static void refuse_int(struct hs_body *body, int64_t max, const char *message)
+{
+    int64_t got = -1;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_param_int(body, "p", 0, max, 10, &got, &err), HS_EINVAL);
+    assert_string_equal(err.message, message);
+    assert_int_equal(got, -1);
+    hs_body_destroy(body);
+}
+
+static void test_int(void **state)
+{
+    (void) state;
+    expect_int(json("5"), 5);
+    expect_int(json("2.9"), 2);
+    expect_int(json("-0.9"), 0);
+    expect_int(json("\"5\""), 5);
+    expect_int(json("null"), 10);
+    expect_int(form(" 7 "), 7);
+    refuse_int(form("1.5"), 1000, "p: must be a whole number, not \"1.5\"");
+    refuse_int(json("\"1.5\""), 1000, "p: must be a whole number, not \"1.5\"");
+    refuse_int(json("-1"), 1000, "p: must be between 0 and 1000, not -1");
+    refuse_int(json("-1"), INT64_MAX, "p: must be at least 0, not -1");
+    refuse_int(json("1e30"), 1000, "p: must be between 0 and 1000, not 1e+30");
+    refuse_int(form("99999999999999999999"), 1000, "p: must be between 0 and 1000, not \"99999999999999999999\"");
+    refuse_int(json("false"), 1000, "p: must be a whole number, not a boolean");
+    refuse_int(form("five"), 1000, "p: must be a whole number, not \"five\"");
+    refuse_int(form("nan"), 1000, "p: must be a whole number, not \"nan\"");
+}
+
+static void expect_bool(struct hs_body *body, int want)
+{
+    bool got = false;
+    struct hs_error err = { 0 };
+    int r = hs_param_bool(body, "p", true, &got, &err);
+    assert_int_equal(r < 0 ? r : (int) got, want);
+    hs_body_destroy(body);
+}
+
+static void test_bool(void **state)
+{
+    (void) state;
+    expect_bool(json("true"), 1);
+    expect_bool(json("false"), 0);
+    expect_bool(json("1"), 1);
+    expect_bool(json("0"), 0);
+    expect_bool(json("null"), 1);
+    expect_bool(json("\"off\""), 0);
+    expect_bool(form("Yes"), 1);
+    expect_bool(form("False"), 0);
+    expect_bool(form(""), HS_EINVAL);
+    expect_bool(json("2"), HS_EINVAL);
+    expect_bool(json("1.0"), HS_EINVAL);
+    expect_bool(json("[]"), HS_EINVAL);
+}
+
+static void test_string_and_enum(void **state)
+{
+    (void) state;
+    static const char *const names[] = { "json", "png", NULL };
+    const char *text = NULL;
+    int index = -1;
+    struct hs_error err = { 0 };
+    struct hs_body *body = json("\"png\"");
+    assert_int_equal(hs_param_string(body, "p", NULL, &text, &err), 0);
+    assert_string_equal(text, "png");
+    assert_int_equal(hs_param_string(body, "q", "default", &text, &err), 0);
+    assert_string_equal(text, "default");
+    assert_int_equal(hs_param_enum(body, "p", names, 0, &index, &err), 0);
+    assert_int_equal(index, 1);
+    assert_int_equal(hs_param_enum(body, "q", names, 0, &index, &err), 0);
+    assert_int_equal(index, 0);
+    hs_body_destroy(body);
+    body = json("3");
+    assert_int_equal(hs_param_string(body, "p", NULL, &text, &err), HS_EINVAL);
+    assert_string_equal(err.message, "p: must be a string, not 3");
+    assert_int_equal(hs_param_enum(body, "p", names, 0, &index, &err), HS_EINVAL);
+    assert_string_equal(err.message, "p: must be one of json, png, not 3");
+    hs_body_destroy(body);
+}
+
+static void test_long_text(void **state)
+{
+    (void) state;
+    char text[5000];
+    memset(text, '1', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    refuse_double(form(text), "p: must be a plain text of at most 4096 bytes");
+    text[4096] = '\0';
+    /* At most that many are read, and a message quotes few of them. */
+    double got;
+    struct hs_error err = { 0 };
+    struct hs_body *body = form(text);
+    assert_int_equal(hs_param_double(body, "p", 0, 1, 0, &got, &err), HS_EINVAL);
+    assert_int_equal(strlen(err.message), strlen("p: must be between 0 and 1, not ") + 63);
+    hs_body_destroy(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_double), cmocka_unit_test(test_open_range),      cmocka_unit_test(test_int),
+        cmocka_unit_test(test_bool),   cmocka_unit_test(test_string_and_enum), cmocka_unit_test(test_long_text),
+    };
+    return HS_RUN_TESTS(tests);
+}

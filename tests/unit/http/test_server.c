@@ -1,0 +1,973 @@
+/* The real server on a real socket: framing, limits, cancellation, drain. */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/param.h"
+#include "http/request.h"
+#include "http/server.h"
+
+/* ---- The service under test ---- */
+
+/* A door at which /wait handlers stand. */
+struct door {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool open;
+    int inside, cancelled;
+};
+
+static void door_wake(void *arg)
+{
+    struct door *door = arg;
+    pthread_mutex_lock(&door->lock);
+    pthread_cond_broadcast(&door->changed);
+    pthread_mutex_unlock(&door->lock);
+}
+
+static void handle_health(struct hs_http_request *req)
+{
+    hs_http_reply_json(req, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static void handle_wait(struct hs_http_request *req)
+{
+    struct door *door = hs_http_context(req);
+    struct hs_cancel *cancel = hs_http_cancel(req);
+    hs_cancel_watch(cancel, door_wake, door);
+    pthread_mutex_lock(&door->lock);
+    door->inside++;
+    pthread_cond_broadcast(&door->changed);
+    for (;;) {
+        bool open = door->open;
+        pthread_mutex_unlock(&door->lock);
+        bool cancelled = hs_cancel_is_set(cancel);
+        pthread_mutex_lock(&door->lock);
+        if (open || cancelled) {
+            door->cancelled += cancelled;
+            break;
+        }
+        if (!door->open)
+            hs_cond_wait_until(&door->changed, &door->lock, hs_deadline_in_ms(20));
+    }
+    door->inside--;
+    pthread_cond_broadcast(&door->changed);
+    pthread_mutex_unlock(&door->lock);
+    hs_cancel_unwatch(cancel);
+    hs_http_reply_json(req, 200, json_pack("{s:b}", "waited", 1));
+}
+
+static void handle_echo(struct hs_http_request *req)
+{
+    uint8_t *data;
+    size_t len;
+    struct hs_error err;
+    double threshold;
+    int r = hs_body_take_file(hs_http_body(req), "image", &data, &len, &err);
+    if (r < 0) {
+        hs_http_reply_error(req, r, "image", "%s", err.message);
+        return;
+    }
+    r = hs_param_double(hs_http_body(req), "confidence_threshold", 0, 1, 0.5, &threshold, &err);
+    free(data);
+    if (r < 0)
+        hs_http_reply_error(req, r, "confidence_threshold", "%s", err.message);
+    else
+        hs_http_reply_json(req, 200, json_pack("{s:I, s:f}", "bytes", (json_int_t) len, "threshold", threshold));
+}
+
+static void handle_item(struct hs_http_request *req)
+{
+    const char *color = hs_http_query(req, "color");
+    hs_http_add_header(req, "X-Extra", "yes");
+    hs_http_add_header(req, "X-Bad", "a\r\nInjected: 1");
+    hs_http_reply_json(req, 200, json_pack("{s:s, s:s}", "name", hs_http_param(req), "color", color ? color : "none"));
+}
+
+static void handle_big(struct hs_http_request *req)
+{
+    size_t len = 3 << 20;
+    uint8_t *data = calloc(1, len);
+    hs_http_reply_bytes(req, 200, "application/octet-stream", data, data ? len : 0);
+}
+
+static void handle_nothing(struct hs_http_request *req)
+{
+    (void) req;
+}
+
+static const char *const image_field[] = { "image", NULL };
+static const struct hs_http_route routes[] = {
+    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
+    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 } },
+    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field } },
+    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 } },
+    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
+    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 } },
+};
+
+struct fixture {
+    struct hs_http_options options;
+    struct hs_http_server *server;
+    struct door door;
+};
+
+static struct fixture *set_up(void (*change)(struct hs_http_options *options))
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct hs_error err;
+    hs_log_setup("test", HS_LOG_ERROR, HS_LOG_TEXT);
+    pthread_mutex_init(&f->door.lock, NULL);
+    hs_cond_init(&f->door.changed);
+    hs_http_options_init(&f->options);
+    f->options.body_max = 1 << 20;
+    f->options.bodies_max = 4 << 20;
+    if (change)
+        change(&f->options);
+    int r = hs_http_create(&f->options, routes, sizeof(routes) / sizeof(routes[0]), &f->door, &f->server, &err);
+    if (r == 0)
+        r = hs_http_start(f->server, &err);
+    if (r < 0)
+        fail_msg("%s", err.message);
+    return f;
+}
+
+static void tear_down(struct fixture *f)
+{
+    hs_http_destroy(f->server);
+    pthread_mutex_destroy(&f->door.lock);
+    pthread_cond_destroy(&f->door.changed);
+    free(f);
+}
+
+static void door_open(struct door *door)
+{
+    pthread_mutex_lock(&door->lock);
+    door->open = true;
+    pthread_cond_broadcast(&door->changed);
+    pthread_mutex_unlock(&door->lock);
+}
+
+/* Waits until exactly `inside` handlers stand at the door. */
+static void door_expect(struct door *door, int inside)
+{
+    int64_t deadline = hs_deadline_in_ms(10000);
+    pthread_mutex_lock(&door->lock);
+    int r = 0;
+    while (door->inside != inside && r == 0)
+        r = hs_cond_wait_until(&door->changed, &door->lock, deadline);
+    int got = door->inside;
+    pthread_mutex_unlock(&door->lock);
+    assert_int_equal(got, inside);
+}
+
+/* ---- A client ---- */
+
+static int dial(const struct fixture *f)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) hs_http_port(f->server)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct timeval limit = { .tv_sec = 10 };
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+    return fd;
+}
+
+static bool put(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+    while (len > 0) {
+        ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t) n;
+    }
+    return true;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_true(put(fd, text, strlen(text)));
+}
+
+static bool try_say(int fd, const char *text)
+{
+    return put(fd, text, strlen(text));
+}
+
+struct answer {
+    int status;
+    char head[4096], *body;
+    size_t len;
+};
+
+/* Reads one byte at a time up to the empty line, so that a pipelined answer stays in the socket. */
+static bool read_head(int fd, struct answer *a)
+{
+    size_t len = 0;
+    while (len + 1 < sizeof(a->head)) {
+        if (recv(fd, a->head + len, 1, 0) != 1)
+            return false;
+        a->head[++len] = '\0';
+        if (len >= 4 && memcmp(a->head + len - 4, "\r\n\r\n", 4) == 0) {
+            a->status = strncmp(a->head, "HTTP/1.1 ", 9) == 0 ? (int) strtol(a->head + 9, NULL, 10) : 0;
+            return a->status > 0;
+        }
+    }
+    return false;
+}
+
+static bool read_answer(int fd, struct answer *a, bool has_body)
+{
+    *a = (struct answer) { 0 };
+    if (!read_head(fd, a))
+        return false;
+    const char *length = strcasestr(a->head, "\r\nContent-Length: ");
+    a->len = length && has_body ? (size_t) strtol(length + 18, NULL, 10) : 0;
+    a->body = calloc(1, a->len + 1);
+    size_t got = 0;
+    while (got < a->len) {
+        ssize_t n = recv(fd, a->body + got, a->len - got, 0);
+        if (n <= 0)
+            return false;
+        got += (size_t) n;
+    }
+    return true;
+}
+
+static void expect(int fd, int status, const char *body)
+{
+    struct answer a;
+    assert_true(read_answer(fd, &a, true));
+    if (a.status != status || (body && !strstr(a.body, body)))
+        fail_msg("wanted %d %s, got %s%s", status, body ? body : "", a.head, a.body);
+    free(a.body);
+}
+
+static void expect_end(int fd)
+{
+    char c;
+    ssize_t n = recv(fd, &c, 1, 0);
+    assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+}
+
+static void ask(const struct fixture *f, const char *request, int status, const char *body)
+{
+    int fd = dial(f);
+    say(fd, request);
+    expect(fd, status, body);
+    close(fd);
+}
+
+/* Sends a POST with the right Content-Length. */
+static void post(int fd, const char *path, const char *type, const char *body)
+{
+    char head[512];
+    snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", path,
+             type, strlen(body));
+    say(fd, head);
+    say(fd, body);
+}
+
+static void ask_post(const struct fixture *f, const char *path, const char *type, const char *body, int status,
+                     const char *want)
+{
+    int fd = dial(f);
+    post(fd, path, type, body);
+    expect(fd, status, want);
+    close(fd);
+}
+
+/* ---- Routes and framing ---- */
+
+static void test_keep_alive(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int fd = dial(f);
+    for (int i = 0; i < 5; i++) {
+        say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(fd, 200, "{\"status\": \"ok\"}");
+    }
+    post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8\"}");
+    expect(fd, 400, "Invalid base64: incorrect padding");
+    post(fd, "/echo", "image/jpeg", "{\"image\": \"aGFsbG8=\"}");
+    expect(fd, 200, "{\"bytes\": 5, \"threshold\": 0.5}");
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(fd, 200, NULL);
+    expect_end(fd);
+    close(fd);
+    tear_down(f);
+}
+
+static void test_head(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    int fd = dial(f);
+    say(fd, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_answer(fd, &a, false));
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.head, "Content-Length: 16"));
+    assert_non_null(strstr(a.head, "Content-Type: application/json; charset=utf-8"));
+    assert_non_null(strstr(a.head, "Date: "));
+    free(a.body);
+    /* The next answer starts right after the head: no body was sent. */
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "ok");
+    close(fd);
+    tear_down(f);
+}
+
+static void test_routes(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    ask(f, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", 404,
+        "{\"error\": {\"message\": \"Not found\", \"type\": \"invalid_request_error\", \"code\": \"not_found\"}}");
+    ask(f, "GET /health/ HTTP/1.1\r\nHost: x\r\n\r\n", 404, NULL);
+    ask(f, "GET /items/ HTTP/1.1\r\nHost: x\r\n\r\n", 404, NULL);
+    ask(f, "GET /items/a/b HTTP/1.1\r\nHost: x\r\n\r\n", 404, NULL);
+    ask(f, "GET /items/J%C3%B6rg?a=1&color=dark+red HTTP/1.1\r\nHost: x\r\n\r\n", 200,
+        "{\"name\": \"J\\u00f6rg\", \"color\": \"dark red\"}");
+    ask(f, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 500, "internal_error");
+    int fd = dial(f);
+    say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 405);
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE\r\n"));
+    assert_non_null(strstr(a.body, "method_not_allowed"));
+    free(a.body);
+    say(fd, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
+    assert_non_null(strstr(a.head, "X-Extra: yes\r\n"));
+    assert_null(strstr(a.head, "Injected"));
+    free(a.body);
+    close(fd);
+    tear_down(f);
+}
+
+static void test_request_id(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    int fd = dial(f);
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nx-request-id: abc.DEF_1-2\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
+    assert_non_null(strstr(a.head, "X-Request-Id: abc.DEF_1-2\r\n"));
+    free(a.body);
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: no spaces please\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
+    assert_null(strstr(a.head, "spaces"));
+    const char *id = strstr(a.head, "X-Request-Id: ");
+    assert_non_null(id);
+    assert_int_equal(strspn(id + 14, "0123456789abcdef"), 32);
+    free(a.body);
+    close(fd);
+    tear_down(f);
+}
+
+static void test_pipeline(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int fd = dial(f);
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /items/a HTTP/1.1\r\nHost: x\r\n\r\n"
+            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"image\": \"aaaa\"}"
+            "GET /items/b HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "ok");
+    expect(fd, 200, "\"a\"");
+    expect(fd, 200, "\"bytes\": 3");
+    expect(fd, 200, "\"b\"");
+    close(fd);
+    tear_down(f);
+}
+
+static void test_chunked(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    say(fd, "5\r\n{\"ima\r\n1\r\ng\r\n");
+    say(fd, "b\r\ne\": \"aaaaaa\r\n4\r\naa\"}\r\n0\r\n\r\n");
+    expect(fd, 200, "\"bytes\": 6");
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "ok");
+    close(fd);
+    ask(f, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400,
+        NULL);
+    tear_down(f);
+}
+
+static void test_multipart(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    const char *form = "multipart/form-data; boundary=B", *json = "application/json", *detail;
+    ask_post(f, "/echo", form,
+             "--B\r\nContent-Disposition: form-data; name=\"confidence_threshold\"\r\n\r\n0.25\r\n"
+             "--B\r\nContent-Disposition: form-data; name=image\r\n\r\nabcd\r\n--B--\r\n",
+             200, "{\"bytes\": 4, \"threshold\": 0.25}");
+    ask_post(f, "/echo", "multipart/form-data", "abc", 400, "boundary");
+    ask_post(f, "/small", "text/plain", "{}", 415, "unsupported_media_type");
+    ask_post(f, "/echo", json, "", 400, "Invalid JSON: the body is empty");
+    detail = "{\"error\": {\"message\": \"Missing 'image' field\", \"type\": \"invalid_request_error\", "
+             "\"code\": \"missing_field\", \"field\": \"image\"}}";
+    ask_post(f, "/echo", json, "{}", 400, detail);
+    ask_post(f, "/echo", json, "{\"image\": \"aaaa\", \"confidence_threshold\": 1.5}", 400,
+             "confidence_threshold: must be between 0 and 1, not 1.5");
+    tear_down(f);
+}
+
+static void test_expect(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    int fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 17\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 100);
+    free(a.body);
+    say(fd, "{\"image\": \"aaaa\"}");
+    expect(fd, 200, NULL);
+    /* A body that will be refused is not asked for. */
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
+    expect(fd, 413, "too_large");
+    expect_end(fd);
+    close(fd);
+    tear_down(f);
+}
+
+/* ---- Limits ---- */
+
+static void test_too_large(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    /* All of it is sent before the answer is read, as simple clients do. */
+    size_t len = 8 << 20;
+    char *body = calloc(1, len);
+    memset(body, 'a', len);
+    int fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n");
+    put(fd, body, len);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 413);
+    assert_non_null(strstr(a.head, "Connection: close\r\n"));
+    free(a.body);
+    expect_end(fd);
+    close(fd);
+
+    fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n{\"image\": \"");
+    put(fd, body, len - 11);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 413);
+    assert_non_null(strstr(a.body, "larger than 1048576 bytes"));
+    assert_non_null(strstr(a.head, "X-Request-Id: "));
+    free(a.body);
+    expect_end(fd);
+    close(fd);
+
+    fd = dial(f);
+    say(fd, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n");
+    expect(fd, 413, "larger than 1000 bytes");
+    close(fd);
+    /* Refused half-way: malformed. */
+    fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{\"image\": \"a\n");
+    expect(fd, 400, "Invalid JSON: control character in a string (line 1, column 13)");
+    close(fd);
+    struct hs_http_stats stats;
+    hs_http_stats(f->server, &stats);
+    assert_int_equal(stats.body_bytes, 0);
+    free(body);
+    tear_down(f);
+}
+
+static void test_headers_too_large(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    char filler[20001];
+    memset(filler, 'x', sizeof(filler) - 1);
+    filler[sizeof(filler) - 1] = '\0';
+    int fd = dial(f);
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    say(fd, filler);
+    say(fd, "\r\n\r\n");
+    expect(fd, 431, "headers_too_large");
+    close(fd);
+    /* Far beyond what the library stores: it answers itself. */
+    struct answer a;
+    fd = dial(f);
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    for (int i = 0; i < 20; i++)
+        put(fd, filler, sizeof(filler) - 1);
+    if (read_answer(fd, &a, true))
+        assert_int_equal(a.status, 431);
+    free(a.body);
+    close(fd);
+    ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
+    tear_down(f);
+}
+
+static void small_memory(struct hs_http_options *options)
+{
+    options->body_max = options->bodies_max = 1 << 20;
+}
+
+static void test_memory_bound(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(small_memory);
+    struct hs_http_stats stats;
+    char *body = malloc(600000);
+    memset(body, 'a', 600000);
+    const char *head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+                       "Content-Length: 700000\r\n\r\n--B\r\nContent-Disposition: form-data; name=image\r\n\r\n";
+    int first = dial(f), second = dial(f);
+    struct answer a;
+    say(first, head);
+    assert_true(put(first, body, 600000));
+    int64_t deadline = hs_deadline_in_ms(5000);
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.body_bytes < 600000 && hs_clock_now_ns() < deadline);
+    assert_in_range(stats.body_bytes, 600000, 1 << 20);
+    say(second, head);
+    put(second, body, 600000);
+    assert_true(read_answer(second, &a, true));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
+    assert_non_null(strstr(a.body, "\"code\": \"busy\""));
+    free(a.body);
+    close(first);
+    close(second);
+    free(body);
+    tear_down(f);
+}
+
+static void impatient(struct hs_http_options *options)
+{
+    options->header_timeout_ms = 200;
+    options->body_idle_ms = 200;
+    options->body_timeout_ms = 500;
+    options->idle_timeout_ms = 400;
+}
+
+static void test_slow_clients(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(impatient);
+    int silent = dial(f), header = dial(f), body = dial(f), idle = dial(f), drip = dial(f);
+    say(header, "GET /health HTTP/1.1\r\nHost: x\r\n");
+    say(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"ima");
+    say(idle, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    say(drip, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{");
+    expect(idle, 200, NULL);
+    expect_end(silent);
+    expect(header, 408, "request_timeout");
+    expect_end(header);
+    expect(body, 408, "request_timeout");
+    expect_end(body);
+    expect_end(idle);
+    /* One byte now and then keeps the pause short, but not the whole. */
+    int64_t start = hs_clock_now_ns();
+    struct timeval pause = { .tv_usec = 50000 };
+    setsockopt(drip, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
+    char c;
+    while (recv(drip, &c, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR) && put(drip, " ", 1))
+        assert_true(hs_clock_now_ns() - start < 5 * HS_NS_PER_S);
+    struct hs_http_stats stats;
+    hs_http_stats(f->server, &stats);
+    assert_true(stats.timed_out >= 4);
+    close(silent), close(header), close(body), close(idle), close(drip);
+    tear_down(f);
+}
+
+static void few_connections(struct hs_http_options *options)
+{
+    options->connections_per_address = 3;
+}
+
+static void test_connections_per_address(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(few_connections);
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial(f);
+        say(fds[i], "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(fds[i], 200, NULL);
+    }
+    int refused = dial(f);
+    expect_end(refused);
+    close(refused);
+    close(fds[0]);
+    /* The place is free once the server has seen the close. */
+    int64_t deadline = hs_deadline_in_ms(5000);
+    struct hs_http_stats stats;
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.connections > 2 && hs_clock_now_ns() < deadline);
+    int fd = -1;
+    bool served = false;
+    while (!served && hs_clock_now_ns() < deadline) {
+        struct answer a = { 0 };
+        fd = dial(f);
+        served = try_say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true);
+        free(a.body);
+        close(fd);
+    }
+    assert_true(served);
+    close(fds[1]);
+    close(fds[2]);
+    tear_down(f);
+}
+
+static void two_connections(struct hs_http_options *options)
+{
+    options->connections_max = 2;
+    options->header_timeout_ms = 400;
+}
+
+static void test_connections_total(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(two_connections);
+    int first = dial(f), second = dial(f);
+    say(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(first, 200, NULL);
+    say(second, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(second, 200, NULL);
+    /* All places are taken by idle connections: the older one makes room. */
+    int third = dial(f);
+    say(third, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(third, 200, NULL);
+    expect_end(first);
+    close(first), close(second), close(third);
+    tear_down(f);
+}
+
+/* ---- Workers ---- */
+
+static void tight_queue(struct hs_http_options *options)
+{
+    options->workers = 1;
+    options->queue_max = 1;
+}
+
+static void test_queue_full(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(tight_queue);
+    struct hs_http_stats stats;
+    struct answer a;
+    int running = dial(f), waiting = dial(f), refused = dial(f);
+    say(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 1);
+    say(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    int64_t deadline = hs_deadline_in_ms(5000);
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.queued < 1 && hs_clock_now_ns() < deadline);
+    say(refused, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_answer(refused, &a, true));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
+    assert_non_null(strstr(a.body, "internal_error"));
+    free(a.body);
+    /* Inline routes do not need a worker, and the refused connection goes on. */
+    say(refused, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(refused, 200, "ok");
+    door_open(&f->door);
+    expect(running, 200, "waited");
+    expect(waiting, 200, "waited");
+    close(running), close(waiting), close(refused);
+    tear_down(f);
+}
+
+static void test_client_leaves(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int a = dial(f), b = dial(f);
+    say(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    say(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 2);
+    close(a);
+    door_expect(&f->door, 1);
+    assert_int_equal(f->door.cancelled, 1);
+    door_open(&f->door);
+    expect(b, 200, "waited");
+    struct hs_http_stats stats;
+    hs_http_stats(f->server, &stats);
+    assert_int_equal(stats.cancelled, 1);
+    close(b);
+    tear_down(f);
+}
+
+/* The end comes together with a part of the body: the memory must not wait for a time limit. */
+static void test_client_leaves_in_body(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int fd = dial(f);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"image\": \"aaaa");
+    close(fd);
+    struct hs_http_stats stats;
+    int64_t deadline = hs_deadline_in_ms(8000);
+    do
+        hs_http_stats(f->server, &stats);
+    while ((stats.connections > 0 || stats.requests == 0) && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.connections, 0);
+    assert_int_equal(stats.body_bytes, 0);
+    assert_int_equal(stats.timed_out, 0);
+    tear_down(f);
+}
+
+/* Clients that leave at any moment, while others stay: what a race detector wants to see. */
+static void *come_and_go(void *arg)
+{
+    const struct fixture *f = arg;
+    unsigned seed = 1;
+    for (int i = 0; i < 60; i++) {
+        int fd = dial(f);
+        seed = seed * 1103515245 + 12345;
+        switch (seed >> 16 & 3) {
+        case 0:
+            try_say(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n");
+            break;
+        case 1:
+            try_say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+            break;
+        case 2:
+            try_say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{");
+            break;
+        default: {
+            struct answer a = { 0 };
+            if (try_say(fd, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n") && read_answer(fd, &a, true) &&
+                try_say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n"))
+                shutdown(fd, SHUT_WR);
+            free(a.body);
+        }
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static void test_come_and_go(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, come_and_go, f);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "ok");
+    assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(5000)), 0);
+    struct hs_http_stats stats;
+    hs_http_stats(f->server, &stats);
+    assert_int_equal(stats.active, 0);
+    assert_int_equal(stats.body_bytes, 0);
+    tear_down(f);
+}
+
+static void *open_later(void *arg)
+{
+    struct door *door = arg;
+    pthread_mutex_lock(&door->lock);
+    hs_cond_wait_until(&door->changed, &door->lock, hs_deadline_in_ms(50));
+    pthread_mutex_unlock(&door->lock);
+    door_open(door);
+    return NULL;
+}
+
+static void test_drain(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    pthread_t opener;
+    int fd = dial(f);
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 1);
+    assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(20)), HS_ETIMEOUT);
+    /* Nothing new is accepted. */
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) hs_http_port(f->server)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int late = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_not_equal(connect(late, (struct sockaddr *) &address, sizeof(address)), 0);
+    close(late);
+    pthread_create(&opener, NULL, open_later, &f->door);
+    assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(5000)), 0);
+    pthread_join(opener, NULL);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.head, "Connection: close"));
+    free(a.body);
+    expect_end(fd);
+    close(fd);
+    tear_down(f);
+}
+
+/* Destroying does not wait for clients: what runs is cancelled. */
+static void test_destroy_cancels(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(tight_queue);
+    int a = dial(f), b = dial(f);
+    say(a, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 1);
+    say(b, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    tear_down(f);
+    close(a);
+    close(b);
+}
+
+/* ---- Addresses and options ---- */
+
+static void ipv6(struct hs_http_options *options)
+{
+    options->host = "[::1]";
+}
+
+static void test_addresses(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    char text[64];
+    snprintf(text, sizeof(text), "127.0.0.1:%d", hs_http_port(f->server));
+    assert_string_equal(hs_http_address(f->server), text);
+    /* The port is taken. */
+    struct hs_http_options options = f->options;
+    struct hs_http_server *other;
+    struct hs_error err;
+    options.port = hs_http_port(f->server);
+    assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, &err), 0);
+    assert_int_equal(hs_http_start(other, &err), HS_EIO);
+    assert_non_null(strstr(err.message, "in use"));
+    hs_http_destroy(other);
+    tear_down(f);
+
+    int six = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 loopback = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    bool has_six = six >= 0 && bind(six, (struct sockaddr *) &loopback, sizeof(loopback)) == 0;
+    if (six >= 0)
+        close(six);
+    if (!has_six) {
+        print_message("no IPv6 on this machine\n");
+        skip();
+    }
+    f = set_up(ipv6);
+    snprintf(text, sizeof(text), "[::1]:%d", hs_http_port(f->server));
+    assert_string_equal(hs_http_address(f->server), text);
+    tear_down(f);
+}
+
+static void test_options(void **state)
+{
+    (void) state;
+    struct hs_http_options options;
+    struct hs_http_server *server;
+    struct hs_error err;
+    hs_http_options_init(&options);
+    options.port = 70000;
+    assert_int_equal(hs_http_create(&options, routes, 1, NULL, &server, &err), HS_EINVAL);
+    hs_http_options_init(&options);
+    options.bodies_max = options.body_max - 1;
+    assert_int_equal(hs_http_create(&options, routes, 1, NULL, &server, &err), HS_EINVAL);
+    hs_http_destroy(NULL);
+}
+
+static void face_like(struct hs_http_options *options)
+{
+    options->error_shape = HS_HTTP_ERROR_TEXT;
+    options->json_style = HS_JSON_SORTED;
+    options->json_content_type = "application/json";
+    options->not_found_message = "Endpoint not found";
+}
+
+static void test_other_shape(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(face_like);
+    ask(f, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", 404, "{\"error\":\"Endpoint not found\"}\n");
+    ask(f, "GET /items/z HTTP/1.1\r\nHost: x\r\n\r\n", 200, "{\"color\":\"none\",\"name\":\"z\"}\n");
+    tear_down(f);
+}
+
+static void test_big_answer(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    struct answer a;
+    int fd = dial(f);
+    for (int i = 0; i < 2; i++) {
+        say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(read_answer(fd, &a, true));
+        assert_int_equal(a.len, 3 << 20);
+        free(a.body);
+    }
+    close(fd);
+    tear_down(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_request_id),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_chunked),
+        cmocka_unit_test(test_multipart),
+        cmocka_unit_test(test_expect),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_headers_too_large),
+        cmocka_unit_test(test_memory_bound),
+        cmocka_unit_test(test_slow_clients),
+        cmocka_unit_test(test_connections_per_address),
+        cmocka_unit_test(test_connections_total),
+        cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_client_leaves_in_body),
+        cmocka_unit_test(test_come_and_go),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_destroy_cancels),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_other_shape),
+        cmocka_unit_test(test_big_answer),
+    };
+    return HS_RUN_TESTS(tests);
+}

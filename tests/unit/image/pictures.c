@@ -1,0 +1,105 @@
+#include "pictures.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct hs_image_options options_plain(void)
+{
+    return (struct hs_image_options) {.limits = HS_IMAGE_LIMITS_DEFAULT};
+}
+
+struct hs_image *make_gradient(int width, int height)
+{
+    struct hs_image *image;
+    assert_int_equal(hs_image_create(width, height, &image, NULL), 0);
+    for (int y = 0; y < height; y++) {
+        for (int x = 0; x < width; x++) {
+            uint8_t *p = image->pixels + (size_t) y * image->stride + (size_t) x * 3;
+            p[0] = (uint8_t) (x * 255 / (width > 1 ? width - 1 : 1));
+            p[1] = (uint8_t) (y * 255 / (height > 1 ? height - 1 : 1));
+            p[2] = (uint8_t) ((p[0] + p[1]) / 2);
+        }
+    }
+    return image;
+}
+
+struct hs_image *make_pixels(int width, int height, const uint8_t *rgb)
+{
+    struct hs_image *image;
+    assert_int_equal(hs_image_create(width, height, &image, NULL), 0);
+    memcpy(image->pixels, rgb, (size_t) width * (size_t) height * 3);
+    return image;
+}
+
+struct hs_image *decode_ok(const void *data, size_t len)
+{
+    struct hs_image_options options = options_plain();
+    struct hs_image *image = NULL;
+    struct hs_error err = {0};
+    int r = hs_image_decode(data, len, &options, &image, &err);
+    if (r < 0)
+        fail_msg("%s", err.message);
+    return image;
+}
+
+void decode_fails(const void *data, size_t len, const struct hs_image_options *options, int code, const char *text)
+{
+    struct hs_image_options plain = options_plain();
+    struct hs_image *image = NULL;
+    struct hs_error err = {0};
+    /* An exact copy, so that a sanitizer sees the first byte read past the end. */
+    uint8_t *copy = malloc(len ? len : 1);
+    assert_non_null(copy);
+    memcpy(copy, data, len);
+    int r = hs_image_decode(copy, len, options ? options : &plain, &image, &err);
+    free(copy);
+    if (r != code || !strstr(err.message, text))
+        fail_msg("gave %d \"%s\", not %d \"%s\"", r, err.message, code, text);
+    assert_null(strchr(err.message, '\n'));
+    assert_null(image);
+}
+
+const uint8_t *pixel_at(const struct hs_image *image, int x, int y)
+{
+    return image->pixels + (size_t) y * image->stride + (size_t) x * 3;
+}
+
+void compare_images(const struct hs_image *a, const struct hs_image *b, int *ret_max, double *ret_mean)
+{
+    assert_int_equal(a->width, b->width);
+    assert_int_equal(a->height, b->height);
+    double sum = 0;
+    int max = 0;
+    for (int y = 0; y < a->height; y++) {
+        for (int i = 0; i < a->width * 3; i++) {
+            int diff = abs(pixel_at(a, 0, y)[i] - pixel_at(b, 0, y)[i]);
+            sum += diff;
+            max = diff > max ? diff : max;
+        }
+    }
+    *ret_max = max;
+    *ret_mean = sum / (a->width * 3.0 * a->height);
+}
+
+struct hs_buf make_buf(void)
+{
+    struct hs_buf buf;
+    hs_buf_init(&buf, 16u << 20);
+    return buf;
+}
+
+void put_le(struct hs_buf *buf, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) {
+        uint8_t byte = (uint8_t) (value >> (8 * i));
+        assert_int_equal(hs_buf_append(buf, &byte, 1), 0);
+    }
+}
+
+void put_be(struct hs_buf *buf, uint32_t value, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--) {
+        uint8_t byte = (uint8_t) (value >> (8 * i));
+        assert_int_equal(hs_buf_append(buf, &byte, 1), 0);
+    }
+}

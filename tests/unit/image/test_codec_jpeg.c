@@ -1,0 +1,283 @@
+#include "pictures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include "image/letterbox.h"
+
+struct recipe {
+    int width, height, components;
+    J_COLOR_SPACE in, out;
+    bool progressive, arithmetic, full_chroma;
+    const jpeg_scan_info *scans;
+    int scan_count;
+    int restart_rows;
+};
+
+/* `rows(y)` in `samples`: width * components bytes a row. */
+static struct hs_buf make_jpeg(const struct recipe *recipe, const uint8_t *samples)
+{
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    struct hs_buf buf = make_buf();
+    unsigned char *bytes = NULL;
+    unsigned long size = 0;
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = (JDIMENSION) recipe->width;
+    jpeg.image_height = (JDIMENSION) recipe->height;
+    jpeg.input_components = recipe->components;
+    jpeg.in_color_space = recipe->in;
+    jpeg_set_defaults(&jpeg);
+    jpeg_set_colorspace(&jpeg, recipe->out);
+    jpeg_set_quality(&jpeg, 95, TRUE);
+    if (recipe->full_chroma)
+        jpeg.comp_info[0].h_samp_factor = jpeg.comp_info[0].v_samp_factor = 1;
+    if (recipe->progressive)
+        jpeg_simple_progression(&jpeg);
+    if (recipe->scans) {
+        jpeg.scan_info = recipe->scans;
+        jpeg.num_scans = recipe->scan_count;
+    }
+    jpeg.arith_code = recipe->arithmetic;
+    jpeg.restart_in_rows = recipe->restart_rows;
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height) {
+        JSAMPROW row = (JSAMPROW) samples +
+                       (size_t) jpeg.next_scanline * (size_t) recipe->width * (size_t) recipe->components;
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    assert_int_equal(hs_buf_append(&buf, bytes, size), 0);
+    free(bytes);
+    return buf;
+}
+
+static struct hs_buf make_gradient_jpeg(int width, int height, struct recipe recipe)
+{
+    struct hs_image *image = make_gradient(width, height);
+    recipe.width = width;
+    recipe.height = height;
+    recipe.components = 3;
+    recipe.in = JCS_RGB;
+    if (recipe.out == JCS_UNKNOWN)
+        recipe.out = JCS_YCbCr;
+    struct hs_buf buf = make_jpeg(&recipe, image->pixels);
+    hs_image_destroy(image);
+    return buf;
+}
+
+static void every_kind_shows_the_gradient(void **state)
+{
+    (void) state;
+    static const struct recipe recipes[] = {
+        {.full_chroma = false}, {.full_chroma = true}, {.progressive = true}, {.out = JCS_RGB}, {.restart_rows = 1},
+        {.arithmetic = true},   {.arithmetic = true, .progressive = true},
+    };
+    struct hs_image *want = make_gradient(90, 61);
+    for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
+        struct hs_buf buf = make_gradient_jpeg(90, 61, recipes[i]);
+        struct hs_image *image = decode_ok(buf.data, buf.len);
+        int max;
+        double mean;
+        compare_images(image, want, &max, &mean);
+        assert_true(max <= 9);
+        assert_true(mean < 1.5);
+        hs_image_destroy(image);
+        hs_buf_finish(&buf);
+    }
+    hs_image_destroy(want);
+}
+
+static void gray_is_spread_to_three(void **state)
+{
+    (void) state;
+    uint8_t samples[16 * 16];
+    memset(samples, 77, sizeof(samples));
+    struct recipe recipe = {.width = 16, .height = 16, .components = 1, .in = JCS_GRAYSCALE, .out = JCS_GRAYSCALE};
+    struct hs_buf buf = make_jpeg(&recipe, samples);
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_memory_equal(pixel_at(image, 7, 9), "\x4d\x4d\x4d", 3);
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+/* Inverted, as Adobe writes it: 255 is no ink. Red: cyan free, magenta and yellow full, black free. The same numbers
+ * with black at 128 are half as bright: 128 - 128 * 0 / 255. */
+static void cmyk_and_ycck(void **state)
+{
+    (void) state;
+    static const uint8_t colours[3][4] = {{255, 0, 0, 255}, {255, 0, 0, 128}, {255, 255, 255, 255}};
+    static const uint8_t want[3][3] = {{255, 0, 0}, {128, 0, 0}, {255, 255, 255}};
+    for (int i = 0; i < 6; i++) {
+        uint8_t samples[16 * 16 * 4];
+        for (int p = 0; p < 256; p++)
+            memcpy(samples + (size_t) p * 4, colours[i % 3], 4);
+        struct recipe recipe = {.width = 16, .height = 16, .components = 4, .in = JCS_CMYK,
+                                .out = i < 3 ? JCS_CMYK : JCS_YCCK};
+        struct hs_buf buf = make_jpeg(&recipe, samples);
+        struct hs_image *image = decode_ok(buf.data, buf.len);
+        for (int c = 0; c < 3; c++)
+            assert_true(abs(pixel_at(image, 5, 5)[c] - want[i % 3][c]) <= 3);
+        hs_image_destroy(image);
+        hs_buf_finish(&buf);
+    }
+}
+
+static void reduced_is_never_below_the_need(void **state)
+{
+    (void) state;
+    static const int targets[] = {32, 100, 160, 161, 320, 321, 500, 640, 2000};
+    struct hs_buf buf = make_gradient_jpeg(1280, 724, (struct recipe) {0});
+    struct hs_image *whole = decode_ok(buf.data, buf.len);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        struct hs_image_options options = options_plain();
+        struct hs_letterbox box;
+        struct hs_image *image;
+        options.target_w = options.target_h = targets[i];
+        assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+        hs_letterbox_plan(1280, 724, targets[i], targets[i], &box);
+        assert_true(image->width == 1280 || (image->width >= box.content_w && image->width < box.content_w * 2) ||
+                    image->width == 160);
+        assert_true(image->height == 724 || image->height >= box.content_h);
+        assert_int_equal(image->orig_width, 1280);
+        assert_int_equal(image->orig_height, 724);
+        /* What the network sees is the same as from the full picture, but for the filters' difference. */
+        size_t size = (size_t) box.in_w * (size_t) box.in_h * 3;
+        uint8_t *a = malloc(size), *b = malloc(size);
+        assert_non_null(a);
+        assert_non_null(b);
+        assert_int_equal(hs_letterbox_apply(&box, image, a), 0);
+        assert_int_equal(hs_letterbox_apply(&box, whole, b), 0);
+        for (size_t k = 0; k < size; k++)
+            assert_true(abs(a[k] - b[k]) <= 6);
+        free(a);
+        free(b);
+        hs_image_destroy(image);
+    }
+    hs_image_destroy(whole);
+    hs_buf_finish(&buf);
+}
+
+static void cut_anywhere_it_is_refused(void **state)
+{
+    (void) state;
+    static const struct recipe recipes[] = {{.restart_rows = 0}, {.restart_rows = 1}, {.progressive = true},
+                                            {.arithmetic = true}};
+    for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
+        struct hs_buf buf = make_gradient_jpeg(200, 150, recipes[i]);
+        /* The last bytes are the end marker and perhaps bits that fill the last byte. */
+        for (size_t len = 0; len < buf.len - 6; len += len < 30 ? 1 : 53) {
+            struct hs_image_options options = options_plain();
+            struct hs_image *image;
+            uint8_t *copy = malloc(len ? len : 1);
+            assert_non_null(copy);
+            memcpy(copy, buf.data, len);
+            assert_int_equal(hs_image_decode(copy, len, &options, &image, NULL), HS_EDECODE);
+            free(copy);
+        }
+        decode_fails(buf.data, buf.len * 3 / 4, NULL, HS_EDECODE, "JPEG is cut");
+        hs_buf_finish(&buf);
+    }
+}
+
+/* All the pixels are there: nothing is missing but the end marker. */
+static void a_missing_end_marker_is_forgiven(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {0});
+    struct hs_image *image = decode_ok(buf.data, buf.len - 2);
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+static void size_of_the_real_header_counts(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {0});
+    for (size_t i = 0; i + 8 < buf.len; i++) {
+        if (buf.data[i] == 0xff && buf.data[i + 1] == 0xc0)
+            memcpy(buf.data + i + 5, "\xff\xdc\xff\xdc", 4);
+    }
+    struct hs_image_options options = options_plain();
+    options.limits.max_side = 0;
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 65500x65500 pixels, at most 64 megapixels");
+    hs_buf_finish(&buf);
+}
+
+/* The spectral bits of luma sent one by one: a legal file of 2 + 2 * 14 * ... scans, each a walk of the picture. */
+static void many_scans_are_refused(void **state)
+{
+    (void) state;
+    jpeg_scan_info scans[3 + 3 * 63];
+    int count = 0;
+    for (int c = 0; c < 3; c++)
+        scans[count++] = (jpeg_scan_info) {.comps_in_scan = 1, .component_index = {c}};
+    for (int c = 0; c < 3; c++) {
+        for (int k = 1; k < 64; k++)
+            scans[count++] = (jpeg_scan_info) {.comps_in_scan = 1, .component_index = {c}, .Ss = k, .Se = k};
+    }
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {.scans = scans, .scan_count = count});
+    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "JPEG has more than 64 scans");
+    hs_buf_finish(&buf);
+    /* 3 + 61 are still fine. */
+    buf = make_gradient_jpeg(64, 64, (struct recipe) {.scans = scans, .scan_count = 64});
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+/* 1600 x 1200 in 4:2:0: 5.76 MB of pixels and as many again of coefficients where the file is progressive. */
+static void coefficients_count_as_memory(void **state)
+{
+    (void) state;
+    struct hs_buf plain = make_gradient_jpeg(1600, 1200, (struct recipe) {0});
+    struct hs_buf progressive = make_gradient_jpeg(1600, 1200, (struct recipe) {.progressive = true});
+    struct hs_image_options options = options_plain();
+    struct hs_image *image;
+    options.limits.max_memory = 8000000;
+    assert_int_equal(hs_image_decode(plain.data, plain.len, &options, &image, NULL), 0);
+    hs_image_destroy(image);
+    decode_fails(progressive.data, progressive.len, &options, HS_ETOOLARGE, "image would take 13 MB of memory");
+    options.limits.max_memory = 14000000;
+    assert_int_equal(hs_image_decode(progressive.data, progressive.len, &options, &image, NULL), 0);
+    hs_image_destroy(image);
+    hs_buf_finish(&plain);
+    hs_buf_finish(&progressive);
+}
+
+static void impossible_files(void **state)
+{
+    (void) state;
+    decode_fails("\xff\xd8", 2, NULL, HS_EDECODE, "JPEG ends before it says its size");
+    decode_fails("\xff\xd8\xff\xd9", 4, NULL, HS_EDECODE, "JPEG ends before it says its size");
+    decode_fails("\xff\xd8\xff\xc0\0\x0b\x08\0\0\0\x08\1\1\x11\0", 15, NULL, HS_EDECODE, "JPEG header says 8x0 pixels");
+    /* Two components. */
+    decode_fails("\xff\xd8\xff\xc0\0\x0e\x08\0\x08\0\x08\2\1\x11\0\2\x11\0\xff\xda\0\x0a\2\1\0\2\0\0\x3f\0", 30, NULL,
+                 HS_EDECODE, "2 colour components");
+    /* 12 bits a sample. */
+    decode_fails("\xff\xd8\xff\xc1\0\x0b\x0c\0\x08\0\x08\1\1\x11\0\xff\xda\0\x08\1\1\0\0\x3f\0", 25, NULL, HS_EDECODE,
+                 "precision 12");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_shows_the_gradient),
+        cmocka_unit_test(gray_is_spread_to_three),
+        cmocka_unit_test(cmyk_and_ycck),
+        cmocka_unit_test(reduced_is_never_below_the_need),
+        cmocka_unit_test(cut_anywhere_it_is_refused),
+        cmocka_unit_test(a_missing_end_marker_is_forgiven),
+        cmocka_unit_test(size_of_the_real_header_counts),
+        cmocka_unit_test(many_scans_are_refused),
+        cmocka_unit_test(coefficients_count_as_memory),
+        cmocka_unit_test(impossible_files),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,256 @@
+#include "pictures.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/encode.h"
+#include "image/letterbox.h"
+
+static void nothing_and_noise_are_refused(void **state)
+{
+    (void) state;
+    decode_fails("", 0, NULL, HS_EDECODE, "image is empty");
+    decode_fails("hello, world", 12, NULL, HS_EDECODE, "content is not an image");
+    decode_fails("\0", 1, NULL, HS_EDECODE, "content is not an image");
+    decode_fails("<html><body></body></html>", 26, NULL, HS_EDECODE, "content is not an image");
+}
+
+static void known_formats_are_named(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *text;
+    } cases[] = {
+        {"GIF89a\1\0\1\0", 10, "image is GIF; JPEG, PNG, WebP and BMP are accepted"},
+        {"II*\0\x08\0\0\0", 8, "image is TIFF;"},
+        {"MM\0*\0\0\0\x08", 8, "image is TIFF;"},
+        {"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "image is AVIF;"},
+        {"\0\0\0\x1c" "ftypheic\0\0\0\0", 16, "image is HEIC;"},
+        {"\0\0\0\x1c" "ftypisom\0\0\0\0", 16, "image is video (MP4);"},
+        {"\xff\x0a\0\0", 4, "image is JPEG XL;"},
+        {"\0\0\0\x0cjP  \r\n\x87\n", 12, "image is JPEG 2000;"},
+        {"%PDF-1.7", 8, "image is PDF;"},
+        {"  <svg xmlns='x'/>", 18, "image is SVG;"},
+        {"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<svg/>", 41, "image is SVG;"},
+        {"P6\n1 1\n255\n", 11, "image is Netpbm (PNM);"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EUNSUPPORTED, cases[i].text);
+    decode_fails("<?xml version='1.0'?><a/>", 25, NULL, HS_EDECODE, "content is not an image");
+    decode_fails("GIF", 3, NULL, HS_EDECODE, "content is not an image");
+}
+
+/* A PNG header alone is enough to be refused for its size. */
+static struct hs_buf png_header(uint32_t width, uint32_t height)
+{
+    struct hs_buf buf = make_buf();
+    assert_int_equal(hs_buf_append(&buf, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", 16), 0);
+    put_be(&buf, width, 4);
+    put_be(&buf, height, 4);
+    assert_int_equal(hs_buf_append(&buf, "\x08\2\0\0\0????", 9), 0);
+    return buf;
+}
+
+static void limits_are_found_in_the_header(void **state)
+{
+    (void) state;
+    struct hs_buf buf = png_header(50000, 50000);
+    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE,
+                 "image is 50000x50000 pixels, at most 64 megapixels are accepted");
+    hs_buf_finish(&buf);
+    buf = png_header(0x7fffffff, 0x7fffffff);
+    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "image is 2147483647x2147483647 pixels");
+    hs_buf_finish(&buf);
+    buf = png_header(40000, 10);
+    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "image is 40000x10 pixels, a side of at most 32768 is accepted");
+    struct hs_image_options options = options_plain();
+    options.limits.max_bytes = 32;
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 33 bytes, at most 32 are accepted");
+    hs_buf_finish(&buf);
+}
+
+static void limits_hold_to_the_pixel(void **state)
+{
+    (void) state;
+    struct hs_image *image = make_gradient(100, 50);
+    struct hs_buf buf = make_buf();
+    assert_int_equal(hs_image_encode_png(image, &buf, NULL), 0);
+    hs_image_destroy(image);
+    struct hs_image_options options = options_plain();
+    options.limits.max_pixels = 5000;
+    options.limits.max_side = 100;
+    options.limits.max_bytes = buf.len;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    hs_image_destroy(image);
+    options.limits.max_pixels = 4999;
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 100x50 pixels, at most 0.004999 megapixels");
+    options.limits.max_pixels = 0;
+    options.limits.max_side = 99;
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "a side of at most 99");
+    options.limits.max_side = 0;
+    options.limits.max_memory = 15000;
+    decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "of memory to decode");
+    hs_buf_finish(&buf);
+}
+
+static void probe_tells_what_decode_gives(void **state)
+{
+    (void) state;
+    struct hs_image *image = make_gradient(33, 17);
+    struct hs_buf buf = make_buf();
+    struct hs_image_info info;
+    int w, h;
+    assert_int_equal(hs_image_encode_jpeg(image, 90, &buf, NULL), 0);
+    assert_int_equal(hs_image_probe(buf.data, buf.len, &info, NULL), 0);
+    assert_int_equal(info.format, HS_IMAGE_JPEG);
+    assert_string_equal(hs_image_format_name(info.format), "JPEG");
+    assert_int_equal(info.width, 33);
+    assert_int_equal(info.height, 17);
+    assert_int_equal(info.orientation, 1);
+    assert_false(info.animated);
+    info.orientation = 6;
+    hs_image_info_size(&info, false, &w, &h);
+    assert_int_equal(w, 33);
+    hs_image_info_size(&info, true, &w, &h);
+    assert_int_equal(w, 17);
+    assert_int_equal(h, 33);
+    hs_buf_finish(&buf);
+    hs_image_destroy(image);
+}
+
+/* The six pixels of an upright 3 x 2 picture, and how each orientation stores them. */
+static void all_turns_give_the_upright_picture(void **state)
+{
+    (void) state;
+    static const struct {
+        int width, height;
+        const char *stored;
+    } cases[9] = {[1] = {3, 2, "abcdef"}, [2] = {3, 2, "cbafed"}, [3] = {3, 2, "fedcba"}, [4] = {3, 2, "defabc"},
+                  [5] = {2, 3, "adbecf"}, [6] = {2, 3, "cfbead"}, [7] = {2, 3, "fcebda"}, [8] = {2, 3, "daebfc"}};
+    for (int orientation = 1; orientation <= 8; orientation++) {
+        struct hs_image *image;
+        assert_int_equal(hs_image_create(cases[orientation].width, cases[orientation].height, &image, NULL), 0);
+        image->orig_width = image->width * 8;
+        image->orig_height = image->height * 8;
+        for (int i = 0; i < 6; i++)
+            memset(image->pixels + (size_t) i * 3, cases[orientation].stored[i], 3);
+        assert_int_equal(hs_image_turn(&image, orientation, NULL), 0);
+        assert_int_equal(image->width, 3);
+        assert_int_equal(image->height, 2);
+        assert_int_equal(image->orig_width, 24);
+        assert_int_equal(image->orig_height, 16);
+        assert_memory_equal(image->pixels, "aaabbbcccdddeeefff", 18);
+        hs_image_destroy(image);
+    }
+}
+
+/* Turning moves every pixel of pictures larger than one tile as well: four quarter turns are none. */
+static void four_quarter_turns_are_none(void **state)
+{
+    (void) state;
+    struct hs_image *image = make_gradient(71, 45), *turned = make_gradient(71, 45);
+    int max;
+    double mean;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(hs_image_turn(&turned, 6, NULL), 0);
+    compare_images(image, turned, &max, &mean);
+    assert_int_equal(max, 0);
+    assert_int_equal(hs_image_turn(&turned, 6, NULL), 0);
+    assert_int_equal(hs_image_turn(&turned, 8, NULL), 0);
+    compare_images(image, turned, &max, &mean);
+    assert_int_equal(max, 0);
+    hs_image_destroy(image);
+    hs_image_destroy(turned);
+}
+
+/* A JPEG with an EXIF block of the given orientation behind its first marker. */
+static struct hs_buf jpeg_with_exif(int width, int height, uint8_t orientation)
+{
+    struct hs_image *image = make_gradient(width, height);
+    struct hs_buf plain = make_buf(), buf = make_buf();
+    assert_int_equal(hs_image_encode_jpeg(image, 95, &plain, NULL), 0);
+    hs_image_destroy(image);
+    assert_int_equal(hs_buf_append(&buf, "\xff\xd8\xff\xe1\0\x22" "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0", 30), 0);
+    put_le(&buf, orientation, 4);
+    put_le(&buf, 0, 4);
+    assert_int_equal(hs_buf_append(&buf, plain.data + 2, plain.len - 2), 0);
+    hs_buf_finish(&plain);
+    return buf;
+}
+
+static void exif_is_applied_when_asked(void **state)
+{
+    (void) state;
+    struct hs_buf buf = jpeg_with_exif(64, 32, 6);
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_int_equal(image->orientation, 6);
+    assert_int_equal(image->width, 64);
+    hs_image_destroy(image);
+    struct hs_image_options options = options_plain();
+    options.apply_exif = true;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(image->width, 32);
+    assert_int_equal(image->height, 64);
+    assert_int_equal(image->orig_width, 32);
+    assert_int_equal(image->orig_height, 64);
+    assert_int_equal(image->orientation, 6);
+    /* Stored red rises to the right; turned clockwise it rises downwards, and green falls to the right. */
+    assert_true(pixel_at(image, 16, 60)[0] > pixel_at(image, 16, 3)[0] + 150);
+    assert_true(pixel_at(image, 3, 32)[1] > pixel_at(image, 28, 32)[1] + 150);
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+/* The target counts after the turn: 1600x400 turned is 400x1600, which fits 320x640 as 160x640 -> at least that. */
+static void the_target_counts_after_the_turn(void **state)
+{
+    (void) state;
+    struct hs_buf buf = jpeg_with_exif(1600, 400, 6);
+    struct hs_image_options options = options_plain();
+    struct hs_image *image;
+    struct hs_letterbox box;
+    options.apply_exif = true;
+    options.target_w = 320;
+    options.target_h = 640;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    hs_letterbox_plan(400, 1600, 320, 640, &box);
+    assert_int_equal(image->width, 200);
+    assert_int_equal(image->height, 800);
+    assert_true(image->width >= box.content_w && image->height >= box.content_h);
+    assert_int_equal(image->orig_height, 1600);
+    hs_image_destroy(image);
+    options.apply_exif = false;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(image->width, 400); /* 1600x400 fits as 320x80 */
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+static void destroy_takes_null(void **state)
+{
+    (void) state;
+    struct hs_image *image = NULL;
+    hs_image_destroy(NULL);
+    assert_int_equal(hs_image_create(0, 5, &image, NULL), HS_EINVAL);
+    assert_int_equal(hs_image_create(5, -1, &image, NULL), HS_EINVAL);
+    assert_null(image);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_and_noise_are_refused),
+        cmocka_unit_test(known_formats_are_named),
+        cmocka_unit_test(limits_are_found_in_the_header),
+        cmocka_unit_test(limits_hold_to_the_pixel),
+        cmocka_unit_test(probe_tells_what_decode_gives),
+        cmocka_unit_test(all_turns_give_the_upright_picture),
+        cmocka_unit_test(four_quarter_turns_are_none),
+        cmocka_unit_test(exif_is_applied_when_asked),
+        cmocka_unit_test(the_target_counts_after_the_turn),
+        cmocka_unit_test(destroy_takes_null),
+    };
+    return HS_RUN_TESTS(tests);
+}

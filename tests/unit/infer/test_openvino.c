@@ -1,0 +1,350 @@
+#include "../unit.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "infer/engine.h"
+#include "infer/registry.h"
+#include "onnx_bytes.h"
+
+static const struct hs_backend *openvino;
+static struct hs_error absent;
+static char folder[64];
+
+#define NEED_OPENVINO() do { \
+        if (!openvino) { \
+            print_message("skipped: %s\n", absent.message); \
+            skip(); \
+        } \
+    } while (0)
+
+static void write_model(const char *name, struct hs_buf *graph, char path[128])
+{
+    struct hs_buf model;
+    struct hs_error err = { 0 };
+    hs_buf_init(&model, 1 << 20);
+    onnx_model(&model, graph);
+    hs_str_format(path, 128, "%s/%s", folder, name);
+    assert_int_equal(hs_file_write_atomic(path, model.data, model.len, 0600, &err), 0);
+    hs_buf_finish(&model);
+}
+
+/* Input [1, 3, free, free]; outputs "map" = a 1x1 convolution to two channels (R + 2 G + 4 B and R - B), "mean" [1, 3] =
+ * the mean of each channel, "rows" [1, 3, width] = the means over the height. */
+static void write_free_model(char path[128])
+{
+    static const int input[] = { 1, 3, 0, 0 }, map[] = { 1, 2, 0, 0 }, mean[] = { 1, 3 }, rows[] = { 1, 3, 0 };
+    static const int kernel[] = { 2, 3, 1, 1 }, plane[] = { 2, 3 }, height[] = { 2 };
+    static const float weights[] = { 1, 2, 4, 1, 0, -1 };
+    struct hs_buf graph;
+    hs_buf_init(&graph, 1 << 20);
+    onnx_node(&graph, "Conv", "x", "weights", "map", NULL, 0);
+    onnx_node(&graph, "ReduceMean", "x", NULL, "mean", plane, 2);
+    onnx_node(&graph, "ReduceMean", "x", NULL, "rows", height, 1);
+    onnx_constant(&graph, "weights", 1, kernel, 4, weights, sizeof(weights));
+    onnx_value(&graph, 11, "x", input, 4);
+    onnx_value(&graph, 12, "map", map, 4);
+    onnx_value(&graph, 12, "mean", mean, 2);
+    onnx_value(&graph, 12, "rows", rows, 3);
+    write_model("free.onnx", &graph, path);
+}
+
+/* Reshapes to [-1, 48]: right for 4 x 4 pixels, silently a batch of 4 for 8 x 8. */
+static void write_bound_model(char path[128])
+{
+    static const int input[] = { 1, 3, 4, 4 }, flat[] = { 1, 48 }, two[] = { 2 };
+    static const int64_t shape[] = { -1, 48 };
+    struct hs_buf graph;
+    hs_buf_init(&graph, 1 << 20);
+    onnx_node(&graph, "Reshape", "x", "shape", "flat", NULL, 0);
+    onnx_constant(&graph, "shape", 7, two, 1, shape, sizeof(shape));
+    onnx_value(&graph, 11, "x", input, 4);
+    onnx_value(&graph, 12, "flat", flat, 2);
+    write_model("bound.onnx", &graph, path);
+}
+
+static struct hs_device *open_device(const char *cache_dir)
+{
+    struct hs_device_options options = { .cache_dir = cache_dir, .threads = 2 };
+    struct hs_device *device = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(openvino->open(&options, &device, &err), 0);
+    return device;
+}
+
+static struct hs_model_spec spec_of(const char *path, int h, int w)
+{
+    return (struct hs_model_spec) {
+        .path = path, .input_h = h, .input_w = w, .slots = 2, .precision = HS_PRECISION_F32, .std = { 1, 1, 1 },
+    };
+}
+
+static struct hs_model *load(struct hs_device *device, const struct hs_model_spec *spec)
+{
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    int r = openvino->load(device, spec, &model, &err);
+    if (r != 0)
+        print_error("%s\n", err.message);
+    assert_int_equal(r, 0);
+    return model;
+}
+
+static void run(struct hs_model *model, int slot)
+{
+    struct hs_error err = { 0 };
+    assert_int_equal(openvino->submit(model, slot, &err), 0);
+    assert_int_equal(openvino->wait(model, slot, hs_deadline_in_ms(20000), &err), 0);
+}
+
+static void near(float value, float wanted)
+{
+    if (!(fabsf(value - wanted) < 1e-3f))
+        print_error("%g instead of %g\n", (double) value, (double) wanted);
+    assert_true(fabsf(value - wanted) < 1e-3f);
+}
+
+static void probe_names_processor_and_version(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    struct hs_backend_probe probe;
+    openvino->probe(&probe);
+    assert_true(probe.available);
+    assert_true(hs_str_starts(probe.version, "OpenVINO 20"));
+    assert_true(probe.device[0] != '\0');
+}
+
+static void bytes_go_in_and_numbers_come_out(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 2, 3);
+    struct hs_model *model = load(device, &spec);
+    const struct hs_model_info *info = openvino->info(model);
+    assert_int_equal(info->slots, 2);
+    assert_int_equal(info->output_count, 3);
+    assert_int_equal(info->outputs[0].layout, HS_LAYOUT_NCHW);
+    assert_int_equal(info->outputs[0].c, 2);
+    assert_int_equal(info->outputs[0].h, 2);
+    assert_int_equal(info->outputs[0].w, 3);
+    assert_int_equal(info->outputs[0].size_bytes, 2 * 2 * 3 * 4);
+    assert_string_equal(info->outputs[0].name, "map");
+    assert_int_equal(info->outputs[1].layout, HS_LAYOUT_ROWS);
+    assert_int_equal(info->outputs[1].h, 1);
+    assert_int_equal(info->outputs[1].w, 3);
+    assert_int_equal(info->outputs[2].h, 3);
+    assert_int_equal(info->outputs[2].w, 3);
+    for (int slot = 0; slot < 2; slot++) {
+        uint8_t *input = openvino->input(model, slot);
+        assert_int_equal((uintptr_t) input % (uintptr_t) sysconf(_SC_PAGESIZE), 0);
+        for (int i = 0; i < 2 * 3 * 3; i++)
+            input[i] = (uint8_t) (10 * slot + i); /* pixel p has (3p, 3p + 1, 3p + 2) */
+        run(model, slot);
+        struct hs_tensor_view map = hs_tensor_view_of(&info->outputs[0], openvino->output(model, slot, 0));
+        struct hs_tensor_view mean = hs_tensor_view_of(&info->outputs[1], openvino->output(model, slot, 1));
+        struct hs_tensor_view rows = hs_tensor_view_of(&info->outputs[2], openvino->output(model, slot, 2));
+        float base = (float) (10 * slot);
+        near(hs_tensor_get(&map, 0, 0, 0), 7 * base + 0 + 2 * 1 + 4 * 2);
+        near(hs_tensor_get(&map, 1, 2, 0), 7 * base + 15 + 2 * 16 + 4 * 17);
+        near(hs_tensor_get(&map, 1, 1, 1), -2);
+        near(hs_tensor_get(&mean, 0, 0, 0), base + 7.5f); /* (0 + 3 + … + 15) / 6 */
+        near(hs_tensor_get(&mean, 0, 2, 0), base + 9.5f);
+        near(hs_tensor_get(&rows, 1, 2, 0), base + (7 + 16) / 2.0f);
+    }
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+static void mean_and_std_belong_to_rgb_and_bgr_turns_after(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 1, 1);
+    const float mean[] = { 10, 20, 30 }, std[] = { 2, 4, 5 };
+    memcpy(spec.mean, mean, sizeof(mean));
+    memcpy(spec.std, std, sizeof(std));
+    for (int bgr = 0; bgr < 2; bgr++) {
+        spec.bgr = bgr;
+        struct hs_model *model = load(device, &spec);
+        uint8_t *input = openvino->input(model, 0);
+        input[0] = 12;  /* (12 - 10) / 2 = 1 */
+        input[1] = 28;  /* (28 - 20) / 4 = 2 */
+        input[2] = 80;  /* (80 - 30) / 5 = 10 */
+        run(model, 0);
+        const float *map = openvino->output(model, 0, 0);
+        near(map[0], bgr ? 10 + 2 * 2 + 4 * 1 : 1 + 2 * 2 + 4 * 10);
+        near(map[1], bgr ? 9 : -9);
+        openvino->unload(model);
+    }
+    openvino->close(device);
+}
+
+static void a_model_bound_to_another_size_is_refused(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_bound_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 4, 4);
+    openvino->unload(load(device, &spec));
+    spec = spec_of(path, 8, 8);
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
+    assert_non_null(strstr(err.message, "batch of 4"));
+    assert_null(model);
+    openvino->close(device);
+}
+
+static void what_is_no_model_is_refused_with_a_reason(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    struct hs_device *device = open_device(NULL);
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    char path[128], text[] = "this is no model";
+    struct hs_model_spec spec = spec_of("/no/such/file.onnx", 32, 32);
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
+    assert_non_null(strstr(err.message, "/no/such/file.onnx"));
+    assert_null(strchr(err.message, '\n'));
+    hs_str_format(path, sizeof(path), "%s/text.onnx", folder);
+    assert_int_equal(hs_file_write_atomic(path, text, sizeof(text), 0600, &err), 0);
+    spec = spec_of(path, 32, 32);
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
+    assert_non_null(strstr(err.message, "no ONNX model"));
+    spec = spec_of(NULL, 32, 32);
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EINVAL);
+    write_free_model(path);
+    spec = spec_of(path, 0, 32);
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EINVAL);
+    spec = spec_of(path, 32, 32);
+    spec.std[1] = 0;
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EINVAL);
+    assert_null(model);
+    openvino->close(device);
+}
+
+static int count_files(const char *dir)
+{
+    int count = 0;
+    DIR *entries = opendir(dir);
+    assert_non_null(entries);
+    for (struct dirent *entry = readdir(entries); entry; entry = readdir(entries))
+        count += entry->d_name[0] != '.';
+    closedir(entries);
+    return count;
+}
+
+static void the_cache_is_written_once_and_used(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128], cache[128];
+    struct hs_error err = { 0 };
+    write_free_model(path);
+    hs_str_format(cache, sizeof(cache), "%s/cache", folder);
+    assert_int_equal(hs_dir_make(cache, &err), 0);
+    for (int round = 0; round < 2; round++) {
+        struct hs_device *device = open_device(cache);
+        struct hs_model_spec spec = spec_of(path, 8, 8);
+        struct hs_model *model = load(device, &spec);
+        memset(openvino->input(model, 0), 5, 8 * 8 * 3);
+        run(model, 0);
+        near(*(const float *) openvino->output(model, 0, 0), 35);
+        openvino->unload(model);
+        openvino->close(device);
+        assert_int_equal(count_files(cache), 1);
+    }
+}
+
+static void the_engine_serves_it(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_free_model(path);
+    struct hs_engine_options options = {
+        .backend = openvino, .threads = 2, .slots = 2, .adaptive = true, .max_copies = 3, .queue_max = 8,
+        .keep_alive_s = 0,
+    };
+    struct hs_model_spec spec = spec_of(path, 0, 0);
+    struct hs_engine *engine = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_engine_create(&options, &spec, &engine, &err), 0);
+    for (int round = 0; round < 3; round++) {
+        struct hs_lease *a = NULL, *b = NULL;
+        int64_t deadline_ns = hs_deadline_in_ms(20000);
+        assert_int_equal(hs_engine_acquire(engine, 16, 32, deadline_ns, NULL, &a, &err), 0);
+        assert_int_equal(hs_engine_acquire(engine, 16, 32, deadline_ns, NULL, &b, &err), 0);
+        memset(a->input, 1, 16 * 32 * 3);
+        memset(b->input, 2, 16 * 32 * 3);
+        assert_int_equal(hs_engine_run(a, NULL, &err), 0);
+        assert_int_equal(hs_engine_run(b, NULL, &err), 0);
+        near(hs_tensor_get(&a->outputs[0], 15, 31, 0), 7);
+        near(hs_tensor_get(&b->outputs[0], 15, 31, 0), 14);
+        hs_engine_release(a);
+        hs_engine_release(b);
+    }
+    hs_engine_destroy(engine);
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    char modules[512];
+    const char *build = getenv("HS_BUILD_DIR");
+    if (build && !getenv("HS_BACKEND_DIR") && hs_path_join(modules, sizeof(modules), build, "src/backends"))
+        setenv("HS_BACKEND_DIR", modules, 1);
+    /* Sanitizers end a program that opens a library the way TBB does without this. */
+    setenv("TBB_ENABLE_SANITIZERS", "1", 0);
+    hs_registry_find("cpu", &openvino, &absent);
+    hs_str_copy(folder, sizeof(folder), "/tmp/hs-openvino-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    static const char *const dirs[] = { "/cache", "" };
+    for (int i = 0; i < 2; i++) {
+        char dir[128], path[512];
+        hs_str_format(dir, sizeof(dir), "%s%s", folder, dirs[i]);
+        DIR *entries = opendir(dir);
+        for (struct dirent *e = entries ? readdir(entries) : NULL; e; e = readdir(entries))
+            if (hs_path_join(path, sizeof(path), dir, e->d_name))
+                unlink(path);
+        if (entries)
+            closedir(entries);
+        rmdir(dir);
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(probe_names_processor_and_version),
+        cmocka_unit_test(bytes_go_in_and_numbers_come_out),
+        cmocka_unit_test(mean_and_std_belong_to_rgb_and_bgr_turns_after),
+        cmocka_unit_test(a_model_bound_to_another_size_is_refused),
+        cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
+        cmocka_unit_test(the_cache_is_written_once_and_used),
+        cmocka_unit_test(the_engine_serves_it),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,165 @@
+#include "../unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "pose/coco_json.h"
+
+#define TWELVE "1,2,3,4,5,6,7,8,9,10,11,12"
+#define KEYPOINTS "[" TWELVE "," TWELVE "," TWELVE "," TWELVE ",7.5,8,0]"
+#define NAMES "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]"
+#define PERSON "{\"id\":1,\"name\":\"person\",\"keypoints\":" NAMES "}"
+#define IMAGE "{\"id\":139,\"width\":640,\"height\":426,\"file_name\":\"a/b..c.jpg\"}"
+#define TRUTH \
+    "{\"image_id\":139,\"category_id\":1,\"area\":12.5,\"bbox\":[1,2,3.5,4],\"iscrowd\":1,\"num_keypoints\":3," \
+    "\"keypoints\":" KEYPOINTS "}"
+#define FILE_OF(categories, images, annotations) \
+    "{\"categories\":[" categories "],\"images\":[" images "],\"annotations\":[" annotations "]}"
+
+static void reads_what_is_needed(void **state)
+{
+    (void) state;
+    static const char text[] = FILE_OF("{\"id\":7,\"name\":\"dog\",\"keypoints\":" NAMES "}," PERSON, IMAGE,
+                                       "{\"category_id\":7}," TRUTH);
+    struct hs_coco_set *set;
+    struct hs_error err;
+    assert_int_equal(hs_coco_set_parse(text, sizeof(text) - 1, "t", &set, &err), 0);
+    assert_int_equal(set->category_id, 1);
+    assert_int_equal(set->image_count, 1);
+    assert_int_equal(set->images[0].id, 139);
+    assert_int_equal(set->images[0].width, 640);
+    assert_int_equal(set->images[0].height, 426);
+    assert_string_equal(set->images[0].file_name, "a/b..c.jpg");
+    assert_int_equal(set->truth_count, 1);
+    assert_int_equal(set->truths[0].image_id, 139);
+    assert_true(set->truths[0].is_crowd);
+    assert_int_equal(set->truths[0].keypoint_count, 3);
+    assert_true(set->truths[0].area == 12.5);
+    assert_true(set->truths[0].bbox[2] == 3.5);
+    assert_true(set->truths[0].keypoints[0] == 1 && set->truths[0].keypoints[48] == 7.5);
+    hs_coco_set_destroy(set);
+}
+
+static const struct {
+    const char *text, *words;
+} bad_sets[] = {
+    {"", "t:"},
+    {"{", "t:1"},
+    {"[]", "no category with 17 keypoints"},
+    {"[1e999]", "t:1"},
+    {FILE_OF("{\"id\":1,\"name\":\"person\"}", IMAGE, ""), "no category with 17 keypoints"},
+    {FILE_OF(PERSON, "", TRUTH), "no \"images\""},
+    {"{\"categories\":[" PERSON "],\"images\":[" IMAGE "]}", "no \"annotations\""},
+    {FILE_OF(PERSON, IMAGE ",{\"id\":\"x\"}", ""), "images[1]: no integer \"id\""},
+    {FILE_OF(PERSON, "{\"id\":1,\"width\":-1,\"height\":1}", ""), "images[0]: no \"width\""},
+    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1}", ""), "images[0]: no relative"},
+    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"/a.jpg\"}", ""), "images[0]: no relative"},
+    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"..\"}", ""), "images[0]: no relative"},
+    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"a/../../b\"}", ""), "images[0]: no relative"},
+    {FILE_OF(PERSON, IMAGE, TRUTH ",3"), "annotations[1]: no integer \"category_id\""},
+    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1}"), "annotations[0]: no integer \"image_id\""},
+    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":[1]}"), "\"keypoints\" of 51 numbers"},
+    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,\"3\",4]}"),
+     "\"bbox\" of 4 numbers"},
+    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,3,4]}"),
+     "\"area\""},
+};
+
+static void a_bad_set_is_refused_with_its_place(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof(bad_sets) / sizeof(bad_sets[0]); i++) {
+        struct hs_coco_set *set = NULL;
+        struct hs_error err = {0};
+        int status = hs_coco_set_parse(bad_sets[i].text, strlen(bad_sets[i].text), "t", &set, &err);
+        assert_int_equal(status, HS_EDECODE);
+        if (!strstr(err.message, bad_sets[i].words))
+            print_error("%s\n", err.message);
+        assert_non_null(strstr(err.message, bad_sets[i].words));
+        assert_null(set);
+    }
+}
+
+static void results_read_back_as_written(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/hs-coco-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct hs_coco_result results[3] = {
+        {.image_id = 9007199254740993, .score = 0.1}, {.image_id = -2}, {.image_id = 3}};
+    static const double awkward[] = {1.0 / 3, 1e-300, 1e300, 123456789012345680.0, 5, 0, (double) 0.7f, -2.5, 1e15};
+    for (int i = 0; i < 51; i++)
+        results[0].keypoints[i] = awkward[i % 9];
+    results[2].score = (double) 0.8999999f;
+    assert_int_equal(hs_coco_results_save(path, 5, results, 3, NULL), 0);
+
+    struct hs_coco_result *back;
+    size_t count;
+    struct hs_error err;
+    assert_int_equal(hs_coco_results_load(path, 5, &back, &count, &err), 0);
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(back[i].image_id == results[i].image_id);
+        assert_true(back[i].score == results[i].score);
+        assert_memory_equal(back[i].keypoints, results[i].keypoints, sizeof(back[i].keypoints));
+    }
+    free(back);
+    assert_int_equal(hs_coco_results_load(path, 1, &back, &count, &err), 0);
+    assert_int_equal(count, 0);
+    free(back);
+    assert_int_equal(hs_coco_results_save(path, 1, NULL, 0, NULL), 0);
+    assert_int_equal(hs_coco_results_load(path, 1, &back, &count, &err), 0);
+    assert_int_equal(count, 0);
+    free(back);
+    unlink(path);
+    assert_int_equal(hs_coco_results_load(path, 1, &back, &count, &err), HS_ENOTFOUND);
+    assert_true(hs_coco_results_save("/no/such/folder/r.json", 1, results, 3, &err) < 0);
+}
+
+#define RESULT "{\"image_id\":1,\"category_id\":1,\"score\":0.5,\"keypoints\":" KEYPOINTS
+
+static int parse_results(const char *text, struct hs_coco_result **results, size_t *count, struct hs_error *err)
+{
+    return hs_coco_results_parse(text, strlen(text), "r", 1, results, count, err);
+}
+
+static void areas_come_from_boxes_where_there_are_any(void **state)
+{
+    (void) state;
+    struct hs_coco_result *results;
+    size_t count;
+    struct hs_error err;
+    assert_int_equal(parse_results("[" RESULT ",\"bbox\":[1,2,3,4]}]", &results, &count, &err), 0);
+    assert_true(results[0].area == 12);
+    free(results);
+    assert_int_equal(parse_results("[" RESULT "}," RESULT ",\"bbox\":[1,2,3,4]}]", &results, &count, &err), 0);
+    assert_true(results[0].area == 81); /* x 1..10, y 2..11 */
+    assert_true(results[1].area == results[0].area);
+    free(results);
+    assert_int_equal(parse_results("[" RESULT ",\"bbox\":[1,2,3,4]}," RESULT "}]", &results, &count, &err), HS_EDECODE);
+    assert_non_null(strstr(err.message, "results[1]: no \"bbox\""));
+    assert_int_equal(parse_results("{}", &results, &count, &err), HS_EDECODE);
+    assert_int_equal(parse_results("[1]", &results, &count, &err), HS_EDECODE);
+    assert_int_equal(parse_results("[{\"category_id\":1,\"image_id\":1}]", &results, &count, &err), HS_EDECODE);
+    assert_int_equal(parse_results("[{\"category_id\":1}]", &results, &count, &err), HS_EDECODE);
+    assert_int_equal(parse_results("[{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"score\":NaN}]",
+                                   &results, &count, &err), HS_EDECODE);
+    assert_int_equal(parse_results("[{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS "}]", &results, &count,
+                                   &err), HS_EDECODE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_is_needed),
+        cmocka_unit_test(a_bad_set_is_refused_with_its_place),
+        cmocka_unit_test(results_read_back_as_written),
+        cmocka_unit_test(areas_come_from_boxes_where_there_are_any),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,104 @@
+#include "../unit.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "vision/nms.h"
+
+static struct hs_nms_candidate candidate(float x1, float y1, float x2, float y2, float score, int class_id, uint32_t id)
+{
+    return (struct hs_nms_candidate){{x1, y1, x2, y2}, score, class_id, id};
+}
+
+static void iou_by_hand(void **state)
+{
+    (void) state;
+    struct hs_rect a = {0, 0, 10, 10}, half = {0, 0, 10, 5}, apart = {10, 0, 20, 10}, shifted = {5, 5, 15, 15};
+    struct hs_rect empty = {3, 3, 3, 3}, inverted = {10, 10, 0, 0};
+    assert_float_equal(hs_rect_iou(&a, &a), 1, 0);
+    assert_float_equal(hs_rect_iou(&a, &half), 0.5, 0);
+    assert_float_equal(hs_rect_iou(&a, &apart), 0, 0); /* they share an edge, not a pixel */
+    assert_float_equal(hs_rect_iou(&a, &shifted), 25.0 / 175, 1e-7);
+    assert_float_equal(hs_rect_iou(&a, &empty), 0, 0);
+    assert_float_equal(hs_rect_iou(&empty, &empty), 0, 0);
+    assert_float_equal(hs_rect_iou(&inverted, &inverted), 0, 0);
+}
+
+static void exactly_the_threshold_stays(void **state)
+{
+    (void) state;
+    struct hs_nms_candidate pair[] = {candidate(0, 0, 10, 5, 0.5f, 0, 1), candidate(0, 0, 10, 10, 0.9f, 0, 0)};
+    struct hs_nms_candidate items[2];
+    memcpy(items, pair, sizeof(pair));
+    assert_int_equal(hs_nms_run(items, 2, 0.5f, 10), 2);
+    assert_int_equal(items[0].id, 0);
+    assert_int_equal(items[1].id, 1);
+    memcpy(items, pair, sizeof(pair));
+    assert_int_equal(hs_nms_run(items, 2, nextafterf(0.5f, 0), 10), 1);
+    assert_int_equal(items[0].id, 0);
+}
+
+static void a_suppressed_one_suppresses_nothing(void **state)
+{
+    (void) state;
+    /* 0 takes 1 away, 1 would have taken 2 away, 0 and 2 overlap little */
+    struct hs_nms_candidate items[] = {
+        candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(4, 0, 14, 10, 0.8f, 0, 1), candidate(8, 0, 18, 10, 0.7f, 0, 2)};
+    assert_int_equal(hs_nms_run(items, 3, 0.3f, 10), 2);
+    assert_int_equal(items[0].id, 0);
+    assert_int_equal(items[1].id, 2);
+}
+
+static void classes_do_not_touch_each_other(void **state)
+{
+    (void) state;
+    struct hs_nms_candidate items[] = {
+        candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(0, 0, 10, 10, 0.8f, 1, 1), candidate(0, 0, 10, 10, 0.7f, 0, 2)};
+    assert_int_equal(hs_nms_run(items, 3, 0.5f, 10), 2);
+    assert_int_equal(items[0].class_id, 0);
+    assert_int_equal(items[1].class_id, 1);
+}
+
+static void equal_scores_go_by_id(void **state)
+{
+    (void) state;
+    for (int turn = 0; turn < 3; turn++) {
+        struct hs_nms_candidate items[3];
+        for (int i = 0; i < 3; i++) {
+            uint32_t id = (uint32_t) ((i + turn) % 3);
+            items[i] = candidate((float) id * 20, 0, (float) id * 20 + 10, 10, 0.5f, 0, id);
+        }
+        assert_int_equal(hs_nms_run(items, 3, 0.5f, 10), 3);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_int_equal(items[i].id, i);
+    }
+}
+
+/* The contract's case: twelve neighbours on one strong person and one weaker person elsewhere. */
+static void the_cut_comes_after_suppression(void **state)
+{
+    (void) state;
+    struct hs_nms_candidate items[13];
+    for (uint32_t i = 0; i < 12; i++)
+        items[i] = candidate((float) i * 0.1f, 0, 100 + (float) i * 0.1f, 200, 0.95f - (float) i * 0.001f, 0, i);
+    items[12] = candidate(400, 0, 500, 200, 0.7f, 0, 12);
+    assert_int_equal(hs_nms_run(items, 13, 0.45f, 10), 2);
+    assert_int_equal(items[0].id, 0);
+    assert_int_equal(items[1].id, 12);
+    assert_int_equal(hs_nms_run(items, 2, 0.45f, 1), 1);
+    assert_int_equal(hs_nms_run(items, 2, 0.45f, 0), 0);
+    assert_int_equal(hs_nms_run(NULL, 0, 0.45f, 10), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(iou_by_hand),
+        cmocka_unit_test(exactly_the_threshold_stays),
+        cmocka_unit_test(a_suppressed_one_suppresses_nothing),
+        cmocka_unit_test(classes_do_not_touch_each_other),
+        cmocka_unit_test(equal_scores_go_by_id),
+        cmocka_unit_test(the_cut_comes_after_suppression),
+    };
+    return HS_RUN_TESTS(tests);
+}

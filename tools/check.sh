@@ -1,0 +1,37 @@
+#!/bin/bash
+# Runs the tests of the build folder BUILD: those that meson knows (unit, shape, corpus), then those that talk to the
+# running program (tests/service, tests/accuracy). Ends with the counts; exit code 0 only where nothing failed.
+#
+#   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; folders of pytest in HS_CHECK_PYTEST
+#
+# HS_RESULTS: folder for JUnit files (BUILD/results). HS_CHECK_NAME: how they begin ("check").
+set -uo pipefail
+
+tree=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "${1:?which build folder?}" && pwd) || exit 2
+shift
+python=${PYTHON:-/usr/bin/python3}
+name=${HS_CHECK_NAME:-check}
+results=${HS_RESULTS:-$build/results}
+status=0
+
+mkdir -p "$results"
+rm -f "$results/$name"-*.xml
+cd "$tree" || exit 2
+
+suites=()
+for suite in "$@"; do
+    suites+=(--suite "$suite")
+done
+echo "[check] meson tests${*:+: $*}"
+meson test -C "$build" --print-errorlogs --num-processes 2 --logbase "$name" "${suites[@]}" || status=1
+cp "$build/meson-logs/$name.junit.xml" "$results/$name-meson.xml" || status=1
+
+echo '[check] service and accuracy tests'
+# shellcheck disable=SC2086 # a list of folders
+HS_BIN=${HS_BIN:-$build/hailo-pose} HS_MODELS_DIR=${HS_MODELS_DIR:-$tree/.deps/models} \
+    "$python" -m pytest -p no:cacheprovider -ra --junitxml="$results/$name-pytest.xml" \
+    ${HS_CHECK_PYTEST:-tests/service tests/accuracy} || status=1
+
+"$python" tools/summary.py "$results/$name"-*.xml || status=1
+exit "$status"

