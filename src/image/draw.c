@@ -122,7 +122,8 @@ static int draw_on(cairo_surface_t *surface, const struct hs_image *image, const
         copy_in(image, surface);
     cairo_set_line_join(cairo, CAIRO_LINE_JOIN_ROUND);
     cairo_set_line_cap(cairo, CAIRO_LINE_CAP_ROUND);
-    cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+    /* cairo's own strokes: the same on every machine, and no fonts have to be installed or searched for. */
+    cairo_select_font_face(cairo, "@cairo:sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(cairo, text_height * unit);
     for (size_t i = 0; i < count; i++) {
         if (is_finite(&shapes[i]))
