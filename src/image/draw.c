@@ -1,6 +1,7 @@
 #include "image/draw.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <cairo.h>
@@ -8,6 +9,10 @@
 #include "base/str.h"
 
 enum { MAX_SIDE = 32767 }; /* cairo's image surfaces */
+
+/* One drawing at a time: cairo takes its font locks in an order that differs from call to call when a label is drawn
+ * with its own font, so two threads could wait for each other. */
+static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER;
 
 /* In units of hs_draw_unit. */
 static const double default_size = 2.5, text_height = 13, text_margin = 3;
@@ -146,7 +151,9 @@ int hs_draw(const struct hs_image *image, const struct hs_draw_shape *shapes, si
                             image->width, image->height, MAX_SIDE);
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, image->width, image->height);
     struct hs_image *drawn = NULL;
+    pthread_mutex_lock(&drawing);
     int r = draw_on(surface, image, shapes, count, err);
+    pthread_mutex_unlock(&drawing);
     if (r == 0)
         r = hs_image_create(image->width, image->height, &drawn, err);
     if (r == 0) {
