@@ -101,7 +101,7 @@ static int run(char *const argv[], const char *dir, int *ret_code, struct hs_err
 static int run_client(char *const argv[], const char *client, const char *dir, struct hs_error *err)
 {
     char log[PATH_MAX], said[300];
-    int code;
+    int code = -1;
     if (!hs_path_join(log, sizeof(log), dir, "log"))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
     int status = run(argv, dir, &code, err);
