@@ -1,8 +1,7 @@
-/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a rename:
- * whatever happens before that leaves the store as it was, but for a `.part` that the next pull goes on from. */
+/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
+ * rename: whatever happens before that leaves the store as it was, but for a `.part` that the next pull goes on from. */
 #include "models/fetch.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,18 +47,9 @@ static void say(const struct pull *pull, const char *format, ...)
 
 /* ---- the work folder ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void) st;
-    (void) type;
-    (void) ftw;
-    remove(path);
-    return 0;
-}
-
 static void clear_work(const struct pull *pull)
 {
-    nftw(pull->work, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    hs_store_clear_work(pull->store, pull->choice->file->name);
 }
 
 static int work_path(const struct pull *pull, const char *name, char *dst, size_t size, struct hs_error *err)
@@ -289,10 +279,10 @@ static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
 
 static int prepare(struct pull *pull, struct hs_error *err)
 {
-    const char *name = pull->choice->file->name, *dir = hs_store_dir(pull->store);
+    const char *name = pull->choice->file->name;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
-        !hs_str_format(pull->work, sizeof(pull->work), "%s/.%s.fetch", dir, name))
+        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     pull->max_bytes = pull->options->max_bytes ? pull->options->max_bytes : default_max_bytes;
     clear_work(pull);
@@ -339,7 +329,11 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     pull->store = store;
     pull->choice = choice;
     pull->options = options;
-    int status = hs_store_lock(store, choice->file->name, &lock, err);
+    int status = hs_store_lock(store, choice->file->name, false, &lock, err);
+    if (status == HS_EBUSY) {
+        say(pull, "another program is at %s; waiting for it", choice->file->name);
+        status = hs_store_lock(store, choice->file->name, true, &lock, err);
+    }
     if (status == 0) {
         status = pull_locked(pull, &result, err);
         hs_store_unlock(lock);

@@ -358,7 +358,7 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
                                       options->name))
         status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     if (status == 0)
-        status = hs_store_lock(store, options->name, &lock, err);
+        status = hs_store_lock(store, options->name, true, &lock, err);
     if (status == 0) {
         status = import_locked(import, err);
         hs_store_unlock(lock);
