@@ -52,8 +52,8 @@ static void write_from(const struct hs_download *job, const char *validator)
         hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
 }
 
-/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator can
- * tell that the rest belongs to the same file. */
+/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
+ * can tell that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
 {
     char path[PATH_MAX];
@@ -289,7 +289,8 @@ static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE]
 }
 
 /* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
-static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart, struct hs_error *err)
+static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart,
+                 struct hs_error *err)
 {
     long answer = 0;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);

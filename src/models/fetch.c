@@ -1,5 +1,5 @@
 /* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
- * rename: whatever happens before that leaves the store as it was, but for a `.part` that the next pull goes on from. */
+ * rename: whatever happens before leaves the store as it was, but for a `.part` that the next pull goes on from. */
 #include "models/fetch.h"
 
 #include <limits.h>
@@ -121,8 +121,9 @@ static int get_raw(const struct pull *pull, const struct hs_source *source, bool
         hs_str_copy(ret_path, size, pull->part);
         return get_https(pull, source, mirror, err);
     }
-    int status = source->kind == HS_SOURCE_FILE ? get_copy(pull, source->address, ret_path, size, err)
-                                                : hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
+    int status = source->kind == HS_SOURCE_FILE
+                     ? get_copy(pull, source->address, ret_path, size, err)
+                     : hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
     const char *sha256 = wanted_hash(pull, source);
     return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(source->address), err) : status;
 }
@@ -266,8 +267,8 @@ static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
     const struct hs_pack_file *file = pull->choice->file;
     char address[1100];
     struct hs_source mirror;
-    int status = hs_error_set(err, HS_ENOTFOUND, "%s comes from no public place; import it, or name a mirror that has it",
-                              file->name);
+    int status = hs_error_set(err, HS_ENOTFOUND,
+                              "%s comes from no public place; import it, or name a mirror that has it", file->name);
     if (mirror_source(pull, &mirror, address, sizeof(address)))
         status = attempt(pull, &mirror, true, ret_hex, err);
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)

@@ -1,5 +1,5 @@
-/* An import works in `.<name>.import` inside the store and ends with two renames: the model file under a name that holds
- * its hash, then the pack that names it. A replaced model stays whole until the new pack is in place. */
+/* An import works in `.<name>.import` inside the store and ends with two renames: the model file under a name that
+ * holds its hash, then the pack that names it. A replaced model stays whole until the new pack is in place. */
 #include "models/import.h"
 
 #include <errno.h>
@@ -68,7 +68,8 @@ static int check_name(const struct import *import, struct hs_error *err)
 {
     const char *name = import->options->name;
     if (!name || !hs_pack_name_valid(name))
-        return hs_error_set(err, HS_EINVAL, "a model's name is lower-case letters, digits, '-', '_' and '.', at most %d",
+        return hs_error_set(err, HS_EINVAL,
+                            "a model's name is lower-case letters, digits, '-', '_' and '.', at most %d",
                             HS_PACK_NAME_SIZE - 1);
     if (hs_pack_name_equal(name, "auto"))
         return hs_error_set(err, HS_EINVAL, "`auto` is no name for a model: it means the best one");
@@ -300,7 +301,8 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     /* Another import may have taken the name since the store was read; or a pack has it that could not be read. */
     if (!import->options->force && hs_file_exists(pack_path))
-        return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it", import->options->name);
+        return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it",
+                            import->options->name);
     bool same = hs_file_exists(file_path);
     int status = hs_dir_make(folder, err);
     if (status == 0)
@@ -319,8 +321,8 @@ static char *summarise(const struct import *import)
 {
     const struct hs_pose_shape *shape = &import->shape;
     char *line = NULL;
-    if (asprintf(&line, "%s: %d class%s, %d keypoints, %d x %d%s, %s, licence: %s", import->options->name, shape->classes,
-                 shape->classes == 1 ? "" : "es", shape->keypoints, shape->width, shape->height,
+    if (asprintf(&line, "%s: %d class%s, %d keypoints, %d x %d%s, %s, licence: %s", import->options->name,
+                 shape->classes, shape->classes == 1 ? "" : "es", shape->keypoints, shape->width, shape->height,
                  shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), pack_licence(import)) < 0)
         return NULL;
     return line;

@@ -118,8 +118,8 @@ static const char **read_labels(struct hs_strict *strict, const struct hs_node *
         for (size_t k = 0; fine && k < i; k++)
             fine = strcmp(labels[i], labels[k]) != 0;
         if (!fine) {
-            hs_strict_fail(strict, list->items[i]->line, "each of `%s` must be a name of its own, at most %d characters",
-                           what, HS_PACK_LABEL_MAX);
+            hs_strict_fail(strict, list->items[i]->line,
+                           "each of `%s` must be a name of its own, at most %d characters", what, HS_PACK_LABEL_MAX);
             free(labels);
             return NULL;
         }
@@ -215,7 +215,8 @@ static void read_pack(struct hs_strict *strict, const struct hs_node *root, stru
     const char *name = hs_strict_text(strict, root, "name", true, HS_PACK_NAME_SIZE);
     if (name && !hs_pack_name_valid(name))
         hs_strict_fail(strict, hs_node_get(root, "name")->line,
-                       "`name` must be lower-case letters, digits, '-', '_' and '.', at most %d", HS_PACK_NAME_SIZE - 1);
+                       "`name` must be lower-case letters, digits, '-', '_' and '.', at most %d",
+                       HS_PACK_NAME_SIZE - 1);
     if (strict->status < 0)
         return;
     hs_str_copy(pack->name, sizeof(pack->name), name);

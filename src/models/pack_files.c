@@ -77,8 +77,9 @@ static void read_npm(struct hs_strict *strict, const struct hs_node *map, struct
     source->member_sha256 = hs_strict_sha256(strict, map, "member_sha256");
 }
 
-/* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known. After
- * the host come a port and a path, so that it cannot be the user name of another host (http://127.0.0.1:x@elsewhere/). */
+/* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known.
+ * After the host come a port and a path, so that it cannot be the user name of another host
+ * (http://127.0.0.1:x@elsewhere/). */
 static bool address_valid(const char *address)
 {
     static const char *const here[] = {"http://127.0.0.1:", "http://localhost:"};
@@ -144,7 +145,8 @@ static void read_source(struct hs_strict *strict, const struct hs_node *map, str
         hs_strict_fail(strict, map->line, "an archive needs its `sha256`");
 }
 
-static void read_file(struct hs_strict *strict, const struct hs_node *map, const char *backend, struct hs_pack_file *file)
+static void read_file(struct hs_strict *strict, const struct hs_node *map, const char *backend,
+                      struct hs_pack_file *file)
 {
     static const char *const keys[] = {"file", "runtime", "size", "sha256", "decode", "scores", "sources", NULL};
     if (!hs_strict_map(strict, map, backend, keys))

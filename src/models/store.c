@@ -407,8 +407,8 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s", choice->file->name,
                             store->dir, name);
     if (state == HS_FILE_UNRECORDED)
-        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)", path,
-                            found);
+        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
+                            path, found);
     if (state == HS_FILE_BAD)
         return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; mend it with: models pull %s",
                             path, found, name);
