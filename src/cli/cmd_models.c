@@ -15,14 +15,14 @@
 /* What the command line asked for, shared by all actions. */
 struct command {
     struct hs_invocation *call;
-    const struct hs_cmd_models *context;
+    struct hs_cmd_models *context;
     struct hs_store *store;
     struct hs_text_list names; /* what follows the action */
     struct hs_progress progress;
     bool json, force;
-    const char *mirror, *backend;
+    const char *mirror, *backend, *runtime;
     const char *name, *title, *licence;
-    int64_t keypoints, dims, classes, input;
+    int64_t keypoints, dims, classes, input, timeout;
 };
 
 static int fail(const struct command *cmd, const struct hs_error *err)
@@ -57,14 +57,16 @@ static const char *state_of(const struct command *cmd, const struct hs_pack_file
 static bool is_default(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
     struct hs_model_choice choice;
-    return hs_store_choose(cmd->store, pack->task, NULL, cmd->context->backend, cmd->context->runtime, &choice, NULL) == 0 &&
+    return hs_store_choose(cmd->store, pack->task, NULL, cmd->context->backend, cmd->context->runtime, &choice,
+                           NULL) == 0 &&
            choice.pack == pack && choice.file == file;
 }
 
 static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
-    return json_pack("{s:s, s:s*, s:s, s:I*, s:s*, s:b, s:b, s:s}", "backend", file->backend, "runtime", file->runtime,
-                     "file", file->name, "size", (json_int_t) file->size, "sha256", file->sha256, "installed",
+    json_t *size = file->size ? json_integer((json_int_t) file->size) : NULL;
+    return json_pack("{s:s, s:s*, s:s, s:o*, s:s*, s:b, s:b, s:s}", "backend", file->backend, "runtime", file->runtime,
+                     "file", file->name, "size", size, "sha256", file->sha256, "installed",
                      hs_store_has(cmd->store, file), "default", is_default(cmd, pack, file), "decode",
                      hs_decode_name(file->decode));
 }
@@ -107,6 +109,8 @@ static void list_row(const struct command *cmd, const struct hs_pack *pack, cons
 
 static int do_list(struct command *cmd)
 {
+    if (cmd->names.count)
+        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models list [--json]");
     if (cmd->json)
         return list_json(cmd);
     printf("%-20s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
@@ -144,14 +148,19 @@ static void show_result(const struct hs_model_choice *choice, const struct hs_fe
            result->already ? "already here" : "installed");
     if (result->recorded)
         printf("  %s: this one was recorded and every later use is compared with it\n",
-               result->source_verified ? "converted from a verified checkpoint" : "nobody publishes a checksum of this file");
+               result->source_verified ? "made from a verified checkpoint"
+                                       : "nobody publishes a checksum of this file");
 }
 
 static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
 {
-    const char *mirror = cmd->mirror ? cmd->mirror : getenv("HS_MODELS_MIRROR");
     const struct hs_fetch_options options = {
-        .mirror = mirror, .force = cmd->force, .progress = hs_progress_show, .say = say, .arg = &cmd->progress,
+        .mirror = cmd->mirror ? cmd->mirror : cmd->context->mirror,
+        .force = cmd->force,
+        .stall_s = (int) cmd->timeout,
+        .progress = hs_progress_show,
+        .say = say,
+        .arg = &cmd->progress,
     };
     struct hs_fetch_result result;
     struct hs_error err;
@@ -164,6 +173,13 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     return HS_EXIT_OK;
 }
 
+/* The machine's runtime is that of its own device; for another one somebody has to name it. */
+static const char *runtime_of(const struct command *cmd)
+{
+    bool own = !cmd->backend || strcmp(cmd->backend, cmd->context->backend) == 0;
+    return cmd->runtime ? cmd->runtime : own ? cmd->context->runtime : NULL;
+}
+
 static int pull_defaults(struct command *cmd)
 {
     const struct hs_cmd_models *context = cmd->context;
@@ -172,7 +188,7 @@ static int pull_defaults(struct command *cmd)
         struct hs_model_choice choice;
         struct hs_error err;
         const char *backend = cmd->backend ? cmd->backend : context->backend;
-        if (hs_store_choose(cmd->store, context->tasks[i], NULL, backend, context->runtime, &choice, &err) < 0)
+        if (hs_store_choose_default(cmd->store, context->tasks[i], backend, runtime_of(cmd), &choice, &err) < 0)
             code = fail(cmd, &err);
         else if (pull_one(cmd, &choice) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
@@ -188,11 +204,12 @@ static int pull_named(struct command *cmd, const char *name)
     if (!pack)
         return HS_EXIT_FAILURE;
     const char *backend = cmd->backend ? cmd->backend : context->backend;
-    struct hs_model_choice choice = {pack, hs_pack_find_file(pack, backend, context->runtime)};
+    struct hs_model_choice choice = {pack, hs_pack_find_file(pack, backend, runtime_of(cmd))};
     if (!choice.file && !cmd->backend)
         choice.file = hs_pack_find_file(pack, "openvino", NULL);
     if (!choice.file)
-        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s", pack->name, backend);
+        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", pack->name, backend,
+                                  runtime_of(cmd) ? " " : "", runtime_of(cmd) ? runtime_of(cmd) : "");
     return pull_one(cmd, &choice);
 }
 
@@ -200,7 +217,7 @@ static int do_pull(struct command *cmd)
 {
     int code = HS_EXIT_OK;
     if (cmd->names.count == 0)
-        return pull_defaults(cmd);
+        return cmd->context->model ? pull_named(cmd, cmd->context->model) : pull_defaults(cmd);
     for (size_t i = 0; i < cmd->names.count; i++)
         if (pull_named(cmd, cmd->names.items[i]) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
@@ -308,9 +325,13 @@ static int run_action(struct command *cmd, const char *name)
     for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
+        int settled = cmd->context->settle(cmd->call, cmd->context);
+        if (settled != HS_EXIT_OK)
+            return settled;
         const struct hs_store_options options = {
             .service = cmd->call->program->name,
-            .models_dir = cmd->call->models_dir ? cmd->call->models_dir : cmd->context->models_dir,
+            .models_dir = cmd->context->models_dir,
+            .packs_dir = cmd->context->packs_dir,
         };
         struct hs_error err;
         if (hs_store_open(&options, &cmd->store, &err) < 0)
@@ -321,16 +342,22 @@ static int run_action(struct command *cmd, const char *name)
         hs_store_close(cmd->store);
         return code;
     }
-    return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "no such action: %s (list, pull, verify, import, remove)", name);
+    return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "no such action: %s (list, pull, verify, import, remove)",
+                              name);
 }
 
-int hs_cmd_models(struct hs_invocation *call, const struct hs_cmd_models *context)
+int hs_cmd_models(struct hs_invocation *call, struct hs_cmd_models *context)
 {
     struct command cmd = {.call = call, .context = context};
     const struct hs_option options[] = {
         {"json", HS_OPTION_FLAG, &cmd.json, NULL, "list: as JSON", 0, 0},
-        {"mirror", HS_OPTION_TEXT, &cmd.mirror, "PLACE", "pull: a folder or address to try first (or HS_MODELS_MIRROR)", 0, 0},
+        {"mirror", HS_OPTION_TEXT, &cmd.mirror, "PLACE",
+         "pull: a folder or address to try first; wins over model.mirror", 0, 0},
         {"backend", HS_OPTION_TEXT, &cmd.backend, "NAME", "pull: the file for openvino or hailo", 0, 0},
+        {"runtime", HS_OPTION_TEXT, &cmd.runtime, "VERSION", "pull: the file for this version of the device's runtime",
+         0, 0},
+        {"timeout", HS_OPTION_INT, &cmd.timeout, "SECONDS",
+         "pull: give a source up when nothing arrives for so long (30)", 1, 3600},
         {"force", HS_OPTION_FLAG, &cmd.force, NULL, "pull: fetch again; import: replace", 0, 0},
         {"name", HS_OPTION_TEXT, &cmd.name, "NAME", "import: what the model will be called", 0, 0},
         {"title", HS_OPTION_TEXT, &cmd.title, "TEXT", "import: what it is", 0, 0},
@@ -338,7 +365,8 @@ int hs_cmd_models(struct hs_invocation *call, const struct hs_cmd_models *contex
         {"keypoints", HS_OPTION_INT, &cmd.keypoints, "N", "import: how many, where the file does not say", 1, 256},
         {"dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3},
         {"classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000},
-        {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32, 8192},
+        {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32,
+         8192},
     };
     struct hs_text_list words = {0};
     int code;

@@ -6,14 +6,20 @@
 #include "models/pack.h"
 
 struct hs_cmd_models {
-    const enum hs_task *tasks; /* what the program serves: `list` shows these, `pull` without a name brings one of each */
+    /* What the program serves: `list` shows these, `pull` without a name brings one of each. */
+    const enum hs_task *tasks;
     size_t task_count;
-    const char *backend;       /* of this machine: "hailo" or "openvino" */
-    const char *runtime;       /* its version, "5.1.1"; NULL: not known */
-    const char *models_dir;    /* where the settings name a folder and --models does not; NULL: none */
+    /* Called once when the command line has been read: fills in what follows from the settings that it asks for.
+     * HS_EXIT_OK, or the exit code to end with (it has said why). Texts must live until hs_cmd_models returns. */
+    int (*settle)(const struct hs_invocation *call, struct hs_cmd_models *context);
+    void *arg;           /* of `settle` */
+    const char *backend; /* of this machine: "hailo" or "openvino" */
+    const char *runtime; /* its version, "5.1.1"; NULL: not known */
+    const char *models_dir, *packs_dir, *mirror; /* as configured; NULL: not */
+    const char *model; /* what `pull` without a name brings; NULL: the default for this machine */
 };
 
 /* Prints to stdout; progress and complaints to stderr. Returns the exit code. */
-int hs_cmd_models(struct hs_invocation *call, const struct hs_cmd_models *context);
+int hs_cmd_models(struct hs_invocation *call, struct hs_cmd_models *context);
 
 #endif

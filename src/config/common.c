@@ -78,7 +78,7 @@ const struct hs_setting hs_model_rows[5] = {
       .help = "Folder of the model files; empty: the usual places" },
     { ROW("model.packs_dir", TEXT, packs_dir), .max = 4095, .fallback = "", .variable = "HS_PACKS_DIR",
       .help = "Folder of the model descriptions; empty: the installed ones" },
-    { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "",
+    { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "", .variable = "HS_MODELS_MIRROR",
       .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
 };
 #undef S

@@ -75,6 +75,7 @@ int hs_move_file(const char *from, const char *to, struct hs_error *err)
     if (fd >= 0)
         close(fd);
     if (failed || rename(from, to) < 0)
-        return hs_error_set(err, HS_EIO, "cannot write %s: %s", to, errno == ENOSPC ? "the disk is full" : strerror(errno));
+        return hs_error_set(err, HS_EIO, "cannot write %s: %s", to,
+                            errno == ENOSPC ? "the disk is full" : strerror(errno));
     return 0;
 }

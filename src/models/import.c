@@ -1,5 +1,5 @@
-/* An import works in `.<name>.import` inside the store and ends with two renames: the model file under a name that holds
- * its hash, then the pack that names it. A replaced model stays whole until the new pack is in place. */
+/* An import works in `.<name>.import` inside the store and ends with two renames: the model file under a name that
+ * holds its hash, then the pack that names it. A replaced model stays whole until the new pack is in place. */
 #include "models/import.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ struct import {
     const struct hs_import_options *options;
     enum file_kind kind;
     struct hs_pose_shape shape;
-    char licence[201];
+    char licence[HS_PACK_TITLE_MAX + 1];
     char work[PATH_MAX];      /* the model file before it has its name */
     char file_name[128];      /* its name in the store */
     char sha256[65];
@@ -68,7 +68,8 @@ static int check_name(const struct import *import, struct hs_error *err)
 {
     const char *name = import->options->name;
     if (!name || !hs_pack_name_valid(name))
-        return hs_error_set(err, HS_EINVAL, "a model's name is lower-case letters, digits, '-', '_' and '.', at most %d",
+        return hs_error_set(err, HS_EINVAL,
+                            "a model's name is lower-case letters, digits, '-', '_' and '.', at most %d",
                             HS_PACK_NAME_SIZE - 1);
     if (hs_pack_name_equal(name, "auto"))
         return hs_error_set(err, HS_EINVAL, "`auto` is no name for a model: it means the best one");
@@ -93,6 +94,16 @@ static int read_shape(struct import *import, struct hs_error *err)
     if (status == 0 && licence && strcmp(licence, "None") != 0)
         hs_str_copy(import->licence, sizeof(import->licence), licence);
     hs_onnx_info_destroy(info);
+    return status;
+}
+
+/* The copy that is looked into has another name than the file that people know. */
+static int read_shape_of(struct import *import, struct hs_error *err)
+{
+    struct hs_error local = {0};
+    int status = read_shape(import, &local);
+    if (status < 0)
+        hs_error_set(err, status, "%s: %s", hs_path_base(import->options->file), local.message);
     return status;
 }
 
@@ -131,7 +142,7 @@ static int make_file(struct import *import, struct hs_error *err)
     if (import->kind == KIND_HEF)
         assume_hef(import);
     else
-        status = read_shape(import, err);
+        status = read_shape_of(import, err);
     return status;
 }
 
@@ -171,14 +182,31 @@ static void put_text(struct hs_buf *out, const char *text)
     hs_buf_append_str(out, "\"");
 }
 
+/* Packs want short names, no two alike, which the file's need not be. */
+static bool label_usable(const struct hs_label_list *labels, size_t index)
+{
+    const char *label = labels->labels[index];
+    size_t len = strlen(label);
+    bool usable = len > 0 && len <= HS_PACK_LABEL_MAX && hs_utf8_valid(label, len);
+    for (size_t i = 0; usable && i < len; i++)
+        usable = (unsigned char) label[i] >= 32 && label[i] != 127;
+    for (size_t i = 0; usable && i < index; i++)
+        usable = strcmp(labels->labels[i], label) != 0;
+    return usable;
+}
+
 static void put_classes(struct hs_buf *out, const struct hs_pose_shape *shape)
 {
+    const struct hs_label_list *labels = &shape->labels;
     hs_buf_append_str(out, "classes:\n");
     for (int i = 0; i < shape->classes; i++) {
         char made_up[24];
         hs_str_format(made_up, sizeof(made_up), "class_%d", i);
         hs_buf_append_str(out, "  - ");
-        put_text(out, shape->labels.count ? shape->labels.labels[i] : shape->classes == 1 ? "person" : made_up);
+        if (labels->count)
+            put_text(out, label_usable(labels, (size_t) i) ? labels->labels[i] : made_up);
+        else
+            put_text(out, shape->classes == 1 ? "person" : made_up);
         hs_buf_append_str(out, "\n");
     }
 }
@@ -222,7 +250,9 @@ static void put_pack(struct hs_buf *out, const struct import *import)
 {
     const struct hs_pose_shape *shape = &import->shape;
     hs_buf_printf(out, "name: \"%s\"\ntask: pose\ntitle: ", import->options->name);
-    put_text(out, import->options->title ? import->options->title : hs_path_base(import->options->file));
+    char title[HS_PACK_TITLE_MAX + 1];
+    hs_str_copy(title, sizeof(title), hs_path_base(import->options->file));
+    put_text(out, import->options->title ? import->options->title : title);
     hs_buf_append_str(out, "\nlicence:\n  name: ");
     put_text(out, pack_licence(import));
     hs_buf_printf(out, "\ninput:\n  width: %d\n  height: %d\n  stride: %d\n  mean: [0, 0, 0]\n  std: [255, 255, 255]\n",
@@ -269,13 +299,21 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         !hs_str_format(pack_path, sizeof(pack_path), "%s/%s.yaml", folder, import->options->name) ||
         !hs_store_path(import->store, import->file_name, file_path, sizeof(file_path)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    /* Another import may have taken the name since the store was read; or a pack has it that could not be read. */
+    if (!import->options->force && hs_file_exists(pack_path))
+        return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it",
+                            import->options->name);
+    bool same = hs_file_exists(file_path);
     int status = hs_dir_make(folder, err);
     if (status == 0)
         status = hs_move_file(import->work, file_path, err);
-    if (status == 0)
-        status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
+    if (status < 0)
+        return status;
+    status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
     if (status == 0)
         drop_replaced(import, old);
+    else if (!same)
+        unlink(file_path);
     return status;
 }
 
@@ -283,8 +321,8 @@ static char *summarise(const struct import *import)
 {
     const struct hs_pose_shape *shape = &import->shape;
     char *line = NULL;
-    if (asprintf(&line, "%s: %d class%s, %d keypoints, %d x %d%s, %s, licence: %s", import->options->name, shape->classes,
-                 shape->classes == 1 ? "" : "es", shape->keypoints, shape->width, shape->height,
+    if (asprintf(&line, "%s: %d class%s, %d keypoints, %d x %d%s, %s, licence: %s", import->options->name,
+                 shape->classes, shape->classes == 1 ? "" : "es", shape->keypoints, shape->width, shape->height,
                  shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), pack_licence(import)) < 0)
         return NULL;
     return line;
@@ -322,7 +360,7 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
                                       options->name))
         status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     if (status == 0)
-        status = hs_store_lock(store, options->name, &lock, err);
+        status = hs_store_lock(store, options->name, true, &lock, err);
     if (status == 0) {
         status = import_locked(import, err);
         hs_store_unlock(lock);

@@ -18,11 +18,11 @@ struct hs_import_options {
     bool force; /* replace an imported pack of that name */
 };
 
-/* Checkpoints are converted (models/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided by
- * their shapes. What the service could not serve (detection or segmentation models, outputs whose channels do not add
- * up, weights in other files) is HS_EMODEL with the reason; HS_ECONFLICT: the name is a shipped pack's, or taken. File
- * and pack land in the store by rename, the pack last. *ret_summary (caller frees with free(), may be NULL) is a line
- * for people. The store must be opened again to see the new pack. Nothing of the file is executed. */
+/* Checkpoints are converted (models/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided
+ * by their shapes. What the service could not serve (detection or segmentation models, outputs whose channels do not
+ * add up, weights in other files) is HS_EMODEL with the reason; HS_ECONFLICT: the name is a shipped pack's, or taken.
+ * File and pack land in the store by rename, the pack last. *ret_summary (caller frees with free(), may be NULL) is a
+ * line for people. The store must be opened again to see the new pack. Nothing of the file is executed. */
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary,
               struct hs_error *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/str.h"
 
 enum { LABEL_SIZE_MAX = 1000 };
 
@@ -23,25 +24,37 @@ static bool skip_char(const char **at, char c)
     return true;
 }
 
-static int hex_value(char c)
+static int put_utf8(struct hs_buf *out, uint32_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    uint8_t bytes[4];
+    size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = len; i-- > 1; c >>= 6)
+        bytes[i] = (uint8_t) (0x80 | (c & 0x3f));
+    bytes[0] = (uint8_t) (first[len] | c);
+    return hs_buf_append(out, bytes, len);
 }
 
-/* repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN. Others do not occur in names. */
-static bool read_escape(const char **at, char *ret)
+/* What follows the backslash: repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN, \uNNNN and
+ * \UNNNNNNNN. */
+static bool read_escape(const char **at, struct hs_buf *out)
 {
+    static const char kinds[] = "ntr\\'\"", plain[] = "\n\t\r\\'\"";
     char c = *(*at)++;
-    if (c == 'x') {
-        int high = hex_value((*at)[0]), low = high < 0 ? -1 : hex_value((*at)[1]);
-        if (low < 0 || high * 16 + low >= 128)
+    const char *kind = c ? strchr(kinds, c) : NULL;
+    if (kind)
+        return hs_buf_append(out, &plain[kind - kinds], 1) == 0;
+    int digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    uint32_t value = 0;
+    for (int i = 0; i < digits; i++) {
+        int digit = hs_str_hex_digit(**at);
+        if (digit < 0)
             return false;
-        *ret = (char) (high * 16 + low);
-        *at += 2;
-        return true;
+        value = value << 4 | (uint32_t) digit;
+        (*at)++;
     }
-    *ret = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
-    return c == 'n' || c == 't' || c == 'r' || c == '\\' || c == '\'' || c == '"';
+    bool character = value > 0 && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
+    return digits > 0 && character && put_utf8(out, value) == 0;
 }
 
 /* A quoted string; NULL where there is none, or no memory. */
@@ -57,9 +70,7 @@ static char *read_string(const char **at)
     bool fine = true;
     while (fine && **at && **at != quote) {
         char c = *(*at)++;
-        if (c == '\\')
-            fine = **at && read_escape(at, &c);
-        fine = fine && c != '\0' && hs_buf_append(&buf, &c, 1) == 0;
+        fine = c == '\\' ? **at && read_escape(at, &buf) : hs_buf_append(&buf, &c, 1) == 0;
     }
     fine = fine && **at == quote && hs_buf_append(&buf, "", 1) == 0;
     if (!fine) {

@@ -154,9 +154,18 @@ static void read_tensor(struct reader *reader, struct span in, bool keep_name)
     }
 }
 
+/* SparseTensorProto: values 1, indices 2. The name is that of the values. */
+static void read_sparse(struct reader *reader, struct span in, bool keep_name)
+{
+    struct field field;
+    while (next_field(reader, &in, &field))
+        if (is_bytes(&field, 1) || is_bytes(&field, 2))
+            read_tensor(reader, field.bytes, keep_name && field.number == 1);
+}
+
 static void read_graph_body(struct reader *reader, struct span in, int depth);
 
-/* NodeProto: attribute 5. AttributeProto: t 5, g 6, tensors 10, graphs 11. */
+/* NodeProto: attribute 5. AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23. */
 static void read_node(struct reader *reader, struct span in, int depth)
 {
     struct field field, part;
@@ -168,13 +177,15 @@ static void read_node(struct reader *reader, struct span in, int depth)
         while (next_field(reader, &attribute, &part)) {
             if (is_bytes(&part, 5) || is_bytes(&part, 10))
                 read_tensor(reader, part.bytes, false);
+            if (is_bytes(&part, 22) || is_bytes(&part, 23))
+                read_sparse(reader, part.bytes, false);
             if (is_bytes(&part, 6) || is_bytes(&part, 11))
                 read_graph_body(reader, part.bytes, depth + 1);
         }
     }
 }
 
-/* GraphProto: node 1, initializer 5. */
+/* GraphProto: node 1, initializer 5, sparse_initializer 15. */
 static void read_graph_body(struct reader *reader, struct span in, int depth)
 {
     struct field field;
@@ -187,6 +198,8 @@ static void read_graph_body(struct reader *reader, struct span in, int depth)
             read_node(reader, field.bytes, depth);
         if (is_bytes(&field, 5))
             read_tensor(reader, field.bytes, depth == 0);
+        if (is_bytes(&field, 15))
+            read_sparse(reader, field.bytes, depth == 0);
     }
 }
 

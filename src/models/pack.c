@@ -9,7 +9,7 @@
 #include "models/pack_files.h"
 #include "models/strict.h"
 
-enum { PACK_FILE_MAX = 256 << 10, TITLE_MAX = 200, NOTE_MAX = 1000, LABEL_MAX = 100 };
+enum { PACK_FILE_MAX = 256 << 10, NOTE_MAX = 1000 };
 
 static const char *const tasks[] = {"pose", "face-detection", "face-embedding", NULL};
 
@@ -52,7 +52,7 @@ static void read_licence(struct hs_strict *strict, const struct hs_node *root, s
     const struct hs_node *map = hs_strict_node(strict, root, "licence", true);
     if (!hs_strict_map(strict, map, "licence", keys))
         return;
-    pack->licence_name = hs_strict_text(strict, map, "name", true, TITLE_MAX);
+    pack->licence_name = hs_strict_text(strict, map, "name", true, HS_PACK_TITLE_MAX);
     pack->licence_url = hs_strict_text(strict, map, "url", false, NOTE_MAX);
     pack->licence_note = hs_strict_text(strict, map, "note", false, NOTE_MAX);
 }
@@ -114,12 +114,12 @@ static const char **read_labels(struct hs_strict *strict, const struct hs_node *
     }
     for (size_t i = 0; i < list->count; i++) {
         labels[i] = hs_node_text(list->items[i]);
-        bool fine = labels[i] && labels[i][0] && strlen(labels[i]) <= LABEL_MAX;
+        bool fine = labels[i] && labels[i][0] && strlen(labels[i]) <= HS_PACK_LABEL_MAX;
         for (size_t k = 0; fine && k < i; k++)
             fine = strcmp(labels[i], labels[k]) != 0;
         if (!fine) {
-            hs_strict_fail(strict, list->items[i]->line, "each of `%s` must be a name of its own, at most %d characters",
-                           what, LABEL_MAX);
+            hs_strict_fail(strict, list->items[i]->line,
+                           "each of `%s` must be a name of its own, at most %d characters", what, HS_PACK_LABEL_MAX);
             free(labels);
             return NULL;
         }
@@ -215,12 +215,13 @@ static void read_pack(struct hs_strict *strict, const struct hs_node *root, stru
     const char *name = hs_strict_text(strict, root, "name", true, HS_PACK_NAME_SIZE);
     if (name && !hs_pack_name_valid(name))
         hs_strict_fail(strict, hs_node_get(root, "name")->line,
-                       "`name` must be lower-case letters, digits, '-', '_' and '.', at most %d", HS_PACK_NAME_SIZE - 1);
+                       "`name` must be lower-case letters, digits, '-', '_' and '.', at most %d",
+                       HS_PACK_NAME_SIZE - 1);
     if (strict->status < 0)
         return;
     hs_str_copy(pack->name, sizeof(pack->name), name);
     pack->task = (enum hs_task) hs_strict_word(strict, root, "task", true, tasks, 0);
-    pack->title = hs_strict_text(strict, root, "title", true, TITLE_MAX);
+    pack->title = hs_strict_text(strict, root, "title", true, HS_PACK_TITLE_MAX);
     read_licence(strict, root, pack);
     read_input(strict, root, &pack->input);
     int decode = hs_strict_word(strict, root, "decode", true, hs_pack_decodes, 0);

@@ -18,6 +18,8 @@ enum {
     HS_PACK_MAX_FILES = 16,
     HS_PACK_MAX_SOURCES = 8,
     HS_PACK_MAX_INPUT = 8192, /* pixels, either side */
+    HS_PACK_TITLE_MAX = 200,  /* bytes; also the licence's name */
+    HS_PACK_LABEL_MAX = 100,  /* bytes; names of classes and keypoints */
 };
 
 enum hs_task { HS_TASK_POSE, HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };

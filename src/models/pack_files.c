@@ -77,11 +77,19 @@ static void read_npm(struct hs_strict *strict, const struct hs_node *map, struct
     source->member_sha256 = hs_strict_sha256(strict, map, "member_sha256");
 }
 
-/* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known. */
+/* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known.
+ * After the host come a port and a path, so that it cannot be the user name of another host
+ * (http://127.0.0.1:x@elsewhere/). */
 static bool address_valid(const char *address)
 {
-    return hs_str_starts(address, "https://") || hs_str_starts(address, "http://127.0.0.1:") ||
-           hs_str_starts(address, "http://localhost:");
+    static const char *const here[] = {"http://127.0.0.1:", "http://localhost:"};
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+        if (hs_str_starts(address, here[i])) {
+            const char *port = address + strlen(here[i]);
+            size_t digits = strspn(port, "0123456789");
+            return digits > 0 && port[digits] == '/';
+        }
+    return hs_str_starts(address, "https://");
 }
 
 static void read_plain(struct hs_strict *strict, const struct hs_node *map, const char *key, struct hs_source *source)
@@ -137,7 +145,8 @@ static void read_source(struct hs_strict *strict, const struct hs_node *map, str
         hs_strict_fail(strict, map->line, "an archive needs its `sha256`");
 }
 
-static void read_file(struct hs_strict *strict, const struct hs_node *map, const char *backend, struct hs_pack_file *file)
+static void read_file(struct hs_strict *strict, const struct hs_node *map, const char *backend,
+                      struct hs_pack_file *file)
 {
     static const char *const keys[] = {"file", "runtime", "size", "sha256", "decode", "scores", "sources", NULL};
     if (!hs_strict_map(strict, map, backend, keys))
@@ -145,9 +154,10 @@ static void read_file(struct hs_strict *strict, const struct hs_node *map, const
     file->backend = backend;
     file->name = read_checked(strict, map, "file", true, hs_pack_file_name_valid, "file name");
     /* These endings are the store's own. */
-    if (file->name && (hs_str_ends(file->name, ".part") || hs_str_ends(file->name, ".sha256") ||
-                       hs_str_ends(file->name, ".lock") || hs_str_ends(file->name, ".tmp")))
-        hs_strict_fail(strict, map->line, "`file` must not end in .part, .sha256, .lock or .tmp");
+    static const char *const own[] = {".part", ".from", ".sha256", ".lock", ".tmp"};
+    for (size_t i = 0; file->name && i < sizeof(own) / sizeof(own[0]); i++)
+        if (hs_str_ends(file->name, own[i]))
+            hs_strict_fail(strict, hs_node_get(map, "file")->line, "`file` must not end in %s", own[i]);
     file->runtime = read_checked(strict, map, "runtime", false, hs_pack_file_name_valid, "version");
     long long size = 0;
     hs_strict_int(strict, map, "size", false, 1, (long long) size_max, &size);

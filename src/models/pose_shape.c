@@ -98,8 +98,8 @@ static int read_input(const struct hs_onnx_info *info, struct hs_pose_shape *sha
         return hs_error_set(err, HS_EMODEL, "the model's input is fixed to %d x %d", shape->width, shape->height);
     if (shape->width % stride || shape->height % stride || shape->width > HS_PACK_MAX_INPUT ||
         shape->height > HS_PACK_MAX_INPUT)
-        return hs_error_set(err, HS_EMODEL, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width,
-                            shape->height, stride, HS_PACK_MAX_INPUT);
+        return hs_error_set(err, HS_EMODEL, "the input's sides (%d x %d) must be multiples of %d, at most %d",
+                            shape->width, shape->height, stride, HS_PACK_MAX_INPUT);
     return 0;
 }
 
@@ -108,8 +108,9 @@ static int read_input(const struct hs_onnx_info *info, struct hs_pose_shape *sha
 static int check_counts(struct hs_pose_shape *shape, struct hs_error *err)
 {
     if (shape->keypoints == 0)
-        return hs_error_set(err, HS_EMODEL, "the file does not say how many keypoints it has; say it with --keypoints N "
-                                            "(and --dims 2 or 3, --classes N)");
+        return hs_error_set(err, HS_EMODEL,
+                            "the file does not say how many keypoints it has; say it with --keypoints N "
+                            "(and --dims 2 or 3, --classes N)");
     if (shape->dims == 0)
         shape->dims = 3;
     if (shape->classes == 0)
@@ -134,9 +135,11 @@ static int read_decoded(const struct hs_onnx_info *info, struct hs_pose_shape *s
     if (output->dims[2] == wanted && output->dims[1] != wanted)
         return hs_error_set(err, HS_EMODEL, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
     if (output->dims[1] != wanted)
-        return hs_error_set(err, HS_EMODEL, "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d "
-                            "numbers each are 4 + %d + %d * %d = %" PRId64, output->dims[1], shape->classes,
-                            shape->keypoints, shape->dims, shape->classes, shape->keypoints, shape->dims, wanted);
+        return hs_error_set(err, HS_EMODEL,
+                            "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d "
+                            "numbers each are 4 + %d + %d * %d = %" PRId64,
+                            output->dims[1], shape->classes, shape->keypoints, shape->dims, shape->classes,
+                            shape->keypoints, shape->dims, wanted);
     shape->decode = HS_DECODE_YOLO_POSE_DECODED;
     shape->scores = HS_SCORES_PROBABILITIES;
     return 0;
@@ -168,8 +171,10 @@ static int read_raw(const struct hs_onnx_info *info, struct hs_pose_shape *shape
     bool fine = box > 0 && box % 4 == 0 && count_channels(info, box) == LEVELS &&
                 count_channels(info, classes) == LEVELS && count_channels(info, points) == LEVELS;
     if (!fine)
-        return hs_error_set(err, HS_EMODEL, "the nine outputs must have three different channel counts, three of each: "
-                            "boxes, %" PRId64 " classes, %d * %d for keypoints", classes, shape->keypoints, shape->dims);
+        return hs_error_set(err, HS_EMODEL,
+                            "the nine outputs must have three different channel counts, three of each: "
+                            "boxes, %" PRId64 " classes, %d * %d for keypoints",
+                            classes, shape->keypoints, shape->dims);
     const char *scores = hs_onnx_info_prop(info, "scores");
     shape->decode = HS_DECODE_YOLO_POSE_RAW;
     shape->scores = scores && strcmp(scores, "probabilities") == 0 ? HS_SCORES_PROBABILITIES : HS_SCORES_LOGITS;
@@ -189,8 +194,10 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_pose_shape *sh
         else if (info->output_count == 3 * LEVELS)
             status = read_raw(info, shape, err);
         else
-            status = hs_error_set(err, HS_EMODEL, "a pose model has one output [1, channels, cells] or nine raw ones; this "
-                                                  "one has %zu", info->output_count);
+            status = hs_error_set(err, HS_EMODEL,
+                                  "a pose model has one output [1, channels, cells] or nine raw ones; this "
+                                  "one has %zu",
+                                  info->output_count);
     }
     if (status < 0)
         hs_label_list_finish(&shape->labels);

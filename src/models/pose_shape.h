@@ -1,4 +1,4 @@
-/* Decides from an ONNX file's shapes and metadata whether the pose service can serve it, and how its outputs are read. */
+/* Decides from an ONNX file's shapes and metadata whether the service can serve it, and how its outputs are read. */
 #ifndef HS_MODELS_POSE_SHAPE_H
 #define HS_MODELS_POSE_SHAPE_H
 
@@ -16,7 +16,7 @@ struct hs_pose_shape {
     struct hs_label_list labels;  /* out: `classes` names, from the file; empty where it has none. Caller finishes */
 };
 
-/* Fills *shape. HS_EMODEL with the reason where it cannot be served; the shape is then unchanged but for its numbers. */
+/* Fills *shape. HS_EMODEL with the reason where it cannot be served; only the shape's numbers may have changed then. */
 int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_pose_shape *shape, struct hs_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,8 +238,8 @@ static size_t rank_of(const struct hs_pack *pack, const char *backend)
     return HS_ARRAY_LEN(favourites[0].names);
 }
 
-static int choose_auto(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
-                       struct hs_model_choice *ret_choice, struct hs_error *err)
+static int choose_best(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                       bool prefer_installed, struct hs_model_choice *ret_choice, struct hs_error *err)
 {
     struct hs_model_choice best = {0};
     size_t best_score = SIZE_MAX;
@@ -247,7 +248,7 @@ static int choose_auto(const struct hs_store *store, enum hs_task task, const ch
         const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
         if (pack->task != task || pack->imported || !file)
             continue;
-        size_t score = rank_of(pack, backend) + (hs_store_has(store, file) ? 0 : 100);
+        size_t score = rank_of(pack, backend) + (prefer_installed && !hs_store_has(store, file) ? 100 : 0);
         if (score < best_score) {
             best_score = score;
             best = (struct hs_model_choice){pack, file};
@@ -258,6 +259,12 @@ static int choose_auto(const struct hs_store *store, enum hs_task task, const ch
                             store->packs_dir);
     *ret_choice = best;
     return 0;
+}
+
+int hs_store_choose_default(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                            struct hs_model_choice *ret_choice, struct hs_error *err)
+{
+    return choose_best(store, task, backend, runtime, false, ret_choice, err);
 }
 
 /* "yolo11n-pose, yolov8n-pose, …", cut at the size. */
@@ -281,7 +288,7 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
                     const char *runtime, struct hs_model_choice *ret_choice, struct hs_error *err)
 {
     if (!name || !name[0] || strcmp(name, "auto") == 0)
-        return choose_auto(store, task, backend, runtime, ret_choice, err);
+        return choose_best(store, task, backend, runtime, true, ret_choice, err);
     const struct hs_pack *pack = hs_store_find(store, name);
     char names[300];
     if (!pack || pack->task != task) {
@@ -400,8 +407,8 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s", choice->file->name,
                             store->dir, name);
     if (state == HS_FILE_UNRECORDED)
-        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)", path,
-                            found);
+        return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
+                            path, found);
     if (state == HS_FILE_BAD)
         return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; mend it with: models pull %s",
                             path, found, name);
@@ -414,6 +421,27 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
 
 /* ---- removing and locking ---- */
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void) st;
+    (void) type;
+    (void) ftw;
+    remove(path);
+    return 0;
+}
+
+bool hs_store_work_path(const struct hs_store *store, const char *name, char *dst, size_t size)
+{
+    return hs_str_format(dst, size, "%s/.%s.fetch", store->dir, name);
+}
+
+void hs_store_clear_work(const struct hs_store *store, const char *name)
+{
+    char path[PATH_MAX];
+    if (hs_store_work_path(store, name, path, sizeof(path)))
+        nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 static int delete_file(const char *path, int *count, struct hs_error *err)
 {
     if (unlink(path) == 0) {
@@ -423,9 +451,11 @@ static int delete_file(const char *path, int *count, struct hs_error *err)
     return errno == ENOENT ? 0 : hs_error_set(err, HS_EIO, "cannot delete %s: %s", path, strerror(errno));
 }
 
+/* The record goes last: until then the file is what the record says, or missing. */
 static int delete_model_file(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
 {
-    static const char *const suffixes[] = {"", ".sha256", ".part", ".part.from"};
+    static const char *const suffixes[] = {"", ".part", ".part.from", ".sha256"};
+    hs_store_clear_work(store, name);
     for (size_t i = 0; i < HS_ARRAY_LEN(suffixes); i++) {
         char path[PATH_MAX];
         int ignored = 0;
@@ -449,11 +479,25 @@ static void forget(struct hs_store *store, const struct hs_pack *pack)
         }
 }
 
+/* Not under the feet of a pull. Where there is no folder there is nothing to lock, nor to delete. */
+static int delete_locked(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
+{
+    int lock;
+    if (!is_dir(store->dir))
+        return 0;
+    int status = hs_store_lock(store, name, true, &lock, err);
+    if (status < 0)
+        return status;
+    status = delete_model_file(store, name, count, err);
+    hs_store_unlock(lock);
+    return status;
+}
+
 int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
 {
     int removed = 0, ignored = 0, status = 0;
     for (size_t i = 0; i < pack->file_count && status == 0; i++)
-        status = delete_model_file(store, pack->files[i].name, &removed, err);
+        status = delete_locked(store, pack->files[i].name, &removed, err);
     if (status == 0 && pack->imported)
         status = delete_file(pack->path, &ignored, err);
     *ret_removed = removed;
@@ -462,7 +506,7 @@ int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret
     return status;
 }
 
-int hs_store_lock(const struct hs_store *store, const char *name, int *ret_fd, struct hs_error *err)
+int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err)
 {
     char path[PATH_MAX];
     int status = hs_dir_make(store->dir, err);
@@ -473,9 +517,10 @@ int hs_store_lock(const struct hs_store *store, const char *name, int *ret_fd, s
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
-    while (flock(fd, LOCK_EX) < 0)
+    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
         if (errno != EINTR) {
-            status = hs_error_set(err, HS_EIO, "cannot lock %s: %s", path, strerror(errno));
+            status = errno == EWOULDBLOCK ? hs_error_set(err, HS_EBUSY, "another program holds %s", path)
+                                          : hs_error_set(err, HS_EIO, "cannot lock %s: %s", path, strerror(errno));
             close(fd);
             return status;
         }

@@ -31,7 +31,8 @@ int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_
 void hs_store_close(struct hs_store *store); /* NULL allowed */
 
 /* The models folder: options.models_dir, else HS_MODELS_DIR, else /var/lib/<service>/models where that exists or
- * /var/lib/<service> is ours to write in, else $XDG_DATA_HOME/hailo-services/models, else ~/.local/share/hailo-services/models. It may not exist yet. */
+ * /var/lib/<service> is ours to write in, else $XDG_DATA_HOME/hailo-services/models, else
+ * ~/.local/share/hailo-services/models. It may not exist yet. */
 const char *hs_store_dir(const struct hs_store *store);
 const char *hs_store_packs_dir(const struct hs_store *store);
 const char *hs_store_complaint(const struct hs_store *store); /* NULL: all packs could be read */
@@ -54,6 +55,10 @@ struct hs_model_choice {
  * simulated device ("sim") runs every pack, and needs none of its files. */
 int hs_store_choose(const struct hs_store *store, enum hs_task task, const char *name, const char *backend,
                     const char *runtime, struct hs_model_choice *ret_choice, struct hs_error *err);
+
+/* The pack that `auto` would mean on a machine that has none yet: what to bring to it. */
+int hs_store_choose_default(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                            struct hs_model_choice *ret_choice, struct hs_error *err);
 
 /* True where the file is there with the size that the pack gives; its hash is not looked at. */
 bool hs_store_has(const struct hs_store *store, const struct hs_pack_file *file);
@@ -82,9 +87,14 @@ int hs_store_record(const struct hs_store *store, const char *name, const char h
 int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *file, char ret_hex[65],
                       struct hs_error *err);
 
+/* Where `name` is made: `.<name>.fetch` in the models folder, a folder or a file. hs_store_clear_work deletes what an
+ * earlier program left there. */
+bool hs_store_work_path(const struct hs_store *store, const char *name, char *dst, size_t size);
+void hs_store_clear_work(const struct hs_store *store, const char *name);
+
 /* Takes the lock `.<name>.lock` in the models folder (made where missing), so that two programs never write one file at
- * once; waits for the other one. Gives a descriptor for hs_store_unlock. */
-int hs_store_lock(const struct hs_store *store, const char *name, int *ret_fd, struct hs_error *err);
+ * once. With `wait` it waits for the other one, else that is HS_EBUSY. Gives a descriptor for hs_store_unlock. */
+int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err);
 void hs_store_unlock(int fd);
 
 #endif
