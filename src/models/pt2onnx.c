@@ -37,23 +37,26 @@ static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_val
     return (struct hs_pt_edge){"", 0, 0};
 }
 
-static struct hs_pt_edge emit_list_layer(struct conversion *c, const char *name, const struct hs_pickle_items *from)
+static struct hs_pt_edge emit_list_layer(struct conversion *c, const char *name, const struct hs_pickle_items *from,
+                                         const char *path)
 {
     struct hs_pt_graph *graph = &c->graph;
     struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, from->len, sizeof(*inputs));
     for (uint32_t i = 0; inputs && i < from->len && graph->status == 0; i++)
-        inputs[i] = source(c, from->data[i], "model");
+        inputs[i] = source(c, from->data[i], path);
     return hs_pt_emit_list_part(graph, c->model.net, name, inputs, from->len, "model");
 }
 
 static struct hs_pt_edge emit_layer(struct conversion *c, const char *name, const struct hs_pickle_value *layer)
 {
+    char path[HS_PT_PATH_SIZE];
     const struct hs_pt_edge images = {"images", 3, 1};
-    const struct hs_pickle_value *from = hs_pt_get(&c->graph, layer, "model", "f");
+    hs_str_format(path, sizeof(path), "model.%s", name);
+    const struct hs_pickle_value *from = hs_pt_get(&c->graph, layer, path, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
     if (list)
-        return emit_list_layer(c, name, list);
-    struct hs_pt_edge x = c->layer_count > 0 ? source(c, from, "model") : images;
+        return emit_list_layer(c, name, list, path);
+    struct hs_pt_edge x = c->layer_count > 0 ? source(c, from, path) : images;
     return hs_pt_emit_part(&c->graph, c->model.net, name, x, "model");
 }
 
