@@ -7,6 +7,7 @@
 
 #include "models/pickle.h"
 #include "pickle_bytes.h"
+#include "says.h"
 
 struct reading {
     struct hs_arena arena;
@@ -56,9 +57,7 @@ static void assert_refused(const void *bytes, size_t len, const char *reason)
     struct reading reading;
     read_all(&reading, bytes, len);
     assert_int_equal(reading.status, HS_EMODEL);
-    if (!strstr(reading.err.message, reason))
-        print_error("%s instead of: %s\n", reading.err.message, reason);
-    assert_non_null(strstr(reading.err.message, reason));
+    assert_says(reading.err.message, reason);
     finish(&reading);
 }
 

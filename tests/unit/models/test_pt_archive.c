@@ -5,6 +5,7 @@
 
 #include "models/pt_archive.h"
 #include "pickle_bytes.h"
+#include "says.h"
 #include "zip_bytes.h"
 
 #define BYTES(literal) (literal), sizeof(literal) - 1
@@ -28,9 +29,7 @@ static void assert_not_opened(const struct zip_bytes *zip, const char *reason)
     assert_int_equal(hs_pt_archive_open(zip_path(zip->data, zip->len), &archive, &err), HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
     assert_null(archive);
-    if (!strstr(err.message, reason))
-        print_error("%s instead of: %s\n", err.message, reason);
-    assert_non_null(strstr(err.message, reason));
+    assert_says(err.message, reason);
 }
 
 /* A checkpoint of one value and, under the key 0, the numbers of one storage. */
@@ -69,9 +68,7 @@ static void assert_no_numbers(struct hs_pt_archive *archive, const char *message
     assert_int_equal(r, HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
     assert_null(array.data);
-    if (!strstr(err.message, message))
-        print_error("%s instead of: %s\n", err.message, message);
-    assert_non_null(strstr(err.message, message));
+    assert_says(err.message, message);
     hs_pt_archive_close(archive);
 }
 
