@@ -296,6 +296,14 @@ def many_nodes(root):
     layers_of(root)['2'] = module
 
 
+def shared_weights(root):
+    module = Maker().conv(8, 8, 5)
+    for _ in range(3):
+        module = Maker().sequence(*[module] * 18)
+    module.f = -1
+    layers_of(root)['2'] = module
+
+
 def set_head(name, value):
     return lambda root: setattr(head(root), name, value)
 
@@ -323,6 +331,7 @@ BAD = {
     'too deep': (deep, 'modules inside one another too deeply'),
     'circle': (circle, 'modules inside one another too deeply'),
     'shared parts': (many, 'the network is too large'),
+    'shared weights': (shared_weights, 'the network is too large'),
     'many nodes': (many_nodes, 'the network is too large'),
     'keypoints': (set_head('kpt_shape', [17, 4]), 'head: `kpt_shape` needs 2 or 3 numbers a point, not 4'),
     'keypoints, other': (set_head('kpt_shape', 17), 'head: `kpt_shape` cannot be 17'),
