@@ -104,12 +104,11 @@ def save(path, root, protocol=2):
     pickler = Pickler(out, protocol)
     with importable():
         pickler.dump(root)
+    members = {'data.pkl': out.getvalue(), 'byteorder': b'little', 'version': b'3\n'}
+    members.update((f'data/{key}', data) for key, data in enumerate(pickler.data))
     with zipfile.ZipFile(path, 'w') as zipped:
-        zipped.writestr('net/data.pkl', out.getvalue())
-        zipped.writestr('net/byteorder', 'little')
-        for key, data in enumerate(pickler.data):
-            zipped.writestr(f'net/data/{key}', data)
-        zipped.writestr('net/version', '3\n')
+        for name, data in members.items():  # a ZipInfo has a fixed date, so that equal networks give equal files
+            zipped.writestr(zipfile.ZipInfo(f'net/{name}'), data)
     return path
 
 
