@@ -125,7 +125,8 @@ int main(int argc, char **argv)
     if (argc < 9 || !hs_str_to_int64(argv[2], &h) || !hs_str_to_int64(argv[3], &w) ||
         !hs_str_to_int64(argv[4], &clients) || clients < 1 || clients > MAX_CLIENTS ||
         !hs_str_to_double(argv[5], &seconds)) {
-        fprintf(stderr, "bench_infer MODEL HEIGHT WIDTH CLIENTS SECONDS solo|shared|adaptive f32|auto CACHE|- [HxW…]\n");
+        fprintf(stderr,
+                "bench_infer MODEL HEIGHT WIDTH CLIENTS SECONDS solo|shared|adaptive f32|auto CACHE|- [HxW…]\n");
         return 2;
     }
     bool solo = strcmp(argv[6], "solo") == 0;

@@ -33,9 +33,9 @@ struct hs_backend_probe {
     char reason[200];   /* where available is false: why, and what would mend it */
 };
 
-/* Which number format the network is computed in. HS_PRECISION_AUTO leaves it to the backend (the fastest one that the
- * processor has); HS_PRECISION_F32 asks for full float32. */
-enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32 };
+/* Which number format the network is computed in. HS_PRECISION_AUTO: the fastest one that costs no accuracy worth
+ * mentioning. HS_PRECISION_F32: full float32. HS_PRECISION_FAST: the fastest one that the device has. */
+enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32, HS_PRECISION_FAST };
 
 struct hs_device_options {
     const char *device_id;  /* NULL: any */

@@ -2,14 +2,12 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/load.h"
+#include "cli/load_settings.h"
 #include "config/render.h"
 
 enum { PAGE_MAX = 8 << 20 };
@@ -56,7 +54,10 @@ static int run_example(const struct config_call *call)
 }
 
 /* Loads the settings as the service would; prints every problem. HS_EXIT_OK or the exit code. */
-static int load(const struct config_call *call, struct hs_settings **ret_settings, struct hs_problems *problems);
+static int load(const struct config_call *call, struct hs_settings **ret_settings, struct hs_problems *problems)
+{
+    return hs_load_settings(call->call, call->schema, NULL, 0, ret_settings, problems);
+}
 
 static int run_show(const struct config_call *call)
 {
@@ -74,39 +75,6 @@ static int run_show(const struct config_call *call)
     hs_settings_destroy(settings);
     hs_problems_finish(&problems);
     return code;
-}
-
-static void print_problems(const struct hs_problems *problems)
-{
-    static const char *const words[] = { "Note", "Warning", "Error" };
-    for (size_t i = 0; i < problems->count; i++)
-        fprintf(stderr, "%s: %s\n", words[problems->items[i].level], problems->items[i].text);
-    if (problems->dropped)
-        fprintf(stderr, "… and %zu more\n", problems->dropped);
-}
-
-static int load(const struct config_call *call, struct hs_settings **ret_settings, struct hs_problems *problems)
-{
-    struct hs_error err;
-    size_t count = 0;
-    struct hs_config_override *overrides = calloc(call->call->sets.count + 1, sizeof(*overrides));
-    if (!overrides)
-        return hs_invocation_fail(call->call, HS_EXIT_FAILURE, "no memory");
-    for (size_t i = 0; i < call->call->sets.count; i++)
-        overrides[count++] = (struct hs_config_override) { "--set", NULL, call->call->sets.items[i] };
-    if (call->call->models_dir)
-        overrides[count++] = (struct hs_config_override) { "--models", "model.dir", call->call->models_dir };
-    const struct hs_config_request request = {
-        .schema = call->schema,
-        .path = call->call->config_path,
-        .environment = environ,
-        .overrides = overrides,
-        .override_count = count,
-    };
-    int r = hs_config_load(&request, ret_settings, problems, &err);
-    free(overrides);
-    print_problems(problems);
-    return r == 0 ? HS_EXIT_OK : fail(call, &err);
 }
 
 static int run_check(const struct config_call *call)
@@ -217,7 +185,7 @@ static int run_render(const struct config_call *call)
     const struct hs_node *root = NULL;
     struct hs_error err;
     int r = read_input(call, input, &settings, &root, &problems, &err);
-    print_problems( &problems);
+    hs_print_problems(&problems);
     if (r == 0 && problems.errors)
         r = hs_error_set(&err, HS_EINVAL, "%s: %zu error%s, nothing was written", input, problems.errors,
                          problems.errors == 1 ? "" : "s");

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { COMMON = 3 };
+enum { COMMON = 4 };
 
 static void common_options(struct hs_invocation *call, struct hs_option ret[COMMON])
 {
@@ -17,7 +17,9 @@ static void common_options(struct hs_invocation *call, struct hs_option ret[COMM
                                   .help = "folder of model files (else HS_MODELS_DIR, else the usual places)" };
     ret[1] = (struct hs_option) { .name = "config", .kind = HS_OPTION_TEXT, .target = &call->config_path,
                                   .value = "FILE", .help = "configuration, JSON or YAML" };
-    ret[2] = (struct hs_option) { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
+    ret[2] = (struct hs_option) { .name = "device", .kind = HS_OPTION_TEXT, .target = &call->device, .value = "NAME",
+                                  .help = "auto, cpu, hailo or sim; wins over inference.device" };
+    ret[3] = (struct hs_option) { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
                                   .help = "a setting that wins over the file and the environment; may be repeated" };
 }
 
@@ -27,7 +29,8 @@ static void print_program_help(const struct hs_program *program)
            program->name);
     for (size_t i = 0; i < program->command_count; i++)
         printf("  %-10s %s\n", program->commands[i].name, program->commands[i].summary);
-    printf("  %-10s %s\n  %-10s %s\n\n", "version", "print the version", "help", "print this, or the help of a command");
+    printf("  %-10s %s\n  %-10s %s\n\n", "version", "print the version", "help",
+           "print this, or the help of a command");
     struct hs_invocation none = { .program = program };
     struct hs_option common[COMMON];
     common_options(&none, common);

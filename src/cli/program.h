@@ -1,5 +1,5 @@
-/* A program of subcommands. Each names its own options; --models, --config and --set hold for all of them, before or
- * after the subcommand's name. */
+/* A program of subcommands. Each names its own options; --models, --config, --device and --set hold for all of them,
+ * before or after the subcommand's name. */
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H
 
@@ -33,14 +33,15 @@ struct hs_invocation {
     char who[64]; /* "hailo-pose detect": begins complaints */
     const char *models_dir;  /* --models; NULL: not given */
     const char *config_path; /* --config; NULL: not given */
+    const char *device;      /* --device; NULL: not given */
     struct hs_text_list sets; /* --set key=value, in order */
 };
 
-/* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here. A
- * program called by a name that ends with "-server" runs `serve`. */
+/* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here.
+ * A program called by a name that ends with "-server" runs `serve`. */
 int hs_program_main(const struct hs_program *program, int argc, char **argv);
 
-/* Reads a subcommand's arguments: its own options and the three for all. Returns true to go on; false: done, with
+/* Reads a subcommand's arguments: its own options and those for all. Returns true to go on; false: done, with
  * *ret_code (help was printed, or the usage was wrong). */
 bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
                          struct hs_text_list *positional, size_t positional_max, int *ret_code);

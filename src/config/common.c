@@ -85,7 +85,7 @@ const struct hs_setting hs_model_rows[5] = {
 
 /* In the order of enum hs_device_choice and enum hs_precision. */
 static const char *const devices[] = { "auto", "cpu", "hailo", "sim", NULL };
-static const char *const precisions[] = { "auto", "f32", NULL };
+static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
 const struct hs_setting hs_inference_rows[15] = {
@@ -106,7 +106,7 @@ const struct hs_setting hs_inference_rows[15] = {
     { ROW("inference.sim_script", TEXT, sim_script), .max = 4095, .fallback = "",
       .help = "What the simulated device shall do; empty: answer at once" },
     { ROW("inference.precision", CHOICE, precision), .choices = precisions, .fallback = "auto",
-      .help = "Number format on the processor; auto: the fastest that it has, f32: full float32" },
+      .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16" },
     { ROW("inference.threads", INT, threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help = "Processor threads for the network; 0: one for each processor" },
     { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",

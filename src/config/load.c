@@ -45,11 +45,13 @@ static int apply_all(const struct hs_config_request *request, struct hs_settings
     int r = load_file(request, settings, problems);
     if (r == 0)
         r = hs_settings_apply_environment(settings, request->environment, problems);
+    size_t before = problems->errors;
     for (size_t i = 0; r == 0 && i < request->override_count; i++) {
         const struct hs_config_override *o = &request->overrides[i];
         r = o->name ? hs_settings_apply_value(settings, o->name, o->assignment, o->option, problems)
                     : hs_settings_apply_assignment(settings, o->assignment, o->option, problems);
     }
+    problems->usage_errors += problems->errors - before;
     return r;
 }
 

@@ -25,6 +25,7 @@ enum { HS_PROBLEMS_MAX = 100 };
 struct hs_problems {
     struct hs_problem *items;
     size_t count, dropped, errors, warnings;
+    size_t usage_errors; /* those of the errors that the command line made */
 };
 
 void hs_problems_finish(struct hs_problems *problems);

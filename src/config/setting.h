@@ -76,8 +76,8 @@ const struct hs_setting *hs_schema_row(const struct hs_schema *schema, size_t in
 long hs_schema_find(const struct hs_schema *schema, const char *name);
 bool hs_schema_has_section(const struct hs_schema *schema, const char *section);
 
-/* Writes the known name that an unknown one most likely meant: of a setting, or for a name without a point of a section.
- * False where none is near. */
+/* Writes the known name that an unknown one most likely meant: of a setting, or for a name without a point of a
+ * section. False where none is near. */
 bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *dst, size_t size);
 
 /* The default as text, the program's own or the row's. */

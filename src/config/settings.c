@@ -299,7 +299,8 @@ static int warn_of_strangers(const struct hs_settings *settings, const char *con
     return r;
 }
 
-int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment, struct hs_problems *problems)
+int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
+                                  struct hs_problems *problems)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < settings->count; i++) {

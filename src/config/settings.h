@@ -32,7 +32,8 @@ int hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, cons
 
 /* `environment` as `environ`: NULL-terminated "NAME=value". An empty variable counts as not set; one that starts with
  * the program's prefix and belongs to no setting is a warning. */
-int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment, struct hs_problems *problems);
+int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
+                                  struct hs_problems *problems);
 
 /* "server.port=8080"; an unknown name is an error here. An empty value is the empty text, or for other types the
  * default. `origin` is the option that it came from. */

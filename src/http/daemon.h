@@ -24,6 +24,7 @@ struct hs_http_server {
     struct hs_budget budget;
     char address[HS_ADDRESS_SIZE];
     int port;
+    int quiesced_fd; /* the listening socket once draining began, else -1; closed after the daemon was stopped */
 
     pthread_mutex_t lock; /* guards what follows; no other lock but the pool's is taken inside it */
     pthread_cond_t quiet; /* active became 0 */

@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -80,6 +81,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->routes = routes;
     server->route_count = count;
     server->ctx = ctx;
+    server->quiesced_fd = -1;
     server->budget.max = options->bodies_max;
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
@@ -135,9 +137,10 @@ int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns)
     server->draining = true;
     pthread_mutex_unlock(&server->lock);
     if (first && server->daemon) {
-        int fd = MHD_quiesce_daemon(server->daemon);
-        if (fd >= 0)
-            close(fd);
+        /* The network thread may look at the socket until it is stopped, so it is only closed then. */
+        server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
+        if (server->quiesced_fd >= 0)
+            shutdown(server->quiesced_fd, SHUT_RDWR);
     }
     int r = 0;
     pthread_mutex_lock(&server->lock);
@@ -164,6 +167,8 @@ void hs_http_destroy(struct hs_http_server *server)
     server->pool = NULL;
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
+    if (server->quiesced_fd >= 0)
+        close(server->quiesced_fd);
     hs_watch_destroy(server->watch);
     hs_conn_list_finish(&server->conns);
     pthread_cond_destroy(&server->quiet);
@@ -173,7 +178,7 @@ void hs_http_destroy(struct hs_http_server *server)
 
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats)
 {
-    struct hs_http_stats stats = { .body_bytes = atomic_load(&server->budget.used) };
+    struct hs_http_stats stats = { 0 };
     pthread_mutex_lock(&server->lock);
     stats.requests = server->requests;
     stats.active = server->active;
@@ -184,5 +189,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.cancelled = server->conns.cancelled;
     stats.timed_out = server->conns.timed_out;
     pthread_mutex_unlock(&server->conns.lock);
+    /* Last: a connection that is counted no more holds no memory any more. */
+    stats.body_bytes = atomic_load(&server->budget.used);
     *ret_stats = stats;
 }

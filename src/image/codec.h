@@ -13,9 +13,9 @@ struct hs_codec {
     /* Fills all but ret_info->format. Allocates nothing. */
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
-    /* `info` is what probe gave. Decodes to at least need_w x need_h pixels (as stored, not turned), or to the full size
-     * where that is smaller. Checks the size that the library reports once more, and the memory it will take, before
-     * anything large is allocated. */
+    /* `info` is what probe gave. Decodes to at least need_w x need_h pixels (as stored, not turned), or to the full
+     * size where that is smaller. Checks the size that the library reports once more, and the memory it will take,
+     * before anything large is allocated. */
     int (*decode)(const uint8_t *data, size_t len, const struct hs_image_info *info,
                   const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
                   struct hs_error *err);

@@ -237,7 +237,8 @@ static bool rle_literal(const struct bmp *bmp, struct hs_image *image, struct cu
     return true;
 }
 
-static void rle_run(const struct bmp *bmp, struct hs_image *image, struct cursor *cursor, unsigned count, unsigned value)
+static void rle_run(const struct bmp *bmp, struct hs_image *image, struct cursor *cursor, unsigned count,
+                    unsigned value)
 {
     for (unsigned i = 0; i < count; i++)
         put(bmp, image, cursor, bmp->bits == 8 ? value : i % 2 == 0 ? value >> 4 : value & 15);

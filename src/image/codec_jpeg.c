@@ -14,8 +14,19 @@
 #include "image/exif.h"
 
 /* T.81 B.1.1.3 */
-enum { M_SOF0 = 0xc0, M_SOF15 = 0xcf, M_DHT = 0xc4, M_JPG = 0xc8, M_DAC = 0xcc, M_RST0 = 0xd0, M_SOI = 0xd8, M_EOI = 0xd9,
-       M_SOS = 0xda, M_APP1 = 0xe1, M_TEM = 0x01 };
+enum {
+    M_SOF0 = 0xc0,
+    M_SOF15 = 0xcf,
+    M_DHT = 0xc4,
+    M_JPG = 0xc8,
+    M_DAC = 0xcc,
+    M_RST0 = 0xd0,
+    M_SOI = 0xd8,
+    M_EOI = 0xd9,
+    M_SOS = 0xda,
+    M_APP1 = 0xe1,
+    M_TEM = 0x01
+};
 
 /* A progressive file may send any number of scans, each of which makes the decoder walk the whole picture: a few bytes
  * can ask for minutes. Encoders send about 10, the most elaborate scripts some 30. */

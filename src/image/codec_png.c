@@ -10,8 +10,8 @@
 
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
-/* What all chunks besides the pixels may hold when unpacked. Colour profiles and XMP are the largest in practice, rarely
- * above 1 MB; packed text that unpacks to much more is a known attack. */
+/* What all chunks besides the pixels may hold when unpacked. Colour profiles and XMP are the largest in practice,
+ * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
 
 static bool match(const uint8_t *data, size_t len)
@@ -53,8 +53,8 @@ static int spng_failed(int code, struct hs_error *err)
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 
-/* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone: once the
- * picture is whole, a missing end or an odd ornament does no harm. */
+/* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone: once
+ * the picture is whole, a missing end or an odd ornament does no harm. */
 static int decode_pixels(spng_ctx *png, struct hs_image *image)
 {
     int r = spng_decode_image(png, image->pixels, image->stride * (size_t) image->height, SPNG_FMT_RGB8, 0);

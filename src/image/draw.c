@@ -1,6 +1,7 @@
 #include "image/draw.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <cairo.h>
@@ -8,6 +9,10 @@
 #include "base/str.h"
 
 enum { MAX_SIDE = 32767 }; /* cairo's image surfaces */
+
+/* One drawing at a time: cairo takes its font locks in an order that differs from call to call when a label is drawn
+ * with its own font, so two threads could wait for each other. */
+static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER;
 
 /* In units of hs_draw_unit. */
 static const double default_size = 2.5, text_height = 13, text_margin = 3;
@@ -63,7 +68,8 @@ static uint32_t text_color(uint32_t color)
     return luma > 140 * 1000 ? 0x000000 : 0xffffff;
 }
 
-/* A filled bar with the text in it, its lower left corner at x, y, moved down where it would leave the picture's top. */
+/* A filled bar with the text in it, its lower left corner at x, y, moved down where it would leave the picture's top.
+ */
 static void draw_label(cairo_t *cairo, const struct hs_draw_shape *shape, double unit)
 {
     if (!shape->label || !shape->label[0] || !hs_utf8_valid(shape->label, strlen(shape->label)))
@@ -121,7 +127,8 @@ static int draw_on(cairo_surface_t *surface, const struct hs_image *image, const
         copy_in(image, surface);
     cairo_set_line_join(cairo, CAIRO_LINE_JOIN_ROUND);
     cairo_set_line_cap(cairo, CAIRO_LINE_CAP_ROUND);
-    cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+    /* cairo's own strokes: the same on every machine, and no fonts have to be installed or searched for. */
+    cairo_select_font_face(cairo, "@cairo:sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(cairo, text_height * unit);
     for (size_t i = 0; i < count; i++) {
         if (is_finite(&shapes[i]))
@@ -144,7 +151,9 @@ int hs_draw(const struct hs_image *image, const struct hs_draw_shape *shapes, si
                             image->width, image->height, MAX_SIDE);
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, image->width, image->height);
     struct hs_image *drawn = NULL;
+    pthread_mutex_lock(&drawing);
     int r = draw_on(surface, image, shapes, count, err);
+    pthread_mutex_unlock(&drawing);
     if (r == 0)
         r = hs_image_create(image->width, image->height, &drawn, err);
     if (r == 0) {

@@ -30,7 +30,8 @@ int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int
 int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
 {
     if (limits->max_memory > 0 && bytes > limits->max_memory)
-        return hs_error_set(err, HS_ETOOLARGE, "image would take %.0f MB of memory to decode, at most %.0f are accepted",
+        return hs_error_set(err, HS_ETOOLARGE,
+                            "image would take %.0f MB of memory to decode, at most %.0f are accepted",
                             (double) bytes / 1e6, (double) limits->max_memory / 1e6);
     return 0;
 }

@@ -233,6 +233,7 @@ int hs_letterbox_apply(const struct hs_letterbox *box, const struct hs_image *im
     if (image->width != box->content_w || image->height != box->content_h)
         return resample(box, image, content, stride);
     for (int y = 0; y < image->height; y++)
-        memcpy(content + stride * (size_t) y, image->pixels + image->stride * (size_t) y, stride - (size_t) (box->in_w - box->content_w) * 3);
+        memcpy(content + stride * (size_t) y, image->pixels + image->stride * (size_t) y,
+               stride - (size_t) (box->in_w - box->content_w) * 3);
     return 0;
 }

@@ -1,6 +1,6 @@
-/* A picture fitted into a network's input: scaled with its shape kept, centred, the rest filled with gray 114. Sizes and
- * pads follow Ultralytics' LetterBox: scale = min(in_w / w, in_h / h), the size rounded half to even, the left and top
- * pad round(rest / 2 - 0.1).
+/* A picture fitted into a network's input: scaled with its shape kept, centred, the rest filled with gray 114. Sizes
+ * and pads follow Ultralytics' LetterBox: scale = min(in_w / w, in_h / h), the size rounded half to even, the left and
+ * top pad round(rest / 2 - 0.1).
  *
  * The filter, chosen for each axis: bilinear with half-pixel centres (OpenCV's INTER_LINEAR) when the axis grows or
  * shrinks by up to 2, the exact average over the covered area (INTER_AREA) when it shrinks by more. Pure functions, any
@@ -25,15 +25,16 @@ struct hs_letterbox {
 /* All four sizes are at least 1. */
 void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_letterbox *ret_box);
 
-/* The rectangular input for a picture: its long side is `long_side`, the short one what the picture needs, rounded up to
- * a multiple of `multiple` (at least one, at most long_side). long_side is a multiple of `multiple`. */
+/* The rectangular input for a picture: its long side is `long_side`, the short one what the picture needs, rounded up
+ * to a multiple of `multiple` (at least one, at most long_side). long_side is a multiple of `multiple`. */
 void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int *ret_in_w, int *ret_in_h);
 
-/* Writes all of in_h * in_w * 3 bytes at dst: RGB, rows tightly packed. `image` shows the whole picture and may have been
- * decoded smaller than box->orig_w x box->orig_h. HS_ENOMEM: no memory for the line buffers. */
+/* Writes all of in_h * in_w * 3 bytes at dst: RGB, rows tightly packed. `image` shows the whole picture and may have
+ * been decoded smaller than box->orig_w x box->orig_h. HS_ENOMEM: no memory for the line buffers. */
 int hs_letterbox_apply(const struct hs_letterbox *box, const struct hs_image *image, uint8_t *dst);
 
-/* A point of the network's input in pixels of the original picture. Not clamped: a point in the border lands outside. */
+/* A point of the network's input in pixels of the original picture. Not clamped: a point in the border lands outside.
+ */
 static inline void hs_letterbox_to_original(const struct hs_letterbox *box, float x, float y, float *ret_x,
                                             float *ret_y)
 {

@@ -10,7 +10,8 @@
  *     hs_engine_release(lease);                                                  always, whatever run returned
  *
  * One thread of the engine, the keeper, is the only one that opens, loads, unloads and closes, and it collects slots
- * that a device gave back late. All functions may be called from any thread, a lease is used by one thread at a time. */
+ * that a device gave back late. All functions may be called from any thread, a lease is used by one thread at a time.
+ */
 #ifndef HS_INFER_ENGINE_H
 #define HS_INFER_ENGINE_H
 
@@ -28,9 +29,9 @@ struct hs_engine;
 enum { HS_ENGINE_MAX_COPIES = 16, HS_ENGINE_MAX_SIDE = 8192 };
 
 /* A copy is the model loaded for one input size. Where `adaptive` is set there are two kinds of them: a solo copy (one
- * slot, all processor threads on one picture: the lowest latency) serves a request that is alone, a shared copy (`slots`
- * slots, the threads divided: the most pictures per second) serves those that are not. The solo copy is loaded first,
- * the shared one in the background when requests first meet. Without `adaptive` all copies are shared ones. */
+ * slot, all processor threads on one picture: the lowest latency) serves a request that is alone, a shared copy
+ * (`slots` slots, the threads divided: the most pictures per second) serves those that are not. The solo copy is loaded
+ * first, the shared one in the background when requests first meet. Without `adaptive` all copies are shared ones. */
 struct hs_engine_options {
     const struct hs_backend *backend;
     const char *device_id; /* as in struct hs_device_options; strings are copied */

@@ -1,5 +1,5 @@
-/* The keeper: the one thread that opens, loads, unloads and closes, so that backends never see two of these at once, and
- * a request whose deadline passes during a load need not wait for the load's end. It also asks after slots that the
+/* The keeper: the one thread that opens, loads, unloads and closes, so that backends never see two of these at once,
+ * and a request whose deadline passes during a load need not wait for the load's end. It also asks after slots that the
  * device still holds past their deadline. */
 #include <string.h>
 

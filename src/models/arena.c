@@ -35,8 +35,10 @@ void hs_arena_finish(struct hs_arena *arena)
 static struct hs_arena_block *add_block(struct hs_arena *arena, size_t size)
 {
     size_t capacity = size > BLOCK_SIZE ? size : BLOCK_SIZE, total;
-    if (!hs_size_add(capacity, sizeof(struct hs_arena_block), &total) || total > arena->max - arena->used)
+    if (!hs_size_add(capacity, sizeof(struct hs_arena_block), &total) || total > arena->max - arena->used) {
+        arena->full = true;
         return NULL;
+    }
     struct hs_arena_block *block = calloc(1, total);
     if (!block)
         return NULL;
@@ -55,8 +57,10 @@ static struct hs_arena_block *add_block(struct hs_arena *arena, size_t size)
 
 void *hs_arena_alloc(struct hs_arena *arena, size_t size)
 {
-    if (size > SIZE_MAX - ALIGNMENT)
+    if (size > arena->max) {
+        arena->full = true;
         return NULL;
+    }
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct hs_arena_block *block = arena->blocks;
     if (!block || size > block->capacity - block->len)

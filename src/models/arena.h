@@ -2,6 +2,7 @@
 #ifndef HS_MODELS_ARENA_H
 #define HS_MODELS_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct hs_arena_block;
@@ -10,6 +11,7 @@ struct hs_arena_block;
 struct hs_arena {
     struct hs_arena_block *blocks;
     size_t used, max;
+    bool full; /* something did not fit in max */
 };
 
 void hs_arena_init(struct hs_arena *arena, size_t max);

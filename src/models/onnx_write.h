@@ -11,7 +11,8 @@ struct hs_onnx_out {
     int status;
 };
 
-enum hs_onnx_elem { HS_ONNX_FLOAT = 1, HS_ONNX_INT64 = 7 };
+/* TensorProto.DataType */
+enum hs_onnx_elem { HS_ONNX_ELEM_FLOAT = 1, HS_ONNX_ELEM_INT64 = 7 };
 
 /* A dimension has a name or, where that is NULL, a size. */
 struct hs_onnx_dim {

@@ -8,7 +8,7 @@
 
 #include "base/str.h"
 
-enum { REPR_DEPTH = 16, INDEX_FROM = 16 };
+enum { INDEX_FROM = 16 };
 
 /* Doubles the array `data` of `size`-byte elements when it is full. */
 static int grow(struct hs_arena *arena, void **data, uint32_t len, uint32_t *capacity, size_t size)
@@ -89,7 +89,7 @@ static uint64_t hash_of(const struct hs_pickle_value *key)
         return hash_bytes(&integer, sizeof(integer));
     if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
         return hash_bytes(key->text.data, key->text.len);
-    if (key->type == HS_PICKLE_DOUBLE)
+    if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) /* a NaN is equal only to itself, so many may be keys */
         return hash_bytes(&key->real, sizeof(key->real));
     if (key->type == HS_PICKLE_NONE)
         return 0;

@@ -85,8 +85,9 @@ struct hs_pickle_value {
     };
 };
 
-/* Building; memory comes from the arena. HS_ENOMEM where that has none. hs_pickle_dict_set keeps the place of a key that
- * is there; HS_EINVAL for a key that cannot be one (a list, a dict). Python's equality: True, 1 and 1.0 are one key. */
+/* Building; memory comes from the arena. HS_ENOMEM where that has none. hs_pickle_dict_set keeps the place of a key
+ * that is there; HS_EINVAL for a key that cannot be one (a list, a dict). Python's equality: True, 1 and 1.0 are one
+ * key; but a tuple, a record or a tensor is equal only to itself. */
 int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items, struct hs_pickle_value *value);
 int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, struct hs_pickle_value *key,
                        struct hs_pickle_value *value);
@@ -99,9 +100,10 @@ const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" for
 const char *hs_pickle_kind_name(const struct hs_pickle_value *record); /* what follows the last space of the kind */
 bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text);
 bool hs_pickle_is_true(const struct hs_pickle_value *value); /* Python's truth; a record and a tensor are true */
-bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);    /* an int, not a bool */
-bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret);  /* a float or an int */
-const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value); /* of a tuple or a list */
+bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);   /* an int, not a bool */
+bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret); /* a float or an int */
+/* of a tuple or a list */
+const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value);
 
 /* Appends the value as Python's repr() writes it; a record as <kind>. Stops at `buf`'s maximum with HS_ETOOLARGE, at a
  * depth of 16 with HS_EINVAL. */

@@ -1,7 +1,7 @@
 /* Turns an Ultralytics YOLOv8 or YOLO11 pose checkpoint (.pt) into ONNX, with no Python.
  *
- * The graph is fully convolutional: `images` is [batch, 3, height, width], RGB 0..1, any sides that are multiples of the
- * largest stride. The outputs are the raw heads, for each stride s
+ * The graph is fully convolutional: `images` is [batch, 3, height, width], RGB 0..1, any sides that are multiples of
+ * the largest stride. The outputs are the raw heads, for each stride s
  *     box_s  [batch, 4 * bins, h/s, w/s]      left, top, right, bottom: logits over `bins` distances, in cells
  *     cls_s  [batch, classes, h/s, w/s]       class logits; with `sigmoid` probabilities, as a Hailo HEF gives them
  *     kpt_s  [batch, points * dims, h/s, w/s] x and y as (2 * v + cell index) * s; where dims is 3 a visibility logit
@@ -32,9 +32,9 @@ struct hs_pt2onnx_info {
     char source_sha256[65]; /* of the checkpoint */
 };
 
-/* Reads pt_path and writes onnx_path atomically. `options` NULL means neither. ret_info may be NULL; else it is filled on
- * success and the caller frees it with hs_pt2onnx_info_finish. HS_EMODEL for a checkpoint that is damaged, hostile or of
- * another kind: one line that names the file and the layer. HS_ENOTFOUND, HS_EIO, HS_ENOMEM. Any thread. */
+/* Reads pt_path and writes onnx_path atomically. `options` NULL means neither. ret_info may be NULL; else it is filled
+ * on success and the caller frees it with hs_pt2onnx_info_finish. HS_EMODEL for a checkpoint that is damaged, hostile
+ * or of another kind: one line that names the file and the layer. HS_ENOTFOUND, HS_EIO, HS_ENOMEM. Any thread. */
 int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct hs_pt2onnx_options *options,
                        struct hs_pt2onnx_info *ret_info, struct hs_error *err);
 

@@ -11,9 +11,10 @@
 struct hs_zip;
 
 struct hs_zip_member {
-    const char *name;
-    uint64_t size;
+    const char *name; /* any text without NUL */
+    uint64_t size, packed_size;
     uint64_t header_offset;
+    uint64_t limit; /* where the next member or the directory begins */
     uint32_t crc;
     uint16_t method, flags;
     uint64_t data_offset; /* 0 until the local header was read */

@@ -54,7 +54,8 @@ static int choose_model(struct hs_pose_app *app, const struct hs_backend *backen
     return app->simulated ? 0 : hs_store_verified_path(app->store, &app->choice, &app->model_path, err);
 }
 
-/* Compiled models are kept beside the model files unless a folder is named. A folder that cannot be written only costs start-up time. */
+/* Compiled models are kept beside the model files unless a folder is named. A folder that cannot be written only costs
+ * start-up time. */
 static bool cache_folder(const struct hs_pose_app *app, char *dst, size_t size)
 {
     struct hs_error err;

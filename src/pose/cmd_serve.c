@@ -12,7 +12,7 @@
 #include "pose/routes.h"
 
 struct serve_call {
-    const char *host, *device, *port;
+    const char *host, *port;
 };
 
 /* Before any thread starts: signals wait for the main thread, and a client that hangs up is an error, not a signal. */
@@ -113,8 +113,6 @@ int hs_pose_cmd_serve(struct hs_invocation *call)
           .help = "where to listen; wins over server.host" },
         { .name = "port", .kind = HS_OPTION_TEXT, .target = &serve_call.port, .value = "N",
           .help = "port; 0 picks a free one; wins over server.port" },
-        { .name = "device", .kind = HS_OPTION_TEXT, .target = &serve_call.device, .value = "NAME",
-          .help = "auto, cpu, hailo or sim; wins over inference.device" },
     };
     struct hs_text_list none = { 0 };
     int code;
@@ -125,7 +123,6 @@ int hs_pose_cmd_serve(struct hs_invocation *call)
     const struct hs_config_override options_given[] = {
         { "--host", "server.host", serve_call.host },
         { "--port", "server.port", serve_call.port },
-        { "--device", "inference.device", serve_call.device },
     };
     struct hs_settings *settings;
     code = hs_pose_load_settings(call, options_given, HS_ARRAY_LEN(options_given), &settings);

@@ -1,68 +1,31 @@
 #include "pose/commands.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "base/log.h"
 
-/* What the options say, as overrides of settings. */
-static size_t collect(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
-                      struct hs_config_override *ret)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < call->sets.count; i++)
-        ret[count++] = (struct hs_config_override) { "--set", NULL, call->sets.items[i] };
-    if (call->models_dir)
-        ret[count++] = (struct hs_config_override) { "--models", "model.dir", call->models_dir };
-    for (size_t i = 0; i < extra_count; i++) {
-        if (extra[i].assignment)
-            ret[count++] = extra[i];
-    }
-    return count;
-}
-
 /* Notes are for a server's log; a command's output stays free of them. */
-static void print_problems(const struct hs_problems *problems)
+static void log_notes(const struct hs_invocation *call, const struct hs_problems *problems)
 {
-    static const char *const words[] = { "note", "warning", "error" };
     for (size_t i = 0; i < problems->count; i++) {
-        const struct hs_problem *p = &problems->items[i];
-        if (p->level != HS_PROBLEM_NOTE)
-            fprintf(stderr, "%s: %s\n", p->text, words[p->level]);
+        if (problems->items[i].level != HS_PROBLEM_NOTE)
+            continue;
+        if (call->command->run == hs_pose_cmd_serve)
+            hs_log_info("%s", problems->items[i].text);
         else
-            hs_log_debug("%s", p->text);
+            hs_log_debug("%s", problems->items[i].text);
     }
-    if (problems->dropped)
-        fprintf(stderr, "and %zu more\n", problems->dropped);
 }
 
 int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                           struct hs_settings **ret_settings)
 {
-    struct hs_config_override *overrides = calloc(call->sets.count + extra_count + 1, sizeof(*overrides));
-    if (!overrides)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
-    const struct hs_config_request request = {
-        .schema = &hs_pose_schema,
-        .path = call->config_path,
-        .environment = environ,
-        .overrides = overrides,
-        .override_count = collect(call, extra, extra_count, overrides),
-    };
     struct hs_problems problems = { 0 };
-    struct hs_error err;
-    int code = HS_EXIT_OK;
-    int r = hs_config_load(&request, ret_settings, &problems, &err);
-    print_problems(&problems);
-    if (r < 0) {
-        code = problems.errors ? HS_EXIT_FAILURE : hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    } else {
+    int code = hs_load_settings(call, &hs_pose_schema, extra, extra_count, ret_settings, &problems);
+    if (code == HS_EXIT_OK) {
         const struct hs_pose_settings *s = hs_settings_values(*ret_settings);
         hs_log_setup(call->program->name, (enum hs_log_level) s->logging.level, (enum hs_log_format) s->logging.format);
+        log_notes(call, &problems);
     }
     hs_problems_finish(&problems);
-    free(overrides);
     return code;
 }
 

@@ -3,7 +3,7 @@
 #define HS_POSE_COMMANDS_H
 
 #include "cli/program.h"
-#include "config/load.h"
+#include "cli/load_settings.h"
 #include "pose/app.h"
 
 int hs_pose_cmd_serve(struct hs_invocation *call);
@@ -14,9 +14,8 @@ int hs_pose_cmd_models(struct hs_invocation *call);
 int hs_pose_cmd_config(struct hs_invocation *call);
 int hs_pose_cmd_selftest(struct hs_invocation *call);
 
-/* The settings that a call asks for: --config, --models, each --set, and `extra` options (those without a value count as
- * not given). Complaints go to stderr; the log is set up. HS_EXIT_OK, or the exit code to end with. Caller frees with
- * hs_settings_destroy. */
+/* hs_load_settings for this program; the log is set up as they say. HS_EXIT_OK, or the exit code to end with. Caller
+ * frees with hs_settings_destroy. */
 int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                           struct hs_settings **ret_settings);
 

@@ -6,11 +6,11 @@
 
 #include "base/mem.h"
 
-/* Read off the drawing below. Ears and elbows are left out: the drawing leaves open where exactly they are. */
+/* Read off the drawing below. Ears, elbows and wrists are left out: on so plain a drawing networks disagree about where
+ * exactly they are. */
 const struct hs_pose_figure_point hs_pose_figure_points[] = {
-    { 0, 240, 138 },  { 1, 257, 122 },  { 2, 223, 122 },  { 5, 294, 206 },  { 6, 186, 206 },  { 9, 328, 348 },
-    { 10, 152, 348 }, { 11, 268, 362 }, { 12, 212, 362 }, { 13, 273, 465 }, { 14, 207, 465 }, { 15, 277, 555 },
-    { 16, 203, 555 },
+    { 0, 240, 138 },  { 1, 257, 122 },  { 2, 223, 122 },  { 5, 294, 206 },  { 6, 186, 206 },  { 11, 268, 362 },
+    { 12, 212, 362 }, { 13, 273, 465 }, { 14, 207, 465 }, { 15, 277, 555 }, { 16, 203, 555 },
 };
 const int hs_pose_figure_point_count = (int) HS_ARRAY_LEN(hs_pose_figure_points);
 

@@ -6,8 +6,8 @@
 
 #include "hs/status.h"
 
-/* 0 for OK. Else fills *err with `doing` and what OpenVINO says about it, as one line, and returns `code`. Call it right
- * after the function that failed: the message belongs to the newest failure. */
+/* 0 for OK. Else fills *err with `doing` and what OpenVINO says about it, as one line, and returns `code`. Call it
+ * right after the function that failed: the message belongs to the newest failure. */
 int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const char *doing);
 
 #endif

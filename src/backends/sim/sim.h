@@ -1,5 +1,5 @@
-/* The scripted device: a real backend that computes nothing. Chosen only by its name, never as a fallback, and its probe
- * says what it is. It needs no model file.
+/* The scripted device: a real backend that computes nothing. Chosen only by its name, never as a fallback, and its
+ * probe says what it is. It needs no model file.
  *
  * By default it answers as a Hailo HEF of yolov8s_pose does: nine raw heads, NHWC, uint8 boxes and scores, uint16
  * keypoints, with one person standing in the middle of the picture.

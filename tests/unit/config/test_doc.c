@@ -38,7 +38,8 @@ static void refuse_text(const char *text, int code, int line, const char *words)
 static void yaml_tree_knows_its_lines(void **state)
 {
     (void) state;
-    struct hs_doc *doc = parse("# comment\nserver:\n  host: \"0.0.0.0\"   # why\n  port: 11436\n\nsizes:\n- 1\n- two\n");
+    struct hs_doc *doc =
+        parse("# comment\nserver:\n  host: \"0.0.0.0\"   # why\n  port: 11436\n\nsizes:\n- 1\n- two\n");
     const struct hs_node *root = hs_doc_root(doc), *server = hs_node_get(root, "server");
     assert_int_equal(root->kind, HS_NODE_MAP);
     assert_int_equal(root->count, 2);

@@ -303,7 +303,8 @@ static void json_keeps_what_is_unknown_and_reads_back(void **state)
     hs_buf_init(&second, 100000);
     assert_int_equal(hs_settings_write_json(settings, &first), 0);
     const char *text = hs_buf_str(&first);
-    assert_non_null(strstr(text, "    \"mine\": [\n      1,\n      2.5,\n      {\n        \"x\": null\n      }\n    ]"));
+    assert_non_null(
+        strstr(text, "    \"mine\": [\n      1,\n      2.5,\n      {\n        \"x\": null\n      }\n    ]"));
     assert_non_null(strstr(text, "  \"cameras\": {\n    \"door\": \"a\\n\\u0001\",\n    \"on\": true\n  }"));
     assert_non_null(strstr(text, "    \"name\": \"q\\\"uote\",\n    \"keep_alive\": 7200,"));
     apply(again, text, &none);

@@ -64,7 +64,8 @@ static void limits_are_found_in_the_header(void **state)
     decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "image is 2147483647x2147483647 pixels");
     hs_buf_finish(&buf);
     buf = png_header(40000, 10);
-    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "image is 40000x10 pixels, a side of at most 32768 is accepted");
+    decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE,
+                 "image is 40000x10 pixels, a side of at most 32768 is accepted");
     struct hs_image_options options = options_plain();
     options.limits.max_bytes = 32;
     decode_fails(buf.data, buf.len, &options, HS_ETOOLARGE, "image is 33 bytes, at most 32 are accepted");
@@ -172,7 +173,11 @@ static struct hs_buf jpeg_with_exif(int width, int height, uint8_t orientation)
     struct hs_buf plain = make_buf(), buf = make_buf();
     assert_int_equal(hs_image_encode_jpeg(image, 95, &plain, NULL), 0);
     hs_image_destroy(image);
-    assert_int_equal(hs_buf_append(&buf, "\xff\xd8\xff\xe1\0\x22" "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0", 30), 0);
+    assert_int_equal(hs_buf_append(&buf,
+                                   "\xff\xd8\xff\xe1\0\x22"
+                                   "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0",
+                                   30),
+                     0);
     put_le(&buf, orientation, 4);
     put_le(&buf, 0, 4);
     assert_int_equal(hs_buf_append(&buf, plain.data + 2, plain.len - 2), 0);

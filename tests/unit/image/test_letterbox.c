@@ -160,7 +160,8 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
 static void flat_colours_stay(void **state)
 {
     (void) state;
-    static const int sizes[][2] = {{1, 1}, {3, 2}, {31, 7}, {64, 64}, {65, 63}, {200, 90}, {777, 3}, {2, 1500}, {1001, 999}};
+    static const int sizes[][2] = {{1, 1},    {3, 2},   {31, 7},   {64, 64},   {65, 63},
+                                   {200, 90}, {777, 3}, {2, 1500}, {1001, 999}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         int w = sizes[i][0], h = sizes[i][1];
         struct hs_image *image = make_gradient(w, h);
@@ -208,7 +209,8 @@ static double reference(const struct hs_image *image, const struct hs_letterbox 
 static void agrees_with_the_definition(void **state)
 {
     (void) state;
-    static const int cases[][4] = {{37, 23, 64, 64}, {50, 40, 32, 32}, {61, 47, 30, 30}, {61, 47, 29, 64}, {97, 5, 16, 16}};
+    static const int cases[][4] = {
+        {37, 23, 64, 64}, {50, 40, 32, 32}, {61, 47, 30, 30}, {61, 47, 29, 64}, {97, 5, 16, 16}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const int *k = cases[i];
         struct hs_image *image = make_gradient(k[0], k[1]);
@@ -222,7 +224,8 @@ static void agrees_with_the_definition(void **state)
         uint8_t *out = run(image, k[0], k[1], k[2], k[3]);
         for (int y = 0; y < box.content_h; y++) {
             for (int x = 0; x < box.content_w; x++) {
-                const uint8_t *p = out + ((size_t) (y + box.pad_top) * (size_t) box.in_w + (size_t) (x + box.pad_left)) * 3;
+                const uint8_t *p =
+                    out + ((size_t) (y + box.pad_top) * (size_t) box.in_w + (size_t) (x + box.pad_left)) * 3;
                 for (int c = 0; c < 3; c++)
                     assert_float_equal(p[c], reference(image, &box, x, y, c), 1.3);
             }

@@ -35,8 +35,8 @@ static void write_model(const char *name, struct hs_buf *graph, char path[128])
     hs_buf_finish(&model);
 }
 
-/* Input [1, 3, free, free]; outputs "map" = a 1x1 convolution to two channels (R + 2 G + 4 B and R - B), "mean" [1, 3] =
- * the mean of each channel, "rows" [1, 3, width] = the means over the height. */
+/* Input [1, 3, free, free]; outputs "map" = a 1x1 convolution to two channels (R + 2 G + 4 B and R - B), "mean" [1, 3]
+ * = the mean of each channel, "rows" [1, 3, width] = the means over the height. */
 static void write_free_model(char path[128])
 {
     static const int input[] = { 1, 3, 0, 0 }, map[] = { 1, 2, 0, 0 }, mean[] = { 1, 3 }, rows[] = { 1, 3, 0 };

@@ -125,7 +125,8 @@ static void latency_is_kept_and_a_deadline_before_it_is_a_timeout(void **state)
 static void scripted_outputs_replace_the_heads(void **state)
 {
     (void) state;
-    struct hs_device *device = open_sim("latency_ms=0; output=a:u16:nhwc:2x3x4:0.5:10:12 output=b:f32:rows:1x512x1:1:0:-0.25");
+    struct hs_device *device =
+        open_sim("latency_ms=0; output=a:u16:nhwc:2x3x4:0.5:10:12 output=b:f32:rows:1x512x1:1:0:-0.25");
     struct hs_model *model = load_sim(device, 112, 112, 1);
     const struct hs_model_info *info = sim->info(model);
     assert_int_equal(info->output_count, 2);

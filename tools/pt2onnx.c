@@ -1,0 +1,64 @@
+/* Turns a pose checkpoint into ONNX while the project is built: a program of its own that needs no settings and no
+ * store. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "models/pt2onnx.h"
+
+static const char usage[] = "usage: pt2onnx CHECKPOINT.pt OUTPUT.onnx [--sigmoid] [--decoded]\n";
+static const char help[] =
+    "Turns an Ultralytics YOLOv8 or YOLO11 pose checkpoint into ONNX. Nothing in it is executed.\n"
+    "  --sigmoid  class outputs as probabilities, like a Hailo HEF\n"
+    "  --decoded  add output0, in the layout of Ultralytics' export\n"
+    "  --help     print this\n";
+
+static int fail_usage(const char *why, const char *what)
+{
+    fprintf(stderr, "%spt2onnx: %s%s\n", usage, why, what);
+    return 2;
+}
+
+static int convert(const char *checkpoint, const char *output, const struct hs_pt2onnx_options *options)
+{
+    struct hs_error err;
+    struct stat st;
+    char sha256[65];
+    if (hs_pt2onnx_convert(checkpoint, output, options, NULL, &err) < 0 || hs_file_sha256(output, sha256, &err) < 0) {
+        fprintf(stderr, "pt2onnx: %s\n", err.message);
+        return 1;
+    }
+    if (stat(output, &st) < 0) {
+        perror("pt2onnx");
+        return 1;
+    }
+    printf("%s: %lld bytes, sha256 %s\n", output, (long long) st.st_size, sha256);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *paths[2] = {NULL, NULL};
+    int count = 0;
+    struct hs_pt2onnx_options options = {false, false};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            printf("%s\n%s", usage, help);
+            return 0;
+        }
+        if (strcmp(argv[i], "--sigmoid") == 0)
+            options.sigmoid = true;
+        else if (strcmp(argv[i], "--decoded") == 0)
+            options.decoded = true;
+        else if (argv[i][0] == '-' && argv[i][1] != '\0')
+            return fail_usage("no such option: ", argv[i]);
+        else if (count == 2)
+            return fail_usage("too many arguments: ", argv[i]);
+        else
+            paths[count++] = argv[i];
+    }
+    if (count < 2)
+        return fail_usage("a checkpoint and the name of the output are needed", "");
+    return convert(paths[0], paths[1], &options);
+}
