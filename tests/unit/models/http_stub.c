@@ -73,7 +73,8 @@ static void answer(struct http_stub *stub, int fd)
     start -= status == 206 ? stub->range_error : 0;
     size_t left = body ? stub->len - start : 0;
     if (status == 206)
-        snprintf(range_line, sizeof(range_line), "Content-Range: bytes %zu-%zu/%zu\r\n", start, stub->len - 1, stub->len);
+        snprintf(range_line, sizeof(range_line), "Content-Range: bytes %zu-%zu/%zu\r\n", start, stub->len - 1,
+                 stub->len);
     if (!stub->no_length)
         snprintf(length_line, sizeof(length_line), "Content-Length: %zu\r\n", stub->announce ? stub->announce : left);
     int len = snprintf(head, sizeof(head), "HTTP/1.1 %d Said\r\n%s%s%s%s%s%s%s%sConnection: close\r\n\r\n", status,

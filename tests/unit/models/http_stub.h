@@ -1,5 +1,5 @@
-/* A web server of one file that can be told to misbehave. Its fields are set while it is stopped; it keeps its port from
- * one start to the next. */
+/* A web server of one file that can be told to misbehave. Its fields are set while it is stopped; it keeps its port
+ * from one start to the next. */
 #ifndef HS_TESTS_HTTP_STUB_H
 #define HS_TESTS_HTTP_STUB_H
 

@@ -122,7 +122,7 @@ static void people_get_the_names_of_coco(void **state)
     char shipped[2000] = PACK_HEAD("shipped") "openvino: {file: shipped.onnx}\n", names[300] = "names: [";
     for (int i = 0; i < 17; i++)
         hs_str_format(names + strlen(names), sizeof(names) - strlen(names), "%sjoint_%d", i ? ", " : "", i);
-    strcat(names, "], edges: [[joint_0, joint_16]]}");
+    hs_str_format(names + strlen(names), sizeof(names) - strlen(names), "], edges: [[joint_0, joint_16]]}");
     char *at = strstr(shipped, "names: [a, b, c], edges: [[a, b], [c, b]]}"), rest[1000];
     hs_str_copy(rest, sizeof(rest), strchr(at, '\n'));
     hs_str_format(at, sizeof(shipped) - (size_t) (at - shipped), "%s%s", names, rest);
@@ -141,7 +141,8 @@ static void people_get_the_names_of_coco(void **state)
 static void unusual_class_names(void **state)
 {
     struct hs_error err;
-    write_pose(*state, "a.onnx", "['', 'x', 'x', 'tab\\there', 'null', '~', '5', 'no\\xa0break', \"it's: #1\"]", 9, 3, 3);
+    write_pose(*state, "a.onnx", "['', 'x', 'x', 'tab\\there', 'null', '~', '5', 'no\\xa0break', \"it's: #1\"]", 9, 3,
+               3);
     assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
     struct hs_store *store = scene_open(*state);
     static const char *const wanted[] = {"class_0", "x", "class_2", "class_3", "null", "~", "5", "no\xc2\xa0" "break",
@@ -158,7 +159,8 @@ static void names_that_are_taken(void **state)
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
     write_pose(*state, "b.onnx", "['b']", 1, 3, 3);
     refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is one of the models that come with");
-    refuse(*state, "a.onnx", ((struct hs_import_options){.name = "some-pose", .force = true}), HS_ECONFLICT, "come with");
+    refuse(*state, "a.onnx", ((struct hs_import_options){ .name = "some-pose", .force = true }), HS_ECONFLICT,
+           "come with");
     refuse(*state, "a.onnx", NAMED("auto"), HS_EINVAL, "auto");
     refuse(*state, "a.onnx", NAMED(NULL), HS_EINVAL, "a model's name");
     refuse(*state, "a.onnx", NAMED("../mine"), HS_EINVAL, "a model's name");

@@ -35,7 +35,8 @@ static void dicts_and_lists(void **state)
 static void escapes(void **state)
 {
     (void) state;
-    struct hs_label_list list = parse("['a\\\\b\\n\\t\\r\\'\\\"', 'no\\xa0break', '\\u3000', '\\U000e0001', 'h\xc3\xbchn', '']");
+    struct hs_label_list list =
+        parse("['a\\\\b\\n\\t\\r\\'\\\"', 'no\\xa0break', '\\u3000', '\\U000e0001', 'h\xc3\xbchn', '']");
     assert_string_equal(list.labels[0], "a\\b\n\t\r'\"");
     assert_string_equal(list.labels[1], "no\xc2\xa0" "break");
     assert_string_equal(list.labels[2], "\xe3\x80\x80");

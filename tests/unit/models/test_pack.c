@@ -147,7 +147,8 @@ static void a_small_pack(void **state)
 static void all_kinds_of_sources(void **state)
 {
     (void) state;
-    struct hs_pack *pack = parse(PACK_HEAD("mine")
+    static const char text[] =
+        PACK_HEAD("mine")
         "openvino:\n"
         "  file: mine.onnx\n"
         "  size: 5\n"
@@ -161,8 +162,9 @@ static void all_kinds_of_sources(void **state)
         "      sha256: " HEX "\n"
         "      member: a/b.onnx\n"
         "      member_sha256: " HEX "\n"
-        "    - pypi: {package: some-thing, version: 1.0.post1, kind: sdist, file: a-1.tar.gz, sha256: " HEX ", member: a/b}\n"
-        "    - npm: {package: \"@scope/some.thing\", version: 1.2.3, sha256: " HEX ", member: package/b}\n");
+        "    - pypi: {package: some-thing, version: 1.0.post1, kind: sdist, file: a.tgz, sha256: " HEX ", member: b}\n"
+        "    - npm: {package: \"@scope/some.thing\", version: 1.2.3, sha256: " HEX ", member: package/b}\n";
+    struct hs_pack *pack = parse(text);
     const struct hs_pack_file *file = &pack->files[0];
     assert_int_equal(file->source_count, 6);
     assert_true(file->sources[0].pt2onnx);
@@ -249,11 +251,12 @@ static void broken_pages(void **state)
 static void file_names_stay_in_the_store(void **state)
 {
     (void) state;
-    static const char *const bad[] = {"../a", "a/b", ".a", "-a", "a b", "\"\"", "a\\\\b", "/a", "ä", "a.part", "a.sha256",
-                                      "a.lock", "a.tmp", "a.part.from"};
+    static const char *const bad[] = { "../a", "a/b", ".a",     "-a",       "a b",    "\"\"",  "a\\\\b",
+                                       "/a",   "ä",   "a.part", "a.sha256", "a.lock", "a.tmp", "a.part.from" };
     for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
         char text[2000];
-        snprintf(text, sizeof(text), PACK_HEAD("mine") "openvino:\n  file: \"%s\"\n", strcmp(bad[i], "\"\"") ? bad[i] : "");
+        snprintf(text, sizeof(text), PACK_HEAD("mine") "openvino:\n  file: \"%s\"\n",
+                 strcmp(bad[i], "\"\"") ? bad[i] : "");
         refuse(text, "pack:15: `file`");
     }
     char name[130];
@@ -291,26 +294,32 @@ static void broken_sources(void **state)
     refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive needs its `sha256`");
     refuse_source("{npm: {package: a, version: 1, sha256: " HEX "}}", "`member` is missing");
     refuse_source("{npm: {package: a, version: 1, sha256: " HEX ", member: b}, sha256: " HEX "}", "go under `npm`");
-    refuse_source("{npm: {package: --version, version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
+    refuse_source("{npm: {package: --version, version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is no package name");
     refuse_source("{npm: {package: ../a, version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
-    refuse_source("{npm: {package: \"@a/../b\", version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
+    refuse_source("{npm: {package: \"@a/../b\", version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is no package name");
     refuse_source("{npm: {package: \"@/b\", version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
     refuse_source("{npm: {package: a, version: \">1 || 2\", sha256: " HEX ", member: b}}", "`version` is no version");
     refuse_source("{pypi: {package: a, version: 1, kind: egg}}", "`kind` must be one of: wheel, sdist");
     refuse_source("{pypi: {package: a, version: 1, kind: wheel, file: ../a.whl}}", "`file` is no file name");
 }
 
+static void refuse_many(const char *head, const char *line, int count, const char *message)
+{
+    char text[8000];
+    size_t used = (size_t) snprintf(text, sizeof(text), "%s", head);
+    for (int i = 0; i < count; i++)
+        used += (size_t) snprintf(text + used, sizeof(text) - used, "%s", line);
+    refuse(text, message);
+}
+
 static void too_much(void **state)
 {
     (void) state;
-    char text[8000] = PACK_HEAD("mine") "openvino:\n  file: a.onnx\n  sources:\n";
-    for (int i = 0; i <= HS_PACK_MAX_SOURCES; i++)
-        strncat(text, "    - https: https://example.org/a\n", sizeof(text) - strlen(text) - 1);
-    refuse(text, "`sources` must be a list of at most 8");
-    snprintf(text, sizeof(text), "%s", PACK_HEAD("mine") "hailo:\n");
-    for (int i = 0; i <= HS_PACK_MAX_FILES; i++)
-        strncat(text, "  - file: a.hef\n", sizeof(text) - strlen(text) - 1);
-    refuse(text, "1 to 16 files");
+    refuse_many(PACK_HEAD("mine") "openvino:\n  file: a.onnx\n  sources:\n", "    - https: https://example.org/a\n",
+                HS_PACK_MAX_SOURCES + 1, "`sources` must be a list of at most 8");
+    refuse_many(PACK_HEAD("mine") "hailo:\n", "  - file: a.hef\n", HS_PACK_MAX_FILES + 1, "1 to 16 files");
 }
 
 static void a_broken_page_names_its_path(void **state)

@@ -77,7 +77,8 @@ static void texts(void **state)
     assert_null(hs_strict_text(&page.strict, page.root, "z", false, 4));
     assert_null(hs_strict_text(&page.strict, page.root, "c", false, 4));
     expect(&page, "page.yaml:3: `c` must be a text of 1 to 4 characters on one line");
-    static const char *const bad[] = {"a: fives", "a: \"a\\eb\"", "a: \"a\\nb\"", "a: \"\\x7f\"", "a: [b]", "a: {b: c}", "a: ~"};
+    static const char *const bad[] = { "a: fives", "a: \"a\\eb\"", "a: \"a\\nb\"", "a: \"\\x7f\"",
+                                       "a: [b]",   "a: {b: c}",    "a: ~" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);
         assert_null(hs_strict_text(&page.strict, page.root, "a", true, 4));
@@ -101,7 +102,8 @@ static void numbers(void **state)
     hs_strict_float(&page.strict, page.root, "c", true, 0, 1, &number);
     assert_true(number == 1);
     expect(&page, NULL);
-    static const char *const bad[] = {"a: 4", "a: 0", "a: 1.5", "a: many", "a: \"2\"", "a: 99999999999999999999", "a: [1]"};
+    static const char *const bad[] = { "a: 4",  "a: 0", "a: 1.5", "a: many", "a: \"2\"", "a: 99999999999999999999",
+                                       "a: [1]" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);
         hs_strict_int(&page.strict, page.root, "a", true, 1, 3, &whole);
