@@ -13,7 +13,7 @@ const struct hs_setting hs_server_rows[15] = {
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
       .help = "TCP port to listen on; 0 lets the system choose a free one" },
     { ROW("server.workers", INT, workers), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
-      .help = "Threads that decode pictures and work on requests; 0: one for each processor" },
+      .help = "Threads that decode pictures and work on requests; 0: one more than processors" },
     { ROW("server.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
       .help = "Requests that may wait for a worker; one more is answered 503" },
     { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
