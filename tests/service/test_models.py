@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 import onnx_bytes
+from checkpoint import Maker, save
 from file_server import FileServer
 from server import BINARY, SANITIZER, environment, png, run
 
@@ -462,6 +464,59 @@ def test_import_of_an_ordinary_export(shop, tmp_path):
     assert 'mine' not in shop.models('list').stdout
     assert shop.left() == ['packs']
     assert shop.models('remove', 'mine').returncode == 1
+
+
+def checkpoint(version, classes, shape):
+    """A small network with random weights and the usual three strides."""
+    maker = Maker()
+    layers = maker.body_v8() if version == 8 else maker.body_v11()
+    layers.append(maker.conv(16, 16, 3, 2, f=-1))
+    layers.append(maker.pose([8, 16, 16], len(classes), shape, [8, 16, 32], 16, [9, 12, 13], light=version != 8))
+    model = maker.module('PoseModel', {'model': maker.sequence(*layers)}, names=dict(enumerate(classes)),
+                         args={'imgsz': 96})
+    return {'license': 'AGPL-3.0', 'model': model, 'ema': None, 'train_args': {'imgsz': 96}}
+
+
+@pytest.mark.parametrize('version, classes, shape', [(8, ['person'], (17, 3)), (11, ['person'], (17, 3)),
+                                                     (8, ['cat', 'no\xa0dog', 'cat'], (4, 2)), (11, ['hand'], (21, 3))])
+def test_import_of_a_checkpoint(shop, tmp_path, version, classes, shape):
+    save(tmp_path / 'best.pt', checkpoint(version, classes, shape))
+    done = shop.models('import', 'best.pt', '--name', 'mine')
+    assert done.returncode == 0, done
+    assert 'AGPL-3.0' in done.stdout and '96 x 96 (other sizes too)' in done.stdout
+    mine = json.loads(shop.models('list', '--json').stdout)['models'][0]
+    assert (mine['name'], mine['classes'], mine['keypoints'], mine['width']) == ('mine', len(classes), shape[0], 96)
+    assert mine['files'][0]['decode'] == 'yolo-pose-raw'
+    assert shop.models('verify', 'mine').returncode == 0
+    if not list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so')):
+        pytest.skip('no CPU backend in the build folder of the program under test')
+    (tmp_path / 'a.png').write_bytes(png())
+    done = run(tmp_path, 'detect', '--device', 'cpu', '--set', 'model.name=mine', '--json', 'a.png', env=shop.env())
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_pull_of_a_checkpoint(shop, tmp_path, known):
+    data = save(tmp_path / 'net.pt', checkpoint(8, ['person'], (17, 3))).read_bytes()
+    shop.files.files['/net.pt'] = data
+    line = f'      sha256: {hashlib.sha256(data).hexdigest()}\n' if known else ''
+    shop.pack('m-pose', f"""openvino:
+  file: m-pose.onnx
+  sources:
+    - https: {shop.files.url}/net.pt
+{line}      convert: pt2onnx
+""")
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 0, done
+    assert 'converting to ONNX' in done.stderr
+    assert ('made from a verified checkpoint' if known else 'nobody publishes a checksum') in done.stdout
+    assert shop.left() == ['m-pose.onnx', 'm-pose.onnx.sha256']
+    assert shop.models('verify', 'm-pose').returncode == 0
+    shop.file().unlink()
+    shop.files.files['/net.pt'] = data[:-1]
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1, done
+    assert shop.left() == ['m-pose.onnx.sha256']
 
 
 def test_an_imported_model_is_used(shop, tmp_path):
