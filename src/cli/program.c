@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,8 +125,18 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     return code;
 }
 
+/* The C library else makes up to eight heaps a processor for its threads, and each keeps what was freed in it. Models
+ * come and go in pieces of megabytes; with one heap for all the program stays a tenth smaller. Before any thread. */
+static void share_one_heap(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 int hs_program_main(const struct hs_program *program, int argc, char **argv)
 {
+    share_one_heap();
     struct hs_invocation call = { .program = program };
     hs_str_copy(call.who, sizeof(call.who), program->name);
     int code;

@@ -111,7 +111,7 @@ const struct hs_setting hs_inference_rows[15] = {
       .help = "Processor threads for the network; 0: one for each processor" },
     { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",
       .help = "Pictures in the device at the same time; 0: what suits it" },
-    { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",
+    { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "3", .unit = "shapes",
       .help = "Input sizes kept loaded; the least recently used one makes room" },
     { ROW("inference.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
       .help = "Requests that may wait for the device; one more is answered 503" },

@@ -30,7 +30,7 @@ struct hs_fetch_options {
 
 struct hs_fetch_result {
     bool already;  /* was there and right; nothing was fetched */
-    bool recorded; /* nobody publishes a checksum of this file: the hash found now was recorded, and holds from now on */
+    bool recorded; /* nobody publishes a checksum: the hash found now was recorded, and holds from now on */
     bool source_verified; /* with `recorded`: what it was made from here did match a published checksum */
     char sha256[65];
     uint64_t size;

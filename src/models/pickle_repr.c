@@ -100,7 +100,8 @@ static int repr_double(double value, struct hs_buf *buf)
         power = -power;
     if (power < -4 || power >= 16)
         return hs_buf_append_str(buf, text);
-    int decimals = (int) (exponent - text) - (value < 0) - 2 - power;
+    const char *point = memchr(text, '.', (size_t) (exponent - text));
+    int decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
     return hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
 }
 

@@ -37,23 +37,26 @@ static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_val
     return (struct hs_pt_edge){"", 0, 0};
 }
 
-static struct hs_pt_edge emit_list_layer(struct conversion *c, const char *name, const struct hs_pickle_items *from)
+static struct hs_pt_edge emit_list_layer(struct conversion *c, const char *name, const struct hs_pickle_items *from,
+                                         const char *path)
 {
     struct hs_pt_graph *graph = &c->graph;
     struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, from->len, sizeof(*inputs));
     for (uint32_t i = 0; inputs && i < from->len && graph->status == 0; i++)
-        inputs[i] = source(c, from->data[i], "model");
+        inputs[i] = source(c, from->data[i], path);
     return hs_pt_emit_list_part(graph, c->model.net, name, inputs, from->len, "model");
 }
 
 static struct hs_pt_edge emit_layer(struct conversion *c, const char *name, const struct hs_pickle_value *layer)
 {
+    char path[HS_PT_PATH_SIZE];
     const struct hs_pt_edge images = {"images", 3, 1};
-    const struct hs_pickle_value *from = hs_pt_get(&c->graph, layer, "model", "f");
+    hs_str_format(path, sizeof(path), "model.%s", name);
+    const struct hs_pickle_value *from = hs_pt_get(&c->graph, layer, path, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
     if (list)
-        return emit_list_layer(c, name, list);
-    struct hs_pt_edge x = c->layer_count > 0 ? source(c, from, "model") : images;
+        return emit_list_layer(c, name, list, path);
+    struct hs_pt_edge x = c->layer_count > 0 ? source(c, from, path) : images;
     return hs_pt_emit_part(&c->graph, c->model.net, name, x, "model");
 }
 
@@ -226,13 +229,22 @@ static void build_file(struct conversion *c)
     hs_onnx_out_finish(&back);
 }
 
+/* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint is
+ * one whose layers share their weights to that end. */
+static size_t largest_file(const struct hs_pt_archive *archive)
+{
+    const size_t graph = 16 << 20;
+    uint64_t size = hs_pt_archive_file_size(archive);
+    return size < (MAX_FILE - graph) / 8 ? (size_t) size * 8 + graph : MAX_FILE;
+}
+
 static int convert(struct conversion *c, const char *pt_path, struct hs_error *err)
 {
     struct hs_pt_archive *archive = NULL;
     int r = hs_pt_archive_open(pt_path, &archive, err);
     if (r < 0)
         return r;
-    hs_pt_graph_init(&c->graph, archive, MAX_FILE, err);
+    hs_pt_graph_init(&c->graph, archive, largest_file(archive), err);
     hs_onnx_out_init(&c->outputs, SMALL_MAX);
     hs_pt_find_model(&c->graph, &c->model);
     if (c->graph.status == 0)

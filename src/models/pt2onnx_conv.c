@@ -1,5 +1,6 @@
 #include "models/pt2onnx_conv.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static float *to_floats(struct hs_pt_graph *graph, const double *data, size_t ro
         const double *source = data + (order ? order[row] : row) * row_len;
         for (size_t i = 0; i < row_len; i++) {
             double value = source[i];
-            finite = finite && fabs(value) <= (double) 3.4028234e38F;
+            finite = finite && fabs(value) <= (double) FLT_MAX;
             floats[row * row_len + i] = finite ? (float) value : 0;
         }
     }

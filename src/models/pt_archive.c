@@ -259,6 +259,7 @@ static int read_numbers(struct hs_pt_archive *archive, const struct hs_pickle_te
     size_t size = dtype_size(tensor->dtype), bytes = 0, data_size;
     uint8_t *raw = NULL;
     double *data = NULL;
+    struct hs_error why;
     int r = HS_ENOMEM;
     if (span->count > 0)
         bytes = (size_t) (span->end - span->first) * size;
@@ -268,8 +269,8 @@ static int read_numbers(struct hs_pt_archive *archive, const struct hs_pickle_te
     }
     if (!raw || !data)
         hs_error_set(err, r, "%s: no memory for %" PRIu64 " numbers", what, span->count);
-    else
-        r = hs_zip_read(archive->zip, member, span->count ? span->first * size : 0, raw, bytes, err);
+    else if ((r = hs_zip_read(archive->zip, member, span->count ? span->first * size : 0, raw, bytes, &why)) < 0)
+        hs_error_set(err, r, "%s: %s", what, why.message);
     if (r == 0 && !gather(tensor, raw, archive->big_endian, data, (size_t) span->count))
         r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
     free(raw);

@@ -32,12 +32,10 @@ parse_arguments() {
     [[ $suite =~ ^[a-z]+$ ]] || fail "no Debian suite: $suite"
 }
 
-# The first Debian mirror that apt knows here, or the public one.
-find_mirror() { # LAST-PART-OF-ADDRESS DEFAULT
-    local found
-    found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2> /dev/null | sed 's/#.*//' |
-        grep -oE "https?://[^] ]*/$1/?( |\$)" | sed -n '1s, *$,,p') || true
-    echo "${found:-$2}"
+# The first Debian mirror that apt knows here; nothing where there is none.
+find_mirror() { # LAST-PART-OF-ADDRESS
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2> /dev/null | sed 's/#.*//' |
+        grep -oE "https?://[^] ]*/$1/?( |\$)" | sed -n '1s, *$,,p' || true
 }
 
 make_base() { # TARBALL
@@ -58,8 +56,8 @@ make_base() { # TARBALL
 }
 
 write_sources() {
-    printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" "$security" "$suite-security" \
-        > "$root/etc/apt/sources.list"
+    printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" > "$root/etc/apt/sources.list"
+    test -z "$security" || printf 'deb %s %s main\n' "$security" "$suite-security" >> "$root/etc/apt/sources.list"
     local file
     # Only what says how to fetch: not this machine's cleaning habits or package choices.
     for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
@@ -168,8 +166,9 @@ main() {
     test "$(id -u)" = 0 || fail 'this needs root (debootstrap, chroot)'
     command -v unshare > /dev/null || fail 'unshare is missing: apt-get install util-linux'
     test -z "$(git -C "$tree" status --porcelain)" || say 'note: changes that are not committed are not tested'
-    mirror=$(find_mirror debian http://deb.debian.org/debian)
-    security=$(find_mirror debian-security http://deb.debian.org/debian-security)
+    mirror=$(find_mirror debian)
+    test -n "$mirror" || fail "apt's sources here name no Debian mirror to make a system from"
+    security=$(find_mirror debian-security)
     work=$(mktemp -d "${TMPDIR:-/tmp}/hailo-fresh.XXXXXX")
     root=$work/root
     trap 'rm -rf --one-file-system "$work"' EXIT

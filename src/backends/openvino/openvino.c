@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backends/openvino/blob_pages.h"
 #include "backends/openvino/compile.h"
 #include "backends/openvino/status.h"
 #include "base/clock.h"
@@ -214,6 +215,7 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     }
     /* Reading and compiling leave tens of megabytes of freed memory in the allocator. */
     malloc_trim(0);
+    hs_openvino_release_blobs(device->cache_dir);
     *ret_model = model;
     return 0;
 }

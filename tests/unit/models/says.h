@@ -1,0 +1,18 @@
+/* Messages in tests: the reason must be part of it, and both are shown where it is not. */
+#ifndef HS_TESTS_SAYS_H
+#define HS_TESTS_SAYS_H
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "../unit.h"
+
+static inline void assert_says(const char *message, const char *reason)
+{
+    bool says = message && reason && strstr(message, reason);
+    if (!says && message && reason)
+        print_error("%s instead of: %s\n", message, reason);
+    assert_true(says);
+}
+
+#endif
