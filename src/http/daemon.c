@@ -34,7 +34,7 @@ static bool is_draining(struct hs_http_server *server)
 
 static void add_headers(const struct hs_http_request *req, struct MHD_Response *response)
 {
-    const char *p = (const char *) req->reply.headers.data, *end = p + req->reply.headers.len;
+    const char *p = (const char *) req->reply.headers.data, *end = p ? p + req->reply.headers.len : NULL;
     while (p < end) {
         const char *value = p + strlen(p) + 1;
         MHD_add_response_header(response, p, value);

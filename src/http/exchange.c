@@ -166,7 +166,7 @@ int hs_exchange_raw(const struct hs_http_request *req, struct hs_buf *out)
                           "X-Request-Id: %s\r\n",
                           reply->status, MHD_get_reason_phrase_for((unsigned) reply->status), reply->content_type,
                           reply->len, req->id);
-    const char *p = (const char *) reply->headers.data, *end = p + reply->headers.len;
+    const char *p = (const char *) reply->headers.data, *end = p ? p + reply->headers.len : NULL;
     while (r == 0 && p < end) {
         const char *value = p + strlen(p) + 1;
         r = hs_buf_printf(out, "%s: %s\r\n", p, value);

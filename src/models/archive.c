@@ -33,14 +33,15 @@ static int write_all(int fd, const uint8_t *data, size_t len)
     return 0;
 }
 
-static int copy_member(struct archive *in, int fd, uint64_t max_bytes, struct hs_error *err)
+static int copy_member(struct archive *in, struct archive_entry *entry, int fd, uint64_t max_bytes,
+                       struct hs_error *err)
 {
     static _Thread_local uint8_t block[BLOCK_SIZE];
     uint64_t total = 0;
     for (;;) {
         la_ssize_t n = archive_read_data(in, block, sizeof(block));
         if (n == 0)
-            return 0;
+            break;
         if (n < 0)
             return archive_error(in, err);
         total += (uint64_t) n;
@@ -51,6 +52,10 @@ static int copy_member(struct archive *in, int fd, uint64_t max_bytes, struct hs
             return hs_error_set(err, HS_EIO, "cannot unpack: %s",
                                 failed == -ENOSPC ? "the disk is full" : strerror(-failed));
     }
+    /* libarchive is content with a stored member of a zip that has fewer bytes than its header says. */
+    if (archive_entry_size_is_set(entry) && total != (uint64_t) archive_entry_size(entry))
+        return hs_error_set(err, HS_EMODEL, "the archive cannot be read: its member is cut short");
+    return 0;
 }
 
 static int write_member(struct archive *in, struct archive_entry *entry, const char *path, uint64_t max_bytes,
@@ -63,7 +68,7 @@ static int write_member(struct archive *in, struct archive_entry *entry, const c
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
-    int status = copy_member(in, fd, max_bytes, err);
+    int status = copy_member(in, entry, fd, max_bytes, err);
     if (close(fd) < 0 && status == 0)
         status = hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
     if (status < 0)
