@@ -127,8 +127,6 @@ static void a_small_pack(void **state)
     assert_string_equal(pack->keypoints[2], "c");
     assert_int_equal(pack->edges[1][0], 2);
     assert_int_equal(pack->edges[1][1], 1);
-    assert_true(pack->thresholds.confidence == 0.5f);
-    assert_true(pack->thresholds.iou == 0.45f);
     assert_true(pack->input.std[1] == 1);
     assert_int_equal(pack->file_count, 1);
     assert_int_equal(pack->files[0].source_count, 0);
