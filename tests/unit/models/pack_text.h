@@ -15,7 +15,7 @@
     "decode: yolo-pose-raw\n" \
     "classes: [person]\n" \
     "keypoints: {dims: 3, names: [a, b, c], edges: [[a, b], [c, b]]}\n" \
-    "scores: logits\n" \
+    "# scores: as the decoder has them\n" \
     "# files\n"
 
 /* SHA-256 of the five bytes "model" and of "other". */

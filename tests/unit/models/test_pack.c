@@ -238,7 +238,7 @@ static void broken_pages(void **state)
     refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, a]]", "an edge is a pair");
     refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, b, c]]", "an edge is a pair");
     refuse_changed("edges: [[a, b], [c, b]]", "edges: a", "`edges` must be a list");
-    refuse_changed("confidence: 0.5", "confidence: 1.5", "`confidence` must be a number, 0 to 1");
+    refuse_changed("classes: [person]", "scores: many\nclasses: [person]", "`scores` must be one of");
     refuse_changed("  size: 5", "  size: 0", "`size`");
     refuse_changed("  size: 5", "  size: 99999999999", "`size`");
     refuse_changed("  size: 5", "  sha256: abc", "pack:16: `sha256`");
