@@ -5,6 +5,7 @@
 #include "config/common.h"
 #include "config/render.h"
 #include "config/settings.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -78,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     hs_problems_finish(&problems);
 
     /* The same bytes as the text of a variable, for every row. */
-    char *text = strndup((const char *) data, len);
+    char *text = hs_fuzz_text(data, len);
     struct hs_error err;
     problems = (struct hs_problems) { 0 };
     if (text && hs_settings_create(&schema, &settings, &err) == 0) {

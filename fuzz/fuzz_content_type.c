@@ -5,6 +5,7 @@
 
 #include "http/body.h"
 #include "http/multipart.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -98,7 +99,7 @@ static void check_body(enum hs_body_rule rule, const char *type, const uint8_t *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     const uint8_t *newline = len ? memchr(data, '\n', len) : NULL;
-    char *type = newline ? strndup((const char *) data, (size_t) (newline - data)) : NULL;
+    char *type = newline ? hs_fuzz_text(data, (size_t) (newline - data)) : NULL;
     if (!type)
         return 0;
     const uint8_t *content = newline + 1;

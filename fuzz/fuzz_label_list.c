@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "models/label_list.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -45,7 +46,7 @@ static void check_round_trip(const struct hs_label_list *list, bool dict)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    char *text = strndup((const char *) data, len);
+    char *text = hs_fuzz_text(data, len);
     struct hs_label_list list = { 0 };
     struct hs_error err;
     int r = text ? hs_label_list_parse(text, LABELS_MAX, &list, &err) : HS_ENOMEM;

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "http/exchange.h"
 #include "http/request.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -86,7 +87,7 @@ static size_t cut(char *text, char *lines[LINES_MAX])
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    char *text = strndup((const char *) data, len), *lines[LINES_MAX];
+    char *text = hs_fuzz_text(data, len), *lines[LINES_MAX];
     struct hs_http_pair headers[LINES_MAX];
     size_t count = text ? cut(text, lines) : 0, header_count = 0;
     for (size_t i = 2; i < count; i++) {

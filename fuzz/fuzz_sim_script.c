@@ -5,6 +5,7 @@
 
 #include "backends/sim/script.h"
 #include "scratch.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -36,7 +37,7 @@ static void check_same(const struct hs_sim_script *a, const struct hs_sim_script
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    char *text = strndup((const char *) data, len), path[1 + HS_FUZZ_PATH_SIZE] = "@";
+    char *text = hs_fuzz_text(data, len), path[1 + HS_FUZZ_PATH_SIZE] = "@";
     struct hs_sim_script script, same;
     struct hs_error err;
     /* "@FILE" would open what the fuzzer thinks of. */

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "http/json_write.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -109,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     check_quote((const char *) data, len);
     check_utf8((const char *) data, len);
-    char *text = strndup((const char *) data, len);
+    char *text = hs_fuzz_text(data, len);
     if (text) {
         check_numbers(text);
         check_percent(text, false);

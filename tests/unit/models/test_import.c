@@ -145,7 +145,7 @@ static void unusual_class_names(void **state)
                3);
     assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
     struct hs_store *store = scene_open(*state);
-    static const char *const wanted[] = {"class_0", "x", "class_2", "class_3", "null", "~", "5", "no\xc2\xa0" "break",
+    static const char *const wanted[] = {"class_0", "x", "class_2", "class_3", "null", "~", "5", ("no\xc2\xa0" "break"),
                                          "it's: #1"};
     for (size_t i = 0; i < 9; i++)
         assert_string_equal(hs_store_find(store, "mine")->classes[i], wanted[i]);
