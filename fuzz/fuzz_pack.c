@@ -45,7 +45,6 @@ static void check_labels(const char *const *labels, size_t count)
 static void check_pack(const struct hs_pack *pack)
 {
     const struct hs_pack_input *input = &pack->input;
-    const struct hs_pack_thresholds *t = &pack->thresholds;
     if (!hs_pack_name_valid(pack->name) || !pack->title || !pack->licence_name || !hs_task_name(pack->task))
         abort();
     if (input->width < 8 || input->width > HS_PACK_MAX_INPUT || input->height < 8 ||
@@ -55,9 +54,6 @@ static void check_pack(const struct hs_pack *pack)
     for (int i = 0; i < 3; i++)
         if (!(input->std[i] > 0))
             abort();
-    if (!(t->confidence >= 0 && t->confidence <= 1 && t->iou >= 0 && t->iou <= 1 && t->keypoint >= 0 &&
-          t->keypoint <= 1))
-        abort();
     check_labels(pack->classes, pack->class_count);
     check_labels(pack->keypoints, pack->keypoint_count);
     for (size_t i = 0; i < pack->edge_count; i++)

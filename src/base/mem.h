@@ -1,9 +1,10 @@
-/* Size arithmetic that cannot overflow unseen. */
+/* Memory: size arithmetic that cannot overflow unseen, and what this process takes. */
 #ifndef HS_BASE_MEM_H
 #define HS_BASE_MEM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define HS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -25,5 +26,8 @@ static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
     *ret = sum;
     return true;
 }
+
+/* Bytes of this process that lie in memory now (its resident set); 0 where the system does not say. Any thread. */
+int64_t hs_mem_resident(void);
 
 #endif

@@ -61,8 +61,8 @@ struct hs_inference_settings {
     int threads; /* 0: as many as there are processors */
     int slots;   /* 0: the backend's own way */
     int max_shapes;
+    int64_t max_memory;
     int queue_max;
-    double timeout;  /* -1: only the request's own */
     char *cache_dir; /* "": beside the models */
 };
 

@@ -42,6 +42,8 @@ struct hs_engine_options {
                             device may use. At most HS_MODEL_MAX_SLOTS. */
     bool adaptive;       /* for processors; an accelerator gains nothing from it */
     int max_copies;      /* kept loaded, 1..HS_ENGINE_MAX_COPIES; the least recently used one makes room */
+    int64_t memory_max;  /* bytes of this whole process up to which a further copy is loaded without another one making
+                            room, as far as earlier loads tell; one copy is always loaded. 0: no such bound */
     int queue_max;       /* requests that may wait for a slot; one more gets HS_EBUSY */
     double keep_alive_s; /* negative: loaded for good; 0: unloaded whenever nothing is in use or waiting; else unloaded
                             after so many seconds without use. The device is closed then, too. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "infer/state.h"
 
@@ -71,6 +72,17 @@ static void load_failed(struct hs_engine *engine, struct hs_copy *copy, int code
     }
 }
 
+/* A load that took more than was expected: the least recently used other copy goes. */
+static void stay_within_memory(struct hs_engine *engine, const struct hs_copy *loaded)
+{
+    struct hs_copy *victim = hs_engine_victim(engine);
+    if (engine->options.memory_max == 0 || hs_mem_resident() <= engine->options.memory_max || !victim ||
+        victim == loaded)
+        return;
+    victim->state = HS_COPY_DRAINING;
+    engine->evictions++;
+}
+
 static void load(struct hs_engine *engine, struct hs_copy *copy)
 {
     struct hs_model_spec spec = engine->spec;
@@ -83,8 +95,10 @@ static void load(struct hs_engine *engine, struct hs_copy *copy)
     pthread_mutex_unlock(&engine->lock);
     int64_t start_ns = hs_clock_now_ns();
     int r = engine->device ? 0 : open_device(engine, &probe, &err);
+    int64_t before_bytes = hs_mem_resident();
     if (r == 0)
         r = engine->options.backend->load(engine->device, &spec, &copy->model, &err);
+    int64_t cost_bytes = hs_mem_resident() - before_bytes;
     pthread_mutex_lock(&engine->lock);
     if (probe.device[0]) {
         hs_str_copy(engine->device_name, sizeof(engine->device_name), probe.device);
@@ -98,6 +112,8 @@ static void load(struct hs_engine *engine, struct hs_copy *copy)
         engine->error.code = 0;
         engine->loads++;
         engine->last_load_ns = hs_clock_now_ns() - start_ns;
+        engine->cost_bytes[copy->solo] = cost_bytes > 0 ? cost_bytes : 0;
+        stay_within_memory(engine, copy);
         hs_engine_dispatch(engine);
     }
     pthread_cond_broadcast(&engine->changed);
@@ -190,7 +206,7 @@ static bool work_once(struct hs_engine *engine)
         return true;
     }
     copy = next_wanted(engine);
-    if (copy && hs_engine_count(engine, in_memory) < engine->options.max_copies) {
+    if (copy && hs_engine_fits(engine, hs_engine_count(engine, in_memory), copy->solo)) {
         load(engine, copy);
         return true;
     }

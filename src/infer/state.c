@@ -1,6 +1,7 @@
 #include "infer/state.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 static const unsigned occupied = 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING | 1u << HS_COPY_LOADED;
 
@@ -26,9 +27,18 @@ struct hs_copy *hs_engine_victim(struct hs_engine *engine)
     return victim;
 }
 
-static bool has_room(struct hs_engine *engine)
+bool hs_engine_fits(const struct hs_engine *engine, int count, bool solo)
 {
-    if (hs_engine_count(engine, occupied) < engine->options.max_copies)
+    if (count >= engine->options.max_copies)
+        return false;
+    int64_t cost_bytes = engine->cost_bytes[solo] ? engine->cost_bytes[solo] : engine->cost_bytes[!solo];
+    return count == 0 || engine->options.memory_max == 0 ||
+           hs_mem_resident() + cost_bytes <= engine->options.memory_max;
+}
+
+static bool has_room(struct hs_engine *engine, bool solo)
+{
+    if (hs_engine_fits(engine, hs_engine_count(engine, occupied), solo))
         return true;
     struct hs_copy *victim = hs_engine_victim(engine);
     return victim && victim->busy == 0 && hs_clock_now_ns() - victim->last_used_ns >= HS_ENGINE_STALE_NS;
@@ -51,7 +61,7 @@ void hs_engine_want(struct hs_engine *engine, int h, int w, bool solo, bool need
         copy->needed |= needed;
         return;
     }
-    if (!needed && (hs_clock_now_ns() < engine->shared_not_before_ns || !has_room(engine)))
+    if (!needed && (hs_clock_now_ns() < engine->shared_not_before_ns || !has_room(engine, solo)))
         return;
     /* Where no place is left, the waiter's next dispatch asks again. */
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
@@ -146,18 +156,27 @@ void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot)
         pthread_cond_signal(&engine->work);
 }
 
+/* The smallest loaded copy that a picture of h x w fits into; NULL where there is none. */
+static const struct hs_copy *find_holder(const struct hs_engine *engine, int h, int w)
+{
+    const struct hs_copy *best = NULL;
+    for (int i = 0; i < HS_ENGINE_COPIES; i++) {
+        const struct hs_copy *copy = &engine->copies[i];
+        if (copy->state == HS_COPY_LOADED && copy->h >= h && copy->w >= w &&
+            (!best || (int64_t) copy->h * copy->w < (int64_t) best->h * best->w))
+            best = copy;
+    }
+    return best;
+}
+
 void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape *ret_shape)
 {
     const struct hs_copy *best = NULL;
     *ret_shape = (struct hs_engine_shape) { h, w };
     pthread_mutex_lock(&engine->lock);
-    if (!find_copy(engine, h, w, true, occupied) && !find_copy(engine, h, w, false, occupied) && !has_room(engine))
-        for (int i = 0; i < HS_ENGINE_COPIES; i++) {
-            const struct hs_copy *copy = &engine->copies[i];
-            if (copy->state == HS_COPY_LOADED && copy->h >= h && copy->w >= w &&
-                (!best || (int64_t) copy->h * copy->w < (int64_t) best->h * best->w))
-                best = copy;
-        }
+    bool known = find_copy(engine, h, w, true, occupied) || find_copy(engine, h, w, false, occupied);
+    if (!known && !has_room(engine, engine->adaptive))
+        best = find_holder(engine, h, w);
     if (best)
         *ret_shape = (struct hs_engine_shape) { best->h, best->w };
     pthread_mutex_unlock(&engine->lock);

@@ -87,6 +87,7 @@ struct hs_engine {
     bool used;                   /* a lease came back since the last unloading of everything */
     int64_t last_used_ns;        /* or last loaded */
     int64_t shared_not_before_ns; /* after a failed background load */
+    int64_t cost_bytes[2];        /* what the newest load of a shared [0] and of a solo [1] copy took */
     char device_name[64], version[64];
     struct hs_error error;
     uint64_t runs, failures, timeouts, refusals, loads, evictions;
@@ -110,6 +111,9 @@ void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot);
 
 /* Copies in one of the states of the mask 1 << HS_COPY_…. */
 int hs_engine_count(const struct hs_engine *engine, unsigned states);
+
+/* Whether a further copy of this kind beside `count` others would stay within the bounds on number and memory. */
+bool hs_engine_fits(const struct hs_engine *engine, int count, bool solo);
 
 /* The loaded copy to give up first, idle ones before busy ones; NULL where none can be. */
 struct hs_copy *hs_engine_victim(struct hs_engine *engine);

@@ -24,6 +24,7 @@ struct attempt {
     uint64_t start;  /* bytes that were there before, and asked to go on from */
     uint64_t offset; /* bytes there now */
     bool begun;      /* the first body byte has been seen */
+    bool stalled;    /* nothing came for too long */
     bool other;      /* the answer goes on with something else than what is there */
     const char *known_validator;    /* that of the bytes that are there */
     char validator[VALIDATOR_SIZE]; /* ETag or Last-Modified of this answer */
@@ -313,8 +314,10 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
         return 0;
     if (code == CURLE_HTTP_RETURNED_ERROR)
         return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server answers %ld", answer);
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        attempt->stalled = true;
         return hs_error_set(err, HS_EIO, "nothing arrived for too long");
+    }
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
         return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
     return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
@@ -364,7 +367,7 @@ static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_
         status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
     close(attempt.fd);
     *ret_resumed = attempt.start > 0;
-    *ret_progress = attempt.status == 0 && attempt.offset > attempt.start;
+    *ret_progress = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
     return status;
 }
 

@@ -178,18 +178,6 @@ static void read_keypoints(struct hs_strict *strict, const struct hs_node *root,
     read_edges(strict, hs_strict_node(strict, map, "edges", false), pack);
 }
 
-static void read_thresholds(struct hs_strict *strict, const struct hs_node *root, struct hs_pack_thresholds *thresholds)
-{
-    static const char *const keys[] = {"confidence", "iou", "keypoint", NULL};
-    *thresholds = (struct hs_pack_thresholds){.confidence = 0.25f, .iou = 0.45f, .keypoint = 0.3f};
-    const struct hs_node *map = hs_strict_node(strict, root, "thresholds", false);
-    if (!hs_strict_map(strict, map, "thresholds", keys))
-        return;
-    hs_strict_float(strict, map, "confidence", false, 0, 1, &thresholds->confidence);
-    hs_strict_float(strict, map, "iou", false, 0, 1, &thresholds->iou);
-    hs_strict_float(strict, map, "keypoint", false, 0, 1, &thresholds->keypoint);
-}
-
 /* ---- the page ---- */
 
 static void check_decode(struct hs_strict *strict, const struct hs_node *root, const struct hs_pack *pack)
@@ -209,7 +197,7 @@ static void check_decode(struct hs_strict *strict, const struct hs_node *root, c
 static void read_pack(struct hs_strict *strict, const struct hs_node *root, struct hs_pack *pack)
 {
     static const char *const keys[] = {"name", "task", "title", "licence", "input", "decode", "scores", "classes",
-                                       "keypoints", "thresholds", "openvino", "hailo", NULL};
+                                       "keypoints", "openvino", "hailo", NULL};
     if (!hs_strict_map(strict, root, "a pack", keys))
         return;
     const char *name = hs_strict_text(strict, root, "name", true, HS_PACK_NAME_SIZE);
@@ -230,7 +218,6 @@ static void read_pack(struct hs_strict *strict, const struct hs_node *root, stru
     pack->classes = read_labels(strict, hs_strict_node(strict, root, "classes", pack->task == HS_TASK_POSE), "classes",
                                 HS_PACK_MAX_CLASSES, &pack->class_count);
     read_keypoints(strict, root, pack);
-    read_thresholds(strict, root, &pack->thresholds);
     hs_pack_read_files(strict, root, (enum hs_decode) decode, (enum hs_scores) scores, pack);
     check_decode(strict, root, pack);
 }

@@ -75,10 +75,6 @@ struct hs_pack_input {
     bool bgr;
 };
 
-struct hs_pack_thresholds {
-    float confidence, iou, keypoint;
-};
-
 /* All text belongs to the pack. Read-only once made; any thread. */
 struct hs_pack {
     char name[HS_PACK_NAME_SIZE];
@@ -93,7 +89,6 @@ struct hs_pack {
     const char **keypoints;
     size_t edge_count;
     int (*edges)[2]; /* pairs of keypoint numbers, from 0 */
-    struct hs_pack_thresholds thresholds;
     bool imported; /* lies in the store, made by `models import` */
     size_t file_count;
     struct hs_pack_file *files;

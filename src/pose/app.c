@@ -82,6 +82,7 @@ static int create_engine(struct hs_pose_app *app, const struct hs_backend *backe
         .slots = s->inference.slots,
         .adaptive = strcmp(backend->name, "openvino") == 0,
         .max_copies = s->inference.max_shapes,
+        .memory_max = s->inference.max_memory,
         .queue_max = s->inference.queue_max,
         .keep_alive_s = s->model.keep_alive,
     };

@@ -90,13 +90,14 @@ static int serve(struct hs_invocation *call, struct hs_pose_app *app, sigset_t *
     http_options(app->settings, &options);
     if (hs_http_create(&options, hs_pose_routes, hs_pose_route_count, app, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    /* Before the first client can ask: what is being loaded is not ready. */
+    hs_pose_app_start_loading(app);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     announce(server);
     hs_log_info("%s serves %s on %s", call->program->name, app->model_name, app->pipeline.options.device);
-    hs_pose_app_start_loading(app);
     int number;
     sigwait(waited, &number);
     hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");

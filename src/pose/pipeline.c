@@ -19,9 +19,10 @@ void hs_pose_result_finish(struct hs_pose_result *result)
     result->image = NULL;
 }
 
-/* What a rectangle's short side is a multiple of: of 64 where the network would be content with 32. Pictures then mostly
- * get some border, which the network saw in training, and there are half as many shapes to keep loaded. Keypoint AP of
- * yolo11n-pose on 57 pictures of COCO val2017 and 28 of train2017: .522 and .552 with 64, .513 and .547 with 32. */
+/* What a rectangle's short side is a multiple of: of 64 where the network would be content with 32. Pictures then
+ * mostly get some border, which the network saw in training, and there are half as many shapes to keep loaded. Keypoint
+ * AP of yolo11n-pose on 57 pictures of COCO val2017 and 28 of train2017: .522 and .552 with 64, .513 and .547 with 32.
+ */
 static int rectangle_step(const struct hs_pack *pack, int long_side)
 {
     const int wanted = 64, stride = pack->input.stride, step = (wanted + stride - 1) / stride * stride;

@@ -49,3 +49,21 @@ def test_head(sim):
         assert head.body == b''
         assert head.headers['Content-Type'] == get.headers['Content-Type']
         assert int(head.headers['Content-Length']) > 0
+
+
+def test_not_ready_while_the_model_loads(make_server, picture):
+    server = make_server(settings={'inference.sim_script': 'load_ms=1500'})
+    answer = server.get('/health/ready')
+    assert answer.status == 503
+    assert answer.json() == {'ready': False, 'reason': 'model_loading'}
+    assert server.get('/health').json()['model_loaded'] is False
+    assert server.post_form({'image': picture}).status == 200  # it waits for the model
+    assert server.get('/health/ready').status == 200
+    assert server.get('/health').json()['model_loaded'] is True
+
+
+def test_a_model_that_is_loaded_on_demand_is_ready(make_server, picture):
+    server = make_server(settings={'model.keep_alive': 0})
+    assert server.get('/health/ready').status == 200
+    assert server.get('/health').json()['model_loaded'] is False
+    assert server.post_form({'image': picture}).status == 200

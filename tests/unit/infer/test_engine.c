@@ -327,6 +327,31 @@ static void the_least_recently_used_shape_makes_room(void **state)
     hs_engine_destroy(engine);
 }
 
+/* A bound that this process is past already: one shape at a time. */
+static void memory_is_a_bound_too(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults(NULL);
+    options.memory_max = 1;
+    struct hs_engine *engine = create(&options);
+    for (int side = 64; side <= 256; side += 64) {
+        hs_engine_release(acquire(engine, side, side));
+        WAIT_FOR(engine, s.copy_count == 1);
+        assert_int_equal(status_of(engine).copies[0].h, side);
+    }
+    struct hs_engine_shape shape;
+    hs_engine_choose_shape(engine, 128, 192, &shape);
+    assert_int_equal(shape.h, 256);
+    assert_int_equal(status_of(engine).evictions, 3);
+    hs_engine_destroy(engine);
+    options.memory_max = INT64_MAX / 2;
+    engine = create(&options);
+    for (int side = 64; side <= 256; side += 64)
+        hs_engine_release(acquire(engine, side, side));
+    assert_int_equal(status_of(engine).copy_count, 4);
+    hs_engine_destroy(engine);
+}
+
 static void many_shapes_and_clients_get_through_little_room(void **state)
 {
     (void) state;
@@ -538,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_late_slot_is_out_of_use_until_it_comes_back),
         cmocka_unit_test(a_device_that_hangs_ends_nothing_else),
         cmocka_unit_test(the_least_recently_used_shape_makes_room),
+        cmocka_unit_test(memory_is_a_bound_too),
         cmocka_unit_test(many_shapes_and_clients_get_through_little_room),
         cmocka_unit_test(a_picture_of_another_size_uses_what_is_loaded),
         cmocka_unit_test(a_lone_request_is_solo_and_company_is_shared),

@@ -1,0 +1,102 @@
+"""A web server of files that can be told to misbehave, on 127.0.0.1 only."""
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class FileServer:
+    """Serves `files` (path to bytes) with an ETag and ranges.
+
+    ranges=False answers a Range with the whole file; cuts is a list of byte counts after which the next answers end (None:
+    not at all); dead=True hangs up at once; announce claims a Content-Length; redirects maps paths to addresses. With
+    hold() an answer stops after half of its bytes until release().
+    """
+
+    def __init__(self):
+        self.files = {}
+        self.redirects = {}
+        self.ranges = True
+        self.cuts = []
+        self.dead = False
+        self.announce = None
+        self.requests = []   # (path, Range or None, If-Range or None)
+        self.sent = []       # (status, bytes)
+        self.half_sent = threading.Event()
+        self._free = threading.Event()
+        self._free.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):  # pylint: disable=invalid-name
+                outer.answer(self)
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self):
+        return f'http://127.0.0.1:{self._server.server_address[1]}'
+
+    def hold(self):
+        self._free.clear()
+
+    def release(self):
+        self._free.set()
+
+    def close(self):
+        self.release()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, handler):
+        wanted = handler.headers.get('Range')
+        condition = handler.headers.get('If-Range')
+        self.requests.append((handler.path, wanted, condition))
+        handler.close_connection = True
+        if self.dead:
+            return
+        if handler.path in self.redirects:
+            handler.send_response(302)
+            handler.send_header('Location', self.redirects[handler.path])
+            handler.send_header('Content-Length', '0')
+            handler.end_headers()
+            return
+        body = self.files.get(handler.path)
+        if body is None:
+            handler.send_error(404)
+            return
+        etag = f'"{hash(body)}"'
+        start = 0
+        if wanted and self.ranges and condition in (None, etag):
+            start = int(wanted.removeprefix('bytes=').rstrip('-'))
+        if start >= len(body) > 0:
+            handler.send_error(416)
+            return
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
+        handler.send_header('ETag', etag)
+        handler.send_header('Content-Length', str(self.announce or len(body) - start))
+        handler.end_headers()
+        self._send(handler, body[start:], 206 if start else 200)
+
+    def _send(self, handler, data, status):
+        cut = self.cuts.pop(0) if self.cuts else None
+        data = data[:cut]
+        try:
+            if not self._free.is_set():
+                handler.wfile.write(data[:len(data) // 2])
+                handler.wfile.flush()
+                self.half_sent.set()
+                self._free.wait()
+                handler.wfile.write(data[len(data) // 2:])
+            else:
+                handler.wfile.write(data)
+            self.sent.append((status, len(data)))
+        except OSError:
+            pass  # the client has left

@@ -1,0 +1,598 @@
+"""hailo-pose models list, pull, verify, import, remove: a store of the test's own and a web server on this machine."""
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+import onnx_bytes
+from checkpoint import Maker, save
+from file_server import FileServer
+from server import BINARY, SANITIZER, environment, png, run
+
+BODY = bytes((i * 7 + i // 251) % 256 for i in range(300000))
+OTHER = bytes((i * 5 + 3) % 256 for i in range(300000))
+SHA = hashlib.sha256(BODY).hexdigest()
+OTHER_SHA = hashlib.sha256(OTHER).hexdigest()
+NAMES = ', '.join(f'joint_{i}' for i in range(17))
+
+PACK = f'''name: NAME
+task: pose
+title: A model for tests
+licence:
+  name: Made-up-1.0
+  url: https://example.org/licence
+  note: Only for tests.
+input: {{width: 64, height: 64, stride: 32, std: [255, 255, 255]}}
+decode: yolo-pose-raw
+classes: [person]
+keypoints: {{dims: 3, names: [{NAMES}], edges: [[joint_0, joint_1]]}}
+'''
+
+
+class Shop:
+    """A folder with packs, an empty store and the server that the packs name."""
+
+    def __init__(self, folder, files):
+        self.folder = folder
+        self.files = files
+        self.packs = folder / 'packs'
+        self.store = folder / 'store'
+        self.packs.mkdir()
+
+    def pack(self, name, page):
+        (self.packs / f'{name}.yaml').write_text(PACK.replace('NAME', name) + page)
+
+    def simple(self, name='m-pose', sha256=SHA, size=None):
+        """A pack with one source; its file is called as the pack."""
+        lines = [f'  file: {name}.onnx']
+        lines += [f'  size: {size}'] if size else []
+        lines += [f'  sha256: {sha256}'] if sha256 else []
+        lines += ['  sources:', f'    - https: {self.files.url}/{name}.onnx']
+        self.pack(name, 'openvino:\n' + '\n'.join(lines) + '\n')
+        self.files.files.setdefault(f'/{name}.onnx', BODY)
+
+    def env(self, **more):
+        env = environment(self.folder)
+        env = {key: value for key, value in env.items() if not key.lower().endswith('_proxy')}
+        env.update(HS_MODELS_DIR=str(self.store), HS_PACKS_DIR=str(self.packs), **more)
+        return env
+
+    def models(self, *arguments, **more):
+        return run(self.folder, 'models', *arguments, env=self.env(**more))
+
+    def start(self, *arguments):
+        # pylint: disable-next=consider-using-with
+        return subprocess.Popen([BINARY, 'models', *arguments], env=self.env(), cwd=self.folder, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def file(self, name='m-pose.onnx'):
+        return self.store / name
+
+    def left(self):
+        """What lies in the store, but for the locks."""
+        if not self.store.exists():
+            return []
+        return sorted(each.name for each in self.store.iterdir() if not each.name.endswith('.lock'))
+
+
+@pytest.fixture
+def files():
+    server = FileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shop(tmp_path, files):
+    return Shop(tmp_path, files)
+
+
+def ends_well(process):
+    out, err = process.communicate(timeout=60)
+    assert not SANITIZER.search(err), err
+    assert process.returncode == 0, err
+    return out, err
+
+
+# ---- pull
+
+def test_pull(shop):
+    shop.simple(size=len(BODY))
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 0, done
+    for words in ('A model for tests', 'Made-up-1.0 <https://example.org/licence>', 'Only for tests.', SHA, 'installed'):
+        assert words in done.stdout, done
+    assert '100 %' in done.stderr
+    assert shop.file().read_bytes() == BODY
+    assert shop.left() == ['m-pose.onnx']
+    done = shop.models('pull', 'm_pose')
+    assert done.returncode == 0 and 'already here' in done.stdout
+    assert len(shop.files.requests) == 1
+
+
+def test_pull_of_several(shop):
+    shop.simple('a-pose')
+    shop.simple('b-pose')
+    done = shop.models('pull', 'a-pose', 'none-pose', 'b_pose')
+    assert done.returncode == 1
+    assert 'there is no model none-pose' in done.stderr
+    assert shop.left() == ['a-pose.onnx', 'b-pose.onnx']
+
+
+def test_the_default(shop, tmp_path):
+    for name in ('a-pose', 'yolo11n-pose', 'z-pose'):
+        shop.simple(name)
+    assert shop.models('pull', 'a-pose').returncode == 0
+    assert shop.models('pull').returncode == 0
+    assert shop.left() == ['a-pose.onnx', 'yolo11n-pose.onnx']
+    assert shop.models('pull', '--set', 'model.name=z_pose').returncode == 0
+    assert 'z-pose.onnx' in shop.left()
+    (tmp_path / 'own.yaml').write_text('model:\n  name: none-pose\n')
+    done = shop.models('pull', '--config', 'own.yaml')
+    assert done.returncode == 1 and 'none-pose' in done.stderr
+
+
+def test_where_the_store_is(shop, tmp_path):
+    shop.simple()
+    for arguments, folder in ((['--models', 'a'], 'a'), (['--set', 'model.dir=b'], 'b')):
+        assert shop.models('pull', 'm-pose', *arguments).returncode == 0
+        assert (tmp_path / folder / 'm-pose.onnx').exists()
+    (tmp_path / 'own.json').write_text(json.dumps({'model': {'dir': 'c', 'packs_dir': str(shop.packs)}}))
+    env = shop.env()
+    del env['HS_MODELS_DIR'], env['HS_PACKS_DIR']
+    done = run(tmp_path, '--config', 'own.json', 'models', 'pull', 'm-pose', env=env)
+    assert done.returncode == 0, done
+    assert (tmp_path / 'c' / 'm-pose.onnx').exists()
+    assert shop.left() == []
+
+
+def test_a_mirror_comes_first(shop, tmp_path):
+    shop.simple()
+    (tmp_path / 'mirror').mkdir()
+    (tmp_path / 'mirror' / 'm-pose.onnx').write_bytes(BODY)
+    for arguments, more in ((['--mirror', 'mirror'], {}), (['--set', 'model.mirror=mirror/'], {}),
+                            ([], {'HS_MODELS_MIRROR': str(tmp_path / 'mirror')})):
+        done = shop.models('pull', 'm-pose', '--force', *arguments, **more)
+        assert done.returncode == 0, done
+        assert 'mirror/m-pose.onnx' in done.stderr
+    assert not shop.files.requests
+    (tmp_path / 'mirror' / 'm-pose.onnx').write_bytes(OTHER)
+    done = shop.models('pull', 'm-pose', '--force', '--mirror', 'mirror')
+    assert done.returncode == 0
+    assert OTHER_SHA in done.stderr
+    assert shop.file().read_bytes() == BODY
+    shop.files.files['/deep/m-pose.onnx'] = BODY
+    assert shop.models('pull', 'm-pose', '--force', '--mirror', shop.files.url + '/deep').returncode == 0
+    assert shop.files.requests[-1][0] == '/deep/m-pose.onnx'
+    assert shop.left() == ['m-pose.onnx']
+
+
+@pytest.mark.parametrize('ranges', [True, False])
+def test_a_cut_pull(shop, ranges):
+    shop.simple()
+    shop.files.ranges = ranges
+    shop.files.cuts = [len(BODY) // 2, 0]
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1
+    assert 'm-pose.onnx' in done.stderr
+    assert not shop.file().exists()
+    if ranges:
+        assert shop.file('m-pose.onnx.part').read_bytes() == BODY[:len(BODY) // 2]
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 0, done
+    assert shop.file().read_bytes() == BODY
+    if ranges:
+        assert shop.files.requests[-1][1] == f'bytes={len(BODY) // 2}-'
+        assert shop.files.sent[-1] == (206, len(BODY) - len(BODY) // 2)
+    assert shop.left() == ['m-pose.onnx']
+
+
+def test_a_connection_that_breaks_again_and_again(shop):
+    shop.simple()
+    shop.files.cuts = [100000, 50000, 1, 100000]
+    assert shop.models('pull', 'm-pose').returncode == 0
+    assert shop.file().read_bytes() == BODY
+    assert len(shop.files.requests) == 5
+
+
+@pytest.mark.parametrize('sha256', [OTHER_SHA, None])
+def test_content_that_changes_in_between(shop, sha256):
+    shop.simple(sha256=sha256)
+    shop.files.cuts = [len(BODY) // 2, 0]
+    assert shop.models('pull', 'm-pose').returncode == 1
+    shop.files.files['/m-pose.onnx'] = OTHER
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 0, done
+    assert shop.file().read_bytes() == OTHER
+
+
+def test_a_wrong_hash_leaves_nothing(shop):
+    shop.simple(sha256=OTHER_SHA)
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1
+    assert SHA in done.stderr and OTHER_SHA in done.stderr
+    assert shop.left() == []
+
+
+def test_size_limits(shop):
+    shop.simple('big-pose')
+    shop.files.announce = 3 << 30
+    done = shop.models('pull', 'big-pose')
+    assert done.returncode == 1 and 'more bytes' in done.stderr
+    shop.files.announce = None
+    shop.simple(size=len(BODY) - 1)
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1 and 'more bytes' in done.stderr
+    assert shop.left() == []
+
+
+def test_a_stalled_server(shop):
+    shop.simple()
+    shop.files.hold()
+    done = shop.models('pull', 'm-pose', '--timeout', '1')
+    assert done.returncode == 1
+    assert 'nothing arrived' in done.stderr
+    assert len(shop.files.requests) == 1
+    assert not shop.file().exists()
+    shop.files.release()
+    assert shop.models('pull', 'm-pose').returncode == 0
+    assert shop.files.requests[-1][1] == f'bytes={len(BODY) // 2}-'
+
+
+def test_no_such_file(shop):
+    shop.simple()
+    shop.files.files.clear()
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1
+    assert 'the server answers 404' in done.stderr
+    assert shop.left() == []
+
+
+def test_nobody_there(shop, tmp_path):
+    shop.simple()
+    shop.files.dead = True
+    done = shop.models('pull', 'm-pose', '--mirror', tmp_path / 'absent')
+    assert done.returncode == 1
+    assert 'absent/m-pose.onnx: it is not there; ' in done.stderr  # every source is named with its reason
+    assert shop.left() == []
+
+
+def test_redirects(shop):
+    shop.simple()
+    shop.files.redirects['/m-pose.onnx'] = shop.files.url + '/elsewhere'
+    shop.files.files['/elsewhere'] = BODY
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1  # what a pack names may lead to https only
+    assert 'https' in done.stderr
+    assert shop.models('pull', 'm-pose', '--mirror', shop.files.url).returncode == 0
+    assert shop.file().read_bytes() == BODY
+    shop.files.redirects['/m-pose.onnx'] = shop.files.url + '/m-pose.onnx'
+    assert shop.models('pull', 'm-pose', '--force', '--mirror', shop.files.url).returncode == 1
+    assert shop.file().read_bytes() == BODY
+
+
+def test_two_pulls_at_once(shop):
+    shop.simple()
+    shop.files.hold()
+    first = shop.start('pull', 'm-pose')
+    assert shop.files.half_sent.wait(30)
+    second = shop.start('pull', 'm-pose')
+    for line in second.stderr:
+        if 'waiting for it' in line:
+            break
+    assert not shop.file().exists()
+    shop.files.release()
+    assert 'installed' in ends_well(first)[0]
+    assert 'already here' in ends_well(second)[0]
+    assert len(shop.files.requests) == 1
+    assert shop.left() == ['m-pose.onnx']
+
+
+def test_a_killed_pull(shop):
+    shop.simple()
+    shop.files.hold()
+    process = shop.start('pull', 'm-pose')
+    assert shop.files.half_sent.wait(30)
+    deadline = time.monotonic() + 30
+    part = shop.file('m-pose.onnx.part')
+    while not (part.exists() and part.stat().st_size == len(BODY) // 2) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shop.files.release()
+    assert not shop.file().exists()
+    done = shop.models('verify')
+    assert done.returncode == 0 and 'no model files' in done.stdout
+    assert shop.models('list').returncode == 0
+    assert shop.models('pull', 'm-pose').returncode == 0
+    assert shop.files.requests[-1][1] == f'bytes={len(BODY) // 2}-'
+    assert shop.models('verify', 'm-pose').returncode == 0
+    assert shop.left() == ['m-pose.onnx']
+
+
+def test_a_killed_pull_of_a_file_that_was_there(shop):
+    shop.simple()
+    assert shop.models('pull', 'm-pose').returncode == 0
+    shop.files.hold()
+    process = shop.start('pull', 'm-pose', '--force')
+    assert shop.files.half_sent.wait(30)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shop.files.release()
+    assert shop.models('verify', 'm-pose').returncode == 0
+
+
+def test_a_file_whose_hash_nobody_publishes(shop):
+    shop.pack('m-pose', f'''hailo:
+  - runtime: "5.1"
+    file: m-5.1.hef
+    scores: probabilities
+    sources:
+      - https: {shop.files.url}/v5.1.0/m.hef
+  - runtime: "5.2"
+    file: m-5.2.hef
+    sources:
+      - https: {shop.files.url}/v5.2.0/m.hef
+''')
+    shop.files.files['/v5.2.0/m.hef'] = BODY
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1 and 'm-pose has no file for openvino' in done.stderr
+    done = shop.models('pull', 'm-pose', '--backend', 'hailo', '--runtime', '5.2.0')
+    assert done.returncode == 0, done
+    assert 'nobody publishes a checksum' in done.stdout and SHA in done.stdout
+    assert shop.file('m-5.2.hef.sha256').read_text() == f'{SHA}  m-5.2.hef\n'
+    assert shop.models('verify', 'm-pose').returncode == 0
+    shop.file('m-5.2.hef').unlink()
+    shop.files.files['/v5.2.0/m.hef'] = OTHER
+    arguments = ['pull', 'm-pose', '--backend', 'hailo', '--runtime', '5.2']
+    done = shop.models(*arguments)
+    assert done.returncode == 1 and 'instead of' in done.stderr
+    assert not shop.file('m-5.2.hef').exists()
+    done = shop.models(*arguments, '--force')
+    assert done.returncode == 0 and OTHER_SHA in done.stdout
+    assert shop.models('verify', 'm-pose').returncode == 0
+    shop.files.dead = True
+    assert shop.models(*arguments, '--force').returncode == 1
+    assert shop.models('verify', 'm-pose').returncode == 0  # a pull that fails takes nothing away
+
+
+# ---- verify, remove, list
+
+def test_verify_finds_a_flipped_bit(shop):
+    shop.simple()
+    assert shop.models('pull', 'm-pose').returncode == 0
+    done = shop.models('verify')
+    assert done.returncode == 0 and f'm-pose.onnx: ok {SHA}' in done.stdout
+    changed = bytearray(BODY)
+    changed[123456] ^= 1
+    shop.file().write_bytes(changed)
+    for arguments in (['verify'], ['verify', 'm_pose']):
+        done = shop.models(*arguments)
+        assert done.returncode == 1
+        assert 'm-pose.onnx: WRONG' in done.stdout
+    assert shop.models('pull', 'm-pose').returncode == 0
+    assert shop.file().read_bytes() == BODY
+
+
+def test_verify_of_what_is_not_there(shop):
+    shop.simple()
+    assert shop.models('verify').returncode == 0
+    done = shop.models('verify', 'm-pose')
+    assert done.returncode == 1 and 'm-pose.onnx: missing' in done.stdout
+    assert shop.models('verify', 'none').returncode == 1
+    assert shop.left() == []
+
+
+def test_remove_of_a_shipped_model(shop):
+    shop.simple()
+    assert shop.models('pull', 'm-pose').returncode == 0
+    done = shop.models('remove', 'm_pose')
+    assert done.returncode == 0 and '1 file removed' in done.stdout
+    assert shop.left() == []
+    assert 'm-pose' in shop.models('list').stdout
+    assert '0 files removed' in shop.models('remove', 'm-pose').stdout
+    assert shop.models('remove', 'none').returncode == 1
+
+
+def test_list(shop, tmp_path):
+    shop.simple('a-pose', size=len(BODY))
+    shop.simple('yolo11n-pose', sha256=None)
+    assert shop.models('pull', 'a-pose').returncode == 0
+    done = shop.models('list')
+    assert done.returncode == 0
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if '-pose' in line}
+    assert 'installed' in rows['a-pose'] and '0.3 MB' in rows['a-pose'] or '300.0 kB' in rows['a-pose']
+    assert ' * ' in rows['a-pose'] and ' * ' not in rows['yolo11n-pose']
+    assert 'Made-up-1.0' in rows['yolo11n-pose']
+    assert str(shop.store) in done.stdout
+    listing = json.loads(shop.models('list', '--json').stdout)
+    assert listing['folder'] == str(shop.store)
+    first, second = listing['models']
+    assert (first['name'], first['task'], first['licence'], first['keypoints']) == ('a-pose', 'pose', 'Made-up-1.0', 17)
+    assert first['files'] == [{'backend': 'openvino', 'file': 'a-pose.onnx', 'size': len(BODY), 'sha256': SHA,
+                               'installed': True, 'default': True, 'decode': 'yolo-pose-raw'}]
+    assert second['files'][0]['installed'] is False and 'sha256' not in second['files'][0]
+    (tmp_path / 'packs' / 'broken.yaml').write_text('name: broken\ntask: dance\n')
+    done = shop.models('list')
+    assert done.returncode == 1 and 'broken.yaml:2: `task`' in done.stderr
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['remove'], ['import'], ['import', 'a.onnx'], ['import', '--name', 'a'], ['import', 'a', 'b', '--name', 'c'],
+    ['list', 'm-pose'], ['pull', '--timeout', 'often'], ['pull', '--timeout', '0'], ['pull', '--mirror'],
+    ['import', 'a.onnx', '--name', 'a', '--dims', '4'], ['pull', '--dance']], ids=' '.join)
+def test_usage(shop, arguments):
+    shop.simple()
+    done = shop.models(*arguments)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith('hailo-pose models') and not done.stdout
+    assert shop.left() == []
+
+
+# ---- import
+
+def write(folder, name, data):
+    (folder / name).write_bytes(data)
+    return name
+
+
+def test_import_of_an_ordinary_export(shop, tmp_path):
+    shop.simple('yolo11n-pose')
+    write(tmp_path, 'best.onnx', onnx_bytes.pose(classes=['cat', "dog's"], keypoints=5, dims=2))
+    done = shop.models('import', 'best.onnx', '--name', 'mine')
+    assert done.returncode == 0, done
+    for words in ('mine: 2 classes, 5 keypoints', 'AGPL-3.0 License'):
+        assert words in done.stdout
+    mine = [each for each in json.loads(shop.models('list', '--json').stdout)['models'] if each['imported']]
+    assert [(each['name'], each['classes'], each['keypoints']) for each in mine] == [('mine', 2, 5)]
+    assert mine[0]['files'][0]['installed'] is True
+    assert shop.models('verify', 'mine').returncode == 0
+    stored = shop.file(mine[0]['files'][0]['file'])
+    assert stored.read_bytes() == (tmp_path / 'best.onnx').read_bytes()
+    data = bytearray(stored.read_bytes())
+    data[30] ^= 4
+    stored.write_bytes(data)
+    assert shop.models('verify', 'mine').returncode == 1
+
+    done = shop.models('remove', 'mine')
+    assert done.returncode == 0 and 'the model is forgotten' in done.stdout
+    assert 'mine' not in shop.models('list').stdout
+    assert shop.left() == ['packs']
+    assert shop.models('remove', 'mine').returncode == 1
+
+
+def checkpoint(version, classes, shape):
+    """A small network with random weights and the usual three strides."""
+    maker = Maker()
+    layers = maker.body_v8() if version == 8 else maker.body_v11()
+    layers.append(maker.conv(16, 16, 3, 2, f=-1))
+    layers.append(maker.pose([8, 16, 16], len(classes), shape, [8, 16, 32], 16, [9, 12, 13], light=version != 8))
+    model = maker.module('PoseModel', {'model': maker.sequence(*layers)}, names=dict(enumerate(classes)),
+                         args={'imgsz': 96})
+    return {'license': 'AGPL-3.0', 'model': model, 'ema': None, 'train_args': {'imgsz': 96}}
+
+
+@pytest.mark.parametrize('version, classes, shape', [(8, ['person'], (17, 3)), (11, ['person'], (17, 3)),
+                                                     (8, ['cat', 'no\xa0dog', 'cat'], (4, 2)), (11, ['hand'], (21, 3))])
+def test_import_of_a_checkpoint(shop, tmp_path, version, classes, shape):
+    save(tmp_path / 'best.pt', checkpoint(version, classes, shape))
+    done = shop.models('import', 'best.pt', '--name', 'mine')
+    assert done.returncode == 0, done
+    assert 'AGPL-3.0' in done.stdout and '96 x 96 (other sizes too)' in done.stdout
+    mine = json.loads(shop.models('list', '--json').stdout)['models'][0]
+    assert (mine['name'], mine['classes'], mine['keypoints'], mine['width']) == ('mine', len(classes), shape[0], 96)
+    assert mine['files'][0]['decode'] == 'yolo-pose-raw'
+    assert shop.models('verify', 'mine').returncode == 0
+    if not list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so')):
+        pytest.skip('no CPU backend in the build folder of the program under test')
+    (tmp_path / 'a.png').write_bytes(png())
+    done = run(tmp_path, 'detect', '--device', 'cpu', '--set', 'model.name=mine', '--json', 'a.png', env=shop.env())
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_pull_of_a_checkpoint(shop, tmp_path, known):
+    data = save(tmp_path / 'net.pt', checkpoint(8, ['person'], (17, 3))).read_bytes()
+    shop.files.files['/net.pt'] = data
+    line = f'      sha256: {hashlib.sha256(data).hexdigest()}\n' if known else ''
+    shop.pack('m-pose', f"""openvino:
+  file: m-pose.onnx
+  sources:
+    - https: {shop.files.url}/net.pt
+{line}      convert: pt2onnx
+""")
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 0, done
+    assert 'converting to ONNX' in done.stderr
+    assert ('made from a verified checkpoint' if known else 'nobody publishes a checksum') in done.stdout
+    assert shop.left() == ['m-pose.onnx', 'm-pose.onnx.sha256']
+    assert shop.models('verify', 'm-pose').returncode == 0
+    shop.file().unlink()
+    shop.files.files['/net.pt'] = data[:-1]
+    done = shop.models('pull', 'm-pose')
+    assert done.returncode == 1, done
+    assert shop.left() == ['m-pose.onnx.sha256']
+
+
+def test_an_imported_model_is_used(shop, tmp_path):
+    write(tmp_path, 'best.onnx', onnx_bytes.raw_pose())
+    write(tmp_path, 'a.png', png())
+    assert shop.models('import', 'best.onnx', '--name', 'mine').returncode == 0
+    done = run(tmp_path, 'detect', '--device', 'sim', '--set', 'model.name=mine', '--json', 'a.png', env=shop.env())
+    assert done.returncode == 0, done
+    assert 'keypoint_16' in done.stdout
+
+
+def test_import_without_metadata(shop, tmp_path):
+    write(tmp_path, 'plain.onnx', onnx_bytes.pose(metadata=False))
+    done = shop.models('import', 'plain.onnx', '--name', 'mine')
+    assert done.returncode == 1 and '--keypoints' in done.stderr
+    done = shop.models('import', 'plain.onnx', '--name', 'mine', '--keypoints', '16')
+    assert done.returncode == 1 and '56 channels' in done.stderr
+    done = shop.models('import', 'plain.onnx', '--name', 'mine', '--keypoints', '17', '--licence', 'MIT', '--title', 'My own')
+    assert done.returncode == 0, done
+    line = [each for each in shop.models('list').stdout.splitlines() if each.startswith('mine')][0]
+    assert 'MIT' in line and 'My own (imported)' in line
+
+
+def test_imports_that_are_refused(shop, tmp_path):
+    cases = {'external.onnx': (onnx_bytes.with_external_weights(), 'the weights lie in other files'),
+             'detect.onnx': (onnx_bytes.pose(task='detect'), 'only pose models'),
+             'text.onnx': (b'hello', 'no ONNX model'), 'empty.pt': (b'', 'no ONNX model'),
+             'cut.onnx': (onnx_bytes.pose()[:-10], 'cut.onnx'), 'zip.pt': (b'PK\3\4' + bytes(100), 'zip.pt')}
+    for name, (data, reason) in cases.items():
+        write(tmp_path, name, data)
+        done = shop.models('import', name, '--name', 'mine')
+        assert done.returncode == 1, done
+        assert name in done.stderr and reason in done.stderr, done
+    assert shop.models('import', 'absent.onnx', '--name', 'mine').returncode == 1
+    assert shop.left() == []
+
+
+def test_names_of_imports(shop, tmp_path):
+    shop.simple('some-pose')
+    write(tmp_path, 'a.onnx', onnx_bytes.pose())
+    write(tmp_path, 'b.onnx', onnx_bytes.pose(classes=['b']))
+    for name in ('some-pose', 'some_pose'):
+        done = shop.models('import', 'a.onnx', '--name', name, '--force')
+        assert done.returncode == 1 and 'come with this program' in done.stderr
+    for name in ('auto', '../mine', 'Mine', 'a b', ''):
+        assert shop.models('import', 'a.onnx', '--name', name).returncode == 1
+    assert shop.left() == []
+    assert shop.models('import', 'a.onnx', '--name', 'mine').returncode == 0
+    done = shop.models('import', 'b.onnx', '--name', 'mine')
+    assert done.returncode == 1 and '--force' in done.stderr
+    assert shop.models('import', 'b.onnx', '--name', 'mine', '--force').returncode == 0
+    assert len(shop.left()) == 2  # the file and `packs`
+    assert shop.models('verify', 'mine').returncode == 0
+
+
+def test_import_of_a_hef(shop, tmp_path):
+    write(tmp_path, 'mine.hef', b'\x01HEF' + bytes(100))
+    assert shop.models('import', 'mine.hef', '--name', 'mine').returncode == 0
+    mine = json.loads(shop.models('list', '--json').stdout)['models'][0]
+    assert mine['files'][0]['backend'] == 'hailo' and mine['keypoints'] == 17
+
+
+def test_two_imports_of_one_name_at_once(shop, tmp_path):
+    for name in ('a', 'b', 'c'):
+        write(tmp_path, f'{name}.onnx', onnx_bytes.pose(classes=[name]))
+    processes = [shop.start('import', f'{name}.onnx', '--name', 'mine') for name in ('a', 'b', 'c')]
+    codes = sorted([process.communicate() and process.returncode for process in processes])
+    assert codes == [0, 1, 1]
+    assert shop.models('verify', 'mine').returncode == 0
+    assert len(shop.left()) == 2
+
+
+def test_a_broken_imported_pack_does_not_hide_the_others(shop):
+    shop.simple()
+    os.makedirs(shop.store / 'packs')
+    (shop.store / 'packs' / 'old.yaml').write_text('name: old\n')
+    done = shop.models('list')
+    assert done.returncode == 0
+    assert 'm-pose' in done.stdout and 'old.yaml' in done.stderr

@@ -1,0 +1,274 @@
+#include "../unit.h"
+
+#include "models/fetch.h"
+#include "models/import.h"
+#include "pose_onnx.h"
+#include "scene.h"
+
+static void write_model(const char *folder, const char *name, struct hs_buf *model)
+{
+    folder_write(folder, name, model->data, model->len);
+    hs_buf_finish(model);
+}
+
+/* [1, 4 + classes + points * dims, cells] with names and keypoint shape. */
+static void write_pose(const char *folder, const char *name, const char *names, int classes, int points, int dims)
+{
+    struct hs_buf model;
+    char shape[40];
+    hs_str_format(shape, sizeof(shape), "[%d, %d]", points, dims);
+    pose_onnx_decoded(&model, 64, 4 + classes + points * dims, 84);
+    pose_onnx_prop(&model, "task", "pose");
+    pose_onnx_prop(&model, "license", "AGPL-3.0 License");
+    pose_onnx_prop(&model, "names", names);
+    pose_onnx_prop(&model, "kpt_shape", shape);
+    write_model(folder, name, &model);
+}
+
+/* The file `file` of the folder under the options' name. */
+static int import(const char *folder, const char *file, struct hs_import_options options, struct hs_error *err)
+{
+    struct hs_store *store = scene_open(folder);
+    char *summary = NULL;
+    options.file = folder_path(folder, file);
+    *err = (struct hs_error){0};
+    int status = hs_import(store, &options, &summary, err);
+    if (status == 0)
+        assert_true(hs_str_starts(summary, options.name));
+    free(summary);
+    hs_store_close(store);
+    return status;
+}
+
+#define NAMED(text) ((struct hs_import_options){.name = (text)})
+
+static void refuse(const char *folder, const char *file, struct hs_import_options options, int code, const char *reason)
+{
+    struct hs_error err;
+    assert_int_equal(import(folder, file, options, &err), code);
+    if (!strstr(err.message, reason))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, reason);
+}
+
+static int count_files(const char *folder, const char *end)
+{
+    int count = 0;
+    struct hs_store *store = scene_open(folder);
+    char command[PATH_MAX + 100], line[PATH_MAX];
+    hs_str_format(command, sizeof(command), "ls -A '%s' 2>/dev/null", hs_store_dir(store));
+    hs_store_close(store);
+    FILE *list = popen(command, "r");
+    assert_non_null(list);
+    while (fgets(line, sizeof(line), list)) {
+        line[strcspn(line, "\n")] = '\0';
+        count += hs_str_ends(line, end);
+    }
+    pclose(list);
+    return count;
+}
+
+static void an_ordinary_export(void **state)
+{
+    struct hs_error err;
+    char *path = NULL;
+    write_pose(*state, "best.onnx", "{0: 'cat', 1: \"dog's \\\\ tail\"}", 2, 5, 2);
+    assert_int_equal(import(*state, "best.onnx", NAMED("mine"), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    assert_null(hs_store_complaint(store));
+    struct hs_model_choice choice = scene_choice(store, "mine");
+    assert_true(choice.pack->imported);
+    assert_string_equal(choice.pack->title, "best.onnx");
+    assert_string_equal(choice.pack->licence_name, "AGPL-3.0 License");
+    assert_int_equal(choice.pack->class_count, 2);
+    assert_string_equal(choice.pack->classes[1], "dog's \\ tail");
+    assert_int_equal(choice.pack->keypoint_count, 5);
+    assert_int_equal(choice.pack->keypoint_dims, 2);
+    assert_string_equal(choice.pack->keypoints[4], "keypoint_4");
+    assert_int_equal(choice.pack->edge_count, 0);
+    assert_int_equal(choice.pack->input.width, 64);
+    assert_int_equal(choice.pack->input.stride, 0);
+    assert_true(choice.pack->input.std[0] == 255);
+    assert_int_equal(choice.file->decode, HS_DECODE_YOLO_POSE_DECODED);
+    assert_string_equal(choice.file->backend, "openvino");
+    assert_int_equal(hs_store_verified_path(store, &choice, &path, &err), 0);
+    free(path);
+    hs_store_close(store);
+    assert_int_equal(count_files(*state, ".import"), 0);
+}
+
+static void what_the_user_says(void **state)
+{
+    struct hs_error err;
+    struct hs_buf model;
+    pose_onnx_decoded(&model, 0, 56, 0);
+    write_model(*state, "plain.onnx", &model);
+    refuse(*state, "plain.onnx", NAMED("mine"), HS_EMODEL, "plain.onnx: the file does not say how many keypoints");
+    const struct hs_import_options options = {.name = "mine", .title = "Mine \"and\" yours\n", .licence = "MIT",
+                                              .keypoints = 17, .dims = 3, .classes = 1, .input = 320};
+    assert_int_equal(import(*state, "plain.onnx", options, &err), 0);
+    struct hs_store *store = scene_open(*state);
+    const struct hs_pack *pack = hs_store_find(store, "mine");
+    assert_string_equal(pack->title, "Mine \"and\" yours?");
+    assert_string_equal(pack->licence_name, "MIT");
+    assert_int_equal(pack->input.width, 320);
+    assert_int_equal(pack->input.stride, 32);
+    assert_string_equal(pack->classes[0], "person");
+    hs_store_close(store);
+}
+
+static void people_get_the_names_of_coco(void **state)
+{
+    struct hs_error err;
+    char shipped[2000] = PACK_HEAD("shipped") "openvino: {file: shipped.onnx}\n", names[300] = "names: [";
+    for (int i = 0; i < 17; i++)
+        hs_str_format(names + strlen(names), sizeof(names) - strlen(names), "%sjoint_%d", i ? ", " : "", i);
+    hs_str_format(names + strlen(names), sizeof(names) - strlen(names), "], edges: [[joint_0, joint_16]]}");
+    char *at = strstr(shipped, "names: [a, b, c], edges: [[a, b], [c, b]]}"), rest[1000];
+    hs_str_copy(rest, sizeof(rest), strchr(at, '\n'));
+    hs_str_format(at, sizeof(shipped) - (size_t) (at - shipped), "%s%s", names, rest);
+    scene_pack(*state, "shipped", shipped);
+    write_pose(*state, "a.onnx", "{0: 'person'}", 1, 17, 3);
+    write_pose(*state, "b.onnx", "{0: 'horse'}", 1, 17, 3);
+    assert_int_equal(import(*state, "a.onnx", NAMED("people"), &err), 0);
+    assert_int_equal(import(*state, "b.onnx", NAMED("horses"), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    assert_string_equal(hs_store_find(store, "people")->keypoints[16], "joint_16");
+    assert_int_equal(hs_store_find(store, "people")->edge_count, 1);
+    assert_string_equal(hs_store_find(store, "horses")->keypoints[16], "keypoint_16");
+    hs_store_close(store);
+}
+
+static void unusual_class_names(void **state)
+{
+    struct hs_error err;
+    write_pose(*state, "a.onnx", "['', 'x', 'x', 'tab\\there', 'null', '~', '5', 'no\\xa0break', \"it's: #1\"]", 9, 3,
+               3);
+    assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    static const char *const wanted[] = {"class_0", "x", "class_2", "class_3", "null", "~", "5", "no\xc2\xa0" "break",
+                                         "it's: #1"};
+    for (size_t i = 0; i < 9; i++)
+        assert_string_equal(hs_store_find(store, "mine")->classes[i], wanted[i]);
+    hs_store_close(store);
+}
+
+static void names_that_are_taken(void **state)
+{
+    struct hs_error err;
+    scene_pack(*state, "some-pose", PACK_HEAD("some-pose") "openvino: {file: some.onnx}\n");
+    write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
+    write_pose(*state, "b.onnx", "['b']", 1, 3, 3);
+    refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is one of the models that come with");
+    refuse(*state, "a.onnx", ((struct hs_import_options){ .name = "some-pose", .force = true }), HS_ECONFLICT,
+           "come with");
+    refuse(*state, "a.onnx", NAMED("auto"), HS_EINVAL, "auto");
+    refuse(*state, "a.onnx", NAMED(NULL), HS_EINVAL, "a model's name");
+    refuse(*state, "a.onnx", NAMED("../mine"), HS_EINVAL, "a model's name");
+    refuse(*state, "a.onnx", NAMED("Mine"), HS_EINVAL, "a model's name");
+    assert_false(folder_has(*state, "store"));
+    assert_int_equal(import(*state, "a.onnx", NAMED("mine-1"), &err), 0);
+    refuse(*state, "b.onnx", NAMED("mine-1"), HS_ECONFLICT, "--force");
+    refuse(*state, "b.onnx", NAMED("mine_1"), HS_ECONFLICT, "--force");
+    assert_int_equal(import(*state, "b.onnx", ((struct hs_import_options){.name = "mine_1", .force = true}), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    assert_int_equal(hs_store_count(store), 2);
+    assert_string_equal(hs_store_find(store, "mine-1")->classes[0], "b");
+    hs_store_close(store);
+    assert_int_equal(count_files(*state, ".onnx"), 1); /* the replaced one is gone */
+}
+
+static void a_pack_that_cannot_be_read_is_not_overwritten(void **state)
+{
+    struct hs_error err;
+    write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
+    assert_int_equal(hs_dir_make(folder_path(*state, "store/packs"), NULL), 0);
+    folder_write(*state, "store/packs/mine.yaml", "name: [", 7);
+    refuse(*state, "a.onnx", NAMED("mine"), HS_ECONFLICT, "--force");
+    assert_int_equal(count_files(*state, ".onnx"), 0);
+    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options){.name = "mine", .force = true}), &err), 0);
+}
+
+static void the_same_again(void **state)
+{
+    struct hs_error err;
+    write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
+    assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
+    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options){.name = "mine", .force = true}), &err), 0);
+    assert_int_equal(count_files(*state, ".onnx"), 1);
+}
+
+static void what_cannot_be_served(void **state)
+{
+    struct hs_buf model, graph, tensor;
+    pose_onnx_decoded(&model, 640, 84, 8400);
+    pose_onnx_prop(&model, "task", "detect");
+    write_model(*state, "detect.onnx", &model);
+    refuse(*state, "detect.onnx", NAMED("mine"), HS_EMODEL, "detect.onnx: the model's task is \"detect\"");
+
+    const int dims[] = {1, 3, 64, 64};
+    hs_buf_init(&model, POSE_ONNX_MAX);
+    hs_buf_init(&graph, POSE_ONNX_MAX);
+    hs_buf_init(&tensor, POSE_ONNX_MAX);
+    onnx_value(&graph, 11, "images", dims, 4);
+    onnx_text(&tensor, 8, "w");
+    onnx_int(&tensor, 14, 1);
+    onnx_message(&graph, 5, &tensor);
+    onnx_model(&model, &graph);
+    write_model(*state, "external.onnx", &model);
+    refuse(*state, "external.onnx", NAMED("mine"), HS_EMODEL, "external.onnx: the weights lie in other files");
+
+    folder_write(*state, "best.pt", "no checkpoint", 13);
+    refuse(*state, "best.pt", NAMED("mine"), HS_EMODEL, "best.pt");
+    folder_write(*state, "zip.pt", "PK\x03\x04 and no more", 16);
+    refuse(*state, "zip.pt", NAMED("mine"), HS_EMODEL, "zip.pt");
+    folder_write(*state, "nothing.onnx", "", 0);
+    refuse(*state, "nothing.onnx", NAMED("mine"), HS_EMODEL, "nothing.onnx");
+    refuse(*state, "absent.onnx", NAMED("mine"), HS_ENOTFOUND, "absent.onnx");
+    assert_int_equal(mkfifo(folder_path(*state, "fifo"), 0600), 0);
+    refuse(*state, "fifo", NAMED("mine"), HS_EIO, "no regular file");
+    refuse(*state, ".", NAMED("mine"), HS_EIO, "no regular file");
+    assert_int_equal(count_files(*state, ".onnx"), 0);
+    assert_int_equal(count_files(*state, ".import"), 0);
+    struct hs_store *store = scene_open(*state);
+    assert_int_equal(hs_store_count(store), 0);
+    hs_store_close(store);
+}
+
+static void a_hef_is_taken_for_the_zoos(void **state)
+{
+    struct hs_error err;
+    folder_write(*state, "mine.hef", "\x01HEF and more", 13);
+    assert_int_equal(import(*state, "mine.hef", NAMED("mine"), &err), 0);
+    assert_int_equal(import(*state, "mine.hef", ((struct hs_import_options){.name = "other", .keypoints = 4, .dims = 2,
+                                                                            .classes = 3, .input = 512}), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    struct hs_model_choice choice = scene_choice(store, "mine");
+    assert_string_equal(choice.file->backend, "hailo");
+    assert_true(hs_str_ends(choice.file->name, ".hef"));
+    assert_int_equal(choice.file->decode, HS_DECODE_YOLO_POSE_RAW);
+    assert_int_equal(choice.file->scores, HS_SCORES_PROBABILITIES);
+    assert_int_equal(choice.pack->keypoint_count, 17);
+    assert_int_equal(choice.pack->input.width, 640);
+    assert_string_equal(choice.pack->licence_name, "not stated");
+    choice = scene_choice(store, "other");
+    assert_int_equal(choice.pack->keypoint_count, 4);
+    assert_int_equal(choice.pack->class_count, 3);
+    assert_int_equal(choice.pack->input.height, 512);
+    hs_store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_TEST(an_ordinary_export),
+        SCENE_TEST(what_the_user_says),
+        SCENE_TEST(people_get_the_names_of_coco),
+        SCENE_TEST(unusual_class_names),
+        SCENE_TEST(names_that_are_taken),
+        SCENE_TEST(a_pack_that_cannot_be_read_is_not_overwritten),
+        SCENE_TEST(the_same_again),
+        SCENE_TEST(what_cannot_be_served),
+        SCENE_TEST(a_hef_is_taken_for_the_zoos),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,371 @@
+#include "../unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/pack.h"
+#include "models/pack_files.h"
+#include "pack_text.h"
+
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct hs_pack *parse(const char *text)
+{
+    struct hs_pack *pack = NULL;
+    struct hs_error err = {0};
+    if (hs_pack_parse(text, strlen(text), "pack", &pack, &err) < 0)
+        fail_msg("%s", err.message);
+    return pack;
+}
+
+static void refuse(const char *text, const char *message)
+{
+    struct hs_pack *pack = NULL;
+    struct hs_error err = {0};
+    assert_int_equal(hs_pack_parse(text, strlen(text), "pack", &pack, &err), HS_EINVAL);
+    assert_null(pack);
+    if (!strstr(err.message, message))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, message);
+    assert_true(err.line > 0);
+}
+
+/* ---- the packs that are shipped ---- */
+
+static struct hs_pack *shipped(const char *name)
+{
+    char path[4096];
+    struct hs_pack *pack = NULL;
+    struct hs_error err = {0};
+    assert_true(hs_str_format(path, sizeof(path), "%s/models/%s.yaml", getenv("HS_SOURCE_DIR"), name));
+    if (hs_pack_load(path, &pack, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_string_equal(pack->name, name);
+    assert_string_equal(pack->path, path);
+    return pack;
+}
+
+static void every_ultralytics_model(void **state)
+{
+    (void) state;
+    static const char *const names[] = {"yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x",
+                                        "yolo11n", "yolo11s", "yolo11m", "yolo11l", "yolo11x"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        char name[40], end[60];
+        snprintf(name, sizeof(name), "%s-pose", names[i]);
+        struct hs_pack *pack = shipped(name);
+        assert_int_equal(pack->task, HS_TASK_POSE);
+        assert_non_null(strstr(pack->licence_name, "AGPL"));
+        assert_non_null(pack->licence_note);
+        assert_int_equal(pack->class_count, 1);
+        assert_int_equal(pack->keypoint_count, 17);
+        assert_int_equal(pack->keypoint_dims, 3);
+        assert_true(pack->edge_count > 15);
+        assert_int_equal(pack->input.width, 640);
+        assert_int_equal(pack->input.stride, 32);
+        assert_false(pack->input.bgr);
+        const struct hs_pack_file *file = hs_pack_find_file(pack, "openvino", NULL);
+        assert_non_null(file);
+        assert_int_equal(file->decode, HS_DECODE_YOLO_POSE_RAW);
+        assert_int_equal(file->scores, HS_SCORES_LOGITS);
+        const struct hs_source *source = &file->sources[0];
+        snprintf(end, sizeof(end), "/%s.pt", name);
+        assert_int_equal(source->kind, HS_SOURCE_HTTPS);
+        assert_true(source->pt2onnx);
+        assert_true(hs_str_starts(source->address, "https://github.com/ultralytics/assets/releases/download/"));
+        assert_true(hs_str_ends(source->address, end));
+        hs_pack_destroy(pack);
+    }
+}
+
+static void hailo_files_of_the_zoo(void **state)
+{
+    (void) state;
+    static const char *const names[] = {"yolov8s", "yolov8m"};
+    static const char *const versions[] = {"5.1.1", "5.2.0"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        char name[40], address[200];
+        snprintf(name, sizeof(name), "%s-pose", names[i]);
+        struct hs_pack *pack = shipped(name);
+        for (size_t v = 0; v < HS_ARRAY_LEN(versions); v++) {
+            const struct hs_pack_file *file = hs_pack_find_file(pack, "hailo", versions[v]);
+            assert_non_null(file);
+            snprintf(address, sizeof(address), "https://hailo-model-zoo.s3.eu-west-2.amazonaws.com/ModelZoo/Compiled/"
+                     "v%.3s.0/hailo10h/%s_pose.hef", versions[v], names[i]);
+            assert_string_equal(file->sources[0].address, address);
+            assert_null(file->sha256); /* nobody publishes one */
+            assert_int_equal(file->scores, HS_SCORES_PROBABILITIES);
+        }
+        assert_null(hs_pack_find_file(pack, "hailo", "4.20.0"));
+        hs_pack_destroy(pack);
+    }
+}
+
+static void the_default_has_a_package_too(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = shipped("yolo11n-pose");
+    const struct hs_pack_file *file = hs_pack_find_file(pack, "openvino", NULL);
+    assert_non_null(file->sha256);
+    assert_true(file->size > 0);
+    assert_int_equal(file->source_count, 2);
+    assert_int_equal(file->sources[1].kind, HS_SOURCE_PYPI_WHEEL);
+    assert_string_equal(file->sources[1].member_sha256, file->sources[0].sha256);
+    hs_pack_destroy(pack);
+}
+
+/* ---- what a page can say ---- */
+
+static void a_small_pack(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = parse(PACK_HEAD("mine") "openvino:\n  file: mine.onnx\n");
+    assert_string_equal(pack->name, "mine");
+    assert_string_equal(pack->licence_url, "https://example.org/licence");
+    assert_string_equal(pack->keypoints[2], "c");
+    assert_int_equal(pack->edges[1][0], 2);
+    assert_int_equal(pack->edges[1][1], 1);
+    assert_true(pack->input.std[1] == 1);
+    assert_int_equal(pack->file_count, 1);
+    assert_int_equal(pack->files[0].source_count, 0);
+    assert_int_equal(pack->files[0].size, 0);
+    assert_null(pack->path);
+    assert_null(hs_pack_find_file(pack, "hailo", NULL));
+    struct hs_model_spec spec;
+    hs_pack_spec(pack, "/a/path", &spec);
+    assert_string_equal(spec.path, "/a/path");
+    assert_int_equal(spec.input_w, 64);
+    assert_int_equal(spec.slots, 1);
+    hs_pack_destroy(pack);
+    hs_pack_destroy(NULL);
+}
+
+static void all_kinds_of_sources(void **state)
+{
+    (void) state;
+    static const char text[] =
+        PACK_HEAD("mine")
+        "openvino:\n"
+        "  file: mine.onnx\n"
+        "  size: 5\n"
+        "  sha256: " HEX "\n"
+        "  sources:\n"
+        "    - https: https://example.org/a.pt\n"
+        "      convert: pt2onnx\n"
+        "    - https: http://127.0.0.1:8000/a.onnx\n"
+        "    - https: http://localhost:8000/\n"
+        "    - file: /srv/a.zip\n"
+        "      sha256: " HEX "\n"
+        "      member: a/b.onnx\n"
+        "      member_sha256: " HEX "\n"
+        "    - pypi: {package: some-thing, version: 1.0.post1, kind: sdist, file: a.tgz, sha256: " HEX ", member: b}\n"
+        "    - npm: {package: \"@scope/some.thing\", version: 1.2.3, sha256: " HEX ", member: package/b}\n";
+    struct hs_pack *pack = parse(text);
+    const struct hs_pack_file *file = &pack->files[0];
+    assert_int_equal(file->source_count, 6);
+    assert_true(file->sources[0].pt2onnx);
+    assert_false(file->sources[1].pt2onnx);
+    assert_int_equal(file->sources[3].kind, HS_SOURCE_FILE);
+    assert_string_equal(file->sources[3].member, "a/b.onnx");
+    assert_int_equal(file->sources[4].kind, HS_SOURCE_PYPI_SDIST);
+    assert_string_equal(file->sources[4].version, "1.0.post1");
+    assert_int_equal(file->sources[5].kind, HS_SOURCE_NPM);
+    assert_null(file->sources[5].file);
+    hs_pack_destroy(pack);
+}
+
+static void a_file_for_each_runtime(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = parse(PACK_HEAD("mine")
+        "hailo:\n"
+        "  - {runtime: \"5.1\", file: a.hef, scores: probabilities}\n"
+        "  - {runtime: \"5.2\", file: b.hef}\n"
+        "openvino: {file: c.onnx, decode: yolo-pose-decoded, scores: probabilities}\n");
+    assert_string_equal(hs_pack_find_file(pack, "hailo", "5.1")->name, "a.hef");
+    assert_string_equal(hs_pack_find_file(pack, "hailo", "5.2.0")->name, "b.hef");
+    assert_null(hs_pack_find_file(pack, "hailo", "5.20"));
+    assert_null(hs_pack_find_file(pack, "hailo", "5"));
+    assert_string_equal(hs_pack_find_file(pack, "hailo", NULL)->name, "a.hef");
+    assert_string_equal(hs_pack_find_file(pack, "openvino", "2026.1")->name, "c.onnx");
+    assert_int_equal(hs_pack_find_file(pack, "hailo", "5.1")->scores, HS_SCORES_PROBABILITIES);
+    assert_int_equal(hs_pack_find_file(pack, "hailo", "5.2")->scores, HS_SCORES_LOGITS);
+    assert_int_equal(hs_pack_find_file(pack, "openvino", NULL)->decode, HS_DECODE_YOLO_POSE_DECODED);
+    hs_pack_destroy(pack);
+}
+
+/* A page with one text replaced. */
+static void refuse_changed(const char *from, const char *to, const char *message)
+{
+    static const char whole[] = PACK_HEAD("mine") "openvino:\n  file: mine.onnx\n  size: 5\n";
+    char text[2000];
+    const char *at = strstr(whole, from);
+    assert_non_null(at);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int) (at - whole), whole, to, at + strlen(from));
+    refuse(text, message);
+}
+
+static void broken_pages(void **state)
+{
+    (void) state;
+    refuse("", "`name` is missing");
+    refuse("- a", "must be a map");
+    refuse("name: [", "");
+    refuse_changed("name: mine", "name: Mine", "pack:1: `name`");
+    refuse_changed("name: mine", "name: ../mine", "`name`");
+    refuse_changed("name: mine", "name: .mine", "`name`");
+    refuse_changed("task: pose", "task: dance", "pack:2: `task` must be one of: pose");
+    refuse_changed("task: pose", "task: face-embedding", "does not fit the task");
+    refuse_changed("task: pose", "task: pose\nshoe: 44", "a pack has no key `shoe`");
+    refuse_changed("title: A pose model for tests", "title: \"\"", "`title`");
+    refuse_changed("  name: MIT", "  title: MIT", "licence has no key `title`");
+    refuse_changed("width: 64", "width: 65", "multiples of stride");
+    refuse_changed("width: 64", "width: 0", "pack:8: `width` must be a whole number, 8 to 8192");
+    refuse_changed("height: 64, ", "", "`height` is missing");
+    refuse_changed("stride: 32", "stride: 32, mean: [0, 0]", "`mean` must be three numbers");
+    refuse_changed("stride: 32", "stride: 32, std: [0, 1, 1]", "`std` must be three numbers");
+    refuse_changed("stride: 32", "stride: 32, std: [.nan, 1, 1]", "`std` must be three numbers");
+    refuse_changed("decode: yolo-pose-raw", "decode: guess", "`decode` must be one of");
+    refuse_changed("decode: yolo-pose-raw", "decode: arcface", "does not fit the task pose");
+    refuse_changed("decode: yolo-pose-raw", "decode: yolo-pose-decoded\nscores: logits", "scores: probabilities");
+    refuse_changed("classes: [person]", "classes: []", "`classes` must be a list of 1 to 1000");
+    refuse_changed("classes: [person]", "classes: [a, b, a]", "each of `classes`");
+    refuse_changed("classes: [person]", "classes: [[a]]", "each of `classes`");
+    refuse_changed("dims: 3", "dims: 4", "`dims`");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, d]]", "an edge is a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, a]]", "an edge is a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: [[a, b, c]]", "an edge is a pair");
+    refuse_changed("edges: [[a, b], [c, b]]", "edges: a", "`edges` must be a list");
+    refuse_changed("classes: [person]", "scores: many\nclasses: [person]", "`scores` must be one of");
+    refuse_changed("  size: 5", "  size: 0", "`size`");
+    refuse_changed("  size: 5", "  size: 99999999999", "`size`");
+    refuse_changed("  size: 5", "  sha256: abc", "pack:16: `sha256`");
+    refuse_changed("openvino:\n  file: mine.onnx\n  size: 5\n", "", "1 to 16 files");
+    refuse_changed("openvino:\n", "cuda:\n", "a pack has no key `cuda`");
+}
+
+static void file_names_stay_in_the_store(void **state)
+{
+    (void) state;
+    static const char *const bad[] = { "../a", "a/b", ".a",     "-a",       "a b",    "\"\"",  "a\\\\b",
+                                       "/a",   "ä",   "a.part", "a.sha256", "a.lock", "a.tmp", "a.part.from" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
+        char text[2000];
+        snprintf(text, sizeof(text), PACK_HEAD("mine") "openvino:\n  file: \"%s\"\n",
+                 strcmp(bad[i], "\"\"") ? bad[i] : "");
+        refuse(text, "pack:15: `file`");
+    }
+    char name[130];
+    memset(name, 'a', sizeof(name));
+    name[120] = '\0';
+    assert_true(hs_pack_file_name_valid(name));
+    name[120] = 'a';
+    name[121] = '\0';
+    assert_false(hs_pack_file_name_valid(name));
+}
+
+static void refuse_source(const char *source, const char *message)
+{
+    char text[3000];
+    snprintf(text, sizeof(text), PACK_HEAD("mine") "openvino:\n  file: a.onnx\n  sources:\n    - %s\n", source);
+    refuse(text, message);
+}
+
+static void broken_sources(void **state)
+{
+    (void) state;
+    refuse_source("{}", "exactly one of: https, file, pypi, npm");
+    refuse_source("{https: https://a/b, file: /a}", "exactly one of");
+    refuse_source("{https: https://a/b, shoe: 1}", "a source has no key `shoe`");
+    refuse_source("{https: http://example.org/a}", "`https` must begin with https://");
+    refuse_source("{https: ftp://example.org/a}", "`https` must begin with https://");
+    refuse_source("{https: file:///etc/passwd}", "`https` must begin with https://");
+    refuse_source("{https: \"http://127.0.0.1:x@example.org/a\"}", "`https` must begin with https://");
+    refuse_source("{https: \"http://127.0.0.1:80@example.org/a\"}", "`https` must begin with https://");
+    refuse_source("{https: \"http://127.0.0.1.example.org/a\"}", "`https` must begin with https://");
+    refuse_source("{file: a/b}", "`file` must be an absolute path");
+    refuse_source("{https: https://a/b, convert: onnx2pt}", "`convert` must be one of: pt2onnx");
+    refuse_source("{https: https://a/b, member: c}", "an archive needs its `sha256`");
+    refuse_source("{https: https://a/b, member_sha256: " HEX "}", "`member_sha256` without `member`");
+    refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive needs its `sha256`");
+    refuse_source("{npm: {package: a, version: 1, sha256: " HEX "}}", "`member` is missing");
+    refuse_source("{npm: {package: a, version: 1, sha256: " HEX ", member: b}, sha256: " HEX "}", "go under `npm`");
+    refuse_source("{npm: {package: --version, version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is no package name");
+    refuse_source("{npm: {package: ../a, version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
+    refuse_source("{npm: {package: \"@a/../b\", version: 1, sha256: " HEX ", member: b}}",
+                  "`package` is no package name");
+    refuse_source("{npm: {package: \"@/b\", version: 1, sha256: " HEX ", member: b}}", "`package` is no package name");
+    refuse_source("{npm: {package: a, version: \">1 || 2\", sha256: " HEX ", member: b}}", "`version` is no version");
+    refuse_source("{pypi: {package: a, version: 1, kind: egg}}", "`kind` must be one of: wheel, sdist");
+    refuse_source("{pypi: {package: a, version: 1, kind: wheel, file: ../a.whl}}", "`file` is no file name");
+}
+
+static void refuse_many(const char *head, const char *line, int count, const char *message)
+{
+    char text[8000];
+    size_t used = (size_t) snprintf(text, sizeof(text), "%s", head);
+    for (int i = 0; i < count; i++)
+        used += (size_t) snprintf(text + used, sizeof(text) - used, "%s", line);
+    refuse(text, message);
+}
+
+static void too_much(void **state)
+{
+    (void) state;
+    refuse_many(PACK_HEAD("mine") "openvino:\n  file: a.onnx\n  sources:\n", "    - https: https://example.org/a\n",
+                HS_PACK_MAX_SOURCES + 1, "`sources` must be a list of at most 8");
+    refuse_many(PACK_HEAD("mine") "hailo:\n", "  - file: a.hef\n", HS_PACK_MAX_FILES + 1, "1 to 16 files");
+}
+
+static void a_broken_page_names_its_path(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = NULL;
+    struct hs_error err = {0};
+    assert_int_equal(hs_pack_load("/nowhere/a.yaml", &pack, &err), HS_ENOTFOUND);
+    assert_non_null(strstr(err.message, "/nowhere/a.yaml"));
+}
+
+static void names(void **state)
+{
+    (void) state;
+    assert_true(hs_pack_name_equal("yolov8s_pose", "yolov8s-pose"));
+    assert_true(hs_pack_name_equal("YOLOv8s-Pose", "yolov8s_pose"));
+    assert_false(hs_pack_name_equal("yolov8s-pose", "yolov8s-pos"));
+    assert_false(hs_pack_name_equal("", "a"));
+    assert_true(hs_pack_name_valid("a-1_2.b"));
+    assert_true(hs_pack_name_valid("8"));
+    static const char *const bad[] = {"", "A", "-a", ".", "..", "a/b", "a b", "ä", "_a"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++)
+        assert_false(hs_pack_name_valid(bad[i]));
+    char name[HS_PACK_NAME_SIZE + 1];
+    memset(name, 'a', sizeof(name));
+    name[HS_PACK_NAME_SIZE] = '\0';
+    assert_false(hs_pack_name_valid(name));
+    name[HS_PACK_NAME_SIZE - 1] = '\0';
+    assert_true(hs_pack_name_valid(name));
+    assert_string_equal(hs_task_name(HS_TASK_FACE_EMBEDDING), "face-embedding");
+    assert_string_equal(hs_decode_name(HS_DECODE_ARCFACE), "arcface");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_ultralytics_model),
+        cmocka_unit_test(hailo_files_of_the_zoo),
+        cmocka_unit_test(the_default_has_a_package_too),
+        cmocka_unit_test(a_small_pack),
+        cmocka_unit_test(all_kinds_of_sources),
+        cmocka_unit_test(a_file_for_each_runtime),
+        cmocka_unit_test(broken_pages),
+        cmocka_unit_test(file_names_stay_in_the_store),
+        cmocka_unit_test(broken_sources),
+        cmocka_unit_test(too_much),
+        cmocka_unit_test(a_broken_page_names_its_path),
+        cmocka_unit_test(names),
+    };
+    return HS_RUN_TESTS(tests);
+}
