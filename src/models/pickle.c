@@ -222,7 +222,7 @@ static int pop_to_mark(struct reader *r, struct hs_pickle_value ***ret, size_t *
         return fail(r, "a mark is missing");
     *ret_count = reachable(r);
     r->stack_len = r->marks[--r->mark_count];
-    *ret = r->stack + r->stack_len;
+    *ret = r->stack ? r->stack + r->stack_len : NULL;
     return 0;
 }
 
