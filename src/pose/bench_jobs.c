@@ -64,7 +64,6 @@ const struct hs_bench_job hs_bench_in_process = {
 struct http_worker {
     const struct hs_bench_input *input;
     CURL *curl;
-    curl_mime **forms; /* one a picture */
     struct hs_buf answer;
     char reason[CURL_ERROR_SIZE];
 };
@@ -78,27 +77,22 @@ static size_t keep(char *data, size_t size, size_t count, void *arg)
 static void free_http(void *arg)
 {
     struct http_worker *worker = arg;
-    for (size_t i = 0; worker->forms && i < worker->input->count; i++)
-        curl_mime_free(worker->forms[i]);
-    free(worker->forms);
     curl_easy_cleanup(worker->curl);
     hs_buf_finish(&worker->answer);
     free(worker);
 }
 
-static bool make_forms(struct http_worker *worker)
+/* Made for each round: a form that was sent before and is set again is sent without its content by libcurl 7.88. */
+static curl_mime *make_form(struct http_worker *worker, const struct hs_bench_picture *picture)
 {
-    worker->forms = calloc(worker->input->count, sizeof(*worker->forms));
-    for (size_t i = 0; worker->forms && i < worker->input->count; i++) {
-        const struct hs_bench_picture *picture = &worker->input->pictures[i];
-        worker->forms[i] = curl_mime_init(worker->curl);
-        curl_mimepart *part = worker->forms[i] ? curl_mime_addpart(worker->forms[i]) : NULL;
-        if (!part || curl_mime_name(part, "image") != CURLE_OK ||
-            curl_mime_data(part, (const char *) picture->data, picture->len) != CURLE_OK ||
-            curl_mime_filename(part, "picture") != CURLE_OK)
-            return false;
-    }
-    return worker->forms != NULL;
+    curl_mime *form = curl_mime_init(worker->curl);
+    curl_mimepart *part = form ? curl_mime_addpart(form) : NULL;
+    if (part && curl_mime_name(part, "image") == CURLE_OK &&
+        curl_mime_data(part, (const char *) picture->data, picture->len) == CURLE_OK &&
+        curl_mime_filename(part, "picture") == CURLE_OK)
+        return form;
+    curl_mime_free(form);
+    return NULL;
 }
 
 static void *make_http(void *arg, struct hs_error *err)
@@ -109,7 +103,7 @@ static void *make_http(void *arg, struct hs_error *err)
     worker->input = arg;
     hs_buf_init(&worker->answer, ANSWER_MAX);
     worker->curl = curl_easy_init();
-    if (!worker->curl || !make_forms(worker)) {
+    if (!worker->curl) {
         free_http(worker);
         goto no_memory;
     }
@@ -139,9 +133,14 @@ static void read_timings(struct http_worker *worker, double ret_ms[HS_BENCH_STAG
 static int run_http(void *arg, size_t round, double ret_ms[HS_BENCH_STAGES], struct hs_error *err)
 {
     struct http_worker *worker = arg;
+    curl_mime *form = make_form(worker, &worker->input->pictures[round % worker->input->count]);
+    if (!form)
+        return hs_error_set(err, HS_ENOMEM, "no memory for a form");
     worker->answer.len = 0;
-    curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, worker->forms[round % worker->input->count]);
+    curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, form);
     CURLcode code = curl_easy_perform(worker->curl);
+    curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, NULL);
+    curl_mime_free(form);
     if (code != CURLE_OK)
         return hs_error_set(err, HS_EIO, "%s", worker->reason[0] ? worker->reason : curl_easy_strerror(code));
     long status = 0;

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -213,6 +214,31 @@ def test_long_request_line(healthy):
 
 
 # ---- many and slow clients
+
+def test_large_bodies_after_small_ones_on_kept_connections(healthy, picture):
+    """Four clients that send pictures of all sizes in turn, waiting for `100 Continue` as curl does."""
+    small, _ = multipart({'image': picture})
+    large, content_type = multipart({'image': picture, 'padding': b'x' * 2_600_000})
+
+    def send(rounds=40):
+        with healthy.connect(timeout=5) as sock:
+            for i in range(rounds):
+                body = large if i % 2 else small
+                head = (f'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n'
+                        f'Content-Length: {len(body)}\r\n')
+                if body is large:
+                    sock.sendall((head + 'Expect: 100-continue\r\n\r\n').encode())
+                    assert sock.recv(64).startswith(b'HTTP/1.1 100 ')
+                    for at in range(0, len(body), 65536):
+                        sock.sendall(body[at:at + 65536])
+                else:
+                    sock.sendall((head + '\r\n').encode() + body)
+                assert read_answer(sock).status == 200
+        return rounds
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: send(), range(4))) == [40] * 4
+
 
 def test_health_answers_while_detect_is_busy(healthy):
     """/health comes from the network thread, whatever the workers do."""
