@@ -114,9 +114,11 @@ void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_sh
 int hs_engine_wait_loaded(struct hs_engine *engine, int64_t deadline_ns, struct hs_error *err);
 
 /* The input size to use for a picture that needs h x w: that size itself where it is loaded, or may be loaded without
- * pushing out a copy that was used in the last ten seconds; else the smallest loaded size that holds it, where there is
- * one. So pictures of many sizes do not make the engine load for each of them. */
-void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape *ret_shape);
+ * pushing out a copy that was used in the last ten seconds; else the smallest loaded size that holds it; else `whole`,
+ * which holds every picture. So pictures of many sizes do not make the engine load and unload for each of them: it ends
+ * with the whole size and those that are asked for most. */
+void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape whole,
+                            struct hs_engine_shape *ret_shape);
 
 /* Waits, first come first served, for a slot of the model at this input size, which is loaded when it is not yet. (Who
  * waits for a load does not hold up those behind him whose shape is there.) `cancel` may be NULL; it outlives the

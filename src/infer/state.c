@@ -169,15 +169,15 @@ static const struct hs_copy *find_holder(const struct hs_engine *engine, int h, 
     return best;
 }
 
-void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape *ret_shape)
+void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape whole,
+                            struct hs_engine_shape *ret_shape)
 {
-    const struct hs_copy *best = NULL;
     *ret_shape = (struct hs_engine_shape) { h, w };
     pthread_mutex_lock(&engine->lock);
     bool known = find_copy(engine, h, w, true, occupied) || find_copy(engine, h, w, false, occupied);
-    if (!known && !has_room(engine, engine->adaptive))
-        best = find_holder(engine, h, w);
-    if (best)
-        *ret_shape = (struct hs_engine_shape) { best->h, best->w };
+    if (!known && !has_room(engine, engine->adaptive)) {
+        const struct hs_copy *holder = find_holder(engine, h, w);
+        *ret_shape = holder ? (struct hs_engine_shape) { holder->h, holder->w } : whole;
+    }
     pthread_mutex_unlock(&engine->lock);
 }

@@ -19,7 +19,8 @@ int hs_pose_cmd_selftest(struct hs_invocation *call);
 int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                           struct hs_settings **ret_settings);
 
-/* The same, put together: an app whose model is loaded. The caller finishes it. */
+/* The same, put together: an app whose model is loaded, for commands that work through given pictures. The caller
+ * finishes it. */
 int hs_pose_start_app(const struct hs_invocation *call, struct hs_pose_app *ret_app);
 
 #endif

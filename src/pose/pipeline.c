@@ -93,11 +93,14 @@ int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, const struct h
     int64_t at = hs_clock_now_ns(), start = at;
     int in_w, in_h;
     choose_input(o, image->orig_width, image->orig_height, &in_w, &in_h);
+    const struct hs_engine_shape whole = { o->input_h, o->input_w };
+    struct hs_engine_shape shape;
+    hs_engine_choose_shape(o->engine, in_h, in_w, whole, &shape);
     struct hs_letterbox box;
-    hs_letterbox_plan(image->orig_width, image->orig_height, in_w, in_h, &box);
+    hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, &box);
 
     struct hs_lease *lease;
-    int r = hs_engine_acquire(o->engine, in_h, in_w, deadline_ns, cancel, &lease, err);
+    int r = hs_engine_acquire(o->engine, shape.h, shape.w, deadline_ns, cancel, &lease, err);
     if (r < 0)
         return r;
     t->queue_ms = lap(&at);
