@@ -113,7 +113,7 @@ const struct hs_setting hs_inference_rows[15] = {
       .help = "Pictures in the device at the same time; 0: what suits it" },
     { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",
       .help = "Input sizes kept loaded; the least recently used one makes room" },
-    { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "176M",
+    { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "200M",
       .help = "Memory of the whole process up to which a further input size is kept loaded; 0: no such bound" },
     { ROW("inference.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
       .help = "Requests that may wait for the device; one more is answered 503" },

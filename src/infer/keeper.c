@@ -72,12 +72,14 @@ static void load_failed(struct hs_engine *engine, struct hs_copy *copy, int code
     }
 }
 
-/* A load that took more than was expected: the least recently used other copy goes. */
-static void stay_within_memory(struct hs_engine *engine, const struct hs_copy *loaded)
+/* Past the bound on memory, the least recently used copy goes; after that was unloaded the next one, until one is left. */
+static void stay_within_memory(struct hs_engine *engine)
 {
+    if (engine->options.memory_max == 0 || hs_engine_count(engine, 1u << HS_COPY_LOADED) < 2 ||
+        hs_mem_resident() <= engine->options.memory_max)
+        return;
     struct hs_copy *victim = hs_engine_victim(engine);
-    if (engine->options.memory_max == 0 || hs_mem_resident() <= engine->options.memory_max || !victim ||
-        victim == loaded)
+    if (!victim)
         return;
     victim->state = HS_COPY_DRAINING;
     engine->evictions++;
@@ -110,10 +112,11 @@ static void load(struct hs_engine *engine, struct hs_copy *copy)
         copy->state = HS_COPY_LOADED;
         fill_slots(engine, copy);
         engine->error.code = 0;
-        engine->loads++;
         engine->last_load_ns = hs_clock_now_ns() - start_ns;
-        engine->cost_bytes[copy->solo] = cost_bytes > 0 ? cost_bytes : 0;
-        stay_within_memory(engine, copy);
+        /* The first one brings with it what all of them share. */
+        if (engine->loads++ > 0)
+            engine->cost_bytes[copy->solo] = cost_bytes > 0 ? cost_bytes : 0;
+        stay_within_memory(engine);
         hs_engine_dispatch(engine);
     }
     pthread_cond_broadcast(&engine->changed);
@@ -128,6 +131,7 @@ static void unload(struct hs_engine *engine, struct hs_copy *copy)
     pthread_mutex_lock(&engine->lock);
     copy->model = NULL;
     copy->state = HS_COPY_NONE;
+    stay_within_memory(engine);
 }
 
 static void unload_idle(struct hs_engine *engine)

@@ -87,7 +87,7 @@ struct hs_engine {
     bool used;                   /* a lease came back since the last unloading of everything */
     int64_t last_used_ns;        /* or last loaded */
     int64_t shared_not_before_ns; /* after a failed background load */
-    int64_t cost_bytes[2];        /* what the newest load of a shared [0] and of a solo [1] copy took */
+    int64_t cost_bytes[2];        /* what the newest load of a shared [0] and of a solo [1] copy took; 0: not known */
     char device_name[64], version[64];
     struct hs_error error;
     uint64_t runs, failures, timeouts, refusals, loads, evictions;
