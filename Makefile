@@ -30,7 +30,8 @@ run: data
 	@exec $(PROGRAM) serve --models .deps/models $(ARGS)
 
 bench: data
-	@$(PROGRAM) bench --models .deps/models $(ARGS)
+	@$(PROGRAM) bench --models .deps/models .deps/samples/zidane.jpg
+	@bench/bench_server.py --program $(PROGRAM) --models .deps/models $(ARGS)
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild
@@ -46,7 +47,7 @@ help:
 	@echo 'make check     set everything up, build, and run all tests'
 	@echo 'make           set up and build $(PROGRAM)'
 	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on'
-	@echo 'make bench     measure on this machine; ARGS are passed on'
+	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
 	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
