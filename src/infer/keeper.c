@@ -72,7 +72,8 @@ static void load_failed(struct hs_engine *engine, struct hs_copy *copy, int code
     }
 }
 
-/* Past the bound on memory, the least recently used copy goes; after that was unloaded the next one, until one is left. */
+/* Past the bound on memory, the least recently used copy goes; after that was unloaded the next one, until one is left.
+ */
 static void stay_within_memory(struct hs_engine *engine)
 {
     if (engine->options.memory_max == 0 || hs_engine_count(engine, 1u << HS_COPY_LOADED) < 2 ||

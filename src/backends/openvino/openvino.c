@@ -179,8 +179,8 @@ static int make_slot(struct hs_model *model, struct slot *slot, struct hs_error 
     return r;
 }
 
-/* Runs every slot once on whatever its input holds: the network's memory is touched then, so that the engine sees what the
- * model takes, and the first picture is as quick as the next ones. */
+/* Runs every slot once on whatever its input holds: the network's memory is touched then, so that the engine sees what
+ * the model takes, and the first picture is as quick as the next ones. */
 static int warm_up(struct hs_model *model, struct hs_error *err)
 {
     for (int i = 0; i < model->info.slots; i++) {
