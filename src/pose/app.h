@@ -7,21 +7,17 @@
 #include <stdint.h>
 
 #include "config/settings.h"
-#include "infer/engine.h"
 #include "models/store.h"
 #include "pose/pipeline.h"
 #include "pose/settings.h"
+#include "service/network.h"
 
 struct hs_pose_app {
     struct hs_settings *config;
     const struct hs_pose_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_model_choice choice;
-    struct hs_engine *engine;
+    struct hs_network network;
     struct hs_pose_pipeline pipeline;
-    const char *model_name; /* as the configuration writes it; the pack's own name for `auto` */
-    char *model_path;       /* NULL where simulated */
-    bool simulated;         /* the scripted device runs instead of a network */
     int64_t started_ns, started_wall_s;
 };
 

@@ -50,7 +50,7 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
     enum hs_image_format format = hs_str_ends(path, ".png") ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
     struct hs_buf out;
     hs_buf_init(&out, HS_POSE_ANNOTATED_MAX);
-    int r = hs_pose_annotate(result, d->app->choice.pack, (float) d->app->settings->pose.keypoint_threshold, format,
+    int r = hs_pose_annotate(result, d->app->network.choice.pack, (float) d->app->settings->pose.keypoint_threshold, format,
                              &out, err);
     if (r == 0)
         r = hs_file_write_atomic(path, out.data, out.len, 0644, err);
@@ -62,8 +62,8 @@ static int print_answer(const struct detect *d, const char *picture, const struc
                         struct hs_error *err)
 {
     const struct hs_pose_answer_options options = {
-        .pack = d->app->choice.pack,
-        .model = d->app->model_name,
+        .pack = d->app->network.choice.pack,
+        .model = d->app->network.model,
         .keypoint_threshold = (float) d->app->settings->pose.keypoint_threshold,
         .skeleton = d->app->settings->pose.skeleton_connections,
     };

@@ -45,7 +45,7 @@ static int evaluate(const struct hs_pose_app *app, const struct hs_coco_set *set
                     struct hs_error *err)
 {
     struct hs_engine_status status;
-    hs_engine_get_status(app->engine, &status);
+    hs_engine_get_status(app->network.engine, &status);
     const struct hs_eval_options options = {
         .images_dir = eval->images,
         .params = params,

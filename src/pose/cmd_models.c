@@ -1,25 +1,8 @@
 #include <string.h>
 
 #include "cli/cmd_models.h"
-#include "infer/registry.h"
 #include "pose/commands.h"
-
-/* The accelerator's files are wanted where its device is present, or asked for. */
-static const char *preferred_backend(int device)
-{
-    const struct hs_backend *hailo;
-    struct hs_backend_probe probe = { 0 };
-    if (device == HS_USE_HAILO)
-        return "hailo";
-    if (device == HS_USE_AUTO && hs_registry_find("hailo", &hailo, NULL) == 0)
-        hailo->probe(&probe);
-    return probe.available ? "hailo" : "openvino";
-}
-
-static const char *given(const char *text)
-{
-    return text[0] ? text : NULL;
-}
+#include "service/network.h"
 
 static int settle(const struct hs_invocation *call, struct hs_cmd_models *context)
 {
@@ -28,10 +11,10 @@ static int settle(const struct hs_invocation *call, struct hs_cmd_models *contex
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_pose_settings *s = hs_settings_values(*settings);
-    context->backend = preferred_backend(s->inference.device);
-    context->models_dir = given(s->model.dir);
-    context->packs_dir = given(s->model.packs_dir);
-    context->mirror = given(s->model.mirror);
+    context->backend = strcmp(hs_network_backend_name(s->inference.device), "hailo") == 0 ? "hailo" : "openvino";
+    context->models_dir = hs_given(s->model.dir);
+    context->packs_dir = hs_given(s->model.packs_dir);
+    context->mirror = hs_given(s->model.mirror);
     context->model = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
     return HS_EXIT_OK;
 }

@@ -87,7 +87,7 @@ static void judge_picture(struct report *report, const struct hs_pose_app *app, 
     if (result->people.count != 1) {
         add(report, "picture", false, "the model file may be damaged or not a pose model: run 'models verify'",
             "%zu people found where one is drawn (%s, %.1f ms)", result->people.count, device, ms);
-    } else if (app->choice.pack->keypoint_count == HS_COCO_KEYPOINTS && worst_distance(result) > tolerance) {
+    } else if (app->network.choice.pack->keypoint_count == HS_COCO_KEYPOINTS && worst_distance(result) > tolerance) {
         add(report, "picture", false, "the device computes wrongly, or the model was not trained on people",
             "keypoints are up to %.0f %% of the picture's height away from where they are drawn (%s)",
             (double) (100 * worst_distance(result)), device);
@@ -111,7 +111,7 @@ static void check_picture(struct report *report, const struct hs_pose_app *app)
     if (hs_pose_detect_image(&app->pipeline, image, &params, HS_NO_DEADLINE, NULL, &result, &err) < 0)
         add(report, "picture", false, "see the message; the log of the device's driver may say more", "%s",
             err.message);
-    else if (app->simulated)
+    else if (app->network.simulated)
         add(report, "picture", true, NULL, "the scripted device answered with %zu people", result.people.count);
     else
         judge_picture(report, app, &result);
@@ -129,13 +129,13 @@ static void check_app(struct report *report, struct hs_settings *settings)
             err.message);
         return;
     }
-    add(report, "models", true, NULL, "%s in %s, hash verified", app.choice.pack->name, hs_store_dir(app.store));
+    add(report, "models", true, NULL, "%s in %s, hash verified", app.network.choice.pack->name, hs_store_dir(app.store));
     if (hs_pose_app_load(&app, &err) < 0) {
         add(report, "device", false, "choose another with --set inference.device=…, or mend what the message names",
             "%s", err.message);
     } else {
         struct hs_engine_status status;
-        hs_engine_get_status(app.engine, &status);
+        hs_engine_get_status(app.network.engine, &status);
         add(report, "device", true, NULL, "%s: %s, %s; model ready after %.2f s", status.backend, status.device,
             status.version, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
         check_picture(report, &app);

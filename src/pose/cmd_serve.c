@@ -1,109 +1,32 @@
 /* The service: listens, loads the model meanwhile, and stops when told. */
-#include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "config/load.h"
-#include "http/server.h"
+#include "base/str.h"
 #include "pose/commands.h"
 #include "pose/routes.h"
+#include "service/serve.h"
 
 struct serve_call {
     const char *host, *port;
 };
 
-/* Before any thread starts: signals wait for the main thread, and a client that hangs up is an error, not a signal. */
-static void take_signals(sigset_t *ret_waited)
+static void begin(void *ctx)
 {
-    sigemptyset(ret_waited);
-    sigaddset(ret_waited, SIGTERM);
-    sigaddset(ret_waited, SIGINT);
-    pthread_sigmask(SIG_BLOCK, ret_waited, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    hs_pose_app_start_loading(ctx);
 }
 
-/* While the main thread drains, this one waits for a second signal and then ends the process at once. */
-static void *end_at_once(void *arg)
+static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigset_t *waited)
 {
-    int number;
-    sigwait(arg, &number);
-    hs_log_warning("stopped at once by a second signal");
-    _exit(HS_EXIT_OK);
-}
-
-static void stop(struct hs_http_server *server, struct hs_pose_app *app, sigset_t *waited)
-{
-    pthread_t watcher;
-    bool watched = pthread_create(&watcher, NULL, end_at_once, waited) == 0;
-    int64_t timeout_ms = (int64_t) (app->settings->server.shutdown_timeout * 1000);
-    if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0)
-        hs_log_warning("requests that did not finish in %.1f s are cut off", app->settings->server.shutdown_timeout);
-    hs_http_destroy(server);
-    if (watched) {
-        pthread_cancel(watcher);
-        pthread_join(watcher, NULL);
-    }
-}
-
-/* One more than there are processors: while as many pictures are in the network, the next one is decoded. */
-static int default_workers(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return processors > 0 ? (int) processors + 1 : 2;
-}
-
-static void http_options(const struct hs_pose_settings *s, struct hs_http_options *ret)
-{
-    const struct hs_server_settings *server = &s->server;
-    hs_http_options_init(ret);
-    ret->host = server->host;
-    ret->port = server->port;
-    ret->workers = server->workers > 0 ? server->workers : default_workers();
-    ret->queue_max = (size_t) server->queue_max;
-    ret->header_max = (size_t) server->max_header_kb << 10;
-    ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
-    ret->connections_max = (size_t) server->max_connections;
-    ret->connections_per_address = (size_t) server->max_connections_per_address;
-    ret->body_max = (size_t) server->max_body_mb << 20;
-    ret->bodies_max = (size_t) server->max_body_memory;
-    ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
-    ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
-    ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
-    ret->request_timeout_ms = server->request_timeout < 0 ? -1 : (int64_t) (server->request_timeout * 1000);
-}
-
-/* The line that scripts wait for. It goes to standard output whatever the log level is. */
-static void announce(const struct hs_http_server *server)
-{
-    printf("listening on http://%s\n", hs_http_address(server));
-    fflush(stdout);
-}
-
-static int serve(struct hs_invocation *call, struct hs_pose_app *app, sigset_t *waited)
-{
-    struct hs_error err;
-    struct hs_http_options options;
-    struct hs_http_server *server;
-    http_options(app->settings, &options);
-    if (hs_http_create(&options, hs_pose_routes, hs_pose_route_count, app, &server, &err) < 0)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    /* Before the first client can ask: what is being loaded is not ready. */
-    hs_pose_app_start_loading(app);
-    if (hs_http_start(server, &err) < 0) {
-        hs_http_destroy(server);
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    }
-    announce(server);
-    hs_log_info("%s serves %s on %s", call->program->name, app->model_name, app->pipeline.options.device);
-    int number;
-    sigwait(waited, &number);
-    hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
-    stop(server, app, waited);
-    hs_log_info("stopped");
-    return HS_EXIT_OK;
+    char what[HS_PACK_NAME_SIZE + 300];
+    hs_str_format(what, sizeof(what), "%s on %s", app->network.model, app->network.device);
+    const struct hs_service service = {
+        .settings = &app->settings->server,
+        .routes = hs_pose_routes,
+        .route_count = hs_pose_route_count,
+        .ctx = app,
+        .begin = begin,
+        .what = what,
+    };
+    return hs_serve(call, &service, waited);
 }
 
 int hs_pose_cmd_serve(struct hs_invocation *call)
@@ -120,7 +43,7 @@ int hs_pose_cmd_serve(struct hs_invocation *call)
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
         return code;
     sigset_t waited;
-    take_signals(&waited);
+    hs_serve_take_signals(&waited);
     const struct hs_config_override options_given[] = {
         { "--host", "server.host", serve_call.host },
         { "--port", "server.port", serve_call.port },

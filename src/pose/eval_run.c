@@ -127,9 +127,9 @@ static int join_results(const struct eval *eval, struct hs_coco_result **ret_res
 int hs_eval_run(const struct hs_pose_app *app, const struct hs_coco_set *set, const struct hs_eval_options *options,
                 struct hs_coco_result **ret_results, size_t *ret_count, struct hs_error *err)
 {
-    if (app->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
+    if (app->network.choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
         return hs_error_set(err, HS_EMODEL, "%s has %zu keypoints; COCO's evaluation is defined for its %d",
-                            app->choice.pack->name, app->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
+                            app->network.choice.pack->name, app->network.choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
     struct eval eval = {
         .app = app,
         .set = set,

@@ -17,10 +17,10 @@ static void get_health(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
     struct hs_engine_status status;
-    hs_engine_get_status(app->engine, &status);
+    hs_engine_get_status(app->network.engine, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s}", "status", "ok", "model", app->model_name,
+                       json_pack("{s:s, s:s, s:b, s:f, s:s}", "status", "ok", "model", app->network.model,
                                  "model_loaded", (int) status.model_loaded, "uptime_seconds", uptime_s, "device",
                                  app->pipeline.options.device));
 }
@@ -29,7 +29,7 @@ static void get_ready(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
     struct hs_engine_status status;
-    hs_engine_get_status(app->engine, &status);
+    hs_engine_get_status(app->network.engine, &status);
     if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE) {
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
     } else if (status.state == HS_ENGINE_LOADING) {
@@ -45,7 +45,7 @@ static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:[{s:s, s:s, s:I, s:s, s:s}], s:s}", "data", "id", app->model_name, "object",
+                       json_pack("{s:[{s:s, s:s, s:I, s:s, s:s}], s:s}", "data", "id", app->network.model, "object",
                                  "model", "created", (json_int_t) app->started_wall_s, "owned_by", "hailo", "task",
                                  "pose-estimation", "object", "list"));
 }
@@ -131,7 +131,7 @@ static void reply_picture(struct hs_http_request *req, const struct hs_pose_app 
     struct hs_error err;
     struct hs_buf out;
     hs_buf_init(&out, HS_POSE_ANNOTATED_MAX);
-    int r = hs_pose_annotate(result, app->choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
+    int r = hs_pose_annotate(result, app->network.choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
                              &err);
     if (r < 0) {
         hs_buf_finish(&out);
@@ -151,8 +151,8 @@ static void reply_result(struct hs_http_request *req, const struct hs_pose_app *
         return;
     }
     const struct hs_pose_answer_options options = {
-        .pack = app->choice.pack,
-        .model = app->model_name,
+        .pack = app->network.choice.pack,
+        .model = app->network.model,
         .keypoint_threshold = (float) detect->keypoint_threshold,
         .skeleton = app->settings->pose.skeleton_connections,
     };

@@ -1,0 +1,43 @@
+/* From settings to a network that can be asked: which backend, which pack and file, and an engine over both. */
+#ifndef HS_SERVICE_NETWORK_H
+#define HS_SERVICE_NETWORK_H
+
+#include <stdbool.h>
+
+#include "config/common.h"
+#include "infer/engine.h"
+#include "models/store.h"
+
+struct hs_network_options {
+    const struct hs_store *store; /* borrowed, as all of this is, for the network's life */
+    enum hs_task task;
+    const char *model;                             /* a pack's name, or "auto" */
+    const struct hs_inference_settings *inference; /* device, precision, threads, bounds */
+    double keep_alive_s;                           /* as in struct hs_engine_options */
+};
+
+struct hs_network {
+    struct hs_model_choice choice;
+    const char *model;  /* as the configuration writes it; the pack's own name for "auto" */
+    const char *device; /* what answers call it: "cpu", "hailo", "sim" */
+    char *path;         /* of the verified model file; NULL where simulated */
+    bool simulated;     /* the scripted device runs instead of a network */
+    struct hs_engine *engine;
+};
+
+/* Chooses the backend, finds and verifies the model's file and makes the engine, which loads nothing yet. Messages name
+ * the model and what would mend it. The caller frees with hs_network_finish. */
+int hs_network_init(struct hs_network *network, const struct hs_network_options *options, struct hs_error *err);
+void hs_network_finish(struct hs_network *network); /* a zeroed one is fine */
+
+/* The backend that a device setting (enum hs_device_choice) means on this machine, by the name that packs use:
+ * HS_USE_AUTO is "hailo" where such a device is present, else "openvino". */
+const char *hs_network_backend_name(int device);
+
+/* NULL for an empty text: settings know no NULL. */
+static inline const char *hs_given(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+#endif

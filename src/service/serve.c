@@ -1,0 +1,98 @@
+#include "service/serve.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void hs_serve_take_signals(sigset_t *ret_waited)
+{
+    sigemptyset(ret_waited);
+    sigaddset(ret_waited, SIGTERM);
+    sigaddset(ret_waited, SIGINT);
+    pthread_sigmask(SIG_BLOCK, ret_waited, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* While the main thread drains, this one waits for a second signal and then ends the process at once. */
+static void *end_at_once(void *arg)
+{
+    int number;
+    sigwait(arg, &number);
+    hs_log_warning("stopped at once by a second signal");
+    _exit(HS_EXIT_OK);
+}
+
+static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, sigset_t *waited)
+{
+    pthread_t watcher;
+    bool watched = pthread_create(&watcher, NULL, end_at_once, waited) == 0;
+    int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000);
+    if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0)
+        hs_log_warning("requests that did not finish in %.1f s are cut off", settings->shutdown_timeout);
+    hs_http_destroy(server);
+    if (watched) {
+        pthread_cancel(watcher);
+        pthread_join(watcher, NULL);
+    }
+}
+
+/* One more than there are processors: while as many pictures are in the network, the next one is decoded. */
+static int default_workers(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 0 ? (int) processors + 1 : 2;
+}
+
+static void http_options(const struct hs_server_settings *server, struct hs_http_options *ret)
+{
+    hs_http_options_init(ret);
+    ret->host = server->host;
+    ret->port = server->port;
+    ret->workers = server->workers > 0 ? server->workers : default_workers();
+    ret->queue_max = (size_t) server->queue_max;
+    ret->header_max = (size_t) server->max_header_kb << 10;
+    ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
+    ret->connections_max = (size_t) server->max_connections;
+    ret->connections_per_address = (size_t) server->max_connections_per_address;
+    ret->body_max = (size_t) server->max_body_mb << 20;
+    ret->bodies_max = (size_t) server->max_body_memory;
+    ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
+    ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
+    ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
+    ret->request_timeout_ms = server->request_timeout < 0 ? -1 : (int64_t) (server->request_timeout * 1000);
+}
+
+/* The line that scripts wait for. It goes to standard output whatever the log level is. */
+static void announce(const struct hs_http_server *server)
+{
+    printf("listening on http://%s\n", hs_http_address(server));
+    fflush(stdout);
+}
+
+int hs_serve(const struct hs_invocation *call, const struct hs_service *service, sigset_t *waited)
+{
+    struct hs_error err;
+    struct hs_http_options options;
+    struct hs_http_server *server;
+    http_options(service->settings, &options);
+    if (service->shape)
+        service->shape(&options);
+    if (hs_http_create(&options, service->routes, service->route_count, service->ctx, &server, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    if (service->begin)
+        service->begin(service->ctx);
+    if (hs_http_start(server, &err) < 0) {
+        hs_http_destroy(server);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    announce(server);
+    hs_log_info("%s serves %s", call->program->name, service->what);
+    int number;
+    sigwait(waited, &number);
+    hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
+    stop(server, service->settings, waited);
+    hs_log_info("stopped");
+    return HS_EXIT_OK;
+}
