@@ -50,8 +50,8 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
     enum hs_image_format format = hs_str_ends(path, ".png") ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
     struct hs_buf out;
     hs_buf_init(&out, HS_POSE_ANNOTATED_MAX);
-    int r = hs_pose_annotate(result, d->app->network.choice.pack, (float) d->app->settings->pose.keypoint_threshold, format,
-                             &out, err);
+    int r = hs_pose_annotate(result, d->app->network.choice.pack, (float) d->app->settings->pose.keypoint_threshold,
+                             format, &out, err);
     if (r == 0)
         r = hs_file_write_atomic(path, out.data, out.len, 0644, err);
     hs_buf_finish(&out);

@@ -129,7 +129,8 @@ static void check_app(struct report *report, struct hs_settings *settings)
             err.message);
         return;
     }
-    add(report, "models", true, NULL, "%s in %s, hash verified", app.network.choice.pack->name, hs_store_dir(app.store));
+    add(report, "models", true, NULL, "%s in %s, hash verified", app.network.choice.pack->name,
+        hs_store_dir(app.store));
     if (hs_pose_app_load(&app, &err) < 0) {
         add(report, "device", false, "choose another with --set inference.device=…, or mend what the message names",
             "%s", err.message);

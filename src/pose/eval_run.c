@@ -129,7 +129,8 @@ int hs_eval_run(const struct hs_pose_app *app, const struct hs_coco_set *set, co
 {
     if (app->network.choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
         return hs_error_set(err, HS_EMODEL, "%s has %zu keypoints; COCO's evaluation is defined for its %d",
-                            app->network.choice.pack->name, app->network.choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
+                            app->network.choice.pack->name, app->network.choice.pack->keypoint_count,
+                            HS_COCO_KEYPOINTS);
     struct eval eval = {
         .app = app,
         .set = set,
