@@ -73,7 +73,7 @@ static int check_hash(const char *path, const char *expected, const char *what, 
 /* What arrives is the file itself. */
 static bool is_plain(const struct hs_source *source)
 {
-    return !source->member && !source->pt2onnx;
+    return !source->member && source->convert == HS_CONVERT_NONE;
 }
 
 /* What arrives must have this hash; NULL: nobody says. */
@@ -200,7 +200,7 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     bool got = status == 0;
     if (status == 0 && source->member)
         status = take_member(pull, source, path, sizeof(path), err);
-    if (status == 0 && source->pt2onnx)
+    if (status == 0 && source->convert == HS_CONVERT_PT2ONNX)
         status = convert(pull, path, sizeof(path), err);
     if (status == 0)
         status = install(pull, path, ret_hex, err);

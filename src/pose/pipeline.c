@@ -72,7 +72,7 @@ static int decode_outputs(const struct hs_pose_pipeline_options *o, const struct
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
         return hs_error_set(err, r, "no memory for the detections");
-    const struct hs_pose_transform to_picture = {
+    const struct hs_transform to_picture = {
         .scale_x = box->scale_x,
         .scale_y = box->scale_y,
         .pad_x = (float) box->pad_left,

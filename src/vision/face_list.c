@@ -1,0 +1,46 @@
+#include "vision/face_list.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void hs_face_list_init(struct hs_face_list *list)
+{
+    *list = (struct hs_face_list){0};
+}
+
+void hs_face_list_finish(struct hs_face_list *list)
+{
+    free(list->faces);
+    hs_face_list_init(list);
+}
+
+int hs_face_list_reserve(struct hs_face_list *list, size_t max)
+{
+    size_t bytes;
+    list->count = 0;
+    if (max <= list->capacity)
+        return 0;
+    if (!hs_size_mul(max, sizeof(*list->faces), &bytes))
+        return HS_ENOMEM;
+    /* The content does not outlive a reservation, so it is not copied as realloc would. */
+    struct hs_face *faces = malloc(bytes);
+    if (!faces)
+        return HS_ENOMEM;
+    free(list->faces);
+    list->faces = faces;
+    list->capacity = max;
+    return 0;
+}
+
+void hs_face_list_map(struct hs_face_list *list, const struct hs_transform *to)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct hs_face *face = &list->faces[i];
+        face->box = hs_transform_rect(to, &face->box);
+        for (int k = 0; face->has_landmarks && k < HS_FACE_LANDMARKS; k++) {
+            face->landmarks[k].x = hs_transform_x(to, face->landmarks[k].x);
+            face->landmarks[k].y = hs_transform_y(to, face->landmarks[k].y);
+        }
+    }
+}
