@@ -32,7 +32,7 @@ static int settle(const struct hs_invocation *call, struct hs_cmd_models *contex
     context->models_dir = given(s->model.dir);
     context->packs_dir = given(s->model.packs_dir);
     context->mirror = given(s->model.mirror);
-    context->model = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
+    context->models[0] = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
     return HS_EXIT_OK;
 }
 
