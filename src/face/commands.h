@@ -10,4 +10,9 @@ int hs_face_cmd_serve(struct hs_invocation *call);
 int hs_face_cmd_models(struct hs_invocation *call);
 int hs_face_cmd_config(struct hs_invocation *call);
 
+/* hs_load_settings for this program; the log is set up as they say. HS_EXIT_OK, or the exit code to end with. Caller
+ * frees with hs_settings_destroy. */
+int hs_face_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                          struct hs_settings **ret_settings);
+
 #endif

@@ -359,6 +359,67 @@ static void names(void **state)
 #define EMBEDDING_HEAD FACE_HEAD("face-embedding", "112", "arcface")
 #define DETECTION_HEAD FACE_HEAD("face-detection", "64", "scrfd")
 
+static void shipped_detectors(void **state)
+{
+    (void) state;
+    static const char *const names[] = {"scrfd-500m", "scrfd-2.5g", "scrfd-10g", "retinaface-mobilenet"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        struct hs_pack *pack = shipped(names[i]);
+        bool retina = i == 3;
+        assert_int_equal(pack->task, HS_TASK_FACE_DETECTION);
+        assert_int_equal(pack->files[0].decode, retina ? HS_DECODE_RETINAFACE : HS_DECODE_SCRFD);
+        assert_int_equal(pack->files[0].scores, retina ? HS_SCORES_LOGITS : HS_SCORES_PROBABILITIES);
+        assert_float_equal(pack->detection.score, 0.5, 1e-6);
+        assert_float_equal(pack->detection.iou, 0.4, 1e-6);
+        assert_true(pack->input.bgr == retina);
+        assert_true(pack->input.mean[0] == (retina ? 123.0f : 127.5f)); /* of R, whatever the order */
+        assert_true(hs_pack_find_file(pack, "openvino", NULL) ? !retina : retina);
+        assert_non_null(hs_pack_find_file(pack, "hailo", "5.1.1"));
+        assert_non_null(strstr(hs_pack_find_file(pack, "hailo", "5.2.0")->sources[0].address, "/v5.2.0/hailo10h/"));
+        hs_pack_destroy(pack);
+    }
+}
+
+static void shipped_embeddings(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name, *space;
+        float mean, std, threshold, threshold_min;
+    } rows[] = {
+        {"mobilefacenet-faceplugin", "faceplugin-mobilefacenet-v1", 127, 128, 0.5f, 0.4f},
+        {"w600k-mbf", "insightface-w600k-mbf", 127.5f, 127.5f, 0.4f, 0.3f},
+        {"arcface-mobilefacenet", "hailo-arcface-mobilefacenet", 127.5f, 127.5f, 0.5f, 0.4f},
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        struct hs_pack *pack = shipped(rows[i].name);
+        assert_int_equal(pack->task, HS_TASK_FACE_EMBEDDING);
+        assert_string_equal(pack->embedding.space, rows[i].space);
+        assert_int_equal(pack->embedding.dimension, 512);
+        assert_true(pack->embedding.threshold == rows[i].threshold);
+        assert_true(pack->embedding.threshold_min == rows[i].threshold_min);
+        assert_true(pack->input.mean[1] == rows[i].mean && pack->input.std[2] == rows[i].std);
+        hs_pack_destroy(pack);
+    }
+}
+
+static void defaults_come_from_packages(void **state)
+{
+    (void) state;
+    struct hs_pack *detector = shipped("scrfd-2.5g"), *embedder = shipped("mobilefacenet-faceplugin");
+    const struct hs_pack_file *file = hs_pack_find_file(detector, "openvino", NULL);
+    assert_true(hs_pack_name_equal(detector->name, "scrfd_2.5g"));
+    assert_int_equal(file->sources[0].kind, HS_SOURCE_PYPI_SDIST);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_SIZE);
+    assert_true(file->sha256 && file->sources[0].member_sha256);
+    file = hs_pack_find_file(embedder, "openvino", NULL);
+    assert_int_equal(file->sources[0].kind, HS_SOURCE_NPM);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_BATCH);
+    assert_true(file->sha256 && file->sources[0].member_sha256);
+    hs_pack_destroy(detector);
+    hs_pack_destroy(embedder);
+}
+
 static void an_embedding_names_its_space(void **state)
 {
     (void) state;
@@ -427,6 +488,9 @@ int main(void)
         cmocka_unit_test(too_much),
         cmocka_unit_test(a_broken_page_names_its_path),
         cmocka_unit_test(names),
+        cmocka_unit_test(shipped_detectors),
+        cmocka_unit_test(shipped_embeddings),
+        cmocka_unit_test(defaults_come_from_packages),
         cmocka_unit_test(an_embedding_names_its_space),
         cmocka_unit_test(a_wrong_embedding_is_refused),
         cmocka_unit_test(a_detector_may_carry_defaults),
