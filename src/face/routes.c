@@ -1,6 +1,7 @@
 #include "face/routes.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
