@@ -33,14 +33,20 @@ int hs_face_list_reserve(struct hs_face_list *list, size_t max)
     return 0;
 }
 
+static float map(float value, float pad, float scale, float size)
+{
+    float mapped = (value - pad) / scale;
+    return mapped < -size ? -size : mapped > 2 * size ? 2 * size : mapped;
+}
+
 void hs_face_list_map(struct hs_face_list *list, const struct hs_transform *to)
 {
     for (size_t i = 0; i < list->count; i++) {
         struct hs_face *face = &list->faces[i];
         face->box = hs_transform_rect(to, &face->box);
         for (int k = 0; face->has_landmarks && k < HS_FACE_LANDMARKS; k++) {
-            face->landmarks[k].x = hs_transform_x(to, face->landmarks[k].x);
-            face->landmarks[k].y = hs_transform_y(to, face->landmarks[k].y);
+            face->landmarks[k].x = map(face->landmarks[k].x, to->pad_x, to->scale_x, to->width);
+            face->landmarks[k].y = map(face->landmarks[k].y, to->pad_y, to->scale_y, to->height);
         }
     }
 }
