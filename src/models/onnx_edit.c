@@ -78,7 +78,7 @@ static bool is_text(struct hs_wire_span span, const char *text)
 
 static struct node read_node(struct editor *ed, struct hs_wire_span in)
 {
-    struct node node = {0};
+    struct node node = { 0 };
     struct hs_wire_field field;
     while (next_field(ed, &in, &field)) {
         if (hs_wire_is_bytes(&field, NODE_OP_TYPE))
@@ -108,7 +108,7 @@ static uint64_t little_endian(const uint8_t *data)
 /* TensorProto: data_type 2, name 8, raw_data 9. */
 static struct hs_wire_span tensor_name(struct editor *ed, struct hs_wire_span in)
 {
-    struct hs_wire_span name = {0};
+    struct hs_wire_span name = { 0 };
     struct hs_wire_field field;
     while (next_field(ed, &in, &field))
         if (hs_wire_is_bytes(&field, 8))
@@ -135,7 +135,7 @@ static bool read_constant(struct editor *ed, struct hs_wire_span name, struct co
     struct hs_wire_span in;
     struct hs_wire_field field;
     uint64_t type = 0;
-    *ret = (struct constant){0};
+    *ret = (struct constant){ 0 };
     if (!find_tensor(ed, name, &in))
         return false;
     while (next_field(ed, &in, &field)) {
@@ -156,9 +156,11 @@ static bool read_constant(struct editor *ed, struct hs_wire_span name, struct co
 
 static bool known_operator(const struct node *node)
 {
-    static const char *const known[] = {"Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "LeakyRelu",
-                                        "MaxPool", "Mul", "PRelu", "Relu", "Reshape", "Resize", "Sigmoid",
-                                        "Transpose"};
+    static const char *const known[] = { "Add",     "AveragePool", "BatchNormalization",
+                                         "Concat",  "Conv",        "LeakyRelu",
+                                         "MaxPool", "Mul",         "PRelu",
+                                         "Relu",    "Reshape",     "Resize",
+                                         "Sigmoid", "Transpose" };
     for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
         if (is_text(node->op, known[i]))
             return node->domain.len == 0;
@@ -199,7 +201,7 @@ static size_t count_uses(struct editor *ed, struct hs_wire_span name)
 /* The two Resize nodes of a feature pyramid lead from 1/32 of the input to 1/16, and from there to 1/8. */
 static void free_resize(struct editor *ed, const struct node *node)
 {
-    static const int strides[] = {16, 8};
+    static const int strides[] = { 16, 8 };
     const int64_t *input = ed->info->inputs[0].dims;
     struct constant size;
     if (ed->resizes == HS_ARRAY_LEN(ed->sizes)) {
@@ -245,7 +247,7 @@ static void check_nodes(struct editor *ed)
     }
     if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != HS_ARRAY_LEN(ed->sizes)))
         refuse(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
-    if (find_tensor(ed, (struct hs_wire_span){(const uint8_t *) scales_name, strlen(scales_name)}, &other))
+    if (find_tensor(ed, (struct hs_wire_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
         refuse(ed, "it was freed already");
 }
 
@@ -279,7 +281,7 @@ static const struct hs_onnx_value *match_value(struct editor *ed, const struct h
 {
     const struct hs_onnx_info *info = ed->info;
     bool input = field->number == HS_ONNX_GRAPH_INPUT;
-    struct hs_wire_span in = field->bytes, name = {0};
+    struct hs_wire_span in = field->bytes, name = { 0 };
     struct hs_wire_field part;
     while (next_field(ed, &in, &part))
         if (hs_wire_is_bytes(&part, 1))
@@ -302,7 +304,7 @@ static void put_value(struct editor *ed, struct hs_onnx_out *out, const struct h
     if (!value)
         return;
     for (int i = 0; i < value->rank; i++)
-        dims[i] = (struct hs_onnx_dim){NULL, value->dims[i]};
+        dims[i] = (struct hs_onnx_dim){ NULL, value->dims[i] };
     hs_str_format(rows, sizeof(rows), "rows_%zu", index);
     dims[0].name = "batch";
     if (size && input) {
@@ -348,8 +350,8 @@ static void put_node(struct editor *ed, struct hs_onnx_out *out, const struct hs
 
 static void put_scales(struct hs_onnx_out *graph)
 {
-    static const uint8_t scales[] = {0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0, 0x40}; /* 1 1 2 2 */
-    static const int64_t dims[] = {4};
+    static const uint8_t scales[] = { 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0, 0x40 }; /* 1 1 2 2 */
+    static const int64_t dims[] = { 4 };
     hs_onnx_put_tensor(graph, scales_name, HS_ONNX_ELEM_FLOAT, dims, 1, scales, 4);
 }
 
@@ -377,7 +379,7 @@ static void put_graph(struct editor *ed, struct hs_onnx_out *out)
 /* ModelProto: graph 7. */
 static void put_model(struct editor *ed, struct hs_onnx_out *out)
 {
-    struct hs_wire_span in = {ed->copy, ed->len};
+    struct hs_wire_span in = { ed->copy, ed->len };
     struct hs_wire_field field;
     while (next_field(ed, &in, &field)) {
         if (!hs_wire_is_bytes(&field, HS_ONNX_MODEL_GRAPH)) {
@@ -395,7 +397,7 @@ static void put_model(struct editor *ed, struct hs_onnx_out *out)
 /* hs_onnx_info_parse has seen that there is exactly one graph. */
 static void find_graph(struct editor *ed)
 {
-    struct hs_wire_span in = {ed->copy, ed->len};
+    struct hs_wire_span in = { ed->copy, ed->len };
     struct hs_wire_field field;
     while (next_field(ed, &in, &field))
         if (hs_wire_is_bytes(&field, HS_ONNX_MODEL_GRAPH))
@@ -414,9 +416,10 @@ static int write_model(struct editor *ed, struct hs_buf *out, struct hs_error *e
     if (status == 0)
         status = hs_buf_append(out, model.buf.data, model.buf.len);
     if (status < 0 && !refused)
-        hs_error_set(err, status, status == HS_EMODEL     ? "the ONNX file is damaged"
-                                  : status == HS_ETOOLARGE ? "the freed model is too large"
-                                                           : "out of memory");
+        hs_error_set(err, status,
+                     status == HS_EMODEL      ? "the ONNX file is damaged"
+                     : status == HS_ETOOLARGE ? "the freed model is too large"
+                                              : "out of memory");
     hs_onnx_out_finish(&model);
     return status;
 }
@@ -427,7 +430,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     int status = hs_onnx_info_parse(data, len, &info, err);
     if (status < 0)
         return status;
-    struct editor ed = {.edit = edit, .copy = malloc(len ? len : 1), .len = len, .info = info, .err = err};
+    struct editor ed = { .edit = edit, .copy = malloc(len ? len : 1), .len = len, .info = info, .err = err };
     if (ed.copy) {
         memcpy(ed.copy, data, len);
         find_graph(&ed);

@@ -21,7 +21,7 @@ static bool take(struct hs_wire_span *in, uint64_t count, struct hs_wire_span *r
 {
     if (count > in->len)
         return false;
-    *ret = (struct hs_wire_span){in->data, (size_t) count};
+    *ret = (struct hs_wire_span){ in->data, (size_t) count };
     in->data += count;
     in->len -= (size_t) count;
     return true;
@@ -63,9 +63,9 @@ bool hs_wire_next(struct hs_wire_span *in, struct hs_wire_field *ret, bool *dama
         return false;
     bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
     if (fine) {
-        *ret = (struct hs_wire_field){.number = (uint32_t) (key >> 3), .wire = key & 7};
+        *ret = (struct hs_wire_field){ .number = (uint32_t) (key >> 3), .wire = key & 7 };
         fine = read_value(in, ret);
-        ret->whole = (struct hs_wire_span){start, (size_t) (in->data - start)};
+        ret->whole = (struct hs_wire_span){ start, (size_t) (in->data - start) };
     }
     *damaged |= !fine;
     return fine;

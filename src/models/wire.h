@@ -1,5 +1,5 @@
-/* Reads protobuf's wire format: a varint key of (field number << 3 | wire type), then a varint, 8 bytes, a length with so
- * many bytes, or 4 bytes. Everything is a view into the caller's bytes. Any thread. */
+/* Reads protobuf's wire format: a varint key of (field number << 3 | wire type), then a varint, 8 bytes, a length with
+ * so many bytes, or 4 bytes. Everything is a view into the caller's bytes. Any thread. */
 #ifndef HS_MODELS_WIRE_H
 #define HS_MODELS_WIRE_H
 
