@@ -1,44 +1,18 @@
-"""hailo-face with its default weights: golden faces, verification on pairs, faces found. Needs the face weights, which
-are no part of the set-up of `make check`: pulled here where the clients of the registries are installed, else skipped."""
+"""hailo-face with its default weights: golden faces, verification on pairs, faces found."""
 import csv
 import json
 import math
-import os
-import pathlib
-import subprocess
 
 import pytest
 
-from pose_tools import SAMPLES, SHARED, TREE, need
-from server import Server, multipart
-
-PROGRAM = os.environ.get('HS_FACE_BIN') or os.path.join(os.path.dirname(os.environ.get('HS_BIN') or
-                                                                        str(TREE / 'build' / 'x')), 'hailo-face')
-MODELS = os.environ.get('HS_MODELS_DIR', str(TREE / '.deps' / 'models'))
-TESTDATA = SHARED / 'testdata'
+from face_tools import TESTDATA, ask, detect, start
+from pose_tools import SAMPLES, need
 
 
 @pytest.fixture(scope='module')
 def faces(tmp_path_factory):
-    pulled = subprocess.run([PROGRAM, 'models', 'pull', '--models', MODELS], capture_output=True, text=True, check=False)
-    if pulled.returncode != 0:
-        pytest.skip(f'no face weights: {pulled.stderr.strip()[-200:]}')
-    folder = tmp_path_factory.mktemp('faces')
-    settings = {'face_recognition.detection_threshold': 0.5, 'face_recognition.max_faces': 1000,
-                'database.db_file': folder / 'faces.db', 'database.backup_path': folder / 'backups'}
-    with Server(folder, device='cpu', settings=settings, program=[os.path.abspath(PROGRAM), 'serve']) as server:
+    with start(tmp_path_factory.mktemp('faces')) as server:
         yield server
-
-
-def ask(server, route, path, **fields):
-    body, content_type = multipart({'image': pathlib.Path(path).read_bytes(), **fields})
-    return server.request('POST', route, body, {'Content-Type': content_type})
-
-
-def detect(server, path):
-    answer = ask(server, '/v1/detect', path, return_landmarks='true')
-    assert answer.status == 200, answer
-    return answer.json()['faces']
 
 
 def near(got, expected, side):
