@@ -1,13 +1,10 @@
 #include "face/app.h"
 
-#include <limits.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "base/str.h"
+#include "face/open_gallery.h"
 #include "vision/align.h"
 
 static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
@@ -60,52 +57,17 @@ static void fill_pipeline(struct hs_face_app *app)
     };
 }
 
-static void tell(const struct hs_gallery_opened *opened)
-{
-    if (opened->set_aside[0])
-        hs_log_error("the gallery was damaged and is now %s; %s%s", opened->set_aside,
-                     opened->restored_from[0] ? "restored from " : "there was no good backup: it is empty",
-                     opened->restored_from);
-    if (opened->migrated_from >= 0)
-        hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
-                    opened->backed_up_to);
-    if (opened->orphans_erased)
-        hs_log_warning("%lld vectors that belonged to nobody any more were erased",
-                       (long long) opened->orphans_erased);
-}
-
-static int make_folder_of(const char *path, struct hs_error *err)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    if (!hs_str_copy_n(folder, sizeof(folder), path, (size_t) (slash - path)))
-        return hs_error_set(err, HS_EINVAL, "database.db_file: the path is too long");
-    return hs_dir_make(folder, err);
-}
-
 static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_database_section *s = &app->settings->database;
     const struct hs_pack_embedding *embedding = &app->embedder.choice.pack->embedding;
-    const struct hs_gallery_options options = {
-        .path = s->db_file,
-        .backup_dir = s->backup_path,
-        .keep_backups = s->keep_backups,
-        .max_embeddings_per_identity = s->max_embeddings_per_identity,
-        .busy_timeout_ms = 5000,
-    };
     struct hs_gallery_opened opened;
     struct hs_error why;
     if (!s->enabled)
         return 0;
-    int r = make_folder_of(s->db_file, err);
-    if (r == 0)
-        r = hs_gallery_open(&options, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery(s, &app->gallery, &opened, err);
     if (r < 0)
         return r;
-    tell(&opened);
     if (s->backup_enabled && !opened.created && hs_gallery_backup(app->gallery, NULL, &why) < 0)
         hs_log_warning("the gallery could not be backed up: %s", why.message);
     return hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,

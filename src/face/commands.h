@@ -7,6 +7,7 @@
 #include "face/app.h"
 
 int hs_face_cmd_serve(struct hs_invocation *call);
+int hs_face_cmd_db(struct hs_invocation *call);
 int hs_face_cmd_models(struct hs_invocation *call);
 int hs_face_cmd_config(struct hs_invocation *call);
 

@@ -3,6 +3,7 @@
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_face_cmd_serve },
+    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check", hs_face_cmd_db },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
     { "config", "render|check|show|reference", "settings", hs_face_cmd_config },
 };
