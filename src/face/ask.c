@@ -147,55 +147,8 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result)
 {
-    for (size_t i = 0; i < result->count; i++) {
-        if (result->faces[i].embedding)
-            return &result->faces[i];
-    }
-    reply_known(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
-    return NULL;
-}
-
-/* ---- answers ---- */
-
-static int pixel(float v, int size)
-{
-    return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
-}
-
-json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
-{
-    int x1 = pixel(box->x1, result->width), y1 = pixel(box->y1, result->height);
-    return json_pack("[i, i, i, i]", x1, y1, pixel(box->x2, result->width) - x1, pixel(box->y2, result->height) - y1);
-}
-
-/* A tenth of a pixel is as fine as landmarks mean anything. */
-static double tenth(float v)
-{
-    return round((double) v * 10) / 10;
-}
-
-json_t *hs_face_landmarks_json(const struct hs_face *face)
-{
-    if (!face->has_landmarks)
-        return json_null();
-    json_t *list = json_array();
-    for (int i = 0; i < HS_FACE_LANDMARKS; i++)
-        json_array_append_new(list, json_pack("[f, f]", tenth(face->landmarks[i].x), tenth(face->landmarks[i].y)));
-    return list;
-}
-
-static double thousandth(float v)
-{
-    return round((double) v * 1000) / 1000;
-}
-
-json_t *hs_face_quality_json(const struct hs_face_found *found)
-{
-    const struct hs_face_quality *q = &found->quality;
-    if (!found->has_quality)
-        return json_null();
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", tenth(q->size), "sharpness",
-                     thousandth(q->sharpness), "yaw", tenth(q->pose.yaw), "pitch", tenth(q->pose.pitch), "roll",
-                     tenth(q->pose.roll), "exposure", thousandth(q->exposure.mean), "clipped",
-                     thousandth(q->exposure.clipped));
+    const struct hs_face_found *best = hs_face_best(result);
+    if (!best)
+        reply_known(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
+    return best;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "face/answer.h"
 #include "face/app.h"
 #include "http/request.h"
 
@@ -32,11 +33,6 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 /* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" where there are faces
  * but none has one. */
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);
-
-/* [x, y, width, height], whole pixels inside the picture. */
-json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result);
-json_t *hs_face_landmarks_json(const struct hs_face *face);    /* five [x, y], or null */
-json_t *hs_face_quality_json(const struct hs_face_found *found); /* or null */
 
 /* Answers with an error of the gallery or of a network. */
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err);

@@ -8,6 +8,7 @@
 
 int hs_face_cmd_serve(struct hs_invocation *call);
 int hs_face_cmd_db(struct hs_invocation *call);
+int hs_face_cmd_look(struct hs_invocation *call); /* detect, embed, recognize, compare */
 int hs_face_cmd_models(struct hs_invocation *call);
 int hs_face_cmd_config(struct hs_invocation *call);
 

@@ -1,16 +1,11 @@
 #include "face/routes.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "face/ask.h"
 #include "face/routes_database.h"
 #include "http/param.h"
-#include "vision/embedding.h"
-
-enum { CANDIDATES_MAX = 100 };
 
 static void get_health(struct hs_http_request *req)
 {
@@ -59,26 +54,9 @@ static void post_detect(struct hs_http_request *req)
         hs_face_reply_failure(req, HS_EINVAL, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result)) {
-        json_t *faces = json_array();
-        for (size_t i = 0; i < result.count; i++) {
-            const struct hs_face *face = &result.faces[i].face;
-            json_array_append_new(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, &result),
-                                                   "confidence", (double) face->score, "landmarks",
-                                                   landmarks ? hs_face_landmarks_json(face) : json_null()));
-        }
-        hs_http_reply_json(req, 200, json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result.count,
-                                               "inference_time_ms", result.timings.detect_ms));
-    }
+    if (hs_face_ask_faces(req, app, &wish, &result))
+        hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
     hs_face_result_finish(&result);
-}
-
-static json_t *vector_json(const float *vector, int dimension)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < dimension; i++)
-        json_array_append_new(list, json_real((double) vector[i]));
-    return list;
 }
 
 static void post_embed(struct hs_http_request *req)
@@ -92,86 +70,28 @@ static void post_embed(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
     if (found)
-        hs_http_reply_json(req, 200,
-                           json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding",
-                                     vector_json(found->embedding, result.dimension), "dimension", result.dimension,
-                                     "bbox", hs_face_bbox_json(&found->face.box, &result), "embedding_space",
-                                     app->embedder.choice.pack->embedding.space, "quality",
-                                     hs_face_quality_json(found)));
+        hs_http_reply_json(req, 200, hs_face_answer_embed(app, found, &result));
     hs_face_result_finish(&result);
 }
 
-/* ---- recognize ---- */
-
-struct recognize {
-    double threshold, margin;
-    int64_t top;
-};
-
-static int read_recognize(const struct hs_http_request *req, const struct hs_face_app *app, struct recognize *ret,
+static int read_recognize(struct hs_http_request *req, const struct hs_face_app *app, struct hs_face_recognize *ret,
                           struct hs_error *err)
 {
-    const struct hs_body *body = hs_http_body((struct hs_http_request *) req);
+    const struct hs_body *body = hs_http_body(req);
     const char *word = hs_body_text(body, "threshold");
+    int64_t candidates = 0;
     int r = 0;
-    ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
-    if (!word || strcmp(word, "auto") != 0)
-        r = hs_param_double(body, "threshold", 0, 1, app->recognition_threshold, &ret->threshold, err);
+    *ret = hs_face_recognize_default(app);
+    if (word && strcmp(word, "auto") == 0)
+        ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
+    else
+        r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)
-        r = hs_param_double(body, "min_margin", 0, 1, app->settings->face_recognition.min_margin, &ret->margin, err);
-    return r < 0 ? r : hs_param_int(body, "candidates", 0, CANDIDATES_MAX, 0, &ret->top, err);
-}
-
-static json_t *candidates_json(const struct hs_face_match *matches, size_t count)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
-    return list;
-}
-
-/* NULL, and err filled, where the gallery could not be searched. */
-static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
-                          const struct hs_face_result *result, const struct recognize *wish, struct hs_error *err)
-{
-    struct hs_face_match matches[CANDIDATES_MAX + 2];
-    size_t count = 0, asked = wish->top > 2 ? (size_t) wish->top : 2;
-    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, matches, &count, err) < 0)
-        return NULL;
-    double margin = count > 1 ? matches[0].score - matches[1].score : 1;
-    bool known = count > 0 && matches[0].score > wish->threshold && margin >= wish->margin;
-    json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
-                             "detection_confidence", (double) found->face.score, "identity",
-                             known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
-                             hs_face_quality_json(found));
-    if (known && count > 1)
-        json_object_set_new(face, "margin", json_real(margin));
-    if (wish->top > 0)
-        json_object_set_new(face, "candidates",
-                            candidates_json(matches, count < (size_t) wish->top ? count : (size_t) wish->top));
-    return face;
-}
-
-static void reply_recognized(struct hs_http_request *req, const struct hs_face_app *app,
-                             const struct hs_face_result *result, const struct recognize *wish, int64_t start_ns)
-{
-    struct hs_error err;
-    json_t *faces = json_array();
-    for (size_t i = 0; i < result->count; i++) {
-        if (!result->faces[i].embedding)
-            continue;
-        json_t *face = match_json(app, &result->faces[i], result, wish, &err);
-        if (!face) {
-            json_decref(faces);
-            hs_face_reply_failure(req, err.code, &err);
-            return;
-        }
-        json_array_append_new(faces, face);
-    }
-    double ms = hs_ns_to_ms(hs_clock_now_ns() - start_ns) - result->timings.decode_ms;
-    json_int_t count = (json_int_t) json_array_size(faces);
-    hs_http_reply_json(req, 200, json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms));
+        r = hs_param_double(body, "min_margin", 0, 1, ret->margin, &ret->margin, err);
+    if (r == 0)
+        r = hs_param_int(body, "candidates", 0, HS_FACE_CANDIDATES_MAX, 0, &candidates, err);
+    ret->candidates = (size_t) candidates;
+    return r;
 }
 
 static void post_recognize(struct hs_http_request *req)
@@ -179,37 +99,23 @@ static void post_recognize(struct hs_http_request *req)
     const struct hs_face_app *app = hs_http_context(req);
     const struct hs_face_wish wish = { .image = "image", .embed = true };
     struct hs_face_result result;
-    struct recognize recognize;
+    struct hs_face_recognize how;
     struct hs_error err;
-    int64_t start_ns = hs_clock_now_ns();
     if (!hs_face_ask_gallery(req, app) || !hs_face_ask_body(req))
         return;
-    int r = read_recognize(req, app, &recognize, &err);
+    int r = read_recognize(req, app, &how, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result))
-        reply_recognized(req, app, &result, &recognize, start_ns);
+    if (hs_face_ask_faces(req, app, &wish, &result)) {
+        json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
+        if (answer)
+            hs_http_reply_json(req, 200, answer);
+        else
+            hs_face_reply_failure(req, err.code, &err);
+    }
     hs_face_result_finish(&result);
-}
-
-/* ---- compare ---- */
-
-static void reply_compared(struct hs_http_request *req, const struct hs_face_app *app,
-                           const struct hs_face_result *a, const struct hs_face_result *b)
-{
-    const struct hs_face_found *first = hs_face_ask_best(req, a);
-    const struct hs_face_found *second = first ? hs_face_ask_best(req, b) : NULL;
-    if (!second)
-        return;
-    double score = (double) hs_embedding_cosine(first->embedding, second->embedding, (size_t) a->dimension);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score",
-                                 score, "threshold", app->recognition_threshold, "bbox",
-                                 hs_face_bbox_json(&first->face.box, a), "bbox2",
-                                 hs_face_bbox_json(&second->face.box, b), "embedding_space",
-                                 app->embedder.choice.pack->embedding.space));
 }
 
 static void post_compare(struct hs_http_request *req)
@@ -219,8 +125,11 @@ static void post_compare(struct hs_http_request *req)
     struct hs_face_result a, b = { 0 };
     if (!hs_face_ask_body(req))
         return;
-    if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b))
-        reply_compared(req, app, &a, &b);
+    if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
+        const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
+        if (two)
+            hs_http_reply_json(req, 200, hs_face_answer_compare(app, one, &a, two, &b));
+    }
     hs_face_result_finish(&a);
     hs_face_result_finish(&b);
 }
