@@ -14,7 +14,7 @@ static const char *const step_1[] = {
     " FOREIGN KEY (identity_id) REFERENCES identities(id) ON DELETE CASCADE)",
     "CREATE INDEX IF NOT EXISTS idx_embeddings_identity ON embeddings(identity_id)",
     /* Names that could be asked for by no one, because a text of ours ends at its first NUL. */
-    "UPDATE identities SET name = replace(name, char(0), '') || '#' || id WHERE instr(name, char(0))",
+    "UPDATE identities SET name = substr(name, 1, instr(name, char(0)) - 1) || '#' || id WHERE instr(name, char(0))",
     NULL,
 };
 

@@ -133,7 +133,8 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
         code = sqlite3_step(stmt);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
         r = hs_sql_error(db, code, "check", err);
-        damaged = hs_sql_is_damage(code);
+        /* The statement is right, so what SQLite cannot make sense of is the file's format or schema. */
+        damaged = hs_sql_is_damage(code) || (code & 0xff) == SQLITE_ERROR;
     } else if (code == SQLITE_ROW) {
         const char *text = (const char *) sqlite3_column_text(stmt, 0);
         if (!text)

@@ -188,7 +188,7 @@ void write_first_schema(const char *path)
     sqlite3_prepare_v2(db, "INSERT INTO embeddings (identity_id, embedding) VALUES (?1, ?2)", -1, &stmt, NULL);
     for (int i = 1; i <= 3; i++) {
         float values[DIMENSION];
-        sqlite3_bind_int(stmt, 1, i);
+        sqlite3_bind_int(stmt, 1, i < 3 ? i : 99);
         sqlite3_bind_blob(stmt, 2, unit_vector((unsigned) i, values), sizeof(values), SQLITE_TRANSIENT);
         assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
         sqlite3_reset(stmt);
