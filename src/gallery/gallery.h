@@ -33,7 +33,7 @@ struct hs_gallery_options {
     const char *path;                /* made, with mode 0600, where it does not exist; its folder must */
     const char *backup_dir;          /* made when first needed. NULL: no backups, and so none to restore from */
     int keep_backups;                /* 1 or more: what is past the newest that many goes after each backup */
-    int max_embeddings_per_identity; /* 0: no limit */
+    int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
     int busy_timeout_ms;             /* how long a call waits for another process */
     const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
@@ -78,9 +78,9 @@ struct hs_gallery_added {
 };
 
 /* Adds an embedding to the identity of that name, which is made where there is none. `metadata` (a JSON object)
- * replaces what the identity has; NULL leaves it. Past max_embeddings_per_identity the identity keeps those of the
- * space that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
- * be the new one itself. HS_EINVAL: name, metadata or embedding. */
+ * replaces what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space,
+ * and keeps those that are most different: of the most similar pair the one of lower quality goes, then the older one;
+ * that may be the new one itself. HS_EINVAL: name, metadata or embedding. */
 int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
                    const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
                    struct hs_error *err);
@@ -178,16 +178,18 @@ int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *i
 
 struct hs_gallery_erased {
     int64_t embeddings; /* how many went */
+    /* Another process is reading (or the disk failed just now), so the log still holds the data: the next change, the
+     * next opening or hs_gallery_close erases it. */
+    bool pending;
     /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
      * hs_gallery_purge deletes them. */
     char **files;
     size_t file_count;
 };
 
-/* Erases an identity, or one embedding, so that no byte of it is left in the database, its log or its free pages. (What
- * the file system or the disk keeps below the file is out of reach.) HS_EBUSY after the removal itself: another process
- * is reading, so the log still holds the data until a later call erases it; the message says so.
- * *ret_erased may be NULL as an argument; else the caller frees it with hs_gallery_erased_finish. HS_ENOTFOUND. */
+/* Removes an identity, or one embedding, so that no byte of the vectors is left in the database, its log or its free
+ * pages. (What the file system or the disk keeps below the file is out of reach.) *ret_erased may be NULL as an
+ * argument; else the caller frees its content with hs_gallery_erased_finish. HS_ENOTFOUND. */
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err);
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
