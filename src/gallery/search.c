@@ -130,15 +130,7 @@ int hs_search_remove(struct hs_search *search, int64_t id)
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity)
 {
     pthread_rwlock_wrlock(&search->lock);
-    size_t before = search->rows.count;
-    /* From the end, so that the row which takes a removed one's place was looked at already. */
-    for (size_t row = before; row-- > 0;) {
-        size_t at;
-        const struct hs_search_block *block = hs_search_rows_block(&search->rows, (uint32_t) row, &at);
-        if (block->identities[at] == identity)
-            hs_search_rows_remove(&search->rows, (uint32_t) row);
-    }
-    size_t removed = before - search->rows.count;
+    size_t removed = hs_search_rows_remove_identity(&search->rows, identity);
     pthread_rwlock_unlock(&search->lock);
     return removed;
 }

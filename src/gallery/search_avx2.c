@@ -27,37 +27,21 @@ AVX2 static inline int32_t total(__m256i v)
     return _mm_cvtsi128_si32(s);
 }
 
-AVX2 static void two_rows(const int8_t *query, const int8_t *rows, size_t stride, int32_t *ret_dots)
-{
-    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    for (size_t i = 0; i < stride; i += 64) {
-        __m256i q0 = _mm256_load_si256((const __m256i *) (query + i)), m0 = _mm256_abs_epi8(q0);
-        __m256i q1 = _mm256_load_si256((const __m256i *) (query + i + 32)), m1 = _mm256_abs_epi8(q1);
-        a = add_products(a, q0, m0, rows + i);
-        b = add_products(b, q1, m1, rows + i + 32);
-        c = add_products(c, q0, m0, rows + stride + i);
-        d = add_products(d, q1, m1, rows + stride + i + 32);
-    }
-    ret_dots[0] = total(_mm256_add_epi32(a, b));
-    ret_dots[1] = total(_mm256_add_epi32(c, d));
-}
-
 AVX2 static int32_t one_row(const int8_t *query, const int8_t *row, size_t stride)
 {
-    __m256i sum = _mm256_setzero_si256();
-    for (size_t i = 0; i < stride; i += 32) {
-        __m256i q = _mm256_load_si256((const __m256i *) (query + i));
-        sum = add_products(sum, q, _mm256_abs_epi8(q), row + i);
+    __m256i even = _mm256_setzero_si256(), odd = even;
+    for (size_t i = 0; i < stride; i += 64) {
+        __m256i q0 = _mm256_load_si256((const __m256i *) (query + i));
+        __m256i q1 = _mm256_load_si256((const __m256i *) (query + i + 32));
+        even = add_products(even, q0, _mm256_abs_epi8(q0), row + i);
+        odd = add_products(odd, q1, _mm256_abs_epi8(q1), row + i + 32);
     }
-    return total(sum);
+    return total(_mm256_add_epi32(even, odd));
 }
 
 AVX2 static void dots(const int8_t *query, const int8_t *rows, size_t stride, size_t count, int32_t *ret_dots)
 {
-    size_t row = 0;
-    for (; row + 2 <= count; row += 2)
-        two_rows(query, rows + row * stride, stride, ret_dots + row);
-    if (row < count)
+    for (size_t row = 0; row < count; row++)
         ret_dots[row] = one_row(query, rows + row * stride, stride);
 }
 

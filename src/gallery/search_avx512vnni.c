@@ -32,25 +32,28 @@ VNNI static inline __m128i totals(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
 }
 
-VNNI static void four_rows(const int8_t *query, const int8_t *rows, size_t stride, __m128i offset, int32_t *ret_dots)
+/* Rows are read one after the other: four at once would be one loop less, but the prefetcher of many processors does
+ * not follow four streams in a page (three times slower in a large gallery on Zen 4). */
+VNNI static inline __m512i row_products(const int8_t *query, const int8_t *row, size_t stride)
 {
-    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
-    for (size_t i = 0; i < stride; i += 64) {
-        __m512i q = _mm512_load_si512(query + i);
-        a = add_products(a, q, rows + i);
-        b = add_products(b, q, rows + stride + i);
-        c = add_products(c, q, rows + 2 * stride + i);
-        d = add_products(d, q, rows + 3 * stride + i);
+    __m512i even = _mm512_setzero_si512(), odd = even;
+    size_t i = 0;
+    for (; i + 128 <= stride; i += 128) {
+        even = add_products(even, _mm512_load_si512(query + i), row + i);
+        odd = add_products(odd, _mm512_load_si512(query + i + 64), row + i + 64);
     }
-    _mm_storeu_si128((__m128i *) ret_dots, _mm_sub_epi32(totals(a, b, c, d), offset));
+    if (i < stride)
+        even = add_products(even, _mm512_load_si512(query + i), row + i);
+    return _mm512_add_epi32(even, odd);
 }
 
-VNNI static int32_t one_row(const int8_t *query, const int8_t *row, size_t stride)
+VNNI static void four_rows(const int8_t *query, const int8_t *rows, size_t stride, __m128i offset, int32_t *ret_dots)
 {
-    __m512i sum = _mm512_setzero_si512();
-    for (size_t i = 0; i < stride; i += 64)
-        sum = add_products(sum, _mm512_load_si512(query + i), row + i);
-    return _mm512_reduce_add_epi32(sum);
+    __m512i a = row_products(query, rows, stride);
+    __m512i b = row_products(query, rows + stride, stride);
+    __m512i c = row_products(query, rows + 2 * stride, stride);
+    __m512i d = row_products(query, rows + 3 * stride, stride);
+    _mm_storeu_si128((__m128i *) ret_dots, _mm_sub_epi32(totals(a, b, c, d), offset));
 }
 
 VNNI static void dots(const int8_t *query, const int8_t *rows, size_t stride, size_t count, int32_t *ret_dots)
@@ -63,7 +66,7 @@ VNNI static void dots(const int8_t *query, const int8_t *rows, size_t stride, si
     for (; row + 4 <= count; row += 4)
         four_rows(query, rows + row * stride, stride, _mm_set1_epi32(offset), ret_dots + row);
     for (; row < count; row++)
-        ret_dots[row] = one_row(query, rows + row * stride, stride) - offset;
+        ret_dots[row] = _mm512_reduce_add_epi32(row_products(query, rows + row * stride, stride)) - offset;
 }
 
 const struct hs_search_kernel hs_search_avx512vnni = { "avx512vnni", usable, dots };

@@ -1,5 +1,6 @@
 #include "gallery/search_code.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,46 +9,93 @@
 /* So much larger is a length computed in double precision made, that the true one is not above it. */
 #define ROUND_UP (1 + 1e-9)
 
-/* What is left of component i after the first codes, which may be absent. A code times a scale is exact in double. */
-static double rest(const float *vector, float scale, const int8_t *codes, size_t i)
-{
-    return codes ? vector[i] - (double) scale * codes[i] : vector[i];
-}
+/* Sums and maxima go through so many variables, by position, which lets them overlap. */
+enum { LANES = 8 };
 
-static int8_t round_to_code(double value)
-{
-    return (int8_t) lrint(fmax(-127, fmin(127, value)));
-}
+/* A vector, less scale * codes where there are some. A code times a scale is exact in double. */
+struct source {
+    const float *vector;
+    const int8_t *codes;
+    double scale;
+};
 
-/* The error is measured on the codes as they are, so it holds however they were rounded. */
-static struct hs_search_scale encode(const float *vector, size_t dimension, size_t stride, float first_scale,
-                                     const int8_t *first, int8_t *codes)
+/* Component i to i + LANES; zeros past the end. */
+static inline void load(const struct source *from, size_t dimension, size_t i, double ret[LANES])
 {
-    double largest = 0, missing = 0;
-    for (size_t i = 0; i < dimension; i++)
-        largest = fmax(largest, fabs(rest(vector, first_scale, first, i)));
-    struct hs_search_scale result = { .scale = (float) (largest / 127) };
-    double inverse = result.scale > 0 ? 1.0 / result.scale : 0;
-    for (size_t i = 0; i < dimension; i++) {
-        double value = rest(vector, first_scale, first, i);
-        codes[i] = round_to_code(value * inverse);
-        double left = value - (double) result.scale * codes[i];
-        missing += left * left;
+    size_t count = dimension - i < LANES ? dimension - i : LANES;
+    if (count == LANES) {
+        for (size_t k = 0; k < LANES; k++)
+            ret[k] = from->vector[i + k];
+    } else {
+        for (size_t k = 0; k < LANES; k++)
+            ret[k] = k < count ? from->vector[i + k] : 0;
     }
-    memset(codes + dimension, 0, stride - dimension);
+    /* Codes are padded to more than LANES. */
+    for (size_t k = 0; from->codes && k < LANES; k++)
+        ret[k] -= from->scale * from->codes[i + k];
+}
+
+static double largest_of(const struct source *from, size_t dimension)
+{
+    double most[LANES] = { 0 }, x[LANES], largest = 0;
+    for (size_t i = 0; i < dimension; i += LANES) {
+        load(from, dimension, i, x);
+        for (size_t k = 0; k < LANES; k++)
+            most[k] = fabs(x[k]) > most[k] ? fabs(x[k]) : most[k];
+    }
+    for (size_t k = 0; k < LANES; k++)
+        largest = most[k] > largest ? most[k] : largest;
+    return largest;
+}
+
+/* Half away from zero. */
+static inline double round_small(double x)
+{
+    return (double) (int) (x + copysign(0.5, x));
+}
+
+/* Returns the square of what is missing, measured on the codes as they are, so it holds however they were rounded. */
+static double write_codes(const struct source *from, size_t dimension, double scale, int8_t *codes)
+{
+    double missing[LANES] = { 0 }, x[LANES], sum = 0, inverse = scale > 0 ? 1 / scale : 0;
+    for (size_t i = 0; i < dimension; i += LANES) {
+        load(from, dimension, i, x);
+        double code[LANES];
+        for (size_t k = 0; k < LANES; k++) {
+            code[k] = round_small(x[k] * inverse);
+            x[k] -= scale * code[k];
+            missing[k] += x[k] * x[k];
+        }
+        for (size_t k = 0; k < LANES; k++)
+            codes[i + k] = (int8_t) code[k];
+    }
+    for (size_t k = 0; k < LANES; k++)
+        sum += missing[k];
+    return sum;
+}
+
+static struct hs_search_scale encode(const struct source *from, size_t dimension, size_t stride, int8_t *codes)
+{
+    struct hs_search_scale result = { .scale = (float) (largest_of(from, dimension) / 127) };
+    if (result.scale < FLT_MIN)
+        result.scale = 0; /* a subnormal scale is too coarse for codes to stay below 128 */
+    memset(codes, 0, stride);
+    double missing = write_codes(from, dimension, result.scale, codes);
     result.error = nextafterf((float) (sqrt(missing) * ROUND_UP), INFINITY);
     return result;
 }
 
 struct hs_search_scale hs_search_encode(const float *vector, size_t dimension, size_t stride, int8_t *codes)
 {
-    return encode(vector, dimension, stride, 0, NULL, codes);
+    struct source from = { .vector = vector };
+    return encode(&from, dimension, stride, codes);
 }
 
 struct hs_search_scale hs_search_encode_rest(const float *vector, size_t dimension, size_t stride,
                                              struct hs_search_scale first, const int8_t *first_codes, int8_t *codes)
 {
-    return encode(vector, dimension, stride, first.scale, first_codes, codes);
+    struct source from = { .vector = vector, .codes = first_codes, .scale = first.scale };
+    return encode(&from, dimension, stride, codes);
 }
 
 double hs_search_norm(const float *vector, size_t dimension)
@@ -64,7 +112,6 @@ bool hs_search_is_unit(const float *vector, size_t dimension)
 /* A product of two floats has at most 48 significant bits, so it is exact and a fused addition gives the same. */
 double hs_search_score(const float *a, const float *b, size_t dimension)
 {
-    enum { LANES = 8 };
     double sums[LANES] = { 0 };
     size_t i = 0;
     for (; i + LANES <= dimension; i += LANES)

@@ -14,7 +14,8 @@ struct hs_search_scale {
     float scale, error;
 };
 
-/* Writes `dimension` codes between -127 and 127, then zeros up to `stride`. Components are finite. */
+/* Writes `dimension` codes between -127 and 127, then zeros up to `stride`, a multiple of 64. Components are
+ * finite. */
 struct hs_search_scale hs_search_encode(const float *vector, size_t dimension, size_t stride, int8_t *codes);
 
 /* The same for what `first` and its codes leave of the vector: together they have about sixteen bits. */

@@ -149,6 +149,23 @@ void hs_search_rows_remove(struct hs_search_rows *rows, uint32_t row)
     rows->count--;
 }
 
+/* From the end, so that the row which takes a removed one's place was looked at already. */
+static void remove_from_block(struct hs_search_rows *rows, size_t at, int64_t identity)
+{
+    const int64_t *identities = rows->blocks[at].identities;
+    for (size_t i = hs_search_rows_used(rows, at); i-- > 0;)
+        if (identities[i] == identity)
+            hs_search_rows_remove(rows, (uint32_t) ((at << rows->shift) + i));
+}
+
+size_t hs_search_rows_remove_identity(struct hs_search_rows *rows, int64_t identity)
+{
+    size_t before = rows->count;
+    for (size_t at = (before + ((size_t) 1 << rows->shift) - 1) >> rows->shift; at-- > 0;)
+        remove_from_block(rows, at, identity);
+    return before - rows->count;
+}
+
 size_t hs_search_rows_memory(const struct hs_search_rows *rows)
 {
     size_t bytes = hs_search_map_memory(&rows->map) + rows->block_count * sizeof(*rows->blocks);

@@ -37,6 +37,7 @@ int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count); /* HS_ENO
 int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity, const float *vector);
 
 void hs_search_rows_remove(struct hs_search_rows *rows, uint32_t row);
+size_t hs_search_rows_remove_identity(struct hs_search_rows *rows, int64_t identity); /* how many */
 
 size_t hs_search_rows_memory(const struct hs_search_rows *rows);
 
