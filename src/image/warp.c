@@ -13,13 +13,13 @@ struct path {
     double vx, vy; /* one down */
 };
 
-/* Beyond MAX_SHRINK a picture of any size is gone. The samples of one output pixel are bounded, because the matrix comes
- * from landmarks and those from a stranger's picture; MAX_SAMPLES squared is enough for any average. */
+/* Beyond MAX_SHRINK a picture of any size is gone. The samples of one output pixel are bounded, because the matrix
+ * comes from landmarks and those from a stranger's picture; MAX_SAMPLES squared is enough for any average. */
 enum { MAX_SHRINK = 1 << 15, MAX_SAMPLES = 16 };
 
 /* Samples a side of an output pixel when areas are averaged. A sample is itself the average over a small upright
- * square, so one for each decoded pixel leaves no gap: the result is within 0.03 gray levels of the exact average in the
- * mean, beside the rounding to whole levels. */
+ * square, so one for each decoded pixel leaves no gap: the result is within 0.03 gray levels of the exact average in
+ * the mean, beside the rounding to whole levels. */
 static int samples_a_side(double width)
 {
     return (int) fmin(ceil(width), MAX_SAMPLES);
