@@ -147,6 +147,25 @@ int hs_gallery_for_each(struct hs_gallery *gallery, int (*each)(void *arg, const
     return r;
 }
 
+int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, float *ret_values, size_t dimension,
+                           struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    pthread_mutex_lock(&gallery->lock);
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_VALUES_OF);
+    sqlite3_bind_int64(stmt, 1, embedding_id);
+    int r = hs_sql_step(stmt, err);
+    size_t count = r > 0 ? hs_gallery_column_floats(stmt, 0, values, HS_GALLERY_DIMENSION_MAX) : 0;
+    hs_sql_release(stmt);
+    pthread_mutex_unlock(&gallery->lock);
+    if (r < 0)
+        return r;
+    if (count != dimension)
+        return hs_error_set(err, HS_ENOTFOUND, "embedding %lld is not in the gallery", (long long) embedding_id);
+    memcpy(ret_values, values, dimension * sizeof(float));
+    return 0;
+}
+
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err)
 {
     pthread_mutex_lock(&gallery->lock);

@@ -34,6 +34,7 @@
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
     X(ALL_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                         \
                       " FROM embeddings e JOIN identities i ON i.id = e.identity_id ORDER BY e.id")                    \
+    X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
     X(COUNT_IDENTITIES, "SELECT count(*) FROM identities")                                                             \
     X(NAME_IS_PART, "SELECT EXISTS (SELECT 1 FROM identities WHERE instr(name, ?1) OR instr(metadata, ?1))")           \
     X(DATA_VERSION, "PRAGMA data_version")

@@ -40,7 +40,8 @@ void hs_face_list_finish(struct hs_face_list *list); /* frees; the list is empty
 int hs_face_list_reserve(struct hs_face_list *list, size_t max);
 
 /* From pixels of the network's input to pixels of the picture. Boxes are clamped to it. Landmarks are not, because
- * alignment wants to know where they are: those of a face at the border may lie outside, by a picture's size at most. */
+ * alignment wants to know where they are: those of a face at the border may lie outside, by a picture's size at
+ * most. */
 void hs_face_list_map(struct hs_face_list *list, const struct hs_transform *to_picture);
 
 #endif
