@@ -22,7 +22,8 @@ struct command {
     struct hs_progress progress;
     bool json, force;
     const char *mirror, *backend, *runtime;
-    const char *name, *title, *licence;
+    const char *name, *title, *licence, *normalize;
+    double threshold;
     int64_t keypoints, dims, classes, input, timeout;
 };
 
@@ -303,7 +304,8 @@ static int do_import(struct command *cmd)
     const struct hs_import_options options = {
         .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
         .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
-        .input = (int) cmd->input, .force = cmd->force,
+        .input = (int) cmd->input, .force = cmd->force, .normalize = cmd->normalize, .threshold = cmd->threshold,
+        .tasks = cmd->context->tasks, .task_count = cmd->context->task_count,
     };
     struct hs_error err;
     char *summary = NULL;
@@ -389,6 +391,9 @@ int hs_cmd_models(struct hs_invocation *call, struct hs_cmd_models *context)
         {"keypoints", HS_OPTION_INT, &cmd.keypoints, "N", "import: how many, where the file does not say", 1, 256},
         {"dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3},
         {"classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000},
+        {"normalize", HS_OPTION_TEXT, &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128", 0, 0},
+        {"threshold", HS_OPTION_NUMBER, &cmd.threshold, "COSINE", "import: of a face embedding, where one is known (0.5)",
+         0.01, 1},
         {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32,
          8192},
     };

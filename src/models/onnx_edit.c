@@ -210,7 +210,8 @@ static void free_resize(struct editor *ed, const struct node *node)
     }
     int64_t stride = strides[ed->resizes];
     if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
-        size.values[0] != 1 || size.values[2] * stride != input[2] || size.values[3] * stride != input[3]) {
+        size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
+        size.values[3] != input[3] / stride) {
         refuse(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
         return;
     }
