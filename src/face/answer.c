@@ -115,7 +115,8 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
 
 /* NULL, and err filled, where the gallery could not be searched. */
 static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
-                          const struct hs_face_result *result, const struct hs_face_recognize *how, struct hs_error *err)
+                          const struct hs_face_result *result, const struct hs_face_recognize *how,
+                          struct hs_error *err)
 {
     struct hs_face_match matches[HS_FACE_CANDIDATES_MAX + 2];
     size_t count = 0, asked = how->candidates > 2 ? how->candidates : 2;

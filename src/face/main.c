@@ -7,7 +7,8 @@ static const struct hs_command commands[] = {
     { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_look },
     { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_look },
     { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_look },
-    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check", hs_face_cmd_db },
+    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check",
+      hs_face_cmd_db },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
     { "config", "render|check|show|reference", "settings", hs_face_cmd_config },
 };

@@ -121,7 +121,8 @@ static void post_recognize(struct hs_http_request *req)
 static void post_compare(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish first = { .image = "image", .embed = true }, second = { .image = "image2", .embed = true };
+    const struct hs_face_wish first = { .image = "image", .embed = true },
+                              second = { .image = "image2", .embed = true };
     struct hs_face_result a, b = { 0 };
     if (!hs_face_ask_body(req))
         return;

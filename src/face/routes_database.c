@@ -92,8 +92,9 @@ static void remove_named(struct hs_http_request *req, const struct hs_face_app *
         return;
     }
     hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);
-    hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:I, s:o}", "message", message, "name", name, "embeddings_erased",
-                                           (json_int_t) erased.embeddings, "older_backups", files_json(&erased)));
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s, s:I, s:o}", "message", message, "name", name, "embeddings_erased",
+                                 (json_int_t) erased.embeddings, "older_backups", files_json(&erased)));
     hs_gallery_erased_finish(&erased);
 }
 

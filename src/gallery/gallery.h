@@ -135,8 +135,8 @@ struct hs_gallery_entry {
     size_t dimension;
 };
 
-/* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector is
- * of another size. */
+/* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector
+ * is of another size. */
 int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, float *ret_values, size_t dimension,
                            struct hs_error *err);
 

@@ -26,7 +26,8 @@ static void choose_input(const struct hs_pose_pipeline_options *o, int width, in
     *ret_h = o->input_h;
     /* A rectangle is the picture's own shape; where the configuration asks for one itself, that one stands. */
     if (o->rectangular && o->input_w == o->input_h && o->pack->input.stride > 0)
-        hs_letterbox_rect(width, height, o->input_w, hs_letterbox_step(o->pack->input.stride, o->input_w), ret_w, ret_h);
+        hs_letterbox_rect(width, height, o->input_w, hs_letterbox_step(o->pack->input.stride, o->input_w), ret_w,
+                          ret_h);
 }
 
 /* Milliseconds since *at, which moves to now. */
