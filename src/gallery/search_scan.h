@@ -1,4 +1,5 @@
-/* From all rows to the few that may be in the answer, by bounds on their scores. The opening of search.c derives them. */
+/* From all rows to the few that may be in the answer, by bounds on their scores. The opening of search.c derives them.
+ */
 #ifndef HS_GALLERY_SEARCH_SCAN_H
 #define HS_GALLERY_SEARCH_SCAN_H
 

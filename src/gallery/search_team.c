@@ -79,7 +79,8 @@ static void help(void *arg)
     pthread_mutex_unlock(&work->lock);
 }
 
-/* Starts helpers and returns their number; none where others still wait: when queries meet, each has a thread already. */
+/* Starts helpers and returns their number; none where others still wait: when queries meet, each has a thread already.
+ */
 static int start(struct hs_pool *pool, struct work *work, struct helper *helpers, int wanted,
                  const struct hs_search_best *best)
 {
