@@ -93,6 +93,8 @@ int hs_search_reserve(struct hs_search *search, size_t count, struct hs_error *e
 {
     pthread_rwlock_wrlock(&search->lock);
     int r = hs_search_rows_reserve(&search->rows, count);
+    if (r == 0)
+        hs_search_rows_use_huge_pages(&search->rows);
     pthread_rwlock_unlock(&search->lock);
     return r < 0 ? hs_error_set(err, r, "no memory for %zu embeddings", count) : 0;
 }
