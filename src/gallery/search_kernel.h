@@ -12,8 +12,7 @@ enum { HS_SEARCH_ALIGN = 64 };
 
 /* ret_dots[i] = the dot product of `query` and row i; a row is `stride` bytes, a multiple of HS_SEARCH_ALIGN and at
  * most 8192. Components are within -127 and 127: -128 must not occur. */
-typedef void (*hs_search_dots)(const int8_t *query, const int8_t *rows, size_t stride, size_t count,
-                               int32_t *ret_dots);
+typedef void (*hs_search_dots)(const int8_t *query, const int8_t *rows, size_t stride, size_t count, int32_t *ret_dots);
 
 struct hs_search_kernel {
     const char *name;

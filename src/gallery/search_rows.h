@@ -33,6 +33,8 @@ void hs_search_rows_finish(struct hs_search_rows *rows);
 
 int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count); /* HS_ENOMEM */
 
+void hs_search_rows_use_huge_pages(struct hs_search_rows *rows);
+
 /* HS_ECONFLICT where the id is present, HS_ENOMEM; nothing changes then. */
 int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity, const float *vector);
 

@@ -16,14 +16,14 @@ enum { SLICE = 128, FEW = 16, FIRST_CANDIDATES = 512 };
 
 int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector)
 {
-    *query = (struct hs_search_query) { .norm = hs_search_norm(vector, rows->dimension) };
+    *query = (struct hs_search_query){ .norm = hs_search_norm(vector, rows->dimension) };
     query->coarse = aligned_alloc(HS_SEARCH_ALIGN, 2 * rows->stride);
     if (!query->coarse)
         return HS_ENOMEM;
     query->fine = query->coarse + rows->stride;
     query->coarse_scale = hs_search_encode(vector, rows->dimension, rows->stride, query->coarse);
-    query->fine_scale = hs_search_encode_rest(vector, rows->dimension, rows->stride, query->coarse_scale,
-                                              query->coarse, query->fine);
+    query->fine_scale =
+        hs_search_encode_rest(vector, rows->dimension, rows->stride, query->coarse_scale, query->coarse, query->fine);
     return 0;
 }
 
@@ -53,7 +53,7 @@ static bool is_gone(const struct hs_search_query *query, int64_t id)
 
 int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above)
 {
-    *scan = (struct hs_search_scan) { .status = 0 };
+    *scan = (struct hs_search_scan){ .status = 0 };
     return scan->status = hs_search_best_init(&scan->lower, k, by_identity, above);
 }
 
@@ -116,22 +116,31 @@ static void take(struct hs_search_scan *scan, const struct hs_search_block *bloc
 {
     if (query->gone_count && is_gone(query, block->ids[at]))
         return;
-    push(scan, (struct hs_search_candidate) { .row = row, .upper = slice->scores[i] + slice->margins[i] });
+    push(scan, (struct hs_search_candidate){ .row = row, .upper = slice->scores[i] + slice->margins[i] });
     double lower = (double) slice->scores[i] - slice->margins[i];
     if (lower > hs_search_best_limit(&scan->lower) || scan->lower.count < scan->lower.k)
-        hs_search_best_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], lower });
+        hs_search_best_offer(&scan->lower, (struct hs_search_hit){ block->identities[at], block->ids[at], lower });
 }
 
-static void bound(const struct hs_search_block *block, const struct hs_search_query *query, size_t from, size_t count,
-                  const int32_t *dots, struct slice *slice)
+/* Inline, so that a full slice has a constant length: compilers then make vector code of the loop. */
+static inline void bound(const struct hs_search_block *block, const struct hs_search_query *query, size_t from,
+                         size_t count, const int32_t *restrict dots, struct slice *restrict slice)
 {
     float scale = query->coarse_scale.scale, per_error = (float) query->norm + query->coarse_scale.error;
     float fixed = (float) HS_SEARCH_MAX_NORM * query->coarse_scale.error + FLOAT_SLACK;
-    const float *scales = block->scales + from, *errors = block->errors + from;
+    const float *restrict scales = block->scales + from, *restrict errors = block->errors + from;
     for (size_t i = 0; i < count; i++) {
         slice->scores[i] = (float) dots[i] * scales[i] * scale;
         slice->margins[i] = errors[i] * per_error + fixed;
     }
+}
+
+static inline int any_above(const struct slice *slice, size_t from, size_t count, float limit)
+{
+    int any = 0;
+    for (size_t i = from; i < from + count; i++)
+        any |= slice->scores[i] + slice->margins[i] >= limit;
+    return any;
 }
 
 static void filter(struct hs_search_scan *scan, const struct hs_search_block *block,
@@ -141,9 +150,7 @@ static void filter(struct hs_search_scan *scan, const struct hs_search_block *bl
     float limit = limit_of(scan);
     for (size_t i = 0; i < count;) {
         size_t end = i + FEW < count ? i + FEW : count;
-        int any = 0;
-        for (size_t k = i; k < end; k++)
-            any |= slice->scores[k] + slice->margins[k] >= limit;
+        int any = end - i == FEW ? any_above(slice, i, FEW, limit) : any_above(slice, i, end - i, limit);
         for (; any && i < end; i++) {
             if (slice->scores[i] + slice->margins[i] < limit)
                 continue;
@@ -165,7 +172,10 @@ void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_ro
         int32_t products[SLICE];
         struct slice slice;
         dots(query->coarse, block->codes + from * rows->stride, rows->stride, count, products);
-        bound(block, query, from, count, products, &slice);
+        if (count == SLICE)
+            bound(block, query, from, SLICE, products, &slice);
+        else
+            bound(block, query, from, count, products, &slice);
         filter(scan, block, query, &slice, from, count, (uint32_t) ((at << rows->shift) + from));
     }
 }
@@ -191,8 +201,7 @@ static double closer_score(const struct hs_search_rows *rows, const struct hs_se
     dots(query->fine, codes, rows->stride, 1, &fine);
     double error = block->errors[at];
     *ret_margin = query->norm * error + query->fine_scale.error * (HS_SEARCH_MAX_NORM + error) + DOUBLE_SLACK;
-    return block->scales[at] *
-           ((double) query->coarse_scale.scale * coarse + (double) query->fine_scale.scale * fine);
+    return block->scales[at] * ((double) query->coarse_scale.scale * coarse + (double) query->fine_scale.scale * fine);
 }
 
 static int by_upper(const void *pa, const void *pb)
@@ -216,9 +225,9 @@ int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_
         size_t at;
         const struct hs_search_block *block = hs_search_rows_block(rows, scan->candidates[i].row, &at);
         double margin, score = closer_score(rows, query, block, at, &margin);
-        findings[i] = (struct hs_search_finding) { block->identities[at], block->ids[at], score + margin };
+        findings[i] = (struct hs_search_finding){ block->identities[at], block->ids[at], score + margin };
         hs_search_best_offer(&scan->lower,
-                             (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
+                             (struct hs_search_hit){ block->identities[at], block->ids[at], score - margin });
     }
     double limit = hs_search_best_limit(&scan->lower);
     size_t kept = 0;

@@ -28,8 +28,7 @@ static void *change(void *arg)
     const struct gallery *g = &traffic->gallery;
     while (!atomic_load(&traffic->ended)) {
         for (size_t i = FIXED; i < g->count; i++)
-            assert_int_equal(
-                hs_search_add(traffic->search, g->ids[i], 900000, g->vectors + i * DIMENSION, NULL), 0);
+            assert_int_equal(hs_search_add(traffic->search, g->ids[i], 900000, g->vectors + i * DIMENSION, NULL), 0);
         for (size_t i = FIXED; i < g->count; i += 2)
             assert_int_equal(hs_search_remove(traffic->search, g->ids[i]), 0);
         assert_int_equal(hs_search_remove_identity(traffic->search, 900000), CHANGING / 2);
@@ -44,8 +43,8 @@ static void *ask(void *arg)
     for (size_t i = 0; i < QUERIES; i++) {
         struct hs_search_hit hit;
         size_t count, at = i * 797 % FIXED;
-        assert_int_equal(
-            hs_search_identities(traffic->search, g->vectors + at * DIMENSION, 1, 0.5, &hit, &count, NULL), 0);
+        assert_int_equal(hs_search_identities(traffic->search, g->vectors + at * DIMENSION, 1, 0.5, &hit, &count, NULL),
+                         0);
         assert_int_equal(count, 1);
         assert_int_equal(hit.id, g->ids[at]);
         assert_true(hs_search_count(traffic->search) >= FIXED);
@@ -61,8 +60,8 @@ static void readers_beside_a_writer(void **state)
     shape(g);
     assert_int_equal(hs_search_create(DIMENSION, 3, fetch_vector, g, &traffic.search, NULL), 0);
     for (size_t i = 0; i < FIXED; i++)
-        assert_int_equal(
-            hs_search_add(traffic.search, g->ids[i], g->identities[i], g->vectors + i * DIMENSION, NULL), 0);
+        assert_int_equal(hs_search_add(traffic.search, g->ids[i], g->identities[i], g->vectors + i * DIMENSION, NULL),
+                         0);
     pthread_t writer, askers[ASKERS];
     assert_int_equal(pthread_create(&writer, NULL, change, &traffic), 0);
     for (size_t i = 0; i < ASKERS; i++)
