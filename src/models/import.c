@@ -117,7 +117,8 @@ static int check_task(const struct import *import, struct hs_error *err)
 {
     enum hs_task task = import->is_face ? import->face.task : HS_TASK_POSE;
     if (!serves(import, task))
-        return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve", hs_task_name(task));
+        return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve",
+                            hs_task_name(task));
     return check_options(import, err);
 }
 
@@ -178,8 +179,8 @@ static int read_shape_of(struct import *import, struct hs_error *err)
     return status;
 }
 
-/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine raw tensors with the sigmoid in
- * the network, unless the options say otherwise. */
+/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine raw
+ * tensors with the sigmoid in the network, unless the options say otherwise. */
 static void assume_hef(struct import *import)
 {
     struct hs_pose_shape *shape = &import->shape;
