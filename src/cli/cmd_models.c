@@ -392,8 +392,7 @@ int hs_cmd_models(struct hs_invocation *call, struct hs_cmd_models *context)
         {"dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3},
         {"classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000},
         {"normalize", HS_OPTION_TEXT, &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128", 0, 0},
-        {"threshold", HS_OPTION_NUMBER, &cmd.threshold, "COSINE", "import: of a face embedding, where one is known (0.5)",
-         0.01, 1},
+        {"threshold", HS_OPTION_NUMBER, &cmd.threshold, "COSINE", "import: of a face embedding (0.5)", 0.01, 1},
         {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32,
          8192},
     };

@@ -179,8 +179,8 @@ static int read_shape_of(struct import *import, struct hs_error *err)
     return status;
 }
 
-/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine raw
- * tensors with the sigmoid in the network, unless the options say otherwise. */
+/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine
+ * raw tensors with the sigmoid in the network, unless the options say otherwise. */
 static void assume_hef(struct import *import)
 {
     struct hs_pose_shape *shape = &import->shape;

@@ -1,4 +1,4 @@
-"""Models of the face tasks: pulled with a conversion, verified, removed; what a program does not serve is not imported."""
+"""Models of the face tasks: pulled with a conversion, verified, removed; no program imports what it does not serve."""
 import hashlib
 import struct
 
