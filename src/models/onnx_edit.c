@@ -73,7 +73,7 @@ static bool same(struct hs_wire_span a, struct hs_wire_span b)
 
 static bool is_text(struct hs_wire_span span, const char *text)
 {
-    return span.len == strlen(text) && memcmp(span.data, text, span.len) == 0;
+    return span.len == strlen(text) && (span.len == 0 || memcmp(span.data, text, span.len) == 0);
 }
 
 static struct node read_node(struct editor *ed, struct hs_wire_span in)

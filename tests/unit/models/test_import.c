@@ -323,7 +323,7 @@ static void options_that_do_not_fit_the_model(void **state)
     write_model(*state, "ten.onnx", &model);
     write_pose(*state, "pose.onnx", "{0: 'person'}", 1, 17, 3);
     folder_write(*state, "a.hef", "\x01HEF....", 8);
-    refuse(*state, "det.onnx", (struct hs_import_options){ .name = "a", .keypoints = 5 }, HS_EINVAL,
+    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .keypoints = 5}, HS_EINVAL,
            "said of pose models");
     refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .threshold = 0.5}, HS_EINVAL,
            "said of face embeddings; this is a face-detection model");
