@@ -10,6 +10,10 @@
 /* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
  * programs since, name no space: ?9 stands for theirs. */
 #define HS_GALLERY_STATEMENTS(X)                                                                                       \
+    X(BEGIN_READ, "BEGIN")                                                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
     X(FIND_IDENTITY, "SELECT id FROM identities WHERE name = ?1")                                                      \
     X(INSERT_IDENTITY, "INSERT INTO identities (name, metadata) VALUES (?1, ?2)")                                      \
     X(TOUCH_IDENTITY, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                            \
@@ -68,6 +72,10 @@ int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err);
  * still to be done. */
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
+
+/* The same for what only reads, and wants to see one moment. */
+int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_error *err);
+void hs_gallery_end_read(struct hs_gallery *gallery);
 
 /* HS_ENOTFOUND names it. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
