@@ -38,7 +38,9 @@
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
     X(ALL_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                         \
                       " FROM embeddings e JOIN identities i ON i.id = e.identity_id ORDER BY e.id")                    \
-    X(COUNT_IDENTITIES, "SELECT count(*) FROM identities")                                                             \
+    X(HAS_EMBEDDING,                                                                                                   \
+      "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
+      " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
     X(NAME_IS_PART, "SELECT EXISTS (SELECT 1 FROM identities WHERE instr(name, ?1) OR instr(metadata, ?1))")           \
     X(DATA_VERSION, "PRAGMA data_version")
 
@@ -79,6 +81,14 @@ void hs_gallery_end_read(struct hs_gallery *gallery);
 
 /* HS_ENOTFOUND names it. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
+
+/* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name
+ * has this very embedding. */
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err);
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
 /* Drops embeddings of an identity until no space has more than may stay; the last one's id in *ret_dropped, else 0. */
 int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
