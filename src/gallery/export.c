@@ -166,9 +166,14 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
     return true;
 }
 
-static json_t *parse_line(const char *line, size_t len)
+/* *ret_object is NULL where the line is no JSON. 0 or HS_ENOMEM. */
+static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
-    return json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t problem = { 0 };
+    *ret_object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &problem);
+    if (!*ret_object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
+        return no_memory(err);
+    return 0;
 }
 
 /* The bytes before the last line have the sum that it names. *ret_len is their number. */
@@ -179,14 +184,16 @@ static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_er
         end--;
     const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
     size_t start = before ? (size_t) (before - data) + 1 : 0;
-    json_t *last = parse_line(data + start, end - start);
+    json_t *last;
+    int r = parse_line(data + start, end - start, &last, err);
+    if (r < 0)
+        return r;
     const char *wanted = json_string_value(json_object_get(last, "sha256"));
     crypto_hash_sha256_state state;
     char sum[65];
     crypto_hash_sha256_init(&state);
     crypto_hash_sha256_update(&state, (const unsigned char *) data, start);
     sum_text(&state, sum);
-    int r = 0;
     if (!wanted)
         r = hs_error_set(err, HS_EDECODE, "import: the last line has no sha256; the file is cut, or no export");
     else if (!hs_str_equal_nocase(wanted, sum))
@@ -199,10 +206,12 @@ static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_er
 
 static int check_format(const char *line, size_t len, struct hs_error *err)
 {
-    json_t *object = parse_line(line, len);
+    json_t *object;
+    int r = parse_line(line, len, &object, err);
+    if (r < 0)
+        return r;
     const char *format = json_string_value(json_object_get(object, "format"));
     json_int_t version = json_integer_value(json_object_get(object, "version"));
-    int r = 0;
     if (!format || strcmp(format, format_name) != 0)
         r = hs_error_set(err, HS_EDECODE, "import: the first line does not name the format %s", format_name);
     else if (version != FORMAT_VERSION)
@@ -300,20 +309,25 @@ static int import_embeddings(struct importer *importer, const char *name, const 
 
 static int import_identity(struct importer *importer, const char *line, size_t len, struct hs_error *err)
 {
-    json_t *object = parse_line(line, len);
+    json_t *object;
+    int r = parse_line(line, len, &object, err);
+    if (r < 0)
+        return r;
     const char *name = json_string_value(json_object_get(object, "name"));
     json_t *metadata = json_object_get(object, "metadata"), *list = json_object_get(object, "embeddings");
     char *metadata_text = metadata ? json_dumps(metadata, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     struct hs_error why = { 0 };
-    int r = 0;
     if (!object || !name || !json_is_array(list))
         refuse(importer, -1, "not an object with a name and embeddings");
     else if (metadata && !metadata_text)
         r = no_memory(err);
-    else if (hs_gallery_check_name(name, &why) < 0 || hs_gallery_check_metadata(metadata_text, &why) < 0)
-        refuse(importer, -1, why.message);
-    else
+    else if ((r = hs_gallery_check_name(name, &why)) == 0 && (r = hs_gallery_check_metadata(metadata_text, &why)) == 0)
         r = import_embeddings(importer, name, metadata_text, list, err);
+    else if (r == HS_EINVAL) {
+        refuse(importer, -1, why.message);
+        r = 0;
+    } else
+        r = no_memory(err);
     free(metadata_text);
     json_decref(object);
     return r;

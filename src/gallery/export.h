@@ -1,7 +1,8 @@
 /* The gallery as one portable file, and back. JSON lines:
  *
  *   {"format":"hailo-services-gallery","version":1}
- *   {"name":"Ada","metadata":{…},"embeddings":[{"space":"…","vector":"…","model":"…","quality":{…},"source_sha256":"…"}]}
+ *   {"name":"Ada","metadata":{…},"embeddings":[{"space":"…","vector":"…","model":"…","quality":{…},
+ *    "source_sha256":"…"}]}
  *   …
  *   {"sha256":"…"}
  *

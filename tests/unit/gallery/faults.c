@@ -1,6 +1,7 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -173,6 +174,7 @@ void faults_install(void)
 {
     static sqlite3_mem_methods memory;
     static sqlite3_vfs vfs;
+    json_set_alloc_funcs(__wrap_malloc, free);
     sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
     memory = real_memory;
     memory.xMalloc = faulty_malloc;
