@@ -42,9 +42,9 @@ static int insert_embedding(struct hs_gallery *gallery, int64_t identity_id,
     return r;
 }
 
-static int add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
-                      const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
-                      struct hs_error *err)
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err)
 {
     int r = hs_gallery_find(gallery, name, &added->identity_id, err);
     if (r == HS_ENOTFOUND) {
@@ -58,6 +58,23 @@ static int add_inside(struct hs_gallery *gallery, const char *name, const char *
     if (r == 0)
         r = hs_gallery_trim(gallery, added->identity_id, &added->embedding_dropped, err);
     return r;
+}
+
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_HAS_EMBEDDING);
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(stmt, 2, embedding->values, embedding->dimension * sizeof(float), SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 3, embedding->space, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    int r = hs_sql_step(stmt, err);
+    bool present = r > 0 && sqlite3_column_int(stmt, 0);
+    hs_sql_release(stmt);
+    if (r < 0)
+        return r;
+    *ret_present = present;
+    return 0;
 }
 
 int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
@@ -75,7 +92,7 @@ int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *met
     pthread_mutex_lock(&gallery->lock);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
-        r = add_inside(gallery, name, metadata, embedding, &added, err);
+        r = hs_gallery_add_inside(gallery, name, metadata, embedding, &added, err);
         r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     }
     pthread_mutex_unlock(&gallery->lock);

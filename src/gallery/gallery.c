@@ -40,16 +40,38 @@ void hs_gallery_empty_log(struct hs_gallery *gallery)
         gallery->erase_pending = false;
 }
 
+/* Prepared, so that it does not fail for want of memory. */
+static void roll_back(struct hs_gallery *gallery)
+{
+    if (!sqlite3_get_autocommit(gallery->db))
+        hs_sql_run(hs_gallery_stmt(gallery, HS_STMT_ROLLBACK), NULL);
+}
+
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
 {
-    return hs_sql_begin(gallery->db, err);
+    roll_back(gallery); /* what may not have gone when it should */
+    return hs_sql_run(hs_gallery_stmt(gallery, HS_STMT_BEGIN), err);
+}
+
+int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_error *err)
+{
+    roll_back(gallery);
+    return hs_sql_run(hs_gallery_stmt(gallery, HS_STMT_BEGIN_READ), err);
+}
+
+void hs_gallery_end_read(struct hs_gallery *gallery)
+{
+    roll_back(gallery);
 }
 
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err)
 {
-    r = hs_sql_end(gallery->db, r, err);
-    if (r < 0)
+    if (r == 0)
+        r = hs_sql_run(hs_gallery_stmt(gallery, HS_STMT_COMMIT), err);
+    if (r < 0) {
+        roll_back(gallery);
         return r;
+    }
     gallery->version.own++;
     if (erases || gallery->erase_pending)
         hs_gallery_empty_log(gallery);
@@ -131,7 +153,7 @@ int hs_gallery_for_each(struct hs_gallery *gallery, int (*each)(void *arg, const
     int64_t usable, unusable;
     pthread_mutex_lock(&gallery->lock);
     /* One transaction: what data_version says then is what the rows show. It counts from the first read on. */
-    int r = hs_sql_exec(gallery->db, "BEGIN", err);
+    int r = hs_gallery_begin_read(gallery, err);
     if (r == 0) {
         r = hs_sql_int(gallery->db, "SELECT count(*) FROM sqlite_schema", &usable, err);
         if (r == 0)
@@ -139,7 +161,7 @@ int hs_gallery_for_each(struct hs_gallery *gallery, int (*each)(void *arg, const
         struct hs_gallery_version version = gallery->version;
         if (r == 0)
             r = walk(gallery, each, arg, &usable, &unusable, err);
-        hs_sql_end(gallery->db, -1, NULL);
+        hs_gallery_end_read(gallery);
         if (r == 0 && ret_version)
             *ret_version = version;
     }
@@ -181,12 +203,12 @@ int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *re
     struct hs_gallery_stats stats = { .schema_version = HS_GALLERY_SCHEMA };
     int64_t usable = 0;
     pthread_mutex_lock(&gallery->lock);
-    int r = hs_sql_exec(gallery->db, "BEGIN", err);
+    int r = hs_gallery_begin_read(gallery, err);
     if (r == 0) {
         r = hs_sql_int(gallery->db, "SELECT count(*) FROM identities", &stats.identities, err);
         if (r == 0)
             r = walk(gallery, NULL, NULL, &usable, &stats.unusable, err);
-        hs_sql_end(gallery->db, -1, NULL);
+        hs_gallery_end_read(gallery);
     }
     pthread_mutex_unlock(&gallery->lock);
     if (r < 0)

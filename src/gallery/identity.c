@@ -164,10 +164,10 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
         return no_memory(err);
     pthread_mutex_lock(&gallery->lock);
     /* A transaction, so that the count and the rows are of one moment. */
-    int r = hs_sql_exec(gallery->db, "BEGIN", err);
+    int r = hs_gallery_begin_read(gallery, err);
     if (r == 0) {
         r = read_person(gallery, name, with_values, person, err);
-        hs_sql_end(gallery->db, -1, NULL);
+        hs_gallery_end_read(gallery);
     }
     pthread_mutex_unlock(&gallery->lock);
     if (r < 0) {

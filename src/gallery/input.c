@@ -37,9 +37,9 @@ static int parse_object(const char *what, const char *text, json_t **ret_object,
     size_t len = strnlen(text, HS_GALLERY_METADATA_MAX + 1);
     if (len > HS_GALLERY_METADATA_MAX)
         return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", what, HS_GALLERY_METADATA_MAX);
-    json_error_t problem;
+    json_error_t problem = { 0 };
     json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
-    if (!object && json_error_code(&problem) == json_error_out_of_memory)
+    if (!object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
         return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
     if (!json_is_object(object)) {
         const char *why = object ? "" : problem.text;

@@ -143,7 +143,8 @@ int hs_kept_add(struct hs_kept *kept, int64_t id, const char *space, const float
         finish_one(&one);
         return HS_ENOMEM;
     }
-    memcpy(one.values, values, dimension * sizeof(float));
+    if (dimension > 0)
+        memcpy(one.values, values, dimension * sizeof(float));
     size_t at = kept->count, in_space = 1;
     kept->items[kept->count++] = one;
     for (size_t i = 0; i < at; i++) {

@@ -10,6 +10,10 @@
 /* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
  * programs since, name no space: ?9 stands for theirs. */
 #define HS_GALLERY_STATEMENTS(X)                                                                                       \
+    X(BEGIN_READ, "BEGIN")                                                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
     X(FIND_IDENTITY, "SELECT id FROM identities WHERE name = ?1")                                                      \
     X(INSERT_IDENTITY, "INSERT INTO identities (name, metadata) VALUES (?1, ?2)")                                      \
     X(TOUCH_IDENTITY, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                            \
@@ -35,7 +39,9 @@
     X(ALL_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                         \
                       " FROM embeddings e JOIN identities i ON i.id = e.identity_id ORDER BY e.id")                    \
     X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
-    X(COUNT_IDENTITIES, "SELECT count(*) FROM identities")                                                             \
+    X(HAS_EMBEDDING,                                                                                                   \
+      "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
+      " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
     X(NAME_IS_PART, "SELECT EXISTS (SELECT 1 FROM identities WHERE instr(name, ?1) OR instr(metadata, ?1))")           \
     X(DATA_VERSION, "PRAGMA data_version")
 
@@ -70,8 +76,20 @@ int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err);
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
 
+/* The same for what only reads, and wants to see one moment. */
+int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_error *err);
+void hs_gallery_end_read(struct hs_gallery *gallery);
+
 /* HS_ENOTFOUND names it. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
+
+/* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name
+ * has this very embedding. */
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err);
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
 /* Drops embeddings of an identity until no space has more than may stay; the last one's id in *ret_dropped, else 0. */
 int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
