@@ -1,14 +1,19 @@
 /* The gallery from the command line; the service may run meanwhile and notices what was changed. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "face/commands.h"
 #include "face/open_gallery.h"
+#include "gallery/export.h"
 
-enum { PAGE = 500 };
+enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
 
 struct db {
     struct hs_invocation *call;
@@ -147,6 +152,51 @@ static int do_stats(struct db *db)
     return HS_EXIT_OK;
 }
 
+static int write_piece(void *arg, const char *data, size_t len)
+{
+    return fwrite(data, 1, len, arg) == len ? 0 : HS_EIO;
+}
+
+/* Beside the file first, so that what is there under its name is whole. */
+static int do_export(struct db *db)
+{
+    char part[PATH_MAX];
+    struct hs_error err;
+    if (!hs_str_format(part, sizeof(part), "%s.part", word(db, 0)))
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: the path is too long", word(db, 0));
+    FILE *file = fopen(part, "we");
+    if (!file)
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", part, strerror(errno));
+    hs_error_set(&err, HS_EIO, "%s cannot be written", part);
+    int r = hs_gallery_export(db->gallery, write_piece, file, &err);
+    bool whole = fflush(file) == 0 && fsync(fileno(file)) == 0;
+    if (fclose(file) != 0 || !whole || r < 0 || rename(part, word(db, 0)) != 0) {
+        unlink(part);
+        return fail(db, &err);
+    }
+    return HS_EXIT_OK;
+}
+
+static int do_import(struct db *db)
+{
+    struct hs_gallery_imported imported;
+    struct hs_error err;
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &err);
+    if (r < 0)
+        return fail(db, &err);
+    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &err);
+    free(data);
+    if (r < 0)
+        return fail(db, &err);
+    printf("%zu identities, %zu vectors added, %zu were there, %zu refused\n", imported.identities, imported.added,
+           imported.present, imported.refused_count);
+    for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
+        printf("line %zu: %s\n", imported.refused[i].line, imported.refused[i].reason);
+    return imported.refused_count ? HS_EXIT_FAILURE : HS_EXIT_OK;
+}
+
 struct action {
     const char *name;
     size_t words;
@@ -157,7 +207,7 @@ static const struct action actions[] = {
     { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
     { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
     { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
-    { "stats", 0, do_stats },
+    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -188,8 +238,8 @@ static int find_and_run(struct db *db)
                                       actions[i].words == 1 ? "" : "s");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE,
-                              "say one of list, show, rename, merge, remove, backup, backups, restore, check, stats");
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, rename, merge, remove, backup, backups, "
+                                                       "restore, check, stats, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)

@@ -139,7 +139,12 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
 {
     struct rebuild rebuild = { .index = index, .err = err };
     struct hs_gallery_version version;
+    struct hs_gallery_stats stats;
     int r = hs_search_create(index->dimension, index->threads, fetch, index, &rebuild.content.search, err);
+    if (r == 0)
+        r = hs_gallery_get_stats(index->gallery, &stats, err);
+    if (r == 0)
+        r = hs_search_reserve(rebuild.content.search, (size_t) stats.embeddings, err);
     if (r == 0)
         r = hs_gallery_for_each(index->gallery, take_entry, &rebuild, &version, err);
     if (r != 0) {

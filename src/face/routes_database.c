@@ -14,6 +14,9 @@ static int store(const struct hs_face_app *app, const char *name, const struct h
 {
     const struct hs_pack *pack = app->embedder.choice.pack;
     json_t *quality = hs_face_quality_json(found);
+    /* What the gallery goes by where an identity has more vectors than may stay. */
+    if (json_is_object(quality))
+        json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     const struct hs_gallery_new_embedding embedding = {
         .values = found->embedding,
@@ -93,8 +96,9 @@ static void remove_named(struct hs_http_request *req, const struct hs_face_app *
     }
     hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:I, s:o}", "message", message, "name", name, "embeddings_erased",
-                                 (json_int_t) erased.embeddings, "older_backups", files_json(&erased)));
+                       json_pack("{s:s, s:s, s:I, s:b, s:o}", "message", message, "name", name, "embeddings_erased",
+                                 (json_int_t) erased.embeddings, "erasure_pending", (int) erased.pending,
+                                 "older_backups", files_json(&erased)));
     hs_gallery_erased_finish(&erased);
 }
 
