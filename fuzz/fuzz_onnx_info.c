@@ -1,7 +1,8 @@
-/* An ONNX file: its inputs, outputs and metadata, and whether a pose model can be served from them. */
+/* An ONNX file: its inputs, outputs and metadata, and whether a pose or face model can be served from them. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/face_shape.h"
 #include "models/pose_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -65,6 +66,31 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape sh
     hs_label_list_finish(&shape.labels);
 }
 
+static void check_face(const struct hs_onnx_info *info, struct hs_face_shape shape)
+{
+    const struct hs_face_shape wanted = shape;
+    struct hs_error err;
+    enum hs_decode decode;
+    if (!hs_face_shape_match(info, &decode))
+        return;
+    int r = hs_face_shape_read(info, decode, &shape, &err);
+    if (r < 0) {
+        if (err.code != r || !err.message[0])
+            abort();
+        return;
+    }
+    bool embedding = shape.task == HS_TASK_FACE_EMBEDDING;
+    if (shape.decode != decode || embedding != (decode == HS_DECODE_ARCFACE) || embedding != (shape.dimension > 0) ||
+        shape.dimension > HS_PACK_MAX_EMBEDDING || !(shape.std[0] > 0))
+        abort();
+    int multiple = embedding ? HS_PACK_FACE_SIDE : 32;
+    if (shape.width < multiple || shape.height < multiple || shape.width % multiple || shape.height % multiple ||
+        shape.width > HS_PACK_MAX_INPUT || shape.height > HS_PACK_MAX_INPUT)
+        abort();
+    if (!embedding && wanted.input && (wanted.input != shape.width || wanted.input != shape.height))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const uint8_t unknown[] = { 0xa0, 0x06, 0x01 }; /* field 100, a number: readers skip what they do not know */
@@ -88,6 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     free(longer);
     check_shape(info, (struct hs_pose_shape){ 0 });
     check_shape(info, (struct hs_pose_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
+    check_face(info, (struct hs_face_shape){ 0 });
+    check_face(info, (struct hs_face_shape){ .input = 320 });
     hs_onnx_info_destroy(info);
     return 0;
 }

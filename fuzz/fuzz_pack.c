@@ -42,6 +42,23 @@ static void check_labels(const char *const *labels, size_t count)
             abort();
 }
 
+static void check_face(const struct hs_pack *pack)
+{
+    const struct hs_pack_embedding *embedding = &pack->embedding;
+    const struct hs_pack_detection *detection = &pack->detection;
+    if ((embedding->space != NULL) != (pack->task == HS_TASK_FACE_EMBEDDING))
+        abort();
+    if (embedding->space && (embedding->dimension < 1 || embedding->dimension > HS_PACK_MAX_EMBEDDING ||
+                             !(embedding->threshold_min >= 0) || !(embedding->threshold_min <= embedding->threshold) ||
+                             !(embedding->threshold <= 1) || pack->input.width != HS_PACK_FACE_SIDE ||
+                             pack->input.height != HS_PACK_FACE_SIDE))
+        abort();
+    if (pack->task != HS_TASK_FACE_DETECTION && (detection->score != 0 || detection->iou != 0))
+        abort();
+    if (!(detection->score >= 0 && detection->score <= 1 && detection->iou >= 0 && detection->iou <= 1))
+        abort();
+}
+
 static void check_pack(const struct hs_pack *pack)
 {
     const struct hs_pack_input *input = &pack->input;
@@ -62,6 +79,7 @@ static void check_pack(const struct hs_pack *pack)
                 abort();
     if (pack->task == HS_TASK_POSE && (!pack->class_count || !pack->keypoint_count || pack->keypoint_dims < 2))
         abort();
+    check_face(pack);
     if (pack->file_count < 1 || pack->file_count > HS_PACK_MAX_FILES)
         abort();
     for (size_t i = 0; i < pack->file_count; i++)

@@ -1,6 +1,7 @@
 #include "cli/cmd_models.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ struct command {
     struct hs_progress progress;
     bool json, force;
     const char *mirror, *backend, *runtime;
-    const char *name, *title, *licence;
+    const char *name, *title, *licence, *normalize;
+    double threshold;
     int64_t keypoints, dims, classes, input, timeout;
 };
 
@@ -71,15 +73,31 @@ static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, 
                      hs_decode_name(file->decode));
 }
 
+/* 0.4f as 0.4 and not 0.40000000596. */
+static double short_float(float value)
+{
+    return round(value * 1e4) / 1e4;
+}
+
+/* NULL for packs of other tasks. */
+static json_t *embedding_json(const struct hs_pack_embedding *embedding)
+{
+    return !embedding->space ? NULL
+                             : json_pack("{s:s, s:i, s:f, s:f}", "space", embedding->space, "dimension",
+                                         embedding->dimension, "threshold", short_float(embedding->threshold),
+                                         "threshold_min", short_float(embedding->threshold_min));
+}
+
 static json_t *pack_json(const struct command *cmd, const struct hs_pack *pack)
 {
     json_t *files = json_array();
     for (size_t i = 0; files && i < pack->file_count; i++)
         json_array_append_new(files, file_json(cmd, pack, &pack->files[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:b, s:o}", "name", pack->name, "task",
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:o*, s:b, s:o}", "name", pack->name, "task",
                      hs_task_name(pack->task), "title", pack->title, "licence", pack->licence_name, "width",
                      pack->input.width, "height", pack->input.height, "classes", (int) pack->class_count, "keypoints",
-                     (int) pack->keypoint_count, "imported", pack->imported, "files", files);
+                     (int) pack->keypoint_count, "embedding", embedding_json(&pack->embedding), "imported",
+                     pack->imported, "files", files);
 }
 
 static int list_json(const struct command *cmd)
@@ -180,20 +198,14 @@ static const char *runtime_of(const struct command *cmd)
     return cmd->runtime ? cmd->runtime : own ? cmd->context->runtime : NULL;
 }
 
-static int pull_defaults(struct command *cmd)
+static int pull_default(struct command *cmd, enum hs_task task)
 {
-    const struct hs_cmd_models *context = cmd->context;
-    int code = HS_EXIT_OK;
-    for (size_t i = 0; i < context->task_count; i++) {
-        struct hs_model_choice choice;
-        struct hs_error err;
-        const char *backend = cmd->backend ? cmd->backend : context->backend;
-        if (hs_store_choose_default(cmd->store, context->tasks[i], backend, runtime_of(cmd), &choice, &err) < 0)
-            code = fail(cmd, &err);
-        else if (pull_one(cmd, &choice) != HS_EXIT_OK)
-            code = HS_EXIT_FAILURE;
-    }
-    return code;
+    struct hs_model_choice choice;
+    struct hs_error err;
+    const char *backend = cmd->backend ? cmd->backend : cmd->context->backend;
+    if (hs_store_choose_default(cmd->store, task, backend, runtime_of(cmd), &choice, &err) < 0)
+        return fail(cmd, &err);
+    return pull_one(cmd, &choice);
 }
 
 /* The file for this machine's device; where the model has none, for the processor. */
@@ -213,11 +225,24 @@ static int pull_named(struct command *cmd, const char *name)
     return pull_one(cmd, &choice);
 }
 
+/* What the program serves: for each task the configured model, else the default. */
+static int pull_all(struct command *cmd)
+{
+    const struct hs_cmd_models *context = cmd->context;
+    int code = HS_EXIT_OK;
+    for (size_t i = 0; i < context->task_count; i++) {
+        const char *name = context->models[i];
+        if ((name ? pull_named(cmd, name) : pull_default(cmd, context->tasks[i])) != HS_EXIT_OK)
+            code = HS_EXIT_FAILURE;
+    }
+    return code;
+}
+
 static int do_pull(struct command *cmd)
 {
     int code = HS_EXIT_OK;
     if (cmd->names.count == 0)
-        return cmd->context->model ? pull_named(cmd, cmd->context->model) : pull_defaults(cmd);
+        return pull_all(cmd);
     for (size_t i = 0; i < cmd->names.count; i++)
         if (pull_named(cmd, cmd->names.items[i]) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
@@ -279,7 +304,8 @@ static int do_import(struct command *cmd)
     const struct hs_import_options options = {
         .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
         .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
-        .input = (int) cmd->input, .force = cmd->force,
+        .input = (int) cmd->input, .force = cmd->force, .normalize = cmd->normalize, .threshold = cmd->threshold,
+        .tasks = cmd->context->tasks, .task_count = cmd->context->task_count,
     };
     struct hs_error err;
     char *summary = NULL;
@@ -365,6 +391,8 @@ int hs_cmd_models(struct hs_invocation *call, struct hs_cmd_models *context)
         {"keypoints", HS_OPTION_INT, &cmd.keypoints, "N", "import: how many, where the file does not say", 1, 256},
         {"dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3},
         {"classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000},
+        {"normalize", HS_OPTION_TEXT, &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128", 0, 0},
+        {"threshold", HS_OPTION_NUMBER, &cmd.threshold, "COSINE", "import: of a face embedding (0.5)", 0.01, 1},
         {"input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32,
          8192},
     };

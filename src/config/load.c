@@ -9,6 +9,8 @@ bool hs_config_default_path(const struct hs_schema *schema, const char *const *e
 {
     static const char name[] = "XDG_CONFIG_HOME=";
     const char *home = "/etc/xdg";
+    if (schema->path)
+        return hs_str_copy(dst, size, schema->path);
     for (; *environment; environment++) {
         if (hs_str_starts(*environment, name) && (*environment)[sizeof(name) - 1])
             home = *environment + sizeof(name) - 1;

@@ -19,7 +19,7 @@ struct hs_config_request {
     size_t override_count;
 };
 
-/* "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false where it does not fit. */
+/* The schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false where it does not fit. */
 bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size);
 
 /* Defaults < file < environment < overrides. HS_EINVAL: there are errors among the problems, all that could be found;

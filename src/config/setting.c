@@ -158,6 +158,11 @@ static int read_int(const struct hs_setting *row, const struct hs_node *node, in
 static int read_double(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
 {
     double value;
+    const char *text = hs_node_text(node);
+    if ((row->flags & HS_SETTING_AUTO) && text && hs_str_equal_nocase(text, "auto")) {
+        *dst = -1;
+        return 0;
+    }
     if (!hs_node_double(node, &value))
         return refuse(ret_reason, "is not a number");
     int r = check_bounds(row, value, ret_reason);
@@ -383,6 +388,9 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
     case HS_SETTING_INT:
         return hs_buf_printf(buf, "%d", *ints);
     case HS_SETTING_DOUBLE:
+        if ((row->flags & HS_SETTING_AUTO) && *(const double *) src < row->min)
+            return hs_buf_append_str(buf, "\"auto\"");
+        return hs_render_number(*(const double *) src, buf);
     case HS_SETTING_SECONDS:
         return hs_render_number(*(const double *) src, buf);
     case HS_SETTING_TEXT:
@@ -450,8 +458,10 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
         if (r == 0 && (row->flags & HS_SETTING_FOREVER))
             r = hs_buf_append_str(buf, "; -1: without end");
         return r;
-    case HS_SETTING_INT:
     case HS_SETTING_DOUBLE:
+        r = write_bounds(row, buf);
+        return r < 0 || !(row->flags & HS_SETTING_AUTO) ? r : hs_buf_append_str(buf, ", or auto");
+    case HS_SETTING_INT:
     case HS_SETTING_BYTES:
     case HS_SETTING_PERCENT:
         return write_bounds(row, buf);

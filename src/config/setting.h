@@ -26,6 +26,7 @@ enum {
     HS_SETTING_FOREVER = 1, /* seconds: -1 is allowed too and means without end */
     HS_SETTING_SECRET = 2,  /* rendered as "***" by help for people (show), never in messages */
     HS_SETTING_UNIT = 4,    /* read and checked here, obeyed by the systemd unit */
+    HS_SETTING_AUTO = 8,    /* double: the word "auto" is allowed too and is stored as -1, which lies below min */
 };
 
 struct hs_setting {
@@ -57,6 +58,7 @@ struct hs_setting_default {
 /* All settings of a program. Constant and borrowed for good. */
 struct hs_schema {
     const char *program;   /* "hailo-pose": names the files, and HAILO_POSE_… variables */
+    const char *path;      /* the standard configuration file; NULL: …/<program>/<program>.json, see config/load.h */
     size_t settings_size;  /* of the program's settings struct */
     const struct hs_setting_group *groups;
     size_t group_count;

@@ -69,6 +69,12 @@ void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int 
     *ret_in_h = wide ? side : long_side;
 }
 
+int hs_letterbox_step(int stride, int long_side)
+{
+    const int wanted = 64, step = (wanted + stride - 1) / stride * stride;
+    return step <= long_side ? step : stride;
+}
+
 static void plan_bilinear(struct tap *taps, int src, int dst)
 {
     double ratio = (double) src / dst;

@@ -15,6 +15,7 @@
 #include "models/archive.h"
 #include "models/copy.h"
 #include "models/download.h"
+#include "models/onnx_edit.h"
 #include "models/package.h"
 #include "models/pt2onnx.h"
 
@@ -73,7 +74,7 @@ static int check_hash(const char *path, const char *expected, const char *what, 
 /* What arrives is the file itself. */
 static bool is_plain(const struct hs_source *source)
 {
-    return !source->member && !source->pt2onnx;
+    return !source->member && source->convert == HS_CONVERT_NONE;
 }
 
 /* What arrives must have this hash; NULL: nobody says. */
@@ -142,14 +143,18 @@ static int take_member(const struct pull *pull, const struct hs_source *source, 
     return status;
 }
 
-static int convert(const struct pull *pull, char *path, size_t size, struct hs_error *err)
+static int convert(const struct pull *pull, enum hs_convert how, char *path, size_t size, struct hs_error *err)
 {
     char converted[PATH_MAX];
     int status = work_path(pull, "converted.onnx", converted, sizeof(converted), err);
     if (status < 0)
         return status;
-    say(pull, "converting to ONNX");
-    status = hs_pt2onnx_convert(path, converted, NULL, NULL, err);
+    say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
+    if (how == HS_CONVERT_PT2ONNX)
+        status = hs_pt2onnx_convert(path, converted, NULL, NULL, err);
+    else
+        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, path,
+                                   converted, err);
     if (status == 0)
         hs_str_copy(path, size, converted);
     return status;
@@ -200,8 +205,8 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     bool got = status == 0;
     if (status == 0 && source->member)
         status = take_member(pull, source, path, sizeof(path), err);
-    if (status == 0 && source->pt2onnx)
-        status = convert(pull, path, sizeof(path), err);
+    if (status == 0 && source->convert != HS_CONVERT_NONE)
+        status = convert(pull, source->convert, path, sizeof(path), err);
     if (status == 0)
         status = install(pull, path, ret_hex, err);
     if (status == 0)

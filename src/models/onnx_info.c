@@ -1,5 +1,4 @@
-/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx); the wire format is protobuf's: a
- * varint key of (field number << 3 | wire type), then a varint, 8 bytes, a length with so many bytes, or 4 bytes.
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx); models/wire.h reads the format.
  * Everything is a view into the file; what is kept is copied with a bound. */
 #include "models/onnx_info.h"
 
@@ -9,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "models/wire.h"
 
 enum {
     MAX_DEPTH = 8,                /* of graphs inside nodes */
@@ -16,20 +16,6 @@ enum {
     MAX_GRAPH_INPUTS = 1 << 18,   /* old files list each weight as an input too */
 };
 static const size_t file_max = (size_t) 1 << 30;
-
-struct span {
-    const uint8_t *data;
-    size_t len;
-};
-
-struct field {
-    uint32_t number;
-    uint32_t wire;
-    uint64_t value;    /* wire types 0, 1, 5 */
-    struct span bytes; /* wire type 2 */
-};
-
-enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 struct reader {
     struct hs_onnx_info *info;
@@ -40,75 +26,14 @@ struct reader {
 
 /* ---- wire format ---- */
 
-static bool read_varint(struct span *in, uint64_t *ret)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (in->len == 0)
-            return false;
-        uint8_t byte = *in->data++;
-        in->len--;
-        value |= (uint64_t) (byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool take(struct span *in, uint64_t count, struct span *ret)
-{
-    if (count > in->len)
-        return false;
-    *ret = (struct span){in->data, (size_t) count};
-    in->data += count;
-    in->len -= (size_t) count;
-    return true;
-}
-
-static bool read_fixed(struct span *in, size_t size, uint64_t *ret)
-{
-    struct span bytes;
-    if (!take(in, size, &bytes))
-        return false;
-    *ret = 0;
-    for (size_t i = 0; i < size; i++)
-        *ret |= (uint64_t) bytes.data[i] << (8 * i);
-    return true;
-}
-
 /* False at the end, and where the bytes are no protobuf: then reader->damaged is set. */
-static bool next_field(struct reader *reader, struct span *in, struct field *ret)
+static bool next_field(struct reader *reader, struct hs_wire_span *in, struct hs_wire_field *ret)
 {
-    uint64_t key, len;
-    if (in->len == 0 || reader->damaged)
-        return false;
-    bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
-    if (fine) {
-        *ret = (struct field){.number = (uint32_t) (key >> 3), .wire = key & 7};
-        if (ret->wire == WIRE_VARINT)
-            fine = read_varint(in, &ret->value);
-        else if (ret->wire == WIRE_64)
-            fine = read_fixed(in, 8, &ret->value);
-        else if (ret->wire == WIRE_32)
-            fine = read_fixed(in, 4, &ret->value);
-        else if (ret->wire == WIRE_BYTES)
-            fine = read_varint(in, &len) && take(in, len, &ret->bytes);
-        else
-            fine = false;
-    }
-    reader->damaged |= !fine;
-    return fine;
-}
-
-static bool is_bytes(const struct field *field, uint32_t number)
-{
-    return field->number == number && field->wire == WIRE_BYTES;
+    return hs_wire_next(in, ret, &reader->damaged);
 }
 
 /* Names end up in messages: control characters and broken UTF-8 do not. */
-static void copy_name(struct span text, char *dst, size_t size)
+static void copy_name(struct hs_wire_span text, char *dst, size_t size)
 {
     size_t len = text.len < size - 1 ? text.len : size - 1;
     for (size_t i = 0; i < len; i++)
@@ -116,7 +41,7 @@ static void copy_name(struct span text, char *dst, size_t size)
     dst[len] = '\0';
 }
 
-static uint64_t hash_of(struct span text)
+static uint64_t hash_of(struct hs_wire_span text)
 {
     uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
     for (size_t i = 0; i < text.len; i++)
@@ -126,7 +51,7 @@ static uint64_t hash_of(struct span text)
 
 /* ---- weights and nodes ---- */
 
-static void add_weight(struct reader *reader, struct span name)
+static void add_weight(struct reader *reader, struct hs_wire_span name)
 {
     if (reader->weight_count == reader->weight_capacity) {
         size_t capacity = reader->weight_capacity ? reader->weight_capacity * 2 : 256;
@@ -143,11 +68,11 @@ static void add_weight(struct reader *reader, struct span name)
 }
 
 /* TensorProto: name 8, external_data 13, data_location 14 (1 = elsewhere). */
-static void read_tensor(struct reader *reader, struct span in, bool keep_name)
+static void read_tensor(struct reader *reader, struct hs_wire_span in, bool keep_name)
 {
-    struct field field;
+    struct hs_wire_field field;
     while (next_field(reader, &in, &field)) {
-        if (is_bytes(&field, 8) && keep_name)
+        if (hs_wire_is_bytes(&field, 8) && keep_name)
             add_weight(reader, field.bytes);
         if (field.number == 13 || (field.number == 14 && field.value != 0))
             reader->info->external_data = true;
@@ -155,50 +80,50 @@ static void read_tensor(struct reader *reader, struct span in, bool keep_name)
 }
 
 /* SparseTensorProto: values 1, indices 2. The name is that of the values. */
-static void read_sparse(struct reader *reader, struct span in, bool keep_name)
+static void read_sparse(struct reader *reader, struct hs_wire_span in, bool keep_name)
 {
-    struct field field;
+    struct hs_wire_field field;
     while (next_field(reader, &in, &field))
-        if (is_bytes(&field, 1) || is_bytes(&field, 2))
+        if (hs_wire_is_bytes(&field, 1) || hs_wire_is_bytes(&field, 2))
             read_tensor(reader, field.bytes, keep_name && field.number == 1);
 }
 
-static void read_graph_body(struct reader *reader, struct span in, int depth);
+static void read_graph_body(struct reader *reader, struct hs_wire_span in, int depth);
 
 /* NodeProto: attribute 5. AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23. */
-static void read_node(struct reader *reader, struct span in, int depth)
+static void read_node(struct reader *reader, struct hs_wire_span in, int depth)
 {
-    struct field field, part;
+    struct hs_wire_field field, part;
     reader->info->node_count++;
     while (next_field(reader, &in, &field)) {
-        if (!is_bytes(&field, 5))
+        if (!hs_wire_is_bytes(&field, 5))
             continue;
-        struct span attribute = field.bytes;
+        struct hs_wire_span attribute = field.bytes;
         while (next_field(reader, &attribute, &part)) {
-            if (is_bytes(&part, 5) || is_bytes(&part, 10))
+            if (hs_wire_is_bytes(&part, 5) || hs_wire_is_bytes(&part, 10))
                 read_tensor(reader, part.bytes, false);
-            if (is_bytes(&part, 22) || is_bytes(&part, 23))
+            if (hs_wire_is_bytes(&part, 22) || hs_wire_is_bytes(&part, 23))
                 read_sparse(reader, part.bytes, false);
-            if (is_bytes(&part, 6) || is_bytes(&part, 11))
+            if (hs_wire_is_bytes(&part, 6) || hs_wire_is_bytes(&part, 11))
                 read_graph_body(reader, part.bytes, depth + 1);
         }
     }
 }
 
 /* GraphProto: node 1, initializer 5, sparse_initializer 15. */
-static void read_graph_body(struct reader *reader, struct span in, int depth)
+static void read_graph_body(struct reader *reader, struct hs_wire_span in, int depth)
 {
-    struct field field;
+    struct hs_wire_field field;
     if (depth > MAX_DEPTH) {
         reader->too_much = true;
         return;
     }
     while (next_field(reader, &in, &field)) {
-        if (is_bytes(&field, 1))
+        if (hs_wire_is_bytes(&field, 1))
             read_node(reader, field.bytes, depth);
-        if (is_bytes(&field, 5))
+        if (hs_wire_is_bytes(&field, 5))
             read_tensor(reader, field.bytes, depth == 0);
-        if (is_bytes(&field, 15))
+        if (hs_wire_is_bytes(&field, 15))
             read_sparse(reader, field.bytes, depth == 0);
     }
 }
@@ -206,43 +131,43 @@ static void read_graph_body(struct reader *reader, struct span in, int depth)
 /* ---- inputs and outputs ---- */
 
 /* TensorShapeProto: dim 1 { dim_value 1, dim_param 2 }. */
-static void read_shape(struct reader *reader, struct span in, struct hs_onnx_value *value)
+static void read_shape(struct reader *reader, struct hs_wire_span in, struct hs_onnx_value *value)
 {
-    struct field field, part;
+    struct hs_wire_field field, part;
     value->rank = 0;
     while (next_field(reader, &in, &field)) {
-        if (!is_bytes(&field, 1))
+        if (!hs_wire_is_bytes(&field, 1))
             continue;
         if (value->rank == HS_ONNX_MAX_DIMS) {
             reader->too_much = true;
             return;
         }
         int64_t size = -1;
-        struct span dim = field.bytes;
+        struct hs_wire_span dim = field.bytes;
         while (next_field(reader, &dim, &part))
-            if (part.number == 1 && part.wire == WIRE_VARINT)
+            if (part.number == 1 && part.wire == HS_WIRE_VARINT)
                 size = part.value > 0 && part.value <= INT32_MAX ? (int64_t) part.value : -1;
         value->dims[value->rank++] = size;
     }
 }
 
 /* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. */
-static void read_value(struct reader *reader, struct span in, struct hs_onnx_value *value, uint64_t *ret_hash)
+static void read_value(struct reader *reader, struct hs_wire_span in, struct hs_onnx_value *value, uint64_t *ret_hash)
 {
-    struct field field, part, inner;
+    struct hs_wire_field field, part, inner;
     *value = (struct hs_onnx_value){.rank = -1};
     while (next_field(reader, &in, &field)) {
-        if (is_bytes(&field, 1)) {
+        if (hs_wire_is_bytes(&field, 1)) {
             copy_name(field.bytes, value->name, sizeof(value->name));
             *ret_hash = hash_of(field.bytes);
         }
-        struct span type = field.bytes;
-        while (is_bytes(&field, 2) && next_field(reader, &type, &part)) {
-            struct span tensor = part.bytes;
-            while (is_bytes(&part, 1) && next_field(reader, &tensor, &inner)) {
-                if (inner.number == 1 && inner.wire == WIRE_VARINT)
+        struct hs_wire_span type = field.bytes;
+        while (hs_wire_is_bytes(&field, 2) && next_field(reader, &type, &part)) {
+            struct hs_wire_span tensor = part.bytes;
+            while (hs_wire_is_bytes(&part, 1) && next_field(reader, &tensor, &inner)) {
+                if (inner.number == 1 && inner.wire == HS_WIRE_VARINT)
                     value->elem_type = inner.value < 1000 ? (int) inner.value : 0;
-                if (is_bytes(&inner, 2))
+                if (hs_wire_is_bytes(&inner, 2))
                     read_shape(reader, inner.bytes, value);
             }
         }
@@ -256,16 +181,16 @@ static int compare_hashes(const void *a, const void *b)
 }
 
 /* GraphProto: input 11, output 12. Comes after read_graph_body, which has found the names of the weights. */
-static void read_graph_ends(struct reader *reader, struct span in)
+static void read_graph_ends(struct reader *reader, struct hs_wire_span in)
 {
     struct hs_onnx_info *info = reader->info;
-    struct field field;
+    struct hs_wire_field field;
     size_t seen = 0;
     if (reader->weight_count)
         qsort(reader->weights, reader->weight_count, sizeof(reader->weights[0]), compare_hashes);
     while (next_field(reader, &in, &field)) {
-        bool input = is_bytes(&field, 11);
-        if (!input && !is_bytes(&field, 12))
+        bool input = hs_wire_is_bytes(&field, 11);
+        if (!input && !hs_wire_is_bytes(&field, 12))
             continue;
         struct hs_onnx_value value;
         uint64_t hash = 0;
@@ -284,7 +209,7 @@ static void read_graph_ends(struct reader *reader, struct span in)
 
 /* ---- the model ---- */
 
-static char *copy_text(struct reader *reader, struct span text)
+static char *copy_text(struct reader *reader, struct hs_wire_span text)
 {
     if (text.len > HS_ONNX_MAX_TEXT) {
         reader->too_much = true;
@@ -302,15 +227,15 @@ static char *copy_text(struct reader *reader, struct span text)
 }
 
 /* StringStringEntryProto: key 1, value 2. A field given twice counts once, the last one. */
-static void read_prop(struct reader *reader, struct span in)
+static void read_prop(struct reader *reader, struct hs_wire_span in)
 {
     struct hs_onnx_info *info = reader->info;
-    struct span key = {0}, value = {0};
-    struct field field;
+    struct hs_wire_span key = {0}, value = {0};
+    struct hs_wire_field field;
     while (next_field(reader, &in, &field)) {
-        if (is_bytes(&field, 1))
+        if (hs_wire_is_bytes(&field, 1))
             key = field.bytes;
-        if (is_bytes(&field, 2))
+        if (hs_wire_is_bytes(&field, 2))
             value = field.bytes;
     }
     if (info->prop_count == HS_ONNX_MAX_PROPS) {
@@ -323,15 +248,15 @@ static void read_prop(struct reader *reader, struct span in)
 }
 
 /* OperatorSetIdProto: domain 1, version 2. Only the default domain matters. */
-static void read_opset(struct reader *reader, struct span in)
+static void read_opset(struct reader *reader, struct hs_wire_span in)
 {
-    struct field field;
-    struct span domain = {0};
+    struct hs_wire_field field;
+    struct hs_wire_span domain = {0};
     uint64_t version = 0;
     while (next_field(reader, &in, &field)) {
-        if (is_bytes(&field, 1))
+        if (hs_wire_is_bytes(&field, 1))
             domain = field.bytes;
-        if (field.number == 2 && field.wire == WIRE_VARINT)
+        if (field.number == 2 && field.wire == HS_WIRE_VARINT)
             version = field.value;
     }
     if (domain.len == 0 && version < 1000)
@@ -339,34 +264,34 @@ static void read_opset(struct reader *reader, struct span in)
 }
 
 /* FunctionProto: node 7. */
-static void read_function(struct reader *reader, struct span in)
+static void read_function(struct reader *reader, struct hs_wire_span in)
 {
-    struct field field;
+    struct hs_wire_field field;
     while (next_field(reader, &in, &field))
-        if (is_bytes(&field, 7))
+        if (hs_wire_is_bytes(&field, 7))
             read_node(reader, field.bytes, 1);
 }
 
 /* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. Gives the number
  * of graphs. */
-static int read_model(struct reader *reader, struct span in, struct span *ret_graph)
+static int read_model(struct reader *reader, struct hs_wire_span in, struct hs_wire_span *ret_graph)
 {
-    struct field field;
+    struct hs_wire_field field;
     int graphs = 0;
     while (next_field(reader, &in, &field)) {
-        if (field.number == 1 && field.wire == WIRE_VARINT)
+        if (field.number == 1 && field.wire == HS_WIRE_VARINT)
             reader->info->ir_version = field.value < 1000 ? (int64_t) field.value : 0;
-        if (is_bytes(&field, 2))
+        if (hs_wire_is_bytes(&field, 2))
             copy_name(field.bytes, reader->info->producer, sizeof(reader->info->producer));
-        if (is_bytes(&field, 7)) {
+        if (hs_wire_is_bytes(&field, 7)) {
             *ret_graph = field.bytes;
             graphs++;
         }
-        if (is_bytes(&field, 8))
+        if (hs_wire_is_bytes(&field, 8))
             read_opset(reader, field.bytes);
-        if (is_bytes(&field, 14))
+        if (hs_wire_is_bytes(&field, 14))
             read_prop(reader, field.bytes);
-        if (is_bytes(&field, 25))
+        if (hs_wire_is_bytes(&field, 25))
             read_function(reader, field.bytes);
     }
     return graphs;
@@ -375,10 +300,10 @@ static int read_model(struct reader *reader, struct span in, struct span *ret_gr
 int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **ret_info, struct hs_error *err)
 {
     struct reader reader = {.info = calloc(1, sizeof(*reader.info))};
-    struct span graph = {0};
+    struct hs_wire_span graph = {0};
     if (!reader.info)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int graphs = read_model(&reader, (struct span){data, len}, &graph);
+    int graphs = read_model(&reader, (struct hs_wire_span){data, len}, &graph);
     if (graphs == 1) {
         read_graph_body(&reader, graph, 0);
         read_graph_ends(&reader, graph);
@@ -390,7 +315,7 @@ int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **re
     else if (reader.damaged)
         status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model, or it is damaged");
     else if (reader.too_much)
-        status = hs_error_set(err, HS_EMODEL, "the ONNX model has more parts than a pose model can have");
+        status = hs_error_set(err, HS_EMODEL, "the ONNX model has more parts than it can have here");
     else if (graphs != 1 || reader.info->ir_version == 0)
         status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model");
     if (status < 0) {

@@ -57,6 +57,11 @@ void hs_onnx_put_bytes(struct hs_onnx_out *out, unsigned field, const void *data
     append(out, data, len);
 }
 
+void hs_onnx_put_raw(struct hs_onnx_out *out, const void *data, size_t len)
+{
+    append(out, data, len);
+}
+
 void hs_onnx_put_string(struct hs_onnx_out *out, unsigned field, const char *text)
 {
     hs_onnx_put_bytes(out, field, text, strlen(text));

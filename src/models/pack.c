@@ -178,7 +178,50 @@ static void read_keypoints(struct hs_strict *strict, const struct hs_node *root,
     read_edges(strict, hs_strict_node(strict, map, "edges", false), pack);
 }
 
+static void read_embedding(struct hs_strict *strict, const struct hs_node *root, struct hs_pack *pack)
+{
+    static const char *const keys[] = {"space", "dimension", "threshold", "threshold_min", NULL};
+    struct hs_pack_embedding *embedding = &pack->embedding;
+    bool wanted = pack->task == HS_TASK_FACE_EMBEDDING;
+    const struct hs_node *map = hs_strict_node(strict, root, "embedding", wanted);
+    if (map && !wanted)
+        hs_strict_fail(strict, map->line, "only face-embedding packs have `embedding`");
+    if (!hs_strict_map(strict, map, "embedding", keys))
+        return;
+    long long dimension = 0;
+    embedding->space = hs_strict_text(strict, map, "space", true, HS_PACK_SPACE_MAX);
+    hs_strict_int(strict, map, "dimension", true, 8, HS_PACK_MAX_EMBEDDING, &dimension);
+    embedding->dimension = (int) dimension;
+    hs_strict_float(strict, map, "threshold", true, 0, 1, &embedding->threshold);
+    hs_strict_float(strict, map, "threshold_min", false, 0, 1, &embedding->threshold_min);
+    if (embedding->threshold_min > embedding->threshold)
+        hs_strict_fail(strict, map->line, "`threshold` must not be below `threshold_min`");
+}
+
+static void read_detection(struct hs_strict *strict, const struct hs_node *root, struct hs_pack *pack)
+{
+    static const char *const keys[] = {"score", "iou", NULL};
+    const struct hs_node *map = hs_strict_node(strict, root, "detection", false);
+    if (map && pack->task != HS_TASK_FACE_DETECTION)
+        hs_strict_fail(strict, map->line, "only face-detection packs have `detection`");
+    if (!hs_strict_map(strict, map, "detection", keys))
+        return;
+    hs_strict_float(strict, map, "score", false, 0.01, 1, &pack->detection.score);
+    hs_strict_float(strict, map, "iou", false, 0.01, 1, &pack->detection.iou);
+}
+
 /* ---- the page ---- */
+
+/* Faces are aligned to a template that exists for one size. */
+static void check_face_input(struct hs_strict *strict, const struct hs_node *root, const struct hs_pack *pack)
+{
+    const struct hs_pack_input *input = &pack->input;
+    if (strict->status == 0 && pack->task == HS_TASK_FACE_EMBEDDING &&
+        (input->width != HS_PACK_FACE_SIDE || input->height != HS_PACK_FACE_SIDE || input->stride != 0))
+        hs_strict_fail(strict, hs_node_get(root, "input")->line,
+                       "the input of a face-embedding pack is %d x %d, without stride", HS_PACK_FACE_SIDE,
+                       HS_PACK_FACE_SIDE);
+}
 
 static void check_decode(struct hs_strict *strict, const struct hs_node *root, const struct hs_pack *pack)
 {
@@ -197,7 +240,7 @@ static void check_decode(struct hs_strict *strict, const struct hs_node *root, c
 static void read_pack(struct hs_strict *strict, const struct hs_node *root, struct hs_pack *pack)
 {
     static const char *const keys[] = {"name", "task", "title", "licence", "input", "decode", "scores", "classes",
-                                       "keypoints", "openvino", "hailo", NULL};
+                                       "keypoints", "embedding", "detection", "openvino", "hailo", NULL};
     if (!hs_strict_map(strict, root, "a pack", keys))
         return;
     const char *name = hs_strict_text(strict, root, "name", true, HS_PACK_NAME_SIZE);
@@ -212,12 +255,15 @@ static void read_pack(struct hs_strict *strict, const struct hs_node *root, stru
     pack->title = hs_strict_text(strict, root, "title", true, HS_PACK_TITLE_MAX);
     read_licence(strict, root, pack);
     read_input(strict, root, &pack->input);
+    check_face_input(strict, root, pack);
     int decode = hs_strict_word(strict, root, "decode", true, hs_pack_decodes, 0);
     int scores = hs_strict_word(strict, root, "scores", false, hs_pack_scores,
                                 decode == HS_DECODE_YOLO_POSE_RAW ? HS_SCORES_LOGITS : HS_SCORES_PROBABILITIES);
     pack->classes = read_labels(strict, hs_strict_node(strict, root, "classes", pack->task == HS_TASK_POSE), "classes",
                                 HS_PACK_MAX_CLASSES, &pack->class_count);
     read_keypoints(strict, root, pack);
+    read_embedding(strict, root, pack);
+    read_detection(strict, root, pack);
     hs_pack_read_files(strict, root, (enum hs_decode) decode, (enum hs_scores) scores, pack);
     check_decode(strict, root, pack);
 }

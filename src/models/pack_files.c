@@ -112,7 +112,7 @@ static void read_source(struct hs_strict *strict, const struct hs_node *map, str
 {
     static const char *const keys[] = {"https", "file", "pypi", "npm", "convert", "sha256", "member", "member_sha256",
                                        NULL};
-    static const char *const conversions[] = {"pt2onnx", NULL};
+    static const char *const conversions[] = {"pt2onnx", "free-size", "free-batch", NULL};
     if (!hs_strict_map(strict, map, "a source", keys))
         return;
     static const char *const kinds[] = {"https", "file", "pypi", "npm"};
@@ -138,7 +138,7 @@ static void read_source(struct hs_strict *strict, const struct hs_node *map, str
         read_npm(strict, hs_node_get(map, kind), source);
     else
         read_plain(strict, map, kind, source);
-    source->pt2onnx = hs_strict_word(strict, map, "convert", false, conversions, -1) == 0;
+    source->convert = (enum hs_convert) (1 + hs_strict_word(strict, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
         hs_strict_fail(strict, map->line, "`member_sha256` without `member`");
     if (source->member && !source->sha256)

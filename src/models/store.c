@@ -205,17 +205,20 @@ struct favourites {
     enum hs_task task;
     const char *backend;
     const char *names[4];
+    const char *if_installed; /* better than all of them where it is there already, but not brought by default */
 };
 
 /* What `auto` prefers, best first. Measurements are in docs/models.md. */
 static const struct favourites favourites[] = {
-    {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}},
-    {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}},
-    {HS_TASK_FACE_DETECTION, "hailo", {"scrfd-10g", "scrfd-2.5g"}},
-    {HS_TASK_FACE_DETECTION, NULL, {"scrfd-2.5g"}},
-    {HS_TASK_FACE_EMBEDDING, "hailo", {"arcface-mobilefacenet"}},
-    {HS_TASK_FACE_EMBEDDING, NULL, {"w600k-mbf", "faceplugin-mobilefacenet"}},
+    {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}, NULL},
+    {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}, NULL},
+    {HS_TASK_FACE_DETECTION, "hailo", {"scrfd-10g", "scrfd-2.5g"}, NULL},
+    {HS_TASK_FACE_DETECTION, NULL, {"scrfd-2.5g", "scrfd-500m"}, NULL},
+    {HS_TASK_FACE_EMBEDDING, "hailo", {"arcface-mobilefacenet"}, NULL},
+    {HS_TASK_FACE_EMBEDDING, NULL, {"mobilefacenet-faceplugin"}, "w600k-mbf"},
 };
+
+enum { RANKS = HS_ARRAY_LEN(favourites[0].names) + 1 };
 
 static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const char *backend, const char *runtime)
 {
@@ -223,19 +226,19 @@ static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const
 }
 
 /* 0 = the best favourite; packs that are nobody's favourite come after all of them. */
-static size_t rank_of(const struct hs_pack *pack, const char *backend)
+static size_t rank_of(const struct hs_pack *pack, const char *backend, bool installed)
 {
-    for (size_t i = 0; i < HS_ARRAY_LEN(favourites); i++) {
-        const struct favourites *row = &favourites[i];
-        if (row->task != pack->task || (row->backend && strcmp(row->backend, backend) != 0))
-            continue;
-        size_t rank = 0;
-        while (rank < HS_ARRAY_LEN(row->names) && row->names[rank] &&
-               !hs_pack_name_equal(row->names[rank], pack->name))
-            rank++;
-        return rank < HS_ARRAY_LEN(row->names) && row->names[rank] ? rank : HS_ARRAY_LEN(row->names);
-    }
-    return HS_ARRAY_LEN(favourites[0].names);
+    const struct favourites *row = favourites, *end = favourites + HS_ARRAY_LEN(favourites);
+    while (row < end && (row->task != pack->task || (row->backend && strcmp(row->backend, backend) != 0)))
+        row++;
+    if (row == end)
+        return RANKS;
+    if (installed && row->if_installed && hs_pack_name_equal(row->if_installed, pack->name))
+        return 0;
+    for (size_t i = 0; i < HS_ARRAY_LEN(row->names) && row->names[i]; i++)
+        if (hs_pack_name_equal(row->names[i], pack->name))
+            return i + 1;
+    return RANKS;
 }
 
 static int choose_best(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
@@ -248,7 +251,8 @@ static int choose_best(const struct hs_store *store, enum hs_task task, const ch
         const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
         if (pack->task != task || pack->imported || !file)
             continue;
-        size_t score = rank_of(pack, backend) + (prefer_installed && !hs_store_has(store, file) ? 100 : 0);
+        bool installed = prefer_installed && hs_store_has(store, file);
+        size_t score = rank_of(pack, backend, installed) + (prefer_installed && !installed ? 100 : 0);
         if (score < best_score) {
             best_score = score;
             best = (struct hs_model_choice){pack, file};

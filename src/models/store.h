@@ -49,8 +49,10 @@ struct hs_model_choice {
 };
 
 /* Turns a configured model name into a pack and file. `auto` (or NULL, or "") gives the best pack for the task that
- * `backend` runs, an installed one before one that would have to be pulled: the task's favourites first (hailo:
- * yolov8s-pose, yolov8m-pose; else yolo11n-pose), then any other that was not imported. HS_ENOTFOUND: no such pack, or
+ * `backend` runs, an installed one before one that would have to be pulled: the task's favourites first, then any other
+ * that was not imported. Favourites are yolov8s-pose, yolov8m-pose (hailo), yolo11n-pose, yolov8n-pose (else);
+ * scrfd-10g, scrfd-2.5g (hailo), scrfd-2.5g, scrfd-500m (else); arcface-mobilefacenet (hailo), w600k-mbf where it is
+ * installed, mobilefacenet-faceplugin (else). HS_ENOTFOUND: no such pack, or
  * it has no file for this backend; the message says which names there are. `runtime` as in hs_pack_find_file. The
  * simulated device ("sim") runs every pack, and needs none of its files. */
 int hs_store_choose(const struct hs_store *store, enum hs_task task, const char *name, const char *backend,

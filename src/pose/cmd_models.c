@@ -1,8 +1,7 @@
 #include <string.h>
 
-#include "cli/cmd_models.h"
 #include "pose/commands.h"
-#include "service/network.h"
+#include "service/models_command.h"
 
 static int settle(const struct hs_invocation *call, struct hs_cmd_models *context)
 {
@@ -11,11 +10,8 @@ static int settle(const struct hs_invocation *call, struct hs_cmd_models *contex
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_pose_settings *s = hs_settings_values(*settings);
-    context->backend = strcmp(hs_network_backend_name(s->inference.device), "hailo") == 0 ? "hailo" : "openvino";
-    context->models_dir = hs_given(s->model.dir);
-    context->packs_dir = hs_given(s->model.packs_dir);
-    context->mirror = hs_given(s->model.mirror);
-    context->model = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
+    hs_models_context_fill(&s->model, s->inference.device, context);
+    context->models[0] = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
     return HS_EXIT_OK;
 }
 

@@ -1,20 +1,7 @@
 #include "pose/commands.h"
 
-#include "base/log.h"
 #include "base/mem.h"
-
-/* Notes are for a server's log; a command's output stays free of them. */
-static void log_notes(const struct hs_invocation *call, const struct hs_problems *problems)
-{
-    for (size_t i = 0; i < problems->count; i++) {
-        if (problems->items[i].level != HS_PROBLEM_NOTE)
-            continue;
-        if (call->command->run == hs_pose_cmd_serve)
-            hs_log_info("%s", problems->items[i].text);
-        else
-            hs_log_debug("%s", problems->items[i].text);
-    }
-}
+#include "service/start_log.h"
 
 int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                           struct hs_settings **ret_settings)
@@ -23,8 +10,7 @@ int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_conf
     int code = hs_load_settings(call, &hs_pose_schema, extra, extra_count, ret_settings, &problems);
     if (code == HS_EXIT_OK) {
         const struct hs_pose_settings *s = hs_settings_values(*ret_settings);
-        hs_log_setup(call->program->name, (enum hs_log_level) s->logging.level, (enum hs_log_format) s->logging.format);
-        log_notes(call, &problems);
+        hs_start_log(call, &s->logging, &problems);
     }
     hs_problems_finish(&problems);
     return code;

@@ -19,16 +19,6 @@ void hs_pose_result_finish(struct hs_pose_result *result)
     result->image = NULL;
 }
 
-/* What a rectangle's short side is a multiple of: of 64 where the network would be content with 32. Pictures then
- * mostly get some border, which the network saw in training, and there are half as many shapes to keep loaded. Keypoint
- * AP of yolo11n-pose on 57 pictures of COCO val2017 and 28 of train2017: .522 and .552 with 64, .513 and .547 with 32.
- */
-static int rectangle_step(const struct hs_pack *pack, int long_side)
-{
-    const int wanted = 64, stride = pack->input.stride, step = (wanted + stride - 1) / stride * stride;
-    return step <= long_side ? step : stride;
-}
-
 /* The network input for a picture of this size. */
 static void choose_input(const struct hs_pose_pipeline_options *o, int width, int height, int *ret_w, int *ret_h)
 {
@@ -36,7 +26,8 @@ static void choose_input(const struct hs_pose_pipeline_options *o, int width, in
     *ret_h = o->input_h;
     /* A rectangle is the picture's own shape; where the configuration asks for one itself, that one stands. */
     if (o->rectangular && o->input_w == o->input_h && o->pack->input.stride > 0)
-        hs_letterbox_rect(width, height, o->input_w, rectangle_step(o->pack, o->input_w), ret_w, ret_h);
+        hs_letterbox_rect(width, height, o->input_w, hs_letterbox_step(o->pack->input.stride, o->input_w), ret_w,
+                          ret_h);
 }
 
 /* Milliseconds since *at, which moves to now. */
@@ -72,7 +63,7 @@ static int decode_outputs(const struct hs_pose_pipeline_options *o, const struct
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
         return hs_error_set(err, r, "no memory for the detections");
-    const struct hs_pose_transform to_picture = {
+    const struct hs_transform to_picture = {
         .scale_x = box->scale_x,
         .scale_y = box->scale_y,
         .pad_x = (float) box->pad_left,

@@ -30,4 +30,30 @@ static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b
     return both > 0 ? inter / both : 0;
 }
 
+/* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
+ * 0..height (both ends allowed). `scale` is input pixels for one picture pixel, finite and above 0. */
+struct hs_transform {
+    float scale_x, scale_y;
+    float pad_x, pad_y;
+    float width, height; /* of the picture */
+};
+
+static inline float hs_transform_x(const struct hs_transform *to, float x)
+{
+    float mapped = (x - to->pad_x) / to->scale_x;
+    return mapped < 0 ? 0 : mapped > to->width ? to->width : mapped;
+}
+
+static inline float hs_transform_y(const struct hs_transform *to, float y)
+{
+    float mapped = (y - to->pad_y) / to->scale_y;
+    return mapped < 0 ? 0 : mapped > to->height ? to->height : mapped;
+}
+
+static inline struct hs_rect hs_transform_rect(const struct hs_transform *to, const struct hs_rect *r)
+{
+    return (struct hs_rect){hs_transform_x(to, r->x1), hs_transform_y(to, r->y1), hs_transform_x(to, r->x2),
+                            hs_transform_y(to, r->y2)};
+}
+
 #endif

@@ -49,24 +49,13 @@ int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_cou
     return status;
 }
 
-static float map(float value, float pad, float scale, float max)
+void hs_pose_list_map(struct hs_pose_list *list, const struct hs_transform *to)
 {
-    float mapped = (value - pad) / scale;
-    return mapped < 0 ? 0 : mapped > max ? max : mapped;
-}
-
-void hs_pose_list_map(struct hs_pose_list *list, const struct hs_pose_transform *to)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        struct hs_rect *box = &list->poses[i].box;
-        box->x1 = map(box->x1, to->pad_x, to->scale_x, to->width);
-        box->x2 = map(box->x2, to->pad_x, to->scale_x, to->width);
-        box->y1 = map(box->y1, to->pad_y, to->scale_y, to->height);
-        box->y2 = map(box->y2, to->pad_y, to->scale_y, to->height);
-    }
+    for (size_t i = 0; i < list->count; i++)
+        list->poses[i].box = hs_transform_rect(to, &list->poses[i].box);
     for (size_t i = 0; i < list->count * (size_t) list->keypoint_count; i++) {
         struct hs_keypoint *point = &list->keypoints[i];
-        point->x = map(point->x, to->pad_x, to->scale_x, to->width);
-        point->y = map(point->y, to->pad_y, to->scale_y, to->height);
+        point->x = hs_transform_x(to, point->x);
+        point->y = hs_transform_y(to, point->y);
     }
 }

@@ -39,14 +39,7 @@ static inline struct hs_keypoint *hs_pose_list_keypoints(const struct hs_pose_li
     return list->keypoints + pose * (size_t) list->keypoint_count;
 }
 
-/* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
- * 0..height (both ends allowed). `scale` is input pixels for one picture pixel, finite and above 0. */
-struct hs_pose_transform {
-    float scale_x, scale_y;
-    float pad_x, pad_y;
-    float width, height; /* of the picture */
-};
-
-void hs_pose_list_map(struct hs_pose_list *list, const struct hs_pose_transform *to_picture);
+/* From pixels of the network's input to pixels of the picture, clamped to it. */
+void hs_pose_list_map(struct hs_pose_list *list, const struct hs_transform *to_picture);
 
 #endif

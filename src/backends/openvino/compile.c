@@ -50,6 +50,44 @@ static int reshape(ov_model_t *model, const struct hs_model_spec *spec, struct h
     return r;
 }
 
+/* The first dimension of an output, 0 where the model leaves it open. */
+static int64_t first_dimension(const ov_model_t *model, size_t index)
+{
+    ov_output_const_port_t *port = NULL;
+    ov_partial_shape_t shape = { 0 };
+    int64_t size = 0;
+    if (ov_model_const_output_by_index(model, index, &port) == OK && ov_port_get_partial_shape(port, &shape) == OK) {
+        if (shape.rank.min == shape.rank.max && shape.rank.min > 0 && shape.dims[0].min == shape.dims[0].max)
+            size = shape.dims[0].min;
+        ov_partial_shape_free(&shape);
+    }
+    ov_output_const_port_free(port);
+    return size;
+}
+
+/* A graph with constants for its old size may take another one without complaint and then give a batch that is not
+ * ours: the picture's values would be spread over it. It shows by a first dimension that was 1 before. */
+static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, struct hs_error *err)
+{
+    int64_t before[HS_MODEL_MAX_OUTPUTS] = { 0 };
+    size_t outputs = 0;
+    int r = hs_openvino_check(ov_model_outputs_size(model, &outputs), HS_EMODEL, err,
+                              "cannot count the model's outputs");
+    outputs = outputs < HS_MODEL_MAX_OUTPUTS ? outputs : HS_MODEL_MAX_OUTPUTS;
+    for (size_t i = 0; r == 0 && i < outputs; i++)
+        before[i] = first_dimension(model, i);
+    if (r == 0)
+        r = reshape(model, spec, err);
+    for (size_t i = 0; r == 0 && i < outputs; i++) {
+        int64_t after = before[i] == 1 ? first_dimension(model, i) : 1;
+        if (after != 1)
+            r = hs_error_set(err, HS_EMODEL,
+                             "output %zu has a batch of %lld instead of 1: the model is bound to another input size", i,
+                             (long long) after);
+    }
+    return r;
+}
+
 /* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
  * and std are given for R, G, B, so the channels change places only after them. */
 static ov_status_e add_steps(ov_preprocess_input_info_t *info, const struct hs_model_spec *spec)
@@ -181,7 +219,7 @@ int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int s
     if (r == 0)
         r = check_input(model, err);
     if (r == 0)
-        r = reshape(model, spec, err);
+        r = reshape_safely(model, spec, err);
     if (r == 0)
         r = preprocess(model, spec, &built, err);
     if (r == 0)
@@ -191,7 +229,9 @@ int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int s
     return r;
 }
 
-/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns, rank 2 one row. */
+/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns. Rank 2 is one row after its batch of 1, or a matrix
+ * without a batch (some face detectors); the same numbers say both, and hs_openvino_compile has refused a batch that
+ * became one only by the input's size. */
 static int describe_shape(const ov_shape_t *shape, struct hs_tensor_desc *desc, struct hs_error *err)
 {
     size_t elements = 1;
@@ -203,15 +243,13 @@ static int describe_shape(const ov_shape_t *shape, struct hs_tensor_desc *desc, 
     if (shape->rank < 2 || shape->rank > 4)
         return hs_error_set(err, HS_EMODEL, "output '%s' has %lld dimensions, 2 to 4 are understood", desc->name,
                             (long long) shape->rank);
-    /* A graph with constants for its old size may take another one without complaint and then give a batch that is
-     * not ours: the picture's values would be spread over it. */
-    if (shape->dims[0] != 1)
+    if (shape->rank > 2 && shape->dims[0] != 1)
         return hs_error_set(err, HS_EMODEL,
                             "output '%s' has a batch of %lld instead of 1: the model is bound to another input size",
                             desc->name, (long long) shape->dims[0]);
     desc->layout = shape->rank == 4 ? HS_LAYOUT_NCHW : HS_LAYOUT_ROWS;
     desc->c = shape->rank == 4 ? (int) shape->dims[1] : 1;
-    desc->h = shape->rank == 2 ? 1 : (int) shape->dims[shape->rank - 2];
+    desc->h = (int) shape->dims[shape->rank - 2];
     desc->w = (int) shape->dims[shape->rank - 1];
     if (!hs_size_mul(elements, sizeof(float), &desc->size_bytes))
         return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);

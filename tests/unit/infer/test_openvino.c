@@ -69,6 +69,20 @@ static void write_bound_model(char path[128])
     write_model("bound.onnx", &graph, path);
 }
 
+/* Reshapes to [-1, 4] whatever the size, as some face detectors do: a matrix, not a batch. */
+static void write_matrix_model(char path[128])
+{
+    static const int input[] = { 1, 3, 0, 0 }, flat[] = { 0, 4 }, two[] = { 2 };
+    static const int64_t shape[] = { -1, 4 };
+    struct hs_buf graph;
+    hs_buf_init(&graph, 1 << 20);
+    onnx_node(&graph, "Reshape", "x", "shape", "flat", NULL, 0);
+    onnx_constant(&graph, "shape", 7, two, 1, shape, sizeof(shape));
+    onnx_value(&graph, 11, "x", input, 4);
+    onnx_value(&graph, 12, "flat", flat, 2);
+    write_model("matrix.onnx", &graph, path);
+}
+
 static struct hs_device *open_device(const char *cache_dir)
 {
     struct hs_device_options options = { .cache_dir = cache_dir, .threads = 2 };
@@ -210,6 +224,26 @@ static void a_model_bound_to_another_size_is_refused(void **state)
     openvino->close(device);
 }
 
+static void a_matrix_needs_no_batch(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_matrix_model(path);
+    struct hs_device *device = open_device(NULL);
+    for (int side = 4; side <= 8; side += 4) {
+        struct hs_model_spec spec = spec_of(path, side, side);
+        struct hs_model *model = load(device, &spec);
+        const struct hs_tensor_desc *rows = &openvino->info(model)->outputs[0];
+        assert_int_equal(rows->layout, HS_LAYOUT_ROWS);
+        assert_int_equal(rows->h, 3 * side * side / 4);
+        assert_int_equal(rows->w, 4);
+        assert_int_equal(rows->c, 1);
+        openvino->unload(model);
+    }
+    openvino->close(device);
+}
+
 static void what_is_no_model_is_refused_with_a_reason(void **state)
 {
     (void) state;
@@ -342,6 +376,7 @@ int main(void)
         cmocka_unit_test(bytes_go_in_and_numbers_come_out),
         cmocka_unit_test(mean_and_std_belong_to_rgb_and_bgr_turns_after),
         cmocka_unit_test(a_model_bound_to_another_size_is_refused),
+        cmocka_unit_test(a_matrix_needs_no_batch),
         cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
         cmocka_unit_test(the_cache_is_written_once_and_used),
         cmocka_unit_test(the_engine_serves_it),

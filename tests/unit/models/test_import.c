@@ -1,8 +1,8 @@
 #include "../unit.h"
 
+#include "face_onnx.h"
 #include "models/fetch.h"
 #include "models/import.h"
-#include "pose_onnx.h"
 #include "scene.h"
 
 static void write_model(const char *folder, const char *name, struct hs_buf *model)
@@ -257,6 +257,95 @@ static void a_hef_is_taken_for_the_zoos(void **state)
     hs_store_close(store);
 }
 
+/* ---- faces ---- */
+
+static void a_face_detector(void **state)
+{
+    struct hs_error err;
+    struct hs_buf model;
+    face_onnx_scrfd(&model, 0, 640, true, false);
+    write_model(*state, "det.onnx", &model);
+    assert_int_equal(import(*state, "det.onnx", NAMED("mine"), &err), 0);
+    struct hs_store *store = scene_open(*state);
+    assert_null(hs_store_complaint(store));
+    struct hs_model_choice choice = scene_choice(store, "mine");
+    assert_int_equal(choice.pack->task, HS_TASK_FACE_DETECTION);
+    assert_int_equal(choice.file->decode, HS_DECODE_SCRFD);
+    assert_int_equal(choice.pack->input.stride, 32);
+    assert_true(choice.pack->input.mean[0] == 127.5f && choice.pack->input.std[0] == 128);
+    hs_store_close(store);
+    const struct hs_import_options options = {.name = "mine", .force = true, .normalize = "127,64.5", .input = 320};
+    assert_int_equal(import(*state, "det.onnx", options, &err), 0);
+    store = scene_open(*state);
+    choice = scene_choice(store, "mine");
+    assert_true(choice.pack->input.mean[2] == 127 && choice.pack->input.std[0] == 64.5f);
+    assert_int_equal(choice.pack->input.width, 320);
+    hs_store_close(store);
+    face_onnx_retinaface(&model, 640, 16800);
+    write_model(*state, "retina.onnx", &model);
+    assert_int_equal(import(*state, "retina.onnx", NAMED("retina"), &err), 0);
+    store = scene_open(*state);
+    choice = scene_choice(store, "retina");
+    assert_true(choice.pack->input.bgr && choice.pack->input.mean[0] == 123 && choice.pack->input.stride == 0);
+    hs_store_close(store);
+}
+
+static void an_embedding_gets_a_space_of_its_own(void **state)
+{
+    struct hs_error err;
+    struct hs_buf model;
+    char space[120];
+    face_onnx_arcface(&model, 0, 112, 256);
+    write_model(*state, "arc.onnx", &model);
+    assert_int_equal(import(*state, "arc.onnx", NAMED("mine"), &err), 0);
+    const struct hs_import_options options = {.name = "other", .threshold = 0.35};
+    assert_int_equal(import(*state, "arc.onnx", options, &err), 0);
+    struct hs_store *store = scene_open(*state);
+    struct hs_model_choice choice = scene_choice(store, "mine");
+    assert_int_equal(choice.pack->task, HS_TASK_FACE_EMBEDDING);
+    assert_int_equal(choice.pack->embedding.dimension, 256);
+    assert_true(choice.pack->embedding.threshold == 0.5f && choice.pack->embedding.threshold_min == 0);
+    hs_str_format(space, sizeof(space), "mine-%.12s", choice.file->sha256);
+    assert_string_equal(choice.pack->embedding.space, space);
+    choice = scene_choice(store, "other");
+    assert_true(choice.pack->embedding.threshold == 0.35f);
+    assert_string_not_equal(choice.pack->embedding.space, space);
+    hs_store_close(store);
+}
+
+static void options_that_do_not_fit_the_model(void **state)
+{
+    static const enum hs_task pose[] = {HS_TASK_POSE}, faces[] = {HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING};
+    struct hs_buf model;
+    face_onnx_scrfd(&model, 64, 64, true, true);
+    write_model(*state, "det.onnx", &model);
+    face_onnx_arcface(&model, 0, 112, 10);
+    write_model(*state, "ten.onnx", &model);
+    write_pose(*state, "pose.onnx", "{0: 'person'}", 1, 17, 3);
+    folder_write(*state, "a.hef", "\x01HEF....", 8);
+    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .keypoints = 5}, HS_EINVAL,
+           "said of pose models");
+    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .threshold = 0.5}, HS_EINVAL,
+           "said of face embeddings; this is a face-detection model");
+    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .threshold = 0.5}, HS_EINVAL,
+           "this is a pose model");
+    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .normalize = "1,2"}, HS_EINVAL,
+           "said of face models");
+    static const char *const wrong[] = {"", "1", "1,", ",1", "1,0", "1,2,3", "a,b", "1,nan", "inf,1"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .normalize = wrong[i]}, HS_EINVAL,
+               "is MEAN,STD");
+    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .tasks = pose, .task_count = 1}, HS_EMODEL,
+           "a face-detection model, which this program does not serve");
+    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .tasks = faces, .task_count = 2}, HS_EMODEL,
+           "a pose model, which this program does not serve");
+    refuse(*state, "a.hef", (struct hs_import_options){.name = "a", .tasks = faces, .task_count = 2}, HS_EMODEL,
+           "does not say what its network is");
+    refuse(*state, "ten.onnx", NAMED("a"), HS_EMODEL, "ten.onnx: the output is a vector of 10 numbers");
+    assert_int_equal(count_files(*state, ".onnx"), 0);
+    assert_int_equal(count_files(*state, ".import"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +358,9 @@ int main(void)
         SCENE_TEST(the_same_again),
         SCENE_TEST(what_cannot_be_served),
         SCENE_TEST(a_hef_is_taken_for_the_zoos),
+        SCENE_TEST(a_face_detector),
+        SCENE_TEST(an_embedding_gets_a_space_of_its_own),
+        SCENE_TEST(options_that_do_not_fit_the_model),
     };
     return HS_RUN_TESTS(tests);
 }

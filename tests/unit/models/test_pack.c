@@ -73,7 +73,7 @@ static void every_ultralytics_model(void **state)
         const struct hs_source *source = &file->sources[0];
         snprintf(end, sizeof(end), "/%s.pt", name);
         assert_int_equal(source->kind, HS_SOURCE_HTTPS);
-        assert_true(source->pt2onnx);
+        assert_int_equal(source->convert, HS_CONVERT_PT2ONNX);
         assert_true(hs_str_starts(source->address, "https://github.com/ultralytics/assets/releases/download/"));
         assert_true(hs_str_ends(source->address, end));
         hs_pack_destroy(pack);
@@ -165,8 +165,8 @@ static void all_kinds_of_sources(void **state)
     struct hs_pack *pack = parse(text);
     const struct hs_pack_file *file = &pack->files[0];
     assert_int_equal(file->source_count, 6);
-    assert_true(file->sources[0].pt2onnx);
-    assert_false(file->sources[1].pt2onnx);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_PT2ONNX);
+    assert_int_equal(file->sources[1].convert, HS_CONVERT_NONE);
     assert_int_equal(file->sources[3].kind, HS_SOURCE_FILE);
     assert_string_equal(file->sources[3].member, "a/b.onnx");
     assert_int_equal(file->sources[4].kind, HS_SOURCE_PYPI_SDIST);
@@ -217,7 +217,7 @@ static void broken_pages(void **state)
     refuse_changed("name: mine", "name: ../mine", "`name`");
     refuse_changed("name: mine", "name: .mine", "`name`");
     refuse_changed("task: pose", "task: dance", "pack:2: `task` must be one of: pose");
-    refuse_changed("task: pose", "task: face-embedding", "does not fit the task");
+    refuse_changed("task: pose", "task: face-detection", "does not fit the task");
     refuse_changed("task: pose", "task: pose\nshoe: 44", "a pack has no key `shoe`");
     refuse_changed("title: A pose model for tests", "title: \"\"", "`title`");
     refuse_changed("  name: MIT", "  title: MIT", "licence has no key `title`");
@@ -286,7 +286,7 @@ static void broken_sources(void **state)
     refuse_source("{https: \"http://127.0.0.1:80@example.org/a\"}", "`https` must begin with https://");
     refuse_source("{https: \"http://127.0.0.1.example.org/a\"}", "`https` must begin with https://");
     refuse_source("{file: a/b}", "`file` must be an absolute path");
-    refuse_source("{https: https://a/b, convert: onnx2pt}", "`convert` must be one of: pt2onnx");
+    refuse_source("{https: https://a/b, convert: onnx2pt}", "`convert` must be one of: pt2onnx, free-size, free-batch");
     refuse_source("{https: https://a/b, member: c}", "an archive needs its `sha256`");
     refuse_source("{https: https://a/b, member_sha256: " HEX "}", "`member_sha256` without `member`");
     refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive needs its `sha256`");
@@ -351,6 +351,128 @@ static void names(void **state)
     assert_string_equal(hs_decode_name(HS_DECODE_ARCFACE), "arcface");
 }
 
+/* ---- faces ---- */
+
+#define FACE_HEAD(task, size, decode) \
+    "name: f\ntask: " task "\ntitle: t\nlicence: {name: MIT}\n" \
+    "input: {width: " size ", height: " size "}\ndecode: " decode "\nopenvino: {file: f.onnx}\n"
+#define EMBEDDING_HEAD FACE_HEAD("face-embedding", "112", "arcface")
+#define DETECTION_HEAD FACE_HEAD("face-detection", "64", "scrfd")
+
+static void shipped_detectors(void **state)
+{
+    (void) state;
+    static const char *const names[] = {"scrfd-500m", "scrfd-2.5g", "scrfd-10g", "retinaface-mobilenet"};
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        struct hs_pack *pack = shipped(names[i]);
+        bool retina = i == 3;
+        assert_int_equal(pack->task, HS_TASK_FACE_DETECTION);
+        assert_int_equal(pack->files[0].decode, retina ? HS_DECODE_RETINAFACE : HS_DECODE_SCRFD);
+        assert_int_equal(pack->files[0].scores, retina ? HS_SCORES_LOGITS : HS_SCORES_PROBABILITIES);
+        assert_float_equal(pack->detection.score, 0.5, 1e-6);
+        assert_float_equal(pack->detection.iou, 0.4, 1e-6);
+        assert_true(pack->input.bgr == retina);
+        assert_true(pack->input.mean[0] == (retina ? 123.0f : 127.5f)); /* of R, whatever the order */
+        assert_true(hs_pack_find_file(pack, "openvino", NULL) ? !retina : retina);
+        assert_non_null(hs_pack_find_file(pack, "hailo", "5.1.1"));
+        assert_non_null(strstr(hs_pack_find_file(pack, "hailo", "5.2.0")->sources[0].address, "/v5.2.0/hailo10h/"));
+        hs_pack_destroy(pack);
+    }
+}
+
+static void shipped_embeddings(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name, *space;
+        float mean, std, threshold, threshold_min;
+    } rows[] = {
+        {"mobilefacenet-faceplugin", "faceplugin-mobilefacenet-v1", 127, 128, 0.5f, 0.4f},
+        {"w600k-mbf", "insightface-w600k-mbf", 127.5f, 127.5f, 0.4f, 0.3f},
+        {"arcface-mobilefacenet", "hailo-arcface-mobilefacenet", 127.5f, 127.5f, 0.5f, 0.4f},
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        struct hs_pack *pack = shipped(rows[i].name);
+        assert_int_equal(pack->task, HS_TASK_FACE_EMBEDDING);
+        assert_string_equal(pack->embedding.space, rows[i].space);
+        assert_int_equal(pack->embedding.dimension, 512);
+        assert_true(pack->embedding.threshold == rows[i].threshold);
+        assert_true(pack->embedding.threshold_min == rows[i].threshold_min);
+        assert_true(pack->input.mean[1] == rows[i].mean && pack->input.std[2] == rows[i].std);
+        hs_pack_destroy(pack);
+    }
+}
+
+static void defaults_come_from_packages(void **state)
+{
+    (void) state;
+    struct hs_pack *detector = shipped("scrfd-2.5g"), *embedder = shipped("mobilefacenet-faceplugin");
+    const struct hs_pack_file *file = hs_pack_find_file(detector, "openvino", NULL);
+    assert_true(hs_pack_name_equal(detector->name, "scrfd_2.5g"));
+    assert_int_equal(file->sources[0].kind, HS_SOURCE_PYPI_SDIST);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_SIZE);
+    assert_true(file->sha256 && file->sources[0].member_sha256);
+    file = hs_pack_find_file(embedder, "openvino", NULL);
+    assert_int_equal(file->sources[0].kind, HS_SOURCE_NPM);
+    assert_int_equal(file->sources[0].convert, HS_CONVERT_FREE_BATCH);
+    assert_true(file->sha256 && file->sources[0].member_sha256);
+    hs_pack_destroy(detector);
+    hs_pack_destroy(embedder);
+}
+
+static void an_embedding_names_its_space(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = parse(EMBEDDING_HEAD "embedding: {space: s-v1, dimension: 512, threshold: 0.5,"
+                                                " threshold_min: 0.4}\n");
+    assert_string_equal(pack->embedding.space, "s-v1");
+    assert_int_equal(pack->embedding.dimension, 512);
+    assert_float_equal(pack->embedding.threshold, 0.5, 1e-6);
+    assert_float_equal(pack->embedding.threshold_min, 0.4, 1e-6);
+    assert_true(pack->detection.score == 0 && pack->detection.iou == 0);
+    assert_int_equal(pack->files[0].decode, HS_DECODE_ARCFACE);
+    hs_pack_destroy(pack);
+    pack = parse(EMBEDDING_HEAD "embedding: {space: s, dimension: 128, threshold: 0.3}\n");
+    assert_true(pack->embedding.threshold_min == 0);
+    hs_pack_destroy(pack);
+}
+
+static void a_wrong_embedding_is_refused(void **state)
+{
+    (void) state;
+    refuse(EMBEDDING_HEAD, "embedding");
+    refuse(EMBEDDING_HEAD "embedding: {dimension: 512, threshold: 0.5}\n", "space");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, threshold: 0.5}\n", "dimension");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, dimension: 512}\n", "threshold");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, dimension: 5000, threshold: 0.5}\n", "8 to 4096");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, dimension: 512, threshold: 1.5}\n", "0 to 1");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, dimension: 512, threshold: 0.3, threshold_min: 0.4}\n",
+           "must not be below `threshold_min`");
+    refuse(DETECTION_HEAD "embedding: {space: s, dimension: 512, threshold: 0.5}\n", "only face-embedding packs");
+    refuse(FACE_HEAD("face-embedding", "128", "arcface") "embedding: {space: s, dimension: 512, threshold: 0.5}\n",
+           "is 112 x 112");
+    refuse(FACE_HEAD("face-embedding", "112", "scrfd") "embedding: {space: s, dimension: 512, threshold: 0.5}\n",
+           "does not fit the task");
+}
+
+static void a_detector_may_carry_defaults(void **state)
+{
+    (void) state;
+    struct hs_pack *pack = parse(DETECTION_HEAD);
+    assert_true(pack->detection.score == 0 && pack->detection.iou == 0);
+    assert_null(pack->embedding.space);
+    assert_int_equal(pack->files[0].scores, HS_SCORES_PROBABILITIES);
+    hs_pack_destroy(pack);
+    pack = parse(DETECTION_HEAD "detection: {score: 0.5, iou: 0.4}\n");
+    assert_float_equal(pack->detection.score, 0.5, 1e-6);
+    assert_float_equal(pack->detection.iou, 0.4, 1e-6);
+    hs_pack_destroy(pack);
+    refuse(DETECTION_HEAD "detection: {score: 0}\n", "0.01 to 1");
+    refuse(DETECTION_HEAD "detection: {nms: 0.4}\n", "nms");
+    refuse(EMBEDDING_HEAD "embedding: {space: s, dimension: 512, threshold: 0.5}\ndetection: {score: 0.5}\n",
+           "only face-detection packs");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +488,12 @@ int main(void)
         cmocka_unit_test(too_much),
         cmocka_unit_test(a_broken_page_names_its_path),
         cmocka_unit_test(names),
+        cmocka_unit_test(shipped_detectors),
+        cmocka_unit_test(shipped_embeddings),
+        cmocka_unit_test(defaults_come_from_packages),
+        cmocka_unit_test(an_embedding_names_its_space),
+        cmocka_unit_test(a_wrong_embedding_is_refused),
+        cmocka_unit_test(a_detector_may_carry_defaults),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -173,6 +173,37 @@ static void the_best_one(void **state)
     hs_store_close(store);
 }
 
+#define FACE_PACK(name, backends) \
+    "name: " name "\ntask: face-embedding\ntitle: t\nlicence: {name: MIT}\ninput: {width: 112, height: 112}\n" \
+    "decode: arcface\nembedding: {space: " name ", dimension: 512, threshold: 0.5}\n" backends
+
+static const char *best_embedding(const struct hs_store *store, const char *backend, bool fresh)
+{
+    struct hs_model_choice choice;
+    int status = fresh ? hs_store_choose_default(store, HS_TASK_FACE_EMBEDDING, backend, NULL, &choice, NULL)
+                       : hs_store_choose(store, HS_TASK_FACE_EMBEDDING, NULL, backend, NULL, &choice, NULL);
+    assert_int_equal(status, 0);
+    return choice.pack->name;
+}
+
+/* One that must not be brought unasked is the best one where somebody has brought it. */
+static void best_where_it_is_installed(void **state)
+{
+    scene_pack(*state, "h", FACE_PACK("arcface-mobilefacenet", "hailo: {file: h.hef}\n"));
+    scene_pack(*state, "p", FACE_PACK("mobilefacenet-faceplugin", "openvino: {file: p.onnx}\n"));
+    scene_pack(*state, "w", FACE_PACK("w600k-mbf", "openvino: {file: w.onnx}\n"));
+    struct hs_store *store = scene_open(*state);
+    assert_string_equal(best_embedding(store, "openvino", false), "mobilefacenet-faceplugin");
+    assert_string_equal(best_embedding(store, "sim", false), "mobilefacenet-faceplugin");
+    assert_string_equal(best_embedding(store, "hailo", false), "arcface-mobilefacenet");
+    write_store(*state, "p.onnx", "model");
+    assert_string_equal(best_embedding(store, "openvino", false), "mobilefacenet-faceplugin");
+    write_store(*state, "w.onnx", "model");
+    assert_string_equal(best_embedding(store, "openvino", false), "w600k-mbf");
+    assert_string_equal(best_embedding(store, "openvino", true), "mobilefacenet-faceplugin");
+    hs_store_close(store);
+}
+
 /* ---- files ---- */
 
 static void states_of_a_file(void **state)
@@ -287,6 +318,7 @@ int main(void)
         SCENE_TEST(the_shipped_pack_wins),
         SCENE_TEST(by_name),
         SCENE_TEST(the_best_one),
+        SCENE_TEST(best_where_it_is_installed),
         SCENE_TEST(states_of_a_file),
         SCENE_TEST(only_verified_files_are_handed_out),
         SCENE_TEST(removing),

@@ -1,0 +1,158 @@
+/* Outputs of a face network that went mad: shapes from the first bytes, numbers from the rest; SCRFD and RetinaFace,
+ * then alignment of what they found. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vision/align.h"
+#include "vision/face_quality.h"
+#include "vision/retinaface.h"
+#include "vision/scrfd.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { HEADER = 8, OUTPUTS = 9 };
+
+/* What the first bytes say. */
+struct network {
+    bool retina, logits, landmarks, grids;
+    int w, h, first;
+    enum hs_dtype dtype;
+    enum hs_layout layout;
+    float scale;
+};
+
+static void need(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_face(struct hs_face *face, bool landmarks)
+{
+    struct hs_alignment a;
+    struct hs_face_pose pose;
+    need(isfinite(face->box.x1) && isfinite(face->box.y1) && isfinite(face->box.x2) && isfinite(face->box.y2));
+    need(face->box.x2 >= face->box.x1 && face->box.y2 >= face->box.y1 && face->score <= 1);
+    need(face->has_landmarks == landmarks);
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++)
+        need(isfinite(face->landmarks[i].x) && isfinite(face->landmarks[i].y));
+    if (landmarks && hs_align_face(face->landmarks, &a, NULL) == 0) {
+        for (int i = 0; i < 6; i++)
+            need(isfinite(a.matrix[i]) && isfinite(a.inverse[i]));
+        need(a.scale > 0 && isfinite(a.angle_deg) && isfinite(a.rms_error));
+    }
+    if (landmarks && hs_face_pose_estimate(face->landmarks, &pose))
+        need(fabsf(pose.yaw) <= 181 && fabsf(pose.pitch) <= 181 && fabsf(pose.roll) <= 181);
+}
+
+static void check(struct hs_face_list *list, const struct hs_face_params *params, bool landmarks)
+{
+    need(list->count <= (size_t) params->max_faces);
+    for (size_t i = 0; i < list->count; i++) {
+        need(list->faces[i].score > params->score_threshold);
+        need(i == 0 || list->faces[i - 1].score >= list->faces[i].score);
+        check_face(&list->faces[i], landmarks);
+    }
+    hs_face_list_map(list, &(struct hs_transform) { 0.5f, 0.25f, 3, 4, 1280, 720 });
+    for (size_t i = 0; i < list->count; i++)
+        check_face(&list->faces[i], landmarks);
+}
+
+/* One output's memory: the fuzzer's bytes over and over. */
+static void *repeat(const uint8_t *data, size_t len, size_t size)
+{
+    uint8_t *memory = malloc(size);
+    for (size_t i = 0; memory && i < size; i++)
+        memory[i] = len ? data[i % len] : 0;
+    return memory;
+}
+
+static struct hs_tensor_desc describe(const struct network *net, int index)
+{
+    int parts = net->landmarks ? 3 : 2, part = index % parts, stride = 8 << index / parts;
+    int width = part == 0 ? (net->retina ? 2 : 1) : part == 1 ? 4 : 10, cells = net->w / stride * (net->h / stride);
+    struct hs_tensor_desc d = { .dtype = net->dtype, .layout = HS_LAYOUT_ROWS, .h = 2 * cells, .w = width, .c = 1,
+                                .scale = net->scale };
+    if (net->grids) {
+        d.layout = net->layout;
+        d.h = net->h / stride;
+        d.w = net->w / stride;
+        d.c = 2 * width;
+    } else if (net->retina) {
+        d.h = 2 * (net->w / 8 * (net->h / 8) + net->w / 16 * (net->h / 16) + net->w / 32 * (net->h / 32));
+    }
+    d.size_bytes = (size_t) d.h * (size_t) d.w * (size_t) d.c * hs_dtype_size(d.dtype);
+    return d;
+}
+
+static int open_layout(const struct network *net, const struct hs_tensor_desc *descs, int count,
+                       struct hs_face_layout *layout)
+{
+    if (net->retina)
+        return hs_retinaface_layout_init(descs, count, net->w, net->h, net->logits, layout, NULL);
+    return hs_scrfd_layout_init(descs, count, net->w, net->h, net->logits, layout, NULL);
+}
+
+static void run(const struct network *net, const struct hs_face_params *params, const uint8_t *data, size_t len)
+{
+    int count = (net->landmarks ? 3 : 2) * (net->retina && !net->grids ? 1 : 3);
+    struct hs_tensor_desc descs[OUTPUTS];
+    struct hs_tensor_view views[OUTPUTS];
+    void *memory[OUTPUTS] = { 0 };
+    struct hs_face_layout layout;
+    struct hs_face_list list;
+    bool enough = true;
+    hs_face_list_init(&list);
+    for (int i = 0; i < count; i++) {
+        descs[i] = describe(net, (i + net->first) % count);
+        memory[i] = repeat(data, len, descs[i].size_bytes);
+        views[i] = hs_tensor_view_of(&descs[i], memory[i]);
+        enough = enough && memory[i];
+    }
+    need(open_layout(net, descs, count, &layout) == 0);
+    int status = !enough        ? HS_ENOMEM
+                 : net->retina ? hs_retinaface_decode(&layout, views, params, &list)
+                                : hs_scrfd_decode(&layout, views, params, &list);
+    if (status == 0)
+        check(&list, params, net->landmarks);
+    hs_face_list_finish(&list);
+    for (int i = 0; i < count; i++)
+        free(memory[i]);
+}
+
+/* Any shape at all is refused or fits; neither reads past anything. */
+static void try_wild_shapes(const uint8_t *data, size_t len)
+{
+    struct hs_tensor_desc descs[OUTPUTS] = { 0 };
+    struct hs_face_layout layout;
+    for (int i = 0; i < OUTPUTS; i++) {
+        uint8_t byte = len ? data[(size_t) i % len] : 0;
+        descs[i] = (struct hs_tensor_desc) { .dtype = byte % 4, .layout = byte / 4 % 3, .h = byte * 12800, .w = byte,
+                                             .c = byte % 21, .scale = byte, .size_bytes = SIZE_MAX };
+    }
+    hs_scrfd_layout_init(descs, (int) (len % (OUTPUTS + 1)), 640, 640, false, &layout, NULL);
+    hs_retinaface_layout_init(descs, (int) (len % (OUTPUTS + 1)), 32 * (int) len, 640, true, &layout, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    if (len < HEADER)
+        return 0;
+    struct network net = { .retina = data[0] & 1,
+                           .logits = data[0] & 2,
+                           .landmarks = data[0] & 4,
+                           .grids = data[0] & 8,
+                           .layout = data[0] & 16 ? HS_LAYOUT_NHWC : HS_LAYOUT_NCHW,
+                           .w = 32 * (1 + data[1] % 4),
+                           .h = 32 * (1 + data[2] % 4),
+                           .first = data[3],
+                           .dtype = data[4] % 4,
+                           .scale = 1 };
+    if (net.dtype != HS_DTYPE_F32)
+        net.scale = (float) (1 + data[5]) / 256;
+    struct hs_face_params params = { (float) (data[6] & 15) / 16, (float) (data[6] >> 4) / 16, data[7] };
+    run(&net, &params, data + HEADER, len - HEADER);
+    try_wild_shapes(data, len);
+    return 0;
+}

@@ -1,0 +1,158 @@
+#include "face/answer.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "vision/embedding.h"
+
+struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app)
+{
+    return (struct hs_face_recognize) {
+        .threshold = app->recognition_threshold, .margin = app->settings->face_recognition.min_margin,
+    };
+}
+
+const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        if (result->faces[i].embedding)
+            return &result->faces[i];
+    }
+    return NULL;
+}
+
+static int pixel(float v, int size)
+{
+    return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
+}
+
+json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
+{
+    int x1 = pixel(box->x1, result->width), y1 = pixel(box->y1, result->height);
+    return json_pack("[i, i, i, i]", x1, y1, pixel(box->x2, result->width) - x1, pixel(box->y2, result->height) - y1);
+}
+
+/* A tenth of a pixel is as fine as landmarks mean anything. */
+static double tenth(float v)
+{
+    return round((double) v * 10) / 10;
+}
+
+static json_t *landmarks_json(const struct hs_face *face)
+{
+    if (!face->has_landmarks)
+        return json_null();
+    json_t *list = json_array();
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++)
+        json_array_append_new(list, json_pack("[f, f]", tenth(face->landmarks[i].x), tenth(face->landmarks[i].y)));
+    return list;
+}
+
+static double thousandth(float v)
+{
+    return round((double) v * 1000) / 1000;
+}
+
+json_t *hs_face_quality_json(const struct hs_face_found *found)
+{
+    const struct hs_face_quality *q = &found->quality;
+    if (!found->has_quality)
+        return json_null();
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", tenth(q->size), "sharpness",
+                     thousandth(q->sharpness), "yaw", tenth(q->pose.yaw), "pitch", tenth(q->pose.pitch), "roll",
+                     tenth(q->pose.roll), "exposure", thousandth(q->exposure.mean), "clipped",
+                     thousandth(q->exposure.clipped));
+}
+
+json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks)
+{
+    json_t *faces = json_array();
+    for (size_t i = 0; i < result->count; i++) {
+        const struct hs_face *face = &result->faces[i].face;
+        json_array_append_new(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
+                                               "confidence", (double) face->score, "landmarks",
+                                               landmarks ? landmarks_json(face) : json_null()));
+    }
+    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count, "inference_time_ms",
+                     result->timings.detect_ms);
+}
+
+static json_t *vector_json(const float *vector, int dimension)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < dimension; i++)
+        json_array_append_new(list, json_real((double) vector[i]));
+    return list;
+}
+
+json_t *hs_face_answer_embed(const struct hs_face_app *app, const struct hs_face_found *found,
+                             const struct hs_face_result *result)
+{
+    return json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
+                     "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
+                     "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
+                     hs_face_quality_json(found));
+}
+
+json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
+                               const struct hs_face_result *in_a, const struct hs_face_found *b,
+                               const struct hs_face_result *in_b)
+{
+    double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
+    return json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score", score,
+                     "threshold", app->recognition_threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
+                     hs_face_bbox_json(&b->face.box, in_b), "embedding_space",
+                     app->embedder.choice.pack->embedding.space);
+}
+
+static json_t *candidates_json(const struct hs_face_match *matches, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
+    return list;
+}
+
+/* NULL, and err filled, where the gallery could not be searched. */
+static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
+                          const struct hs_face_result *result, const struct hs_face_recognize *how,
+                          struct hs_error *err)
+{
+    struct hs_face_match matches[HS_FACE_CANDIDATES_MAX + 2];
+    size_t count = 0, asked = how->candidates > 2 ? how->candidates : 2;
+    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, matches, &count, err) < 0)
+        return NULL;
+    double margin = count > 1 ? matches[0].score - matches[1].score : 1;
+    bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;
+    json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
+                             "detection_confidence", (double) found->face.score, "identity",
+                             known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
+                             "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
+                             hs_face_quality_json(found));
+    if (known && count > 1)
+        json_object_set_new(face, "margin", json_real(margin));
+    if (how->candidates > 0)
+        json_object_set_new(face, "candidates",
+                            candidates_json(matches, count < how->candidates ? count : how->candidates));
+    return face;
+}
+
+json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_face_result *result,
+                                 const struct hs_face_recognize *how, struct hs_error *err)
+{
+    int64_t start_ns = hs_clock_now_ns();
+    json_t *faces = json_array();
+    for (size_t i = 0; i < result->count; i++) {
+        if (!result->faces[i].embedding)
+            continue;
+        json_t *face = match_json(app, &result->faces[i], result, how, err);
+        if (!face) {
+            json_decref(faces);
+            return NULL;
+        }
+        json_array_append_new(faces, face);
+    }
+    double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
+    json_int_t count = (json_int_t) json_array_size(faces);
+    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+}

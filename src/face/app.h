@@ -1,0 +1,35 @@
+/* The face service put together from its settings: two networks, the pipeline, the gallery and its index. */
+#ifndef HS_FACE_APP_H
+#define HS_FACE_APP_H
+
+#include <stdint.h>
+
+#include "config/settings.h"
+#include "face/index.h"
+#include "face/pipeline.h"
+#include "face/settings.h"
+#include "models/store.h"
+#include "service/network.h"
+
+struct hs_face_app {
+    struct hs_settings *config;
+    const struct hs_face_settings *settings; /* of config */
+    struct hs_store *store;
+    struct hs_network detector, embedder;
+    struct hs_face_pipeline pipeline;
+    struct hs_gallery *gallery; /* NULL where database.enabled is false */
+    struct hs_face_index *index;
+    double recognition_threshold; /* in force: the setting, or the space's own */
+    int64_t started_ns;
+};
+
+/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated,
+ * repaired or backed up). Models are not loaded yet. On failure everything is undone. Caller frees with
+ * hs_face_app_finish. */
+int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
+void hs_face_app_finish(struct hs_face_app *app);
+
+/* Begins to load both models, unless they are to be unloaded whenever nothing runs. Returns at once. */
+void hs_face_app_start_loading(struct hs_face_app *app);
+
+#endif

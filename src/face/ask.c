@@ -1,0 +1,154 @@
+#include "face/ask.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+
+void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
+{
+    hs_http_reply_error(req, code, NULL, "%s", err->message);
+}
+
+/* Clients know these texts word for word; the reason goes beside them. */
+static void reply_known(struct hs_http_request *req, int http_status, const char *known, const char *reason)
+{
+    hs_http_reply_json(req, http_status, json_pack("{s:s, s:s*}", "error", known, "detail", reason));
+}
+
+bool hs_face_ask_body(struct hs_http_request *req)
+{
+    const json_t *json = hs_body_json(hs_http_body(req));
+    bool nothing = json && (json_is_null(json) || json_is_false(json) ||
+                            ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 &&
+                             json_array_size(json) == 0));
+    if (nothing)
+        reply_known(req, 400, "No JSON body", NULL);
+    else if (json && !json_is_object(json))
+        reply_known(req, 400, "The body must be a JSON object", NULL);
+    else
+        return true;
+    return false;
+}
+
+bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name)
+{
+    const struct hs_body *body = hs_http_body(req);
+    const json_t *value = hs_body_value(body, "name");
+    const char *name = hs_body_text(body, "name");
+    if (!name && !value) {
+        reply_known(req, 400, "Missing 'name' field", NULL);
+        return false;
+    }
+    if (!name || !name[0]) {
+        hs_http_reply_error(req, HS_EINVAL, "name", "name: must be a text that is not empty");
+        return false;
+    }
+    *ret_name = name;
+    return true;
+}
+
+bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app)
+{
+    if (app->gallery)
+        return true;
+    reply_known(req, 503, "Database not enabled", NULL);
+    return false;
+}
+
+/* ---- bbox ---- */
+
+static bool read_number(const json_t *value, float *ret)
+{
+    double number = json_number_value(value);
+    if (!json_is_number(value) || !isfinite(number) || fabs(number) > 1e6)
+        return false;
+    *ret = (float) number;
+    return true;
+}
+
+/* A JSON list, or the text of one in a form. */
+static json_t *bbox_value(const struct hs_body *body)
+{
+    const json_t *value = hs_body_value(body, "bbox");
+    const char *text = hs_body_text(body, "bbox");
+    if (value)
+        return json_is_null(value) ? NULL : json_deep_copy(value);
+    return text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+}
+
+static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_given, struct hs_error *err)
+{
+    float v[4];
+    *ret_given = hs_body_has(body, "bbox");
+    if (!*ret_given)
+        return 0;
+    json_t *list = bbox_value(body);
+    bool read = json_is_array(list) && json_array_size(list) == 4;
+    for (size_t i = 0; i < 4 && read; i++)
+        read = read_number(json_array_get(list, i), &v[i]);
+    json_decref(list);
+    if (!read)
+        return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
+    if (v[2] <= 0 || v[3] <= 0)
+        return hs_error_set(err, HS_EINVAL, "bbox: width and height must be above 0");
+    *ret = (struct hs_rect) { v[0], v[1], v[0] + v[2], v[1] + v[3] };
+    return 0;
+}
+
+/* ---- faces ---- */
+
+static void reply_picture_failure(struct hs_http_request *req, int code, const struct hs_error *err)
+{
+    bool picture = code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
+    if (picture)
+        reply_known(req, 400, "Failed to decode image", err->message);
+    else
+        hs_face_reply_failure(req, code, err);
+}
+
+static int find(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                const struct hs_rect *inside, struct hs_face_result *result, struct hs_error *err)
+{
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    const struct hs_face_request request = {
+        .score_threshold = (float) s->detection_threshold,
+        .max_faces = s->max_faces,
+        .inside = inside,
+        .embed = wish->embed,
+    };
+    uint8_t *data;
+    size_t len;
+    int r = hs_body_take_file(hs_http_body(req), wish->image, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), result, err);
+    free(data);
+    return r;
+}
+
+bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                       struct hs_face_result *ret_result)
+{
+    struct hs_error err;
+    struct hs_rect inside;
+    bool given = false;
+    *ret_result = (struct hs_face_result) { 0 };
+    int r = wish->boxed ? read_bbox(hs_http_body(req), &inside, &given, &err) : 0;
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return false;
+    }
+    r = find(req, app, wish, given ? &inside : NULL, ret_result, &err);
+    if (r < 0)
+        reply_picture_failure(req, r, &err);
+    return r == 0;
+}
+
+const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result)
+{
+    const struct hs_face_found *best = hs_face_best(result);
+    if (!best)
+        reply_known(req, 400, result->count ? "Failed to extract embedding" : "No face detected", NULL);
+    return best;
+}

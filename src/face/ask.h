@@ -1,0 +1,40 @@
+/* What the handlers of the face API share: pictures, boxes and names out of requests, and the answers that are always
+ * the same. Functions that fail have answered already. */
+#ifndef HS_FACE_ASK_H
+#define HS_FACE_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "face/answer.h"
+#include "face/app.h"
+#include "http/request.h"
+
+/* "No JSON body" for what holds nothing. */
+bool hs_face_ask_body(struct hs_http_request *req);
+
+/* The name of an identity out of the body: "Missing 'name' field" where there is none. Borrowed from the body. */
+bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
+
+/* 503 "Database not enabled" where there is no gallery. */
+bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
+
+struct hs_face_wish {
+    const char *image; /* the field that holds the picture: "image" */
+    bool boxed;        /* take `bbox` into account */
+    bool embed;
+};
+
+/* Finds the faces of the request's picture. The caller finishes *ret_result in any case. ret_inside (may be NULL) gets
+ * the wanted box, *ret_boxed whether there was one. */
+bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                       struct hs_face_result *ret_result);
+
+/* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" where there are faces
+ * but none has one. */
+const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);
+
+/* Answers with an error of the gallery or of a network. */
+void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err);
+
+#endif

@@ -1,0 +1,253 @@
+/* The gallery from the command line; the service may run meanwhile and notices what was changed. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "face/commands.h"
+#include "face/open_gallery.h"
+#include "gallery/export.h"
+
+enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
+
+struct db {
+    struct hs_invocation *call;
+    struct hs_text_list words; /* what follows the action */
+    struct hs_gallery *gallery;
+    struct hs_settings *settings;
+};
+
+static int fail(const struct db *db, const struct hs_error *err)
+{
+    return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", err->message);
+}
+
+/* HS_EXIT_OK for 0, else the complaint. */
+static int done(const struct db *db, int r, const struct hs_error *err)
+{
+    return r < 0 ? fail(db, err) : HS_EXIT_OK;
+}
+
+static const char *word(const struct db *db, size_t i)
+{
+    return db->words.items[i + 1];
+}
+
+static int do_list(struct db *db)
+{
+    char *after = NULL;
+    bool more = true;
+    struct hs_error err;
+    int r = 0;
+    while (r == 0 && more) {
+        struct hs_gallery_page *page;
+        r = hs_gallery_list(db->gallery, after, PAGE, &page, &err);
+        if (r < 0)
+            break;
+        for (size_t i = 0; i < page->count; i++)
+            printf("%-40s %6lld  %s\n", page->identities[i].name, (long long) page->identities[i].embedding_count,
+                   page->identities[i].created_at);
+        more = page->more && page->count > 0;
+        free(after);
+        after = more ? strdup(page->identities[page->count - 1].name) : NULL;
+        hs_gallery_page_destroy(page);
+    }
+    free(after);
+    return done(db, r, &err);
+}
+
+static int do_show(struct db *db)
+{
+    struct hs_gallery_person *person;
+    struct hs_error err;
+    if (hs_gallery_get(db->gallery, word(db, 0), false, &person, &err) < 0)
+        return fail(db, &err);
+    printf("%s, since %s%s%s\n", person->identity.name, person->identity.created_at,
+           person->identity.metadata ? ", " : "", person->identity.metadata ? person->identity.metadata : "");
+    for (size_t i = 0; i < person->count; i++) {
+        const struct hs_gallery_embedding *e = &person->embeddings[i];
+        printf("%8lld  %s  %s  %s\n", (long long) e->id, e->created_at, e->space, e->quality ? e->quality : "");
+    }
+    hs_gallery_person_destroy(person);
+    return HS_EXIT_OK;
+}
+
+static int do_rename(struct db *db)
+{
+    struct hs_error err;
+    return done(db, hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &err), &err);
+}
+
+static int do_merge(struct db *db)
+{
+    struct hs_error err;
+    return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
+}
+
+static int do_remove(struct db *db)
+{
+    struct hs_gallery_erased erased;
+    struct hs_error err;
+    if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
+        return fail(db, &err);
+    printf("%lld vectors erased\n", (long long) erased.embeddings);
+    for (size_t i = 0; i < erased.file_count; i++)
+        printf("still in the older file %s\n", erased.files[i]);
+    hs_gallery_erased_finish(&erased);
+    return HS_EXIT_OK;
+}
+
+static int do_backup(struct db *db)
+{
+    char path[PATH_MAX];
+    struct hs_error err;
+    if (hs_gallery_backup(db->gallery, path, &err) < 0)
+        return fail(db, &err);
+    puts(path);
+    return HS_EXIT_OK;
+}
+
+static int do_backups(struct db *db)
+{
+    struct hs_gallery_backups *backups;
+    struct hs_error err;
+    if (hs_gallery_list_backups(db->gallery, &backups, &err) < 0)
+        return fail(db, &err);
+    for (size_t i = 0; i < backups->count; i++)
+        printf("%s %10lld  %s%s\n", backups->items[i].created_at, (long long) backups->items[i].size_bytes,
+               backups->items[i].path, backups->items[i].set_aside ? "  (damaged, set aside)" : "");
+    hs_gallery_backups_destroy(backups);
+    return HS_EXIT_OK;
+}
+
+static int do_restore(struct db *db)
+{
+    struct hs_error err;
+    return done(db, hs_gallery_restore(db->gallery, word(db, 0), &err), &err);
+}
+
+static int do_check(struct db *db)
+{
+    struct hs_error err;
+    if (hs_gallery_check(db->gallery, &err) < 0)
+        return fail(db, &err);
+    puts("the gallery is whole");
+    return HS_EXIT_OK;
+}
+
+static int do_stats(struct db *db)
+{
+    struct hs_gallery_stats stats;
+    struct hs_error err;
+    if (hs_gallery_get_stats(db->gallery, &stats, &err) < 0)
+        return fail(db, &err);
+    printf("%lld identities, %lld vectors (%lld of them not usable), %.1f MB, schema version %d\n",
+           (long long) stats.identities, (long long) stats.embeddings, (long long) stats.unusable,
+           (double) stats.size_bytes / 1e6, stats.schema_version);
+    return HS_EXIT_OK;
+}
+
+static int write_piece(void *arg, const char *data, size_t len)
+{
+    return fwrite(data, 1, len, arg) == len ? 0 : HS_EIO;
+}
+
+/* Beside the file first, so that what is there under its name is whole. */
+static int do_export(struct db *db)
+{
+    char part[PATH_MAX];
+    struct hs_error err;
+    if (!hs_str_format(part, sizeof(part), "%s.part", word(db, 0)))
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: the path is too long", word(db, 0));
+    FILE *file = fopen(part, "we");
+    if (!file)
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", part, strerror(errno));
+    hs_error_set(&err, HS_EIO, "%s cannot be written", part);
+    int r = hs_gallery_export(db->gallery, write_piece, file, &err);
+    bool whole = fflush(file) == 0 && fsync(fileno(file)) == 0;
+    if (fclose(file) != 0 || !whole || r < 0 || rename(part, word(db, 0)) != 0) {
+        unlink(part);
+        return fail(db, &err);
+    }
+    return HS_EXIT_OK;
+}
+
+static int do_import(struct db *db)
+{
+    struct hs_gallery_imported imported;
+    struct hs_error err;
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &err);
+    if (r < 0)
+        return fail(db, &err);
+    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &err);
+    free(data);
+    if (r < 0)
+        return fail(db, &err);
+    printf("%zu identities, %zu vectors added, %zu were there, %zu refused\n", imported.identities, imported.added,
+           imported.present, imported.refused_count);
+    for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
+        printf("line %zu: %s\n", imported.refused[i].line, imported.refused[i].reason);
+    return imported.refused_count ? HS_EXIT_FAILURE : HS_EXIT_OK;
+}
+
+struct action {
+    const char *name;
+    size_t words;
+    int (*run)(struct db *db);
+};
+
+static const struct action actions[] = {
+    { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
+    { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
+    { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
+    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
+};
+
+static int run_action(struct db *db, const struct action *action)
+{
+    struct hs_gallery_opened opened;
+    struct hs_error err;
+    int code = hs_face_load_settings(db->call, NULL, 0, &db->settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    const struct hs_face_settings *s = hs_settings_values(db->settings);
+    if (hs_face_open_gallery(&s->database, &db->gallery, &opened, &err) < 0)
+        code = fail(db, &err);
+    else
+        code = action->run(db);
+    hs_gallery_close(db->gallery);
+    hs_settings_destroy(db->settings);
+    return code;
+}
+
+static int find_and_run(struct db *db)
+{
+    const char *name = db->words.count ? db->words.items[0] : "";
+    for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
+        if (strcmp(actions[i].name, name) != 0)
+            continue;
+        if (db->words.count != actions[i].words + 1)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
+                                      actions[i].words == 1 ? "" : "s");
+        return run_action(db, &actions[i]);
+    }
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, rename, merge, remove, backup, backups, "
+                                                       "restore, check, stats, export, import");
+}
+
+int hs_face_cmd_db(struct hs_invocation *call)
+{
+    struct db db = { .call = call };
+    int code;
+    if (hs_invocation_parse(call, NULL, 0, &db.words, 3, &code))
+        code = find_and_run(&db);
+    hs_text_list_finish(&db.words);
+    return code;
+}

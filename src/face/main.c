@@ -1,0 +1,27 @@
+#include "base/mem.h"
+#include "face/commands.h"
+
+static const struct hs_command commands[] = {
+    { "serve", "", "answer over HTTP", hs_face_cmd_serve },
+    { "detect", "PICTURE...", "find faces in pictures, without a server", hs_face_cmd_look },
+    { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_look },
+    { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_look },
+    { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_look },
+    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check",
+      hs_face_cmd_db },
+    { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
+    { "config", "render|check|show|reference", "settings", hs_face_cmd_config },
+};
+
+static const struct hs_program program = {
+    .name = "hailo-face",
+    .summary = "faces in pictures, and whose they are",
+    .version = HS_VERSION,
+    .commands = commands,
+    .command_count = HS_ARRAY_LEN(commands),
+};
+
+int main(int argc, char **argv)
+{
+    return hs_program_main(&program, argc, argv);
+}

@@ -1,0 +1,59 @@
+/* A picture in, faces out; and for each, if wanted, the aligned face, what can be said of its quality, and its vector:
+ * decode, letterbox, detector, its outputs; then align, embed, normalise. */
+#ifndef HS_FACE_PIPELINE_H
+#define HS_FACE_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "hs/status.h"
+#include "image/image.h"
+#include "service/network.h"
+#include "vision/face_list.h"
+#include "vision/face_quality.h"
+
+/* Borrowed, as all of this is, for the pipeline's life. */
+struct hs_face_pipeline {
+    const struct hs_network *detector, *embedder;
+    struct hs_image_limits limits;
+    float iou_threshold;
+    bool apply_exif;
+};
+
+struct hs_face_request {
+    float score_threshold; /* 0..1; a face's score is above it */
+    int max_faces;
+    const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture; NULL: all */
+    bool embed;                   /* also align and embed each face */
+};
+
+struct hs_face_found {
+    struct hs_face face;           /* in pixels of the picture, inside it */
+    float *embedding;              /* of length 1, `dimension` numbers; NULL where not asked for or not possible */
+    bool has_quality;              /* measured on the aligned face, so only where it was embedded */
+    struct hs_face_quality quality;
+};
+
+struct hs_face_timings {
+    double decode_ms, detect_ms, embed_ms, total_ms;
+};
+
+struct hs_face_result {
+    struct hs_face_found *faces; /* by descending score */
+    size_t count;
+    int dimension; /* of the embeddings */
+    int width, height;
+    struct hs_face_timings timings;
+};
+
+/* `data` is only read during the call. The caller frees *result with hs_face_result_finish, also after an error. cancel
+ * may be NULL. Errors are those of hs_image_decode ("Failed to decode image"), hs_engine_acquire and hs_engine_run.
+ * Any number of threads. */
+int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,
+                 const struct hs_face_request *request, int64_t deadline_ns, struct hs_cancel *cancel,
+                 struct hs_face_result *result, struct hs_error *err);
+void hs_face_result_finish(struct hs_face_result *result); /* a zeroed one is fine */
+
+#endif

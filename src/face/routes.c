@@ -1,0 +1,168 @@
+#include "face/routes.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "face/ask.h"
+#include "face/routes_database.h"
+#include "http/param.h"
+
+static void get_health(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    struct hs_engine_status detector, embedder;
+    hs_engine_get_status(app->detector.engine, &detector);
+    hs_engine_get_status(app->embedder.engine, &embedder);
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s}", "status", "healthy", "service",
+                                 "hailo-face", "model_loaded", detector.model_loaded && embedder.model_loaded,
+                                 "detection_model", app->detector.model, "recognition_model", app->embedder.model,
+                                 "database_enabled", app->gallery != NULL, "device", app->detector.device,
+                                 "embedding_space", app->embedder.choice.pack->embedding.space));
+}
+
+/* 503 with the reason while one of the networks cannot answer. */
+static void get_ready(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_network *networks[] = { &app->detector, &app->embedder };
+    for (size_t i = 0; i < HS_ARRAY_LEN(networks); i++) {
+        struct hs_engine_status status;
+        hs_engine_get_status(networks[i]->engine, &status);
+        if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE)
+            continue;
+        bool loading = status.state == HS_ENGINE_LOADING;
+        hs_http_reply_json(req, 503,
+                           json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason",
+                                     loading ? "model_loading" : "model_failed", "detail",
+                                     loading ? NULL : status.error.message));
+        return;
+    }
+    hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+}
+
+static void post_detect(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_face_wish wish = { .image = "image" };
+    struct hs_face_result result;
+    struct hs_error err;
+    bool landmarks;
+    if (!hs_face_ask_body(req))
+        return;
+    if (hs_param_bool(hs_http_body(req), "return_landmarks", false, &landmarks, &err) < 0) {
+        hs_face_reply_failure(req, HS_EINVAL, &err);
+        return;
+    }
+    if (hs_face_ask_faces(req, app, &wish, &result))
+        hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
+    hs_face_result_finish(&result);
+}
+
+static void post_embed(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
+    struct hs_face_result result;
+    if (!hs_face_ask_body(req))
+        return;
+    const struct hs_face_found *found = NULL;
+    if (hs_face_ask_faces(req, app, &wish, &result))
+        found = hs_face_ask_best(req, &result);
+    if (found)
+        hs_http_reply_json(req, 200, hs_face_answer_embed(app, found, &result));
+    hs_face_result_finish(&result);
+}
+
+static int read_recognize(struct hs_http_request *req, const struct hs_face_app *app, struct hs_face_recognize *ret,
+                          struct hs_error *err)
+{
+    const struct hs_body *body = hs_http_body(req);
+    const char *word = hs_body_text(body, "threshold");
+    int64_t candidates = 0;
+    int r = 0;
+    *ret = hs_face_recognize_default(app);
+    if (word && strcmp(word, "auto") == 0)
+        ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
+    else
+        r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
+    if (r == 0)
+        r = hs_param_double(body, "min_margin", 0, 1, ret->margin, &ret->margin, err);
+    if (r == 0)
+        r = hs_param_int(body, "candidates", 0, HS_FACE_CANDIDATES_MAX, 0, &candidates, err);
+    ret->candidates = (size_t) candidates;
+    return r;
+}
+
+static void post_recognize(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_face_wish wish = { .image = "image", .embed = true };
+    struct hs_face_result result;
+    struct hs_face_recognize how;
+    struct hs_error err;
+    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_body(req))
+        return;
+    int r = read_recognize(req, app, &how, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return;
+    }
+    if (hs_face_ask_faces(req, app, &wish, &result)) {
+        json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
+        if (answer)
+            hs_http_reply_json(req, 200, answer);
+        else
+            hs_face_reply_failure(req, err.code, &err);
+    }
+    hs_face_result_finish(&result);
+}
+
+static void post_compare(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_face_wish first = { .image = "image", .embed = true },
+                              second = { .image = "image2", .embed = true };
+    struct hs_face_result a, b = { 0 };
+    if (!hs_face_ask_body(req))
+        return;
+    if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
+        const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
+        if (two)
+            hs_http_reply_json(req, 200, hs_face_answer_compare(app, one, &a, two, &b));
+    }
+    hs_face_result_finish(&a);
+    hs_face_result_finish(&b);
+}
+
+void hs_face_shape(struct hs_http_options *ret_options)
+{
+    ret_options->error_shape = HS_HTTP_ERROR_TEXT;
+    ret_options->json_style = HS_JSON_SORTED;
+    ret_options->json_content_type = "application/json";
+    ret_options->not_found_message = "Endpoint not found";
+}
+
+static const char *const one_picture[] = { "image", NULL };
+static const char *const two_pictures[] = { "image", "image2", NULL };
+
+#define POST(where, function, pictures) \
+    { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
+      .spec = { .files = (pictures), .any_json = true } }
+#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
+
+const struct hs_http_route hs_face_routes[] = {
+    GET("/health", get_health, HS_HTTP_INLINE),
+    GET("/health/ready", get_ready, HS_HTTP_INLINE),
+    POST("/v1/detect", post_detect, one_picture),
+    POST("/v1/embed", post_embed, one_picture),
+    POST("/v1/recognize", post_recognize, one_picture),
+    POST("/v1/compare", post_compare, two_pictures),
+    POST("/v1/database/add", hs_face_post_add, one_picture),
+    POST("/v1/database/remove", hs_face_post_remove, NULL),
+    POST("/v1/database/verify", hs_face_post_verify, one_picture),
+    GET("/v1/database/list", hs_face_get_list, 0),
+    GET("/v1/database/identities/{name}", hs_face_get_identity, 0),
+    { .method = "DELETE", .path = "/v1/database/identities/{name}", .handle = hs_face_delete_identity },
+};
+const size_t hs_face_route_count = HS_ARRAY_LEN(hs_face_routes);

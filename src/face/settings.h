@@ -1,0 +1,39 @@
+/* All settings of hailo-face. */
+#ifndef HS_FACE_SETTINGS_H
+#define HS_FACE_SETTINGS_H
+
+#include "config/common.h"
+
+struct hs_face_section {
+    char *detection_model, *recognition_model; /* a pack's name, or "auto" */
+    double detection_threshold, detection_iou;
+    double recognition_threshold; /* -1: what the model's embedding space recommends */
+    double min_margin;
+    int max_faces;
+    int embedding_dimension; /* checked against the model */
+};
+
+struct hs_database_section {
+    bool enabled;
+    char *db_file;
+    bool backup_enabled;
+    char *backup_path;
+    int keep_backups;
+    int max_embeddings_per_identity;
+};
+
+/* What hs_settings_values gives with hs_face_schema. */
+struct hs_face_settings {
+    struct hs_server_settings server;
+    struct hs_model_settings model; /* without `name` */
+    struct hs_face_section face_recognition;
+    struct hs_database_section database;
+    struct hs_inference_settings inference; /* device and memory; sizes are the models' own */
+    struct hs_image_settings image;
+    struct hs_logging_settings logging;
+    struct hs_resource_settings resource_limits;
+};
+
+extern const struct hs_schema hs_face_schema;
+
+#endif

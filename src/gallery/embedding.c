@@ -1,0 +1,141 @@
+/* Embeddings: adding one, and which of too many stay. */
+#include "gallery/gallery.h"
+#include "gallery/input.h"
+#include "gallery/kept.h"
+#include "gallery/sql.h"
+#include "gallery/store.h"
+
+static int insert_identity(struct hs_gallery *gallery, const char *name, const char *metadata, int64_t *ret_id,
+                           struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_INSERT_IDENTITY);
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, metadata, -1, SQLITE_STATIC);
+    int r = hs_sql_run(stmt, err);
+    if (r == 0)
+        *ret_id = sqlite3_last_insert_rowid(gallery->db);
+    return r;
+}
+
+static int touch_identity(struct hs_gallery *gallery, int64_t id, const char *metadata, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, metadata ? HS_STMT_SET_METADATA : HS_STMT_TOUCH_IDENTITY);
+    sqlite3_bind_int64(stmt, 1, id);
+    if (metadata)
+        sqlite3_bind_text(stmt, 2, metadata, -1, SQLITE_STATIC);
+    return hs_sql_run(stmt, err);
+}
+
+static int insert_embedding(struct hs_gallery *gallery, int64_t identity_id,
+                            const struct hs_gallery_new_embedding *embedding, int64_t *ret_id, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_INSERT_EMBEDDING);
+    sqlite3_bind_int64(stmt, 1, identity_id);
+    sqlite3_bind_blob64(stmt, 2, embedding->values, embedding->dimension * sizeof(float), SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 3, embedding->space, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 4, embedding->model, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 5, embedding->quality, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 6, embedding->source_sha256, -1, SQLITE_STATIC);
+    int r = hs_sql_run(stmt, err);
+    if (r == 0)
+        *ret_id = sqlite3_last_insert_rowid(gallery->db);
+    return r;
+}
+
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err)
+{
+    int r = hs_gallery_find(gallery, name, &added->identity_id, err);
+    if (r == HS_ENOTFOUND) {
+        added->identity_created = true;
+        r = insert_identity(gallery, name, metadata, &added->identity_id, err);
+    } else if (r == 0) {
+        r = touch_identity(gallery, added->identity_id, metadata, err);
+    }
+    if (r == 0)
+        r = insert_embedding(gallery, added->identity_id, embedding, &added->embedding_id, err);
+    if (r == 0)
+        r = hs_gallery_trim(gallery, added->identity_id, &added->embedding_dropped, err);
+    return r;
+}
+
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_HAS_EMBEDDING);
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob64(stmt, 2, embedding->values, embedding->dimension * sizeof(float), SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 3, embedding->space, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    int r = hs_sql_step(stmt, err);
+    bool present = r > 0 && sqlite3_column_int(stmt, 0);
+    hs_sql_release(stmt);
+    if (r < 0)
+        return r;
+    *ret_present = present;
+    return 0;
+}
+
+int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
+                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
+                   struct hs_error *err)
+{
+    int r = hs_gallery_check_name(name, err);
+    if (r == 0)
+        r = hs_gallery_check_metadata(metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_embedding(embedding, err);
+    if (r < 0)
+        return r;
+    struct hs_gallery_added added = { 0 };
+    pthread_mutex_lock(&gallery->lock);
+    r = hs_gallery_begin(gallery, err);
+    if (r == 0) {
+        r = hs_gallery_add_inside(gallery, name, metadata, embedding, &added, err);
+        r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    if (r == 0 && ret_added)
+        *ret_added = added;
+    return r;
+}
+
+static int delete_embedding(struct hs_gallery *gallery, int64_t id, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_DELETE_EMBEDDING);
+    sqlite3_bind_int64(stmt, 1, id);
+    return hs_sql_run(stmt, err);
+}
+
+int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err)
+{
+    if (gallery->max_embeddings_per_identity == 0)
+        return 0;
+    struct hs_kept kept;
+    hs_kept_init(&kept, (size_t) gallery->max_embeddings_per_identity);
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_EMBEDDINGS_OF);
+    sqlite3_bind_int64(stmt, 1, identity_id);
+    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    int r;
+    while ((r = hs_sql_step(stmt, err)) > 0) {
+        size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
+        const char *space = (const char *) sqlite3_column_text(stmt, 2);
+        const char *quality = (const char *) sqlite3_column_text(stmt, 4);
+        if (!hs_gallery_is_unit_vector(values, dimension))
+            dimension = 0;
+        if (!space || hs_kept_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
+                                  hs_gallery_quality_score(quality)) < 0) {
+            r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+            break;
+        }
+    }
+    hs_sql_release(stmt);
+    for (size_t i = 0; i < kept.dropped_count && r == 0; i++) {
+        r = delete_embedding(gallery, kept.dropped[i], err);
+        *ret_dropped = kept.dropped[i];
+    }
+    hs_kept_finish(&kept);
+    return r;
+}

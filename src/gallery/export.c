@@ -1,0 +1,375 @@
+#include "gallery/export.h"
+
+#include <jansson.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "gallery/input.h"
+#include "gallery/sql.h"
+#include "gallery/store.h"
+
+static const char format_name[] = "hailo-services-gallery";
+enum { FORMAT_VERSION = 1, PAGE = 100, BASE64 = sodium_base64_VARIANT_ORIGINAL };
+
+struct writer {
+    int (*write)(void *arg, const char *data, size_t len);
+    void *arg;
+    crypto_hash_sha256_state sum;
+};
+
+static int no_memory(struct hs_error *err)
+{
+    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+}
+
+/* Writes a line and takes the object (NULL: there was no memory for it). */
+static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!text)
+        return no_memory(err);
+    size_t len = strlen(text);
+    text[len] = '\n'; /* in the place of the NUL: the length is known */
+    crypto_hash_sha256_update(&writer->sum, (const unsigned char *) text, len + 1);
+    int r = writer->write(writer->arg, text, len + 1);
+    free(text);
+    return r;
+}
+
+/* A text as it is, or as the JSON that it holds; sets nothing where it is NULL. 0 or -1. */
+static int set_text(json_t *object, const char *key, const char *text, bool is_json)
+{
+    if (!text)
+        return 0;
+    return json_object_set_new(object, key, is_json ? json_loads(text, 0, NULL) : json_string(text));
+}
+
+static json_t *embedding_json(const struct hs_gallery_embedding *e)
+{
+    size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
+    char *vector = malloc(room);
+    json_t *object = json_object();
+    if (vector && object)
+        sodium_bin2base64(vector, room, (const unsigned char *) e->values, size, BASE64);
+    if (!vector || !object || set_text(object, "space", e->space, false) < 0 ||
+        set_text(object, "vector", vector, false) < 0 || set_text(object, "model", e->model, false) < 0 ||
+        set_text(object, "quality", e->quality, true) < 0 ||
+        set_text(object, "source_sha256", e->source_sha256, false) < 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    free(vector);
+    return object;
+}
+
+static json_t *person_json(const struct hs_gallery_person *person)
+{
+    json_t *object = json_object(), *embeddings = json_array();
+    int r = set_text(object, "name", person->identity.name, false);
+    if (r == 0)
+        r = set_text(object, "metadata", person->identity.metadata, true);
+    for (size_t i = 0; r == 0 && i < person->count; i++)
+        r = json_array_append_new(embeddings, embedding_json(&person->embeddings[i]));
+    if (r == 0)
+        r = json_object_set(object, "embeddings", embeddings);
+    json_decref(embeddings);
+    if (r == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static int write_page(struct hs_gallery *gallery, const struct hs_gallery_page *page, struct writer *writer,
+                      struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < page->count && r == 0; i++) {
+        struct hs_gallery_person *person;
+        r = hs_gallery_get(gallery, page->identities[i].name, true, &person, err);
+        if (r == HS_ENOTFOUND) {
+            r = 0; /* removed meanwhile */
+            continue;
+        }
+        if (r < 0)
+            break;
+        r = write_line(writer, person_json(person), err);
+        hs_gallery_person_destroy(person);
+    }
+    return r;
+}
+
+static int write_identities(struct hs_gallery *gallery, struct writer *writer, struct hs_error *err)
+{
+    char *after = NULL;
+    bool more = true;
+    int r = 0;
+    while (more && r == 0) {
+        struct hs_gallery_page *page;
+        r = hs_gallery_list(gallery, after, PAGE, &page, err);
+        if (r < 0)
+            break;
+        more = page->more;
+        r = write_page(gallery, page, writer, err);
+        free(after);
+        after = page->count > 0 ? strdup(page->identities[page->count - 1].name) : NULL;
+        if (r == 0 && more && !after)
+            r = no_memory(err);
+        hs_gallery_page_destroy(page);
+    }
+    free(after);
+    return r;
+}
+
+static void sum_text(crypto_hash_sha256_state *state, char ret_hex[65])
+{
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_final(state, digest);
+    hs_str_hex(digest, sizeof(digest), ret_hex);
+}
+
+int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
+                      struct hs_error *err)
+{
+    struct writer writer = { .write = write, .arg = arg };
+    crypto_hash_sha256_init(&writer.sum);
+    int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", FORMAT_VERSION), err);
+    if (r == 0)
+        r = write_identities(gallery, &writer, err);
+    if (r != 0)
+        return r;
+    char sum[65];
+    sum_text(&writer.sum, sum);
+    return write_line(&writer, json_pack("{s:s}", "sha256", sum), err);
+}
+
+/* ---- import ---- */
+
+struct importer {
+    struct hs_gallery *gallery;
+    struct hs_gallery_imported *done;
+    size_t line;
+    bool dropped; /* an embedding, because an identity was full */
+};
+
+/* The next line of data from *at on, without its end; false at the end. */
+static bool next_line(const char *data, size_t len, size_t *at, const char **ret_line, size_t *ret_len)
+{
+    if (*at >= len)
+        return false;
+    const char *end = memchr(data + *at, '\n', len - *at);
+    *ret_line = data + *at;
+    *ret_len = end ? (size_t) (end - *ret_line) : len - *at;
+    *at += *ret_len + 1;
+    return true;
+}
+
+/* *ret_object is NULL where the line is no JSON. 0 or HS_ENOMEM. */
+static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
+{
+    json_error_t problem = { 0 };
+    *ret_object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &problem);
+    if (!*ret_object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
+        return no_memory(err);
+    return 0;
+}
+
+/* The bytes before the last line have the sum that it names. *ret_len is their number. */
+static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_error *err)
+{
+    size_t end = len;
+    while (end > 0 && data[end - 1] == '\n')
+        end--;
+    const char *before = end > 0 ? memrchr(data, '\n', end) : NULL;
+    size_t start = before ? (size_t) (before - data) + 1 : 0;
+    json_t *last;
+    int r = parse_line(data + start, end - start, &last, err);
+    if (r < 0)
+        return r;
+    const char *wanted = json_string_value(json_object_get(last, "sha256"));
+    crypto_hash_sha256_state state;
+    char sum[65];
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, (const unsigned char *) data, start);
+    sum_text(&state, sum);
+    if (!wanted)
+        r = hs_error_set(err, HS_EDECODE, "import: the last line has no sha256; the file is cut, or no export");
+    else if (!hs_str_equal_nocase(wanted, sum))
+        r = hs_error_set(err, HS_EDECODE, "import: the sha256 is not that of the content");
+    json_decref(last);
+    if (r == 0)
+        *ret_len = start;
+    return r;
+}
+
+static int check_format(const char *line, size_t len, struct hs_error *err)
+{
+    json_t *object;
+    int r = parse_line(line, len, &object, err);
+    if (r < 0)
+        return r;
+    const char *format = json_string_value(json_object_get(object, "format"));
+    json_int_t version = json_integer_value(json_object_get(object, "version"));
+    if (!format || strcmp(format, format_name) != 0)
+        r = hs_error_set(err, HS_EDECODE, "import: the first line does not name the format %s", format_name);
+    else if (version != FORMAT_VERSION)
+        r = hs_error_set(err, HS_EDECODE, "import: version %lld, known is %d", (long long) version, FORMAT_VERSION);
+    json_decref(object);
+    return r;
+}
+
+static void refuse(struct importer *importer, int64_t embedding, const char *reason)
+{
+    struct hs_gallery_imported *done = importer->done;
+    if (done->refused_count < HS_GALLERY_REFUSED_MAX) {
+        struct hs_gallery_refused *refused = &done->refused[done->refused_count];
+        refused->line = importer->line;
+        refused->embedding = embedding;
+        hs_str_copy(refused->reason, sizeof(refused->reason), reason);
+    }
+    done->refused_count++;
+}
+
+static int add_checked(struct importer *importer, const char *name, const char *metadata,
+                       const struct hs_gallery_new_embedding *e, struct hs_error *err)
+{
+    struct hs_gallery_added added = { 0 };
+    bool present;
+    int r = hs_gallery_has_inside(importer->gallery, name, e, &present, err);
+    if (r == 0 && present) {
+        importer->done->present++;
+        return 0;
+    }
+    if (r == 0)
+        r = hs_gallery_add_inside(importer->gallery, name, metadata, e, &added, err);
+    importer->done->added += r == 0;
+    importer->dropped |= added.embedding_dropped != 0;
+    return r;
+}
+
+/* The text of a member, or of the JSON that it is; *ret_bad where it is there and of another type. */
+static const char *optional_text(const json_t *object, const char *key, bool *ret_bad)
+{
+    json_t *value = json_object_get(object, key);
+    if (value && !json_is_string(value))
+        *ret_bad = true;
+    return json_string_value(value);
+}
+
+/* HS_EINVAL: this embedding is refused, err says why. */
+static int import_embedding(struct importer *importer, const char *name, const char *metadata, const json_t *object,
+                            struct hs_error *err)
+{
+    float values[HS_GALLERY_DIMENSION_MAX];
+    bool bad = !json_is_object(object);
+    size_t size = 0;
+    const char *vector = optional_text(object, "vector", &bad);
+    json_t *quality = json_object_get(object, "quality");
+    struct hs_gallery_new_embedding e = { .values = values,
+                                          .space = optional_text(object, "space", &bad),
+                                          .model = optional_text(object, "model", &bad),
+                                          .source_sha256 = optional_text(object, "source_sha256", &bad) };
+    if (bad)
+        return hs_error_set(err, HS_EINVAL, "embedding: a member is of the wrong type");
+    if (!vector || sodium_base642bin((unsigned char *) values, sizeof(values), vector, strlen(vector), NULL, &size,
+                                     NULL, BASE64) != 0)
+        return hs_error_set(err, HS_EINVAL, "vector: not base64 of at most %zu bytes", sizeof(values));
+    if (size % sizeof(float) != 0)
+        return hs_error_set(err, HS_EINVAL, "vector: not a whole number of floats");
+    e.dimension = size / sizeof(float);
+    char *quality_text = quality ? json_dumps(quality, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    if (quality && !quality_text)
+        return no_memory(err);
+    e.quality = quality_text;
+    int r = hs_gallery_check_embedding(&e, err);
+    if (r == 0)
+        r = add_checked(importer, name, metadata, &e, err);
+    free(quality_text);
+    return r;
+}
+
+static int import_embeddings(struct importer *importer, const char *name, const char *metadata, const json_t *list,
+                             struct hs_error *err)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct hs_error why = { 0 };
+        int r = import_embedding(importer, name, metadata, json_array_get(list, i), &why);
+        if (r == HS_EINVAL)
+            refuse(importer, (int64_t) i, why.message);
+        else if (r < 0)
+            return hs_error_set(err, r, "%s", why.message);
+        taken += r == 0;
+    }
+    importer->done->identities += taken > 0;
+    return 0;
+}
+
+static int import_identity(struct importer *importer, const char *line, size_t len, struct hs_error *err)
+{
+    json_t *object;
+    int r = parse_line(line, len, &object, err);
+    if (r < 0)
+        return r;
+    const char *name = json_string_value(json_object_get(object, "name"));
+    json_t *metadata = json_object_get(object, "metadata"), *list = json_object_get(object, "embeddings");
+    char *metadata_text = metadata ? json_dumps(metadata, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    struct hs_error why = { 0 };
+    if (!object || !name || !json_is_array(list))
+        refuse(importer, -1, "not an object with a name and embeddings");
+    else if (metadata && !metadata_text)
+        r = no_memory(err);
+    else if ((r = hs_gallery_check_name(name, &why)) == 0 && (r = hs_gallery_check_metadata(metadata_text, &why)) == 0)
+        r = import_embeddings(importer, name, metadata_text, list, err);
+    else if (r == HS_EINVAL) {
+        refuse(importer, -1, why.message);
+        r = 0;
+    } else
+        r = no_memory(err);
+    free(metadata_text);
+    json_decref(object);
+    return r;
+}
+
+static int import_lines(struct importer *importer, const char *data, size_t len, struct hs_error *err)
+{
+    size_t at = 0, line_len;
+    const char *line;
+    if (!next_line(data, len, &at, &line, &line_len))
+        return hs_error_set(err, HS_EDECODE, "import: the file has no lines");
+    importer->line = 1;
+    int r = check_format(line, line_len, err);
+    while (r == 0 && next_line(data, len, &at, &line, &line_len)) {
+        importer->line++;
+        r = import_identity(importer, line, line_len, err);
+    }
+    return r;
+}
+
+int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
+                      struct hs_gallery_imported *ret_imported, struct hs_error *err)
+{
+    size_t content_len = 0;
+    int r = check_sum(data, len, &content_len, err);
+    if (r < 0)
+        return r;
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    if (!done)
+        return no_memory(err);
+    struct importer importer = { .gallery = gallery, .done = done };
+    pthread_mutex_lock(&gallery->lock);
+    r = hs_gallery_begin(gallery, err);
+    if (r == 0) {
+        r = import_lines(&importer, data, content_len, err);
+        r = hs_gallery_end(gallery, r, importer.dropped, err);
+        /* Many changes at once: an index had better be built anew. */
+        gallery->version.foreign += r == 0;
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    if (r == 0)
+        *ret_imported = *done;
+    free(done);
+    return r;
+}

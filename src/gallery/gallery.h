@@ -1,0 +1,233 @@
+/* The gallery: identities and their embeddings, kept in one SQLite file. It is the record; the search index in memory
+ * is built from it (hs_gallery_for_each) and kept fresh by hs_gallery_get_version.
+ *
+ * A struct hs_gallery may be used by several threads: each call takes the gallery's own lock, so a callback must not
+ * call into the gallery that called it. Several processes may have one file open. Every change is one transaction: when
+ * a call returns 0 it is on disk, when it returns an error nothing of it is. Not across fork.
+ *
+ * Errors of all calls: HS_EBUSY (another process holds the file for longer than busy_timeout_ms), HS_EIO (disk full,
+ * not readable, damaged), HS_ENOMEM, HS_EVERSION (a file from a newer version), and those named beside each call.
+ * `err` may be NULL. Names and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
+#ifndef HS_GALLERY_GALLERY_H
+#define HS_GALLERY_GALLERY_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hs/status.h"
+
+struct hs_gallery;
+
+enum {
+    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; at least 1, no control characters */
+    HS_GALLERY_SPACE_MAX = 127,      /* bytes of the name of a space or of a model */
+    HS_GALLERY_DIMENSION_MAX = 4096, /* floats of an embedding; at least 1 */
+    HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata, and of quality */
+    HS_GALLERY_PAGE_MAX = 1000,      /* identities of one page */
+    HS_GALLERY_TIME_SIZE = 20,       /* a time and its NUL */
+};
+
+struct hs_gallery_options {
+    const char *path;                /* made, with mode 0600, where it does not exist; its folder must */
+    const char *backup_dir;          /* made when first needed. NULL: no backups, and so none to restore from */
+    int keep_backups;                /* 1 or more: what is past the newest that many goes after each backup */
+    int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
+    int busy_timeout_ms;             /* how long a call waits for another process */
+    const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
+    const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
+};
+
+/* What opening did. The texts are empty where nothing of the kind happened. */
+struct hs_gallery_opened {
+    bool created;                 /* there was no file, and no backup was restored */
+    int migrated_from;            /* schema version before; -1 where it was the present one or the file is new */
+    int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
+    char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
+    char set_aside[PATH_MAX];     /* where the damaged file is now */
+    char restored_from[PATH_MAX]; /* the backup that took its place */
+};
+
+/* Opens the file: checks it (quick_check), backs it up and migrates it where it is of an older version. A damaged file
+ * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; where there is none, a new empty
+ * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
+ * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
+int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
+                    struct hs_gallery_opened *ret_opened, struct hs_error *err);
+
+/* NULL allowed. No other thread may still use it. */
+void hs_gallery_close(struct hs_gallery *gallery);
+
+/* ---- adding ---- */
+
+/* An embedding to be stored. Everything is only read during the call. */
+struct hs_gallery_new_embedding {
+    const float *values; /* finite, of length 1 (within 1e-3) */
+    size_t dimension;
+    const char *space;         /* embeddings of different spaces cannot be compared */
+    const char *model;         /* what made it; NULL: not known */
+    const char *quality;       /* JSON object of numbers; "score" (0..1) is the overall one. NULL: not known */
+    const char *source_sha256; /* of the picture, 64 hexadecimal digits; NULL: not known */
+};
+
+struct hs_gallery_added {
+    int64_t identity_id, embedding_id;
+    bool identity_created;
+    int64_t embedding_dropped; /* id of the one that went because the identity was full; 0: none */
+};
+
+/* Adds an embedding to the identity of that name, which is made where there is none. `metadata` (a JSON object)
+ * replaces what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space,
+ * and keeps those that are most different: of the most similar pair the one of lower quality goes, then the older one;
+ * that may be the new one itself. HS_EINVAL: name, metadata or embedding. */
+int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
+                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
+                   struct hs_error *err);
+
+/* ---- reading ---- */
+
+struct hs_gallery_identity {
+    int64_t id;
+    char *name;
+    char *metadata; /* JSON object; NULL: none */
+    int64_t embedding_count;
+    char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
+};
+
+struct hs_gallery_page {
+    struct hs_gallery_identity *identities;
+    size_t count;
+    bool more; /* the next page begins after the last name of this one */
+};
+
+/* At most `limit` (1..HS_GALLERY_PAGE_MAX) identities whose names follow `after` (NULL: from the first), ordered by the
+ * bytes of their names. Caller frees *ret_page with hs_gallery_page_destroy. HS_EINVAL: limit. */
+int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
+                    struct hs_error *err);
+void hs_gallery_page_destroy(struct hs_gallery_page *page);
+
+struct hs_gallery_embedding {
+    int64_t id;
+    size_t dimension;
+    float *values; /* NULL unless asked for */
+    char *space;
+    char *model, *quality, *source_sha256; /* NULL: not known */
+    char created_at[HS_GALLERY_TIME_SIZE];
+};
+
+struct hs_gallery_person {
+    struct hs_gallery_identity identity;
+    struct hs_gallery_embedding *embeddings; /* oldest first */
+    size_t count;
+};
+
+/* One identity with its embeddings. Caller frees *ret_person with hs_gallery_person_destroy. HS_ENOTFOUND. */
+int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
+                   struct hs_gallery_person **ret_person, struct hs_error *err);
+void hs_gallery_person_destroy(struct hs_gallery_person *person);
+
+/* One embedding as hs_gallery_for_each shows it; valid during the callback. */
+struct hs_gallery_entry {
+    int64_t id, identity_id;
+    const char *name, *space;
+    const float *values;
+    size_t dimension;
+};
+
+/* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector
+ * is of another size. */
+int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, float *ret_values, size_t dimension,
+                           struct hs_error *err);
+
+/* Counters that only grow while the gallery is open. */
+struct hs_gallery_version {
+    uint64_t own;     /* changes made through this struct hs_gallery */
+    uint64_t foreign; /* times that changes made elsewhere (or a restore) were noticed: rebuild the index */
+};
+
+/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). Embeddings that cannot be
+ * compared (not finite, not of length 1, cut) are left out; hs_gallery_get_stats counts them. Stops where `each`
+ * returns other than 0, and returns that. */
+int hs_gallery_for_each(struct hs_gallery *gallery, int (*each)(void *arg, const struct hs_gallery_entry *entry),
+                        void *arg, struct hs_gallery_version *ret_version, struct hs_error *err);
+
+/* Cheap: may be asked before each search. */
+int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err);
+
+struct hs_gallery_stats {
+    int64_t identities, embeddings;
+    int64_t unusable;   /* embeddings that hs_gallery_for_each leaves out */
+    int64_t size_bytes; /* of the database file */
+    int schema_version;
+};
+
+int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err);
+
+/* SQLite's full integrity check and the foreign keys. HS_EIO with the first problem in err. Takes long. */
+int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
+
+/* ---- changing ---- */
+
+/* `metadata` is a JSON object; NULL removes what is there. HS_ENOTFOUND, HS_EINVAL. */
+int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err);
+
+/* HS_ENOTFOUND, HS_EINVAL: new name, HS_ECONFLICT: it is taken. */
+int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
+
+/* Moves the embeddings of `from` to `into` (as many as may stay: see hs_gallery_add) and removes `from`. `into` keeps
+ * its metadata, or gets that of `from` where it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
+int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
+
+/* ---- erasing ---- */
+
+struct hs_gallery_erased {
+    int64_t embeddings; /* how many went */
+    /* Another process is reading (or the disk failed just now), so the log still holds the data: the next change, the
+     * next opening or hs_gallery_close erases it. */
+    bool pending;
+    /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
+     * hs_gallery_purge deletes them. */
+    char **files;
+    size_t file_count;
+};
+
+/* Removes an identity, or one embedding, so that no byte of the vectors is left in the database, its log or its free
+ * pages. (What the file system or the disk keeps below the file is out of reach.) *ret_erased may be NULL as an
+ * argument; else the caller frees its content with hs_gallery_erased_finish. HS_ENOTFOUND. */
+int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
+                      struct hs_error *err);
+int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
+                                struct hs_error *err);
+void hs_gallery_erased_finish(struct hs_gallery_erased *erased);
+
+/* ---- backups ---- */
+
+struct hs_gallery_backup {
+    char *path;
+    char created_at[HS_GALLERY_TIME_SIZE];
+    int64_t size_bytes;
+    bool set_aside; /* a damaged database, not a backup */
+};
+
+struct hs_gallery_backups {
+    struct hs_gallery_backup *items; /* newest first */
+    size_t count;
+};
+
+/* Writes backup_dir/faces-YYYYMMDD-HHMMSS.db.gz: a copy of one moment, checked, compressed, renamed into place. Others
+ * may read and write meanwhile. ret_path may be NULL. HS_EUNSUPPORTED: there is no backup folder. */
+int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
+
+/* Caller frees *ret_backups with hs_gallery_backups_destroy. */
+int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backups **ret_backups, struct hs_error *err);
+void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
+
+/* Replaces all content by that of a backup (a path, or a name in the backup folder), once it has been unpacked and
+ * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup. */
+int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
+
+/* Deletes backups and set-aside files made before `older_than_s` (seconds since 1970 UTC). ret_count may be NULL. */
+int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *ret_count, struct hs_error *err);
+
+#endif

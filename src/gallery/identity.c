@@ -1,0 +1,271 @@
+/* Identities: listing, reading, renaming, merging. */
+#include <stdlib.h>
+
+#include "gallery/gallery.h"
+#include "gallery/input.h"
+#include "gallery/sql.h"
+#include "gallery/store.h"
+
+#include "base/str.h"
+
+static int no_memory(struct hs_error *err)
+{
+    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+}
+
+/* A time of a row; text that is no time of ours is cut. */
+static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_TIME_SIZE])
+{
+    const char *text = (const char *) sqlite3_column_text(stmt, column);
+    hs_str_copy(ret_time, HS_GALLERY_TIME_SIZE, text ? text : "");
+}
+
+/* A row of LIST or GET. What was read before a failure is in *identity, for finish_identity. */
+static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
+{
+    identity->id = sqlite3_column_int64(stmt, 0);
+    identity->embedding_count = sqlite3_column_int64(stmt, 5);
+    copy_time(stmt, 3, identity->created_at);
+    copy_time(stmt, 4, identity->updated_at);
+    if (!hs_gallery_column_text(stmt, 1, &identity->name) || !hs_gallery_column_text(stmt, 2, &identity->metadata))
+        return no_memory(err);
+    return 0;
+}
+
+static void finish_identity(struct hs_gallery_identity *identity)
+{
+    free(identity->name);
+    free(identity->metadata);
+}
+
+void hs_gallery_page_destroy(struct hs_gallery_page *page)
+{
+    if (!page)
+        return;
+    for (size_t i = 0; i < page->count; i++)
+        finish_identity(&page->identities[i]);
+    free(page->identities);
+    free(page);
+}
+
+static int fill_page(sqlite3_stmt *stmt, size_t limit, struct hs_gallery_page *page, struct hs_error *err)
+{
+    int r;
+    while ((r = hs_sql_step(stmt, err)) > 0) {
+        if (page->count == limit) {
+            page->more = true;
+            return 0;
+        }
+        r = read_identity(stmt, &page->identities[page->count++], err);
+        if (r < 0)
+            break;
+    }
+    return r;
+}
+
+int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
+                    struct hs_error *err)
+{
+    if (limit < 1 || limit > HS_GALLERY_PAGE_MAX)
+        return hs_error_set(err, HS_EINVAL, "limit: must be 1 to %d", HS_GALLERY_PAGE_MAX);
+    struct hs_gallery_page *page = calloc(1, sizeof(*page));
+    if (page)
+        page->identities = calloc(limit, sizeof(*page->identities));
+    if (!page || !page->identities) {
+        free(page);
+        return no_memory(err);
+    }
+    pthread_mutex_lock(&gallery->lock);
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_LIST);
+    sqlite3_bind_text(stmt, 1, after, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (int64_t) limit + 1);
+    int r = fill_page(stmt, limit, page, err);
+    hs_sql_release(stmt);
+    pthread_mutex_unlock(&gallery->lock);
+    if (r < 0) {
+        hs_gallery_page_destroy(page);
+        return r;
+    }
+    *ret_page = page;
+    return 0;
+}
+
+void hs_gallery_person_destroy(struct hs_gallery_person *person)
+{
+    if (!person)
+        return;
+    for (size_t i = 0; i < person->count; i++) {
+        struct hs_gallery_embedding *e = &person->embeddings[i];
+        free(e->values);
+        free(e->space);
+        free(e->model);
+        free(e->quality);
+        free(e->source_sha256);
+    }
+    free(person->embeddings);
+    finish_identity(&person->identity);
+    free(person);
+}
+
+/* A row of EMBEDDINGS_OF; what was read before a failure is in *e. */
+static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_gallery_embedding *e, struct hs_error *err)
+{
+    e->id = sqlite3_column_int64(stmt, 0);
+    e->dimension = (size_t) sqlite3_column_bytes(stmt, 1) / sizeof(float);
+    copy_time(stmt, 6, e->created_at);
+    if (!hs_gallery_column_text(stmt, 2, &e->space) || !hs_gallery_column_text(stmt, 3, &e->model) ||
+        !hs_gallery_column_text(stmt, 4, &e->quality) || !hs_gallery_column_text(stmt, 5, &e->source_sha256))
+        return no_memory(err);
+    if (!with_values)
+        return 0;
+    e->values = calloc(e->dimension ? e->dimension : 1, sizeof(float));
+    if (!e->values)
+        return no_memory(err);
+    hs_gallery_column_floats(stmt, 1, e->values, e->dimension);
+    return 0;
+}
+
+static int read_embeddings(struct hs_gallery *gallery, bool with_values, struct hs_gallery_person *person,
+                           struct hs_error *err)
+{
+    size_t room = (size_t) person->identity.embedding_count;
+    person->embeddings = calloc(room ? room : 1, sizeof(*person->embeddings));
+    if (!person->embeddings)
+        return no_memory(err);
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_EMBEDDINGS_OF);
+    sqlite3_bind_int64(stmt, 1, person->identity.id);
+    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    int r = 0;
+    while (r == 0 && person->count < room && (r = hs_sql_step(stmt, err)) > 0)
+        r = read_embedding(stmt, with_values, &person->embeddings[person->count++], err);
+    hs_sql_release(stmt);
+    return r;
+}
+
+static int read_person(struct hs_gallery *gallery, const char *name, bool with_values, struct hs_gallery_person *person,
+                       struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_GET);
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    int r = hs_sql_step(stmt, err);
+    if (r == 0)
+        r = hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
+    else if (r > 0)
+        r = read_identity(stmt, &person->identity, err);
+    hs_sql_release(stmt);
+    return r < 0 ? r : read_embeddings(gallery, with_values, person, err);
+}
+
+int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
+                   struct hs_gallery_person **ret_person, struct hs_error *err)
+{
+    struct hs_gallery_person *person = calloc(1, sizeof(*person));
+    if (!person)
+        return no_memory(err);
+    pthread_mutex_lock(&gallery->lock);
+    /* A transaction, so that the count and the rows are of one moment. */
+    int r = hs_gallery_begin_read(gallery, err);
+    if (r == 0) {
+        r = read_person(gallery, name, with_values, person, err);
+        hs_gallery_end_read(gallery);
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    if (r < 0) {
+        hs_gallery_person_destroy(person);
+        return r;
+    }
+    *ret_person = person;
+    return 0;
+}
+
+/* Inside a transaction: runs a statement of (id, text). */
+static int set_text(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id, const char *text,
+                    struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, which);
+    sqlite3_bind_int64(stmt, 1, id);
+    sqlite3_bind_text(stmt, 2, text, -1, SQLITE_STATIC);
+    return hs_sql_run(stmt, err);
+}
+
+int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err)
+{
+    int r = hs_gallery_check_metadata(metadata, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->lock);
+    r = hs_gallery_begin(gallery, err);
+    if (r == 0) {
+        int64_t id;
+        r = hs_gallery_find(gallery, name, &id, err);
+        if (r == 0)
+            r = set_text(gallery, HS_STMT_SET_METADATA, id, metadata, err);
+        r = hs_gallery_end(gallery, r, false, err);
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    return r;
+}
+
+int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)
+{
+    int r = hs_gallery_check_name(new_name, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->lock);
+    r = hs_gallery_begin(gallery, err);
+    if (r == 0) {
+        int64_t id;
+        r = hs_gallery_find(gallery, name, &id, err);
+        if (r == 0)
+            r = set_text(gallery, HS_STMT_SET_NAME, id, new_name, err);
+        if (r == HS_ECONFLICT)
+            hs_error_set(err, r, "Identity '%s' exists already", new_name);
+        r = hs_gallery_end(gallery, r, false, err);
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    return r;
+}
+
+/* Runs a statement of (id, id). */
+static int move(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t from, int64_t into,
+                struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, which);
+    sqlite3_bind_int64(stmt, 1, from);
+    sqlite3_bind_int64(stmt, 2, into);
+    return hs_sql_run(stmt, err);
+}
+
+static int merge_inside(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
+                        struct hs_error *err)
+{
+    int64_t from_id, into_id;
+    int r = hs_gallery_find(gallery, from, &from_id, err);
+    if (r == 0)
+        r = hs_gallery_find(gallery, into, &into_id, err);
+    if (r == 0 && from_id == into_id)
+        r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
+    if (r == 0)
+        r = move(gallery, HS_STMT_MOVE_EMBEDDINGS, from_id, into_id, err);
+    if (r == 0)
+        r = move(gallery, HS_STMT_MOVE_METADATA, from_id, into_id, err);
+    if (r == 0) {
+        sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_DELETE_IDENTITY);
+        sqlite3_bind_int64(stmt, 1, from_id);
+        r = hs_sql_run(stmt, err);
+    }
+    return r < 0 ? r : hs_gallery_trim(gallery, into_id, ret_dropped, err);
+}
+
+int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err)
+{
+    int64_t dropped = 0;
+    pthread_mutex_lock(&gallery->lock);
+    int r = hs_gallery_begin(gallery, err);
+    if (r == 0) {
+        r = merge_inside(gallery, from, into, &dropped, err);
+        r = hs_gallery_end(gallery, r, dropped != 0, err);
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    return r;
+}

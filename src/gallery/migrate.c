@@ -1,0 +1,124 @@
+#include "gallery/migrate.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "gallery/sql.h"
+
+/* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings. Steps are never
+ * changed once released: a new one is added below. */
+static const char *const step_1[] = {
+    "CREATE TABLE IF NOT EXISTS identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,"
+    " created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
+    "CREATE TABLE IF NOT EXISTS embeddings (id INTEGER PRIMARY KEY AUTOINCREMENT, identity_id INTEGER NOT NULL,"
+    " embedding BLOB NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,"
+    " FOREIGN KEY (identity_id) REFERENCES identities(id) ON DELETE CASCADE)",
+    "CREATE INDEX IF NOT EXISTS idx_embeddings_identity ON embeddings(identity_id)",
+    /* Names that could be asked for by no one, because a text of ours ends at its first NUL. */
+    "UPDATE identities SET name = substr(name, 1, instr(name, char(0)) - 1) || '#' || id WHERE instr(name, char(0))",
+    NULL,
+};
+
+static const char *const step_2[] = {
+    "ALTER TABLE embeddings ADD COLUMN space TEXT",
+    "ALTER TABLE embeddings ADD COLUMN model TEXT",
+    "ALTER TABLE embeddings ADD COLUMN quality TEXT",
+    "ALTER TABLE embeddings ADD COLUMN source_sha256 TEXT",
+    "UPDATE embeddings SET space = ?1",
+    NULL,
+};
+
+static const char *const step_3[] = {
+    "ALTER TABLE identities ADD COLUMN metadata TEXT",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3 };
+_Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
+
+int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
+{
+    int64_t version, tables;
+    int r = hs_sql_int(db, "PRAGMA user_version", &version, err);
+    if (r == 0)
+        r = hs_sql_int(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'identities'", &tables,
+                       err);
+    if (r < 0)
+        return r;
+    if (version < 0 || version > HS_GALLERY_SCHEMA)
+        return hs_error_set(err, HS_EVERSION, "gallery: schema version %lld, this program knows up to %d",
+                            (long long) version, HS_GALLERY_SCHEMA);
+    *ret_version = tables ? (int) version : -1;
+    return 0;
+}
+
+static int run_statement(sqlite3 *db, const char *sql, const char *legacy_space, struct hs_error *err)
+{
+    sqlite3_stmt *stmt;
+    int r = hs_sql_prepare(db, sql, &stmt, err);
+    if (r < 0)
+        return r;
+    if (sqlite3_bind_parameter_count(stmt) > 0 &&
+        sqlite3_bind_text(stmt, 1, legacy_space, -1, SQLITE_STATIC) != SQLITE_OK)
+        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+    if (r == 0)
+        r = hs_sql_run(stmt, err);
+    sqlite3_finalize(stmt);
+    return r;
+}
+
+static int run_step(sqlite3 *db, int from, const char *legacy_space, struct hs_error *err)
+{
+    int r = hs_sql_begin(db, err);
+    if (r < 0)
+        return r;
+    /* Another process may have done it before our turn came. */
+    int64_t now;
+    r = hs_sql_int(db, "PRAGMA user_version", &now, err);
+    if (r == 0 && now == from) {
+        for (const char *const *sql = steps[from]; *sql && r == 0; sql++)
+            r = run_statement(db, *sql, legacy_space, err);
+        char set_version[40];
+        hs_str_format(set_version, sizeof(set_version), "PRAGMA user_version = %d", from + 1);
+        if (r == 0)
+            r = hs_sql_exec(db, set_version, err);
+    }
+    return hs_sql_end(db, r, err);
+}
+
+static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err)
+{
+    int64_t count;
+    int r = hs_sql_int(db, "SELECT count(*) FROM embeddings WHERE identity_id NOT IN (SELECT id FROM identities)",
+                       &count, err);
+    if (r < 0 || count == 0)
+        return r;
+    r = hs_sql_begin(db, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_exec(db, "DELETE FROM embeddings WHERE identity_id NOT IN (SELECT id FROM identities)", err);
+    count = sqlite3_changes64(db);
+    r = hs_sql_end(db, r, err);
+    if (r == 0)
+        *ret_orphans = count;
+    return r;
+}
+
+int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, int64_t *ret_orphans, struct hs_error *err)
+{
+    int version, from;
+    int r = hs_gallery_schema_of(db, &version, err);
+    if (r < 0)
+        return r;
+    from = version;
+    int64_t orphans = 0;
+    for (version = version < 0 ? 0 : version; version < HS_GALLERY_SCHEMA && r == 0; version++)
+        r = run_step(db, version, legacy_space, err);
+    if (r == 0)
+        r = erase_orphans(db, &orphans, err);
+    /* Older programs deleted without overwriting: what they left in free pages goes too. */
+    if (r == 0 && (orphans > 0 || (from >= 0 && from < HS_GALLERY_SCHEMA)))
+        r = hs_sql_exec(db, "VACUUM", err);
+    if (r == 0)
+        *ret_orphans = orphans;
+    return r;
+}

@@ -1,0 +1,64 @@
+#include "gallery/search_best.h"
+
+#include <stdlib.h>
+
+int hs_search_best_init(struct hs_search_best *best, size_t k, bool by_identity, double floor)
+{
+    *best = (struct hs_search_best){ .k = k, .by_identity = by_identity, .floor = floor };
+    best->hits = calloc(k, sizeof(*best->hits));
+    return best->hits ? 0 : HS_ENOMEM;
+}
+
+void hs_search_best_finish(struct hs_search_best *best)
+{
+    free(best->hits);
+    best->hits = NULL;
+}
+
+void hs_search_best_clear(struct hs_search_best *best)
+{
+    best->count = best->worst = 0;
+}
+
+/* Negative where a comes first. */
+static int compare(const void *pa, const void *pb)
+{
+    const struct hs_search_hit *a = pa, *b = pb;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    if (a->identity != b->identity)
+        return a->identity < b->identity ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+static struct hs_search_hit *find(struct hs_search_best *best, const struct hs_search_hit *hit)
+{
+    for (size_t i = 0; i < best->count; i++) {
+        const struct hs_search_hit *have = &best->hits[i];
+        if (best->by_identity ? have->identity == hit->identity : have->id == hit->id)
+            return &best->hits[i];
+    }
+    return NULL;
+}
+
+void hs_search_best_offer(struct hs_search_best *best, struct hs_search_hit hit)
+{
+    bool full = best->count == best->k;
+    if (hit.score <= best->floor || (full && compare(&hit, &best->hits[best->worst]) >= 0))
+        return;
+    struct hs_search_hit *place = find(best, &hit);
+    if (place && compare(&hit, place) >= 0)
+        return;
+    if (!place)
+        place = full ? &best->hits[best->worst] : &best->hits[best->count++];
+    *place = hit;
+    best->worst = 0;
+    for (size_t i = 1; i < best->count; i++)
+        if (compare(&best->hits[i], &best->hits[best->worst]) > 0)
+            best->worst = i;
+}
+
+void hs_search_best_sort(struct hs_search_best *best)
+{
+    qsort(best->hits, best->count, sizeof(*best->hits), compare);
+}

@@ -1,0 +1,241 @@
+#include "gallery/search_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "gallery/search_kernel.h"
+
+/* Rows between two looks at the limit; FEW of them are compared with it at once, without a branch. */
+enum { SLICE = 128, FEW = 16, FIRST_CANDIDATES = 512 };
+
+/* More than rounding can add to a bound computed in float: the score and the bound are below 4, and less than ten
+ * operations of relative error 2^-24 lead there. */
+#define FLOAT_SLACK 4e-6f
+/* The same in double precision, and for the sum that is the score. */
+#define DOUBLE_SLACK 1e-10
+
+int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector)
+{
+    *query = (struct hs_search_query){ .norm = hs_search_norm(vector, rows->dimension) };
+    query->coarse = aligned_alloc(HS_SEARCH_ALIGN, 2 * rows->stride);
+    if (!query->coarse)
+        return HS_ENOMEM;
+    query->fine = query->coarse + rows->stride;
+    query->coarse_scale = hs_search_encode(vector, rows->dimension, rows->stride, query->coarse);
+    query->fine_scale =
+        hs_search_encode_rest(vector, rows->dimension, rows->stride, query->coarse_scale, query->coarse, query->fine);
+    return 0;
+}
+
+void hs_search_query_finish(struct hs_search_query *query)
+{
+    free(query->coarse);
+    free(query->gone);
+}
+
+int hs_search_query_add_gone(struct hs_search_query *query, int64_t id)
+{
+    int64_t *gone = realloc(query->gone, (query->gone_count + 1) * sizeof(*gone));
+    if (!gone)
+        return HS_ENOMEM;
+    query->gone = gone;
+    query->gone[query->gone_count++] = id;
+    return 0;
+}
+
+static bool is_gone(const struct hs_search_query *query, int64_t id)
+{
+    for (size_t i = 0; i < query->gone_count; i++)
+        if (query->gone[i] == id)
+            return true;
+    return false;
+}
+
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above)
+{
+    *scan = (struct hs_search_scan){ .status = 0 };
+    return scan->status = hs_search_best_init(&scan->lower, k, by_identity, above);
+}
+
+void hs_search_scan_finish(struct hs_search_scan *scan)
+{
+    hs_search_best_finish(&scan->lower);
+    free(scan->candidates);
+}
+
+/* As a float that is not above it. */
+static float limit_of(const struct hs_search_scan *scan)
+{
+    double limit = hs_search_best_limit(&scan->lower);
+    float rounded = (float) limit;
+    return (double) rounded > limit ? nextafterf(rounded, -INFINITY) : rounded;
+}
+
+/* Forgets candidates that a limit which rose meanwhile rules out. */
+static void prune(struct hs_search_scan *scan)
+{
+    float limit = limit_of(scan);
+    size_t kept = 0;
+    for (size_t i = 0; i < scan->count; i++)
+        if (scan->candidates[i].upper >= limit)
+            scan->candidates[kept++] = scan->candidates[i];
+    scan->count = kept;
+}
+
+/* Grows only where forgetting does not leave half of it free. */
+static bool make_room(struct hs_search_scan *scan)
+{
+    prune(scan);
+    if (scan->count < scan->capacity / 2)
+        return true;
+    size_t capacity = scan->capacity ? scan->capacity * 2 : FIRST_CANDIDATES;
+    struct hs_search_candidate *larger = realloc(scan->candidates, capacity * sizeof(*larger));
+    if (!larger)
+        return false;
+    scan->candidates = larger;
+    scan->capacity = capacity;
+    return true;
+}
+
+static void push(struct hs_search_scan *scan, struct hs_search_candidate candidate)
+{
+    if (scan->count == scan->capacity && !make_room(scan)) {
+        scan->status = HS_ENOMEM;
+        return;
+    }
+    scan->candidates[scan->count++] = candidate;
+}
+
+/* The bounds of a slice: approximations and how far off they may be. */
+struct slice {
+    float scores[SLICE], margins[SLICE];
+};
+
+static void take(struct hs_search_scan *scan, const struct hs_search_block *block, const struct hs_search_query *query,
+                 const struct slice *slice, size_t i, size_t at, uint32_t row)
+{
+    if (query->gone_count && is_gone(query, block->ids[at]))
+        return;
+    push(scan, (struct hs_search_candidate){ .row = row, .upper = slice->scores[i] + slice->margins[i] });
+    double lower = (double) slice->scores[i] - slice->margins[i];
+    if (lower > hs_search_best_limit(&scan->lower) || scan->lower.count < scan->lower.k)
+        hs_search_best_offer(&scan->lower, (struct hs_search_hit){ block->identities[at], block->ids[at], lower });
+}
+
+/* Inline, so that a full slice has a constant length: compilers then make vector code of the loop. */
+static inline void bound(const struct hs_search_block *block, const struct hs_search_query *query, size_t from,
+                         size_t count, const int32_t *restrict dots, struct slice *restrict slice)
+{
+    float scale = query->coarse_scale.scale, per_error = (float) query->norm + query->coarse_scale.error;
+    float fixed = (float) HS_SEARCH_MAX_NORM * query->coarse_scale.error + FLOAT_SLACK;
+    const float *restrict scales = block->scales + from, *restrict errors = block->errors + from;
+    for (size_t i = 0; i < count; i++) {
+        slice->scores[i] = (float) dots[i] * scales[i] * scale;
+        slice->margins[i] = errors[i] * per_error + fixed;
+    }
+}
+
+static inline int any_above(const struct slice *slice, size_t from, size_t count, float limit)
+{
+    int any = 0;
+    for (size_t i = from; i < from + count; i++)
+        any |= slice->scores[i] + slice->margins[i] >= limit;
+    return any;
+}
+
+static void filter(struct hs_search_scan *scan, const struct hs_search_block *block,
+                   const struct hs_search_query *query, const struct slice *slice, size_t from, size_t count,
+                   uint32_t first_row)
+{
+    float limit = limit_of(scan);
+    for (size_t i = 0; i < count;) {
+        size_t end = i + FEW < count ? i + FEW : count;
+        int any = end - i == FEW ? any_above(slice, i, FEW, limit) : any_above(slice, i, end - i, limit);
+        for (; any && i < end; i++) {
+            if (slice->scores[i] + slice->margins[i] < limit)
+                continue;
+            take(scan, block, query, slice, i, from + i, first_row + (uint32_t) i);
+            limit = limit_of(scan);
+        }
+        i = end;
+    }
+}
+
+void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,
+                          const struct hs_search_query *query, size_t at)
+{
+    const struct hs_search_block *block = &rows->blocks[at];
+    hs_search_dots dots = hs_search_kernel_best()->dots;
+    size_t used = hs_search_rows_used(rows, at);
+    for (size_t from = 0; from < used && scan->status == 0; from += SLICE) {
+        size_t count = used - from < SLICE ? used - from : SLICE;
+        int32_t products[SLICE];
+        struct slice slice;
+        dots(query->coarse, block->codes + from * rows->stride, rows->stride, count, products);
+        if (count == SLICE)
+            bound(block, query, from, SLICE, products, &slice);
+        else
+            bound(block, query, from, count, products, &slice);
+        filter(scan, block, query, &slice, from, count, (uint32_t) ((at << rows->shift) + from));
+    }
+}
+
+void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_scan *other)
+{
+    for (size_t i = 0; i < other->lower.count; i++)
+        hs_search_best_offer(&scan->lower, other->lower.hits[i]);
+    for (size_t i = 0; i < other->count && scan->status == 0; i++)
+        push(scan, other->candidates[i]);
+    if (other->status < 0)
+        scan->status = other->status;
+}
+
+/* A row's score with both parts of the query, so that nearly all that is missing is the row's own error. */
+static double closer_score(const struct hs_search_rows *rows, const struct hs_search_query *query,
+                           const struct hs_search_block *block, size_t at, double *ret_margin)
+{
+    hs_search_dots dots = hs_search_kernel_best()->dots;
+    const int8_t *codes = block->codes + at * rows->stride;
+    int32_t coarse, fine;
+    dots(query->coarse, codes, rows->stride, 1, &coarse);
+    dots(query->fine, codes, rows->stride, 1, &fine);
+    double error = block->errors[at];
+    *ret_margin = query->norm * error + query->fine_scale.error * (HS_SEARCH_MAX_NORM + error) + DOUBLE_SLACK;
+    return block->scales[at] * ((double) query->coarse_scale.scale * coarse + (double) query->fine_scale.scale * fine);
+}
+
+static int by_upper(const void *pa, const void *pb)
+{
+    const struct hs_search_finding *a = pa, *b = pb;
+    return (a->upper < b->upper) - (a->upper > b->upper);
+}
+
+int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_rows *rows,
+                            const struct hs_search_query *query, struct hs_search_finding **ret_findings,
+                            size_t *ret_count)
+{
+    if (scan->status < 0)
+        return scan->status;
+    prune(scan);
+    struct hs_search_finding *findings = calloc(scan->count + 1, sizeof(*findings));
+    if (!findings)
+        return HS_ENOMEM;
+    hs_search_best_clear(&scan->lower);
+    for (size_t i = 0; i < scan->count; i++) {
+        size_t at;
+        const struct hs_search_block *block = hs_search_rows_block(rows, scan->candidates[i].row, &at);
+        double margin, score = closer_score(rows, query, block, at, &margin);
+        findings[i] = (struct hs_search_finding){ block->identities[at], block->ids[at], score + margin };
+        hs_search_best_offer(&scan->lower,
+                             (struct hs_search_hit){ block->identities[at], block->ids[at], score - margin });
+    }
+    double limit = hs_search_best_limit(&scan->lower);
+    size_t kept = 0;
+    for (size_t i = 0; i < scan->count; i++)
+        if (findings[i].upper >= limit)
+            findings[kept++] = findings[i];
+    qsort(findings, kept, sizeof(*findings), by_upper);
+    *ret_findings = findings;
+    *ret_count = kept;
+    return 0;
+}

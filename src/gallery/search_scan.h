@@ -1,0 +1,61 @@
+/* From all rows to the few that may be in the answer, by bounds on their scores. The opening of search.c derives them.
+ */
+#ifndef HS_GALLERY_SEARCH_SCAN_H
+#define HS_GALLERY_SEARCH_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gallery/search_best.h"
+#include "gallery/search_rows.h"
+
+/* The vector asked for, in codes. */
+struct hs_search_query {
+    int8_t *coarse, *fine; /* one allocation */
+    struct hs_search_scale coarse_scale, fine_scale;
+    double norm;
+    /* ids that the store no longer has: as if their rows were absent */
+    int64_t *gone;
+    size_t gone_count;
+};
+
+int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector);
+void hs_search_query_finish(struct hs_search_query *query);
+int hs_search_query_add_gone(struct hs_search_query *query, int64_t id); /* HS_ENOMEM */
+
+struct hs_search_candidate {
+    uint32_t row;
+    float upper;
+};
+
+/* What one thread has found. */
+struct hs_search_scan {
+    struct hs_search_best lower; /* lower bounds of scores */
+    struct hs_search_candidate *candidates;
+    size_t count, capacity;
+    int status; /* 0, or HS_ENOMEM once memory was short; then nothing else counts */
+};
+
+/* HS_ENOMEM. Either way to be finished. */
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above);
+void hs_search_scan_finish(struct hs_search_scan *scan);
+
+void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,
+                          const struct hs_search_query *query, size_t block);
+
+/* Adds what another thread has found. */
+void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_scan *other);
+
+/* A row that needs its true score; that is at most `upper`. */
+struct hs_search_finding {
+    int64_t identity, id;
+    double upper;
+};
+
+/* Compares the candidates more exactly. Those that are left, highest bound first: caller frees with free(). */
+int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_rows *rows,
+                            const struct hs_search_query *query, struct hs_search_finding **ret_findings,
+                            size_t *ret_count);
+
+#endif

@@ -1,0 +1,166 @@
+#include "gallery/sql.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+static int status_of(int code)
+{
+    if (code == SQLITE_IOERR_NOMEM)
+        return HS_ENOMEM;
+    switch (code & 0xff) {
+    case SQLITE_OK:
+        return HS_OK;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return HS_EBUSY;
+    case SQLITE_NOMEM:
+        return HS_ENOMEM;
+    case SQLITE_CONSTRAINT:
+        return HS_ECONFLICT;
+    case SQLITE_TOOBIG:
+        return HS_ETOOLARGE;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_PROTOCOL:
+        return HS_EIO;
+    default:
+        return HS_EINTERNAL;
+    }
+}
+
+int hs_sql_error(sqlite3 *db, int code, const char *what, struct hs_error *err)
+{
+    /* sqlite3_errmsg speaks of the last call, which may have been another one. */
+    const char *text = db && sqlite3_extended_errcode(db) == code ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    return hs_error_set(err, status_of(code), "gallery: %s: %s", what, text);
+}
+
+bool hs_sql_is_damage(int code)
+{
+    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
+                struct hs_error *err)
+{
+    sqlite3 *db = NULL;
+    int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
+    *ret_code = code;
+    if (code != SQLITE_OK) {
+        int r = hs_sql_error(db, code, path, err);
+        sqlite3_close(db);
+        return r;
+    }
+    sqlite3_busy_timeout(db, busy_timeout_ms);
+    *ret_db = db;
+    return 0;
+}
+
+int hs_sql_exec(sqlite3 *db, const char *sql, struct hs_error *err)
+{
+    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+}
+
+int hs_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err)
+{
+    int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
+    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+}
+
+int hs_sql_step(sqlite3_stmt *stmt, struct hs_error *err)
+{
+    int code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW)
+        return 1;
+    int r = code == SQLITE_DONE ? 0 : hs_sql_error(sqlite3_db_handle(stmt), code, sqlite3_sql(stmt), err);
+    sqlite3_reset(stmt);
+    return r;
+}
+
+int hs_sql_run(sqlite3_stmt *stmt, struct hs_error *err)
+{
+    int r;
+    do
+        r = hs_sql_step(stmt, err);
+    while (r > 0);
+    hs_sql_release(stmt);
+    return r;
+}
+
+void hs_sql_release(sqlite3_stmt *stmt)
+{
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+}
+
+int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error *err)
+{
+    sqlite3_stmt *stmt;
+    int r = hs_sql_prepare(db, sql, &stmt, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_step(stmt, err);
+    int64_t value = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_finalize(stmt);
+    if (r < 0)
+        return r;
+    *ret_value = value;
+    return 0;
+}
+
+/* A page that could not be read is a complaint like any other, with SQLite's code at its end: "error code=522". */
+static bool complaint_is_damage(const char *text)
+{
+    const char *mark = "error code=";
+    const char *found = strstr(text, mark);
+    int64_t code;
+    return !found || !hs_str_to_int64(found + strlen(mark), &code) || hs_sql_is_damage((int) code);
+}
+
+int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_error *err)
+{
+    bool damaged = false;
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), r = 0;
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        r = hs_sql_error(db, code, "check", err);
+        /* The statement is right, so what SQLite cannot make sense of is the file's format or schema. */
+        damaged = hs_sql_is_damage(code) || (code & 0xff) == SQLITE_ERROR;
+    } else if (code == SQLITE_ROW) {
+        const char *text = (const char *) sqlite3_column_text(stmt, 0);
+        if (!text)
+            r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+        else if (strcmp(text, "ok") != 0) {
+            r = hs_error_set(err, HS_EIO, "gallery: check: %s", text);
+            damaged = complaint_is_damage(text);
+        }
+    }
+    sqlite3_finalize(stmt);
+    if (ret_damaged)
+        *ret_damaged = damaged;
+    return r;
+}
+
+int hs_sql_begin(sqlite3 *db, struct hs_error *err)
+{
+    return hs_sql_exec(db, "BEGIN IMMEDIATE", err);
+}
+
+int hs_sql_end(sqlite3 *db, int r, struct hs_error *err)
+{
+    if (r == 0)
+        r = hs_sql_exec(db, "COMMIT", err);
+    /* SQLite ends the transaction by itself after some failures. */
+    if (r != 0 && !sqlite3_get_autocommit(db))
+        hs_sql_exec(db, "ROLLBACK", NULL);
+    return r;
+}

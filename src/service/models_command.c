@@ -1,0 +1,14 @@
+#include "service/models_command.h"
+
+#include <string.h>
+
+#include "service/network.h"
+
+/* The simulated device plays the processor's models. */
+void hs_models_context_fill(const struct hs_model_settings *model, int device, struct hs_cmd_models *context)
+{
+    context->backend = strcmp(hs_network_backend_name(device), "hailo") == 0 ? "hailo" : "openvino";
+    context->models_dir = hs_given(model->dir);
+    context->packs_dir = hs_given(model->packs_dir);
+    context->mirror = hs_given(model->mirror);
+}

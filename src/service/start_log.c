@@ -1,0 +1,20 @@
+#include "service/start_log.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+void hs_start_log(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                  const struct hs_problems *problems)
+{
+    bool serving = strcmp(call->command->name, "serve") == 0;
+    hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
+    for (size_t i = 0; i < problems->count; i++) {
+        if (problems->items[i].level != HS_PROBLEM_NOTE)
+            continue;
+        if (serving)
+            hs_log_info("%s", problems->items[i].text);
+        else
+            hs_log_debug("%s", problems->items[i].text);
+    }
+}

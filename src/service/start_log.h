@@ -1,0 +1,13 @@
+/* The log of a program, as its settings say. */
+#ifndef HS_SERVICE_START_LOG_H
+#define HS_SERVICE_START_LOG_H
+
+#include "cli/program.h"
+#include "config/common.h"
+#include "config/problems.h"
+
+/* Sets the log up. Notes among the problems are for a server's log; the output of other commands stays free of them. */
+void hs_start_log(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                  const struct hs_problems *problems);
+
+#endif

@@ -1,0 +1,180 @@
+/* Which output of a face network plays which part: told by shapes alone, because names and order differ between
+ * exporters, compilers and their versions. With a known input size every place has one shape, and no two places share
+ * theirs. */
+#include "vision/face_heads.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* Far below what the 32-bit anchor numbers of the decoder hold. */
+enum { LARGEST_STRIDE = 32, MAX_CELLS = 1 << 23 };
+
+enum part { SCORE, BOX, LANDMARK, PARTS };
+
+/* What the parts of this network are wide, and whether matrices hold all strides. */
+struct form {
+    int width[PARTS];
+    bool joined;
+};
+
+/* "12800x4, 80x80x8, ...", cut where it does not fit. */
+static void shapes_text(const struct hs_tensor_desc *outputs, int count, char *dst, size_t size)
+{
+    size_t used = 0;
+    dst[0] = '\0';
+    for (int i = 0; i < count && used < size; i++) {
+        const char *comma = i ? ", " : "";
+        if (outputs[i].layout == HS_LAYOUT_ROWS)
+            hs_str_format(dst + used, size - used, "%s%dx%d", comma, outputs[i].h, outputs[i].w);
+        else
+            hs_str_format(dst + used, size - used, "%s%dx%dx%d", comma, outputs[i].h, outputs[i].w, outputs[i].c);
+        used += strlen(dst + used);
+    }
+}
+
+static int check_input(int input_w, int input_h, struct hs_error *err)
+{
+    if (input_w < 1 || input_h < 1 || input_w % LARGEST_STRIDE || input_h % LARGEST_STRIDE)
+        return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is no multiple of %d", input_w,
+                            input_h, LARGEST_STRIDE);
+    if ((int64_t) (input_w / 8) * (input_h / 8) > MAX_CELLS)
+        return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is too large", input_w, input_h);
+    return 0;
+}
+
+static int check_output(const struct hs_tensor_desc *output, int index, struct hs_error *err)
+{
+    size_t bytes = hs_dtype_size(output->dtype);
+    if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
+        !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
+        bytes > PTRDIFF_MAX || output->size_bytes < bytes)
+        return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", index, output->h,
+                            output->w, output->c, output->size_bytes);
+    if (output->dtype != HS_DTYPE_F32 &&
+        (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
+        return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", index,
+                            (double) output->scale, (double) output->zero_point);
+    return 0;
+}
+
+static int anchors_of(const struct hs_face_level *level)
+{
+    return level->h * level->w * HS_FACE_ANCHORS;
+}
+
+static void init_levels(struct hs_face_layout *layout)
+{
+    for (int i = 0; i < HS_FACE_LEVELS; i++) {
+        struct hs_face_level *level = &layout->levels[i];
+        level->stride = 8 << i;
+        level->h = layout->input_h / level->stride;
+        level->w = layout->input_w / level->stride;
+        level->score = level->box = level->landmark = -1;
+    }
+}
+
+static int *place_of(struct hs_face_level *level, int part)
+{
+    return part == SCORE ? &level->score : part == BOX ? &level->box : &level->landmark;
+}
+
+/* Puts output `index` into an empty place of the level; false where there is none of its shape. */
+static bool put(struct hs_face_level *level, int part, int index, bool rows, int first_row)
+{
+    int *place = place_of(level, part);
+    if (*place >= 0)
+        return false;
+    *place = index;
+    *(part == SCORE ? &level->score_rows : part == BOX ? &level->box_rows : &level->landmark_rows) = rows;
+    if (rows)
+        level->first_row = first_row;
+    return true;
+}
+
+static bool place_joined(const struct hs_tensor_desc *output, int index, const struct form *form,
+                         struct hs_face_layout *layout)
+{
+    int total = 0, first = 0;
+    bool put_all = true;
+    for (int i = 0; i < HS_FACE_LEVELS; i++)
+        total += anchors_of(&layout->levels[i]);
+    for (int part = 0; part < PARTS; part++) {
+        if (output->h != total || output->w != form->width[part])
+            continue;
+        for (int i = 0; i < HS_FACE_LEVELS; i++) {
+            put_all = put(&layout->levels[i], part, index, true, first) && put_all;
+            first += anchors_of(&layout->levels[i]);
+        }
+        return put_all;
+    }
+    return false;
+}
+
+static bool place_single(const struct hs_tensor_desc *output, int index, const struct form *form,
+                         struct hs_face_layout *layout)
+{
+    bool rows = output->layout == HS_LAYOUT_ROWS;
+    for (int i = 0; i < HS_FACE_LEVELS; i++) {
+        struct hs_face_level *level = &layout->levels[i];
+        for (int part = 0; part < PARTS; part++) {
+            int width = form->width[part];
+            bool fits = rows ? output->h == anchors_of(level) && output->w == width
+                             : output->h == level->h && output->w == level->w && output->c == HS_FACE_ANCHORS * width;
+            if (fits)
+                return put(level, part, index, rows, 0);
+        }
+    }
+    return false;
+}
+
+static bool place_output(const struct hs_tensor_desc *output, int index, const struct form *form,
+                         struct hs_face_layout *layout)
+{
+    if (output->layout != HS_LAYOUT_ROWS)
+        return place_single(output, index, form, layout);
+    return output->c == 1 &&
+           (form->joined ? place_joined(output, index, form, layout) : place_single(output, index, form, layout));
+}
+
+/* Every stride has scores and boxes, and all or none have landmarks. */
+static bool is_complete(struct hs_face_layout *layout)
+{
+    int landmarks = 0;
+    for (int i = 0; i < HS_FACE_LEVELS; i++) {
+        const struct hs_face_level *level = &layout->levels[i];
+        if (level->score < 0 || level->box < 0)
+            return false;
+        landmarks += level->landmark >= 0;
+    }
+    layout->has_landmarks = landmarks == HS_FACE_LEVELS;
+    return landmarks == 0 || landmarks == HS_FACE_LEVELS;
+}
+
+int hs_face_heads_find(const struct hs_tensor_desc *outputs, int output_count, int input_w, int input_h,
+                       enum hs_face_score score, bool joined, struct hs_face_layout *ret_layout, struct hs_error *err)
+{
+    struct hs_face_layout layout = { .input_w = input_w, .input_h = input_h, .score = score };
+    bool pair = score == HS_FACE_PROBABILITY_PAIR || score == HS_FACE_LOGIT_PAIR, placed = true;
+    struct form form = { .width = { pair ? 2 : 1, 4, 2 * HS_FACE_LANDMARKS }, .joined = joined };
+    int status = check_input(input_w, input_h, err);
+    for (int i = 0; status == 0 && i < output_count; i++)
+        status = check_output(&outputs[i], i, err);
+    if (status < 0)
+        return status;
+    init_levels(&layout);
+    for (int i = 0; placed && i < output_count; i++)
+        placed = place_output(&outputs[i], i, &form, &layout);
+    if (!placed || !is_complete(&layout)) {
+        char shapes[300];
+        shapes_text(outputs, output_count, shapes, sizeof(shapes));
+        return hs_error_set(err, HS_EMODEL,
+                            "the outputs are not those of a face detector with an input of %dx%d (scores, boxes, and "
+                            "landmarks or none, on strides 8, 16 and 32, two anchors a cell): %s",
+                            input_w, input_h, shapes);
+    }
+    *ret_layout = layout;
+    return 0;
+}

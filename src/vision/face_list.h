@@ -1,0 +1,47 @@
+/* What a face detector found. */
+#ifndef HS_VISION_FACE_LIST_H
+#define HS_VISION_FACE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hs/status.h"
+#include "vision/geometry.h"
+
+/* Left and right as seen in the picture: the image-left eye is the person's right one. */
+enum hs_face_landmark {
+    HS_FACE_LEFT_EYE,
+    HS_FACE_RIGHT_EYE,
+    HS_FACE_NOSE,
+    HS_FACE_LEFT_MOUTH,
+    HS_FACE_RIGHT_MOUTH,
+    HS_FACE_LANDMARKS
+};
+
+/* Every number is finite. Without landmarks their points are zero. */
+struct hs_face {
+    struct hs_rect box;
+    float score; /* 0..1 */
+    bool has_landmarks;
+    struct hs_point landmarks[HS_FACE_LANDMARKS];
+};
+
+/* The memory is kept for the next use of the same list. */
+struct hs_face_list {
+    size_t count;
+    struct hs_face *faces;
+    size_t capacity;
+};
+
+void hs_face_list_init(struct hs_face_list *list);   /* allocates nothing */
+void hs_face_list_finish(struct hs_face_list *list); /* frees; the list is empty and usable afterwards */
+
+/* Makes room for `max` faces and empties the list. HS_ENOMEM: the list is empty. */
+int hs_face_list_reserve(struct hs_face_list *list, size_t max);
+
+/* From pixels of the network's input to pixels of the picture. Boxes are clamped to it. Landmarks are not, because
+ * alignment wants to know where they are: those of a face at the border may lie outside, by a picture's size at
+ * most. */
+void hs_face_list_map(struct hs_face_list *list, const struct hs_transform *to_picture);
+
+#endif

@@ -1,0 +1,58 @@
+/* What can be said of a face before it is enrolled or compared, as plain numbers. Nothing is judged here. Pure
+ * functions, any thread.
+ *
+ * `aligned` is HS_ALIGN_SIZE x HS_ALIGN_SIZE pixels RGB, tightly packed, made with hs_align_face. Gray is
+ * (77 R + 150 G + 29 B) / 256. */
+#ifndef HS_VISION_FACE_QUALITY_H
+#define HS_VISION_FACE_QUALITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vision/face_list.h"
+
+/* Degrees, 0 for a face that looks straight at the camera; rough, from five points. */
+struct hs_face_pose {
+    float yaw;   /* above 0: the nose points to the right of the picture */
+    float pitch; /* above 0: it points up */
+    float roll;  /* above 0: the head is turned clockwise as one sees it */
+};
+
+struct hs_face_exposure {
+    float mean;    /* gray, 0..1 */
+    float clipped; /* share of pixels with a gray of at most 4 or at least 251 of 255, 0..1; counts the black beyond the
+                      picture's border too */
+};
+
+struct hs_face_quality {
+    float size;      /* see hs_face_size */
+    float sharpness; /* see hs_face_sharpness */
+    struct hs_face_pose pose;
+    struct hs_face_exposure exposure;
+};
+
+/* The shorter side of the box, in its own pixels (those of the original picture, after hs_face_list_map). */
+float hs_face_size(const struct hs_rect *box);
+
+/* 0..1, growing with sharpness: v / (v + 100), where v is the variance of the Laplacian (kernel 0 1 0, 1 -4 1, 0 1 0;
+ * Pech-Pacheco et al. 2000) over the gray levels 0..255 of the inner 110 x 110 pixels. 100 is the customary border
+ * between blurred and sharp, so 0.5 is that border. A face that was enlarged to 112 pixels scores low. */
+float hs_face_sharpness(const uint8_t *aligned);
+
+/* From landmarks in pixels of any picture. With e and m the middles of eyes and mouth, u from the left eye to the right
+ * one, |u| its length, v = u turned down by 90 degrees, both of length 1 below:
+ *   roll  = atan2(u.y, u.x)
+ *   yaw   = atan2((nose - (e + m) / 2) . u, 0.41 |u|)
+ *   pitch = atan2(0.495 h - (nose - e) . v, 0.41 h), h = (m - e) . v
+ * The nose's tip stands out from the plane of eyes and mouth by 0.41 of the eyes' distance, and of h (the six-point
+ * head model of OpenCV's examples, the pupils taken at 0.7 of the outer corners); 0.495 is where ArcFace's template has
+ * the nose.
+ * Beyond +-90 the points are no face. False, and nothing written, where a number is not finite or the eyes coincide. */
+bool hs_face_pose_estimate(const struct hs_point landmarks[HS_FACE_LANDMARKS], struct hs_face_pose *ret_pose);
+
+struct hs_face_exposure hs_face_exposure_measure(const uint8_t *aligned);
+
+/* All of them. False, and nothing written, where hs_face_pose_estimate says so; the face has landmarks. */
+bool hs_face_quality_measure(const struct hs_face *face, const uint8_t *aligned, struct hs_face_quality *ret_quality);
+
+#endif

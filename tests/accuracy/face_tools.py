@@ -1,0 +1,36 @@
+"""What the tests of hailo-face share. It needs the face weights, which are no part of the set-up of `make check`: they are
+pulled here where the clients of the registries are installed, else the tests are skipped."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from pose_tools import SHARED, TREE
+from server import Server, multipart
+
+PROGRAM = os.environ.get('HS_FACE_BIN') or os.path.join(
+    os.path.dirname(os.environ.get('HS_BIN') or str(TREE / 'build' / 'hailo-pose')), 'hailo-face')
+MODELS = os.environ.get('HS_MODELS_DIR', str(TREE / '.deps' / 'models'))
+TESTDATA = SHARED / 'testdata'
+
+
+def start(folder, **more):
+    """A server with a gallery of its own in the folder."""
+    pulled = subprocess.run([PROGRAM, 'models', 'pull', '--models', MODELS], capture_output=True, text=True, check=False)
+    if pulled.returncode != 0:
+        pytest.skip(f'no face weights: {pulled.stderr.strip()[-200:]}')
+    settings = {'face_recognition.detection_threshold': 0.5, 'face_recognition.max_faces': 1000,
+                'database.db_file': folder / 'faces.db', 'database.backup_path': folder / 'backups', **more}
+    return Server(folder, device='cpu', settings=settings, program=[os.path.abspath(PROGRAM), 'serve'])
+
+
+def ask(server, route, path, **fields):
+    body, content_type = multipart({'image': pathlib.Path(path).read_bytes(), **fields})
+    return server.request('POST', route, body, {'Content-Type': content_type})
+
+
+def detect(server, path):
+    answer = ask(server, '/v1/detect', path, return_landmarks='true')
+    assert answer.status == 200, answer
+    return answer.json()['faces']

@@ -1,0 +1,78 @@
+"""The gallery from the command line: hailo-face db, which needs no model."""
+import os
+import sqlite3
+import struct
+import subprocess
+
+import pytest
+
+from server import BINARY, environment
+
+FACE = os.path.join(os.path.dirname(BINARY), 'hailo-face')
+
+
+@pytest.fixture
+def db(tmp_path):
+    def run(*arguments, folder='a'):
+        home = tmp_path / folder
+        home.mkdir(exist_ok=True)
+        return subprocess.run([FACE, 'db', *arguments, '--set', f'database.db_file={home}/faces.db', '--set',
+                               f'database.backup_path={home}/backups'], capture_output=True, text=True, check=False,
+                              env=environment(tmp_path), cwd=tmp_path, timeout=60)
+    return run
+
+
+def put(path, people):
+    """Identities with a vector each, as the older service wrote them."""
+    path.parent.mkdir(exist_ok=True)
+    with sqlite3.connect(path) as file:
+        file.executescript('''CREATE TABLE identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,
+            created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
+            CREATE TABLE embeddings (id INTEGER PRIMARY KEY AUTOINCREMENT, identity_id INTEGER NOT NULL,
+            embedding BLOB NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+            FOREIGN KEY (identity_id) REFERENCES identities(id) ON DELETE CASCADE);''')
+        for i, name in enumerate(people):
+            file.execute('INSERT INTO identities (name) VALUES (?)', (name,))
+            file.execute('INSERT INTO embeddings (identity_id, embedding) VALUES (?, ?)',
+                         (i + 1, struct.pack('<8f', *(1.0 if k == i else 0.0 for k in range(8)))))
+    file.close()
+
+
+def names(done):
+    assert done.returncode == 0, done
+    return [line.split()[0] for line in done.stdout.splitlines()]
+
+
+def test_actions(db, tmp_path):
+    put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob', 'Cid'])
+    assert names(db('list')) == ['Ann', 'Bob', 'Cid']
+    assert db('check').returncode == 0
+    assert db('rename', 'Ann', 'Zoe').returncode == 0
+    assert db('merge', 'Cid', 'Bob').returncode == 0
+    assert names(db('list')) == ['Bob', 'Zoe']
+    assert '3 vectors' in db('stats').stdout
+    kept = db('backup').stdout.strip()
+    removed = db('remove', 'Bob')
+    assert '2 vectors erased' in removed.stdout and kept in removed.stdout
+    assert names(db('list')) == ['Zoe']
+    assert db('restore', kept).returncode == 0
+    assert names(db('list')) == ['Bob', 'Zoe']
+
+
+def test_export_and_import(db, tmp_path):
+    put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
+    assert db('export', 'all.jsonl').returncode == 0
+    assert db('import', 'all.jsonl', folder='b').returncode == 0
+    assert names(db('list', folder='b')) == ['Ann', 'Bob']
+    text = (tmp_path / 'all.jsonl').read_text()
+    (tmp_path / 'changed.jsonl').write_text(text.replace('Ann', 'Eve'))
+    refused = db('import', 'changed.jsonl', folder='c')
+    assert refused.returncode == 1 and refused.stderr
+    assert names(db('list', folder='c')) == []
+
+
+def test_what_is_wrong_is_said(db):
+    assert db('remove', 'nobody').returncode == 1
+    assert 'nobody' in db('show', 'nobody').stderr
+    for words in ((), ('dance',), ('rename', 'one'), ('list', 'extra')):
+        assert db(*words).returncode == 2

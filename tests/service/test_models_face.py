@@ -1,0 +1,107 @@
+"""Models of the face tasks: pulled with a conversion, verified, removed; no program imports what it does not serve."""
+import hashlib
+import struct
+
+import pytest
+
+import onnx_bytes
+from onnx_bytes import field, value_info
+from file_server import FileServer
+from test_models import Shop
+
+EMBEDDING = '''name: NAME
+task: face-embedding
+title: An embedding for tests
+licence: {name: MIT}
+input: {width: 112, height: 112, mean: [127, 127, 127], std: [128, 128, 128]}
+decode: arcface
+embedding: {space: test-space, dimension: 64, threshold: 0.5, threshold_min: 0.4}
+'''
+
+
+def embedding(freed):
+    """One Reshape to [1, -1], and what it becomes when the batch is free."""
+    node = field(1, 'input') + field(1, 'shape') + field(2, 'output') + field(4, 'Reshape')
+    shape = field(1, 2) + field(2, 7) + field(8, 'shape') + field(9, struct.pack('<2q', 0 if freed else 1, -1))
+    graph = field(1, node) + field(5, shape) + field(2, 'g')
+    for number, name, sides in ((11, 'input', [3, 112, 112]), (12, 'output', [64])):
+        dims = field(1, field(2, 'batch') if freed else field(1, 1)) + b''.join(field(1, field(1, n)) for n in sides)
+        graph += field(number, field(1, name) + field(2, field(1, field(1, 1) + field(2, dims))))
+    if not freed:
+        graph += field(13, value_info('inner', [1, 64]))
+    return field(1, 7) + field(7, graph)
+
+
+BEFORE, AFTER = embedding(False), embedding(True)
+
+
+@pytest.fixture
+def files():
+    server = FileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shop(tmp_path, files):
+    return Shop(tmp_path, files)
+
+
+def write_pack(shop, sha256):
+    page = EMBEDDING.replace('NAME', 'm-face') + f'''openvino:
+  file: m-face.onnx
+  sha256: {sha256}
+  sources:
+    - https: {shop.files.url}/m.onnx
+      sha256: {hashlib.sha256(BEFORE).hexdigest()}
+      convert: free-batch
+'''
+    (shop.packs / 'm-face.yaml').write_text(page)
+
+
+def test_a_pull_frees_the_batch(shop):
+    shop.files.files['/m.onnx'] = BEFORE
+    write_pack(shop, hashlib.sha256(AFTER).hexdigest())
+    done = shop.models('pull', 'm_face')
+    assert done.returncode == 0, done
+    assert 'freeing the model' in done.stderr
+    assert shop.file('m-face.onnx').read_bytes() == AFTER
+    assert shop.models('verify', 'm-face').returncode == 0
+    done = shop.models('list')
+    assert done.returncode == 0 and 'm-face' not in done.stdout  # a pose program's list
+    done = shop.models('remove', 'm-face')
+    assert done.returncode == 0 and shop.left() == []
+
+
+def test_a_result_with_another_hash_is_refused(shop):
+    shop.files.files['/m.onnx'] = BEFORE
+    write_pack(shop, '0' * 64)
+    done = shop.models('pull', 'm-face')
+    assert done.returncode == 1 and 'the result has the SHA-256' in done.stderr
+    assert shop.left() == []
+
+
+def test_what_cannot_be_freed_is_refused(shop):
+    broken = BEFORE.replace(b'Reshape', b'Flatten')
+    shop.files.files['/m.onnx'] = broken
+    write_pack(shop, '0' * 64)
+    page = (shop.packs / 'm-face.yaml').read_text()
+    page = page.replace(hashlib.sha256(BEFORE).hexdigest(), hashlib.sha256(broken).hexdigest())
+    (shop.packs / 'm-face.yaml').write_text(page)
+    done = shop.models('pull', 'm-face')
+    assert done.returncode == 1 and 'cannot be freed of its fixed input' in done.stderr
+    assert shop.left() == []
+
+
+@pytest.mark.parametrize('outputs, task', [
+    ([('o', [None, 512])], 'face-embedding'),
+    ([('a', [1, None, 4]), ('b', [1, None, 2]), ('c', [1, None, 10])], 'face-detection'),
+])
+def test_a_pose_program_imports_no_face_models(shop, outputs, task):
+    path = shop.folder / 'mine.onnx'
+    path.write_bytes(onnx_bytes.model([('input', [1, 3, 112, 112] if task == 'face-embedding' else [1, 3, 64, 64])],
+                                      outputs))
+    done = shop.models('import', str(path), '--name', 'mine')
+    assert done.returncode == 1, done
+    assert f'a {task} model, which this program does not serve' in done.stderr
+    assert shop.left() == []

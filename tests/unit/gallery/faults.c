@@ -1,0 +1,189 @@
+#include "faults.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+static long left[2]; /* calls until the failure; 0: none to come */
+static bool failed;
+
+static bool fails(enum fault fault)
+{
+    if (left[fault] == 0 || --left[fault] > 0)
+        return false;
+    failed = true;
+    errno = fault == FAULT_ALLOCATION ? ENOMEM : EIO;
+    return true;
+}
+
+void faults_arm(enum fault fault, long nth)
+{
+    failed = false;
+    left[fault] = nth;
+}
+
+bool faults_disarm(void)
+{
+    left[FAULT_ALLOCATION] = left[FAULT_DISK] = 0;
+    return failed;
+}
+
+/* ---- our own allocations ---- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : __real_reallocarray(old, count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : __real_strdup(text);
+}
+
+/* ---- SQLite's ---- */
+
+static sqlite3_mem_methods real_memory;
+
+static void *faulty_malloc(int size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : real_memory.xMalloc(size);
+}
+
+static void *faulty_realloc(void *old, int size)
+{
+    return fails(FAULT_ALLOCATION) ? NULL : real_memory.xRealloc(old, size);
+}
+
+/* ---- its files ---- */
+
+struct faulty_file {
+    sqlite3_file base;
+    sqlite3_file *real;
+};
+
+static sqlite3_vfs *real_vfs;
+
+static sqlite3_file *real_of(sqlite3_file *file)
+{
+    return ((struct faulty_file *) file)->real;
+}
+
+/* What only passes the call on. */
+#define PASS(name, parameters, arguments)                                                                              \
+    static int faulty_##name parameters                                                                                \
+    {                                                                                                                  \
+        sqlite3_file *real = real_of(file);                                                                            \
+        return real->pMethods->name arguments;                                                                         \
+    }
+
+/* What fails with `code` when its turn has come. */
+#define FAIL(name, code, parameters, arguments)                                                                        \
+    static int faulty_##name parameters                                                                                \
+    {                                                                                                                  \
+        sqlite3_file *real = real_of(file);                                                                            \
+        return fails(FAULT_DISK) ? code : real->pMethods->name arguments;                                              \
+    }
+
+PASS(xRead, (sqlite3_file * file, void *data, int len, sqlite3_int64 at), (real, data, len, at))
+FAIL(xWrite, SQLITE_IOERR_WRITE, (sqlite3_file * file, const void *data, int len, sqlite3_int64 at),
+     (real, data, len, at))
+FAIL(xTruncate, SQLITE_IOERR_TRUNCATE, (sqlite3_file * file, sqlite3_int64 size), (real, size))
+FAIL(xSync, SQLITE_IOERR_FSYNC, (sqlite3_file * file, int flags), (real, flags))
+PASS(xFileSize, (sqlite3_file * file, sqlite3_int64 *ret), (real, ret))
+PASS(xLock, (sqlite3_file * file, int level), (real, level))
+PASS(xUnlock, (sqlite3_file * file, int level), (real, level))
+PASS(xCheckReservedLock, (sqlite3_file * file, int *ret), (real, ret))
+PASS(xFileControl, (sqlite3_file * file, int op, void *arg), (real, op, arg))
+PASS(xSectorSize, (sqlite3_file * file), (real))
+PASS(xDeviceCharacteristics, (sqlite3_file * file), (real))
+PASS(xShmMap, (sqlite3_file * file, int page, int size, int extend, void volatile **ret),
+     (real, page, size, extend, ret))
+PASS(xShmLock, (sqlite3_file * file, int at, int n, int flags), (real, at, n, flags))
+PASS(xShmUnmap, (sqlite3_file * file, int remove), (real, remove))
+
+static void faulty_xShmBarrier(sqlite3_file *file)
+{
+    real_of(file)->pMethods->xShmBarrier(real_of(file));
+}
+
+static int faulty_xClose(sqlite3_file *file)
+{
+    return real_of(file)->pMethods->xClose(real_of(file));
+}
+
+static const sqlite3_io_methods faulty_methods = {
+    .iVersion = 2,
+    .xClose = faulty_xClose,
+    .xRead = faulty_xRead,
+    .xWrite = faulty_xWrite,
+    .xTruncate = faulty_xTruncate,
+    .xSync = faulty_xSync,
+    .xFileSize = faulty_xFileSize,
+    .xLock = faulty_xLock,
+    .xUnlock = faulty_xUnlock,
+    .xCheckReservedLock = faulty_xCheckReservedLock,
+    .xFileControl = faulty_xFileControl,
+    .xSectorSize = faulty_xSectorSize,
+    .xDeviceCharacteristics = faulty_xDeviceCharacteristics,
+    .xShmMap = faulty_xShmMap,
+    .xShmLock = faulty_xShmLock,
+    .xShmBarrier = faulty_xShmBarrier,
+    .xShmUnmap = faulty_xShmUnmap,
+};
+
+static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+    (void) vfs;
+    struct faulty_file *faulty = (struct faulty_file *) file;
+    faulty->real = (sqlite3_file *) (faulty + 1);
+    int code = real_vfs->xOpen(real_vfs, name, faulty->real, flags, ret_flags);
+    file->pMethods = faulty->real->pMethods ? &faulty_methods : NULL;
+    return code;
+}
+
+void faults_install(void)
+{
+    static sqlite3_mem_methods memory;
+    static sqlite3_vfs vfs;
+    json_set_alloc_funcs(__wrap_malloc, free);
+    sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
+    memory = real_memory;
+    memory.xMalloc = faulty_malloc;
+    memory.xRealloc = faulty_realloc;
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+    real_vfs = sqlite3_vfs_find(NULL);
+    vfs = *real_vfs;
+    vfs.zName = FAULTY_VFS;
+    vfs.szOsFile += (int) sizeof(struct faulty_file);
+    vfs.xOpen = faulty_open;
+    sqlite3_vfs_register(&vfs, 0);
+}

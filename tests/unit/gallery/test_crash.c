@@ -1,0 +1,106 @@
+/* A program that adds and removes is killed at any moment: what it has said to be done is done. */
+#include "fixture.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { ROUNDS = 12, STEPS = 3000 };
+
+/* Step k adds identity k; every third one removes the one added before it instead. */
+static bool is_removal(int step)
+{
+    return step % 3 == 2;
+}
+
+static void name_of(int step, char ret_name[16])
+{
+    hs_str_format(ret_name, 16, "%d", is_removal(step) ? step - 1 : step);
+}
+
+static int run_step(struct hs_gallery *gallery, int step)
+{
+    char name[16];
+    name_of(step, name);
+    return is_removal(step) ? hs_gallery_remove(gallery, name, NULL, NULL)
+                            : try_add(gallery, name, (unsigned) step, NULL);
+}
+
+/* The child: a byte into the pipe for each step done. Its own process, so no cmocka here. */
+static void work(const struct hs_gallery_options *options, int fd)
+{
+    struct hs_gallery *gallery;
+    if (hs_gallery_open(options, &gallery, NULL, NULL) < 0)
+        _exit(1);
+    for (int step = 0; step < STEPS; step++)
+        if (run_step(gallery, step) != 0 || write(fd, "x", 1) != 1)
+            _exit(1);
+    _exit(0);
+}
+
+/* Kills the child once it has done `enough` steps and a little more; the number of steps it said to have done. */
+static int run_and_kill(const struct hs_gallery_options *options, int enough, unsigned delay_us)
+{
+    int fds[2], done = 0;
+    char bytes[256];
+    assert_int_equal(pipe(fds), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(fds[0]);
+        work(options, fds[1]);
+    }
+    close(fds[1]);
+    ssize_t n;
+    while (done < enough && (n = read(fds[0], bytes, sizeof(bytes))) > 0)
+        done += (int) n;
+    usleep(delay_us);
+    kill(child, SIGKILL);
+    while ((n = read(fds[0], bytes, sizeof(bytes))) > 0)
+        done += (int) n;
+    close(fds[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    return done;
+}
+
+static void check_steps(struct fixture *f, int done)
+{
+    struct hs_gallery *g = fixture_open(f);
+    assert_string_equal(f->opened.set_aside, "");
+    assert_int_equal(hs_gallery_check(g, NULL), 0);
+    for (int step = 0; step < done; step++) {
+        char name[16];
+        name_of(step, name);
+        if (is_removal(step)) {
+            assert_int_equal(count_of(g, name), -1);
+            assert_false(folder_has(f, (unsigned) step - 1));
+        } else if (!is_removal(step + 1) || step + 1 > done) {
+            assert_int_equal(count_of(g, name), 1);
+        }
+    }
+}
+
+static void test_killed(void **state)
+{
+    (void) state;
+    for (int round = 0; round < ROUNDS; round++) {
+        void *own;
+        fixture_setup(&own);
+        struct fixture *g = own;
+        int done = run_and_kill(&g->options, round * 5, (unsigned) round * 137 % 1000);
+        check_steps(g, done);
+        fixture_teardown(&own);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_killed) };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,148 @@
+#include "fixture.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "gallery/export.h"
+
+static int append(void *arg, const char *data, size_t len)
+{
+    return hs_buf_append(arg, data, len);
+}
+
+static void export_all(struct hs_gallery *gallery, struct hs_buf *buf)
+{
+    hs_buf_init(buf, 1 << 24);
+    assert_int_equal(hs_gallery_export(gallery, append, buf, NULL), 0);
+}
+
+static int import(struct hs_gallery *gallery, const struct hs_buf *buf, struct hs_gallery_imported *ret)
+{
+    return hs_gallery_import(gallery, (const char *) buf->data, buf->len, ret, NULL);
+}
+
+/* The last line, for content made by hand. */
+static void append_sum(struct hs_buf *buf)
+{
+    uint8_t digest[crypto_hash_sha256_BYTES];
+    char hex[65];
+    crypto_hash_sha256(digest, buf->data, buf->len);
+    hs_str_hex(digest, sizeof(digest), hex);
+    assert_int_equal(hs_buf_printf(buf, "{\"sha256\":\"%s\"}\n", hex), 0);
+}
+
+static void test_there_and_back(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    float values[DIMENSION];
+    struct hs_gallery_new_embedding e = { .values = unit_vector(1, values),
+                                          .dimension = DIMENSION,
+                                          .space = "s",
+                                          .model = "m",
+                                          .quality = "{\"score\":0.5}" };
+    assert_int_equal(hs_gallery_add(g, "Ad\"a", "{\"k\":[1]}", &e, NULL, NULL), 0);
+    for (unsigned i = 0; i < 150; i++) {
+        char name[16];
+        hs_str_format(name, sizeof(name), "n%u", i);
+        add(g, name, i);
+    }
+    struct hs_buf first, second;
+    export_all(g, &first);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    assert_int_equal(import(g, &first, done), 0);
+    assert_int_equal(done->present, 151);
+    assert_int_equal(done->added, 0);
+    assert_int_equal(done->identities, 151);
+    fixture_close(f);
+
+    char other[128];
+    hs_str_format(other, sizeof(other), "%s/other.db", f->dir);
+    f->options.path = other;
+    g = fixture_open(f);
+    assert_int_equal(import(g, &first, done), 0);
+    assert_int_equal(done->added, 151);
+    assert_int_equal(done->refused_count, 0);
+    export_all(g, &second);
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    hs_buf_finish(&first);
+    hs_buf_finish(&second);
+    free(done);
+}
+
+static void test_changed_file(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    add(g, "a", 1);
+    struct hs_buf buf;
+    export_all(g, &buf);
+    for (size_t i = 0; i < buf.len; i += 7) {
+        buf.data[i] ^= 1;
+        assert_int_equal(import(g, &buf, done), HS_EDECODE);
+        buf.data[i] ^= 1;
+    }
+    for (size_t len = 0; len + 1 < buf.len; len += 7)
+        assert_int_equal(hs_gallery_import(g, (const char *) buf.data, len, done, NULL), HS_EDECODE);
+    assert_int_equal(hs_gallery_import(g, NULL, 0, done, NULL), HS_EDECODE);
+    hs_buf_finish(&buf);
+    free(done);
+}
+
+static void test_refused(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    struct hs_buf buf;
+    hs_buf_init(&buf, 1 << 16);
+    hs_buf_append_str(&buf, "{\"format\":\"hailo-services-gallery\",\"version\":1}\n"
+                            "{\"name\":\"good\",\"embeddings\":[{\"space\":\"s\",\"vector\":\"AACAPw==\"},"
+                            "{\"space\":\"s\",\"vector\":\"AACAQA==\"},{\"space\":\"s\",\"vector\":\"A\"},7,"
+                            "{\"vector\":\"AACAPw==\"},{\"space\":1,\"vector\":\"AACAPw==\"},"
+                            "{\"space\":\"s\",\"vector\":\"AACAPw==\",\"quality\":[]}]}\n"
+                            "{\"name\":\"\",\"embeddings\":[]}\n"
+                            "nonsense\n"
+                            "{\"name\":\"x\",\"metadata\":3,\"embeddings\":[]}\n");
+    append_sum(&buf);
+    assert_int_equal(import(g, &buf, done), 0);
+    assert_int_equal(done->added, 1);
+    assert_int_equal(done->identities, 1);
+    assert_int_equal(done->refused_count, 9);
+    assert_int_equal(done->refused[0].line, 2);
+    assert_int_equal(done->refused[0].embedding, 1);
+    assert_string_equal(done->refused[0].reason, "embedding: must be finite and of length 1");
+    assert_int_equal(done->refused[8].line, 5);
+    assert_int_equal(done->refused[8].embedding, -1);
+    assert_int_equal(count_of(g, "good"), 1);
+    assert_int_equal(stats_of(g).identities, 1);
+    hs_buf_finish(&buf);
+    free(done);
+}
+
+static void test_other_version(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    struct hs_buf buf;
+    hs_buf_init(&buf, 1 << 16);
+    hs_buf_append_str(&buf, "{\"format\":\"hailo-services-gallery\",\"version\":2}\n");
+    append_sum(&buf);
+    assert_int_equal(import(g, &buf, done), HS_EDECODE);
+    hs_buf_finish(&buf);
+    free(done);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GALLERY_TEST(test_there_and_back),
+        GALLERY_TEST(test_changed_file),
+        GALLERY_TEST(test_refused),
+        GALLERY_TEST(test_other_version),
+    };
+    return HS_RUN_TESTS(tests);
+}

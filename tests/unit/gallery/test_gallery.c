@@ -1,0 +1,242 @@
+#include "fixture.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+static void test_add_and_get(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    float values[DIMENSION];
+    struct hs_gallery_new_embedding e = {
+        .values = unit_vector(7, values),
+        .dimension = DIMENSION,
+        .space = "arc",
+        .model = "m",
+        .quality = "{\"score\": 0.5}",
+        .source_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    };
+    struct hs_gallery_added added;
+    assert_int_equal(hs_gallery_add(g, "Ada", "{\"a\": 1}", &e, &added, NULL), 0);
+    assert_true(added.identity_created);
+    assert_int_equal(added.embedding_dropped, 0);
+    struct hs_gallery_added again = add(g, "Ada", 8);
+    assert_false(again.identity_created);
+    assert_int_equal(again.identity_id, added.identity_id);
+
+    struct hs_gallery_person *person;
+    assert_int_equal(hs_gallery_get(g, "Ada", true, &person, NULL), 0);
+    assert_string_equal(person->identity.metadata, "{\"a\": 1}");
+    assert_int_equal(strlen(person->identity.created_at), 19);
+    assert_int_equal(person->count, 2);
+    assert_int_equal(person->embeddings[0].id, added.embedding_id);
+    assert_int_equal(person->embeddings[0].dimension, DIMENSION);
+    assert_memory_equal(person->embeddings[0].values, values, sizeof(values));
+    assert_string_equal(person->embeddings[0].space, "arc");
+    assert_string_equal(person->embeddings[0].model, "m");
+    assert_string_equal(person->embeddings[0].quality, e.quality);
+    assert_string_equal(person->embeddings[0].source_sha256, e.source_sha256);
+    assert_null(person->embeddings[1].model);
+    hs_gallery_person_destroy(person);
+    assert_int_equal(hs_gallery_check(g, NULL), 0);
+    struct stat st;
+    assert_int_equal(stat(((struct fixture *) *state)->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void test_list_pages(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    const char *names[] = { "b", "a", "Z", "\xc3\xa4" };
+    for (unsigned i = 0; i < HS_ARRAY_LEN(names); i++)
+        add(g, names[i], i);
+    add(g, "a", 9);
+    struct hs_gallery_page *page;
+    assert_int_equal(hs_gallery_list(g, NULL, 3, &page, NULL), 0);
+    assert_int_equal(page->count, 3);
+    assert_true(page->more);
+    assert_string_equal(page->identities[0].name, "Z");
+    assert_string_equal(page->identities[1].name, "a");
+    assert_int_equal(page->identities[1].embedding_count, 2);
+    hs_gallery_page_destroy(page);
+    assert_int_equal(hs_gallery_list(g, "b", 3, &page, NULL), 0);
+    assert_int_equal(page->count, 1);
+    assert_false(page->more);
+    assert_string_equal(page->identities[0].name, names[3]);
+    hs_gallery_page_destroy(page);
+    assert_int_equal(hs_gallery_list(g, NULL, 0, &page, NULL), HS_EINVAL);
+}
+
+static void test_change(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    struct hs_error err;
+    add(g, "a", 1);
+    add(g, "b", 2);
+    assert_int_equal(hs_gallery_set_metadata(g, "a", "{\"x\":[]}", NULL), 0);
+    assert_int_equal(hs_gallery_set_metadata(g, "a", "[]", &err), HS_EINVAL);
+    assert_int_equal(hs_gallery_set_metadata(g, "nobody", NULL, &err), HS_ENOTFOUND);
+    assert_string_equal(err.message, "Identity 'nobody' not found");
+    assert_int_equal(hs_gallery_rename(g, "a", "b", &err), HS_ECONFLICT);
+    assert_int_equal(hs_gallery_rename(g, "a", "", &err), HS_EINVAL);
+    assert_int_equal(hs_gallery_rename(g, "a", "c", NULL), 0);
+    assert_int_equal(count_of(g, "a"), -1);
+    assert_int_equal(hs_gallery_merge(g, "c", "c", &err), HS_EINVAL);
+    assert_int_equal(hs_gallery_merge(g, "c", "a", &err), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_merge(g, "c", "b", NULL), 0);
+    assert_int_equal(count_of(g, "b"), 2);
+    assert_int_equal(count_of(g, "c"), -1);
+    struct hs_gallery_person *person;
+    assert_int_equal(hs_gallery_get(g, "b", false, &person, NULL), 0);
+    assert_string_equal(person->identity.metadata, "{\"x\":[]}");
+    assert_null(person->embeddings[0].values);
+    hs_gallery_person_destroy(person);
+}
+
+static void test_limit(void **state)
+{
+    struct fixture *f = *state;
+    f->options.max_embeddings_per_identity = 2;
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_gallery_added first = add(g, "a", 1);
+    add(g, "a", 2);
+    struct hs_gallery_added twin = add(g, "a", 1);
+    assert_int_equal(twin.embedding_dropped, first.embedding_id);
+    assert_int_equal(count_of(g, "a"), 2);
+    add(g, "b", 3);
+    add(g, "b", 4);
+    assert_int_equal(hs_gallery_merge(g, "b", "a", NULL), 0);
+    assert_int_equal(count_of(g, "a"), 2);
+}
+
+struct seen {
+    int count, stop_at;
+    int64_t last_id;
+};
+
+static int see(void *arg, const struct hs_gallery_entry *entry)
+{
+    struct seen *seen = arg;
+    assert_true(entry->id > seen->last_id);
+    assert_int_equal(entry->dimension, DIMENSION);
+    seen->last_id = entry->id;
+    return ++seen->count == seen->stop_at ? 77 : 0;
+}
+
+static void test_for_each(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    add(g, "a", 1);
+    add(g, "b", 2);
+    run_sql(f->path, "INSERT INTO embeddings (identity_id, embedding) VALUES (1, x'00'), (1, x'0000c07f')");
+    struct seen seen = { 0 };
+    struct hs_gallery_version version, later;
+    assert_int_equal(hs_gallery_for_each(g, see, &seen, &version, NULL), 0);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(version.own, 2);
+    assert_int_equal(version.foreign, 1);
+    assert_int_equal(stats_of(g).unusable, 2);
+    assert_int_equal(stats_of(g).embeddings, 4);
+    seen = (struct seen){ .stop_at = 1 };
+    assert_int_equal(hs_gallery_for_each(g, see, &seen, NULL, NULL), 77);
+    /* Own changes are not taken for those of others, also not when they empty the log. */
+    add(g, "c", 3);
+    assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
+    assert_int_equal(hs_gallery_get_version(g, &later, NULL), 0);
+    assert_int_equal(later.own, 4);
+    assert_int_equal(later.foreign, 1);
+    run_sql(f->path, "UPDATE identities SET metadata = '{}'");
+    assert_int_equal(hs_gallery_get_version(g, &later, NULL), 0);
+    assert_int_equal(later.foreign, 2);
+}
+
+static void test_bad_input(void **state)
+{
+    struct hs_gallery *g = fixture_open(*state);
+    float values[DIMENSION] = { 0 };
+    struct hs_gallery_new_embedding e = { .values = values, .dimension = DIMENSION, .space = "s" };
+    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    values[0] = 1;
+    assert_int_equal(hs_gallery_add(g, "a\n", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, "a", "{", &e, NULL, NULL), HS_EINVAL);
+    e.quality = "{\"a\":\"b\"}";
+    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    e.quality = NULL;
+    e.dimension = HS_GALLERY_DIMENSION_MAX + 1;
+    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(stats_of(g).identities, 0);
+}
+
+static void test_bad_options(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g;
+    f->options.keep_backups = 0;
+    assert_int_equal(hs_gallery_open(&f->options, &g, NULL, NULL), HS_EINVAL);
+    f->options.keep_backups = 1;
+    f->options.path = "/nowhere/at/all.db";
+    assert_int_equal(hs_gallery_open(&f->options, &g, NULL, NULL), HS_EIO);
+    f->options.path = "";
+    assert_int_equal(hs_gallery_open(&f->options, &g, NULL, NULL), HS_EINVAL);
+}
+
+enum { THREADS = 4, ROUNDS = 15 };
+
+struct worker {
+    struct hs_gallery *gallery;
+    int number;
+    int failures;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        char name[32];
+        hs_str_format(name, sizeof(name), "%d-%d", w->number, i);
+        w->failures += try_add(w->gallery, name, (unsigned) (100 * w->number + i), NULL) != 0;
+        w->failures += try_add(w->gallery, "shared", (unsigned) (5000 + 100 * w->number + i), NULL) != 0;
+        if (i % 3 == 0)
+            w->failures += hs_gallery_remove(w->gallery, name, NULL, NULL) != 0;
+    }
+    return NULL;
+}
+
+/* Two handles, as two processes have them, and two threads on each. */
+static void test_threads(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *other, *g = fixture_open(f);
+    assert_int_equal(hs_gallery_open(&f->options, &other, NULL, NULL), 0);
+    pthread_t threads[THREADS];
+    struct worker workers[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){ .gallery = i % 2 ? other : g, .number = i };
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    assert_int_equal(count_of(g, "shared"), THREADS * ROUNDS);
+    assert_int_equal(stats_of(other).identities, 1 + THREADS * (ROUNDS - ROUNDS / 3));
+    assert_int_equal(hs_gallery_check(g, NULL), 0);
+    struct hs_gallery_version version;
+    assert_int_equal(hs_gallery_get_version(g, &version, NULL), 0);
+    assert_true(version.foreign > 0);
+    hs_gallery_close(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages), GALLERY_TEST(test_change),
+        GALLERY_TEST(test_limit),       GALLERY_TEST(test_for_each),   GALLERY_TEST(test_bad_input),
+        GALLERY_TEST(test_bad_options), GALLERY_TEST(test_threads),
+    };
+    return HS_RUN_TESTS(tests);
+}

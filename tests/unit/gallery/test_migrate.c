@@ -1,0 +1,126 @@
+#include "fixture.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "gallery/migrate.h"
+
+static int keep_spaces(void *arg, const struct hs_gallery_entry *entry)
+{
+    (void) arg;
+    assert_string_equal(entry->space, "old");
+    return 0;
+}
+
+static void check_migrated(struct fixture *f, int from)
+{
+    f->options.legacy_space = "old";
+    struct hs_gallery *g = fixture_open(f);
+    assert_false(f->opened.created);
+    assert_int_equal(f->opened.migrated_from, from);
+    assert_int_equal(f->opened.orphans_erased, 1);
+    assert_true(hs_file_exists(f->opened.backed_up_to));
+    assert_int_equal(count_of(g, "Ada"), 1);
+    assert_int_equal(stats_of(g).embeddings, 2);
+    assert_int_equal(stats_of(g).unusable, 0);
+    assert_int_equal(hs_gallery_for_each(g, keep_spaces, NULL, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_check(g, NULL), 0);
+    struct hs_gallery_page *page;
+    assert_int_equal(hs_gallery_list(g, NULL, 10, &page, NULL), 0);
+    assert_string_equal(page->identities[1].name, "Bob");
+    assert_string_equal(page->identities[1].created_at, "2024-01-02 03:04:05");
+    hs_gallery_page_destroy(page);
+    assert_true(folder_has(f, 1));
+    assert_false(folder_has(f, 3));
+    add(g, "Ada", 9);
+    fixture_close(f);
+    assert_int_equal(ask_sql(f->path, "PRAGMA user_version"), HS_GALLERY_SCHEMA);
+    fixture_open(f);
+    assert_int_equal(f->opened.migrated_from, -1);
+    assert_string_equal(f->opened.backed_up_to, "");
+}
+
+static void test_from_first(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    check_migrated(f, 0);
+}
+
+static void test_from_1(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "PRAGMA user_version = 1");
+    check_migrated(f, 1);
+}
+
+static void test_from_2(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "ALTER TABLE embeddings ADD COLUMN space TEXT; ALTER TABLE embeddings ADD COLUMN model TEXT;"
+                     "ALTER TABLE embeddings ADD COLUMN quality TEXT;"
+                     "ALTER TABLE embeddings ADD COLUMN source_sha256 TEXT;"
+                     "UPDATE embeddings SET space = 'old'; PRAGMA user_version = 2");
+    check_migrated(f, 2);
+}
+
+/* What the first programs deleted lies in free pages until the file is rewritten. */
+static void test_free_pages(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "PRAGMA secure_delete = OFF; DELETE FROM embeddings WHERE identity_id = 2");
+    assert_true(folder_has(f, 2));
+    fixture_open(f);
+    assert_false(folder_has(f, 2));
+}
+
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "INSERT INTO identities (name) VALUES (''), ('a' || char(0) || 'b'), ('x' || char(10))");
+    struct hs_gallery *g = fixture_open(f);
+    assert_int_equal(count_of(g, ""), 0);
+    assert_int_equal(count_of(g, "a#4"), 0);
+    assert_int_equal(hs_gallery_remove(g, "x\n", NULL, NULL), 0);
+}
+
+/* The programs before us may go on with the file: what they add names no space. */
+static void test_older_program_adds(void **state)
+{
+    struct fixture *f = *state;
+    f->options.legacy_space = "old";
+    struct hs_gallery *g = fixture_open(f);
+    add(g, "a", 1);
+    run_sql(f->path, "INSERT INTO embeddings (identity_id, embedding) SELECT identity_id, embedding FROM embeddings");
+    struct hs_gallery_person *person;
+    assert_int_equal(hs_gallery_get(g, "a", false, &person, NULL), 0);
+    assert_string_equal(person->embeddings[1].space, "old");
+    hs_gallery_person_destroy(person);
+}
+
+static void test_newer(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "PRAGMA user_version = 99");
+    struct hs_gallery *g;
+    struct hs_error err;
+    assert_int_equal(hs_gallery_open(&f->options, &g, NULL, &err), HS_EVERSION);
+    assert_non_null(strstr(err.message, "99"));
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM embeddings"), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GALLERY_TEST(test_from_first), GALLERY_TEST(test_from_1), GALLERY_TEST(test_from_2),
+        GALLERY_TEST(test_free_pages), GALLERY_TEST(test_names),  GALLERY_TEST(test_older_program_adds),
+        GALLERY_TEST(test_newer),
+    };
+    return HS_RUN_TESTS(tests);
+}
