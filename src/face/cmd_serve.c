@@ -1,13 +1,8 @@
 /* The service: listens, loads the models meanwhile, and stops when told. */
-#include "base/mem.h"
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/routes.h"
 #include "service/serve.h"
-
-struct serve_call {
-    const char *host, *port;
-};
 
 static void begin(void *ctx)
 {
@@ -31,34 +26,19 @@ static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigs
     return hs_serve(call, &service, waited);
 }
 
-int hs_face_cmd_serve(struct hs_invocation *call)
+static int run(const struct hs_invocation *call, struct hs_settings *settings, sigset_t *waited)
 {
-    struct serve_call serve_call = { 0 };
-    const struct hs_option options[] = {
-        { .name = "host", .kind = HS_OPTION_TEXT, .target = &serve_call.host, .value = "ADDRESS",
-          .help = "where to listen; wins over server.host" },
-        { .name = "port", .kind = HS_OPTION_TEXT, .target = &serve_call.port, .value = "N",
-          .help = "port; 0 picks a free one; wins over server.port" },
-    };
-    struct hs_text_list none = { 0 };
-    int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
-        return code;
-    sigset_t waited;
-    hs_serve_take_signals(&waited);
-    const struct hs_config_override options_given[] = {
-        { "--host", "server.host", serve_call.host },
-        { "--port", "server.port", serve_call.port },
-    };
-    struct hs_settings *settings;
-    code = hs_face_load_settings(call, options_given, HS_ARRAY_LEN(options_given), &settings);
-    if (code != HS_EXIT_OK)
-        return code;
     struct hs_face_app app;
     struct hs_error err;
     if (hs_face_app_init(&app, settings, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    code = serve(call, &app, &waited);
+    int code = serve(call, &app, waited);
     hs_face_app_finish(&app);
     return code;
+}
+
+int hs_face_cmd_serve(struct hs_invocation *call)
+{
+    static const struct hs_serve_command command = { .load = hs_face_load_settings, .run = run };
+    return hs_serve_command_run(call, &command);
 }

@@ -62,7 +62,7 @@ int hs_body_end(struct hs_body *body, struct hs_error *err);
 /* A text part, or a JSON string of the top level; NULL where absent or of another type. Borrowed. */
 const char *hs_body_text(const struct hs_body *body, const char *name);
 
-/* The whole JSON value (pictures in it are short placeholder strings), NULL for a form. Borrowed. */
+/* The whole JSON value (pictures in it are short stand-ins), NULL for a form. Borrowed. */
 const json_t *hs_body_json(const struct hs_body *body);
 
 /* A value of the top-level object; NULL where absent or a form. Borrowed. */

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 
-void hs_serve_take_signals(sigset_t *ret_waited)
+/* Signals wait for the main thread, and a client that hangs up is an error of its write, not a signal. */
+static void take_signals(sigset_t *ret_waited)
 {
     sigemptyset(ret_waited);
     sigaddset(ret_waited, SIGTERM);
@@ -95,4 +97,28 @@ int hs_serve(const struct hs_invocation *call, const struct hs_service *service,
     stop(server, service->settings, waited);
     hs_log_info("stopped");
     return HS_EXIT_OK;
+}
+
+int hs_serve_command_run(struct hs_invocation *call, const struct hs_serve_command *command)
+{
+    const char *host = NULL, *port = NULL;
+    const struct hs_option options[] = {
+        { .name = "host", .kind = HS_OPTION_TEXT, .target = &host, .value = "ADDRESS",
+          .help = "where to listen; wins over server.host" },
+        { .name = "port", .kind = HS_OPTION_TEXT, .target = &port, .value = "N",
+          .help = "port; 0 picks a free one; wins over server.port" },
+    };
+    struct hs_text_list none = { 0 };
+    int code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+        return code;
+    sigset_t waited;
+    take_signals(&waited);
+    const struct hs_config_override given[] = {
+        { "--host", "server.host", host },
+        { "--port", "server.port", port },
+    };
+    struct hs_settings *settings;
+    code = command->load(call, given, HS_ARRAY_LEN(given), &settings);
+    return code == HS_EXIT_OK ? command->run(call, settings, &waited) : code;
 }

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "cli/program.h"
+#include "cli/load_settings.h"
 #include "config/common.h"
 #include "http/server.h"
 
@@ -19,13 +19,22 @@ struct hs_service {
     const char *what;                            /* for the log: "yolo11n-pose on cpu" */
 };
 
-/* Blocks the signals that end a service, so that serve can wait for them: before any thread starts. A client that hangs
- * up becomes an error of its write. */
-void hs_serve_take_signals(sigset_t *ret_waited);
-
 /* Serves until SIGTERM or SIGINT: then no new connection is taken and what runs is finished within
  * settings->shutdown_timeout; a second signal ends the process at once. Prints "listening on http://ADDRESS:PORT" on
  * standard output once it accepts. Gives the exit code. */
 int hs_serve(const struct hs_invocation *call, const struct hs_service *service, sigset_t *waited);
+
+/* What a program adds to the `serve` command. */
+struct hs_serve_command {
+    /* hs_load_settings for this program. */
+    int (*load)(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                struct hs_settings **ret_settings);
+    /* Takes the settings, puts the service together and calls hs_serve. Gives the exit code. */
+    int (*run)(const struct hs_invocation *call, struct hs_settings *settings, sigset_t *waited);
+};
+
+/* Reads the options, blocks the signals that end a service (before any thread starts), loads the settings and runs.
+ * Gives the exit code. */
+int hs_serve_command_run(struct hs_invocation *call, const struct hs_serve_command *command);
 
 #endif
