@@ -21,15 +21,11 @@ const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
     return NULL;
 }
 
-static int pixel(float v, int size)
-{
-    return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
-}
-
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
 {
-    int x1 = pixel(box->x1, result->width), y1 = pixel(box->y1, result->height);
-    return json_pack("[i, i, i, i]", x1, y1, pixel(box->x2, result->width) - x1, pixel(box->y2, result->height) - y1);
+    int x1 = hs_pixel(box->x1, result->width), y1 = hs_pixel(box->y1, result->height);
+    return json_pack("[i, i, i, i]", x1, y1, hs_pixel(box->x2, result->width) - x1,
+                     hs_pixel(box->y2, result->height) - y1);
 }
 
 /* A tenth of a pixel is as fine as landmarks mean anything. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "face/open_gallery.h"
+#include "service/image_limits.h"
 #include "vision/align.h"
 
 static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
@@ -46,12 +47,7 @@ static void fill_pipeline(struct hs_face_app *app)
     app->pipeline = (struct hs_face_pipeline) {
         .detector = &app->detector,
         .embedder = &app->embedder,
-        .limits = {
-            .max_bytes = (size_t) s->server.max_body_mb << 20,
-            .max_pixels = (int64_t) (s->image.max_megapixels * 1e6),
-            .max_side = s->image.max_side,
-            .max_memory = (size_t) s->image.max_memory,
-        },
+        .limits = hs_image_limits_of(&s->server, &s->image),
         .iou_threshold = (float) s->face_recognition.detection_iou,
         .apply_exif = s->image.apply_exif,
     };

@@ -25,8 +25,7 @@ struct hs_face_wish {
     bool embed;
 };
 
-/* Finds the faces of the request's picture. The caller finishes *ret_result in any case. ret_inside (may be NULL) gets
- * the wanted box, *ret_boxed whether there was one. */
+/* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                        struct hs_face_result *ret_result);
 

@@ -182,13 +182,6 @@ int hs_face_index_refresh(struct hs_face_index *index, struct hs_error *err)
     return r;
 }
 
-void hs_face_index_forget(struct hs_face_index *index)
-{
-    pthread_rwlock_wrlock(&index->lock);
-    index->built = false;
-    pthread_rwlock_unlock(&index->lock);
-}
-
 void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
                          const float *vector)
 {

@@ -25,12 +25,11 @@ void hs_face_index_destroy(struct hs_face_index *index); /* NULL allowed */
 /* Reads the gallery where it was not read yet, or was changed by others. Cheap where nothing is to be done. */
 int hs_face_index_refresh(struct hs_face_index *index, struct hs_error *err);
 
-/* To be called after hs_gallery_add, with its answer and the vector; after hs_gallery_remove and _remove_embedding.
+/* To be called after hs_gallery_add, with its answer and the vector, and after hs_gallery_remove.
  * What cannot be done in place makes the next refresh read everything. */
 void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
                          const float *vector);
 void hs_face_index_removed(struct hs_face_index *index, const char *name);
-void hs_face_index_forget(struct hs_face_index *index);
 
 /* The best `k` names whose score is above `above`, best first; refreshes before. ret_matches has room for k. */
 int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above,

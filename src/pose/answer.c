@@ -15,20 +15,14 @@ static void push(json_t *array, json_t *value, bool *ok)
         *ok = false;
 }
 
-/* Truncated towards zero and moved into 0..size-1, as clients of this API have always got their integers. */
-static int pixel(float v, int size)
-{
-    return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
-}
-
 static json_t *bbox_json(const struct hs_rect *box, int width, int height, bool *ok)
 {
-    int x1 = pixel(box->x1, width), y1 = pixel(box->y1, height);
+    int x1 = hs_pixel(box->x1, width), y1 = hs_pixel(box->y1, height);
     json_t *bbox = json_object();
     put(bbox, "x", json_integer(x1), ok);
     put(bbox, "y", json_integer(y1), ok);
-    put(bbox, "width", json_integer(pixel(box->x2, width) - x1), ok);
-    put(bbox, "height", json_integer(pixel(box->y2, height) - y1), ok);
+    put(bbox, "width", json_integer(hs_pixel(box->x2, width) - x1), ok);
+    put(bbox, "height", json_integer(hs_pixel(box->y2, height) - y1), ok);
     return bbox;
 }
 
@@ -39,8 +33,8 @@ static json_t *keypoints_json(const struct hs_pose_result *result, size_t i, con
     for (size_t k = 0; k < pack->keypoint_count; k++) {
         json_t *point = json_object();
         put(point, "name", json_string(pack->keypoints[k]), ok);
-        put(point, "x", json_integer(pixel(points[k].x, result->width)), ok);
-        put(point, "y", json_integer(pixel(points[k].y, result->height)), ok);
+        put(point, "x", json_integer(hs_pixel(points[k].x, result->width)), ok);
+        put(point, "y", json_integer(hs_pixel(points[k].y, result->height)), ok);
         put(point, "confidence", json_real((double) points[k].conf), ok);
         push(array, point, ok);
     }

@@ -1,6 +1,7 @@
 #include "pose/app.h"
 
 #include "base/clock.h"
+#include "service/image_limits.h"
 
 static void fill_pipeline(struct hs_pose_app *app)
 {
@@ -11,12 +12,7 @@ static void fill_pipeline(struct hs_pose_app *app)
         .pack = app->network.choice.pack,
         .file = app->network.choice.file,
         .device = app->network.device,
-        .limits = {
-            .max_bytes = (size_t) s->server.max_body_mb << 20,
-            .max_pixels = (int64_t) (s->image.max_megapixels * 1e6),
-            .max_side = s->image.max_side,
-            .max_memory = (size_t) s->image.max_memory,
-        },
+        .limits = hs_image_limits_of(&s->server, &s->image),
         .input_w = input->stride ? s->inference.input_size[0] : input->width,
         .input_h = input->stride ? s->inference.input_size[1] : input->height,
         .rectangular = s->inference.rectangular,

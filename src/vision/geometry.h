@@ -18,6 +18,13 @@ static inline float hs_rect_area(const struct hs_rect *r)
     return w > 0 && h > 0 ? w * h : 0;
 }
 
+/* A coordinate as a whole pixel of a picture that is `size` pixels wide (or high): cut towards zero and moved into
+ * 0..size-1, as clients of both services have always got their integers. */
+static inline int hs_pixel(float v, int size)
+{
+    return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
+}
+
 /* Intersection over union, 0..1; 0 where the union is empty. Width is x2 - x1 (no "+ 1"). */
 static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b)
 {
