@@ -243,13 +243,13 @@ static int run_slot(struct hs_slot *slot, struct hs_error *err)
 {
     const struct hs_backend *backend = slot->engine->options.backend;
     struct hs_model *model = slot->copy->model;
-    int r = backend->submit(model, slot->index, err);
+    int r = backend->submit(model, slot->index, 1, err);
     if (r != 0)
         return r;
     r = backend->wait(model, slot->index, slot->deadline_ns, err);
     slot->timed_out = r == HS_ETIMEOUT;
     for (int i = 0; i < slot->lease.output_count && r == 0; i++)
-        slot->lease.outputs[i] = hs_tensor_view_of(&slot->lease.descs[i], backend->output(model, slot->index, i));
+        slot->lease.outputs[i] = hs_tensor_view_of(&slot->lease.descs[i], backend->output(model, slot->index, 0, i));
     return r;
 }
 

@@ -95,6 +95,7 @@ static void load(struct hs_engine *engine, struct hs_copy *copy)
     spec.input_h = copy->h;
     spec.input_w = copy->w;
     spec.slots = copy->solo ? 1 : engine->slots;
+    spec.batch = 1;
     pthread_mutex_unlock(&engine->lock);
     int64_t start_ns = hs_clock_now_ns();
     int r = engine->device ? 0 : open_device(engine, &probe, &err);

@@ -216,6 +216,8 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
     int slots = spec->slots < device->threads ? spec->slots : device->threads;
     model->info.slots = slots;
+    model->info.batch = 1;
+    model->info.input_stride = (size_t) spec->input_h * (size_t) spec->input_w * 3;
     r = hs_openvino_compile(device->core, spec, slots, device->threads, device->cache_dir, &model->compiled, err);
     if (r == 0)
         r = hs_openvino_describe(model->compiled, spec, &model->info, err);
@@ -244,8 +246,9 @@ static uint8_t *input(struct hs_model *model, int slot)
     return model->slots[slot].input;
 }
 
-static int submit(struct hs_model *model, int slot, struct hs_error *err)
+static int submit(struct hs_model *model, int slot, int count, struct hs_error *err)
 {
+    (void) count;
     return hs_openvino_check(ov_infer_request_start_async(model->slots[slot].request), HS_EDEVICE, err,
                              "the network cannot be started");
 }
@@ -263,8 +266,9 @@ static int wait_slot(struct hs_model *model, int slot, int64_t deadline_ns, stru
     return hs_openvino_check(s, HS_EDEVICE, err, "the network failed");
 }
 
-static const void *output(struct hs_model *model, int slot, int index)
+static const void *output(struct hs_model *model, int slot, int picture, int index)
 {
+    (void) picture;
     return model->slots[slot].outputs[index];
 }
 

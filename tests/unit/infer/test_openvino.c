@@ -113,7 +113,7 @@ static struct hs_model *load(struct hs_device *device, const struct hs_model_spe
 static void run(struct hs_model *model, int slot)
 {
     struct hs_error err = { 0 };
-    assert_int_equal(openvino->submit(model, slot, &err), 0);
+    assert_int_equal(openvino->submit(model, slot, 1, &err), 0);
     assert_int_equal(openvino->wait(model, slot, hs_deadline_in_ms(20000), &err), 0);
 }
 
@@ -164,9 +164,9 @@ static void bytes_go_in_and_numbers_come_out(void **state)
         for (int i = 0; i < 2 * 3 * 3; i++)
             input[i] = (uint8_t) (10 * slot + i); /* pixel p has (3p, 3p + 1, 3p + 2) */
         run(model, slot);
-        struct hs_tensor_view map = hs_tensor_view_of(&info->outputs[0], openvino->output(model, slot, 0));
-        struct hs_tensor_view mean = hs_tensor_view_of(&info->outputs[1], openvino->output(model, slot, 1));
-        struct hs_tensor_view rows = hs_tensor_view_of(&info->outputs[2], openvino->output(model, slot, 2));
+        struct hs_tensor_view map = hs_tensor_view_of(&info->outputs[0], openvino->output(model, slot, 0, 0));
+        struct hs_tensor_view mean = hs_tensor_view_of(&info->outputs[1], openvino->output(model, slot, 0, 1));
+        struct hs_tensor_view rows = hs_tensor_view_of(&info->outputs[2], openvino->output(model, slot, 0, 2));
         float base = (float) (10 * slot);
         near(hs_tensor_get(&map, 0, 0, 0), 7 * base + 0 + 2 * 1 + 4 * 2);
         near(hs_tensor_get(&map, 1, 2, 0), 7 * base + 15 + 2 * 16 + 4 * 17);
@@ -198,7 +198,7 @@ static void mean_and_std_belong_to_rgb_and_bgr_turns_after(void **state)
         input[1] = 28;  /* (28 - 20) / 4 = 2 */
         input[2] = 80;  /* (80 - 30) / 5 = 10 */
         run(model, 0);
-        const float *map = openvino->output(model, 0, 0);
+        const float *map = openvino->output(model, 0, 0, 0);
         near(map[0], bgr ? 10 + 2 * 2 + 4 * 1 : 1 + 2 * 2 + 4 * 10);
         near(map[1], bgr ? 9 : -9);
         openvino->unload(model);
@@ -299,7 +299,7 @@ static void the_cache_is_written_once_and_used(void **state)
         struct hs_model *model = load(device, &spec);
         memset(openvino->input(model, 0), 5, 8 * 8 * 3);
         run(model, 0);
-        near(*(const float *) openvino->output(model, 0, 0), 35);
+        near(*(const float *) openvino->output(model, 0, 0, 0), 35);
         openvino->unload(model);
         openvino->close(device);
         assert_int_equal(count_files(cache), 1);
