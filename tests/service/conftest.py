@@ -41,6 +41,17 @@ def make_server(tmp_path):
 
 
 @pytest.fixture
+def script(tmp_path):
+    """Writes what the simulated device shall do (docs/sim.md) and gives the device's name."""
+    def write(text):
+        path = tmp_path / f'sim-{len(list(tmp_path.glob("sim-*.yaml")))}.yaml'
+        path.write_text(text, encoding='utf-8')
+        return f'sim:{path}'
+
+    return write
+
+
+@pytest.fixture
 def cli(tmp_path):
     """Runs the program with arguments, in an empty folder and home."""
     return lambda *arguments, **options: run(tmp_path, *arguments, **options)
