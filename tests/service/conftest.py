@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from faces import FaceServer
 from server import BINARY, Server, png, run
 
 
@@ -23,6 +24,28 @@ def healthy(sim):
     """The shared server, which must still be well after the test."""
     yield sim
     sim.assert_healthy()
+
+
+@pytest.fixture(scope='session')
+def face(tmp_path_factory):
+    """A hailo-face with the scripted device; tests that share it keep to names of their own."""
+    with FaceServer(tmp_path_factory.mktemp('face')) as server:
+        yield server
+
+
+@pytest.fixture
+def make_face(tmp_path):
+    """Starts a hailo-face of the test's own, one at a time: they share the test's gallery."""
+    servers = []
+
+    def make(settings=None, **options):
+        servers.append(FaceServer(tmp_path, settings, **options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        if not server.process.stdout.closed:
+            server.stop()
 
 
 @pytest.fixture
