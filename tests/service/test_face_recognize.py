@@ -55,6 +55,31 @@ def test_recognize(family):
     assert recognize(family, NOBODY) == []
 
 
+@pytest.mark.parametrize('device', ['latency_ms: 2', 'batch_ms: {1: 4, 2: 6, 8: 12}', 'batch_ms: {1: 4, 3: 8}',
+                                    'outputs: uint16', 'outputs: float32'])
+def test_each_of_a_crowd_is_known(make_face, script, device):
+    """Also where vectors are made several at once: none goes to its neighbour."""
+    server = make_face(device=script(device))
+    for number in range(8):
+        server.add(f'P{number}', one(number))
+    places = [(PATTERNS[i], 10 + 155 * (i % 4), 20 + 200 * (i // 4), 140 - 6 * i) for i in range(8)]
+    faces = recognize(server, picture(*places))
+    assert [each['identity'] for each in faces] == [f'P{number}' for number in range(8)]
+    for each, (_, x, y, side) in zip(faces, places):
+        check_box(each['bbox'], (x, y, side, side))
+
+
+@pytest.mark.parametrize('fault, status', [('error', 500), ('transient', 503), ('lost', 503), ('queue_full', 503)])
+def test_a_device_that_fails(make_face, script, fault, status):
+    server = make_face(device=script(f'faults: [{{kind: {fault}}}]'))
+    for path in ('detect', 'recognize', 'database/add'):
+        answer = server.ask(path, one(0), name='Ann')
+        assert answer.status == status, answer
+        assert isinstance(canonical(answer)['error'], str)
+    assert server.names() == []
+    server.assert_healthy()
+
+
 def test_nobody_is_known_to_an_empty_gallery(make_face):
     server = make_face()
     assert identity(server, one(0)) == 'Unknown'
