@@ -32,7 +32,7 @@ static int open_device(struct hs_engine *engine, struct hs_backend_probe *ret_pr
         .script = options->script,
         .threads = options->threads,
     };
-    options->backend->probe(ret_probe);
+    options->backend->probe(&device_options, ret_probe);
     return options->backend->open(&device_options, &engine->device, err);
 }
 

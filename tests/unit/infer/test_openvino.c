@@ -147,7 +147,7 @@ static void probe_names_processor_and_version(void **state)
     (void) state;
     NEED_OPENVINO();
     struct hs_backend_probe probe;
-    openvino->probe(&probe);
+    openvino->probe(NULL, &probe);
     assert_true(probe.available);
     assert_true(hs_str_starts(probe.version, "OpenVINO 20"));
     assert_true(probe.device[0] != '\0');
