@@ -300,11 +300,6 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
     }
 }
 
-static bool is_hung(const struct hs_engine *engine)
-{
-    return engine->stuck > 0 && engine->stuck == engine->slots;
-}
-
 static enum hs_engine_state judge(const struct hs_engine *engine)
 {
     if (engine->down)
@@ -335,7 +330,7 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .evictions = engine->evictions,
         .last_load_ns = engine->last_load_ns,
         .error = engine->error,
-        .hung = is_hung(engine),
+        .hung = engine->hung,
     };
     memcpy(ret_status->device, engine->device_name, sizeof(ret_status->device));
     memcpy(ret_status->version, engine->version, sizeof(ret_status->version));

@@ -25,8 +25,10 @@ void hs_engine_judge_run(struct hs_engine *engine, int result, bool hung, const 
         return;
     engine->failures_in_row++;
     bool gone = result == HS_ELOST && !hung;
-    if (gone || (engine->options.failures_max > 0 && engine->failures_in_row >= engine->options.failures_max))
+    if (gone || (engine->options.failures_max > 0 && engine->failures_in_row >= engine->options.failures_max)) {
+        engine->hung = hung;
         hs_engine_go_down(engine, why);
+    }
 }
 
 /* What is loaded in a device that is down is worth nothing, and what is wanted will not come. */
