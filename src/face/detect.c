@@ -77,14 +77,14 @@ static void halve(struct hs_letterbox *box)
     box->scale_y = (float) ((double) box->content_h / box->orig_h);
 }
 
+/* The rectangle is as narrow as the network allows: unlike yolo11n-pose, SCRFD finds as much without a border. */
 static void plan(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
 {
     const struct hs_pack_input *input = &d->network->choice.pack->input;
     const struct hs_engine_shape whole = { input->height, input->width };
     int in_w = input->width, in_h = input->height;
     if (input->stride > 0 && in_w == in_h)
-        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, hs_letterbox_step(input->stride, in_w), &in_w,
-                          &in_h);
+        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, input->stride, &in_w, &in_h);
     struct hs_engine_shape shape;
     hs_engine_choose_shape(d->network->engine, in_h, in_w, whole, &shape);
     hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, ret_box);
@@ -216,7 +216,7 @@ int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image 
 struct hs_rect hs_face_detect_part(const struct hs_image *image, const struct hs_rect *box)
 {
     float width = box->x2 - box->x1, height = box->y2 - box->y1;
-    return (struct hs_rect){
+    return (struct hs_rect) {
         fmaxf(box->x1 - width / 2, 0),
         fmaxf(box->y1 - height / 2, 0),
         fminf(box->x2 + width / 2, (float) image->orig_width),

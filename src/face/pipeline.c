@@ -18,7 +18,7 @@ void hs_face_result_finish(struct hs_face_result *result)
     for (size_t i = 0; i < result->count; i++)
         free(result->faces[i].embedding);
     free(result->faces);
-    *result = (struct hs_face_result){ 0 };
+    *result = (struct hs_face_result) { 0 };
 }
 
 /* One request on its way. */
@@ -33,6 +33,19 @@ struct work {
     struct hs_face_list list;
     struct hs_face_result *result;
 };
+
+/* How large the picture is decoded at first, 0 for all of it: as the detector looks at it. Of a small picture faces to
+ * be embedded need more most of the time, and all of it costs little more: 1.8 ms at 1280x720 instead of 1.3. */
+static void first_target(const struct work *w, int *ret_w, int *ret_h)
+{
+    const struct hs_pack_input *input = &w->pipeline->detector->choice.pack->input;
+    int64_t small = (int64_t) input->width * input->height * 4;
+    struct hs_image_info info;
+    bool whole = w->request->embed && hs_image_probe(w->data, w->len, &info, NULL) == 0 &&
+                 (int64_t) info.width * info.height <= small;
+    *ret_w = whole ? 0 : w->request->tiny ? 2 * input->width : input->width;
+    *ret_h = whole ? 0 : w->request->tiny ? 2 * input->height : input->height;
+}
 
 static double lap(int64_t *at)
 {
@@ -252,11 +265,12 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
         .cancel = cancel,
         .result = result,
     };
-    const struct hs_pack_input *input = &pipeline->detector->choice.pack->input;
+    int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
-    *result = (struct hs_face_result){ .dimension = pipeline->embedder->choice.pack->embedding.dimension };
+    *result = (struct hs_face_result) { .dimension = pipeline->embedder->choice.pack->embedding.dimension };
     hs_face_list_init(&w.list);
-    int r = decode(&w, input->width, input->height, err);
+    first_target(&w, &target_w, &target_h);
+    int r = decode(&w, target_w, target_h, err);
     result->timings.decode_ms = lap(&at);
     if (r == 0)
         r = detect(&w, err);

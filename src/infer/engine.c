@@ -292,7 +292,7 @@ int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings,
         return hs_error_set(err, HS_ETIMEOUT, "the deadline passed before the network was started");
     int r = run_slot(slot, err);
     if (ret_timings)
-        *ret_timings = (struct hs_engine_timings){
+        *ret_timings = (struct hs_engine_timings) {
             .queue_ns = slot->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };
@@ -324,7 +324,7 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
     for (int i = 0; i < HS_ENGINE_COPIES && status->copy_count < HS_ENGINE_MAX_COPIES; i++) {
         const struct hs_copy *copy = &engine->copies[i];
         if (copy->state == HS_COPY_LOADED)
-            status->copies[status->copy_count++] = (struct hs_engine_copy_status){
+            status->copies[status->copy_count++] = (struct hs_engine_copy_status) {
                 .h = copy->h,
                 .w = copy->w,
                 .slots = copy->slot_count,
@@ -350,7 +350,7 @@ static enum hs_engine_state judge(const struct hs_engine *engine, struct hs_erro
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
 {
     pthread_mutex_lock(&engine->lock);
-    *ret_status = (struct hs_engine_status){
+    *ret_status = (struct hs_engine_status) {
         .model_loaded = is_loaded(engine),
         .backend = engine->options.backend->name,
         .slots = engine->slots,
