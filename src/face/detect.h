@@ -42,7 +42,7 @@ struct hs_rect hs_face_detect_part(const struct hs_image *image, const struct hs
 /* How much of the original's size shows that part at the network's resolution, 0..1. */
 double hs_face_part_scale(const struct hs_face_detector *detector, const struct hs_rect *part);
 
-/* Looks at the part alone and adds what is new to the list. */
+/* Looks at the part alone. What it shows takes the place of what the list has there. */
 int hs_face_detect_inside(const struct hs_face_detector *detector, const struct hs_image *image,
                           const struct hs_rect *part, struct hs_face_list *list, struct hs_error *err);
 
