@@ -210,14 +210,15 @@ int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image 
 
 /* ---- inside a box ---- */
 
-struct hs_rect hs_face_detect_part(const struct hs_image *image, const struct hs_rect *box)
+struct hs_rect hs_face_detect_part(const struct hs_face_detector *d, const struct hs_image *image,
+                                   const struct hs_rect *box)
 {
-    float width = box->x2 - box->x1, height = box->y2 - box->y1;
+    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    float side = fmaxf(box->x2 - box->x1, box->y2 - box->y1), least = (float) input->width / 4;
+    float half = fmaxf(1.5f * side, least), x = (box->x1 + box->x2) / 2, y = (box->y1 + box->y2) / 2;
     return (struct hs_rect) {
-        fmaxf(box->x1 - width / 2, 0),
-        fmaxf(box->y1 - height / 2, 0),
-        fminf(box->x2 + width / 2, (float) image->orig_width),
-        fminf(box->y2 + height / 2, (float) image->orig_height),
+        fmaxf(x - half, 0), fmaxf(y - half, 0), fminf(x + half, (float) image->orig_width),
+        fminf(y + half, (float) image->orig_height),
     };
 }
 

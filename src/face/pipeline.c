@@ -119,7 +119,7 @@ static int detect_inside(struct work *w, const struct hs_face_detector *detector
 {
     int r = 0;
     if (choose_inside(w) < good_fit) {
-        struct hs_rect part = hs_face_detect_part(w->image, w->request->inside);
+        struct hs_rect part = hs_face_detect_part(detector, w->image, w->request->inside);
         r = decode_at_least(w, hs_face_part_scale(detector, &part), err);
         if (r == 0)
             r = hs_face_detect_inside(detector, w->image, &part, &w->list, err);
