@@ -110,7 +110,7 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased)
     for (size_t i = 0; i < erased->file_count; i++)
         free(erased->files[i]);
     free(erased->files);
-    *erased = (struct hs_gallery_erased){ 0 };
+    *erased = (struct hs_gallery_erased) { 0 };
 }
 
 /* Removes the identity of that name, or where name is NULL the embedding of that id. */

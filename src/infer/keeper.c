@@ -49,7 +49,7 @@ static void free_slots(struct hs_copy *copy)
 static void fill_share(const struct hs_model_info *info, struct hs_slot *slot, struct hs_share *share)
 {
     share->slot = slot;
-    share->lease = (struct hs_lease){
+    share->lease = (struct hs_lease) {
         .input_h = info->input_h,
         .input_w = info->input_w,
         .pictures = 1,

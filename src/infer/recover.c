@@ -37,7 +37,7 @@ static void drop_copies(struct hs_engine *engine)
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
         if (copy->state == HS_COPY_LOADED) {
-            engine->revive = (struct hs_copy_key){ copy->h, copy->w, copy->batch, copy->solo };
+            engine->revive = (struct hs_copy_key) { copy->h, copy->w, copy->batch, copy->solo };
             copy->state = HS_COPY_DRAINING;
         } else if (copy->state == HS_COPY_WANTED) {
             copy->state = HS_COPY_NONE;

@@ -163,7 +163,7 @@ int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings,
     if (r == 0)
         hs_lease_outputs(lease, 0, lease->outputs);
     if (ret_timings)
-        *ret_timings = (struct hs_engine_timings){
+        *ret_timings = (struct hs_engine_timings) {
             .queue_ns = share->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };
