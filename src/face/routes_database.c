@@ -114,7 +114,7 @@ void hs_face_delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     if (hs_face_ask_gallery(req, app))
-        remove_named(req, app, hs_http_param(req));
+        remove_named(req, app, hs_http_param(req, 0));
 }
 
 /* ---- verify ---- */
@@ -253,7 +253,7 @@ static json_t *embedding_json(const struct hs_gallery_embedding *e)
 void hs_face_get_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const char *name = hs_http_param(req);
+    const char *name = hs_http_param(req, 0);
     struct hs_gallery_person *person;
     struct hs_error err;
     if (!hs_face_ask_gallery(req, app))
