@@ -8,14 +8,19 @@
 #include "service/image_limits.h"
 #include "vision/align.h"
 
-static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
-                        struct hs_network *network, struct hs_error *err)
+/* Faces of one picture that are embedded at a time. On two cores of an AMD EPYC a face costs the processor 7.4 ms
+ * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
+enum { HS_FACE_BATCH = 4 };
+
+static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model, struct hs_network *network,
+                        struct hs_error *err)
 {
     const struct hs_network_options options = {
         .store = app->store,
         .task = task,
         .model = model,
         .inference = &app->settings->inference,
+        .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
     return hs_network_init(network, &options, err);
@@ -44,7 +49,7 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
 static void fill_pipeline(struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
-    app->pipeline = (struct hs_face_pipeline) {
+    app->pipeline = (struct hs_face_pipeline){
         .detector = &app->detector,
         .embedder = &app->embedder,
         .limits = hs_image_limits_of(&s->server, &s->image),
@@ -78,7 +83,7 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 
 int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
 {
-    *app = (struct hs_face_app) {
+    *app = (struct hs_face_app){
         .config = config,
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),

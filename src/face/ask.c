@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/param.h"
+#include "image/image.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -21,9 +23,10 @@ static void reply_known(struct hs_http_request *req, int http_status, const char
 bool hs_face_ask_body(struct hs_http_request *req)
 {
     const json_t *json = hs_body_json(hs_http_body(req));
-    bool nothing = json && (json_is_null(json) || json_is_false(json) ||
-                            ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 &&
-                             json_array_size(json) == 0));
+    bool nothing =
+        json &&
+        (json_is_null(json) || json_is_false(json) ||
+         ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 && json_array_size(json) == 0));
     if (nothing)
         reply_known(req, 400, "No JSON body", NULL);
     else if (json && !json_is_object(json))
@@ -133,7 +136,7 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
         return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
     if (v[2] <= 0 || v[3] <= 0)
         return hs_error_set(err, HS_EINVAL, "bbox: width and height must be above 0");
-    *ret = (struct hs_rect) { v[0], v[1], v[0] + v[2], v[1] + v[3] };
+    *ret = (struct hs_rect){ v[0], v[1], v[0] + v[2], v[1] + v[3] };
     return 0;
 }
 
@@ -157,25 +160,54 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
     return r == 0;
 }
 
+static int read_request(const struct hs_body *body, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                        struct hs_face_request *ret, struct hs_rect *ret_inside, struct hs_error *err)
+{
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    bool boxed = false;
+    int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
+    *ret = (struct hs_face_request){
+        .score_threshold = (float) s->detection_threshold,
+        .max_faces = s->max_faces,
+        .inside = boxed ? ret_inside : NULL,
+        .embed = wish->embed,
+        .tiny = s->tiny_faces,
+    };
+    return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
+}
+
+/* A box that shows none of the picture. What cannot be told from the header is left to the decoder to complain about.
+ */
+static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box, const uint8_t *data, size_t len,
+                       struct hs_error *err)
+{
+    struct hs_image_info info;
+    int width, height;
+    if (hs_image_probe(data, len, &info, NULL) < 0)
+        return false;
+    hs_image_info_size(&info, app->pipeline.apply_exif, &width, &height);
+    if (box->x2 > 0 && box->y2 > 0 && box->x1 < (float) width && box->y1 < (float) height)
+        return false;
+    hs_error_set(err, HS_EINVAL, "bbox: lies outside the picture, which has %dx%d pixels", width, height);
+    return true;
+}
+
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result)
 {
-    const struct hs_face_section *s = &app->settings->face_recognition;
     struct hs_error err;
+    struct hs_face_request request;
     struct hs_rect inside;
-    bool given = false;
-    *ret_result = (struct hs_face_result) { 0 };
-    int r = wish->boxed ? read_bbox(hs_http_body(req), &inside, &given, &err) : 0;
+    *ret_result = (struct hs_face_result){ 0 };
+    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
-    const struct hs_face_request request = {
-        .score_threshold = (float) s->detection_threshold,
-        .max_faces = s->max_faces,
-        .inside = given ? &inside : NULL,
-        .embed = wish->embed,
-    };
+    if (request.inside && is_outside(app, request.inside, data, len, &err)) {
+        hs_face_reply_failure(req, HS_EINVAL, &err);
+        return false;
+    }
     r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result,
                      &err);
     if (r < 0)
@@ -194,6 +226,13 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
     bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);
     free(data);
     return found;
+}
+
+json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,
+                         const struct hs_face_result *result)
+{
+    const struct hs_body *body = hs_http_body(req);
+    return hs_body_has(body, "bbox") ? bbox_value(body) : hs_face_bbox_json(&found->face.box, result);
 }
 
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result)

@@ -24,6 +24,7 @@ struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
     bool boxed;        /* take `bbox` into account */
     bool embed;
+    bool tiny; /* take `tiny_faces` into account */
 };
 
 /* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
@@ -45,6 +46,10 @@ bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool 
 /* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" where there are faces
  * but none has one. */
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);
+
+/* The box to answer with: the one that the request gave, just as it gave it, else the face's own. A new reference. */
+json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,
+                         const struct hs_face_result *result);
 
 /* Answers with an error of the gallery or of a network. */
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err);

@@ -52,7 +52,7 @@ static void get_ready(struct hs_http_request *req)
 static void post_detect(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image" };
+    const struct hs_face_wish wish = { .image = "image", .tiny = true };
     struct hs_face_result result;
     struct hs_error err;
     bool landmarks;
@@ -77,8 +77,11 @@ static void post_embed(struct hs_http_request *req)
     const struct hs_face_found *found = NULL;
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
-    if (found)
-        hs_http_reply_json(req, 200, hs_face_answer_embed(app, found, &result));
+    if (found) {
+        json_t *answer = hs_face_answer_embed(app, found, &result);
+        json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
+        hs_http_reply_json(req, 200, answer);
+    }
     hs_face_result_finish(&result);
 }
 
@@ -106,7 +109,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true };
+    const struct hs_face_wish wish = { .image = "image", .embed = true, .tiny = true };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;
@@ -155,12 +158,22 @@ void hs_face_shape(struct hs_http_options *ret_options)
 static const char *const one_picture[] = { "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures) \
-    { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
-      .spec = { .files = (pictures), .any_json = true } }
-#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
+#define POST(where, function, pictures)                                                                                \
+    {                                                                                                                  \
+        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
+            .files = (pictures),                                                                                       \
+            .any_json = true                                                                                           \
+        }                                                                                                              \
+    }
+#define GET(where, function, how)                                                                                      \
+    {                                                                                                                  \
+        .method = "GET", .path = (where), .handle = (function), .flags = (how)                                         \
+    }
+#define DELETE(where, function)                                                                                        \
+    {                                                                                                                  \
+        .method = "DELETE", .path = (where), .handle = (function)                                                      \
+    }
 #define IDENTITY "/v1/database/identities/{name}"
-#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
 
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
