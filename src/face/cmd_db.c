@@ -220,10 +220,9 @@ struct action {
 };
 
 static const struct action actions[] = {
-    { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
-    { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
-    { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
-    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
+    { "list", 0, do_list },     { "show", 1, do_show },     { "rename", 2, do_rename },   { "merge", 2, do_merge },
+    { "remove", 1, do_remove }, { "backup", 0, do_backup }, { "backups", 0, do_backups }, { "restore", 1, do_restore },
+    { "check", 0, do_check },   { "stats", 0, do_stats },   { "export", 1, do_export },   { "import", 1, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -254,15 +253,18 @@ static int find_and_run(struct db *db)
                                       actions[i].words == 1 ? "" : "s");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, rename, merge, remove, backup, backups, "
-                                                       "restore, check, stats, export, import");
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE,
+                              "say one of list, show, rename, merge, remove, backup, backups, "
+                              "restore, check, stats, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)
 {
     struct db db = { .call = call };
     const struct hs_option options[] = {
-        { .name = "purge-backups", .kind = HS_OPTION_FLAG, .target = &db.purge_backups,
+        { .name = "purge-backups",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.purge_backups,
           .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
     };
     int code;

@@ -41,7 +41,7 @@ static void content_finish(struct content *content)
         free(content->names[i].text);
     free(content->names);
     hs_search_destroy(content->search);
-    *content = (struct content) { 0 };
+    *content = (struct content){ 0 };
 }
 
 /* Where the identity stands, or would have to. */
@@ -81,7 +81,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
-    content->names[at] = (struct name) { identity_id, text };
+    content->names[at] = (struct name){ identity_id, text };
     content->count++;
     return 0;
 }
@@ -189,8 +189,8 @@ static int lock_refreshing(struct hs_face_index *index, int64_t deadline_ns, str
     return 0;
 }
 
-/* The gallery is asked with the lock held: while somebody reads all of it, the gallery itself would keep us waiting, and
- * knows no deadline. */
+/* The gallery is asked with the lock held: while somebody reads all of it, the gallery itself would keep us waiting,
+ * and knows no deadline. */
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;

@@ -19,8 +19,7 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
                     opened->backed_up_to);
     if (opened->orphans_erased)
-        hs_log_warning("%lld vectors that belonged to nobody any more were erased",
-                       (long long) opened->orphans_erased);
+        hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
 static int make_folder_of(const char *path, struct hs_error *err)

@@ -13,7 +13,8 @@ struct hs_face_upkeep {
     struct hs_face_upkeep_options options;
     pthread_t thread;
     bool started;
-    uint64_t backed_up; /* own and foreign changes that the last backup has; UINT64_MAX: there is none; the thread's own */
+    uint64_t
+        backed_up; /* own and foreign changes that the last backup has; UINT64_MAX: there is none; the thread's own */
 
     pthread_mutex_t lock; /* guards what follows; never held while the gallery is asked */
     pthread_cond_t wake;
