@@ -251,6 +251,8 @@ static int find_and_run(struct db *db)
         if (db->words.count != actions[i].words + 1)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
                                       actions[i].words == 1 ? "" : "s");
+        if (db->purge_backups && actions[i].run != do_remove)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
     return hs_invocation_fail(db->call, HS_EXIT_USAGE,
