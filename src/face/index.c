@@ -309,7 +309,8 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
             continue;
-        ret_matches[kept++].score = hits[i].score;
+        /* By rounding, the product of two vectors of length 1 may pass 1. */
+        ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
     pthread_rwlock_unlock(&index->lock);
     free(hits);
