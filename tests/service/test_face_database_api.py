@@ -363,3 +363,15 @@ def test_once_at_the_same_time(faces):
     assert {answer.status for answer in answers} <= {200, 409}
     fresh = [answer for answer in answers if answer.status == 200 and 'Idempotency-Replayed' not in answer.headers]
     assert len(fresh) == 1 and count(faces) == 1
+
+
+def test_once_while_the_first_is_running(tmp_path, script):
+    with FaceServer(tmp_path, device=script('latency_ms: 1500')) as server:
+        first = []
+        thread = threading.Thread(target=lambda: first.append(once(server, 'k', 'p', one(0))))
+        thread.start()
+        time.sleep(0.5)
+        second = once(server, 'k', 'p', one(0))
+        thread.join()
+        assert first[0].status == 200 and second.status == 409 and 'Idempotency-Key' in second.json()['error']
+        assert once(server, 'k', 'p', one(0)).headers['Idempotency-Replayed'] == 'true'
