@@ -36,7 +36,8 @@
     X(ETIMEOUT, -24, "deadline_exceeded", 504) \
     X(ENODEVICE, -25, "no_device", 503) \
     X(EINUSE, -26, "device_in_use", 503) \
-    X(ETRANSIENT, -27, "transient", 503)
+    X(ETRANSIENT, -27, "transient", 503) \
+    X(EREFUSED, -28, "refused", 422)
 
 enum hs_status {
     HS_OK = 0,

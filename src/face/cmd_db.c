@@ -18,6 +18,7 @@ enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
 struct db {
     struct hs_invocation *call;
     struct hs_text_list words; /* what follows the action */
+    bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
 };
@@ -89,6 +90,21 @@ static int do_merge(struct db *db)
     return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
 }
 
+static int purge(const struct db *db)
+{
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backup[PATH_MAX];
+    if (hs_gallery_purge_all(db->gallery, backup, &purged, &err) < 0)
+        return fail(db, &err);
+    if (backup[0])
+        printf("backed up to %s\n", backup);
+    for (size_t i = 0; i < purged->count; i++)
+        printf("deleted %s\n", purged->items[i].path);
+    hs_gallery_backups_destroy(purged);
+    return HS_EXIT_OK;
+}
+
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
@@ -96,10 +112,10 @@ static int do_remove(struct db *db)
     if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
         return fail(db, &err);
     printf("%lld vectors erased\n", (long long) erased.embeddings);
-    for (size_t i = 0; i < erased.file_count; i++)
+    for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
     hs_gallery_erased_finish(&erased);
-    return HS_EXIT_OK;
+    return db->purge_backups ? purge(db) : HS_EXIT_OK;
 }
 
 static int do_backup(struct db *db)
@@ -204,10 +220,9 @@ struct action {
 };
 
 static const struct action actions[] = {
-    { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
-    { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
-    { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
-    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
+    { "list", 0, do_list },     { "show", 1, do_show },     { "rename", 2, do_rename },   { "merge", 2, do_merge },
+    { "remove", 1, do_remove }, { "backup", 0, do_backup }, { "backups", 0, do_backups }, { "restore", 1, do_restore },
+    { "check", 0, do_check },   { "stats", 0, do_stats },   { "export", 1, do_export },   { "import", 1, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -236,17 +251,26 @@ static int find_and_run(struct db *db)
         if (db->words.count != actions[i].words + 1)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
                                       actions[i].words == 1 ? "" : "s");
+        if (db->purge_backups && actions[i].run != do_remove)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, rename, merge, remove, backup, backups, "
-                                                       "restore, check, stats, export, import");
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE,
+                              "say one of list, show, rename, merge, remove, backup, backups, "
+                              "restore, check, stats, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)
 {
     struct db db = { .call = call };
+    const struct hs_option options[] = {
+        { .name = "purge-backups",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.purge_backups,
+          .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
+    };
     int code;
-    if (hs_invocation_parse(call, NULL, 0, &db.words, 3, &code))
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, 3, &code))
         code = find_and_run(&db);
     hs_text_list_finish(&db.words);
     return code;

@@ -1,5 +1,7 @@
 #include "face/settings.h"
 
+#include "face/enrol.h"
+
 static const struct hs_setting face_rows[] = {
     { .name = "face_recognition.detection_model", .type = HS_SETTING_TEXT,
       .offset = offsetof(struct hs_face_section, detection_model), .min = 1, .max = 255, .fallback = "auto",
@@ -71,6 +73,20 @@ static const struct hs_setting database_rows[] = {
       .fallback = "10",
       .unit = "vectors",
       .help = "Most vectors of one identity, the most different ones; 0: no limit" },
+    { .name = "database.backup_interval",
+      .type = HS_SETTING_SECONDS,
+      .offset = offsetof(struct hs_database_section, backup_interval),
+      .min = 0,
+      .max = 31536000,
+      .fallback = "24h",
+      .unit = "seconds",
+      .help = "How often the gallery is backed up while the service runs, where it changed; 0: at each start only" },
+    { .name = "database.enrolment",
+      .type = HS_SETTING_CHOICE,
+      .offset = offsetof(struct hs_database_section, enrolment),
+      .choices = hs_enrol_gates,
+      .fallback = "off",
+      .help = "What a picture must be like for a face of it to be added; off: any face will do" },
 };
 
 /* The shared rows but for model.name: here two models have names of their own. */

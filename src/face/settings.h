@@ -21,6 +21,8 @@ struct hs_database_section {
     char *backup_path;
     int keep_backups;
     int max_embeddings_per_identity;
+    double backup_interval; /* seconds; 0: at each start only */
+    int enrolment;          /* enum hs_enrol_gate */
 };
 
 /* What hs_settings_values gives with hs_face_schema. */

@@ -208,8 +208,8 @@ static int find_route(struct hs_http_request *req, struct hs_error *err)
 {
     struct hs_http_server *server = req->server;
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, &req->param,
-                               allow);
+    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->sent_path, &req->route,
+                               req->params, allow);
     if (r == HS_EMETHOD) {
         hs_http_add_header(req, "Allow", allow);
         hs_error_set(err, r, "Method %s is not allowed here", req->method);
