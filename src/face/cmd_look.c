@@ -125,19 +125,10 @@ static int run(struct look *look)
 /* Only recognize needs the gallery. */
 static int start(struct look *look)
 {
-    const bool gallery = strcmp(look->call->command->name, "recognize") == 0;
-    const struct hs_config_override without[] = { { "this command", "database.enabled", "false" } };
-    struct hs_settings *settings;
-    struct hs_error err;
-    int code = hs_face_load_settings(look->call, without, gallery ? 0 : 1, &settings);
+    int code = hs_face_start_app(look->call, strcmp(look->call->command->name, "recognize") == 0, &look->app);
     if (code != HS_EXIT_OK)
         return code;
-    if (hs_face_app_init(&look->app, settings, &err) < 0)
-        return hs_invocation_fail(look->call, HS_EXIT_FAILURE, "%s", err.message);
-    if (gallery && !look->app.gallery)
-        code = hs_invocation_fail(look->call, HS_EXIT_FAILURE, "database.enabled is false");
-    else
-        code = run(look);
+    code = run(look);
     hs_face_app_finish(&look->app);
     return code;
 }

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "http/json_write.h"
+#include "cli/print_json.h"
 #include "image/encode.h"
 #include "service/figure.h"
 
@@ -67,7 +67,7 @@ static void print_table(const struct bench_call *bench, const struct hs_bench_su
     printf("; %zu failed%s%s\n", s->failures, s->failures ? ": " : "", s->first_failure);
 }
 
-static int print_json(const struct bench_call *bench, const struct hs_bench_summary *s)
+static int print_json(const struct bench_call *bench, const struct hs_bench_summary *s, struct hs_error *err)
 {
     json_t *stages = json_object();
     for (size_t i = 0; i < bench->command->stages.count; i++) {
@@ -81,14 +81,7 @@ static int print_json(const struct bench_call *bench, const struct hs_bench_summ
                                "pictures_per_second", s->per_second, "stages_ms", stages);
     if (report && !bench->url)
         json_object_set_new(report, "cpu_seconds_per_picture", json_real(s->cpu_seconds_per_round));
-    struct hs_buf out;
-    hs_buf_init(&out, 1 << 20);
-    int r = report ? hs_json_write(report, HS_JSON_SPACED, &out) : HS_ENOMEM;
-    if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
-    hs_buf_finish(&out);
-    json_decref(report);
-    return r;
+    return hs_print_json(report, err);
 }
 
 static int measure(const struct bench_call *bench, const struct hs_bench_input *input)
@@ -107,8 +100,8 @@ static int measure(const struct bench_call *bench, const struct hs_bench_input *
         return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "%s", err.message);
     if (!bench->json)
         print_table(bench, &summary);
-    else if (print_json(bench, &summary) < 0)
-        return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "no memory for the report");
+    else if (print_json(bench, &summary, &err) < 0)
+        return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "%s", err.message);
     return summary.failures ? HS_EXIT_FAILURE : HS_EXIT_OK;
 }
 
@@ -125,6 +118,7 @@ static int run(const struct bench_call *bench, const struct hs_text_list *paths)
         .count = count,
         .stages = bench->command->stages,
         .url = bench->url,
+        .built_in = paths->count == 0,
     };
     if (read_pictures(paths, pictures, &err) < 0) {
         code = hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "%s", err.message);

@@ -2,6 +2,8 @@
 #ifndef HS_SERVICE_BENCH_HTTP_H
 #define HS_SERVICE_BENCH_HTTP_H
 
+#include <stdbool.h>
+
 #include "service/bench_run.h"
 
 /* A picture file in memory. */
@@ -17,6 +19,7 @@ struct hs_bench_input {
     size_t count;
     struct hs_bench_stages stages;
     const char *url; /* of a POST route that takes the form field `image` */
+    bool built_in;   /* the picture is the drawn figure */
     const void *app; /* for the job in this process: what the command's start made */
 };
 

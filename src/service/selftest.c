@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "http/json_write.h"
+#include "cli/print_json.h"
 #include "infer/registry.h"
 
 enum { ENTRIES_MAX = 16, LINE = 512 };
@@ -71,15 +71,8 @@ static int print_report(const struct hs_selftest *test)
         puts(test->ok ? "all is well" : "something is wrong; see above");
         return 0;
     }
-    json_t *all = json_pack("{s:b, s:O}", "ok", (int) test->ok, "checks", test->checks);
-    struct hs_buf out;
-    hs_buf_init(&out, 1 << 20);
-    int r = all ? hs_json_write(all, HS_JSON_SPACED, &out) : HS_ENOMEM;
-    if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
-    hs_buf_finish(&out);
-    json_decref(all);
-    return r;
+    struct hs_error err;
+    return hs_print_json(json_pack("{s:b, s:O}", "ok", (int) test->ok, "checks", test->checks), &err);
 }
 
 int hs_selftest_command_run(struct hs_invocation *call, const struct hs_selftest_command *command)

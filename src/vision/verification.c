@@ -18,7 +18,7 @@ struct step {
 /* The step before all: the highest score as threshold, so nothing is accepted. */
 static struct step first_step(const struct hs_verification_pair *pairs)
 {
-    return (struct step) { .threshold = pairs[0].score };
+    return (struct step){ .threshold = pairs[0].score };
 }
 
 /* Accepts the pairs that score as the threshold was. False: all are accepted already. */
@@ -76,7 +76,8 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
     struct hs_verification v = { 0 };
     count_pairs(pairs, count, &v.same, &v.different);
     if (v.same == 0 || v.different == 0)
-        return hs_error_set(err, HS_EINVAL, "there are no pairs of %s", v.same ? "different people" : "the same person");
+        return hs_error_set(err, HS_EINVAL, "there are no pairs of %s",
+                            v.same ? "different people" : "the same person");
     qsort(pairs, count, sizeof(*pairs), descending);
     struct step step = first_step(pairs), before = step;
     double closest = 2;
@@ -97,8 +98,10 @@ struct hs_verification_point hs_verification_at_far(const struct hs_verification
     struct step step = first_step(pairs), best = step;
     while (next_step(pairs, count, &step) && share(step.different, different) <= far)
         best = step;
-    return (struct hs_verification_point) {
-        .threshold = best.threshold, .tar = share(best.same, same), .far = share(best.different, different),
+    return (struct hs_verification_point){
+        .threshold = best.threshold,
+        .tar = share(best.same, same),
+        .far = share(best.different, different),
     };
 }
 
@@ -109,7 +112,9 @@ struct hs_verification_point hs_verification_at(const struct hs_verification_pai
     count_pairs(pairs, count, &same, &different);
     for (size_t i = 0; i < count; i++)
         taken[pairs[i].same] += pairs[i].score > threshold;
-    return (struct hs_verification_point) {
-        .threshold = threshold, .tar = share(taken[true], same), .far = share(taken[false], different),
+    return (struct hs_verification_point){
+        .threshold = threshold,
+        .tar = share(taken[true], same),
+        .far = share(taken[false], different),
     };
 }
