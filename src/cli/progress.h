@@ -1,5 +1,5 @@
-/* How far something is (a download, or a number of things), on stderr: a bar that redraws itself on a terminal, a line at
- * every tenth part elsewhere. */
+/* How far something is (a download, or a number of things), on stderr: a bar that redraws itself on a terminal, else a
+ * line at every tenth part. */
 #ifndef HS_CLI_PROGRESS_H
 #define HS_CLI_PROGRESS_H
 

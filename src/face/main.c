@@ -7,7 +7,7 @@ static const struct hs_command commands[] = {
     { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_look },
     { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_look },
     { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_look },
-    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check",
+    { "db", "ACTION [NAME]...", "the gallery: list, show, add, rename, merge, remove, backup, restore, check, import",
       hs_face_cmd_db },
     { "eval", "", "how well people are told apart, over labelled pairs of pictures", hs_face_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_face_cmd_bench },
