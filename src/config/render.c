@@ -181,6 +181,9 @@ int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf)
     int len;
     const struct hs_setting *row;
     for (size_t i = 0; r == 0 && (row = hs_schema_row(schema, i, NULL)); i++) {
+        /* Such a row never opens a section that has others. */
+        if (row->flags & HS_SETTING_UNUSED)
+            continue;
         if (new_section(schema, i, &len))
             r = hs_buf_printf(buf, "\n%.*s:\n", len, row->name);
         if (r == 0)

@@ -135,6 +135,12 @@ static void post_compare(struct hs_http_request *req)
     hs_face_result_finish(&b);
 }
 
+void hs_face_shape_debug(struct hs_http_options *ret_options)
+{
+    hs_face_shape(ret_options);
+    ret_options->json_style = HS_JSON_PRETTY;
+}
+
 void hs_face_shape(struct hs_http_options *ret_options)
 {
     ret_options->error_shape = HS_HTTP_ERROR_TEXT;
