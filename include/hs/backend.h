@@ -19,7 +19,7 @@
 /* The one symbol that a backend module exports: `const struct hs_backend hs_backend_entry`. */
 #define HS_BACKEND_SYMBOL "hs_backend_entry"
 
-enum { HS_BACKEND_ABI = 1, HS_MODEL_MAX_OUTPUTS = 16, HS_MODEL_MAX_SLOTS = 16 };
+enum { HS_BACKEND_ABI = 2, HS_MODEL_MAX_OUTPUTS = 16, HS_MODEL_MAX_SLOTS = 16, HS_MODEL_MAX_BATCH = 32 };
 
 /* A device that was opened, and a model loaded on it. Each backend defines its own. */
 struct hs_device;
@@ -37,6 +37,9 @@ struct hs_backend_probe {
  * mentioning. HS_PRECISION_F32: full float32. HS_PRECISION_FAST: the fastest one that the device has. */
 enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32, HS_PRECISION_FAST };
 
+/* What a network finds. Its outputs tell by themselves; only a device that makes them up goes by this. */
+enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
+
 struct hs_device_options {
     const char *device_id;  /* NULL: any */
     const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
@@ -48,15 +51,20 @@ struct hs_model_spec {
     const char *path;       /* file to load; verified by the caller */
     int input_h, input_w;   /* wanted input size in pixels */
     int slots;              /* wanted slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
+    int batch;              /* wanted pictures a slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
+    enum hs_finding finding;
     enum hs_precision precision;
     float mean[3], std[3];  /* (v - mean) / std a channel on RGB 0..255; backends with it built in ignore both */
     bool bgr;               /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
 };
 
-/* Valid until the model is unloaded. The input is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. */
+/* Valid until the model is unloaded. A picture is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. A slot
+ * holds up to `batch` of them, each `input_stride` bytes after the one before; outputs are described for one picture.
+ */
 struct hs_model_info {
     int input_h, input_w;
-    int slots;
+    int slots, batch;
+    size_t input_stride;
     int output_count;
     struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
 };
@@ -86,14 +94,15 @@ struct hs_backend {
     /* The slot's input memory, page-aligned, the same address for the model's whole life. */
     uint8_t *(*input)(struct hs_model *model, int slot);
 
-    /* Starts the network on what lies in the slot's input. Returns at once. */
-    int (*submit)(struct hs_model *model, int slot, struct hs_error *err);
+    /* Starts the network on the first `count` pictures of the slot's input, 1..batch. Returns at once. */
+    int (*submit)(struct hs_model *model, int slot, int count, struct hs_error *err);
 
     /* Waits until the slot is done or the monotonic clock reaches deadline_ns. HS_ETIMEOUT: still running. */
     int (*wait)(struct hs_model *model, int slot, int64_t deadline_ns, struct hs_error *err);
 
-    /* Memory of output `index` of a slot that is done; valid until the slot's next submit. */
-    const void *(*output)(struct hs_model *model, int slot, int index);
+    /* Memory of output `index` of one of the submitted pictures, from 0, of a slot that is done; valid until the slot's
+     * next submit. */
+    const void *(*output)(struct hs_model *model, int slot, int picture, int index);
 
     /* May be NULL: the device has nothing to say. */
     int (*health)(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err);

@@ -28,7 +28,8 @@
     X(EBUSY, -21, "busy", 503) \
     X(ENOTREADY, -22, "not_ready", 503) \
     X(ELOST, -23, "device_lost", 503) \
-    X(ETIMEOUT, -24, "deadline_exceeded", 504)
+    X(ETIMEOUT, -24, "deadline_exceeded", 504) \
+    X(EREFUSED, -25, "refused", 422)
 
 enum hs_status {
     HS_OK = 0,

@@ -179,6 +179,13 @@ const char *hs_path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+void hs_sha256(const void *data, size_t len, char ret_hex[65])
+{
+    uint8_t digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, data, len);
+    hs_str_hex(digest, sizeof(digest), ret_hex);
+}
+
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

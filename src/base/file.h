@@ -25,6 +25,9 @@ bool hs_file_exists(const char *path);
 bool hs_path_join(char *dst, size_t size, const char *dir, const char *name);
 const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
 
+/* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
+void hs_sha256(const void *data, size_t len, char ret_hex[65]);
+
 /* SHA-256 of a file as 64 hexadecimal digits and a NUL, read in pieces. */
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err);
 

@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/answer.h"
 
 /* ---- files ---- */
 
@@ -114,22 +113,10 @@ void hs_face_files_finish(struct hs_face_files *files)
 
 /* ---- one file ---- */
 
-bool hs_face_gate_read(const char *text, enum hs_face_gate *ret_gate)
-{
-    static const char *const names[] = { "off", "standard", "strict" };
-    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *ret_gate = (enum hs_face_gate) i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static int refuse(struct hs_face_add_result *result, const char *code, const char *reason)
 {
     result->state = HS_FACE_REFUSED;
-    result->code = code;
+    hs_str_copy(result->code, sizeof(result->code), code);
     hs_str_copy(result->reason, sizeof(result->reason), reason);
     return 0;
 }
@@ -150,50 +137,34 @@ static int is_present(const struct hs_face_app *app, const char *name, const cha
     return 0;
 }
 
-/* Which face is taken; NULL: none, and the result says why. */
-static const struct hs_face_found *decide(const struct hs_face_result *found, enum hs_face_gate gate,
-                                          struct hs_face_add_result *result)
-{
-    const struct hs_face_found *best = hs_face_best(found);
-    if (!best)
-        refuse(result, "no_face", found->count ? "the face cannot be aligned" : "there is no face in it");
-    else if (gate != HS_FACE_GATE_OFF && found->count > 1)
-        refuse(result, "multiple_faces", "there is more than one face in it");
-    else
-        return best;
-    return NULL;
-}
-
-static int store(const struct hs_face_app *app, const char *name, const struct hs_face_found *face, const char *sha256,
+static int enrol(const struct hs_face_app *app, const struct hs_face_file *file, const char *sha256,
+                 enum hs_enrol_gate gate, const struct hs_face_result *found, struct hs_face_add_result *result,
                  struct hs_error *err)
 {
-    const struct hs_pack *pack = app->embedder.choice.pack;
-    json_t *quality = hs_face_quality_json(face);
-    if (json_is_object(quality))
-        json_object_set_new(quality, "score", json_real((double) (face->face.score * face->quality.sharpness)));
-    char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    const struct hs_gallery_new_embedding embedding = {
-        .values = face->embedding,
-        .dimension = (size_t) pack->embedding.dimension,
-        .space = pack->embedding.space,
-        .model = pack->name,
-        .quality = text,
-        .source_sha256 = sha256,
-    };
+    struct hs_enrol_verdict verdict;
     struct hs_gallery_added added;
-    int r = hs_gallery_add(app->gallery, name, NULL, &embedding, &added, err);
-    json_decref(quality);
-    free(text);
-    return r;
+    int r = hs_enrol_check(app, gate, file->name, sha256, found, false, HS_NO_DEADLINE, &verdict, err);
+    if (r < 0)
+        return r;
+    if (verdict.count > 0) {
+        char text[sizeof(result->reason)];
+        hs_enrol_reasons_text(&verdict, text, sizeof(text));
+        return refuse(result, verdict.reasons[0].code, text);
+    }
+    if (!verdict.face)
+        return refuse(result, "no_face", found->count ? "the face cannot be aligned" : "there is no face in it");
+    const struct hs_enrol_entry entry = { .name = file->name, .source_sha256 = sha256 };
+    return hs_enrol_store(app, &entry, verdict.face, found->dimension, &added, err);
 }
 
 static int find_and_store(const struct hs_face_app *app, const struct hs_face_file *file, const char *sha256,
-                          enum hs_face_gate gate, struct hs_face_add_result *result, struct hs_error *err)
+                          enum hs_enrol_gate gate, struct hs_face_add_result *result, struct hs_error *err)
 {
     const struct hs_face_section *s = &app->settings->face_recognition;
     const struct hs_face_request request = {
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
+        .tiny = s->tiny_faces,
         .embed = true,
     };
     struct hs_face_result found = { 0 };
@@ -204,14 +175,13 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_face_fi
         return r;
     r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &found, err);
     free(data);
-    const struct hs_face_found *face = r == 0 ? decide(&found, gate, result) : NULL;
-    if (face)
-        r = store(app, file->name, face, sha256, err);
+    if (r == 0)
+        r = enrol(app, file, sha256, gate, &found, result, err);
     hs_face_result_finish(&found);
     return r;
 }
 
-int hs_face_add_file(const struct hs_face_app *app, const struct hs_face_file *file, enum hs_face_gate gate,
+int hs_face_add_file(const struct hs_face_app *app, const struct hs_face_file *file, enum hs_enrol_gate gate,
                      struct hs_face_add_result *ret_result, struct hs_error *err)
 {
     char sha256[65];

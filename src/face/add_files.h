@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "face/app.h"
+#include "face/enrol.h"
 
 /* A picture of somebody. Texts are owned. */
 struct hs_face_file {
@@ -33,19 +33,13 @@ enum hs_face_add_state {
 
 struct hs_face_add_result {
     enum hs_face_add_state state;
-    const char *code; /* of a refusal: "no_face", "multiple_faces", "not_a_picture"… */
-    char reason[200];
+    char code[HS_ENROL_CODE_SIZE]; /* of a refusal, the first of them: "no_face", "multiple_faces", "not_a_picture"… */
+    char reason[300];
 };
-
-/* How strict a picture is looked at before it is taken. */
-enum hs_face_gate { HS_FACE_GATE_OFF, HS_FACE_GATE_STANDARD, HS_FACE_GATE_STRICT };
-
-/* "off", "standard", "strict"; false for other words. */
-bool hs_face_gate_read(const char *text, enum hs_face_gate *ret_gate);
 
 /* Looks at one file and adds it. Fails (and says so in err) only where going on makes no sense: the gallery or a
  * network failed. The file's SHA-256 is kept with the vector. */
-int hs_face_add_file(const struct hs_face_app *app, const struct hs_face_file *file, enum hs_face_gate gate,
+int hs_face_add_file(const struct hs_face_app *app, const struct hs_face_file *file, enum hs_enrol_gate gate,
                      struct hs_face_add_result *ret_result, struct hs_error *err);
 
 #endif

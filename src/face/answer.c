@@ -7,8 +7,10 @@
 
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app)
 {
-    return (struct hs_face_recognize) {
-        .threshold = app->recognition_threshold, .margin = app->settings->face_recognition.min_margin,
+    return (struct hs_face_recognize){
+        .threshold = app->recognition_threshold,
+        .margin = app->settings->face_recognition.min_margin,
+        .deadline_ns = HS_NO_DEADLINE,
     };
 }
 
@@ -34,13 +36,20 @@ static double tenth(float v)
     return round((double) v * 10) / 10;
 }
 
-static json_t *landmarks_json(const struct hs_face *face)
+static double inside(float v, int size)
+{
+    return tenth(fminf(fmaxf(v, 0), (float) (size - 1)));
+}
+
+/* A face at the border may have some of its points beyond; clients get them in the picture, as boxes. */
+static json_t *landmarks_json(const struct hs_face *face, const struct hs_face_result *result)
 {
     if (!face->has_landmarks)
         return json_null();
     json_t *list = json_array();
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
-        json_array_append_new(list, json_pack("[f, f]", tenth(face->landmarks[i].x), tenth(face->landmarks[i].y)));
+        json_array_append_new(list, json_pack("[f, f]", inside(face->landmarks[i].x, result->width),
+                                              inside(face->landmarks[i].y, result->height)));
     return list;
 }
 
@@ -79,7 +88,7 @@ json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmark
         const struct hs_face *face = &result->faces[i].face;
         json_array_append_new(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
                                                "confidence", (double) face->score, "landmarks",
-                                               landmarks ? landmarks_json(face) : json_null()));
+                                               landmarks ? landmarks_json(face, result) : json_null()));
     }
     return json_pack("{s:o, s:I, s:f, s:o}", "faces", faces, "count", (json_int_t) result->count, "inference_time_ms",
                      result->timings.detect_ms, "timings_ms", timings_json(&result->timings, -1, -1));
@@ -128,15 +137,16 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
 {
     struct hs_face_match matches[HS_FACE_CANDIDATES_MAX + 2];
     size_t count = 0, asked = how->candidates > 2 ? how->candidates : 2;
-    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, matches, &count, err) < 0)
+    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, how->deadline_ns, matches, &count,
+                           err) < 0)
         return NULL;
     double margin = count > 1 ? matches[0].score - matches[1].score : 1;
     bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;
-    json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
-                             "detection_confidence", (double) found->face.score, "identity",
-                             known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
-                             hs_face_quality_json(found));
+    json_t *face =
+        json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
+                  "detection_confidence", (double) found->face.score, "identity", known ? matches[0].name : "Unknown",
+                  "match_score", known ? matches[0].score : 0.0, "embedding_space",
+                  app->embedder.choice.pack->embedding.space, "quality", hs_face_quality_json(found));
     if (known && count > 1)
         json_object_set_new(face, "margin", json_real(margin));
     if (how->candidates > 0)

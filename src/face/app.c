@@ -8,14 +8,19 @@
 #include "service/image_limits.h"
 #include "vision/align.h"
 
-static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
-                        struct hs_network *network, struct hs_error *err)
+/* Faces of one picture that are embedded at a time. On two cores of an AMD EPYC a face costs the processor 7.4 ms
+ * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
+enum { HS_FACE_BATCH = 4 };
+
+static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model, struct hs_network *network,
+                        struct hs_error *err)
 {
     const struct hs_network_options options = {
         .store = app->store,
         .task = task,
         .model = model,
         .inference = &app->settings->inference,
+        .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
     return hs_network_init(network, &options, err);
@@ -44,7 +49,7 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
 static void fill_pipeline(struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
-    app->pipeline = (struct hs_face_pipeline) {
+    app->pipeline = (struct hs_face_pipeline){
         .detector = &app->detector,
         .embedder = &app->embedder,
         .limits = hs_image_limits_of(&s->server, &s->image),
@@ -58,25 +63,32 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
     const struct hs_database_section *s = &app->settings->database;
     const struct hs_pack_embedding *embedding = &app->embedder.choice.pack->embedding;
     struct hs_gallery_opened opened;
-    struct hs_error why;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery(s, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery_to_serve(s, &app->gallery, &opened, err);
+    if (r == 0)
+        r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
+                                 (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
     if (r < 0)
         return r;
-    if (s->backup_enabled && !opened.created && hs_gallery_backup(app->gallery, NULL, &why) < 0)
-        hs_log_warning("the gallery could not be backed up: %s", why.message);
-    return hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
-                                (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
+    const struct hs_face_upkeep_options options = {
+        .gallery = app->gallery,
+        .index = app->index,
+        .opened = &opened,
+        .backups = s->backup_enabled,
+        .backup_interval_s = s->backup_interval,
+    };
+    return hs_face_upkeep_create(&options, &app->upkeep, err);
 }
 
 int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
 {
-    *app = (struct hs_face_app) {
+    *app = (struct hs_face_app){
         .config = config,
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),
     };
+    hs_face_once_init(&app->once);
     const struct hs_store_options store = {
         .service = hs_face_schema.program,
         .models_dir = hs_given(app->settings->model.dir),
@@ -106,18 +118,24 @@ int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct
 
 void hs_face_app_finish(struct hs_face_app *app)
 {
+    hs_face_upkeep_destroy(app->upkeep);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
     hs_network_finish(&app->embedder);
     hs_network_finish(&app->detector);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
+    hs_face_once_finish(&app->once);
 }
 
 void hs_face_app_start_loading(struct hs_face_app *app)
 {
     const struct hs_pack_input *input = &app->detector.choice.pack->input;
     const struct hs_engine_shape whole = { input->height, input->width }, aligned = { HS_ALIGN_SIZE, HS_ALIGN_SIZE };
+    struct hs_error err;
+    /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
+    if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
+        hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;
     hs_engine_start_loading(app->detector.engine, &whole, 1);

@@ -2,8 +2,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
+#include "http/param.h"
+#include "image/image.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -19,9 +23,10 @@ static void reply_known(struct hs_http_request *req, int http_status, const char
 bool hs_face_ask_body(struct hs_http_request *req)
 {
     const json_t *json = hs_body_json(hs_http_body(req));
-    bool nothing = json && (json_is_null(json) || json_is_false(json) ||
-                            ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 &&
-                             json_array_size(json) == 0));
+    bool nothing =
+        json &&
+        (json_is_null(json) || json_is_false(json) ||
+         ((json_is_object(json) || json_is_array(json)) && json_object_size(json) == 0 && json_array_size(json) == 0));
     if (nothing)
         reply_known(req, 400, "No JSON body", NULL);
     else if (json && !json_is_object(json))
@@ -54,6 +59,45 @@ bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *
         return true;
     reply_known(req, 503, "Database not enabled", NULL);
     return false;
+}
+
+bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
+{
+    const struct hs_body *body = hs_http_body(req);
+    const json_t *value = hs_body_value(body, "metadata");
+    const char *text = hs_body_json(body) ? NULL : hs_body_text(body, "metadata");
+    *ret_text = NULL;
+    if (!value && !text && !hs_body_has(body, "metadata"))
+        return true;
+    if (text)
+        *ret_text = strdup(strcmp(text, "null") == 0 ? "" : text);
+    else if (json_is_null(value))
+        *ret_text = strdup("");
+    else if (json_is_object(value))
+        *ret_text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    else {
+        hs_http_reply_error(req, HS_EINVAL, "metadata", "metadata: must be an object");
+        return false;
+    }
+    if (!*ret_text)
+        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metadata");
+    return *ret_text != NULL;
+}
+
+bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret)
+{
+    static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
+    const char *text = hs_http_query(req, name);
+    *ret = false;
+    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
+        if (!hs_str_equal_nocase(text, words[i]))
+            continue;
+        *ret = i % 2;
+        return true;
+    }
+    if (text)
+        hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
+    return !text;
 }
 
 /* ---- bbox ---- */
@@ -92,7 +136,7 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
         return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
     if (v[2] <= 0 || v[3] <= 0)
         return hs_error_set(err, HS_EINVAL, "bbox: width and height must be above 0");
-    *ret = (struct hs_rect) { v[0], v[1], v[0] + v[2], v[1] + v[3] };
+    *ret = (struct hs_rect){ v[0], v[1], v[0] + v[2], v[1] + v[3] };
     return 0;
 }
 
@@ -107,42 +151,88 @@ static void reply_picture_failure(struct hs_http_request *req, int code, const s
         hs_face_reply_failure(req, code, err);
 }
 
-static int find(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                const struct hs_rect *inside, struct hs_face_result *result, struct hs_error *err)
+bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len)
+{
+    struct hs_error err;
+    int r = hs_body_take_file(hs_http_body(req), field, ret_data, ret_len, &err);
+    if (r < 0)
+        reply_picture_failure(req, r, &err);
+    return r == 0;
+}
+
+static int read_request(const struct hs_body *body, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                        struct hs_face_request *ret, struct hs_rect *ret_inside, struct hs_error *err)
 {
     const struct hs_face_section *s = &app->settings->face_recognition;
-    const struct hs_face_request request = {
+    bool boxed = false;
+    int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
+    *ret = (struct hs_face_request){
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
-        .inside = inside,
+        .inside = boxed ? ret_inside : NULL,
         .embed = wish->embed,
+        .tiny = s->tiny_faces,
     };
-    uint8_t *data;
-    size_t len;
-    int r = hs_body_take_file(hs_http_body(req), wish->image, &data, &len, err);
+    return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
+}
+
+/* A box that shows none of the picture. What cannot be told from the header is left to the decoder to complain about.
+ */
+static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box, const uint8_t *data, size_t len,
+                       struct hs_error *err)
+{
+    struct hs_image_info info;
+    int width, height;
+    if (hs_image_probe(data, len, &info, NULL) < 0)
+        return false;
+    hs_image_info_size(&info, app->pipeline.apply_exif, &width, &height);
+    if (box->x2 > 0 && box->y2 > 0 && box->x1 < (float) width && box->y1 < (float) height)
+        return false;
+    hs_error_set(err, HS_EINVAL, "bbox: lies outside the picture, which has %dx%d pixels", width, height);
+    return true;
+}
+
+bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                          const uint8_t *data, size_t len, struct hs_face_result *ret_result)
+{
+    struct hs_error err;
+    struct hs_face_request request;
+    struct hs_rect inside;
+    *ret_result = (struct hs_face_result){ 0 };
+    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return false;
+    }
+    if (request.inside && is_outside(app, request.inside, data, len, &err)) {
+        hs_face_reply_failure(req, HS_EINVAL, &err);
+        return false;
+    }
+    r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result,
+                     &err);
     if (r < 0)
-        return r;
-    r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), result, err);
-    free(data);
-    return r;
+        reply_picture_failure(req, r, &err);
+    return r == 0;
 }
 
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                        struct hs_face_result *ret_result)
 {
-    struct hs_error err;
-    struct hs_rect inside;
-    bool given = false;
+    uint8_t *data;
+    size_t len;
     *ret_result = (struct hs_face_result) { 0 };
-    int r = wish->boxed ? read_bbox(hs_http_body(req), &inside, &given, &err) : 0;
-    if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
+    if (!hs_face_ask_picture(req, wish->image, &data, &len))
         return false;
-    }
-    r = find(req, app, wish, given ? &inside : NULL, ret_result, &err);
-    if (r < 0)
-        reply_picture_failure(req, r, &err);
-    return r == 0;
+    bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);
+    free(data);
+    return found;
+}
+
+json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,
+                         const struct hs_face_result *result)
+{
+    const struct hs_body *body = hs_http_body(req);
+    return hs_body_has(body, "bbox") ? bbox_value(body) : hs_face_bbox_json(&found->face.box, result);
 }
 
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result)

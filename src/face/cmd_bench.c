@@ -37,7 +37,8 @@ static int search(const struct hs_face_app *app, const struct hs_face_result *re
     int r = 0;
     for (size_t i = 0; r == 0 && app->index && i < result->count; i++) {
         if (result->faces[i].embedding)
-            r = hs_face_index_find(app->index, result->faces[i].embedding, 2, -INFINITY, matches, &count, err);
+            r = hs_face_index_find(app->index, result->faces[i].embedding, 2, -INFINITY, HS_NO_DEADLINE, matches,
+                                   &count, err);
     }
     return r;
 }
@@ -51,6 +52,7 @@ static int run_round(void *worker, size_t round, double *ret_ms, struct hs_error
     const struct hs_face_request request = {
         .score_threshold = input->built_in ? HS_FACE_FIGURE_SCORE : (float) s->detection_threshold,
         .max_faces = s->max_faces,
+        .tiny = s->tiny_faces,
         .embed = true,
     };
     struct hs_face_result result;

@@ -19,6 +19,7 @@ enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
 struct db {
     struct hs_invocation *call;
     struct hs_text_list words; /* what follows the action */
+    bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
     struct hs_db_add_options adding; /* of add and import */
@@ -91,6 +92,21 @@ static int do_merge(struct db *db)
     return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
 }
 
+static int purge(const struct db *db)
+{
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backup[PATH_MAX];
+    if (hs_gallery_purge_all(db->gallery, backup, &purged, &err) < 0)
+        return fail(db, &err);
+    if (backup[0])
+        printf("backed up to %s\n", backup);
+    for (size_t i = 0; i < purged->count; i++)
+        printf("deleted %s\n", purged->items[i].path);
+    hs_gallery_backups_destroy(purged);
+    return HS_EXIT_OK;
+}
+
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
@@ -98,10 +114,10 @@ static int do_remove(struct db *db)
     if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
         return fail(db, &err);
     printf("%lld vectors erased\n", (long long) erased.embeddings);
-    for (size_t i = 0; i < erased.file_count; i++)
+    for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
     hs_gallery_erased_finish(&erased);
-    return HS_EXIT_OK;
+    return db->purge_backups ? purge(db) : HS_EXIT_OK;
 }
 
 static int do_backup(struct db *db)
@@ -282,18 +298,20 @@ static int find_and_run(struct db *db)
 int hs_face_cmd_db(struct hs_invocation *call)
 {
     struct db db = { .call = call };
-    const char *gate = "standard";
+    const char *gate = NULL;
     const struct hs_option options[] = {
+        { .name = "purge-backups", .kind = HS_OPTION_FLAG, .target = &db.purge_backups,
+          .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
         { .name = "gate", .kind = HS_OPTION_TEXT, .target = &gate, .value = "HOW",
-          .help = "add, import: how a face must be to be taken: off, standard or strict (standard)" },
+          .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },
         { .name = "json", .kind = HS_OPTION_FLAG, .target = &db.adding.json,
           .help = "add, import of a folder: print the report as JSON" },
     };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, SIZE_MAX, &code))
-        code = hs_face_gate_read(gate, &db.adding.gate)
-                   ? find_and_run(&db)
-                   : hs_invocation_fail(call, HS_EXIT_USAGE, "--gate is off, standard or strict");
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, SIZE_MAX, &code)) {
+        db.adding.gate = gate;
+        code = find_and_run(&db);
+    }
     hs_text_list_finish(&db.words);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "cli/print_json.h"
 #include "cli/progress.h"
 #include "face/cmd_db_add.h"
@@ -13,6 +14,7 @@
 struct adding {
     struct hs_invocation *call;
     const struct hs_db_add_options *options;
+    enum hs_enrol_gate gate;
     struct hs_progress progress;
     size_t added, present, refused;
     json_t *refusals; /* array of {name, file, code, reason} */
@@ -43,7 +45,10 @@ static void tell_refusal(struct adding *adding, const struct hs_face_file *file,
     if (adding->options->json)
         return;
     hs_progress_clear(&adding->progress);
-    printf("refused %s for %s: %s (%s)\n", file->path, file->name, result->code, result->reason);
+    /* The gate's reasons begin with their codes. */
+    bool named = hs_str_starts(result->reason, result->code);
+    printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
+           result->reason);
     fflush(stdout);
 }
 
@@ -53,7 +58,7 @@ static int add_all(struct adding *adding, const struct hs_face_app *app, const s
     int r = 0;
     for (size_t i = 0; r == 0 && i < files->count && !interrupted; i++) {
         struct hs_face_add_result result;
-        r = hs_face_add_file(app, &files->items[i], adding->options->gate, &result, err);
+        r = hs_face_add_file(app, &files->items[i], adding->gate, &result, err);
         if (r < 0)
             break;
         adding->added += result.state == HS_FACE_ADDED;
@@ -89,7 +94,12 @@ static int run(struct adding *adding, const struct hs_face_files *files)
     if (code != HS_EXIT_OK)
         return code;
     watch_signals();
+    if (!adding->options->gate)
+        adding->gate = (enum hs_enrol_gate) app.settings->database.enrolment;
     int r = add_all(adding, &app, files, &err);
+    /* What gave way to a new vector. */
+    if (r == 0)
+        r = hs_gallery_finish_erasing(app.gallery, &err);
     if (r < 0)
         code = hs_invocation_fail(adding->call, HS_EXIT_FAILURE, "%s", err.message);
     if (report(adding, files->count, &why) < 0)
@@ -98,10 +108,24 @@ static int run(struct adding *adding, const struct hs_face_files *files)
     return adding->refused || interrupted ? HS_EXIT_FAILURE : code;
 }
 
+static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
+{
+    for (int i = 0; word && hs_enrol_gates[i]; i++) {
+        if (strcmp(word, hs_enrol_gates[i]) == 0) {
+            *ret_gate = (enum hs_enrol_gate) i;
+            return true;
+        }
+    }
+    return !word;
+}
+
 int hs_face_db_add(struct hs_invocation *call, const struct hs_face_files *files,
                    const struct hs_db_add_options *options)
 {
-    struct adding adding = { .call = call, .options = options, .refusals = json_array() };
+    struct adding adding = { .call = call, .options = options };
+    if (!read_gate(options->gate, &adding.gate))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--gate is off, standard or strict");
+    adding.refusals = json_array();
     hs_progress_init(&adding.progress);
     adding.progress.counts = true;
     int code = files->count ? run(&adding, files)

@@ -6,7 +6,7 @@
 #include "face/commands.h"
 
 struct hs_db_add_options {
-    enum hs_face_gate gate;
+    const char *gate; /* a word of hs_enrol_gates; NULL: as configured */
     bool json;
 };
 

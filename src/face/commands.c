@@ -23,7 +23,6 @@ int hs_face_start_app(const struct hs_invocation *call, bool gallery, struct hs_
     const struct hs_config_override always[] = {
         { "this command", "inference.max_shapes", "16" },
         { "this command", "inference.max_memory", "0" },
-        { "this command", "database.backup_enabled", "false" },
         { "this command", "database.enabled", gallery ? NULL : "false" },
     };
     struct hs_settings *settings;

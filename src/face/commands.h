@@ -24,7 +24,7 @@ int hs_face_load_settings(const struct hs_invocation *call, const struct hs_conf
                           struct hs_settings **ret_settings);
 
 /* The same, put together: an app with its networks, for commands that work through given pictures; with the gallery or
- * without. The gallery is not backed up: this is no start of the service. HS_EXIT_OK, or the exit code to end with. The
+ * without (which is not backed up: this is no start of the service). HS_EXIT_OK, or the exit code to end with. The
  * caller finishes it. */
 int hs_face_start_app(const struct hs_invocation *call, bool gallery, struct hs_face_app *ret_app);
 

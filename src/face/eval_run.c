@@ -27,6 +27,7 @@ static int embed(struct run *run, size_t index, struct hs_face_result *result, s
     const struct hs_face_request request = {
         .score_threshold = (float) run->app->settings->face_recognition.detection_threshold,
         .max_faces = FACES_MAX,
+        .tiny = run->app->settings->face_recognition.tiny_faces,
         .inside = picture->boxed ? &picture->box : NULL,
         .embed = true,
     };

@@ -1,9 +1,12 @@
 #include "face/index.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "gallery/search.h"
 
@@ -29,6 +32,7 @@ struct hs_face_index {
     struct content content;
     bool built;
     uint64_t foreign; /* changes by others that the content knows of */
+    atomic_bool read; /* content was built once */
 };
 
 static void content_finish(struct content *content)
@@ -156,6 +160,7 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
     index->content = rebuild.content;
     index->built = true;
     index->foreign = version.foreign;
+    index->read = true;
     pthread_rwlock_unlock(&index->lock);
     content_finish(&old);
     return 0;
@@ -169,24 +174,53 @@ static bool is_fresh(struct hs_face_index *index, uint64_t foreign)
     return fresh;
 }
 
-int hs_face_index_refresh(struct hs_face_index *index, struct hs_error *err)
+bool hs_face_index_is_read(const struct hs_face_index *index)
+{
+    return index->read;
+}
+
+static int lock_refreshing(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
+{
+    const struct timespec at = { deadline_ns / HS_NS_PER_S, deadline_ns % HS_NS_PER_S };
+    if (deadline_ns == HS_NO_DEADLINE)
+        pthread_mutex_lock(&index->refreshing);
+    else if (pthread_mutex_clocklock(&index->refreshing, CLOCK_MONOTONIC, &at) != 0)
+        return hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
+    return 0;
+}
+
+/* The gallery is asked with the lock held: while somebody reads all of it, the gallery itself would keep us waiting, and
+ * knows no deadline. */
+int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
-    int r = hs_gallery_get_version(index->gallery, &version, err);
-    if (r < 0 || is_fresh(index, version.foreign))
+    int r = lock_refreshing(index, deadline_ns, err);
+    if (r < 0)
         return r;
-    pthread_mutex_lock(&index->refreshing);
-    if (!is_fresh(index, version.foreign))
+    r = hs_gallery_get_version(index->gallery, &version, err);
+    if (r == 0 && !is_fresh(index, version.foreign))
         r = rebuild(index, err);
     pthread_mutex_unlock(&index->refreshing);
     return r;
 }
 
+/* A rebuild either saw the change or comes after it. */
+static void begin_change(struct hs_face_index *index)
+{
+    pthread_mutex_lock(&index->refreshing);
+    pthread_rwlock_wrlock(&index->lock);
+}
+
+static void end_change(struct hs_face_index *index)
+{
+    pthread_rwlock_unlock(&index->lock);
+    pthread_mutex_unlock(&index->refreshing);
+}
+
 void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
                          const float *vector)
 {
-    pthread_mutex_lock(&index->refreshing); /* a rebuild either saw this change or comes after it */
-    pthread_rwlock_wrlock(&index->lock);
+    begin_change(index);
     if (index->built) {
         struct content *content = &index->content;
         int r = put_name(content, added->identity_id, name);
@@ -196,32 +230,59 @@ void hs_face_index_added(struct hs_face_index *index, const char *name, const st
             hs_search_remove(content->search, added->embedding_dropped);
         index->built = r == 0 || r == HS_ECONFLICT;
     }
-    pthread_rwlock_unlock(&index->lock);
-    pthread_mutex_unlock(&index->refreshing);
+    end_change(index);
+}
+
+/* Where the identity of that name stands; content->count where there is none. */
+static size_t find_name(const struct content *content, const char *name)
+{
+    size_t i = 0;
+    while (i < content->count && strcmp(content->names[i].text, name) != 0)
+        i++;
+    return i;
 }
 
 void hs_face_index_removed(struct hs_face_index *index, const char *name)
 {
-    pthread_mutex_lock(&index->refreshing);
-    pthread_rwlock_wrlock(&index->lock);
+    begin_change(index);
     struct content *content = &index->content;
-    for (size_t i = 0; i < content->count; i++) {
-        if (strcmp(content->names[i].text, name) != 0)
-            continue;
+    size_t i = find_name(content, name);
+    if (i < content->count) {
         hs_search_remove_identity(content->search, content->names[i].identity_id);
         free(content->names[i].text);
         content->count--;
         memmove(content->names + i, content->names + i + 1, (content->count - i) * sizeof(content->names[0]));
-        break;
     }
-    pthread_rwlock_unlock(&index->lock);
-    pthread_mutex_unlock(&index->refreshing);
+    end_change(index);
 }
 
-int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above,
+void hs_face_index_renamed(struct hs_face_index *index, const char *name, const char *new_name)
+{
+    begin_change(index);
+    struct content *content = &index->content;
+    size_t i = find_name(content, name);
+    char *text = i < content->count ? strdup(new_name) : NULL;
+    if (text) {
+        free(content->names[i].text);
+        content->names[i].text = text;
+    } else if (i < content->count) {
+        index->built = false;
+    }
+    end_change(index);
+}
+
+void hs_face_index_removed_embedding(struct hs_face_index *index, int64_t embedding_id)
+{
+    begin_change(index);
+    if (index->content.search)
+        hs_search_remove(index->content.search, embedding_id);
+    end_change(index);
+}
+
+int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above, int64_t deadline_ns,
                        struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
 {
-    int r = hs_face_index_refresh(index, err);
+    int r = hs_face_index_refresh(index, deadline_ns, err);
     if (r < 0)
         return r;
     struct hs_search_hit *hits = calloc(k, sizeof(*hits));

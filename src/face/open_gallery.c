@@ -19,8 +19,8 @@ static void tell(const struct hs_gallery_opened *opened)
                        (long long) opened->orphans_erased);
 }
 
-int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
-                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
+static int open_gallery(const struct hs_database_section *settings, bool rewrite_later, struct hs_gallery **ret_gallery,
+                        struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
     const struct hs_gallery_options options = {
         .path = settings->db_file,
@@ -28,6 +28,7 @@ int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_g
         .keep_backups = settings->keep_backups,
         .max_embeddings_per_identity = settings->max_embeddings_per_identity,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
+        .rewrite_later = rewrite_later,
     };
     int r = hs_dir_make_parent(settings->db_file, err);
     if (r == 0)
@@ -35,4 +36,16 @@ int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_g
     if (r == 0)
         tell(ret_opened);
     return r;
+}
+
+int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
+{
+    return open_gallery(settings, false, ret_gallery, ret_opened, err);
+}
+
+int hs_face_open_gallery_to_serve(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+                                  struct hs_gallery_opened *ret_opened, struct hs_error *err)
+{
+    return open_gallery(settings, true, ret_gallery, ret_opened, err);
 }

@@ -8,19 +8,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "image/letterbox.h"
+#include "face/detect.h"
 #include "image/warp.h"
 #include "vision/align.h"
 #include "vision/embedding.h"
-#include "vision/retinaface.h"
-#include "vision/scrfd.h"
 
 void hs_face_result_finish(struct hs_face_result *result)
 {
     for (size_t i = 0; i < result->count; i++)
         free(result->faces[i].embedding);
     free(result->faces);
-    *result = (struct hs_face_result) { 0 };
+    *result = (struct hs_face_result){ 0 };
 }
 
 /* One request on its way. */
@@ -47,7 +45,9 @@ static double lap(int64_t *at)
 static int decode(struct work *w, int target_w, int target_h, struct hs_error *err)
 {
     const struct hs_image_options options = {
-        .limits = w->pipeline->limits, .target_w = target_w, .target_h = target_h,
+        .limits = w->pipeline->limits,
+        .target_w = target_w,
+        .target_h = target_h,
         .apply_exif = w->pipeline->apply_exif,
     };
     struct hs_image *image;
@@ -60,165 +60,166 @@ static int decode(struct work *w, int target_w, int target_h, struct hs_error *e
     return 0;
 }
 
-/* ---- detection ---- */
-
-static int decode_outputs(struct work *w, const struct hs_lease *lease, const struct hs_letterbox *box,
-                          struct hs_error *err)
+/* Decodes again where the file has more than was decoded and that is wanted: `scale` of the original size. */
+static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 {
-    const struct hs_pack_file *file = w->pipeline->detector->choice.file;
-    bool logits = file->scores == HS_SCORES_LOGITS, scrfd = file->decode == HS_DECODE_SCRFD;
-    const struct hs_face_params params = {
-        .score_threshold = w->request->score_threshold,
-        .iou_threshold = w->pipeline->iou_threshold,
-        .max_faces = w->request->inside ? HS_FACE_MAX_FACES : w->request->max_faces,
-    };
-    struct hs_face_layout layout;
-    int r = (scrfd ? hs_scrfd_layout_init : hs_retinaface_layout_init)(lease->descs, lease->output_count, box->in_w,
-                                                                       box->in_h, logits, &layout, err);
-    if (r < 0)
-        return r;
-    r = (scrfd ? hs_scrfd_decode : hs_retinaface_decode)(&layout, lease->outputs, &params, &w->list);
-    if (r < 0)
-        return hs_error_set(err, r, "no memory for the faces");
-    const struct hs_transform to_picture = {
-        .scale_x = box->scale_x, .scale_y = box->scale_y, .pad_x = (float) box->pad_left,
-        .pad_y = (float) box->pad_top, .width = (float) box->orig_w, .height = (float) box->orig_h,
-    };
-    hs_face_list_map(&w->list, &to_picture);
-    return 0;
-}
-
-/* The picture at half the size that would fit, so that a face which fills it gets a border. */
-static void halve(struct hs_letterbox *box)
-{
-    box->content_w = box->content_w > 1 ? box->content_w / 2 : 1;
-    box->content_h = box->content_h > 1 ? box->content_h / 2 : 1;
-    box->pad_left = (box->in_w - box->content_w) / 2;
-    box->pad_top = (box->in_h - box->content_h) / 2;
-    box->scale_x = (float) ((double) box->content_w / box->orig_w);
-    box->scale_y = (float) ((double) box->content_h / box->orig_h);
-}
-
-static int detect_once(struct work *w, bool with_border, struct hs_error *err)
-{
-    const struct hs_network *detector = w->pipeline->detector;
-    const struct hs_pack_input *input = &detector->choice.pack->input;
-    int in_w = input->width, in_h = input->height;
-    if (input->stride > 0 && in_w == in_h)
-        hs_letterbox_rect(w->image->orig_width, w->image->orig_height, in_w, hs_letterbox_step(input->stride, in_w),
-                          &in_w, &in_h);
-    const struct hs_engine_shape whole = { input->height, input->width };
-    struct hs_engine_shape shape;
-    hs_engine_choose_shape(detector->engine, in_h, in_w, whole, &shape);
-    struct hs_letterbox box;
-    hs_letterbox_plan(w->image->orig_width, w->image->orig_height, shape.w, shape.h, &box);
-    if (with_border)
-        halve(&box);
-    struct hs_lease *lease;
-    int r = hs_engine_acquire(detector->engine, shape.h, shape.w, w->deadline_ns, w->cancel, &lease, err);
-    if (r < 0)
-        return r;
-    r = hs_letterbox_apply(&box, w->image, lease->input);
-    if (r < 0)
-        hs_error_set(err, r, "no memory to scale the picture");
-    if (r == 0)
-        r = hs_engine_run(lease, NULL, err);
-    if (r == 0)
-        r = decode_outputs(w, lease, &box, err);
-    hs_engine_release(lease);
-    return r;
-}
-
-/* SCRFD does not see faces that fill the picture: where it finds none, it is shown a smaller one. */
-static int detect(struct work *w, struct hs_error *err)
-{
-    int r = detect_once(w, false, err);
-    return r == 0 && w->list.count == 0 ? detect_once(w, true, err) : r;
-}
-
-/* Keeps only the face that overlaps the wanted box best. */
-static void keep_inside(struct work *w)
-{
-    size_t best = 0;
-    float most = 0;
-    for (size_t i = 0; i < w->list.count; i++) {
-        float overlap = hs_rect_iou(&w->list.faces[i].box, w->request->inside);
-        if (overlap > most) {
-            most = overlap;
-            best = i;
-        }
-    }
-    if (most > 0)
-        w->list.faces[0] = w->list.faces[best];
-    w->list.count = most > 0;
-}
-
-/* ---- embedding ---- */
-
-/* Decodes again where a face would have to be enlarged though the file has more. */
-static int sharpen(struct work *w, const struct hs_alignment *alignments, struct hs_error *err)
-{
-    double need = 0, have = (double) w->image->width / w->image->orig_width;
-    for (size_t i = 0; i < w->list.count; i++)
-        need = fmax(need, fmin(alignments[i].scale, 1));
+    double have = (double) w->image->width / w->image->orig_width, need = fmin(scale, 1);
     if (have >= need || have >= 1)
         return 0;
     return decode(w, (int) ceil(w->image->orig_width * need), (int) ceil(w->image->orig_height * need), err);
 }
 
-static int run_embedder(struct work *w, const uint8_t *aligned, float *ret_vector, struct hs_error *err)
+/* ---- detection ---- */
+
+/* How well a face lies in the wanted box: 0 where less than half of the smaller one is common to both. */
+static float fit(const struct hs_rect *face, const struct hs_rect *box)
 {
-    const struct hs_network *embedder = w->pipeline->embedder;
-    struct hs_lease *lease;
-    int r = hs_engine_acquire(embedder->engine, HS_ALIGN_SIZE, HS_ALIGN_SIZE, w->deadline_ns, w->cancel, &lease, err);
-    if (r < 0)
-        return r;
-    memcpy(lease->input, aligned, HS_ALIGN_SIZE * HS_ALIGN_SIZE * 3);
-    r = hs_engine_run(lease, NULL, err);
-    const struct hs_tensor_view *view = &lease->outputs[0];
-    int dimension = w->result->dimension;
-    if (r == 0 && (lease->output_count != 1 || view->h * view->w * view->c != dimension))
-        r = hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers", embedder->choice.pack->name,
-                         dimension);
-    for (int i = 0; r == 0 && i < dimension; i++)
-        ret_vector[i] = hs_tensor_at(view, i);
-    hs_engine_release(lease);
-    return r == 0 ? hs_embedding_normalize(ret_vector, (size_t) dimension, NULL) : r;
+    struct hs_rect common = {
+        fmaxf(face->x1, box->x1),
+        fmaxf(face->y1, box->y1),
+        fminf(face->x2, box->x2),
+        fminf(face->y2, box->y2),
+    };
+    float smaller = fminf(hs_rect_area(face), hs_rect_area(box));
+    return hs_rect_area(&common) * 2 >= smaller ? hs_rect_iou(face, box) : 0;
 }
 
-static int embed(struct work *w, const struct hs_alignment *alignment, struct hs_face_found *found,
-                 struct hs_error *err)
+/* Moves the face that lies best in the wanted box to the front; how well that is, 0: none does. */
+static float choose_inside(struct work *w)
 {
-    uint8_t *aligned = malloc(HS_ALIGN_SIZE * HS_ALIGN_SIZE * 3);
-    found->embedding = malloc((size_t) w->result->dimension * sizeof(float));
-    int r = aligned && found->embedding ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for a face");
-    if (r == 0)
-        r = hs_warp_similarity(w->image, alignment->matrix, HS_ALIGN_SIZE, HS_ALIGN_SIZE, aligned, err);
-    if (r == 0) {
-        found->has_quality = hs_face_quality_measure(&found->face, aligned, &found->quality);
-        r = run_embedder(w, aligned, found->embedding, err);
+    size_t best = 0;
+    float most = 0;
+    for (size_t i = 0; i < w->list.count; i++) {
+        float found = fit(&w->list.faces[i].box, w->request->inside);
+        if (found > most) {
+            most = found;
+            best = i;
+        }
     }
-    free(aligned);
+    if (most > 0) {
+        struct hs_face face = w->list.faces[best];
+        w->list.faces[best] = w->list.faces[0];
+        w->list.faces[0] = face;
+    }
+    return most;
+}
+
+/* Below this a face is looked for in the box itself: what is said to be there may be too small, or too large, to be
+ * found in the whole picture. */
+static const float good_fit = 0.3f;
+
+/* Keeps only the face that lies best in the wanted box. */
+static int detect_inside(struct work *w, const struct hs_face_detector *detector, struct hs_error *err)
+{
+    int r = 0;
+    if (choose_inside(w) < good_fit) {
+        struct hs_rect part = hs_face_detect_part(w->image, w->request->inside);
+        r = decode_at_least(w, hs_face_part_scale(detector, &part), err);
+        if (r == 0)
+            r = hs_face_detect_inside(detector, w->image, &part, &w->list, err);
+    }
+    w->list.count = choose_inside(w) > 0;
     return r;
 }
 
-/* A face without usable landmarks stays without a vector. */
+static int detect(struct work *w, struct hs_error *err)
+{
+    const struct hs_face_request *request = w->request;
+    const struct hs_face_detector detector = {
+        .network = w->pipeline->detector,
+        .score_threshold = request->score_threshold,
+        .iou_threshold = w->pipeline->iou_threshold,
+        .deadline_ns = w->deadline_ns,
+        .cancel = w->cancel,
+    };
+    int r = hs_face_detect_whole(&detector, w->image, &w->list, err);
+    if (r == 0 && request->tiny) {
+        r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
+        if (r == 0)
+            r = hs_face_detect_tiny(&detector, w->image, &w->list, err);
+    }
+    if (r == 0 && request->inside)
+        r = detect_inside(w, &detector, err);
+    if (w->list.count > (size_t) request->max_faces)
+        w->list.count = (size_t) request->max_faces;
+    return r;
+}
+
+/* ---- embedding ---- */
+
+/* A face that can be embedded: its place in the result, and where it lies. */
+struct subject {
+    struct hs_face_found *found;
+    struct hs_alignment alignment;
+};
+
+static int read_vector(struct work *w, const struct hs_lease *lease, int picture, struct hs_face_found *found,
+                       struct hs_error *err)
+{
+    struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
+    int dimension = w->result->dimension;
+    hs_lease_outputs(lease, picture, views);
+    if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
+        return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
+                            w->pipeline->embedder->choice.pack->name, dimension);
+    found->embedding = malloc((size_t) dimension * sizeof(float));
+    if (!found->embedding)
+        return hs_error_set(err, HS_ENOMEM, "no memory for a vector");
+    for (int i = 0; i < dimension; i++)
+        found->embedding[i] = hs_tensor_at(&views[0], i);
+    return hs_embedding_normalize(found->embedding, (size_t) dimension, NULL);
+}
+
+static int align(struct work *w, struct subject *subject, uint8_t *aligned, struct hs_error *err)
+{
+    struct hs_face_found *found = subject->found;
+    int r = hs_warp_similarity(w->image, subject->alignment.matrix, HS_ALIGN_SIZE, HS_ALIGN_SIZE, aligned, err);
+    if (r == 0)
+        found->has_quality = hs_face_quality_measure(&found->face, aligned, &found->quality);
+    return r;
+}
+
+/* As many of the subjects as the embedder takes at a time. */
+static int embed_some(struct work *w, struct subject *subjects, size_t count, size_t *ret_done, struct hs_error *err)
+{
+    struct hs_lease *lease;
+    int r = hs_engine_acquire_some(w->pipeline->embedder->engine, HS_ALIGN_SIZE, HS_ALIGN_SIZE, (int) count,
+                                   w->deadline_ns, w->cancel, &lease, err);
+    if (r < 0)
+        return r;
+    for (int i = 0; r == 0 && i < lease->pictures; i++)
+        r = align(w, &subjects[i], lease->input + (size_t) i * lease->input_stride, err);
+    if (r == 0)
+        r = hs_engine_run(lease, NULL, err);
+    for (int i = 0; r == 0 && i < lease->pictures; i++)
+        r = read_vector(w, lease, i, subjects[i].found, err);
+    *ret_done = (size_t) lease->pictures;
+    hs_engine_release(lease);
+    return r;
+}
+
+/* A face without usable landmarks stays without a vector. The picture is decoded again where a face would have to be
+ * enlarged though the file has more. */
 static int embed_all(struct work *w, struct hs_error *err)
 {
-    struct hs_alignment *alignments = calloc(w->list.count, sizeof(*alignments));
-    if (!alignments)
+    struct subject *subjects = calloc(w->list.count, sizeof(*subjects));
+    size_t count = 0, done = 0;
+    double need = 0;
+    if (!subjects)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", w->list.count);
     for (size_t i = 0; i < w->list.count; i++) {
+        struct subject *subject = &subjects[count];
         const struct hs_face *face = &w->list.faces[i];
-        if (!face->has_landmarks || hs_align_face(face->landmarks, &alignments[i], NULL) < 0)
-            alignments[i].scale = 0;
+        if (!face->has_landmarks || hs_align_face(face->landmarks, &subject->alignment, NULL) < 0)
+            continue;
+        subject->found = &w->result->faces[i];
+        need = fmax(need, subject->alignment.scale);
+        count++;
     }
-    int r = sharpen(w, alignments, err);
-    for (size_t i = 0; r == 0 && i < w->list.count; i++) {
-        if (alignments[i].scale > 0)
-            r = embed(w, &alignments[i], &w->result->faces[i], err);
-    }
-    free(alignments);
+    int r = count > 0 ? decode_at_least(w, need, err) : 0;
+    for (size_t at = 0; r == 0 && at < count; at += done)
+        r = embed_some(w, subjects + at, count - at, &done, err);
+    free(subjects);
     return r;
 }
 
@@ -243,19 +244,22 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
                  struct hs_face_result *result, struct hs_error *err)
 {
     struct work w = {
-        .pipeline = pipeline, .request = request, .data = data, .len = len, .deadline_ns = deadline_ns,
-        .cancel = cancel, .result = result,
+        .pipeline = pipeline,
+        .request = request,
+        .data = data,
+        .len = len,
+        .deadline_ns = deadline_ns,
+        .cancel = cancel,
+        .result = result,
     };
     const struct hs_pack_input *input = &pipeline->detector->choice.pack->input;
     int64_t start = hs_clock_now_ns(), at = start;
-    *result = (struct hs_face_result) { .dimension = pipeline->embedder->choice.pack->embedding.dimension };
+    *result = (struct hs_face_result){ .dimension = pipeline->embedder->choice.pack->embedding.dimension };
     hs_face_list_init(&w.list);
     int r = decode(&w, input->width, input->height, err);
     result->timings.decode_ms = lap(&at);
     if (r == 0)
         r = detect(&w, err);
-    if (r == 0 && request->inside)
-        keep_inside(&w);
     result->timings.detect_ms = lap(&at);
     if (r == 0)
         r = take_faces(&w, err);

@@ -25,14 +25,16 @@ struct hs_face_pipeline {
 struct hs_face_request {
     float score_threshold; /* 0..1; a face's score is above it */
     int max_faces;
-    const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture; NULL: all */
+    const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
+                                     looked at by itself where the whole picture shows none there; NULL: all */
+    bool tiny;                    /* look a second time, at twice the size, for tiny faces */
     bool embed;                   /* also align and embed each face */
 };
 
 struct hs_face_found {
-    struct hs_face face;           /* in pixels of the picture, inside it */
-    float *embedding;              /* of length 1, `dimension` numbers; NULL where not asked for or not possible */
-    bool has_quality;              /* measured on the aligned face, so only where it was embedded */
+    struct hs_face face; /* in pixels of the picture, inside it */
+    float *embedding;    /* of length 1, `dimension` numbers; NULL where not asked for or not possible */
+    bool has_quality;    /* measured on the aligned face, so only where it was embedded */
     struct hs_face_quality quality;
 };
 

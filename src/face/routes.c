@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "face/ask.h"
+#include "face/health.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 
@@ -14,14 +15,15 @@ static void get_health(struct hs_http_request *req)
     hs_engine_get_status(app->detector.engine, &detector);
     hs_engine_get_status(app->embedder.engine, &embedder);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s}", "status", "healthy", "service",
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s, s:o*}", "status", "healthy", "service",
                                  "hailo-face", "model_loaded", detector.model_loaded && embedder.model_loaded,
                                  "detection_model", app->detector.model, "recognition_model", app->embedder.model,
                                  "database_enabled", app->gallery != NULL, "device", app->detector.device,
-                                 "embedding_space", app->embedder.choice.pack->embedding.space));
+                                 "embedding_space", app->embedder.choice.pack->embedding.space, "database",
+                                 hs_face_health_database(app)));
 }
 
-/* 503 with the reason while one of the networks cannot answer. */
+/* 503 with the reason while one of the networks cannot answer, or the gallery was not read yet. */
 static void get_ready(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -38,13 +40,19 @@ static void get_ready(struct hs_http_request *req)
                                      loading ? NULL : status.error.message));
         return;
     }
-    hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    const char *reason = hs_face_health_gallery_reason(app, detail);
+    if (reason)
+        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                               detail[0] ? detail : NULL));
+    else
+        hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
 static void post_detect(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image" };
+    const struct hs_face_wish wish = { .image = "image", .tiny = true };
     struct hs_face_result result;
     struct hs_error err;
     bool landmarks;
@@ -69,8 +77,11 @@ static void post_embed(struct hs_http_request *req)
     const struct hs_face_found *found = NULL;
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
-    if (found)
-        hs_http_reply_json(req, 200, hs_face_answer_embed(app, found, &result));
+    if (found) {
+        json_t *answer = hs_face_answer_embed(app, found, &result);
+        json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
+        hs_http_reply_json(req, 200, answer);
+    }
     hs_face_result_finish(&result);
 }
 
@@ -82,6 +93,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     int64_t candidates = 0;
     int r = 0;
     *ret = hs_face_recognize_default(app);
+    ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
         ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
     else
@@ -97,7 +109,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true };
+    const struct hs_face_wish wish = { .image = "image", .embed = true, .tiny = true };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;
@@ -152,10 +164,22 @@ void hs_face_shape(struct hs_http_options *ret_options)
 static const char *const one_picture[] = { "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures) \
-    { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
-      .spec = { .files = (pictures), .any_json = true } }
-#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
+#define POST(where, function, pictures)                                                                                \
+    {                                                                                                                  \
+        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
+            .files = (pictures),                                                                                       \
+            .any_json = true                                                                                           \
+        }                                                                                                              \
+    }
+#define GET(where, function, how)                                                                                      \
+    {                                                                                                                  \
+        .method = "GET", .path = (where), .handle = (function), .flags = (how)                                         \
+    }
+#define DELETE(where, function)                                                                                        \
+    {                                                                                                                  \
+        .method = "DELETE", .path = (where), .handle = (function)                                                      \
+    }
+#define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
@@ -168,7 +192,12 @@ const struct hs_http_route hs_face_routes[] = {
     POST("/v1/database/remove", hs_face_post_remove, NULL),
     POST("/v1/database/verify", hs_face_post_verify, one_picture),
     GET("/v1/database/list", hs_face_get_list, 0),
-    GET("/v1/database/identities/{name}", hs_face_get_identity, 0),
-    { .method = "DELETE", .path = "/v1/database/identities/{name}", .handle = hs_face_delete_identity },
+    GET(IDENTITY, hs_face_get_identity, 0),
+    { .method = "PUT", .path = IDENTITY, .handle = hs_face_put_identity, .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .any_json = true } },
+    DELETE(IDENTITY, hs_face_delete_identity),
+    GET(IDENTITY "/embeddings", hs_face_get_embeddings, 0),
+    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, 0),
+    DELETE(IDENTITY "/embeddings/{id}", hs_face_delete_embedding),
 };
 const size_t hs_face_route_count = HS_ARRAY_LEN(hs_face_routes);

@@ -9,6 +9,7 @@ struct hs_face_section {
     double detection_threshold, detection_iou;
     double recognition_threshold; /* -1: what the model's embedding space recommends */
     double min_margin;
+    bool tiny_faces;
     int max_faces;
     int embedding_dimension; /* checked against the model */
 };
@@ -29,6 +30,8 @@ struct hs_database_section {
     char *backup_path;
     int keep_backups;
     int max_embeddings_per_identity;
+    double backup_interval; /* seconds; 0: at each start only */
+    int enrolment;          /* enum hs_enrol_gate */
 };
 
 /* What hs_settings_values gives with hs_face_schema. */

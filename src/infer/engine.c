@@ -59,6 +59,8 @@ static int check_options(const struct hs_engine_options *options, struct hs_erro
         return hs_error_set(err, HS_EINVAL, "slots must be 0 to %d", HS_MODEL_MAX_SLOTS);
     if (options->max_copies < 1 || options->max_copies > HS_ENGINE_MAX_COPIES)
         return hs_error_set(err, HS_EINVAL, "the number of loaded copies must be 1 to %d", HS_ENGINE_MAX_COPIES);
+    if (options->batch < 0 || options->batch > HS_MODEL_MAX_BATCH)
+        return hs_error_set(err, HS_EINVAL, "a batch must be 0 to %d pictures", HS_MODEL_MAX_BATCH);
     if (options->queue_max < 0 || options->threads < 0)
         return hs_error_set(err, HS_EINVAL, "the queue's length and the number of threads cannot be negative");
     return 0;
@@ -95,6 +97,8 @@ int hs_engine_create(const struct hs_engine_options *options, const struct hs_mo
         r = copy_options(engine, options, spec);
     engine->slots = options->slots > 0 ? options->slots : default_slots(options->threads);
     engine->adaptive = options->adaptive && engine->slots > 1;
+    engine->batch = options->batch > 1 ? options->batch : 1;
+    engine->batch_apart = options->adaptive;
     if (r == 0)
         r = start_keeper(engine);
     if (r != 0) {
@@ -127,8 +131,15 @@ void hs_engine_destroy(struct hs_engine *engine)
 void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_shape *shapes, size_t count)
 {
     pthread_mutex_lock(&engine->lock);
-    for (size_t i = 0; i < count && i < (size_t) engine->options.max_copies; i++)
-        hs_engine_want(engine, shapes[i].h, shapes[i].w, engine->adaptive, true);
+    for (size_t i = 0; i < count && i < (size_t) engine->options.max_copies; i++) {
+        const struct hs_copy_key key = {
+            .h = shapes[i].h,
+            .w = shapes[i].w,
+            .batch = engine->batch_apart ? 1 : engine->batch,
+            .solo = engine->adaptive,
+        };
+        hs_engine_want(engine, &key, true);
+    }
     pthread_mutex_unlock(&engine->lock);
 }
 
@@ -204,8 +215,16 @@ static int wait_for_slot(struct hs_engine *engine, struct hs_waiter *waiter, int
 int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                       struct hs_lease **ret_lease, struct hs_error *err)
 {
-    struct hs_waiter waiter = { .h = h, .w = w, .err = err, .engine = engine };
+    return hs_engine_acquire_some(engine, h, w, 1, deadline_ns, cancel, ret_lease, err);
+}
+
+int hs_engine_acquire_some(struct hs_engine *engine, int h, int w, int count, int64_t deadline_ns,
+                           struct hs_cancel *cancel, struct hs_lease **ret_lease, struct hs_error *err)
+{
+    struct hs_waiter waiter = { .h = h, .w = w, .count = count, .err = err, .engine = engine };
     int64_t start_ns = hs_clock_now_ns();
+    if (count < 1)
+        return hs_error_set(err, HS_EINVAL, "at least one picture must be asked for");
     if (h < 1 || w < 1 || h > HS_ENGINE_MAX_SIDE || w > HS_ENGINE_MAX_SIDE)
         return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
     if (hs_cond_init(&waiter.wake) != 0)
@@ -230,10 +249,11 @@ int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_n
     return 0;
 }
 
-static void count_run(struct hs_engine *engine, int result)
+static void count_run(struct hs_engine *engine, int pictures, int result)
 {
     pthread_mutex_lock(&engine->lock);
     engine->runs++;
+    engine->pictures += (uint64_t) pictures;
     engine->timeouts += result == HS_ETIMEOUT;
     engine->failures += result != 0 && result != HS_ETIMEOUT;
     pthread_mutex_unlock(&engine->lock);
@@ -243,14 +263,23 @@ static int run_slot(struct hs_slot *slot, struct hs_error *err)
 {
     const struct hs_backend *backend = slot->engine->options.backend;
     struct hs_model *model = slot->copy->model;
-    int r = backend->submit(model, slot->index, err);
+    int r = backend->submit(model, slot->index, slot->lease.pictures, err);
     if (r != 0)
         return r;
     r = backend->wait(model, slot->index, slot->deadline_ns, err);
     slot->timed_out = r == HS_ETIMEOUT;
-    for (int i = 0; i < slot->lease.output_count && r == 0; i++)
-        slot->lease.outputs[i] = hs_tensor_view_of(&slot->lease.descs[i], backend->output(model, slot->index, i));
+    if (r == 0)
+        hs_lease_outputs(&slot->lease, 0, slot->lease.outputs);
     return r;
+}
+
+void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tensor_view *ret_views)
+{
+    const struct hs_slot *slot = (const struct hs_slot *) lease;
+    const struct hs_backend *backend = slot->engine->options.backend;
+    assert(picture >= 0 && picture < lease->pictures);
+    for (int i = 0; i < lease->output_count; i++)
+        ret_views[i] = hs_tensor_view_of(&lease->descs[i], backend->output(slot->copy->model, slot->index, picture, i));
 }
 
 int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings, struct hs_error *err)
@@ -263,10 +292,11 @@ int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings,
         return hs_error_set(err, HS_ETIMEOUT, "the deadline passed before the network was started");
     int r = run_slot(slot, err);
     if (ret_timings)
-        *ret_timings = (struct hs_engine_timings) {
-            .queue_ns = slot->queue_ns, .inference_ns = hs_clock_now_ns() - start_ns,
+        *ret_timings = (struct hs_engine_timings){
+            .queue_ns = slot->queue_ns,
+            .inference_ns = hs_clock_now_ns() - start_ns,
         };
-    count_run(slot->engine, r);
+    count_run(slot->engine, lease->pictures, r);
     return r;
 }
 
@@ -294,8 +324,12 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
     for (int i = 0; i < HS_ENGINE_COPIES && status->copy_count < HS_ENGINE_MAX_COPIES; i++) {
         const struct hs_copy *copy = &engine->copies[i];
         if (copy->state == HS_COPY_LOADED)
-            status->copies[status->copy_count++] = (struct hs_engine_copy_status) {
-                .h = copy->h, .w = copy->w, .slots = copy->slot_count, .solo = copy->solo,
+            status->copies[status->copy_count++] = (struct hs_engine_copy_status){
+                .h = copy->h,
+                .w = copy->w,
+                .slots = copy->slot_count,
+                .batch = copy->batch,
+                .solo = copy->solo,
             };
     }
 }
@@ -316,12 +350,22 @@ static enum hs_engine_state judge(const struct hs_engine *engine, struct hs_erro
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
 {
     pthread_mutex_lock(&engine->lock);
-    *ret_status = (struct hs_engine_status) {
-        .model_loaded = is_loaded(engine), .backend = engine->options.backend->name, .slots = engine->slots,
-        .in_use = engine->in_use, .stuck = engine->stuck, .waiting = engine->waiting,
-        .runs = engine->runs, .failures = engine->failures, .timeouts = engine->timeouts,
-        .refusals = engine->refusals, .loads = engine->loads, .evictions = engine->evictions,
-        .last_load_ns = engine->last_load_ns, .error = engine->error,
+    *ret_status = (struct hs_engine_status){
+        .model_loaded = is_loaded(engine),
+        .backend = engine->options.backend->name,
+        .slots = engine->slots,
+        .in_use = engine->in_use,
+        .stuck = engine->stuck,
+        .waiting = engine->waiting,
+        .runs = engine->runs,
+        .pictures = engine->pictures,
+        .failures = engine->failures,
+        .timeouts = engine->timeouts,
+        .refusals = engine->refusals,
+        .loads = engine->loads,
+        .evictions = engine->evictions,
+        .last_load_ns = engine->last_load_ns,
+        .error = engine->error,
     };
     memcpy(ret_status->device, engine->device_name, sizeof(ret_status->device));
     memcpy(ret_status->version, engine->version, sizeof(ret_status->version));

@@ -28,10 +28,26 @@ struct hs_engine;
 
 enum { HS_ENGINE_MAX_COPIES = 16, HS_ENGINE_MAX_SIDE = 8192 };
 
+/* Where a request has several pictures of the model's size (the faces of one photograph, say):
+ *
+ *     r = hs_engine_acquire_some(engine, h, w, wanted, deadline_ns, cancel, &lease, err);
+ *     … writes picture i, 0 .. lease->pictures - 1, to lease->input + i * lease->input_stride …
+ *     r = hs_engine_run(lease, &timings, err);
+ *     … reads hs_lease_outputs(lease, i, views) …
+ *     hs_engine_release(lease);
+ *
+ * and again for those that are left. How many fit is the engine's decision. A lease says only where its own pictures
+ * lie, so that leases may come to share a device's batch. */
+
 /* A copy is the model loaded for one input size. Where `adaptive` is set there are two kinds of them: a solo copy (one
  * slot, all processor threads on one picture: the lowest latency) serves a request that is alone, a shared copy
  * (`slots` slots, the threads divided: the most pictures per second) serves those that are not. The solo copy is loaded
- * first, the shared one in the background when requests first meet. Without `adaptive` all copies are shared ones. */
+ * first, the shared one in the background when requests first meet. Without `adaptive` all copies are shared ones.
+ *
+ * With a `batch` above 1, an accelerator's copies take up to so many pictures a slot. On a processor (`adaptive`),
+ * where a batch always costs its full size, it is a copy of its own, solo, loaded in the background when a request that
+ * fills it first comes, and used by such requests while they are alone: sharing the processor, pictures one by one are
+ * as cheap. */
 struct hs_engine_options {
     const struct hs_backend *backend;
     const char *device_id; /* as in struct hs_device_options; strings are copied */
@@ -41,6 +57,8 @@ struct hs_engine_options {
     int slots;           /* pictures in the device at the same time, over all copies; 0: one a processor core that the
                             device may use. At most HS_MODEL_MAX_SLOTS. */
     bool adaptive;       /* for processors; an accelerator gains nothing from it */
+    int batch;           /* most pictures of one request in a slot, 0..HS_MODEL_MAX_BATCH; 0 and 1: one. A model that is
+                            bound to less gets less. */
     int max_copies;      /* kept loaded, 1..HS_ENGINE_MAX_COPIES; the least recently used one makes room */
     int64_t memory_max;  /* bytes of this whole process up to which a further copy is loaded without another one making
                             room, as far as earlier loads tell; one copy is always loaded. 0: no such bound */
@@ -64,21 +82,21 @@ enum hs_engine_state {
 struct hs_engine_status {
     enum hs_engine_state state;
     bool model_loaded;
-    const char *backend;  /* its name */
-    char device[64];      /* from its probe when the device was opened; "" before */
+    const char *backend; /* its name */
+    char device[64];     /* from its probe when the device was opened; "" before */
     char version[64];
-    int slots;            /* pictures that may be in the device at the same time */
-    int in_use;           /* slots held by leases or stuck */
-    int stuck;            /* slots that the device did not give back by their deadline */
+    int slots;  /* pictures that may be in the device at the same time */
+    int in_use; /* slots held by leases or stuck */
+    int stuck;  /* slots that the device did not give back by their deadline */
     int waiting;
     int copy_count;
     struct hs_engine_copy_status {
-        int h, w, slots;
+        int h, w, slots, batch;
         bool solo;
     } copies[HS_ENGINE_MAX_COPIES];
-    uint64_t runs, failures, timeouts, refusals; /* refusals: HS_EBUSY */
+    uint64_t runs, pictures, failures, timeouts, refusals; /* pictures: in all runs; refusals: HS_EBUSY */
     uint64_t loads, evictions;
-    int64_t last_load_ns; /* how long the newest load took */
+    int64_t last_load_ns;  /* how long the newest load took */
     struct hs_error error; /* the newest load failure or stuck device; code 0 where there is none to mend */
 };
 
@@ -91,9 +109,11 @@ struct hs_engine_timings {
 struct hs_lease {
     uint8_t *input; /* input_h * input_w * 3 bytes, RGB, tightly packed, page-aligned */
     int input_h, input_w;
+    int pictures;        /* how many hs_engine_run computes, at least 1; not above what was asked for */
+    size_t input_stride; /* bytes from one to the next */
     int output_count;
-    const struct hs_tensor_desc *descs; /* output_count of them: names, sizes */
-    struct hs_tensor_view outputs[HS_MODEL_MAX_OUTPUTS];
+    const struct hs_tensor_desc *descs;                  /* output_count of them: names, sizes */
+    struct hs_tensor_view outputs[HS_MODEL_MAX_OUTPUTS]; /* of the first picture */
 };
 
 /* Copies options and spec (input_h, input_w and slots of the spec are ignored), starts the keeper. Opens and loads
@@ -126,9 +146,16 @@ void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_en
 int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                       struct hs_lease **ret_lease, struct hs_error *err);
 
+/* The same for a request that has `count` pictures, 1 or more, left: lease->pictures of them are to be put in. */
+int hs_engine_acquire_some(struct hs_engine *engine, int h, int w, int count, int64_t deadline_ns,
+                           struct hs_cancel *cancel, struct hs_lease **ret_lease, struct hs_error *err);
+
 /* Runs the network on the lease's input until the deadline given at acquire. After HS_ETIMEOUT the slot stays out of
  * use until the device gives it back, and lease->input must not be touched. `ret_timings` may be NULL. */
 int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings, struct hs_error *err);
+
+/* The views of one of the lease's pictures, lease->output_count of them; like lease->outputs, which are picture 0's. */
+void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tensor_view *ret_views);
 
 void hs_engine_release(struct hs_lease *lease); /* NULL allowed */
 

@@ -20,7 +20,9 @@ static int open_device(struct hs_engine *engine, struct hs_backend_probe *ret_pr
 {
     const struct hs_engine_options *options = &engine->options;
     const struct hs_device_options device_options = {
-        .device_id = options->device_id, .cache_dir = options->cache_dir, .script = options->script,
+        .device_id = options->device_id,
+        .cache_dir = options->cache_dir,
+        .script = options->script,
         .threads = options->threads,
     };
     options->backend->probe(ret_probe);
@@ -32,6 +34,7 @@ static void fill_slots(struct hs_engine *engine, struct hs_copy *copy)
     const struct hs_backend *backend = engine->options.backend;
     const struct hs_model_info *info = backend->info(copy->model);
     copy->slot_count = info->slots;
+    copy->batch = info->batch;
     copy->busy = copy->stuck = 0;
     copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     memset(copy->slots, 0, sizeof(copy->slots));
@@ -40,7 +43,8 @@ static void fill_slots(struct hs_engine *engine, struct hs_copy *copy)
             .engine = engine, .copy = copy, .index = i,
             .lease = {
                 .input = backend->input(copy->model, i), .input_h = info->input_h, .input_w = info->input_w,
-                .output_count = info->output_count, .descs = info->outputs,
+                .pictures = 1, .input_stride = info->input_stride, .output_count = info->output_count,
+                .descs = info->outputs,
             },
         };
 }
@@ -67,6 +71,8 @@ static void load_failed(struct hs_engine *engine, struct hs_copy *copy, int code
     if (copy->needed) {
         engine->error = *err;
         fail_waiters(engine, copy, code, err);
+    } else if (copy->batch > 1) {
+        engine->batch = 1;
     } else {
         engine->shared_not_before_ns = hs_clock_now_ns() + SHARED_RETRY_NS;
     }
@@ -86,6 +92,20 @@ static void stay_within_memory(struct hs_engine *engine)
     engine->evictions++;
 }
 
+/* A copy made for a batch is of no use without it. */
+static int load_model(struct hs_engine *engine, const struct hs_model_spec *spec, struct hs_copy *copy,
+                      struct hs_error *err)
+{
+    const struct hs_backend *backend = engine->options.backend;
+    int r = backend->load(engine->device, spec, &copy->model, err);
+    if (r == 0 && engine->batch_apart && backend->info(copy->model)->batch < spec->batch) {
+        backend->unload(copy->model);
+        copy->model = NULL;
+        r = hs_error_set(err, HS_EMODEL, "the model takes one picture at a time");
+    }
+    return r;
+}
+
 static void load(struct hs_engine *engine, struct hs_copy *copy)
 {
     struct hs_model_spec spec = engine->spec;
@@ -95,12 +115,13 @@ static void load(struct hs_engine *engine, struct hs_copy *copy)
     spec.input_h = copy->h;
     spec.input_w = copy->w;
     spec.slots = copy->solo ? 1 : engine->slots;
+    spec.batch = copy->batch;
     pthread_mutex_unlock(&engine->lock);
     int64_t start_ns = hs_clock_now_ns();
     int r = engine->device ? 0 : open_device(engine, &probe, &err);
     int64_t before_bytes = hs_mem_resident();
     if (r == 0)
-        r = engine->options.backend->load(engine->device, &spec, &copy->model, &err);
+        r = load_model(engine, &spec, copy, &err);
     int64_t cost_bytes = hs_mem_resident() - before_bytes;
     pthread_mutex_lock(&engine->lock);
     if (probe.device[0]) {
@@ -159,8 +180,8 @@ static struct hs_copy *next_wanted(struct hs_engine *engine)
     struct hs_copy *next = NULL;
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
-        if (copy->state == HS_COPY_WANTED && (!next || copy->needed > next->needed ||
-                                              (copy->needed == next->needed && copy->ticket < next->ticket)))
+        if (copy->state == HS_COPY_WANTED &&
+            (!next || copy->needed > next->needed || (copy->needed == next->needed && copy->ticket < next->ticket)))
             next = copy;
     }
     return next;

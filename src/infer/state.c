@@ -44,24 +44,25 @@ static bool has_room(struct hs_engine *engine, bool solo)
     return victim && victim->busy == 0 && hs_clock_now_ns() - victim->last_used_ns >= HS_ENGINE_STALE_NS;
 }
 
-static struct hs_copy *find_copy(struct hs_engine *engine, int h, int w, bool solo, unsigned states)
+static struct hs_copy *find_copy(struct hs_engine *engine, const struct hs_copy_key *key, unsigned states)
 {
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
-        if (((states >> copy->state) & 1u) && copy->h == h && copy->w == w && copy->solo == solo)
+        if (((states >> copy->state) & 1u) && copy->h == key->h && copy->w == key->w && copy->solo == key->solo &&
+            (copy->batch == key->batch || !engine->batch_apart))
             return copy;
     }
     return NULL;
 }
 
-void hs_engine_want(struct hs_engine *engine, int h, int w, bool solo, bool needed)
+void hs_engine_want(struct hs_engine *engine, const struct hs_copy_key *key, bool needed)
 {
-    struct hs_copy *copy = find_copy(engine, h, w, solo, occupied);
+    struct hs_copy *copy = find_copy(engine, key, occupied);
     if (copy) {
         copy->needed |= needed;
         return;
     }
-    if (!needed && (hs_clock_now_ns() < engine->shared_not_before_ns || !has_room(engine, solo)))
+    if (!needed && (hs_clock_now_ns() < engine->shared_not_before_ns || !has_room(engine, key->solo)))
         return;
     /* Where no place is left, the waiter's next dispatch asks again. */
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
@@ -69,9 +70,10 @@ void hs_engine_want(struct hs_engine *engine, int h, int w, bool solo, bool need
         if (copy->state != HS_COPY_NONE)
             continue;
         copy->state = HS_COPY_WANTED;
-        copy->h = h;
-        copy->w = w;
-        copy->solo = solo;
+        copy->h = key->h;
+        copy->w = key->w;
+        copy->batch = key->batch;
+        copy->solo = key->solo;
         copy->needed = needed;
         copy->ticket = engine->next_ticket++;
         pthread_cond_signal(&engine->work);
@@ -84,23 +86,47 @@ static bool is_free(const struct hs_copy *copy)
     return copy && copy->busy < copy->slot_count;
 }
 
-/* The copy to serve this size from now; NULL: none is free. What is lacking is noted. */
-static struct hs_copy *choose_copy(struct hs_engine *engine, int h, int w)
+/* The copy for a request that fills a batch; NULL: none is free, or pictures one by one are as well. */
+static struct hs_copy *choose_batch(struct hs_engine *engine, const struct hs_waiter *waiter)
 {
-    struct hs_copy *shared = find_copy(engine, h, w, false, 1u << HS_COPY_LOADED);
+    const struct hs_copy_key key = {
+        .h = waiter->h,
+        .w = waiter->w,
+        .batch = engine->batch,
+        .solo = engine->adaptive,
+    };
+    bool alone = engine->in_use == 0 && engine->waiting == 1;
+    if (!engine->batch_apart || engine->batch < 2 || waiter->count < engine->batch || !alone)
+        return NULL;
+    struct hs_copy *copy = find_copy(engine, &key, 1u << HS_COPY_LOADED);
+    if (!copy)
+        hs_engine_want(engine, &key, false);
+    return is_free(copy) ? copy : NULL;
+}
+
+/* The copy to serve this request from now; NULL: none is free. What is lacking is noted. */
+static struct hs_copy *choose_copy(struct hs_engine *engine, const struct hs_waiter *waiter)
+{
+    const int batch = engine->batch_apart ? 1 : engine->batch;
+    const struct hs_copy_key shared_key = { .h = waiter->h, .w = waiter->w, .batch = batch };
+    const struct hs_copy_key solo_key = { .h = waiter->h, .w = waiter->w, .batch = batch, .solo = true };
+    struct hs_copy *many = choose_batch(engine, waiter);
+    if (many)
+        return many;
+    struct hs_copy *shared = find_copy(engine, &shared_key, 1u << HS_COPY_LOADED);
     if (!engine->adaptive) {
         if (!shared)
-            hs_engine_want(engine, h, w, false, true);
+            hs_engine_want(engine, &shared_key, true);
         return is_free(shared) ? shared : NULL;
     }
-    struct hs_copy *solo = find_copy(engine, h, w, true, 1u << HS_COPY_LOADED);
+    struct hs_copy *solo = find_copy(engine, &solo_key, 1u << HS_COPY_LOADED);
     bool alone = engine->in_use == 0 && engine->waiting == 1;
     if (!solo && !shared)
-        hs_engine_want(engine, h, w, true, true);
+        hs_engine_want(engine, &solo_key, true);
     else if (!shared && !alone)
-        hs_engine_want(engine, h, w, false, false);
+        hs_engine_want(engine, &shared_key, false);
     else if (!solo && alone)
-        hs_engine_want(engine, h, w, true, false);
+        hs_engine_want(engine, &solo_key, false);
     struct hs_copy *better = alone ? solo : shared, *other = alone ? shared : solo;
     return is_free(better) ? better : is_free(other) ? other : NULL;
 }
@@ -119,6 +145,7 @@ static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_
     while (slot->state != HS_SLOT_FREE)
         slot++;
     slot->state = HS_SLOT_HELD;
+    slot->lease.pictures = waiter->count < copy->batch ? waiter->count : copy->batch;
     copy->busy++;
     engine->in_use++;
     hs_engine_unlink(engine, waiter);
@@ -133,7 +160,7 @@ void hs_engine_dispatch(struct hs_engine *engine)
     struct hs_waiter *next;
     for (struct hs_waiter *waiter = engine->first; waiter; waiter = next) {
         next = waiter->next;
-        struct hs_copy *copy = choose_copy(engine, waiter->h, waiter->w);
+        struct hs_copy *copy = choose_copy(engine, waiter);
         if (copy && engine->in_use < engine->slots)
             grant(engine, waiter, copy);
     }
@@ -162,8 +189,8 @@ static const struct hs_copy *find_holder(const struct hs_engine *engine, int h, 
     const struct hs_copy *best = NULL;
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         const struct hs_copy *copy = &engine->copies[i];
-        if (copy->state == HS_COPY_LOADED && copy->h >= h && copy->w >= w &&
-            (!best || (int64_t) copy->h * copy->w < (int64_t) best->h * best->w))
+        if (copy->state == HS_COPY_LOADED && (copy->batch == 1 || !engine->batch_apart) && copy->h >= h &&
+            copy->w >= w && (!best || (int64_t) copy->h * copy->w < (int64_t) best->h * best->w))
             best = copy;
     }
     return best;
@@ -172,12 +199,15 @@ static const struct hs_copy *find_holder(const struct hs_engine *engine, int h, 
 void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape whole,
                             struct hs_engine_shape *ret_shape)
 {
-    *ret_shape = (struct hs_engine_shape) { h, w };
+    *ret_shape = (struct hs_engine_shape){ h, w };
     pthread_mutex_lock(&engine->lock);
-    bool known = find_copy(engine, h, w, true, occupied) || find_copy(engine, h, w, false, occupied);
+    const int batch = engine->batch_apart ? 1 : engine->batch;
+    const struct hs_copy_key shared = { .h = h, .w = w, .batch = batch };
+    const struct hs_copy_key solo = { .h = h, .w = w, .batch = batch, .solo = true };
+    bool known = find_copy(engine, &solo, occupied) || find_copy(engine, &shared, occupied);
     if (!known && !has_room(engine, engine->adaptive)) {
         const struct hs_copy *holder = find_holder(engine, h, w);
-        *ret_shape = holder ? (struct hs_engine_shape) { holder->h, holder->w } : whole;
+        *ret_shape = holder ? (struct hs_engine_shape){ holder->h, holder->w } : whole;
     }
     pthread_mutex_unlock(&engine->lock);
 }

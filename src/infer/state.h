@@ -43,6 +43,7 @@ struct hs_slot {
 struct hs_copy {
     enum hs_copy_state state;
     int h, w;
+    int batch; /* wanted, and since it is loaded, what it takes */
     bool solo;
     bool needed;     /* wanted by somebody who waits for it; else merely welcome */
     uint64_t ticket; /* order of wanting */
@@ -54,7 +55,7 @@ struct hs_copy {
 
 /* A request in hs_engine_acquire, on that thread's stack. */
 struct hs_waiter {
-    int h, w;
+    int h, w, count;
     pthread_cond_t wake;
     struct hs_slot *slot; /* granted */
     int result;           /* refused: HS_E…, and `err` is filled */
@@ -70,6 +71,7 @@ struct hs_engine {
     struct hs_model_spec spec;
     int slots;
     bool adaptive;
+    bool batch_apart; /* a batch is a copy of its own */
     pthread_t keeper;
 
     /* Only the keeper's. */
@@ -82,15 +84,16 @@ struct hs_engine {
     struct hs_copy copies[HS_ENGINE_COPIES];
     struct hs_waiter *first, *last;
     int waiting, in_use, stuck;
+    int batch; /* 1 as soon as the model turns out to be bound to one picture */
     uint64_t next_ticket;
     bool ending;
-    bool used;                   /* a lease came back since the last unloading of everything */
-    int64_t last_used_ns;        /* or last loaded */
+    bool used;                    /* a lease came back since the last unloading of everything */
+    int64_t last_used_ns;         /* or last loaded */
     int64_t shared_not_before_ns; /* after a failed background load */
     int64_t cost_bytes[2];        /* what the newest load of a shared [0] and of a solo [1] copy took; 0: not known */
     char device_name[64], version[64];
     struct hs_error error;
-    uint64_t runs, failures, timeouts, refusals, loads, evictions;
+    uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions;
     int64_t last_load_ns;
     struct hs_engine *next_abandoned;
 };
@@ -100,8 +103,13 @@ struct hs_engine {
 /* Gives free slots to waiters, oldest first, and notes which copies they lack. */
 void hs_engine_dispatch(struct hs_engine *engine);
 
+struct hs_copy_key {
+    int h, w, batch;
+    bool solo;
+};
+
 /* Notes that a copy is wanted, once, and wakes the keeper. One that is not `needed` is noted only where it has room. */
-void hs_engine_want(struct hs_engine *engine, int h, int w, bool solo, bool needed);
+void hs_engine_want(struct hs_engine *engine, const struct hs_copy_key *key, bool needed);
 
 /* Takes a waiter out of the queue. */
 void hs_engine_unlink(struct hs_engine *engine, struct hs_waiter *waiter);

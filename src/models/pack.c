@@ -345,6 +345,10 @@ void hs_pack_spec(const struct hs_pack *pack, const char *path, struct hs_model_
         .input_h = pack->input.height,
         .input_w = pack->input.width,
         .slots = 1,
+        .batch = 1,
+        .finding = pack->task == HS_TASK_POSE             ? HS_FINDS_POSES
+                   : pack->task == HS_TASK_FACE_DETECTION ? HS_FINDS_FACES
+                                                          : HS_FINDS_EMBEDDINGS,
         .precision = HS_PRECISION_AUTO,
         .bgr = pack->input.bgr,
     };

@@ -13,6 +13,7 @@ struct hs_network_options {
     enum hs_task task;
     const char *model;                             /* a pack's name, or "auto" */
     const struct hs_inference_settings *inference; /* device, precision, threads, bounds */
+    int batch;                                     /* as in struct hs_engine_options */
     double keep_alive_s;                           /* as in struct hs_engine_options */
 };
 

@@ -36,9 +36,9 @@ static int check_input(const ov_model_t *model, struct hs_error *err)
     return r;
 }
 
-static int reshape(ov_model_t *model, const struct hs_model_spec *spec, struct hs_error *err)
+static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batch, struct hs_error *err)
 {
-    const int64_t dims[4] = { 1, 3, spec->input_h, spec->input_w };
+    const int64_t dims[4] = { batch, 3, spec->input_h, spec->input_w };
     char doing[100];
     ov_partial_shape_t shape;
     hs_str_format(doing, sizeof(doing), "the model cannot take an input of %dx%d", spec->input_w, spec->input_h);
@@ -71,13 +71,13 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
 {
     int64_t before[HS_MODEL_MAX_OUTPUTS] = { 0 };
     size_t outputs = 0;
-    int r = hs_openvino_check(ov_model_outputs_size(model, &outputs), HS_EMODEL, err,
-                              "cannot count the model's outputs");
+    int r =
+        hs_openvino_check(ov_model_outputs_size(model, &outputs), HS_EMODEL, err, "cannot count the model's outputs");
     outputs = outputs < HS_MODEL_MAX_OUTPUTS ? outputs : HS_MODEL_MAX_OUTPUTS;
     for (size_t i = 0; r == 0 && i < outputs; i++)
         before[i] = first_dimension(model, i);
     if (r == 0)
-        r = reshape(model, spec, err);
+        r = reshape(model, spec, 1, err);
     for (size_t i = 0; r == 0 && i < outputs; i++) {
         int64_t after = before[i] == 1 ? first_dimension(model, i) : 1;
         if (after != 1)
@@ -86,6 +86,43 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
                              (long long) after);
     }
     return r;
+}
+
+/* The shape of an output, all of its dimensions known; the caller frees it. */
+static bool output_shape(const ov_model_t *model, size_t index, ov_shape_t *ret_shape)
+{
+    ov_output_const_port_t *port = NULL;
+    bool known =
+        ov_model_const_output_by_index(model, index, &port) == OK && ov_const_port_get_shape(port, ret_shape) == OK;
+    ov_output_const_port_free(port);
+    return known;
+}
+
+static bool is_batch_of(const ov_shape_t *one, const ov_shape_t *many, int batch)
+{
+    bool same = one->rank == many->rank && one->rank > 1 && one->dims[0] == 1 && many->dims[0] == batch;
+    for (int64_t i = 1; same && i < one->rank; i++)
+        same = one->dims[i] == many->dims[i];
+    return same;
+}
+
+/* Reshapes a model that has been reshaped to one picture to a batch of them. False: some output does not become a batch
+ * of what it was; a graph that holds its old batch as a constant spreads the pictures over another dimension. */
+static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec)
+{
+    ov_shape_t one[HS_MODEL_MAX_OUTPUTS] = { 0 };
+    size_t outputs = 0;
+    bool free_batch = ov_model_outputs_size(model, &outputs) == OK && outputs <= HS_MODEL_MAX_OUTPUTS;
+    for (size_t i = 0; free_batch && i < outputs; i++)
+        free_batch = output_shape(model, i, &one[i]);
+    free_batch = free_batch && reshape(model, spec, spec->batch, NULL) == 0;
+    for (size_t i = 0; i < outputs && i < HS_MODEL_MAX_OUTPUTS; i++) {
+        ov_shape_t many = { 0 };
+        free_batch = free_batch && output_shape(model, i, &many) && is_batch_of(&one[i], &many, spec->batch);
+        ov_shape_free(&many);
+        ov_shape_free(&one[i]);
+    }
+    return free_batch;
 }
 
 /* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
@@ -196,30 +233,49 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
     hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
-    properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
-    properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
+    properties[count++] = (ov_property_t){ ov_property_key_num_streams, streams_text };
+    properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
     /* ENABLE_CPU_PINNING stays as it is: with NO, one stream of two threads ran on one core (50 ms instead of 28). */
     if (wants_f32(spec->precision))
-        properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
+        properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
     if (cache_dir)
-        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache_dir };
+        properties[count++] = (ov_property_t){ ov_property_key_cache_dir, cache_dir };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }
 
-int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int streams, int threads,
-                        const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+/* The model for one picture of the wanted size. */
+static int read_one(ov_core_t *core, const struct hs_model_spec *spec, ov_model_t **ret_model, struct hs_error *err)
 {
-    ov_model_t *model = NULL, *built = NULL;
+    ov_model_t *model = NULL;
     char doing[300];
     hs_str_format(doing, sizeof(doing), "cannot read the model %s", spec->path);
-    int r = check_kind(spec->path, err);
-    if (r == 0)
-        r = hs_openvino_check(ov_core_read_model(core, spec->path, NULL, &model), HS_EMODEL, err, doing);
+    int r = hs_openvino_check(ov_core_read_model(core, spec->path, NULL, &model), HS_EMODEL, err, doing);
     if (r == 0)
         r = check_input(model, err);
     if (r == 0)
         r = reshape_safely(model, spec, err);
+    if (r == 0)
+        *ret_model = model;
+    else
+        ov_model_free(model);
+    return r;
+}
+
+int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int streams, int threads,
+                        const char *cache_dir, ov_compiled_model_t **ret_compiled, int *ret_batch, struct hs_error *err)
+{
+    ov_model_t *model = NULL, *built = NULL;
+    int r = check_kind(spec->path, err);
+    if (r == 0)
+        r = read_one(core, spec, &model, err);
+    *ret_batch = r == 0 && spec->batch > 1 && reshape_batch(model, spec) ? spec->batch : 1;
+    if (r == 0 && *ret_batch != spec->batch && spec->batch > 1) {
+        /* What the failed change left behind is not to be trusted. */
+        ov_model_free(model);
+        model = NULL;
+        r = read_one(core, spec, &model, err);
+    }
     if (r == 0)
         r = preprocess(model, spec, &built, err);
     if (r == 0)
@@ -256,12 +312,13 @@ static int describe_shape(const ov_shape_t *shape, struct hs_tensor_desc *desc, 
     return 0;
 }
 
-static int describe_output(const ov_output_const_port_t *port, struct hs_tensor_desc *desc, struct hs_error *err)
+static int describe_output(const ov_output_const_port_t *port, int batch, struct hs_tensor_desc *desc,
+                           struct hs_error *err)
 {
     ov_element_type_e type = DYNAMIC;
     char *name = NULL;
     ov_shape_t shape = { 0, NULL };
-    *desc = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
+    *desc = (struct hs_tensor_desc){ .dtype = HS_DTYPE_F32, .scale = 1 };
     /* An output without a name is allowed; then it has none here either. */
     if (ov_port_get_any_name(port, &name) == OK && name)
         hs_str_copy(desc->name, sizeof(desc->name), name);
@@ -272,6 +329,8 @@ static int describe_output(const ov_output_const_port_t *port, struct hs_tensor_
     if (r == 0)
         r = hs_openvino_check(ov_const_port_get_shape(port, &shape), HS_EMODEL, err,
                               "an output's size is not fixed by the input's");
+    if (r == 0 && batch > 1)
+        shape.dims[0] = 1; /* hs_openvino_compile has seen that it is the batch */
     if (r == 0)
         r = describe_shape(&shape, desc, err);
     ov_shape_free(&shape);
@@ -297,7 +356,7 @@ int hs_openvino_describe(const ov_compiled_model_t *compiled, const struct hs_mo
         r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
                               "cannot look at an output");
         if (r == 0)
-            r = describe_output(port, &info->outputs[i], err);
+            r = describe_output(port, info->batch, &info->outputs[i], err);
         ov_output_const_port_free(port);
     }
     return r;

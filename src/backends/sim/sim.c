@@ -161,7 +161,8 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     model->info.input_h = spec->input_h;
     model->info.input_w = spec->input_w;
     model->info.slots = spec->slots < device->script.slots ? spec->slots : device->script.slots;
-    model->input_bytes = (size_t) spec->input_h * (size_t) spec->input_w * 3;
+    model->info.batch = 1;
+    model->info.input_stride = model->input_bytes = (size_t) spec->input_h * (size_t) spec->input_w * 3;
     describe(model);
     int r = allocate(model, err);
     if (r != 0) {
@@ -182,8 +183,9 @@ static uint8_t *input(struct hs_model *model, int slot)
     return model->slots[slot].input;
 }
 
-static int submit(struct hs_model *model, int slot_index, struct hs_error *err)
+static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
 {
+    (void) count;
     struct hs_device *device = model->device;
     struct slot *slot = &model->slots[slot_index];
     if (device->script.fail_submit)
@@ -210,9 +212,9 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     return 0;
 }
 
-static const void *output(struct hs_model *model, int slot, int index)
+static const void *output(struct hs_model *model, int slot, int picture, int index)
 {
-    (void) slot;
+    (void) slot, (void) picture;
     return model->outputs[index];
 }
 

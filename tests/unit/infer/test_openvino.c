@@ -17,11 +17,12 @@ static const struct hs_backend *openvino;
 static struct hs_error absent;
 static char folder[64];
 
-#define NEED_OPENVINO() do { \
-        if (!openvino) { \
-            print_message("skipped: %s\n", absent.message); \
-            skip(); \
-        } \
+#define NEED_OPENVINO()                                                                                                \
+    do {                                                                                                               \
+        if (!openvino) {                                                                                               \
+            print_message("skipped: %s\n", absent.message);                                                            \
+            skip();                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 static void write_model(const char *name, struct hs_buf *graph, char path[128])
@@ -55,18 +56,30 @@ static void write_free_model(char path[128])
     write_model("free.onnx", &graph, path);
 }
 
-/* Reshapes to [-1, 48]: right for 4 x 4 pixels, silently a batch of 4 for 8 x 8. */
-static void write_bound_model(char path[128])
+static void write_reshaped_model(const char *name, const int64_t wanted[2], char path[128])
 {
     static const int input[] = { 1, 3, 4, 4 }, flat[] = { 1, 48 }, two[] = { 2 };
-    static const int64_t shape[] = { -1, 48 };
     struct hs_buf graph;
     hs_buf_init(&graph, 1 << 20);
     onnx_node(&graph, "Reshape", "x", "shape", "flat", NULL, 0);
-    onnx_constant(&graph, "shape", 7, two, 1, shape, sizeof(shape));
+    onnx_constant(&graph, "shape", 7, two, 1, wanted, 2 * sizeof(wanted[0]));
     onnx_value(&graph, 11, "x", input, 4);
     onnx_value(&graph, 12, "flat", flat, 2);
-    write_model("bound.onnx", &graph, path);
+    write_model(name, &graph, path);
+}
+
+/* Reshapes to [-1, 48]: right for 4 x 4 pixels, silently a batch of 4 for 8 x 8. */
+static void write_bound_model(char path[128])
+{
+    static const int64_t wanted[] = { -1, 48 };
+    write_reshaped_model("bound.onnx", wanted, path);
+}
+
+/* Reshapes to [1, -1]: all pictures of a batch in one row. */
+static void write_flat_model(char path[128])
+{
+    static const int64_t wanted[] = { 1, -1 };
+    write_reshaped_model("flat.onnx", wanted, path);
 }
 
 /* Reshapes to [-1, 4] whatever the size, as some face detectors do: a matrix, not a batch. */
@@ -94,8 +107,13 @@ static struct hs_device *open_device(const char *cache_dir)
 
 static struct hs_model_spec spec_of(const char *path, int h, int w)
 {
-    return (struct hs_model_spec) {
-        .path = path, .input_h = h, .input_w = w, .slots = 2, .precision = HS_PRECISION_F32, .std = { 1, 1, 1 },
+    return (struct hs_model_spec){
+        .path = path,
+        .input_h = h,
+        .input_w = w,
+        .slots = 2,
+        .precision = HS_PRECISION_F32,
+        .std = { 1, 1, 1 },
     };
 }
 
@@ -113,7 +131,7 @@ static struct hs_model *load(struct hs_device *device, const struct hs_model_spe
 static void run(struct hs_model *model, int slot)
 {
     struct hs_error err = { 0 };
-    assert_int_equal(openvino->submit(model, slot, &err), 0);
+    assert_int_equal(openvino->submit(model, slot, 1, &err), 0);
     assert_int_equal(openvino->wait(model, slot, hs_deadline_in_ms(20000), &err), 0);
 }
 
@@ -164,9 +182,9 @@ static void bytes_go_in_and_numbers_come_out(void **state)
         for (int i = 0; i < 2 * 3 * 3; i++)
             input[i] = (uint8_t) (10 * slot + i); /* pixel p has (3p, 3p + 1, 3p + 2) */
         run(model, slot);
-        struct hs_tensor_view map = hs_tensor_view_of(&info->outputs[0], openvino->output(model, slot, 0));
-        struct hs_tensor_view mean = hs_tensor_view_of(&info->outputs[1], openvino->output(model, slot, 1));
-        struct hs_tensor_view rows = hs_tensor_view_of(&info->outputs[2], openvino->output(model, slot, 2));
+        struct hs_tensor_view map = hs_tensor_view_of(&info->outputs[0], openvino->output(model, slot, 0, 0));
+        struct hs_tensor_view mean = hs_tensor_view_of(&info->outputs[1], openvino->output(model, slot, 0, 1));
+        struct hs_tensor_view rows = hs_tensor_view_of(&info->outputs[2], openvino->output(model, slot, 0, 2));
         float base = (float) (10 * slot);
         near(hs_tensor_get(&map, 0, 0, 0), 7 * base + 0 + 2 * 1 + 4 * 2);
         near(hs_tensor_get(&map, 1, 2, 0), 7 * base + 15 + 2 * 16 + 4 * 17);
@@ -194,11 +212,11 @@ static void mean_and_std_belong_to_rgb_and_bgr_turns_after(void **state)
         spec.bgr = bgr;
         struct hs_model *model = load(device, &spec);
         uint8_t *input = openvino->input(model, 0);
-        input[0] = 12;  /* (12 - 10) / 2 = 1 */
-        input[1] = 28;  /* (28 - 20) / 4 = 2 */
-        input[2] = 80;  /* (80 - 30) / 5 = 10 */
+        input[0] = 12; /* (12 - 10) / 2 = 1 */
+        input[1] = 28; /* (28 - 20) / 4 = 2 */
+        input[2] = 80; /* (80 - 30) / 5 = 10 */
         run(model, 0);
-        const float *map = openvino->output(model, 0, 0);
+        const float *map = openvino->output(model, 0, 0, 0);
         near(map[0], bgr ? 10 + 2 * 2 + 4 * 1 : 1 + 2 * 2 + 4 * 10);
         near(map[1], bgr ? 9 : -9);
         openvino->unload(model);
@@ -299,7 +317,7 @@ static void the_cache_is_written_once_and_used(void **state)
         struct hs_model *model = load(device, &spec);
         memset(openvino->input(model, 0), 5, 8 * 8 * 3);
         run(model, 0);
-        near(*(const float *) openvino->output(model, 0, 0), 35);
+        near(*(const float *) openvino->output(model, 0, 0, 0), 35);
         openvino->unload(model);
         openvino->close(device);
         assert_int_equal(count_files(cache), 1);
@@ -313,7 +331,12 @@ static void the_engine_serves_it(void **state)
     char path[128];
     write_free_model(path);
     struct hs_engine_options options = {
-        .backend = openvino, .threads = 2, .slots = 2, .adaptive = true, .max_copies = 3, .queue_max = 8,
+        .backend = openvino,
+        .threads = 2,
+        .slots = 2,
+        .adaptive = true,
+        .max_copies = 3,
+        .queue_max = 8,
         .keep_alive_s = 0,
     };
     struct hs_model_spec spec = spec_of(path, 0, 0);
@@ -334,6 +357,167 @@ static void the_engine_serves_it(void **state)
         hs_engine_release(a);
         hs_engine_release(b);
     }
+    hs_engine_destroy(engine);
+}
+
+/* Picture i of a batch is all 10 i + 1, 10 i + 2, 10 i + 3. */
+static void fill_batch(uint8_t *input, size_t stride, int from, int count, int pixels)
+{
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < pixels * 3; k++)
+            input[(size_t) i * stride + (size_t) k] = (uint8_t) (10 * (from + i) + k % 3 + 1);
+}
+
+static void check_picture(const struct hs_tensor_view *map, const struct hs_tensor_view *mean,
+                          const struct hs_tensor_view *rows, int i)
+{
+    float base = (float) (10 * i);
+    near(hs_tensor_get(map, 1, 2, 0), 7 * base + 1 + 2 * 2 + 4 * 3);
+    near(hs_tensor_get(map, 0, 0, 1), -2);
+    near(hs_tensor_get(mean, 0, 2, 0), base + 3);
+    near(hs_tensor_get(rows, 1, 2, 0), base + 2);
+}
+
+static void a_batch_keeps_its_order(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 2, 3);
+    struct hs_error err = { 0 };
+    spec.batch = 4;
+    struct hs_model *model = load(device, &spec);
+    const struct hs_model_info *info = openvino->info(model);
+    assert_int_equal(info->batch, 4);
+    assert_int_equal(info->input_stride, 2 * 3 * 3);
+    assert_int_equal(info->outputs[0].size_bytes, 2 * 2 * 3 * 4); /* of one picture */
+    assert_int_equal(info->outputs[1].h, 1);
+    for (int count = 4; count >= 3; count--) {
+        fill_batch(openvino->input(model, 1), info->input_stride, count, count, 2 * 3);
+        assert_int_equal(openvino->submit(model, 1, count, &err), 0);
+        assert_int_equal(openvino->wait(model, 1, hs_deadline_in_ms(20000), &err), 0);
+        for (int i = 0; i < count; i++) {
+            struct hs_tensor_view views[3];
+            for (int k = 0; k < 3; k++)
+                views[k] = hs_tensor_view_of(&info->outputs[k], openvino->output(model, 1, i, k));
+            check_picture(&views[0], &views[1], &views[2], count + i);
+        }
+    }
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+/* A graph with [-1, 48] in it takes any batch at its own size, one with [1, -1] takes it and spreads the pictures. */
+static void a_batch_needs_a_free_graph(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    struct hs_device *device = open_device(NULL);
+    write_bound_model(path);
+    struct hs_model_spec spec = spec_of(path, 4, 4);
+    spec.batch = 2;
+    struct hs_model *model = load(device, &spec);
+    assert_int_equal(openvino->info(model)->batch, 2);
+    openvino->unload(model);
+    write_flat_model(path);
+    model = load(device, &spec);
+    assert_int_equal(openvino->info(model)->batch, 1);
+    assert_int_equal(openvino->info(model)->outputs[0].w, 48);
+    memset(openvino->input(model, 0), 3, 4 * 4 * 3);
+    run(model, 0);
+    near(((const float *) openvino->output(model, 0, 0, 0))[47], 3);
+    openvino->unload(model);
+    write_matrix_model(path);
+    model = load(device, &spec);
+    assert_int_equal(openvino->info(model)->batch, 1);
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+static struct hs_engine *batch_engine(const char *path)
+{
+    struct hs_engine_options options = {
+        .backend = openvino,
+        .threads = 2,
+        .slots = 2,
+        .adaptive = true,
+        .batch = 4,
+        .max_copies = 3,
+        .queue_max = 8,
+        .keep_alive_s = -1,
+    };
+    struct hs_model_spec spec = spec_of(path, 0, 0);
+    struct hs_engine *engine = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_engine_create(&options, &spec, &engine, &err), 0);
+    return engine;
+}
+
+/* Runs `count` pictures, numbered from 0; returns the largest batch that was used. */
+static int run_some(struct hs_engine *engine, int count, int h, int w)
+{
+    int most = 0;
+    for (int done = 0; done < count;) {
+        struct hs_lease *lease = NULL;
+        struct hs_error err = { 0 };
+        assert_int_equal(
+            hs_engine_acquire_some(engine, h, w, count - done, hs_deadline_in_ms(20000), NULL, &lease, &err), 0);
+        assert_in_range(lease->pictures, 1, count - done);
+        fill_batch(lease->input, lease->input_stride, done, lease->pictures, h * w);
+        assert_int_equal(hs_engine_run(lease, NULL, &err), 0);
+        for (int i = 0; i < lease->pictures && lease->output_count == 3; i++) {
+            struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
+            hs_lease_outputs(lease, i, views);
+            check_picture(&views[0], &views[1], &views[2], done + i);
+        }
+        done += lease->pictures;
+        most = lease->pictures > most ? lease->pictures : most;
+        hs_engine_release(lease);
+    }
+    return most;
+}
+
+static void the_engine_makes_batches(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    struct hs_error err = { 0 };
+    write_free_model(path);
+    struct hs_engine *engine = batch_engine(path);
+    assert_int_equal(run_some(engine, 10, 2, 3), 1); /* the first ones do not wait for the batch's copy */
+    assert_int_equal(hs_engine_wait_loaded(engine, hs_deadline_in_ms(20000), &err), 0);
+    struct hs_engine_status before, after;
+    hs_engine_get_status(engine, &before);
+    assert_int_equal(run_some(engine, 10, 2, 3), 4);
+    hs_engine_get_status(engine, &after);
+    assert_int_equal(after.pictures - before.pictures, 10);
+    assert_int_equal(after.runs - before.runs, 4); /* 4, 4, 1, 1 */
+    assert_int_equal(after.copy_count, 2);
+    assert_int_equal(run_some(engine, 3, 2, 3), 1);
+    hs_engine_destroy(engine);
+}
+
+static void the_engine_asks_once_for_what_the_model_cannot(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    struct hs_error err = { 0 };
+    struct hs_engine_status status;
+    write_flat_model(path);
+    struct hs_engine *engine = batch_engine(path);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(run_some(engine, 5, 4, 4), 1);
+        assert_int_equal(hs_engine_wait_loaded(engine, hs_deadline_in_ms(20000), &err), 0);
+    }
+    hs_engine_get_status(engine, &status);
+    assert_int_equal(status.loads, 1);
+    assert_int_equal(status.copy_count, 1);
+    assert_int_equal(status.error.code, 0);
     hs_engine_destroy(engine);
 }
 
@@ -380,6 +564,10 @@ int main(void)
         cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
         cmocka_unit_test(the_cache_is_written_once_and_used),
         cmocka_unit_test(the_engine_serves_it),
+        cmocka_unit_test(a_batch_keeps_its_order),
+        cmocka_unit_test(a_batch_needs_a_free_graph),
+        cmocka_unit_test(the_engine_makes_batches),
+        cmocka_unit_test(the_engine_asks_once_for_what_the_model_cannot),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

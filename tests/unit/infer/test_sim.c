@@ -55,7 +55,7 @@ static void answers_are_one_person_in_the_middle(void **state)
     assert_int_equal(info->output_count, 9);
     memset(sim->input(model, 0), 7, 640 * 640 * 3);
     assert_int_equal((uintptr_t) sim->input(model, 1) % 4096, 0);
-    assert_int_equal(sim->submit(model, 0, &err), 0);
+    assert_int_equal(sim->submit(model, 0, 1, &err), 0);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(1000), &err), 0);
     size_t bytes = 0;
     int people = 0;
@@ -64,7 +64,7 @@ static void answers_are_one_person_in_the_middle(void **state)
         assert_int_equal(info->outputs[i].layout, HS_LAYOUT_NHWC);
         if (info->outputs[i].c != 1)
             continue;
-        struct hs_tensor_view view = hs_tensor_view_of(&info->outputs[i], sim->output(model, 0, i));
+        struct hs_tensor_view view = hs_tensor_view_of(&info->outputs[i], sim->output(model, 0, 0, i));
         for (int y = 0; y < view.h; y++)
             for (int x = 0; x < view.w; x++)
                 people += hs_tensor_get(&view, y, x, 0) > 0.1f;
@@ -73,9 +73,9 @@ static void answers_are_one_person_in_the_middle(void **state)
     assert_int_equal(people, 1);
 
     /* Cell (10, 10) of the 20 x 20 grid, stride 32: centre 336, sides 3 and 7 cells. */
-    struct hs_tensor_view box = hs_tensor_view_of(&info->outputs[6], sim->output(model, 0, 6));
-    struct hs_tensor_view score = hs_tensor_view_of(&info->outputs[7], sim->output(model, 0, 7));
-    struct hs_tensor_view points = hs_tensor_view_of(&info->outputs[8], sim->output(model, 0, 8));
+    struct hs_tensor_view box = hs_tensor_view_of(&info->outputs[6], sim->output(model, 0, 0, 6));
+    struct hs_tensor_view score = hs_tensor_view_of(&info->outputs[7], sim->output(model, 0, 0, 7));
+    struct hs_tensor_view points = hs_tensor_view_of(&info->outputs[8], sim->output(model, 0, 0, 8));
     assert_int_equal(info->outputs[8].dtype, HS_DTYPE_U16);
     assert_true(fabsf(hs_tensor_get(&score, 10, 10, 0) - 230.0f / 255) < 1e-5f);
     assert_true(fabsf(336 - 32 * side(&box, 10, 10, 0) - 240) < 0.01f);
@@ -99,7 +99,7 @@ static void any_input_size_has_its_person(void **state)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct hs_model *model = load_sim(device, sizes[i][0], sizes[i][1], 1);
         const struct hs_model_info *info = sim->info(model);
-        struct hs_tensor_view score = hs_tensor_view_of(&info->outputs[7], sim->output(model, 0, 7));
+        struct hs_tensor_view score = hs_tensor_view_of(&info->outputs[7], sim->output(model, 0, 0, 7));
         assert_int_equal(score.h, (sizes[i][0] + 31) / 32);
         assert_true(hs_tensor_get(&score, score.h / 2, score.w / 2, 0) > 0.9f);
         sim->unload(model);
@@ -114,7 +114,7 @@ static void latency_is_kept_and_a_deadline_before_it_is_a_timeout(void **state)
     struct hs_model *model = load_sim(device, 32, 32, 1);
     struct hs_error err = { 0 };
     int64_t start_ns = hs_clock_now_ns();
-    assert_int_equal(sim->submit(model, 0, &err), 0);
+    assert_int_equal(sim->submit(model, 0, 1, &err), 0);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(5), &err), HS_ETIMEOUT);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(5000), &err), 0);
     assert_true(hs_clock_now_ns() - start_ns >= 60 * HS_NS_PER_MS);
@@ -132,8 +132,8 @@ static void scripted_outputs_replace_the_heads(void **state)
     assert_int_equal(info->output_count, 2);
     assert_string_equal(info->outputs[0].name, "a");
     assert_int_equal(info->outputs[0].size_bytes, 48);
-    struct hs_tensor_view a = hs_tensor_view_of(&info->outputs[0], sim->output(model, 0, 0));
-    struct hs_tensor_view b = hs_tensor_view_of(&info->outputs[1], sim->output(model, 0, 1));
+    struct hs_tensor_view a = hs_tensor_view_of(&info->outputs[0], sim->output(model, 0, 0, 0));
+    struct hs_tensor_view b = hs_tensor_view_of(&info->outputs[1], sim->output(model, 0, 0, 1));
     assert_true(hs_tensor_get(&a, 1, 2, 3) == 1.0f); /* (12 - 10) * 0.5 */
     assert_true(hs_tensor_get(&b, 0, 511, 0) == -0.25f);
     sim->unload(model);
@@ -159,7 +159,7 @@ static void failures_come_where_the_script_says(void **state)
     model = load_sim(device, 32, 32, 1);
     static const int expected[] = { 0, HS_EDEVICE, 0 };
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(sim->submit(model, 0, &err), 0);
+        assert_int_equal(sim->submit(model, 0, 1, &err), 0);
         assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(1000), &err), expected[i]);
     }
     sim->unload(model);

@@ -1,0 +1,250 @@
+#include "face/detect.h"
+
+#include <math.h>
+
+#include "image/letterbox.h"
+#include "vision/retinaface.h"
+#include "vision/scrfd.h"
+
+/* Tiles of a second look overlap by so many pixels of the network's input, and only faces up to that size are taken
+ * from them: each of those lies in some tile completely. */
+enum { TILE_OVERLAP = 64 };
+/* A box that ends so close to a tile's edge, in pixels of the input, may go on behind it. */
+enum { EDGE_MARGIN = 3 };
+/* A second look that shows less than this times more is not worth its time. */
+static const double tiny_gain = 1.2;
+
+/* A part of a decoded picture as a picture of its own, and the way back to the whole original. */
+struct view {
+    struct hs_image image;
+    float scale_x, scale_y, shift_x, shift_y;
+};
+
+/* Columns x1..x2-1 and rows y1..y2-1 of the decoded picture. */
+static struct view part_view(const struct hs_image *image, int x1, int y1, int x2, int y2)
+{
+    struct view view = {
+        .image = *image,
+        .scale_x = (float) image->orig_width / (float) image->width,
+        .scale_y = (float) image->orig_height / (float) image->height,
+    };
+    view.shift_x = (float) x1 * view.scale_x;
+    view.shift_y = (float) y1 * view.scale_y;
+    view.image.pixels = image->pixels + (size_t) y1 * image->stride + (size_t) x1 * 3;
+    view.image.width = view.image.orig_width = x2 - x1;
+    view.image.height = view.image.orig_height = y2 - y1;
+    return view;
+}
+
+static int decode_outputs(const struct hs_face_detector *d, const struct hs_lease *lease,
+                          const struct hs_letterbox *box, struct hs_face_list *list, struct hs_error *err)
+{
+    const struct hs_pack_file *file = d->network->choice.file;
+    bool logits = file->scores == HS_SCORES_LOGITS, scrfd = file->decode == HS_DECODE_SCRFD;
+    const struct hs_face_params params = {
+        .score_threshold = d->score_threshold,
+        .iou_threshold = d->iou_threshold,
+        .max_faces = HS_FACE_MAX_FACES,
+    };
+    struct hs_face_layout layout;
+    int r = (scrfd ? hs_scrfd_layout_init : hs_retinaface_layout_init)(lease->descs, lease->output_count, box->in_w,
+                                                                       box->in_h, logits, &layout, err);
+    if (r < 0)
+        return r;
+    r = (scrfd ? hs_scrfd_decode : hs_retinaface_decode)(&layout, lease->outputs, &params, list);
+    if (r < 0)
+        return hs_error_set(err, r, "no memory for the faces");
+    const struct hs_transform to_picture = {
+        .scale_x = box->scale_x,
+        .scale_y = box->scale_y,
+        .pad_x = (float) box->pad_left,
+        .pad_y = (float) box->pad_top,
+        .width = (float) box->orig_w,
+        .height = (float) box->orig_h,
+    };
+    hs_face_list_map(list, &to_picture);
+    return 0;
+}
+
+/* The picture at half the size that would fit, so that a face which fills it gets a border. */
+static void halve(struct hs_letterbox *box)
+{
+    box->content_w = box->content_w > 1 ? box->content_w / 2 : 1;
+    box->content_h = box->content_h > 1 ? box->content_h / 2 : 1;
+    box->pad_left = (box->in_w - box->content_w) / 2;
+    box->pad_top = (box->in_h - box->content_h) / 2;
+    box->scale_x = (float) ((double) box->content_w / box->orig_w);
+    box->scale_y = (float) ((double) box->content_h / box->orig_h);
+}
+
+static void plan(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
+{
+    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    const struct hs_engine_shape whole = { input->height, input->width };
+    int in_w = input->width, in_h = input->height;
+    if (input->stride > 0 && in_w == in_h)
+        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, hs_letterbox_step(input->stride, in_w), &in_w,
+                          &in_h);
+    struct hs_engine_shape shape;
+    hs_engine_choose_shape(d->network->engine, in_h, in_w, whole, &shape);
+    hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, ret_box);
+}
+
+/* Faces in pixels of the view. */
+static int run(const struct hs_face_detector *d, const struct hs_image *image, const struct hs_letterbox *box,
+               struct hs_face_list *list, struct hs_error *err)
+{
+    struct hs_lease *lease;
+    int r = hs_engine_acquire(d->network->engine, box->in_h, box->in_w, d->deadline_ns, d->cancel, &lease, err);
+    if (r < 0)
+        return r;
+    r = hs_letterbox_apply(box, image, lease->input);
+    if (r < 0)
+        hs_error_set(err, r, "no memory to scale the picture");
+    if (r == 0)
+        r = hs_engine_run(lease, NULL, err);
+    if (r == 0)
+        r = decode_outputs(d, lease, box, list, err);
+    hs_engine_release(lease);
+    return r;
+}
+
+int hs_face_detect_whole(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
+                         struct hs_error *err)
+{
+    struct hs_letterbox box;
+    plan(d, image, &box);
+    int r = run(d, image, &box, list, err);
+    if (r < 0 || list->count > 0)
+        return r;
+    halve(&box);
+    return run(d, image, &box, list, err);
+}
+
+static int merge(const struct hs_face_detector *d, const struct view *view, struct hs_face_list *found,
+                 struct hs_face_list *list, struct hs_error *err)
+{
+    hs_face_list_move(found, view->scale_x, view->scale_y, view->shift_x, view->shift_y);
+    int r = hs_face_list_merge(list, found, d->iou_threshold, HS_FACE_MAX_FACES);
+    return r < 0 ? hs_error_set(err, r, "no memory for the faces") : 0;
+}
+
+/* ---- tiny faces ---- */
+
+static double first_scale(const struct hs_face_detector *d, int width, int height)
+{
+    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    return fmin((double) input->width / width, (double) input->height / height);
+}
+
+double hs_face_tiny_scale(const struct hs_face_detector *d, int orig_width, int orig_height)
+{
+    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    double scale =
+        fmin((2.0 * input->width - TILE_OVERLAP) / orig_width, (2.0 * input->height - TILE_OVERLAP) / orig_height);
+    scale = fmin(scale, 1);
+    return scale < tiny_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
+}
+
+/* One axis of the grid, in decoded pixels: one tile or two, each `size` long, the second one at the far end. */
+struct axis {
+    int count, size, length;
+    float edge; /* decoded pixels for one of the network's input */
+};
+
+static struct axis split(double content, int input, int decoded)
+{
+    struct axis axis = { .count = content > input ? 2 : 1, .length = decoded, .edge = (float) (decoded / content) };
+    double size = axis.count == 2 ? ceil((content + TILE_OVERLAP) / 2) : content;
+    axis.size = (int) fmin(ceil(size * decoded / content), decoded);
+    return axis;
+}
+
+static int begin_of(const struct axis *axis, int i)
+{
+    return i == 0 ? 0 : axis->length - axis->size;
+}
+
+/* Whether a face, begin..end in the pixels of tile number i, is tiny and complete along this axis. */
+static bool is_complete(const struct axis *axis, int i, float begin, float end)
+{
+    float margin = EDGE_MARGIN * axis->edge;
+    bool left_open = i > 0, right_open = i + 1 < axis->count;
+    return end - begin <= TILE_OVERLAP * axis->edge && !(left_open && begin < margin) &&
+           !(right_open && end > (float) axis->size - margin);
+}
+
+static void keep_complete(struct hs_face_list *list, const struct axis *across, int i, const struct axis *down, int j)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < list->count; k++) {
+        const struct hs_rect *box = &list->faces[k].box;
+        if (is_complete(across, i, box->x1, box->x2) && is_complete(down, j, box->y1, box->y2))
+            list->faces[kept++] = list->faces[k];
+    }
+    list->count = kept;
+}
+
+int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
+                        struct hs_error *err)
+{
+    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    double scale = hs_face_tiny_scale(d, image->orig_width, image->orig_height);
+    if (!(scale > 0))
+        return 0;
+    struct axis across = split(image->orig_width * scale, input->width, image->width);
+    struct axis down = split(image->orig_height * scale, input->height, image->height);
+    struct hs_face_list found;
+    int r = 0;
+    hs_face_list_init(&found);
+    for (int k = 0; k < across.count * down.count && r == 0; k++) {
+        int i = k % across.count, j = k / across.count, x = begin_of(&across, i), y = begin_of(&down, j);
+        struct view view = part_view(image, x, y, x + across.size, y + down.size);
+        struct hs_letterbox box;
+        plan(d, &view.image, &box);
+        r = run(d, &view.image, &box, &found, err);
+        keep_complete(&found, &across, i, &down, j);
+        if (r == 0)
+            r = merge(d, &view, &found, list, err);
+    }
+    hs_face_list_finish(&found);
+    return r;
+}
+
+/* ---- inside a box ---- */
+
+struct hs_rect hs_face_detect_part(const struct hs_image *image, const struct hs_rect *box)
+{
+    float width = box->x2 - box->x1, height = box->y2 - box->y1;
+    return (struct hs_rect){
+        fmaxf(box->x1 - width / 2, 0),
+        fmaxf(box->y1 - height / 2, 0),
+        fminf(box->x2 + width / 2, (float) image->orig_width),
+        fminf(box->y2 + height / 2, (float) image->orig_height),
+    };
+}
+
+double hs_face_part_scale(const struct hs_face_detector *d, const struct hs_rect *part)
+{
+    int width = (int) ceilf(part->x2 - part->x1), height = (int) ceilf(part->y2 - part->y1);
+    return fmin(first_scale(d, width > 1 ? width : 1, height > 1 ? height : 1), 1);
+}
+
+int hs_face_detect_inside(const struct hs_face_detector *d, const struct hs_image *image, const struct hs_rect *part,
+                          struct hs_face_list *list, struct hs_error *err)
+{
+    float sx = (float) image->width / (float) image->orig_width;
+    float sy = (float) image->height / (float) image->orig_height;
+    int x1 = hs_pixel(part->x1 * sx, image->width), y1 = hs_pixel(part->y1 * sy, image->height);
+    int x2 = hs_pixel(ceilf(part->x2 * sx), image->width + 1), y2 = hs_pixel(ceilf(part->y2 * sy), image->height + 1);
+    struct view view = part_view(image, x1, y1, x2 > x1 ? x2 : x1 + 1, y2 > y1 ? y2 : y1 + 1);
+    struct hs_letterbox box;
+    struct hs_face_list found;
+    hs_face_list_init(&found);
+    plan(d, &view.image, &box);
+    int r = run(d, &view.image, &box, &found, err);
+    if (r == 0)
+        r = merge(d, &view, &found, list, err);
+    hs_face_list_finish(&found);
+    return r;
+}
