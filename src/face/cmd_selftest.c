@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -142,23 +143,29 @@ static bool check_network(struct hs_selftest *test, const struct hs_network *net
 
 /* ---- gallery ---- */
 
-static void parent_of(const char *path, char *dst, size_t size)
+/* Cuts the last part off a path, in place. */
+static void go_up(char *path)
 {
-    const char *slash = strrchr(path, '/');
-    hs_str_copy_n(dst, size, slash > path ? path : slash ? "/" : ".", slash > path ? (size_t) (slash - path) : 1);
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        memcpy(path, ".", 2);
+    else
+        slash[slash == path] = '\0';
 }
 
 /* The folder, or where it is still to be made the nearest one above it, can be written. */
 static bool check_folder(struct hs_selftest *test, const char *name, const char *folder)
 {
     char above[PATH_MAX];
+    struct stat st;
     hs_str_copy(above, sizeof(above), folder);
     while (!hs_file_exists(above) && strcmp(above, "/") != 0 && strcmp(above, ".") != 0)
-        parent_of(above, above, sizeof(above));
-    if (access(above, W_OK | X_OK) == 0)
+        go_up(above);
+    if (stat(above, &st) == 0 && S_ISDIR(st.st_mode) && access(above, W_OK | X_OK) == 0)
         return true;
-    hs_selftest_add(test, name, false, "make it, owned by the user that runs the service (here: see `id`)",
-                    "the folder %s cannot be written", folder);
+    hs_selftest_add(test, name, false,
+                    "make it and give it to the user that runs the service, or run this as that user",
+                    "the folder %s cannot be %s", folder, strcmp(above, folder) == 0 ? "written" : "made");
     return false;
 }
 
@@ -188,7 +195,8 @@ static void check_gallery(struct hs_selftest *test, const struct hs_database_sec
         hs_selftest_add(test, "gallery", true, NULL, "database.enabled is false: there is none");
         return;
     }
-    parent_of(s->db_file, folder, sizeof(folder));
+    hs_str_copy(folder, sizeof(folder), s->db_file);
+    go_up(folder);
     bool writable = check_folder(test, "gallery", folder);
     if (s->backup_enabled)
         writable = check_folder(test, "backups", s->backup_path) && writable;
