@@ -137,8 +137,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
 {
     struct hs_face_match matches[HS_FACE_CANDIDATES_MAX + 2];
     size_t count = 0, asked = how->candidates > 2 ? how->candidates : 2;
-    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, how->deadline_ns, matches, &count,
-                           err) < 0)
+    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, how->deadline_ns, matches, &count, err) < 0)
         return NULL;
     double margin = count > 1 ? matches[0].score - matches[1].score : 1;
     bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;

@@ -19,7 +19,7 @@ struct hs_face_app {
     struct hs_store *store;
     struct hs_network detector, embedder;
     struct hs_face_pipeline pipeline;
-    struct hs_gallery *gallery; /* NULL where database.enabled is false */
+    struct hs_gallery *gallery;    /* NULL where database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */
     struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_start_loading was called */
     struct hs_face_once once;
@@ -27,9 +27,9 @@ struct hs_face_app {
     int64_t started_ns;
 };
 
-/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated or
- * repaired). Models are not loaded yet, and the gallery is not read. On failure everything is undone. Caller frees with
- * hs_face_app_finish. */
+/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated
+ * or repaired). Models are not loaded yet, and the gallery is not read. On failure everything is undone. Caller frees
+ * with hs_face_app_finish. */
 int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
 void hs_face_app_finish(struct hs_face_app *app);
 

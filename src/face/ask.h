@@ -36,8 +36,8 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result);
 
-/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL where it is absent, ""
- * for null; the caller frees it. Its bounds are left to the gallery. */
+/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL where it is absent,
+ * "" for null; the caller frees it. Its bounds are left to the gallery. */
 bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text);
 
 /* A word of the query that is true or false; false where it is absent. */

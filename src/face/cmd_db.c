@@ -246,10 +246,9 @@ struct action {
 };
 
 static const struct action actions[] = {
-    { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
-    { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
-    { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
-    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
+    { "list", 0, do_list },     { "show", 1, do_show },     { "rename", 2, do_rename },   { "merge", 2, do_merge },
+    { "remove", 1, do_remove }, { "backup", 0, do_backup }, { "backups", 0, do_backups }, { "restore", 1, do_restore },
+    { "check", 0, do_check },   { "stats", 0, do_stats },   { "export", 1, do_export },   { "import", 1, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -289,6 +288,8 @@ static int find_and_run(struct db *db)
         if (db->words.count != actions[i].words + 1)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
                                       actions[i].words == 1 ? "" : "s");
+        if (db->purge_backups && actions[i].run != do_remove)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
     return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, add, rename, merge, remove, backup, "
@@ -300,7 +301,9 @@ int hs_face_cmd_db(struct hs_invocation *call)
     struct db db = { .call = call };
     const char *gate = NULL;
     const struct hs_option options[] = {
-        { .name = "purge-backups", .kind = HS_OPTION_FLAG, .target = &db.purge_backups,
+        { .name = "purge-backups",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.purge_backups,
           .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
         { .name = "gate", .kind = HS_OPTION_TEXT, .target = &gate, .value = "HOW",
           .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },

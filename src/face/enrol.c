@@ -12,10 +12,22 @@ const char *const hs_enrol_gates[] = { "off", "standard", "strict", NULL };
 
 /* Chosen by what ordinary enrolment photos measure: see docs/face.md. */
 static const struct hs_enrol_limits standard = {
-    .size = 50, .score = 0.6f, .sharpness = 0.3f, .yaw = 40, .pitch = 35, .roll = 35, .other_face = 0.5f,
+    .size = 50,
+    .score = 0.6f,
+    .sharpness = 0.3f,
+    .yaw = 40,
+    .pitch = 35,
+    .roll = 35,
+    .other_face = 0.5f,
 };
 static const struct hs_enrol_limits strict = {
-    .size = 80, .score = 0.7f, .sharpness = 0.45f, .yaw = 25, .pitch = 30, .roll = 20, .other_face = 0,
+    .size = 80,
+    .score = 0.7f,
+    .sharpness = 0.45f,
+    .yaw = 25,
+    .pitch = 30,
+    .roll = 20,
+    .other_face = 0,
 };
 
 const struct hs_enrol_limits *hs_enrol_limits_of(enum hs_enrol_gate gate)
@@ -29,7 +41,7 @@ static struct hs_enrol_reason *add_reason(struct hs_enrol_verdict *verdict, cons
                                           double value, double limit)
 {
     struct hs_enrol_reason *reason = &verdict->reasons[verdict->count++];
-    *reason = (struct hs_enrol_reason) { .value = value, .limit = limit };
+    *reason = (struct hs_enrol_reason){ .value = value, .limit = limit };
     hs_str_copy(reason->code, sizeof(reason->code), code);
     hs_str_copy(reason->measure, sizeof(reason->measure), measure);
     return reason;
@@ -62,7 +74,7 @@ static size_t count_others(const struct hs_enrol_limits *limits, const struct hs
 void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict)
 {
-    *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
+    *ret_verdict = (struct hs_enrol_verdict){ .face = hs_face_best(result) };
     const struct hs_face_found *face = ret_verdict->face;
     if (!limits)
         return;
@@ -173,9 +185,8 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
     for (size_t i = 0; i < verdict->count; i++) {
         const struct hs_enrol_reason *r = &verdict->reasons[i];
         json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure,
-                                              "value", thousandth(r->value), "limit",
-                                              round(r->limit * 10000) / 10000, "identity",
-                                              r->identity[0] ? r->identity : NULL));
+                                              "value", thousandth(r->value), "limit", round(r->limit * 10000) / 10000,
+                                              "identity", r->identity[0] ? r->identity : NULL));
     }
     return list;
 }

@@ -14,11 +14,11 @@ extern const char *const hs_enrol_gates[]; /* "off", "standard", "strict", NULL 
 
 /* Bounds of one gate; docs/face.md has the table and what was measured with it. */
 struct hs_enrol_limits {
-    float size;      /* least, in pixels: hs_face_quality.size */
-    float score;     /* least, of the detector */
-    float sharpness; /* least */
+    float size;             /* least, in pixels: hs_face_quality.size */
+    float score;            /* least, of the detector */
+    float sharpness;        /* least */
     float yaw, pitch, roll; /* most, in degrees to either side */
-    float other_face; /* another face counts from this share of the enrolled one's size on; 0: any */
+    float other_face;       /* another face counts from this share of the enrolled one's size on; 0: any */
 };
 const struct hs_enrol_limits *hs_enrol_limits_of(enum hs_enrol_gate gate); /* NULL for HS_ENROL_OFF */
 
@@ -29,7 +29,7 @@ enum { HS_ENROL_REASONS_MAX = 10, HS_ENROL_CODE_SIZE = 24 };
 
 struct hs_enrol_reason {
     char code[HS_ENROL_CODE_SIZE];
-    char measure[HS_ENROL_CODE_SIZE];      /* what was measured: "yaw"; never empty */
+    char measure[HS_ENROL_CODE_SIZE]; /* what was measured: "yaw"; never empty */
     double value, limit;
     char identity[HS_GALLERY_NAME_MAX + 1]; /* whom it looks like; empty: nobody else is part of the reason */
 };
@@ -71,8 +71,8 @@ void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, si
 /* What is stored beside the vector. NULL: not known, or nothing. */
 struct hs_enrol_entry {
     const char *name;
-    const char *metadata;      /* JSON object */
-    const char *source_sha256; /* of the picture's bytes */
+    const char *metadata;                     /* JSON object */
+    const char *source_sha256;                /* of the picture's bytes */
     const struct hs_gallery_request *request; /* to be done once only */
 };
 

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -27,8 +26,10 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t refreshing; /* one rebuild at a time; comes before `lock` */
-    pthread_rwlock_t lock;      /* guards what follows; held for reading during a query */
+    pthread_mutex_t turn_lock; /* guards refreshing */
+    pthread_cond_t turn_ends;
+    bool refreshing;       /* somebody's turn to rebuild or change; comes before `lock` */
+    pthread_rwlock_t lock; /* guards what follows; held for reading during a query */
     struct content content;
     bool built;
     uint64_t foreign; /* changes by others that the content knows of */
@@ -41,7 +42,7 @@ static void content_finish(struct content *content)
         free(content->names[i].text);
     free(content->names);
     hs_search_destroy(content->search);
-    *content = (struct content) { 0 };
+    *content = (struct content){ 0 };
 }
 
 /* Where the identity stands, or would have to. */
@@ -81,7 +82,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
-    content->names[at] = (struct name) { identity_id, text };
+    content->names[at] = (struct name){ identity_id, text };
     content->count++;
     return 0;
 }
@@ -106,7 +107,8 @@ int hs_face_index_create(struct hs_gallery *gallery, const char *space, size_t d
     index->space = copy;
     index->dimension = dimension;
     index->threads = threads;
-    pthread_mutex_init(&index->refreshing, NULL);
+    pthread_mutex_init(&index->turn_lock, NULL);
+    hs_cond_init(&index->turn_ends);
     pthread_rwlock_init(&index->lock, NULL);
     *ret_index = index;
     return 0;
@@ -118,7 +120,8 @@ void hs_face_index_destroy(struct hs_face_index *index)
         return;
     content_finish(&index->content);
     pthread_rwlock_destroy(&index->lock);
-    pthread_mutex_destroy(&index->refreshing);
+    pthread_cond_destroy(&index->turn_ends);
+    pthread_mutex_destroy(&index->turn_lock);
     free(index->space);
     free(index);
 }
@@ -179,42 +182,53 @@ bool hs_face_index_is_read(const struct hs_face_index *index)
     return index->read;
 }
 
-static int lock_refreshing(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
+/* A lock that can be waited for until a deadline. (pthread_mutex_clocklock is not known to ThreadSanitizer yet.) */
+static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
-    const struct timespec at = { deadline_ns / HS_NS_PER_S, deadline_ns % HS_NS_PER_S };
-    if (deadline_ns == HS_NO_DEADLINE)
-        pthread_mutex_lock(&index->refreshing);
-    else if (pthread_mutex_clocklock(&index->refreshing, CLOCK_MONOTONIC, &at) != 0)
-        return hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
-    return 0;
+    int r = 0;
+    pthread_mutex_lock(&index->turn_lock);
+    while (r == 0 && index->refreshing)
+        r = hs_cond_wait_until(&index->turn_ends, &index->turn_lock, deadline_ns);
+    bool mine = !index->refreshing;
+    index->refreshing = true;
+    pthread_mutex_unlock(&index->turn_lock);
+    return mine ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
 }
 
-/* The gallery is asked with the lock held: while somebody reads all of it, the gallery itself would keep us waiting, and
- * knows no deadline. */
+static void end_turn(struct hs_face_index *index)
+{
+    pthread_mutex_lock(&index->turn_lock);
+    index->refreshing = false;
+    pthread_cond_signal(&index->turn_ends);
+    pthread_mutex_unlock(&index->turn_lock);
+}
+
+/* The gallery is asked inside the turn: while somebody reads all of it, the gallery itself would keep us waiting,
+ * and knows no deadline. */
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
-    int r = lock_refreshing(index, deadline_ns, err);
+    int r = begin_turn(index, deadline_ns, err);
     if (r < 0)
         return r;
     r = hs_gallery_get_version(index->gallery, &version, err);
     if (r == 0 && !is_fresh(index, version.foreign))
         r = rebuild(index, err);
-    pthread_mutex_unlock(&index->refreshing);
+    end_turn(index);
     return r;
 }
 
 /* A rebuild either saw the change or comes after it. */
 static void begin_change(struct hs_face_index *index)
 {
-    pthread_mutex_lock(&index->refreshing);
+    begin_turn(index, HS_NO_DEADLINE, NULL);
     pthread_rwlock_wrlock(&index->lock);
 }
 
 static void end_change(struct hs_face_index *index)
 {
     pthread_rwlock_unlock(&index->lock);
-    pthread_mutex_unlock(&index->refreshing);
+    end_turn(index);
 }
 
 void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
@@ -295,7 +309,8 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
             continue;
-        ret_matches[kept++].score = hits[i].score;
+        /* By rounding, the product of two vectors of length 1 may pass 1. */
+        ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
     pthread_rwlock_unlock(&index->lock);
     free(hits);

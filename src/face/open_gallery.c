@@ -15,8 +15,7 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
                     opened->backed_up_to);
     if (opened->orphans_erased)
-        hs_log_warning("%lld vectors that belonged to nobody any more were erased",
-                       (long long) opened->orphans_erased);
+        hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
 static int open_gallery(const struct hs_database_section *settings, bool rewrite_later, struct hs_gallery **ret_gallery,

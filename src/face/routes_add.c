@@ -81,7 +81,7 @@ static bool sum_body(struct add *add)
     const struct hs_body *body = hs_http_body(add->req);
     json_t *said = json_object();
     for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {
-        json_t *value = hs_body_json(body) ? json_deep_copy(hs_body_value(body, fields[i]))
+        json_t *value = hs_body_json(body)              ? json_deep_copy(hs_body_value(body, fields[i]))
                         : hs_body_text(body, fields[i]) ? json_string(hs_body_text(body, fields[i]))
                                                         : NULL;
         if (value)

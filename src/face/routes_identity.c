@@ -121,8 +121,9 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     struct hs_gallery_person *person = get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
-    hs_http_reply_json(req, 200, json_pack("{s:s, s:o, s:I}", "name", person->identity.name, "embeddings",
-                                           embeddings_json(person), "count", (json_int_t) person->count));
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:o, s:I}", "name", person->identity.name, "embeddings",
+                                 embeddings_json(person), "count", (json_int_t) person->count));
     hs_gallery_person_destroy(person);
 }
 

@@ -13,7 +13,8 @@ struct hs_face_upkeep {
     struct hs_face_upkeep_options options;
     pthread_t thread;
     bool started;
-    uint64_t backed_up; /* own and foreign changes that the last backup has; the thread's own */
+    uint64_t
+        backed_up; /* own and foreign changes that the last backup has; UINT64_MAX: there is none; the thread's own */
 
     pthread_mutex_t lock; /* guards what follows; never held while the gallery is asked */
     pthread_cond_t wake;
@@ -30,6 +31,7 @@ int hs_face_upkeep_create(const struct hs_face_upkeep_options *options, struct h
         return hs_error_set(err, HS_ENOMEM, "no memory for the gallery's upkeep");
     upkeep->options = *options;
     upkeep->status.opened = *options->opened;
+    upkeep->backed_up = options->opened->created ? 0 : UINT64_MAX;
     upkeep->erase_due_ns = upkeep->backup_due_ns = INT64_MAX;
     pthread_mutex_init(&upkeep->lock, NULL);
     hs_cond_init(&upkeep->wake);
@@ -75,11 +77,11 @@ static uint64_t changes(const struct hs_gallery_version *version)
 }
 
 /* Where the gallery is as it was at the last backup there is nothing to do. */
-static int back_up_changed(struct hs_face_upkeep *upkeep, bool always, struct hs_error *err)
+static int back_up_changed(struct hs_face_upkeep *upkeep, struct hs_error *err)
 {
     struct hs_gallery_version version;
     int r = hs_gallery_get_version(upkeep->options.gallery, &version, err);
-    if (r < 0 || (!always && changes(&version) == upkeep->backed_up))
+    if (r < 0 || changes(&version) == upkeep->backed_up)
         return r;
     r = hs_gallery_backup(upkeep->options.gallery, NULL, err);
     if (r == 0)
@@ -87,11 +89,11 @@ static int back_up_changed(struct hs_face_upkeep *upkeep, bool always, struct hs
     return r;
 }
 
-static void back_up(struct hs_face_upkeep *upkeep, bool always)
+static void back_up(struct hs_face_upkeep *upkeep)
 {
     struct hs_error err = { .message = "" };
     double interval_s = upkeep->options.backup_interval_s;
-    int r = back_up_changed(upkeep, always, &err);
+    int r = back_up_changed(upkeep, &err);
     if (r < 0) {
         hs_log_warning("the gallery could not be backed up: %s", err.message);
         interval_s = interval_s > 0 && interval_s < BACKUP_AGAIN_S ? interval_s : BACKUP_AGAIN_S;
@@ -126,7 +128,7 @@ static void do_what_is_due(struct hs_face_upkeep *upkeep)
     if (erase)
         finish_erasing(upkeep);
     if (backup)
-        back_up(upkeep, false);
+        back_up(upkeep);
     pthread_mutex_lock(&upkeep->lock);
 }
 
@@ -143,7 +145,7 @@ static void *run(void *arg)
     struct hs_face_upkeep *upkeep = arg;
     read_gallery(upkeep);
     if (upkeep->options.backups && !is_stopped(upkeep))
-        back_up(upkeep, !upkeep->status.opened.created);
+        back_up(upkeep);
     else
         find_last_backup(upkeep);
     pthread_mutex_lock(&upkeep->lock);

@@ -21,9 +21,9 @@ struct hs_face_upkeep_options {
 
 struct hs_face_upkeep_status {
     struct hs_gallery_opened opened;
-    char last_backup_at[HS_GALLERY_TIME_SIZE];   /* of the newest backup; "": none */
-    char backup_error[HS_ERROR_MESSAGE_SIZE];    /* of the last try; "": it went well */
-    char read_error[HS_ERROR_MESSAGE_SIZE];      /* why the gallery could not be read into the index */
+    char last_backup_at[HS_GALLERY_TIME_SIZE]; /* of the newest backup; "": none */
+    char backup_error[HS_ERROR_MESSAGE_SIZE];  /* of the last try; "": it went well */
+    char read_error[HS_ERROR_MESSAGE_SIZE];    /* why the gallery could not be read into the index */
 };
 
 /* Nothing is done yet. Caller frees with hs_face_upkeep_destroy. */

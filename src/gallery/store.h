@@ -74,9 +74,9 @@ struct hs_gallery {
     char *path, *backup_dir, *legacy_space, *vfs; /* backup_dir and vfs may be NULL */
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     struct hs_gallery_version version;
-    int64_t data_version; /* SQLite's, when version.foreign was last brought up to date */
-    bool rewrite_later;   /* hs_gallery_finish_erasing rewrites the file, and not the change */
-    bool erase_pending;   /* the log still holds what was erased, or a page does */
+    int64_t data_version;       /* SQLite's, when version.foreign was last brought up to date */
+    bool rewrite_later;         /* hs_gallery_finish_erasing rewrites the file, and not the change */
+    bool erase_pending;         /* the log still holds what was erased, or a page does */
     atomic_bool vacuum_pending; /* pages of the database may; written with the lock held */
 
     pthread_mutex_t counts_lock; /* guards what follows; comes last */

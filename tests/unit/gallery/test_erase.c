@@ -71,28 +71,12 @@ static void test_many(void **state)
         assert_int_equal(folder_has(f, 1000 + i), i % 3 != 1);
 }
 
-/* Writes a vector where the last page of the file, an index, is unused. */
-static void plant(struct fixture *f, unsigned seed)
-{
-    float values[DIMENSION];
-    uint8_t *data;
-    size_t len;
-    fixture_close(f);
-    assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
-    unit_vector(seed, values);
-    memcpy(data + len - 2048, values, sizeof(values));
-    assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);
-    free(data);
-    fixture_open(f);
-    assert_string_equal(f->opened.set_aside, "");
-}
-
 /* Old copies that SQLite knows nothing of are found and go. */
 static void test_residue(void **state)
 {
     struct fixture *f = *state;
     add(fixture_open(f), "a", 1);
-    plant(f, 1);
+    fixture_plant(f, 1);
     assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
     assert_false(folder_has(f, 1));
 }
@@ -104,7 +88,7 @@ static void test_residue_later(void **state)
     f->options.rewrite_later = true;
     add(fixture_open(f), "a", 1);
     add(f->gallery, "b", 2);
-    plant(f, 1);
+    fixture_plant(f, 1);
     struct hs_gallery_erased erased;
     struct hs_gallery_version before, after;
     char path[PATH_MAX];
@@ -142,7 +126,7 @@ static void test_nothing_later(void **state)
     assert_false(folder_has(f, 1));
     /* What is pending at the end is done then. */
     add(f->gallery, "b", 2);
-    plant(f, 2);
+    fixture_plant(f, 2);
     assert_int_equal(hs_gallery_remove(f->gallery, "b", &erased, NULL), 0);
     assert_true(erased.pending);
     hs_gallery_erased_finish(&erased);
@@ -157,7 +141,7 @@ static void test_foreign_change_before_rewriting(void **state)
     f->options.rewrite_later = true;
     struct hs_gallery_version before, after;
     add(fixture_open(f), "a", 1);
-    plant(f, 1);
+    fixture_plant(f, 1);
     assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
     assert_int_equal(hs_gallery_get_version(f->gallery, &before, NULL), 0);
     run_sql(f->path, "INSERT INTO identities (name) VALUES ('other')");

@@ -130,9 +130,13 @@ static void test_newer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_from_first), GALLERY_TEST(test_from_1), GALLERY_TEST(test_from_2),
+        GALLERY_TEST(test_from_first),
+        GALLERY_TEST(test_from_1),
+        GALLERY_TEST(test_from_2),
         GALLERY_TEST(test_from_3),
-        GALLERY_TEST(test_free_pages), GALLERY_TEST(test_names),  GALLERY_TEST(test_older_program_adds),
+        GALLERY_TEST(test_free_pages),
+        GALLERY_TEST(test_names),
+        GALLERY_TEST(test_older_program_adds),
         GALLERY_TEST(test_newer),
     };
     return HS_RUN_TESTS(tests);

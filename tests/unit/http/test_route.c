@@ -92,6 +92,7 @@ static void test_allow(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_find), cmocka_unit_test(test_params), cmocka_unit_test(test_allow) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_find), cmocka_unit_test(test_params),
+                                        cmocka_unit_test(test_allow) };
     return HS_RUN_TESTS(tests);
 }
