@@ -69,18 +69,6 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
-/* What each stage took, ms. A negative one was not asked for and is left out. */
-static json_t *timings_json(const struct hs_face_timings *t, double embed_ms, double search_ms)
-{
-    json_t *timings = json_pack("{s:f, s:f, s:f}", "decode", t->decode_ms, "detect", t->detect_ms, "total",
-                                t->total_ms + (search_ms > 0 ? search_ms : 0));
-    if (timings && embed_ms >= 0)
-        json_object_set_new(timings, "embed", json_real(embed_ms));
-    if (timings && search_ms >= 0)
-        json_object_set_new(timings, "search", json_real(search_ms));
-    return timings;
-}
-
 json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks)
 {
     json_t *faces = json_array();
@@ -90,8 +78,8 @@ json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmark
                                                "confidence", (double) face->score, "landmarks",
                                                landmarks ? landmarks_json(face, result) : json_null()));
     }
-    return json_pack("{s:o, s:I, s:f, s:o}", "faces", faces, "count", (json_int_t) result->count, "inference_time_ms",
-                     result->timings.detect_ms, "timings_ms", timings_json(&result->timings, -1, -1));
+    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count, "inference_time_ms",
+                     result->timings.detect_ms);
 }
 
 static json_t *vector_json(const float *vector, int dimension)
@@ -169,9 +157,7 @@ json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_
         }
         json_array_append_new(faces, face);
     }
-    const struct hs_face_timings *t = &result->timings;
-    double search_ms = hs_ns_to_ms(hs_clock_now_ns() - start_ns);
+    double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    return json_pack("{s:o, s:I, s:f, s:o}", "faces", faces, "count", count, "inference_time_ms",
-                     t->detect_ms + t->embed_ms + search_ms, "timings_ms", timings_json(t, t->embed_ms, search_ms));
+    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/str.h"
 
 enum { ANSWER_MAX = 16 << 20, ROUND_TIMEOUT_MS = 120000 };
 
@@ -68,6 +69,26 @@ no_memory:
     return NULL;
 }
 
+/* "decode;dur=1.5, detect;dur=20" */
+static void read_header(const struct hs_bench_stages *stages, const char *text, double *ret_ms)
+{
+    static const char mark[] = ";dur=";
+    for (; *text; text += strspn(text, ", ")) {
+        char number[32];
+        size_t len = strcspn(text, ","), name = strcspn(text, ";,");
+        double ms;
+        bool read =
+            strncmp(text + name, mark, sizeof(mark) - 1) == 0 &&
+            hs_str_copy_n(number, sizeof(number), text + name + sizeof(mark) - 1, len - name - sizeof(mark) + 1) &&
+            hs_str_to_double(number, &ms);
+        for (size_t i = 0; read && i + 1 < stages->count; i++) {
+            if (strlen(stages->names[i]) == name && memcmp(stages->names[i], text, name) == 0)
+                ret_ms[i] = ms;
+        }
+        text += len;
+    }
+}
+
 /* The stage times that the answer carries; a server that does not send them leaves zeros. */
 static void read_timings(struct http_worker *worker, double *ret_ms)
 {
@@ -77,6 +98,9 @@ static void read_timings(struct http_worker *worker, double *ret_ms)
     for (size_t i = 0; i + 1 < stages->count; i++)
         ret_ms[i] = json_number_value(json_object_get(timings, stages->names[i]));
     json_decref(answer);
+    struct curl_header *header;
+    if (curl_easy_header(worker->curl, "Server-Timing", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        read_header(stages, header->value, ret_ms);
 }
 
 static int run_http(void *arg, size_t round, double *ret_ms, struct hs_error *err)

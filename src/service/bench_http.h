@@ -23,8 +23,8 @@ struct hs_bench_input {
     const void *app; /* for the job in this process: what the command's start made */
 };
 
-/* One kept connection a client. Its arg is a struct hs_bench_input. Stage times are the members of the answer's
- * `timings_ms` that are named as the stages; what a server does not send is zero. */
+/* One kept connection a client. Its arg is a struct hs_bench_input. Stage times are what the answer says under their
+ * names, in its member `timings_ms` or in a header Server-Timing; the rest is zero. */
 extern const struct hs_bench_job hs_bench_over_http;
 
 #endif
