@@ -69,6 +69,17 @@ def test_each_of_a_crowd_is_known(make_face, script, device):
         check_box(each['bbox'], (x, y, side, side))
 
 
+@pytest.mark.parametrize('detection, recognition', [('retinaface-mobilenet', 'auto'), ('scrfd-500m', 'w600k-mbf')])
+def test_whatever_model_is_simulated(make_face, detection, recognition):
+    """The simulated device answers in its own way, whatever outputs the model itself has."""
+    server = make_face({'face_recognition.detection_model': detection,
+                        'face_recognition.recognition_model': recognition})
+    assert server.get('/health').json()['detection_model'] == detection
+    assert server.get('/health').json()['embedding_space'] == 'sim'
+    server.add('Ann', one(0))
+    assert identity(server, one(0, 20, 20, 200)) == 'Ann'
+
+
 @pytest.mark.parametrize('fault, status', [('error', 500), ('transient', 503), ('lost', 503), ('queue_full', 503)])
 def test_a_device_that_fails(make_face, script, fault, status):
     server = make_face(device=script(f'faults: [{{kind: {fault}}}]'))
