@@ -61,13 +61,12 @@ static void stand_in(struct hs_network *network)
     network->choice.file = &network->stand_in_file;
 }
 
-/* The scripted device needs no file; it plays the processor's model. */
+/* The scripted device needs no file; it plays any model. */
 static int choose_model(struct hs_network *network, const struct hs_network_options *options,
                         const struct hs_backend *backend, struct hs_error *err)
 {
     network->simulated = strcmp(backend->name, "sim") == 0;
-    int r = hs_store_choose(options->store, options->task, options->model,
-                            network->simulated ? "openvino" : backend->name, NULL, &network->choice, err);
+    int r = hs_store_choose(options->store, options->task, options->model, backend->name, NULL, &network->choice, err);
     if (r < 0)
         return r;
     bool automatic = strcmp(options->model, "auto") == 0;
