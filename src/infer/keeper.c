@@ -444,7 +444,8 @@ static int64_t next_time(const struct hs_engine *engine, bool abandoned)
 static void finish(struct hs_engine *engine)
 {
     int64_t grace_ns = hs_clock_now_ns() + STUCK_GRACE_NS;
-    while ((engine->stuck > 0 || hs_engine_count(engine, 1u << HS_COPY_ABANDONED) > 0) && hs_clock_now_ns() < grace_ns) {
+    while ((engine->stuck > 0 || hs_engine_count(engine, 1u << HS_COPY_ABANDONED) > 0) &&
+           hs_clock_now_ns() < grace_ns) {
         look_at_stuck(engine);
         for (struct hs_copy *copy; (copy = next_drained(engine)) != NULL;)
             unload(engine, copy);

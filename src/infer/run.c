@@ -1,7 +1,7 @@
 /* From a filled slot to its results. Its shares are filled by one thread each. The last of them that is ready, or one
  * that is woken when its time has come, submits the slot and attends to it inside the backend; the others wait for word
- * of it. Who attends and runs out of time leaves that to another; when the last one has left, the slot is stuck, and the
- * keeper attends to it from then on. */
+ * of it. Who attends and runs out of time leaves that to another; when the last one has left, the slot is stuck, and
+ * the keeper attends to it from then on. */
 #include <assert.h>
 
 #include "base/clock.h"

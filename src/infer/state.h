@@ -1,6 +1,6 @@
 /* The engine's inside, shared by engine.c (what workers call), run.c (from a filled slot to its results), state.c (who
- * gets which slot), recover.c (devices that fail) and keeper.c (the thread that owns the device). Not for other folders.
- */
+ * gets which slot), recover.c (devices that fail) and keeper.c (the thread that owns the device). Not for other
+ * folders. */
 #ifndef HS_INFER_STATE_H
 #define HS_INFER_STATE_H
 

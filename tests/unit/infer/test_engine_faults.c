@@ -340,17 +340,17 @@ static void storm(const char *latency, int batch)
 {
     static const char *const kinds[] = { "transient", "error", "queue_full", "late", "lost", "none", "busy", "mismatch",
                                          "memory", "load_fail", "bad_model" };
-    char script[4096] = "";
+    char script[4096];
     unsigned seed = 20261;
     hs_str_format(script, sizeof(script), "%s\nfaults:\n", latency);
+    size_t used = strlen(script);
     for (int i = 0; i < 40; i++) {
-        char line[100];
         seed = seed * 1103515245u + 12345u;
         const char *kind = kinds[(seed >> 16) % HS_ARRAY_LEN(kinds)];
         bool of_loads = strcmp(kind, "late") != 0 && (seed >> 16) % HS_ARRAY_LEN(kinds) > 4;
-        hs_str_format(line, sizeof(line), "  - {kind: %s, at: %u, count: %u}\n", kind,
+        hs_str_format(script + used, sizeof(script) - used, "  - {kind: %s, at: %u, count: %u}\n", kind,
                       of_loads ? 2 + (seed >> 8) % 8 : 1 + (seed >> 8) % 1200, 1 + (seed >> 4) % 4);
-        strcat(script, line);
+        used += strlen(script + used);
     }
     struct hs_engine_options options = defaults(script);
     options.batch = batch;
