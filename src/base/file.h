@@ -17,6 +17,7 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
 
 /* Makes a folder and its parents (mode 0755 minus umask); one that exists is fine. */
 int hs_dir_make(const char *path, struct hs_error *err);
+int hs_dir_make_parent(const char *path, struct hs_error *err); /* the folder that path is in */
 
 bool hs_file_exists(const char *path);
 

@@ -223,6 +223,10 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, c
 static int read_choice(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
+    bool truth;
+    /* YAML's off and on are false and true by the time that they were written as JSON. */
+    if (hs_node_bool(node, &truth) && (strcmp(text, "false") == 0 || strcmp(text, "true") == 0))
+        text = truth ? "on" : "off";
     for (int i = 0; text && row->choices[i]; i++) {
         if (hs_str_equal_nocase(text, row->choices[i])) {
             *dst = i;

@@ -81,7 +81,7 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
     return hs_face_upkeep_create(&options, &app->upkeep, err);
 }
 
-int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
+int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
 {
     *app = (struct hs_face_app) {
         .config = config,
@@ -97,14 +97,23 @@ int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct
     int r = hs_store_open(&store, &app->store, err);
     if (r == 0)
         r = init_networks(app, err);
-    if (r == 0)
-        r = open_gallery(app, err);
     if (r < 0) {
         hs_face_app_finish(app);
         return r;
     }
     fill_pipeline(app);
     return 0;
+}
+
+int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
+{
+    int r = hs_face_app_init_networks(app, config, err);
+    if (r < 0)
+        return r;
+    r = open_gallery(app, err);
+    if (r < 0)
+        hs_face_app_finish(app);
+    return r;
 }
 
 void hs_face_app_finish(struct hs_face_app *app)

@@ -33,6 +33,9 @@ struct hs_face_app {
 int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
 void hs_face_app_finish(struct hs_face_app *app);
 
+/* The same without the gallery, whatever the settings say: for what only looks at pictures. */
+int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
+
 /* Begins to load both models, unless they are to be unloaded whenever nothing runs, and to read and look after the
  * gallery. Returns at once. */
 void hs_face_app_start_loading(struct hs_face_app *app);

@@ -220,7 +220,7 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 {
     uint8_t *data;
     size_t len;
-    *ret_result = (struct hs_face_result){ 0 };
+    *ret_result = (struct hs_face_result) { 0 };
     if (!hs_face_ask_picture(req, wish->image, &data, &len))
         return false;
     bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);

@@ -1,11 +1,7 @@
 #include "face/open_gallery.h"
 
-#include <limits.h>
-#include <string.h>
-
 #include "base/file.h"
 #include "base/log.h"
-#include "base/str.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -22,17 +18,6 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
-static int make_folder_of(const char *path, struct hs_error *err)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    if (!hs_str_copy_n(folder, sizeof(folder), path, (size_t) (slash - path)))
-        return hs_error_set(err, HS_EINVAL, "database.db_file: the path is too long");
-    return hs_dir_make(folder, err);
-}
-
 static int open_gallery(const struct hs_database_section *settings, bool rewrite_later, struct hs_gallery **ret_gallery,
                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
@@ -44,7 +29,7 @@ static int open_gallery(const struct hs_database_section *settings, bool rewrite
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
         .rewrite_later = rewrite_later,
     };
-    int r = make_folder_of(settings->db_file, err);
+    int r = hs_dir_make_parent(settings->db_file, err);
     if (r == 0)
         r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)

@@ -2,10 +2,13 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "face/ask.h"
 #include "face/health.h"
 #include "face/routes_database.h"
+#include "http/json_write.h"
 #include "http/param.h"
 
 static void get_health(struct hs_http_request *req)
@@ -49,6 +52,24 @@ static void get_ready(struct hs_http_request *req)
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
+/* What each stage took, for who wants to know (https://www.w3.org/TR/server-timing). search_ms below 0: only looked for
+ * faces. */
+static void tell_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
+{
+    char text[240], decode[32], detect[32], embed[32], search[32], total[32];
+    hs_json_double(t->decode_ms, decode);
+    hs_json_double(t->detect_ms, detect);
+    hs_json_double(t->embed_ms, embed);
+    hs_json_double(search_ms, search);
+    hs_json_double(t->total_ms + (search_ms > 0 ? search_ms : 0), total);
+    if (search_ms < 0)
+        hs_str_format(text, sizeof(text), "decode;dur=%s, detect;dur=%s, total;dur=%s", decode, detect, total);
+    else
+        hs_str_format(text, sizeof(text), "decode;dur=%s, detect;dur=%s, embed;dur=%s, search;dur=%s, total;dur=%s",
+                      decode, detect, embed, search, total);
+    hs_http_add_header(req, "Server-Timing", text);
+}
+
 static void post_detect(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -62,8 +83,10 @@ static void post_detect(struct hs_http_request *req)
         hs_face_reply_failure(req, HS_EINVAL, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result))
+    if (hs_face_ask_faces(req, app, &wish, &result)) {
+        tell_timings(req, &result.timings, -1);
         hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
+    }
     hs_face_result_finish(&result);
 }
 
@@ -121,7 +144,9 @@ static void post_recognize(struct hs_http_request *req)
         return;
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
+        int64_t start_ns = hs_clock_now_ns();
         json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
+        tell_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
         if (answer)
             hs_http_reply_json(req, 200, answer);
         else
@@ -145,6 +170,12 @@ static void post_compare(struct hs_http_request *req)
     }
     hs_face_result_finish(&a);
     hs_face_result_finish(&b);
+}
+
+void hs_face_shape_debug(struct hs_http_options *ret_options)
+{
+    hs_face_shape(ret_options);
+    ret_options->json_style = HS_JSON_PRETTY;
 }
 
 void hs_face_shape(struct hs_http_options *ret_options)

@@ -1,4 +1,4 @@
-#include "pose/bench_run.h"
+#include "service/bench_run.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,17 +8,14 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-const char *const hs_bench_stage_names[HS_BENCH_STAGES] = {
-    "decode", "preprocess", "queue", "inference", "postprocess", "total", "round_trip",
-};
-
 enum { SAMPLES_MAX = 1000000 };
 
 struct bench {
     const struct hs_bench_job *job;
     void *arg;
+    size_t stages;
     pthread_mutex_t lock; /* guards what follows */
-    double (*samples)[HS_BENCH_STAGES];
+    double (*samples)[HS_BENCH_STAGES_MAX];
     size_t count, capacity, started, failures, rounds_max;
     int64_t end_ns;
     char first_failure[200];
@@ -35,7 +32,7 @@ static bool may_start(struct bench *bench, size_t *ret_round)
     return go;
 }
 
-static void record(struct bench *bench, const double ms[HS_BENCH_STAGES], const struct hs_error *failure)
+static void record(struct bench *bench, const double ms[HS_BENCH_STAGES_MAX], const struct hs_error *failure)
 {
     pthread_mutex_lock(&bench->lock);
     if (failure) {
@@ -51,7 +48,7 @@ static void *work(void *arg)
 {
     struct bench *bench = arg;
     struct hs_error err;
-    double none[HS_BENCH_STAGES] = { 0 };
+    double none[HS_BENCH_STAGES_MAX] = { 0 };
     void *worker = bench->job->make_worker(bench->arg, &err);
     if (!worker) {
         record(bench, none, &err);
@@ -59,10 +56,10 @@ static void *work(void *arg)
     }
     size_t round;
     while (may_start(bench, &round)) {
-        double ms[HS_BENCH_STAGES] = { 0 };
+        double ms[HS_BENCH_STAGES_MAX] = { 0 };
         int64_t start = hs_clock_now_ns();
         int r = bench->job->run(worker, round, ms, &err);
-        ms[HS_BENCH_ROUND_TRIP] = hs_ns_to_ms(hs_clock_now_ns() - start);
+        ms[bench->stages - 1] = hs_ns_to_ms(hs_clock_now_ns() - start);
         record(bench, ms, r < 0 ? &err : NULL);
     }
     bench->job->free_worker(worker);
@@ -93,11 +90,24 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Nearest rank: the smallest sample that at least q of all samples do not exceed. */
 static double percentile(const double *sorted, size_t count, double q)
 {
     size_t rank = (size_t) (q * (double) count + 0.999999);
     return sorted[rank > 0 ? rank - 1 : 0];
+}
+
+struct hs_bench_times hs_bench_times_of(double *samples, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += samples[i];
+    qsort(samples, count, sizeof(*samples), compare_doubles);
+    return (struct hs_bench_times){
+        .mean = sum / (double) count,
+        .p50 = percentile(samples, count, .50),
+        .p95 = percentile(samples, count, .95),
+        .p99 = percentile(samples, count, .99),
+    };
 }
 
 static int summarise(const struct bench *bench, struct hs_bench_summary *s, struct hs_error *err)
@@ -108,15 +118,10 @@ static int summarise(const struct bench *bench, struct hs_bench_summary *s, stru
     double *column = malloc(bench->count * sizeof(*column));
     if (!column)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu samples", bench->count);
-    for (int stage = 0; stage < HS_BENCH_STAGES; stage++) {
-        double sum = 0;
+    for (size_t stage = 0; stage < bench->stages; stage++) {
         for (size_t i = 0; i < bench->count; i++)
-            sum += column[i] = bench->samples[i][stage];
-        qsort(column, bench->count, sizeof(*column), compare_doubles);
-        s->mean[stage] = sum / (double) bench->count;
-        s->p50[stage] = percentile(column, bench->count, .50);
-        s->p95[stage] = percentile(column, bench->count, .95);
-        s->p99[stage] = percentile(column, bench->count, .99);
+            column[i] = bench->samples[i][stage];
+        s->stages[stage] = hs_bench_times_of(column, bench->count);
     }
     free(column);
     s->rounds = bench->count;
@@ -133,12 +138,13 @@ static double cpu_seconds(void)
            (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
-int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_plan *plan,
-                 struct hs_bench_summary *ret_summary, struct hs_error *err)
+int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_stages *stages,
+                 const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary, struct hs_error *err)
 {
     struct bench bench = {
         .job = job,
         .arg = arg,
+        .stages = stages->count,
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .capacity = plan->rounds_max && plan->rounds_max < SAMPLES_MAX ? plan->rounds_max : SAMPLES_MAX,
     };

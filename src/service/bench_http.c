@@ -1,4 +1,4 @@
-#include "pose/bench_jobs.h"
+#include "service/bench_http.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -6,60 +6,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/str.h"
 
 enum { ANSWER_MAX = 16 << 20, ROUND_TIMEOUT_MS = 120000 };
-
-/* ---- in this process ---- */
-
-struct local_worker {
-    const struct hs_bench_input *input;
-    struct hs_pose_result result;
-};
-
-static void *make_local(void *arg, struct hs_error *err)
-{
-    struct local_worker *worker = calloc(1, sizeof(*worker));
-    if (!worker) {
-        hs_error_set(err, HS_ENOMEM, "no memory for a client");
-        return NULL;
-    }
-    worker->input = arg;
-    hs_pose_result_init(&worker->result);
-    return worker;
-}
-
-static void free_local(void *arg)
-{
-    struct local_worker *worker = arg;
-    hs_pose_result_finish(&worker->result);
-    free(worker);
-}
-
-static int run_local(void *arg, size_t round, double ret_ms[HS_BENCH_STAGES], struct hs_error *err)
-{
-    struct local_worker *worker = arg;
-    const struct hs_bench_input *input = worker->input;
-    const struct hs_bench_picture *picture = &input->pictures[round % input->count];
-    struct hs_pose_params params = hs_pose_app_params(input->app);
-    int r = hs_pose_detect(&input->app->pipeline, picture->data, picture->len, &params,
-                           hs_deadline_in_ms(ROUND_TIMEOUT_MS), NULL, &worker->result, err);
-    const struct hs_pose_timings *t = &worker->result.timings;
-    ret_ms[HS_BENCH_DECODE] = t->decode_ms;
-    ret_ms[HS_BENCH_PREPROCESS] = t->preprocess_ms;
-    ret_ms[HS_BENCH_QUEUE] = t->queue_ms;
-    ret_ms[HS_BENCH_INFERENCE] = t->inference_ms;
-    ret_ms[HS_BENCH_POSTPROCESS] = t->postprocess_ms;
-    ret_ms[HS_BENCH_TOTAL] = t->total_ms;
-    return r;
-}
-
-const struct hs_bench_job hs_bench_in_process = {
-    .make_worker = make_local, .run = run_local, .free_worker = free_local,
-};
-
-/* ---- over HTTP: one kept connection a client, the picture as a form ---- */
 
 struct http_worker {
     const struct hs_bench_input *input;
@@ -120,17 +69,41 @@ no_memory:
     return NULL;
 }
 
+/* "decode;dur=1.5, detect;dur=20" */
+static void read_header(const struct hs_bench_stages *stages, const char *text, double *ret_ms)
+{
+    static const char mark[] = ";dur=";
+    for (; *text; text += strspn(text, ", ")) {
+        char number[32];
+        size_t len = strcspn(text, ","), name = strcspn(text, ";,");
+        double ms;
+        bool read =
+            strncmp(text + name, mark, sizeof(mark) - 1) == 0 &&
+            hs_str_copy_n(number, sizeof(number), text + name + sizeof(mark) - 1, len - name - sizeof(mark) + 1) &&
+            hs_str_to_double(number, &ms);
+        for (size_t i = 0; read && i + 1 < stages->count; i++) {
+            if (strlen(stages->names[i]) == name && memcmp(stages->names[i], text, name) == 0)
+                ret_ms[i] = ms;
+        }
+        text += len;
+    }
+}
+
 /* The stage times that the answer carries; a server that does not send them leaves zeros. */
-static void read_timings(struct http_worker *worker, double ret_ms[HS_BENCH_STAGES])
+static void read_timings(struct http_worker *worker, double *ret_ms)
 {
     json_t *answer = json_loadb((const char *) worker->answer.data, worker->answer.len, 0, NULL);
     const json_t *timings = json_object_get(answer, "timings_ms");
-    for (int stage = 0; stage < HS_BENCH_ROUND_TRIP; stage++)
-        ret_ms[stage] = json_number_value(json_object_get(timings, hs_bench_stage_names[stage]));
+    const struct hs_bench_stages *stages = &worker->input->stages;
+    for (size_t i = 0; i + 1 < stages->count; i++)
+        ret_ms[i] = json_number_value(json_object_get(timings, stages->names[i]));
     json_decref(answer);
+    struct curl_header *header;
+    if (curl_easy_header(worker->curl, "Server-Timing", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        read_header(stages, header->value, ret_ms);
 }
 
-static int run_http(void *arg, size_t round, double ret_ms[HS_BENCH_STAGES], struct hs_error *err)
+static int run_http(void *arg, size_t round, double *ret_ms, struct hs_error *err)
 {
     struct http_worker *worker = arg;
     curl_mime *form = make_form(worker, &worker->input->pictures[round % worker->input->count]);
@@ -152,5 +125,7 @@ static int run_http(void *arg, size_t round, double ret_ms[HS_BENCH_STAGES], str
 }
 
 const struct hs_bench_job hs_bench_over_http = {
-    .make_worker = make_http, .run = run_http, .free_worker = free_http,
+    .make_worker = make_http,
+    .run = run_http,
+    .free_worker = free_http,
 };
