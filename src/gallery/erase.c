@@ -91,11 +91,15 @@ static int remove_embedding(struct hs_gallery *gallery, int64_t id, struct hs_re
     return r;
 }
 
-/* The names of all backups and set-aside files: each is older than the erasure, which is just now. */
+/* The names of all backups and set-aside files: each is older than the erasure, which is just now. A backup that is
+ * being made may have copied what was erased, so its end is waited for. */
 static void list_files(struct hs_gallery *gallery, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
-    if (hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, NULL) < 0)
+    int lock = hs_gallery_lock_folder(gallery->path);
+    int r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, NULL);
+    hs_gallery_unlock_folder(lock);
+    if (r < 0)
         return;
     erased->files = calloc(files->count + 1, sizeof(*erased->files));
     for (size_t i = 0; erased->files && i < files->count; i++) {
@@ -149,10 +153,10 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
         if (gallery->vacuum_pending && !gallery->erase_pending)
             hs_gallery_empty_log(gallery);
         erased.pending = gallery->erase_pending;
-        if (ret_erased)
-            list_files(gallery, &erased);
     }
     hs_gallery_unlock_change(gallery);
+    if (r == 0 && ret_erased)
+        list_files(gallery, &erased);
     hs_residue_finish(&residue);
     if (r == 0 && ret_erased)
         *ret_erased = erased;

@@ -233,8 +233,9 @@ struct hs_gallery_erased {
 };
 
 /* Removes an identity, or one embedding, so that no byte of the vectors is left in the database, its log or its free
- * pages. (What the file system or the disk keeps below the file is out of reach.) *ret_erased may be NULL as an
- * argument; else the caller frees its content with hs_gallery_erased_finish. HS_ENOTFOUND. */
+ * pages. (What the file system or the disk keeps below the file is out of reach.) ret_erased may be NULL;
+ * else the end of a backup that is being made is waited for, to name that too, and the caller frees the content with
+ * hs_gallery_erased_finish. HS_ENOTFOUND. */
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err);
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
