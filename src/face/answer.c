@@ -7,7 +7,7 @@
 
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app)
 {
-    return (struct hs_face_recognize){
+    return (struct hs_face_recognize) {
         .threshold = app->recognition_threshold,
         .margin = app->settings->face_recognition.min_margin,
         .deadline_ns = HS_NO_DEADLINE,
@@ -129,11 +129,11 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
         return NULL;
     double margin = count > 1 ? matches[0].score - matches[1].score : 1;
     bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;
-    json_t *face =
-        json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
-                  "detection_confidence", (double) found->face.score, "identity", known ? matches[0].name : "Unknown",
-                  "match_score", known ? matches[0].score : 0.0, "embedding_space",
-                  app->embedder.choice.pack->embedding.space, "quality", hs_face_quality_json(found));
+    json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
+                             "detection_confidence", (double) found->face.score, "identity",
+                             known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
+                             "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
+                             hs_face_quality_json(found));
     if (known && count > 1)
         json_object_set_new(face, "margin", json_real(margin));
     if (how->candidates > 0)

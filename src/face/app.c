@@ -49,7 +49,7 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
 static void fill_pipeline(struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
-    app->pipeline = (struct hs_face_pipeline){
+    app->pipeline = (struct hs_face_pipeline) {
         .detector = &app->detector,
         .embedder = &app->embedder,
         .limits = hs_image_limits_of(&s->server, &s->image),
@@ -83,7 +83,7 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 
 int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
 {
-    *app = (struct hs_face_app){
+    *app = (struct hs_face_app) {
         .config = config,
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),

@@ -136,7 +136,7 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
         return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
     if (v[2] <= 0 || v[3] <= 0)
         return hs_error_set(err, HS_EINVAL, "bbox: width and height must be above 0");
-    *ret = (struct hs_rect){ v[0], v[1], v[0] + v[2], v[1] + v[3] };
+    *ret = (struct hs_rect) { v[0], v[1], v[0] + v[2], v[1] + v[3] };
     return 0;
 }
 
@@ -166,7 +166,7 @@ static int read_request(const struct hs_body *body, const struct hs_face_app *ap
     const struct hs_face_section *s = &app->settings->face_recognition;
     bool boxed = false;
     int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
-    *ret = (struct hs_face_request){
+    *ret = (struct hs_face_request) {
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .inside = boxed ? ret_inside : NULL,
@@ -198,7 +198,7 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
     struct hs_error err;
     struct hs_face_request request;
     struct hs_rect inside;
-    *ret_result = (struct hs_face_result){ 0 };
+    *ret_result = (struct hs_face_result) { 0 };
     int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
@@ -220,7 +220,7 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 {
     uint8_t *data;
     size_t len;
-    *ret_result = (struct hs_face_result){ 0 };
+    *ret_result = (struct hs_face_result) { 0 };
     if (!hs_face_ask_picture(req, wish->image, &data, &len))
         return false;
     bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);

@@ -24,15 +24,13 @@ static int find(struct look *look, const char *path, bool embed, struct hs_face_
 {
     const struct hs_face_section *s = &look->app.settings->face_recognition;
     const struct hs_face_request request = {
-        .score_threshold = (float) s->detection_threshold,
-        .max_faces = s->max_faces,
-        .embed = embed,
+        .score_threshold = (float) s->detection_threshold, .max_faces = s->max_faces, .embed = embed,
         .tiny = s->tiny_faces,
     };
     uint8_t *data;
     size_t len;
     struct hs_error why;
-    *ret = (struct hs_face_result){ 0 };
+    *ret = (struct hs_face_result) { 0 };
     int r = hs_file_read(path, look->app.pipeline.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;

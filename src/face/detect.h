@@ -35,14 +35,16 @@ double hs_face_tiny_scale(const struct hs_face_detector *detector, int orig_widt
 int hs_face_detect_tiny(const struct hs_face_detector *detector, const struct hs_image *image,
                         struct hs_face_list *list, struct hs_error *err);
 
-/* The part to look at for a face said to be in this box, in pixels of the original picture: the box with half its size
- * around it, cut to the picture. The box overlaps the picture. */
-struct hs_rect hs_face_detect_part(const struct hs_image *image, const struct hs_rect *box);
+/* The part to look at for a face said to be in this box, in pixels of the original picture: a square around the box's
+ * middle, cut to the picture, in which the box takes a third, and less where the network would have to be shown an
+ * enlargement of more than 2. The box overlaps the picture. */
+struct hs_rect hs_face_detect_part(const struct hs_face_detector *detector, const struct hs_image *image,
+                                   const struct hs_rect *box);
 
 /* How much of the original's size shows that part at the network's resolution, 0..1. */
 double hs_face_part_scale(const struct hs_face_detector *detector, const struct hs_rect *part);
 
-/* Looks at the part alone and adds what is new to the list. */
+/* Looks at the part alone. What it shows takes the place of what the list has there. */
 int hs_face_detect_inside(const struct hs_face_detector *detector, const struct hs_image *image,
                           const struct hs_rect *part, struct hs_face_list *list, struct hs_error *err);
 

@@ -41,7 +41,7 @@ static struct hs_enrol_reason *add_reason(struct hs_enrol_verdict *verdict, cons
                                           double value, double limit)
 {
     struct hs_enrol_reason *reason = &verdict->reasons[verdict->count++];
-    *reason = (struct hs_enrol_reason){ .value = value, .limit = limit };
+    *reason = (struct hs_enrol_reason) { .value = value, .limit = limit };
     hs_str_copy(reason->code, sizeof(reason->code), code);
     hs_str_copy(reason->measure, sizeof(reason->measure), measure);
     return reason;
@@ -74,7 +74,7 @@ static size_t count_others(const struct hs_enrol_limits *limits, const struct hs
 void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict)
 {
-    *ret_verdict = (struct hs_enrol_verdict){ .face = hs_face_best(result) };
+    *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
     const struct hs_face_found *face = ret_verdict->face;
     if (!limits)
         return;

@@ -42,7 +42,7 @@ static void content_finish(struct content *content)
         free(content->names[i].text);
     free(content->names);
     hs_search_destroy(content->search);
-    *content = (struct content){ 0 };
+    *content = (struct content) { 0 };
 }
 
 /* Where the identity stands, or would have to. */
@@ -82,7 +82,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
-    content->names[at] = (struct name){ identity_id, text };
+    content->names[at] = (struct name) { identity_id, text };
     content->count++;
     return 0;
 }

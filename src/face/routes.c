@@ -189,21 +189,11 @@ void hs_face_shape(struct hs_http_options *ret_options)
 static const char *const one_picture[] = { "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures)                                                                                \
-    {                                                                                                                  \
-        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
-            .files = (pictures),                                                                                       \
-            .any_json = true                                                                                           \
-        }                                                                                                              \
-    }
-#define GET(where, function, how)                                                                                      \
-    {                                                                                                                  \
-        .method = "GET", .path = (where), .handle = (function), .flags = (how)                                         \
-    }
-#define DELETE(where, function)                                                                                        \
-    {                                                                                                                  \
-        .method = "DELETE", .path = (where), .handle = (function)                                                      \
-    }
+#define POST(where, function, pictures) \
+    { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
+      .spec = { .files = (pictures), .any_json = true } }
+#define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
+#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {

@@ -203,10 +203,10 @@ void hs_face_get_list(struct hs_http_request *req)
         return;
     }
     size_t count = json_array_size(identities);
-    const char *next =
-        more && count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
-    hs_http_reply_json(
-        req, 200,
-        json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next));
+    const char *next = more && count > 0
+                           ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name"))
+                           : NULL;
+    hs_http_reply_json(req, 200, json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count,
+                                           "next_cursor", next));
     json_decref(identities);
 }

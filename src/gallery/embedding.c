@@ -149,7 +149,7 @@ static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
     const char *body = (const char *) sqlite3_column_text(stmt, 0), *name = (const char *) sqlite3_column_text(stmt, 5);
     hs_str_copy(ret->body_sha256, sizeof(ret->body_sha256), body ? body : "");
     hs_str_copy(ret->name, sizeof(ret->name), name ? name : "");
-    ret->added = (struct hs_gallery_added){
+    ret->added = (struct hs_gallery_added) {
         .identity_id = sqlite3_column_int64(stmt, 1),
         .embedding_id = sqlite3_column_int64(stmt, 2),
         .identity_created = sqlite3_column_int(stmt, 3) != 0,

@@ -114,7 +114,7 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased)
     for (size_t i = 0; i < erased->file_count; i++)
         free(erased->files[i]);
     free(erased->files);
-    *erased = (struct hs_gallery_erased){ 0 };
+    *erased = (struct hs_gallery_erased) { 0 };
 }
 
 /* With both locks held. Where the file may be long and a rewriting is for later, others may read while it is searched:

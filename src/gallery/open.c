@@ -177,7 +177,7 @@ static int open_whole(struct hs_gallery *gallery, struct hs_gallery_opened *open
         r = hs_gallery_notice_changes(gallery, err);
     if (r < 0)
         return r;
-    gallery->version = (struct hs_gallery_version){ 0 };
+    gallery->version = (struct hs_gallery_version) { 0 };
     hs_gallery_empty_log(gallery); /* of what was erased just before a crash */
     return 0;
 }

@@ -19,6 +19,11 @@ struct hs_codec {
     int (*decode)(const uint8_t *data, size_t len, const struct hs_image_info *info,
                   const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
                   struct hs_error *err);
+
+    /* The same of a part, see hs_image_decode_part; NULL where the format has no way to skip the rest. */
+    int (*decode_part)(const uint8_t *data, size_t len, const struct hs_image_limits *limits, int need_w, int need_h,
+                       const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                       struct hs_error *err);
 };
 
 extern const struct hs_codec hs_codec_jpeg, hs_codec_png, hs_codec_webp, hs_codec_bmp;

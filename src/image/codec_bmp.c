@@ -311,4 +311,4 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return 0;
 }
 
-const struct hs_codec hs_codec_bmp = {"BMP", match, probe, decode};
+const struct hs_codec hs_codec_bmp = {"BMP", match, probe, decode, NULL};

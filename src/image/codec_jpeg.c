@@ -43,7 +43,9 @@ struct decoder {
     jmp_buf jump;
     bool ran_out; /* the data ended before the end marker */
     struct hs_image *image;
-    uint8_t *row; /* CMYK only */
+    const struct hs_image_part *part; /* NULL: all */
+    JDIMENSION first_row, end_row;    /* of the scaled picture; what is decoded */
+    uint8_t *row;                     /* CMYK only */
     int status;
     struct hs_error *err;
 };
@@ -251,15 +253,17 @@ static void cmyk_to_rgb(const uint8_t *src, uint8_t *dst, int width)
 static void read_rows(struct decoder *d)
 {
     struct hs_image *image = d->image;
-    while (d->jpeg.output_scanline < d->jpeg.output_height) {
-        uint8_t *out = image->pixels + (size_t) d->jpeg.output_scanline * image->stride;
+    if (d->first_row > 0)
+        jpeg_skip_scanlines(&d->jpeg, d->first_row);
+    while (d->jpeg.output_scanline < d->end_row) {
+        uint8_t *out = image->pixels + (size_t) (d->jpeg.output_scanline - d->first_row) * image->stride;
         if (d->row) {
             jpeg_read_scanlines(&d->jpeg, &d->row, 1);
             cmyk_to_rgb(d->row, out, image->width);
         } else {
             /* As many rows as one call can give; libjpeg stops where it likes. */
             JSAMPROW rows[8];
-            JDIMENSION count = d->jpeg.output_height - d->jpeg.output_scanline;
+            JDIMENSION count = d->end_row - d->jpeg.output_scanline;
             if (count > HS_ARRAY_LEN(rows))
                 count = HS_ARRAY_LEN(rows);
             for (JDIMENSION i = 0; i < count; i++)
@@ -269,8 +273,29 @@ static void read_rows(struct decoder *d)
     }
 }
 
+/* Cuts the picture to the part: columns at borders of blocks, rows as they are. libjpeg has begun. */
+static void cut(struct decoder *d, struct hs_image_part *ret_part)
+{
+    struct jpeg_decompress_struct *jpeg = &d->jpeg;
+    JDIMENSION denom = jpeg->scale_denom, x = (JDIMENSION) d->part->x / denom;
+    JDIMENSION width = ((JDIMENSION) (d->part->x + d->part->width) + denom - 1) / denom - x;
+    d->first_row = (JDIMENSION) d->part->y / denom;
+    d->end_row = ((JDIMENSION) (d->part->y + d->part->height) + denom - 1) / denom;
+    if (d->end_row > jpeg->output_height)
+        d->end_row = jpeg->output_height;
+    if (width < jpeg->output_width)
+        jpeg_crop_scanline(jpeg, &x, &width);
+    else
+        x = 0;
+    *ret_part = (struct hs_image_part) {
+        (int) (x * denom), (int) (d->first_row * denom), (int) (jpeg->output_width * denom),
+        (int) ((d->end_row - d->first_row) * denom),
+    };
+}
+
 /* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
-static void decode_picture(struct decoder *d, const struct hs_image_limits *limits, int need_w, int need_h)
+static void decode_picture(struct decoder *d, const struct hs_image_limits *limits, int need_w, int need_h,
+                           struct hs_image_part *ret_part)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     int r;
@@ -287,10 +312,13 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
     r = hs_codec_check_memory(limits, pixels + coefficient_bytes(jpeg) + rows + fixed_memory, d->err);
     if (r < 0)
         fail(d, r);
-    r = hs_image_create((int) jpeg->output_width, (int) jpeg->output_height, &d->image, d->err);
+    jpeg_start_decompress(jpeg);
+    d->end_row = jpeg->output_height;
+    if (d->part)
+        cut(d, ret_part);
+    r = hs_image_create((int) jpeg->output_width, (int) (d->end_row - d->first_row), &d->image, d->err);
     if (r < 0)
         fail(d, r);
-    jpeg_start_decompress(jpeg);
     if (jpeg->out_color_space == JCS_CMYK) {
         d->row = malloc((size_t) jpeg->output_width * 4);
         if (!d->row)
@@ -302,18 +330,18 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
         fail_cut(d);
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err)
+static int decode_part(const uint8_t *data, size_t len, const struct hs_image_limits *limits, int need_w, int need_h,
+                       const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                       struct hs_error *err)
 {
-    (void) info;
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a JPEG");
     d->err = err;
+    d->part = part;
     if (setjmp(d->jump) == 0) {
         decoder_init(d, data, len);
-        decode_picture(d, limits, need_w, need_h);
+        decode_picture(d, limits, need_w, need_h, ret_part);
         *ret_image = d->image;
         d->image = NULL;
     }
@@ -325,4 +353,12 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return status;
 }
 
-const struct hs_codec hs_codec_jpeg = {"JPEG", match, probe, decode};
+static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
+                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
+                  struct hs_error *err)
+{
+    (void) info;
+    return decode_part(data, len, limits, need_w, need_h, NULL, ret_image, NULL, err);
+}
+
+const struct hs_codec hs_codec_jpeg = {"JPEG", match, probe, decode, decode_part};

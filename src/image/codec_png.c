@@ -108,4 +108,4 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return r;
 }
 
-const struct hs_codec hs_codec_png = {"PNG", match, probe, decode};
+const struct hs_codec hs_codec_png = {"PNG", match, probe, decode, NULL};

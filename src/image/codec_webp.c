@@ -155,4 +155,4 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = {"WebP", match, probe, decode};
+const struct hs_codec hs_codec_webp = {"WebP", match, probe, decode, NULL};

@@ -113,20 +113,49 @@ static void decode_need(const struct hs_image_info *info, const struct hs_image_
     *ret_h = box.content_h;
 }
 
+static int probe_within(const uint8_t *data, size_t len, const struct hs_image_limits *limits,
+                        struct hs_image_info *ret_info, struct hs_error *err)
+{
+    if (limits->max_bytes > 0 && len > limits->max_bytes)
+        return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
+    int r = hs_image_probe(data, len, ret_info, err);
+    return r < 0 ? r : hs_codec_check_size(limits, ret_info->width, ret_info->height, err);
+}
+
+int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                         const struct hs_image_part *part, struct hs_image **ret_image,
+                         struct hs_image_part *ret_part, struct hs_error *err)
+{
+    struct hs_image_info info;
+    int need_w, need_h, r = probe_within(data, len, &options->limits, &info, err);
+    if (r < 0)
+        return r;
+    const struct hs_codec *codec = codecs[info.format];
+    if (part->x < 0 || part->y < 0 || part->width < 1 || part->height < 1 || part->width > info.width - part->x ||
+        part->height > info.height - part->y)
+        return hs_error_set(err, HS_EINVAL, "the part does not lie in the picture");
+    if (!codec->decode_part || (options->apply_exif && info.orientation > 1))
+        return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
+    decode_need(&info, options, &need_w, &need_h);
+    struct hs_image *image;
+    r = codec->decode_part(data, len, &options->limits, need_w, need_h, part, &image, ret_part, err);
+    if (r < 0)
+        return r;
+    image->orig_width = ret_part->width;
+    image->orig_height = ret_part->height;
+    image->orientation = info.orientation;
+    *ret_image = image;
+    return 0;
+}
+
 int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
                     struct hs_image **ret_image, struct hs_error *err)
 {
     const struct hs_image_limits *limits = &options->limits;
-    if (limits->max_bytes > 0 && len > limits->max_bytes)
-        return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
     struct hs_image_info info;
-    int r = hs_image_probe(data, len, &info, err);
+    int need_w, need_h, r = probe_within(data, len, limits, &info, err);
     if (r < 0)
         return r;
-    r = hs_codec_check_size(limits, info.width, info.height, err);
-    if (r < 0)
-        return r;
-    int need_w, need_h;
     decode_need(&info, options, &need_w, &need_h);
     struct hs_image *image;
     r = codecs[info.format]->decode(data, len, &info, limits, need_w, need_h, &image, err);

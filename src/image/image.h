@@ -70,6 +70,19 @@ void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *
 int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
                     struct hs_image **ret_image, struct hs_error *err);
 
+/* A part of a picture, in pixels of the whole. */
+struct hs_image_part {
+    int x, y, width, height;
+};
+
+/* As hs_image_decode, target_w and target_h counting for the whole picture, but only of the part, which lies inside it,
+ * and what comes cheapest with it. *ret_part says which part that became; at the right and bottom it may reach beyond the
+ * picture by less than 8 pixels, which are repeated ones. The image is a picture of its own, orig_width x orig_height
+ * the part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG, or to be turned. */
+int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                         const struct hs_image_part *part, struct hs_image **ret_image,
+                         struct hs_image_part *ret_part, struct hs_error *err);
+
 /* A picture of its own, tightly packed, pixels not set; caller frees with hs_image_destroy. */
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err);
 void hs_image_destroy(struct hs_image *image); /* NULL allowed */

@@ -53,6 +53,7 @@ void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_let
     box.pad_top = pad_before(in_h - box.content_h);
     box.scale_x = (float) ((double) box.content_w / orig_w);
     box.scale_y = (float) ((double) box.content_h / orig_h);
+    box.pad_value = HS_LETTERBOX_PAD_VALUE;
     *ret_box = box;
 }
 
@@ -220,14 +221,14 @@ static void fill_border(const struct hs_letterbox *box, uint8_t *dst)
     size_t stride = (size_t) box->in_w * 3, left = (size_t) box->pad_left * 3;
     size_t right_at = left + (size_t) box->content_w * 3;
     int bottom = box->pad_top + box->content_h;
-    memset(dst, HS_LETTERBOX_PAD_VALUE, stride * (size_t) box->pad_top);
-    memset(dst + stride * (size_t) bottom, HS_LETTERBOX_PAD_VALUE, stride * (size_t) (box->in_h - bottom));
+    memset(dst, box->pad_value, stride * (size_t) box->pad_top);
+    memset(dst + stride * (size_t) bottom, box->pad_value, stride * (size_t) (box->in_h - bottom));
     if (right_at == stride)
         return;
     for (int y = box->pad_top; y < bottom; y++) {
         uint8_t *row = dst + stride * (size_t) y;
-        memset(row, HS_LETTERBOX_PAD_VALUE, left);
-        memset(row + right_at, HS_LETTERBOX_PAD_VALUE, stride - right_at);
+        memset(row, box->pad_value, left);
+        memset(row + right_at, box->pad_value, stride - right_at);
     }
 }
 

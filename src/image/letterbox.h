@@ -1,4 +1,4 @@
-/* A picture fitted into a network's input: scaled with its shape kept, centred, the rest filled with gray 114. Sizes
+/* A picture fitted into a network's input: scaled with its shape kept, centred, the rest filled with gray. Sizes
  * and pads follow Ultralytics' LetterBox: scale = min(in_w / w, in_h / h), the size rounded half to even, the left and
  * top pad round(rest / 2 - 0.1).
  *
@@ -20,6 +20,7 @@ struct hs_letterbox {
     int content_w, content_h; /* the part of the input that shows the picture, each at least 1 */
     int pad_left, pad_top;    /* where that part begins */
     float scale_x, scale_y;   /* content_w / orig_w, content_h / orig_h */
+    uint8_t pad_value;        /* what the rest is filled with, HS_LETTERBOX_PAD_VALUE unless changed */
 };
 
 /* All four sizes are at least 1. */

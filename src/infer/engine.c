@@ -290,7 +290,7 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
     for (int i = 0; i < HS_ENGINE_COPIES && status->copy_count < HS_ENGINE_MAX_COPIES; i++) {
         const struct hs_copy *copy = &engine->copies[i];
         if (copy->state == HS_COPY_LOADED)
-            status->copies[status->copy_count++] = (struct hs_engine_copy_status){
+            status->copies[status->copy_count++] = (struct hs_engine_copy_status) {
                 .h = copy->h,
                 .w = copy->w,
                 .slots = copy->slot_count,
@@ -298,11 +298,6 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
                 .solo = copy->solo,
             };
     }
-}
-
-static bool is_hung(const struct hs_engine *engine)
-{
-    return engine->stuck > 0 && engine->stuck == engine->slots;
 }
 
 static enum hs_engine_state judge(const struct hs_engine *engine)
@@ -319,7 +314,7 @@ static enum hs_engine_state judge(const struct hs_engine *engine)
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
 {
     pthread_mutex_lock(&engine->lock);
-    *ret_status = (struct hs_engine_status){
+    *ret_status = (struct hs_engine_status) {
         .model_loaded = is_loaded(engine),
         .backend = engine->options.backend->name,
         .slots = engine->slots,
@@ -335,7 +330,7 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .evictions = engine->evictions,
         .last_load_ns = engine->last_load_ns,
         .error = engine->error,
-        .hung = is_hung(engine),
+        .hung = engine->hung,
     };
     memcpy(ret_status->device, engine->device_name, sizeof(ret_status->device));
     memcpy(ret_status->version, engine->version, sizeof(ret_status->version));

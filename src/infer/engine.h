@@ -102,7 +102,7 @@ struct hs_engine_status {
     int slots;  /* pictures that may be in the device at the same time */
     int in_use; /* slots held by leases or stuck */
     int stuck;  /* slots that the device did not give back by their deadline */
-    bool hung;  /* all of them are */
+    bool hung;  /* it is down because it did not give them back */
     int waiting;
     int copy_count;
     struct hs_engine_copy_status {

@@ -15,6 +15,7 @@
 #define ABANDONED_LOOK_NS HS_NS_PER_S
 /* A warm-up run that takes longer has failed, where the options do not say. */
 #define WARMUP_LIMIT_NS (30 * HS_NS_PER_S)
+#define HANG_LIMIT_NS (5 * HS_NS_PER_S)
 
 /* Copies that a hung device may keep; with more of them only an end of the process helps. */
 enum { ABANDONED_MAX = 4 };
@@ -48,7 +49,7 @@ static void free_slots(struct hs_copy *copy)
 static void fill_share(const struct hs_model_info *info, struct hs_slot *slot, struct hs_share *share)
 {
     share->slot = slot;
-    share->lease = (struct hs_lease){
+    share->lease = (struct hs_lease) {
         .input_h = info->input_h,
         .input_w = info->input_w,
         .pictures = 1,
@@ -170,7 +171,7 @@ static void load_succeeded(struct hs_engine *engine, struct hs_copy *copy, int64
     copy->state = HS_COPY_LOADED;
     copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     engine->error.code = 0;
-    engine->down = false;
+    engine->down = engine->hung = false;
     engine->failures_in_row = 0;
     engine->last_load_ns = took_ns;
     /* The first one brings with it what all of them share. */
@@ -409,6 +410,28 @@ static void look_at_stuck(struct hs_engine *engine)
     }
 }
 
+/* Every slot is stuck, and for so long that it is not for want of time that their requests gave. */
+static void notice_hang(struct hs_engine *engine)
+{
+    int64_t limit_ns = engine->options.run_timeout_ns > 0 ? engine->options.run_timeout_ns : HANG_LIMIT_NS;
+    int hung = 0;
+    if (engine->down || engine->stuck < engine->slots)
+        return;
+    for (int i = 0; i < HS_ENGINE_COPIES * HS_MODEL_MAX_SLOTS; i++) {
+        const struct hs_copy *copy = &engine->copies[i / HS_MODEL_MAX_SLOTS];
+        const struct hs_slot *slot = &copy->slots[i % HS_MODEL_MAX_SLOTS];
+        hung += copy->state != HS_COPY_ABANDONED && slot->state == HS_SLOT_STUCK &&
+                hs_clock_now_ns() - slot->started_ns >= limit_ns;
+    }
+    if (hung == engine->slots) {
+        struct hs_error why;
+        hs_error_set(&why, HS_ELOST, "the device gave none of its %d pictures back in %.1f s", hung,
+                     hs_ns_to_ms(limit_ns) / 1000);
+        engine->hung = true;
+        hs_engine_go_down(engine, &why);
+    }
+}
+
 static int64_t next_time(const struct hs_engine *engine, bool abandoned)
 {
     int64_t now_ns = hs_clock_now_ns(), time_ns = engine->down ? engine->next_attempt_ns : idle_deadline(engine);
@@ -439,6 +462,7 @@ void *hs_engine_keep(void *arg)
         bool abandoned = hs_engine_count(engine, 1u << HS_COPY_ABANDONED) > 0;
         if (engine->stuck > 0 || abandoned)
             look_at_stuck(engine);
+        notice_hang(engine);
         if (engine->ending || work_once(engine))
             continue;
         if (engine->stuck == 0)

@@ -25,8 +25,10 @@ void hs_engine_judge_run(struct hs_engine *engine, int result, bool hung, const 
         return;
     engine->failures_in_row++;
     bool gone = result == HS_ELOST && !hung;
-    if (gone || (engine->options.failures_max > 0 && engine->failures_in_row >= engine->options.failures_max))
+    if (gone || (engine->options.failures_max > 0 && engine->failures_in_row >= engine->options.failures_max)) {
+        engine->hung = hung;
         hs_engine_go_down(engine, why);
+    }
 }
 
 /* What is loaded in a device that is down is worth nothing, and what is wanted will not come. */
@@ -35,7 +37,7 @@ static void drop_copies(struct hs_engine *engine)
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
         if (copy->state == HS_COPY_LOADED) {
-            engine->revive = (struct hs_copy_key){ copy->h, copy->w, copy->batch, copy->solo };
+            engine->revive = (struct hs_copy_key) { copy->h, copy->w, copy->batch, copy->solo };
             copy->state = HS_COPY_DRAINING;
         } else if (copy->state == HS_COPY_WANTED) {
             copy->state = HS_COPY_NONE;

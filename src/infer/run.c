@@ -163,7 +163,7 @@ int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings,
     if (r == 0)
         hs_lease_outputs(lease, 0, lease->outputs);
     if (ret_timings)
-        *ret_timings = (struct hs_engine_timings){
+        *ret_timings = (struct hs_engine_timings) {
             .queue_ns = share->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };
@@ -181,11 +181,7 @@ static void leave_slot(struct hs_slot *slot)
     slot->state = HS_SLOT_STUCK;
     slot->copy->running--;
     slot->copy->stuck++;
-    if (slot->copy->state != HS_COPY_ABANDONED && ++engine->stuck == engine->slots && !engine->down) {
-        struct hs_error why;
-        hs_error_set(&why, HS_ELOST, "the device gave none of its %d pictures back in time", engine->stuck);
-        hs_engine_go_down(engine, &why);
-    }
+    engine->stuck += slot->copy->state != HS_COPY_ABANDONED;
     wake_filled(slot->copy);
     pthread_cond_signal(&engine->work);
 }

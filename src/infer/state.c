@@ -244,7 +244,7 @@ static const struct hs_copy *find_holder(const struct hs_engine *engine, int h, 
 void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape whole,
                             struct hs_engine_shape *ret_shape)
 {
-    *ret_shape = (struct hs_engine_shape){ h, w };
+    *ret_shape = (struct hs_engine_shape) { h, w };
     pthread_mutex_lock(&engine->lock);
     const int batch = engine->batch_apart ? 1 : engine->batch;
     const struct hs_copy_key shared = { .h = h, .w = w, .batch = batch };
@@ -252,7 +252,7 @@ void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_en
     bool known = find_copy(engine, &solo, occupied) || find_copy(engine, &shared, occupied);
     if (!known && !has_room(engine, engine->adaptive)) {
         const struct hs_copy *holder = find_holder(engine, h, w);
-        *ret_shape = holder ? (struct hs_engine_shape){ holder->h, holder->w } : whole;
+        *ret_shape = holder ? (struct hs_engine_shape) { holder->h, holder->w } : whole;
     }
     pthread_mutex_unlock(&engine->lock);
 }

@@ -131,7 +131,7 @@ struct hs_engine {
     double keep_alive_s;   /* in force: the options', or what a request asked for */
     bool unload_asked;
     /* A device that is down gets no work: what is loaded on it is dropped, and it is tried again now and then. */
-    bool down;
+    bool down, hung;
     int failures_in_row;
     int attempts; /* to bring it back since it went down */
     int64_t next_attempt_ns;

@@ -84,8 +84,8 @@ static bool cache_folder(const struct hs_network *network, const struct hs_netwo
 {
     struct hs_error err;
     const char *named = hs_given(options->inference->cache_dir);
-    if (network->simulated ||
-        !(named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
+    if (network->simulated || !(named ? hs_str_copy(dst, size, named)
+                                      : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
         return false;
     if (hs_dir_make(dst, &err) == 0 && access(dst, W_OK) == 0)
         return true;
@@ -122,7 +122,7 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
 int hs_network_init(struct hs_network *network, const struct hs_network_options *options, struct hs_error *err)
 {
     const struct hs_backend *backend;
-    *network = (struct hs_network){ 0 };
+    *network = (struct hs_network) { 0 };
     int r = hs_registry_find(hs_network_backend_name(options->inference->device), &backend, err);
     if (r == 0 && strcmp(backend->name, "sim") == 0)
         r = hs_sim_check_script(script_of(options->inference), err);
@@ -142,5 +142,5 @@ void hs_network_finish(struct hs_network *network)
 {
     hs_engine_destroy(network->engine);
     free(network->path);
-    *network = (struct hs_network){ 0 };
+    *network = (struct hs_network) { 0 };
 }

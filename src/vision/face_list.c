@@ -3,11 +3,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "vision/nms.h"
 
 void hs_face_list_init(struct hs_face_list *list)
 {
-    *list = (struct hs_face_list){ 0 };
+    *list = (struct hs_face_list) {0};
 }
 
 void hs_face_list_finish(struct hs_face_list *list)
@@ -56,11 +55,9 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
 {
     for (size_t i = 0; i < list->count; i++) {
         struct hs_face *face = &list->faces[i];
-        face->box = (struct hs_rect){
-            face->box.x1 * scale_x + shift_x,
-            face->box.y1 * scale_y + shift_y,
-            face->box.x2 * scale_x + shift_x,
-            face->box.y2 * scale_y + shift_y,
+        face->box = (struct hs_rect) {
+            face->box.x1 * scale_x + shift_x, face->box.y1 * scale_y + shift_y,
+            face->box.x2 * scale_x + shift_x, face->box.y2 * scale_y + shift_y,
         };
         for (int k = 0; face->has_landmarks && k < HS_FACE_LANDMARKS; k++) {
             face->landmarks[k].x = face->landmarks[k].x * scale_x + shift_x;
@@ -69,30 +66,38 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
     }
 }
 
-static const struct hs_face *face_at(const struct hs_face_list *list, const struct hs_face_list *more, size_t i)
+static bool is_new(const struct hs_face *faces, size_t count, const struct hs_face *face)
 {
-    return i < list->count ? &list->faces[i] : &more->faces[i - list->count];
+    for (size_t i = 0; i < count; i++)
+        if (hs_rect_share(&faces[i].box, &face->box) >= 0.5f)
+            return false;
+    return true;
 }
 
-int hs_face_list_merge(struct hs_face_list *list, const struct hs_face_list *more, float iou_threshold, size_t max)
+/* Best first; of equal ones the left, then the upper one, so that the order is always the same. */
+static int compare_faces(const void *left, const void *right)
 {
-    size_t count = list->count + more->count;
-    struct hs_nms_candidate *candidates = calloc(count ? count : 1, sizeof(*candidates));
-    struct hs_face *faces = calloc(count ? count : 1, sizeof(*faces));
-    if (!candidates || !faces) {
-        free(candidates);
-        free(faces);
+    const struct hs_face *a = left, *b = right;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    if (a->box.x1 != b->box.x1)
+        return a->box.x1 < b->box.x1 ? -1 : 1;
+    return (a->box.y1 > b->box.y1) - (a->box.y1 < b->box.y1);
+}
+
+int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more, size_t max)
+{
+    size_t capacity = list->count + more->count, count = list->count;
+    struct hs_face *faces = calloc(capacity > 0 ? capacity : 1, sizeof(*faces));
+    if (!faces)
         return HS_ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct hs_face *face = face_at(list, more, i);
-        candidates[i] = (struct hs_nms_candidate){ .box = face->box, .score = face->score, .id = (uint32_t) i };
-    }
-    size_t kept = hs_nms_run(candidates, count, iou_threshold, max);
-    for (size_t i = 0; i < kept; i++)
-        faces[i] = *face_at(list, more, candidates[i].id);
-    free(candidates);
+    for (size_t i = 0; i < count; i++)
+        faces[i] = list->faces[i];
+    for (size_t i = 0; i < more->count; i++)
+        if (is_new(faces, count, &more->faces[i]))
+            faces[count++] = more->faces[i];
+    qsort(faces, count, sizeof(*faces), compare_faces);
     free(list->faces);
-    *list = (struct hs_face_list){ .count = kept, .faces = faces, .capacity = count ? count : 1 };
+    *list = (struct hs_face_list) { .count = count < max ? count : max, .faces = faces, .capacity = capacity };
     return 0;
 }

@@ -47,8 +47,8 @@ void hs_face_list_map(struct hs_face_list *list, const struct hs_transform *to_p
 /* From pixels of a part of a picture to pixels of the whole: boxes and landmarks times the scale, plus the shift. */
 void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, float shift_x, float shift_y);
 
-/* Adds the faces of `more`; of any that overlap by more than iou_threshold the one with the best score stays (see
- * hs_nms_run), and of all the best `max`, by descending score. HS_ENOMEM: the list is as it was. */
-int hs_face_list_merge(struct hs_face_list *list, const struct hs_face_list *more, float iou_threshold, size_t max);
+/* Adds those faces of `more` that are new: whose box shares less than half of the smaller area with every box in the
+ * list, those added before included. Keeps the best `max`, by descending score. HS_ENOMEM: the list is as it was. */
+int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more, size_t max);
 
 #endif

@@ -37,6 +37,17 @@ static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b
     return both > 0 ? inter / both : 0;
 }
 
+/* How much of the smaller one is common to both, 0..1; 0 where one is empty. */
+static inline float hs_rect_share(const struct hs_rect *a, const struct hs_rect *b)
+{
+    struct hs_rect common = {
+        .x1 = a->x1 > b->x1 ? a->x1 : b->x1, .y1 = a->y1 > b->y1 ? a->y1 : b->y1,
+        .x2 = a->x2 < b->x2 ? a->x2 : b->x2, .y2 = a->y2 < b->y2 ? a->y2 : b->y2,
+    };
+    float area_a = hs_rect_area(a), area_b = hs_rect_area(b), smaller = area_a < area_b ? area_a : area_b;
+    return smaller > 0 ? hs_rect_area(&common) / smaller : 0;
+}
+
 /* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
  * 0..height (both ends allowed). `scale` is input pixels for one picture pixel, finite and above 0. */
 struct hs_transform {

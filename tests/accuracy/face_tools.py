@@ -2,6 +2,7 @@
 they are not, they are pulled here, else the tests are skipped."""
 import os
 import pathlib
+import struct
 import subprocess
 
 import pytest
@@ -13,6 +14,7 @@ PROGRAM = os.environ.get('HS_FACE_BIN') or os.path.join(
     os.path.dirname(os.environ.get('HS_BIN') or str(TREE / 'build' / 'hailo-pose')), 'hailo-face')
 MODELS = os.environ.get('HS_MODELS_DIR', str(TREE / '.deps' / 'models'))
 TESTDATA = SHARED / 'testdata'
+PICTURES = TESTDATA / 'samples'
 
 
 def have_weights():
@@ -35,7 +37,19 @@ def ask(server, route, path, **fields):
     return server.request('POST', route, body, {'Content-Type': content_type})
 
 
-def detect(server, path):
-    answer = ask(server, '/v1/detect', path, return_landmarks='true')
+def detect(server, path, **fields):
+    answer = ask(server, '/v1/detect', path, return_landmarks='true', **fields)
     assert answer.status == 200, answer
     return answer.json()['faces']
+
+
+def picture_size(path):
+    """Width and height of a PNG or a JPEG, from its header."""
+    data = pathlib.Path(path).read_bytes()
+    if data.startswith(b'\x89PNG'):
+        return struct.unpack('>II', data[16:24])
+    at = 2
+    while not (0xc0 <= data[at + 1] <= 0xcf and data[at + 1] not in (0xc4, 0xc8, 0xcc)):
+        at += 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+    height, width = struct.unpack('>HH', data[at + 5:at + 9])
+    return width, height

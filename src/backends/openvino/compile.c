@@ -233,13 +233,13 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
     hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
-    properties[count++] = (ov_property_t){ ov_property_key_num_streams, streams_text };
-    properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
+    properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
+    properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
     /* ENABLE_CPU_PINNING stays as it is: with NO, one stream of two threads ran on one core (50 ms instead of 28). */
     if (wants_f32(spec->precision))
-        properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
+        properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
     if (cache_dir)
-        properties[count++] = (ov_property_t){ ov_property_key_cache_dir, cache_dir };
+        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache_dir };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }
@@ -318,7 +318,7 @@ static int describe_output(const ov_output_const_port_t *port, int batch, struct
     ov_element_type_e type = DYNAMIC;
     char *name = NULL;
     ov_shape_t shape = { 0, NULL };
-    *desc = (struct hs_tensor_desc){ .dtype = HS_DTYPE_F32, .scale = 1 };
+    *desc = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
     /* An output without a name is allowed; then it has none here either. */
     if (ov_port_get_any_name(port, &name) == OK && name)
         hs_str_copy(desc->name, sizeof(desc->name), name);

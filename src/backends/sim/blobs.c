@@ -28,7 +28,7 @@ static void see_pixel(struct cell *cell, int x, int y)
 {
     struct hs_sim_blob *box = &cell->box;
     if (cell->pixels++ == 0) {
-        *box = (struct hs_sim_blob){ x, y, x + 1, y + 1 };
+        *box = (struct hs_sim_blob) { x, y, x + 1, y + 1 };
         return;
     }
     box->x1 = smaller(box->x1, x);

@@ -96,7 +96,7 @@ static struct person stand_in_the_middle(const struct hs_tensor_desc *coarsest)
 {
     float s = 8 << (STRIDES - 1), x = (float) (coarsest->w / 2) + 0.5f, y = (float) (coarsest->h / 2) + 0.5f;
     float half_w = (float) at_most(3, (coarsest->w - 1) / 2), half_h = (float) at_most(7, (coarsest->h - 1) / 2);
-    return (struct person){
+    return (struct person) {
         .x1 = (x - half_w) * s,
         .y1 = (y - half_h) * s,
         .x2 = (x + half_w) * s,

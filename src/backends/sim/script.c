@@ -296,7 +296,7 @@ static int read_fault(struct reader *reader, const char *key, const yaml_node_t 
     };
     struct hs_sim_script *script = &reader->script;
     struct hs_sim_fault *fault = &reader->fault;
-    *fault = (struct hs_sim_fault){
+    *fault = (struct hs_sim_fault) {
         .kind = (enum hs_sim_kind) HS_ARRAY_LEN(kinds),
         .at_ms = -1,
         .for_ms = -1,
@@ -392,7 +392,7 @@ static int read_documents(struct reader *reader, yaml_parser_t *parser)
 
 void hs_sim_script_default(struct hs_sim_script *ret_script)
 {
-    *ret_script = (struct hs_sim_script){
+    *ret_script = (struct hs_sim_script) {
         .latency_ms = DEFAULT_LATENCY_MS,
         .p99_ms = DEFAULT_LATENCY_MS,
         .slots = HS_MODEL_MAX_SLOTS,

@@ -1,11 +1,13 @@
 #include "pictures.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
 
+#include "base/mem.h"
 #include "image/letterbox.h"
 
 struct recipe {
@@ -164,6 +166,99 @@ static void reduced_is_never_below_the_need(void **state)
     hs_buf_finish(&buf);
 }
 
+/* Steps of 5 pixels with noise on them, so that a shift by one would show. */
+static struct hs_buf make_noisy_jpeg(int width, int height, struct recipe recipe)
+{
+    size_t size = (size_t) width * (size_t) height * 3;
+    uint8_t *samples = malloc(size);
+    uint32_t noise = 1;
+    assert_non_null(samples);
+    for (size_t i = 0; i < size; i++) {
+        noise = noise * 1664525 + 1013904223;
+        samples[i] = (uint8_t) (i / 3 % (size_t) width / 5 * 37 + i / 3 / (size_t) width / 5 * 53 + (noise >> 28));
+    }
+    recipe.width = width;
+    recipe.height = height;
+    recipe.components = 3;
+    recipe.in = JCS_RGB;
+    recipe.out = JCS_YCbCr;
+    struct hs_buf buf = make_jpeg(&recipe, samples);
+    free(samples);
+    return buf;
+}
+
+/* The part holds what was wanted, and but for a frame of two pixels the same as the whole there. */
+static void check_part(const struct hs_buf *file, const struct hs_image_options *options, struct hs_image_part wanted)
+{
+    struct hs_image *whole, *image;
+    struct hs_image_part got;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_image_decode(file->data, file->len, options, &whole, &err), 0);
+    int r = hs_image_decode_part(file->data, file->len, options, &wanted, &image, &got, &err);
+    if (r != 0)
+        print_error("%s\n", err.message);
+    assert_int_equal(r, 0);
+    int denom = image->orig_width / image->width, x0 = got.x / denom, y0 = got.y / denom;
+    assert_true(got.x <= wanted.x && got.y <= wanted.y);
+    assert_true(got.x + got.width >= wanted.x + wanted.width && got.y + got.height >= wanted.y + wanted.height);
+    assert_int_equal(image->orig_width, got.width);
+    assert_int_equal(image->orig_height, got.height);
+    assert_int_equal(image->width * denom, got.width);
+    assert_int_equal(image->height * denom, got.height);
+    assert_in_range(x0 + image->width, 1, whole->width);
+    assert_in_range(y0 + image->height, 1, whole->height);
+    for (int y = 2; y < image->height - 2; y++)
+        for (int x = 2; x < image->width - 2; x++)
+            assert_memory_equal(pixel_at(image, x, y), pixel_at(whole, x0 + x, y0 + y), 3);
+    hs_image_destroy(image);
+    hs_image_destroy(whole);
+}
+
+static void a_part_is_what_the_whole_has_there(void **state)
+{
+    (void) state;
+    static const struct recipe recipes[] = {
+        { .full_chroma = false }, { .full_chroma = true }, { .progressive = true }, { .arithmetic = true },
+        { .restart_rows = 1 },
+    };
+    static const struct hs_image_part parts[] = {
+        { 0, 0, 403, 299 }, { 0, 0, 1, 1 }, { 402, 298, 1, 1 }, { 100, 100, 50, 60 }, { 37, 0, 90, 299 },
+        { 0, 211, 403, 17 }, { 201, 150, 202, 149 }, { 15, 17, 33, 250 }, { 384, 3, 19, 290 },
+    };
+    static const int targets[] = { 0, 200, 100, 30 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(recipes); i++) {
+        struct hs_buf file = make_noisy_jpeg(403, 299, recipes[i]);
+        struct hs_image_options options = options_plain();
+        for (size_t t = 0; t < HS_ARRAY_LEN(targets); t++) {
+            options.target_w = options.target_h = targets[t];
+            for (size_t k = 0; k < HS_ARRAY_LEN(parts); k++)
+                check_part(&file, &options, parts[k]);
+        }
+        hs_buf_finish(&file);
+    }
+}
+
+static void parts_that_cannot_be_are_refused(void **state)
+{
+    (void) state;
+    static const struct hs_image_part parts[] = {
+        { -1, 0, 5, 5 }, { 0, 0, 65, 5 }, { 60, 0, 5, 5 }, { 0, 0, 0, 5 }, { 0, 40, 5, INT_MAX }, { INT_MAX, 0, 5, 5 },
+    };
+    struct hs_buf file = make_noisy_jpeg(64, 48, (struct recipe) { 0 });
+    struct hs_image_options options = options_plain();
+    struct hs_image *image = NULL;
+    struct hs_image_part got;
+    struct hs_error err;
+    for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
+        assert_int_equal(hs_image_decode_part(file.data, file.len, &options, &parts[i], &image, &got, &err), HS_EINVAL);
+    /* Every cut of the file: refused, or good for the part, but never a crash. */
+    const struct hs_image_part top = { 8, 2, 20, 6 };
+    for (size_t len = 0; len < file.len; len += 7)
+        if (hs_image_decode_part(file.data, len, &options, &top, &image, &got, &err) == 0)
+            hs_image_destroy(image);
+    hs_buf_finish(&file);
+}
+
 static void cut_anywhere_it_is_refused(void **state)
 {
     (void) state;
@@ -272,6 +367,8 @@ int main(void)
         cmocka_unit_test(gray_is_spread_to_three),
         cmocka_unit_test(cmyk_and_ycck),
         cmocka_unit_test(reduced_is_never_below_the_need),
+        cmocka_unit_test(a_part_is_what_the_whole_has_there),
+        cmocka_unit_test(parts_that_cannot_be_are_refused),
         cmocka_unit_test(cut_anywhere_it_is_refused),
         cmocka_unit_test(a_missing_end_marker_is_forgiven),
         cmocka_unit_test(size_of_the_real_header_counts),

@@ -273,8 +273,8 @@ static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
     struct hs_engine_status status = status_of(engine);
     assert_int_equal(status.stuck, 1);
     assert_int_equal(status.in_use, 1);
-    assert_int_equal(status.state, HS_ENGINE_FAILED);
-    assert_int_equal(status.error.code, HS_ELOST);
+    /* One client's short patience does not say that the device is down. */
+    assert_int_equal(status.state, HS_ENGINE_READY);
     lease = acquire(engine, 32, 32);
     assert_true(hs_clock_now_ns() - start_ns >= 150 * HS_NS_PER_MS);
     assert_int_equal(status_of(engine).stuck, 0);
@@ -442,8 +442,9 @@ static void a_failed_load_is_told_and_tried_again(void **state)
     assert_int_equal(status.state, HS_ENGINE_FAILED);
     assert_false(status.model_loaded);
     assert_non_null(strstr(status.error.message, "does not load"));
+    /* From then on it is down, which may pass. */
     struct hs_lease *lease;
-    assert_int_equal(try_acquire(engine, 32, 32, PATIENCE_MS, &lease), HS_EDEVICE);
+    assert_int_equal(try_acquire(engine, 32, 32, PATIENCE_MS, &lease), HS_ENOTREADY);
     hs_engine_destroy(engine);
     options = defaults("faults: [{kind: none}]");
     engine = create(&options);

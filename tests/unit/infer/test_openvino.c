@@ -107,7 +107,7 @@ static struct hs_device *open_device(const char *cache_dir)
 
 static struct hs_model_spec spec_of(const char *path, int h, int w)
 {
-    return (struct hs_model_spec){
+    return (struct hs_model_spec) {
         .path = path,
         .input_h = h,
         .input_w = w,

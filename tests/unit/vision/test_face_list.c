@@ -56,11 +56,73 @@ static void keeps_its_memory_and_refuses_what_cannot_be(void **state)
     hs_face_list_finish(&list);
 }
 
+static void fill(struct hs_face_list *list, const struct hs_face *faces, size_t count)
+{
+    hs_face_list_init(list);
+    assert_int_equal(hs_face_list_reserve(list, count), 0);
+    for (size_t i = 0; i < count; i++)
+        list->faces[i] = faces[i];
+    list->count = count;
+}
+
+static void moves_from_a_part_to_the_whole(void **state)
+{
+    (void) state;
+    const struct hs_face faces[] = {
+        { .box = { 1, 2, 3, 4 }, .has_landmarks = true, .landmarks = { { 1, 1 }, { -1, 0 } } },
+        { .box = { 0, 0, 1, 1 } },
+    };
+    struct hs_face_list list;
+    fill(&list, faces, 2);
+    hs_face_list_move(&list, 2, 4, 100, 200);
+    assert_float_equal(list.faces[0].box.x1, 102, 0);
+    assert_float_equal(list.faces[0].box.y2, 216, 0);
+    assert_float_equal(list.faces[0].landmarks[0].y, 204, 0);
+    assert_float_equal(list.faces[0].landmarks[1].x, 98, 0);
+    assert_float_equal(list.faces[1].box.x2, 102, 0);
+    assert_float_equal(list.faces[1].landmarks[0].x, 0, 0);
+    hs_face_list_finish(&list);
+}
+
+static void adds_only_what_is_new(void **state)
+{
+    (void) state;
+    const struct hs_face here[] = { { .box = { 0, 0, 10, 10 }, .score = 0.6f } };
+    const struct hs_face there[] = {
+        { .box = { 2, 2, 6, 6 }, .score = 0.9f },     /* inside the first one */
+        { .box = { 6, 0, 16, 10 }, .score = 0.7f },   /* four tenths in common */
+        { .box = { 7, 0, 17, 10 }, .score = 0.95f },  /* the one before again */
+        { .box = { 40, 0, 50, 10 }, .score = 0.5f },
+        { .box = { 60, 0, 60, 10 }, .score = 0.55f }, /* empty: shares nothing */
+    };
+    struct hs_face_list list, more, none;
+    fill(&list, here, 1);
+    fill(&more, there, 5);
+    hs_face_list_init(&none);
+    assert_int_equal(hs_face_list_add(&list, &more, 10), 0);
+    assert_int_equal(list.count, 4);
+    assert_float_equal(list.faces[0].score, 0.7f, 0);
+    assert_float_equal(list.faces[1].score, 0.6f, 0);
+    assert_float_equal(list.faces[3].score, 0.5f, 0);
+    assert_int_equal(hs_face_list_add(&list, &none, 2), 0);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(hs_face_list_add(&none, &list, 10), 0);
+    assert_int_equal(none.count, 2);
+    hs_face_list_finish(&none);
+    assert_int_equal(hs_face_list_add(&none, &none, 10), 0);
+    assert_int_equal(none.count, 0);
+    hs_face_list_finish(&none);
+    hs_face_list_finish(&more);
+    hs_face_list_finish(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_are_clamped_and_landmarks_are_not),
         cmocka_unit_test(keeps_its_memory_and_refuses_what_cannot_be),
+        cmocka_unit_test(moves_from_a_part_to_the_whole),
+        cmocka_unit_test(adds_only_what_is_new),
     };
     return HS_RUN_TESTS(tests);
 }
