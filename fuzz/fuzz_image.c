@@ -1,4 +1,5 @@
-/* Files as clients send them, through everything that reads them: probe, whole and reduced decode, turn, letterbox. */
+/* Files as clients send them, through everything that reads them: probe, whole, reduced and partial decode,
+ * turn, letterbox. */
 #include <stdlib.h>
 
 #include "image/letterbox.h"
@@ -34,14 +35,46 @@ static void decode(const uint8_t *data, size_t len, const struct hs_image_option
     hs_image_destroy(image);
 }
 
+/* The middle of it, at the scale of the options. */
+static void decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options)
+{
+    struct hs_image_info info;
+    struct hs_image_part got;
+    struct hs_image *image;
+    struct hs_error err;
+    if (hs_image_probe(data, len, &info, &err) < 0)
+        return;
+    const struct hs_image_part part = {
+        info.width / 3, info.height / 3, info.width / 4 + 1, info.height / 4 + 1,
+    };
+    int r = hs_image_decode_part(data, len, options, &part, &image, &got, &err);
+    if (r < 0) {
+        if (err.code != r || !err.message[0])
+            abort();
+        return;
+    }
+    if (got.x > part.x || got.y > part.y || got.x + got.width < part.x + part.width ||
+        got.y + got.height < part.y + part.height || image->orig_width != got.width)
+        abort();
+    unsigned sum = 0;
+    for (int y = 0; y < image->height; y++)
+        for (int x = 0; x < image->width * 3; x++)
+            sum += image->pixels[(size_t) y * image->stride + (size_t) x];
+    if (sum > 255u * 3 * (1u << 18))
+        abort();
+    hs_image_destroy(image);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct hs_image_options options = {
         .limits = {.max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20},
     };
     decode(data, len, &options);
+    decode_part(data, len, &options);
     options.target_w = 96;
     options.target_h = 64;
+    decode_part(data, len, &options);
     options.apply_exif = true;
     decode(data, len, &options);
     return 0;

@@ -84,9 +84,10 @@ static bool is_short_of(const struct work *w, double scale)
     return have < scale && have < 1;
 }
 
-static int decode_at_least(struct work *w, double need, struct hs_error *err)
+static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 {
-    return !is_short_of(w, need) ? 0 : decode(w, (int) ceil(w->image->orig_width * need), (int) ceil(w->image->orig_height * need), err);
+    int width = (int) ceil(w->image->orig_width * scale), height = (int) ceil(w->image->orig_height * scale);
+    return is_short_of(w, scale) ? decode(w, width, height, err) : 0;
 }
 
 /* ---- detection ---- */

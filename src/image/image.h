@@ -76,9 +76,9 @@ struct hs_image_part {
 };
 
 /* As hs_image_decode, target_w and target_h counting for the whole picture, but only of the part, which lies inside it,
- * and what comes cheapest with it. *ret_part says which part that became; at the right and bottom it may reach beyond the
- * picture by less than 8 pixels, which are repeated ones. The image is a picture of its own, orig_width x orig_height
- * the part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG, or to be turned. */
+ * and what comes cheapest with it. *ret_part says which part that became; at the right and bottom it may reach beyond
+ * the picture by less than 8 pixels, which are made up. The image is a picture of its own, orig_width x orig_height the
+ * part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG, or to be turned. */
 int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
                          const struct hs_image_part *part, struct hs_image **ret_image,
                          struct hs_image_part *ret_part, struct hs_error *err);

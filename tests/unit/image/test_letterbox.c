@@ -99,6 +99,15 @@ static void same_size_is_copied_between_the_pads(void **state)
     out = run(image, 2, 1, 2, 2); /* one row left over goes below */
     assert_memory_equal(out, want + 6, 12);
     free(out);
+    /* Moved to the top left, the rest black. */
+    static const uint8_t moved[] = {1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    uint8_t black[sizeof(moved)];
+    struct hs_letterbox box;
+    hs_letterbox_plan(2, 1, 2, 3, &box);
+    box.pad_left = box.pad_top = 0;
+    box.pad_value = 0;
+    assert_int_equal(hs_letterbox_apply(&box, image, black), 0);
+    assert_memory_equal(black, moved, sizeof(moved));
     hs_image_destroy(image);
 }
 
