@@ -59,7 +59,7 @@ struct hs_model_spec {
 };
 
 /* Valid until the model is unloaded. A picture is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. A slot
- * holds up to `batch` of them, each `input_stride` bytes after the last; outputs are described for one picture. */
+ * holds up to `batch` of them, each `input_stride` bytes after the one before; outputs are described for one picture. */
 struct hs_model_info {
     int input_h, input_w;
     int slots, batch;
