@@ -1,6 +1,8 @@
 # What people type. The build itself is meson and ninja; tools/setup.sh brings what they need.
 BUILD ?= build
 PROGRAM = $(BUILD)/hailo-pose
+FACE = $(BUILD)/hailo-face
+SERVICE ?= pose
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 ARGS ?=
@@ -20,14 +22,25 @@ data: all
 	@tools/setup.sh samples
 	@tools/setup.sh weights $(PROGRAM)
 
-demo: data
-	@tools/demo.sh $(PROGRAM)
+# And those of hailo-face, where they can be had.
+data-face: data
+	@tools/setup.sh face $(FACE)
 
-check: data
+demo: data-face
+	@tools/demo.sh $(PROGRAM) $(FACE)
+
+check: data-face
 	@tools/check.sh $(BUILD)
 
-run: data
+run: run-$(SERVICE)
+
+run-pose: data
 	@exec $(PROGRAM) serve --models .deps/models $(ARGS)
+
+# A gallery of its own, kept in .deps.
+run-face: data-face
+	@exec $(FACE) serve --models .deps/models --set database.db_file=.deps/gallery/faces.db \
+	    --set database.backup_path=.deps/gallery/backups $(ARGS)
 
 bench: data
 	@$(PROGRAM) bench --models .deps/models .deps/samples/zidane.jpg
@@ -43,14 +56,14 @@ distclean: clean
 	rm -rf .deps
 
 help:
-	@echo 'make demo      set everything up, build, and find people in three pictures through the real server'
+	@echo 'make demo      set everything up, build, find people in three pictures and recognise a face, through the real servers'
 	@echo 'make check     set everything up, build, and run all tests'
 	@echo 'make           set up and build $(PROGRAM)'
-	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on'
+	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
 	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
 	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
 
-.PHONY: all setup data demo check run bench install clean distclean help
+.PHONY: all setup data data-face demo check run run-pose run-face bench install clean distclean help
 .NOTPARALLEL:

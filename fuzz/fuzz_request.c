@@ -17,7 +17,7 @@ static void echo(struct hs_http_request *req)
 {
     const char *query = hs_http_query(req, "q"), *header = hs_http_header(req, "X-Test");
     hs_http_add_header(req, "X-Query", query ? query : "");
-    hs_http_add_header(req, "X-Param", hs_http_param(req) ? hs_http_param(req) : "");
+    hs_http_add_header(req, "X-Param", hs_http_param(req, 0) ? hs_http_param(req, 0) : "");
     if (header)
         hs_http_add_header(req, header, hs_http_path(req));
     hs_http_reply_error(req, HS_EBUSY, "q", "%s", query ? query : hs_http_path(req));
@@ -29,6 +29,7 @@ static const struct hs_http_route routes[] = {
     { .method = "POST", .path = "/v1/models", .handle = echo },
     { .method = "GET", .path = "/v1/models/{name}", .handle = echo },
     { .method = "DELETE", .path = "/v1/models/{name}", .handle = echo },
+    { .method = "GET", .path = "/v1/models/{name}/files/{id}", .handle = echo },
 };
 
 /* Status line, header lines of printable text, an empty line, as many bytes as announced, and they are JSON. */
@@ -58,15 +59,16 @@ static void check_answer(const struct hs_http_request *req)
 static void check_route(const char *method, struct hs_http_request *req)
 {
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(routes, sizeof(routes) / sizeof(routes[0]), method, req->path, &req->route, &req->param,
-                               allow);
+    int r = hs_http_route_find(routes, sizeof(routes) / sizeof(routes[0]), method, req->sent_path, &req->route,
+                               req->params, allow);
     if (r < 0) {
         if ((r == HS_EMETHOD) != (allow[0] != '\0') || (r != HS_EMETHOD && r != HS_ENOTFOUND))
             abort();
         hs_http_reply_error(req, r, NULL, "%s is not for %s", req->path, method);
     } else {
-        if (req->param && (!req->param[0] || strchr(req->param, '/')))
-            abort();
+        for (size_t i = 0; i < HS_HTTP_PARAMS_MAX; i++)
+            if (req->params[i] && !req->params[i][0])
+                abort();
         hs_exchange_run(req);
     }
     check_answer(req);

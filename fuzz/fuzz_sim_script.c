@@ -1,61 +1,57 @@
-/* The scripted device's script: as a text and as a file it says the same, within bounds. */
+/* The scripted device's script: what is accepted lies within its bounds, and what is refused is named. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/sim/script.h"
-#include "scratch.h"
-#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void check(const struct hs_sim_script *script)
+static void require(bool truth)
 {
-    if (script->slots < 1 || script->slots > HS_MODEL_MAX_SLOTS || script->output_count < 0 ||
-        script->output_count > HS_MODEL_MAX_OUTPUTS || script->latency_ms < 0 || script->load_ms < 0 ||
-        script->fail_at < 0 || script->hang_at < 0)
+    if (!truth)
         abort();
-    for (int i = 0; i < script->output_count; i++) {
-        const struct hs_tensor_desc *d = &script->outputs[i];
-        if (d->h < 1 || d->w < 1 || d->c < 1 || d->size_bytes > (size_t) 256 << 20 ||
-            d->size_bytes != (size_t) d->h * (size_t) d->w * (size_t) d->c * hs_dtype_size(d->dtype))
-            abort();
-    }
 }
 
-static void check_same(const struct hs_sim_script *a, const struct hs_sim_script *b)
+static void check_fault(const struct hs_sim_fault *fault)
 {
-    if (a->latency_ms != b->latency_ms || a->load_ms != b->load_ms || a->slots != b->slots || a->absent != b->absent ||
-        a->hang != b->hang || a->fail_open != b->fail_open || a->fail_load != b->fail_load ||
-        a->fail_submit != b->fail_submit || a->fail_wait != b->fail_wait || a->fail_at != b->fail_at ||
-        a->hang_at != b->hang_at || a->output_count != b->output_count)
-        abort();
-    for (int i = 0; i < a->output_count; i++)
-        if (strcmp(a->outputs[i].name, b->outputs[i].name) != 0 || a->outputs[i].size_bytes != b->outputs[i].size_bytes)
-            abort();
+    require(fault->kind <= HS_SIM_LOAD_SLOW);
+    require(fault->at >= 0 && fault->count >= 0 && fault->extra_ms >= 0);
+    require(fault->at > 0 || fault->at_ms >= 0);
+    require(isfinite(fault->at_ms) && isfinite(fault->for_ms) && isfinite(fault->extra_ms));
+    require(fault->device >= -1 && fault->device < HS_PROBE_MAX_DEVICES);
+}
+
+static void check(const struct hs_sim_script *script)
+{
+    require(script->slots >= 1 && script->slots <= HS_MODEL_MAX_SLOTS);
+    require(script->devices >= 1 && script->devices <= HS_PROBE_MAX_DEVICES);
+    require(script->latency_ms >= 0 && script->p99_ms >= script->latency_ms && script->load_ms >= 0);
+    require(isfinite(script->latency_ms) && isfinite(script->p99_ms) && isfinite(script->load_ms));
+    require(script->batch_count >= 0 && script->batch_count <= HS_MODEL_MAX_BATCH);
+    for (int i = 0; i < script->batch_count; i++) {
+        require(script->batches[i].pictures > (i == 0 ? 0 : script->batches[i - 1].pictures));
+        require(script->batches[i].pictures <= HS_MODEL_MAX_BATCH && script->batches[i].ms >= 0);
+    }
+    require(script->batch_count == 0 || script->batches[0].pictures == 1);
+    require(script->fault_count >= 0 && script->fault_count <= HS_SIM_MAX_FAULTS);
+    for (int i = 0; i < script->fault_count; i++)
+        check_fault(&script->faults[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    char *text = hs_fuzz_text(data, len), path[1 + HS_FUZZ_PATH_SIZE] = "@";
-    struct hs_sim_script script, same;
-    struct hs_error err;
-    /* "@FILE" would open what the fuzzer thinks of. */
-    if (!text || text[0] == '@' || len > 60000) {
-        free(text);
+    struct hs_sim_script script;
+    struct hs_error err = { 0 };
+    int r = hs_sim_script_parse((const char *) data, len, "fuzz", &script, &err);
+    if (r == 0) {
+        check(&script);
         return 0;
     }
-    int r = hs_sim_script_parse(text, &script, &err);
-    if (r == 0)
-        check(&script);
-    else if (err.code != r || !err.message[0])
-        abort();
-    int fd = hs_fuzz_memory_file(text, strlen(text), path + 1);
-    if (hs_sim_script_parse(path, &same, NULL) != r)
-        abort();
-    if (r == 0)
-        check_same(&script, &same);
-    close(fd);
-    free(text);
+    require(err.code == r && err.message[0] &&
+            hs_sim_script_parse((const char *) data, len, "fuzz", &script, NULL) == r);
+    /* A refusal names the line, or what is wrong with the text as a whole. */
+    require(r != HS_EINVAL || err.line > 0 || len > HS_SIM_SCRIPT_MAX_BYTES);
+    require(strncmp(err.message, "fuzz:", 5) == 0 || r == HS_ENOMEM);
     return 0;
 }

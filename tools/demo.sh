@@ -1,14 +1,18 @@
 #!/bin/bash
-# Starts the pose server PROGRAM on a free port, sends it the sample pictures with curl, prints what it answers, and
-# writes the annotated pictures to demo-out/.
+# Starts the servers POSE and FACE on free ports and asks them with curl: the one finds people in the sample pictures,
+# the other learns two faces and recognises one of them in another picture. Prints what they answer, and writes the
+# annotated pictures to demo-out/. Without its weights FACE is left out.
 set -euo pipefail
 
-program=${1:?which program?}
+pose=${1:?which hailo-pose?}
+face=${2:?which hailo-face?}
 tree=$(cd "$(dirname "$0")/.." && pwd)
 samples=$tree/.deps/samples
+models=$tree/.deps/models
 out=$tree/demo-out
 python=${PYTHON:-/usr/bin/python3}
 server=
+log=
 
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -19,26 +23,30 @@ finish() {
 trap finish EXIT
 fail() {
     printf '[demo] error: %s\n' "$*" >&2
-    test ! -s "$out/server.log" || tail -n 20 "$out/server.log" >&2
+    test ! -s "$log" || tail -n 20 "$log" >&2
     exit 1
 }
 
+# ---- a server -------------------------------------------------------------------------------------------------------
+
 # The server's words come through a pipe, so that its line about the port is waited for and not polled.
-start_server() {
-    local line
-    mkfifo "$work/words"
-    "$program" serve --host 127.0.0.1 --port 0 --models "$tree/.deps/models" > "$work/words" 2>&1 &
+start_server() { # PROGRAM ARGUMENT…
+    local line name=${1##*/}
+    log=$out/${name#hailo-}-server.log
+    mkfifo "$work/$name"
+    "$1" serve --host 127.0.0.1 --port 0 --models "$models" "${@:2}" > "$work/$name" 2>&1 &
     server=$!
-    exec 3< "$work/words"
-    : > "$out/server.log"
+    exec 3< "$work/$name"
+    : > "$log"
     while IFS= read -r -t 120 line <&3; do
-        printf '%s\n' "$line" >> "$out/server.log"
+        printf '%s\n' "$line" >> "$log"
         [[ $line =~ listening\ on\ (http://[^[:space:]]+) ]] || continue
         address=${BASH_REMATCH[1]}
-        cat <&3 >> "$out/server.log" &
+        cat <&3 >> "$log" &
+        echo "[demo] $name listens on $address"
         return 0
     done
-    fail 'the server did not start'
+    fail "$name did not start"
 }
 
 # 503 while the model loads is worth waiting for; curl does that.
@@ -46,6 +54,24 @@ wait_until_ready() {
     curl -sS -o /dev/null --fail --retry 60 --retry-delay 1 --max-time 60 "$address/health/ready" ||
         fail 'the server did not become ready'
 }
+
+stop_server() {
+    local status=0
+    kill -TERM "$server"
+    wait "$server" || status=$?
+    server=
+    test "$status" = 0 || fail "the server ended with exit code $status"
+}
+
+# Prints the answer, which is kept in demo-out/FILE too.
+ask() { # FILE PATH CURL-ARGUMENT…
+    local code
+    code=$(curl -sS --max-time 120 -o "$out/$1" -w '%{http_code}' "${@:3}" "$address$2") || fail "no answer from $2"
+    printf '%s\n' "$(cat "$out/$1")"
+    test "$code" = 200 || fail "$2: HTTP $code"
+}
+
+# ---- people ---------------------------------------------------------------------------------------------------------
 
 summarise() { # NAME JSON
     "$python" - "$@" << 'PYTHON'
@@ -62,26 +88,59 @@ PYTHON
 }
 
 detect() { # NAME
-    local picture=$samples/$1.jpg code
-    code=$(curl -sS --max-time 120 -o "$out/$1.json" -w '%{http_code}' -F "image=@$picture" "$address/v1/pose/detect") ||
-        fail "no answer about $1.jpg"
-    cat "$out/$1.json"
-    echo
-    test "$code" = 200 || fail "$1.jpg: HTTP $code"
+    local picture=$samples/$1.jpg
+    ask "$1.json" /v1/pose/detect -F "image=@$picture"
     curl -sS --fail --max-time 120 -o "$out/$1.jpg" -H 'Accept: image/jpeg' -F "image=@$picture" \
         "$address/v1/pose/detect" || fail "no annotated picture of $1.jpg"
     summarise "$1.jpg" "$out/$1.json" || fail "nobody was found in $1.jpg"
 }
 
-start_server
-echo "[demo] the server listens on $address"
-wait_until_ready
-for name in bus zidane solvay; do
-    detect "$name"
-done
-kill -TERM "$server"
-status=0
-wait "$server" || status=$?
-server=
-test "$status" = 0 || fail "the server ended with exit code $status"
+show_people() {
+    local name
+    start_server "$pose"
+    wait_until_ready
+    for name in bus zidane solvay; do
+        detect "$name"
+    done
+    stop_server
+}
+
+# ---- faces ----------------------------------------------------------------------------------------------------------
+
+summarise_faces() { # PICTURE JSON IDENTITY: that of one of the faces, or Unknown for all
+    "$python" - "$@" << 'PYTHON'
+import json, sys
+picture, path, expected = sys.argv[1:]
+answer = json.load(open(path))
+names = [face['identity'] for face in answer['faces']]
+said = ', '.join(f"{face['identity']} ({face['match_score']:.2f})" for face in answer['faces'])
+print(f"[demo] {picture}: {answer['count']} faces: {said}, {answer['inference_time_ms']:.0f} ms")
+sys.exit(set(names) != {expected})
+PYTHON
+}
+
+recognise() { # NAME IDENTITY
+    ask "$1-faces.json" /v1/recognize -F "image=@$samples/$1.jpg"
+    summarise_faces "$1.jpg" "$out/$1-faces.json" "$2" || fail "$1.jpg: $2 was expected"
+    "$face" recognize "$samples/$1.jpg" --models "$models" "${gallery[@]}" --draw "$out/$1-faces.jpg" > /dev/null ||
+        fail "no annotated picture of $1.jpg"
+}
+
+show_faces() {
+    local gallery=(--set "database.db_file=$work/faces.db" --set "database.backup_path=$work/backups")
+    start_server "$face" "${gallery[@]}"
+    wait_until_ready
+    ask obama-added.json /v1/database/add -F 'name=Barack Obama' -F "image=@$samples/obama.jpg"
+    ask biden-added.json /v1/database/add -F 'name=Joe Biden' -F "image=@$samples/biden.jpg"
+    recognise obama2 'Barack Obama'
+    recognise zidane Unknown
+    stop_server
+}
+
+show_people
+if "$face" detect "$samples/zidane.jpg" --models "$models" > "$work/try" 2>&1; then
+    show_faces
+else
+    echo "[demo] hailo-face is left out: $(tail -n 1 "$work/try")"
+fi
 echo "[demo] done; answers and annotated pictures are in demo-out/"

@@ -6,6 +6,8 @@
 #   tools/setup.sh openvino            the pinned OpenVINO runtime in .deps/openvino
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
+#   tools/setup.sh face PROGRAM        the same for hailo-face, with the Debian packages that fetching them takes; says so
+#                                      and goes on where they cannot be had
 #
 # HS_SKIP_PACKAGES=1 leaves Debian packages alone (for systems without apt).
 set -euo pipefail
@@ -201,8 +203,26 @@ setup_weights() { # PROGRAM
     "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
 }
 
+# The default of each task is here.
+has_weights() { # PROGRAM
+    "$1" models list --json --models "$deps/models" 2> /dev/null | "$python" -c '
+import json, sys
+wanted = [file for model in json.load(sys.stdin)["models"] for file in model["files"] if file["default"]]
+sys.exit(not wanted or not all(file["installed"] for file in wanted))'
+}
+
+# Own processes, so that what ends them does not end this.
+setup_face() { # PROGRAM
+    has_weights "$1" && return 0
+    # An npm from elsewhere will do, and Debian's would not go beside it.
+    if { command -v npm > /dev/null || "$0" packages "$tree/tools/packages-face.txt"; } && "$0" weights "$1"; then
+        return 0
+    fi
+    say "hailo-face is left out of what follows, because its weights could not be fetched (see above)"
+}
+
 case "${1:-}" in
     packages | openvino | samples) "setup_$1" "${@:2}" ;;
-    weights) setup_weights "${2:?which program?}" ;;
+    weights | face) "setup_$1" "${2:?which program?}" ;;
     *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \?//' >&2; exit 2 ;;
 esac

@@ -19,7 +19,14 @@
 /* The one symbol that a backend module exports: `const struct hs_backend hs_backend_entry`. */
 #define HS_BACKEND_SYMBOL "hs_backend_entry"
 
-enum { HS_BACKEND_ABI = 2, HS_MODEL_MAX_OUTPUTS = 16, HS_MODEL_MAX_SLOTS = 16, HS_MODEL_MAX_BATCH = 32 };
+enum {
+    HS_BACKEND_ABI = 3,
+    HS_MODEL_MAX_OUTPUTS = 16,
+    HS_MODEL_MAX_SLOTS = 16,
+    HS_MODEL_MAX_BATCH = 32,
+    HS_PROBE_MAX_DEVICES = 16,
+    HS_DEVICE_ID_SIZE = 32,
+};
 
 /* A device that was opened, and a model loaded on it. Each backend defines its own. */
 struct hs_device;
@@ -28,6 +35,7 @@ struct hs_model;
 struct hs_backend_probe {
     bool available;     /* a device is here and could be opened */
     int device_count;
+    char ids[HS_PROBE_MAX_DEVICES][HS_DEVICE_ID_SIZE]; /* for hs_device_options.device_id; "": no ids */
     char device[64];    /* what it is, for people: "AMD EPYC, 2 cores", "Hailo-10H 0000:01:00.0" */
     char version[64];   /* of the runtime: "OpenVINO 2026.4.1" */
     char reason[200];   /* where available is false: why, and what would mend it */
@@ -43,7 +51,7 @@ enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
 struct hs_device_options {
     const char *device_id;  /* NULL: any */
     const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
-    const char *script;     /* only `sim`: what it shall do; NULL else */
+    const char *script;     /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
     int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
 };
 
@@ -59,7 +67,7 @@ struct hs_model_spec {
 };
 
 /* Valid until the model is unloaded. A picture is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. A slot
- * holds up to `batch` of them, each `input_stride` bytes after the one before; outputs are described for one picture. */
+ * holds up to `batch` of them, each `input_stride` bytes after the one before; outputs are those of one picture. */
 struct hs_model_info {
     int input_h, input_w;
     int slots, batch;
@@ -79,8 +87,9 @@ struct hs_backend {
     uint32_t abi;       /* HS_BACKEND_ABI; checked before anything else is read */
     const char *name;   /* "openvino" */
 
-    /* Looks without opening or changing anything. Never fails: what is missing goes into the answer. */
-    void (*probe)(struct hs_backend_probe *ret_probe);
+    /* Looks without opening or changing anything. Never fails: what is missing goes into the answer. `options` may be
+     * NULL; only its script is looked at. */
+    void (*probe)(const struct hs_device_options *options, struct hs_backend_probe *ret_probe);
 
     int (*open)(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err);
     void (*close)(struct hs_device *device); /* NULL allowed; all its models are unloaded before */

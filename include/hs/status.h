@@ -3,7 +3,12 @@
 #ifndef HS_STATUS_H
 #define HS_STATUS_H
 
-/* name, value, the code that a client sees, the HTTP status that a request failing with it gets */
+/* name, value, the code that a client sees, the HTTP status that a request failing with it gets
+ *
+ * What a backend says of its device, by what mends it: ENODEVICE there is none; EINUSE another program has it for
+ * itself; EVERSION driver, firmware and library do not fit together; EMODEL this file cannot run on it; ENOMEM it, or
+ * this machine, has no memory left; EBUSY its queue is full; ETRANSIENT the same once more will do; ELOST it went away
+ * and all that was loaded with it: close, open and load again; EDEVICE anything else, which stays. */
 #define HS_STATUS_MAP(X) \
     X(EINVAL, -1, "invalid_argument", 400) \
     X(EMISSING, -2, "missing_field", 400) \
@@ -28,7 +33,11 @@
     X(EBUSY, -21, "busy", 503) \
     X(ENOTREADY, -22, "not_ready", 503) \
     X(ELOST, -23, "device_lost", 503) \
-    X(ETIMEOUT, -24, "deadline_exceeded", 504)
+    X(ETIMEOUT, -24, "deadline_exceeded", 504) \
+    X(ENODEVICE, -25, "no_device", 503) \
+    X(EINUSE, -26, "device_in_use", 503) \
+    X(ETRANSIENT, -27, "transient", 503) \
+    X(EREFUSED, -28, "refused", 422)
 
 enum hs_status {
     HS_OK = 0,

@@ -152,6 +152,17 @@ int hs_dir_make(const char *path, struct hs_error *err)
     return 0;
 }
 
+int hs_dir_make_parent(const char *path, struct hs_error *err)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    if (!hs_str_copy_n(parent, sizeof(parent), path, (size_t) (slash - path)))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+    return hs_dir_make(parent, err);
+}
+
 bool hs_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -166,6 +177,13 @@ const char *hs_path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+void hs_sha256(const void *data, size_t len, char ret_hex[65])
+{
+    uint8_t digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, data, len);
+    hs_str_hex(digest, sizeof(digest), ret_hex);
 }
 
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)

@@ -17,12 +17,16 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
 
 /* Makes a folder and its parents (mode 0755 minus umask); one that exists is fine. */
 int hs_dir_make(const char *path, struct hs_error *err);
+int hs_dir_make_parent(const char *path, struct hs_error *err); /* the folder that path is in */
 
 bool hs_file_exists(const char *path);
 
 /* "dir/name" into dst; false where it does not fit. */
 bool hs_path_join(char *dst, size_t size, const char *dir, const char *name);
 const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
+
+/* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
+void hs_sha256(const void *data, size_t len, char ret_hex[65]);
 
 /* SHA-256 of a file as 64 hexadecimal digits and a NUL, read in pieces. */
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err);

@@ -1,12 +1,12 @@
 #include "cli/cmd_config.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/config_write.h"
 #include "cli/load_settings.h"
 #include "config/render.h"
 
@@ -15,6 +15,7 @@ enum { PAGE_MAX = 8 << 20 };
 struct config_call {
     struct hs_invocation *call;
     const struct hs_schema *schema;
+    struct hs_text_list words; /* the action, and what follows it */
     const char *input, *output;
     bool list;
 };
@@ -147,17 +148,6 @@ static int read_input(const struct config_call *call, const char *path, struct h
     return 0;
 }
 
-static int make_parent(const char *path, struct hs_error *err)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    if (!hs_str_copy_n(parent, sizeof(parent), path, (size_t) (slash - path)))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
-    return hs_dir_make(parent, err);
-}
-
 static int write_output(const struct hs_node *root, const char *path, struct hs_error *err)
 {
     struct hs_buf buf;
@@ -168,7 +158,7 @@ static int write_output(const struct hs_node *root, const char *path, struct hs_
     if (r < 0)
         hs_error_set(err, r, "%s: cannot be rendered: %s", path, hs_status_name(r));
     if (r == 0)
-        r = make_parent(path, err);
+        r = hs_dir_make_parent(path, err);
     if (r == 0)
         r = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
     hs_buf_finish(&buf);
@@ -178,8 +168,12 @@ static int write_output(const struct hs_node *root, const char *path, struct hs_
 static int run_render(const struct config_call *call)
 {
     const char *input = call->input, *output = call->output;
+    if (!input && !output && call->words.count > 1)
+        return hs_config_write(call->call, call->schema, call->words.items[1], call->words.items + 2,
+                               call->words.count - 2);
     if (!input || !output)
-        return hs_invocation_fail(call->call, HS_EXIT_USAGE, "--input FILE and --output FILE are both wanted");
+        return hs_invocation_fail(call->call, HS_EXIT_USAGE,
+                                  "--input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
     struct hs_problems problems = { 0 };
     struct hs_settings *settings = NULL;
     const struct hs_node *root = NULL;
@@ -212,19 +206,19 @@ int hs_cmd_config_run(struct hs_invocation *invocation, const struct hs_schema *
         { .name = "list", .kind = HS_OPTION_FLAG, .target = &call.list,
           .help = "show: a line a setting, with where each value comes from" },
     };
-    struct hs_text_list words = { 0 };
     int code;
-    if (!hs_invocation_parse(invocation, options, HS_ARRAY_LEN(options), &words, 1, &code)) {
-        hs_text_list_finish(&words);
+    if (!hs_invocation_parse(invocation, options, HS_ARRAY_LEN(options), &call.words, SIZE_MAX, &code)) {
+        hs_text_list_finish(&call.words);
         return code;
     }
-    const char *action = words.count ? words.items[0] : "";
+    const char *action = call.words.count ? call.words.items[0] : "";
+    bool alone = call.words.count <= 1 || (strcmp(action, "render") == 0 && !call.input && !call.output);
     code = -1;
-    for (size_t i = 0; i < HS_ARRAY_LEN(actions) && code < 0; i++) {
+    for (size_t i = 0; alone && i < HS_ARRAY_LEN(actions) && code < 0; i++) {
         if (strcmp(actions[i].name, action) == 0)
             code = actions[i].run(&call);
     }
-    hs_text_list_finish(&words);
+    hs_text_list_finish(&call.words);
     if (code < 0)
         return hs_invocation_fail(invocation, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
     return code;

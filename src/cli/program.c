@@ -19,7 +19,7 @@ static void common_options(struct hs_invocation *call, struct hs_option ret[COMM
     ret[1] = (struct hs_option) { .name = "config", .kind = HS_OPTION_TEXT, .target = &call->config_path,
                                   .value = "FILE", .help = "configuration, JSON or YAML" };
     ret[2] = (struct hs_option) { .name = "device", .kind = HS_OPTION_TEXT, .target = &call->device, .value = "NAME",
-                                  .help = "auto, cpu, hailo or sim; wins over inference.device" };
+                                  .help = "auto, cpu, hailo, sim or sim:SCRIPT; wins over inference.device" };
     ret[3] = (struct hs_option) { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
                                   .help = "a setting that wins over the file and the environment; may be repeated" };
 }

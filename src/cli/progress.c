@@ -22,12 +22,20 @@ void hs_progress_size(uint64_t bytes, char ret_text[32])
         hs_str_format(ret_text, 32, "%.1f MB", (double) bytes / 1e6);
 }
 
-static void draw_bar(const char *what, uint64_t done, uint64_t total)
+static void amount(const struct hs_progress *progress, uint64_t value, char ret_text[32])
+{
+    if (progress->counts)
+        hs_str_format(ret_text, 32, "%llu", (unsigned long long) value);
+    else
+        hs_progress_size(value, ret_text);
+}
+
+static void draw_bar(const struct hs_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
     static const char full[] = "##############################";
     char done_text[32], total_text[32];
-    hs_progress_size(done, done_text);
-    hs_progress_size(total, total_text);
+    amount(progress, done, done_text);
+    amount(progress, total, total_text);
     if (total == 0) {
         fprintf(stderr, "\r  %.40s  %s\x1b[K", what, done_text);
         return;
@@ -47,7 +55,7 @@ static void print_step(struct hs_progress *progress, const char *what, uint64_t 
     if (step <= progress->last_step)
         return;
     char text[32];
-    hs_progress_size(done, text);
+    amount(progress, done, text);
     progress->last_step = step;
     if (total)
         fprintf(stderr, "  %s: %3.0f %% (%s)\n", what, 100.0 * (double) done / (double) total, text);
@@ -69,7 +77,7 @@ void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total
         return;
     progress->last_ns = now;
     progress->drawn = true;
-    draw_bar(what, done, total);
+    draw_bar(progress, what, done, total);
     fflush(stderr);
 }
 

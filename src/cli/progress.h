@@ -1,4 +1,5 @@
-/* How far a download is, on stderr: a bar that redraws itself on a terminal, a line at every tenth part elsewhere. */
+/* How far something is (a download, or a number of things), on stderr: a bar that redraws itself on a terminal, else a
+ * line at every tenth part. */
 #ifndef HS_CLI_PROGRESS_H
 #define HS_CLI_PROGRESS_H
 
@@ -7,6 +8,7 @@
 
 struct hs_progress {
     bool terminal;
+    bool counts;          /* of things and not of bytes; set after init */
     bool drawn;           /* a bar stands in the current line */
     int64_t last_ns;      /* of the last drawing */
     int last_step;        /* of the last line */

@@ -83,12 +83,12 @@ const struct hs_setting hs_model_rows[5] = {
 };
 #undef S
 
-/* In the order of enum hs_device_choice and enum hs_precision. */
-static const char *const devices[] = { "auto", "cpu", "hailo", "sim", NULL };
+static const char *const devices[] = { "auto", "cpu", "hailo", "sim", "sim:SCRIPT", NULL };
+/* In the order of enum hs_precision. */
 static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
-const struct hs_setting hs_inference_rows[15] = {
+const struct hs_setting hs_inference_rows[14] = {
     { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
       .help = "Least score of a detection; a request may say otherwise" },
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
@@ -99,12 +99,11 @@ const struct hs_setting hs_inference_rows[15] = {
       .fallback = "[640, 640]", .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
     { ROW("inference.rectangular", BOOL, rectangular), .fallback = "true",
       .help = "Fit the short side of the input to the picture, where the device can; false: always the whole size" },
-    { ROW("inference.device", CHOICE, device), .choices = devices, .fallback = "auto",
-      .help = "What runs the network; auto: a Hailo where there is one, else the processor; sim: a simulation" },
+    { ROW("inference.device", TEXT, device), .min = 1, .max = 4095, .choices = devices, .fallback = "auto",
+      .help = "What runs the network; auto: a Hailo where there is one, else the processor; sim: a "
+              "simulation (docs/sim.md)" },
     { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
       .help = "Which one of several such devices; empty: any" },
-    { ROW("inference.sim_script", TEXT, sim_script), .max = 4095, .fallback = "",
-      .help = "What the simulated device shall do; empty: answer at once" },
     { ROW("inference.precision", CHOICE, precision), .choices = precisions, .fallback = "auto",
       .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16" },
     { ROW("inference.threads", INT, threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",

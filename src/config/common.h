@@ -46,17 +46,14 @@ struct hs_model_settings {
     char *mirror;      /* "": none */
 };
 
-enum hs_device_choice { HS_USE_AUTO, HS_USE_CPU, HS_USE_HAILO, HS_USE_SIM };
-
 /* `precision` is an enum hs_precision (hs/backend.h). */
 struct hs_inference_settings {
     double confidence_threshold, iou_threshold;
     int max_detections;
     int input_size[2]; /* width, height */
     bool rectangular;
-    int device;       /* enum hs_device_choice */
-    char *device_id;  /* "": any */
-    char *sim_script; /* "": none */
+    char *device;    /* "auto", "cpu", "hailo", "sim", or "sim:" and the path of a script */
+    char *device_id; /* "": any */
     int precision;
     int threads; /* 0: as many as there are processors */
     int slots;   /* 0: the backend's own way */
@@ -79,7 +76,7 @@ extern const struct hs_setting hs_server_rows[15];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[2];
 extern const struct hs_setting hs_model_rows[5];
-extern const struct hs_setting hs_inference_rows[15];
+extern const struct hs_setting hs_inference_rows[14];
 extern const struct hs_setting hs_resource_rows[2];
 
 #endif

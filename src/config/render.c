@@ -92,11 +92,12 @@ static bool new_section(const struct hs_schema *schema, size_t index, int *ret_l
     return index == 0 || strncmp(hs_schema_row(schema, index - 1, NULL)->name, name, len + 1) != 0;
 }
 
-/* The default as a file would hold it: texts in quotes. */
+/* The default as a file would hold it: texts in quotes, and words that YAML takes for something else. */
 static int write_default(const struct hs_schema *schema, const struct hs_setting *row, struct hs_buf *buf)
 {
     const char *text = hs_schema_fallback(schema, row);
-    bool quoted = row->type == HS_SETTING_TEXT || row->type == HS_SETTING_BYTES || row->type == HS_SETTING_PERCENT;
+    bool quoted = row->type == HS_SETTING_TEXT || row->type == HS_SETTING_BYTES || row->type == HS_SETTING_PERCENT ||
+                  (row->type == HS_SETTING_CHOICE && hs_str_equal_nocase(text, "off"));
     return quoted ? hs_render_json_string(text, buf) : hs_buf_append_str(buf, text);
 }
 
@@ -181,6 +182,9 @@ int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf)
     int len;
     const struct hs_setting *row;
     for (size_t i = 0; r == 0 && (row = hs_schema_row(schema, i, NULL)); i++) {
+        /* Such a row never opens a section that has others. */
+        if (row->flags & HS_SETTING_UNUSED)
+            continue;
         if (new_section(schema, i, &len))
             r = hs_buf_printf(buf, "\n%.*s:\n", len, row->name);
         if (r == 0)

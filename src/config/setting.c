@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 #include "config/render.h"
@@ -171,6 +172,21 @@ static int read_double(const struct hs_setting *row, const struct hs_node *node,
     return r;
 }
 
+/* The choice that a text is, or begins; *ret_known is how many bytes of it are the choice's own. NULL: none. */
+static const char *find_text_choice(const struct hs_setting *row, const char *text, size_t *ret_known)
+{
+    for (size_t i = 0; row->choices[i]; i++) {
+        const char *colon = strchr(row->choices[i], ':');
+        size_t known = colon ? (size_t) (colon - row->choices[i]) + 1 : strlen(row->choices[i]);
+        bool fits = colon ? strlen(text) > known : strlen(text) == known;
+        if (fits && strncasecmp(text, row->choices[i], known) == 0) {
+            *ret_known = known;
+            return row->choices[i];
+        }
+    }
+    return NULL;
+}
+
 static int read_text(const struct hs_setting *row, const struct hs_node *node, char **dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
@@ -191,9 +207,14 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, c
         return refuse(ret_reason, len == 0 ? "is empty" : "is too short");
     if ((double) len > row->max)
         return refuse(ret_reason, "is too long");
+    size_t known = 0;
+    const char *choice = row->choices ? find_text_choice(row, text, &known) : text;
+    if (!choice)
+        return refuse(ret_reason, "is none of the choices");
     char *copy = strdup(text);
     if (!copy)
         return HS_ENOMEM;
+    memcpy(copy, choice, known);
     free(*dst);
     *dst = copy;
     return 0;
@@ -202,6 +223,10 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, c
 static int read_choice(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
+    bool truth;
+    /* YAML's off and on are false and true by the time that they were written as JSON. */
+    if (hs_node_bool(node, &truth) && (strcmp(text, "false") == 0 || strcmp(text, "true") == 0))
+        text = truth ? "on" : "off";
     for (int i = 0; text && row->choices[i]; i++) {
         if (hs_str_equal_nocase(text, row->choices[i])) {
             *dst = i;
@@ -442,6 +467,8 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
     case HS_SETTING_CHOICE:
         return write_choices(row, buf);
     case HS_SETTING_TEXT:
+        if (row->choices)
+            return write_choices(row, buf);
         r = hs_buf_append_str(buf, "a text of ");
         if (r == 0)
             r = write_bounds(row, buf);

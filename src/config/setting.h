@@ -13,7 +13,8 @@ enum hs_setting_type {
     HS_SETTING_BOOL,    /* bool */
     HS_SETTING_INT,     /* int, min..max */
     HS_SETTING_DOUBLE,  /* double, min..max */
-    HS_SETTING_TEXT,    /* char *, never NULL, owned by the settings; min..max bytes of UTF-8 */
+    HS_SETTING_TEXT,    /* char *, never NULL, owned by the settings; min..max bytes of UTF-8. With choices it is one of
+                           them; "sim:SCRIPT" among them stands for "sim:" and anything more. Letters' case as below */
     HS_SETTING_CHOICE,  /* int, index into choices; letters' case does not matter */
     HS_SETTING_SIZE,    /* int[2], [width, height] in min..max and multiples of `multiple`; also "WxH" or one number */
     HS_SETTING_SECONDS, /* double, min..max; a number, or a text with a unit: "250ms", "30s", "5m", "1h", "1d" */
@@ -26,6 +27,7 @@ enum {
     HS_SETTING_FOREVER = 1, /* seconds: -1 is allowed too and means without end */
     HS_SETTING_SECRET = 2,  /* rendered as "***" by help for people (show), never in messages */
     HS_SETTING_UNIT = 4,    /* read and checked here, obeyed by the systemd unit */
+    HS_SETTING_UNUSED = 16, /* accepted, because files of an older program have it; its help says what does that now */
     HS_SETTING_AUTO = 8,    /* double: the word "auto" is allowed too and is stored as -1, which lies below min */
 };
 
@@ -36,7 +38,7 @@ struct hs_setting {
     size_t offset; /* into the struct of the row's group */
     double min, max;
     int multiple;               /* HS_SETTING_SIZE only */
-    const char *const *choices; /* HS_SETTING_CHOICE only; NULL ends it */
+    const char *const *choices; /* HS_SETTING_CHOICE, or a HS_SETTING_TEXT that has some; NULL ends it */
     const char *fallback;       /* the default, written as in a file; for a text without quotes */
     const char *unit;           /* for people, NULL: none */
     const char *variable;       /* one more environment variable, of less weight than the regular one; NULL: none */

@@ -163,6 +163,14 @@ static int add_unknown(const struct hs_settings *settings, const char *what, con
                            near ? "; did you mean " : "", near ? meant : "", near ? "?" : "");
 }
 
+/* Says of a setting without effect what has that effect. */
+static int note_unused(const struct hs_setting *row, const char *where, int line, struct hs_problems *problems)
+{
+    if (!(row->flags & HS_SETTING_UNUSED))
+        return 0;
+    return hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", where, row->name, row->help);
+}
+
 /* ---- documents ---- */
 
 /* A file that is being applied. */
@@ -185,10 +193,10 @@ static int apply_node(struct hs_settings *settings, size_t index, const struct h
     const char *reason = "", *where = place(source, node->line);
     int r = hs_node_is_null(node) ? set_default(settings, index, &reason)
                                   : set_value(settings, index, node, NULL, where, &reason);
-    if (r != HS_EINVAL)
-        return r;
-    return add_bad_value(hs_schema_row(settings->schema, index, NULL), node, where, node->line, reason,
-                         source->problems);
+    const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
+    if (r == 0)
+        return note_unused(row, where, node->line, source->problems);
+    return r == HS_EINVAL ? add_bad_value(row, node, where, node->line, reason, source->problems) : r;
 }
 
 static int apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
@@ -251,6 +259,8 @@ static int apply_text(struct hs_settings *settings, size_t index, const char *te
     const char *reason = "";
     int r = *text || row->type == HS_SETTING_TEXT ? set_value(settings, index, NULL, text, origin, &reason)
                                                   : set_default(settings, index, &reason);
+    if (r == 0)
+        return note_unused(row, origin, 0, problems);
     if (r != HS_EINVAL)
         return r;
     const struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = true };

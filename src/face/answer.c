@@ -8,7 +8,9 @@
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app)
 {
     return (struct hs_face_recognize) {
-        .threshold = app->recognition_threshold, .margin = app->settings->face_recognition.min_margin,
+        .threshold = app->recognition_threshold,
+        .margin = app->settings->face_recognition.min_margin,
+        .deadline_ns = HS_NO_DEADLINE,
     };
 }
 
@@ -123,7 +125,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
 {
     struct hs_face_match matches[HS_FACE_CANDIDATES_MAX + 2];
     size_t count = 0, asked = how->candidates > 2 ? how->candidates : 2;
-    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, matches, &count, err) < 0)
+    if (hs_face_index_find(app->index, found->embedding, asked, -INFINITY, how->deadline_ns, matches, &count, err) < 0)
         return NULL;
     double margin = count > 1 ? matches[0].score - matches[1].score : 1;
     bool known = count > 0 && matches[0].score > how->threshold && margin >= how->margin;

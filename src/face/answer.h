@@ -14,6 +14,7 @@ struct hs_face_recognize {
     double threshold; /* a name's score must be above it */
     double margin;    /* and better than the second best name's by this */
     size_t candidates; /* list so many of the best names, known or not; 0..HS_FACE_CANDIDATES_MAX */
+    int64_t deadline_ns; /* how long to wait for the gallery where it is still being read */
 };
 
 /* The configured way. */

@@ -63,25 +63,32 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
     const struct hs_database_section *s = &app->settings->database;
     const struct hs_pack_embedding *embedding = &app->embedder.choice.pack->embedding;
     struct hs_gallery_opened opened;
-    struct hs_error why;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery(s, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery_to_serve(s, &app->gallery, &opened, err);
+    if (r == 0)
+        r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
+                                 (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
     if (r < 0)
         return r;
-    if (s->backup_enabled && !opened.created && hs_gallery_backup(app->gallery, NULL, &why) < 0)
-        hs_log_warning("the gallery could not be backed up: %s", why.message);
-    return hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
-                                (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
+    const struct hs_face_upkeep_options options = {
+        .gallery = app->gallery,
+        .index = app->index,
+        .opened = &opened,
+        .backups = s->backup_enabled,
+        .backup_interval_s = s->backup_interval,
+    };
+    return hs_face_upkeep_create(&options, &app->upkeep, err);
 }
 
-int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
+int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
 {
     *app = (struct hs_face_app) {
         .config = config,
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),
     };
+    hs_face_once_init(&app->once);
     const struct hs_store_options store = {
         .service = hs_face_schema.program,
         .models_dir = hs_given(app->settings->model.dir),
@@ -90,8 +97,6 @@ int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct
     int r = hs_store_open(&store, &app->store, err);
     if (r == 0)
         r = init_networks(app, err);
-    if (r == 0)
-        r = open_gallery(app, err);
     if (r < 0) {
         hs_face_app_finish(app);
         return r;
@@ -100,20 +105,37 @@ int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct
     return 0;
 }
 
+int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
+{
+    int r = hs_face_app_init_networks(app, config, err);
+    if (r < 0)
+        return r;
+    r = open_gallery(app, err);
+    if (r < 0)
+        hs_face_app_finish(app);
+    return r;
+}
+
 void hs_face_app_finish(struct hs_face_app *app)
 {
+    hs_face_upkeep_destroy(app->upkeep);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
     hs_network_finish(&app->embedder);
     hs_network_finish(&app->detector);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
+    hs_face_once_finish(&app->once);
 }
 
 void hs_face_app_start_loading(struct hs_face_app *app)
 {
     const struct hs_pack_input *input = &app->detector.choice.pack->input;
     const struct hs_engine_shape whole = { input->height, input->width }, aligned = { HS_ALIGN_SIZE, HS_ALIGN_SIZE };
+    struct hs_error err;
+    /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
+    if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
+        hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;
     hs_engine_start_loading(app->detector.engine, &whole, 1);

@@ -6,8 +6,10 @@
 
 #include "config/settings.h"
 #include "face/index.h"
+#include "face/once.h"
 #include "face/pipeline.h"
 #include "face/settings.h"
+#include "face/upkeep.h"
 #include "models/store.h"
 #include "service/network.h"
 
@@ -17,19 +19,25 @@ struct hs_face_app {
     struct hs_store *store;
     struct hs_network detector, embedder;
     struct hs_face_pipeline pipeline;
-    struct hs_gallery *gallery; /* NULL where database.enabled is false */
-    struct hs_face_index *index;
+    struct hs_gallery *gallery;    /* NULL where database.enabled is false */
+    struct hs_face_index *index;   /* NULL as the gallery */
+    struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_start_loading was called */
+    struct hs_face_once once;
     double recognition_threshold; /* in force: the setting, or the space's own */
     int64_t started_ns;
 };
 
-/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated,
- * repaired or backed up). Models are not loaded yet. On failure everything is undone. Caller frees with
- * hs_face_app_finish. */
+/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated
+ * or repaired). Models are not loaded yet, and the gallery is not read. On failure everything is undone. Caller frees
+ * with hs_face_app_finish. */
 int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
 void hs_face_app_finish(struct hs_face_app *app);
 
-/* Begins to load both models, unless they are to be unloaded whenever nothing runs. Returns at once. */
+/* The same without the gallery, whatever the settings say: for what only looks at pictures. */
+int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
+
+/* Begins to load both models, unless they are to be unloaded whenever nothing runs, and to read and look after the
+ * gallery. Returns at once. */
 void hs_face_app_start_loading(struct hs_face_app *app);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "http/param.h"
 #include "image/image.h"
@@ -59,6 +61,45 @@ bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *
     return false;
 }
 
+bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
+{
+    const struct hs_body *body = hs_http_body(req);
+    const json_t *value = hs_body_value(body, "metadata");
+    const char *text = hs_body_json(body) ? NULL : hs_body_text(body, "metadata");
+    *ret_text = NULL;
+    if (!value && !text && !hs_body_has(body, "metadata"))
+        return true;
+    if (text)
+        *ret_text = strdup(strcmp(text, "null") == 0 ? "" : text);
+    else if (json_is_null(value))
+        *ret_text = strdup("");
+    else if (json_is_object(value))
+        *ret_text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    else {
+        hs_http_reply_error(req, HS_EINVAL, "metadata", "metadata: must be an object");
+        return false;
+    }
+    if (!*ret_text)
+        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metadata");
+    return *ret_text != NULL;
+}
+
+bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret)
+{
+    static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
+    const char *text = hs_http_query(req, name);
+    *ret = false;
+    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
+        if (!hs_str_equal_nocase(text, words[i]))
+            continue;
+        *ret = i % 2;
+        return true;
+    }
+    if (text)
+        hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
+    return !text;
+}
+
 /* ---- bbox ---- */
 
 static bool read_number(const json_t *value, float *ret)
@@ -110,6 +151,15 @@ static void reply_picture_failure(struct hs_http_request *req, int code, const s
         hs_face_reply_failure(req, code, err);
 }
 
+bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len)
+{
+    struct hs_error err;
+    int r = hs_body_take_file(hs_http_body(req), field, ret_data, ret_len, &err);
+    if (r < 0)
+        reply_picture_failure(req, r, &err);
+    return r == 0;
+}
+
 static int read_request(const struct hs_body *body, const struct hs_face_app *app, const struct hs_face_wish *wish,
                         struct hs_face_request *ret, struct hs_rect *ret_inside, struct hs_error *err)
 {
@@ -142,33 +192,40 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                       struct hs_face_result *ret_result)
+bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                          const uint8_t *data, size_t len, struct hs_face_result *ret_result)
 {
     struct hs_error err;
     struct hs_face_request request;
     struct hs_rect inside;
-    uint8_t *data = NULL;
-    size_t len;
     *ret_result = (struct hs_face_result) { 0 };
     int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
-    r = hs_body_take_file(hs_http_body(req), wish->image, &data, &len, &err);
-    if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err)) {
+    if (request.inside && is_outside(app, request.inside, data, len, &err)) {
         hs_face_reply_failure(req, HS_EINVAL, &err);
-        free(data);
         return false;
     }
-    if (r == 0)
-        r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result,
-                         &err);
+    r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result,
+                     &err);
     if (r < 0)
         reply_picture_failure(req, r, &err);
-    free(data);
     return r == 0;
+}
+
+bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                       struct hs_face_result *ret_result)
+{
+    uint8_t *data;
+    size_t len;
+    *ret_result = (struct hs_face_result) { 0 };
+    if (!hs_face_ask_picture(req, wish->image, &data, &len))
+        return false;
+    bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);
+    free(data);
+    return found;
 }
 
 json_t *hs_face_ask_bbox(struct hs_http_request *req, const struct hs_face_found *found,

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "face/answer.h"
 #include "face/app.h"
@@ -29,6 +30,18 @@ struct hs_face_wish {
 /* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                        struct hs_face_result *ret_result);
+
+/* The same in two steps: the bytes of the picture, which the caller frees with free(), and the faces in them. */
+bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len);
+bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                          const uint8_t *data, size_t len, struct hs_face_result *ret_result);
+
+/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL where it is absent,
+ * "" for null; the caller frees it. Its bounds are left to the gallery. */
+bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text);
+
+/* A word of the query that is true or false; false where it is absent. */
+bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret);
 
 /* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" where there are faces
  * but none has one. */

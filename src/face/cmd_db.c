@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/commands.h"
+#include "face/cmd_db_add.h"
 #include "face/open_gallery.h"
 #include "gallery/export.h"
 
@@ -18,8 +19,10 @@ enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
 struct db {
     struct hs_invocation *call;
     struct hs_text_list words; /* what follows the action */
+    bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
+    struct hs_db_add_options adding; /* of add and import */
 };
 
 static int fail(const struct db *db, const struct hs_error *err)
@@ -89,6 +92,21 @@ static int do_merge(struct db *db)
     return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
 }
 
+static int purge(const struct db *db)
+{
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backup[PATH_MAX];
+    if (hs_gallery_purge_all(db->gallery, backup, &purged, &err) < 0)
+        return fail(db, &err);
+    if (backup[0])
+        printf("backed up to %s\n", backup);
+    for (size_t i = 0; i < purged->count; i++)
+        printf("deleted %s\n", purged->items[i].path);
+    hs_gallery_backups_destroy(purged);
+    return HS_EXIT_OK;
+}
+
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
@@ -96,10 +114,10 @@ static int do_remove(struct db *db)
     if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
         return fail(db, &err);
     printf("%lld vectors erased\n", (long long) erased.embeddings);
-    for (size_t i = 0; i < erased.file_count; i++)
+    for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
     hs_gallery_erased_finish(&erased);
-    return HS_EXIT_OK;
+    return db->purge_backups ? purge(db) : HS_EXIT_OK;
 }
 
 static int do_backup(struct db *db)
@@ -197,6 +215,30 @@ static int do_import(struct db *db)
     return imported.refused_count ? HS_EXIT_FAILURE : HS_EXIT_OK;
 }
 
+/* ---- pictures: these open the gallery themselves, and the networks with it ---- */
+
+static int do_add(struct db *db)
+{
+    struct hs_face_files files = { 0 };
+    struct hs_error err;
+    int r = 0;
+    for (size_t i = 1; r == 0 && i + 1 < db->words.count; i++)
+        r = hs_face_files_add(&files, word(db, 0), word(db, i), &err);
+    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
+    hs_face_files_finish(&files);
+    return code;
+}
+
+static int do_import_folder(struct db *db)
+{
+    struct hs_face_files files = { 0 };
+    struct hs_error err;
+    int r = hs_face_files_add_tree(&files, word(db, 0), &err);
+    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
+    hs_face_files_finish(&files);
+    return code;
+}
+
 struct action {
     const char *name;
     size_t words;
@@ -204,10 +246,9 @@ struct action {
 };
 
 static const struct action actions[] = {
-    { "list", 0, do_list },       { "show", 1, do_show },         { "rename", 2, do_rename },
-    { "merge", 2, do_merge },     { "remove", 1, do_remove },     { "backup", 0, do_backup },
-    { "backups", 0, do_backups }, { "restore", 1, do_restore },   { "check", 0, do_check },
-    { "stats", 0, do_stats },     { "export", 1, do_export },     { "import", 1, do_import },
+    { "list", 0, do_list },     { "show", 1, do_show },     { "rename", 2, do_rename },   { "merge", 2, do_merge },
+    { "remove", 1, do_remove }, { "backup", 0, do_backup }, { "backups", 0, do_backups }, { "restore", 1, do_restore },
+    { "check", 0, do_check },   { "stats", 0, do_stats },   { "export", 1, do_export },   { "import", 1, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -227,27 +268,53 @@ static int run_action(struct db *db, const struct action *action)
     return code;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int find_and_run(struct db *db)
 {
     const char *name = db->words.count ? db->words.items[0] : "";
+    if (strcmp(name, "add") == 0)
+        return db->words.count < 3 ? hs_invocation_fail(db->call, HS_EXIT_USAGE, "add takes a name and pictures")
+                                   : do_add(db);
+    if (strcmp(name, "import") == 0 && db->words.count == 2 && is_folder(db->words.items[1]))
+        return do_import_folder(db);
     for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
         if (db->words.count != actions[i].words + 1)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
                                       actions[i].words == 1 ? "" : "s");
+        if (db->purge_backups && actions[i].run != do_remove)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, rename, merge, remove, backup, backups, "
-                                                       "restore, check, stats, export, import");
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, add, rename, merge, remove, backup, "
+                                                       "backups, restore, check, stats, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)
 {
     struct db db = { .call = call };
+    const char *gate = NULL;
+    const struct hs_option options[] = {
+        { .name = "purge-backups",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.purge_backups,
+          .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
+        { .name = "gate", .kind = HS_OPTION_TEXT, .target = &gate, .value = "HOW",
+          .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },
+        { .name = "json", .kind = HS_OPTION_FLAG, .target = &db.adding.json,
+          .help = "add, import of a folder: print the report as JSON" },
+    };
     int code;
-    if (hs_invocation_parse(call, NULL, 0, &db.words, 3, &code))
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, SIZE_MAX, &code)) {
+        db.adding.gate = gate;
         code = find_and_run(&db);
+    }
     hs_text_list_finish(&db.words);
     return code;
 }

@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "face/annotate.h"
 #include "face/answer.h"
 #include "face/commands.h"
 #include "http/json_write.h"
+#include "service/drawing.h"
 
 enum { ANSWER_MAX = 64 << 20 };
 
@@ -15,6 +17,7 @@ struct look {
     struct hs_invocation *call;
     struct hs_face_app app;
     struct hs_text_list pictures;
+    struct hs_drawing_target draw; /* of detect and recognize */
 };
 
 static int find(struct look *look, const char *path, bool embed, struct hs_face_result *ret, struct hs_error *err)
@@ -50,12 +53,47 @@ static int print(json_t *answer, const char *picture, struct hs_error *err)
     return r < 0 ? hs_error_set(err, r, "%s: the answer could not be written", picture) : 0;
 }
 
+/* The whole picture once more: the networks saw it at their own size. */
+static int decode(const struct look *look, const char *path, struct hs_image **ret_image, struct hs_error *err)
+{
+    const struct hs_image_options options = {
+        .limits = look->app.pipeline.limits, .apply_exif = look->app.pipeline.apply_exif,
+    };
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(path, options.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_image_decode(data, len, &options, ret_image, err);
+    free(data);
+    return r;
+}
+
+static int draw(const struct look *look, const char *path, const struct hs_face_result *result, const json_t *answer,
+                struct hs_error *err)
+{
+    struct hs_image *image;
+    int r = decode(look, path, &image, err);
+    if (r < 0)
+        return r;
+    struct hs_buf out;
+    hs_buf_init(&out, HS_DRAWING_MAX);
+    r = hs_face_annotate(result, image, answer, hs_drawing_format(&look->draw), &out, err);
+    if (r == 0)
+        r = hs_drawing_save(&look->draw, path, &out, err);
+    hs_buf_finish(&out);
+    hs_image_destroy(image);
+    return r;
+}
+
 static int detect(struct look *look, const char *path, struct hs_error *err)
 {
     struct hs_face_result result;
     int r = find(look, path, false, &result, err);
     if (r == 0)
         r = print(hs_face_answer_detect(&result, true), path, err);
+    if (r == 0 && look->draw.path)
+        r = draw(look, path, &result, NULL, err);
     hs_face_result_finish(&result);
     return r;
 }
@@ -78,8 +116,13 @@ static int recognize(struct look *look, const char *path, struct hs_error *err)
     struct hs_face_result result;
     int r = find(look, path, true, &result, err);
     json_t *answer = r == 0 ? hs_face_answer_recognize(&look->app, &result, &how, err) : NULL;
+    if (r == 0 && !answer)
+        r = err->code;
+    if (r == 0 && look->draw.path)
+        r = draw(look, path, &result, answer, err);
     if (r == 0)
-        r = answer ? print(answer, path, err) : err->code;
+        r = print(json_incref(answer), path, err);
+    json_decref(answer);
     hs_face_result_finish(&result);
     return r;
 }
@@ -126,19 +169,10 @@ static int run(struct look *look)
 /* Only recognize needs the gallery. */
 static int start(struct look *look)
 {
-    const bool gallery = strcmp(look->call->command->name, "recognize") == 0;
-    const struct hs_config_override without[] = { { "this command", "database.enabled", "false" } };
-    struct hs_settings *settings;
-    struct hs_error err;
-    int code = hs_face_load_settings(look->call, without, gallery ? 0 : 1, &settings);
+    int code = hs_face_start_app(look->call, strcmp(look->call->command->name, "recognize") == 0, &look->app);
     if (code != HS_EXIT_OK)
         return code;
-    if (hs_face_app_init(&look->app, settings, &err) < 0)
-        return hs_invocation_fail(look->call, HS_EXIT_FAILURE, "%s", err.message);
-    if (gallery && !look->app.gallery)
-        code = hs_invocation_fail(look->call, HS_EXIT_FAILURE, "database.enabled is false");
-    else
-        code = run(look);
+    code = run(look);
     hs_face_app_finish(&look->app);
     return code;
 }
@@ -146,10 +180,16 @@ static int start(struct look *look)
 int hs_face_cmd_look(struct hs_invocation *call)
 {
     struct look look = { .call = call };
-    bool pair = strcmp(call->command->name, "compare") == 0;
+    const char *name = call->command->name;
+    bool pair = strcmp(name, "compare") == 0, draws = strcmp(name, "detect") == 0 || strcmp(name, "recognize") == 0;
+    const struct hs_option options[] = {
+        hs_drawing_option(&look.draw, "also write the picture with faces drawn in; a folder takes any number"),
+    };
     int code;
-    if (hs_invocation_parse(call, NULL, 0, &look.pictures, pair ? 2 : SIZE_MAX, &code)) {
-        if (look.pictures.count < (pair ? 2 : 1))
+    if (hs_invocation_parse(call, options, draws, &look.pictures, pair ? 2 : SIZE_MAX, &code)) {
+        if (!hs_drawing_target_settle(&look.draw, look.pictures.count))
+            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
+        else if (look.pictures.count < (pair ? 2 : 1))
             code = hs_invocation_fail(call, HS_EXIT_USAGE, pair ? "name two pictures" : "name at least one picture");
         else
             code = start(&look);

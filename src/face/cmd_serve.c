@@ -19,7 +19,7 @@ static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigs
         .routes = hs_face_routes,
         .route_count = hs_face_route_count,
         .ctx = app,
-        .shape = hs_face_shape,
+        .shape = app->settings->older.debug ? hs_face_shape_debug : hs_face_shape,
         .begin = begin,
         .what = what,
     };

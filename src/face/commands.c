@@ -1,5 +1,6 @@
 #include "face/commands.h"
 
+#include "base/mem.h"
 #include "service/start_log.h"
 
 int hs_face_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
@@ -13,4 +14,26 @@ int hs_face_load_settings(const struct hs_invocation *call, const struct hs_conf
     }
     hs_problems_finish(&problems);
     return code;
+}
+
+int hs_face_start_app(const struct hs_invocation *call, bool gallery, struct hs_face_app *ret_app)
+{
+    /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
+     * order. A server cannot afford that. */
+    const struct hs_config_override always[] = {
+        { "this command", "inference.max_shapes", "16" },
+        { "this command", "inference.max_memory", "0" },
+        { "this command", "database.enabled", gallery ? NULL : "false" },
+    };
+    struct hs_settings *settings;
+    struct hs_error err;
+    int code = hs_face_load_settings(call, always, HS_ARRAY_LEN(always), &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    if (hs_face_app_init(ret_app, settings, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    if (!gallery || ret_app->gallery)
+        return HS_EXIT_OK;
+    hs_face_app_finish(ret_app);
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "database.enabled is false");
 }

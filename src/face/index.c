@@ -1,9 +1,11 @@
 #include "face/index.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "gallery/search.h"
 
@@ -24,11 +26,14 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t refreshing; /* one rebuild at a time; comes before `lock` */
-    pthread_rwlock_t lock;      /* guards what follows; held for reading during a query */
+    pthread_mutex_t turn_lock; /* guards refreshing */
+    pthread_cond_t turn_ends;
+    bool refreshing;       /* somebody's turn to rebuild or change; comes before `lock` */
+    pthread_rwlock_t lock; /* guards what follows; held for reading during a query */
     struct content content;
     bool built;
     uint64_t foreign; /* changes by others that the content knows of */
+    atomic_bool read; /* content was built once */
 };
 
 static void content_finish(struct content *content)
@@ -102,7 +107,8 @@ int hs_face_index_create(struct hs_gallery *gallery, const char *space, size_t d
     index->space = copy;
     index->dimension = dimension;
     index->threads = threads;
-    pthread_mutex_init(&index->refreshing, NULL);
+    pthread_mutex_init(&index->turn_lock, NULL);
+    hs_cond_init(&index->turn_ends);
     pthread_rwlock_init(&index->lock, NULL);
     *ret_index = index;
     return 0;
@@ -114,7 +120,8 @@ void hs_face_index_destroy(struct hs_face_index *index)
         return;
     content_finish(&index->content);
     pthread_rwlock_destroy(&index->lock);
-    pthread_mutex_destroy(&index->refreshing);
+    pthread_cond_destroy(&index->turn_ends);
+    pthread_mutex_destroy(&index->turn_lock);
     free(index->space);
     free(index);
 }
@@ -156,6 +163,7 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
     index->content = rebuild.content;
     index->built = true;
     index->foreign = version.foreign;
+    index->read = true;
     pthread_rwlock_unlock(&index->lock);
     content_finish(&old);
     return 0;
@@ -169,24 +177,64 @@ static bool is_fresh(struct hs_face_index *index, uint64_t foreign)
     return fresh;
 }
 
-int hs_face_index_refresh(struct hs_face_index *index, struct hs_error *err)
+bool hs_face_index_is_read(const struct hs_face_index *index)
+{
+    return index->read;
+}
+
+/* A lock that can be waited for until a deadline. (pthread_mutex_clocklock is not known to ThreadSanitizer yet.) */
+static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&index->turn_lock);
+    while (r == 0 && index->refreshing)
+        r = hs_cond_wait_until(&index->turn_ends, &index->turn_lock, deadline_ns);
+    bool mine = !index->refreshing;
+    index->refreshing = true;
+    pthread_mutex_unlock(&index->turn_lock);
+    return mine ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
+}
+
+static void end_turn(struct hs_face_index *index)
+{
+    pthread_mutex_lock(&index->turn_lock);
+    index->refreshing = false;
+    pthread_cond_signal(&index->turn_ends);
+    pthread_mutex_unlock(&index->turn_lock);
+}
+
+/* The gallery is asked inside the turn: while somebody reads all of it, the gallery itself would keep us waiting,
+ * and knows no deadline. */
+int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
-    int r = hs_gallery_get_version(index->gallery, &version, err);
-    if (r < 0 || is_fresh(index, version.foreign))
+    int r = begin_turn(index, deadline_ns, err);
+    if (r < 0)
         return r;
-    pthread_mutex_lock(&index->refreshing);
-    if (!is_fresh(index, version.foreign))
+    r = hs_gallery_get_version(index->gallery, &version, err);
+    if (r == 0 && !is_fresh(index, version.foreign))
         r = rebuild(index, err);
-    pthread_mutex_unlock(&index->refreshing);
+    end_turn(index);
     return r;
+}
+
+/* A rebuild either saw the change or comes after it. */
+static void begin_change(struct hs_face_index *index)
+{
+    begin_turn(index, HS_NO_DEADLINE, NULL);
+    pthread_rwlock_wrlock(&index->lock);
+}
+
+static void end_change(struct hs_face_index *index)
+{
+    pthread_rwlock_unlock(&index->lock);
+    end_turn(index);
 }
 
 void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
                          const float *vector)
 {
-    pthread_mutex_lock(&index->refreshing); /* a rebuild either saw this change or comes after it */
-    pthread_rwlock_wrlock(&index->lock);
+    begin_change(index);
     if (index->built) {
         struct content *content = &index->content;
         int r = put_name(content, added->identity_id, name);
@@ -196,32 +244,59 @@ void hs_face_index_added(struct hs_face_index *index, const char *name, const st
             hs_search_remove(content->search, added->embedding_dropped);
         index->built = r == 0 || r == HS_ECONFLICT;
     }
-    pthread_rwlock_unlock(&index->lock);
-    pthread_mutex_unlock(&index->refreshing);
+    end_change(index);
+}
+
+/* Where the identity of that name stands; content->count where there is none. */
+static size_t find_name(const struct content *content, const char *name)
+{
+    size_t i = 0;
+    while (i < content->count && strcmp(content->names[i].text, name) != 0)
+        i++;
+    return i;
 }
 
 void hs_face_index_removed(struct hs_face_index *index, const char *name)
 {
-    pthread_mutex_lock(&index->refreshing);
-    pthread_rwlock_wrlock(&index->lock);
+    begin_change(index);
     struct content *content = &index->content;
-    for (size_t i = 0; i < content->count; i++) {
-        if (strcmp(content->names[i].text, name) != 0)
-            continue;
+    size_t i = find_name(content, name);
+    if (i < content->count) {
         hs_search_remove_identity(content->search, content->names[i].identity_id);
         free(content->names[i].text);
         content->count--;
         memmove(content->names + i, content->names + i + 1, (content->count - i) * sizeof(content->names[0]));
-        break;
     }
-    pthread_rwlock_unlock(&index->lock);
-    pthread_mutex_unlock(&index->refreshing);
+    end_change(index);
 }
 
-int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above,
+void hs_face_index_renamed(struct hs_face_index *index, const char *name, const char *new_name)
+{
+    begin_change(index);
+    struct content *content = &index->content;
+    size_t i = find_name(content, name);
+    char *text = i < content->count ? strdup(new_name) : NULL;
+    if (text) {
+        free(content->names[i].text);
+        content->names[i].text = text;
+    } else if (i < content->count) {
+        index->built = false;
+    }
+    end_change(index);
+}
+
+void hs_face_index_removed_embedding(struct hs_face_index *index, int64_t embedding_id)
+{
+    begin_change(index);
+    if (index->content.search)
+        hs_search_remove(index->content.search, embedding_id);
+    end_change(index);
+}
+
+int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above, int64_t deadline_ns,
                        struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
 {
-    int r = hs_face_index_refresh(index, err);
+    int r = hs_face_index_refresh(index, deadline_ns, err);
     if (r < 0)
         return r;
     struct hs_search_hit *hits = calloc(k, sizeof(*hits));
@@ -234,7 +309,8 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
             continue;
-        ret_matches[kept++].score = hits[i].score;
+        /* By rounding, the product of two vectors of length 1 may pass 1. */
+        ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
     pthread_rwlock_unlock(&index->lock);
     free(hits);

@@ -7,10 +7,13 @@ static const struct hs_command commands[] = {
     { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_look },
     { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_look },
     { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_look },
-    { "db", "ACTION [NAME]...", "the gallery: list, show, rename, merge, remove, backup, restore, check",
+    { "db", "ACTION [NAME]...", "the gallery: list, show, add, rename, merge, remove, backup, restore, check, import",
       hs_face_cmd_db },
+    { "eval", "", "how well people are told apart, over labelled pairs of pictures", hs_face_cmd_eval },
+    { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_face_cmd_bench },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
-    { "config", "render|check|show|reference", "settings", hs_face_cmd_config },
+    { "config", "render|check|show|reference|example", "settings", hs_face_cmd_config },
+    { "selftest", "", "what this machine has and whether the models run on it", hs_face_cmd_selftest },
 };
 
 static const struct hs_program program = {

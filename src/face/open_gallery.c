@@ -1,11 +1,7 @@
 #include "face/open_gallery.h"
 
-#include <limits.h>
-#include <string.h>
-
 #include "base/file.h"
 #include "base/log.h"
-#include "base/str.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -19,23 +15,11 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
                     opened->backed_up_to);
     if (opened->orphans_erased)
-        hs_log_warning("%lld vectors that belonged to nobody any more were erased",
-                       (long long) opened->orphans_erased);
+        hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
-static int make_folder_of(const char *path, struct hs_error *err)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    if (!hs_str_copy_n(folder, sizeof(folder), path, (size_t) (slash - path)))
-        return hs_error_set(err, HS_EINVAL, "database.db_file: the path is too long");
-    return hs_dir_make(folder, err);
-}
-
-int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
-                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
+static int open_gallery(const struct hs_database_section *settings, bool rewrite_later, struct hs_gallery **ret_gallery,
+                        struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
     const struct hs_gallery_options options = {
         .path = settings->db_file,
@@ -43,11 +27,24 @@ int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_g
         .keep_backups = settings->keep_backups,
         .max_embeddings_per_identity = settings->max_embeddings_per_identity,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
+        .rewrite_later = rewrite_later,
     };
-    int r = make_folder_of(settings->db_file, err);
+    int r = hs_dir_make_parent(settings->db_file, err);
     if (r == 0)
         r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)
         tell(ret_opened);
     return r;
+}
+
+int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
+{
+    return open_gallery(settings, false, ret_gallery, ret_opened, err);
+}
+
+int hs_face_open_gallery_to_serve(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+                                  struct hs_gallery_opened *ret_opened, struct hs_error *err)
+{
+    return open_gallery(settings, true, ret_gallery, ret_opened, err);
 }

@@ -10,4 +10,8 @@
 int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
+/* The same for the service, which leaves the rewriting after an erasure to its upkeep (face/upkeep.h). */
+int hs_face_open_gallery_to_serve(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+                                  struct hs_gallery_opened *ret_opened, struct hs_error *err);
+
 #endif

@@ -246,9 +246,15 @@ static int align(struct work *w, struct subject *subject, uint8_t *aligned, stru
 /* As many of the subjects as the embedder takes at a time. */
 static int embed_some(struct work *w, struct subject *subjects, size_t count, size_t *ret_done, struct hs_error *err)
 {
+    const struct hs_engine_wish wish = {
+        .h = HS_ALIGN_SIZE,
+        .w = HS_ALIGN_SIZE,
+        .count = (int) count,
+        .deadline_ns = w->deadline_ns,
+        .cancel = w->cancel,
+    };
     struct hs_lease *lease;
-    int r = hs_engine_acquire_some(w->pipeline->embedder->engine, HS_ALIGN_SIZE, HS_ALIGN_SIZE, (int) count,
-                                   w->deadline_ns, w->cancel, &lease, err);
+    int r = hs_engine_acquire_some(w->pipeline->embedder->engine, &wish, &lease, err);
     if (r < 0)
         return r;
     for (int i = 0; r == 0 && i < lease->pictures; i++)

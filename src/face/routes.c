@@ -2,9 +2,13 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "face/ask.h"
+#include "face/health.h"
 #include "face/routes_database.h"
+#include "http/json_write.h"
 #include "http/param.h"
 
 static void get_health(struct hs_http_request *req)
@@ -14,14 +18,15 @@ static void get_health(struct hs_http_request *req)
     hs_engine_get_status(app->detector.engine, &detector);
     hs_engine_get_status(app->embedder.engine, &embedder);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s}", "status", "healthy", "service",
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s, s:o*}", "status", "healthy", "service",
                                  "hailo-face", "model_loaded", detector.model_loaded && embedder.model_loaded,
                                  "detection_model", app->detector.model, "recognition_model", app->embedder.model,
                                  "database_enabled", app->gallery != NULL, "device", app->detector.device,
-                                 "embedding_space", app->embedder.choice.pack->embedding.space));
+                                 "embedding_space", app->embedder.choice.pack->embedding.space, "database",
+                                 hs_face_health_database(app)));
 }
 
-/* 503 with the reason while one of the networks cannot answer. */
+/* 503 with the reason while one of the networks cannot answer, or the gallery was not read yet. */
 static void get_ready(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -38,7 +43,31 @@ static void get_ready(struct hs_http_request *req)
                                      loading ? NULL : status.error.message));
         return;
     }
-    hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    const char *reason = hs_face_health_gallery_reason(app, detail);
+    if (reason)
+        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                               detail[0] ? detail : NULL));
+    else
+        hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+}
+
+/* What each stage took, for who wants to know (https://www.w3.org/TR/server-timing). search_ms below 0: only looked for
+ * faces. */
+static void tell_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
+{
+    char text[240], decode[32], detect[32], embed[32], search[32], total[32];
+    hs_json_double(t->decode_ms, decode);
+    hs_json_double(t->detect_ms, detect);
+    hs_json_double(t->embed_ms, embed);
+    hs_json_double(search_ms, search);
+    hs_json_double(t->total_ms + (search_ms > 0 ? search_ms : 0), total);
+    if (search_ms < 0)
+        hs_str_format(text, sizeof(text), "decode;dur=%s, detect;dur=%s, total;dur=%s", decode, detect, total);
+    else
+        hs_str_format(text, sizeof(text), "decode;dur=%s, detect;dur=%s, embed;dur=%s, search;dur=%s, total;dur=%s",
+                      decode, detect, embed, search, total);
+    hs_http_add_header(req, "Server-Timing", text);
 }
 
 static void post_detect(struct hs_http_request *req)
@@ -54,8 +83,10 @@ static void post_detect(struct hs_http_request *req)
         hs_face_reply_failure(req, HS_EINVAL, &err);
         return;
     }
-    if (hs_face_ask_faces(req, app, &wish, &result))
+    if (hs_face_ask_faces(req, app, &wish, &result)) {
+        tell_timings(req, &result.timings, -1);
         hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
+    }
     hs_face_result_finish(&result);
 }
 
@@ -85,6 +116,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     int64_t candidates = 0;
     int r = 0;
     *ret = hs_face_recognize_default(app);
+    ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
         ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
     else
@@ -112,7 +144,9 @@ static void post_recognize(struct hs_http_request *req)
         return;
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
+        int64_t start_ns = hs_clock_now_ns();
         json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
+        tell_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
         if (answer)
             hs_http_reply_json(req, 200, answer);
         else
@@ -138,6 +172,12 @@ static void post_compare(struct hs_http_request *req)
     hs_face_result_finish(&b);
 }
 
+void hs_face_shape_debug(struct hs_http_options *ret_options)
+{
+    hs_face_shape(ret_options);
+    ret_options->json_style = HS_JSON_PRETTY;
+}
+
 void hs_face_shape(struct hs_http_options *ret_options)
 {
     ret_options->error_shape = HS_HTTP_ERROR_TEXT;
@@ -153,6 +193,8 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
     { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
       .spec = { .files = (pictures), .any_json = true } }
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
+#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
+#define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
@@ -165,7 +207,12 @@ const struct hs_http_route hs_face_routes[] = {
     POST("/v1/database/remove", hs_face_post_remove, NULL),
     POST("/v1/database/verify", hs_face_post_verify, one_picture),
     GET("/v1/database/list", hs_face_get_list, 0),
-    GET("/v1/database/identities/{name}", hs_face_get_identity, 0),
-    { .method = "DELETE", .path = "/v1/database/identities/{name}", .handle = hs_face_delete_identity },
+    GET(IDENTITY, hs_face_get_identity, 0),
+    { .method = "PUT", .path = IDENTITY, .handle = hs_face_put_identity, .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .any_json = true } },
+    DELETE(IDENTITY, hs_face_delete_identity),
+    GET(IDENTITY "/embeddings", hs_face_get_embeddings, 0),
+    GET(IDENTITY "/embeddings/{id}", hs_face_get_embedding, 0),
+    DELETE(IDENTITY "/embeddings/{id}", hs_face_delete_embedding),
 };
 const size_t hs_face_route_count = HS_ARRAY_LEN(hs_face_routes);

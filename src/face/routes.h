@@ -13,5 +13,6 @@ extern const size_t hs_face_route_count;
 
 /* Errors as {"error": text}, and JSON without spaces, members sorted: what clients of this API look for. */
 void hs_face_shape(struct hs_http_options *ret_options);
+void hs_face_shape_debug(struct hs_http_options *ret_options); /* with lines and spaces, for people */
 
 #endif

@@ -1,92 +1,72 @@
 #include "face/routes_database.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "face/ask.h"
+#include "http/param.h"
 #include "vision/embedding.h"
-
-/* ---- add ---- */
-
-static int store(const struct hs_face_app *app, const char *name, const struct hs_face_found *found,
-                 const struct hs_face_result *result, struct hs_error *err)
-{
-    const struct hs_pack *pack = app->embedder.choice.pack;
-    json_t *quality = hs_face_quality_json(found);
-    /* What the gallery goes by where an identity has more vectors than may stay. */
-    if (json_is_object(quality))
-        json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
-    char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    const struct hs_gallery_new_embedding embedding = {
-        .values = found->embedding,
-        .dimension = (size_t) result->dimension,
-        .space = pack->embedding.space,
-        .model = pack->name,
-        .quality = text,
-    };
-    struct hs_gallery_added added;
-    int r = hs_gallery_add(app->gallery, name, NULL, &embedding, &added, err);
-    if (r == 0)
-        hs_face_index_added(app->index, name, &added, found->embedding);
-    json_decref(quality);
-    free(text);
-    return r;
-}
-
-static void reply_named(struct hs_http_request *req, const char *format, const char *name)
-{
-    char message[HS_GALLERY_NAME_MAX + 64];
-    hs_str_format(message, sizeof(message), "Identity '%s' %s successfully", name, format);
-    hs_http_reply_json(req, 200, json_pack("{s:s, s:s}", "message", message, "name", name));
-}
-
-void hs_face_post_add(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
-    struct hs_face_result result;
-    struct hs_error err;
-    const char *name;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))
-        return;
-    const struct hs_face_found *found = NULL;
-    if (hs_face_ask_faces(req, app, &wish, &result))
-        found = hs_face_ask_best(req, &result);
-    if (found) {
-        int r = store(app, name, found, &result, &err);
-        if (r < 0)
-            hs_face_reply_failure(req, r, &err);
-        else
-            reply_named(req, "added", name);
-    }
-    hs_face_result_finish(&result);
-}
 
 /* ---- remove ---- */
 
-static void reply_not_found(struct hs_http_request *req, const char *name)
+void hs_face_reply_no_identity(struct hs_http_request *req, const char *name)
 {
     hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Identity '%s' not found", name);
 }
 
-static json_t *files_json(const struct hs_gallery_erased *erased)
+static void add_path(json_t *list, const char *path)
+{
+    json_array_append_new(list, json_string(path));
+}
+
+/* Older backups still hold what was erased: the answer names them, or says that they went. A purge that fails does not
+ * take back the removal, so it is told beside it. */
+static void add_purged(const struct hs_face_app *app, json_t *answer)
+{
+    struct hs_gallery_backups *purged;
+    struct hs_error err;
+    char backup[PATH_MAX];
+    json_t *list = json_array();
+    if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
+        json_object_set_new(answer, "purge_error", json_string(err.message));
+    } else {
+        for (size_t i = 0; i < purged->count; i++)
+            add_path(list, purged->items[i].path);
+        hs_gallery_backups_destroy(purged);
+        json_object_set_new(answer, "erasure_pending", json_false());
+        json_object_set_new(answer, "older_backups", json_array());
+        if (backup[0])
+            json_object_set_new(answer, "backup", json_string(backup));
+    }
+    json_object_set_new(answer, "purged_backups", list);
+}
+
+void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
+                          struct hs_gallery_erased *erased, bool purge)
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        json_array_append_new(files, json_string(erased->files[i]));
-    return files;
+        add_path(files, erased->files[i]);
+    json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
+    json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
+    json_object_set_new(answer, "older_backups", files);
+    hs_gallery_erased_finish(erased);
+    if (purge)
+        add_purged(app, answer);
+    hs_face_upkeep_erased(app->upkeep);
+    hs_http_reply_json(req, 200, answer);
 }
 
-/* Older backups still hold what was erased: the answer names them. */
-static void remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name)
+void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge)
 {
     struct hs_gallery_erased erased;
     struct hs_error err;
     char message[HS_GALLERY_NAME_MAX + 64];
     int r = hs_gallery_remove(app->gallery, name, &erased, &err);
     if (r == HS_ENOTFOUND || r == HS_EINVAL) {
-        reply_not_found(req, name);
+        hs_face_reply_no_identity(req, name);
         return;
     }
     hs_face_index_removed(app->index, name);
@@ -95,26 +75,21 @@ static void remove_named(struct hs_http_request *req, const struct hs_face_app *
         return;
     }
     hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:I, s:b, s:o}", "message", message, "name", name, "embeddings_erased",
-                                 (json_int_t) erased.embeddings, "erasure_pending", (int) erased.pending,
-                                 "older_backups", files_json(&erased)));
-    hs_gallery_erased_finish(&erased);
+    hs_face_reply_erased(req, app, json_pack("{s:s, s:s}", "message", message, "name", name), &erased, purge);
 }
 
 void hs_face_post_remove(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
+    struct hs_error err;
     const char *name;
-    if (hs_face_ask_gallery(req, app) && hs_face_ask_name(req, &name))
-        remove_named(req, app, name);
-}
-
-void hs_face_delete_identity(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    if (hs_face_ask_gallery(req, app))
-        remove_named(req, app, hs_http_param(req));
+    bool purge;
+    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))
+        return;
+    if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
+        hs_face_reply_failure(req, HS_EINVAL, &err);
+    else
+        hs_face_remove_named(req, app, name, purge);
 }
 
 /* ---- verify ---- */
@@ -145,7 +120,7 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
     double score = 0;
     int r = hs_gallery_get(app->gallery, name, true, &person, &err);
     if (r == HS_ENOTFOUND || r == HS_EINVAL) {
-        reply_not_found(req, name);
+        hs_face_reply_no_identity(req, name);
         return;
     }
     if (r < 0) {
@@ -178,13 +153,6 @@ void hs_face_post_verify(struct hs_http_request *req)
 
 /* ---- list ---- */
 
-static json_t *identity_json(const struct hs_gallery_identity *identity)
-{
-    json_t *metadata = identity->metadata ? json_loads(identity->metadata, 0, NULL) : NULL;
-    return json_pack("{s:s, s:I, s:s, s:o*}", "name", identity->name, "embedding_count",
-                     (json_int_t) identity->embedding_count, "created_at", identity->created_at, "metadata", metadata);
-}
-
 /* All identities, page by page; with `limit` only so many, and the cursor of the next page. */
 static int list_all(const struct hs_face_app *app, const char *after, size_t limit, json_t *identities, bool *ret_more,
                     struct hs_error *err)
@@ -200,7 +168,7 @@ static int list_all(const struct hs_face_app *app, const char *after, size_t lim
         if (r < 0)
             break;
         for (size_t i = 0; i < page->count; i++)
-            json_array_append_new(identities, identity_json(&page->identities[i]));
+            json_array_append_new(identities, hs_face_identity_json(&page->identities[i]));
         *ret_more = page->more;
         if (page->count > 0) {
             free(last);
@@ -241,35 +209,4 @@ void hs_face_get_list(struct hs_http_request *req)
     hs_http_reply_json(req, 200, json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count,
                                            "next_cursor", next));
     json_decref(identities);
-}
-
-static json_t *embedding_json(const struct hs_gallery_embedding *e)
-{
-    json_t *quality = e->quality ? json_loads(e->quality, 0, NULL) : NULL;
-    return json_pack("{s:I, s:s, s:s*, s:o*, s:s, s:I}", "id", (json_int_t) e->id, "space", e->space, "model", e->model,
-                     "quality", quality, "created_at", e->created_at, "dimension", (json_int_t) e->dimension);
-}
-
-void hs_face_get_identity(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    const char *name = hs_http_param(req);
-    struct hs_gallery_person *person;
-    struct hs_error err;
-    if (!hs_face_ask_gallery(req, app))
-        return;
-    int r = hs_gallery_get(app->gallery, name, false, &person, &err);
-    if (r == HS_ENOTFOUND || r == HS_EINVAL) {
-        reply_not_found(req, name);
-    } else if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
-    } else {
-        json_t *embeddings = json_array();
-        for (size_t i = 0; i < person->count; i++)
-            json_array_append_new(embeddings, embedding_json(&person->embeddings[i]));
-        json_t *answer = identity_json(&person->identity);
-        json_object_set_new(answer, "embeddings", embeddings);
-        hs_http_reply_json(req, 200, answer);
-        hs_gallery_person_destroy(person);
-    }
 }

@@ -1,5 +1,7 @@
 #include "face/settings.h"
 
+#include "face/enrol.h"
+
 static const struct hs_setting face_rows[] = {
     { .name = "face_recognition.detection_model", .type = HS_SETTING_TEXT,
       .offset = offsetof(struct hs_face_section, detection_model), .min = 1, .max = 255, .fallback = "auto",
@@ -28,6 +30,40 @@ static const struct hs_setting face_rows[] = {
     { .name = "face_recognition.embedding_dimension", .type = HS_SETTING_INT,
       .offset = offsetof(struct hs_face_section, embedding_dimension), .min = 1, .max = 4096, .fallback = "512",
       .unit = "numbers", .help = "Length of a vector, which must be the recognition model's" },
+};
+
+#define OLDER(row, kind, field)                                                                                        \
+    .name = row, .type = HS_SETTING_##kind, .offset = offsetof(struct hs_face_older_settings, field)
+#define UNUSED(row, kind, field) OLDER(row, kind, field), .flags = HS_SETTING_UNUSED
+
+/* In three tables, because rows of a section stand together. */
+static const struct hs_setting older_server_rows[] = {
+    { OLDER("server.debug", BOOL, debug), .fallback = "false",
+      .help = "Answers with a line for each value, for people; nothing else is different" },
+};
+
+static const struct hs_setting older_face_rows[] = {
+    { UNUSED("face_recognition.device", INT, device), .min = 0, .max = 255, .fallback = "0",
+      .help = "Not used: inference.device and inference.device_id choose the device" },
+    { UNUSED("face_recognition.batch_size", INT, batch_size), .min = 1, .max = 1024, .fallback = "1",
+      .help = "Not used: how many faces go through the network at once is up to the service" },
+    { UNUSED("face_recognition.device_timeout_ms", INT, device_timeout_ms), .min = 0, .max = 86400000,
+      .fallback = "5000", .unit = "ms", .help = "Not used: server.request_timeout bounds the whole answer" },
+    { UNUSED("face_recognition.database_path", TEXT, database_path), .max = 4095,
+      .fallback = "/var/lib/hailo-face/database", .help = "Not used: database.db_file names the gallery" },
+};
+
+static const struct hs_setting older_performance_rows[] = {
+    { UNUSED("performance.worker_threads", INT, worker_threads), .min = 0, .max = 65536, .fallback = "2",
+      .help = "Not used: see server.workers" },
+    { UNUSED("performance.max_queue_size", INT, max_queue_size), .min = 0, .max = 1000000, .fallback = "10",
+      .help = "Not used: see server.queue_max" },
+    { UNUSED("performance.request_timeout", INT, request_timeout), .min = 0, .max = 86400, .fallback = "30",
+      .help = "Not used: see server.request_timeout" },
+    { UNUSED("performance.warmup_enabled", BOOL, warmup_enabled), .fallback = "false",
+      .help = "Not used: models are loaded at the start, before the first request" },
+    { UNUSED("performance.warmup_iterations", INT, warmup_iterations), .min = 0, .max = 1000000, .fallback = "3",
+      .help = "Not used: see performance.warmup_enabled" },
 };
 
 static const struct hs_setting database_rows[] = {
@@ -71,6 +107,20 @@ static const struct hs_setting database_rows[] = {
       .fallback = "10",
       .unit = "vectors",
       .help = "Most vectors of one identity, the most different ones; 0: no limit" },
+    { .name = "database.backup_interval",
+      .type = HS_SETTING_SECONDS,
+      .offset = offsetof(struct hs_database_section, backup_interval),
+      .min = 0,
+      .max = 31536000,
+      .fallback = "24h",
+      .unit = "seconds",
+      .help = "How often the gallery is backed up while the service runs, where it changed; 0: at each start only" },
+    { .name = "database.enrolment",
+      .type = HS_SETTING_CHOICE,
+      .offset = offsetof(struct hs_database_section, enrolment),
+      .choices = hs_enrol_gates,
+      .fallback = "off",
+      .help = "What a picture must be like for a face of it to be added; off: any face will do" },
 };
 
 /* The shared rows but for model.name: here two models have names of their own. */
@@ -108,11 +158,14 @@ static const struct hs_setting model_rows[] = {
 
 static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_server_rows, struct hs_face_settings, server),
+    HS_GROUP(older_server_rows, struct hs_face_settings, older),
     HS_GROUP(model_rows, struct hs_face_settings, model),
     HS_GROUP(face_rows, struct hs_face_settings, face_recognition),
+    HS_GROUP(older_face_rows, struct hs_face_settings, older),
     HS_GROUP(database_rows, struct hs_face_settings, database),
     HS_GROUP(hs_inference_rows, struct hs_face_settings, inference),
     HS_GROUP(hs_image_rows, struct hs_face_settings, image),
+    HS_GROUP(older_performance_rows, struct hs_face_settings, older),
     HS_GROUP(hs_logging_rows, struct hs_face_settings, logging),
     HS_GROUP(hs_resource_rows, struct hs_face_settings, resource_limits),
 };

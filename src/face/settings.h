@@ -14,6 +14,15 @@ struct hs_face_section {
     int embedding_dimension; /* checked against the model */
 };
 
+/* Settings of the service that this one replaces; all but `debug` are read and not used. */
+struct hs_face_older_settings {
+    bool debug; /* answers for people */
+    int device, batch_size, device_timeout_ms;
+    char *database_path;
+    int worker_threads, max_queue_size, request_timeout, warmup_iterations;
+    bool warmup_enabled;
+};
+
 struct hs_database_section {
     bool enabled;
     char *db_file;
@@ -21,6 +30,8 @@ struct hs_database_section {
     char *backup_path;
     int keep_backups;
     int max_embeddings_per_identity;
+    double backup_interval; /* seconds; 0: at each start only */
+    int enrolment;          /* enum hs_enrol_gate */
 };
 
 /* What hs_settings_values gives with hs_face_schema. */
@@ -33,6 +44,7 @@ struct hs_face_settings {
     struct hs_image_settings image;
     struct hs_logging_settings logging;
     struct hs_resource_settings resource_limits;
+    struct hs_face_older_settings older;
 };
 
 extern const struct hs_schema hs_face_schema;

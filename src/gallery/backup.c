@@ -67,6 +67,9 @@ static int copy_to(const struct hs_gallery *gallery, const char *path, struct hs
     /* One file by itself, without a log. */
     if (r == 0)
         r = hs_sql_exec(into, "PRAGMA journal_mode = DELETE", err);
+    /* What was erased is not to live on in an unused part of a page. */
+    if (r == 0 && gallery->vacuum_pending)
+        r = hs_sql_exec(into, "PRAGMA temp_store = MEMORY; VACUUM", err);
     if (r == 0)
         r = hs_sql_check(into, "PRAGMA integrity_check(1)", NULL, err);
     sqlite3_close(from);
@@ -246,7 +249,7 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     int lock = hs_gallery_lock_folder(gallery->path);
     int r = hs_gallery_unpack(gallery, path, unpacked, err);
     if (r == 0) {
@@ -254,7 +257,7 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
         hs_gallery_delete_database(unpacked);
     }
     hs_gallery_unlock_folder(lock);
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
     return r;
 }
 
@@ -286,4 +289,37 @@ int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *r
         hs_gallery_backups_destroy(files);
     hs_gallery_unlock_folder(lock);
     return r;
+}
+
+static bool has_backup(const struct hs_gallery_backups *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (!files->items[i].set_aside)
+            return true;
+    return false;
+}
+
+int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
+                         struct hs_error *err)
+{
+    char backup[PATH_MAX] = "";
+    struct hs_gallery_backups *files = NULL;
+    int r = hs_gallery_finish_erasing(gallery, err);
+    if (r < 0)
+        return r;
+    /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
+    int lock = hs_gallery_lock_folder(gallery->path);
+    r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, err);
+    if (r == 0 && has_backup(files))
+        r = hs_gallery_backup_locked(gallery, backup, err);
+    for (size_t i = 0; r == 0 && i < files->count; i++)
+        r = hs_gallery_delete_file(&files->items[i], err);
+    hs_gallery_unlock_folder(lock);
+    if (r < 0) {
+        hs_gallery_backups_destroy(files);
+        return r;
+    }
+    hs_str_copy(ret_backup, PATH_MAX, backup);
+    *ret_purged = files;
+    return 0;
 }

@@ -1,4 +1,5 @@
 /* Embeddings: adding one, and which of too many stay. */
+#include "base/str.h"
 #include "gallery/gallery.h"
 #include "gallery/input.h"
 #include "gallery/kept.h"
@@ -77,9 +78,34 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
     return 0;
 }
 
-int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
-                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
-                   struct hs_error *err)
+/* Inside a change. */
+static int remember(struct hs_gallery *gallery, const struct hs_gallery_request *request,
+                    const struct hs_gallery_added *added, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_FORGET_REQUESTS);
+    sqlite3_bind_int64(stmt, 1, HS_GALLERY_REQUESTS_MAX - 1);
+    int r = hs_sql_run(stmt, err);
+    if (r < 0)
+        return r;
+    stmt = hs_gallery_stmt(gallery, HS_STMT_REMEMBER_REQUEST);
+    sqlite3_bind_text(stmt, 1, request->key_sha256, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, request->body_sha256, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 3, added->identity_id);
+    sqlite3_bind_int64(stmt, 4, added->embedding_id);
+    sqlite3_bind_int(stmt, 5, added->identity_created);
+    sqlite3_bind_int64(stmt, 6, added->embedding_dropped);
+    return hs_sql_run(stmt, err);
+}
+
+static int check_request(const struct hs_gallery_request *request, struct hs_error *err)
+{
+    int r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
+    return r < 0 ? r : hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
+}
+
+static int add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+               const char *metadata, const struct hs_gallery_new_embedding *embedding,
+               struct hs_gallery_added *ret_added, struct hs_error *err)
 {
     int r = hs_gallery_check_name(name, err);
     if (r == 0)
@@ -89,16 +115,65 @@ int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *met
     if (r < 0)
         return r;
     struct hs_gallery_added added = { 0 };
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = hs_gallery_add_inside(gallery, name, metadata, embedding, &added, err);
+        if (r == 0 && request)
+            r = remember(gallery, request, &added, err);
         r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
     if (r == 0 && ret_added)
         *ret_added = added;
     return r;
+}
+
+int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
+                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
+                   struct hs_error *err)
+{
+    return add(gallery, NULL, name, metadata, embedding, ret_added, err);
+}
+
+int hs_gallery_add_once(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                        const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                        struct hs_gallery_added *ret_added, struct hs_error *err)
+{
+    int r = check_request(request, err);
+    return r < 0 ? r : add(gallery, request, name, metadata, embedding, ret_added, err);
+}
+
+static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
+{
+    const char *body = (const char *) sqlite3_column_text(stmt, 0), *name = (const char *) sqlite3_column_text(stmt, 5);
+    hs_str_copy(ret->body_sha256, sizeof(ret->body_sha256), body ? body : "");
+    hs_str_copy(ret->name, sizeof(ret->name), name ? name : "");
+    ret->added = (struct hs_gallery_added) {
+        .identity_id = sqlite3_column_int64(stmt, 1),
+        .embedding_id = sqlite3_column_int64(stmt, 2),
+        .identity_created = sqlite3_column_int(stmt, 3) != 0,
+        .embedding_dropped = sqlite3_column_int64(stmt, 4),
+    };
+}
+
+int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
+                      struct hs_error *err)
+{
+    int r = hs_gallery_check_sha256("key_sha256", key_sha256, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->lock);
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_RECALL_REQUEST);
+    sqlite3_bind_text(stmt, 1, key_sha256, -1, SQLITE_STATIC);
+    r = hs_sql_step(stmt, err);
+    if (r > 0)
+        read_request(stmt, ret_recalled);
+    hs_sql_release(stmt);
+    pthread_mutex_unlock(&gallery->lock);
+    if (r < 0)
+        return r;
+    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "no such request is remembered");
 }
 
 static int delete_embedding(struct hs_gallery *gallery, int64_t id, struct hs_error *err)

@@ -91,11 +91,15 @@ static int remove_embedding(struct hs_gallery *gallery, int64_t id, struct hs_re
     return r;
 }
 
-/* The names of all backups and set-aside files: each is older than the erasure, which is just now. */
+/* The names of all backups and set-aside files: each is older than the erasure, which is just now. A backup that is
+ * being made may have copied what was erased, so its end is waited for. */
 static void list_files(struct hs_gallery *gallery, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
-    if (hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, NULL) < 0)
+    int lock = hs_gallery_lock_folder(gallery->path);
+    int r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, NULL);
+    hs_gallery_unlock_folder(lock);
+    if (r < 0)
         return;
     erased->files = calloc(files->count + 1, sizeof(*erased->files));
     for (size_t i = 0; erased->files && i < files->count; i++) {
@@ -110,7 +114,23 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased)
     for (size_t i = 0; i < erased->file_count; i++)
         free(erased->files[i]);
     free(erased->files);
-    *erased = (struct hs_gallery_erased){ 0 };
+    *erased = (struct hs_gallery_erased) { 0 };
+}
+
+/* With both locks held. Where the file may be long and a rewriting is for later, others may read while it is searched:
+ * that is done by another connection. */
+static bool residue_is_left(struct hs_gallery *gallery, const struct hs_residue *residue)
+{
+    sqlite3 *db = NULL;
+    int code;
+    if (!gallery->rewrite_later)
+        return hs_residue_is_in(residue, gallery->db);
+    pthread_mutex_unlock(&gallery->lock);
+    bool left = hs_sql_open(gallery->path, SQLITE_OPEN_READWRITE, gallery->vfs, 0, &db, &code, NULL) < 0 ||
+                hs_residue_is_in(residue, db);
+    sqlite3_close(db);
+    pthread_mutex_lock(&gallery->lock);
+    return left;
 }
 
 /* Removes the identity of that name, or where name is NULL the embedding of that id. */
@@ -119,7 +139,7 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
 {
     struct hs_residue residue = { 0 };
     struct hs_gallery_erased erased = { 0 };
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     int r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = name ? remove_identity(gallery, name, &residue, &erased.embeddings, err)
@@ -128,14 +148,15 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
     }
     if (r == 0) {
         /* While a reader keeps the log from being emptied, nothing can be said about the file: rewrite it later. */
-        gallery->vacuum_pending |= gallery->erase_pending || hs_residue_is_in(&residue, gallery->db);
+        if (gallery->erase_pending || residue_is_left(gallery, &residue))
+            gallery->vacuum_pending = true;
         if (gallery->vacuum_pending && !gallery->erase_pending)
             hs_gallery_empty_log(gallery);
         erased.pending = gallery->erase_pending;
-        if (ret_erased)
-            list_files(gallery, &erased);
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
+    if (r == 0 && ret_erased)
+        list_files(gallery, &erased);
     hs_residue_finish(&residue);
     if (r == 0 && ret_erased)
         *ret_erased = erased;
@@ -152,4 +173,72 @@ int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id
                                 struct hs_error *err)
 {
     return erase(gallery, NULL, embedding_id, ret_erased, err);
+}
+
+/* ---- what was pending ---- */
+
+/* What another connection's commits look like to this one, so that our own rewriting is not taken for a change by
+ * others: they would read the whole gallery anew. */
+static int data_version(sqlite3 *db, int64_t *ret_version, struct hs_error *err)
+{
+    return hs_sql_int(db, "PRAGMA data_version", ret_version, err);
+}
+
+static int rewrite_by(struct hs_gallery *gallery, sqlite3 *db, struct hs_error *err)
+{
+    int r = gallery->vacuum_pending ? hs_sql_exec(db, "VACUUM", err) : 0;
+    if (r < 0)
+        return r;
+    int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, "the log cannot be emptied", err);
+}
+
+/* Nobody but db has changed the file since `before` was read from it, where it still reads the same: then what the
+ * gallery's own connection sees is our rewriting alone. In this order, so that a change in between is not missed. */
+static void overlook_rewriting(struct hs_gallery *gallery, sqlite3 *db, int64_t before)
+{
+    int64_t seen, after;
+    if (data_version(gallery->db, &seen, NULL) == 0 && data_version(db, &after, NULL) == 0 && after == before)
+        gallery->data_version = seen;
+}
+
+/* With `changing` held. */
+static int finish_erasing(struct hs_gallery *gallery, sqlite3 *db, struct hs_error *err)
+{
+    int64_t before = 0;
+    int r = hs_gallery_configure(db, err);
+    if (r == 0)
+        r = data_version(db, &before, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->lock);
+    r = hs_gallery_notice_changes(gallery, err);
+    pthread_mutex_unlock(&gallery->lock);
+    if (r == 0)
+        r = rewrite_by(gallery, db, err);
+    pthread_mutex_lock(&gallery->lock);
+    if (r == 0) {
+        gallery->vacuum_pending = false;
+        gallery->erase_pending = false;
+    }
+    overlook_rewriting(gallery, db, before);
+    pthread_mutex_unlock(&gallery->lock);
+    return r;
+}
+
+int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err)
+{
+    sqlite3 *db = NULL;
+    int code, r = 0;
+    pthread_mutex_lock(&gallery->changing);
+    pthread_mutex_lock(&gallery->lock);
+    bool pending = gallery->erase_pending;
+    pthread_mutex_unlock(&gallery->lock);
+    if (pending)
+        r = hs_sql_open(gallery->path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &db, &code, err);
+    if (pending && r == 0)
+        r = finish_erasing(gallery, db, err);
+    sqlite3_close(db);
+    pthread_mutex_unlock(&gallery->changing);
+    return r;
 }

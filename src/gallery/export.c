@@ -359,7 +359,7 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
     if (!done)
         return no_memory(err);
     struct importer importer = { .gallery = gallery, .done = done };
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
@@ -367,7 +367,7 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
         /* Many changes at once: an index had better be built anew. */
         gallery->version.foreign += r == 0;
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
     if (r == 0)
         *ret_imported = *done;
     free(done);

@@ -33,11 +33,25 @@ int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
 void hs_gallery_empty_log(struct hs_gallery *gallery)
 {
     gallery->erase_pending = true;
-    if (gallery->vacuum_pending && hs_sql_exec(gallery->db, "VACUUM", NULL) < 0)
-        return;
-    gallery->vacuum_pending = false;
+    if (gallery->vacuum_pending && !gallery->rewrite_later) {
+        if (hs_sql_exec(gallery->db, "VACUUM", NULL) < 0)
+            return;
+        gallery->vacuum_pending = false;
+    }
     if (sqlite3_wal_checkpoint_v2(gallery->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
-        gallery->erase_pending = false;
+        gallery->erase_pending = gallery->vacuum_pending;
+}
+
+void hs_gallery_lock_change(struct hs_gallery *gallery)
+{
+    pthread_mutex_lock(&gallery->changing);
+    pthread_mutex_lock(&gallery->lock);
+}
+
+void hs_gallery_unlock_change(struct hs_gallery *gallery)
+{
+    pthread_mutex_unlock(&gallery->lock);
+    pthread_mutex_unlock(&gallery->changing);
 }
 
 /* Prepared, so that it does not fail for want of memory. */
@@ -218,6 +232,49 @@ int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *re
     stats.size_bytes = stat(gallery->path, &st) == 0 ? (int64_t) st.st_size : 0;
     *ret_stats = stats;
     return 0;
+}
+
+static int count_rows(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t *ret_count)
+{
+    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, which);
+    int r = hs_sql_step(stmt, NULL);
+    if (r > 0)
+        *ret_count = sqlite3_column_int64(stmt, 0);
+    hs_sql_release(stmt);
+    return r < 0 ? r : 0;
+}
+
+/* With the lock held. What cannot be counted now stays as it was. */
+static void count_again(struct hs_gallery *gallery)
+{
+    struct hs_gallery_counts counts;
+    if (hs_gallery_notice_changes(gallery, NULL) < 0)
+        return;
+    uint64_t now = gallery->version.own + gallery->version.foreign + 1;
+    pthread_mutex_lock(&gallery->counts_lock);
+    counts = gallery->counts;
+    bool fresh = gallery->counted == now;
+    pthread_mutex_unlock(&gallery->counts_lock);
+    counts.erase_pending = gallery->erase_pending;
+    if (!fresh && (count_rows(gallery, HS_STMT_COUNT_IDENTITIES, &counts.identities) < 0 ||
+                   count_rows(gallery, HS_STMT_COUNT_EMBEDDINGS, &counts.embeddings) < 0))
+        return;
+    pthread_mutex_lock(&gallery->counts_lock);
+    gallery->counts = counts;
+    gallery->counted = now;
+    pthread_mutex_unlock(&gallery->counts_lock);
+}
+
+struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
+{
+    if (pthread_mutex_trylock(&gallery->lock) == 0) {
+        count_again(gallery);
+        pthread_mutex_unlock(&gallery->lock);
+    }
+    pthread_mutex_lock(&gallery->counts_lock);
+    struct hs_gallery_counts counts = gallery->counts;
+    pthread_mutex_unlock(&gallery->counts_lock);
+    return counts;
 }
 
 int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err)

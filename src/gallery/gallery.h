@@ -37,6 +37,7 @@ struct hs_gallery_options {
     int busy_timeout_ms;             /* how long a call waits for another process */
     const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
+    bool rewrite_later;              /* see hs_gallery_finish_erasing */
 };
 
 /* What opening did. The texts are empty where nothing of the kind happened. */
@@ -84,6 +85,29 @@ struct hs_gallery_added {
 int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
                    const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
                    struct hs_error *err);
+
+/* Names a request, so that the same one is not done twice. Kept for 24 hours, of the newest HS_GALLERY_REQUESTS_MAX, as
+ * long as its identity is there; of a merge or a rename it follows the identity. */
+enum { HS_GALLERY_REQUESTS_MAX = 10000 };
+struct hs_gallery_request {
+    const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
+};
+
+/* hs_gallery_add, and remembers in the same transaction that this request was done. HS_ECONFLICT: it was done already.
+ */
+int hs_gallery_add_once(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                        const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                        struct hs_gallery_added *ret_added, struct hs_error *err);
+
+struct hs_gallery_recalled {
+    char body_sha256[65];
+    char name[HS_GALLERY_NAME_MAX + 1]; /* of the identity now */
+    struct hs_gallery_added added;
+};
+
+/* What the request of that key did. HS_ENOTFOUND: none is remembered. */
+int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
+                      struct hs_error *err);
 
 /* ---- reading ---- */
 
@@ -164,6 +188,14 @@ struct hs_gallery_stats {
 
 int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err);
 
+struct hs_gallery_counts {
+    int64_t identities, embeddings;
+    bool erase_pending; /* something that was erased is not yet gone from the file */
+};
+
+/* Never waits: while the gallery is in use, what was last counted. */
+struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery);
+
 /* SQLite's full integrity check and the foreign keys. HS_EIO with the first problem in err. Takes long. */
 int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 
@@ -175,6 +207,14 @@ int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const 
 /* HS_ENOTFOUND, HS_EINVAL: new name, HS_ECONFLICT: it is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
+/* Both at once, in one transaction: what is NULL stays. Errors of both. */
+struct hs_gallery_update {
+    const char *new_name;
+    const char *metadata; /* a JSON object; "" removes what is there */
+};
+int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
+                      struct hs_error *err);
+
 /* Moves the embeddings of `from` to `into` (as many as may stay: see hs_gallery_add) and removes `from`. `into` keeps
  * its metadata, or gets that of `from` where it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
@@ -184,7 +224,7 @@ int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *i
 struct hs_gallery_erased {
     int64_t embeddings; /* how many went */
     /* Another process is reading (or the disk failed just now), so the log still holds the data: the next change, the
-     * next opening or hs_gallery_close erases it. */
+     * next opening or hs_gallery_close erases it. With rewrite_later also: hs_gallery_finish_erasing has to. */
     bool pending;
     /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
      * hs_gallery_purge deletes them. */
@@ -193,13 +233,20 @@ struct hs_gallery_erased {
 };
 
 /* Removes an identity, or one embedding, so that no byte of the vectors is left in the database, its log or its free
- * pages. (What the file system or the disk keeps below the file is out of reach.) *ret_erased may be NULL as an
- * argument; else the caller frees its content with hs_gallery_erased_finish. HS_ENOTFOUND. */
+ * pages. (What the file system or the disk keeps below the file is out of reach.) ret_erased may be NULL;
+ * else the end of a backup that is being made is waited for, to name that too, and the caller frees the content with
+ * hs_gallery_erased_finish. HS_ENOTFOUND. */
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err);
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
                                 struct hs_error *err);
 void hs_gallery_erased_finish(struct hs_gallery_erased *erased);
+
+/* Does what an erasure left pending. SQLite sometimes leaves old copies of rows in the unused part of a page, and then
+ * the file has to be rewritten, which takes long. With options.rewrite_later a removal does not do that but says
+ * `pending`, and this is to be called from a thread that has time: others may read meanwhile, changes wait. Nothing to
+ * do is fine too. HS_EBUSY: another process is reading; try again later. */
+int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- backups ---- */
 
@@ -229,5 +276,12 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 
 /* Deletes backups and set-aside files made before `older_than_s` (seconds since 1970 UTC). ret_count may be NULL. */
 int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *ret_count, struct hs_error *err);
+
+/* Deletes all backups and set-aside files, which may hold what was erased since. Where there are backups among them, a
+ * new one is made before, so that there is always one: *ret_backup ("" where none was made) names it. What an erasure
+ * left pending is done first. On success the caller frees *ret_purged, what went, with hs_gallery_backups_destroy;
+ * where it fails, some of the files may be gone. */
+int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
+                         struct hs_error *err);
 
 #endif

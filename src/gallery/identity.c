@@ -193,7 +193,7 @@ int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const 
     int r = hs_gallery_check_metadata(metadata, err);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         int64_t id;
@@ -202,7 +202,7 @@ int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const 
             r = set_text(gallery, HS_STMT_SET_METADATA, id, metadata, err);
         r = hs_gallery_end(gallery, r, false, err);
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
     return r;
 }
 
@@ -211,7 +211,7 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     int r = hs_gallery_check_name(new_name, err);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         int64_t id;
@@ -222,7 +222,37 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
             hs_error_set(err, r, "Identity '%s' exists already", new_name);
         r = hs_gallery_end(gallery, r, false, err);
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
+    return r;
+}
+
+static int update_inside(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
+                         struct hs_error *err)
+{
+    int64_t id;
+    int r = hs_gallery_find(gallery, name, &id, err);
+    if (r == 0 && update->metadata)
+        r = set_text(gallery, HS_STMT_SET_METADATA, id, update->metadata[0] ? update->metadata : NULL, err);
+    if (r == 0 && update->new_name)
+        r = set_text(gallery, HS_STMT_SET_NAME, id, update->new_name, err);
+    if (r == HS_ECONFLICT)
+        hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
+    return r;
+}
+
+int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
+                      struct hs_error *err)
+{
+    int r = update->new_name ? hs_gallery_check_name(update->new_name, err) : 0;
+    if (r == 0 && update->metadata && update->metadata[0])
+        r = hs_gallery_check_metadata(update->metadata, err);
+    if (r < 0)
+        return r;
+    hs_gallery_lock_change(gallery);
+    r = hs_gallery_begin(gallery, err);
+    if (r == 0)
+        r = hs_gallery_end(gallery, update_inside(gallery, name, update, err), false, err);
+    hs_gallery_unlock_change(gallery);
     return r;
 }
 
@@ -249,6 +279,8 @@ static int merge_inside(struct hs_gallery *gallery, const char *from, const char
         r = move(gallery, HS_STMT_MOVE_EMBEDDINGS, from_id, into_id, err);
     if (r == 0)
         r = move(gallery, HS_STMT_MOVE_METADATA, from_id, into_id, err);
+    if (r == 0)
+        r = move(gallery, HS_STMT_MOVE_REQUESTS, from_id, into_id, err);
     if (r == 0) {
         sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_DELETE_IDENTITY);
         sqlite3_bind_int64(stmt, 1, from_id);
@@ -260,12 +292,12 @@ static int merge_inside(struct hs_gallery *gallery, const char *from, const char
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err)
 {
     int64_t dropped = 0;
-    pthread_mutex_lock(&gallery->lock);
+    hs_gallery_lock_change(gallery);
     int r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = merge_inside(gallery, from, into, &dropped, err);
         r = hs_gallery_end(gallery, r, dropped != 0, err);
     }
-    pthread_mutex_unlock(&gallery->lock);
+    hs_gallery_unlock_change(gallery);
     return r;
 }

@@ -81,14 +81,14 @@ static int check_quality(const char *quality, struct hs_error *err)
     return r;
 }
 
-static int check_sha256(const char *text, struct hs_error *err)
+int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
 {
     size_t len = strnlen(text, SHA256_DIGITS + 1);
     for (size_t i = 0; i < len; i++)
         if (hs_str_hex_digit(text[i]) < 0)
             len = 0;
     if (len != SHA256_DIGITS)
-        return hs_error_set(err, HS_EINVAL, "source_sha256: not 64 hexadecimal digits");
+        return hs_error_set(err, HS_EINVAL, "%s: not 64 hexadecimal digits", what);
     return 0;
 }
 
@@ -114,7 +114,7 @@ int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding,
     if (r == 0 && embedding->quality)
         r = check_quality(embedding->quality, err);
     if (r == 0 && embedding->source_sha256)
-        r = check_sha256(embedding->source_sha256, err);
+        r = hs_gallery_check_sha256("source_sha256", embedding->source_sha256, err);
     return r;
 }
 

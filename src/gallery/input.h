@@ -11,6 +11,9 @@ int hs_gallery_check_name(const char *name, struct hs_error *err);
 int hs_gallery_check_metadata(const char *metadata, struct hs_error *err); /* NULL is none, and good */
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err);
 
+/* 64 hexadecimal digits; `what` names the field. */
+int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err);
+
 /* Finite and of length 1 within 1e-3, 1..HS_GALLERY_DIMENSION_MAX values. */
 bool hs_gallery_is_unit_vector(const float *values, size_t dimension);
 

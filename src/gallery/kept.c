@@ -20,7 +20,7 @@ struct hs_kept_one {
 
 void hs_kept_init(struct hs_kept *kept, size_t max)
 {
-    *kept = (struct hs_kept){ .max = max };
+    *kept = (struct hs_kept) { .max = max };
 }
 
 static void finish_one(struct hs_kept_one *one)

@@ -32,7 +32,18 @@ static const char *const step_3[] = {
     NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2, step_3 };
+/* Additions that a client named, so that the same one is not done twice. Only sums of what it sent are kept. */
+static const char *const step_4[] = {
+    "CREATE TABLE IF NOT EXISTS requests (key_sha256 TEXT PRIMARY KEY NOT NULL, body_sha256 TEXT NOT NULL,"
+    " identity_id INTEGER NOT NULL, embedding_id INTEGER NOT NULL, identity_created INTEGER NOT NULL,"
+    " embedding_dropped INTEGER NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,"
+    " FOREIGN KEY (identity_id) REFERENCES identities(id) ON DELETE CASCADE)",
+    "CREATE INDEX IF NOT EXISTS idx_requests_identity ON requests(identity_id)",
+    "CREATE INDEX IF NOT EXISTS idx_requests_created ON requests(created_at)",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3, step_4 };
 _Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
 
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)

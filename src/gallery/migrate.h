@@ -9,7 +9,7 @@
 
 #include "hs/status.h"
 
-enum { HS_GALLERY_SCHEMA = 3 };
+enum { HS_GALLERY_SCHEMA = 4 };
 
 /* *ret_version is -1 for a file without our tables. HS_EVERSION: newer than this program knows. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);

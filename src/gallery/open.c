@@ -42,7 +42,10 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     struct hs_gallery *gallery = calloc(1, sizeof(*gallery));
     if (!gallery)
         return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+    pthread_mutex_init(&gallery->changing, NULL);
     pthread_mutex_init(&gallery->lock, NULL);
+    pthread_mutex_init(&gallery->counts_lock, NULL);
+    gallery->rewrite_later = options->rewrite_later;
     gallery->keep_backups = options->keep_backups;
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
     gallery->busy_timeout_ms = options->busy_timeout_ms;
@@ -70,10 +73,13 @@ void hs_gallery_close(struct hs_gallery *gallery)
 {
     if (!gallery)
         return;
+    gallery->rewrite_later = false;
     if (gallery->erase_pending)
         hs_gallery_empty_log(gallery);
     close_database(gallery);
+    pthread_mutex_destroy(&gallery->counts_lock);
     pthread_mutex_destroy(&gallery->lock);
+    pthread_mutex_destroy(&gallery->changing);
     free(gallery->path);
     free(gallery->backup_dir);
     free(gallery->legacy_space);
@@ -156,18 +162,22 @@ static int prepare_statements(struct hs_gallery *gallery, struct hs_error *err)
     return r;
 }
 
-static int open_whole(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
+/* A file of the present version whose tables are not ours is damaged, though every page of it may be well. */
+static int open_whole(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
+                      struct hs_error *err)
 {
     int r = migrate(gallery, opened, err);
     if (r == 0)
         r = use_log(gallery->db, err);
-    if (r == 0)
+    if (r == 0) {
         r = prepare_statements(gallery, err);
+        *ret_damaged = r == HS_EINTERNAL;
+    }
     if (r == 0)
         r = hs_gallery_notice_changes(gallery, err);
     if (r < 0)
         return r;
-    gallery->version = (struct hs_gallery_version){ 0 };
+    gallery->version = (struct hs_gallery_version) { 0 };
     hs_gallery_empty_log(gallery); /* of what was erased just before a crash */
     return 0;
 }
@@ -195,6 +205,8 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
     bool damaged = false;
     hs_gallery_clean_up(gallery);
     int r = connect(gallery, &damaged, err);
+    if (r == 0)
+        r = open_whole(gallery, opened, &damaged, err);
     if (r < 0 && damaged) {
         close_database(gallery);
         r = set_aside(gallery, opened->set_aside, err);
@@ -202,8 +214,10 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
             r = hs_gallery_restore_newest(gallery, opened->restored_from, err);
         if (r == 0 || r == HS_ENOTFOUND)
             r = connect(gallery, &damaged, err);
+        if (r == 0)
+            r = open_whole(gallery, opened, &damaged, err);
     }
-    return r < 0 ? r : open_whole(gallery, opened, err);
+    return r;
 }
 
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,

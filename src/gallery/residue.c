@@ -29,7 +29,7 @@ bool hs_residue_add(struct hs_residue *residue, const void *data, size_t len)
 void hs_residue_finish(struct hs_residue *residue)
 {
     free(residue->pieces);
-    *residue = (struct hs_residue){ 0 };
+    *residue = (struct hs_residue) { 0 };
 }
 
 static size_t bucket_of(uint64_t piece)

@@ -174,7 +174,7 @@ static int decide(struct hs_search *search, struct hs_search_query *query, const
         if (r < 0)
             return r;
         double score = hs_search_score(vector, fetched, search->dimension);
-        hs_search_best_offer(best, (struct hs_search_hit){ findings[i].identity, findings[i].id, score });
+        hs_search_best_offer(best, (struct hs_search_hit) { findings[i].identity, findings[i].id, score });
     }
     return 0;
 }

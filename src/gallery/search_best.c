@@ -4,7 +4,7 @@
 
 int hs_search_best_init(struct hs_search_best *best, size_t k, bool by_identity, double floor)
 {
-    *best = (struct hs_search_best){ .k = k, .by_identity = by_identity, .floor = floor };
+    *best = (struct hs_search_best) { .k = k, .by_identity = by_identity, .floor = floor };
     best->hits = calloc(k, sizeof(*best->hits));
     return best->hits ? 0 : HS_ENOMEM;
 }

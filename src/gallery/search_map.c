@@ -73,7 +73,7 @@ int hs_search_map_add(struct hs_search_map *map, int64_t id, uint32_t row)
         if (r < 0)
             return r;
     }
-    *probe(part, hash, id) = (struct hs_search_map_slot){ .id = id, .row = row, .used = 1 };
+    *probe(part, hash, id) = (struct hs_search_map_slot) { .id = id, .row = row, .used = 1 };
     part->count++;
     return 0;
 }

@@ -13,7 +13,7 @@ enum { BLOCK_BYTES = 2 << 20, ROUND_ROWS = 64 };
 
 void hs_search_rows_init(struct hs_search_rows *rows, size_t dimension)
 {
-    *rows = (struct hs_search_rows){ .dimension = dimension };
+    *rows = (struct hs_search_rows) { .dimension = dimension };
     rows->stride = (dimension + HS_SEARCH_ALIGN - 1) / HS_SEARCH_ALIGN * HS_SEARCH_ALIGN;
     while (rows->stride << (rows->shift + 1) <= BLOCK_BYTES)
         rows->shift++;

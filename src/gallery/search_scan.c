@@ -16,7 +16,7 @@ enum { SLICE = 128, FEW = 16, FIRST_CANDIDATES = 512 };
 
 int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector)
 {
-    *query = (struct hs_search_query){ .norm = hs_search_norm(vector, rows->dimension) };
+    *query = (struct hs_search_query) { .norm = hs_search_norm(vector, rows->dimension) };
     query->coarse = aligned_alloc(HS_SEARCH_ALIGN, 2 * rows->stride);
     if (!query->coarse)
         return HS_ENOMEM;
@@ -53,7 +53,7 @@ static bool is_gone(const struct hs_search_query *query, int64_t id)
 
 int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above)
 {
-    *scan = (struct hs_search_scan){ .status = 0 };
+    *scan = (struct hs_search_scan) { .status = 0 };
     return scan->status = hs_search_best_init(&scan->lower, k, by_identity, above);
 }
 
@@ -116,10 +116,10 @@ static void take(struct hs_search_scan *scan, const struct hs_search_block *bloc
 {
     if (query->gone_count && is_gone(query, block->ids[at]))
         return;
-    push(scan, (struct hs_search_candidate){ .row = row, .upper = slice->scores[i] + slice->margins[i] });
+    push(scan, (struct hs_search_candidate) { .row = row, .upper = slice->scores[i] + slice->margins[i] });
     double lower = (double) slice->scores[i] - slice->margins[i];
     if (lower > hs_search_best_limit(&scan->lower) || scan->lower.count < scan->lower.k)
-        hs_search_best_offer(&scan->lower, (struct hs_search_hit){ block->identities[at], block->ids[at], lower });
+        hs_search_best_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], lower });
 }
 
 /* Inline, so that a full slice has a constant length: compilers then make vector code of the loop. */
@@ -225,9 +225,9 @@ int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_
         size_t at;
         const struct hs_search_block *block = hs_search_rows_block(rows, scan->candidates[i].row, &at);
         double margin, score = closer_score(rows, query, block, at, &margin);
-        findings[i] = (struct hs_search_finding){ block->identities[at], block->ids[at], score + margin };
+        findings[i] = (struct hs_search_finding) { block->identities[at], block->ids[at], score + margin };
         hs_search_best_offer(&scan->lower,
-                             (struct hs_search_hit){ block->identities[at], block->ids[at], score - margin });
+                             (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
     }
     double limit = hs_search_best_limit(&scan->lower);
     size_t kept = 0;

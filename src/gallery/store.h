@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "gallery/gallery.h"
 
@@ -43,6 +44,17 @@
       "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
       " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
     X(NAME_IS_PART, "SELECT EXISTS (SELECT 1 FROM identities WHERE instr(name, ?1) OR instr(metadata, ?1))")           \
+    X(COUNT_IDENTITIES, "SELECT count(*) FROM identities")                                                             \
+    X(COUNT_EMBEDDINGS, "SELECT count(*) FROM embeddings")                                                             \
+    X(FORGET_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
+                       " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
+    X(REMEMBER_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"  \
+                        " embedding_dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                         \
+    X(RECALL_REQUEST,                                                                                                  \
+      "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
+      " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
+      " AND r.created_at > datetime('now', '-24 hours')")                                                              \
+    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
     X(DATA_VERSION, "PRAGMA data_version")
 
 enum hs_gallery_statement {
@@ -53,16 +65,28 @@ enum hs_gallery_statement {
 };
 
 struct hs_gallery {
+    /* Held by a change from its beginning until nothing of what it erased is left; comes before `lock`. Who holds it
+     * alone may look into the file for long while others read. */
+    pthread_mutex_t changing;
     pthread_mutex_t lock; /* guards all below; taken by each public function, never while another lock is wanted */
     sqlite3 *db;
     sqlite3_stmt *statements[HS_STMT_COUNT];
     char *path, *backup_dir, *legacy_space, *vfs; /* backup_dir and vfs may be NULL */
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     struct hs_gallery_version version;
-    int64_t data_version; /* SQLite's, when version.foreign was last brought up to date */
-    bool erase_pending;   /* the log still holds what was erased */
-    bool vacuum_pending;  /* and pages of the database may */
+    int64_t data_version;       /* SQLite's, when version.foreign was last brought up to date */
+    bool rewrite_later;         /* hs_gallery_finish_erasing rewrites the file, and not the change */
+    bool erase_pending;         /* the log still holds what was erased, or a page does */
+    atomic_bool vacuum_pending; /* pages of the database may; written with the lock held */
+
+    pthread_mutex_t counts_lock; /* guards what follows; comes last */
+    struct hs_gallery_counts counts;
+    uint64_t counted; /* version.own + version.foreign + 1 when that was counted */
 };
+
+/* Takes both locks, for a change. */
+void hs_gallery_lock_change(struct hs_gallery *gallery);
+void hs_gallery_unlock_change(struct hs_gallery *gallery);
 
 /* With the lock held: */
 
@@ -97,7 +121,8 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
 /* Copies what one statement found: at most `max` floats of a blob. The count, or 0 where it is no whole vector. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
 
-/* Moves everything from the log into the database and cuts it to nothing; remembers what could not be done. */
+/* Moves everything from the log into the database and cuts it to nothing; remembers what could not be done. Rewrites
+ * the file where that is pending and not for later. */
 void hs_gallery_empty_log(struct hs_gallery *gallery);
 
 /* Without it: */

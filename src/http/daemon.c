@@ -208,8 +208,8 @@ static int find_route(struct hs_http_request *req, struct hs_error *err)
 {
     struct hs_http_server *server = req->server;
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, &req->param,
-                               allow);
+    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->sent_path, &req->route,
+                               req->params, allow);
     if (r == HS_EMETHOD) {
         hs_http_add_header(req, "Allow", allow);
         hs_error_set(err, r, "Method %s is not allowed here", req->method);
@@ -305,9 +305,10 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
         *socket_context = NULL;
         return;
     }
-    const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *socket_context = hs_conn_add(&server->conns, fd->connect_fd, peer->client_addr);
+    /* What is returned may be overwritten by the next call (it is, from version 1.0 on). */
+    int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const struct sockaddr *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    *socket_context = hs_conn_add(&server->conns, fd, peer);
 }
 
 /* Called with the request line. Its result is what on_request and on_completed find. */

@@ -41,7 +41,8 @@ static bool read_target(struct hs_http_request *req, const char *target)
 {
     req->target = strdup(target);
     req->path = strdup(target);
-    if (!req->target || !req->path)
+    req->sent_path = strndup(target, strcspn(target, "?"));
+    if (!req->target || !req->path || !req->sent_path)
         return false;
     char *mark = strchr(req->path, '?');
     if (mark)
@@ -85,6 +86,7 @@ void hs_exchange_destroy(struct hs_http_request *req)
     free(req->reply.data);
     free(req->target);
     free(req->path);
+    free(req->sent_path);
     free(req->headers);
     free(req->args);
     free(req);

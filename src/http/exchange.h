@@ -49,11 +49,12 @@ struct hs_http_request {
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
     const char *remote;
     char *target, *path, *query; /* as sent; decoded; as sent, "" where there is none */
+    char *sent_path;             /* as sent; what params point into */
     struct hs_buf text;          /* what headers and query point into; never grows once they do */
     struct hs_http_pair *headers, *args;
     size_t header_count, arg_count;
     const struct hs_http_route *route;
-    const char *param;
+    const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL where the route has none */
 
     int64_t started_ns, received_ns, deadline_ns;
     struct hs_cancel cancel;

@@ -150,26 +150,44 @@ static int put_string(struct hs_buf *out, const char *text, size_t len)
 
 static int put_value(struct hs_buf *out, const json_t *value, enum hs_json_style style, int depth);
 
+static int put_line(struct hs_buf *out, int depth)
+{
+    return hs_buf_printf(out, "\n%*s", 2 * depth, "");
+}
+
+/* What stands before a value of an array or object at `depth`. */
+static int put_comma(struct hs_buf *out, enum hs_json_style style, int depth, bool first)
+{
+    int r = first ? 0 : hs_buf_append(out, ", ", style == HS_JSON_SPACED ? 2 : 1);
+    return r == 0 && style == HS_JSON_PRETTY ? put_line(out, depth + 1) : r;
+}
+
+/* Ends an array or object. */
+static int put_end(struct hs_buf *out, enum hs_json_style style, int depth, bool empty, const char *bracket)
+{
+    int r = style == HS_JSON_PRETTY && !empty ? put_line(out, depth) : 0;
+    return r < 0 ? r : hs_buf_append(out, bracket, 1);
+}
+
 static int put_array(struct hs_buf *out, const json_t *array, enum hs_json_style style, int depth)
 {
     int r = hs_buf_append(out, "[", 1);
     for (size_t i = 0; r == 0 && i < json_array_size(array); i++) {
-        if (i > 0)
-            r = hs_buf_append(out, ", ", style == HS_JSON_SPACED ? 2 : 1);
+        r = put_comma(out, style, depth, i == 0);
         if (r == 0)
             r = put_value(out, json_array_get(array, i), style, depth + 1);
     }
-    return r < 0 ? r : hs_buf_append(out, "]", 1);
+    return r < 0 ? r : put_end(out, style, depth, json_array_size(array) == 0, "]");
 }
 
 static int put_member(struct hs_buf *out, const char *key, const json_t *value, enum hs_json_style style, int depth,
                       bool first)
 {
-    int r = first ? 0 : hs_buf_append(out, ", ", style == HS_JSON_SPACED ? 2 : 1);
+    int r = put_comma(out, style, depth, first);
     if (r == 0)
         r = put_string(out, key, strlen(key));
     if (r == 0)
-        r = hs_buf_append(out, ": ", style == HS_JSON_SPACED ? 2 : 1);
+        r = hs_buf_append(out, ": ", style == HS_JSON_SORTED ? 1 : 2);
     return r < 0 ? r : put_value(out, value, style, depth + 1);
 }
 
@@ -178,7 +196,7 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-static int put_sorted(struct hs_buf *out, json_t *object, int depth)
+static int put_sorted(struct hs_buf *out, json_t *object, enum hs_json_style style, int depth)
 {
     size_t count = json_object_size(object), n = 0;
     if (count == 0)
@@ -191,7 +209,7 @@ static int put_sorted(struct hs_buf *out, json_t *object, int depth)
     qsort(keys, n, sizeof(*keys), compare_keys);
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = put_member(out, keys[i], json_object_get(object, keys[i]), HS_JSON_SORTED, depth, i == 0);
+        r = put_member(out, keys[i], json_object_get(object, keys[i]), style, depth, i == 0);
     free(keys);
     return r;
 }
@@ -201,8 +219,8 @@ static int put_object(struct hs_buf *out, const json_t *value, enum hs_json_styl
     /* Iterating only reads; jansson's signature lacks the const. */
     json_t *object = (json_t *) (uintptr_t) value;
     int r = hs_buf_append(out, "{", 1);
-    if (r == 0 && style == HS_JSON_SORTED) {
-        r = put_sorted(out, object, depth);
+    if (r == 0 && style != HS_JSON_SPACED) {
+        r = put_sorted(out, object, style, depth);
     } else {
         bool first = true;
         for (void *at = json_object_iter(object); r == 0 && at; at = json_object_iter_next(object, at)) {
@@ -210,7 +228,7 @@ static int put_object(struct hs_buf *out, const json_t *value, enum hs_json_styl
             first = false;
         }
     }
-    return r < 0 ? r : hs_buf_append(out, "}", 1);
+    return r < 0 ? r : put_end(out, style, depth, json_object_size(object) == 0, "}");
 }
 
 static int put_integer(struct hs_buf *out, json_int_t value)
@@ -254,5 +272,5 @@ static int put_value(struct hs_buf *out, const json_t *value, enum hs_json_style
 int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out)
 {
     int r = put_value(out, value, style, 0);
-    return r == 0 && style == HS_JSON_SORTED ? hs_buf_append(out, "\n", 1) : r;
+    return r == 0 && style != HS_JSON_SPACED ? hs_buf_append(out, "\n", 1) : r;
 }

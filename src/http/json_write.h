@@ -7,8 +7,9 @@
 #include "base/buf.h"
 
 /* SPACED: ", " and ": " between things, members as they were put in; what Python's json.dumps writes.
- * SORTED: no spaces, members sorted by name, a line feed at the end. Both escape what is not ASCII. */
-enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED };
+ * SORTED: no spaces, members sorted by name, a line feed at the end. PRETTY: the same with a line for each value, two
+ * spaces a level, for people. All escape what is not ASCII. */
+enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY };
 
 /* Appends to out. HS_ETOOLARGE past out's maximum or 64 levels, HS_ENOMEM. The tree is only read. */
 int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out);

@@ -25,9 +25,9 @@ const char *hs_http_path(const struct hs_http_request *req)
     return req->path;
 }
 
-const char *hs_http_param(const struct hs_http_request *req)
+const char *hs_http_param(const struct hs_http_request *req, size_t index)
 {
-    return req->param;
+    return req->params[index];
 }
 
 const char *hs_http_query(const struct hs_http_request *req, const char *name)

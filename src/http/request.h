@@ -17,7 +17,7 @@ struct hs_http_request;
 void *hs_http_context(const struct hs_http_request *req); /* the ctx of hs_http_create */
 const char *hs_http_method(const struct hs_http_request *req);
 const char *hs_http_path(const struct hs_http_request *req);                      /* percent-decoded, without query */
-const char *hs_http_param(const struct hs_http_request *req);                     /* the "{name}" segment, else NULL */
+const char *hs_http_param(const struct hs_http_request *req, size_t index);       /* segment in braces, from 0 */
 const char *hs_http_query(const struct hs_http_request *req, const char *name);   /* decoded; NULL where absent */
 const char *hs_http_header(const struct hs_http_request *req, const char *name);  /* any case; NULL where absent */
 const char *hs_http_remote(const struct hs_http_request *req);                    /* the peer's address, no port */

@@ -4,17 +4,52 @@
 
 #include "base/str.h"
 
-static bool path_matches(const char *pattern, const char *path, const char **ret_param)
+struct span {
+    char *text;
+    size_t len;
+};
+
+/* Whether a segment as sent, with its percent signs, means this literal text. */
+static bool means(const struct span *segment, const char *literal, size_t len)
 {
-    const char *brace = strstr(pattern, "/{");
-    *ret_param = NULL;
-    if (!brace)
-        return strcmp(pattern, path) == 0;
-    size_t prefix = (size_t) (brace - pattern) + 1;
-    if (strncmp(pattern, path, prefix) != 0)
-        return false;
-    *ret_param = path + prefix;
-    return **ret_param != '\0' && !strchr(*ret_param, '/');
+    const char *p = segment->text, *end = p + segment->len;
+    for (; p < end && len > 0; p++, literal++, len--) {
+        int high = *p == '%' ? hs_str_hex_digit(p[1]) : -1, low = high >= 0 ? hs_str_hex_digit(p[2]) : -1;
+        if ((low >= 0 ? high << 4 | low : (unsigned char) *p) != (unsigned char) *literal)
+            return false;
+        p += low >= 0 ? 2 : 0;
+    }
+    return p == end && len == 0;
+}
+
+/* Segment by segment; an encoded '/' is part of its segment. */
+static bool path_matches(const char *pattern, char *path, struct span ret_params[HS_HTTP_PARAMS_MAX])
+{
+    for (size_t count = 0;; pattern++, path++) {
+        size_t len = strcspn(pattern, "/");
+        const struct span segment = { path, strcspn(path, "/") };
+        if (pattern[0] == '{' && count < HS_HTTP_PARAMS_MAX && segment.len > 0)
+            ret_params[count++] = segment;
+        else if (!means(&segment, pattern, len))
+            return false;
+        pattern += len;
+        path += segment.len;
+        if (*pattern != *path)
+            return false;
+        if (*pattern == '\0')
+            return true;
+    }
+}
+
+static void take_params(const struct span spans[HS_HTTP_PARAMS_MAX], const char *ret_params[HS_HTTP_PARAMS_MAX])
+{
+    for (size_t i = 0; i < HS_HTTP_PARAMS_MAX; i++) {
+        ret_params[i] = spans[i].text;
+        if (!spans[i].text)
+            continue;
+        spans[i].text[spans[i].len] = '\0';
+        hs_str_percent_decode(spans[i].text, false);
+    }
 }
 
 static void allow(char dst[HS_HTTP_ALLOW_SIZE], const char *method)
@@ -25,19 +60,19 @@ static void allow(char dst[HS_HTTP_ALLOW_SIZE], const char *method)
         allow(dst, "HEAD");
 }
 
-int hs_http_route_find(const struct hs_http_route *routes, size_t count, const char *method, const char *path,
-                       const struct hs_http_route **ret_route, const char **ret_param,
+int hs_http_route_find(const struct hs_http_route *routes, size_t count, const char *method, char *path,
+                       const struct hs_http_route **ret_route, const char *ret_params[HS_HTTP_PARAMS_MAX],
                        char ret_allow[HS_HTTP_ALLOW_SIZE])
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-    const char *param;
     ret_allow[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        if (!path_matches(routes[i].path, path, &param))
+        struct span params[HS_HTTP_PARAMS_MAX] = { 0 };
+        if (!path_matches(routes[i].path, path, params))
             continue;
         if (strcmp(routes[i].method, wanted) == 0 || strcmp(routes[i].method, method) == 0) {
             *ret_route = &routes[i];
-            *ret_param = param;
+            take_params(params, ret_params);
             return 0;
         }
         allow(ret_allow, routes[i].method);

@@ -18,7 +18,7 @@ enum { HS_HTTP_INLINE = 1 }; /* answered at once, whatever the workers do; for r
 
 struct hs_http_route {
     const char *method;
-    const char *path; /* literal; the last segment may be "{name}": any one non-empty segment, see hs_http_param */
+    const char *path; /* literal; a segment "{name}" is any one that is not empty: see hs_http_param */
     hs_http_handler handle;
     unsigned flags;
     enum hs_body_rule body;
@@ -27,10 +27,13 @@ struct hs_http_route {
 
 enum { HS_HTTP_ALLOW_SIZE = 128 };
 
-/* Finds the route for method and percent-decoded path; HEAD is answered by GET routes. *ret_param is the parameter's
- * text inside path, or NULL. HS_ENOTFOUND; HS_EMETHOD with the methods of that path in ret_allow ("GET, HEAD"). */
-int hs_http_route_find(const struct hs_http_route *routes, size_t count, const char *method, const char *path,
-                       const struct hs_http_route **ret_route, const char **ret_param,
+enum { HS_HTTP_PARAMS_MAX = 2 }; /* segments in braces of one path */
+
+/* Finds the route for method and path as sent, without its query; HEAD is answered by GET routes. The parameters are
+ * decoded in place: ret_params point into path, those that the route has not are NULL. An encoded '/' is part of its
+ * segment. HS_ENOTFOUND; HS_EMETHOD with the methods of that path in ret_allow ("GET, HEAD"). */
+int hs_http_route_find(const struct hs_http_route *routes, size_t count, const char *method, char *path,
+                       const struct hs_http_route **ret_route, const char *ret_params[HS_HTTP_PARAMS_MAX],
                        char ret_allow[HS_HTTP_ALLOW_SIZE]);
 
 #endif

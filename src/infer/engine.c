@@ -1,4 +1,5 @@
-/* What workers call. Who gets which slot is decided in state.c, what is loaded in keeper.c. */
+/* What workers call, but for hs_engine_run (run.c). Who gets which slot is decided in state.c, what is loaded in
+ * keeper.c. */
 #include "infer/engine.h"
 
 #include <assert.h>
@@ -98,6 +99,7 @@ int hs_engine_create(const struct hs_engine_options *options, const struct hs_mo
     engine->slots = options->slots > 0 ? options->slots : default_slots(options->threads);
     engine->adaptive = options->adaptive && engine->slots > 1;
     engine->batch = options->batch > 1 ? options->batch : 1;
+    engine->keep_alive_s = options->keep_alive_s;
     engine->batch_apart = options->adaptive;
     if (r == 0)
         r = start_keeper(engine);
@@ -118,7 +120,7 @@ void hs_engine_destroy(struct hs_engine *engine)
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
     pthread_join(engine->keeper, NULL);
-    if (engine->stuck == 0) {
+    if (engine->stuck == 0 && hs_engine_count(engine, 1u << HS_COPY_ABANDONED) == 0) {
         free_engine(engine);
         return;
     }
@@ -180,11 +182,16 @@ static void cancel_waiter(void *arg)
     pthread_mutex_unlock(&waiter->engine->lock);
 }
 
+/* Behind all that are as important. */
 static void enqueue(struct hs_engine *engine, struct hs_waiter *waiter)
 {
-    waiter->prev = engine->last;
-    *(engine->last ? &engine->last->next : &engine->first) = waiter;
-    engine->last = waiter;
+    struct hs_waiter *before = engine->last;
+    while (before && before->priority > waiter->priority)
+        before = before->prev;
+    waiter->prev = before;
+    waiter->next = before ? before->next : engine->first;
+    *(before ? &before->next : &engine->first) = waiter;
+    *(waiter->next ? &waiter->next->prev : &engine->last) = waiter;
     engine->waiting++;
     hs_engine_dispatch(engine);
 }
@@ -192,16 +199,18 @@ static void enqueue(struct hs_engine *engine, struct hs_waiter *waiter)
 /* The engine's lock is held. 0: the waiter has a slot. */
 static int wait_for_slot(struct hs_engine *engine, struct hs_waiter *waiter, int64_t deadline_ns)
 {
+    if (engine->down)
+        return hs_engine_down_error(engine, waiter->err);
     enqueue(engine, waiter);
-    if (!waiter->slot && engine->waiting > engine->options.queue_max) {
+    if (!waiter->share && waiter->result == 0 && engine->waiting > engine->options.queue_max) {
         hs_engine_unlink(engine, waiter);
         engine->refusals++;
         return hs_error_set(waiter->err, HS_EBUSY, "%d requests are waiting already", engine->waiting);
     }
     int r = 0;
-    while (!waiter->slot && waiter->result == 0 && !waiter->cancelled && r == 0)
+    while (!waiter->share && waiter->result == 0 && !waiter->cancelled && r == 0)
         r = hs_cond_wait_until(&waiter->wake, &engine->lock, deadline_ns);
-    if (waiter->slot)
+    if (waiter->share)
         return 0;
     if (waiter->result != 0)
         return waiter->result;
@@ -215,107 +224,64 @@ static int wait_for_slot(struct hs_engine *engine, struct hs_waiter *waiter, int
 int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                       struct hs_lease **ret_lease, struct hs_error *err)
 {
-    return hs_engine_acquire_some(engine, h, w, 1, deadline_ns, cancel, ret_lease, err);
+    const struct hs_engine_wish wish = { .h = h, .w = w, .count = 1, .deadline_ns = deadline_ns, .cancel = cancel };
+    return hs_engine_acquire_some(engine, &wish, ret_lease, err);
 }
 
-int hs_engine_acquire_some(struct hs_engine *engine, int h, int w, int count, int64_t deadline_ns,
-                           struct hs_cancel *cancel, struct hs_lease **ret_lease, struct hs_error *err)
+static int check_wish(const struct hs_engine_wish *wish, struct hs_error *err)
 {
-    struct hs_waiter waiter = { .h = h, .w = w, .count = count, .err = err, .engine = engine };
-    int64_t start_ns = hs_clock_now_ns();
-    if (count < 1)
+    if (wish->count < 1)
         return hs_error_set(err, HS_EINVAL, "at least one picture must be asked for");
-    if (h < 1 || w < 1 || h > HS_ENGINE_MAX_SIDE || w > HS_ENGINE_MAX_SIDE)
-        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
-    if (hs_cond_init(&waiter.wake) != 0)
-        return hs_error_set(err, HS_ENOMEM, "no memory to wait");
-    hs_cancel_watch(cancel, cancel_waiter, &waiter);
-    /* Asked before the lock is taken: a cancel's lock comes first. What comes after the watch wakes the waiter. */
-    int r = hs_cancel_is_set(cancel) ? hs_error_set(err, HS_ECANCELED, "cancelled before it began") : 0;
-    if (r == 0) {
-        pthread_mutex_lock(&engine->lock);
-        r = wait_for_slot(engine, &waiter, deadline_ns);
-        pthread_mutex_unlock(&engine->lock);
-    }
-    hs_cancel_unwatch(cancel);
-    pthread_cond_destroy(&waiter.wake);
-    if (r != 0)
-        return r;
-    waiter.slot->cancel = cancel;
-    waiter.slot->deadline_ns = deadline_ns;
-    waiter.slot->queue_ns = hs_clock_now_ns() - start_ns;
-    waiter.slot->timed_out = false;
-    *ret_lease = &waiter.slot->lease;
+    if (wish->h < 1 || wish->w < 1 || wish->h > HS_ENGINE_MAX_SIDE || wish->w > HS_ENGINE_MAX_SIDE)
+        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", wish->w, wish->h);
     return 0;
 }
 
-static void count_run(struct hs_engine *engine, int pictures, int result)
+int hs_engine_acquire_some(struct hs_engine *engine, const struct hs_engine_wish *wish, struct hs_lease **ret_lease,
+                           struct hs_error *err)
+{
+    struct hs_waiter waiter = {
+        .h = wish->h, .w = wish->w, .count = wish->count, .priority = wish->priority, .err = err, .engine = engine,
+    };
+    int64_t start_ns = hs_clock_now_ns();
+    int r = check_wish(wish, err);
+    if (r != 0)
+        return r;
+    if (hs_cond_init(&waiter.wake) != 0)
+        return hs_error_set(err, HS_ENOMEM, "no memory to wait");
+    hs_cancel_watch(wish->cancel, cancel_waiter, &waiter);
+    /* Asked before the lock is taken: a cancel's lock comes first. What comes after the watch wakes the waiter. */
+    if (hs_cancel_is_set(wish->cancel))
+        r = hs_error_set(err, HS_ECANCELED, "cancelled before it began");
+    if (r == 0) {
+        pthread_mutex_lock(&engine->lock);
+        r = wait_for_slot(engine, &waiter, wish->deadline_ns);
+        pthread_mutex_unlock(&engine->lock);
+    }
+    hs_cancel_unwatch(wish->cancel);
+    pthread_cond_destroy(&waiter.wake);
+    if (r != 0)
+        return r;
+    waiter.share->cancel = wish->cancel;
+    waiter.share->deadline_ns = wish->deadline_ns;
+    waiter.share->queue_ns = hs_clock_now_ns() - start_ns;
+    *ret_lease = &waiter.share->lease;
+    return 0;
+}
+
+void hs_engine_set_keep_alive(struct hs_engine *engine, double seconds)
 {
     pthread_mutex_lock(&engine->lock);
-    engine->runs++;
-    engine->pictures += (uint64_t) pictures;
-    engine->timeouts += result == HS_ETIMEOUT;
-    engine->failures += result != 0 && result != HS_ETIMEOUT;
+    engine->keep_alive_s = seconds;
+    pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
 }
 
-static int run_slot(struct hs_slot *slot, struct hs_error *err)
+void hs_engine_unload(struct hs_engine *engine)
 {
-    const struct hs_backend *backend = slot->engine->options.backend;
-    struct hs_model *model = slot->copy->model;
-    int r = backend->submit(model, slot->index, slot->lease.pictures, err);
-    if (r != 0)
-        return r;
-    r = backend->wait(model, slot->index, slot->deadline_ns, err);
-    slot->timed_out = r == HS_ETIMEOUT;
-    if (r == 0)
-        hs_lease_outputs(&slot->lease, 0, slot->lease.outputs);
-    return r;
-}
-
-void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tensor_view *ret_views)
-{
-    const struct hs_slot *slot = (const struct hs_slot *) lease;
-    const struct hs_backend *backend = slot->engine->options.backend;
-    assert(picture >= 0 && picture < lease->pictures);
-    for (int i = 0; i < lease->output_count; i++)
-        ret_views[i] = hs_tensor_view_of(&lease->descs[i], backend->output(slot->copy->model, slot->index, picture, i));
-}
-
-int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings, struct hs_error *err)
-{
-    struct hs_slot *slot = (struct hs_slot *) lease;
-    if (hs_cancel_is_set(slot->cancel))
-        return hs_error_set(err, HS_ECANCELED, "cancelled before the network was started");
-    int64_t start_ns = hs_clock_now_ns();
-    if (start_ns >= slot->deadline_ns)
-        return hs_error_set(err, HS_ETIMEOUT, "the deadline passed before the network was started");
-    int r = run_slot(slot, err);
-    if (ret_timings)
-        *ret_timings = (struct hs_engine_timings) {
-            .queue_ns = slot->queue_ns,
-            .inference_ns = hs_clock_now_ns() - start_ns,
-        };
-    count_run(slot->engine, lease->pictures, r);
-    return r;
-}
-
-void hs_engine_release(struct hs_lease *lease)
-{
-    if (!lease)
-        return;
-    struct hs_slot *slot = (struct hs_slot *) lease;
-    struct hs_engine *engine = slot->engine;
     pthread_mutex_lock(&engine->lock);
-    assert(slot->state == HS_SLOT_HELD);
-    if (slot->timed_out) {
-        slot->state = HS_SLOT_STUCK;
-        slot->copy->stuck++;
-        engine->stuck++;
-        pthread_cond_signal(&engine->work);
-    } else {
-        hs_engine_free_slot(engine, slot);
-    }
+    engine->unload_asked = true;
+    pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
 }
 
@@ -334,17 +300,15 @@ static void list_copies(const struct hs_engine *engine, struct hs_engine_status 
     }
 }
 
-static enum hs_engine_state judge(const struct hs_engine *engine, struct hs_error *err)
+static enum hs_engine_state judge(const struct hs_engine *engine)
 {
-    if (engine->stuck > 0 && engine->stuck == engine->slots) {
-        hs_error_set(err, HS_ELOST, "the device gave none of its %d pictures back in time", engine->stuck);
+    if (engine->down)
         return HS_ENGINE_FAILED;
-    }
     if (is_loaded(engine))
         return HS_ENGINE_READY;
     if (is_loading(engine))
         return HS_ENGINE_LOADING;
-    return engine->error.code != 0 ? HS_ENGINE_FAILED : HS_ENGINE_IDLE;
+    return hs_engine_count(engine, 1u << HS_COPY_DRAINING) > 0 ? HS_ENGINE_UNLOADING : HS_ENGINE_IDLE;
 }
 
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
@@ -366,16 +330,17 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .evictions = engine->evictions,
         .last_load_ns = engine->last_load_ns,
         .error = engine->error,
+        .hung = engine->hung,
     };
     memcpy(ret_status->device, engine->device_name, sizeof(ret_status->device));
     memcpy(ret_status->version, engine->version, sizeof(ret_status->version));
     list_copies(engine, ret_status);
-    ret_status->state = judge(engine, &ret_status->error);
+    ret_status->state = judge(engine);
     pthread_mutex_unlock(&engine->lock);
 }
 
 const char *hs_engine_state_name(enum hs_engine_state state)
 {
-    static const char *const names[] = { "idle", "loading", "ready", "failed" };
+    static const char *const names[] = { "idle", "loading", "ready", "unloading", "failed" };
     return (size_t) state < HS_ARRAY_LEN(names) ? names[state] : "failed";
 }

@@ -62,6 +62,13 @@ struct hs_engine_options {
     int max_copies;      /* kept loaded, 1..HS_ENGINE_MAX_COPIES; the least recently used one makes room */
     int64_t memory_max;  /* bytes of this whole process up to which a further copy is loaded without another one making
                             room, as far as earlier loads tell; one copy is always loaded. 0: no such bound */
+    int64_t batch_wait_ns; /* how long a picture may wait for others to fill its batch, on a device that has nothing
+                              better to do; 0: not at all */
+    int warmup;          /* runs of a copy before its first use, to spare that one what a first run costs */
+    int64_t run_timeout_ns; /* a run that takes longer is a failure of the device; 0: no such bound */
+    int failures_max;    /* runs in a row that fail until the device counts as down; 0: it never does for that */
+    int64_t retry_max_ns; /* a device that is down is tried again after a tenth of a second, and then after pauses
+                             that double up to this; 0: five seconds */
     int queue_max;       /* requests that may wait for a slot; one more gets HS_EBUSY */
     double keep_alive_s; /* negative: loaded for good; 0: unloaded whenever nothing is in use or waiting; else unloaded
                             after so many seconds without use. The device is closed then, too. */
@@ -71,12 +78,19 @@ struct hs_engine_shape {
     int h, w;
 };
 
+/* FAILED: the device is down. It is so after a load failed with nothing else loaded, after a run that said HS_ELOST,
+ * after failures_max failed runs in a row, and when every slot is stuck. Requests then fail at once, the device and all
+ * that was loaded is given up, and the keeper opens and loads it anew, and runs it once, until that works. */
 enum hs_engine_state {
-    HS_ENGINE_IDLE,    /* nothing is loaded; the next request loads */
-    HS_ENGINE_LOADING, /* nothing is loaded yet, but on its way */
-    HS_ENGINE_READY,   /* at least one copy is loaded, and the device answers */
-    HS_ENGINE_FAILED,  /* the last load failed and nothing is loaded, or every slot is stuck; see `error` */
+    HS_ENGINE_IDLE,      /* nothing is loaded; the next request loads */
+    HS_ENGINE_LOADING,   /* nothing is loaded yet, but on its way */
+    HS_ENGINE_READY,     /* at least one copy is loaded, and the device answers */
+    HS_ENGINE_UNLOADING, /* what is loaded is on its way out */
+    HS_ENGINE_FAILED,    /* down; see `error` */
 };
+
+/* Who waits first. */
+enum hs_priority { HS_INTERACTIVE, HS_BACKGROUND };
 
 /* A moment's picture of the engine, and counters since its creation. */
 struct hs_engine_status {
@@ -88,6 +102,7 @@ struct hs_engine_status {
     int slots;  /* pictures that may be in the device at the same time */
     int in_use; /* slots held by leases or stuck */
     int stuck;  /* slots that the device did not give back by their deadline */
+    bool hung;  /* it is down because it did not give them back */
     int waiting;
     int copy_count;
     struct hs_engine_copy_status {
@@ -140,18 +155,34 @@ int hs_engine_wait_loaded(struct hs_engine *engine, int64_t deadline_ns, struct 
 void hs_engine_choose_shape(struct hs_engine *engine, int h, int w, struct hs_engine_shape whole,
                             struct hs_engine_shape *ret_shape);
 
+/* How long models stay loaded from now, as options.keep_alive_s; until it is said again. */
+void hs_engine_set_keep_alive(struct hs_engine *engine, double seconds);
+
+/* Unloads everything as soon as nothing is in use, and closes the device. The next request loads again. */
+void hs_engine_unload(struct hs_engine *engine);
+
 /* Waits, first come first served, for a slot of the model at this input size, which is loaded when it is not yet. (Who
  * waits for a load does not hold up those behind him whose shape is there.) `cancel` may be NULL; it outlives the
- * lease. HS_EBUSY: the queue is full. HS_ETIMEOUT, HS_ECANCELED: waited in vain. Else what opening or loading gave. */
+ * lease. HS_EBUSY: the queue is full. HS_ETIMEOUT, HS_ECANCELED: waited in vain. Else what opening or loading gave, or
+ * why the device is down. */
 int hs_engine_acquire(struct hs_engine *engine, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                       struct hs_lease **ret_lease, struct hs_error *err);
 
-/* The same for a request that has `count` pictures, 1 or more, left: lease->pictures of them are to be put in. */
-int hs_engine_acquire_some(struct hs_engine *engine, int h, int w, int count, int64_t deadline_ns,
-                           struct hs_cancel *cancel, struct hs_lease **ret_lease, struct hs_error *err);
+struct hs_engine_wish {
+    int h, w;
+    int count; /* pictures that are left, 1 or more: lease->pictures of them are to be put in */
+    enum hs_priority priority;
+    int64_t deadline_ns;
+    struct hs_cancel *cancel;
+};
 
-/* Runs the network on the lease's input until the deadline given at acquire. After HS_ETIMEOUT the slot stays out of
- * use until the device gives it back, and lease->input must not be touched. `ret_timings` may be NULL. */
+/* The same with more to say. */
+int hs_engine_acquire_some(struct hs_engine *engine, const struct hs_engine_wish *wish, struct hs_lease **ret_lease,
+                           struct hs_error *err);
+
+/* Runs the network on the lease's input until the deadline given at acquire, together with the pictures of other
+ * requests where the device takes batches. After HS_ETIMEOUT, and HS_ELOST for a run that took too long, the slot stays
+ * out of use until the device gives it back, and lease->input must not be touched. `ret_timings` may be NULL. */
 int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings, struct hs_error *err);
 
 /* The views of one of the lease's pictures, lease->output_count of them; like lease->outputs, which are picture 0's. */
@@ -160,6 +191,6 @@ void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tenso
 void hs_engine_release(struct hs_lease *lease); /* NULL allowed */
 
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status);
-const char *hs_engine_state_name(enum hs_engine_state state); /* "idle", "loading", "ready", "failed" */
+const char *hs_engine_state_name(enum hs_engine_state state); /* "idle", "ready" and so on */
 
 #endif

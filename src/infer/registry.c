@@ -178,7 +178,7 @@ static void add_entry(const char *name, struct hs_registry_entry *entries, size_
     }
     entry->usable = backend != NULL;
     if (backend)
-        backend->probe(&entry->probe);
+        backend->probe(NULL, &entry->probe);
 }
 
 /* "hs_backend_hailo.so" -> "hailo"; false for other files. */

@@ -81,9 +81,18 @@ void hs_engine_want(struct hs_engine *engine, const struct hs_copy_key *key, boo
     }
 }
 
-static bool is_free(const struct hs_copy *copy)
+/* A batch that is being filled has room for others where the device takes batches from several requests. */
+static struct hs_slot *find_filling(const struct hs_engine *engine, struct hs_copy *copy)
 {
-    return copy && copy->busy < copy->slot_count;
+    for (int i = 0; i < copy->slot_count && !engine->batch_apart; i++)
+        if (copy->slots[i].state == HS_SLOT_FILLING && copy->slots[i].taken < copy->batch)
+            return &copy->slots[i];
+    return NULL;
+}
+
+static bool is_free(const struct hs_engine *engine, struct hs_copy *copy)
+{
+    return copy && ((copy->busy < copy->slot_count && engine->in_use < engine->slots) || find_filling(engine, copy));
 }
 
 /* The copy for a request that fills a batch; NULL: none is free, or pictures one by one are as well. */
@@ -101,7 +110,7 @@ static struct hs_copy *choose_batch(struct hs_engine *engine, const struct hs_wa
     struct hs_copy *copy = find_copy(engine, &key, 1u << HS_COPY_LOADED);
     if (!copy)
         hs_engine_want(engine, &key, false);
-    return is_free(copy) ? copy : NULL;
+    return is_free(engine, copy) ? copy : NULL;
 }
 
 /* The copy to serve this request from now; NULL: none is free. What is lacking is noted. */
@@ -117,7 +126,7 @@ static struct hs_copy *choose_copy(struct hs_engine *engine, const struct hs_wai
     if (!engine->adaptive) {
         if (!shared)
             hs_engine_want(engine, &shared_key, true);
-        return is_free(shared) ? shared : NULL;
+        return is_free(engine, shared) ? shared : NULL;
     }
     struct hs_copy *solo = find_copy(engine, &solo_key, 1u << HS_COPY_LOADED);
     bool alone = engine->in_use == 0 && engine->waiting == 1;
@@ -128,7 +137,7 @@ static struct hs_copy *choose_copy(struct hs_engine *engine, const struct hs_wai
     else if (!solo && alone)
         hs_engine_want(engine, &solo_key, false);
     struct hs_copy *better = alone ? solo : shared, *other = alone ? shared : solo;
-    return is_free(better) ? better : is_free(other) ? other : NULL;
+    return is_free(engine, better) ? better : is_free(engine, other) ? other : NULL;
 }
 
 void hs_engine_unlink(struct hs_engine *engine, struct hs_waiter *waiter)
@@ -139,17 +148,36 @@ void hs_engine_unlink(struct hs_engine *engine, struct hs_waiter *waiter)
     engine->waiting--;
 }
 
-static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_copy *copy)
+static struct hs_slot *take_slot(struct hs_engine *engine, struct hs_copy *copy)
 {
-    struct hs_slot *slot = copy->slots;
+    struct hs_slot *slot = find_filling(engine, copy);
+    if (slot)
+        return slot;
+    slot = copy->slots;
     while (slot->state != HS_SLOT_FREE)
         slot++;
-    slot->state = HS_SLOT_HELD;
-    slot->lease.pictures = waiter->count < copy->batch ? waiter->count : copy->batch;
+    slot->state = HS_SLOT_FILLING;
+    slot->taken = slot->held = slot->ready = slot->shares = slot->result = 0;
     copy->busy++;
     engine->in_use++;
+    return slot;
+}
+
+static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_copy *copy)
+{
+    struct hs_slot *slot = take_slot(engine, copy);
+    struct hs_share *share = &slot->share[slot->shares++];
+    int room = copy->batch - slot->taken;
+    share->first = slot->taken;
+    share->held = true;
+    share->ready = false;
+    share->lease.pictures = waiter->count < room ? waiter->count : room;
+    share->lease.input =
+        engine->options.backend->input(copy->model, slot->index) + (size_t) share->first * share->lease.input_stride;
+    slot->taken += share->lease.pictures;
+    slot->held++;
     hs_engine_unlink(engine, waiter);
-    waiter->slot = slot;
+    waiter->share = share;
     pthread_cond_signal(&waiter->wake);
 }
 
@@ -158,28 +186,45 @@ static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_
 void hs_engine_dispatch(struct hs_engine *engine)
 {
     struct hs_waiter *next;
-    for (struct hs_waiter *waiter = engine->first; waiter; waiter = next) {
+    for (struct hs_waiter *waiter = engine->first; waiter && !engine->down; waiter = next) {
         next = waiter->next;
         struct hs_copy *copy = choose_copy(engine, waiter);
-        if (copy && engine->in_use < engine->slots)
+        if (copy)
             grant(engine, waiter, copy);
+    }
+}
+
+void hs_engine_fail_waiters(struct hs_engine *engine, const struct hs_copy_key *key, const struct hs_error *why)
+{
+    struct hs_waiter *next;
+    for (struct hs_waiter *waiter = engine->first; waiter; waiter = next) {
+        next = waiter->next;
+        if (key && (waiter->h != key->h || waiter->w != key->w))
+            continue;
+        hs_engine_unlink(engine, waiter);
+        waiter->result = why->code;
+        if (waiter->err)
+            *waiter->err = *why;
+        pthread_cond_signal(&waiter->wake);
     }
 }
 
 void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot)
 {
+    struct hs_copy *copy = slot->copy;
+    bool counted = copy->state != HS_COPY_ABANDONED;
     if (slot->state == HS_SLOT_STUCK) {
-        slot->copy->stuck--;
-        engine->stuck--;
+        copy->stuck--;
+        engine->stuck -= counted;
     }
     slot->state = HS_SLOT_FREE;
-    slot->copy->busy--;
-    slot->copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
-    engine->in_use--;
+    copy->busy--;
+    engine->in_use -= counted;
+    copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     engine->used = true;
     hs_engine_dispatch(engine);
     /* The keeper may have waited for this copy, or for the whole engine, to become idle. */
-    if (slot->copy->busy == 0 && (slot->copy->state == HS_COPY_DRAINING || engine->options.keep_alive_s >= 0))
+    if (copy->busy == 0 && (copy->state != HS_COPY_LOADED || engine->keep_alive_s >= 0 || engine->unload_asked))
         pthread_cond_signal(&engine->work);
 }
 

@@ -1,5 +1,6 @@
-/* The engine's inside, shared by engine.c (what workers call), state.c (who gets which slot) and keeper.c (the thread
- * that owns the device). Not for other folders. */
+/* The engine's inside, shared by engine.c (what workers call), run.c (from a filled slot to its results), state.c (who
+ * gets which slot), recover.c (devices that fail) and keeper.c (the thread that owns the device). Not for other
+ * folders. */
 #ifndef HS_INFER_STATE_H
 #define HS_INFER_STATE_H
 
@@ -21,23 +22,48 @@ enum hs_copy_state {
     HS_COPY_WANTED,
     HS_COPY_LOADING,
     HS_COPY_LOADED,
-    HS_COPY_DRAINING, /* loaded, but given out no more: unloaded as soon as it is idle */
+    HS_COPY_DRAINING,  /* loaded, but given out no more: unloaded as soon as it is idle */
+    HS_COPY_ABANDONED, /* of a device that was given up while it held slots of it: unloaded if it gives them back */
 };
 
-enum hs_slot_state { HS_SLOT_FREE, HS_SLOT_HELD, HS_SLOT_STUCK };
+/* A slot is handed out picture by picture while it is FILLING, and goes back when all its leases have. */
+enum hs_slot_state {
+    HS_SLOT_FREE,
+    HS_SLOT_FILLING,
+    HS_SLOT_RUNNING,
+    HS_SLOT_DONE,  /* `result` says how it went */
+    HS_SLOT_STUCK, /* all who waited for it have left; the device has it still */
+};
 
 struct hs_copy;
+struct hs_slot;
+
+/* A lease's inside: some pictures of a slot. */
+struct hs_share {
+    struct hs_lease lease; /* first: a lease is its share */
+    struct hs_slot *slot;
+    int first; /* picture of the slot */
+    bool held, ready;
+    /* only its holder looks at these */
+    struct hs_cancel *cancel;
+    int64_t deadline_ns, queue_ns;
+};
 
 struct hs_slot {
-    struct hs_lease lease; /* first: a lease is its slot */
     struct hs_engine *engine;
     struct hs_copy *copy;
     int index;
     enum hs_slot_state state;
-    /* of the lease in hand; only its holder looks at them */
-    struct hs_cancel *cancel;
-    int64_t deadline_ns, queue_ns;
-    bool timed_out;
+    int taken;          /* pictures given out, from the first */
+    int held, ready;    /* shares not yet released; and those that wait for the run, or went without */
+    int shares;         /* given out since the slot was last free */
+    bool attended;      /* somebody is inside the backend for it */
+    int64_t ready_ns;   /* when the first share became ready */
+    int64_t started_ns; /* when it was submitted */
+    int result;
+    struct hs_error error;
+    pthread_cond_t changed; /* for those in hs_engine_run */
+    struct hs_share *share; /* `batch` of them, of the copy's */
 };
 
 struct hs_copy {
@@ -47,17 +73,26 @@ struct hs_copy {
     bool solo;
     bool needed;     /* wanted by somebody who waits for it; else merely welcome */
     uint64_t ticket; /* order of wanting */
+    struct hs_device *device; /* that it is loaded on */
     struct hs_model *model;
     int slot_count, busy, stuck; /* busy: not free; the stuck ones are among them */
+    int running;                 /* submitted and not done */
     int64_t last_used_ns;
     struct hs_slot slots[HS_MODEL_MAX_SLOTS];
+    struct hs_share *shares; /* slot_count * batch */
+};
+
+struct hs_copy_key {
+    int h, w, batch;
+    bool solo;
 };
 
 /* A request in hs_engine_acquire, on that thread's stack. */
 struct hs_waiter {
     int h, w, count;
+    enum hs_priority priority;
     pthread_cond_t wake;
-    struct hs_slot *slot; /* granted */
+    struct hs_share *share; /* granted */
     int result;           /* refused: HS_E…, and `err` is filled */
     struct hs_error *err;
     bool cancelled;
@@ -83,7 +118,7 @@ struct hs_engine {
     pthread_cond_t changed; /* a load ended */
     struct hs_copy copies[HS_ENGINE_COPIES];
     struct hs_waiter *first, *last;
-    int waiting, in_use, stuck;
+    int waiting, in_use, stuck; /* of copies that are not abandoned */
     int batch; /* 1 as soon as the model turns out to be bound to one picture */
     uint64_t next_ticket;
     bool ending;
@@ -92,7 +127,15 @@ struct hs_engine {
     int64_t shared_not_before_ns; /* after a failed background load */
     int64_t cost_bytes[2];        /* what the newest load of a shared [0] and of a solo [1] copy took; 0: not known */
     char device_name[64], version[64];
-    struct hs_error error;
+    struct hs_error error; /* what is not mended yet; code 0: nothing */
+    double keep_alive_s;   /* in force: the options', or what a request asked for */
+    bool unload_asked;
+    /* A device that is down gets no work: what is loaded on it is dropped, and it is tried again now and then. */
+    bool down, hung;
+    int failures_in_row;
+    int attempts; /* to bring it back since it went down */
+    int64_t next_attempt_ns;
+    struct hs_copy_key revive; /* what is loaded to see whether it is back */
     uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions;
     int64_t last_load_ns;
     struct hs_engine *next_abandoned;
@@ -103,19 +146,26 @@ struct hs_engine {
 /* Gives free slots to waiters, oldest first, and notes which copies they lack. */
 void hs_engine_dispatch(struct hs_engine *engine);
 
-struct hs_copy_key {
-    int h, w, batch;
-    bool solo;
-};
-
 /* Notes that a copy is wanted, once, and wakes the keeper. One that is not `needed` is noted only where it has room. */
 void hs_engine_want(struct hs_engine *engine, const struct hs_copy_key *key, bool needed);
 
 /* Takes a waiter out of the queue. */
 void hs_engine_unlink(struct hs_engine *engine, struct hs_waiter *waiter);
 
-/* A slot that is free again. */
+/* A slot whose leases are all back, or that the device gave back. */
 void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot);
+
+/* Fails everyone who waits; of those who wait for `key` only, where it is not NULL. */
+void hs_engine_fail_waiters(struct hs_engine *engine, const struct hs_copy_key *key, const struct hs_error *why);
+
+/* recover.c: what a run's end means for the device; and a device that is to be left alone from now. */
+void hs_engine_judge_run(struct hs_engine *engine, int result, bool hung, const struct hs_error *why);
+void hs_engine_go_down(struct hs_engine *engine, const struct hs_error *why);
+
+void hs_engine_plan_attempt(struct hs_engine *engine);
+
+/* What a request to a device that is down is told: always a failure that may pass. */
+int hs_engine_down_error(const struct hs_engine *engine, struct hs_error *err);
 
 /* Copies in one of the states of the mask 1 << HS_COPY_…. */
 int hs_engine_count(const struct hs_engine *engine, unsigned states);

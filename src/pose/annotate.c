@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "image/draw.h"
-#include "image/encode.h"
+#include "service/drawing.h"
 #include "vision/coco_pose.h"
 
 enum { LABEL_SIZE = 40 };
@@ -68,21 +67,13 @@ int hs_pose_annotate(const struct hs_pose_result *result, const struct hs_pack *
                      enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
     struct drawing d = { 0 };
-    struct hs_image *drawn = NULL;
     int r = reserve(&d, result, pack);
-    if (r < 0) {
-        hs_error_set(err, r, "no memory to draw %zu people", result->people.count);
-        goto end;
-    }
-    for (size_t i = 0; i < result->people.count; i++)
-        add_person(&d, result, i, pack, keypoint_threshold);
-    r = hs_draw(result->image, d.shapes, d.count, &drawn, err);
     if (r < 0)
-        goto end;
-    r = format == HS_IMAGE_PNG ? hs_image_encode_png(drawn, out, err)
-                               : hs_image_encode_jpeg(drawn, HS_POSE_ANNOTATED_QUALITY, out, err);
-end:
-    hs_image_destroy(drawn);
+        hs_error_set(err, r, "no memory to draw %zu people", result->people.count);
+    for (size_t i = 0; r == 0 && i < result->people.count; i++)
+        add_person(&d, result, i, pack, keypoint_threshold);
+    if (r == 0)
+        r = hs_drawing_encode(result->image, d.shapes, d.count, format, out, err);
     free(d.shapes);
     free(d.labels);
     return r;

@@ -6,8 +6,6 @@
 #include "models/pack.h"
 #include "pose/pipeline.h"
 
-enum { HS_POSE_ANNOTATED_MAX = 256 << 20, HS_POSE_ANNOTATED_QUALITY = 88 };
-
 /* Draws result->people on a copy of result->image (which must be there, at full size) and encodes it as `format`,
  * HS_IMAGE_JPEG or HS_IMAGE_PNG, appended to out. Points and edges below keypoint_threshold are left out. */
 int hs_pose_annotate(const struct hs_pose_result *result, const struct hs_pack *pack, float keypoint_threshold,

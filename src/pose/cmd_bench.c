@@ -1,161 +1,84 @@
 /* How fast this machine is, stage by stage. */
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/file.h"
+#include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "http/json_write.h"
-#include "image/encode.h"
-#include "pose/bench_jobs.h"
 #include "pose/commands.h"
-#include "pose/figure.h"
+#include "service/bench_command.h"
 
-enum { PICTURE_MAX = 256 << 20, FIGURE_QUALITY = 90 };
+enum { ROUND_TIMEOUT_MS = 120000 };
 
-struct bench_call {
-    struct hs_invocation *call;
-    const char *url;
-    int64_t clients, rounds;
-    double seconds, warm;
-    bool json;
+/* In the order of a request. */
+enum stage { DECODE, PREPROCESS, QUEUE, INFERENCE, POSTPROCESS, TOTAL, ROUND_TRIP };
+
+static const char *const stage_names[] = {
+    [DECODE] = "decode",           [PREPROCESS] = "preprocess", [QUEUE] = "queue",           [INFERENCE] = "inference",
+    [POSTPROCESS] = "postprocess", [TOTAL] = "total",           [ROUND_TRIP] = "round_trip",
 };
 
-static int add_figure(struct hs_bench_picture *ret, struct hs_error *err)
-{
-    struct hs_image *image;
-    int r = hs_pose_figure_draw(&image, err);
-    if (r < 0)
-        return r;
-    struct hs_buf out;
-    hs_buf_init(&out, PICTURE_MAX);
-    r = hs_image_encode_jpeg(image, FIGURE_QUALITY, &out, err);
-    hs_image_destroy(image);
-    ret->path = "built-in picture";
-    if (r == 0)
-        ret->data = hs_buf_take(&out, &ret->len);
-    hs_buf_finish(&out);
-    return r;
-}
+struct worker {
+    const struct hs_bench_input *input;
+    struct hs_pose_result result;
+};
 
-static int read_pictures(const struct hs_text_list *paths, struct hs_bench_picture *pictures, struct hs_error *err)
+static void *make_worker(void *arg, struct hs_error *err)
 {
-    if (paths->count == 0)
-        return add_figure(&pictures[0], err);
-    int r = 0;
-    for (size_t i = 0; i < paths->count && r == 0; i++) {
-        pictures[i].path = paths->items[i];
-        r = hs_file_read(paths->items[i], PICTURE_MAX, &pictures[i].data, &pictures[i].len, err);
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker) {
+        hs_error_set(err, HS_ENOMEM, "no memory for a client");
+        return NULL;
     }
+    worker->input = arg;
+    hs_pose_result_init(&worker->result);
+    return worker;
+}
+
+static void free_worker(void *arg)
+{
+    struct worker *worker = arg;
+    hs_pose_result_finish(&worker->result);
+    free(worker);
+}
+
+static int run_round(void *arg, size_t round, double *ret_ms, struct hs_error *err)
+{
+    struct worker *worker = arg;
+    const struct hs_bench_input *input = worker->input;
+    const struct hs_pose_app *app = input->app;
+    const struct hs_bench_picture *picture = &input->pictures[round % input->count];
+    struct hs_pose_params params = hs_pose_app_params(app);
+    int r = hs_pose_detect(&app->pipeline, picture->data, picture->len, &params, hs_deadline_in_ms(ROUND_TIMEOUT_MS),
+                           NULL, &worker->result, err);
+    const struct hs_pose_timings *t = &worker->result.timings;
+    ret_ms[DECODE] = t->decode_ms;
+    ret_ms[PREPROCESS] = t->preprocess_ms;
+    ret_ms[QUEUE] = t->queue_ms;
+    ret_ms[INFERENCE] = t->inference_ms;
+    ret_ms[POSTPROCESS] = t->postprocess_ms;
+    ret_ms[TOTAL] = t->total_ms;
     return r;
 }
 
-static void print_table(const struct bench_call *bench, const struct hs_bench_summary *s)
+static int start(const struct hs_invocation *call, void **ret_app)
 {
-    printf("%-12s %9s %9s %9s %9s   ms\n", "stage", "mean", "p50", "p95", "p99");
-    for (int stage = 0; stage < HS_BENCH_STAGES; stage++)
-        printf("%-12s %9.3f %9.3f %9.3f %9.3f\n", hs_bench_stage_names[stage], s->mean[stage], s->p50[stage],
-               s->p95[stage], s->p99[stage]);
-    printf("%zu pictures in %.2f s by %lld client%s: %.2f a second", s->rounds, s->seconds, (long long) bench->clients,
-           bench->clients == 1 ? "" : "s", s->per_second);
-    if (!bench->url)
-        printf(", %.4f CPU seconds each", s->cpu_seconds_per_round);
-    printf("; %zu failed%s%s\n", s->failures, s->failures ? ": " : "", s->first_failure);
+    static struct hs_pose_app app;
+    *ret_app = &app;
+    return hs_pose_start_app(call, &app);
 }
 
-static int print_json(const struct bench_call *bench, const struct hs_bench_summary *s)
+static void finish(void *app)
 {
-    json_t *stages = json_object();
-    for (int stage = 0; stage < HS_BENCH_STAGES; stage++)
-        json_object_set_new(stages, hs_bench_stage_names[stage],
-                            json_pack("{s:f, s:f, s:f, s:f}", "mean", s->mean[stage], "p50", s->p50[stage], "p95",
-                                      s->p95[stage], "p99", s->p99[stage]));
-    json_t *report = json_pack("{s:I, s:I, s:I, s:f, s:f, s:o}", "clients", (json_int_t) bench->clients, "pictures",
-                               (json_int_t) s->rounds, "failures", (json_int_t) s->failures, "seconds", s->seconds,
-                               "pictures_per_second", s->per_second, "stages_ms", stages);
-    if (report && !bench->url)
-        json_object_set_new(report, "cpu_seconds_per_picture", json_real(s->cpu_seconds_per_round));
-    struct hs_buf out;
-    hs_buf_init(&out, 1 << 20);
-    int r = report ? hs_json_write(report, HS_JSON_SPACED, &out) : HS_ENOMEM;
-    if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
-    hs_buf_finish(&out);
-    json_decref(report);
-    return r;
-}
-
-static int measure(const struct bench_call *bench, const struct hs_bench_input *input)
-{
-    const struct hs_bench_plan plan = {
-        .clients = (int) bench->clients,
-        .seconds = bench->seconds,
-        .rounds_max = (size_t) bench->rounds,
-        .warm_seconds = bench->warm,
-    };
-    struct hs_bench_summary summary;
-    struct hs_error err;
-    int r = hs_bench_run(bench->url ? &hs_bench_over_http : &hs_bench_in_process, (void *) input, &plan, &summary,
-                         &err);
-    if (r < 0)
-        return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "%s", err.message);
-    if (!bench->json)
-        print_table(bench, &summary);
-    else if (print_json(bench, &summary) < 0)
-        return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "no memory for the report");
-    return summary.failures ? HS_EXIT_FAILURE : HS_EXIT_OK;
-}
-
-static int run(const struct bench_call *bench, const struct hs_text_list *paths)
-{
-    size_t count = paths->count ? paths->count : 1;
-    struct hs_bench_picture *pictures = calloc(count, sizeof(*pictures));
-    if (!pictures)
-        return hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "no memory for %zu pictures", count);
-    struct hs_error err;
-    int code = HS_EXIT_OK;
-    struct hs_bench_input input = { .pictures = pictures, .count = count, .url = bench->url };
-    if (read_pictures(paths, pictures, &err) < 0) {
-        code = hs_invocation_fail(bench->call, HS_EXIT_FAILURE, "%s", err.message);
-    } else if (bench->url) {
-        code = measure(bench, &input);
-    } else {
-        struct hs_pose_app app;
-        code = hs_pose_start_app(bench->call, &app);
-        if (code == HS_EXIT_OK) {
-            input.app = &app;
-            code = measure(bench, &input);
-            hs_pose_app_finish(&app);
-        }
-    }
-    for (size_t i = 0; i < count; i++)
-        free(pictures[i].data);
-    free(pictures);
-    return code;
+    hs_pose_app_finish(app);
 }
 
 int hs_pose_cmd_bench(struct hs_invocation *call)
 {
-    struct bench_call bench = { .call = call, .clients = 1, .seconds = 10, .warm = 1 };
-    const struct hs_option options[] = {
-        { .name = "url", .kind = HS_OPTION_TEXT, .target = &bench.url, .value = "URL",
-          .help = "measure a server (its …/v1/pose/detect) instead of this process" },
-        { .name = "clients", .kind = HS_OPTION_INT, .target = &bench.clients, .value = "N", .min = 1, .max = 1024,
-          .help = "pictures under way at the same time (1)" },
-        { .name = "seconds", .kind = HS_OPTION_NUMBER, .target = &bench.seconds, .value = "S", .min = .01, .max = 86400,
-          .help = "how long (10)" },
-        { .name = "rounds", .kind = HS_OPTION_INT, .target = &bench.rounds, .value = "N", .min = 0, .max = 1e6,
-          .help = "stop after so many pictures (0: only time counts)" },
-        { .name = "warm", .kind = HS_OPTION_NUMBER, .target = &bench.warm, .value = "S", .min = 0, .max = 3600,
-          .help = "how long before that, not counted (1)" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &bench.json, .help = "print JSON" },
+    static const struct hs_bench_command command = {
+        .route = "/v1/pose/detect",
+        .stages = { stage_names, HS_ARRAY_LEN(stage_names) },
+        .start = start,
+        .finish = finish,
+        .in_process = { .make_worker = make_worker, .run = run_round, .free_worker = free_worker },
     };
-    struct hs_text_list paths = { 0 };
-    int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &paths, SIZE_MAX, &code))
-        code = run(&bench, &paths);
-    hs_text_list_finish(&paths);
-    return code;
+    return hs_bench_command_run(call, &command);
 }

@@ -1,9 +1,9 @@
 /* Keypoint AP over a COCO annotations file. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/progress.h"
 #include "pose/commands.h"
 #include "pose/eval_run.h"
 
@@ -19,8 +19,7 @@ struct eval_call {
 
 static void show_progress(void *arg, size_t done, size_t total)
 {
-    (void) arg;
-    fprintf(stderr, "\r%zu of %zu pictures%s", done, total, done == total ? "\n" : "");
+    hs_progress_show(arg, "pictures", done, total);
 }
 
 static void print_metrics(const struct hs_coco_metrics *m, const struct hs_coco_set *set, size_t results, bool json)
@@ -46,15 +45,20 @@ static int evaluate(const struct hs_pose_app *app, const struct hs_coco_set *set
 {
     struct hs_engine_status status;
     hs_engine_get_status(app->network.engine, &status);
+    struct hs_progress progress;
+    hs_progress_init(&progress);
+    progress.counts = true;
     const struct hs_eval_options options = {
         .images_dir = eval->images,
         .params = params,
         .threads = status.slots,
-        .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+        .progress = show_progress,
+        .arg = &progress,
     };
     struct hs_coco_result *results = NULL;
     size_t count = 0;
     int r = hs_eval_run(app, set, &options, &results, &count, err);
+    hs_progress_clear(&progress);
     if (r == 0 && eval->results)
         r = hs_coco_results_save(eval->results, set->category_id, results, count, err);
     int64_t *ids = r == 0 ? calloc(set->image_count ? set->image_count : 1, sizeof(*ids)) : NULL;

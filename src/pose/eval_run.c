@@ -1,12 +1,12 @@
 #include "pose/eval_run.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "service/each.h"
 
 enum { PICTURE_MAX = 256 << 20 };
 
@@ -20,10 +20,6 @@ struct eval {
     const struct hs_coco_set *set;
     const struct hs_eval_options *options;
     struct found *found; /* one a picture */
-    pthread_mutex_t lock; /* guards what follows */
-    size_t next, done;
-    int code;
-    struct hs_error error;
 };
 
 static int to_coco(const struct hs_pose_result *result, int64_t image_id, struct found *ret, struct hs_error *err)
@@ -47,7 +43,7 @@ static int to_coco(const struct hs_pose_result *result, int64_t image_id, struct
     return 0;
 }
 
-static int detect_one(struct eval *eval, size_t index, struct hs_pose_result *result, struct hs_error *err)
+static int detect(struct eval *eval, size_t index, struct hs_pose_result *result, struct hs_error *err)
 {
     const struct hs_coco_image *image = &eval->set->images[index];
     char path[PATH_MAX];
@@ -69,40 +65,20 @@ static int detect_one(struct eval *eval, size_t index, struct hs_pose_result *re
     return to_coco(result, image->id, &eval->found[index], err);
 }
 
-static void *work(void *arg)
+static int detect_one(void *arg, size_t index, struct hs_error *err)
 {
-    struct eval *eval = arg;
     struct hs_pose_result result;
     hs_pose_result_init(&result);
-    pthread_mutex_lock(&eval->lock);
-    while (eval->code == 0 && eval->next < eval->set->image_count) {
-        size_t index = eval->next++;
-        pthread_mutex_unlock(&eval->lock);
-        struct hs_error err;
-        int r = detect_one(eval, index, &result, &err);
-        pthread_mutex_lock(&eval->lock);
-        if (r < 0 && eval->code == 0) {
-            eval->code = r;
-            eval->error = err;
-        }
-        eval->done++;
-        if (eval->options->progress)
-            eval->options->progress(eval->options->arg, eval->done, eval->set->image_count);
-    }
-    pthread_mutex_unlock(&eval->lock);
+    int r = detect(arg, index, &result, err);
     hs_pose_result_finish(&result);
-    return NULL;
+    return r;
 }
 
-static void run_threads(struct eval *eval, int wanted)
+static void tell(void *arg, size_t done, size_t total)
 {
-    pthread_t threads[64];
-    int running = 0;
-    while (running < wanted - 1 && running < 64 && pthread_create(&threads[running], NULL, work, eval) == 0)
-        running++;
-    work(eval);
-    for (int i = 0; i < running; i++)
-        pthread_join(threads[i], NULL);
+    const struct eval *eval = arg;
+    if (eval->options->progress)
+        eval->options->progress(eval->options->arg, done, total);
 }
 
 static int join_results(const struct eval *eval, struct hs_coco_result **ret_results, size_t *ret_count,
@@ -136,14 +112,13 @@ int hs_eval_run(const struct hs_pose_app *app, const struct hs_coco_set *set, co
         .set = set,
         .options = options,
         .found = calloc(set->image_count ? set->image_count : 1, sizeof(struct found)),
-        .lock = PTHREAD_MUTEX_INITIALIZER,
     };
     if (!eval.found)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu pictures", set->image_count);
-    run_threads(&eval, options->threads);
-    int r = eval.code;
-    if (r < 0 && err)
-        *err = eval.error;
+    const struct hs_each pictures = {
+        .count = set->image_count, .threads = options->threads, .run = detect_one, .progress = tell, .arg = &eval,
+    };
+    int r = hs_each_run(&pictures, err);
     if (r == 0)
         r = join_results(&eval, ret_results, ret_count, err);
     for (size_t i = 0; i < set->image_count; i++)

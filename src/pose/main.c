@@ -7,7 +7,7 @@ static const struct hs_command commands[] = {
     { "eval", "", "keypoint AP over a COCO annotations file", hs_pose_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_pose_cmd_bench },
     { "models", "list|pull|verify|import|remove", "model files", hs_pose_cmd_models },
-    { "config", "render|check|show|reference", "settings", hs_pose_cmd_config },
+    { "config", "render|check|show|reference|example", "settings", hs_pose_cmd_config },
     { "selftest", "", "what this machine has and whether the model runs on it", hs_pose_cmd_selftest },
 };
 

@@ -11,6 +11,7 @@
 #include "pose/annotate.h"
 #include "pose/answer.h"
 #include "pose/app.h"
+#include "service/drawing.h"
 #include "vision/yolo_pose.h"
 
 static void get_health(struct hs_http_request *req)
@@ -130,7 +131,7 @@ static void reply_picture(struct hs_http_request *req, const struct hs_pose_app 
 {
     struct hs_error err;
     struct hs_buf out;
-    hs_buf_init(&out, HS_POSE_ANNOTATED_MAX);
+    hs_buf_init(&out, HS_DRAWING_MAX);
     int r = hs_pose_annotate(result, app->network.choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
                              &err);
     if (r < 0) {

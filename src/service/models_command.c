@@ -5,7 +5,7 @@
 #include "service/network.h"
 
 /* The simulated device plays the processor's models. */
-void hs_models_context_fill(const struct hs_model_settings *model, int device, struct hs_cmd_models *context)
+void hs_models_context_fill(const struct hs_model_settings *model, const char *device, struct hs_cmd_models *context)
 {
     context->backend = strcmp(hs_network_backend_name(device), "hailo") == 0 ? "hailo" : "openvino";
     context->models_dir = hs_given(model->dir);

@@ -6,6 +6,6 @@
 #include "config/common.h"
 
 /* Fills the backend of this machine and the places. `model` outlives the context. */
-void hs_models_context_fill(const struct hs_model_settings *model, int device, struct hs_cmd_models *context);
+void hs_models_context_fill(const struct hs_model_settings *model, const char *device, struct hs_cmd_models *context);
 
 #endif

@@ -5,35 +5,74 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/sim/sim.h"
+#include "backends/sim/vector.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
 
-const char *hs_network_backend_name(int device)
+/* Below this cosine the scripted device's vectors are those of different people. */
+#define SIM_THRESHOLD 0.7f
+
+const char *hs_network_backend_name(const char *device)
 {
     const struct hs_backend *hailo;
     struct hs_backend_probe probe = { 0 };
-    if (device == HS_USE_SIM)
+    if (strcmp(device, "sim") == 0 || hs_str_starts(device, "sim:"))
         return "sim";
-    if (device == HS_USE_HAILO)
+    if (strcmp(device, "hailo") == 0)
         return "hailo";
-    if (device == HS_USE_AUTO && hs_registry_find("hailo", &hailo, NULL) == 0)
-        hailo->probe(&probe);
+    if (strcmp(device, "auto") == 0 && hs_registry_find("hailo", &hailo, NULL) == 0)
+        hailo->probe(NULL, &probe);
     return probe.available ? "hailo" : "openvino";
 }
 
-/* The scripted device needs no file; it plays the processor's model. */
+/* The path after "sim:"; NULL where there is none. */
+static const char *script_of(const struct hs_inference_settings *s)
+{
+    return hs_str_starts(s->device, "sim:") ? s->device + strlen("sim:") : NULL;
+}
+
+static enum hs_finding finding_of(enum hs_task task)
+{
+    return task == HS_TASK_POSE             ? HS_FINDS_POSES
+           : task == HS_TASK_FACE_DETECTION ? HS_FINDS_FACES
+                                            : HS_FINDS_EMBEDDINGS;
+}
+
+/* Whatever model it plays, the scripted device has outputs of one kind for each task. Its vectors are in a space of
+ * their own, so that they are never compared with real ones. */
+static void stand_in(struct hs_network *network)
+{
+    static const enum hs_decode decodes[] = {
+        [HS_FINDS_POSES] = HS_DECODE_YOLO_POSE_RAW, [HS_FINDS_FACES] = HS_DECODE_SCRFD,
+        [HS_FINDS_EMBEDDINGS] = HS_DECODE_ARCFACE,
+    };
+    network->stand_in = *network->choice.pack;
+    network->stand_in_file = *network->choice.file;
+    network->stand_in_file.decode = decodes[finding_of(network->stand_in.task)];
+    network->stand_in_file.scores = HS_SCORES_PROBABILITIES;
+    if (network->stand_in.task == HS_TASK_FACE_EMBEDDING)
+        network->stand_in.embedding = (struct hs_pack_embedding) {
+            .space = "sim", .dimension = HS_SIM_VECTOR_SIZE, .threshold = SIM_THRESHOLD,
+        };
+    network->choice.pack = &network->stand_in;
+    network->choice.file = &network->stand_in_file;
+}
+
+/* The scripted device needs no file; it plays any model. */
 static int choose_model(struct hs_network *network, const struct hs_network_options *options,
                         const struct hs_backend *backend, struct hs_error *err)
 {
     network->simulated = strcmp(backend->name, "sim") == 0;
-    int r = hs_store_choose(options->store, options->task, options->model,
-                            network->simulated ? "openvino" : backend->name, NULL, &network->choice, err);
+    int r = hs_store_choose(options->store, options->task, options->model, backend->name, NULL, &network->choice, err);
     if (r < 0)
         return r;
     bool automatic = strcmp(options->model, "auto") == 0;
     network->model = automatic ? network->choice.pack->name : options->model;
+    if (network->simulated)
+        stand_in(network);
     return network->simulated ? 0 : hs_store_verified_path(options->store, &network->choice, &network->path, err);
 }
 
@@ -62,7 +101,7 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
         .backend = backend,
         .cache_dir = cache_folder(network, options, cache, sizeof(cache)) ? cache : NULL,
         .device_id = hs_given(s->device_id),
-        .script = hs_given(s->sim_script),
+        .script = script_of(s),
         .threads = s->threads,
         .slots = s->slots,
         .adaptive = strcmp(backend->name, "openvino") == 0,
@@ -75,6 +114,7 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
     struct hs_model_spec spec;
     hs_pack_spec(network->choice.pack, network->path ? network->path : "", &spec);
     spec.precision = (enum hs_precision) s->precision;
+    spec.finding = finding_of(network->choice.pack->task);
     return hs_engine_create(&engine, &spec, &network->engine, err);
 }
 
@@ -83,6 +123,8 @@ int hs_network_init(struct hs_network *network, const struct hs_network_options 
     const struct hs_backend *backend;
     *network = (struct hs_network) { 0 };
     int r = hs_registry_find(hs_network_backend_name(options->inference->device), &backend, err);
+    if (r == 0 && strcmp(backend->name, "sim") == 0)
+        r = hs_sim_check_script(script_of(options->inference), err);
     if (r == 0)
         r = choose_model(network, options, backend, err);
     if (r == 0)

@@ -18,22 +18,26 @@ struct hs_network_options {
 };
 
 struct hs_network {
-    struct hs_model_choice choice;
+    struct hs_model_choice choice; /* where simulated: `stand_in` and its file */
     const char *model;  /* as the configuration writes it; the pack's own name for "auto" */
     const char *device; /* what answers call it: "cpu", "hailo", "sim" */
     char *path;         /* of the verified model file; NULL where simulated */
     bool simulated;     /* the scripted device runs instead of a network */
+    /* Where simulated: the chosen pack and file, but with outputs and vectors as the scripted device has them. */
+    struct hs_pack stand_in;
+    struct hs_pack_file stand_in_file;
     struct hs_engine *engine;
 };
 
 /* Chooses the backend, finds and verifies the model's file and makes the engine, which loads nothing yet. Messages name
- * the model and what would mend it. The caller frees with hs_network_finish. */
+ * the model and what would mend it. *network must not move: it refers to itself. The caller frees with
+ * hs_network_finish. */
 int hs_network_init(struct hs_network *network, const struct hs_network_options *options, struct hs_error *err);
 void hs_network_finish(struct hs_network *network); /* a zeroed one is fine */
 
-/* The backend that a device setting (enum hs_device_choice) means on this machine, by the name that packs use:
- * HS_USE_AUTO is "hailo" where such a device is present, else "openvino". */
-const char *hs_network_backend_name(int device);
+/* The backend that the setting inference.device means on this machine, by the name that packs use: "auto" is "hailo"
+ * where such a device is present, else "openvino". */
+const char *hs_network_backend_name(const char *device);
 
 /* NULL for an empty text: settings know no NULL. */
 static inline const char *hs_given(const char *text)

@@ -170,7 +170,7 @@ static void match_picture(struct evaluation *e, const struct key *truths, size_t
     struct outcome *outcomes = e->outcomes[range] + e->outcome_count;
     order_truths(e, truths, truth_count, range);
     for (size_t i = 0; i < result_count; i++)
-        outcomes[i] = (struct outcome){.score = results[i].score, .order = e->outcome_count + i};
+        outcomes[i] = (struct outcome) {.score = results[i].score, .order = e->outcome_count + i};
     for (int t = 0; t < THRESHOLDS; t++) {
         double threshold = linspace(0.5, 0.95, THRESHOLDS, t);
         uint16_t bit = (uint16_t) (1u << t);
@@ -280,7 +280,7 @@ static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
     free(recall);
     if (!enough)
         return HS_ENOMEM;
-    *ret = (struct hs_coco_metrics){
+    *ret = (struct hs_coco_metrics) {
         .ap = mean(s[0].precision, s[0].any), .ar = mean(s[0].recall, s[0].any),
         .ap50 = s[0].any ? s[0].precision[0] : -1, .ar50 = s[0].any ? s[0].recall[0] : -1,
         .ap75 = s[0].any ? s[0].precision[5] : -1, .ar75 = s[0].any ? s[0].recall[5] : -1,
@@ -309,11 +309,11 @@ static int sort_keys(struct evaluation *e, const int64_t *ids, size_t id_count, 
         return HS_ENOMEM;
     for (size_t i = 0; i < truth_count; i++)
         if (bsearch(&e->truths[i].image_id, ids, id_count, sizeof(*ids), compare_ids))
-            e->truth_keys[e->truth_count++] = (struct key){.image_id = e->truths[i].image_id, .index = i};
+            e->truth_keys[e->truth_count++] = (struct key) {.image_id = e->truths[i].image_id, .index = i};
     for (size_t i = 0; i < result_count; i++)
         if (bsearch(&e->results[i].image_id, ids, id_count, sizeof(*ids), compare_ids))
             e->result_keys[e->result_count++] =
-                (struct key){.image_id = e->results[i].image_id, .score = e->results[i].score, .index = i};
+                (struct key) {.image_id = e->results[i].image_id, .score = e->results[i].score, .index = i};
     qsort(e->truth_keys, e->truth_count, sizeof(struct key), compare_keys);
     qsort(e->result_keys, e->result_count, sizeof(struct key), compare_keys);
     return 0;

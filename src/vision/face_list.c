@@ -6,7 +6,7 @@
 
 void hs_face_list_init(struct hs_face_list *list)
 {
-    *list = (struct hs_face_list){0};
+    *list = (struct hs_face_list) {0};
 }
 
 void hs_face_list_finish(struct hs_face_list *list)

@@ -6,7 +6,7 @@
 
 void hs_pose_list_init(struct hs_pose_list *list)
 {
-    *list = (struct hs_pose_list){0};
+    *list = (struct hs_pose_list) {0};
 }
 
 void hs_pose_list_finish(struct hs_pose_list *list)

@@ -77,7 +77,7 @@ static void open_rows(struct decoder *decoder, const struct hs_tensor_view *all)
     int points = spec->keypoints * spec->dims;
     assert((layout->rows_transposed ? all->w : all->h) == 4 + spec->classes + points);
     decoder->grid_count = 1;
-    decoder->grids[0] = (struct grid){
+    decoder->grids[0] = (struct grid) {
         .box = rows_view(all, layout->rows_transposed, 0, 4),
         .score = rows_view(all, layout->rows_transposed, 4, spec->classes),
         .keypoint = rows_view(all, layout->rows_transposed, 4 + spec->classes, points),
@@ -93,7 +93,7 @@ static void open_heads(struct decoder *decoder, const struct hs_tensor_view *vie
     for (int i = 0; i < layout->level_count; i++) {
         const struct hs_yolo_pose_level *level = &layout->levels[i];
         struct grid *grid = &decoder->grids[i];
-        *grid = (struct grid){
+        *grid = (struct grid) {
             .box = views[level->box], .score = views[level->score], .keypoint = views[level->keypoint],
             .stride = level->stride, .first_cell = cells,
         };
@@ -203,7 +203,7 @@ static struct hs_rect decode_box(const struct decoder *decoder, const struct gri
     if (grid->stride == 0) {
         for (int i = 0; i < 4; i++)
             side[i] = hs_tensor_at(box, at + i * box->stride_c);
-        return (struct hs_rect){side[0] - side[2] / 2, side[1] - side[3] / 2, side[0] + side[2] / 2,
+        return (struct hs_rect) {side[0] - side[2] / 2, side[1] - side[3] / 2, side[0] + side[2] / 2,
                                 side[1] + side[3] / 2};
     }
     int bins = decoder->layout->bins;
@@ -211,7 +211,7 @@ static struct hs_rect decode_box(const struct decoder *decoder, const struct gri
         side[i] = expected_bin(box, at + i * bins * box->stride_c, bins);
     /* Distances left, top, right, bottom in strides from the middle of the cell. */
     float cx = (float) x + 0.5f, cy = (float) y + 0.5f, s = (float) grid->stride;
-    return (struct hs_rect){(cx - side[0]) * s, (cy - side[1]) * s, (cx + side[2]) * s, (cy + side[3]) * s};
+    return (struct hs_rect) {(cx - side[0]) * s, (cy - side[1]) * s, (cx + side[2]) * s, (cy + side[3]) * s};
 }
 
 static bool is_usable(const struct hs_rect *box)
@@ -230,7 +230,7 @@ static size_t decode_boxes(const struct decoder *decoder, const struct hits *hit
         uint32_t local = hit->cell - grid->first_cell, w = (uint32_t) grid->box.w;
         struct hs_rect box = decode_box(decoder, grid, (int) (local % w), (int) (local / w));
         if (is_usable(&box))
-            candidates[used++] = (struct hs_nms_candidate){box, hit->score, hit->class_id, hit->cell};
+            candidates[used++] = (struct hs_nms_candidate) {box, hit->score, hit->class_id, hit->cell};
     }
     return used;
 }
@@ -273,7 +273,7 @@ static int fill_list(const struct decoder *decoder, const struct hs_nms_candidat
     for (size_t i = 0; status == 0 && i < count; i++) {
         if (!decode_keypoints(decoder, kept[i].id, hs_pose_list_keypoints(list, list->count)))
             continue;
-        list->poses[list->count++] = (struct hs_pose){kept[i].box, kept[i].score, kept[i].class_id};
+        list->poses[list->count++] = (struct hs_pose) {kept[i].box, kept[i].score, kept[i].class_id};
     }
     return status;
 }

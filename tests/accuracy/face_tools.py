@@ -1,5 +1,5 @@
-"""What the tests of hailo-face share. It needs the face weights, which are no part of the set-up of `make check`: they are
-pulled here where the clients of the registries are installed, else the tests are skipped."""
+"""What the tests of hailo-face share. They need the face weights, which `make check` brings where they can be had; where
+they are not, they are pulled here, else the tests are skipped."""
 import os
 import pathlib
 import struct
@@ -17,11 +17,16 @@ TESTDATA = SHARED / 'testdata'
 PICTURES = TESTDATA / 'samples'
 
 
-def start(folder, **more):
-    """A server with a gallery of its own in the folder."""
+def have_weights():
+    """Skips the test where the weights are neither here nor to be had."""
     pulled = subprocess.run([PROGRAM, 'models', 'pull', '--models', MODELS], capture_output=True, text=True, check=False)
     if pulled.returncode != 0:
         pytest.skip(f'no face weights: {pulled.stderr.strip()[-200:]}')
+
+
+def start(folder, **more):
+    """A server with a gallery of its own in the folder."""
+    have_weights()
     settings = {'face_recognition.detection_threshold': 0.5, 'face_recognition.max_faces': 1000,
                 'database.db_file': folder / 'faces.db', 'database.backup_path': folder / 'backups', **more}
     return Server(folder, device='cpu', settings=settings, program=[os.path.abspath(PROGRAM), 'serve'])

@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from faces import FaceServer
 from server import BINARY, Server, png, run
 
 
@@ -25,6 +26,28 @@ def healthy(sim):
     sim.assert_healthy()
 
 
+@pytest.fixture(scope='session')
+def face(tmp_path_factory):
+    """A hailo-face with the scripted device; tests that share it keep to names of their own."""
+    with FaceServer(tmp_path_factory.mktemp('face')) as server:
+        yield server
+
+
+@pytest.fixture
+def make_face(tmp_path):
+    """Starts a hailo-face of the test's own, one at a time: they share the test's gallery."""
+    servers = []
+
+    def make(settings=None, **options):
+        servers.append(FaceServer(tmp_path, settings, **options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        if not server.process.stdout.closed:
+            server.stop()
+
+
 @pytest.fixture
 def make_server(tmp_path):
     """Starts servers of the test's own; those still running at its end are stopped and must exit with 0."""
@@ -38,6 +61,17 @@ def make_server(tmp_path):
     for server in servers:
         if not server.process.stdout.closed:
             server.stop()
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Writes what the simulated device shall do (docs/sim.md) and gives the device's name."""
+    def write(text):
+        path = tmp_path / f'sim-{len(list(tmp_path.glob("sim-*.yaml")))}.yaml'
+        path.write_text(text, encoding='utf-8')
+        return f'sim:{path}'
+
+    return write
 
 
 @pytest.fixture

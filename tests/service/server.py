@@ -14,6 +14,7 @@ import zlib
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.abspath(os.environ.get('HS_BIN') or os.path.join(TREE, 'build', 'hailo-pose'))
 MODELS = os.path.abspath(os.environ.get('HS_MODELS_DIR') or os.path.join(TREE, '.deps', 'models'))
+FACE = os.path.abspath(os.environ.get('HS_FACE_BIN') or os.path.join(os.path.dirname(BINARY), 'hailo-face'))
 START_S = 120   # a first start compiles the network; sanitizers take their time too
 ANSWER_S = 60
 SANITIZER = re.compile(r'(Address|Thread|Leak|UndefinedBehavior|Memory)Sanitizer|runtime error:')
@@ -43,11 +44,11 @@ def environment(folder, **more):
     return env
 
 
-def run(folder, *arguments, **options):
-    """Runs the program to its end: a CompletedProcess with text output. It never waits for input."""
+def run(folder, *arguments, program=BINARY, **options):
+    """Runs a program to its end: a CompletedProcess with text output. It never waits for input."""
     options.setdefault('timeout', START_S)
     options.setdefault('env', environment(folder))
-    done = subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=str(folder),
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=str(folder),
                           stdin=subprocess.DEVNULL, **options)
     assert not SANITIZER.search(done.stderr), done.stderr
     assert done.returncode >= 0, f'killed by signal {-done.returncode}: {done.stderr}'

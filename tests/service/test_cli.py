@@ -183,6 +183,17 @@ def test_serve_on_a_port_in_use(cli):
     assert str(port) in done.stderr
 
 
+def test_a_script_of_the_simulated_device_that_is_wrong(cli, script):
+    device = script('latency_ms: 1\nspeed: 9\n')
+    done = cli('serve', '--port', 0, '--device', device)
+    assert done.returncode == 1
+    assert f'{device[4:]}:2: "speed" is not a known key' in done.stderr
+    done = cli('serve', '--port', 0, '--device', 'sim:none.yaml')
+    assert done.returncode == 1 and 'none.yaml' in done.stderr
+    done = cli('serve', '--port', 0, '--device', 'simulator')
+    assert done.returncode == 2 and 'sim:SCRIPT' in done.stderr
+
+
 def test_unknown_key_in_the_file_does_not_stop_the_service(make_server, tmp_path):
     (tmp_path / 'odd.json').write_text(json.dumps({'shoe_size': 44, 'inference': {'max_detections': 0}}))
     server = make_server(arguments=['--config', str(tmp_path / 'odd.json')])

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from faces import picture as bright
 from server import b64, bmp, multipart, png, png_chunk
 
 DETECT = '/v1/pose/detect'
@@ -192,6 +193,24 @@ def test_parallel_requests(sim, picture):
         answers = list(pool.map(lambda _: sim.post_form({'image': picture}), range(32)))
     for answer in answers:
         assert poses_of(answer) == expected
+
+
+def test_parallel_requests_get_their_own_answers(sim):
+    def look(i):
+        left, top, side = 10 * i, 6 * i, 100 + 5 * i
+        found = poses_of(sim.post_form({'image': bright((0, left, top, side))}), width=640, height=480)
+        assert len(found) == 1
+        box = found[0]['bbox']
+        expected = {'x': left, 'y': top, 'width': side, 'height': side}
+        assert all(abs(box[key] - value) <= 2 for key, value in expected.items()), (box, expected)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, range(32)))
+
+
+def test_several_people(sim):
+    found = poses_of(sim.post_form({'image': bright((0, 20, 20, 200), (0, 300, 100, 150))}), width=640, height=480)
+    assert [pose['bbox']['x'] // 20 for pose in found] in ([1, 15], [0, 14], [1, 14], [0, 15])
 
 
 def test_nine_megabytes_as_base64(sim):

@@ -51,8 +51,8 @@ def test_head(sim):
         assert int(head.headers['Content-Length']) > 0
 
 
-def test_not_ready_while_the_model_loads(make_server, picture):
-    server = make_server(settings={'inference.sim_script': 'load_ms=1500'})
+def test_not_ready_while_the_model_loads(make_server, script, picture):
+    server = make_server(device=script('load_ms: 1500'))
     answer = server.get('/health/ready')
     assert answer.status == 503
     assert answer.json() == {'ready': False, 'reason': 'model_loading'}

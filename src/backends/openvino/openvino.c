@@ -56,8 +56,9 @@ static void runtime_version(char *dst, size_t size)
     ov_version_free(&version);
 }
 
-static void probe(struct hs_backend_probe *ret_probe)
+static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
 {
+    (void) options;
     ov_core_t *core = NULL;
     char *name = NULL;
     struct hs_error err = { 0 };

@@ -1,16 +1,22 @@
 /* Decoding, which this file inverts (stride s, cell i of a row):
  *   side distance = sum over bins b of b * softmax(bins)_b, in cells from the cell's centre
  *   keypoint x = (2 * kx + i) * s, and its visibility = sigmoid of the third channel
- * Scales and zero points are those of a published yolov8s_pose HEF. */
+ * Scales and zero points of the quantised numbers are those of a published yolov8s_pose HEF. */
 #include "backends/sim/person.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "backends/sim/store.h"
 
-enum { BINS = 16, KEYPOINTS = 17, SCORE = 230, STRIDES = 3 };
+enum { BINS = 16, KEYPOINTS = 17, FIRST_SCORE = 230, SCORE_STEP = 4, STRIDES = 3 };
+
+/* How far the middle of a box may be from its sides, in cells: the last bin, less half a cell. */
+#define REACH 14.5f
+/* A bin's number before the softmax; its share is about e^-18 where it is low. The HEF's scale holds both. */
+#define HIGH 13.5f
+#define LOW (-4.5f)
+#define VISIBLE 4.0f /* sigmoid(4) = 0.98 */
 
 static const float box_scale[STRIDES] = { 0.0751f, 0.0741f, 0.0798f }, box_zero[STRIDES] = { 62, 72, 84 };
 static const float point_scale[STRIDES] = { 0.000423f, 0.000525f, 0.000619f };
@@ -18,36 +24,45 @@ static const float point_zero[STRIDES] = { 18261, 19190, 17224 };
 
 /* A person seen from the front, in COCO's order, as parts of the box's half width and half height from its middle. */
 static const float figure[KEYPOINTS][2] = {
-    { 0.00f, -0.84f }, { 0.12f, -0.88f }, { -0.12f, -0.88f }, { 0.24f, -0.85f }, { -0.24f, -0.85f },
-    { 0.50f, -0.60f }, { -0.50f, -0.60f }, { 0.68f, -0.30f }, { -0.68f, -0.30f }, { 0.74f, -0.02f }, { -0.74f, -0.02f },
-    { 0.32f, -0.02f }, { -0.32f, -0.02f }, { 0.34f, 0.44f }, { -0.34f, 0.44f }, { 0.36f, 0.90f }, { -0.36f, 0.90f },
+    { 0.00f, -0.84f },  { 0.12f, -0.88f }, { -0.12f, -0.88f }, { 0.24f, -0.85f }, { -0.24f, -0.85f }, { 0.50f, -0.60f },
+    { -0.50f, -0.60f }, { 0.68f, -0.30f }, { -0.68f, -0.30f }, { 0.74f, -0.02f }, { -0.74f, -0.02f }, { 0.32f, -0.02f },
+    { -0.32f, -0.02f }, { 0.34f, 0.44f },  { -0.34f, 0.44f },  { 0.36f, 0.90f },  { -0.36f, 0.90f },
 };
 
-void hs_sim_person_describe(int input_h, int input_w, struct hs_tensor_desc ret_descs[HS_SIM_HEADS])
+/* A person's box in pixels. */
+struct person {
+    float x1, y1, x2, y2;
+    int scale; /* which stride: 8 << scale */
+    float score;
+};
+
+void hs_sim_person_describe(int input_h, int input_w, enum hs_dtype dtype,
+                            struct hs_tensor_desc ret_descs[HS_SIM_PERSON_HEADS])
 {
-    for (int scale = 0; scale < STRIDES; scale++) {
-        int stride = 8 << scale;
-        struct hs_tensor_desc common = {
-            .layout = HS_LAYOUT_NHWC, .h = (input_h + stride - 1) / stride, .w = (input_w + stride - 1) / stride,
-        };
-        struct hs_tensor_desc *box = &ret_descs[3 * scale], *score = box + 1, *points = box + 2;
-        *box = *score = *points = common;
-        hs_str_format(box->name, sizeof(box->name), "sim/box_%d", stride);
-        hs_str_format(score->name, sizeof(score->name), "sim/score_%d", stride);
-        hs_str_format(points->name, sizeof(points->name), "sim/keypoints_%d", stride);
-        box->dtype = score->dtype = HS_DTYPE_U8;
-        points->dtype = HS_DTYPE_U16;
-        box->c = 4 * BINS;
-        score->c = 1;
-        points->c = 3 * KEYPOINTS;
-        box->scale = box_scale[scale];
-        box->zero_point = box_zero[scale];
-        score->scale = 1.0f / 255;
-        points->scale = point_scale[scale];
-        points->zero_point = point_zero[scale];
-        for (struct hs_tensor_desc *desc = box; desc <= points; desc++)
-            desc->size_bytes = (size_t) desc->h * (size_t) desc->w * (size_t) desc->c * hs_dtype_size(desc->dtype);
+    enum hs_dtype wide = dtype == HS_DTYPE_U8 ? HS_DTYPE_U16 : dtype;
+    for (int i = 0; i < STRIDES; i++) {
+        int stride = 8 << i;
+        struct hs_tensor_desc *box = &ret_descs[3 * i], *score = box + 1, *points = box + 2;
+        /* What fills eight bits fills sixteen with a scale that much finer. */
+        float finer = dtype == HS_DTYPE_U16 ? 256 : 1;
+        hs_sim_describe(box, "box", stride, input_h, input_w, 4 * BINS, dtype, box_scale[i] / finer,
+                        box_zero[i] * finer);
+        hs_sim_describe(score, "score", stride, input_h, input_w, 1, dtype, 1 / (255.0f * finer), 0);
+        hs_sim_describe(points, "keypoints", stride, input_h, input_w, 3 * KEYPOINTS, wide, point_scale[i],
+                        point_zero[i]);
     }
+}
+
+/* Two neighbouring bins share the weight so that the expected bin is `distance`. */
+static void fill_side(const struct hs_tensor_desc *desc, void *data, size_t at, float distance)
+{
+    float d = fminf(fmaxf(distance, 0), BINS - 1), part = d - floorf(d);
+    int bin = (int) d;
+    for (int b = 0; b < BINS; b++)
+        hs_sim_store(desc, data, at + (size_t) b, LOW);
+    hs_sim_store(desc, data, at + (size_t) bin, fmaxf(HIGH + logf(fmaxf(1 - part, 1e-6f)), LOW));
+    if (bin + 1 < BINS && part > 0)
+        hs_sim_store(desc, data, at + (size_t) bin + 1, fmaxf(HIGH + logf(part), LOW));
 }
 
 static int at_most(int value, int limit)
@@ -55,42 +70,69 @@ static int at_most(int value, int limit)
     return value < limit ? value : limit;
 }
 
-static uint16_t store_point(const struct hs_tensor_desc *desc, float value)
+static void fill_person(const struct hs_tensor_desc *descs, const struct person *person, void *const data[])
 {
-    return (uint16_t) lroundf(value / desc->scale + desc->zero_point);
-}
-
-/* One bin at the top and the others at the bottom: the softmax is one bin, to about e^-20. */
-static void fill_box(uint8_t *bins, int halfwidth, int halfheight)
-{
-    const int sides[4] = { halfwidth, halfheight, halfwidth, halfheight };
-    memset(bins, 0, 4 * BINS);
-    for (int side = 0; side < 4; side++)
-        bins[side * BINS + sides[side]] = 255;
-}
-
-static void fill_points(const struct hs_tensor_desc *desc, uint16_t *points, int halfwidth, int halfheight)
-{
+    const struct hs_tensor_desc *box = &descs[3 * person->scale], *score = box + 1, *points = box + 2;
+    void *const *out = &data[3 * person->scale];
+    float s = (float) (8 << person->scale), middle_x = (person->x1 + person->x2) / 2 / s,
+          middle_y = (person->y1 + person->y2) / 2 / s;
+    int x = at_most((int) middle_x, box->w - 1), y = at_most((int) middle_y, box->h - 1);
+    float cx = (float) x + 0.5f, cy = (float) y + 0.5f;
+    float half_w = (person->x2 - person->x1) / 2 / s, half_h = (person->y2 - person->y1) / 2 / s;
+    const float sides[4] = { cx - person->x1 / s, cy - person->y1 / s, person->x2 / s - cx, person->y2 / s - cy };
+    for (int i = 0; i < 4; i++)
+        fill_side(box, out[0], hs_sim_cell(box, x, y) + (size_t) i * BINS, sides[i]);
+    hs_sim_store(score, out[1], hs_sim_cell(score, x, y), person->score);
     for (int k = 0; k < KEYPOINTS; k++) {
-        points[3 * k] = store_point(desc, (0.5f + figure[k][0] * (float) halfwidth) / 2);
-        points[3 * k + 1] = store_point(desc, (0.5f + figure[k][1] * (float) halfheight) / 2);
-        points[3 * k + 2] = store_point(desc, 4.0f); /* sigmoid(4) = 0.98 */
+        size_t at = hs_sim_cell(points, x, y) + 3 * (size_t) k;
+        hs_sim_store(points, out[2], at, (middle_x + figure[k][0] * half_w - (float) x) / 2);
+        hs_sim_store(points, out[2], at + 1, (middle_y + figure[k][1] * half_h - (float) y) / 2);
+        hs_sim_store(points, out[2], at + 2, VISIBLE);
     }
 }
 
-void hs_sim_person_fill(const struct hs_tensor_desc descs[HS_SIM_HEADS], int index, void *data)
+/* 3 and 7 cells of 32 pixels around the middle cell, less where the grid is small. */
+static struct person stand_in_the_middle(const struct hs_tensor_desc *coarsest)
 {
-    const struct hs_tensor_desc *desc = &descs[index];
-    memset(data, 0, desc->size_bytes);
-    if (index < 3 * (STRIDES - 1))
-        return;
-    /* 3 and 7 cells of 32 pixels around the centre, less where the grid is small. */
-    int halfwidth = at_most(3, (desc->w - 1) / 2), halfheight = at_most(7, (desc->h - 1) / 2);
-    size_t cell = ((size_t) (desc->h / 2) * (size_t) desc->w + (size_t) (desc->w / 2)) * (size_t) desc->c;
-    if (desc->c == 4 * BINS)
-        fill_box((uint8_t *) data + cell, halfwidth, halfheight);
-    else if (desc->c == 1)
-        ((uint8_t *) data)[cell] = SCORE;
-    else
-        fill_points(desc, (uint16_t *) data + cell, halfwidth, halfheight);
+    float s = 8 << (STRIDES - 1), x = (float) (coarsest->w / 2) + 0.5f, y = (float) (coarsest->h / 2) + 0.5f;
+    float half_w = (float) at_most(3, (coarsest->w - 1) / 2), half_h = (float) at_most(7, (coarsest->h - 1) / 2);
+    return (struct person) {
+        .x1 = (x - half_w) * s,
+        .y1 = (y - half_h) * s,
+        .x2 = (x + half_w) * s,
+        .y2 = (y + half_h) * s,
+        .scale = STRIDES - 1,
+        .score = FIRST_SCORE / 255.0f,
+    };
+}
+
+static struct person person_of(const struct hs_sim_blob *blob, int index)
+{
+    struct person person = {
+        .x1 = (float) blob->x1,
+        .y1 = (float) blob->y1,
+        .x2 = (float) blob->x2,
+        .y2 = (float) blob->y2,
+        .score = (float) (FIRST_SCORE - SCORE_STEP * index) / 255.0f,
+    };
+    float half = fmaxf(person.x2 - person.x1, person.y2 - person.y1) / 2;
+    while (person.scale < STRIDES - 1 && half > REACH * (float) (8 << person.scale))
+        person.scale++;
+    return person;
+}
+
+void hs_sim_person_fill(const struct hs_tensor_desc descs[HS_SIM_PERSON_HEADS], const struct hs_sim_blob *blobs,
+                        int count, void *const data[HS_SIM_PERSON_HEADS])
+{
+    for (int i = 0; i < HS_SIM_PERSON_HEADS; i++)
+        memset(data[i], 0, descs[i].size_bytes);
+    if (count == 0) {
+        struct person person = stand_in_the_middle(&descs[3 * (STRIDES - 1)]);
+        fill_person(descs, &person, data);
+    }
+    /* Where two have one cell, the larger stays. */
+    for (int i = count - 1; i >= 0; i--) {
+        struct person person = person_of(&blobs[i], i);
+        fill_person(descs, &person, data);
+    }
 }

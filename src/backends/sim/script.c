@@ -1,170 +1,421 @@
 #include "backends/sim/script.h"
 
-#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { SCRIPT_MAX_BYTES = 64 * 1024, WORD_SIZE = 160, OUTPUT_FIELDS = 7 };
+enum { KEY_SIZE = 80, LAST_DEVICE = HS_PROBE_MAX_DEVICES - 1 };
 
-static const char separators[] = " \t\r\n;";
+/* An hour: longer than any test waits. */
+#define MS_MAX 3600000.0
+#define DEFAULT_LATENCY_MS 6.0
+#define DEFAULT_LATE_MS 50.0
+#define DEFAULT_SLOW_MS 2000.0
+
+static const char *const kinds[] = {
+    [HS_SIM_TRANSIENT] = "transient",   [HS_SIM_BUSY] = "busy",           [HS_SIM_NONE] = "none",
+    [HS_SIM_MISMATCH] = "mismatch",     [HS_SIM_BAD_MODEL] = "bad_model", [HS_SIM_MEMORY] = "memory",
+    [HS_SIM_QUEUE_FULL] = "queue_full", [HS_SIM_LATE] = "late",           [HS_SIM_HANG] = "hang",
+    [HS_SIM_ERROR] = "error",           [HS_SIM_LOST] = "lost",           [HS_SIM_LOAD_FAIL] = "load_fail",
+    [HS_SIM_LOAD_SLOW] = "load_slow",
+};
 
 static const struct {
     const char *name;
     enum hs_dtype dtype;
-} dtypes[] = { { "u8", HS_DTYPE_U8 }, { "i8", HS_DTYPE_I8 }, { "u16", HS_DTYPE_U16 }, { "f32", HS_DTYPE_F32 } };
+} number_types[] = { { "uint8", HS_DTYPE_U8 }, { "uint16", HS_DTYPE_U16 }, { "float32", HS_DTYPE_F32 } };
 
-static const struct {
+/* A text on its way into a script. */
+struct reader {
     const char *name;
-    enum hs_layout layout;
-} layouts[] = { { "nhwc", HS_LAYOUT_NHWC }, { "nchw", HS_LAYOUT_NCHW }, { "rows", HS_LAYOUT_ROWS } };
+    struct hs_error *err;
+    yaml_document_t document;
+    struct hs_sim_script script;
+    struct hs_sim_fault fault; /* the one being read */
+    bool latency_is_read;
+};
 
-/* Cuts text at every `mark` into at most max pieces, in place. */
-static int cut(char *text, char mark, char *pieces[], int max)
+typedef int read_function(struct reader *reader, const char *key, const yaml_node_t *node);
+
+/* A key and what reads its value. */
+struct entry {
+    const char *key;
+    read_function *read;
+};
+
+static int refuse(struct reader *reader, const yaml_node_t *node, const char *key, const char *why)
 {
-    int count = 0;
-    for (char *next = text; next && count < max; count++) {
-        pieces[count] = next;
-        next = strchr(next, mark);
-        if (next)
-            *next++ = '\0';
-        if (count == max - 1 && next)
-            return max + 1;
+    int line = (int) node->start_mark.line + 1;
+    char shown[KEY_SIZE];
+    hs_str_quote(shown, sizeof(shown), key, strlen(key));
+    hs_error_set(reader->err, HS_EINVAL, "%s:%d: %s %s", reader->name, line, shown, why);
+    if (reader->err)
+        reader->err->line = line;
+    return HS_EINVAL;
+}
+
+/* NULL where the node is no scalar, or holds a NUL. */
+static const char *text_of(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE || memchr(node->data.scalar.value, '\0', node->data.scalar.length))
+        return NULL;
+    return (const char *) node->data.scalar.value;
+}
+
+static yaml_node_t *node_at(struct reader *reader, int index)
+{
+    return yaml_document_get_node(&reader->document, index);
+}
+
+static int read_number(struct reader *reader, const char *key, const yaml_node_t *node, double min, double max,
+                       double *ret)
+{
+    const char *text = text_of(node);
+    double value;
+    char why[KEY_SIZE];
+    if (!text || !hs_str_to_double(text, &value) || !(value >= min && value <= max)) {
+        hs_str_format(why, sizeof(why), "must be a number from %.0f to %.0f", min, max);
+        return refuse(reader, node, key, why);
     }
-    return count;
-}
-
-static bool parse_dim(const char *text, int *ret)
-{
-    int64_t value;
-    if (!hs_str_to_int64(text, &value) || value < 1 || value > 1 << 20)
-        return false;
-    *ret = (int) value;
-    return true;
-}
-
-static bool parse_kind(const char *type, const char *layout, struct hs_tensor_desc *desc)
-{
-    bool type_known = false, layout_known = false;
-    for (size_t i = 0; i < HS_ARRAY_LEN(dtypes); i++)
-        if (strcmp(type, dtypes[i].name) == 0) {
-            desc->dtype = dtypes[i].dtype;
-            type_known = true;
-        }
-    for (size_t i = 0; i < HS_ARRAY_LEN(layouts); i++)
-        if (strcmp(layout, layouts[i].name) == 0) {
-            desc->layout = layouts[i].layout;
-            layout_known = true;
-        }
-    return type_known && layout_known;
-}
-
-static bool parse_output(char *text, struct hs_tensor_desc *desc, double *ret_fill)
-{
-    char *fields[OUTPUT_FIELDS], *dims[3];
-    double scale, zero;
-    *desc = (struct hs_tensor_desc) { 0 };
-    if (cut(text, ':', fields, OUTPUT_FIELDS) != OUTPUT_FIELDS || cut(fields[3], 'x', dims, 3) != 3)
-        return false;
-    if (!hs_str_copy(desc->name, sizeof(desc->name), fields[0]) || !parse_kind(fields[1], fields[2], desc))
-        return false;
-    if (!parse_dim(dims[0], &desc->h) || !parse_dim(dims[1], &desc->w) || !parse_dim(dims[2], &desc->c))
-        return false;
-    if (!hs_str_to_double(fields[4], &scale) || !hs_str_to_double(fields[5], &zero) ||
-        !hs_str_to_double(fields[6], ret_fill))
-        return false;
-    if (desc->dtype != HS_DTYPE_F32 && !(*ret_fill >= INT8_MIN && *ret_fill <= UINT16_MAX))
-        return false;
-    desc->scale = (float) scale;
-    desc->zero_point = (float) zero;
-    return hs_size_mul((size_t) desc->h * (size_t) desc->w, (size_t) desc->c, &desc->size_bytes) &&
-           hs_size_mul(desc->size_bytes, hs_dtype_size(desc->dtype), &desc->size_bytes) &&
-           desc->size_bytes <= (size_t) 256 << 20;
-}
-
-static bool set_failure(struct hs_sim_script *script, const char *where)
-{
-    bool *flag = strcmp(where, "open") == 0     ? &script->fail_open
-                 : strcmp(where, "load") == 0   ? &script->fail_load
-                 : strcmp(where, "submit") == 0 ? &script->fail_submit
-                 : strcmp(where, "wait") == 0   ? &script->fail_wait
-                                                : NULL;
-    if (flag)
-        *flag = true;
-    return flag != NULL;
-}
-
-static bool set_number(struct hs_sim_script *script, const char *key, const char *value)
-{
-    int64_t number;
-    if (!hs_str_to_int64(value, &number) || number < 0 || number > INT_MAX)
-        return false;
-    if (strcmp(key, "latency_ms") == 0)
-        script->latency_ms = number;
-    else if (strcmp(key, "load_ms") == 0)
-        script->load_ms = number;
-    else if (strcmp(key, "fail_at") == 0)
-        script->fail_at = number;
-    else if (strcmp(key, "hang_at") == 0)
-        script->hang_at = number;
-    else if (strcmp(key, "slots") == 0 && number >= 1 && number <= HS_MODEL_MAX_SLOTS)
-        script->slots = (int) number;
-    else
-        return false;
-    return true;
-}
-
-static bool set_word(struct hs_sim_script *script, char *word)
-{
-    if (strcmp(word, "absent") == 0)
-        return script->absent = true;
-    if (strcmp(word, "hang") == 0)
-        return script->hang = true;
-    char *value = strchr(word, '=');
-    if (!value)
-        return false;
-    *value++ = '\0';
-    if (strcmp(word, "fail") == 0)
-        return set_failure(script, value);
-    if (strcmp(word, "output") != 0)
-        return set_number(script, word, value);
-    int at = script->output_count;
-    if (at == HS_MODEL_MAX_OUTPUTS || !parse_output(value, &script->outputs[at], &script->fill[at]))
-        return false;
-    script->output_count++;
-    return true;
-}
-
-static int parse_words(const char *text, struct hs_sim_script *script, struct hs_error *err)
-{
-    for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
-        char word[WORD_SIZE], shown[WORD_SIZE];
-        size_t len = strcspn(text, separators);
-        bool fits = hs_str_copy_n(word, sizeof(word), text, len);
-        hs_str_quote(shown, sizeof(shown), text, len);
-        if (!fits || !set_word(script, word))
-            return hs_error_set(err, HS_EINVAL, "the sim backend's script has %s, which it does not understand", shown);
-        text += len;
-    }
+    *ret = value;
     return 0;
 }
 
-int hs_sim_script_parse(const char *text, struct hs_sim_script *ret_script, struct hs_error *err)
+static int read_whole(struct reader *reader, const char *key, const yaml_node_t *node, int64_t min, int64_t max,
+                      int64_t *ret)
 {
-    *ret_script = (struct hs_sim_script) { .latency_ms = 20, .slots = HS_MODEL_MAX_SLOTS };
-    if (!text)
-        return 0;
-    if (text[0] != '@')
-        return parse_words(text, ret_script, err);
-    uint8_t *data;
-    size_t len;
-    int r = hs_file_read(text + 1, SCRIPT_MAX_BYTES, &data, &len, err);
-    if (r != 0)
+    const char *text = text_of(node);
+    int64_t value;
+    char why[KEY_SIZE];
+    if (!text || !hs_str_to_int64(text, &value) || value < min || value > max) {
+        hs_str_format(why, sizeof(why), "must be a whole number from %lld to %lld", (long long) min, (long long) max);
+        return refuse(reader, node, key, why);
+    }
+    *ret = value;
+    return 0;
+}
+
+static int read_int(struct reader *reader, const char *key, const yaml_node_t *node, int min, int max, int *ret)
+{
+    int64_t value;
+    int r = read_whole(reader, key, node, min, max, &value);
+    if (r == 0)
+        *ret = (int) value;
+    return r;
+}
+
+static bool is_repeated(struct reader *reader, const yaml_node_t *map, const yaml_node_pair_t *pair, const char *key)
+{
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < pair; p++) {
+        const char *other = text_of(node_at(reader, p->key));
+        if (other && strcmp(other, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Reads a map whose keys are those of the table. */
+static int read_map(struct reader *reader, const char *what, const yaml_node_t *node, const struct entry *entries,
+                    size_t count)
+{
+    int r = node->type == YAML_MAPPING_NODE ? 0 : refuse(reader, node, what, "must be a map of keys and values");
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; r == 0 && pair < node->data.mapping.pairs.top;
+         pair++) {
+        const yaml_node_t *key_node = node_at(reader, pair->key);
+        const char *key = text_of(key_node);
+        size_t i = 0;
+        while (key && i < count && strcmp(entries[i].key, key) != 0)
+            i++;
+        if (!key || i == count)
+            r = refuse(reader, key_node, key ? key : what, key ? "is not a known key" : "has a key that is no text");
+        else if (is_repeated(reader, node, pair, key))
+            r = refuse(reader, key_node, key, "is there twice");
+        else
+            r = entries[i].read(reader, key, node_at(reader, pair->value));
+    }
+    return r;
+}
+
+/* ---- keys of the script ---- */
+
+static int read_median(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->script.latency_ms);
+}
+
+static int read_p99(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->script.p99_ms);
+}
+
+static int read_latency(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    static const struct entry entries[] = { { "median", read_median }, { "p99", read_p99 } };
+    struct hs_sim_script *script = &reader->script;
+    reader->latency_is_read = true;
+    if (node->type != YAML_MAPPING_NODE) {
+        int r = read_median(reader, key, node);
+        script->p99_ms = script->latency_ms;
         return r;
-    r = parse_words((const char *) data, ret_script, err);
-    free(data);
+    }
+    script->latency_ms = script->p99_ms = -1;
+    int r = read_map(reader, key, node, entries, HS_ARRAY_LEN(entries));
+    if (r == 0 && (script->latency_ms <= 0 || script->p99_ms < script->latency_ms))
+        r = refuse(reader, node, key, "needs a median above 0 and a p99 that is not below it");
+    return r;
+}
+
+static int compare_batches(const void *left, const void *right)
+{
+    const struct hs_sim_batch *a = left, *b = right;
+    return (a->pictures > b->pictures) - (a->pictures < b->pictures);
+}
+
+static int read_batch_pair(struct reader *reader, const char *key, const yaml_node_pair_t *pair)
+{
+    struct hs_sim_script *script = &reader->script;
+    struct hs_sim_batch batch;
+    int r = read_int(reader, key, node_at(reader, pair->key), 1, HS_MODEL_MAX_BATCH, &batch.pictures);
+    if (r == 0)
+        r = read_number(reader, key, node_at(reader, pair->value), 0, MS_MAX, &batch.ms);
+    for (int i = 0; r == 0 && i < script->batch_count; i++)
+        if (script->batches[i].pictures == batch.pictures)
+            r = refuse(reader, node_at(reader, pair->key), key, "names a number of pictures twice");
+    if (r == 0)
+        script->batches[script->batch_count++] = batch;
+    return r;
+}
+
+static int read_batches(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    int r = node->type == YAML_MAPPING_NODE ? 0 : refuse(reader, node, key, "must be a map of pictures: milliseconds");
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; r == 0 && pair < node->data.mapping.pairs.top;
+         pair++)
+        r = read_batch_pair(reader, key, pair);
+    struct hs_sim_script *script = &reader->script;
+    qsort(script->batches, (size_t) script->batch_count, sizeof(script->batches[0]), compare_batches);
+    if (r == 0 && (script->batch_count == 0 || script->batches[0].pictures != 1))
+        r = refuse(reader, node, key, "must say how long 1 picture takes");
+    return r;
+}
+
+static int read_load(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->script.load_ms);
+}
+
+static int read_devices(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_int(reader, key, node, 1, HS_PROBE_MAX_DEVICES, &reader->script.devices);
+}
+
+static int read_slots(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_int(reader, key, node, 1, HS_MODEL_MAX_SLOTS, &reader->script.slots);
+}
+
+static int read_seed(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_whole(reader, key, node, 0, INT32_MAX, &reader->script.seed);
+}
+
+static int read_temperature(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    reader->script.has_temperature = true;
+    return read_number(reader, key, node, -100, 200, &reader->script.temperature_c);
+}
+
+static int read_outputs(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    const char *text = text_of(node);
+    for (size_t i = 0; text && i < HS_ARRAY_LEN(number_types); i++)
+        if (strcmp(text, number_types[i].name) == 0) {
+            reader->script.outputs = number_types[i].dtype;
+            return 0;
+        }
+    return refuse(reader, node, key, "must be uint8, uint16 or float32");
+}
+
+/* ---- faults ---- */
+
+static int read_at(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_whole(reader, key, node, 1, INT32_MAX, &reader->fault.at);
+}
+
+static int read_at_ms(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->fault.at_ms);
+}
+
+static int read_count(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_whole(reader, key, node, 1, INT32_MAX, &reader->fault.count);
+}
+
+static int read_for_ms(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->fault.for_ms);
+}
+
+static int read_extra(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_number(reader, key, node, 0, MS_MAX, &reader->fault.extra_ms);
+}
+
+static int read_device(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_int(reader, key, node, 0, LAST_DEVICE, &reader->fault.device);
+}
+
+static int read_kind(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    const char *text = text_of(node);
+    for (size_t i = 0; text && i < HS_ARRAY_LEN(kinds); i++)
+        if (strcmp(text, kinds[i]) == 0) {
+            reader->fault.kind = (enum hs_sim_kind) i;
+            return 0;
+        }
+    return refuse(reader, node, key, "is none of the kinds of faults");
+}
+
+static bool may_be_longer(enum hs_sim_kind kind)
+{
+    return kind == HS_SIM_LATE || kind == HS_SIM_LOAD_SLOW;
+}
+
+static int read_fault(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    static const struct entry entries[] = {
+        { "kind", read_kind },     { "at", read_at },          { "at_ms", read_at_ms },   { "count", read_count },
+        { "for_ms", read_for_ms }, { "extra_ms", read_extra }, { "device", read_device },
+    };
+    struct hs_sim_script *script = &reader->script;
+    struct hs_sim_fault *fault = &reader->fault;
+    *fault = (struct hs_sim_fault) {
+        .kind = (enum hs_sim_kind) HS_ARRAY_LEN(kinds),
+        .at_ms = -1,
+        .for_ms = -1,
+        .extra_ms = -1,
+        .device = -1,
+    };
+    int r = read_map(reader, key, node, entries, HS_ARRAY_LEN(entries));
+    if (r < 0)
+        return r;
+    if (fault->kind == (enum hs_sim_kind) HS_ARRAY_LEN(kinds))
+        return refuse(reader, node, key, "has a fault without its kind");
+    if (fault->at > 0 && fault->at_ms >= 0)
+        return refuse(reader, node, key, "has a fault with both at and at_ms");
+    if (fault->extra_ms >= 0 && !may_be_longer(fault->kind))
+        return refuse(reader, node, key, "has extra_ms where nothing takes longer");
+    if (script->fault_count == HS_SIM_MAX_FAULTS)
+        return refuse(reader, node, key, "has too many faults");
+    if (fault->at_ms < 0 && fault->at == 0)
+        fault->at_ms = 0;
+    if (fault->extra_ms < 0)
+        fault->extra_ms = fault->kind == HS_SIM_LATE ? DEFAULT_LATE_MS : DEFAULT_SLOW_MS;
+    script->faults[script->fault_count++] = *fault;
+    return 0;
+}
+
+static int read_faults(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    int r = node->type == YAML_SEQUENCE_NODE ? 0 : refuse(reader, node, key, "must be a list");
+    for (const yaml_node_item_t *item = node->data.sequence.items.start; r == 0 && item < node->data.sequence.items.top;
+         item++)
+        r = read_fault(reader, key, node_at(reader, *item));
+    return r;
+}
+
+/* ---- the whole ---- */
+
+static int read_script(struct reader *reader, const yaml_node_t *root)
+{
+    static const struct entry entries[] = {
+        { "latency_ms", read_latency }, { "batch_ms", read_batches }, { "load_ms", read_load },
+        { "devices", read_devices },    { "slots", read_slots },      { "temperature_c", read_temperature },
+        { "outputs", read_outputs },    { "seed", read_seed },        { "faults", read_faults },
+    };
+    int r = read_map(reader, "the script", root, entries, HS_ARRAY_LEN(entries));
+    struct hs_sim_script *script = &reader->script;
+    if (r == 0 && script->batch_count > 0 && !reader->latency_is_read)
+        script->latency_ms = script->p99_ms = script->batches[0].ms;
+    return r;
+}
+
+static int fail_to_read(struct reader *reader, const yaml_parser_t *parser)
+{
+    if (parser->error == YAML_MEMORY_ERROR)
+        return hs_error_set(reader->err, HS_ENOMEM, "no memory to read %s", reader->name);
+    int line = (int) parser->problem_mark.line + 1;
+    hs_error_set(reader->err, HS_EINVAL, "%s:%d: %s", reader->name, line,
+                 parser->problem ? parser->problem : "cannot be read");
+    if (reader->err)
+        reader->err->line = line;
+    return HS_EINVAL;
+}
+
+/* The root of the next document, or NULL where there is none. The document is loaded afterwards, in any case of 0. */
+static int next_document(struct reader *reader, yaml_parser_t *parser, const yaml_node_t **ret_root)
+{
+    if (!yaml_parser_load(parser, &reader->document))
+        return fail_to_read(reader, parser);
+    *ret_root = yaml_document_get_root_node(&reader->document);
+    return 0;
+}
+
+static int read_documents(struct reader *reader, yaml_parser_t *parser)
+{
+    const yaml_node_t *root = NULL;
+    int r = next_document(reader, parser, &root);
+    if (r < 0)
+        return r;
+    /* A text of comments alone has a root that is an empty scalar, or none. */
+    bool empty = !root || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0);
+    if (!empty)
+        r = read_script(reader, root);
+    yaml_document_delete(&reader->document);
+    if (r < 0 || !root)
+        return r;
+    r = next_document(reader, parser, &root);
+    if (r < 0)
+        return r;
+    if (root)
+        r = refuse(reader, root, "the script", "has a second document");
+    yaml_document_delete(&reader->document);
+    return r;
+}
+
+void hs_sim_script_default(struct hs_sim_script *ret_script)
+{
+    *ret_script = (struct hs_sim_script) {
+        .latency_ms = DEFAULT_LATENCY_MS,
+        .p99_ms = DEFAULT_LATENCY_MS,
+        .slots = HS_MODEL_MAX_SLOTS,
+        .devices = 1,
+        .outputs = HS_DTYPE_U8,
+        .seed = 1,
+    };
+}
+
+int hs_sim_script_parse(const char *text, size_t len, const char *name, struct hs_sim_script *ret_script,
+                        struct hs_error *err)
+{
+    struct reader reader = { .name = name, .err = err };
+    yaml_parser_t parser;
+    if (len > HS_SIM_SCRIPT_MAX_BYTES)
+        return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", name, HS_SIM_SCRIPT_MAX_BYTES);
+    hs_sim_script_default(&reader.script);
+    if (!yaml_parser_initialize(&parser))
+        return hs_error_set(err, HS_ENOMEM, "no memory to read %s", name);
+    yaml_parser_set_input_string(&parser, (const unsigned char *) text, len);
+    int r = read_documents(&reader, &parser);
+    yaml_parser_delete(&parser);
+    if (r == 0)
+        *ret_script = reader.script;
     return r;
 }

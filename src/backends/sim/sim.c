@@ -1,176 +1,292 @@
 #include "backends/sim/sim.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backends/sim/face.h"
 #include "backends/sim/person.h"
-#include "backends/sim/script.h"
+#include "backends/sim/vector.h"
+#include "backends/sim/world.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 
+enum { MAX_SIDE = 8192 };
+
 struct hs_device {
-    struct hs_sim_script script;
-    pthread_mutex_t lock; /* guards `runs` */
-    int64_t runs;
+    struct hs_sim_world *world;
+    int unit;
+    unsigned losses; /* of the unit when it was opened; a later one makes this dead */
 };
 
 struct slot {
-    uint8_t *input;
-    bool hangs, fails;
+    uint8_t *input, *outputs; /* outputs: picture after picture, each output_bytes */
+    /* of the run under way */
     int64_t done_ns;
+    int result;
+    bool hangs;
+    int64_t late_ns; /* how long after the deadline it ends; negative: as done_ns says */
 };
 
 struct hs_model {
-    struct hs_device *device;
+    struct hs_sim_world *world;
+    int unit;
+    unsigned losses;
+    enum hs_finding finding;
     struct hs_model_info info;
-    size_t input_bytes;
-    void *outputs[HS_MODEL_MAX_OUTPUTS]; /* one copy for all slots: they never change */
+    size_t input_bytes;  /* of a slot */
+    size_t output_bytes; /* of a picture */
+    size_t output_at[HS_MODEL_MAX_OUTPUTS];
     struct slot slots[HS_MODEL_MAX_SLOTS];
 };
 
-static void probe(struct hs_backend_probe *ret_probe)
+static int lost(struct hs_error *err)
 {
-    memset(ret_probe, 0, sizeof(*ret_probe));
-    ret_probe->available = true;
-    ret_probe->device_count = 1;
-    hs_str_copy(ret_probe->device, sizeof(ret_probe->device), "simulated, answers are made up");
-    hs_str_copy(ret_probe->version, sizeof(ret_probe->version), "sim 1");
+    return hs_error_set(err, HS_ELOST, "the simulated device was lost, as its script says");
 }
 
-/* Waiting for a moment is all that this device does, so a condition that nobody signals is its clock. */
-static void wait_until(int64_t deadline_ns)
+/* Whether the device is away for this call, which counts then. The world's lock is held. */
+static bool is_lost(struct hs_sim_world *world, int unit)
 {
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    pthread_cond_t never;
-    if (hs_cond_init(&never) != 0)
-        return;
-    pthread_mutex_lock(&lock);
-    while (hs_clock_now_ns() < deadline_ns)
-        hs_cond_wait_until(&never, &lock, deadline_ns);
-    pthread_mutex_unlock(&lock);
-    pthread_cond_destroy(&never);
-    pthread_mutex_destroy(&lock);
+    hs_sim_advance(world, unit);
+    return hs_sim_hit(world, unit, HS_SIM_LOST, world->units[unit].runs);
+}
+
+/* What keeps a device from being opened or used for a load. */
+static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
+{
+    int64_t number = ++world->units[unit].approaches;
+    if (is_lost(world, unit))
+        return lost(err);
+    if (hs_sim_hit(world, unit, HS_SIM_NONE, number))
+        return hs_error_set(err, HS_ENODEVICE, "there is no simulated device, as its script says");
+    if (hs_sim_hit(world, unit, HS_SIM_BUSY, number))
+        return hs_error_set(err, HS_EINUSE, "another program has the simulated device, as its script says");
+    if (hs_sim_hit(world, unit, HS_SIM_MISMATCH, number))
+        return hs_error_set(err, HS_EVERSION, "the simulated driver and library do not fit, as the script says");
+    return 0;
+}
+
+/* ---- device ---- */
+
+static void fill_probe(struct hs_sim_world *world, struct hs_backend_probe *ret_probe)
+{
+    pthread_mutex_lock(&world->lock);
+    for (int i = 0; i < world->script.devices; i++) {
+        const struct hs_sim_unit *unit = &world->units[i];
+        hs_sim_advance(world, i);
+        if (!hs_sim_is_due(world, i, HS_SIM_LOST, unit->runs) &&
+            !hs_sim_is_due(world, i, HS_SIM_NONE, unit->approaches + 1))
+            hs_str_format(ret_probe->ids[ret_probe->device_count++], HS_DEVICE_ID_SIZE, "sim%d", i);
+    }
+    pthread_mutex_unlock(&world->lock);
+    ret_probe->available = ret_probe->device_count > 0;
+    if (!ret_probe->available)
+        hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), "there is no simulated device, as its script says");
+}
+
+static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
+{
+    struct hs_sim_world *world;
+    struct hs_error err;
+    memset(ret_probe, 0, sizeof(*ret_probe));
+    hs_str_copy(ret_probe->device, sizeof(ret_probe->device), "simulated, answers are made up");
+    hs_str_copy(ret_probe->version, sizeof(ret_probe->version), "sim 2");
+    if (hs_sim_world_find(options ? options->script : NULL, &world, &err) < 0)
+        hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
+    else
+        fill_probe(world, ret_probe);
+}
+
+int hs_sim_check_script(const char *path, struct hs_error *err)
+{
+    struct hs_sim_world *world;
+    return hs_sim_world_find(path, &world, err);
+}
+
+/* -1: there is none of that id. */
+static int find_unit(const struct hs_sim_world *world, const char *id)
+{
+    char name[HS_DEVICE_ID_SIZE];
+    for (int i = 0; i < world->script.devices; i++) {
+        hs_str_format(name, sizeof(name), "sim%d", i);
+        if (!id || strcmp(id, name) == 0)
+            return i;
+    }
+    return -1;
 }
 
 static int open_device(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err)
 {
-    struct hs_sim_script script;
-    int r = hs_sim_script_parse(options->script, &script, err);
-    if (r != 0)
+    struct hs_sim_world *world;
+    int r = hs_sim_world_find(options->script, &world, err);
+    if (r < 0)
         return r;
-    if (script.absent)
-        return hs_error_set(err, HS_ENOTREADY, "there is no simulated device, as its script says");
-    if (script.fail_open)
-        return hs_error_set(err, HS_EDEVICE, "the simulated device does not open, as its script says");
+    int unit = find_unit(world, options->device_id);
+    if (unit < 0) {
+        char shown[2 * HS_DEVICE_ID_SIZE];
+        hs_str_quote(shown, sizeof(shown), options->device_id, strlen(options->device_id));
+        return hs_error_set(err, HS_ENODEVICE, "there is no simulated device %s", shown);
+    }
     struct hs_device *device = calloc(1, sizeof(*device));
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
-    device->script = script;
-    pthread_mutex_init(&device->lock, NULL);
-    *ret_device = device;
-    return 0;
+    pthread_mutex_lock(&world->lock);
+    r = approach(world, unit, err);
+    *device = (struct hs_device) { .world = world, .unit = unit, .losses = world->units[unit].losses };
+    pthread_mutex_unlock(&world->lock);
+    if (r < 0)
+        free(device);
+    else
+        *ret_device = device;
+    return r;
 }
 
 static void close_device(struct hs_device *device)
 {
-    if (!device)
-        return;
-    pthread_mutex_destroy(&device->lock);
     free(device);
 }
+
+static int health(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err)
+{
+    struct hs_sim_world *world = device->world;
+    (void) err;
+    memset(ret_health, 0, sizeof(*ret_health));
+    pthread_mutex_lock(&world->lock);
+    hs_sim_advance(world, device->unit);
+    ret_health->ok = world->units[device->unit].losses == device->losses;
+    pthread_mutex_unlock(&world->lock);
+    ret_health->has_temperature = ret_health->ok && world->script.has_temperature;
+    ret_health->temperature_c = ret_health->has_temperature ? (float) world->script.temperature_c : 0;
+    hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? "simulated" : "lost, as its script says");
+    return 0;
+}
+
+/* ---- model ---- */
 
 static void unload(struct hs_model *model)
 {
     if (!model)
         return;
-    for (int i = 0; i < model->info.slots; i++)
+    for (int i = 0; i < model->info.slots; i++) {
         if (model->slots[i].input)
             munmap(model->slots[i].input, model->input_bytes);
-    for (int i = 0; i < model->info.output_count; i++)
-        free(model->outputs[i]);
+        free(model->slots[i].outputs);
+    }
     free(model);
 }
 
 static void describe(struct hs_model *model)
 {
-    const struct hs_sim_script *script = &model->device->script;
     struct hs_model_info *info = &model->info;
-    info->output_count = script->output_count ? script->output_count : HS_SIM_HEADS;
-    if (script->output_count)
-        memcpy(info->outputs, script->outputs, sizeof(info->outputs));
-    else
-        hs_sim_person_describe(info->input_h, info->input_w, info->outputs);
-}
-
-static void fill(const struct hs_tensor_desc *desc, double value, void *data)
-{
-    size_t count = desc->size_bytes / hs_dtype_size(desc->dtype);
-    for (size_t i = 0; i < count; i++)
-        switch (desc->dtype) {
-        case HS_DTYPE_F32:
-            ((float *) data)[i] = (float) value;
-            break;
-        case HS_DTYPE_U16:
-            ((uint16_t *) data)[i] = (uint16_t) (int) value;
-            break;
-        case HS_DTYPE_I8:
-            ((int8_t *) data)[i] = (int8_t) (int) value;
-            break;
-        case HS_DTYPE_U8:
-            ((uint8_t *) data)[i] = (uint8_t) (int) value;
-            break;
-        }
+    enum hs_dtype dtype = model->world->script.outputs;
+    switch (model->finding) {
+    case HS_FINDS_POSES:
+        info->output_count = HS_SIM_PERSON_HEADS;
+        hs_sim_person_describe(info->input_h, info->input_w, dtype, info->outputs);
+        break;
+    case HS_FINDS_FACES:
+        info->output_count = HS_SIM_FACE_HEADS;
+        hs_sim_face_describe(info->input_h, info->input_w, dtype, info->outputs);
+        break;
+    case HS_FINDS_EMBEDDINGS:
+        info->output_count = 1;
+        hs_sim_vector_describe(dtype, &info->outputs[0]);
+        break;
+    }
+    /* Each output begins where any number may. */
+    for (int i = 0; i < info->output_count; i++) {
+        model->output_at[i] = model->output_bytes;
+        model->output_bytes += (info->outputs[i].size_bytes + 63) / 64 * 64;
+    }
 }
 
 static int allocate(struct hs_model *model, struct hs_error *err)
 {
-    const struct hs_sim_script *script = &model->device->script;
-    for (int i = 0; i < model->info.output_count; i++) {
-        model->outputs[i] = malloc(model->info.outputs[i].size_bytes);
-        if (!model->outputs[i])
-            return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
-        if (script->output_count)
-            fill(&model->info.outputs[i], script->fill[i], model->outputs[i]);
-        else
-            hs_sim_person_fill(model->info.outputs, i, model->outputs[i]);
-    }
     for (int i = 0; i < model->info.slots; i++) {
+        struct slot *slot = &model->slots[i];
         void *memory = mmap(NULL, model->input_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
+        slot->input = memory == MAP_FAILED ? NULL : memory;
+        slot->outputs = calloc((size_t) model->info.batch, model->output_bytes);
+        if (!slot->input || !slot->outputs)
             return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
-        model->slots[i].input = memory;
     }
+    return 0;
+}
+
+static int at_most(int value, int limit)
+{
+    return value < limit ? value : limit;
+}
+
+static int make_model(const struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                      struct hs_error *err)
+{
+    const struct hs_sim_script *script = &device->world->script;
+    struct hs_model *model = calloc(1, sizeof(*model));
+    if (!model)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
+    *model = (struct hs_model) {
+        .world = device->world,
+        .unit = device->unit,
+        .losses = device->losses,
+        .finding = spec->finding,
+    };
+    model->info.input_h = spec->input_h;
+    model->info.input_w = spec->input_w;
+    model->info.slots = at_most(spec->slots, script->slots);
+    int largest = script->batch_count > 0 ? script->batches[script->batch_count - 1].pictures : 1;
+    model->info.batch = spec->batch < 1 ? 1 : at_most(spec->batch, largest);
+    model->info.input_stride = (size_t) spec->input_h * (size_t) spec->input_w * 3;
+    model->input_bytes = model->info.input_stride * (size_t) model->info.batch;
+    describe(model);
+    int r = allocate(model, err);
+    if (r == 0)
+        *ret_model = model;
+    else
+        unload(model);
+    return r;
+}
+
+/* What the script has for this load; the world's lock is held, but for the time that it takes. */
+static int play_load(const struct hs_device *device, struct hs_error *err)
+{
+    struct hs_sim_world *world = device->world;
+    struct hs_sim_unit *unit = &world->units[device->unit];
+    int r = approach(world, device->unit, err);
+    if (r < 0)
+        return r;
+    if (unit->losses != device->losses)
+        return lost(err);
+    int64_t number = ++unit->loads;
+    double ms = world->script.load_ms;
+    const struct hs_sim_fault *slow = hs_sim_hit(world, device->unit, HS_SIM_LOAD_SLOW, number);
+    const bool bad = hs_sim_hit(world, device->unit, HS_SIM_BAD_MODEL, number),
+               full = hs_sim_hit(world, device->unit, HS_SIM_MEMORY, number),
+               fails = hs_sim_hit(world, device->unit, HS_SIM_LOAD_FAIL, number);
+    ms += slow ? slow->extra_ms : 0;
+    int64_t until_ns = hs_clock_now_ns() + (int64_t) (ms * (double) HS_NS_PER_MS);
+    if (!hs_sim_sleep(world, device->unit, device->losses, until_ns))
+        return lost(err);
+    if (bad)
+        return hs_error_set(err, HS_EMODEL, "the simulated device cannot run this model, as its script says");
+    if (full)
+        return hs_error_set(err, HS_ENOMEM, "the simulated device has no memory left, as its script says");
+    if (fails)
+        return hs_error_set(err, HS_EDEVICE, "the simulated model does not load, as its script says");
     return 0;
 }
 
 static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
                 struct hs_error *err)
 {
-    if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > 8192 || spec->input_w > 8192)
+    if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > MAX_SIDE || spec->input_w > MAX_SIDE)
         return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", spec->input_w, spec->input_h);
-    if (device->script.load_ms > 0)
-        wait_until(hs_deadline_in_ms(device->script.load_ms));
-    if (device->script.fail_load)
-        return hs_error_set(err, HS_EDEVICE, "the simulated model does not load, as its script says");
-    struct hs_model *model = calloc(1, sizeof(*model));
-    if (!model)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
-    model->device = device;
-    model->info.input_h = spec->input_h;
-    model->info.input_w = spec->input_w;
-    model->info.slots = spec->slots < device->script.slots ? spec->slots : device->script.slots;
-    model->info.batch = 1;
-    model->info.input_stride = model->input_bytes = (size_t) spec->input_h * (size_t) spec->input_w * 3;
-    describe(model);
-    int r = allocate(model, err);
-    if (r != 0) {
-        unload(model);
-        return r;
-    }
-    *ret_model = model;
-    return 0;
+    pthread_mutex_lock(&device->world->lock);
+    int r = play_load(device, err);
+    pthread_mutex_unlock(&device->world->lock);
+    return r == 0 ? make_model(device, spec, ret_model, err) : r;
 }
 
 static const struct hs_model_info *info(const struct hs_model *model)
@@ -183,39 +299,105 @@ static uint8_t *input(struct hs_model *model, int slot)
     return model->slots[slot].input;
 }
 
+static const void *output(struct hs_model *model, int slot, int picture, int index)
+{
+    return model->slots[slot].outputs + (size_t) picture * model->output_bytes + model->output_at[index];
+}
+
+/* ---- runs ---- */
+
+static int answer(const struct hs_model *model, const uint8_t *picture, uint8_t *outputs)
+{
+    const struct hs_model_info *i = &model->info;
+    if (model->finding == HS_FINDS_EMBEDDINGS) {
+        hs_sim_vector_fill(&i->outputs[0], picture, i->input_h, i->input_w, outputs);
+        return 0;
+    }
+    struct hs_sim_blob blobs[HS_SIM_MAX_BLOBS];
+    void *data[HS_MODEL_MAX_OUTPUTS];
+    int count = hs_sim_blobs_find(picture, i->input_h, i->input_w, blobs);
+    if (count < 0)
+        return count;
+    for (int k = 0; k < i->output_count; k++)
+        data[k] = outputs + model->output_at[k];
+    if (model->finding == HS_FINDS_POSES)
+        hs_sim_person_fill(i->outputs, blobs, count, data);
+    else
+        hs_sim_face_fill(i->outputs, blobs, count, data);
+    return 0;
+}
+
+/* Gives the run its place in the device's time and its fate. The world's lock is held. */
+static int start_run(const struct hs_model *model, struct slot *slot, int count, struct hs_error *err)
+{
+    struct hs_sim_world *world = model->world;
+    struct hs_sim_unit *unit = &world->units[model->unit];
+    int64_t number = ++unit->runs, now_ns = hs_clock_now_ns();
+    if (is_lost(world, model->unit) || unit->losses != model->losses)
+        return lost(err);
+    if (hs_sim_hit(world, model->unit, HS_SIM_QUEUE_FULL, number))
+        return hs_error_set(err, HS_EBUSY, "the simulated device's queue is full, as its script says");
+    const struct hs_sim_fault *late = hs_sim_hit(world, model->unit, HS_SIM_LATE, number);
+    slot->late_ns = late ? (int64_t) (late->extra_ms * (double) HS_NS_PER_MS) : -1;
+    slot->hangs = hs_sim_hit(world, model->unit, HS_SIM_HANG, number);
+    slot->result = hs_sim_hit(world, model->unit, HS_SIM_ERROR, number)       ? HS_EDEVICE
+                   : hs_sim_hit(world, model->unit, HS_SIM_TRANSIENT, number) ? HS_ETRANSIENT
+                                                                              : 0;
+    int64_t start_ns = unit->free_at_ns > now_ns ? unit->free_at_ns : now_ns;
+    slot->done_ns = start_ns + hs_sim_draw_latency_ns(world, model->unit, count);
+    if (!slot->hangs)
+        unit->free_at_ns = slot->done_ns;
+    return 0;
+}
+
+/* The answer is made here, while the device is said to be working on it. */
 static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
 {
-    (void) count;
-    struct hs_device *device = model->device;
     struct slot *slot = &model->slots[slot_index];
-    if (device->script.fail_submit)
-        return hs_error_set(err, HS_EDEVICE, "the simulated run does not start, as its script says");
-    pthread_mutex_lock(&device->lock);
-    int64_t run = ++device->runs;
-    pthread_mutex_unlock(&device->lock);
-    slot->hangs = device->script.hang || run == device->script.hang_at;
-    slot->fails = device->script.fail_wait || run == device->script.fail_at;
-    slot->done_ns = hs_deadline_in_ms(device->script.latency_ms);
-    return 0;
+    if (count < 1 || count > model->info.batch)
+        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+    pthread_mutex_lock(&model->world->lock);
+    int r = start_run(model, slot, count, err);
+    pthread_mutex_unlock(&model->world->lock);
+    for (int i = 0; r == 0 && slot->result == 0 && !slot->hangs && i < count; i++)
+        slot->result = answer(model, slot->input + (size_t) i * model->info.input_stride,
+                              slot->outputs + (size_t) i * model->output_bytes);
+    return r;
+}
+
+static int finish_run(const struct slot *slot, struct hs_error *err)
+{
+    switch (slot->result) {
+    case 0:
+        return 0;
+    case HS_ETRANSIENT:
+        return hs_error_set(err, HS_ETRANSIENT, "the simulated run failed for once, as its script says");
+    case HS_ENOMEM:
+        return hs_error_set(err, HS_ENOMEM, "no memory for the simulated run");
+    default:
+        return hs_error_set(err, HS_EDEVICE, "the simulated run failed, as its script says");
+    }
 }
 
 static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns, struct hs_error *err)
 {
+    struct hs_sim_world *world = model->world;
     struct slot *slot = &model->slots[slot_index];
-    if (slot->hangs || slot->done_ns > deadline_ns) {
-        wait_until(deadline_ns);
-        return hs_error_set(err, HS_ETIMEOUT, "the simulated run is still going");
+    if (slot->late_ns >= 0 && deadline_ns != HS_NO_DEADLINE) {
+        int64_t late_ns = deadline_ns + slot->late_ns;
+        slot->done_ns = late_ns > slot->done_ns ? late_ns : slot->done_ns;
+        slot->late_ns = -1;
     }
-    wait_until(slot->done_ns);
-    if (slot->fails)
-        return hs_error_set(err, HS_EDEVICE, "the simulated run failed, as its script says");
-    return 0;
-}
-
-static const void *output(struct hs_model *model, int slot, int picture, int index)
-{
-    (void) slot, (void) picture;
-    return model->outputs[index];
+    int64_t done_ns = slot->hangs ? HS_NO_DEADLINE : slot->done_ns;
+    int64_t until_ns = done_ns < deadline_ns ? done_ns : deadline_ns;
+    pthread_mutex_lock(&world->lock);
+    bool alive = hs_sim_sleep(world, model->unit, model->losses, until_ns);
+    pthread_mutex_unlock(&world->lock);
+    if (!alive)
+        return lost(err);
+    if (done_ns > deadline_ns)
+        return hs_error_set(err, HS_ETIMEOUT, "the simulated run is still going");
+    return finish_run(slot, err);
 }
 
 const struct hs_backend hs_backend_sim = {
@@ -231,5 +413,5 @@ const struct hs_backend hs_backend_sim = {
     .submit = submit,
     .wait = wait_slot,
     .output = output,
-    .health = NULL,
+    .health = health,
 };

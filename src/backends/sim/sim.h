@@ -1,25 +1,32 @@
-/* The scripted device: a real backend that computes nothing. Chosen only by its name, never as a fallback, and its
- * probe says what it is. It needs no model file.
+/* The scripted device: a real backend that makes its answers up. Chosen only by its name, never as a fallback, and its
+ * probe says what it is. It needs no model file. docs/sim.md: what it sees in a picture, and how to write a script.
  *
- * By default it answers as a Hailo HEF of yolov8s_pose does: nine raw heads, NHWC, uint8 boxes and scores, uint16
- * keypoints, with one person standing in the middle of the picture.
+ * Time. A device works on one submission at a time, first come first served, over all models that are loaded on it and
+ * all who opened it in this process; how long one takes is scripted. Loads take no part in that.
  *
- * struct hs_device_options.script is a list of words, separated by space or `;` ("@FILE" reads them from a file):
- *   latency_ms=20       how long a picture takes (default 20)
- *   load_ms=0           how long a load takes
- *   slots=2             at most so many slots a model
- *   absent              there is no such device: open fails with HS_ENOTREADY
- *   fail=open|load|submit|wait    that call always fails, with HS_EDEVICE
- *   fail_at=3           only the third run fails (in wait, with HS_EDEVICE); counted from 1 over the whole device
- *   hang                no run ever ends: wait times out until the device is closed
- *   hang_at=3           only the third run hangs
- *   output=NAME:TYPE:LAYOUT:HxWxC:SCALE:ZERO:FILL     in place of the nine heads; may be repeated. TYPE is u8 i8 u16
- *                       f32, LAYOUT is nhwc nchw rows, FILL is the stored value of every element */
+ * Answers come from the picture, each slot's into memory of its own:
+ * - HS_FINDS_POSES: the nine raw heads of yolov8s_pose as a Hailo HEF has them (person.h);
+ * - HS_FINDS_FACES: the nine heads of SCRFD (face.h);
+ * - HS_FINDS_EMBEDDINGS: 512 numbers (vector.h).
+ *
+ * struct hs_device_options.script is the path of a YAML file, or NULL. What it says starts when it is first named in
+ * this process; closing and opening a device again starts nothing afresh (world.h).
+ *
+ * Faults, with the calls that are counted for each, from 1 and for each device:
+ * - submits: transient (wait gives HS_ETRANSIENT), error (wait gives HS_EDEVICE), queue_full (submit gives HS_EBUSY),
+ *   late (ends extra_ms after the first deadline that wait is given), hang (wait times out for ever), lost;
+ * - opens and loads together: none (HS_ENODEVICE), busy (HS_EINUSE), mismatch (HS_EVERSION);
+ * - loads: bad_model (HS_EMODEL), memory (HS_ENOMEM), load_fail (HS_EDEVICE), load_slow.
+ * While a device is lost, each call to open, load, submit and wait gives HS_ELOST, also for what was under way; devices
+ * and models from before stay so after it is back. Probing counts as no call. */
 #ifndef HS_BACKENDS_SIM_SIM_H
 #define HS_BACKENDS_SIM_SIM_H
 
 #include "hs/backend.h"
 
 extern const struct hs_backend hs_backend_sim;
+
+/* Reads a script (NULL: none, which is fine) and says what is wrong with it: HS_EINVAL names file, line and key. */
+int hs_sim_check_script(const char *path, struct hs_error *err);
 
 #endif

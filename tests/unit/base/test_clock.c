@@ -60,6 +60,7 @@ static void statuses_map_to_names_and_http(void **state)
     assert_int_equal(hs_status_http(HS_ETOOLARGE), 413);
     assert_int_equal(hs_status_http(-9999), 500);
     assert_string_equal(hs_status_name(HS_EBUSY), "busy");
+    assert_int_equal(hs_status_http(HS_EREFUSED), 422);
     assert_string_equal(hs_status_name(12345), "internal");
     struct hs_error err;
     assert_int_equal(hs_error_set(&err, HS_EINVAL, "%s: %d", "x", 3), HS_EINVAL);

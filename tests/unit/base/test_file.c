@@ -49,6 +49,9 @@ static void written_files_read_back(void **state)
     /* FIPS 180-2, appendix B.1 */
     assert_int_equal(hs_file_sha256(path, hex, &err), 0);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    char of_bytes[65];
+    hs_sha256("abc", 3, of_bytes);
+    assert_string_equal(of_bytes, hex);
     assert_string_equal(hs_path_base(path), "abc.txt");
 }
 

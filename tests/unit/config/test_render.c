@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "config/render.h"
 #include "config/settings.h"
+#include "face/settings.h"
 #include "pose/settings.h"
 
 static void check_json(const char *yaml, const char *wanted)
@@ -83,7 +84,7 @@ static void every_row_is_on_every_page(void **state)
         if (!strstr(example, cell))
             fail_msg("%s is not in the example", row->name);
     }
-    assert_int_equal(rows, 15 + 5 + 15 + 2 + 4 + 2 + 2);
+    assert_int_equal(rows, 15 + 5 + 14 + 2 + 4 + 2 + 2);
     for (const char *at = strstr(reference, "\n| `"); at; at = strstr(at + 1, "\n| `"))
         lines++;
     assert_int_equal(lines, rows);
@@ -104,7 +105,7 @@ static void rows_are_well_formed(void **state)
         assert_int_equal(hs_schema_find(&hs_pose_schema, row->name), (long) i); /* no name twice */
         assert_true(row->help && !hs_str_ends(row->help, ".") && !strchr(row->help, '|'));
         assert_true(row->min <= row->max);
-        assert_true((row->type == HS_SETTING_CHOICE) == (row->choices != NULL));
+        assert_true(row->type == HS_SETTING_TEXT || (row->type == HS_SETTING_CHOICE) == (row->choices != NULL));
         assert_true((row->type == HS_SETTING_SIZE) == (row->multiple != 0));
         /* No two settings share a variable. */
         for (size_t k = 0; k < i; k++) {
@@ -157,31 +158,40 @@ static void the_example_is_the_defaults(void **state)
     free(example);
 }
 
-static void the_page_in_docs_is_up_to_date(void **state)
+static void check_page(const char *source, const char *page_name, const struct hs_schema *schema)
 {
-    (void) state;
-    static const char begin[] = "<!-- hailo-pose config reference -->\n", end[] = "<!-- end -->";
-    const char *source = getenv("HS_SOURCE_DIR");
-    if (!source) {
-        print_message("skipped: HS_SOURCE_DIR is not set\n");
-        skip();
-    }
-    char path[4096];
+    static const char end[] = "<!-- end -->";
+    char path[4096], begin[80];
     uint8_t *data;
     size_t len;
     struct hs_error err;
-    assert_true(hs_path_join(path, sizeof(path), source, "docs/configuration.md"));
+    struct hs_buf reference;
+    assert_true(hs_path_join(path, sizeof(path), source, page_name));
+    assert_true(hs_str_format(begin, sizeof(begin), "<!-- %s config reference -->\n", schema->program));
     if (hs_file_read(path, 1 << 20, &data, &len, &err) < 0)
         fail_msg("%s", err.message);
     char *block = strstr((char *) data, begin);
     char *last = block ? strstr(block, end) : NULL;
     assert_non_null(last);
     *last = '\0';
-    char *reference = page(hs_render_reference);
-    if (strcmp(block + sizeof(begin) - 1, reference) != 0)
-        fail_msg("%s differs from `hailo-pose config reference`", path);
-    free(reference);
+    hs_buf_init(&reference, 1 << 20);
+    assert_int_equal(hs_render_reference(schema, &reference), 0);
+    if (strcmp(block + strlen(begin), hs_buf_str(&reference)) != 0)
+        fail_msg("%s differs from `%s config reference`", path, schema->program);
+    hs_buf_finish(&reference);
     free(data);
+}
+
+static void the_pages_in_docs_are_up_to_date(void **state)
+{
+    (void) state;
+    const char *source = getenv("HS_SOURCE_DIR");
+    if (!source) {
+        print_message("skipped: HS_SOURCE_DIR is not set\n");
+        skip();
+    }
+    check_page(source, "docs/configuration.md", &hs_pose_schema);
+    check_page(source, "docs/configuration-face.md", &hs_face_schema);
 }
 
 int main(void)
@@ -192,7 +202,7 @@ int main(void)
         cmocka_unit_test(rows_are_well_formed),
         cmocka_unit_test(variables_follow_one_rule),
         cmocka_unit_test(the_example_is_the_defaults),
-        cmocka_unit_test(the_page_in_docs_is_up_to_date),
+        cmocka_unit_test(the_pages_in_docs_are_up_to_date),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -157,6 +157,27 @@ static void choices(void **state)
     check_range(&row, "auto, cpu or sim");
 }
 
+static void texts_with_choices(void **state)
+{
+    (void) state;
+    static const char *const names[] = { "auto", "sim", "sim:SCRIPT", NULL };
+    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_TEXT, .min = 1, .max = 12, .choices = names };
+    char *value = NULL;
+    accept(&row, "AUTO", &value);
+    assert_string_equal(value, "auto");
+    accept(&row, "Sim", &value);
+    assert_string_equal(value, "sim");
+    accept(&row, "SIM:A/b.yaml", &value);
+    assert_string_equal(value, "sim:A/b.yaml");
+    refuse(&row, "\"sim:\"", &value, "none of the choices");
+    refuse(&row, "simulator", &value, "none of the choices");
+    refuse(&row, "auto:a", &value, "none of the choices");
+    refuse(&row, "sim:0123456789", &value, "too long");
+    assert_string_equal(value, "sim:A/b.yaml");
+    check_range(&row, "auto, sim or sim:SCRIPT");
+    free(value);
+}
+
 static void sizes(void **state)
 {
     (void) state;
@@ -277,6 +298,7 @@ int main(void)
         cmocka_unit_test(bools),   cmocka_unit_test(ints),    cmocka_unit_test(doubles),
         cmocka_unit_test(texts),   cmocka_unit_test(choices), cmocka_unit_test(sizes),
         cmocka_unit_test(seconds), cmocka_unit_test(bytes),   cmocka_unit_test(percents),
+        cmocka_unit_test(texts_with_choices),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -61,7 +61,7 @@ static void defaults_are_those_of_the_contract(void **state)
     assert_int_equal(v->inference.input_size[0], 640);
     assert_int_equal(v->inference.input_size[1], 640);
     assert_true(v->inference.rectangular);
-    assert_int_equal(v->inference.device, HS_USE_AUTO);
+    assert_string_equal(v->inference.device, "auto");
     assert_int_equal(v->inference.precision, HS_PRECISION_AUTO);
     assert_true(v->pose.keypoint_threshold == 0.3);
     assert_true(v->pose.skeleton_connections);
@@ -85,7 +85,7 @@ static void choices_follow_the_enums(void **state)
     assert_int_equal(problems.count, 0);
     assert_int_equal(values(settings)->logging.level, HS_LOG_ERROR);
     assert_int_equal(values(settings)->logging.format, HS_LOG_JSON);
-    assert_int_equal(values(settings)->inference.device, HS_USE_SIM);
+    assert_string_equal(values(settings)->inference.device, "sim");
     assert_int_equal(values(settings)->inference.precision, HS_PRECISION_F32);
     hs_settings_destroy(settings);
 }
@@ -178,7 +178,7 @@ static void all_problems_at_once(void **state)
     check_problem(&problems, 4, HS_PROBLEM_ERROR, 7,
                   "t.yaml:7: inference.confidence_threshold: \"high\" is not a number (allowed: 0 to 1)");
     check_problem(&problems, 5, HS_PROBLEM_ERROR, 8, "t.yaml:8: inference.device: gpu is none of the choices "
-                  "(allowed: auto, cpu, hailo or sim)");
+                  "(allowed: auto, cpu, hailo, sim or sim:SCRIPT)");
     check_problem(&problems, 6, HS_PROBLEM_ERROR, 10,
                   "t.yaml:10: pose is a section: settings with their values are wanted in it");
     check_problem(&problems, 7, HS_PROBLEM_WARNING, 11,

@@ -67,6 +67,21 @@ void fixture_close(struct fixture *f)
     f->gallery = NULL;
 }
 
+void fixture_plant(struct fixture *f, unsigned seed)
+{
+    float values[DIMENSION];
+    uint8_t *data;
+    size_t len;
+    fixture_close(f);
+    assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
+    unit_vector(seed, values);
+    memcpy(data + len - 2048, values, sizeof(values));
+    assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);
+    free(data);
+    fixture_open(f);
+    assert_string_equal(f->opened.set_aside, "");
+}
+
 const float *unit_vector(unsigned seed, float values[DIMENSION])
 {
     uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;

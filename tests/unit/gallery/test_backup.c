@@ -190,6 +190,20 @@ static void test_flipped_bytes(void **state)
     free(data);
 }
 
+/* Whole pages, but a column that is not ours. */
+static void test_foreign_tables(void **state)
+{
+    struct fixture *f = *state;
+    add(fixture_open(f), "a", 1);
+    backup(f, (char[PATH_MAX]){ 0 });
+    fixture_close(f);
+    run_sql(f->path, "ALTER TABLE embeddings RENAME COLUMN space TO spice");
+    fixture_open(f);
+    assert_true(hs_file_exists(f->opened.set_aside));
+    assert_true(f->opened.restored_from[0]);
+    assert_int_equal(count_of(f->gallery, "a"), 1);
+}
+
 static void test_leftovers_go(void **state)
 {
     struct fixture *f = *state;
@@ -206,7 +220,8 @@ int main(void)
         GALLERY_TEST(test_backup_and_restore), GALLERY_TEST(test_keep),
         GALLERY_TEST(test_no_folder),          GALLERY_TEST(test_bad_backups),
         GALLERY_TEST(test_damaged_file),       GALLERY_TEST(test_damaged_without_backup),
-        GALLERY_TEST(test_flipped_bytes),      GALLERY_TEST(test_leftovers_go),
+        GALLERY_TEST(test_flipped_bytes),      GALLERY_TEST(test_foreign_tables),
+        GALLERY_TEST(test_leftovers_go),
     };
     return HS_RUN_TESTS(tests);
 }

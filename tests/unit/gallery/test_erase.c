@@ -71,26 +71,112 @@ static void test_many(void **state)
         assert_int_equal(folder_has(f, 1000 + i), i % 3 != 1);
 }
 
-/* Old copies that SQLite knows nothing of are found and go: here one that was written into the unused part of a page.
- */
+/* Old copies that SQLite knows nothing of are found and go. */
 static void test_residue(void **state)
 {
     struct fixture *f = *state;
-    float values[DIMENSION];
     add(fixture_open(f), "a", 1);
-    fixture_close(f);
-    uint8_t *data;
-    size_t len;
-    assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
-    unit_vector(1, values);
-    /* The middle of the last page, index of identity_id, is unused. */
-    memcpy(data + len - 2048, values, sizeof(values));
-    assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);
-    free(data);
-    struct hs_gallery *g = fixture_open(f);
-    assert_string_equal(f->opened.set_aside, "");
-    assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
+    fixture_plant(f, 1);
+    assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
     assert_false(folder_has(f, 1));
+}
+
+/* The same, rewritten when there is time; the index need not be built anew for it. */
+static void test_residue_later(void **state)
+{
+    struct fixture *f = *state;
+    f->options.rewrite_later = true;
+    add(fixture_open(f), "a", 1);
+    add(f->gallery, "b", 2);
+    fixture_plant(f, 1);
+    struct hs_gallery_erased erased;
+    struct hs_gallery_version before, after;
+    char path[PATH_MAX];
+    assert_int_equal(hs_gallery_remove(f->gallery, "a", &erased, NULL), 0);
+    assert_true(erased.pending);
+    hs_gallery_erased_finish(&erased);
+    assert_true(hs_gallery_get_counts(f->gallery).erase_pending);
+    assert_true(folder_has(f, 1));
+    /* A backup has nothing of it, and neither does another change end it. */
+    assert_int_equal(hs_gallery_backup(f->gallery, path, NULL), 0);
+    add(f->gallery, "c", 3);
+    assert_true(hs_gallery_get_counts(f->gallery).erase_pending);
+    assert_int_equal(hs_gallery_get_version(f->gallery, &before, NULL), 0);
+    assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
+    assert_false(hs_gallery_get_counts(f->gallery).erase_pending);
+    assert_false(folder_has(f, 1));
+    assert_true(folder_has(f, 2));
+    assert_int_equal(hs_gallery_get_version(f->gallery, &after, NULL), 0);
+    assert_int_equal(after.foreign, before.foreign);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    assert_false(folder_has(f, 1));
+    assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
+}
+
+/* A removal that finds nothing to rewrite is not pending. */
+static void test_nothing_later(void **state)
+{
+    struct fixture *f = *state;
+    f->options.rewrite_later = true;
+    struct hs_gallery_erased erased;
+    add(fixture_open(f), "a", 1);
+    assert_int_equal(hs_gallery_remove(f->gallery, "a", &erased, NULL), 0);
+    assert_false(erased.pending);
+    hs_gallery_erased_finish(&erased);
+    assert_false(folder_has(f, 1));
+    /* What is pending at the end is done then. */
+    add(f->gallery, "b", 2);
+    fixture_plant(f, 2);
+    assert_int_equal(hs_gallery_remove(f->gallery, "b", &erased, NULL), 0);
+    assert_true(erased.pending);
+    hs_gallery_erased_finish(&erased);
+    fixture_close(f);
+    assert_false(folder_has(f, 2));
+}
+
+/* A change by another process while the file is rewritten is not overlooked. */
+static void test_foreign_change_before_rewriting(void **state)
+{
+    struct fixture *f = *state;
+    f->options.rewrite_later = true;
+    struct hs_gallery_version before, after;
+    add(fixture_open(f), "a", 1);
+    fixture_plant(f, 1);
+    assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
+    assert_int_equal(hs_gallery_get_version(f->gallery, &before, NULL), 0);
+    run_sql(f->path, "INSERT INTO identities (name) VALUES ('other')");
+    assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
+    assert_int_equal(hs_gallery_get_version(f->gallery, &after, NULL), 0);
+    assert_true(after.foreign > before.foreign);
+    assert_int_equal(hs_gallery_get_counts(f->gallery).identities, 1);
+}
+
+static void test_purge_all(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_gallery_backups *purged, *left;
+    char old[PATH_MAX], fresh[PATH_MAX];
+    add(g, "a", 1);
+    add(g, "b", 2);
+    assert_int_equal(hs_gallery_purge_all(g, fresh, &purged, NULL), 0);
+    assert_string_equal(fresh, "");
+    assert_int_equal(purged->count, 0);
+    hs_gallery_backups_destroy(purged);
+    assert_int_equal(hs_gallery_backup(g, old, NULL), 0);
+    assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
+    assert_int_equal(hs_gallery_purge_all(g, fresh, &purged, NULL), 0);
+    assert_int_equal(purged->count, 1);
+    assert_string_equal(purged->items[0].path, old);
+    hs_gallery_backups_destroy(purged);
+    assert_false(hs_file_exists(old));
+    assert_int_equal(hs_gallery_list_backups(g, &left, NULL), 0);
+    assert_int_equal(left->count, 1);
+    assert_string_equal(left->items[0].path, fresh);
+    hs_gallery_backups_destroy(left);
+    assert_int_equal(hs_gallery_restore(g, fresh, NULL), 0);
+    assert_int_equal(count_of(g, "a"), -1);
+    assert_int_equal(count_of(g, "b"), 1);
 }
 
 static void test_reader_holds_log(void **state)
@@ -141,6 +227,10 @@ int main(void)
         GALLERY_TEST(test_dropped_goes),
         GALLERY_TEST(test_many),
         GALLERY_TEST(test_residue),
+        GALLERY_TEST(test_residue_later),
+        GALLERY_TEST(test_nothing_later),
+        GALLERY_TEST(test_foreign_change_before_rewriting),
+        GALLERY_TEST(test_purge_all),
         GALLERY_TEST(test_reader_holds_log),
         GALLERY_TEST(test_backups_are_named),
     };

@@ -30,6 +30,53 @@ static void check_add(struct fixture *f, bool done, bool may_be_done)
     assert_int_equal(count_of(f->gallery, "a"), 2);
 }
 
+static const char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+static int run_add_once(struct fixture *f)
+{
+    float values[DIMENSION];
+    const struct hs_gallery_new_embedding e = { .values = unit_vector(10, values),
+                                                .dimension = DIMENSION,
+                                                .space = "test" };
+    return hs_gallery_add_once(f->gallery, &(struct hs_gallery_request){ key, key }, "new", NULL, &e, NULL, NULL);
+}
+
+/* The embedding and the memory of it are there, or neither is. */
+static void check_add_once(struct fixture *f, bool done, bool may_be_done)
+{
+    struct hs_gallery_recalled recalled;
+    check_add(f, done, may_be_done);
+    bool remembered = hs_gallery_recall(f->gallery, key, &recalled, NULL) == 0;
+    assert_int_equal(remembered, count_of(f->gallery, "new") == 1);
+}
+
+/* Removes with the rewriting left for later, and then does that. */
+static int run_remove_later(struct fixture *f)
+{
+    struct hs_gallery_erased erased;
+    fixture_close(f);
+    f->options.rewrite_later = true;
+    int r = hs_gallery_open(&f->options, &f->gallery, &f->opened, NULL);
+    if (r < 0) {
+        f->gallery = NULL;
+        return r;
+    }
+    r = hs_gallery_remove(f->gallery, "a", &erased, NULL);
+    if (r == 0)
+        hs_gallery_erased_finish(&erased);
+    return r < 0 ? r : hs_gallery_finish_erasing(f->gallery, NULL);
+}
+
+static void check_remove_later(struct fixture *f, bool done, bool may_be_done)
+{
+    (void) may_be_done;
+    if (!f->gallery)
+        fixture_open(f);
+    assert_true(count_of(f->gallery, "a") == -1 || !done);
+    if (done)
+        assert_false(folder_has(f, 1));
+}
+
 /* One more than may stay. */
 static int run_add_full(struct fixture *f)
 {
@@ -200,10 +247,16 @@ static bool try_with_fault(const struct operation *operation, enum fault fault, 
 }
 
 static const struct operation operations[] = {
-    { "add", run_add, check_add },          { "add to a full one", run_add_full, check_add_full },
-    { "remove", run_remove, check_remove }, { "merge", run_merge, check_merge },
-    { "read", run_read, check_read },       { "backup", run_backup, check_backup },
-    { "import", run_import, check_import }, { "restore", run_restore, check_restore },
+    { "add", run_add, check_add },
+    { "add to a full one", run_add_full, check_add_full },
+    { "add once", run_add_once, check_add_once },
+    { "remove later", run_remove_later, check_remove_later },
+    { "remove", run_remove, check_remove },
+    { "merge", run_merge, check_merge },
+    { "read", run_read, check_read },
+    { "backup", run_backup, check_backup },
+    { "import", run_import, check_import },
+    { "restore", run_restore, check_restore },
 };
 
 static void sweep(enum fault fault)

@@ -231,12 +231,111 @@ static void test_threads(void **state)
     hs_gallery_close(other);
 }
 
+static const char key_a[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                  key_b[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+static int add_once(struct fixture *f, const char *key, const char *body, const char *name, unsigned seed)
+{
+    float values[DIMENSION];
+    const struct hs_gallery_new_embedding e = { .values = unit_vector(seed, values),
+                                                .dimension = DIMENSION,
+                                                .space = "test" };
+    const struct hs_gallery_request request = { key, body };
+    return hs_gallery_add_once(f->gallery, &request, name, NULL, &e, NULL, NULL);
+}
+
+static void test_once(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_recalled recalled;
+    fixture_open(f);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_recall(f->gallery, "short", &recalled, NULL), HS_EINVAL);
+    assert_int_equal(add_once(f, key_a, key_b, "a", 1), 0);
+    /* Again: nothing is added. */
+    assert_int_equal(add_once(f, key_a, key_b, "a", 2), HS_ECONFLICT);
+    assert_int_equal(count_of(f->gallery, "a"), 1);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), 0);
+    assert_string_equal(recalled.body_sha256, key_b);
+    assert_string_equal(recalled.name, "a");
+    assert_true(recalled.added.identity_created);
+    /* It outlives the program, and follows the identity. */
+    fixture_close(f);
+    fixture_open(f);
+    add(f->gallery, "b", 3);
+    assert_int_equal(hs_gallery_merge(f->gallery, "a", "b", NULL), 0);
+    assert_int_equal(hs_gallery_rename(f->gallery, "b", "c", NULL), 0);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), 0);
+    assert_string_equal(recalled.name, "c");
+    assert_int_equal(hs_gallery_remove(f->gallery, "c", NULL, NULL), 0);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM requests"), 0);
+}
+
+static void test_once_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_recalled recalled;
+    fixture_open(f);
+    assert_int_equal(add_once(f, key_a, key_b, "a", 1), 0);
+    run_sql(f->path, "UPDATE requests SET created_at = datetime('now', '-25 hours')");
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(add_once(f, key_a, key_a, "a", 2), 0);
+    assert_int_equal(count_of(f->gallery, "a"), 2);
+    /* Only so many, the newest. */
+    run_sql(f->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050)"
+                     " INSERT INTO requests SELECT 'k' || i, '', 1, 1, 0, 0, CURRENT_TIMESTAMP FROM n");
+    assert_int_equal(add_once(f, key_b, key_b, "a", 3), 0);
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM requests"), HS_GALLERY_REQUESTS_MAX);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_a, &recalled, NULL), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_recall(f->gallery, key_b, &recalled, NULL), 0);
+}
+
+static void test_update(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_gallery_person *person;
+    add(g, "a", 1);
+    add(g, "b", 2);
+    const struct hs_gallery_update both = { "c", "{\"team\":7}" }, taken = { "b", "{}" }, gone = { NULL, "" },
+                                   bad = { NULL, "[]" }, empty = { "", NULL };
+    assert_int_equal(hs_gallery_update(g, "a", &both, NULL), 0);
+    assert_int_equal(hs_gallery_update(g, "a", &both, NULL), HS_ENOTFOUND);
+    assert_int_equal(hs_gallery_update(g, "c", &taken, NULL), HS_ECONFLICT);
+    assert_int_equal(hs_gallery_update(g, "c", &bad, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_update(g, "c", &empty, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_get(g, "c", false, &person, NULL), 0);
+    assert_string_equal(person->identity.metadata, "{\"team\":7}");
+    hs_gallery_person_destroy(person);
+    assert_int_equal(hs_gallery_update(g, "c", &gone, NULL), 0);
+    assert_int_equal(hs_gallery_get(g, "c", false, &person, NULL), 0);
+    assert_null(person->identity.metadata);
+    hs_gallery_person_destroy(person);
+}
+
+static void test_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    assert_int_equal(hs_gallery_get_counts(g).identities, 0);
+    add(g, "a", 1);
+    add(g, "a", 2);
+    assert_int_equal(hs_gallery_get_counts(g).identities, 1);
+    assert_int_equal(hs_gallery_get_counts(g).embeddings, 2);
+    run_sql(f->path, "DELETE FROM embeddings");
+    assert_int_equal(hs_gallery_get_counts(g).embeddings, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages), GALLERY_TEST(test_change),
-        GALLERY_TEST(test_limit),       GALLERY_TEST(test_for_each),   GALLERY_TEST(test_bad_input),
+        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages),
+        GALLERY_TEST(test_change),      GALLERY_TEST(test_limit),
+        GALLERY_TEST(test_for_each),    GALLERY_TEST(test_bad_input),
         GALLERY_TEST(test_bad_options), GALLERY_TEST(test_threads),
+        GALLERY_TEST(test_once),        GALLERY_TEST(test_once_is_forgotten),
+        GALLERY_TEST(test_update),      GALLERY_TEST(test_counts),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -67,6 +67,18 @@ static void test_from_2(void **state)
     check_migrated(f, 2);
 }
 
+static void test_from_3(void **state)
+{
+    struct fixture *f = *state;
+    write_first_schema(f->path);
+    run_sql(f->path, "ALTER TABLE embeddings ADD COLUMN space TEXT; ALTER TABLE embeddings ADD COLUMN model TEXT;"
+                     "ALTER TABLE embeddings ADD COLUMN quality TEXT;"
+                     "ALTER TABLE embeddings ADD COLUMN source_sha256 TEXT;"
+                     "UPDATE embeddings SET space = 'old'; ALTER TABLE identities ADD COLUMN metadata TEXT;"
+                     "PRAGMA user_version = 3");
+    check_migrated(f, 3);
+}
+
 /* What the first programs deleted lies in free pages until the file is rewritten. */
 static void test_free_pages(void **state)
 {
@@ -118,8 +130,13 @@ static void test_newer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_from_first), GALLERY_TEST(test_from_1), GALLERY_TEST(test_from_2),
-        GALLERY_TEST(test_free_pages), GALLERY_TEST(test_names),  GALLERY_TEST(test_older_program_adds),
+        GALLERY_TEST(test_from_first),
+        GALLERY_TEST(test_from_1),
+        GALLERY_TEST(test_from_2),
+        GALLERY_TEST(test_from_3),
+        GALLERY_TEST(test_free_pages),
+        GALLERY_TEST(test_names),
+        GALLERY_TEST(test_older_program_adds),
         GALLERY_TEST(test_newer),
     };
     return HS_RUN_TESTS(tests);

@@ -113,6 +113,10 @@ static void test_styles(void **state)
     expect(sample(), HS_JSON_SPACED,
            "{\"z\": [-5, 0.5, true, null], \"a\": {\"k\": \"v\"}, \"empty\": [], \"none\": {}}");
     expect(sample(), HS_JSON_SORTED, "{\"a\":{\"k\":\"v\"},\"empty\":[],\"none\":{},\"z\":[-5,0.5,true,null]}\n");
+    /* As json.dumps(value, indent=2, sort_keys=True). */
+    expect(sample(), HS_JSON_PRETTY,
+           "{\n  \"a\": {\n    \"k\": \"v\"\n  },\n  \"empty\": [],\n  \"none\": {},\n"
+           "  \"z\": [\n    -5,\n    0.5,\n    true,\n    null\n  ]\n}\n");
     expect(json_integer(INT64_MIN), HS_JSON_SPACED, "-9223372036854775808");
     expect(json_integer(INT64_MAX), HS_JSON_SPACED, "9223372036854775807");
 }

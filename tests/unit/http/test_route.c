@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/str.h"
 #include "http/route.h"
 
 static void handle(struct hs_http_request *req)
@@ -15,12 +17,19 @@ static const struct hs_http_route routes[] = {
     { "PUT", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 } },
     { "GET", "/items/{id}", handle, 0, HS_BODY_NONE, { 0 } },
     { "GET", "/items/special", handle, 0, HS_BODY_NONE, { 0 } },
+    { "DELETE", "/items/{id}/parts/{part}", handle, 0, HS_BODY_NONE, { 0 } },
 };
+
+static char text[64];
+static const char *params[HS_HTTP_PARAMS_MAX];
 
 static int find(const char *method, const char *path, const char **ret_param, char allow[HS_HTTP_ALLOW_SIZE])
 {
     const struct hs_http_route *route = NULL;
-    int r = hs_http_route_find(routes, 5, method, path, &route, ret_param, allow);
+    hs_str_copy(text, sizeof(text), path);
+    int r = hs_http_route_find(routes, HS_ARRAY_LEN(routes), method, text, &route, params, allow);
+    if (r == 0)
+        *ret_param = params[0];
     return r < 0 ? r : (int) (route - routes);
 }
 
@@ -34,13 +43,37 @@ static void test_find(void **state)
     assert_int_equal(find("HEAD", "/health", &param, allow), 0);
     assert_int_equal(find("POST", "/v1/detect", &param, allow), 1);
     assert_int_equal(find("PUT", "/v1/detect", &param, allow), 2);
-    assert_int_equal(find("GET", "/items/a b", &param, allow), 3);
+    assert_int_equal(find("GET", "/items/a%20b", &param, allow), 3);
     assert_string_equal(param, "a b");
     assert_int_equal(find("GET", "/items/", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("GET", "/items", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("GET", "/items/a/b", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("GET", "/healthy", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("GET", "", &param, allow), HS_ENOTFOUND);
+}
+
+static void test_params(void **state)
+{
+    (void) state;
+    const char *param = NULL;
+    char allow[HS_HTTP_ALLOW_SIZE];
+    assert_int_equal(find("DELETE", "/items/Ann%20B/parts/7", &param, allow), 5);
+    assert_string_equal(params[0], "Ann B");
+    assert_string_equal(params[1], "7");
+    /* A slash that was encoded belongs to the name, and is decoded once only. */
+    assert_int_equal(find("GET", "/items/a%2Fb%252f", &param, allow), 3);
+    assert_string_equal(param, "a/b%2f");
+    assert_null(params[1]);
+    assert_int_equal(find("GET", "/%69tems/x", &param, allow), 3);
+    assert_int_equal(find("GET", "/items%2fx", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("DELETE", "/items/a/parts/", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("DELETE", "/items//parts/1", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("DELETE", "/items/a/parts/1/", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("DELETE", "/items/a/part/1", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("GET", "/items/a/parts/1", &param, allow), HS_EMETHOD);
+    assert_string_equal(allow, "DELETE");
+    assert_int_equal(find("GET", "/items/%", &param, allow), 3);
+    assert_string_equal(param, "%");
 }
 
 static void test_allow(void **state)
@@ -59,6 +92,7 @@ static void test_allow(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_find), cmocka_unit_test(test_allow) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_find), cmocka_unit_test(test_params),
+                                        cmocka_unit_test(test_allow) };
     return HS_RUN_TESTS(tests);
 }

@@ -93,7 +93,8 @@ static void handle_item(struct hs_http_request *req)
     const char *color = hs_http_query(req, "color");
     hs_http_add_header(req, "X-Extra", "yes");
     hs_http_add_header(req, "X-Bad", "a\r\nInjected: 1");
-    hs_http_reply_json(req, 200, json_pack("{s:s, s:s}", "name", hs_http_param(req), "color", color ? color : "none"));
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s}", "name", hs_http_param(req, 0), "color", color ? color : "none"));
 }
 
 static void handle_big(struct hs_http_request *req)

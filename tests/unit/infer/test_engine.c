@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "infer/engine.h"
+#include "sim_script.h"
 
 /* Long enough for any machine; a test that waits for it has failed. */
 enum { PATIENCE_MS = 20000 };
@@ -14,7 +15,8 @@ enum { PATIENCE_MS = 20000 };
 static struct hs_engine_options defaults(const char *script)
 {
     return (struct hs_engine_options) {
-        .backend = &hs_backend_sim, .script = script, .slots = 2, .max_copies = 4, .queue_max = 64, .keep_alive_s = -1,
+        .backend = &hs_backend_sim, .script = script ? sim_script(script) : NULL, .slots = 2, .max_copies = 4,
+        .queue_max = 64, .keep_alive_s = -1,
     };
 }
 
@@ -68,7 +70,7 @@ static int try_acquire(struct hs_engine *engine, int h, int w, int64_t ms, struc
 static void a_request_goes_through(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=15");
+    struct hs_engine_options options = defaults("latency_ms: 15");
     struct hs_engine *engine = create(&options);
     assert_int_equal(status_of(engine).state, HS_ENGINE_IDLE);
     struct hs_lease *lease = acquire(engine, 384, 640);
@@ -154,7 +156,7 @@ static void start(struct client *client)
 static void many_first_requests_load_once(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=1 load_ms=50");
+    struct hs_engine_options options = defaults("latency_ms: 1\nload_ms: 50");
     struct hs_engine *engine = create(&options);
     struct client clients[16];
     for (size_t i = 0; i < HS_ARRAY_LEN(clients); i++) {
@@ -176,7 +178,7 @@ static void many_first_requests_load_once(void **state)
 static void slots_bound_what_is_in_the_device_over_all_shapes(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     struct hs_engine *engine = create(&options);
     struct hs_lease *a = acquire(engine, 32, 32), *b = acquire(engine, 64, 64), *c = NULL;
     assert_int_equal(try_acquire(engine, 32, 32, 20, &c), HS_ETIMEOUT);
@@ -192,7 +194,7 @@ static void slots_bound_what_is_in_the_device_over_all_shapes(void **state)
 static void a_full_queue_refuses(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.slots = 1;
     options.queue_max = 1;
     struct hs_engine *engine = create(&options);
@@ -211,7 +213,7 @@ static void a_full_queue_refuses(void **state)
 static void those_who_wait_are_served_in_order(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.slots = 1;
     struct hs_engine *engine = create(&options);
     struct hs_lease *held = acquire(engine, 32, 32), *lease;
@@ -229,7 +231,7 @@ static void those_who_wait_are_served_in_order(void **state)
 static void a_cancelled_request_leaves_the_queue(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.slots = 1;
     struct hs_engine *engine = create(&options);
     struct hs_lease *held = acquire(engine, 32, 32);
@@ -256,7 +258,7 @@ static void a_cancelled_request_leaves_the_queue(void **state)
 static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=150");
+    struct hs_engine_options options = defaults("latency_ms: 150");
     options.slots = 1;
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape = { 32, 32 };
@@ -271,8 +273,8 @@ static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
     struct hs_engine_status status = status_of(engine);
     assert_int_equal(status.stuck, 1);
     assert_int_equal(status.in_use, 1);
-    assert_int_equal(status.state, HS_ENGINE_FAILED);
-    assert_int_equal(status.error.code, HS_ELOST);
+    /* One client's short patience does not say that the device is down. */
+    assert_int_equal(status.state, HS_ENGINE_READY);
     lease = acquire(engine, 32, 32);
     assert_true(hs_clock_now_ns() - start_ns >= 150 * HS_NS_PER_MS);
     assert_int_equal(status_of(engine).stuck, 0);
@@ -285,7 +287,7 @@ static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
 static void a_device_that_hangs_ends_nothing_else(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0 hang_at=1");
+    struct hs_engine_options options = defaults("latency_ms: 0\nfaults: [{kind: hang, at: 1, count: 1}]");
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape = { 32, 32 };
     struct hs_lease *lease = NULL;
@@ -309,7 +311,7 @@ static void a_device_that_hangs_ends_nothing_else(void **state)
 static void the_least_recently_used_shape_makes_room(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.max_copies = 2;
     struct hs_engine *engine = create(&options);
     hs_engine_release(acquire(engine, 32, 32));
@@ -358,7 +360,7 @@ static void memory_is_a_bound_too(void **state)
 static void many_shapes_and_clients_get_through_little_room(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=1 load_ms=1");
+    struct hs_engine_options options = defaults("latency_ms: 1\nload_ms: 1");
     options.max_copies = 2;
     struct hs_engine *engine = create(&options);
     struct client clients[12];
@@ -381,7 +383,7 @@ static void many_shapes_and_clients_get_through_little_room(void **state)
 static void a_picture_of_another_size_uses_what_is_loaded(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.max_copies = 2;
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape;
@@ -404,7 +406,7 @@ static void a_picture_of_another_size_uses_what_is_loaded(void **state)
 static void a_lone_request_is_solo_and_company_is_shared(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.adaptive = true;
     struct hs_engine *engine = create(&options);
     struct hs_error err = { 0 };
@@ -430,7 +432,7 @@ static void a_lone_request_is_solo_and_company_is_shared(void **state)
 static void a_failed_load_is_told_and_tried_again(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("fail=load");
+    struct hs_engine_options options = defaults("faults: [{kind: load_fail}]");
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape = { 32, 32 };
     struct hs_error err = { 0 };
@@ -440,19 +442,21 @@ static void a_failed_load_is_told_and_tried_again(void **state)
     assert_int_equal(status.state, HS_ENGINE_FAILED);
     assert_false(status.model_loaded);
     assert_non_null(strstr(status.error.message, "does not load"));
+    /* From then on it is down, which may pass. */
     struct hs_lease *lease;
-    assert_int_equal(try_acquire(engine, 32, 32, PATIENCE_MS, &lease), HS_EDEVICE);
-    hs_engine_destroy(engine);
-    options = defaults("absent");
-    engine = create(&options);
     assert_int_equal(try_acquire(engine, 32, 32, PATIENCE_MS, &lease), HS_ENOTREADY);
+    hs_engine_destroy(engine);
+    options = defaults("faults: [{kind: none}]");
+    engine = create(&options);
+    assert_int_equal(try_acquire(engine, 32, 32, PATIENCE_MS, &lease), HS_ENODEVICE);
     hs_engine_destroy(engine);
 }
 
 static void a_failed_run_gives_its_slot_back(void **state)
 {
     (void) state;
-    static const char *const scripts[] = { "fail=wait latency_ms=0", "fail=submit latency_ms=0" };
+    static const int codes[] = { HS_EDEVICE, HS_EBUSY };
+    static const char *const scripts[] = { "faults: [{kind: error}]", "faults: [{kind: queue_full}]" };
     for (int i = 0; i < 2; i++) {
         struct hs_engine_options options = defaults(scripts[i]);
         options.slots = 1;
@@ -460,7 +464,7 @@ static void a_failed_run_gives_its_slot_back(void **state)
         struct hs_error err = { 0 };
         for (int k = 0; k < 3; k++) {
             struct hs_lease *lease = acquire(engine, 32, 32);
-            assert_int_equal(hs_engine_run(lease, NULL, &err), HS_EDEVICE);
+            assert_int_equal(hs_engine_run(lease, NULL, &err), codes[i]);
             hs_engine_release(lease);
         }
         assert_int_equal(status_of(engine).failures, 3);
@@ -471,7 +475,7 @@ static void a_failed_run_gives_its_slot_back(void **state)
 static void keep_alive_0_unloads_when_nothing_is_in_use(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.keep_alive_s = 0;
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape = { 32, 32 };
@@ -492,7 +496,7 @@ static void keep_alive_0_unloads_when_nothing_is_in_use(void **state)
 static void keep_alive_counts_from_the_last_use(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=0");
+    struct hs_engine_options options = defaults("latency_ms: 0");
     options.keep_alive_s = 0.15;
     struct hs_engine *engine = create(&options);
     hs_engine_release(acquire(engine, 32, 32));
@@ -507,7 +511,7 @@ static void keep_alive_counts_from_the_last_use(void **state)
 static void loading_is_a_state_and_a_deadline_does_not_wait_for_it(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("load_ms=300");
+    struct hs_engine_options options = defaults("load_ms: 300");
     struct hs_engine *engine = create(&options);
     struct hs_engine_shape shape = { 32, 32 };
     struct hs_error err = { 0 };
@@ -525,7 +529,7 @@ static void loading_is_a_state_and_a_deadline_does_not_wait_for_it(void **state)
 static void a_storm_of_everything_leaves_nothing_behind(void **state)
 {
     (void) state;
-    struct hs_engine_options options = defaults("latency_ms=3 load_ms=2");
+    struct hs_engine_options options = defaults("latency_ms: 3\nload_ms: 2");
     options.adaptive = true;
     options.max_copies = 3;
     options.keep_alive_s = 0;

@@ -147,7 +147,7 @@ static void probe_names_processor_and_version(void **state)
     (void) state;
     NEED_OPENVINO();
     struct hs_backend_probe probe;
-    openvino->probe(&probe);
+    openvino->probe(NULL, &probe);
     assert_true(probe.available);
     assert_true(hs_str_starts(probe.version, "OpenVINO 20"));
     assert_true(probe.device[0] != '\0');
@@ -463,8 +463,10 @@ static int run_some(struct hs_engine *engine, int count, int h, int w)
     for (int done = 0; done < count;) {
         struct hs_lease *lease = NULL;
         struct hs_error err = { 0 };
-        assert_int_equal(
-            hs_engine_acquire_some(engine, h, w, count - done, hs_deadline_in_ms(20000), NULL, &lease, &err), 0);
+        const struct hs_engine_wish wish = {
+            .h = h, .w = w, .count = count - done, .deadline_ns = hs_deadline_in_ms(20000),
+        };
+        assert_int_equal(hs_engine_acquire_some(engine, &wish, &lease, &err), 0);
         assert_in_range(lease->pictures, 1, count - done);
         fill_batch(lease->input, lease->input_stride, done, lease->pictures, h * w);
         assert_int_equal(hs_engine_run(lease, NULL, &err), 0);

@@ -1,31 +1,136 @@
 #include "../unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "backends/sim/blobs.h"
 #include "backends/sim/script.h"
 #include "backends/sim/sim.h"
+#include "backends/sim/world.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "sim_script.h"
+#include "vision/embedding.h"
+#include "vision/scrfd.h"
+#include "vision/yolo_pose.h"
+
+enum { PATIENCE_MS = 20000 };
 
 static const struct hs_backend *sim = &hs_backend_sim;
 
-static struct hs_device *open_sim(const char *script)
+static struct hs_device_options with_script(const char *yaml)
 {
-    struct hs_device_options options = { .script = script };
+    return (struct hs_device_options){ .script = yaml ? sim_script(yaml) : NULL };
+}
+
+static struct hs_device *open_with(const struct hs_device_options *options)
+{
     struct hs_device *device = NULL;
     struct hs_error err = { 0 };
-    assert_int_equal(sim->open(&options, &device, &err), 0);
+    assert_int_equal(sim->open(options, &device, &err), 0);
     return device;
+}
+
+static struct hs_device *open_sim(const char *yaml)
+{
+    struct hs_device_options options = with_script(yaml);
+    return open_with(&options);
+}
+
+static struct hs_model *load_spec(struct hs_device *device, const struct hs_model_spec *spec)
+{
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(sim->load(device, spec, &model, &err), 0);
+    return model;
 }
 
 static struct hs_model *load_sim(struct hs_device *device, int h, int w, int slots)
 {
-    struct hs_model_spec spec = { .input_h = h, .input_w = w, .slots = slots };
-    struct hs_model *model = NULL;
-    struct hs_error err = { 0 };
-    assert_int_equal(sim->load(device, &spec, &model, &err), 0);
-    return model;
+    return load_spec(device, &(struct hs_model_spec){ .input_h = h, .input_w = w, .slots = slots, .batch = 1 });
 }
+
+static struct hs_model *load_finding(struct hs_device *device, enum hs_finding finding, int side)
+{
+    return load_spec(device, &(struct hs_model_spec){
+                                 .input_h = side, .input_w = side, .slots = 2, .batch = 1, .finding = finding });
+}
+
+static int run(struct hs_model *model, int slot)
+{
+    struct hs_error err = { 0 };
+    int r = sim->submit(model, slot, 1, &err);
+    if (r == 0)
+        r = sim->wait(model, slot, hs_deadline_in_ms(PATIENCE_MS), &err);
+    assert_int_equal(r, err.code);
+    return r;
+}
+
+static void close_all(struct hs_model *model, struct hs_device *device)
+{
+    sim->unload(model);
+    sim->close(device);
+}
+
+/* A grey picture with bright boxes in it. */
+static void paint(uint8_t *rgb, int h, int w, const struct hs_sim_blob *boxes, int count)
+{
+    memset(rgb, 114, (size_t) h * (size_t) w * 3);
+    for (int i = 0; i < count; i++)
+        for (int y = boxes[i].y1; y < boxes[i].y2; y++)
+            memset(rgb + ((size_t) y * (size_t) w + (size_t) boxes[i].x1) * 3, 240,
+                   (size_t) (boxes[i].x2 - boxes[i].x1) * 3);
+}
+
+static void read_outputs(struct hs_model *model, int slot, int picture, struct hs_tensor_view *views)
+{
+    const struct hs_model_info *info = sim->info(model);
+    for (int i = 0; i < info->output_count; i++)
+        views[i] = hs_tensor_view_of(&info->outputs[i], sim->output(model, slot, picture, i));
+}
+
+static void read_people(struct hs_model *model, int slot, int picture, struct hs_pose_list *list)
+{
+    const struct hs_model_info *info = sim->info(model);
+    const struct hs_yolo_pose_spec spec = {
+        .classes = 1,
+        .keypoints = 17,
+        .dims = 3,
+        .input_w = info->input_w,
+        .input_h = info->input_h,
+    };
+    const struct hs_yolo_pose_params params = { .score_threshold = 0.3f, .iou_threshold = 0.45f, .max_detections = 20 };
+    struct hs_yolo_pose_layout layout;
+    struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_yolo_pose_layout_init(info->outputs, info->output_count, &spec, &layout, &err), 0);
+    read_outputs(model, slot, picture, views);
+    assert_int_equal(hs_yolo_pose_decode(&layout, views, &params, list), 0);
+}
+
+static void read_faces(struct hs_model *model, int slot, struct hs_face_list *list)
+{
+    const struct hs_model_info *info = sim->info(model);
+    const struct hs_face_params params = { .score_threshold = 0.3f, .iou_threshold = 0.4f, .max_faces = 20 };
+    struct hs_face_layout layout;
+    struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
+    struct hs_error err = { 0 };
+    assert_int_equal(
+        hs_scrfd_layout_init(info->outputs, info->output_count, info->input_w, info->input_h, false, &layout, &err), 0);
+    read_outputs(model, slot, 0, views);
+    assert_int_equal(hs_scrfd_decode(&layout, views, &params, list), 0);
+}
+
+static void check_box(const struct hs_rect *box, const struct hs_sim_blob *blob, float within)
+{
+    if (fabsf(box->x1 - (float) blob->x1) > within || fabsf(box->y1 - (float) blob->y1) > within ||
+        fabsf(box->x2 - (float) blob->x2) > within || fabsf(box->y2 - (float) blob->y2) > within)
+        fail_msg("(%.1f,%.1f,%.1f,%.1f) is not (%d,%d,%d,%d)", (double) box->x1, (double) box->y1, (double) box->x2,
+                 (double) box->y2, blob->x1, blob->y1, blob->x2, blob->y2);
+}
+
+static const char *const number_types[] = { "outputs: uint8", "outputs: uint16", "outputs: float32" };
 
 static float sigmoid(float x)
 {
@@ -47,7 +152,7 @@ static float side(const struct hs_tensor_view *box, int y, int x, int which)
 static void answers_are_one_person_in_the_middle(void **state)
 {
     (void) state;
-    struct hs_device *device = open_sim("latency_ms=0");
+    struct hs_device *device = open_sim("latency_ms: 0");
     struct hs_model *model = load_sim(device, 640, 640, 2);
     const struct hs_model_info *info = sim->info(model);
     struct hs_error err = { 0 };
@@ -99,6 +204,7 @@ static void any_input_size_has_its_person(void **state)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct hs_model *model = load_sim(device, sizes[i][0], sizes[i][1], 1);
         const struct hs_model_info *info = sim->info(model);
+        assert_int_equal(run(model, 0), 0);
         struct hs_tensor_view score = hs_tensor_view_of(&info->outputs[7], sim->output(model, 0, 0, 7));
         assert_int_equal(score.h, (sizes[i][0] + 31) / 32);
         assert_true(hs_tensor_get(&score, score.h / 2, score.w / 2, 0) > 0.9f);
@@ -107,89 +213,584 @@ static void any_input_size_has_its_person(void **state)
     sim->close(device);
 }
 
+/* ---- answers come from the picture ---- */
+
+static const struct hs_sim_blob boxes[] = {
+    { 40, 300, 400, 630 }, { 420, 20, 620, 320 }, { 20, 40, 120, 200 }, { 200, 100, 230, 140 }, { 500, 500, 508, 509 },
+};
+
+static void bright_blobs_are_people(void **state)
+{
+    (void) state;
+    for (size_t t = 0; t < HS_ARRAY_LEN(number_types); t++) {
+        struct hs_device *device = open_sim(number_types[t]);
+        struct hs_model *model = load_sim(device, 640, 640, 1);
+        struct hs_pose_list list;
+        hs_pose_list_init(&list);
+        paint(sim->input(model, 0), 640, 640, boxes, HS_ARRAY_LEN(boxes));
+        assert_int_equal(run(model, 0), 0);
+        read_people(model, 0, 0, &list);
+        assert_int_equal(list.count, HS_ARRAY_LEN(boxes));
+        for (size_t i = 0; i < list.count; i++) {
+            check_box(&list.poses[i].box, &boxes[i], 0.6f);
+            assert_true(fabsf(list.poses[i].score - (float) (230 - 4 * i) / 255) < 0.01f);
+        }
+        hs_pose_list_finish(&list);
+        close_all(model, device);
+    }
+}
+
+static void bright_blobs_are_faces(void **state)
+{
+    (void) state;
+    for (size_t t = 0; t < HS_ARRAY_LEN(number_types); t++) {
+        struct hs_device *device = open_sim(number_types[t]);
+        struct hs_model *model = load_finding(device, HS_FINDS_FACES, 640);
+        struct hs_face_list list;
+        hs_face_list_init(&list);
+        paint(sim->input(model, 0), 640, 640, boxes, HS_ARRAY_LEN(boxes));
+        assert_int_equal(run(model, 0), 0);
+        read_faces(model, 0, &list);
+        assert_int_equal(list.count, HS_ARRAY_LEN(boxes));
+        for (size_t i = 0; i < list.count; i++) {
+            const struct hs_face *face = &list.faces[i];
+            float width = (float) (boxes[i].x2 - boxes[i].x1), height = (float) (boxes[i].y2 - boxes[i].y1);
+            check_box(&face->box, &boxes[i], 0.9f);
+            assert_true(face->has_landmarks);
+            /* The left eye of the picture at (38.3, 51.7) of 112. */
+            assert_true(fabsf(face->landmarks[0].x - (float) boxes[i].x1 - 0.342f * width) < 1.5f);
+            assert_true(fabsf(face->landmarks[0].y - (float) boxes[i].y1 - 0.4616f * height) < 1.5f);
+        }
+        paint(sim->input(model, 0), 640, 640, NULL, 0);
+        assert_int_equal(run(model, 0), 0);
+        read_faces(model, 0, &list);
+        assert_int_equal(list.count, 0);
+        hs_face_list_finish(&list);
+        close_all(model, device);
+    }
+}
+
+static void a_face_that_fills_the_picture_is_found(void **state)
+{
+    (void) state;
+    static const struct hs_sim_blob whole = { 0, 0, 640, 640 };
+    struct hs_device *device = open_sim(NULL);
+    struct hs_model *model = load_finding(device, HS_FINDS_FACES, 640);
+    struct hs_face_list list;
+    hs_face_list_init(&list);
+    paint(sim->input(model, 0), 640, 640, &whole, 1);
+    assert_int_equal(run(model, 0), 0);
+    read_faces(model, 0, &list);
+    assert_int_equal(list.count, 1);
+    check_box(&list.faces[0].box, &whole, 1);
+    hs_face_list_finish(&list);
+    close_all(model, device);
+}
+
+static void check_blob(const struct hs_sim_blob *blob, int x1, int y1, int x2, int y2)
+{
+    assert_int_equal(blob->x1, x1);
+    assert_int_equal(blob->y1, y1);
+    assert_int_equal(blob->x2, x2);
+    assert_int_equal(blob->y2, y2);
+}
+
+static void what_counts_as_a_blob(void **state)
+{
+    (void) state;
+    enum { SIDE = 128 };
+    static uint8_t rgb[SIDE * SIDE * 3];
+    struct hs_sim_blob found[HS_SIM_MAX_BLOBS];
+    paint(rgb, SIDE, SIDE, NULL, 0);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 0);
+    /* A frame with a hole, and an island in the hole: one. */
+    const struct hs_sim_blob frame[] = {
+        { 8, 8, 100, 16 }, { 8, 92, 100, 100 }, { 8, 8, 16, 100 }, { 92, 8, 100, 100 }, { 50, 50, 58, 58 },
+    };
+    paint(rgb, SIDE, SIDE, frame, 5);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
+    check_blob(&found[0], 8, 8, 100, 100);
+    /* Cells that touch at a corner are one blob; three pixels are none. */
+    const struct hs_sim_blob few[] = { { 6, 6, 8, 8 }, { 8, 8, 10, 10 }, { 60, 60, 63, 61 } };
+    paint(rgb, SIDE, SIDE, few, 3);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
+    check_blob(&found[0], 6, 6, 10, 10);
+    /* Of many, the eight largest. */
+    struct hs_sim_blob many[12];
+    for (int i = 0; i < 12; i++)
+        many[i] = (struct hs_sim_blob){ 32 * (i % 4), 32 * (i / 4), 32 * (i % 4) + 3 + i, 32 * (i / 4) + 4 };
+    paint(rgb, SIDE, SIDE, many, 12);
+    assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), HS_SIM_MAX_BLOBS);
+    for (int i = 0; i < HS_SIM_MAX_BLOBS; i++)
+        assert_memory_equal(&found[i], &many[11 - i], sizeof(found[0]));
+    /* A picture of one pixel. */
+    memset(rgb, 255, 3);
+    assert_int_equal(hs_sim_blobs_find(rgb, 1, 1, found), 0);
+}
+
+/* A bright face with dark squares in a pattern of 4 x 4, as the bits say. */
+static void paint_face(uint8_t *rgb, unsigned bits)
+{
+    enum { SIDE = 112 };
+    memset(rgb, 250, SIDE * SIDE * 3);
+    for (int y = 16; y < 96; y++)
+        for (int x = 16; x < 96; x++)
+            if (bits >> ((y - 16) / 20 * 4 + (x - 16) / 20) & 1)
+                memset(rgb + (y * SIDE + x) * 3, 20, 3);
+}
+
+static void embed(struct hs_model *model, int slot, float *ret_vector)
+{
+    struct hs_tensor_view view;
+    assert_int_equal(run(model, slot), 0);
+    read_outputs(model, slot, 0, &view);
+    assert_int_equal(view.h * view.w * view.c, 512);
+    for (int i = 0; i < 512; i++)
+        ret_vector[i] = hs_tensor_at(&view, i);
+    assert_int_equal(hs_embedding_normalize(ret_vector, 512, NULL), 0);
+}
+
+static void equal_faces_have_equal_vectors_and_others_have_not(void **state)
+{
+    (void) state;
+    static const unsigned patterns[] = { 0x0000, 0x5a5a, 0x00ff, 0x3333, 0x9696 };
+    for (size_t t = 0; t < HS_ARRAY_LEN(number_types); t++) {
+        struct hs_device *device = open_sim(number_types[t]);
+        struct hs_model *model = load_finding(device, HS_FINDS_EMBEDDINGS, 112);
+        float vectors[HS_ARRAY_LEN(patterns)][512], again[512];
+        for (size_t i = 0; i < HS_ARRAY_LEN(patterns); i++) {
+            paint_face(sim->input(model, 0), patterns[i]);
+            embed(model, 0, vectors[i]);
+            paint_face(sim->input(model, 1), patterns[i]);
+            embed(model, 1, again);
+            assert_true(hs_embedding_cosine(vectors[i], again, 512) > 0.9999f);
+            for (size_t k = 0; k < i; k++)
+                assert_true(hs_embedding_cosine(vectors[i], vectors[k], 512) < 0.4f);
+        }
+        /* Slightly darker, a little noise: still the same. */
+        uint8_t *rgb = sim->input(model, 0);
+        paint_face(rgb, patterns[1]);
+        for (int i = 0; i < 112 * 112 * 3; i++)
+            rgb[i] = (uint8_t) (rgb[i] * 9 / 10 + i * 7919 % 16);
+        embed(model, 0, again);
+        assert_true(hs_embedding_cosine(vectors[1], again, 512) > 0.99f);
+        close_all(model, device);
+    }
+}
+
+static void every_slot_has_its_own_answer(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 1");
+    struct hs_model *model = load_sim(device, 320, 320, 8);
+    struct hs_error err = { 0 };
+    for (int i = 0; i < 8; i++) {
+        const struct hs_sim_blob box = { 10 * i, 20, 10 * i + 64, 160 };
+        paint(sim->input(model, i), 320, 320, &box, 1);
+        assert_int_equal(sim->submit(model, i, 1, &err), 0);
+    }
+    for (int i = 7; i >= 0; i--) {
+        const struct hs_sim_blob box = { 10 * i, 20, 10 * i + 64, 160 };
+        struct hs_pose_list list;
+        hs_pose_list_init(&list);
+        assert_int_equal(sim->wait(model, i, HS_NO_DEADLINE, &err), 0);
+        read_people(model, i, 0, &list);
+        assert_int_equal(list.count, 1);
+        check_box(&list.poses[0].box, &box, 0.6f);
+        hs_pose_list_finish(&list);
+    }
+    close_all(model, device);
+}
+
+/* ---- time ---- */
+
 static void latency_is_kept_and_a_deadline_before_it_is_a_timeout(void **state)
 {
     (void) state;
-    struct hs_device *device = open_sim("latency_ms=60");
+    struct hs_device *device = open_sim("latency_ms: 60");
     struct hs_model *model = load_sim(device, 32, 32, 1);
     struct hs_error err = { 0 };
     int64_t start_ns = hs_clock_now_ns();
     assert_int_equal(sim->submit(model, 0, 1, &err), 0);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(5), &err), HS_ETIMEOUT);
-    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(5000), &err), 0);
+    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
     assert_true(hs_clock_now_ns() - start_ns >= 60 * HS_NS_PER_MS);
-    sim->unload(model);
-    sim->close(device);
+    close_all(model, device);
 }
 
-static void scripted_outputs_replace_the_heads(void **state)
+/* Ends of runs that were submitted to these models in turn, in milliseconds from the start; the clock can only be late.
+ */
+static void check_ends(struct hs_model *const models[], int count, const double *ends)
 {
-    (void) state;
-    struct hs_device *device =
-        open_sim("latency_ms=0; output=a:u16:nhwc:2x3x4:0.5:10:12 output=b:f32:rows:1x512x1:1:0:-0.25");
-    struct hs_model *model = load_sim(device, 112, 112, 1);
-    const struct hs_model_info *info = sim->info(model);
-    assert_int_equal(info->output_count, 2);
-    assert_string_equal(info->outputs[0].name, "a");
-    assert_int_equal(info->outputs[0].size_bytes, 48);
-    struct hs_tensor_view a = hs_tensor_view_of(&info->outputs[0], sim->output(model, 0, 0, 0));
-    struct hs_tensor_view b = hs_tensor_view_of(&info->outputs[1], sim->output(model, 0, 0, 1));
-    assert_true(hs_tensor_get(&a, 1, 2, 3) == 1.0f); /* (12 - 10) * 0.5 */
-    assert_true(hs_tensor_get(&b, 0, 511, 0) == -0.25f);
-    sim->unload(model);
-    sim->close(device);
-}
-
-static void failures_come_where_the_script_says(void **state)
-{
-    (void) state;
-    struct hs_device_options options = { .script = "fail=open" };
-    struct hs_device *device = NULL;
     struct hs_error err = { 0 };
-    assert_int_equal(sim->open(&options, &device, &err), HS_EDEVICE);
-    options.script = "absent";
-    assert_int_equal(sim->open(&options, &device, &err), HS_ENOTREADY);
-    assert_null(device);
-    device = open_sim("fail=load");
-    struct hs_model_spec spec = { .input_h = 32, .input_w = 32, .slots = 1 };
-    struct hs_model *model = NULL;
-    assert_int_equal(sim->load(device, &spec, &model, &err), HS_EDEVICE);
-    sim->close(device);
-    device = open_sim("fail_at=2 latency_ms=0");
-    model = load_sim(device, 32, 32, 1);
-    static const int expected[] = { 0, HS_EDEVICE, 0 };
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(sim->submit(model, 0, 1, &err), 0);
-        assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(1000), &err), expected[i]);
+    int64_t start_ns = hs_clock_now_ns();
+    for (int i = 0; i < count; i++)
+        assert_int_equal(sim->submit(models[i], i, 1, &err), 0);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(sim->wait(models[i], i, HS_NO_DEADLINE, &err), 0);
+        assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= ends[i]);
     }
-    sim->unload(model);
-    sim->close(device);
 }
 
-static void a_script_that_is_not_understood_is_refused(void **state)
+static void a_device_does_one_thing_at_a_time(void **state)
 {
     (void) state;
-    static const char *const bad[] = {
-        "latency", "latency_ms=", "latency_ms=-1", "latency_ms=1e3", "slots=0", "slots=17", "fail=never", "speed=9",
-        "output=a", "output=a:u8:nhwc:2x3:1:0:0", "output=a:u8:nhwc:2x3x0:1:0:0", "output=a:u9:nhwc:2x3x1:1:0:0",
-        "output=a:u8:hcwn:2x3x1:1:0:0", "output=a:u8:nhwc:2x3x1:1:0:0:0", "output=a:u8:nhwc:2x3x1:1:0:1e9",
-        "output=a:u8:nhwc:1000000x1000000x1000000:1:0:0", "@/no/such/script",
-    };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct hs_sim_script script;
-        struct hs_error err = { 0 };
-        assert_true(hs_sim_script_parse(bad[i], &script, &err) < 0);
-        assert_true(err.message[0] != '\0');
+    struct hs_device_options options = with_script("{latency_ms: 20, devices: 2}");
+    struct hs_device *first = open_with(&options), *again = open_with(&options);
+    options.device_id = "sim1";
+    struct hs_device *second = open_with(&options);
+    struct hs_model *a = load_sim(first, 32, 32, 4), *b = load_sim(again, 64, 64, 4), *c = load_sim(second, 32, 32, 4);
+    check_ends((struct hs_model *[]){ a, a, b, a }, 4, (const double[]){ 20, 40, 60, 80 });
+    /* Another device has its own time: these are done before the deadline that three in a row would miss. */
+    struct hs_error err = { 0 };
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(sim->submit(i % 2 ? a : c, i / 2, 1, &err), 0);
+    int64_t start_ns = hs_clock_now_ns();
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(sim->wait(i % 2 ? a : c, i / 2, HS_NO_DEADLINE, &err), 0);
+    double took_ms = hs_ns_to_ms(hs_clock_now_ns() - start_ns);
+    assert_true(took_ms >= 70 && took_ms < 155);
+    sim->unload(a);
+    sim->unload(b);
+    sim->unload(c);
+    sim->close(first);
+    sim->close(again);
+    sim->close(second);
+}
+
+static void batches_are_offered_where_the_script_has_them(void **state)
+{
+    (void) state;
+    const struct hs_model_spec spec = { .input_h = 320, .input_w = 320, .slots = 2, .batch = 4 };
+    struct hs_device *device = open_sim("latency_ms: 0");
+    struct hs_model *model = load_spec(device, &spec);
+    assert_int_equal(sim->info(model)->batch, 1);
+    close_all(model, device);
+    device = open_sim("batch_ms: {1: 10, 3: 30, 8: 100}");
+    model = load_spec(device, &spec);
+    const struct hs_model_info *info = sim->info(model);
+    struct hs_error err = { 0 };
+    assert_int_equal(info->batch, 4);
+    assert_true(info->input_stride >= 320 * 320 * 3);
+    assert_int_equal(sim->submit(model, 0, 5, &err), HS_EINVAL);
+    assert_int_equal(sim->submit(model, 0, 0, &err), HS_EINVAL);
+    for (int i = 0; i < 4; i++) {
+        const struct hs_sim_blob box = { 50 * i, 20, 50 * i + 64, 160 };
+        paint(sim->input(model, 1) + (size_t) i * info->input_stride, 320, 320, &box, 1);
     }
+    int64_t start_ns = hs_clock_now_ns();
+    assert_int_equal(sim->submit(model, 1, 4, &err), 0);
+    assert_int_equal(sim->wait(model, 1, HS_NO_DEADLINE, &err), 0);
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 44); /* on the line from 30 to 100 */
+    for (int i = 0; i < 4; i++) {
+        const struct hs_sim_blob box = { 50 * i, 20, 50 * i + 64, 160 };
+        struct hs_pose_list list;
+        hs_pose_list_init(&list);
+        read_people(model, 1, i, &list);
+        assert_int_equal(list.count, 1);
+        check_box(&list.poses[0].box, &box, 0.6f);
+        hs_pose_list_finish(&list);
+    }
+    close_all(model, device);
+}
+
+static struct hs_sim_world *world_of(const char *yaml)
+{
+    struct hs_sim_world *world;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_sim_world_find(sim_script(yaml), &world, &err), 0);
+    return world;
+}
+
+static int compare_times(const void *left, const void *right)
+{
+    const int64_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+static void chance_is_log_normal_and_repeats_itself(void **state)
+{
+    (void) state;
+    enum { DRAWS = 20000 };
+    static const char yaml[] = "latency_ms: {median: 6, p99: 9}\nseed: 5";
+    struct hs_sim_world *world = world_of(yaml), *same = world_of(yaml),
+                        *other = world_of("latency_ms: {median: 6, "
+                                          "p99: 9}\nseed: 6");
+    static int64_t times[DRAWS];
+    bool differs = false;
+    for (int i = 0; i < DRAWS; i++) {
+        times[i] = hs_sim_draw_latency_ns(world, 0, 1);
+        assert_int_equal(times[i], hs_sim_draw_latency_ns(same, 0, 1));
+        differs |= times[i] != hs_sim_draw_latency_ns(other, 0, 1);
+    }
+    assert_true(differs);
+    qsort(times, DRAWS, sizeof(times[0]), compare_times);
+    assert_true(fabs(hs_ns_to_ms(times[DRAWS / 2]) - 6) < 0.1);
+    assert_true(fabs(hs_ns_to_ms(times[DRAWS / 100 * 99]) - 9) < 0.3);
+    world = world_of("batch_ms: {1: 6, 2: 10, 4: 18}");
+    static const double expected[] = { 6, 10, 14, 18, 18 };
+    for (int i = 0; i < 5; i++)
+        assert_true(fabs(hs_ns_to_ms(hs_sim_draw_latency_ns(world, 0, i + 1)) - expected[i]) < 1e-3);
+}
+
+static void loads_take_their_time(void **state)
+{
+    (void) state;
+    int64_t start_ns = hs_clock_now_ns();
+    struct hs_device *device = open_sim("load_ms: 30\nfaults: [{kind: load_slow, at: 2, count: 1, extra_ms: 50}]");
+    struct hs_model *a = load_sim(device, 32, 32, 1);
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 30);
+    start_ns = hs_clock_now_ns();
+    struct hs_model *b = load_sim(device, 32, 32, 1);
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 80);
+    sim->unload(a);
+    close_all(b, device);
+}
+
+/* ---- faults ---- */
+
+static void runs_fail_where_the_script_says(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 0\nfaults:\n"
+                                        "- {kind: error, at: 2, count: 1}\n"
+                                        "- {kind: transient, at: 4, count: 2}\n"
+                                        "- {kind: queue_full, at: 7, count: 1}\n");
+    struct hs_model *model = load_sim(device, 32, 32, 1);
+    static const int expected[] = { 0, HS_EDEVICE, 0, HS_ETRANSIENT, HS_ETRANSIENT, 0, HS_EBUSY, 0, 0 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(expected); i++)
+        assert_int_equal(run(model, 0), expected[i]);
+    close_all(model, device);
+}
+
+static void opens_and_loads_fail_where_the_script_says(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *kind;
+        int code;
+        bool opens_too;
+    } cases[] = {
+        { "none", HS_ENODEVICE, true },    { "busy", HS_EINUSE, true },    { "mismatch", HS_EVERSION, true },
+        { "bad_model", HS_EMODEL, false }, { "memory", HS_ENOMEM, false }, { "load_fail", HS_EDEVICE, false },
+    };
+    const struct hs_model_spec spec = { .input_h = 32, .input_w = 32, .slots = 1 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        char yaml[100];
+        snprintf(yaml, sizeof(yaml), "faults: [{kind: %s, count: 1}]", cases[i].kind);
+        struct hs_device_options options = with_script(yaml);
+        struct hs_device *device = NULL;
+        struct hs_model *model = NULL;
+        struct hs_error err = { 0 };
+        if (cases[i].opens_too) {
+            assert_int_equal(sim->open(&options, &device, &err), cases[i].code);
+            assert_int_equal(err.code, cases[i].code);
+            assert_null(device);
+        }
+        assert_int_equal(sim->open(&options, &device, &err), 0);
+        if (!cases[i].opens_too)
+            assert_int_equal(sim->load(device, &spec, &model, &err), cases[i].code);
+        assert_null(model);
+        assert_int_equal(sim->load(device, &spec, &model, &err), 0);
+        close_all(model, device);
+    }
+    /* Opens and loads are counted together. */
+    struct hs_device *device = open_sim("faults: [{kind: busy, at: 2, count: 1}]");
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(sim->load(device, &spec, &model, &err), HS_EINUSE);
+    assert_int_equal(sim->load(device, &spec, &model, &err), 0);
+    close_all(model, device);
+}
+
+static void a_late_run_ends_after_the_deadline(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 1\nfaults: [{kind: late, at: 1, count: 1, extra_ms: 40}]");
+    struct hs_model *model = load_sim(device, 32, 32, 2);
+    struct hs_error err = { 0 };
+    int64_t start_ns = hs_clock_now_ns();
+    assert_int_equal(sim->submit(model, 0, 1, &err), 0);
+    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(20), &err), HS_ETIMEOUT);
+    assert_int_equal(run(model, 1), 0); /* holds up no other */
+    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(1), &err), HS_ETIMEOUT);
+    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 60);
+    close_all(model, device);
+}
+
+static void a_hung_run_never_ends_and_others_go_on(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
+    struct hs_model *model = load_sim(device, 32, 32, 2);
+    struct hs_error err = { 0 };
+    assert_int_equal(sim->submit(model, 0, 1, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(10), &err), HS_ETIMEOUT);
+        assert_int_equal(run(model, 1), 0);
+    }
+    close_all(model, device);
+}
+
+static void a_lost_device_takes_all_with_it(void **state)
+{
+    (void) state;
+    struct hs_device_options options = with_script("latency_ms: 0\nfaults: [{kind: lost, at: 3, for_ms: 60}]");
+    struct hs_device *device = open_with(&options), *second = NULL;
+    struct hs_model *model = load_sim(device, 32, 32, 2), *other = NULL;
+    const struct hs_model_spec spec = { .input_h = 32, .input_w = 32, .slots = 1 };
+    struct hs_backend_probe probe;
+    struct hs_error err = { 0 };
+    assert_int_equal(run(model, 0), 0);
+    assert_int_equal(sim->submit(model, 1, 1, &err), 0);
+    int64_t start_ns = hs_clock_now_ns();
+    assert_int_equal(run(model, 0), HS_ELOST);
+    assert_int_equal(sim->wait(model, 1, HS_NO_DEADLINE, &err), HS_ELOST); /* was under way */
+    assert_int_equal(sim->load(device, &spec, &other, &err), HS_ELOST);
+    assert_int_equal(sim->open(&options, &second, &err), HS_ELOST);
+    sim->probe(&options, &probe);
+    assert_false(probe.available);
+    assert_true(probe.reason[0] != '\0');
+    struct hs_device_health health;
+    assert_int_equal(sim->health(device, &health, &err), 0);
+    assert_false(health.ok);
+    while (hs_clock_now_ns() - start_ns < 60 * HS_NS_PER_MS)
+        sim->probe(&options, &probe);
+    sim->probe(&options, &probe);
+    assert_true(probe.available);
+    /* It is back, but what was made before is dead. */
+    assert_int_equal(run(model, 0), HS_ELOST);
+    assert_int_equal(sim->load(device, &spec, &other, &err), HS_ELOST);
+    close_all(model, device);
+    device = open_with(&options);
+    model = load_sim(device, 32, 32, 1);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(run(model, 0), 0);
+    close_all(model, device);
+}
+
+static void a_loss_by_the_clock_ends_what_is_waited_for(void **state)
+{
+    (void) state;
+    struct hs_device *device = open_sim("latency_ms: 10000\nfaults: [{kind: lost, at_ms: 50, count: 1}]");
+    struct hs_model *model = load_sim(device, 32, 32, 1);
+    struct hs_error err = { 0 };
+    int64_t start_ns = hs_clock_now_ns();
+    assert_int_equal(sim->submit(model, 0, 1, &err), 0);
+    assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(8000), &err), HS_ELOST);
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) < 5000);
+    close_all(model, device);
+}
+
+static void faults_can_be_of_one_device(void **state)
+{
+    (void) state;
+    struct hs_device_options options = with_script("{latency_ms: 0, devices: 2, temperature_c: 55, "
+                                                   "faults: [{kind: error, device: 1}, {kind: none, at: 3}]}");
+    struct hs_device *devices[2];
+    struct hs_error err = { 0 };
+    for (int i = 0; i < 2; i++) {
+        options.device_id = i == 0 ? "sim0" : "sim1";
+        devices[i] = open_with(&options);
+        struct hs_model *model = load_sim(devices[i], 32, 32, 1);
+        assert_int_equal(run(model, 0), i == 0 ? 0 : HS_EDEVICE);
+        struct hs_device_health health;
+        assert_int_equal(sim->health(devices[i], &health, &err), 0);
+        assert_true(health.ok && health.has_temperature && health.temperature_c == 55);
+        sim->unload(model);
+    }
+    sim->close(devices[0]);
+    sim->close(devices[1]);
+    struct hs_device *device = NULL;
+    assert_int_equal(sim->open(&options, &device, &err), HS_ENODEVICE);
+    options.device_id = "sim2";
+    assert_int_equal(sim->open(&options, &device, &err), HS_ENODEVICE);
+    assert_non_null(strstr(err.message, "sim2"));
 }
 
 static void probe_says_that_it_is_simulated(void **state)
 {
     (void) state;
     struct hs_backend_probe probe;
-    sim->probe(&probe);
+    sim->probe(NULL, &probe);
     assert_true(probe.available);
+    assert_int_equal(probe.device_count, 1);
+    assert_string_equal(probe.ids[0], "sim0");
     assert_non_null(strstr(probe.device, "simulated"));
+    struct hs_device_options options = with_script("devices: 3");
+    sim->probe(&options, &probe);
+    assert_int_equal(probe.device_count, 3);
+    assert_string_equal(probe.ids[2], "sim2");
+    options.script = "/no/such/script";
+    sim->probe(&options, &probe);
+    assert_false(probe.available);
+    assert_non_null(strstr(probe.reason, "/no/such/script"));
+}
+
+/* ---- scripts ---- */
+
+static void a_script_that_is_not_understood_is_refused(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        { "latency_ms: 5\nspeed: 9", "s.yaml:2: \"speed\" is not a known key" },
+        { "load_ms: 1\nload_ms: 2", "s.yaml:2: \"load_ms\" is there twice" },
+        { "latency_ms: fast", "s.yaml:1: \"latency_ms\" must be a number from 0 to 3600000" },
+        { "latency_ms: -1", "s.yaml:1: \"latency_ms\" must be" },
+        { "latency_ms: nan", "s.yaml:1: \"latency_ms\" must be" },
+        { "latency_ms: {median: 5}", "needs a median above 0 and a p99" },
+        { "latency_ms: {median: 5, p99: 4}", "needs a median above 0 and a p99" },
+        { "latency_ms: {mean: 5}", "\"mean\" is not a known key" },
+        { "batch_ms: 5", "\"batch_ms\" must be a map" },
+        { "batch_ms: {2: 5}", "must say how long 1 picture takes" },
+        { "batch_ms: {1: 5, 33: 9}", "must be a whole number from 1 to 32" },
+        { "devices: 0", "\"devices\" must be a whole number from 1 to 16" },
+        { "slots: 17", "\"slots\" must be" },
+        { "outputs: int8", "must be uint8, uint16 or float32" },
+        { "faults: none", "\"faults\" must be a list" },
+        { "faults:\n- {kind: lost}\n- {kind: slow}", "s.yaml:3: \"kind\" is none of the kinds" },
+        { "faults: [{at: 3}]", "has a fault without its kind" },
+        { "faults: [{kind: lost, at: 0}]", "\"at\" must be" },
+        { "faults: [{kind: lost, at: 1, at_ms: 1}]", "both at and at_ms" },
+        { "faults: [{kind: lost, extra_ms: 1}]", "extra_ms where nothing takes longer" },
+        { "faults: [{kind: lost, where: here}]", "\"where\" is not a known key" },
+        { "[]", "must be a map" },
+        { "a: 1\n---\nb: 1", "is not a known key" },
+        { "load_ms: 1\n---\nload_ms: 1", "has a second document" },
+        { "load_ms: [", "s.yaml:" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
+        struct hs_sim_script script;
+        struct hs_error err = { 0 };
+        assert_int_equal(hs_sim_script_parse(bad[i].text, strlen(bad[i].text), "s.yaml", &script, &err), HS_EINVAL);
+        if (!strstr(err.message, bad[i].says) || err.line < 1)
+            fail_msg("%s: \"%s\" lacks \"%s\"", bad[i].text, err.message, bad[i].says);
+    }
+    struct hs_device_options options = { .script = "/no/such/script" };
+    struct hs_device *device = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(sim->open(&options, &device, &err), HS_ENOTFOUND);
+    assert_int_equal(hs_sim_check_script(sim_script("speed: 9"), &err), HS_EINVAL);
+    assert_int_equal(hs_sim_check_script(NULL, &err), 0);
+}
+
+static void what_a_script_leaves_out_has_its_ordinary_way(void **state)
+{
+    (void) state;
+    static const char *const empty[] = { "", "# nothing\n", "{}", "---\n" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(empty); i++) {
+        struct hs_sim_script script;
+        struct hs_error err = { 0 };
+        assert_int_equal(hs_sim_script_parse(empty[i], strlen(empty[i]), "s", &script, &err), 0);
+        assert_true(script.latency_ms == 6 && script.p99_ms == 6 && script.load_ms == 0);
+        assert_int_equal(script.devices, 1);
+        assert_int_equal(script.slots, HS_MODEL_MAX_SLOTS);
+        assert_int_equal(script.outputs, HS_DTYPE_U8);
+        assert_int_equal(script.fault_count + script.batch_count + script.has_temperature, 0);
+    }
 }
 
 int main(void)
@@ -197,11 +798,27 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_one_person_in_the_middle),
         cmocka_unit_test(any_input_size_has_its_person),
+        cmocka_unit_test(bright_blobs_are_people),
+        cmocka_unit_test(bright_blobs_are_faces),
+        cmocka_unit_test(a_face_that_fills_the_picture_is_found),
+        cmocka_unit_test(what_counts_as_a_blob),
+        cmocka_unit_test(equal_faces_have_equal_vectors_and_others_have_not),
+        cmocka_unit_test(every_slot_has_its_own_answer),
         cmocka_unit_test(latency_is_kept_and_a_deadline_before_it_is_a_timeout),
-        cmocka_unit_test(scripted_outputs_replace_the_heads),
-        cmocka_unit_test(failures_come_where_the_script_says),
-        cmocka_unit_test(a_script_that_is_not_understood_is_refused),
+        cmocka_unit_test(a_device_does_one_thing_at_a_time),
+        cmocka_unit_test(batches_are_offered_where_the_script_has_them),
+        cmocka_unit_test(chance_is_log_normal_and_repeats_itself),
+        cmocka_unit_test(loads_take_their_time),
+        cmocka_unit_test(runs_fail_where_the_script_says),
+        cmocka_unit_test(opens_and_loads_fail_where_the_script_says),
+        cmocka_unit_test(a_late_run_ends_after_the_deadline),
+        cmocka_unit_test(a_hung_run_never_ends_and_others_go_on),
+        cmocka_unit_test(a_lost_device_takes_all_with_it),
+        cmocka_unit_test(a_loss_by_the_clock_ends_what_is_waited_for),
+        cmocka_unit_test(faults_can_be_of_one_device),
         cmocka_unit_test(probe_says_that_it_is_simulated),
+        cmocka_unit_test(a_script_that_is_not_understood_is_refused),
+        cmocka_unit_test(what_a_script_leaves_out_has_its_ordinary_way),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,18 @@
+/* The part of `db` that looks at pictures. */
+#ifndef HS_FACE_CMD_DB_ADD_H
+#define HS_FACE_CMD_DB_ADD_H
+
+#include "face/add_files.h"
+#include "face/commands.h"
+
+struct hs_db_add_options {
+    const char *gate; /* a word of hs_enrol_gates; NULL: as configured */
+    bool json;
+};
+
+/* Adds the files and prints what became of them. Gives the exit code: HS_EXIT_FAILURE also where one was refused or it
+ * was interrupted; what was added stays. */
+int hs_face_db_add(struct hs_invocation *call, const struct hs_face_files *files,
+                   const struct hs_db_add_options *options);
+
+#endif

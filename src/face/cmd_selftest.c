@@ -1,0 +1,244 @@
+/* What this machine has, whether both models run on it, whether the gallery can be used, and what to do where something
+ * is missing. */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "face/commands.h"
+#include "face/pick.h"
+#include "gallery/inspect.h"
+#include "image/encode.h"
+#include "service/figure.h"
+#include "service/selftest.h"
+#include "vision/embedding.h"
+
+enum { PICTURE_MAX = 16 << 20, BUSY_TIMEOUT_MS = 5000 };
+
+/* The eyes, the nose and the corners of the mouth as the figure has them; they may be off by a tenth of a head. */
+static const struct hs_point drawn[HS_FACE_LANDMARKS] = {
+    { 222, 122 }, { 258, 122 }, { 240, 140 }, { 226, 158 }, { 254, 158 }
+};
+static const float tolerance = 12;
+
+/* Vectors of one and the same picture are this near to each other, whatever thread or copy of the network made them. */
+static const float same_cosine = .999f;
+
+/* ---- networks ---- */
+
+static float worst_distance(const struct hs_face *face)
+{
+    float worst = 0;
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++)
+        worst = fmaxf(worst, hypotf(face->landmarks[i].x - drawn[i].x, face->landmarks[i].y - drawn[i].y));
+    return worst;
+}
+
+static int figure_png(struct hs_buf *out, struct hs_error *err)
+{
+    struct hs_image *image;
+    int r = hs_figure_draw(&image, err);
+    if (r < 0)
+        return r;
+    r = hs_image_encode_png(image, out, err);
+    hs_image_destroy(image);
+    return r;
+}
+
+static int look(const struct hs_face_app *app, const struct hs_buf *picture, struct hs_face_result *ret,
+                struct hs_error *err)
+{
+    const struct hs_face_request request = { .score_threshold = HS_FACE_FIGURE_SCORE, .max_faces = 10, .embed = true };
+    return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
+}
+
+/* The detector: one face where one is drawn, its points where they are drawn. Gives the face, or NULL. */
+static const struct hs_face_found *judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
+{
+    const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
+    if (!face || result->count != 1) {
+        hs_selftest_add(test, "detector", false, "the model file may be damaged: run 'models verify'",
+                        "%zu faces found where one is drawn (%.1f ms)", result->count, result->timings.detect_ms);
+    } else if (!face->face.has_landmarks || worst_distance(&face->face) > tolerance) {
+        hs_selftest_add(test, "detector", false, "the device computes wrongly, or the model has other landmarks",
+                        "a face was found, but its five points are not where they are drawn");
+    } else {
+        hs_selftest_add(test, "detector", true, NULL,
+                        "the drawn face found with score %.2f, its points within %.0f pixels, %.1f ms",
+                        (double) face->face.score, (double) worst_distance(&face->face), result->timings.detect_ms);
+    }
+    return face;
+}
+
+static float norm_of(const float *vector, int dimension)
+{
+    double sum = 0;
+    for (int i = 0; i < dimension; i++)
+        sum += (double) vector[i] * (double) vector[i];
+    return (float) sqrt(sum);
+}
+
+/* The embedder: a vector of length 1, the same once more. */
+static void judge_embedder(struct hs_selftest *test, const struct hs_face_result *first,
+                           const struct hs_face_result *again)
+{
+    const struct hs_face_found *a = hs_face_pick(first, HS_FACE_BEST), *b = hs_face_pick(again, HS_FACE_BEST);
+    if (!a || !a->embedding || !b || !b->embedding) {
+        hs_selftest_add(test, "embedder", false, "mend the detector first", "there is no face to be embedded");
+        return;
+    }
+    float norm = norm_of(a->embedding, first->dimension);
+    float cosine = hs_embedding_cosine(a->embedding, b->embedding, (size_t) first->dimension);
+    bool good = fabsf(norm - 1) < 1e-3f && cosine > same_cosine;
+    hs_selftest_add(test, "embedder", good,
+                    good ? NULL : "the device computes wrongly, or the model file is damaged: run 'models verify'",
+                    "%d numbers of length %.3f, cosine %.4f when embedded twice, %.1f ms", first->dimension,
+                    (double) norm, (double) cosine, first->timings.embed_ms);
+}
+
+static void check_picture(struct hs_selftest *test, const struct hs_face_app *app)
+{
+    struct hs_buf picture;
+    struct hs_face_result first = { 0 }, again = { 0 };
+    struct hs_error err;
+    hs_buf_init(&picture, PICTURE_MAX);
+    int r = figure_png(&picture, &err);
+    if (r == 0)
+        r = look(app, &picture, &first, &err);
+    if (r == 0)
+        r = look(app, &picture, &again, &err);
+    if (r < 0) {
+        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
+                        err.message);
+    } else if (app->detector.simulated) {
+        hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", first.count);
+    } else {
+        judge_detector(test, &first);
+        judge_embedder(test, &first, &again);
+    }
+    hs_face_result_finish(&first);
+    hs_face_result_finish(&again);
+    hs_buf_finish(&picture);
+}
+
+static bool check_network(struct hs_selftest *test, const struct hs_network *network)
+{
+    struct hs_error err;
+    int64_t start = hs_clock_now_ns();
+    bool loaded = hs_engine_wait_loaded(network->engine, HS_NO_DEADLINE, &err) == 0;
+    if (!loaded)
+        hs_selftest_add(test, "device", false,
+                        "choose another with --set inference.device=…, or mend what the message names", "%s: %s",
+                        network->model, err.message);
+    else
+        hs_selftest_add_device(test, network->engine, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
+    return loaded;
+}
+
+/* ---- gallery ---- */
+
+/* Cuts the last part off a path, in place. */
+static void go_up(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        memcpy(path, ".", 2);
+    else
+        slash[slash == path] = '\0';
+}
+
+/* The folder, or where it is still to be made the nearest one above it, can be written. */
+static bool check_folder(struct hs_selftest *test, const char *name, const char *folder)
+{
+    char above[PATH_MAX];
+    struct stat st;
+    hs_str_copy(above, sizeof(above), folder);
+    while (!hs_file_exists(above) && strcmp(above, "/") != 0 && strcmp(above, ".") != 0)
+        go_up(above);
+    if (stat(above, &st) == 0 && S_ISDIR(st.st_mode) && access(above, W_OK | X_OK) == 0)
+        return true;
+    hs_selftest_add(test, name, false,
+                    "make it and give it to the user that runs the service, or run this as that user",
+                    "the folder %s cannot be %s", folder, strcmp(above, folder) == 0 ? "written" : "made");
+    return false;
+}
+
+static void check_content(struct hs_selftest *test, const char *path)
+{
+    struct hs_gallery_inspected found;
+    struct hs_error err;
+    if (!hs_file_exists(path))
+        hs_selftest_add(test, "gallery", true, NULL, "%s is not there yet: the first start makes it", path);
+    else if (access(path, R_OK | W_OK) < 0)
+        hs_selftest_add(test, "gallery", false, "run this as the user of the service, or give the file to that user",
+                        "%s: %s", path, strerror(errno));
+    else if (hs_gallery_inspect(path, BUSY_TIMEOUT_MS, &found, &err) < 0)
+        hs_selftest_add(test, "gallery", false,
+                        err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
+                                                : "start the service, which puts the newest good backup in its place",
+                        "%s: %s", path, err.message);
+    else
+        hs_selftest_add(test, "gallery", true, NULL, "%s: whole, %lld identities, %lld vectors, schema version %d",
+                        path, (long long) found.identities, (long long) found.embeddings, found.schema_version);
+}
+
+static void check_gallery(struct hs_selftest *test, const struct hs_database_section *s)
+{
+    char folder[PATH_MAX];
+    if (!s->enabled) {
+        hs_selftest_add(test, "gallery", true, NULL, "database.enabled is false: there is none");
+        return;
+    }
+    hs_str_copy(folder, sizeof(folder), s->db_file);
+    go_up(folder);
+    bool writable = check_folder(test, "gallery", folder);
+    if (s->backup_enabled)
+        writable = check_folder(test, "backups", s->backup_path) && writable;
+    if (writable)
+        check_content(test, s->db_file);
+}
+
+/* ---- all of it ---- */
+
+/* The gallery is looked at by itself, so that opening it does not repair or migrate anything. */
+static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
+{
+    hs_selftest_add(test, "models", true, NULL, "%s and %s in %s, hashes verified", app->detector.choice.pack->name,
+                    app->embedder.choice.pack->name, hs_store_dir(app->store));
+    hs_face_app_start_loading(app);
+    if (check_network(test, &app->detector) && check_network(test, &app->embedder))
+        check_picture(test, app);
+}
+
+static void check(struct hs_selftest *test, struct hs_settings *settings)
+{
+    struct hs_face_app app;
+    struct hs_error err;
+    const struct hs_face_settings *s = hs_settings_values(settings);
+    check_gallery(test, &s->database);
+    if (hs_face_app_init_networks(&app, settings, &err) < 0) {
+        hs_selftest_add(test, "models", false,
+                        "'models pull' brings the default models, 'models list' shows all of them", "%s", err.message);
+        return;
+    }
+    check_networks(test, &app);
+    hs_face_app_finish(&app);
+}
+
+static int load(const struct hs_invocation *call, struct hs_settings **ret_settings)
+{
+    static const struct hs_config_override always[] = { { "this command", "model.keep_alive", "-1" } };
+    return hs_face_load_settings(call, always, HS_ARRAY_LEN(always), ret_settings);
+}
+
+int hs_face_cmd_selftest(struct hs_invocation *call)
+{
+    static const struct hs_selftest_command command = { .load = load, .check = check };
+    return hs_selftest_command_run(call, &command);
+}

@@ -1,0 +1,232 @@
+#include "face/enrol.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "face/answer.h"
+#include "vision/embedding.h"
+
+const char *const hs_enrol_gates[] = { "off", "standard", "strict", NULL };
+
+/* Chosen by what ordinary enrolment photos measure: see docs/face.md. */
+static const struct hs_enrol_limits standard = {
+    .size = 50,
+    .score = 0.6f,
+    .sharpness = 0.3f,
+    .yaw = 40,
+    .pitch = 35,
+    .roll = 35,
+    .other_face = 0.5f,
+};
+static const struct hs_enrol_limits strict = {
+    .size = 80,
+    .score = 0.7f,
+    .sharpness = 0.45f,
+    .yaw = 25,
+    .pitch = 30,
+    .roll = 20,
+    .other_face = 0,
+};
+
+const struct hs_enrol_limits *hs_enrol_limits_of(enum hs_enrol_gate gate)
+{
+    return gate == HS_ENROL_STRICT ? &strict : gate == HS_ENROL_STANDARD ? &standard : NULL;
+}
+
+/* ---- reasons ---- */
+
+static struct hs_enrol_reason *add_reason(struct hs_enrol_verdict *verdict, const char *code, const char *measure,
+                                          double value, double limit)
+{
+    struct hs_enrol_reason *reason = &verdict->reasons[verdict->count++];
+    *reason = (struct hs_enrol_reason) { .value = value, .limit = limit };
+    hs_str_copy(reason->code, sizeof(reason->code), code);
+    hs_str_copy(reason->measure, sizeof(reason->measure), measure);
+    return reason;
+}
+
+static void need_least(struct hs_enrol_verdict *verdict, const char *code, const char *measure, float value,
+                       float least)
+{
+    if (!(value >= least))
+        add_reason(verdict, code, measure, (double) value, (double) least);
+}
+
+static void need_angle(struct hs_enrol_verdict *verdict, const char *measure, float value, float most)
+{
+    if (!(fabsf(value) <= most))
+        add_reason(verdict, "extreme_pose", measure, (double) value, (double) most);
+}
+
+/* Faces beside the best one that are large enough to be meant. */
+static size_t count_others(const struct hs_enrol_limits *limits, const struct hs_face_result *result,
+                           const struct hs_face_found *face)
+{
+    float least = limits->other_face * hs_face_size(&face->face.box);
+    size_t count = 0;
+    for (size_t i = 0; i < result->count; i++)
+        count += &result->faces[i] != face && hs_face_size(&result->faces[i].face.box) >= least;
+    return count;
+}
+
+void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
+                    struct hs_enrol_verdict *ret_verdict)
+{
+    *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
+    const struct hs_face_found *face = ret_verdict->face;
+    if (!limits)
+        return;
+    if (!face) {
+        add_reason(ret_verdict, "no_face", "faces", 0, 1);
+        return;
+    }
+    size_t others = chosen ? 0 : count_others(limits, result, face);
+    if (others > 0)
+        add_reason(ret_verdict, "multiple_faces", "faces", (double) others + 1, 1);
+    need_least(ret_verdict, "face_too_small", "size", hs_face_size(&face->face.box), limits->size);
+    need_least(ret_verdict, "low_score", "score", face->face.score, limits->score);
+    if (!face->has_quality)
+        return;
+    need_least(ret_verdict, "blurred", "sharpness", face->quality.sharpness, limits->sharpness);
+    need_angle(ret_verdict, "yaw", face->quality.pose.yaw, limits->yaw);
+    need_angle(ret_verdict, "pitch", face->quality.pose.pitch, limits->pitch);
+    need_angle(ret_verdict, "roll", face->quality.pose.roll, limits->roll);
+}
+
+/* ---- the gallery ---- */
+
+/* 1 for the very same picture; else the best cosine of the person's vectors. */
+static double likeness(const struct hs_gallery_person *person, const char *space, const float *vector, size_t dimension,
+                       const char *source_sha256)
+{
+    double best = -1;
+    for (size_t i = 0; i < person->count; i++) {
+        const struct hs_gallery_embedding *e = &person->embeddings[i];
+        if (e->dimension != dimension || strcmp(e->space, space) != 0)
+            continue;
+        if (source_sha256 && e->source_sha256 && hs_str_equal_nocase(source_sha256, e->source_sha256))
+            return 1;
+        best = fmax(best, (double) hs_embedding_cosine(vector, e->values, dimension));
+    }
+    return best;
+}
+
+static int find_duplicate(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+                          size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
+{
+    struct hs_gallery_person *person;
+    int r = hs_gallery_get(against->gallery, name, true, &person, err);
+    if (r == HS_ENOTFOUND)
+        return 0;
+    if (r < 0)
+        return r;
+    double like = likeness(person, against->space, verdict->face->embedding, dimension, source_sha256);
+    if (like >= HS_ENROL_DUPLICATE)
+        add_reason(verdict, "duplicate", "similarity", like, HS_ENROL_DUPLICATE);
+    hs_gallery_person_destroy(person);
+    return 0;
+}
+
+/* The best name but this one, where it would be recognised as that. */
+static int find_conflict(const struct hs_enrol_against *against, const char *name, struct hs_enrol_verdict *verdict,
+                         struct hs_error *err)
+{
+    struct hs_face_match matches[2];
+    size_t count = 0;
+    int r = hs_face_index_find(against->index, verdict->face->embedding, 2, against->threshold, against->deadline_ns,
+                               matches, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (strcmp(matches[i].name, name) == 0)
+            continue;
+        struct hs_enrol_reason *reason =
+            add_reason(verdict, "identity_conflict", "similarity", matches[i].score, against->threshold);
+        hs_str_copy(reason->identity, sizeof(reason->identity), matches[i].name);
+        break;
+    }
+    return r;
+}
+
+int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+                     size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
+{
+    int r = find_duplicate(against, name, source_sha256, dimension, verdict, err);
+    return r < 0 ? r : find_conflict(against, name, verdict, err);
+}
+
+int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const char *name, const char *source_sha256,
+                   const struct hs_face_result *result, bool chosen, int64_t deadline_ns,
+                   struct hs_enrol_verdict *ret_verdict, struct hs_error *err)
+{
+    const struct hs_enrol_against against = {
+        .gallery = app->gallery,
+        .index = app->index,
+        .space = app->embedder.choice.pack->embedding.space,
+        .threshold = app->recognition_threshold,
+        .deadline_ns = deadline_ns,
+    };
+    hs_enrol_judge(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
+    if (gate == HS_ENROL_OFF || !ret_verdict->face)
+        return 0;
+    return hs_enrol_compare(&against, name, source_sha256, (size_t) result->dimension, ret_verdict, err);
+}
+
+/* ---- what it says ---- */
+
+static double thousandth(double v)
+{
+    return round(v * 1000) / 1000;
+}
+
+json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < verdict->count; i++) {
+        const struct hs_enrol_reason *r = &verdict->reasons[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure,
+                                              "value", thousandth(r->value), "limit", round(r->limit * 10000) / 10000,
+                                              "identity", r->identity[0] ? r->identity : NULL));
+    }
+    return list;
+}
+
+void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, size_t size)
+{
+    dst[0] = '\0';
+    for (size_t i = 0; i < verdict->count; i++) {
+        const struct hs_enrol_reason *r = &verdict->reasons[i];
+        size_t len = strlen(dst);
+        hs_str_format(dst + len, size - len, "%s%s (%s %.4g, limit %.4g%s%s)", i ? "; " : "", r->code, r->measure,
+                      r->value, r->limit, r->identity[0] ? ": " : "", r->identity);
+    }
+}
+
+/* ---- storing ---- */
+
+int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
+                   int dimension, struct hs_gallery_added *ret_added, struct hs_error *err)
+{
+    const struct hs_pack *pack = app->embedder.choice.pack;
+    json_t *quality = hs_face_quality_json(found);
+    /* What the gallery goes by where an identity has more vectors than may stay. */
+    if (json_is_object(quality))
+        json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
+    char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    const struct hs_gallery_new_embedding embedding = {
+        .values = found->embedding,
+        .dimension = (size_t) dimension,
+        .space = pack->embedding.space,
+        .model = pack->name,
+        .quality = text,
+        .source_sha256 = entry->source_sha256,
+    };
+    int r = entry->request ? hs_gallery_add_once(app->gallery, entry->request, entry->name, entry->metadata, &embedding,
+                                                 ret_added, err)
+                           : hs_gallery_add(app->gallery, entry->name, entry->metadata, &embedding, ret_added, err);
+    if (r == 0)
+        hs_face_index_added(app->index, entry->name, ret_added, found->embedding);
+    json_decref(quality);
+    free(text);
+    return r;
+}

@@ -1,0 +1,22 @@
+/* What /health and /health/ready say. Nothing here waits, so the network thread may ask. */
+#ifndef HS_FACE_HEALTH_H
+#define HS_FACE_HEALTH_H
+
+#include <jansson.h>
+
+#include "face/app.h"
+
+/* How the gallery is; NULL where there is none. `state` is the first of these that is so:
+ *   "failed"    it could not be read: recognition fails
+ *   "loading"   it is being read
+ *   "restored"  it was damaged when the service started, and a backup took its place
+ *   "emptied"   it was damaged, and there was no good backup
+ *   "degraded"  the last backup failed
+ *   "ok" */
+json_t *hs_face_health_database(const struct hs_face_app *app);
+
+/* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL where it is, or where there is none.
+ * ret_detail gets what failed, or "". */
+const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
+
+#endif

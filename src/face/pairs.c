@@ -1,0 +1,296 @@
+#include "face/pairs.h"
+
+#include <math.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { FILE_MAX = 256 << 20, CELLS_MAX = 64 };
+
+enum column { IMAGE1, IMAGE2, SAME, BBOX1, BBOX2, COLUMNS };
+
+static const struct {
+    const char *name;
+    enum column column;
+} columns[] = {
+    { "image1", IMAGE1 }, { "image2", IMAGE2 }, { "a", IMAGE1 },    { "b", IMAGE2 },
+    { "same", SAME },     { "bbox1", BBOX1 },   { "bbox2", BBOX2 },
+};
+
+/* A node of the tree of known pictures: the picture and its place in the list. */
+struct known {
+    struct hs_face_picture picture; /* its path belongs to the list */
+    size_t index;
+};
+
+struct reader {
+    const char *name;
+    int line;
+    struct hs_face_pairs *pairs;
+    void *known;        /* tsearch: struct known */
+    int place[COLUMNS]; /* of a column in a line; -1: absent */
+    struct hs_error *error;
+};
+
+static int bad(const struct reader *reader, const char *what)
+{
+    int r = hs_error_set(reader->error, HS_EINVAL, "%s:%d: %s", reader->name, reader->line, what);
+    if (reader->error)
+        reader->error->line = reader->line;
+    return r;
+}
+
+static int no_memory(const struct reader *reader)
+{
+    return hs_error_set(reader->error, HS_ENOMEM, "%s: no memory for the pairs", reader->name);
+}
+
+/* Room for one more item. */
+static bool grow(void **items, size_t *capacity, size_t count, size_t size)
+{
+    size_t wanted = *capacity ? *capacity * 2 : 64, bytes;
+    if (count < *capacity)
+        return true;
+    void *more = hs_size_mul(wanted, size, &bytes) ? realloc(*items, bytes) : NULL;
+    if (!more)
+        return false;
+    *items = more;
+    *capacity = wanted;
+    return true;
+}
+
+/* ---- lines and cells ---- */
+
+/* Cuts a cell off *at, in place; NULL for a quote that does not end. */
+static char *take_cell(char **at)
+{
+    char *cell = *at, *to = cell;
+    if (*cell != '"') {
+        char *end = cell + strcspn(cell, ",");
+        *at = *end ? end + 1 : NULL;
+        *end = '\0';
+        return cell;
+    }
+    for (char *from = cell + 1; *from; from++) {
+        if (*from == '"' && *++from != '"') {
+            if (*from && *from != ',')
+                return NULL;
+            *at = *from ? from + 1 : NULL;
+            *to = '\0';
+            return cell;
+        }
+        *to++ = *from;
+    }
+    return NULL;
+}
+
+static int split(const struct reader *reader, char *line, char *cells[CELLS_MAX], int *ret_count)
+{
+    int count = 0;
+    for (char *at = line; at; count++) {
+        if (count == CELLS_MAX)
+            return bad(reader, "too many columns");
+        cells[count] = take_cell(&at);
+        if (!cells[count])
+            return bad(reader, "a quoted cell does not end");
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int read_header(struct reader *reader, char **cells, int count)
+{
+    for (int c = 0; c < COLUMNS; c++)
+        reader->place[c] = -1;
+    for (int i = 0; i < count; i++) {
+        for (size_t k = 0; k < HS_ARRAY_LEN(columns); k++) {
+            if (strcmp(cells[i], columns[k].name) != 0)
+                continue;
+            if (reader->place[columns[k].column] >= 0)
+                return bad(reader, "a column is named twice");
+            reader->place[columns[k].column] = i;
+        }
+    }
+    if (reader->place[IMAGE1] < 0 || reader->place[IMAGE2] < 0 || reader->place[SAME] < 0)
+        return bad(reader, "the first line must name the columns image1, image2 and same");
+    return 0;
+}
+
+/* ---- pictures ---- */
+
+static int compare_known(const void *a, const void *b)
+{
+    const struct hs_face_picture *x = &((const struct known *) a)->picture, *y = &((const struct known *) b)->picture;
+    int order = strcmp(x->path, y->path);
+    if (order || (!x->boxed && !y->boxed))
+        return order;
+    if (x->boxed != y->boxed)
+        return x->boxed ? 1 : -1;
+    const float left[] = { x->box.x1, x->box.y1, x->box.x2, x->box.y2 };
+    const float right[] = { y->box.x1, y->box.y1, y->box.x2, y->box.y2 };
+    for (int i = 0; i < 4; i++) {
+        if (left[i] != right[i])
+            return left[i] < right[i] ? -1 : 1;
+    }
+    return 0;
+}
+
+static bool read_box(const char *text, struct hs_rect *ret)
+{
+    char word[64];
+    double v[4];
+    for (int i = 0; i < 4; i++) {
+        text += strspn(text, " ");
+        size_t len = strcspn(text, " ");
+        if (!hs_str_copy_n(word, sizeof(word), text, len) || !hs_str_to_double(word, &v[i]) || !(fabs(v[i]) < 1e6))
+            return false;
+        text += len;
+    }
+    *ret = (struct hs_rect){ (float) v[0], (float) v[1], (float) (v[0] + v[2]), (float) (v[1] + v[3]) };
+    return text[strspn(text, " ")] == '\0' && ret->x2 > ret->x1 && ret->y2 > ret->y1;
+}
+
+/* The picture's place in the list, which it joins where it is new. */
+static int find_picture(struct reader *reader, const struct hs_face_picture *picture, size_t *ret_index)
+{
+    struct hs_face_pairs *pairs = reader->pairs;
+    struct known key = { .picture = *picture };
+    struct known **found = tfind(&key, &reader->known, compare_known);
+    if (found) {
+        *ret_index = (*found)->index;
+        return 0;
+    }
+    if (!grow((void **) &pairs->pictures, &pairs->picture_capacity, pairs->picture_count, sizeof(*pairs->pictures)))
+        return no_memory(reader);
+    struct known *node = malloc(sizeof(*node));
+    char *path = strdup(picture->path);
+    if (!node || !path) {
+        free(node);
+        free(path);
+        return no_memory(reader);
+    }
+    *node = (struct known){ .picture = *picture, .index = pairs->picture_count };
+    node->picture.path = path;
+    pairs->pictures[pairs->picture_count++] = node->picture;
+    if (!tsearch(node, &reader->known, compare_known)) {
+        free(node);
+        return no_memory(reader);
+    }
+    *ret_index = node->index;
+    return 0;
+}
+
+static int read_picture(struct reader *reader, char **cells, enum column path, enum column box, size_t *ret_index)
+{
+    struct hs_face_picture picture = { .path = cells[reader->place[path]] };
+    const char *text = reader->place[box] >= 0 ? cells[reader->place[box]] : "";
+    if (!picture.path[0])
+        return bad(reader, "the name of a picture is empty");
+    picture.boxed = text[0] != '\0';
+    if (picture.boxed && !read_box(text, &picture.box))
+        return bad(reader, "a box is four numbers: x y width height");
+    return find_picture(reader, &picture, ret_index);
+}
+
+static bool read_same(const char *text, bool *ret)
+{
+    *ret = strcmp(text, "1") == 0 || hs_str_equal_nocase(text, "true");
+    return *ret || strcmp(text, "0") == 0 || hs_str_equal_nocase(text, "false");
+}
+
+static int read_pair(struct reader *reader, char **cells, int count)
+{
+    struct hs_face_pairs *pairs = reader->pairs;
+    struct hs_face_pair pair;
+    for (int c = 0; c < COLUMNS; c++) {
+        if (reader->place[c] >= count)
+            return bad(reader, "the line is too short");
+    }
+    if (!read_same(cells[reader->place[SAME]], &pair.same))
+        return bad(reader, "same is 1 or 0");
+    int r = read_picture(reader, cells, IMAGE1, BBOX1, &pair.a);
+    if (r == 0)
+        r = read_picture(reader, cells, IMAGE2, BBOX2, &pair.b);
+    if (r < 0)
+        return r;
+    if (!grow((void **) &pairs->pairs, &pairs->pair_capacity, pairs->pair_count, sizeof(*pairs->pairs)))
+        return no_memory(reader);
+    pairs->pairs[pairs->pair_count++] = pair;
+    return 0;
+}
+
+/* `text` is changed. */
+static int read_all(struct reader *reader, char *text)
+{
+    char *cells[CELLS_MAX];
+    bool header = true;
+    int r = 0, count;
+    if (hs_str_starts(text, "\xef\xbb\xbf"))
+        text += 3;
+    for (char *next = text; r == 0 && next; text = next) {
+        next = strchr(text, '\n');
+        if (next)
+            *next++ = '\0';
+        reader->line++;
+        size_t len = strlen(text);
+        if (len > 0 && text[len - 1] == '\r')
+            text[--len] = '\0';
+        if (len == 0)
+            continue;
+        r = split(reader, text, cells, &count);
+        if (r == 0)
+            r = header ? read_header(reader, cells, count) : read_pair(reader, cells, count);
+        header = false;
+    }
+    if (r == 0 && reader->pairs->pair_count == 0)
+        r = bad(reader, "there are no pairs");
+    return r;
+}
+
+int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct hs_face_pairs **ret_pairs,
+                        struct hs_error *err)
+{
+    struct reader reader = { .name = name, .pairs = calloc(1, sizeof(struct hs_face_pairs)), .error = err };
+    char *copy = strndup(text, len);
+    int r;
+    if (!reader.pairs || !copy)
+        r = no_memory(&reader);
+    else if (strlen(copy) < len)
+        r = bad(&reader, "this is no text");
+    else
+        r = read_all(&reader, copy);
+    free(copy);
+    tdestroy(reader.known, free);
+    if (r < 0)
+        hs_face_pairs_destroy(reader.pairs);
+    else
+        *ret_pairs = reader.pairs;
+    return r;
+}
+
+int hs_face_pairs_load(const char *path, struct hs_face_pairs **ret_pairs, struct hs_error *err)
+{
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(path, FILE_MAX, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_pairs_parse((const char *) data, len, path, ret_pairs, err);
+    free(data);
+    return r;
+}
+
+void hs_face_pairs_destroy(struct hs_face_pairs *pairs)
+{
+    if (!pairs)
+        return;
+    for (size_t i = 0; i < pairs->picture_count; i++)
+        free(pairs->pictures[i].path);
+    free(pairs->pictures);
+    free(pairs->pairs);
+    free(pairs);
+}

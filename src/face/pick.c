@@ -1,0 +1,43 @@
+#include "face/pick.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule)
+{
+    static const char *const names[] = {
+        [HS_FACE_LARGEST] = "largest",
+        [HS_FACE_BEST] = "best",
+        [HS_FACE_MIDDLE] = "middle",
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret_rule = (enum hs_face_rule) i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The higher, the more the face is meant. */
+static float merit(const struct hs_face_result *result, const struct hs_face *face, enum hs_face_rule rule)
+{
+    const struct hs_rect *box = &face->box;
+    if (rule == HS_FACE_LARGEST)
+        return hs_rect_area(box);
+    if (rule == HS_FACE_BEST)
+        return face->score;
+    return -(fabsf(box->x1 + box->x2 - (float) result->width) + fabsf(box->y1 + box->y2 - (float) result->height));
+}
+
+const struct hs_face_found *hs_face_pick(const struct hs_face_result *result, enum hs_face_rule rule)
+{
+    const struct hs_face_found *best = NULL;
+    for (size_t i = 0; i < result->count; i++) {
+        if (!best || merit(result, &result->faces[i].face, rule) > merit(result, &best->face, rule))
+            best = &result->faces[i];
+    }
+    return best;
+}

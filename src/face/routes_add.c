@@ -1,0 +1,261 @@
+/* POST /v1/database/add: the gate, trying without storing, and requests that are to be done once
+ * (draft-ietf-httpapi-idempotency-key-header). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "face/ask.h"
+#include "face/enrol.h"
+#include "face/routes_database.h"
+#include "gallery/input.h"
+#include "http/param.h"
+
+enum { KEY_MAX = 255 };
+
+/* One request to add. */
+struct add {
+    struct hs_http_request *req;
+    struct hs_face_app *app;
+    const char *name;
+    char *metadata; /* NULL: leave what is there */
+    bool dry_run;
+    enum hs_enrol_gate gate;
+    uint8_t *picture;
+    size_t picture_len;
+    char picture_sha256[65], key_sha256[65], body_sha256[65]; /* key_sha256 "": without a key */
+};
+
+/* ---- what is asked ---- */
+
+static bool read_options(struct add *add)
+{
+    const struct hs_body *body = hs_http_body(add->req);
+    struct hs_error err;
+    int gate;
+    int r = hs_gallery_check_name(add->name, &err);
+    if (r == 0)
+        r = hs_param_enum(body, "gate", hs_enrol_gates, add->app->settings->database.enrolment, &gate, &err);
+    if (r == 0)
+        r = hs_param_bool(body, "dry_run", false, &add->dry_run, &err);
+    if (r == 0 && !hs_face_ask_metadata(add->req, &add->metadata))
+        return false;
+    if (r == 0 && add->metadata && !add->metadata[0]) {
+        free(add->metadata);
+        add->metadata = NULL;
+    }
+    if (r == 0)
+        r = hs_gallery_check_metadata(add->metadata, &err);
+    if (r < 0) {
+        hs_face_reply_failure(add->req, r, &err);
+        return false;
+    }
+    add->gate = (enum hs_enrol_gate) gate;
+    return true;
+}
+
+static bool read_key(struct add *add)
+{
+    const char *key = hs_http_header(add->req, "Idempotency-Key");
+    if (!key)
+        return true;
+    size_t len = strlen(key);
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] < 0x20 || key[i] > 0x7e)
+            len = 0;
+    }
+    if (len < 1 || len > KEY_MAX) {
+        hs_http_reply_error(add->req, HS_EINVAL, NULL, "Idempotency-Key: must be 1 to %d printable ASCII characters",
+                            KEY_MAX);
+        return false;
+    }
+    hs_sha256(key, len, add->key_sha256);
+    return true;
+}
+
+/* What makes two requests the same: the picture's bytes, and all other fields that mean something here. */
+static bool sum_body(struct add *add)
+{
+    static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run" };
+    const struct hs_body *body = hs_http_body(add->req);
+    json_t *said = json_object();
+    for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {
+        json_t *value = hs_body_json(body)              ? json_deep_copy(hs_body_value(body, fields[i]))
+                        : hs_body_text(body, fields[i]) ? json_string(hs_body_text(body, fields[i]))
+                                                        : NULL;
+        if (value)
+            json_object_set_new(said, fields[i], value);
+    }
+    json_object_set_new(said, "picture", json_string(add->picture_sha256));
+    char *text = json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text)
+        hs_sha256(text, strlen(text), add->body_sha256);
+    else
+        hs_http_reply_error(add->req, HS_ENOMEM, NULL, "no memory for the request");
+    json_decref(said);
+    free(text);
+    return text != NULL;
+}
+
+static bool read_request(struct add *add)
+{
+    if (!read_options(add) || !read_key(add) ||
+        !hs_face_ask_picture(add->req, "image", &add->picture, &add->picture_len))
+        return false;
+    hs_sha256(add->picture, add->picture_len, add->picture_sha256);
+    return sum_body(add);
+}
+
+/* ---- answers ---- */
+
+static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added)
+{
+    char message[HS_GALLERY_NAME_MAX + 64];
+    hs_str_format(message, sizeof(message), "Identity '%s' added successfully", name);
+    json_t *answer = json_pack("{s:s, s:s, s:I, s:b}", "message", message, "name", name, "embedding_id",
+                               (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
+    if (added->embedding_dropped)
+        json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    hs_http_reply_json(add->req, 200, answer);
+}
+
+static void reply_refused(const struct add *add, const struct hs_enrol_verdict *verdict)
+{
+    char why[HS_ERROR_MESSAGE_SIZE];
+    hs_enrol_reasons_text(verdict, why, sizeof(why));
+    char text[HS_ERROR_MESSAGE_SIZE + 64];
+    hs_str_format(text, sizeof(text), "The picture is not good enough for '%s': %s", add->name, why);
+    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED),
+                       json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
+                                 hs_enrol_reasons_json(verdict)));
+}
+
+static bool exists(const struct hs_face_app *app, const char *name, int64_t *ret_count)
+{
+    struct hs_gallery_person *person;
+    if (hs_gallery_get(app->gallery, name, false, &person, NULL) < 0)
+        return false;
+    *ret_count = (int64_t) person->count;
+    hs_gallery_person_destroy(person);
+    return true;
+}
+
+/* What adding would do. */
+static void reply_tried(const struct add *add, const struct hs_face_result *result,
+                        const struct hs_enrol_verdict *verdict)
+{
+    int64_t count = 0;
+    bool known = exists(add->app, add->name, &count);
+    const struct hs_face_found *face = verdict->face;
+    json_t *answer = json_pack("{s:b, s:b, s:s, s:s, s:b, s:I, s:o}", "dry_run", 1, "would_add", verdict->count == 0,
+                               "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
+                               "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
+    if (face) {
+        json_object_set_new(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
+        json_object_set_new(answer, "confidence", json_real((double) face->face.score));
+        json_object_set_new(answer, "quality", hs_face_quality_json(face));
+    }
+    hs_http_reply_json(add->req, 200, answer);
+}
+
+/* ---- doing it ---- */
+
+static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result)
+{
+    const struct hs_gallery_request request = { add->key_sha256, add->body_sha256 };
+    const struct hs_enrol_entry entry = {
+        .name = add->name,
+        .metadata = add->metadata,
+        .source_sha256 = add->picture_sha256,
+        .request = add->key_sha256[0] ? &request : NULL,
+    };
+    struct hs_gallery_added added;
+    struct hs_error err;
+    int r = hs_enrol_store(add->app, &entry, found, result->dimension, &added, &err);
+    if (r < 0) {
+        hs_face_reply_failure(add->req, r, &err);
+        return;
+    }
+    if (added.embedding_dropped)
+        hs_face_upkeep_erased(add->app->upkeep);
+    reply_added(add, add->name, &added);
+}
+
+static void judge_and_store(const struct add *add, const struct hs_face_result *result)
+{
+    struct hs_enrol_verdict verdict;
+    struct hs_error err;
+    bool chosen = hs_body_has(hs_http_body(add->req), "bbox");
+    int r = hs_enrol_check(add->app, add->gate, add->name, add->picture_sha256, result, chosen,
+                           hs_http_deadline_ns(add->req), &verdict, &err);
+    if (r < 0)
+        hs_face_reply_failure(add->req, r, &err);
+    else if (!verdict.face && verdict.count == 0)
+        hs_face_ask_best(add->req, result); /* answers that there is none */
+    else if (add->dry_run)
+        reply_tried(add, result, &verdict);
+    else if (verdict.count > 0)
+        reply_refused(add, &verdict);
+    else
+        store(add, verdict.face, result);
+}
+
+static void find_and_store(const struct add *add)
+{
+    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
+    struct hs_face_result result;
+    if (hs_face_ask_faces_in(add->req, add->app, &wish, add->picture, add->picture_len, &result))
+        judge_and_store(add, &result);
+    hs_face_result_finish(&result);
+}
+
+/* ---- once ---- */
+
+static void replay(const struct add *add, const struct hs_gallery_recalled *recalled)
+{
+    if (strcmp(recalled->body_sha256, add->body_sha256) != 0) {
+        hs_http_reply_error(add->req, HS_EREFUSED, NULL,
+                            "Idempotency-Key: was used for another request, which had other fields or another picture");
+        return;
+    }
+    hs_http_add_header(add->req, "Idempotency-Replayed", "true");
+    reply_added(add, recalled->name, &recalled->added);
+}
+
+/* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */
+static void do_once(const struct add *add)
+{
+    struct hs_face_once *once = &add->app->once;
+    struct hs_gallery_recalled recalled;
+    struct hs_face_once_key key;
+    struct hs_error err;
+    if (!hs_face_once_begin(once, add->key_sha256, &key)) {
+        hs_http_reply_error(add->req, HS_ECONFLICT, NULL,
+                            "Idempotency-Key: a request with this key is still being done");
+        return;
+    }
+    int r = hs_gallery_recall(add->app->gallery, add->key_sha256, &recalled, &err);
+    if (r == 0)
+        replay(add, &recalled);
+    else if (r == HS_ENOTFOUND)
+        find_and_store(add);
+    else
+        hs_face_reply_failure(add->req, r, &err);
+    hs_face_once_end(once, &key);
+}
+
+void hs_face_post_add(struct hs_http_request *req)
+{
+    struct add add = { .req = req, .app = hs_http_context(req) };
+    if (!hs_face_ask_gallery(req, add.app) || !hs_face_ask_name(req, &add.name))
+        return;
+    if (read_request(&add)) {
+        if (add.key_sha256[0] && !add.dry_run)
+            do_once(&add);
+        else
+            find_and_store(&add);
+    }
+    free(add.metadata);
+    free(add.picture);
+}

@@ -1,0 +1,33 @@
+#include "gallery/inspect.h"
+
+#include <stddef.h>
+
+#include "gallery/migrate.h"
+#include "gallery/sql.h"
+
+static int look(sqlite3 *db, struct hs_gallery_inspected *found, struct hs_error *err)
+{
+    int r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
+    if (r == 0)
+        r = hs_gallery_schema_of(db, &found->schema_version, err);
+    if (r < 0 || found->schema_version < 0)
+        return r;
+    r = hs_sql_int(db, "SELECT count(*) FROM identities", &found->identities, err);
+    return r < 0 ? r : hs_sql_int(db, "SELECT count(*) FROM embeddings", &found->embeddings, err);
+}
+
+int hs_gallery_inspect(const char *path, int busy_timeout_ms, struct hs_gallery_inspected *ret_found,
+                       struct hs_error *err)
+{
+    struct hs_gallery_inspected found = { 0 };
+    sqlite3 *db;
+    int code;
+    int r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);
+    if (r < 0)
+        return r;
+    r = look(db, &found, err);
+    sqlite3_close(db);
+    if (r == 0)
+        *ret_found = found;
+    return r;
+}

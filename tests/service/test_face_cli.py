@@ -1,0 +1,198 @@
+"""hailo-face as a command, as far as that goes without weights."""
+import json
+import os
+import sqlite3
+
+import pytest
+
+from server import FACE, Server, environment, png, run
+
+SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'db', 'eval', 'bench', 'models', 'config', 'selftest']
+
+# The whole file of the service that this one replaces.
+OLDER = '''server:
+  host: "0.0.0.0"
+  port: 5002
+  debug: false
+face_recognition:
+  detection_model: scrfd_10g
+  recognition_model: arcface_mobilefacenet
+  embedding_dimension: 512
+  recognition_threshold: 0.5
+  max_faces: 10
+  detection_threshold: 0.6
+  device: 0
+  batch_size: 1
+  device_timeout_ms: 5000
+  database_path: /var/lib/hailo-face/database
+database:
+  enabled: true
+  db_file: /var/lib/hailo-face/faces.db
+  backup_enabled: true
+  backup_path: /var/lib/hailo-face/backups
+  max_embeddings_per_identity: 10
+performance:
+  worker_threads: 2
+  max_queue_size: 10
+  request_timeout: 30
+  warmup_enabled: false
+  warmup_iterations: 3
+resource_limits:
+  memory_max: "3G"
+  cpu_quota: "80%"
+logging:
+  level: INFO
+  format: json
+'''
+
+
+@pytest.fixture
+def face(tmp_path):
+    """Runs hailo-face in an empty folder without models."""
+    env = environment(tmp_path)
+    env['HS_MODELS_DIR'] = str(tmp_path / 'models')
+    own = ['--set', f'database.db_file={tmp_path}/gallery/faces.db', '--set', f'database.backup_path={tmp_path}/backups']
+    return lambda *arguments, gallery=True: run(tmp_path, *(own if gallery else []), *arguments, program=FACE, env=env)
+
+
+# ---- usage
+
+@pytest.mark.parametrize('name', SUBCOMMANDS)
+def test_help_of_a_subcommand(face, name):
+    done = face(name, '--help', gallery=False)
+    assert done.returncode == 0 and name in done.stdout and not done.stderr
+    assert name in face('help', gallery=False).stdout
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['dance'], ['eval'], ['eval', '--pairs', 'p.csv'], ['eval', '--pairs', 'p.csv', '--images', '.', '--face', 'any'],
+    ['bench', '--clients', '0'], ['selftest', 'extra'], ['detect'], ['detect', '--draw', 'a.jpg', 'x.png', 'y.png'],
+    ['embed', '--draw', 'a.jpg', 'x.png'], ['compare', 'one.png'], ['db', 'add', 'Ann'], ['db', 'add', 'Ann', 'a.png', '--gate', 'some'],
+    ['db', 'import'], ['config', 'render'], ['config', 'show', 'more']], ids=lambda arguments: ' '.join(arguments) or 'nothing')
+def test_usage_errors(face, tmp_path, arguments):
+    (tmp_path / 'a.png').write_bytes(png())
+    done = face(*arguments, gallery=False)
+    assert done.returncode == 2, done
+    assert done.stderr.startswith(('hailo-face', 'usage')) and not done.stdout
+
+
+@pytest.mark.parametrize('arguments', [['detect', 'a.png'], ['db', 'add', 'Ann', 'a.png'], ['bench', 'a.png'],
+                                       ['eval', '--pairs', 'p.csv', '--images', '.']], ids=lambda arguments: arguments[0])
+def test_without_models_the_way_to_get_them_is_named(face, tmp_path, arguments):
+    (tmp_path / 'a.png').write_bytes(png())
+    (tmp_path / 'p.csv').write_text('image1,image2,same\na.png,a.png,1\n')
+    done = face(*arguments)
+    assert done.returncode == 1 and 'models pull' in done.stderr
+
+
+# ---- files
+
+@pytest.mark.parametrize('text, line', [('x,y\n', 1), ('image1,image2,same\na.png,b.png,maybe\n', 2), ('image1,image2,same\n', 2)])
+def test_bad_pairs_are_refused_with_their_line(face, tmp_path, text, line):
+    (tmp_path / 'p.csv').write_text(text)
+    done = face('eval', '--pairs', 'p.csv', '--images', '.')
+    assert done.returncode == 1 and f'p.csv:{line}' in done.stderr
+
+
+def test_folders_of_people(face, tmp_path):
+    (tmp_path / 'people' / 'empty').mkdir(parents=True)
+    (tmp_path / 'people' / 'a.png').write_bytes(png())
+    done = face('db', 'import', 'people')
+    assert done.returncode == 1 and 'one folder for each name' in done.stderr
+    done = face('db', 'add', 'Ann', 'people/empty')
+    assert done.returncode == 1 and 'no pictures' in done.stderr
+    assert 'absent' in face('db', 'import', 'absent').stderr
+
+
+# ---- configuration
+
+def test_every_key_of_the_older_service_is_known(face, tmp_path):
+    (tmp_path / 'old.yaml').write_text(OLDER)
+    done = face('config', 'check', '--config', 'old.yaml', gallery=False)
+    assert done.returncode == 0 and not done.stderr, done
+    reference = face('config', 'reference', gallery=False).stdout
+    section = ''
+    for line in OLDER.splitlines():
+        if line.startswith(' '):
+            assert f'`{section}.{line.split(":")[0].strip()}`' in reference
+        else:
+            section = line.rstrip(':')
+
+
+def test_render_with_changes_keeps_the_order(face, tmp_path):
+    (tmp_path / 'old.yaml').write_text(OLDER)
+    done = face('config', 'render', 'deep/new.yaml', 'server.port=5003', 'server.debug=true', 'logging.level=DEBUG',
+                'face_recognition.recognition_threshold=0.45', '--config', 'old.yaml', gallery=False)
+    assert done.returncode == 0, done
+    expected = OLDER.replace('port: 5002', 'port: 5003').replace('debug: false', 'debug: true').replace(
+        'level: INFO', 'level: DEBUG').replace('recognition_threshold: 0.5', 'recognition_threshold: 0.45')
+    assert (tmp_path / 'deep' / 'new.yaml').read_text() == expected
+
+
+def test_render_makes_sections_and_keeps_what_it_does_not_know(face, tmp_path):
+    (tmp_path / 'some.yaml').write_text('mine:\n  - a\n  - "5"\nserver:\n  port: 5002\n')
+    done = face('config', 'render', 'new.yaml', 'logging.format=json', '--config', 'some.yaml', gallery=False)
+    assert done.returncode == 0
+    assert (tmp_path / 'new.yaml').read_text() == \
+        'mine:\n  - a\n  - "5"\nserver:\n  port: 5002\nlogging:\n  format: json\n'
+
+
+def test_render_of_the_defaults_reads_back_as_the_defaults(face, tmp_path):
+    assert face('config', 'render', 'new.yaml', gallery=False).returncode == 0
+    done = face('config', 'show', '--config', 'new.yaml', gallery=False)
+    assert done.returncode == 0 and not done.stderr
+    assert json.loads(done.stdout) == json.loads(face('config', 'show', gallery=False).stdout)
+
+
+@pytest.mark.parametrize('change', ['server.port=70000', 'server.port', '=5', 'server.port.more=1', 'server.=1'])
+def test_render_writes_nothing_that_would_not_be_accepted(face, tmp_path, change):
+    done = face('config', 'render', 'new.yaml', change, gallery=False)
+    assert done.returncode == 1 and 'Error: ' in done.stderr
+    assert not (tmp_path / 'new.yaml').exists()
+
+
+def test_debug_makes_answers_for_people(tmp_path):
+    settings = {'database.db_file': tmp_path / 'faces.db', 'database.backup_path': tmp_path / 'b', 'server.debug': 'true'}
+    with Server(tmp_path, settings=settings, program=[FACE, 'serve']) as server:
+        body = server.get('/health').body.decode()
+        assert '\n  "status": "healthy"' in body and body.endswith('}\n')
+
+
+# ---- selftest
+
+def checks(done):
+    report = json.loads(done.stdout)
+    assert report['ok'] is (done.returncode == 0)
+    return {check['name']: check for check in report['checks']}
+
+
+def test_selftest_says_what_is_missing(face, tmp_path):
+    done = face('selftest', '--json')
+    assert done.returncode == 1
+    found = checks(done)
+    assert not found['models']['ok'] and 'models pull' in found['models']['mend']
+    assert found['gallery']['ok'] and 'not there yet' in found['gallery']['detail']
+    assert not (tmp_path / 'gallery').exists()
+
+
+def test_selftest_looks_at_the_gallery_without_changing_it(face, tmp_path):
+    assert face('db', 'list').returncode == 0
+    path = tmp_path / 'gallery' / 'faces.db'
+    assert 'whole, 0 identities' in checks(face('selftest', '--json'))['gallery']['detail']
+    with sqlite3.connect(path) as db:
+        db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+    db.close()
+    data = bytearray(path.read_bytes())
+    data[4096:8192] = os.urandom(4096)
+    path.write_bytes(data)
+    gallery = checks(face('selftest', '--json'))['gallery']
+    assert not gallery['ok'] and 'backup' in gallery['mend']
+    assert path.read_bytes() == data and not list(path.parent.glob('*corrupt*'))
+
+
+def test_selftest_needs_folders_that_can_be_written(face, tmp_path):
+    (tmp_path / 'file').write_text('')
+    done = face('selftest', '--json', '--set', f'database.backup_path={tmp_path}/file/backups')
+    assert not checks(done)['backups']['ok']
+    off = checks(face('selftest', '--json', '--set', 'database.enabled=false'))
+    assert off['gallery']['ok'] and 'false' in off['gallery']['detail']

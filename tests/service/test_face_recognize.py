@@ -1,0 +1,372 @@
+"""The gallery over HTTP: add, recognise, verify, list, remove; alone, in parallel, and across a restart."""
+import json
+import random
+import re
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from faces import NOBODY, PATTERNS, one, picture
+from server import b64
+from test_face_contract import canonical, check_box, refused
+
+CREATED = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d')
+
+
+@pytest.fixture
+def family(make_face):
+    """A server that knows Ann, Bob and Cid."""
+    server = make_face()
+    for number, name in enumerate(['Ann', 'Bob', 'Cid']):
+        server.add(name, one(number))
+    return server
+
+
+def recognize(server, image, **fields):
+    answer = server.ask('recognize', image, **fields)
+    assert answer.status == 200, answer
+    value = canonical(answer)
+    assert set(value) == {'faces', 'count', 'inference_time_ms'}
+    assert value['count'] == len(value['faces'])
+    assert isinstance(value['inference_time_ms'], float)
+    for each in value['faces']:
+        assert {'bbox', 'detection_confidence', 'identity', 'match_score'} <= set(each)
+        assert isinstance(each['match_score'], float) and each['match_score'] <= 1
+        assert each['identity'] != 'Unknown' or each['match_score'] == 0.0
+    return value['faces']
+
+
+def identity(server, image, **fields):
+    faces = recognize(server, image, **fields)
+    assert len(faces) == 1
+    return faces[0]['identity']
+
+
+# ---- recognize
+
+def test_recognize(family):
+    crowd = picture((PATTERNS[1], 20, 20, 200), (PATTERNS[5], 300, 20, 160), (PATTERNS[0], 300, 250, 140))
+    faces = recognize(family, crowd)
+    assert [each['identity'] for each in faces] == ['Bob', 'Unknown', 'Ann']
+    check_box(faces[0]['bbox'], (20, 20, 200, 200))
+    assert faces[0]['match_score'] > 0.9
+    assert faces[0]['detection_confidence'] > faces[1]['detection_confidence'] > faces[2]['detection_confidence']
+    assert recognize(family, NOBODY) == []
+
+
+@pytest.mark.parametrize('device', ['latency_ms: 2', 'batch_ms: {1: 4, 2: 6, 8: 12}', 'batch_ms: {1: 4, 3: 8}',
+                                    'outputs: uint16', 'outputs: float32'])
+def test_each_of_a_crowd_is_known(make_face, script, device):
+    """Also where vectors are made several at once: none goes to its neighbour."""
+    server = make_face(device=script(device))
+    for number in range(8):
+        server.add(f'P{number}', one(number))
+    places = [(PATTERNS[i], 10 + 155 * (i % 4), 20 + 200 * (i // 4), 140 - 6 * i) for i in range(8)]
+    faces = recognize(server, picture(*places))
+    assert [each['identity'] for each in faces] == [f'P{number}' for number in range(8)]
+    for each, (_, x, y, side) in zip(faces, places):
+        check_box(each['bbox'], (x, y, side, side))
+
+
+@pytest.mark.parametrize('detection, recognition', [('retinaface-mobilenet', 'auto'), ('scrfd-500m', 'w600k-mbf')])
+def test_whatever_model_is_simulated(make_face, detection, recognition):
+    """The simulated device answers in its own way, whatever outputs the model itself has."""
+    server = make_face({'face_recognition.detection_model': detection,
+                        'face_recognition.recognition_model': recognition})
+    assert server.get('/health').json()['detection_model'] == detection
+    assert server.get('/health').json()['embedding_space'] == 'sim'
+    server.add('Ann', one(0))
+    assert identity(server, one(0, 20, 20, 200)) == 'Ann'
+
+
+@pytest.mark.parametrize('fault, status', [('error', 500), ('transient', 503), ('lost', 503), ('queue_full', 503)])
+def test_a_device_that_fails(make_face, script, fault, status):
+    server = make_face(device=script(f'faults: [{{kind: {fault}}}]'))
+    for path in ('detect', 'recognize', 'database/add'):
+        answer = server.ask(path, one(0), name='Ann')
+        assert answer.status == status, answer
+        assert isinstance(canonical(answer)['error'], str)
+    assert server.names() == []
+    server.assert_healthy()
+
+
+def test_nobody_is_known_to_an_empty_gallery(make_face):
+    server = make_face()
+    assert identity(server, one(0)) == 'Unknown'
+    assert recognize(server, one(0), candidates=5)[0]['candidates'] == []
+
+
+def blend(number, count):
+    """Person `number` with so many of the squares turned over: cosine about 1 - count / 8."""
+    bits = PATTERNS[number]
+    for i in range(count):
+        bits ^= 1 << (i * 5 % 16)
+    return picture((bits, 200, 120, 140))
+
+
+def test_threshold(family):
+    score = recognize(family, blend(0, 2), threshold=0)[0]['match_score']
+    assert 0.6 < score < 0.9
+    assert identity(family, blend(0, 2), threshold=score - 0.001) == 'Ann'
+    assert identity(family, blend(0, 2), threshold=score + 0.001) == 'Unknown'
+    assert identity(family, one(0), threshold=1) == 'Unknown'  # strictly above
+    assert identity(family, blend(0, 2), threshold=str(score - 0.001)) == 'Ann'
+    assert identity(family, blend(0, 2), threshold=None) == 'Ann'  # the setting: 0.5
+    form = family.post_form({'image': blend(0, 2), 'threshold': '0.99'}, '/v1/recognize')
+    assert form.json()['faces'][0]['identity'] == 'Unknown'
+
+
+def test_threshold_auto_is_the_models_own(family):
+    image = blend(0, 3)
+    score = recognize(family, image, threshold=0)[0]['match_score']
+    assert 0.5 < score < 0.7  # between the setting and what the simulated model recommends
+    assert identity(family, image) == 'Ann'
+    assert identity(family, image, threshold='auto') == 'Unknown'
+    assert identity(family, one(0), threshold='auto') == 'Ann'
+
+
+@pytest.mark.parametrize('value', [-0.1, 1.1, 'nan', 'inf', 'high', '', [0.5], {}, True])
+@pytest.mark.parametrize('field', ['threshold', 'min_margin'])
+def test_thresholds_that_are_none(face, field, value):
+    answer = face.ask('recognize', one(0), **{field: value})
+    assert answer.status == 400, answer
+    assert canonical(answer)['error'].startswith(f'{field}: ')
+
+
+def test_candidates(family):
+    found = recognize(family, blend(0, 2), candidates=2)[0]
+    assert [each['identity'] for each in found['candidates']][0] == 'Ann'
+    assert len(found['candidates']) == 2
+    scores = [each['score'] for each in found['candidates']]
+    assert scores == sorted(scores, reverse=True) and scores[0] == found['match_score']
+    assert len(recognize(family, one(7), candidates=50)[0]['candidates']) == 3
+    assert recognize(family, one(7), candidates=1)[0]['identity'] == 'Unknown'
+    assert 'candidates' not in recognize(family, one(0), candidates=0)[0]
+    assert 'candidates' not in recognize(family, one(0))[0]
+    for value in (-1, 1000, 'few', [1]):
+        answer = family.ask('recognize', one(0), candidates=value)
+        assert answer.status == 400 and canonical(answer)['error'].startswith('candidates: ')
+
+
+def test_margin(family):
+    family.add('Twin', blend(0, 1))
+    found = recognize(family, one(0))[0]
+    assert found['identity'] == 'Ann'
+    assert 0.05 < found['margin'] < 0.3
+    assert identity(family, one(0), min_margin=found['margin'] - 0.01) == 'Ann'
+    assert identity(family, one(0), min_margin=found['margin'] + 0.01) == 'Unknown'
+    assert identity(family, one(2), min_margin=0.5) == 'Cid'
+
+
+# ---- verify
+
+def test_verify(family):
+    answer = family.ask('database/verify', one(0), name='Ann')
+    assert answer.status == 200
+    value = canonical(answer)
+    assert set(value) == {'name', 'verified', 'score', 'threshold', 'bbox'}
+    assert value['verified'] is True and value['name'] == 'Ann' and 0.99 < value['score'] <= 1
+    assert value['threshold'] == 0.5
+    assert family.ask('database/verify', one(0), name='Bob').json()['verified'] is False
+    refused(family.ask('database/verify', one(0), name='Eve'), 404, "Identity 'Eve' not found")
+    refused(family.ask('database/verify', NOBODY, name='Ann'), 400, 'No face detected')
+
+
+# ---- add, list, remove
+
+def test_add(make_face):
+    server = make_face()
+    value = canonical(server.add('Ann', one(0)))
+    assert value['message'] == "Identity 'Ann' added successfully" and value['name'] == 'Ann'
+    server.add('Ann', one(0, 20, 20, 200))  # one more of the same
+    form = server.post_form({'name': 'Zoë Ångström', 'image': one(1)}, '/v1/database/add')
+    assert form.status == 200 and r'Zo\u00eb' in form.body.decode('ascii')
+    both = picture((PATTERNS[2], 20, 20, 200), (PATTERNS[3], 400, 200, 120))
+    server.add('Boxed', both, bbox=[400, 200, 120, 120])
+    assert identity(server, one(3)) == 'Boxed' and identity(server, one(2)) == 'Unknown'
+    value = canonical(server.get('/v1/database/list'))
+    assert value['count'] == 3
+    assert [(each['name'], each['embedding_count']) for each in value['identities']] == [
+        ('Ann', 2), ('Boxed', 1), ('Zoë Ångström', 1)]
+    for each in value['identities']:
+        assert CREATED.fullmatch(each['created_at'])
+        assert set(each) == {'name', 'embedding_count', 'created_at'}
+
+
+def test_list_is_in_the_order_of_bytes(make_face):
+    server = make_face()
+    assert canonical(server.get('/v1/database/list')) == {'identities': [], 'count': 0}
+    names = ['b', 'B', 'a', 'é', 'Z', '10', '9', '\u00ff', '\u4e2d', '\U0001f600', ' ', "O'Brien", '"']
+    for number, name in enumerate(names):
+        server.add(name, one(number))
+    assert server.names() == sorted(names, key=str.encode)
+    for number, name in enumerate(names):
+        assert identity(server, one(number)) == name
+
+
+def test_list_page_by_page(family):
+    for number in range(3, 8):
+        family.add(f'P{number}', one(number))
+    pages, cursor = [], ''
+    while cursor is not None:
+        page = canonical(family.get(f'/v1/database/list?limit=3&cursor={cursor}'))
+        assert page['count'] == len(page['identities']) <= 3
+        pages.append([each['name'] for each in page['identities']])
+        cursor = page.get('next_cursor')
+    assert [len(page) for page in pages] in ([3, 3, 2], [3, 3, 2, 0])
+    assert sum(pages, []) == family.names()
+    for limit in ('0', '-1', 'x', '1.5', ''):
+        answer = family.get(f'/v1/database/list?limit={limit}')
+        assert answer.status == 400 and canonical(answer)['error'].startswith('limit: ')
+    assert canonical(family.get('/v1/database/list?cursor=zzz')) == {'identities': [], 'count': 0}
+
+
+def test_remove(family):
+    value = canonical(family.ask('database/remove', name='Bob'))
+    assert value['message'] == "Identity 'Bob' removed successfully" and value['name'] == 'Bob'
+    assert value['embeddings_erased'] == 1
+    assert family.names() == ['Ann', 'Cid']
+    assert identity(family, one(1)) == 'Unknown'
+    refused(family.ask('database/remove', name='Bob'), 404, "Identity 'Bob' not found")
+    assert family.request('DELETE', '/v1/database/identities/Ann').status == 200
+    refused(family.request('DELETE', '/v1/database/identities/Ann'), 404, "Identity 'Ann' not found")
+    assert family.get('/v1/database/identities/Cid').json()['embedding_count'] == 1
+    refused(family.get('/v1/database/identities/Ann'), 404, "Identity 'Ann' not found")
+    family.add('Bob', one(1))
+    assert identity(family, one(1)) == 'Bob'
+
+
+def test_names_are_data(family):
+    for name in ("'; DROP TABLE identities; --", '../../etc/passwd', '%s%n', '<b>', 'a\tb'):
+        answer = family.ask('database/add', one(9), name=name)
+        assert answer.status in (200, 400)
+        if answer.status == 200:
+            assert answer.json()['name'] == name and name in family.names()
+            assert family.ask('database/remove', name=name).status == 200
+    assert family.names() == ['Ann', 'Bob', 'Cid']
+    assert family.ask('database/add', one(9), name='x' * 5000).status == 400
+    assert family.names() == ['Ann', 'Bob', 'Cid']
+
+
+def test_vectors_of_one_identity_are_bounded(make_face):
+    server = make_face({'database.max_embeddings_per_identity': 3})
+    for i in range(6):
+        server.add('Ann', one(0, 20 + 20 * i, 20, 140 + 10 * i))
+    assert server.get('/v1/database/list').json()['identities'][0]['embedding_count'] == 3
+    assert identity(server, one(0)) == 'Ann'
+
+
+# ---- without a gallery
+
+def test_database_disabled(make_face):
+    server = make_face({'database.enabled': 'false'})
+    assert server.get('/health').json()['database_enabled'] is False
+    for path in ('recognize', 'database/add', 'database/remove', 'database/verify'):
+        for fields in ({}, {'name': 'Ann'}, {'image': b64(one(0)), 'name': 'Ann'}):
+            refused(server.post_json(fields, f'/v1/{path}'), 503, 'Database not enabled')
+    for method, path in (('GET', 'list'), ('GET', 'identities/Ann'), ('DELETE', 'identities/Ann')):
+        refused(server.request(method, f'/v1/database/{path}'), 503, 'Database not enabled')
+    assert server.ask('detect', one(0)).json()['count'] == 1
+    assert server.ask('embed', one(0)).status == 200
+    assert server.ask('compare', one(0), image2=b64(one(0))).json()['same'] is True
+
+
+# ---- a restart, and what lies in the file
+
+def test_a_restart_keeps_the_gallery(family, make_face, tmp_path):
+    before = family.get('/v1/database/list').body
+    family.stop()
+    server = make_face()
+    assert server.get('/v1/database/list').body == before
+    assert identity(server, one(1)) == 'Bob'
+    removed = server.ask('database/remove', name='Bob').json()
+    assert removed['older_backups']  # made at the second start
+    server.stop()
+    assert make_face().names() == ['Ann', 'Cid']
+    with sqlite3.connect(tmp_path / 'faces.db') as file:
+        assert file.execute('SELECT COUNT(*) FROM embeddings').fetchone() == (2,)
+        assert file.execute('SELECT length(embedding) FROM embeddings LIMIT 1').fetchone() == (2048,)
+        spaces = file.execute('SELECT DISTINCT space FROM embeddings').fetchall()
+    assert spaces == [('sim',)]
+
+
+# ---- many at once
+
+def test_parallel_detects_get_their_own_answers(face):
+    def look(i):
+        side = 100 + 10 * (i % 12)
+        found = face.ask('detect', one(i % 15, 10 * i, 5 * i, side)).json()['faces']
+        assert len(found) == 1
+        check_box(found[0]['bbox'], (10 * i, 5 * i, side, side))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, range(40)))
+
+
+def test_parallel_adds_are_all_there(make_face):
+    server = make_face()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: server.add(f'P{i:02}', one(i % 15)), range(45)))
+        list(pool.map(lambda i: server.add('Crowd', one(i % 15)), range(5)))
+    value = server.get('/v1/database/list').json()
+    assert [each['name'] for each in value['identities']] == ['Crowd'] + [f'P{i:02}' for i in range(45)]
+    assert [each['embedding_count'] for each in value['identities']] == [5] + [1] * 45
+
+
+def test_parallel_mix_of_everything(make_face):
+    """Each client works on a name of its own, so each knows what must be there."""
+    server = make_face()
+
+    def live(number):
+        chance = random.Random(number)
+        name, vectors = f'Client {number}', 0
+        for _ in range(25):
+            what = chance.choice(['add', 'add', 'remove', 'recognize', 'list'])
+            if what == 'add':
+                server.add(name, one(number))
+                vectors += 1
+            elif what == 'remove':
+                answer = server.ask('database/remove', name=name)
+                assert answer.status == (200 if vectors else 404), answer
+                assert not vectors or answer.json()['embeddings_erased'] == min(vectors, 10)
+                vectors = 0
+            elif what == 'recognize':
+                assert identity(server, one(number)) == (name if vectors else 'Unknown')
+            else:
+                assert (name in server.names()) == (vectors > 0)
+        return name, min(vectors, 10)
+
+    with ThreadPoolExecutor(10) as pool:
+        expected = sorted((name, vectors) for name, vectors in pool.map(live, range(10)) if vectors)
+    value = server.get('/v1/database/list').json()
+    assert [(each['name'], each['embedding_count']) for each in value['identities']] == expected
+
+
+def test_what_many_clients_do_to_one_name_is_what_recognition_says(make_face):
+    """Adds and removes of the same names meet; those who are listed are known, and who was removed is not."""
+    server = make_face({'server.workers': 16})
+
+    def quarrel(i):
+        number = i % 2
+        if i // 2 % 2:
+            assert server.ask('database/remove', name=f'N{number}').status in (200, 404)
+        else:
+            server.add(f'N{number}', one(number))
+
+    for _ in range(4):
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(quarrel, range(48)))
+        listed = server.names()
+        for number in range(2):
+            name = f'N{number}'
+            assert identity(server, one(number)) == (name if name in listed else 'Unknown')
+            assert server.ask('database/remove', name=name).status == (200 if name in listed else 404)
+            assert identity(server, one(number)) == 'Unknown'
+
+
+def test_json_numbers_of_a_huge_kind(face):
+    for body in (b'{"threshold": 1e400, "image": ""}', b'{"threshold": 123456789012345678901234567890, "image": ""}'):
+        answer = face.post_json(body, '/v1/recognize')
+        assert answer.status == 400
+        assert isinstance(json.loads(answer.body)['error'], str)

@@ -1,0 +1,190 @@
+#include "../gallery/fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "face/enrol.h"
+
+/* A face that every gate takes. */
+static struct hs_face_found good_face(float *vector)
+{
+    return (struct hs_face_found){
+        .face = { .box = { 100, 100, 220, 240 }, .score = 0.9f, .has_landmarks = true },
+        .embedding = vector,
+        .has_quality = true,
+        .quality = { .size = 120, .sharpness = 0.8f },
+    };
+}
+
+static bool has(const struct hs_enrol_verdict *verdict, const char *code, const char *measure)
+{
+    for (size_t i = 0; i < verdict->count; i++)
+        if (strcmp(verdict->reasons[i].code, code) == 0 && strcmp(verdict->reasons[i].measure, measure) == 0)
+            return true;
+    return false;
+}
+
+static void test_good(void **state)
+{
+    (void) state;
+    float vector[4] = { 1 };
+    struct hs_face_found face = good_face(vector);
+    const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
+    struct hs_enrol_verdict verdict;
+    for (int gate = HS_ENROL_OFF; gate <= HS_ENROL_STRICT; gate++) {
+        hs_enrol_judge(hs_enrol_limits_of((enum hs_enrol_gate) gate), &result, false, &verdict);
+        assert_int_equal(verdict.count, 0);
+        assert_ptr_equal(verdict.face, &face);
+    }
+    assert_null(hs_enrol_limits_of(HS_ENROL_OFF));
+}
+
+static void test_all_reasons_at_once(void **state)
+{
+    (void) state;
+    float vector[4] = { 1 };
+    struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
+    faces[0].face.box = (struct hs_rect){ 0, 0, 30, 40 };
+    faces[0].face.score = 0.5f;
+    faces[0].quality.sharpness = 0.1f;
+    faces[0].quality.pose = (struct hs_face_pose){ .yaw = -60, .pitch = 50, .roll = 70 };
+    const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
+    struct hs_enrol_verdict verdict;
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    assert_int_equal(verdict.count, 7);
+    assert_true(has(&verdict, "multiple_faces", "faces"));
+    assert_true(has(&verdict, "face_too_small", "size"));
+    assert_true(has(&verdict, "low_score", "score"));
+    assert_true(has(&verdict, "blurred", "sharpness"));
+    assert_true(has(&verdict, "extreme_pose", "yaw"));
+    assert_true(has(&verdict, "extreme_pose", "pitch"));
+    assert_true(has(&verdict, "extreme_pose", "roll"));
+    assert_true(verdict.reasons[0].value == 2 && verdict.reasons[0].limit == 1);
+    json_t *list = hs_enrol_reasons_json(&verdict);
+    assert_int_equal(json_array_size(list), 7);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "code")), "face_too_small");
+    assert_true(json_number_value(json_object_get(json_array_get(list, 1), "value")) == 30);
+    json_decref(list);
+    char text[512], cut[20];
+    hs_enrol_reasons_text(&verdict, text, sizeof(text));
+    assert_non_null(strstr(text, "face_too_small (size 30, limit 50); "));
+    hs_enrol_reasons_text(&verdict, cut, sizeof(cut));
+    assert_true(strlen(cut) < sizeof(cut));
+    /* The caller chose the face: others do not matter, its own faults do. */
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, true, &verdict);
+    assert_false(has(&verdict, "multiple_faces", "faces"));
+    assert_int_equal(verdict.count, 6);
+    hs_enrol_judge(NULL, &result, false, &verdict);
+    assert_int_equal(verdict.count, 0);
+}
+
+/* Somebody small in the background does not matter to the standard gate. */
+static void test_background(void **state)
+{
+    (void) state;
+    float vector[4] = { 1 };
+    struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
+    faces[1].face.box = (struct hs_rect){ 0, 0, 40, 40 };
+    const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
+    struct hs_enrol_verdict verdict;
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    assert_int_equal(verdict.count, 0);
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STRICT), &result, false, &verdict);
+    assert_true(has(&verdict, "multiple_faces", "faces"));
+}
+
+static void test_odd_faces(void **state)
+{
+    (void) state;
+    const struct hs_face_result nothing = { .dimension = 4 };
+    struct hs_enrol_verdict verdict;
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STRICT), &nothing, false, &verdict);
+    assert_true(verdict.count == 1 && has(&verdict, "no_face", "faces"));
+    assert_null(verdict.face);
+    hs_enrol_judge(NULL, &nothing, false, &verdict);
+    assert_int_equal(verdict.count, 0);
+    /* Numbers that are none do not pass. */
+    float vector[4] = { 1 };
+    struct hs_face_found face = good_face(vector);
+    face.quality.sharpness = NAN;
+    face.quality.pose.yaw = NAN;
+    const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
+    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    assert_true(has(&verdict, "blurred", "sharpness") && has(&verdict, "extreme_pose", "yaw"));
+}
+
+/* ---- against the gallery ---- */
+
+static const char sum_1[] = "1111111111111111111111111111111111111111111111111111111111111111";
+
+/* unit_vector(seed), turned a little towards unit_vector(other). */
+static void near(unsigned seed, unsigned other, float share, float values[DIMENSION])
+{
+    float towards[DIMENSION];
+    double sum = 0;
+    unit_vector(seed, values);
+    unit_vector(other, towards);
+    for (int i = 0; i < DIMENSION; i++) {
+        values[i] += share * towards[i];
+        sum += (double) (values[i] * values[i]);
+    }
+    for (int i = 0; i < DIMENSION; i++)
+        values[i] = (float) (values[i] / sqrt(sum));
+}
+
+static void compare(struct hs_enrol_against *against, const char *name, const char *sha256, float *vector,
+                    struct hs_enrol_verdict *verdict)
+{
+    struct hs_face_found face = good_face(vector);
+    *verdict = (struct hs_enrol_verdict){ .face = &face };
+    assert_int_equal(hs_enrol_compare(against, name, sha256, DIMENSION, verdict, NULL), 0);
+    verdict->face = NULL;
+}
+
+static void test_gallery(void **state)
+{
+    struct fixture *f = *state;
+    float vector[DIMENSION];
+    struct hs_enrol_verdict verdict;
+    struct hs_enrol_against against = {
+        .gallery = fixture_open(f), .space = "test", .threshold = 0.6, .deadline_ns = HS_NO_DEADLINE
+    };
+    const struct hs_gallery_new_embedding e = {
+        .values = unit_vector(1, vector), .dimension = DIMENSION, .space = "test", .source_sha256 = sum_1
+    };
+    assert_int_equal(hs_gallery_add(f->gallery, "Ann", NULL, &e, NULL, NULL), 0);
+    add(f->gallery, "Bob", 2);
+    assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &against.index, NULL), 0);
+
+    near(3, 4, 0.1f, vector);
+    compare(&against, "Cid", NULL, vector, &verdict);
+    assert_int_equal(verdict.count, 0);
+    near(1, 4, 0.3f, vector);
+    compare(&against, "Ann", NULL, vector, &verdict);
+    assert_int_equal(verdict.count, 0);
+    compare(&against, "Bob", NULL, vector, &verdict);
+    assert_true(verdict.count == 1 && has(&verdict, "identity_conflict", "similarity"));
+    assert_string_equal(verdict.reasons[0].identity, "Ann");
+    assert_true(verdict.reasons[0].value > 0.9 && verdict.reasons[0].limit == 0.6);
+    /* The same vector, or the same picture. */
+    near(1, 4, 0.001f, vector);
+    compare(&against, "Ann", NULL, vector, &verdict);
+    assert_true(verdict.count == 1 && has(&verdict, "duplicate", "similarity"));
+    near(1, 4, 0.3f, vector);
+    compare(&against, "Ann", sum_1, vector, &verdict);
+    assert_true(verdict.count == 1 && has(&verdict, "duplicate", "similarity"));
+    hs_face_index_destroy(against.index);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),       cmocka_unit_test(test_all_reasons_at_once),
+        cmocka_unit_test(test_background), cmocka_unit_test(test_odd_faces),
+        GALLERY_TEST(test_gallery),
+    };
+    return HS_RUN_TESTS(tests);
+}

@@ -1,0 +1,91 @@
+#include "../unit.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "face/pairs.h"
+
+static struct hs_face_pairs *parsed(const char *text)
+{
+    struct hs_face_pairs *pairs;
+    struct hs_error err;
+    if (hs_face_pairs_parse(text, strlen(text), "t.csv", &pairs, &err) < 0)
+        fail_msg("%s", err.message);
+    return pairs;
+}
+
+static void each_picture_is_there_once(void **state)
+{
+    (void) state;
+    struct hs_face_pairs *p = parsed("a,b,same\nx/1.jpg,x/2.jpg,1\n\nx/2.jpg,y.png,0\nx/1.jpg,y.png,False\n");
+    assert_int_equal(p->picture_count, 3);
+    assert_string_equal(p->pictures[2].path, "y.png");
+    assert_int_equal(p->pair_count, 3);
+    assert_true(p->pairs[0].same && !p->pairs[1].same && !p->pairs[2].same);
+    assert_true(p->pairs[2].a == 0 && p->pairs[2].b == 2);
+    assert_false(p->pictures[0].boxed);
+    hs_face_pairs_destroy(p);
+}
+
+static void columns_may_come_in_any_order_and_cells_in_quotes(void **state)
+{
+    (void) state;
+    struct hs_face_pairs *p = parsed("\xef\xbb\xbfnote,same,bbox2,image2,image1\r\n"
+                                     "\"a \"\"b\"\", c\",true,10 20 30 40,\"q,1.jpg\",r.jpg\r\n"
+                                     ",0, 1  2 3.5 4 ,r.jpg,\"q,1.jpg\"\r\n");
+    assert_int_equal(p->picture_count, 4);
+    assert_string_equal(p->pictures[0].path, "r.jpg");
+    assert_string_equal(p->pictures[1].path, "q,1.jpg");
+    assert_true(p->pictures[1].boxed && !p->pictures[0].boxed);
+    const struct hs_rect *box = &p->pictures[1].box;
+    assert_true(box->x1 == 10 && box->y1 == 20 && box->x2 == 40 && box->y2 == 60);
+    assert_true(p->pairs[1].a == 2 && p->pairs[1].b == 3); /* another box is another face */
+    assert_true(p->pictures[3].box.x2 == 4.5f);
+    hs_face_pairs_destroy(p);
+}
+
+static void bad_files_are_refused_with_their_line(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        int line;
+    } cases[] = {
+        { "", 1 },
+        { "x,y,z\n", 1 },
+        { "a,b\n1,2\n", 1 },
+        { "a,a,b,same\n", 1 },
+        { "a,image1,b,same\n", 1 },
+        { "a,b,same\n", 2 },
+        { "a,b,same\np,q,2\n", 2 },
+        { "a,b,same\np,q,1\np,q\n", 3 },
+        { "a,b,same\np,,1\n", 2 },
+        { "a,b,same\n\"p,q,1\n", 2 },
+        { "a,b,same\n\"p\"x,q,1\n", 2 },
+        { "a,b,same,bbox1\np,q,1,1 2 3\n", 2 },
+        { "a,b,same,bbox1\np,q,1,1 2 3 4 5\n", 2 },
+        { "a,b,same,bbox1\np,q,1,1 2 0 4\n", 2 },
+        { "a,b,same,bbox1\np,q,1,nan 2 3 4\n", 2 },
+        { "a,b,same,bbox1\np,q,1,1e9 2 3 4\n", 2 },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct hs_face_pairs *pairs = NULL;
+        struct hs_error err;
+        assert_int_equal(hs_face_pairs_parse(cases[i].text, strlen(cases[i].text), "t.csv", &pairs, &err), HS_EINVAL);
+        if (err.line != cases[i].line)
+            fail_msg("%s: %s", cases[i].text, err.message);
+        assert_null(pairs);
+    }
+    struct hs_face_pairs *pairs = NULL;
+    assert_int_equal(hs_face_pairs_parse("a,b,same\np\0,q,1\n", 16, "t.csv", &pairs, NULL), HS_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_picture_is_there_once),
+        cmocka_unit_test(columns_may_come_in_any_order_and_cells_in_quotes),
+        cmocka_unit_test(bad_files_are_refused_with_their_line),
+    };
+    return HS_RUN_TESTS(tests);
+}

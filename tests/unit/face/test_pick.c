@@ -1,0 +1,42 @@
+#include "../unit.h"
+
+#include "face/pick.h"
+
+static void each_rule_has_its_face(void **state)
+{
+    (void) state;
+    struct hs_face_found faces[] = {
+        { .face = { .box = { 0, 0, 10, 10 }, .score = .9f } },
+        { .face = { .box = { 60, 0, 100, 40 }, .score = .8f } },
+        { .face = { .box = { 40, 45, 55, 60 }, .score = .7f } },
+    };
+    struct hs_face_result result = { .faces = faces, .count = 3, .width = 100, .height = 100 };
+    assert_ptr_equal(hs_face_pick(&result, HS_FACE_BEST), &faces[0]);
+    assert_ptr_equal(hs_face_pick(&result, HS_FACE_LARGEST), &faces[1]);
+    assert_ptr_equal(hs_face_pick(&result, HS_FACE_MIDDLE), &faces[2]);
+    faces[2].face.box = faces[1].face.box; /* of equal ones the first */
+    assert_ptr_equal(hs_face_pick(&result, HS_FACE_LARGEST), &faces[1]);
+    result.count = 0;
+    assert_null(hs_face_pick(&result, HS_FACE_BEST));
+}
+
+static void rules_have_names(void **state)
+{
+    (void) state;
+    enum hs_face_rule rule = HS_FACE_BEST;
+    assert_true(hs_face_rule_read("largest", &rule) && rule == HS_FACE_LARGEST);
+    assert_true(hs_face_rule_read("best", &rule) && rule == HS_FACE_BEST);
+    assert_true(hs_face_rule_read("middle", &rule) && rule == HS_FACE_MIDDLE);
+    assert_false(hs_face_rule_read("Largest", &rule));
+    assert_false(hs_face_rule_read("", &rule));
+    assert_true(rule == HS_FACE_MIDDLE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_rule_has_its_face),
+        cmocka_unit_test(rules_have_names),
+    };
+    return HS_RUN_TESTS(tests);
+}

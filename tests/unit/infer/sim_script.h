@@ -1,0 +1,26 @@
+/* A script for the scripted device, in a file of its own that lasts as long as the process: each one is a world of its
+ * own, whose calls are counted from the first. */
+#ifndef HS_TESTS_SIM_SCRIPT_H
+#define HS_TESTS_SIM_SCRIPT_H
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../unit.h"
+
+/* The path of a file with this text. Valid until as many others as `paths` holds were made. */
+static inline const char *sim_script(const char *yaml)
+{
+    static char paths[256][40];
+    static size_t next;
+    int fd = memfd_create("script", MFD_CLOEXEC);
+    char *path = paths[next++ % 256];
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, yaml, strlen(yaml)), strlen(yaml));
+    snprintf(path, sizeof(paths[0]), "/proc/self/fd/%d", fd);
+    return path;
+}
+
+#endif
