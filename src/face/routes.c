@@ -13,41 +13,46 @@
 
 static void get_health(struct hs_http_request *req)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    struct hs_engine_status detector, embedder;
-    hs_engine_get_status(app->detector.engine, &detector);
-    hs_engine_get_status(app->embedder.engine, &embedder);
+    struct hs_face_app *app = hs_http_context(req);
+    const struct hs_network *embedder = hs_fleet_first(&app->embedder);
+    struct hs_fleet_status detect, embed;
+    hs_fleet_get_status(&app->detector, &detect);
+    hs_fleet_get_status(&app->embedder, &embed);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s, s:o*}", "status", "healthy", "service",
-                                 "hailo-face", "model_loaded", detector.model_loaded && embedder.model_loaded,
-                                 "detection_model", app->detector.model, "recognition_model", app->embedder.model,
-                                 "database_enabled", app->gallery != NULL, "device", app->detector.device,
-                                 "embedding_space", app->embedder.choice.pack->embedding.space, "database",
-                                 hs_face_health_database(app)));
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
+                                 "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
+                                 hs_fleet_first(&app->detector)->model, "recognition_model", embedder->model,
+                                 "database_enabled", app->gallery != NULL, "device",
+                                 embed.degraded ? embed.device : detect.device, "degraded",
+                                 detect.degraded || embed.degraded, "embedding_space",
+                                 embedder->choice.pack->embedding.space, "database", hs_face_health_database(app)));
+}
+
+static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)
+{
+    hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                           detail[0] ? detail : NULL));
 }
 
 /* 503 with the reason while one of the networks cannot answer, or the gallery was not read yet. */
 static void get_ready(struct hs_http_request *req)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_network *networks[] = { &app->detector, &app->embedder };
-    for (size_t i = 0; i < HS_ARRAY_LEN(networks); i++) {
-        struct hs_engine_status status;
-        hs_engine_get_status(networks[i]->engine, &status);
-        if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE)
-            continue;
-        bool loading = status.state == HS_ENGINE_LOADING;
-        hs_http_reply_json(req, 503,
-                           json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason",
-                                     loading ? "model_loading" : "model_failed", "detail",
-                                     loading ? NULL : status.error.message));
-        return;
+    struct hs_face_app *app = hs_http_context(req);
+    struct hs_fleet *fleets[] = { &app->detector, &app->embedder };
+    for (size_t i = 0; i < HS_ARRAY_LEN(fleets); i++) {
+        struct hs_fleet_status status;
+        const char *detail;
+        hs_fleet_get_status(fleets[i], &status);
+        const char *reason = hs_fleet_reason(&status, &detail);
+        if (reason) {
+            reply_not_ready(req, reason, detail);
+            return;
+        }
     }
     char detail[HS_ERROR_MESSAGE_SIZE];
     const char *reason = hs_face_health_gallery_reason(app, detail);
     if (reason)
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
-                                               detail[0] ? detail : NULL));
+        reply_not_ready(req, reason, detail);
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
@@ -118,7 +123,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     *ret = hs_face_recognize_default(app);
     ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
-        ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
+        ret->threshold = (double) hs_fleet_first(&app->embedder)->choice.pack->embedding.threshold;
     else
         r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)

@@ -12,47 +12,65 @@
 #include "pose/answer.h"
 #include "pose/app.h"
 #include "service/drawing.h"
+#include "service/models_api.h"
+#include "service/wish.h"
 #include "vision/yolo_pose.h"
 
 static void get_health(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_engine_status status;
-    hs_engine_get_status(app->network.engine, &status);
+    struct hs_fleet_status status;
+    hs_fleet_get_status(app->fleet, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s}", "status", "ok", "model", app->network.model,
-                                 "model_loaded", (int) status.model_loaded, "uptime_seconds", uptime_s, "device",
-                                 app->pipeline.options.device));
+                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b}", "status", "ok", "model",
+                                 hs_fleet_first(app->fleet)->model, "model_loaded", (int) status.loaded,
+                                 "uptime_seconds", uptime_s, "device", status.device, "degraded",
+                                 (int) status.degraded));
 }
 
 static void get_ready(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_engine_status status;
-    hs_engine_get_status(app->network.engine, &status);
-    if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE) {
+    struct hs_fleet_status status;
+    const char *detail;
+    hs_fleet_get_status(app->fleet, &status);
+    const char *reason = hs_fleet_reason(&status, &detail);
+    if (reason)
+        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                               detail[0] ? detail : NULL));
+    else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
-    } else if (status.state == HS_ENGINE_LOADING) {
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s}", "ready", 0, "reason", "model_loading"));
-    } else {
-        hs_http_reply_json(req, 503,
-                           json_pack("{s:b, s:s, s:s}", "ready", 0, "reason", "model_failed", "detail",
-                                     status.error.message));
-    }
 }
+
+static const struct hs_models_api_task pose_task = { .task = HS_TASK_POSE, .name = "pose-estimation" };
 
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:[{s:s, s:s, s:I, s:s, s:s}], s:s}", "data", "id", app->network.model, "object",
-                                 "model", "created", (json_int_t) app->started_wall_s, "owned_by", "hailo", "task",
-                                 "pose-estimation", "object", "list"));
+    hs_models_api_list(req, app->store, app->fleets, &pose_task, app->started_wall_s);
+}
+
+static void post_load(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    struct hs_fleet *fleet;
+    int w, h;
+    if (!hs_models_api_take(req, app->fleets, &fleet))
+        return;
+    hs_pose_input_size(&app->pipeline, hs_fleet_first(fleet), &w, &h);
+    hs_models_api_load(req, app->fleets, fleet, h, w);
+}
+
+static void post_unload(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    hs_models_api_unload(req, app->store, app->fleets, &pose_task);
 }
 
 /* What a detect request asks for. */
 struct detect_request {
+    struct hs_wish wish;
     struct hs_pose_params params;
     double keypoint_threshold;
     bool annotated; /* answer with the picture instead of JSON, as */
@@ -98,9 +116,11 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     const struct hs_body *body = hs_http_body(req);
     double confidence, iou, keypoint;
     int64_t max_detections;
+    struct hs_wish wish;
     bool exif;
     int r;
-    if ((r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
+    if ((r = hs_wish_read(req, &wish, ret_field, err)) < 0 ||
+        (r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
                              &confidence, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "iou_threshold", 0, 1, s->inference.iou_threshold, &iou, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "keypoint_threshold", 0, 1, s->pose.keypoint_threshold, &keypoint,
@@ -112,6 +132,7 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     enum hs_image_format format = HS_IMAGE_JPEG;
     bool annotated = wants_picture(hs_http_header(req, "Accept"), &format);
     *ret = (struct detect_request) {
+        .wish = wish,
         .params = {
             .confidence_threshold = (float) confidence,
             .iou_threshold = (float) iou,
@@ -126,14 +147,14 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     return 0;
 }
 
-static void reply_picture(struct hs_http_request *req, const struct hs_pose_app *app,
-                          const struct detect_request *detect, const struct hs_pose_result *result)
+static void reply_picture(struct hs_http_request *req, const struct detect_request *detect,
+                          const struct hs_pose_result *result)
 {
     struct hs_error err;
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, app->network.choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
-                             &err);
+    int r = hs_pose_annotate(result, result->network->choice.pack, (float) detect->keypoint_threshold, detect->format,
+                             &out, &err);
     if (r < 0) {
         hs_buf_finish(&out);
         hs_http_reply_error(req, r, NULL, "%s", err.message);
@@ -148,12 +169,12 @@ static void reply_result(struct hs_http_request *req, const struct hs_pose_app *
                          const struct detect_request *detect, const struct hs_pose_result *result)
 {
     if (detect->annotated) {
-        reply_picture(req, app, detect, result);
+        reply_picture(req, detect, result);
         return;
     }
     const struct hs_pose_answer_options options = {
-        .pack = app->network.choice.pack,
-        .model = app->network.model,
+        .pack = result->network->choice.pack,
+        .model = result->network->model,
         .keypoint_threshold = (float) detect->keypoint_threshold,
         .skeleton = app->settings->pose.skeleton_connections,
     };
@@ -180,26 +201,35 @@ static void post_detect(struct hs_http_request *req)
         free(data);
         return;
     }
+    struct hs_fleet *fleet = NULL;
     struct hs_pose_result result;
     hs_pose_result_init(&result);
-    r = hs_pose_detect(&app->pipeline, data, len, &detect.params, hs_http_deadline_ns(req), hs_http_cancel(req),
-                       &result, &err);
+    field = "model";
+    r = hs_wish_take(&detect.wish, app->fleets, app->settings->model.keep_alive, &fleet, &err);
+    if (r == 0) {
+        field = "image";
+        r = hs_pose_detect(&app->pipeline, fleet, data, len, &detect.params, hs_http_deadline_ns(req),
+                           hs_http_cancel(req), &result, &err);
+    }
     free(data);
     if (r < 0)
-        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? "image" : NULL, "%s", err.message);
+        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
     else
         reply_result(req, app, &detect, &result);
     hs_pose_result_finish(&result);
+    hs_fleets_give_back(app->fleets, fleet);
 }
 
 static const char *const detect_files[] = { "image", NULL };
 static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
-                                            "max_detections",       "apply_exif",     NULL };
+                                            "max_detections",       "apply_exif",     HS_WISH_FIELDS, NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
+    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     { .method = "POST",
       .path = "/v1/pose/detect",
       .handle = post_detect,
