@@ -145,6 +145,7 @@ static int detect_on(void *arg, const struct hs_network *network, struct hs_erro
         .network = network,
         .score_threshold = request->score_threshold,
         .iou_threshold = w->pipeline->iou_threshold,
+        .priority = request->priority,
         .deadline_ns = w->deadline_ns,
         .cancel = w->cancel,
     };
@@ -278,6 +279,7 @@ static int embed_on(void *arg, const struct hs_network *network, struct hs_error
         .h = HS_ALIGN_SIZE,
         .w = HS_ALIGN_SIZE,
         .count = (int) s->left,
+        .priority = w->request->priority,
         .deadline_ns = w->deadline_ns,
         .cancel = w->cancel,
     };

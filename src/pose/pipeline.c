@@ -125,7 +125,15 @@ static int detect_on(void *arg, const struct hs_network *network, struct hs_erro
     choose_shape(w->pipeline, network, w->image, &shape);
     hs_letterbox_plan(w->image->orig_width, w->image->orig_height, shape.w, shape.h, &box);
     int64_t at = hs_clock_now_ns();
-    int r = hs_engine_acquire(network->engine, shape.h, shape.w, w->deadline_ns, w->cancel, &lease, err);
+    const struct hs_engine_wish wish = {
+        .h = shape.h,
+        .w = shape.w,
+        .count = 1,
+        .priority = w->params->priority,
+        .deadline_ns = w->deadline_ns,
+        .cancel = w->cancel,
+    };
+    int r = hs_engine_acquire_some(network->engine, &wish, &lease, err);
     if (r < 0)
         return r;
     w->result->timings.queue_ms = lap(&at);

@@ -24,6 +24,7 @@ struct hs_pose_params {
     float confidence_threshold, iou_threshold; /* 0..1 */
     int max_detections;                        /* 0.. */
     bool apply_exif;                           /* turn the picture as its EXIF orientation says */
+    enum hs_priority priority;                 /* of those who wait for the device */
     bool keep_image;                           /* decode at full size and hand the picture over, for drawing */
 };
 

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "infer/registry.h"
 
-/* A transient failure is tried again after about 5, 10, 20 and 40 ms. */
-enum { RETRIES_MAX = 4 };
+/* A transient failure is tried again after about 5, 10 and 20 ms. */
+enum { RETRIES_MAX = 3 };
 #define FIRST_PAUSE_NS (5 * HS_NS_PER_MS)
 
 /* ---- Made and ended ---- */

@@ -16,7 +16,7 @@
 /* While an accelerator computes one picture, the next ones wait in it. */
 enum { ACCELERATOR_SLOTS = 4 };
 /* So many failed runs in a row are the device's fault. */
-enum { FAILURES_MAX = 3 };
+enum { FAILURES_MAX = 5 };
 
 /* Below this cosine the scripted device's vectors are those of different people. */
 #define SIM_THRESHOLD 0.7f
