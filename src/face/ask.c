@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "http/param.h"
 #include "image/image.h"
+#include "service/wish.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -192,24 +193,41 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
+/* With the detector that the request names, if it does. */
+static int find_faces(struct hs_http_request *req, const struct hs_face_app *app, const uint8_t *data, size_t len,
+                      const struct hs_face_request *request, const struct hs_wish *served,
+                      struct hs_face_result *result, struct hs_error *err)
+{
+    struct hs_face_pipeline pipeline = app->pipeline;
+    int r = hs_wish_take(served, app->detectors, app->settings->model.keep_alive, &pipeline.detector, err);
+    if (r < 0)
+        return r;
+    hs_fleet_set_keep_alive(pipeline.embedder,
+                            served->has_keep_alive ? served->keep_alive_s : app->settings->model.keep_alive);
+    r = hs_face_find(&pipeline, data, len, request, hs_http_deadline_ns(req), hs_http_cancel(req), result, err);
+    hs_fleets_give_back(app->detectors, pipeline.detector);
+    return r;
+}
+
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result)
 {
     struct hs_error err;
     struct hs_face_request request;
+    struct hs_wish served;
     struct hs_rect inside;
+    const char *field;
     *ret_result = (struct hs_face_result) { 0 };
-    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    int r = hs_wish_read(req, &served, &field, &err);
+    if (r == 0)
+        r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
+        r = HS_EINVAL;
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
-    if (request.inside && is_outside(app, request.inside, data, len, &err)) {
-        hs_face_reply_failure(req, HS_EINVAL, &err);
-        return false;
-    }
-    r = hs_face_find(&app->pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result,
-                     &err);
+    r = find_faces(req, app, data, len, &request, &served, ret_result, &err);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;

@@ -14,14 +14,14 @@
 static void get_health(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    const struct hs_network *embedder = hs_fleet_first(&app->embedder);
+    const struct hs_network *embedder = hs_fleet_first(app->embedder);
     struct hs_fleet_status detect, embed;
-    hs_fleet_get_status(&app->detector, &detect);
-    hs_fleet_get_status(&app->embedder, &embed);
+    hs_fleet_get_status(app->detector, &detect);
+    hs_fleet_get_status(app->embedder, &embed);
     hs_http_reply_json(req, 200,
                        json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
                                  "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
-                                 hs_fleet_first(&app->detector)->model, "recognition_model", embedder->model,
+                                 hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
                                  "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
                                  detect.degraded || embed.degraded, "embedding_space",
@@ -38,7 +38,7 @@ static void reply_not_ready(struct hs_http_request *req, const char *reason, con
 static void get_ready(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    struct hs_fleet *fleets[] = { &app->detector, &app->embedder };
+    struct hs_fleet *fleets[] = { app->detector, app->embedder };
     for (size_t i = 0; i < HS_ARRAY_LEN(fleets); i++) {
         struct hs_fleet_status status;
         const char *detail;
@@ -123,7 +123,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     *ret = hs_face_recognize_default(app);
     ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
-        ret->threshold = (double) hs_fleet_first(&app->embedder)->choice.pack->embedding.threshold;
+        ret->threshold = (double) hs_fleet_first(app->embedder)->choice.pack->embedding.threshold;
     else
         r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)
@@ -191,6 +191,24 @@ void hs_face_shape(struct hs_http_options *ret_options)
     ret_options->not_found_message = "Endpoint not found";
 }
 
+static void get_models(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_list(req, &app->models);
+}
+
+static void post_load(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_load(req, &app->models);
+}
+
+static void post_unload(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_unload(req, &app->models);
+}
+
 static const char *const one_picture[] = { "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
@@ -204,6 +222,9 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     GET("/health/ready", get_ready, HS_HTTP_INLINE),
+    GET("/v1/models", get_models, 0),
+    { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
+    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     POST("/v1/detect", post_detect, one_picture),
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),

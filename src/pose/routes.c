@@ -12,7 +12,6 @@
 #include "pose/answer.h"
 #include "pose/app.h"
 #include "service/drawing.h"
-#include "service/models_api.h"
 #include "service/wish.h"
 #include "vision/yolo_pose.h"
 
@@ -43,29 +42,22 @@ static void get_ready(struct hs_http_request *req)
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
-static const struct hs_models_api_task pose_task = { .task = HS_TASK_POSE, .name = "pose-estimation" };
-
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_list(req, app->store, app->fleets, &pose_task, app->started_wall_s);
+    hs_models_api_list(req, &app->models);
 }
 
 static void post_load(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_fleet *fleet;
-    int w, h;
-    if (!hs_models_api_take(req, app->fleets, &fleet))
-        return;
-    hs_pose_input_size(&app->pipeline, hs_fleet_first(fleet), &w, &h);
-    hs_models_api_load(req, app->fleets, fleet, h, w);
+    hs_models_api_load(req, &app->models);
 }
 
 static void post_unload(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_unload(req, app->store, app->fleets, &pose_task);
+    hs_models_api_unload(req, &app->models);
 }
 
 /* What a detect request asks for. */
