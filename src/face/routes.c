@@ -10,6 +10,7 @@
 #include "face/routes_database.h"
 #include "http/json_write.h"
 #include "http/param.h"
+#include "service/metrics.h"
 
 static void get_health(struct hs_http_request *req)
 {
@@ -191,6 +192,13 @@ void hs_face_shape(struct hs_http_options *ret_options)
     ret_options->not_found_message = "Endpoint not found";
 }
 
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_metrics_model models[] = { { "detect", app->detector }, { "embed", app->embedder } };
+    hs_metrics_reply(req, models, HS_ARRAY_LEN(models));
+}
+
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -222,6 +230,7 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     GET("/health/ready", get_ready, HS_HTTP_INLINE),
+    GET("/metrics", get_metrics, HS_HTTP_INLINE),
     GET("/v1/models", get_models, 0),
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },

@@ -73,5 +73,6 @@ struct hs_http_stats {
     uint64_t timed_out;  /* connections cut because they were too slow */
 };
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
+void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* of its server */
 
 #endif

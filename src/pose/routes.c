@@ -12,6 +12,7 @@
 #include "pose/answer.h"
 #include "pose/app.h"
 #include "service/drawing.h"
+#include "service/metrics.h"
 #include "service/wish.h"
 #include "vision/yolo_pose.h"
 
@@ -40,6 +41,13 @@ static void get_ready(struct hs_http_request *req)
                                                detail[0] ? detail : NULL));
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
+}
+
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    const struct hs_metrics_model model = { "pose", app->fleet };
+    hs_metrics_reply(req, &model, 1);
 }
 
 static void get_models(struct hs_http_request *req)
@@ -219,7 +227,8 @@ static const char *const detect_texts[] = { "confidence_threshold", "iou_thresho
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
-    { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/metrics", .handle = get_metrics, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/v1/models", .handle = get_models },
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     { .method = "POST",
