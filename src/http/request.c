@@ -84,6 +84,8 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 {
     struct hs_buf *headers = &req->reply.headers;
     size_t before = headers->len;
+    if (req->stage == HS_HTTP_STREAMING)
+        return;
     if (strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n") || name[0] == '\0')
         return;
     if (hs_buf_append(headers, name, strlen(name) + 1) < 0 || hs_buf_append(headers, value, strlen(value) + 1) < 0)
@@ -93,6 +95,10 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len)
 {
+    if (req->stage == HS_HTTP_STREAMING) {
+        free(data);
+        return;
+    }
     free(req->reply.data);
     req->reply.status = http_status;
     req->reply.data = data;
