@@ -19,6 +19,7 @@ struct hs_server_settings {
     int max_connections_per_address; /* 0: no limit of its own */
     int max_header_kb;
     int max_body_mb;
+    int max_batch;
     int64_t max_body_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double request_timeout; /* -1: none */
@@ -44,6 +45,7 @@ struct hs_model_settings {
     char *dir;         /* "": the usual places */
     char *packs_dir;   /* "": the usual places */
     char *mirror;      /* "": none */
+    bool allow_pull;   /* clients may have models fetched */
 };
 
 /* `precision` is an enum hs_precision (hs/backend.h). */
@@ -72,10 +74,10 @@ struct hs_resource_settings {
 #define HS_GROUP(table, type, member) \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[15];
+extern const struct hs_setting hs_server_rows[16];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[2];
-extern const struct hs_setting hs_model_rows[5];
+extern const struct hs_setting hs_model_rows[6];
 extern const struct hs_setting hs_inference_rows[14];
 extern const struct hs_setting hs_resource_rows[2];
 

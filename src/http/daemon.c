@@ -255,6 +255,8 @@ static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_
     struct hs_body_spec spec = req->route->spec;
     if (spec.bytes_max == 0 || spec.bytes_max > server->options.body_max)
         spec.bytes_max = server->options.body_max;
+    if (spec.list_max == 0)
+        spec.list_max = server->options.batch_max;
     if (length > spec.bytes_max)
         return too_large(spec.bytes_max, err);
     return hs_body_create(req->route->body, hs_http_header(req, "Content-Type"), &spec, &server->budget, &req->body,

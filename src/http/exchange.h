@@ -1,6 +1,6 @@
 /* One request and its answer, as the server holds them; handlers see http/request.h. Made when the request line was
- * read. It belongs to the network thread, but from submission to completion of its job to a worker; `cancel` and `stream` have
- * their own locks. */
+ * read. It belongs to the network thread, but from submission to completion of its job to a worker; `cancel` and
+ * `stream` have their own locks. */
 #ifndef HS_HTTP_EXCHANGE_H
 #define HS_HTTP_EXCHANGE_H
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/accept.h"
 #include "http/param.h"
 #include "http/request.h"
 #include "pose/annotate.h"
@@ -59,33 +60,13 @@ struct detect_request {
     enum hs_image_format format;
 };
 
-/* The quality that an Accept header gives to exactly this media type (RFC 9110, 12.5.1); -1 where it is not named. */
-static double accept_quality(const char *accept, const char *type)
-{
-    size_t len = strlen(type);
-    for (const char *at = accept; *at; at += *at == ',') {
-        at += strspn(at, " \t");
-        size_t item = strcspn(at, ",");
-        if (strcspn(at, ";, \t") == len && strncasecmp(at, type, len) == 0) {
-            char text[8];
-            double quality = 1;
-            const char *q = memmem(at, item, "q=", 2);
-            if (q && hs_str_copy_n(text, sizeof(text), q + 2, (size_t) (at + item - q) - 2))
-                hs_str_to_double(text, &quality);
-            return quality;
-        }
-        at += item;
-    }
-    return -1;
-}
-
 /* A picture is sent only to who names one and likes it no less than JSON. */
 static bool wants_picture(const char *accept, enum hs_image_format *ret_format)
 {
     if (!accept)
         return false;
-    double json = accept_quality(accept, "application/json");
-    double png = accept_quality(accept, "image/png"), jpeg = accept_quality(accept, "image/jpeg");
+    double json = hs_accept_quality(accept, "application/json");
+    double png = hs_accept_quality(accept, "image/png"), jpeg = hs_accept_quality(accept, "image/jpeg");
     double best = png > jpeg ? png : jpeg;
     *ret_format = png > jpeg ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
     return best > 0 && best >= json;
