@@ -33,7 +33,7 @@
     X(EBUSY, -21, "busy", 503) \
     X(ENOTREADY, -22, "not_ready", 503) \
     X(ELOST, -23, "device_lost", 503) \
-    X(ETIMEOUT, -24, "deadline_exceeded", 504) \
+    X(ETIMEOUT, -24, "timeout", 504) \
     X(ENODEVICE, -25, "no_device", 503) \
     X(EINUSE, -26, "device_in_use", 503) \
     X(ETRANSIENT, -27, "transient", 503) \

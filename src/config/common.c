@@ -7,15 +7,11 @@
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[16] = {
+const struct hs_setting hs_server_rows[13] = {
     { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
       .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
       .help = "TCP port to listen on; 0 lets the system choose a free one" },
-    { ROW("server.workers", INT, workers), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
-      .help = "Threads that decode pictures and work on requests; 0: one more than processors" },
-    { ROW("server.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
-      .help = "Requests that may wait for a worker; one more is answered 503" },
     { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
       .unit = "connections", .help = "Connections open at the same time; further ones wait" },
     { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
@@ -36,8 +32,6 @@ const struct hs_setting hs_server_rows[16] = {
       .unit = "seconds", .help = "Time for a client to send a whole body, or to take a whole answer" },
     { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60",
       .unit = "seconds", .help = "How long a connection without a request is kept open" },
-    { ROW("server.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_FOREVER, .min = 0.1, .max = 86400,
-      .fallback = "30", .unit = "seconds", .help = "Time for the answer, from the end of the headers; then 504" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
       .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
 };
@@ -70,12 +64,15 @@ const struct hs_setting hs_logging_rows[2] = {
 #undef S
 
 #define S hs_model_settings
-const struct hs_setting hs_model_rows[6] = {
+const struct hs_setting hs_model_rows[7] = {
     { ROW("model.name", TEXT, name), .min = 1, .max = 255, .fallback = "auto",
       .help = "Model to serve; auto: the best one that this machine can run and has" },
     { ROW("model.keep_alive", SECONDS, keep_alive), .flags = HS_SETTING_FOREVER, .min = 0, .max = 31536000,
       .fallback = "-1", .unit = "seconds",
       .help = "How long the model stays loaded after its last use; -1: for good, 0: unloaded at once" },
+    { ROW("model.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "600M",
+      .help = "Memory of the process above which models that requests asked for by name are unloaded, the least "
+              "recently used one first" },
     { ROW("model.dir", TEXT, dir), .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
       .help = "Folder of the model files; empty: the usual places" },
     { ROW("model.packs_dir", TEXT, packs_dir), .max = 4095, .fallback = "", .variable = "HS_PACKS_DIR",
@@ -92,7 +89,7 @@ static const char *const devices[] = { "auto", "cpu", "hailo", "sim", "sim:SCRIP
 static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
-const struct hs_setting hs_inference_rows[14] = {
+const struct hs_setting hs_inference_rows[13] = {
     { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
       .help = "Least score of a detection; a request may say otherwise" },
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
@@ -118,10 +115,47 @@ const struct hs_setting hs_inference_rows[14] = {
       .help = "Input sizes kept loaded; the least recently used one makes room" },
     { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "200M",
       .help = "Memory of the whole process up to which a further input size is kept loaded; 0: no such bound" },
-    { ROW("inference.queue_max", INT, queue_max), .min = 1, .max = 65536, .fallback = "64", .unit = "requests",
-      .help = "Requests that may wait for the device; one more is answered 503" },
     { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
       .help = "Folder for compiled models; empty: beside the model files" },
+};
+#undef S
+
+/* In the order of enum hs_fallback and enum hs_on_hang. */
+static const char *const fallbacks[] = { "none", "cpu", NULL };
+static const char *const on_hang[] = { "retry", "exit", NULL };
+
+#define S hs_device_settings
+const struct hs_setting hs_device_rows[6] = {
+    { ROW("device.fallback", CHOICE, fallback), .choices = fallbacks, .fallback = "none",
+      .help = "What answers while the device does not: nothing (503), or the processor" },
+    { ROW("device.probe_interval", SECONDS, probe_interval), .min = 0.1, .max = 3600, .fallback = "5",
+      .unit = "seconds", .help = "Longest pause between attempts to bring back a device that is down" },
+    { ROW("device.timeout", SECONDS, timeout), .min = 0.05, .max = 3600, .fallback = "5", .unit = "seconds",
+      .help = "Longest time that the device may take for a picture; then it has failed" },
+    { ROW("device.on_hang", CHOICE, on_hang), .choices = on_hang, .fallback = "retry",
+      .help = "A device that does not give its pictures back: open it anew, or end the process once what runs is done, "
+              "to be started again" },
+    { ROW("device.batch_size", INT, batch_size), .min = 1, .max = 32, .fallback = "1", .unit = "pictures",
+      .help = "Most pictures that an accelerator is given at a time, of several requests" },
+    { ROW("device.batch_wait_ms", DOUBLE, batch_wait_ms), .min = 0, .max = 1000, .fallback = "0",
+      .unit = "milliseconds", .help = "How long a picture may wait for others to fill its batch" },
+};
+#undef S
+
+#define S hs_performance_settings
+const struct hs_setting hs_performance_rows[5] = {
+    { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
+      .help = "Threads that work on requests; 0: one more than processors, and two for each picture of a batch" },
+    { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
+      .unit = "requests",
+      .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503" },
+    { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_FOREVER, .min = 0.1,
+      .max = 86400, .fallback = "30", .unit = "seconds",
+      .help = "Time for the answer, from the end of the body; then 504. A request may ask for less" },
+    { ROW("performance.warmup_enabled", BOOL, warmup_enabled), .fallback = "false",
+      .help = "Run a model some times after it was loaded, before it is ready" },
+    { ROW("performance.warmup_iterations", INT, warmup_iterations), .min = 1, .max = 1000, .fallback = "3",
+      .unit = "runs", .help = "How many times" },
 };
 #undef S
 

@@ -13,8 +13,6 @@
 struct hs_server_settings {
     char *host;
     int port;
-    int workers;   /* 0: as many as there are processors */
-    int queue_max; /* requests waiting for a worker */
     int max_connections;
     int max_connections_per_address; /* 0: no limit of its own */
     int max_header_kb;
@@ -22,7 +20,6 @@ struct hs_server_settings {
     int max_batch;
     int64_t max_body_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
-    double request_timeout; /* -1: none */
     double shutdown_timeout;
 };
 
@@ -42,6 +39,7 @@ struct hs_logging_settings {
 struct hs_model_settings {
     char *name;
     double keep_alive; /* -1: stay loaded; 0: unload at once */
+    int64_t max_memory; /* of the process, above which models not in use are unloaded */
     char *dir;         /* "": the usual places */
     char *packs_dir;   /* "": the usual places */
     char *mirror;      /* "": none */
@@ -61,8 +59,26 @@ struct hs_inference_settings {
     int slots;   /* 0: the backend's own way */
     int max_shapes;
     int64_t max_memory;
-    int queue_max;
     char *cache_dir; /* "": beside the models */
+};
+
+enum hs_fallback { HS_FALLBACK_NONE, HS_FALLBACK_CPU };
+enum hs_on_hang { HS_HANG_RETRY, HS_HANG_EXIT };
+
+struct hs_device_settings {
+    int fallback; /* enum hs_fallback */
+    double probe_interval, timeout;
+    int on_hang; /* enum hs_on_hang */
+    int batch_size;
+    double batch_wait_ms;
+};
+
+struct hs_performance_settings {
+    int worker_threads;     /* 0: as many as there are processors, and one */
+    int max_queue_size;     /* requests waiting for a worker; and for a device */
+    double request_timeout; /* -1: none */
+    bool warmup_enabled;
+    int warmup_iterations;
 };
 
 struct hs_resource_settings {
@@ -74,11 +90,13 @@ struct hs_resource_settings {
 #define HS_GROUP(table, type, member) \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[16];
+extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[2];
-extern const struct hs_setting hs_model_rows[6];
-extern const struct hs_setting hs_inference_rows[14];
+extern const struct hs_setting hs_model_rows[7];
+extern const struct hs_setting hs_inference_rows[13];
+extern const struct hs_setting hs_device_rows[6];
+extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];
 
 #endif

@@ -95,7 +95,7 @@ json_t *hs_face_answer_embed(const struct hs_face_app *app, const struct hs_face
 {
     return json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
                      "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
-                     "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
+                     "embedding_space", hs_fleet_first(&app->embedder)->choice.pack->embedding.space, "quality",
                      hs_face_quality_json(found));
 }
 
@@ -107,7 +107,7 @@ json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_fa
     return json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score", score,
                      "threshold", app->recognition_threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
                      hs_face_bbox_json(&b->face.box, in_b), "embedding_space",
-                     app->embedder.choice.pack->embedding.space);
+                     hs_fleet_first(&app->embedder)->choice.pack->embedding.space);
 }
 
 static json_t *candidates_json(const struct hs_face_match *matches, size_t count)
@@ -132,7 +132,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
                              "detection_confidence", (double) found->face.score, "identity",
                              known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", app->embedder.choice.pack->embedding.space, "quality",
+                             "embedding_space", hs_fleet_first(&app->embedder)->choice.pack->embedding.space, "quality",
                              hs_face_quality_json(found));
     if (known && count > 1)
         json_object_set_new(face, "margin", json_real(margin));

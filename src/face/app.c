@@ -12,7 +12,7 @@
  * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
 enum { HS_FACE_BATCH = 4 };
 
-static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model, struct hs_network *network,
+static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model, struct hs_fleet *fleet,
                         struct hs_error *err)
 {
     const struct hs_network_options options = {
@@ -20,10 +20,12 @@ static int init_network(const struct hs_face_app *app, enum hs_task task, const 
         .task = task,
         .model = model,
         .inference = &app->settings->inference,
+        .policy = &app->settings->device,
+        .performance = &app->settings->performance,
         .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
-    return hs_network_init(network, &options, err);
+    return hs_fleet_init(fleet, &options, err);
 }
 
 static int init_networks(struct hs_face_app *app, struct hs_error *err)
@@ -34,15 +36,16 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
         r = init_network(app, HS_TASK_FACE_EMBEDDING, s->recognition_model, &app->embedder, err);
     if (r < 0)
         return r;
-    const struct hs_pack_embedding *embedding = &app->embedder.choice.pack->embedding;
+    const struct hs_pack_embedding *embedding = &hs_fleet_first(&app->embedder)->choice.pack->embedding;
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
-                            s->embedding_dimension, app->embedder.model, embedding->dimension);
+                            s->embedding_dimension, hs_fleet_first(&app->embedder)->model, embedding->dimension);
     app->recognition_threshold =
         s->recognition_threshold < 0 ? (double) embedding->threshold : s->recognition_threshold;
     if (app->recognition_threshold < (double) embedding->threshold_min)
         hs_log_warning("face_recognition.recognition_threshold %.2f is below %.2f, where %s confuses people",
-                       app->recognition_threshold, (double) embedding->threshold_min, app->embedder.model);
+                       app->recognition_threshold, (double) embedding->threshold_min,
+                       hs_fleet_first(&app->embedder)->model);
     return 0;
 }
 
@@ -61,7 +64,7 @@ static void fill_pipeline(struct hs_face_app *app)
 static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_database_section *s = &app->settings->database;
-    const struct hs_pack_embedding *embedding = &app->embedder.choice.pack->embedding;
+    const struct hs_pack_embedding *embedding = &hs_fleet_first(&app->embedder)->choice.pack->embedding;
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
@@ -121,8 +124,8 @@ void hs_face_app_finish(struct hs_face_app *app)
     hs_face_upkeep_destroy(app->upkeep);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
-    hs_network_finish(&app->embedder);
-    hs_network_finish(&app->detector);
+    hs_fleet_finish(&app->embedder);
+    hs_fleet_finish(&app->detector);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
     hs_face_once_finish(&app->once);
@@ -130,14 +133,13 @@ void hs_face_app_finish(struct hs_face_app *app)
 
 void hs_face_app_start_loading(struct hs_face_app *app)
 {
-    const struct hs_pack_input *input = &app->detector.choice.pack->input;
-    const struct hs_engine_shape whole = { input->height, input->width }, aligned = { HS_ALIGN_SIZE, HS_ALIGN_SIZE };
+    const struct hs_pack_input *input = &hs_fleet_first(&app->detector)->choice.pack->input;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
     if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
         hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;
-    hs_engine_start_loading(app->detector.engine, &whole, 1);
-    hs_engine_start_loading(app->embedder.engine, &aligned, 1);
+    hs_fleet_start_loading(&app->detector, input->height, input->width);
+    hs_fleet_start_loading(&app->embedder, HS_ALIGN_SIZE, HS_ALIGN_SIZE);
 }

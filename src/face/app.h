@@ -11,13 +11,13 @@
 #include "face/settings.h"
 #include "face/upkeep.h"
 #include "models/store.h"
-#include "service/network.h"
+#include "service/fleet.h"
 
 struct hs_face_app {
     struct hs_settings *config;
     const struct hs_face_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_network detector, embedder;
+    struct hs_fleet detector, embedder;
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL where database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */

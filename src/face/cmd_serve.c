@@ -9,18 +9,30 @@ static void begin(void *ctx)
     hs_face_app_start_loading(ctx);
 }
 
+static bool must_end(void *ctx)
+{
+    struct hs_face_app *app = ctx;
+    struct hs_fleet_status detect, embed;
+    hs_fleet_get_status(&app->detector, &detect);
+    hs_fleet_get_status(&app->embedder, &embed);
+    return (detect.hung || embed.hung) && app->settings->device.on_hang == HS_HANG_EXIT;
+}
+
 static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigset_t *waited)
 {
     char what[2 * HS_PACK_NAME_SIZE + 600];
-    hs_str_format(what, sizeof(what), "%s and %s on %s", app->detector.model, app->embedder.model,
-                  app->detector.device);
+    hs_str_format(what, sizeof(what), "%s and %s on %s", hs_fleet_first(&app->detector)->model,
+                  hs_fleet_first(&app->embedder)->model, hs_fleet_first(&app->detector)->device);
     const struct hs_service service = {
         .settings = &app->settings->server,
+        .performance = &app->settings->performance,
+        .batch_size = app->settings->device.batch_size,
         .routes = hs_face_routes,
         .route_count = hs_face_route_count,
         .ctx = app,
         .shape = app->settings->older.debug ? hs_face_shape_debug : hs_face_shape,
         .begin = begin,
+        .must_end = must_end,
         .what = what,
     };
     return hs_serve(call, &service, waited);

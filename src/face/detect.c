@@ -98,8 +98,16 @@ static void plan(const struct hs_face_detector *d, const struct hs_image *image,
 static int run(const struct hs_face_detector *d, const struct hs_image *image, const struct hs_letterbox *box,
                struct hs_face_list *list, struct hs_error *err)
 {
+    const struct hs_engine_wish wish = {
+        .h = box->in_h,
+        .w = box->in_w,
+        .count = 1,
+        .priority = d->priority,
+        .deadline_ns = d->deadline_ns,
+        .cancel = d->cancel,
+    };
     struct hs_lease *lease;
-    int r = hs_engine_acquire(d->network->engine, box->in_h, box->in_w, d->deadline_ns, d->cancel, &lease, err);
+    int r = hs_engine_acquire_some(d->network->engine, &wish, &lease, err);
     if (r < 0)
         return r;
     r = hs_letterbox_apply(box, image, lease->input);

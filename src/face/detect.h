@@ -16,6 +16,7 @@
 struct hs_face_detector {
     const struct hs_network *network;
     float score_threshold, iou_threshold;
+    enum hs_priority priority;
     int64_t deadline_ns;
     struct hs_cancel *cancel; /* may be NULL */
 };

@@ -40,7 +40,7 @@ struct work {
  * asked whether they are, so that detection finds the same whatever its faces are for. */
 static void first_target(const struct work *w, int *ret_w, int *ret_h)
 {
-    const struct hs_pack_input *input = &w->pipeline->detector->choice.pack->input;
+    const struct hs_pack_input *input = &hs_fleet_first(w->pipeline->detector)->choice.pack->input;
     int64_t small = (int64_t) input->width * input->height * 4;
     struct hs_image_info info;
     bool whole = hs_image_probe(w->data, w->len, &info, NULL) == 0 && (int64_t) info.width * info.height <= small;
@@ -136,16 +136,20 @@ static int detect_inside(struct work *w, const struct hs_face_detector *detector
     return r;
 }
 
-static int detect(struct work *w, struct hs_error *err)
+/* An hs_fleet_attempt. */
+static int detect_on(void *arg, const struct hs_network *network, struct hs_error *err)
 {
+    struct work *w = arg;
     const struct hs_face_request *request = w->request;
     const struct hs_face_detector detector = {
-        .network = w->pipeline->detector,
+        .network = network,
         .score_threshold = request->score_threshold,
         .iou_threshold = w->pipeline->iou_threshold,
+        .priority = request->priority,
         .deadline_ns = w->deadline_ns,
         .cancel = w->cancel,
     };
+    w->list.count = 0;
     int r = hs_face_detect_whole(&detector, w->image, &w->list, err);
     if (r == 0 && request->tiny) {
         r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
@@ -156,6 +160,21 @@ static int detect(struct work *w, struct hs_error *err)
         r = detect_inside(w, &detector, err);
     if (w->list.count > (size_t) request->max_faces)
         w->list.count = (size_t) request->max_faces;
+    return r;
+}
+
+static void note_device(struct work *w, struct hs_fleet *fleet, const struct hs_network *network)
+{
+    w->result->device = network->device;
+    w->result->degraded |= hs_fleet_is_standby(fleet, network);
+}
+
+static int detect(struct work *w, struct hs_error *err)
+{
+    const struct hs_network *network;
+    int r = hs_fleet_run(w->pipeline->detector, detect_on, w, w->deadline_ns, w->cancel, &network, err);
+    if (r == 0)
+        note_device(w, w->pipeline->detector, network);
     return r;
 }
 
@@ -178,7 +197,8 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     hs_lease_outputs(lease, picture, views);
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
         return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
-                            w->pipeline->embedder->choice.pack->name, dimension);
+                            hs_fleet_first(w->pipeline->embedder)->choice.pack->name, dimension);
+    free(found->embedding);
     found->embedding = malloc((size_t) dimension * sizeof(float));
     if (!found->embedding)
         return hs_error_set(err, HS_ENOMEM, "no memory for a vector");
@@ -243,28 +263,53 @@ static int align(struct work *w, struct subject *subject, uint8_t *aligned, stru
     return r;
 }
 
-/* As many of the subjects as the embedder takes at a time. */
-static int embed_some(struct work *w, struct subject *subjects, size_t count, size_t *ret_done, struct hs_error *err)
+/* Faces to be embedded, the next ones of them. */
+struct subjects {
+    struct work *work;
+    struct subject *next;
+    size_t left, done; /* done: by the last run */
+};
+
+/* As many of the subjects as the embedder takes at a time. An hs_fleet_attempt. */
+static int embed_on(void *arg, const struct hs_network *network, struct hs_error *err)
 {
+    struct subjects *s = arg;
+    struct work *w = s->work;
     const struct hs_engine_wish wish = {
         .h = HS_ALIGN_SIZE,
         .w = HS_ALIGN_SIZE,
-        .count = (int) count,
+        .count = (int) s->left,
+        .priority = w->request->priority,
         .deadline_ns = w->deadline_ns,
         .cancel = w->cancel,
     };
     struct hs_lease *lease;
-    int r = hs_engine_acquire_some(w->pipeline->embedder->engine, &wish, &lease, err);
+    int r = hs_engine_acquire_some(network->engine, &wish, &lease, err);
     if (r < 0)
         return r;
     for (int i = 0; r == 0 && i < lease->pictures; i++)
-        r = align(w, &subjects[i], lease->input + (size_t) i * lease->input_stride, err);
+        r = align(w, &s->next[i], lease->input + (size_t) i * lease->input_stride, err);
     if (r == 0)
         r = hs_engine_run(lease, NULL, err);
     for (int i = 0; r == 0 && i < lease->pictures; i++)
-        r = read_vector(w, lease, i, subjects[i].found, err);
-    *ret_done = (size_t) lease->pictures;
+        r = read_vector(w, lease, i, s->next[i].found, err);
+    s->done = (size_t) lease->pictures;
     hs_engine_release(lease);
+    return r;
+}
+
+static int embed(struct work *w, struct subject *subjects, size_t count, struct hs_error *err)
+{
+    struct subjects s = { .work = w, .next = subjects, .left = count };
+    int r = 0;
+    while (r == 0 && s.left > 0) {
+        const struct hs_network *network;
+        r = hs_fleet_run(w->pipeline->embedder, embed_on, &s, w->deadline_ns, w->cancel, &network, err);
+        if (r == 0)
+            note_device(w, w->pipeline->embedder, network);
+        s.next += s.done;
+        s.left -= s.done;
+    }
     return r;
 }
 
@@ -272,7 +317,7 @@ static int embed_some(struct work *w, struct subject *subjects, size_t count, si
 static int embed_all(struct work *w, struct hs_error *err)
 {
     struct subject *subjects = calloc(w->list.count, sizeof(*subjects));
-    size_t count = 0, done = 0;
+    size_t count = 0;
     if (!subjects)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", w->list.count);
     for (size_t i = 0; i < w->list.count; i++) {
@@ -284,8 +329,8 @@ static int embed_all(struct work *w, struct hs_error *err)
         count++;
     }
     int r = sharpen(w, subjects, count, err);
-    for (size_t at = 0; r == 0 && at < count; at += done)
-        r = embed_some(w, subjects + at, count - at, &done, err);
+    if (r == 0)
+        r = embed(w, subjects, count, err);
     free(subjects);
     return r;
 }
@@ -321,7 +366,8 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     };
     int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
-    *result = (struct hs_face_result) { .dimension = pipeline->embedder->choice.pack->embedding.dimension };
+    *result =
+        (struct hs_face_result){ .dimension = hs_fleet_first(pipeline->embedder)->choice.pack->embedding.dimension };
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);

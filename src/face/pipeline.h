@@ -10,13 +10,13 @@
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "image/image.h"
-#include "service/network.h"
+#include "service/fleet.h"
 #include "vision/face_list.h"
 #include "vision/face_quality.h"
 
 /* Borrowed, as all of this is, for the pipeline's life. */
 struct hs_face_pipeline {
-    const struct hs_network *detector, *embedder;
+    struct hs_fleet *detector, *embedder;
     struct hs_image_limits limits;
     float iou_threshold;
     bool apply_exif;
@@ -28,6 +28,7 @@ struct hs_face_request {
     const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
                                      looked at by itself where the whole picture shows none there; NULL: all */
     bool tiny;                    /* look a second time, at twice the size, for tiny faces */
+    enum hs_priority priority;    /* of those who wait for the device */
     bool embed;                   /* also align and embed each face */
 };
 
@@ -48,6 +49,8 @@ struct hs_face_result {
     int dimension; /* of the embeddings */
     int width, height;
     struct hs_face_timings timings;
+    const char *device; /* what ran the networks, "cpu" or "hailo"; borrowed */
+    bool degraded;      /* for one of them the processor stood in */
 };
 
 /* `data` is only read during the call. The caller frees *result with hs_face_result_finish, also after an error. cancel

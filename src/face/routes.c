@@ -10,44 +10,51 @@
 #include "face/routes_database.h"
 #include "http/json_write.h"
 #include "http/param.h"
+#include "service/batch.h"
+#include "service/pull.h"
 
 static void get_health(struct hs_http_request *req)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    struct hs_engine_status detector, embedder;
-    hs_engine_get_status(app->detector.engine, &detector);
-    hs_engine_get_status(app->embedder.engine, &embedder);
+    struct hs_face_app *app = hs_http_context(req);
+    const struct hs_network *embedder = hs_fleet_first(&app->embedder);
+    struct hs_fleet_status detect, embed;
+    hs_fleet_get_status(&app->detector, &detect);
+    hs_fleet_get_status(&app->embedder, &embed);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:s, s:o*}", "status", "healthy", "service",
-                                 "hailo-face", "model_loaded", detector.model_loaded && embedder.model_loaded,
-                                 "detection_model", app->detector.model, "recognition_model", app->embedder.model,
-                                 "database_enabled", app->gallery != NULL, "device", app->detector.device,
-                                 "embedding_space", app->embedder.choice.pack->embedding.space, "database",
-                                 hs_face_health_database(app)));
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
+                                 "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
+                                 hs_fleet_first(&app->detector)->model, "recognition_model", embedder->model,
+                                 "database_enabled", app->gallery != NULL, "device",
+                                 embed.degraded ? embed.device : detect.device, "degraded",
+                                 detect.degraded || embed.degraded, "embedding_space",
+                                 embedder->choice.pack->embedding.space, "database", hs_face_health_database(app)));
+}
+
+static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)
+{
+    hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                           detail[0] ? detail : NULL));
 }
 
 /* 503 with the reason while one of the networks cannot answer, or the gallery was not read yet. */
 static void get_ready(struct hs_http_request *req)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_network *networks[] = { &app->detector, &app->embedder };
-    for (size_t i = 0; i < HS_ARRAY_LEN(networks); i++) {
-        struct hs_engine_status status;
-        hs_engine_get_status(networks[i]->engine, &status);
-        if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE)
-            continue;
-        bool loading = status.state == HS_ENGINE_LOADING;
-        hs_http_reply_json(req, 503,
-                           json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason",
-                                     loading ? "model_loading" : "model_failed", "detail",
-                                     loading ? NULL : status.error.message));
-        return;
+    struct hs_face_app *app = hs_http_context(req);
+    struct hs_fleet *fleets[] = { &app->detector, &app->embedder };
+    for (size_t i = 0; i < HS_ARRAY_LEN(fleets); i++) {
+        struct hs_fleet_status status;
+        const char *detail;
+        hs_fleet_get_status(fleets[i], &status);
+        const char *reason = hs_fleet_reason(&status, &detail);
+        if (reason) {
+            reply_not_ready(req, reason, detail);
+            return;
+        }
     }
     char detail[HS_ERROR_MESSAGE_SIZE];
     const char *reason = hs_face_health_gallery_reason(app, detail);
     if (reason)
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
-                                               detail[0] ? detail : NULL));
+        reply_not_ready(req, reason, detail);
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
@@ -90,6 +97,57 @@ static void post_detect(struct hs_http_request *req)
     hs_face_result_finish(&result);
 }
 
+struct detect_batch {
+    const struct hs_face_app *app;
+    struct hs_face_request request;
+    bool landmarks;
+};
+
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+{
+    const struct detect_batch *batch = ctx;
+    struct hs_face_result result = { 0 };
+    int r = hs_face_find(&batch->app->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
+                         picture->cancel, &result, err);
+    if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    hs_face_result_finish(&result);
+    return r;
+}
+
+static void post_batch(struct hs_http_request *req)
+{
+    const struct hs_face_wish wish = { .image = "image", .tiny = true };
+    struct detect_batch of = { .app = hs_http_context(req) };
+    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json, .ctx = &of };
+    struct hs_error err;
+    if (!hs_face_ask_body(req))
+        return;
+    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    if (r == 0)
+        r = hs_face_ask_request(req, of.app, &wish, &of.request, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return;
+    }
+    of.request.priority = HS_BACKGROUND;
+    hs_batch_reply(req, &batch);
+}
+
+static void post_pull(struct hs_http_request *req)
+{
+    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_pull pull = {
+        .store = app->store,
+        .tasks = tasks,
+        .task_count = HS_ARRAY_LEN(tasks),
+        .settings = &app->settings->model,
+        .device = app->settings->inference.device,
+    };
+    hs_pull_reply(req, &pull);
+}
+
 static void post_embed(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -118,7 +176,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     *ret = hs_face_recognize_default(app);
     ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
-        ret->threshold = (double) app->embedder.choice.pack->embedding.threshold;
+        ret->threshold = (double) hs_fleet_first(&app->embedder)->choice.pack->embedding.threshold;
     else
         r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)
@@ -187,6 +245,7 @@ void hs_face_shape(struct hs_http_options *ret_options)
 }
 
 static const char *const one_picture[] = { "image", NULL };
+static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
 #define POST(where, function, pictures) \
@@ -200,6 +259,9 @@ const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     GET("/health/ready", get_ready, HS_HTTP_INLINE),
     POST("/v1/detect", post_detect, one_picture),
+    { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
+    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),
     POST("/v1/compare", post_compare, two_pictures),

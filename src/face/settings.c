@@ -36,7 +36,7 @@ static const struct hs_setting face_rows[] = {
     .name = row, .type = HS_SETTING_##kind, .offset = offsetof(struct hs_face_older_settings, field)
 #define UNUSED(row, kind, field) OLDER(row, kind, field), .flags = HS_SETTING_UNUSED
 
-/* In three tables, because rows of a section stand together. */
+/* In two tables, because rows of a section stand together. */
 static const struct hs_setting older_server_rows[] = {
     { OLDER("server.debug", BOOL, debug), .fallback = "false",
       .help = "Answers with a line for each value, for people; nothing else is different" },
@@ -48,22 +48,10 @@ static const struct hs_setting older_face_rows[] = {
     { UNUSED("face_recognition.batch_size", INT, batch_size), .min = 1, .max = 1024, .fallback = "1",
       .help = "Not used: how many faces go through the network at once is up to the service" },
     { UNUSED("face_recognition.device_timeout_ms", INT, device_timeout_ms), .min = 0, .max = 86400000,
-      .fallback = "5000", .unit = "ms", .help = "Not used: server.request_timeout bounds the whole answer" },
+      .fallback = "5000", .unit = "ms",
+      .help = "Not used: device.timeout and performance.request_timeout say how long things may take" },
     { UNUSED("face_recognition.database_path", TEXT, database_path), .max = 4095,
       .fallback = "/var/lib/hailo-face/database", .help = "Not used: database.db_file names the gallery" },
-};
-
-static const struct hs_setting older_performance_rows[] = {
-    { UNUSED("performance.worker_threads", INT, worker_threads), .min = 0, .max = 65536, .fallback = "2",
-      .help = "Not used: see server.workers" },
-    { UNUSED("performance.max_queue_size", INT, max_queue_size), .min = 0, .max = 1000000, .fallback = "10",
-      .help = "Not used: see server.queue_max" },
-    { UNUSED("performance.request_timeout", INT, request_timeout), .min = 0, .max = 86400, .fallback = "30",
-      .help = "Not used: see server.request_timeout" },
-    { UNUSED("performance.warmup_enabled", BOOL, warmup_enabled), .fallback = "false",
-      .help = "Not used: models are loaded at the start, before the first request" },
-    { UNUSED("performance.warmup_iterations", INT, warmup_iterations), .min = 0, .max = 1000000, .fallback = "3",
-      .help = "Not used: see performance.warmup_enabled" },
 };
 
 static const struct hs_setting database_rows[] = {
@@ -169,8 +157,9 @@ static const struct hs_setting_group groups[] = {
     HS_GROUP(older_face_rows, struct hs_face_settings, older),
     HS_GROUP(database_rows, struct hs_face_settings, database),
     HS_GROUP(hs_inference_rows, struct hs_face_settings, inference),
+    HS_GROUP(hs_device_rows, struct hs_face_settings, device),
+    HS_GROUP(hs_performance_rows, struct hs_face_settings, performance),
     HS_GROUP(hs_image_rows, struct hs_face_settings, image),
-    HS_GROUP(older_performance_rows, struct hs_face_settings, older),
     HS_GROUP(hs_logging_rows, struct hs_face_settings, logging),
     HS_GROUP(hs_resource_rows, struct hs_face_settings, resource_limits),
 };

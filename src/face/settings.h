@@ -19,8 +19,6 @@ struct hs_face_older_settings {
     bool debug; /* answers for people */
     int device, batch_size, device_timeout_ms;
     char *database_path;
-    int worker_threads, max_queue_size, request_timeout, warmup_iterations;
-    bool warmup_enabled;
 };
 
 struct hs_database_section {
@@ -41,6 +39,8 @@ struct hs_face_settings {
     struct hs_face_section face_recognition;
     struct hs_database_section database;
     struct hs_inference_settings inference; /* device and memory; sizes are the models' own */
+    struct hs_device_settings device;
+    struct hs_performance_settings performance;
     struct hs_image_settings image;
     struct hs_logging_settings logging;
     struct hs_resource_settings resource_limits;

@@ -512,6 +512,8 @@ int hs_body_list_take(struct hs_body *body, size_t member, uint8_t **ret_data, s
     const json_t *value = hs_body_list_value(body, member);
     assert(member < body->spec.list_max);
     struct file *file = &body->files[body->file_count + member];
+    if (file->taken)
+        return missing(name, err);
     if (json_is_object(value))
         value = json_object_get(value, name);
     int r = body->is_form ? 0 : check_base64(file, value, name, err);

@@ -137,6 +137,7 @@ static enum MHD_Result start_work(struct hs_http_request *req)
 {
     struct hs_http_server *server = req->server;
     /* From here on, so that the time of a slow upload is not taken from the work. */
+    req->body_end_ns = hs_clock_now_ns();
     req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
     if (req->route->flags & HS_HTTP_INLINE) {
         hs_exchange_run(req);

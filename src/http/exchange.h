@@ -75,7 +75,7 @@ struct hs_http_request {
     const struct hs_http_route *route;
     const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL where the route has none */
 
-    int64_t started_ns, received_ns, deadline_ns;
+    int64_t started_ns, received_ns, body_end_ns, deadline_ns;
     struct hs_cancel cancel;
     struct hs_body *body;
     size_t dropped; /* bytes of a body that was not wanted */

@@ -155,6 +155,33 @@ static bool read_bool(const struct field *field, bool *ret)
     return json_is_boolean(field->value) || (json_is_integer(field->value) && (number == 0 || number == 1));
 }
 
+int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
+                     double fallback, double *ret, struct hs_error *err)
+{
+    struct field field;
+    double number = 0;
+    char low[32], high[32], need[120];
+    int r = find_field(body, name, &field, err);
+    if (r < 0)
+        return r;
+    if (!field.text && !field.value) {
+        *ret = fallback;
+        return 0;
+    }
+    bool read = field.text ? hs_str_to_seconds(field.text, &number) : json_is_number(field.value);
+    if (field.value)
+        number = json_number_value(field.value);
+    if (!read || !((number >= min && number <= max) || (forever && number == -1))) {
+        hs_str_from_double(min, low);
+        hs_str_from_double(max, high);
+        hs_str_format(need, sizeof(need), "between %s and %s seconds, also \"250ms\" or \"5m\"%s", low, high,
+                      forever ? ", or -1" : "");
+        return refuse(name, need, &field, err);
+    }
+    *ret = number;
+    return 0;
+}
+
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err)
 {
     struct field field;

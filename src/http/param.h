@@ -17,6 +17,10 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
 int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int64_t max, int64_t fallback,
                  int64_t *ret, struct hs_error *err);
 
+/* Seconds: a number, or a text with a unit ("250ms", "30s", "5m"). `forever`: -1 is allowed too. */
+int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
+                     double fallback, double *ret, struct hs_error *err);
+
 /* true, false, 1, 0, or as text also yes, no, on, off in any case. */
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err);
 

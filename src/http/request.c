@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "http/exchange.h"
 
@@ -61,6 +62,13 @@ const char *hs_http_request_id(const struct hs_http_request *req)
 int64_t hs_http_received_ns(const struct hs_http_request *req)
 {
     return req->received_ns;
+}
+
+void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms)
+{
+    int64_t wanted_ns = req->body_end_ns + timeout_ms * HS_NS_PER_MS;
+    if (wanted_ns < req->deadline_ns)
+        req->deadline_ns = wanted_ns;
 }
 
 int64_t hs_http_deadline_ns(const struct hs_http_request *req)
@@ -151,9 +159,11 @@ static void make_line(char *text)
 
 static json_t *error_object(int code, const char *field, const char *message)
 {
-    bool theirs = hs_status_http(code) < 500;
-    json_t *detail = json_pack("{s:s, s:s, s:s}", "message", message, "type",
-                               theirs ? "invalid_request_error" : "internal_error", "code", hs_status_name(code));
+    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
+                       : code == HS_ETIMEOUT      ? "timeout"
+                                                  : "internal_error";
+    json_t *detail =
+        json_pack("{s:s, s:s, s:s}", "message", message, "type", type, "code", hs_status_name(code));
     if (detail && field && json_object_set_new(detail, "field", json_string(field)) < 0) {
         json_decref(detail);
         return NULL;

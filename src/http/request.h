@@ -26,6 +26,10 @@ const char *hs_http_request_id(const struct hs_http_request *req);
 int64_t hs_http_received_ns(const struct hs_http_request *req); /* end of the headers, CLOCK_MONOTONIC */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLINE: none */
 
+/* The client asks for an answer within so many milliseconds of the end of the body; a later deadline than the server's
+ * own changes nothing. */
+void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms);
+
 /* Set when the client has left or the server is being destroyed. Never NULL. */
 struct hs_cancel *hs_http_cancel(struct hs_http_request *req);
 

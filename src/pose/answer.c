@@ -108,7 +108,9 @@ json_t *hs_pose_answer(const struct hs_pose_result *result, const struct hs_pose
     put(size, "height", json_integer(result->height), &ok);
     put(answer, "image_size", size, &ok);
     put(answer, "model", json_string(options->model), &ok);
-    put(answer, "device", json_string(result->device), &ok);
+    put(answer, "device", json_string(result->network->device), &ok);
+    if (result->degraded)
+        put(answer, "degraded", json_true(), &ok);
     put(answer, "timings_ms", timings_json(&result->timings, &ok), &ok);
     if (!ok) {
         json_decref(answer);

@@ -6,15 +6,10 @@
 static void fill_pipeline(struct hs_pose_app *app)
 {
     const struct hs_pose_settings *s = app->settings;
-    const struct hs_pack_input *input = &app->network.choice.pack->input;
-    app->pipeline.options = (struct hs_pose_pipeline_options) {
-        .engine = app->network.engine,
-        .pack = app->network.choice.pack,
-        .file = app->network.choice.file,
-        .device = app->network.device,
+    app->pipeline = (struct hs_pose_pipeline) {
         .limits = hs_image_limits_of(&s->server, &s->image),
-        .input_w = input->stride ? s->inference.input_size[0] : input->width,
-        .input_h = input->stride ? s->inference.input_size[1] : input->height,
+        .input_w = s->inference.input_size[0],
+        .input_h = s->inference.input_size[1],
         .rectangular = s->inference.rectangular,
     };
 }
@@ -39,38 +34,46 @@ int hs_pose_app_init(struct hs_pose_app *app, struct hs_settings *config, struct
             .task = HS_TASK_POSE,
             .model = app->settings->model.name,
             .inference = &app->settings->inference,
+            .policy = &app->settings->device,
+            .performance = &app->settings->performance,
+            .batch = 1,
             .keep_alive_s = app->settings->model.keep_alive,
         };
-        r = hs_network_init(&app->network, &network, err);
+        r = hs_fleets_create(&network, app->settings->model.max_memory, &app->fleets, err);
     }
     if (r < 0) {
         hs_pose_app_finish(app);
         return r;
     }
+    app->fleet = hs_fleets_default(app->fleets);
     fill_pipeline(app);
     return 0;
 }
 
 void hs_pose_app_finish(struct hs_pose_app *app)
 {
-    hs_network_finish(&app->network);
+    hs_fleets_destroy(app->fleets);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
 }
 
+static void start_loading(const struct hs_pose_app *app)
+{
+    int w, h;
+    hs_pose_input_size(&app->pipeline, hs_fleet_first(app->fleet), &w, &h);
+    hs_fleet_start_loading(app->fleet, h, w);
+}
+
 void hs_pose_app_start_loading(struct hs_pose_app *app)
 {
-    if (app->settings->model.keep_alive == 0)
-        return;
-    const struct hs_engine_shape shape = { app->pipeline.options.input_h, app->pipeline.options.input_w };
-    hs_engine_start_loading(app->network.engine, &shape, 1);
+    if (app->settings->model.keep_alive != 0)
+        start_loading(app);
 }
 
 int hs_pose_app_load(struct hs_pose_app *app, struct hs_error *err)
 {
-    const struct hs_engine_shape shape = { app->pipeline.options.input_h, app->pipeline.options.input_w };
-    hs_engine_start_loading(app->network.engine, &shape, 1);
-    return hs_engine_wait_loaded(app->network.engine, HS_NO_DEADLINE, err);
+    start_loading(app);
+    return hs_fleet_wait_loaded(app->fleet, HS_NO_DEADLINE, err);
 }
 
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app)

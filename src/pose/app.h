@@ -1,4 +1,4 @@
-/* The pose service put together from its settings: model, engine, pipeline. Every subcommand that looks at pictures
+/* The pose service put together from its settings: models, devices, pipeline. Every subcommand that looks at pictures
  * starts here. */
 #ifndef HS_POSE_APP_H
 #define HS_POSE_APP_H
@@ -10,13 +10,14 @@
 #include "models/store.h"
 #include "pose/pipeline.h"
 #include "pose/settings.h"
-#include "service/network.h"
+#include "service/fleets.h"
 
 struct hs_pose_app {
     struct hs_settings *config;
     const struct hs_pose_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_network network;
+    struct hs_fleets *fleets;
+    struct hs_fleet *fleet; /* the configured model, of fleets */
     struct hs_pose_pipeline pipeline;
     int64_t started_ns, started_wall_s;
 };

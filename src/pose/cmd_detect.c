@@ -25,8 +25,8 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
 {
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, d->app->network.choice.pack, (float) d->app->settings->pose.keypoint_threshold,
-                             hs_drawing_format(&d->draw), &out, err);
+    int r = hs_pose_annotate(result, hs_fleet_first(d->app->fleet)->choice.pack,
+                             (float) d->app->settings->pose.keypoint_threshold, hs_drawing_format(&d->draw), &out, err);
     if (r == 0)
         r = hs_drawing_save(&d->draw, picture, &out, err);
     hs_buf_finish(&out);
@@ -37,8 +37,8 @@ static int print_answer(const struct detect *d, const char *picture, const struc
                         struct hs_error *err)
 {
     const struct hs_pose_answer_options options = {
-        .pack = d->app->network.choice.pack,
-        .model = d->app->network.model,
+        .pack = hs_fleet_first(d->app->fleet)->choice.pack,
+        .model = hs_fleet_first(d->app->fleet)->model,
         .keypoint_threshold = (float) d->app->settings->pose.keypoint_threshold,
         .skeleton = d->app->settings->pose.skeleton_connections,
     };
@@ -65,11 +65,11 @@ static int detect_file(const struct detect *d, const char *picture, struct hs_po
     size_t len;
     struct hs_pose_params params = hs_pose_app_params(d->app);
     params.keep_image = d->draw.path != NULL;
-    int r = hs_file_read(picture, d->app->pipeline.options.limits.max_bytes, &data, &len, err);
+    int r = hs_file_read(picture, d->app->pipeline.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;
     struct hs_error why;
-    r = hs_pose_detect(&d->app->pipeline, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
+    r = hs_pose_detect(&d->app->pipeline, d->app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
     free(data);
     if (r < 0)
         return hs_error_set(err, r, "%s: %s", picture, why.message);

@@ -9,16 +9,28 @@ static void begin(void *ctx)
     hs_pose_app_start_loading(ctx);
 }
 
+static bool must_end(void *ctx)
+{
+    const struct hs_pose_app *app = ctx;
+    struct hs_fleet_status status;
+    hs_fleet_get_status(app->fleet, &status);
+    return status.hung && app->settings->device.on_hang == HS_HANG_EXIT;
+}
+
 static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigset_t *waited)
 {
     char what[HS_PACK_NAME_SIZE + 300];
-    hs_str_format(what, sizeof(what), "%s on %s", app->network.model, app->network.device);
+    hs_str_format(what, sizeof(what), "%s on %s", hs_fleet_first(app->fleet)->model,
+                  hs_fleet_first(app->fleet)->device);
     const struct hs_service service = {
         .settings = &app->settings->server,
+        .performance = &app->settings->performance,
+        .batch_size = app->settings->device.batch_size,
         .routes = hs_pose_routes,
         .route_count = hs_pose_route_count,
         .ctx = app,
         .begin = begin,
+        .must_end = must_end,
         .what = what,
     };
     return hs_serve(call, &service, waited);

@@ -19,15 +19,25 @@ void hs_pose_result_finish(struct hs_pose_result *result)
     result->image = NULL;
 }
 
-/* The network input for a picture of this size. */
-static void choose_input(const struct hs_pose_pipeline_options *o, int width, int height, int *ret_w, int *ret_h)
+void hs_pose_input_size(const struct hs_pose_pipeline *pipeline, const struct hs_network *network, int *ret_w,
+                        int *ret_h)
 {
-    *ret_w = o->input_w;
-    *ret_h = o->input_h;
+    const struct hs_pack_input *input = &network->choice.pack->input;
+    *ret_w = input->stride ? pipeline->input_w : input->width;
+    *ret_h = input->stride ? pipeline->input_h : input->height;
+}
+
+/* The network input for a picture of this size. */
+static void choose_shape(const struct hs_pose_pipeline *pipeline, const struct hs_network *network,
+                         const struct hs_image *image, struct hs_engine_shape *ret_shape)
+{
+    int stride = network->choice.pack->input.stride, w, h;
+    hs_pose_input_size(pipeline, network, &w, &h);
+    const struct hs_engine_shape whole = { h, w };
     /* A rectangle is the picture's own shape; where the configuration asks for one itself, that one stands. */
-    if (o->rectangular && o->input_w == o->input_h && o->pack->input.stride > 0)
-        hs_letterbox_rect(width, height, o->input_w, hs_letterbox_step(o->pack->input.stride, o->input_w), ret_w,
-                          ret_h);
+    if (pipeline->rectangular && w == h && stride > 0)
+        hs_letterbox_rect(image->orig_width, image->orig_height, w, hs_letterbox_step(stride, w), &w, &h);
+    hs_engine_choose_shape(network->engine, h, w, whole, ret_shape);
 }
 
 /* Milliseconds since *at, which moves to now. */
@@ -39,15 +49,15 @@ static double lap(int64_t *at)
     return ms;
 }
 
-static int decode_outputs(const struct hs_pose_pipeline_options *o, const struct hs_lease *lease,
+static int decode_outputs(const struct hs_model_choice *model, const struct hs_lease *lease,
                           const struct hs_letterbox *box, const struct hs_pose_params *params,
                           struct hs_pose_list *people, struct hs_error *err)
 {
     const struct hs_yolo_pose_spec spec = {
-        .classes = (int) o->pack->class_count,
-        .keypoints = (int) o->pack->keypoint_count,
-        .dims = o->pack->keypoint_dims,
-        .score_logits = o->file->scores == HS_SCORES_LOGITS,
+        .classes = (int) model->pack->class_count,
+        .keypoints = (int) model->pack->keypoint_count,
+        .dims = model->pack->keypoint_dims,
+        .score_logits = model->file->scores == HS_SCORES_LOGITS,
         .input_w = box->in_w,
         .input_h = box->in_h,
     };
@@ -75,65 +85,97 @@ static int decode_outputs(const struct hs_pose_pipeline_options *o, const struct
     return 0;
 }
 
-int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, const struct hs_image *image,
-                         const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
-                         struct hs_pose_result *result, struct hs_error *err)
-{
-    const struct hs_pose_pipeline_options *o = &pipeline->options;
-    struct hs_pose_timings *t = &result->timings;
-    int64_t at = hs_clock_now_ns(), start = at;
-    int in_w, in_h;
-    choose_input(o, image->orig_width, image->orig_height, &in_w, &in_h);
-    const struct hs_engine_shape whole = { o->input_h, o->input_w };
-    struct hs_engine_shape shape;
-    hs_engine_choose_shape(o->engine, in_h, in_w, whole, &shape);
-    struct hs_letterbox box;
-    hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, &box);
+/* A picture on its way through a network. */
+struct work {
+    const struct hs_pose_pipeline *pipeline;
+    const struct hs_image *image;
+    const struct hs_pose_params *params;
+    int64_t deadline_ns;
+    struct hs_cancel *cancel;
+    struct hs_pose_result *result;
+};
 
-    struct hs_lease *lease;
-    int r = hs_engine_acquire(o->engine, shape.h, shape.w, deadline_ns, cancel, &lease, err);
-    if (r < 0)
-        return r;
-    t->queue_ms = lap(&at);
-    r = hs_letterbox_apply(&box, image, lease->input);
-    if (r < 0) {
-        hs_error_set(err, r, "no memory to scale the picture");
-        goto out;
-    }
-    t->preprocess_ms = lap(&at);
+static int run(struct work *w, const struct hs_network *network, const struct hs_letterbox *box,
+               struct hs_lease *lease, struct hs_error *err)
+{
+    struct hs_pose_timings *t = &w->result->timings;
     struct hs_engine_timings ran;
+    int64_t at = hs_clock_now_ns();
+    int r = hs_letterbox_apply(box, w->image, lease->input);
+    if (r < 0)
+        return hs_error_set(err, r, "no memory to scale the picture");
+    t->preprocess_ms = lap(&at);
     r = hs_engine_run(lease, &ran, err);
     if (r < 0)
-        goto out;
+        return r;
     t->inference_ms = hs_ns_to_ms(ran.inference_ns);
     lap(&at);
-    r = decode_outputs(o, lease, &box, params, &result->people, err);
-    if (r < 0)
-        goto out;
+    r = decode_outputs(&network->choice, lease, box, w->params, &w->result->people, err);
     t->postprocess_ms = lap(&at);
-    t->total_ms = t->decode_ms + hs_ns_to_ms(at - start);
-    result->width = image->orig_width;
-    result->height = image->orig_height;
-    result->device = o->device;
-out:
+    return r;
+}
+
+/* An hs_fleet_attempt. */
+static int detect_on(void *arg, const struct hs_network *network, struct hs_error *err)
+{
+    struct work *w = arg;
+    struct hs_engine_shape shape;
+    struct hs_letterbox box;
+    struct hs_lease *lease;
+    choose_shape(w->pipeline, network, w->image, &shape);
+    hs_letterbox_plan(w->image->orig_width, w->image->orig_height, shape.w, shape.h, &box);
+    int64_t at = hs_clock_now_ns();
+    const struct hs_engine_wish wish = {
+        .h = shape.h,
+        .w = shape.w,
+        .count = 1,
+        .priority = w->params->priority,
+        .deadline_ns = w->deadline_ns,
+        .cancel = w->cancel,
+    };
+    int r = hs_engine_acquire_some(network->engine, &wish, &lease, err);
+    if (r < 0)
+        return r;
+    w->result->timings.queue_ms = lap(&at);
+    r = run(w, network, &box, lease, err);
     hs_engine_release(lease);
     return r;
 }
 
-int hs_pose_detect(const struct hs_pose_pipeline *pipeline, const uint8_t *data, size_t len,
+int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const struct hs_image *image,
+                         const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
+                         struct hs_pose_result *result, struct hs_error *err)
+{
+    struct work w = {
+        .pipeline = pipeline, .image = image, .params = params, .deadline_ns = deadline_ns, .cancel = cancel,
+        .result = result,
+    };
+    int64_t start = hs_clock_now_ns();
+    int r = hs_fleet_run(fleet, detect_on, &w, deadline_ns, cancel, &result->network, err);
+    if (r < 0)
+        return r;
+    result->timings.total_ms = result->timings.decode_ms + hs_ns_to_ms(hs_clock_now_ns() - start);
+    result->degraded = hs_fleet_is_standby(fleet, result->network);
+    result->width = image->orig_width;
+    result->height = image->orig_height;
+    return 0;
+}
+
+int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const uint8_t *data, size_t len,
                    const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
                    struct hs_pose_result *result, struct hs_error *err)
 {
-    const struct hs_pose_pipeline_options *o = &pipeline->options;
     int64_t at = hs_clock_now_ns();
+    int input_w, input_h;
     hs_image_destroy(result->image);
     result->image = NULL;
     if (hs_cancel_is_set(cancel))
         return hs_error_set(err, HS_ECANCELED, "the client has left");
+    hs_pose_input_size(pipeline, hs_fleet_first(fleet), &input_w, &input_h);
     struct hs_image_options decode = {
-        .limits = o->limits,
-        .target_w = params->keep_image ? 0 : o->input_w,
-        .target_h = params->keep_image ? 0 : o->input_h,
+        .limits = pipeline->limits,
+        .target_w = params->keep_image ? 0 : input_w,
+        .target_h = params->keep_image ? 0 : input_h,
         .apply_exif = params->apply_exif,
     };
     struct hs_image *image;
@@ -142,7 +184,7 @@ int hs_pose_detect(const struct hs_pose_pipeline *pipeline, const uint8_t *data,
     if (r < 0)
         return hs_error_set(err, r, "Failed to decode image: %s", why.message);
     result->timings.decode_ms = lap(&at);
-    r = hs_pose_detect_image(pipeline, image, params, deadline_ns, cancel, result, err);
+    r = hs_pose_detect_image(pipeline, fleet, image, params, deadline_ns, cancel, result, err);
     if (r == 0 && params->keep_image)
         result->image = image;
     else

@@ -12,48 +12,82 @@
 #include "pose/annotate.h"
 #include "pose/answer.h"
 #include "pose/app.h"
+#include "service/batch.h"
 #include "service/drawing.h"
+#include "service/models_api.h"
+#include "service/pull.h"
+#include "service/wish.h"
 #include "vision/yolo_pose.h"
 
 static void get_health(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_engine_status status;
-    hs_engine_get_status(app->network.engine, &status);
+    struct hs_fleet_status status;
+    hs_fleet_get_status(app->fleet, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s}", "status", "ok", "model", app->network.model,
-                                 "model_loaded", (int) status.model_loaded, "uptime_seconds", uptime_s, "device",
-                                 app->pipeline.options.device));
+                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b}", "status", "ok", "model",
+                                 hs_fleet_first(app->fleet)->model, "model_loaded", (int) status.loaded,
+                                 "uptime_seconds", uptime_s, "device", status.device, "degraded",
+                                 (int) status.degraded));
 }
 
 static void get_ready(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_engine_status status;
-    hs_engine_get_status(app->network.engine, &status);
-    if (status.state == HS_ENGINE_READY || status.state == HS_ENGINE_IDLE) {
+    struct hs_fleet_status status;
+    const char *detail;
+    hs_fleet_get_status(app->fleet, &status);
+    const char *reason = hs_fleet_reason(&status, &detail);
+    if (reason)
+        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
+                                               detail[0] ? detail : NULL));
+    else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
-    } else if (status.state == HS_ENGINE_LOADING) {
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s}", "ready", 0, "reason", "model_loading"));
-    } else {
-        hs_http_reply_json(req, 503,
-                           json_pack("{s:b, s:s, s:s}", "ready", 0, "reason", "model_failed", "detail",
-                                     status.error.message));
-    }
 }
+
+static const struct hs_models_api_task pose_task = { .task = HS_TASK_POSE, .name = "pose-estimation" };
 
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:[{s:s, s:s, s:I, s:s, s:s}], s:s}", "data", "id", app->network.model, "object",
-                                 "model", "created", (json_int_t) app->started_wall_s, "owned_by", "hailo", "task",
-                                 "pose-estimation", "object", "list"));
+    hs_models_api_list(req, app->store, app->fleets, &pose_task, app->started_wall_s);
+}
+
+static void post_load(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    struct hs_fleet *fleet;
+    int w, h;
+    if (!hs_models_api_take(req, app->fleets, &fleet))
+        return;
+    hs_pose_input_size(&app->pipeline, hs_fleet_first(fleet), &w, &h);
+    hs_models_api_load(req, app->fleets, fleet, h, w);
+}
+
+static void post_unload(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    hs_models_api_unload(req, app->store, app->fleets, &pose_task);
+}
+
+static void post_pull(struct hs_http_request *req)
+{
+    static const enum hs_task tasks[] = { HS_TASK_POSE };
+    const struct hs_pose_app *app = hs_http_context(req);
+    const struct hs_pull pull = {
+        .store = app->store,
+        .tasks = tasks,
+        .task_count = HS_ARRAY_LEN(tasks),
+        .settings = &app->settings->model,
+        .device = app->settings->inference.device,
+    };
+    hs_pull_reply(req, &pull);
 }
 
 /* What a detect request asks for. */
 struct detect_request {
+    struct hs_wish wish;
     struct hs_pose_params params;
     double keypoint_threshold;
     bool annotated; /* answer with the picture instead of JSON, as */
@@ -79,9 +113,11 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     const struct hs_body *body = hs_http_body(req);
     double confidence, iou, keypoint;
     int64_t max_detections;
+    struct hs_wish wish;
     bool exif;
     int r;
-    if ((r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
+    if ((r = hs_wish_read(req, &wish, ret_field, err)) < 0 ||
+        (r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
                              &confidence, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "iou_threshold", 0, 1, s->inference.iou_threshold, &iou, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "keypoint_threshold", 0, 1, s->pose.keypoint_threshold, &keypoint,
@@ -93,6 +129,7 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     enum hs_image_format format = HS_IMAGE_JPEG;
     bool annotated = wants_picture(hs_http_header(req, "Accept"), &format);
     *ret = (struct detect_request) {
+        .wish = wish,
         .params = {
             .confidence_threshold = (float) confidence,
             .iou_threshold = (float) iou,
@@ -107,14 +144,14 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     return 0;
 }
 
-static void reply_picture(struct hs_http_request *req, const struct hs_pose_app *app,
-                          const struct detect_request *detect, const struct hs_pose_result *result)
+static void reply_picture(struct hs_http_request *req, const struct detect_request *detect,
+                          const struct hs_pose_result *result)
 {
     struct hs_error err;
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, app->network.choice.pack, (float) detect->keypoint_threshold, detect->format, &out,
-                             &err);
+    int r = hs_pose_annotate(result, result->network->choice.pack, (float) detect->keypoint_threshold, detect->format,
+                             &out, &err);
     if (r < 0) {
         hs_buf_finish(&out);
         hs_http_reply_error(req, r, NULL, "%s", err.message);
@@ -125,20 +162,26 @@ static void reply_picture(struct hs_http_request *req, const struct hs_pose_app 
     hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);
 }
 
+static json_t *result_json(const struct hs_pose_app *app, const struct detect_request *detect,
+                           const struct hs_pose_result *result)
+{
+    const struct hs_pose_answer_options options = {
+        .pack = result->network->choice.pack,
+        .model = result->network->model,
+        .keypoint_threshold = (float) detect->keypoint_threshold,
+        .skeleton = app->settings->pose.skeleton_connections,
+    };
+    return hs_pose_answer(result, &options);
+}
+
 static void reply_result(struct hs_http_request *req, const struct hs_pose_app *app,
                          const struct detect_request *detect, const struct hs_pose_result *result)
 {
     if (detect->annotated) {
-        reply_picture(req, app, detect, result);
+        reply_picture(req, detect, result);
         return;
     }
-    const struct hs_pose_answer_options options = {
-        .pack = app->network.choice.pack,
-        .model = app->network.model,
-        .keypoint_threshold = (float) detect->keypoint_threshold,
-        .skeleton = app->settings->pose.skeleton_connections,
-    };
-    json_t *answer = hs_pose_answer(result, &options);
+    json_t *answer = result_json(app, detect, result);
     if (!answer)
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the answer");
     else
@@ -161,30 +204,86 @@ static void post_detect(struct hs_http_request *req)
         free(data);
         return;
     }
+    struct hs_fleet *fleet = NULL;
     struct hs_pose_result result;
     hs_pose_result_init(&result);
-    r = hs_pose_detect(&app->pipeline, data, len, &detect.params, hs_http_deadline_ns(req), hs_http_cancel(req),
-                       &result, &err);
+    field = "model";
+    r = hs_wish_take(&detect.wish, app->fleets, app->settings->model.keep_alive, &fleet, &err);
+    if (r == 0) {
+        field = "image";
+        r = hs_pose_detect(&app->pipeline, fleet, data, len, &detect.params, hs_http_deadline_ns(req),
+                           hs_http_cancel(req), &result, &err);
+    }
     free(data);
     if (r < 0)
-        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? "image" : NULL, "%s", err.message);
+        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
     else
         reply_result(req, app, &detect, &result);
     hs_pose_result_finish(&result);
+    hs_fleets_give_back(app->fleets, fleet);
 }
 
+struct detect_batch {
+    const struct hs_pose_app *app;
+    struct hs_fleet *fleet;
+    struct detect_request detect;
+};
+
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+{
+    const struct detect_batch *batch = ctx;
+    struct hs_pose_result result;
+    hs_pose_result_init(&result);
+    int r = hs_pose_detect(&batch->app->pipeline, batch->fleet, picture->data, picture->len, &batch->detect.params,
+                           picture->deadline_ns, picture->cancel, &result, err);
+    if (r == 0 && !(*ret_answer = result_json(batch->app, &batch->detect, &result)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    hs_pose_result_finish(&result);
+    return r;
+}
+
+static void post_batch(struct hs_http_request *req)
+{
+    struct detect_batch of = { .app = hs_http_context(req) };
+    const struct hs_batch batch = { .answer = answer_one, .ctx = &of };
+    struct hs_error err;
+    const char *field;
+    int r = read_detect(req, of.app, &of.detect, &field, &err);
+    if (r == 0) {
+        field = "model";
+        r = hs_wish_take(&of.detect.wish, of.app->fleets, of.app->settings->model.keep_alive, &of.fleet, &err);
+    }
+    if (r < 0) {
+        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
+        return;
+    }
+    of.detect.params.keep_image = false;
+    of.detect.params.priority = HS_BACKGROUND;
+    hs_batch_reply(req, &batch);
+    hs_fleets_give_back(of.app->fleets, of.fleet);
+}
+
+static const char *const batch_list[] = { "images", "image", NULL };
 static const char *const detect_files[] = { "image", NULL };
 static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
-                                            "max_detections",       "apply_exif",     NULL };
+                                            "max_detections",       "apply_exif",     HS_WISH_FIELDS, NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
+    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
+    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     { .method = "POST",
       .path = "/v1/pose/detect",
       .handle = post_detect,
       .body = HS_BODY_FORM_ELSE_JSON,
       .spec = { .files = detect_files, .texts = detect_texts } },
+    { .method = "POST",
+      .path = "/v1/pose/detect/batch",
+      .handle = post_batch,
+      .body = HS_BODY_FORM_ELSE_JSON,
+      .spec = { .list = batch_list, .list_member = "image", .texts = detect_texts } },
 };
 const size_t hs_pose_route_count = HS_ARRAY_LEN(hs_pose_routes);

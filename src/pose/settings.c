@@ -13,6 +13,8 @@ static const struct hs_setting_group groups[] = {
     HS_GROUP(hs_server_rows, struct hs_pose_settings, server),
     HS_GROUP(hs_model_rows, struct hs_pose_settings, model),
     HS_GROUP(hs_inference_rows, struct hs_pose_settings, inference),
+    HS_GROUP(hs_device_rows, struct hs_pose_settings, device),
+    HS_GROUP(hs_performance_rows, struct hs_pose_settings, performance),
     HS_GROUP(pose_rows, struct hs_pose_settings, pose),
     HS_GROUP(hs_image_rows, struct hs_pose_settings, image),
     HS_GROUP(hs_logging_rows, struct hs_pose_settings, logging),

@@ -14,6 +14,8 @@ struct hs_pose_settings {
     struct hs_server_settings server;
     struct hs_model_settings model;
     struct hs_inference_settings inference;
+    struct hs_device_settings device;
+    struct hs_performance_settings performance;
     struct hs_pose_section pose;
     struct hs_image_settings image;
     struct hs_logging_settings logging;

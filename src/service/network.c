@@ -7,10 +7,16 @@
 
 #include "backends/sim/sim.h"
 #include "backends/sim/vector.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
+
+/* While an accelerator computes one picture, the next ones wait in it. */
+enum { ACCELERATOR_SLOTS = 4 };
+/* So many failed runs in a row are the device's fault. */
+enum { FAILURES_MAX = 5 };
 
 /* Below this cosine the scripted device's vectors are those of different people. */
 #define SIM_THRESHOLD 0.7f
@@ -28,10 +34,14 @@ const char *hs_network_backend_name(const char *device)
     return probe.available ? "hailo" : "openvino";
 }
 
-/* The path after "sim:"; NULL where there is none. */
-static const char *script_of(const struct hs_inference_settings *s)
+const char *hs_network_script(const char *device)
 {
-    return hs_str_starts(s->device, "sim:") ? s->device + strlen("sim:") : NULL;
+    return hs_str_starts(device, "sim:") ? device + strlen("sim:") : NULL;
+}
+
+static const char *device_of(const struct hs_network_options *options)
+{
+    return options->device ? options->device : options->inference->device;
 }
 
 static enum hs_finding finding_of(enum hs_task task)
@@ -96,19 +106,27 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
                          const struct hs_backend *backend, struct hs_error *err)
 {
     const struct hs_inference_settings *s = options->inference;
+    const struct hs_performance_settings *p = options->performance;
+    const struct hs_device_settings *d = options->policy;
+    bool processor = strcmp(backend->name, "openvino") == 0;
     char cache[PATH_MAX];
     const struct hs_engine_options engine = {
         .backend = backend,
         .cache_dir = cache_folder(network, options, cache, sizeof(cache)) ? cache : NULL,
-        .device_id = hs_given(s->device_id),
-        .script = script_of(s),
+        .device_id = options->device_id ? options->device_id : hs_given(s->device_id),
+        .script = hs_network_script(device_of(options)),
         .threads = s->threads,
-        .slots = s->slots,
-        .adaptive = strcmp(backend->name, "openvino") == 0,
-        .batch = options->batch,
+        .slots = s->slots > 0 || processor ? s->slots : ACCELERATOR_SLOTS,
+        .adaptive = processor,
+        .batch = processor ? options->batch : d->batch_size,
+        .batch_wait_ns = (int64_t) (d->batch_wait_ms * HS_NS_PER_MS),
+        .warmup = p->warmup_enabled ? p->warmup_iterations : 0,
+        .run_timeout_ns = (int64_t) (d->timeout * HS_NS_PER_S),
+        .failures_max = FAILURES_MAX,
+        .retry_max_ns = (int64_t) (d->probe_interval * HS_NS_PER_S),
         .max_copies = s->max_shapes,
         .memory_max = s->max_memory,
-        .queue_max = s->queue_max,
+        .queue_max = p->max_queue_size,
         .keep_alive_s = options->keep_alive_s,
     };
     struct hs_model_spec spec;
@@ -122,9 +140,9 @@ int hs_network_init(struct hs_network *network, const struct hs_network_options 
 {
     const struct hs_backend *backend;
     *network = (struct hs_network) { 0 };
-    int r = hs_registry_find(hs_network_backend_name(options->inference->device), &backend, err);
+    int r = hs_registry_find(hs_network_backend_name(device_of(options)), &backend, err);
     if (r == 0 && strcmp(backend->name, "sim") == 0)
-        r = hs_sim_check_script(script_of(options->inference), err);
+        r = hs_sim_check_script(hs_network_script(device_of(options)), err);
     if (r == 0)
         r = choose_model(network, options, backend, err);
     if (r == 0)

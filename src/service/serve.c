@@ -40,20 +40,24 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
     }
 }
 
-/* One more than there are processors: while as many pictures are in the network, the next one is decoded. */
-static int default_workers(void)
+/* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
+ * waits for the device with its picture, so where batches are made of them there are enough for two. */
+static int default_workers(int batch_size)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return processors > 0 ? (int) processors + 1 : 2;
+    return (processors > 0 ? (int) processors + 1 : 2) + (batch_size > 1 ? 2 * batch_size : 0);
 }
 
-static void http_options(const struct hs_server_settings *server, struct hs_http_options *ret)
+static void http_options(const struct hs_service *service, struct hs_http_options *ret)
 {
+    const struct hs_server_settings *server = service->settings;
+    const struct hs_performance_settings *performance = service->performance;
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
-    ret->workers = server->workers > 0 ? server->workers : default_workers();
-    ret->queue_max = (size_t) server->queue_max;
+    ret->workers =
+        performance->worker_threads > 0 ? performance->worker_threads : default_workers(service->batch_size);
+    ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
     ret->connections_max = (size_t) server->max_connections;
@@ -64,7 +68,7 @@ static void http_options(const struct hs_server_settings *server, struct hs_http
     ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
-    ret->request_timeout_ms = server->request_timeout < 0 ? -1 : (int64_t) (server->request_timeout * 1000);
+    ret->request_timeout_ms = performance->request_timeout < 0 ? -1 : (int64_t) (performance->request_timeout * 1000);
 }
 
 /* The line that scripts wait for. It goes to standard output whatever the log level is. */
@@ -74,12 +78,25 @@ static void announce(const struct hs_http_server *server)
     fflush(stdout);
 }
 
+/* The signal, or 0 where the service must end. */
+static int wait_for_end(const struct hs_service *service, const sigset_t *waited)
+{
+    const struct timespec second = { .tv_sec = 1 };
+    for (;;) {
+        int number = sigtimedwait(waited, NULL, &second);
+        if (number > 0)
+            return number;
+        if (service->must_end && service->must_end(service->ctx))
+            return 0;
+    }
+}
+
 int hs_serve(const struct hs_invocation *call, const struct hs_service *service, sigset_t *waited)
 {
     struct hs_error err;
     struct hs_http_options options;
     struct hs_http_server *server;
-    http_options(service->settings, &options);
+    http_options(service, &options);
     if (service->shape)
         service->shape(&options);
     if (hs_http_create(&options, service->routes, service->route_count, service->ctx, &server, &err) < 0)
@@ -92,12 +109,14 @@ int hs_serve(const struct hs_invocation *call, const struct hs_service *service,
     }
     announce(server);
     hs_log_info("%s serves %s", call->program->name, service->what);
-    int number;
-    sigwait(waited, &number);
-    hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
+    int number = wait_for_end(service, waited);
+    if (number > 0)
+        hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
+    else
+        hs_log_error("the device hangs: finishing what runs, to be started again");
     stop(server, service->settings, waited);
     hs_log_info("stopped");
-    return HS_EXIT_OK;
+    return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
 int hs_serve_command_run(struct hs_invocation *call, const struct hs_serve_command *command)

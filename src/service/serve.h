@@ -11,17 +11,20 @@
 
 struct hs_service {
     const struct hs_server_settings *settings;
+    const struct hs_performance_settings *performance;
+    int batch_size;                              /* pictures of several requests that a device takes at a time */
     const struct hs_http_route *routes;
     size_t route_count;
     void *ctx;                                   /* what handlers find */
     void (*shape)(struct hs_http_options *ret);  /* NULL: errors and JSON as http/server.h has them by default */
     void (*begin)(void *ctx);                    /* called before the first client can ask; NULL: nothing to do */
+    bool (*must_end)(void *ctx); /* asked about once a second: whether only a fresh start helps; NULL: never */
     const char *what;                            /* for the log: "yolo11n-pose on cpu" */
 };
 
 /* Serves until SIGTERM or SIGINT: then no new connection is taken and what runs is finished within
  * settings->shutdown_timeout; a second signal ends the process at once. Prints "listening on http://ADDRESS:PORT" on
- * standard output once it accepts. Gives the exit code. */
+ * standard output once it accepts. Gives the exit code: a failure where must_end said so. */
 int hs_serve(const struct hs_invocation *call, const struct hs_service *service, sigset_t *waited);
 
 /* What a program adds to the `serve` command. */

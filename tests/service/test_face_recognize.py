@@ -345,7 +345,7 @@ def test_parallel_mix_of_everything(make_face):
 
 def test_what_many_clients_do_to_one_name_is_what_recognition_says(make_face):
     """Adds and removes of the same names meet; those who are listed are known, and who was removed is not."""
-    server = make_face({'server.workers': 16})
+    server = make_face({'performance.worker_threads': 16})
 
     def quarrel(i):
         number = i % 2

@@ -66,13 +66,14 @@ static void default_path(void **state)
 static void precedence(void **state)
 {
     struct place *place = *state;
-    write_file(place->path, "{\"server\": {\"host\": \"file\", \"port\": 1, \"workers\": 1, \"queue_max\": 1}}");
-    const char *const env[] = { place->variable, "HAILO_POSE_SERVER_PORT=2", "HAILO_POSE_SERVER_WORKERS=2",
-                          "HAILO_POSE_SERVER_QUEUE_MAX=2", NULL };
+    write_file(place->path, "{\"server\": {\"host\": \"file\", \"port\": 1},"
+                            " \"performance\": {\"worker_threads\": 1, \"max_queue_size\": 1}}");
+    const char *const env[] = { place->variable, "HAILO_POSE_SERVER_PORT=2", "HAILO_POSE_PERFORMANCE_WORKER_THREADS=2",
+                          "HAILO_POSE_PERFORMANCE_MAX_QUEUE_SIZE=2", NULL };
     const struct hs_config_override overrides[] = {
-        { "--set", NULL, "server.workers=3" },
-        { "--set", NULL, "server.queue_max=3" },
-        { "--queue", "server.queue_max", "4" },
+        { "--set", NULL, "performance.worker_threads=3" },
+        { "--set", NULL, "performance.max_queue_size=3" },
+        { "--queue", "performance.max_queue_size", "4" },
     };
     struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,
                                          .override_count = HS_ARRAY_LEN(overrides) };
@@ -84,8 +85,8 @@ static void precedence(void **state)
     assert_int_equal(v->server.max_connections, 256); /* default */
     assert_string_equal(v->server.host, "file");
     assert_int_equal(v->server.port, 2);
-    assert_int_equal(v->server.workers, 3);
-    assert_int_equal(v->server.queue_max, 4);
+    assert_int_equal(v->performance.worker_threads, 3);
+    assert_int_equal(v->performance.max_queue_size, 4);
     assert_int_equal(problems.count, 0);
     hs_settings_destroy(settings);
 }
@@ -136,7 +137,7 @@ static void unreadable_files_are_errors(void **state)
 static void errors_of_all_sources_come_together(void **state)
 {
     struct place *place = *state;
-    write_file(place->path, "server:\n  port: -1\n  workers: x\n");
+    write_file(place->path, "server:\n  port: -1\n  max_connections: x\n");
     const char *const env[] = { place->variable, "HAILO_POSE_MODEL_KEEP_ALIVE=x", NULL };
     const struct hs_config_override overrides[] = { { "--set", NULL, "pose.keypoint_threshold=2" } };
     struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,

@@ -1,0 +1,210 @@
+#include "service/fleets.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+struct place {
+    bool used;
+    int taken;
+    int64_t last_used_ns;
+    const struct hs_pack *pack; /* of the store */
+    struct hs_fleet fleet;
+};
+
+struct hs_fleets {
+    struct hs_network_options options;
+    int64_t memory_max;
+    pthread_mutex_t lock; /* guards all below; held while a fleet is put together, which reads its whole file */
+    struct place places[HS_FLEETS_MAX]; /* the first is the configured model's, and stays */
+};
+
+int hs_fleets_create(const struct hs_network_options *options, int64_t memory_max, struct hs_fleets **ret_fleets,
+                     struct hs_error *err)
+{
+    struct hs_fleets *fleets = calloc(1, sizeof(*fleets));
+    if (!fleets)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the models");
+    fleets->options = *options;
+    fleets->memory_max = memory_max;
+    int r = hs_fleet_init(&fleets->places[0].fleet, options, err);
+    if (r < 0) {
+        free(fleets);
+        return r;
+    }
+    pthread_mutex_init(&fleets->lock, NULL);
+    fleets->places[0].used = true;
+    fleets->places[0].pack = hs_store_find(options->store, hs_fleet_first(&fleets->places[0].fleet)->choice.pack->name);
+    *ret_fleets = fleets;
+    return 0;
+}
+
+void hs_fleets_destroy(struct hs_fleets *fleets)
+{
+    if (!fleets)
+        return;
+    for (int i = 0; i < HS_FLEETS_MAX; i++)
+        if (fleets->places[i].used)
+            hs_fleet_finish(&fleets->places[i].fleet);
+    pthread_mutex_destroy(&fleets->lock);
+    free(fleets);
+}
+
+struct hs_fleet *hs_fleets_default(struct hs_fleets *fleets)
+{
+    return &fleets->places[0].fleet;
+}
+
+/* ---- With the lock held ---- */
+
+static struct place *find(struct hs_fleets *fleets, const struct hs_pack *pack)
+{
+    for (int i = 0; i < HS_FLEETS_MAX; i++)
+        if (fleets->places[i].used && fleets->places[i].pack == pack)
+            return &fleets->places[i];
+    return NULL;
+}
+
+static bool is_loaded(struct place *place)
+{
+    struct hs_fleet_status status;
+    hs_fleet_get_status(&place->fleet, &status);
+    return status.loaded;
+}
+
+/* The one that nobody uses for the longest time; the configured one is not among them. NULL: there is none. */
+static struct place *oldest(struct hs_fleets *fleets, bool loaded)
+{
+    struct place *best = NULL;
+    for (int i = 1; i < HS_FLEETS_MAX; i++) {
+        struct place *place = &fleets->places[i];
+        if (place->used && place->taken == 0 && (!loaded || is_loaded(place)) &&
+            (!best || place->last_used_ns < best->last_used_ns))
+            best = place;
+    }
+    return best;
+}
+
+/* An empty place. */
+static struct place *make_room(struct hs_fleets *fleets)
+{
+    for (int i = 1; i < HS_FLEETS_MAX; i++)
+        if (!fleets->places[i].used)
+            return &fleets->places[i];
+    struct place *place = oldest(fleets, false);
+    if (place) {
+        hs_fleet_finish(&place->fleet);
+        *place = (struct place) { 0 };
+    }
+    return place;
+}
+
+static int add(struct hs_fleets *fleets, const struct hs_pack *pack, struct place **ret_place, struct hs_error *err)
+{
+    struct place *place = make_room(fleets);
+    if (!place)
+        return hs_error_set(err, HS_EBUSY, "%d models are in use already", HS_FLEETS_MAX);
+    struct hs_network_options options = fleets->options;
+    options.model = pack->name;
+    int r = hs_fleet_init(&place->fleet, &options, err);
+    if (r < 0)
+        return r;
+    place->used = true;
+    place->pack = pack;
+    *ret_place = place;
+    return 0;
+}
+
+static void stay_within_memory(struct hs_fleets *fleets, const struct place *wanted)
+{
+    if (hs_mem_resident() <= fleets->memory_max)
+        return;
+    struct place *place = oldest(fleets, true);
+    if (place && place != wanted)
+        hs_fleet_unload(&place->fleet);
+}
+
+/* ---- What others call ---- */
+
+static int take(struct hs_fleets *fleets, const struct hs_pack *pack, struct hs_fleet **ret_fleet, struct hs_error *err)
+{
+    struct place *place = find(fleets, pack);
+    int r = place ? 0 : add(fleets, pack, &place, err);
+    if (r < 0)
+        return r;
+    place->taken++;
+    place->last_used_ns = hs_clock_now_ns();
+    stay_within_memory(fleets, place);
+    *ret_fleet = &place->fleet;
+    return 0;
+}
+
+int hs_fleets_take(struct hs_fleets *fleets, const char *name, struct hs_fleet **ret_fleet, struct hs_error *err)
+{
+    struct hs_model_choice choice;
+    if (!name) {
+        *ret_fleet = hs_fleets_default(fleets);
+        return 0;
+    }
+    const struct hs_network *configured = hs_fleet_first(hs_fleets_default(fleets));
+    int r = strcmp(name, configured->model) == 0
+                ? 0
+                : hs_store_choose(fleets->options.store, fleets->options.task, name,
+                                  hs_network_backend_name(fleets->options.inference->device), NULL, &choice, err);
+    if (r < 0)
+        return r;
+    if (strcmp(name, configured->model) == 0)
+        choice.pack = fleets->places[0].pack;
+    pthread_mutex_lock(&fleets->lock);
+    r = take(fleets, choice.pack, ret_fleet, err);
+    pthread_mutex_unlock(&fleets->lock);
+    return r;
+}
+
+void hs_fleets_give_back(struct hs_fleets *fleets, struct hs_fleet *fleet)
+{
+    pthread_mutex_lock(&fleets->lock);
+    for (int i = 0; i < HS_FLEETS_MAX; i++) {
+        struct place *place = &fleets->places[i];
+        if (fleet == &place->fleet && place->taken > 0) {
+            place->taken--;
+            place->last_used_ns = hs_clock_now_ns();
+        }
+    }
+    pthread_mutex_unlock(&fleets->lock);
+}
+
+const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack)
+{
+    struct hs_model_choice choice;
+    const struct hs_network_options *o = &fleets->options;
+    const char *backend = hs_network_backend_name(o->inference->device);
+    const char *state = NULL;
+    pthread_mutex_lock(&fleets->lock);
+    struct place *place = find(fleets, pack);
+    if (place) {
+        struct hs_fleet_status status;
+        hs_fleet_get_status(&place->fleet, &status);
+        state = hs_engine_state_name(status.state);
+    }
+    pthread_mutex_unlock(&fleets->lock);
+    if (state)
+        return state;
+    bool here = hs_store_choose(o->store, o->task, pack->name, backend, NULL, &choice, NULL) == 0 &&
+                (strcmp(backend, "sim") == 0 || hs_store_has(o->store, choice.file));
+    return here ? "idle" : "absent";
+}
+
+bool hs_fleets_unload(struct hs_fleets *fleets, const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&fleets->lock);
+    struct place *place = find(fleets, pack);
+    bool loaded = place && is_loaded(place);
+    if (loaded)
+        hs_fleet_unload(&place->fleet);
+    pthread_mutex_unlock(&fleets->lock);
+    return loaded;
+}

@@ -1,0 +1,197 @@
+"""What happens when the device does not do what it should: retries, standing in, coming back; and what a request may
+say about model, time and staying loaded. The scripted device fails on demand (docs/sim.md)."""
+import signal
+import threading
+import time
+
+import pytest
+
+from server import png
+
+PATIENCE_S = 30
+
+
+def wait_for(what):
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def blob(x, y, width, height, side=320):
+    """A dark picture with one white rectangle, which the scripted device takes for a person."""
+    return png(side, side, shade=lambda px, py: (255, 255, 255) if x <= px < x + width and y <= py < y + height
+               else (16, 16, 16))
+
+
+def detect(server, picture, **fields):
+    return server.post_form({'image': picture, **fields})
+
+
+# ---- failures
+
+
+def test_transient_failures_are_tried_again(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: transient, at: 1, count: 3}]'))
+    assert detect(server, picture).status == 200
+
+
+def test_without_standby_a_lost_device_is_503_and_comes_back(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: lost, at: 2, count: 6}]'),
+                         settings={'device.probe_interval': '0.2'})
+    assert detect(server, picture).status == 200
+    lost = detect(server, picture)
+    assert lost.status == 503 and int(lost.headers['Retry-After']) >= 1
+    assert lost.json()['error']['code'] == 'device_lost'
+    ready = server.get('/health/ready')
+    assert ready.status == 503 and ready.json()['reason'] == 'model_failed' and ready.json()['detail']
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    assert detect(server, picture).status == 200
+
+
+@pytest.mark.parametrize('kind, code', [('none', 'no_device'), ('busy', 'device_in_use'), ('mismatch', 'not_ready'),
+                                        ('bad_model', 'not_ready'), ('memory', 'out_of_memory')])
+def test_a_device_that_cannot_be_had_yet(make_server, script, picture, kind, code):
+    server = make_server(device=script(f'latency_ms: 1\nfaults: [{{kind: {kind}, for_ms: 1500}}]'),
+                         settings={'device.probe_interval': '0.2'})
+    answer = detect(server, picture)
+    assert answer.status == 503 and answer.json()['error']['code'] == code
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    assert detect(server, picture).status == 200
+
+
+def test_one_of_two_devices_is_lost_and_nobody_notices(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 2\ndevices: 2\nfaults: [{kind: lost, at: 3, device: 1}]'))
+    for _ in range(30):
+        assert detect(server, picture).status == 200
+    assert server.get('/health/ready').status == 200
+
+
+def test_a_hung_device_is_opened_anew(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 3}]'),
+                         settings={'device.timeout': '0.2', 'device.probe_interval': '0.2'})
+    assert detect(server, picture).status == 200
+    for _ in range(3):
+        assert detect(server, picture).status == 503
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    assert detect(server, picture).status == 200
+
+
+def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'),
+                         settings={'device.timeout': '0.2', 'device.on_hang': 'exit', 'device.probe_interval': '600',
+                                   'inference.slots': 2})
+    assert detect(server, picture).status == 200
+    for _ in range(2):
+        assert detect(server, picture).status == 503
+    assert server.finish() == 1
+    assert 'hangs' in server.log
+
+
+# ---- batches and answers that belong together
+
+
+@pytest.mark.parametrize('world', ['latency_ms: {median: 3, p99: 9}', 'batch_ms: {1: 3, 8: 12}'])
+def test_answers_belong_to_their_pictures(make_server, script, world):
+    server = make_server(device=script(world), settings={'device.batch_size': 8, 'performance.worker_threads': 16})
+    wrong = []
+
+    def ask(client):
+        picture = blob(16 + 16 * client, 32, 48, 64)
+        for _ in range(8):
+            answer = detect(server, picture)
+            box = answer.json()['poses'][0]['bbox'] if answer.status == 200 else {}
+            if abs(box.get('x', -99) - (16 + 16 * client)) > 6:
+                wrong.append((client, answer))
+
+    clients = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert not wrong
+
+
+# ---- what a request may say
+
+
+@pytest.mark.parametrize('fields, headers', [({'timeout': '0.05'}, {}), ({'timeout': '50ms'}, {}),
+                                             ({}, {'X-Request-Timeout': '0.05'})])
+def test_a_request_may_ask_for_less_time(make_server, script, picture, fields, headers):
+    server = make_server(device=script('latency_ms: 400'))
+    detect(server, picture)  # loads
+    answer = server.post_form({'image': picture, **fields}, headers=headers)
+    assert answer.status == 504
+    assert answer.json()['error']['type'] == 'timeout' and answer.json()['error']['code'] == 'timeout'
+    wait_for(lambda: detect(server, picture).status == 200)
+
+
+@pytest.mark.parametrize('field, value', [('timeout', '0'), ('timeout', 'soon'), ('timeout', '1e9'),
+                                          ('keep_alive', '-2'), ('keep_alive', 'x')])
+def test_bad_wishes_are_named(sim, picture, field, value):
+    answer = detect(sim, picture, **{field: value})
+    assert answer.status == 400 and answer.json()['error']['field'] == field
+
+
+def test_bad_timeout_header(sim, picture):
+    answer = sim.post_form({'image': picture}, headers={'X-Request-Timeout': 'never'})
+    assert answer.status == 400 and 'X-Request-Timeout' in answer.json()['error']['message']
+
+
+def test_keep_alive_of_a_request(make_server, picture):
+    server = make_server()
+    assert detect(server, picture, keep_alive='0').status == 200
+    wait_for(lambda: server.get('/health').json()['model_loaded'] is False)
+    assert server.get('/health/ready').status == 200  # idle: the next request loads
+    assert detect(server, picture, keep_alive='5m').status == 200
+    assert server.get('/health').json()['model_loaded'] is True
+
+
+def test_another_model_by_name(make_server, picture):
+    server = make_server(settings={'model.name': 'yolo11n-pose'})
+    assert detect(server, picture).json()['model'] == 'yolo11n-pose'
+    assert detect(server, picture, model='yolov8s_pose').json()['model'] == 'yolov8s-pose'
+    assert server.post_json({'image': 'AAAA', 'model': 'nonesuch'}).status == 404
+    states = {model['id']: model['state'] for model in server.get('/v1/models').json()['data']}
+    assert states['yolo11n-pose'] == 'ready' and states['yolov8s-pose'] == 'ready'
+    assert server.request('POST', '/v1/models/yolov8s-pose/unload').json()['was_loaded'] is True
+    wait_for(lambda: {m['id']: m['state'] for m in server.get('/v1/models').json()['data']}['yolov8s-pose'] == 'idle')
+
+
+def test_load_and_unload(make_server):
+    server = make_server(settings={'model.keep_alive': '0'})
+    assert server.get('/health').json()['model_loaded'] is False
+    answer = server.request('POST', '/v1/models/yolov8m-pose/load')
+    assert answer.status == 200 and answer.json()['state'] == 'ready' and answer.json()['device'] == 'sim'
+    assert server.request('POST', '/v1/models/yolov8m-pose/unload').json()['was_loaded'] is True
+    assert server.request('POST', '/v1/models/yolov8l-pose/unload').json()['was_loaded'] is False
+    for action in ('load', 'unload'):
+        assert server.request('POST', f'/v1/models/nonesuch/{action}').status == 404
+
+
+def test_warm_up_comes_before_ready(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 100'),
+                         settings={'performance.warmup_enabled': 'true', 'performance.warmup_iterations': 5})
+    assert server.get('/health/ready').status == 503
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    assert detect(server, picture).status == 200
+
+
+def test_a_full_queue_is_503(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 300'),
+                         settings={'performance.max_queue_size': 1, 'performance.worker_threads': 1})
+    detect(server, picture)
+    answers = []
+    clients = [threading.Thread(target=lambda: answers.append(detect(server, picture))) for _ in range(8)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert {answer.status for answer in answers} == {200, 503}
+    assert all('Retry-After' in answer.headers for answer in answers if answer.status == 503)
+
+
+def test_sigterm_while_the_device_is_down(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: none}]'))
+    assert detect(server, picture).status == 503
+    server.stop(signal.SIGTERM)
