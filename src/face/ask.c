@@ -143,10 +143,20 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
 
 /* ---- faces ---- */
 
+static bool is_of_picture(int code)
+{
+    return code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
+}
+
+json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err)
+{
+    return is_of_picture(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail", err->message)
+                               : hs_http_error_json(req, code, NULL, err->message);
+}
+
 static void reply_picture_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
-    bool picture = code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
-    if (picture)
+    if (is_of_picture(code))
         reply_known(req, 400, "Failed to decode image", err->message);
     else
         hs_face_reply_failure(req, code, err);
@@ -175,6 +185,12 @@ static int read_request(const struct hs_body *body, const struct hs_face_app *ap
         .tiny = s->tiny_faces,
     };
     return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
+}
+
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
+                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err)
+{
+    return read_request(hs_http_body(req), app, wish, ret_request, NULL, err);
 }
 
 /* A box that shows none of the picture. What cannot be told from the header is left to the decoder to complain about.

@@ -10,7 +10,9 @@
 #include "face/routes_database.h"
 #include "http/json_write.h"
 #include "http/param.h"
+#include "service/batch.h"
 #include "service/metrics.h"
+#include "service/pull.h"
 
 static void get_health(struct hs_http_request *req)
 {
@@ -94,6 +96,57 @@ static void post_detect(struct hs_http_request *req)
         hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
     }
     hs_face_result_finish(&result);
+}
+
+struct detect_batch {
+    const struct hs_face_app *app;
+    struct hs_face_request request;
+    bool landmarks;
+};
+
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+{
+    const struct detect_batch *batch = ctx;
+    struct hs_face_result result = { 0 };
+    int r = hs_face_find(&batch->app->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
+                         picture->cancel, &result, err);
+    if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    hs_face_result_finish(&result);
+    return r;
+}
+
+static void post_batch(struct hs_http_request *req)
+{
+    const struct hs_face_wish wish = { .image = "image", .tiny = true };
+    struct detect_batch of = { .app = hs_http_context(req) };
+    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json, .ctx = &of };
+    struct hs_error err;
+    if (!hs_face_ask_body(req))
+        return;
+    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    if (r == 0)
+        r = hs_face_ask_request(req, of.app, &wish, &of.request, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return;
+    }
+    of.request.priority = HS_BACKGROUND;
+    hs_batch_reply(req, &batch);
+}
+
+static void post_pull(struct hs_http_request *req)
+{
+    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_pull pull = {
+        .store = app->store,
+        .tasks = tasks,
+        .task_count = HS_ARRAY_LEN(tasks),
+        .settings = &app->settings->model,
+        .device = app->settings->inference.device,
+    };
+    hs_pull_reply(req, &pull);
 }
 
 static void post_embed(struct hs_http_request *req)
@@ -218,6 +271,7 @@ static void post_unload(struct hs_http_request *req)
 }
 
 static const char *const one_picture[] = { "image", NULL };
+static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
 #define POST(where, function, pictures) \
@@ -235,6 +289,9 @@ const struct hs_http_route hs_face_routes[] = {
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     POST("/v1/detect", post_detect, one_picture),
+    { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
+    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),
     POST("/v1/compare", post_compare, two_pictures),
