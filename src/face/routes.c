@@ -99,7 +99,7 @@ static void post_detect(struct hs_http_request *req)
 }
 
 struct detect_batch {
-    const struct hs_face_app *app;
+    struct hs_face_pipeline pipeline;
     struct hs_face_request request;
     bool landmarks;
 };
@@ -108,7 +108,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 {
     const struct detect_batch *batch = ctx;
     struct hs_face_result result = { 0 };
-    int r = hs_face_find(&batch->app->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
+    int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
     if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
@@ -119,20 +119,24 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 static void post_batch(struct hs_http_request *req)
 {
     const struct hs_face_wish wish = { .image = "image", .tiny = true };
-    struct detect_batch of = { .app = hs_http_context(req) };
+    const struct hs_face_app *app = hs_http_context(req);
+    struct detect_batch of = { .landmarks = false };
     const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json, .ctx = &of };
     struct hs_error err;
     if (!hs_face_ask_body(req))
         return;
     int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
     if (r == 0)
-        r = hs_face_ask_request(req, of.app, &wish, &of.request, &err);
+        r = hs_face_ask_request(req, app, &wish, &of.request, &err);
+    if (r == 0)
+        r = hs_face_ask_pipeline(req, app, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
+    hs_fleets_give_back(app->detectors, of.pipeline.detector);
 }
 
 static void post_pull(struct hs_http_request *req)
