@@ -69,6 +69,15 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
+/* Adds which device the answer came from. Takes and gives the reference. */
+static json_t *with_device(json_t *answer, const struct hs_face_result *result)
+{
+    json_object_set_new(answer, "device", json_string(result->device));
+    if (result->degraded)
+        json_object_set_new(answer, "degraded", json_true());
+    return answer;
+}
+
 json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks)
 {
     json_t *faces = json_array();
@@ -78,8 +87,9 @@ json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmark
                                                "confidence", (double) face->score, "landmarks",
                                                landmarks ? landmarks_json(face, result) : json_null()));
     }
-    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count, "inference_time_ms",
-                     result->timings.detect_ms);
+    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
+                                 "inference_time_ms", result->timings.detect_ms),
+                       result);
 }
 
 static json_t *vector_json(const float *vector, int dimension)
@@ -93,10 +103,12 @@ static json_t *vector_json(const float *vector, int dimension)
 json_t *hs_face_answer_embed(const struct hs_face_app *app, const struct hs_face_found *found,
                              const struct hs_face_result *result)
 {
-    return json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
-                     "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
-                     "embedding_space", hs_fleet_first(&app->embedder)->choice.pack->embedding.space, "quality",
-                     hs_face_quality_json(found));
+    json_t *answer =
+        json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
+                  "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
+                  "embedding_space", hs_fleet_first(app->embedder)->choice.pack->embedding.space, "quality",
+                  hs_face_quality_json(found));
+    return with_device(answer, result);
 }
 
 json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
@@ -104,10 +116,12 @@ json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_fa
                                const struct hs_face_result *in_b)
 {
     double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
-    return json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score", score,
-                     "threshold", app->recognition_threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
-                     hs_face_bbox_json(&b->face.box, in_b), "embedding_space",
-                     hs_fleet_first(&app->embedder)->choice.pack->embedding.space);
+    json_t *answer =
+        json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score", score,
+                  "threshold", app->recognition_threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
+                  hs_face_bbox_json(&b->face.box, in_b), "embedding_space",
+                  hs_fleet_first(app->embedder)->choice.pack->embedding.space);
+    return with_device(answer, in_b->degraded ? in_b : in_a);
 }
 
 static json_t *candidates_json(const struct hs_face_match *matches, size_t count)
@@ -132,7 +146,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
                              "detection_confidence", (double) found->face.score, "identity",
                              known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", hs_fleet_first(&app->embedder)->choice.pack->embedding.space, "quality",
+                             "embedding_space", hs_fleet_first(app->embedder)->choice.pack->embedding.space, "quality",
                              hs_face_quality_json(found));
     if (known && count > 1)
         json_object_set_new(face, "margin", json_real(margin));
@@ -159,5 +173,5 @@ json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    return json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms), result);
 }

@@ -12,8 +12,8 @@
  * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
 enum { HS_FACE_BATCH = 4 };
 
-static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model, struct hs_fleet *fleet,
-                        struct hs_error *err)
+static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
+                        struct hs_fleets **ret_fleets, struct hs_error *err)
 {
     const struct hs_network_options options = {
         .store = app->store,
@@ -25,46 +25,55 @@ static int init_network(const struct hs_face_app *app, enum hs_task task, const 
         .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
-    return hs_fleet_init(fleet, &options, err);
+    return hs_fleets_create(&options, app->settings->model.max_memory, ret_fleets, err);
 }
 
 static int init_networks(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_face_section *s = &app->settings->face_recognition;
-    int r = init_network(app, HS_TASK_FACE_DETECTION, s->detection_model, &app->detector, err);
+    int r = init_network(app, HS_TASK_FACE_DETECTION, s->detection_model, &app->detectors, err);
     if (r == 0)
-        r = init_network(app, HS_TASK_FACE_EMBEDDING, s->recognition_model, &app->embedder, err);
+        r = init_network(app, HS_TASK_FACE_EMBEDDING, s->recognition_model, &app->embedders, err);
     if (r < 0)
         return r;
-    const struct hs_pack_embedding *embedding = &hs_fleet_first(&app->embedder)->choice.pack->embedding;
+    app->detector = hs_fleets_default(app->detectors);
+    app->embedder = hs_fleets_default(app->embedders);
+    const struct hs_pack_embedding *embedding = &hs_fleet_first(app->embedder)->choice.pack->embedding;
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
-                            s->embedding_dimension, hs_fleet_first(&app->embedder)->model, embedding->dimension);
+                            s->embedding_dimension, hs_fleet_first(app->embedder)->model, embedding->dimension);
     app->recognition_threshold =
         s->recognition_threshold < 0 ? (double) embedding->threshold : s->recognition_threshold;
     if (app->recognition_threshold < (double) embedding->threshold_min)
         hs_log_warning("face_recognition.recognition_threshold %.2f is below %.2f, where %s confuses people",
                        app->recognition_threshold, (double) embedding->threshold_min,
-                       hs_fleet_first(&app->embedder)->model);
+                       hs_fleet_first(app->embedder)->model);
     return 0;
 }
 
-static void fill_pipeline(struct hs_face_app *app)
+static void fill(struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
     app->pipeline = (struct hs_face_pipeline) {
-        .detector = &app->detector,
-        .embedder = &app->embedder,
+        .detector = app->detector,
+        .embedder = app->embedder,
         .limits = hs_image_limits_of(&s->server, &s->image),
         .iou_threshold = (float) s->face_recognition.detection_iou,
         .apply_exif = s->image.apply_exif,
+    };
+    app->models = (struct hs_models_api) {
+        .store = app->store,
+        .created_s = hs_clock_wall_s(),
+        .parts = { { .fleets = app->detectors, .task = HS_TASK_FACE_DETECTION, .name = "face-detection" },
+                   { .fleets = app->embedders, .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding" } },
+        .part_count = 2,
     };
 }
 
 static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_database_section *s = &app->settings->database;
-    const struct hs_pack_embedding *embedding = &hs_fleet_first(&app->embedder)->choice.pack->embedding;
+    const struct hs_pack_embedding *embedding = &hs_fleet_first(app->embedder)->choice.pack->embedding;
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
@@ -104,7 +113,7 @@ int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *confi
         hs_face_app_finish(app);
         return r;
     }
-    fill_pipeline(app);
+    fill(app);
     return 0;
 }
 
@@ -124,8 +133,8 @@ void hs_face_app_finish(struct hs_face_app *app)
     hs_face_upkeep_destroy(app->upkeep);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
-    hs_fleet_finish(&app->embedder);
-    hs_fleet_finish(&app->detector);
+    hs_fleets_destroy(app->embedders);
+    hs_fleets_destroy(app->detectors);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
     hs_face_once_finish(&app->once);
@@ -133,13 +142,13 @@ void hs_face_app_finish(struct hs_face_app *app)
 
 void hs_face_app_start_loading(struct hs_face_app *app)
 {
-    const struct hs_pack_input *input = &hs_fleet_first(&app->detector)->choice.pack->input;
+    const struct hs_pack_input *input = &hs_fleet_first(app->detector)->choice.pack->input;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
     if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
         hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;
-    hs_fleet_start_loading(&app->detector, input->height, input->width);
-    hs_fleet_start_loading(&app->embedder, HS_ALIGN_SIZE, HS_ALIGN_SIZE);
+    hs_fleet_start_loading(app->detector, input->height, input->width);
+    hs_fleet_start_loading(app->embedder, HS_ALIGN_SIZE, HS_ALIGN_SIZE);
 }

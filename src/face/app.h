@@ -11,13 +11,15 @@
 #include "face/settings.h"
 #include "face/upkeep.h"
 #include "models/store.h"
-#include "service/fleet.h"
+#include "service/models_api.h"
 
 struct hs_face_app {
     struct hs_settings *config;
     const struct hs_face_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_fleet detector, embedder;
+    struct hs_fleets *detectors, *embedders;
+    struct hs_fleet *detector, *embedder; /* the configured ones of these */
+    struct hs_models_api models;
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL where database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */

@@ -86,7 +86,7 @@ static int evaluate(struct eval_call *eval, struct hs_face_app *app, const struc
                     struct hs_error *err)
 {
     struct hs_fleet_status status;
-    hs_fleet_get_status(&app->detector, &status);
+    hs_fleet_get_status(app->detector, &status);
     const struct hs_face_eval_options options = {
         .images_dir = eval->images,
         .rule = eval->rule,

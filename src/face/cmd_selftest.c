@@ -116,7 +116,7 @@ static void check_picture(struct hs_selftest *test, const struct hs_face_app *ap
     if (r < 0) {
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);
-    } else if (hs_fleet_first(&app->detector)->simulated) {
+    } else if (hs_fleet_first(app->detector)->simulated) {
         hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", first.count);
     } else {
         judge_detector(test, &first);
@@ -210,10 +210,10 @@ static void check_gallery(struct hs_selftest *test, const struct hs_database_sec
 static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
 {
     hs_selftest_add(test, "models", true, NULL, "%s and %s in %s, hashes verified",
-                    hs_fleet_first(&app->detector)->choice.pack->name,
-                    hs_fleet_first(&app->embedder)->choice.pack->name, hs_store_dir(app->store));
+                    hs_fleet_first(app->detector)->choice.pack->name,
+                    hs_fleet_first(app->embedder)->choice.pack->name, hs_store_dir(app->store));
     hs_face_app_start_loading(app);
-    if (check_network(test, hs_fleet_first(&app->detector)) && check_network(test, hs_fleet_first(&app->embedder)))
+    if (check_network(test, hs_fleet_first(app->detector)) && check_network(test, hs_fleet_first(app->embedder)))
         check_picture(test, app);
 }
 

@@ -13,16 +13,16 @@ static bool must_end(void *ctx)
 {
     struct hs_face_app *app = ctx;
     struct hs_fleet_status detect, embed;
-    hs_fleet_get_status(&app->detector, &detect);
-    hs_fleet_get_status(&app->embedder, &embed);
+    hs_fleet_get_status(app->detector, &detect);
+    hs_fleet_get_status(app->embedder, &embed);
     return (detect.hung || embed.hung) && app->settings->device.on_hang == HS_HANG_EXIT;
 }
 
 static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigset_t *waited)
 {
     char what[2 * HS_PACK_NAME_SIZE + 600];
-    hs_str_format(what, sizeof(what), "%s and %s on %s", hs_fleet_first(&app->detector)->model,
-                  hs_fleet_first(&app->embedder)->model, hs_fleet_first(&app->detector)->device);
+    hs_str_format(what, sizeof(what), "%s and %s on %s", hs_fleet_first(app->detector)->model,
+                  hs_fleet_first(app->embedder)->model, hs_fleet_first(app->detector)->device);
     const struct hs_service service = {
         .settings = &app->settings->server,
         .performance = &app->settings->performance,

@@ -162,7 +162,7 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
     const struct hs_enrol_against against = {
         .gallery = app->gallery,
         .index = app->index,
-        .space = hs_fleet_first(&app->embedder)->choice.pack->embedding.space,
+        .space = hs_fleet_first(app->embedder)->choice.pack->embedding.space,
         .threshold = app->recognition_threshold,
         .deadline_ns = deadline_ns,
     };
@@ -207,7 +207,7 @@ void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, si
 int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
                    int dimension, struct hs_gallery_added *ret_added, struct hs_error *err)
 {
-    const struct hs_pack *pack = hs_fleet_first(&app->embedder)->choice.pack;
+    const struct hs_pack *pack = hs_fleet_first(app->embedder)->choice.pack;
     json_t *quality = hs_face_quality_json(found);
     /* What the gallery goes by where an identity has more vectors than may stay. */
     if (json_is_object(quality))

@@ -11,19 +11,20 @@
 #include "http/json_write.h"
 #include "http/param.h"
 #include "service/batch.h"
+#include "service/metrics.h"
 #include "service/pull.h"
 
 static void get_health(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    const struct hs_network *embedder = hs_fleet_first(&app->embedder);
+    const struct hs_network *embedder = hs_fleet_first(app->embedder);
     struct hs_fleet_status detect, embed;
-    hs_fleet_get_status(&app->detector, &detect);
-    hs_fleet_get_status(&app->embedder, &embed);
+    hs_fleet_get_status(app->detector, &detect);
+    hs_fleet_get_status(app->embedder, &embed);
     hs_http_reply_json(req, 200,
                        json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
                                  "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
-                                 hs_fleet_first(&app->detector)->model, "recognition_model", embedder->model,
+                                 hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
                                  "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
                                  detect.degraded || embed.degraded, "embedding_space",
@@ -40,7 +41,7 @@ static void reply_not_ready(struct hs_http_request *req, const char *reason, con
 static void get_ready(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    struct hs_fleet *fleets[] = { &app->detector, &app->embedder };
+    struct hs_fleet *fleets[] = { app->detector, app->embedder };
     for (size_t i = 0; i < HS_ARRAY_LEN(fleets); i++) {
         struct hs_fleet_status status;
         const char *detail;
@@ -98,7 +99,7 @@ static void post_detect(struct hs_http_request *req)
 }
 
 struct detect_batch {
-    const struct hs_face_app *app;
+    struct hs_face_pipeline pipeline;
     struct hs_face_request request;
     bool landmarks;
 };
@@ -107,7 +108,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 {
     const struct detect_batch *batch = ctx;
     struct hs_face_result result = { 0 };
-    int r = hs_face_find(&batch->app->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
+    int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
     if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
@@ -118,20 +119,29 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 static void post_batch(struct hs_http_request *req)
 {
     const struct hs_face_wish wish = { .image = "image", .tiny = true };
-    struct detect_batch of = { .app = hs_http_context(req) };
-    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json, .ctx = &of };
+    const struct hs_face_app *app = hs_http_context(req);
+    struct detect_batch of = { 0 };
+    struct hs_wish served;
+    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json,
+                                    .together = app->settings->device.batch_size, .ctx = &of };
     struct hs_error err;
+    const char *field;
     if (!hs_face_ask_body(req))
         return;
-    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    int r = hs_wish_read(req, &served, &field, &err);
     if (r == 0)
-        r = hs_face_ask_request(req, of.app, &wish, &of.request, &err);
+        r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    if (r == 0)
+        r = hs_face_ask_request(req, app, &wish, &of.request, &err);
+    if (r == 0)
+        r = hs_face_ask_pipeline(app, &served, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
+    hs_fleets_give_back(app->detectors, of.pipeline.detector);
 }
 
 static void post_pull(struct hs_http_request *req)
@@ -176,7 +186,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     *ret = hs_face_recognize_default(app);
     ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
-        ret->threshold = (double) hs_fleet_first(&app->embedder)->choice.pack->embedding.threshold;
+        ret->threshold = (double) hs_fleet_first(app->embedder)->choice.pack->embedding.threshold;
     else
         r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)
@@ -244,6 +254,31 @@ void hs_face_shape(struct hs_http_options *ret_options)
     ret_options->not_found_message = "Endpoint not found";
 }
 
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_metrics_model models[] = { { "detect", app->detector }, { "embed", app->embedder } };
+    hs_metrics_reply(req, models, HS_ARRAY_LEN(models));
+}
+
+static void get_models(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_list(req, &app->models);
+}
+
+static void post_load(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_load(req, &app->models);
+}
+
+static void post_unload(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    hs_models_api_unload(req, &app->models);
+}
+
 static const char *const one_picture[] = { "image", NULL };
 static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
@@ -258,6 +293,10 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     GET("/health/ready", get_ready, HS_HTTP_INLINE),
+    GET("/metrics", get_metrics, HS_HTTP_INLINE),
+    GET("/v1/models", get_models, 0),
+    { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
+    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     POST("/v1/detect", post_detect, one_picture),
     { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },

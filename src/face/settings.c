@@ -122,6 +122,13 @@ static const struct hs_setting model_rows[] = {
       .fallback = "-1",
       .unit = "seconds",
       .help = "How long models stay loaded after their last use; -1: for good, 0: unloaded at once" },
+    { .name = "model.max_memory",
+      .type = HS_SETTING_BYTES,
+      .offset = offsetof(struct hs_model_settings, max_memory),
+      .max = 16384 * 1048576.0,
+      .fallback = "600M",
+      .help = "Memory of the process above which models that requests asked for by name are unloaded, the least "
+              "recently used one first" },
     { .name = "model.dir",
       .type = HS_SETTING_TEXT,
       .offset = offsetof(struct hs_model_settings, dir),

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "http/daemon.h"
+#include "http/exchange.h"
 
 void hs_http_options_init(struct hs_http_options *options)
 {
@@ -193,4 +194,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     /* Last: a connection that is counted no more holds no memory any more. */
     stats.body_bytes = atomic_load(&server->budget.used);
     *ret_stats = stats;
+}
+
+void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats)
+{
+    hs_http_stats(req->server, ret_stats);
 }

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "service/image_limits.h"
 
-static void fill_pipeline(struct hs_pose_app *app)
+static void fill(struct hs_pose_app *app)
 {
     const struct hs_pose_settings *s = app->settings;
     app->pipeline = (struct hs_pose_pipeline) {
@@ -11,6 +11,13 @@ static void fill_pipeline(struct hs_pose_app *app)
         .input_w = s->inference.input_size[0],
         .input_h = s->inference.input_size[1],
         .rectangular = s->inference.rectangular,
+    };
+    app->models = (struct hs_models_api) {
+        .store = app->store,
+        .created_s = hs_clock_wall_s(),
+        .parts = { { .fleets = app->fleets, .task = HS_TASK_POSE, .name = "pose-estimation",
+                     .h = s->inference.input_size[1], .w = s->inference.input_size[0] } },
+        .part_count = 1,
     };
 }
 
@@ -20,7 +27,6 @@ int hs_pose_app_init(struct hs_pose_app *app, struct hs_settings *config, struct
         .config = config,
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),
-        .started_wall_s = hs_clock_wall_s(),
     };
     const struct hs_store_options store = {
         .service = hs_pose_schema.program,
@@ -46,7 +52,7 @@ int hs_pose_app_init(struct hs_pose_app *app, struct hs_settings *config, struct
         return r;
     }
     app->fleet = hs_fleets_default(app->fleets);
-    fill_pipeline(app);
+    fill(app);
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "models/store.h"
 #include "pose/pipeline.h"
 #include "pose/settings.h"
-#include "service/fleets.h"
+#include "service/models_api.h"
 
 struct hs_pose_app {
     struct hs_settings *config;
@@ -18,8 +18,9 @@ struct hs_pose_app {
     struct hs_store *store;
     struct hs_fleets *fleets;
     struct hs_fleet *fleet; /* the configured model, of fleets */
+    struct hs_models_api models;
     struct hs_pose_pipeline pipeline;
-    int64_t started_ns, started_wall_s;
+    int64_t started_ns;
 };
 
 /* Takes config (also on failure), finds and verifies the model and the backend. The model is not loaded yet:

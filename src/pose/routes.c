@@ -14,7 +14,7 @@
 #include "pose/app.h"
 #include "service/batch.h"
 #include "service/drawing.h"
-#include "service/models_api.h"
+#include "service/metrics.h"
 #include "service/pull.h"
 #include "service/wish.h"
 #include "vision/yolo_pose.h"
@@ -46,29 +46,29 @@ static void get_ready(struct hs_http_request *req)
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
-static const struct hs_models_api_task pose_task = { .task = HS_TASK_POSE, .name = "pose-estimation" };
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    const struct hs_metrics_model model = { "pose", app->fleet };
+    hs_metrics_reply(req, &model, 1);
+}
 
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_list(req, app->store, app->fleets, &pose_task, app->started_wall_s);
+    hs_models_api_list(req, &app->models);
 }
 
 static void post_load(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_fleet *fleet;
-    int w, h;
-    if (!hs_models_api_take(req, app->fleets, &fleet))
-        return;
-    hs_pose_input_size(&app->pipeline, hs_fleet_first(fleet), &w, &h);
-    hs_models_api_load(req, app->fleets, fleet, h, w);
+    hs_models_api_load(req, &app->models);
 }
 
 static void post_unload(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_unload(req, app->store, app->fleets, &pose_task);
+    hs_models_api_unload(req, &app->models);
 }
 
 static void post_pull(struct hs_http_request *req)
@@ -245,7 +245,8 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 static void post_batch(struct hs_http_request *req)
 {
     struct detect_batch of = { .app = hs_http_context(req) };
-    const struct hs_batch batch = { .answer = answer_one, .ctx = &of };
+    const struct hs_batch batch = { .answer = answer_one, .together = of.app->settings->device.batch_size,
+                                    .ctx = &of };
     struct hs_error err;
     const char *field;
     int r = read_detect(req, of.app, &of.detect, &field, &err);
@@ -271,7 +272,8 @@ static const char *const detect_texts[] = { "confidence_threshold", "iou_thresho
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
-    { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/metrics", .handle = get_metrics, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/v1/models", .handle = get_models },
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },

@@ -2,69 +2,106 @@
 
 #include <string.h>
 
-/* A place in the list for one model. */
-static json_t *model_json(const char *id, const char *task, int64_t created_s, const char *state)
+static const struct hs_network *configured(const struct hs_models_api_part *part)
 {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "id", id, "object", "model", "created", (json_int_t) created_s,
-                     "owned_by", "hailo", "task", task, "state", state);
+    return hs_fleet_first(hs_fleets_default(part->fleets));
 }
 
-void hs_models_api_list(struct hs_http_request *req, const struct hs_store *store, struct hs_fleets *fleets,
-                        const struct hs_models_api_task *task, int64_t created_s)
+/* ---- list ---- */
+
+static json_t *model_json(const struct hs_models_api *api, const struct hs_models_api_part *part, const char *id,
+                          const char *state)
 {
-    const struct hs_network *configured = hs_fleet_first(hs_fleets_default(fleets));
-    const char *name = configured->choice.pack->name;
-    json_t *data = json_array();
-    json_array_append_new(data, model_json(configured->model, task->name, created_s,
-                                           hs_fleets_state(fleets, hs_store_find(store, name))));
-    for (size_t i = 0; i < hs_store_count(store); i++) {
-        const struct hs_pack *pack = hs_store_pack(store, i);
-        if (pack->task != task->task || strcmp(pack->name, name) == 0)
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "id", id, "object", "model", "created",
+                     (json_int_t) api->created_s, "owned_by", "hailo", "task", part->name, "state", state);
+}
+
+static void append_others(json_t *data, const struct hs_models_api *api, const struct hs_models_api_part *part)
+{
+    for (size_t i = 0; i < hs_store_count(api->store); i++) {
+        const struct hs_pack *pack = hs_store_pack(api->store, i);
+        if (pack->task != part->task || strcmp(pack->name, configured(part)->choice.pack->name) == 0)
             continue;
-        const char *state = hs_fleets_state(fleets, pack);
+        const char *state = hs_fleets_state(part->fleets, pack);
         if (strcmp(state, "absent") != 0)
-            json_array_append_new(data, model_json(pack->name, task->name, created_s, state));
+            json_array_append_new(data, model_json(api, part, pack->name, state));
     }
+}
+
+void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api *api)
+{
+    json_t *data = json_array();
+    for (size_t i = 0; i < api->part_count; i++) {
+        const struct hs_models_api_part *part = &api->parts[i];
+        const struct hs_pack *pack = hs_store_find(api->store, configured(part)->choice.pack->name);
+        json_array_append_new(
+            data, model_json(api, part, configured(part)->model, hs_fleets_state(part->fleets, pack)));
+    }
+    for (size_t i = 0; i < api->part_count; i++)
+        append_others(data, api, &api->parts[i]);
     hs_http_reply_json(req, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 
-bool hs_models_api_take(struct hs_http_request *req, struct hs_fleets *fleets, struct hs_fleet **ret_fleet)
+/* ---- load and unload ---- */
+
+/* The pack that the path names, and what it is for; false: answered 404. */
+static bool find(struct hs_http_request *req, const struct hs_models_api *api, const struct hs_pack **ret_pack,
+                 const struct hs_models_api_part **ret_part)
 {
-    struct hs_error err;
-    int r = hs_fleets_take(fleets, hs_http_param(req, 0), ret_fleet, &err);
-    if (r < 0)
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
-    return r == 0;
+    const char *id = hs_http_param(req, 0);
+    const struct hs_pack *pack = hs_store_find(api->store, id);
+    for (size_t i = 0; i < api->part_count; i++) {
+        const struct hs_models_api_part *part = &api->parts[i];
+        if (strcmp(id, configured(part)->model) == 0)
+            pack = hs_store_find(api->store, configured(part)->choice.pack->name);
+        if (pack && pack->task == part->task) {
+            *ret_pack = pack;
+            *ret_part = part;
+            return true;
+        }
+    }
+    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model of that name here");
+    return false;
 }
 
-void hs_models_api_load(struct hs_http_request *req, struct hs_fleets *fleets, struct hs_fleet *fleet, int h, int w)
+static void reply_state(struct hs_http_request *req, const struct hs_pack *pack, struct hs_fleet *fleet)
 {
-    struct hs_error err;
     struct hs_fleet_status status;
-    const char *name = hs_fleet_first(fleet)->choice.pack->name;
-    hs_fleet_start_loading(fleet, h, w);
-    int r = hs_fleet_wait_loaded(fleet, hs_http_deadline_ns(req), &err);
     hs_fleet_get_status(fleet, &status);
+    hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "id", pack->name, "state",
+                                           hs_engine_state_name(status.state), "device", status.device));
+}
+
+void hs_models_api_load(struct hs_http_request *req, const struct hs_models_api *api)
+{
+    const struct hs_models_api_part *part;
+    const struct hs_pack *pack;
+    struct hs_fleet *fleet;
+    struct hs_error err;
+    if (!find(req, api, &pack, &part))
+        return;
+    int r = hs_fleets_take(part->fleets, pack->name, &fleet, &err);
+    if (r < 0) {
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        return;
+    }
+    bool own = part->h == 0 || pack->input.stride == 0;
+    hs_fleet_start_loading(fleet, own ? pack->input.height : part->h, own ? pack->input.width : part->w);
+    r = hs_fleet_wait_loaded(fleet, hs_http_deadline_ns(req), &err);
     if (r < 0)
         hs_http_reply_error(req, r, NULL, "%s", err.message);
     else
-        hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "id", name, "state",
-                                               hs_engine_state_name(status.state), "device", status.device));
-    hs_fleets_give_back(fleets, fleet);
+        reply_state(req, pack, fleet);
+    hs_fleets_give_back(part->fleets, fleet);
 }
 
-void hs_models_api_unload(struct hs_http_request *req, const struct hs_store *store, struct hs_fleets *fleets,
-                          const struct hs_models_api_task *task)
+void hs_models_api_unload(struct hs_http_request *req, const struct hs_models_api *api)
 {
-    const char *id = hs_http_param(req, 0);
-    const struct hs_network *configured = hs_fleet_first(hs_fleets_default(fleets));
-    const struct hs_pack *pack = hs_store_find(store, strcmp(id, configured->model) == 0 ? configured->choice.pack->name
-                                                                                        : id);
-    if (!pack || pack->task != task->task) {
-        hs_http_reply_error(req, HS_ENOTFOUND, NULL, "There is no model of that name");
+    const struct hs_models_api_part *part;
+    const struct hs_pack *pack;
+    if (!find(req, api, &pack, &part))
         return;
-    }
-    bool was_loaded = hs_fleets_unload(fleets, pack);
+    bool was_loaded = hs_fleets_unload(part->fleets, pack);
     hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:b}", "id", pack->name, "state",
-                                           hs_fleets_state(fleets, pack), "was_loaded", (int) was_loaded));
+                                           hs_fleets_state(part->fleets, pack), "was_loaded", (int) was_loaded));
 }

@@ -1,4 +1,4 @@
-/* The handlers of /v1/models that all services share. Each of them answers. */
+/* The handlers of /v1/models, which all services share. Each of them answers. */
 #ifndef HS_SERVICE_MODELS_API_H
 #define HS_SERVICE_MODELS_API_H
 
@@ -7,25 +7,31 @@
 #include "http/request.h"
 #include "service/fleets.h"
 
-struct hs_models_api_task {
+enum { HS_MODELS_API_PARTS = 2 };
+
+/* One kind of model that the service has. All is borrowed. */
+struct hs_models_api_part {
+    struct hs_fleets *fleets;
     enum hs_task task;
     const char *name; /* what the list calls it: "pose-estimation" */
+    int h, w;         /* input size to load where the model leaves it free; 0: its own */
 };
 
-/* {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object": "list"}: the configured model first,
- * then the others of the task that are here or loaded. */
-void hs_models_api_list(struct hs_http_request *req, const struct hs_store *store, struct hs_fleets *fleets,
-                        const struct hs_models_api_task *task, int64_t created_s);
+struct hs_models_api {
+    const struct hs_store *store;
+    int64_t created_s; /* when the service began */
+    struct hs_models_api_part parts[HS_MODELS_API_PARTS];
+    size_t part_count;
+};
 
-/* The fleet that the path's {id} names; false: answered 404 or what else stands in the way. */
-bool hs_models_api_take(struct hs_http_request *req, struct hs_fleets *fleets, struct hs_fleet **ret_fleet);
+/* {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object": "list"}: the configured models first,
+ * then the others that are here or loaded. */
+void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api *api);
 
-/* Loads it for this input size, waits for that within the request's time, gives the fleet back, and answers with the
- * model's state. */
-void hs_models_api_load(struct hs_http_request *req, struct hs_fleets *fleets, struct hs_fleet *fleet, int h, int w);
+/* Loads the model that the path's {id} names, waits for that within the request's time, and answers with its state. */
+void hs_models_api_load(struct hs_http_request *req, const struct hs_models_api *api);
 
-/* Unloads the model that the path's {id} names, and answers with its state. */
-void hs_models_api_unload(struct hs_http_request *req, const struct hs_store *store, struct hs_fleets *fleets,
-                          const struct hs_models_api_task *task);
+/* Unloads it as soon as nobody uses it, and answers with its state. */
+void hs_models_api_unload(struct hs_http_request *req, const struct hs_models_api *api);
 
 #endif

@@ -1,4 +1,4 @@
-/* POST /v1/models/{id}/pull, the same in every service: a model's file is brought to this machine on a client's word. */
+/* POST /v1/models/{id}/pull, the same in every service: a model's file is brought here on a client's word. */
 #ifndef HS_SERVICE_PULL_H
 #define HS_SERVICE_PULL_H
 
@@ -17,8 +17,8 @@ struct hs_pull {
 /* Fetches the file of the pack that the path's {id} names, for this machine's device, else for the processor. Answers
  * with {"model", "file", "backend", "size", "sha256", "already", "recorded"} at the end; a client that prefers
  * text/event-stream gets `progress` events {"file", "bytes", "total"} meanwhile and then `done` or `error`. One pull at
- * a time: 409 while another one runs. 403 unless settings->allow_pull. The request's time limit does not count; a client
- * that leaves ends it, and the next pull goes on from there. */
+ * a time: 409 while another one runs. 403 unless settings->allow_pull. The request's time limit does not count; a
+ * client that leaves ends it, and the next pull goes on from there. */
 void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull);
 
 #endif

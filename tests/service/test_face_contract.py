@@ -79,7 +79,7 @@ def test_a_device_that_does_not_open(make_face, script):
 # ---- paths and methods
 
 def test_unknown_path(face):
-    for path in ('/', '/v1/nothing', '/health/', '/v1/detect/', '/v1/models'):
+    for path in ('/', '/v1/nothing', '/health/', '/v1/detect/', '/v1/model'):
         refused(face.get(path), 404, 'Endpoint not found')
     refused(face.post_json({}, '/v1/nothing'), 404, 'Endpoint not found')
 
@@ -168,7 +168,7 @@ def detect(face, image, **fields):
     answer = face.ask('detect', image, **fields)
     assert answer.status == 200, answer
     value = canonical(answer)
-    assert set(value) == {'faces', 'count', 'inference_time_ms'}
+    assert set(value) == {'faces', 'count', 'inference_time_ms', 'device'}
     assert value['count'] == len(value['faces'])
     assert isinstance(value['inference_time_ms'], float) and value['inference_time_ms'] > 0
     for each in value['faces']:
@@ -311,7 +311,7 @@ def test_compare(face):
     same = face.ask('compare', one(0), image2=b64(one(0, 20, 20, 210)))
     assert same.status == 200
     value = canonical(same)
-    assert set(value) == {'same', 'score', 'threshold', 'bbox', 'bbox2', 'embedding_space'}
+    assert set(value) == {'same', 'score', 'threshold', 'bbox', 'bbox2', 'embedding_space', 'device'}
     assert value['same'] is True and 0.9 < value['score'] <= 1
     check_box(value['bbox'], (200, 120, 140, 140))
     check_box(value['bbox2'], (20, 20, 210, 210))

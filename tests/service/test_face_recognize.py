@@ -27,7 +27,7 @@ def recognize(server, image, **fields):
     answer = server.ask('recognize', image, **fields)
     assert answer.status == 200, answer
     value = canonical(answer)
-    assert set(value) == {'faces', 'count', 'inference_time_ms'}
+    assert set(value) == {'faces', 'count', 'inference_time_ms', 'device'}
     assert value['count'] == len(value['faces'])
     assert isinstance(value['inference_time_ms'], float)
     for each in value['faces']:
