@@ -212,10 +212,12 @@ static void tell(struct hs_fleet *fleet, bool standby, const struct hs_error *wh
     if (!fleet->standby || atomic_exchange(&fleet->told, standby) == standby)
         return;
     const struct hs_network *first = hs_fleet_first(fleet);
-    if (standby)
+    if (standby) {
         hs_log_warning("the processor answers for %s: %s", first->device, why->message);
-    else
+    } else {
         hs_log_info("%s answers again", first->device);
+        hs_engine_unload(fleet->standby->engine);
+    }
 }
 
 int hs_fleet_run(struct hs_fleet *fleet, hs_fleet_attempt attempt, void *arg, int64_t deadline_ns,
