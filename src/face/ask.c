@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "http/param.h"
 #include "image/image.h"
+#include "service/wish.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -136,7 +137,7 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
         return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
     if (v[2] <= 0 || v[3] <= 0)
         return hs_error_set(err, HS_EINVAL, "bbox: width and height must be above 0");
-    *ret = (struct hs_rect){ v[0], v[1], v[0] + v[2], v[1] + v[3] };
+    *ret = (struct hs_rect) { v[0], v[1], v[0] + v[2], v[1] + v[3] };
     return 0;
 }
 
@@ -176,7 +177,7 @@ static int read_request(const struct hs_body *body, const struct hs_face_app *ap
     const struct hs_face_section *s = &app->settings->face_recognition;
     bool boxed = false;
     int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
-    *ret = (struct hs_face_request){
+    *ret = (struct hs_face_request) {
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .inside = boxed ? ret_inside : NULL,
@@ -186,8 +187,8 @@ static int read_request(const struct hs_body *body, const struct hs_face_app *ap
     return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
 }
 
-int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                        struct hs_face_request *ret_request, struct hs_error *err)
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
+                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err)
 {
     return read_request(hs_http_body(req), app, wish, ret_request, NULL, err);
 }
@@ -208,30 +209,21 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-int hs_face_ask_pipeline(const struct hs_face_app *app, const struct hs_wish *served,
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
-    int r = hs_wish_take(served, app->detectors, app->settings->model.keep_alive, &pipeline.detector, err);
+    double keep_alive_s = app->settings->model.keep_alive;
+    struct hs_wish wish;
+    const char *field;
+    int r = hs_wish_read(req, &wish, &field, err);
+    if (r == 0)
+        r = hs_wish_take(&wish, app->detectors, keep_alive_s, &pipeline.detector, err);
     if (r < 0)
         return r;
-    hs_fleet_set_keep_alive(pipeline.embedder,
-                            served->has_keep_alive ? served->keep_alive_s : app->settings->model.keep_alive);
+    hs_fleet_set_keep_alive(pipeline.embedder, wish.has_keep_alive ? wish.keep_alive_s : keep_alive_s);
     *ret_pipeline = pipeline;
     return 0;
-}
-
-static int find_faces(struct hs_http_request *req, const struct hs_face_app *app, const uint8_t *data, size_t len,
-                      const struct hs_face_request *request, const struct hs_wish *served,
-                      struct hs_face_result *result, struct hs_error *err)
-{
-    struct hs_face_pipeline pipeline;
-    int r = hs_face_ask_pipeline(app, served, &pipeline, err);
-    if (r < 0)
-        return r;
-    r = hs_face_find(&pipeline, data, len, request, hs_http_deadline_ns(req), hs_http_cancel(req), result, err);
-    hs_fleets_give_back(app->detectors, pipeline.detector);
-    return r;
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
@@ -239,20 +231,20 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
 {
     struct hs_error err;
     struct hs_face_request request;
-    struct hs_wish served;
+    struct hs_face_pipeline pipeline;
     struct hs_rect inside;
-    const char *field;
-    *ret_result = (struct hs_face_result){ 0 };
-    int r = hs_wish_read(req, &served, &field, &err);
-    if (r == 0)
-        r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    *ret_result = (struct hs_face_result) { 0 };
+    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
     if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
         r = HS_EINVAL;
+    if (r == 0)
+        r = hs_face_ask_pipeline(req, app, &pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
-    r = find_faces(req, app, data, len, &request, &served, ret_result, &err);
+    r = hs_face_find(&pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result, &err);
+    hs_fleets_give_back(app->detectors, pipeline.detector);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;
@@ -263,7 +255,7 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 {
     uint8_t *data;
     size_t len;
-    *ret_result = (struct hs_face_result){ 0 };
+    *ret_result = (struct hs_face_result) { 0 };
     if (!hs_face_ask_picture(req, wish->image, &data, &len))
         return false;
     bool found = hs_face_ask_faces_in(req, app, wish, data, len, ret_result);

@@ -21,6 +21,11 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 /* 503 "Database not enabled" where there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
+/* The pipeline for this request: the app's, but with the detector that `model` names, where it does. Also reads
+ * `timeout` and `keep_alive`. The caller gives ret_pipeline->detector back to app->detectors. */
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
+                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
+
 struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
     bool boxed;        /* take `bbox` into account */
@@ -40,11 +45,6 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
 /* What a request says of the faces it wants, but for a box. HS_EINVAL. */
 int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
                         const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err);
-
-/* The service's pipeline with the detector that the request names, if it does, both models told how long to stay
- * loaded. The caller gives ret_pipeline->detector back to app->detectors. Errors of hs_fleets_take. */
-int hs_face_ask_pipeline(const struct hs_face_app *app, const struct hs_wish *served,
-                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
 
 /* The JSON of an error that has to do with a picture, for an answer that holds several. */
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err);

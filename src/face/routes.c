@@ -120,21 +120,17 @@ static void post_batch(struct hs_http_request *req)
 {
     const struct hs_face_wish wish = { .image = "image", .tiny = true };
     const struct hs_face_app *app = hs_http_context(req);
-    struct detect_batch of = { 0 };
-    struct hs_wish served;
+    struct detect_batch of = { .landmarks = false };
     const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json,
                                     .together = app->settings->device.batch_size, .ctx = &of };
     struct hs_error err;
-    const char *field;
     if (!hs_face_ask_body(req))
         return;
-    int r = hs_wish_read(req, &served, &field, &err);
-    if (r == 0)
-        r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
     if (r == 0)
         r = hs_face_ask_request(req, app, &wish, &of.request, &err);
     if (r == 0)
-        r = hs_face_ask_pipeline(app, &served, &of.pipeline, &err);
+        r = hs_face_ask_pipeline(req, app, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
