@@ -129,7 +129,7 @@ static int start(struct run *run, struct worker workers[THREADS_MAX])
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (started < wanted && (size_t) started < run->count) {
-        workers[started] = (struct worker){ .run = run, .cancel = &run->cancels[started] };
+        workers[started] = (struct worker) { .run = run, .cancel = &run->cancels[started] };
         if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
             break;
         pthread_setname_np(workers[started].thread, "http-batch");

@@ -2,6 +2,8 @@
 #ifndef HS_SERVICE_PULL_H
 #define HS_SERVICE_PULL_H
 
+#include <stdbool.h>
+
 #include "config/common.h"
 #include "http/request.h"
 #include "models/store.h"
@@ -20,5 +22,8 @@ struct hs_pull {
  * a time: 409 while another one runs. 403 unless settings->allow_pull. The request's time limit does not count; a
  * client that leaves ends it, and the next pull goes on from there. */
 void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull);
+
+/* Whether the file of this pack is being fetched now. */
+bool hs_pull_is_running(const struct hs_pack *pack);
 
 #endif
