@@ -77,7 +77,7 @@ static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, b
     if (r < 0)
         result = failure_json(run, r, &err);
     if (!result)
-        result = json_object(); /* without memory; it is the client's request that still has an answer */
+        result = json_null(); /* there is no memory for more, and somebody waits for a result */
     label(run, index, result);
     return result;
 }
