@@ -184,7 +184,9 @@ static bool pause_before(int retry, int64_t deadline_ns, struct hs_cancel *cance
     if (until_ns >= deadline_ns || hs_cond_init(&wait.wake) != 0)
         return false;
     hs_cancel_watch(cancel, cancel_pause, &wait);
+    bool left = hs_cancel_is_set(cancel);
     pthread_mutex_lock(&wait.lock);
+    wait.cancelled |= left;
     while (!wait.cancelled && hs_clock_now_ns() < until_ns)
         hs_cond_wait_until(&wait.wake, &wait.lock, until_ns);
     pthread_mutex_unlock(&wait.lock);

@@ -62,7 +62,8 @@ static void what_passes_is_tried_again_in_place(void **state)
     assert_int_equal(s.calls[0], 4);
     assert_ptr_equal(network, &fleet.networks[0]);
     /* But not for ever. */
-    struct script worse = { .fleet = &fleet, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
+    struct script worse = { .fleet = &fleet,
+                            .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
     assert_int_equal(run(&worse, 20000, NULL, &network), HS_ETRANSIENT);
     assert_int_equal(worse.calls[0], 4);
     /* And not where there is no time to wait. */
