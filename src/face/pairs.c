@@ -255,8 +255,12 @@ int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct h
                         struct hs_error *err)
 {
     struct reader reader = { .name = name, .pairs = calloc(1, sizeof(struct hs_face_pairs)), .error = err };
-    char *copy = strndup(text, len);
+    char *copy = malloc(len + 1);
     int r;
+    if (copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
     if (!reader.pairs || !copy)
         r = no_memory(&reader);
     else if (strlen(copy) < len)
