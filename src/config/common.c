@@ -7,7 +7,7 @@
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[12] = {
+const struct hs_setting hs_server_rows[13] = {
     { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
       .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
@@ -20,6 +20,8 @@ const struct hs_setting hs_server_rows[12] = {
       .help = "Request line and headers together; more is answered 431" },
     { ROW("server.max_body_mb", INT, max_body_mb), .min = 1, .max = 1024, .fallback = "32", .unit = "MiB",
       .help = "One request body; more is answered 413" },
+    { ROW("server.max_batch", INT, max_batch), .min = 1, .max = 256, .fallback = "32", .unit = "pictures",
+      .help = "Pictures in one batch request; more are answered 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
       .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",
@@ -62,7 +64,7 @@ const struct hs_setting hs_logging_rows[2] = {
 #undef S
 
 #define S hs_model_settings
-const struct hs_setting hs_model_rows[6] = {
+const struct hs_setting hs_model_rows[7] = {
     { ROW("model.name", TEXT, name), .min = 1, .max = 255, .fallback = "auto",
       .help = "Model to serve; auto: the best one that this machine can run and has" },
     { ROW("model.keep_alive", SECONDS, keep_alive), .flags = HS_SETTING_FOREVER, .min = 0, .max = 31536000,
@@ -77,6 +79,8 @@ const struct hs_setting hs_model_rows[6] = {
       .help = "Folder of the model descriptions; empty: the installed ones" },
     { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "", .variable = "HS_MODELS_MIRROR",
       .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
+    { ROW("model.allow_pull", BOOL, allow_pull), .fallback = "false",
+      .help = "Clients may have models fetched into the models folder, from the network" },
 };
 #undef S
 

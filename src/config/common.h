@@ -17,6 +17,7 @@ struct hs_server_settings {
     int max_connections_per_address; /* 0: no limit of its own */
     int max_header_kb;
     int max_body_mb;
+    int max_batch;
     int64_t max_body_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double shutdown_timeout;
@@ -42,6 +43,7 @@ struct hs_model_settings {
     char *dir;         /* "": the usual places */
     char *packs_dir;   /* "": the usual places */
     char *mirror;      /* "": none */
+    bool allow_pull;   /* clients may have models fetched */
 };
 
 /* `precision` is an enum hs_precision (hs/backend.h). */
@@ -88,10 +90,10 @@ struct hs_resource_settings {
 #define HS_GROUP(table, type, member) \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[12];
+extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[2];
-extern const struct hs_setting hs_model_rows[6];
+extern const struct hs_setting hs_model_rows[7];
 extern const struct hs_setting hs_inference_rows[13];
 extern const struct hs_setting hs_device_rows[6];
 extern const struct hs_setting hs_performance_rows[5];

@@ -143,10 +143,20 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
 
 /* ---- faces ---- */
 
+static bool is_of_picture(int code)
+{
+    return code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
+}
+
+json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err)
+{
+    return is_of_picture(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail", err->message)
+                               : hs_http_error_json(req, code, NULL, err->message);
+}
+
 static void reply_picture_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
-    bool picture = code == HS_EDECODE || code == HS_EUNSUPPORTED || code == HS_EMISSING || code == HS_EINVAL;
-    if (picture)
+    if (is_of_picture(code))
         reply_known(req, 400, "Failed to decode image", err->message);
     else
         hs_face_reply_failure(req, code, err);
@@ -177,6 +187,12 @@ static int read_request(const struct hs_body *body, const struct hs_face_app *ap
     return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
 }
 
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
+                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err)
+{
+    return read_request(hs_http_body(req), app, wish, ret_request, NULL, err);
+}
+
 /* A box that shows none of the picture. What cannot be told from the header is left to the decoder to complain about.
  */
 static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box, const uint8_t *data, size_t len,
@@ -193,20 +209,21 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-/* With the detector that the request names, if it does. */
-static int find_faces(struct hs_http_request *req, const struct hs_face_app *app, const uint8_t *data, size_t len,
-                      const struct hs_face_request *request, const struct hs_wish *served,
-                      struct hs_face_result *result, struct hs_error *err)
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
+                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
-    int r = hs_wish_take(served, app->detectors, app->settings->model.keep_alive, &pipeline.detector, err);
+    double keep_alive_s = app->settings->model.keep_alive;
+    struct hs_wish wish;
+    const char *field;
+    int r = hs_wish_read(req, &wish, &field, err);
+    if (r == 0)
+        r = hs_wish_take(&wish, app->detectors, keep_alive_s, &pipeline.detector, err);
     if (r < 0)
         return r;
-    hs_fleet_set_keep_alive(pipeline.embedder,
-                            served->has_keep_alive ? served->keep_alive_s : app->settings->model.keep_alive);
-    r = hs_face_find(&pipeline, data, len, request, hs_http_deadline_ns(req), hs_http_cancel(req), result, err);
-    hs_fleets_give_back(app->detectors, pipeline.detector);
-    return r;
+    hs_fleet_set_keep_alive(pipeline.embedder, wish.has_keep_alive ? wish.keep_alive_s : keep_alive_s);
+    *ret_pipeline = pipeline;
+    return 0;
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
@@ -214,20 +231,20 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
 {
     struct hs_error err;
     struct hs_face_request request;
-    struct hs_wish served;
+    struct hs_face_pipeline pipeline;
     struct hs_rect inside;
-    const char *field;
     *ret_result = (struct hs_face_result) { 0 };
-    int r = hs_wish_read(req, &served, &field, &err);
-    if (r == 0)
-        r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
     if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
         r = HS_EINVAL;
+    if (r == 0)
+        r = hs_face_ask_pipeline(req, app, &pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
-    r = find_faces(req, app, data, len, &request, &served, ret_result, &err);
+    r = hs_face_find(&pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result, &err);
+    hs_fleets_give_back(app->detectors, pipeline.detector);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;

@@ -10,6 +10,7 @@
 #include "face/answer.h"
 #include "face/app.h"
 #include "http/request.h"
+#include "service/wish.h"
 
 /* "No JSON body" for what holds nothing. */
 bool hs_face_ask_body(struct hs_http_request *req);
@@ -19,6 +20,11 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 
 /* 503 "Database not enabled" where there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
+
+/* The pipeline for this request: the app's, but with the detector that `model` names, where it does. Also reads
+ * `timeout` and `keep_alive`. The caller gives ret_pipeline->detector back to app->detectors. */
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
+                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
 
 struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
@@ -35,6 +41,13 @@ bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *ap
 bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t **ret_data, size_t *ret_len);
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result);
+
+/* What a request says of the faces it wants, but for a box. HS_EINVAL. */
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
+                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err);
+
+/* The JSON of an error that has to do with a picture, for an answer that holds several. */
+json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err);
 
 /* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL where it is absent,
  * "" for null; the caller frees it. Its bounds are left to the gallery. */

@@ -10,6 +10,9 @@
 #include "face/routes_database.h"
 #include "http/json_write.h"
 #include "http/param.h"
+#include "service/batch.h"
+#include "service/metrics.h"
+#include "service/pull.h"
 
 static void get_health(struct hs_http_request *req)
 {
@@ -93,6 +96,62 @@ static void post_detect(struct hs_http_request *req)
         hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
     }
     hs_face_result_finish(&result);
+}
+
+struct detect_batch {
+    struct hs_face_pipeline pipeline;
+    struct hs_face_request request;
+    bool landmarks;
+};
+
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+{
+    const struct detect_batch *batch = ctx;
+    struct hs_face_result result = { 0 };
+    int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
+                         picture->cancel, &result, err);
+    if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    hs_face_result_finish(&result);
+    return r;
+}
+
+static void post_batch(struct hs_http_request *req)
+{
+    const struct hs_face_wish wish = { .image = "image", .tiny = true };
+    const struct hs_face_app *app = hs_http_context(req);
+    struct detect_batch of = { .landmarks = false };
+    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json,
+                                    .together = app->settings->device.batch_size, .ctx = &of };
+    struct hs_error err;
+    if (!hs_face_ask_body(req))
+        return;
+    int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
+    if (r == 0)
+        r = hs_face_ask_request(req, app, &wish, &of.request, &err);
+    if (r == 0)
+        r = hs_face_ask_pipeline(req, app, &of.pipeline, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
+        return;
+    }
+    of.request.priority = HS_BACKGROUND;
+    hs_batch_reply(req, &batch);
+    hs_fleets_give_back(app->detectors, of.pipeline.detector);
+}
+
+static void post_pull(struct hs_http_request *req)
+{
+    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_pull pull = {
+        .store = app->store,
+        .tasks = tasks,
+        .task_count = HS_ARRAY_LEN(tasks),
+        .settings = &app->settings->model,
+        .device = app->settings->inference.device,
+    };
+    hs_pull_reply(req, &pull);
 }
 
 static void post_embed(struct hs_http_request *req)
@@ -191,6 +250,13 @@ void hs_face_shape(struct hs_http_options *ret_options)
     ret_options->not_found_message = "Endpoint not found";
 }
 
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    const struct hs_metrics_model models[] = { { "detect", app->detector }, { "embed", app->embedder } };
+    hs_metrics_reply(req, models, HS_ARRAY_LEN(models));
+}
+
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -210,6 +276,7 @@ static void post_unload(struct hs_http_request *req)
 }
 
 static const char *const one_picture[] = { "image", NULL };
+static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
 #define POST(where, function, pictures) \
@@ -222,10 +289,14 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     GET("/health/ready", get_ready, HS_HTTP_INLINE),
+    GET("/metrics", get_metrics, HS_HTTP_INLINE),
     GET("/v1/models", get_models, 0),
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
     POST("/v1/detect", post_detect, one_picture),
+    { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
+    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),
     POST("/v1/compare", post_compare, two_pictures),

@@ -149,6 +149,11 @@ static const struct hs_setting model_rows[] = {
       .max = 4095,
       .fallback = "",
       .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
+    { .name = "model.allow_pull",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_model_settings, allow_pull),
+      .fallback = "false",
+      .help = "Clients may have models fetched into the models folder, from the network" },
 };
 
 static const struct hs_setting_group groups[] = {

@@ -12,7 +12,9 @@
 #include "http/json_body.h"
 #include "http/multipart.h"
 
-/* One field of spec->files. A repeated field starts it anew: the last one wins. */
+enum { TEXTS_MAX = HS_BODY_PARTS_MAX };
+
+/* One field of spec->files, where a repeated field starts it anew (the last one wins), or one member of the list. */
 struct file {
     struct hs_buf bytes;
     struct hs_base64 base64;
@@ -31,11 +33,13 @@ struct hs_body {
     struct hs_budget *budget;
     size_t charged, received;
     bool is_form;
-    struct file *files;
-    size_t file_count;
+    struct file *files;    /* the fields, then list_max members */
+    size_t file_count;     /* fields */
+    size_t member_count;   /* in a form */
+    const char *list_name; /* the one that the JSON has; NULL: none yet */
 
     struct hs_multipart form;
-    struct text texts[HS_BODY_PARTS_MAX];
+    struct text texts[TEXTS_MAX];
     size_t text_count;
     struct hs_buf *target; /* where the content of the part goes; NULL: nowhere */
     struct text *target_text;
@@ -114,9 +118,8 @@ static struct text *find_text(const struct hs_body *body, const char *name)
     return NULL;
 }
 
-static struct file *restart_file(struct hs_body *body, size_t index)
+static struct file *restart_file(struct hs_body *body, struct file *file)
 {
-    struct file *file = &body->files[index];
     drop(body, &file->bytes);
     hs_buf_init(&file->bytes, body->spec.bytes_max);
     hs_base64_init(&file->base64);
@@ -125,14 +128,22 @@ static struct file *restart_file(struct hs_body *body, size_t index)
     return file;
 }
 
+static int check_member(const struct hs_body *body, size_t member, struct hs_error *err)
+{
+    if (member < body->spec.list_max)
+        return 0;
+    return hs_error_set(err, HS_EINVAL, "%s: at most %zu pictures in one request", body->spec.list[0],
+                        body->spec.list_max);
+}
+
 /* ---- Forms ---- */
 
 static int begin_text(struct hs_body *body, const char *name, struct hs_error *err)
 {
     struct text *text = find_text(body, name);
     if (!text) {
-        /* The parser ends at the same number of parts. */
-        assert(body->text_count < HS_BODY_PARTS_MAX);
+        if (body->text_count == TEXTS_MAX)
+            return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %d text fields", TEXTS_MAX);
         text = &body->texts[body->text_count];
         *text = (struct text) { .name = strdup(name) };
         if (!text->name)
@@ -154,8 +165,14 @@ static int begin_part(void *ctx, const char *name, struct hs_error *err)
     body->target = NULL;
     body->target_text = NULL;
     if (listed(body->spec.files, name, &index)) {
-        body->target = &restart_file(body, index)->bytes;
+        body->target = &restart_file(body, &body->files[index])->bytes;
         return 0;
+    }
+    if (listed(body->spec.list, name, &index)) {
+        int r = check_member(body, body->member_count, err);
+        if (r == 0)
+            body->target = &restart_file(body, &body->files[body->file_count + body->member_count++])->bytes;
+        return r;
     }
     if (name[0] == '\0' || (body->spec.texts && !listed(body->spec.texts, name, &index)))
         return 0;
@@ -193,17 +210,41 @@ static const struct hs_multipart_events form_events = { begin_part, part_data, e
 
 /* ---- JSON ---- */
 
-static int begin_picture(void *ctx, size_t index, struct hs_error *err)
+static struct file *file_at(struct hs_body *body, const struct hs_json_place *place)
+{
+    return &body->files[place->index < body->file_count ? place->index : body->file_count + place->member];
+}
+
+static int begin_picture(void *ctx, const struct hs_json_place *place, struct hs_error *err)
 {
     (void) err;
-    restart_file(ctx, index);
+    restart_file(ctx, file_at(ctx, place));
     return 0;
 }
 
-static int picture_text(void *ctx, size_t index, const char *text, size_t len, struct hs_error *err)
+static int begin_list(void *ctx, size_t index, struct hs_error *err)
 {
     struct hs_body *body = ctx;
-    struct file *file = &body->files[index];
+    (void) err;
+    body->list_name = body->spec.list[index - body->file_count];
+    return 0;
+}
+
+/* What a list before this one had in its place is forgotten. */
+static int begin_member(void *ctx, size_t member, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    int r = check_member(body, member, err);
+    if (r == 0)
+        restart_file(body, &body->files[body->file_count + member])->seen = false;
+    return r;
+}
+
+static int picture_text(void *ctx, const struct hs_json_place *place, const char *text, size_t len,
+                        struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    struct file *file = file_at(body, place);
     file->any_text = true;
     while (len > 0) {
         uint8_t bytes[HS_BASE64_ROOM(4096)];
@@ -217,14 +258,15 @@ static int picture_text(void *ctx, size_t index, const char *text, size_t len, s
     return 0;
 }
 
-static void picture_foreign(void *ctx, size_t index)
+static void picture_foreign(void *ctx, const struct hs_json_place *place)
 {
-    struct hs_body *body = ctx;
-    body->files[index].any_text = true;
-    body->files[index].base64.foreign = true;
+    struct file *file = file_at(ctx, place);
+    file->any_text = true;
+    file->base64.foreign = true;
 }
 
-static const struct hs_json_body_events json_events = { begin_picture, picture_text, picture_foreign };
+static const struct hs_json_body_events json_events = { begin_picture, picture_text, picture_foreign, begin_list,
+                                                        begin_member };
 
 /* ---- Life ---- */
 
@@ -258,6 +300,18 @@ static int choose_parser(enum hs_body_rule rule, const char *content_type, bool 
                         rule == HS_BODY_FORM_OR_JSON ? " or multipart/form-data" : "");
 }
 
+static int init_parser(struct hs_body *body, const char *content_type, struct hs_error *err)
+{
+    /* One part more, so that it is the list's own bound that is met first. */
+    size_t parts = HS_BODY_PARTS_MAX + (body->spec.list ? body->spec.list_max + 1 : 0);
+    if (body->is_form)
+        return hs_multipart_init(&body->form, content_type, parts, HS_BODY_PART_HEADER_MAX, &form_events, body, err);
+    hs_json_body_init(&body->json, body->spec.files, HS_BODY_JSON_MAX, HS_BODY_JSON_DEPTH_MAX, &json_events, body);
+    body->json.lists = body->spec.list;
+    body->json.member_name = body->spec.list_member;
+    return 0;
+}
+
 int hs_body_create(enum hs_body_rule rule, const char *content_type, const struct hs_body_spec *spec,
                    struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err)
 {
@@ -274,14 +328,12 @@ int hs_body_create(enum hs_body_rule rule, const char *content_type, const struc
     body->is_form = is_form;
     while (spec->files && spec->files[body->file_count])
         body->file_count++;
-    body->files = calloc(body->file_count + 1, sizeof(*body->files));
+    body->spec.list_max = spec->list ? spec->list_max : 0;
+    body->files = calloc(body->file_count + body->spec.list_max + 1, sizeof(*body->files));
     if (!body->files)
         r = hs_error_set(err, HS_ENOMEM, "no memory for the body");
-    else if (is_form)
-        r = hs_multipart_init(&body->form, content_type, HS_BODY_PARTS_MAX, HS_BODY_PART_HEADER_MAX, &form_events, body,
-                              err);
     else
-        hs_json_body_init(&body->json, spec->files, HS_BODY_JSON_MAX, HS_BODY_JSON_DEPTH_MAX, &json_events, body);
+        r = init_parser(body, content_type, err);
     if (r < 0)
         hs_body_destroy(body);
     else
@@ -293,7 +345,7 @@ void hs_body_destroy(struct hs_body *body)
 {
     if (!body)
         return;
-    for (size_t i = 0; body->files && i < body->file_count; i++)
+    for (size_t i = 0; body->files && i < body->file_count + body->spec.list_max; i++)
         hs_buf_finish(&body->files[i].bytes);
     for (size_t i = 0; i < body->text_count; i++) {
         hs_buf_finish(&body->texts[i].value);
@@ -388,27 +440,82 @@ static int missing(const char *name, struct hs_error *err)
     return hs_error_set(err, HS_EMISSING, "Missing '%s' field", name);
 }
 
+/* Whether a base64 string is one: `value` is what stands in its place in the JSON. */
+static int check_base64(struct file *file, const json_t *value, const char *name, struct hs_error *err)
+{
+    if (!value || json_is_null(value))
+        return missing(name, err);
+    if (!json_is_string(value))
+        return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
+    if (!file->any_text)
+        return missing(name, err);
+    int r = hs_base64_end(&file->base64, err);
+    if (r == 0 && file->bytes.len == 0)
+        r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
+    return r;
+}
+
+static int take(struct file *file, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
+{
+    if (file->bytes.len == 0 || file->taken)
+        return missing(name, err);
+    file->taken = true;
+    *ret_data = hs_buf_take(&file->bytes, ret_len);
+    return 0;
+}
+
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     size_t index;
     if (!listed(body->spec.files, name, &index) || !hs_body_has(body, name) || body->files[index].taken)
         return missing(name, err);
     struct file *file = &body->files[index];
-    if (!body->is_form) {
-        const json_t *value = hs_body_value(body, name);
-        if (!json_is_string(value))
-            return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
-        if (!file->any_text)
-            return missing(name, err);
-        int r = hs_base64_end(&file->base64, err);
-        if (r < 0)
-            return r;
-        if (file->bytes.len == 0)
-            return hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
+    int r = body->is_form ? 0 : check_base64(file, hs_body_value(body, name), name, err);
+    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
+}
+
+/* ---- The list ---- */
+
+/* What the JSON has under one of the list's names, NULL for a form. */
+static const json_t *list_json(const struct hs_body *body)
+{
+    for (size_t i = 0; !body->list_name && body->spec.list && body->spec.list[i]; i++) {
+        const json_t *value = hs_body_value(body, body->spec.list[i]);
+        if (value && !json_is_null(value))
+            return value;
     }
-    if (file->bytes.len == 0)
-        return missing(name, err);
-    file->taken = true;
-    *ret_data = hs_buf_take(&file->bytes, ret_len);
+    return body->list_name ? hs_body_value(body, body->list_name) : NULL;
+}
+
+int hs_body_list_count(const struct hs_body *body, size_t *ret_count, struct hs_error *err)
+{
+    const json_t *list = list_json(body);
+    size_t count = body->is_form ? body->member_count : json_is_string(list) ? 1 : json_array_size(list);
+    if (list && !json_is_null(list) && !json_is_array(list) && !json_is_string(list))
+        return hs_error_set(err, HS_EINVAL, "%s: must be an array of pictures, not %s", body->spec.list[0],
+                            hs_body_type_name(list));
+    if (count == 0)
+        return missing(body->spec.list[0], err);
+    *ret_count = count;
     return 0;
+}
+
+const json_t *hs_body_list_value(const struct hs_body *body, size_t member)
+{
+    const json_t *list = list_json(body);
+    return json_is_string(list) ? list : json_array_get(list, member);
+}
+
+int hs_body_list_take(struct hs_body *body, size_t member, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
+{
+    const char *name = body->spec.list_member;
+    const json_t *value = hs_body_list_value(body, member);
+    assert(member < body->spec.list_max);
+    struct file *file = &body->files[body->file_count + member];
+    if (file->taken)
+        return missing(name, err);
+    if (json_is_object(value))
+        value = json_object_get(value, name);
+    int r = body->is_form ? 0 : check_base64(file, value, name, err);
+    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
 }

@@ -26,10 +26,16 @@ struct hs_body_spec {
     const char *const *texts; /* text parts to keep, others are read and dropped; NULL keeps all */
     size_t bytes_max;         /* the whole body as sent */
     bool any_json;            /* also accept a top-level value that is not an object */
+    /* The list of pictures: names for it, NULL where the route has none. In a form its members are the file parts of
+     * these names, in their order; in JSON an array of base64 strings, or of objects with such a string `list_member`.
+     * None of the names is in files or texts. */
+    const char *const *list;
+    const char *list_member;
+    size_t list_max; /* of its members */
 };
 
 enum {
-    HS_BODY_PARTS_MAX = 100,       /* parts of a form */
+    HS_BODY_PARTS_MAX = 100,       /* parts of a form, without those of the list */
     HS_BODY_PART_HEADER_MAX = 8192,
     HS_BODY_TEXT_MAX = 4096,       /* a text part */
     HS_BODY_JSON_MAX = 65536,      /* the JSON without its pictures */
@@ -79,5 +85,15 @@ bool hs_body_has(const struct hs_body *body, const char *name);
  * a number". */
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len,
                       struct hs_error *err);
+
+/* How many members the list has. HS_EMISSING "Missing 'images' field" (the list's first name) where it is absent or
+ * empty; HS_EINVAL "images: must be an array of pictures, not a number". */
+int hs_body_list_count(const struct hs_body *body, size_t *ret_count, struct hs_error *err);
+
+/* A member as it stands in the JSON, NULL for a form. Borrowed. */
+const json_t *hs_body_list_value(const struct hs_body *body, size_t member);
+
+/* Hands over the bytes of a member, as hs_body_take_file does. */
+int hs_body_list_take(struct hs_body *body, size_t member, uint8_t **ret_data, size_t *ret_len, struct hs_error *err);
 
 #endif

@@ -76,6 +76,7 @@ void hs_conn_set_request(struct hs_conn_list *list, struct hs_conn *conn, struct
 {
     pthread_mutex_lock(&list->lock);
     conn->request = req;
+    conn->streaming = false;
     pthread_mutex_unlock(&list->lock);
 }
 
@@ -90,14 +91,23 @@ uint64_t hs_conn_work(struct hs_conn_list *list, struct hs_conn *conn)
     return id;
 }
 
+void hs_conn_begin_stream(struct hs_conn_list *list, struct hs_conn *conn)
+{
+    pthread_mutex_lock(&list->lock);
+    conn->streaming = true;
+    pthread_mutex_unlock(&list->lock);
+}
+
 /* ---- Cancelling ---- */
 
 static void cancel(struct hs_conn_list *list, struct hs_conn *conn)
 {
-    if (conn->phase != HS_CONN_WORKING || !conn->request)
+    struct hs_http_request *req = conn->request;
+    if (!req || (conn->phase != HS_CONN_WORKING && !conn->streaming))
         return;
-    list->cancelled++;
-    hs_cancel_trigger(&conn->request->cancel);
+    list->cancelled += !hs_cancel_is_set(&req->cancel);
+    hs_cancel_trigger(&req->cancel);
+    hs_stream_abandon(&req->stream);
 }
 
 void hs_conn_cancel(struct hs_conn_list *list, uint64_t work_id)

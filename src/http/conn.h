@@ -30,11 +30,12 @@ struct hs_conn {
     enum hs_conn_phase phase;
     int64_t phase_since_ns, last_data_ns;
     uint64_t work_id; /* of the request in work; never used again */
+    bool streaming;   /* the request in work is being answered already, in whatever phase that is */
     struct hs_http_request *request;
 };
 
 struct hs_conn_list {
-    pthread_mutex_t lock; /* guards everything here; a request's cancel lock may be taken inside it, not around it */
+    pthread_mutex_t lock; /* guards everything here; locks of a request may be taken inside it, not around it */
     struct hs_conn *head;
     size_t count;
     uint64_t next_work_id, cancelled, timed_out;
@@ -59,6 +60,9 @@ void hs_conn_set_request(struct hs_conn_list *list, struct hs_conn *conn, struct
 
 /* Enters WORKING and returns the id for hs_conn_cancel. */
 uint64_t hs_conn_work(struct hs_conn_list *list, struct hs_conn *conn);
+
+/* The request in work begins to answer: it can be cancelled until set_request, also while bytes are sent. */
+void hs_conn_begin_stream(struct hs_conn_list *list, struct hs_conn *conn);
 
 /* Cancels the request that has this id, if it is still in work; and every request that is in work. */
 void hs_conn_cancel(struct hs_conn_list *list, uint64_t work_id);

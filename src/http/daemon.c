@@ -22,6 +22,9 @@
 /* A body on a route that wants none is read, so that the connection can be used again, up to this many bytes. */
 enum { UNWANTED_MAX = 64 << 10 };
 
+/* Bytes of a stream that are taken at once where the answer has no chunks, which are as large as there is room for. */
+enum { STREAM_BLOCK = 16 << 10 };
+
 /* ---- Answers ---- */
 
 static bool is_draining(struct hs_http_server *server)
@@ -42,17 +45,37 @@ static void add_headers(const struct hs_http_request *req, struct MHD_Response *
     }
 }
 
+static struct MHD_Response *make_stream(struct hs_http_request *req)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_stream_read, &req->stream, NULL);
+    /* libmicrohttpd 0.9.75 ends the chunks of an answer to HEAD, which has none. */
+    if (response && strcmp(req->method, "HEAD") == 0)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return response;
+}
+
+static struct MHD_Response *make_response(struct hs_http_request *req)
+{
+    struct hs_http_reply *reply = &req->reply;
+    if (req->stage == HS_HTTP_STREAMING)
+        return make_stream(req);
+    struct MHD_Response *response =
+        reply->data ? MHD_create_response_from_buffer(reply->len, reply->data, MHD_RESPMEM_MUST_FREE)
+                    : MHD_create_response_from_buffer(0, (char *) (uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    if (response)
+        reply->data = NULL;
+    return response;
+}
+
 static enum MHD_Result send_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
     struct hs_http_server *server = req->server;
     hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
-    struct MHD_Response *response =
-        reply->data ? MHD_create_response_from_buffer(reply->len, reply->data, MHD_RESPMEM_MUST_FREE)
-                    : MHD_create_response_from_buffer(0, (char *) (uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = make_response(req);
     if (!response)
         return MHD_NO;
-    reply->data = NULL;
     if (reply->content_type[0])
         MHD_add_response_header(response, "Content-Type", reply->content_type);
     MHD_add_response_header(response, "X-Request-Id", req->id);
@@ -89,6 +112,11 @@ static void run_job(void *arg)
     struct hs_http_request *req = arg;
     struct hs_http_server *server = req->server;
     hs_exchange_run(req);
+    if (req->stage == HS_HTTP_STREAMING) {
+        if (hs_stream_leave(&req->stream))
+            hs_exchange_destroy(req);
+        return;
+    }
     hs_watch_remove(server->watch, req->conn->fd);
     req->stage = HS_HTTP_ANSWERED;
     /* From the resumption on the request belongs to the network thread, which may free it at once. */
@@ -228,6 +256,8 @@ static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_
     struct hs_body_spec spec = req->route->spec;
     if (spec.bytes_max == 0 || spec.bytes_max > server->options.body_max)
         spec.bytes_max = server->options.body_max;
+    if (spec.list_max == 0)
+        spec.list_max = server->options.batch_max;
     if (length > spec.bytes_max)
         return too_large(spec.bytes_max, err);
     return hs_body_create(req->route->body, hs_http_header(req, "Content-Type"), &spec, &server->budget, &req->body,
@@ -281,7 +311,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     req->mhd = mhd;
     if (req->stage == HS_HTTP_AT_LINE)
         return on_headers(req, method);
-    if (req->stage == HS_HTTP_ANSWERED)
+    if (req->stage == HS_HTTP_ANSWERED || req->stage == HS_HTTP_STREAMING)
         return send_reply(req);
     if (*len > 0)
         return on_body(req, data, len);
@@ -333,8 +363,9 @@ static void log_access(const struct hs_http_request *req, int status, bool compl
 {
     char target[200];
     hs_str_quote(target, sizeof(target), req->target, strlen(req->target));
-    hs_log_info("%s %s %s %s %d %zu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
-                req->method[0] ? req->method : "-", target, status, req->reply.len,
+    unsigned long long bytes = req->stage == HS_HTTP_STREAMING ? req->stream.sent : req->reply.len;
+    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
+                req->method[0] ? req->method : "-", target, status, bytes,
                 hs_ns_to_ms(hs_clock_now_ns() - req->started_ns), completed ? "" : " (cut)");
 }
 
@@ -346,6 +377,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, 
     if (!req)
         return;
     *req_cls = NULL;
+    if (req->stage == HS_HTTP_STREAMING)
+        hs_watch_remove(server->watch, req->conn->fd);
     if (req->linger)
         hs_watch_linger(server->watch, req->conn->fd);
     hs_conn_set_request(&server->conns, req->conn, NULL);
@@ -357,7 +390,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, 
     if (req->stage != HS_HTTP_AT_LINE && --server->active == 0)
         pthread_cond_broadcast(&server->quiet);
     pthread_mutex_unlock(&server->lock);
-    hs_exchange_destroy(req);
+    if (req->stage != HS_HTTP_STREAMING || hs_stream_complete(&req->stream))
+        hs_exchange_destroy(req);
 }
 
 static void log_library(void *cls, const char *format, va_list args)

@@ -62,10 +62,11 @@ struct hs_http_request *hs_exchange_create(const struct hs_http_options *options
         return NULL;
     req->options = options;
     req->context = context;
-    req->remote = remote;
+    hs_str_copy(req->remote, sizeof(req->remote), remote);
     req->started_ns = req->received_ns = hs_clock_now_ns();
     req->deadline_ns = HS_NO_DEADLINE;
     hs_cancel_init(&req->cancel);
+    hs_stream_init(&req->stream, req);
     hs_buf_init(&req->text, SIZE_MAX);
     hs_buf_init(&req->reply.headers, 16384);
     if (!read_target(req, target)) {
@@ -81,6 +82,7 @@ void hs_exchange_destroy(struct hs_http_request *req)
         return;
     hs_body_destroy(req->body);
     hs_cancel_finish(&req->cancel);
+    hs_stream_finish(&req->stream);
     hs_buf_finish(&req->text);
     hs_buf_finish(&req->reply.headers);
     free(req->reply.data);

@@ -1,6 +1,6 @@
 /* Only as much of JSON is understood here as is needed to find the strings to give away: nesting, strings and the keys
- * of the top-level object. Every other byte reaches the real parser unchanged, with an empty string in place of what
- * was given away, so whatever is malformed is found there. */
+ * of the top-level object, and of objects in the list. Every other byte reaches the real parser unchanged, with an
+ * empty string in place of what was given away, so whatever is malformed is found there. */
 #include "http/json_body.h"
 
 #include <stdint.h>
@@ -13,8 +13,14 @@ enum { TEXT, STRING, KEY, CAPTURE, ESCAPE, UNICODE };
 void hs_json_body_init(struct hs_json_body *body, const char *const *names, size_t rest_max, size_t depth_max,
                        const struct hs_json_body_events *events, void *ctx)
 {
-    *body = (struct hs_json_body) { .names = names, .events = events, .ctx = ctx, .depth_max = depth_max,
-                                    .state = TEXT, .capture = SIZE_MAX, .line = 1, .column = 1 };
+    *body = (struct hs_json_body) { .names = names,
+                                   .events = events,
+                                   .ctx = ctx,
+                                   .depth_max = depth_max,
+                                   .state = TEXT,
+                                   .capture.index = SIZE_MAX,
+                                   .line = 1,
+                                   .column = 1 };
     hs_buf_init(&body->rest, rest_max);
 }
 
@@ -39,14 +45,45 @@ static int keep(struct hs_json_body *body, char c, struct hs_error *err)
     return r < 0 ? hs_error_set(err, r, "no memory for the JSON") : 0;
 }
 
+static bool key_is(const struct hs_json_body *body, const char *name)
+{
+    return strlen(name) == body->key_len && body->key_len <= sizeof(body->key) &&
+           memcmp(name, body->key, body->key_len) == 0;
+}
+
+static size_t count_names(const char *const *names)
+{
+    size_t count = 0;
+    while (names && names[count])
+        count++;
+    return count;
+}
+
 static size_t find_name(const struct hs_json_body *body)
 {
-    for (size_t i = 0; body->names && body->names[i]; i++) {
-        if (strlen(body->names[i]) == body->key_len && body->key_len <= sizeof(body->key) &&
-            memcmp(body->names[i], body->key, body->key_len) == 0)
+    size_t names = count_names(body->names), lists = count_names(body->lists);
+    for (size_t i = 0; i < names + lists; i++) {
+        if (key_is(body, i < names ? body->names[i] : body->lists[i - names]))
             return i;
     }
     return SIZE_MAX;
+}
+
+static bool list_comes(const struct hs_json_body *body)
+{
+    return body->capture.index != SIZE_MAX && body->capture.index >= count_names(body->names);
+}
+
+static int begin_member(struct hs_json_body *body, size_t member, struct hs_error *err)
+{
+    body->capture.member = member;
+    return body->events->member(body->ctx, member, err);
+}
+
+static int begin_list(struct hs_json_body *body, struct hs_error *err)
+{
+    int r = body->events->list(body->ctx, body->capture.index, err);
+    return r < 0 ? r : begin_member(body, 0, err);
 }
 
 /* One character of a key or of a captured string, escapes resolved. */
@@ -59,36 +96,90 @@ static int put_char(struct hs_json_body *body, unsigned code, struct hs_error *e
         body->key_len++;
     } else if (body->in_string == CAPTURE) {
         if (code >= 0x80)
-            body->events->foreign(body->ctx, body->capture);
+            body->events->foreign(body->ctx, &body->capture);
         else
-            return body->events->text(body->ctx, body->capture, &c, 1, err);
+            return body->events->text(body->ctx, &body->capture, &c, 1, err);
     }
     return 0;
 }
 
+static int string_kind(const struct hs_json_body *body)
+{
+    bool at_top = body->depth == 1 && body->top_is_object, in_member = body->in_member && body->depth == 3;
+    if ((at_top || in_member) && body->expect_key)
+        return KEY;
+    bool captured = at_top      ? body->capture.index != SIZE_MAX
+                    : in_member ? body->member_expected
+                                : body->in_list && body->depth == 2;
+    return captured ? CAPTURE : STRING;
+}
+
 static int open_string(struct hs_json_body *body, struct hs_error *err)
 {
-    bool at_top = body->depth == 1 && body->top_is_object;
-    body->state = at_top && body->expect_key ? KEY : at_top && body->capture != SIZE_MAX ? CAPTURE : STRING;
-    body->in_string = body->state;
+    body->state = body->in_string = string_kind(body);
     body->key_len = body->state == KEY ? 0 : body->key_len;
     if (body->state != CAPTURE)
         return 0;
+    /* One string in place of the list is a list of one. */
+    int r = body->depth == 1 && list_comes(body) ? begin_list(body, err) : 0;
+    if (r < 0)
+        return r;
     if (body->cut_line != body->line) {
         body->cut_line = body->line;
         body->cut_at = body->rest.len;
         body->cut_len = 0;
     }
-    return body->events->begin(body->ctx, body->capture, err);
+    return body->events->begin(body->ctx, &body->capture, err);
 }
 
 static void close_string(struct hs_json_body *body)
 {
-    if (body->in_string == KEY)
-        body->capture = find_name(body);
-    else if (body->in_string == CAPTURE)
-        body->capture = SIZE_MAX;
+    if (body->in_string == KEY && body->depth == 3)
+        body->member_expected = key_is(body, body->member_name);
+    else if (body->in_string == KEY)
+        body->capture.index = find_name(body);
+    else if (body->in_string == CAPTURE && body->depth == 1)
+        body->capture.index = SIZE_MAX;
     body->state = TEXT;
+}
+
+static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
+{
+    if (++body->depth > body->depth_max)
+        return invalid(body, "nested too deeply", err);
+    if (body->depth == 1) {
+        body->top_is_object = body->expect_key = c == '{';
+    } else if (body->depth == 2 && c == '[' && list_comes(body)) {
+        body->in_list = true;
+        return begin_list(body, err);
+    } else if (body->depth == 3 && body->in_list) {
+        body->in_member = body->expect_key = c == '{';
+        body->member_expected = false;
+    }
+    return 0;
+}
+
+static void close_nest(struct hs_json_body *body)
+{
+    body->depth -= body->depth > 0;
+    body->in_member &= body->depth >= 3;
+    body->in_list &= body->depth >= 2;
+    if (body->depth < 3)
+        body->expect_key = false;
+}
+
+static int next_value(struct hs_json_body *body, struct hs_error *err)
+{
+    if (body->depth == 1) {
+        body->expect_key = body->top_is_object;
+        body->capture.index = SIZE_MAX;
+    } else if (body->depth == 2 && body->in_list) {
+        return begin_member(body, body->capture.member + 1, err);
+    } else if (body->depth == 3 && body->in_member) {
+        body->expect_key = true;
+        body->member_expected = false;
+    }
+    return 0;
 }
 
 static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
@@ -96,23 +187,15 @@ static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
     switch (c) {
     case '{':
     case '[':
-        if (++body->depth > body->depth_max)
-            return invalid(body, "nested too deeply", err);
-        if (body->depth == 1)
-            body->top_is_object = body->expect_key = c == '{';
-        return 0;
+        return open_nest(body, c, err);
     case '}':
     case ']':
-        body->depth -= body->depth > 0;
+        close_nest(body);
         return 0;
     case ',':
-        if (body->depth == 1) {
-            body->expect_key = body->top_is_object;
-            body->capture = SIZE_MAX;
-        }
-        return 0;
+        return next_value(body, err);
     case ':':
-        if (body->depth == 1)
+        if (body->depth == 1 || (body->depth == 3 && body->in_member))
             body->expect_key = false;
         return 0;
     case '"':
@@ -160,7 +243,7 @@ static int feed_capture(struct hs_json_body *body, const char *data, size_t len,
         n++;
     if (n > 0) {
         *ret_used = n;
-        return body->events->text(body->ctx, body->capture, data, n, err);
+        return body->events->text(body->ctx, &body->capture, data, n, err);
     }
     if (*data == '\\')
         body->state = ESCAPE;
@@ -168,7 +251,7 @@ static int feed_capture(struct hs_json_body *body, const char *data, size_t len,
         return invalid(body, "control character in a string", err);
     else if (*data != '"') {
         /* Not base64, but it must still be UTF-8: let the real parser see it. */
-        body->events->foreign(body->ctx, body->capture);
+        body->events->foreign(body->ctx, &body->capture);
         return keep(body, *data, err);
     }
     return 0;

@@ -92,6 +92,8 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 {
     struct hs_buf *headers = &req->reply.headers;
     size_t before = headers->len;
+    if (req->stage == HS_HTTP_STREAMING)
+        return;
     if (strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n") || name[0] == '\0')
         return;
     if (hs_buf_append(headers, name, strlen(name) + 1) < 0 || hs_buf_append(headers, value, strlen(value) + 1) < 0)
@@ -101,6 +103,10 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len)
 {
+    if (req->stage == HS_HTTP_STREAMING) {
+        free(data);
+        return;
+    }
     free(req->reply.data);
     req->reply.status = http_status;
     req->reply.data = data;
@@ -127,6 +133,13 @@ void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *va
     }
     hs_buf_finish(&text);
     json_decref(value);
+}
+
+int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)
+{
+    enum hs_json_style style = req->options->json_style == HS_JSON_PRETTY ? HS_JSON_SORTED : req->options->json_style;
+    int r = hs_json_write(value, style, out);
+    return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
 }
 
 /* Messages may quote what a client sent, and may have been cut inside a character; they stay one line of UTF-8. */
@@ -158,6 +171,15 @@ static json_t *error_object(int code, const char *field, const char *message)
     return json_pack("{s:o}", "error", detail);
 }
 
+json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
+{
+    char line[HS_ERROR_MESSAGE_SIZE];
+    hs_str_copy(line, sizeof(line), message);
+    make_line(line);
+    return req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", line)
+                                                           : error_object(code, field, line);
+}
+
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
 {
     char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
@@ -166,12 +188,9 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    make_line(message);
     if (http_status == 429 || http_status == 503) {
         hs_str_format(seconds, sizeof(seconds), "%d", req->options->retry_after_s);
         hs_http_add_header(req, "Retry-After", seconds);
     }
-    json_t *value = req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", message)
-                                                                    : error_object(code, field, message);
-    hs_http_reply_json(req, http_status, value);
+    hs_http_reply_json(req, http_status, hs_http_error_json(req, code, field, message));
 }

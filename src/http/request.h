@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "http/body.h"
@@ -38,7 +39,8 @@ struct hs_body *hs_http_body(struct hs_http_request *req);
 /* A header of the answer, copied. One that holds a line break or does not fit is left out. Before or after reply. */
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);
 
-/* One of these ends a handler; of several the last counts. None can fail: without memory the answer is a plain 503. */
+/* One of these ends a handler, or a stream (http/stream.h); of several the last counts. None can fail: without memory
+ * the answer is a plain 503. */
 
 /* Takes the reference to value. */
 void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value);
@@ -51,5 +53,11 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
  * Retry-After. */
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The JSON of such an answer, for one that is part of another. NULL without memory. */
+json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message);
+
+/* Appends a line of JSON in the server's style, and a line feed. */
+int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out);
 
 #endif

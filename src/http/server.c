@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "http/daemon.h"
+#include "http/exchange.h"
 
 void hs_http_options_init(struct hs_http_options *options)
 {
@@ -20,6 +21,7 @@ void hs_http_options_init(struct hs_http_options *options)
         .header_max = 16 << 10,
         .body_max = 16 << 20,
         .bodies_max = 256 << 20,
+        .batch_max = 32,
         .header_timeout_ms = 10000,
         .body_idle_ms = 10000,
         .body_timeout_ms = 60000,
@@ -192,4 +194,9 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     /* Last: a connection that is counted no more holds no memory any more. */
     stats.body_bytes = atomic_load(&server->budget.used);
     *ret_stats = stats;
+}
+
+void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats)
+{
+    hs_http_stats(req->server, ret_stats);
 }

@@ -59,11 +59,10 @@ static void fill_share(const struct hs_model_info *info, struct hs_slot *slot, s
     };
 }
 
-/* No lock is needed: nobody else looks at a copy that is being loaded. */
+/* No lock is needed: of a copy that is being loaded nobody else looks at more than state and key. */
 static int fill_slots(struct hs_engine *engine, struct hs_copy *copy, struct hs_error *err)
 {
     const struct hs_model_info *info = engine->options.backend->info(copy->model);
-    copy->batch = info->batch;
     copy->busy = copy->stuck = copy->running = copy->slot_count = 0;
     copy->shares = calloc((size_t) info->slots * (size_t) info->batch, sizeof(*copy->shares));
     if (!copy->shares)
@@ -169,6 +168,7 @@ static int load_model(struct hs_engine *engine, const struct hs_model_spec *spec
 static void load_succeeded(struct hs_engine *engine, struct hs_copy *copy, int64_t took_ns, int64_t cost_bytes)
 {
     copy->state = HS_COPY_LOADED;
+    copy->batch = engine->options.backend->info(copy->model)->batch;
     copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     engine->error.code = 0;
     engine->down = engine->hung = false;

@@ -336,7 +336,7 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     pull->choice = choice;
     pull->options = options;
     int status = hs_store_lock(store, choice->file->name, false, &lock, err);
-    if (status == HS_EBUSY) {
+    if (status == HS_EBUSY && !options->no_wait) {
         say(pull, "another program is at %s; waiting for it", choice->file->name);
         status = hs_store_lock(store, choice->file->name, true, &lock, err);
     }

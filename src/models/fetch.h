@@ -21,6 +21,7 @@ struct hs_fetch_options {
     uint64_t max_bytes; /* of one download; 0: 1 GiB */
     int stall_s;        /* give a source up when nothing arrives for so long; 0: 30 */
     int connect_s;      /* 0: 15 */
+    bool no_wait;       /* HS_EBUSY where another program has the file in work */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */
     struct hs_cancel *cancel; /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next pull */
     hs_fetch_progress progress; /* NULL allowed */

@@ -6,12 +6,16 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/accept.h"
 #include "http/param.h"
 #include "http/request.h"
 #include "pose/annotate.h"
 #include "pose/answer.h"
 #include "pose/app.h"
+#include "service/batch.h"
 #include "service/drawing.h"
+#include "service/metrics.h"
+#include "service/pull.h"
 #include "service/wish.h"
 #include "vision/yolo_pose.h"
 
@@ -42,6 +46,13 @@ static void get_ready(struct hs_http_request *req)
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
 
+static void get_metrics(struct hs_http_request *req)
+{
+    const struct hs_pose_app *app = hs_http_context(req);
+    const struct hs_metrics_model model = { "pose", app->fleet };
+    hs_metrics_reply(req, &model, 1);
+}
+
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
@@ -60,6 +71,20 @@ static void post_unload(struct hs_http_request *req)
     hs_models_api_unload(req, &app->models);
 }
 
+static void post_pull(struct hs_http_request *req)
+{
+    static const enum hs_task tasks[] = { HS_TASK_POSE };
+    const struct hs_pose_app *app = hs_http_context(req);
+    const struct hs_pull pull = {
+        .store = app->store,
+        .tasks = tasks,
+        .task_count = HS_ARRAY_LEN(tasks),
+        .settings = &app->settings->model,
+        .device = app->settings->inference.device,
+    };
+    hs_pull_reply(req, &pull);
+}
+
 /* What a detect request asks for. */
 struct detect_request {
     struct hs_wish wish;
@@ -69,33 +94,13 @@ struct detect_request {
     enum hs_image_format format;
 };
 
-/* The quality that an Accept header gives to exactly this media type (RFC 9110, 12.5.1); -1 where it is not named. */
-static double accept_quality(const char *accept, const char *type)
-{
-    size_t len = strlen(type);
-    for (const char *at = accept; *at; at += *at == ',') {
-        at += strspn(at, " \t");
-        size_t item = strcspn(at, ",");
-        if (strcspn(at, ";, \t") == len && strncasecmp(at, type, len) == 0) {
-            char text[8];
-            double quality = 1;
-            const char *q = memmem(at, item, "q=", 2);
-            if (q && hs_str_copy_n(text, sizeof(text), q + 2, (size_t) (at + item - q) - 2))
-                hs_str_to_double(text, &quality);
-            return quality;
-        }
-        at += item;
-    }
-    return -1;
-}
-
 /* A picture is sent only to who names one and likes it no less than JSON. */
 static bool wants_picture(const char *accept, enum hs_image_format *ret_format)
 {
     if (!accept)
         return false;
-    double json = accept_quality(accept, "application/json");
-    double png = accept_quality(accept, "image/png"), jpeg = accept_quality(accept, "image/jpeg");
+    double json = hs_accept_quality(accept, "application/json");
+    double png = hs_accept_quality(accept, "image/png"), jpeg = hs_accept_quality(accept, "image/jpeg");
     double best = png > jpeg ? png : jpeg;
     *ret_format = png > jpeg ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
     return best > 0 && best >= json;
@@ -157,6 +162,18 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     hs_http_reply_bytes(req, 200, detect->format == HS_IMAGE_PNG ? "image/png" : "image/jpeg", data, len);
 }
 
+static json_t *result_json(const struct hs_pose_app *app, const struct detect_request *detect,
+                           const struct hs_pose_result *result)
+{
+    const struct hs_pose_answer_options options = {
+        .pack = result->network->choice.pack,
+        .model = result->network->model,
+        .keypoint_threshold = (float) detect->keypoint_threshold,
+        .skeleton = app->settings->pose.skeleton_connections,
+    };
+    return hs_pose_answer(result, &options);
+}
+
 static void reply_result(struct hs_http_request *req, const struct hs_pose_app *app,
                          const struct detect_request *detect, const struct hs_pose_result *result)
 {
@@ -164,13 +181,7 @@ static void reply_result(struct hs_http_request *req, const struct hs_pose_app *
         reply_picture(req, detect, result);
         return;
     }
-    const struct hs_pose_answer_options options = {
-        .pack = result->network->choice.pack,
-        .model = result->network->model,
-        .keypoint_threshold = (float) detect->keypoint_threshold,
-        .skeleton = app->settings->pose.skeleton_connections,
-    };
-    json_t *answer = hs_pose_answer(result, &options);
+    json_t *answer = result_json(app, detect, result);
     if (!answer)
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the answer");
     else
@@ -212,6 +223,48 @@ static void post_detect(struct hs_http_request *req)
     hs_fleets_give_back(app->fleets, fleet);
 }
 
+struct detect_batch {
+    const struct hs_pose_app *app;
+    struct hs_fleet *fleet;
+    struct detect_request detect;
+};
+
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+{
+    const struct detect_batch *batch = ctx;
+    struct hs_pose_result result;
+    hs_pose_result_init(&result);
+    int r = hs_pose_detect(&batch->app->pipeline, batch->fleet, picture->data, picture->len, &batch->detect.params,
+                           picture->deadline_ns, picture->cancel, &result, err);
+    if (r == 0 && !(*ret_answer = result_json(batch->app, &batch->detect, &result)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    hs_pose_result_finish(&result);
+    return r;
+}
+
+static void post_batch(struct hs_http_request *req)
+{
+    struct detect_batch of = { .app = hs_http_context(req) };
+    const struct hs_batch batch = { .answer = answer_one, .together = of.app->settings->device.batch_size,
+                                    .ctx = &of };
+    struct hs_error err;
+    const char *field;
+    int r = read_detect(req, of.app, &of.detect, &field, &err);
+    if (r == 0) {
+        field = "model";
+        r = hs_wish_take(&of.detect.wish, of.app->fleets, of.app->settings->model.keep_alive, &of.fleet, &err);
+    }
+    if (r < 0) {
+        hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
+        return;
+    }
+    of.detect.params.keep_image = false;
+    of.detect.params.priority = HS_BACKGROUND;
+    hs_batch_reply(req, &batch);
+    hs_fleets_give_back(of.app->fleets, of.fleet);
+}
+
+static const char *const batch_list[] = { "images", "image", NULL };
 static const char *const detect_files[] = { "image", NULL };
 static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
                                             "max_detections",       "apply_exif",     HS_WISH_FIELDS, NULL };
@@ -219,13 +272,20 @@ static const char *const detect_texts[] = { "confidence_threshold", "iou_thresho
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },
     { .method = "GET", .path = "/health/ready", .handle = get_ready, .flags = HS_HTTP_INLINE },
-    { .method = "GET", .path = "/v1/models", .handle = get_models, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/metrics", .handle = get_metrics, .flags = HS_HTTP_INLINE },
+    { .method = "GET", .path = "/v1/models", .handle = get_models },
     { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
     { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
+    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     { .method = "POST",
       .path = "/v1/pose/detect",
       .handle = post_detect,
       .body = HS_BODY_FORM_ELSE_JSON,
       .spec = { .files = detect_files, .texts = detect_texts } },
+    { .method = "POST",
+      .path = "/v1/pose/detect/batch",
+      .handle = post_batch,
+      .body = HS_BODY_FORM_ELSE_JSON,
+      .spec = { .list = batch_list, .list_member = "image", .texts = detect_texts } },
 };
 const size_t hs_pose_route_count = HS_ARRAY_LEN(hs_pose_routes);

@@ -62,6 +62,7 @@ static void http_options(const struct hs_service *service, struct hs_http_option
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
     ret->connections_max = (size_t) server->max_connections;
     ret->connections_per_address = (size_t) server->max_connections_per_address;
+    ret->batch_max = (size_t) server->max_batch;
     ret->body_max = (size_t) server->max_body_mb << 20;
     ret->bodies_max = (size_t) server->max_body_memory;
     ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);

@@ -195,3 +195,10 @@ def test_sigterm_while_the_device_is_down(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: none}]'))
     assert detect(server, picture).status == 503
     server.stop(signal.SIGTERM)
+
+
+def test_all_models_are_told_on_demand(sim):
+    here = [model['id'] for model in sim.get('/v1/models').json()['data']]
+    every = sim.get('/v1/models?all=true').json()['data']
+    assert set(here) <= {model['id'] for model in every}
+    assert {model['state'] for model in every} <= {'idle', 'loading', 'ready', 'unloading', 'failed', 'pulling', 'absent'}

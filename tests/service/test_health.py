@@ -67,3 +67,20 @@ def test_a_model_that_is_loaded_on_demand_is_ready(make_server, picture):
     assert server.get('/health/ready').status == 200
     assert server.get('/health').json()['model_loaded'] is False
     assert server.post_form({'image': picture}).status == 200
+
+
+def test_metrics(make_server, picture):
+    server = make_server()
+    server.post_form({'image': picture})
+    answer = server.get('/metrics')
+    assert answer.headers['Content-Type'].startswith('text/plain; version=0.0.4')
+    lines = answer.body.decode().splitlines()
+    values = dict(line.rsplit(' ', 1) for line in lines if not line.startswith('#'))
+    for name in values:
+        assert f'# TYPE {name.split("{")[0]} ' in answer.body.decode()
+    where = '{task="pose",model="yolo11n-pose",device="sim",index="0",standby="0"}'
+    assert values['hailo_device_runs_total' + where] == '1'
+    assert values['hailo_device_up' + where] == '1'
+    assert values['hailo_model_state{task="pose",state="ready"}'] == '1'
+    assert int(values['hailo_http_requests_total']) >= 1
+    assert server.request('HEAD', '/metrics').status == 200

@@ -358,6 +358,121 @@ static void test_any_json(void **state)
     hs_body_destroy(body);
 }
 
+/* ---- The list of pictures ---- */
+
+static const char *const lists[] = { "images", "image", NULL };
+static const struct hs_body_spec list_spec = { .list = lists, .list_member = "image", .list_max = 3,
+                                               .bytes_max = 1 << 20 };
+
+/* Members as "foo|bar|", a failed one as its message in brackets. */
+static void describe_list(struct hs_body *body, char *dst, size_t size)
+{
+    size_t count = 0, at = 0;
+    struct hs_error err = { 0 };
+    if (hs_body_list_count(body, &count, &err) < 0)
+        at += (size_t) snprintf(dst, size, "(%s)", err.message);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *bytes;
+        size_t len;
+        if (hs_body_list_take(body, i, &bytes, &len, &err) < 0) {
+            at += (size_t) snprintf(dst + at, size - at, "[%s]|", err.message);
+            continue;
+        }
+        at += (size_t) snprintf(dst + at, size - at, "%.*s|", (int) len, (const char *) bytes);
+        free(bytes);
+        assert_int_equal(hs_body_list_take(body, i, &bytes, &len, NULL), HS_EMISSING);
+    }
+}
+
+static void expect_list(const char *type, const char *data, const char *want)
+{
+    for (size_t i = 0; i < STEPS; i++) {
+        struct hs_body *body;
+        struct hs_error err = { 0 };
+        char got[1000] = "";
+        if (parse(type, &list_spec, data, strlen(data), steps[i], &body, &err) < 0) {
+            snprintf(got, sizeof(got), "{%d %s}", err.code, err.message);
+        } else {
+            describe_list(body, got, sizeof(got));
+            hs_body_destroy(body);
+        }
+        assert_string_equal(got, want);
+    }
+}
+
+#define PART(name, text) "--XX\r\nContent-Disposition: form-data; name=" name "\r\n\r\n" text "\r\n"
+
+static void test_list_form(void **state)
+{
+    (void) state;
+    expect_list(form_type, PART("images", "a") PART("image", "bb") PART("other", "-") PART("images", "c") "--XX--",
+                "a|bb|c|");
+    expect_list(form_type, PART("image", "a") PART("image", "") "--XX--", "a|[Missing 'image' field]|");
+    expect_list(form_type, PART("other", "a") "--XX--", "(Missing 'images' field)");
+    expect_list(form_type, PART("image", "a") PART("image", "a") PART("image", "a") PART("image", "a") "--XX--",
+                "{-1 images: at most 3 pictures in one request}");
+}
+
+static void test_list_json(void **state)
+{
+    (void) state;
+    expect_list(NULL, "{\"images\": [\"Zm9v\", {\"id\": \"x\", \"image\": \"data:image/png;base64,YmFy\"}], "
+                      "\"text\": \"y\"}",
+                "foo|bar|");
+    expect_list(NULL, "{\"images\":[{\"image\":\"Zm9v\",\"more\":{\"image\":\"x\"}},\"YmFy\"]}", "foo|bar|");
+    expect_list(NULL, "{\"images\": [{\"image\": \"Zm9v\", \"im\\u0061ge\": \"YmFy\"}]}", "bar|");
+    /* One picture needs no array; either name will do, and the last list counts. */
+    expect_list(NULL, "{\"image\": \"Zm9v\"}", "foo|");
+    expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\"], \"image\": [\"YmFy\"]}", "bar|");
+    expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\"], \"images\": [1, \"YmFy\"]}",
+                "[image: must be a base64 string, not a number]|bar|");
+    /* A member that is none leaves the others alone. */
+    expect_list(NULL, "{\"images\": [\"Zm9\", null, \"YmFy\"]}",
+                "[Invalid base64: incorrect padding]|[Missing 'image' field]|bar|");
+    expect_list(NULL, "{\"images\": [{}, [\"Zm9v\"], {\"image\": [\"Zm9v\"]}]}",
+                "[Missing 'image' field]|[image: must be a base64 string, not an array]|"
+                "[image: must be a base64 string, not an array]|");
+    expect_list(NULL, "{\"images\": [\"\", \"\\u00e4\", {\"image\": null}]}",
+                "[Missing 'image' field]|[Invalid base64: only ASCII characters are allowed]|"
+                "[Missing 'image' field]|");
+}
+
+static void test_list_bounds(void **state)
+{
+    (void) state;
+    expect_list(NULL, "{\"images\": []}", "(Missing 'images' field)");
+    expect_list(NULL, "{\"images\": null}", "(Missing 'images' field)");
+    expect_list(NULL, "{}", "(Missing 'images' field)");
+    expect_list(NULL, "{\"images\": {\"image\": \"Zm9v\"}}",
+                "(images: must be an array of pictures, not an object)");
+    expect_list(NULL, "{\"images\": [\"Zm9v\"], \"images\": 5}",
+                "(images: must be an array of pictures, not a number)");
+    expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\", \"Zm9v\", \"Zm9v\"]}",
+                "{-1 images: at most 3 pictures in one request}");
+    expect_list(NULL, "{\"a\": {\"images\": [1, 2, 3, 4]}, \"images\": [\"Zm9v\", \"YmFy\"]}", "foo|bar|");
+    expect_list(NULL, "{\"images\": [\"Zm9v\", {]}, \"x\": \"y\"}",
+                "{-1 Invalid JSON: string or '}' expected near ']' (line 1, column 22)}");
+    /* Pictures are not held to the bound of the JSON beside them. */
+    char *one = repeat("\"", "YWFh", 30000, "\"");
+    size_t size = 3 * strlen(one) + 100;
+    char *all = malloc(size), *want = repeat("", "aaa", 30000, "");
+    snprintf(all, size, "{\"images\": [%s, {\"image\": %s}]}", one, one);
+    struct hs_body *body;
+    struct hs_error err;
+    assert_int_equal(parse(NULL, &list_spec, all, strlen(all), 0, &body, &err), 0);
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *bytes;
+        size_t len;
+        assert_int_equal(hs_body_list_take(body, i, &bytes, &len, &err), 0);
+        assert_int_equal(len, 90000);
+        assert_memory_equal(bytes, want, len);
+        free(bytes);
+    }
+    assert_true(json_is_object(hs_body_list_value(body, 1)));
+    hs_body_destroy(body);
+    free(one), free(all), free(want);
+}
+
 /* ---- Choice of parser, budget ---- */
 
 static int create(enum hs_body_rule rule, const char *type)
@@ -411,7 +526,8 @@ int main(void)
         cmocka_unit_test(test_json),           cmocka_unit_test(test_json_file_errors),
         cmocka_unit_test(test_json_errors),    cmocka_unit_test(test_json_limits),
         cmocka_unit_test(test_any_json),       cmocka_unit_test(test_content_types),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget),         cmocka_unit_test(test_list_form),
+        cmocka_unit_test(test_list_json),      cmocka_unit_test(test_list_bounds),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,182 @@
+/* A connection whose stream has nothing to send is suspended, as one whose request is in work; the next write resumes
+ * it. Both happen under the stream's lock, so that none is resumed that is not suspended.
+ *
+ * Once a stream has begun, the request has two holders: the network thread, until the connection is done with it, and
+ * the worker, until the handler has returned. The last one frees it. */
+#include "http/stream.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "http/daemon.h"
+#include "http/exchange.h"
+
+void hs_stream_init(struct hs_http_stream *stream, struct hs_http_request *req)
+{
+    *stream = (struct hs_http_stream) { .req = req };
+    pthread_mutex_init(&stream->lock, NULL);
+    hs_cond_init(&stream->room);
+    hs_buf_init(&stream->bytes, HS_HTTP_STREAM_MAX);
+}
+
+void hs_stream_finish(struct hs_http_stream *stream)
+{
+    hs_buf_finish(&stream->bytes);
+    pthread_cond_destroy(&stream->room);
+    pthread_mutex_destroy(&stream->lock);
+}
+
+/* ---- The handler's side ---- */
+
+struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type)
+{
+    struct hs_http_stream *stream = &req->stream;
+    assert(req->stage == HS_HTTP_AT_WORK);
+    req->reply.status = http_status;
+    hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
+    req->stage = HS_HTTP_STREAMING;
+    hs_conn_begin_stream(&req->server->conns, req->conn);
+    MHD_resume_connection(req->mhd);
+    return stream;
+}
+
+/* The lock is held. */
+static void resume(struct hs_http_stream *stream)
+{
+    if (!stream->suspended)
+        return;
+    stream->suspended = false;
+    MHD_resume_connection(stream->req->mhd);
+}
+
+/* As much as there is room for, which is some. The lock is held. */
+static int put(struct hs_http_stream *stream, const void *data, size_t len)
+{
+    struct hs_buf *bytes = &stream->bytes;
+    if (stream->taken > 0 && len > bytes->max - bytes->len) {
+        memmove(bytes->data, bytes->data + stream->taken, bytes->len - stream->taken);
+        bytes->len -= stream->taken;
+        stream->taken = 0;
+    }
+    int r = hs_buf_append(bytes, data, len);
+    if (r == 0)
+        resume(stream);
+    return r;
+}
+
+int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns)
+{
+    const uint8_t *p = data;
+    int r = 0;
+    pthread_mutex_lock(&stream->lock);
+    while (len > 0 && r == 0) {
+        size_t room = HS_HTTP_STREAM_MAX - (stream->bytes.len - stream->taken), n = len < room ? len : room;
+        if (stream->gone || stream->ended) {
+            r = HS_ECANCELED;
+        } else if (n == 0) {
+            r = hs_cond_wait_until(&stream->room, &stream->lock, deadline_ns);
+        } else if ((r = put(stream, p, n)) == 0) {
+            p += n;
+            len -= n;
+        }
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return r;
+}
+
+static void end(struct hs_http_stream *stream, bool broken)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->broken |= broken && !stream->ended;
+    stream->ended = true;
+    resume(stream);
+    pthread_mutex_unlock(&stream->lock);
+}
+
+void hs_http_stream_end(struct hs_http_stream *stream)
+{
+    end(stream, false);
+}
+
+void hs_http_stream_break(struct hs_http_stream *stream)
+{
+    end(stream, true);
+}
+
+bool hs_stream_leave(struct hs_http_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->left = stream->ended = true;
+    resume(stream);
+    bool last = stream->completed;
+    pthread_mutex_unlock(&stream->lock);
+    return last;
+}
+
+/* ---- The network's side ---- */
+
+void hs_stream_abandon(struct hs_http_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->gone = true;
+    pthread_cond_broadcast(&stream->room);
+    pthread_mutex_unlock(&stream->lock);
+}
+
+/* The lock is held. Some bytes, 0 for none yet, or one of the two ends. */
+static ssize_t take(struct hs_http_stream *stream, char *dst, size_t max)
+{
+    struct hs_buf *bytes = &stream->bytes;
+    size_t n = bytes->len - stream->taken;
+    if (stream->gone || stream->broken)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n == 0 && stream->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0)
+        return 0;
+    n = n < max ? n : max;
+    memcpy(dst, bytes->data + stream->taken, n);
+    stream->taken += n;
+    stream->sent += n;
+    if (stream->taken == bytes->len)
+        stream->taken = bytes->len = 0;
+    pthread_cond_broadcast(&stream->room);
+    return (ssize_t) n;
+}
+
+ssize_t hs_stream_read(void *cls, uint64_t at, char *dst, size_t max)
+{
+    struct hs_http_stream *stream = cls;
+    struct hs_http_request *req = stream->req;
+    (void) at;
+    pthread_mutex_lock(&stream->lock);
+    ssize_t n = take(stream, dst, max);
+    if (n == 0) {
+        MHD_suspend_connection(req->mhd);
+        stream->suspended = true;
+    }
+    pthread_mutex_unlock(&stream->lock);
+    /* Time runs only while the client has something to take, and starts anew whenever it took some. */
+    hs_conn_enter(&req->server->conns, req->conn, n == 0 ? HS_CONN_WORKING : HS_CONN_SENDING);
+    return n;
+}
+
+bool hs_stream_complete(struct hs_http_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    bool unfinished = !stream->ended;
+    pthread_mutex_unlock(&stream->lock);
+    /* The worker does not free the request before `completed`. */
+    if (unfinished)
+        hs_cancel_trigger(&stream->req->cancel);
+    pthread_mutex_lock(&stream->lock);
+    stream->gone = stream->completed = true;
+    pthread_cond_broadcast(&stream->room);
+    bool last = stream->left;
+    pthread_mutex_unlock(&stream->lock);
+    return last;
+}

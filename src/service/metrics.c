@@ -1,0 +1,195 @@
+#include "service/metrics.h"
+
+#include <inttypes.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "http/server.h"
+
+enum { METRICS_MAX = 1 << 20 };
+
+struct page {
+    struct hs_buf text;
+    int result; /* of the first append that failed */
+};
+
+#define put(page, ...) ((page)->result = (page)->result ? (page)->result : hs_buf_printf(&(page)->text, __VA_ARGS__))
+
+static void head(struct page *out, const char *name, const char *type, const char *help)
+{
+    put(out, "# HELP hailo_%s %s\n# TYPE hailo_%s %s\n", name, help, name, type);
+}
+
+static void one(struct page *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    head(out, name, type, help);
+    put(out, "hailo_%s %" PRIu64 "\n", name, value);
+}
+
+static void put_server(struct page *out, const struct hs_http_stats *s)
+{
+    one(out, "http_requests_total", "counter", "Requests answered or given up.", s->requests);
+    one(out, "http_cancelled_total", "counter", "Clients that left while their request was in work.", s->cancelled);
+    one(out, "http_timed_out_total", "counter", "Connections cut because they were too slow.", s->timed_out);
+    one(out, "http_connections", "gauge", "Open connections.", s->connections);
+    one(out, "http_requests_active", "gauge", "Requests between their headers and the end of their answer.", s->active);
+    one(out, "http_requests_queued", "gauge", "Of these, waiting for a worker.", s->queued);
+    one(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
+    one(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
+}
+
+/* ---- Devices: a series for each of every model's ---- */
+
+struct device {
+    const struct hs_metrics_model *model;
+    const struct hs_network *network;
+    int index;
+    bool standby;
+    struct hs_engine_status status;
+};
+
+static uint64_t runs(const struct device *d)
+{
+    return d->status.runs;
+}
+
+static uint64_t pictures(const struct device *d)
+{
+    return d->status.pictures;
+}
+
+static uint64_t failures(const struct device *d)
+{
+    return d->status.failures;
+}
+
+static uint64_t timeouts(const struct device *d)
+{
+    return d->status.timeouts;
+}
+
+static uint64_t refusals(const struct device *d)
+{
+    return d->status.refusals;
+}
+
+static uint64_t loads(const struct device *d)
+{
+    return d->status.loads;
+}
+
+static uint64_t in_use(const struct device *d)
+{
+    return (uint64_t) d->status.in_use;
+}
+
+static uint64_t waiting(const struct device *d)
+{
+    return (uint64_t) d->status.waiting;
+}
+
+static uint64_t stuck(const struct device *d)
+{
+    return (uint64_t) d->status.stuck;
+}
+
+static uint64_t up(const struct device *d)
+{
+    return d->status.state != HS_ENGINE_FAILED;
+}
+
+static uint64_t loaded(const struct device *d)
+{
+    return d->status.model_loaded;
+}
+
+
+static const struct {
+    const char *name, *type, *help;
+    uint64_t (*value)(const struct device *device);
+} series[] = {
+    { "device_runs_total", "counter", "Runs of the network.", runs },
+    { "device_pictures_total", "counter", "Pictures in these runs.", pictures },
+    { "device_failures_total", "counter", "Runs that failed.", failures },
+    { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
+    { "device_refusals_total", "counter", "Requests refused because the queue was full.", refusals },
+    { "device_loads_total", "counter", "Loads of the model.", loads },
+    { "device_slots_in_use", "gauge", "Pictures or batches in the device.", in_use },
+    { "device_slots_stuck", "gauge", "Of these, not given back in time.", stuck },
+    { "device_queue_length", "gauge", "Requests that wait for the device.", waiting },
+    { "device_up", "gauge", "1: the device can be given work.", up },
+    { "device_model_loaded", "gauge", "1: the model is loaded on it.", loaded },
+};
+
+static void put_device(struct page *out, const char *name, const struct device *d, uint64_t value)
+{
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"} %" PRIu64 "\n", name,
+        d->model->name, d->network->choice.pack->name, d->network->device, d->index, d->standby, value);
+}
+
+/* Calls for each device of the models. */
+static void each_device(struct page *out, const struct hs_metrics_model *models, size_t count, size_t row)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct hs_fleet *fleet = models[i].fleet;
+        for (int k = 0; k < fleet->count + (fleet->standby != NULL); k++) {
+            bool standby = k == fleet->count;
+            struct device d = {
+                .model = &models[i], .network = standby ? fleet->standby : &fleet->networks[k],
+                .index = standby ? 0 : k, .standby = standby,
+            };
+            hs_engine_get_status(d.network->engine, &d.status);
+            put_device(out, series[row].name, &d, series[row].value(&d));
+        }
+    }
+}
+
+static void put_models(struct page *out, const struct hs_metrics_model *models, size_t count)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {
+        { "model_degraded", "gauge", "1: the processor answers in place of the devices." },
+        { "model_retries_total", "counter", "Runs done again after a failure that passes." },
+        { "model_standins_total", "counter", "Runs that the processor did in place of the devices." },
+    };
+    for (size_t row = 0; row < HS_ARRAY_LEN(rows); row++) {
+        head(out, rows[row].name, rows[row].type, rows[row].help);
+        for (size_t i = 0; i < count; i++) {
+            struct hs_fleet_status s;
+            hs_fleet_get_status(models[i].fleet, &s);
+            uint64_t value = row == 0 ? s.degraded : row == 1 ? s.retries : s.standins;
+            put(out, "hailo_%s{task=\"%s\"} %" PRIu64 "\n", rows[row].name, models[i].name, value);
+        }
+    }
+    head(out, "model_state", "gauge", "1 for the state that the model is in.");
+    for (size_t i = 0; i < count; i++) {
+        struct hs_fleet_status s;
+        hs_fleet_get_status(models[i].fleet, &s);
+        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++)
+            put(out, "hailo_model_state{task=\"%s\",state=\"%s\"} %d\n", models[i].name,
+                hs_engine_state_name((enum hs_engine_state) state), s.state == (enum hs_engine_state) state);
+    }
+}
+
+void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_model *models, size_t count)
+{
+    struct hs_http_stats stats;
+    struct page out = { .result = 0 };
+    hs_http_stats_of(req, &stats);
+    hs_buf_init(&out.text, METRICS_MAX);
+    put_server(&out, &stats);
+    put_models(&out, models, count);
+    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++) {
+        head(&out, series[row].name, series[row].type, series[row].help);
+        each_device(&out, models, count, row);
+    }
+    if (out.result < 0) {
+        hs_buf_finish(&out.text);
+        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metrics");
+        return;
+    }
+    size_t len;
+    uint8_t *data = hs_buf_take(&out.text, &len);
+    hs_http_reply_bytes(req, 200, "text/plain; version=0.0.4; charset=utf-8", data, len);
+}

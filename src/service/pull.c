@@ -1,0 +1,175 @@
+#include "service/pull.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/accept.h"
+#include "http/sse.h"
+#include "models/fetch.h"
+#include "service/network.h"
+
+enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
+
+/* A service has one store, which takes one pull at a time; and one occupies one worker at most. */
+static struct {
+    pthread_mutex_t lock;
+    const struct hs_pack *pack; /* being fetched; NULL: none */
+} running = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct run {
+    struct hs_http_request *req;
+    struct hs_http_stream *stream; /* NULL: the answer comes as a whole */
+    int64_t sent_ns;               /* of the newest event */
+    uint64_t shown;                /* bytes in it; what is repeated is not news */
+    int failed;                    /* writing to the client */
+};
+
+/* ---- Events ---- */
+
+/* Takes the reference to value. */
+static void send(struct run *run, const char *event, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+    if (!text)
+        run->failed = HS_ENOMEM;
+    if (run->failed == 0)
+        run->failed = hs_sse_send(run->stream, event, NULL, text, HS_NO_DEADLINE);
+    run->sent_ns = hs_clock_now_ns();
+    free(text);
+    json_decref(value);
+}
+
+/* Called about once a second also while nothing arrives. A client that has left is the fetch's business: it asks the
+ * request's cancel. */
+static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+    struct run *run = arg;
+    int64_t pause_ms = (hs_clock_now_ns() - run->sent_ns) / HS_NS_PER_MS;
+    if (done != run->shown && (pause_ms >= PROGRESS_MS || (total > 0 && done >= total))) {
+        run->shown = done;
+        send(run, "progress",
+             json_pack("{s:s, s:I, s:o}", "file", what, "bytes", (json_int_t) done, "total",
+                       total ? json_integer((json_int_t) total) : json_null()));
+    } else if (pause_ms >= KEEP_ALIVE_MS && run->failed == 0) {
+        run->failed = hs_sse_keep_alive(run->stream, HS_NO_DEADLINE);
+        run->sent_ns = hs_clock_now_ns();
+    }
+}
+
+/* ---- Which file ---- */
+
+static bool serves(const struct hs_pull *pull, const struct hs_pack *pack)
+{
+    for (size_t i = 0; i < pull->task_count; i++) {
+        if (pack->task == pull->tasks[i])
+            return true;
+    }
+    return false;
+}
+
+static int choose(const struct hs_pull *pull, const char *name, struct hs_model_choice *ret, struct hs_error *err)
+{
+    /* The simulated device plays the processor's models. */
+    bool hailo = strcmp(hs_network_backend_name(pull->device), "hailo") == 0;
+    const struct hs_pack *pack = hs_store_find(pull->store, name);
+    if (!pull->settings->allow_pull)
+        return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
+    if (!pack || !serves(pull, pack))
+        return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
+    const struct hs_pack_file *file = hailo ? hs_pack_find_file(pack, "hailo", NULL) : NULL;
+    if (!file)
+        file = hs_pack_find_file(pack, "openvino", NULL);
+    if (!file)
+        return hs_error_set(err, HS_ENOTFOUND, "%s has no file for this machine", pack->name);
+    *ret = (struct hs_model_choice) { pack, file };
+    return 0;
+}
+
+/* ---- The pull ---- */
+
+static json_t *result_json(const struct hs_model_choice *choice, const struct hs_fetch_result *result)
+{
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:b}", "model", choice->pack->name, "file", choice->file->name,
+                     "backend", choice->file->backend, "size", (json_int_t) result->size, "sha256", result->sha256,
+                     "already", (int) result->already, "recorded", (int) result->recorded);
+}
+
+static void reply(struct run *run, int r, const struct hs_error *err, json_t *value)
+{
+    /* Another program has the file in work: as if it were this one. */
+    int code = r == HS_EBUSY ? HS_ECONFLICT : r;
+    if (!run->stream && r < 0)
+        hs_http_reply_error(run->req, code, NULL, "%s", err->message);
+    else if (!run->stream)
+        hs_http_reply_json(run->req, 200, value);
+    else if (r < 0)
+        send(run, "error", hs_http_error_json(run->req, code, NULL, err->message));
+    else
+        send(run, "done", value);
+}
+
+static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const struct hs_model_choice *choice)
+{
+    struct run run = { .req = req };
+    struct hs_fetch_result result;
+    struct hs_error err;
+    if (hs_accept_prefers(req, "text/event-stream")) {
+        run.stream = hs_sse_begin(req);
+        run.sent_ns = hs_clock_now_ns();
+    }
+    const struct hs_fetch_options options = {
+        .mirror = hs_given(pull->settings->mirror),
+        .no_wait = true,
+        .cancel = hs_http_cancel(req),
+        .progress = run.stream ? on_progress : NULL,
+        .arg = &run,
+    };
+    int r = hs_fetch_file(pull->store, choice, &options, &result, &err);
+    reply(&run, r, &err, r < 0 ? NULL : result_json(choice, &result));
+    if (run.stream && run.failed < 0)
+        hs_http_stream_break(run.stream);
+}
+
+static bool begin(const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&running.lock);
+    bool first = !running.pack;
+    if (first)
+        running.pack = pack;
+    pthread_mutex_unlock(&running.lock);
+    return first;
+}
+
+static void end(void)
+{
+    pthread_mutex_lock(&running.lock);
+    running.pack = NULL;
+    pthread_mutex_unlock(&running.lock);
+}
+
+bool hs_pull_is_running(const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&running.lock);
+    bool is = running.pack == pack;
+    pthread_mutex_unlock(&running.lock);
+    return is;
+}
+
+void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull)
+{
+    struct hs_model_choice choice;
+    struct hs_error err;
+    int r = choose(pull, hs_http_param(req, 0), &choice, &err);
+    if (r < 0) {
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        return;
+    }
+    if (!begin(choice.pack)) {
+        hs_http_reply_error(req, HS_ECONFLICT, NULL, "A model is being fetched already");
+        return;
+    }
+    fetch(req, pull, &choice);
+    end();
+}

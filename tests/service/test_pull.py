@@ -1,0 +1,208 @@
+"""POST /v1/models/{id}/pull: models that come on a client's word, as a whole and as server-sent events."""
+import http.client
+import json
+import threading
+
+import pytest
+
+from faces import FaceServer
+from file_server import FileServer
+from server import Server
+from test_models import BODY, SHA, Shop
+
+EVENTS = {'Accept': 'text/event-stream'}
+
+
+@pytest.fixture
+def files():
+    server = FileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shop(tmp_path, files):
+    shop = Shop(tmp_path, files)
+    for name in ('a-pose', 'b-pose'):
+        shop.simple(name, size=len(BODY))
+    return shop
+
+
+@pytest.fixture
+def make(shop, tmp_path):
+    servers = []
+
+    def start(**settings):
+        allowed = {'model.allow_pull': 'true', 'model.name': 'a-pose', **settings}
+        servers.append(Server(tmp_path, settings=allowed, env=shop.env()))
+        return servers[-1]
+
+    yield start
+    shop.files.release()
+    for server in servers:
+        if not server.process.stdout.closed:
+            server.stop()
+
+
+def pull(server, name='b-pose', **headers):
+    return server.request('POST', f'/v1/models/{name}/pull', headers=headers)
+
+
+def events(text):
+    """Pairs of kind and value; comments are left out."""
+    found = []
+    for block in text.split('\n\n'):
+        fields = dict(line.split(': ', 1) for line in block.splitlines() if not line.startswith(':'))
+        if fields:
+            found.append((fields['event'], json.loads(fields['data'])))
+    return found
+
+
+def begin(server, name='b-pose'):
+    """An event stream in the middle of its download."""
+    connection = http.client.HTTPConnection(*server.address, timeout=60)
+    connection.request('POST', f'/v1/models/{name}/pull', headers=EVENTS)
+    return connection, connection.getresponse()
+
+
+def test_not_allowed(make, shop):
+    server = make(**{'model.allow_pull': 'false'})
+    for answer in (pull(server), pull(server, Accept='text/event-stream'), pull(server, 'none')):
+        assert answer.status == 403, answer
+        assert answer.json()['error']['code'] == 'forbidden'
+        assert 'model.allow_pull' in answer.json()['error']['message']
+    assert shop.left() == []
+    assert not shop.files.requests
+
+
+def test_whole_answer(make, shop):
+    server = make()
+    answer = pull(server)
+    assert answer.status == 200, answer
+    assert answer.json() == {'model': 'b-pose', 'file': 'b-pose.onnx', 'backend': 'openvino', 'size': len(BODY),
+                             'sha256': SHA, 'already': False, 'recorded': False}
+    assert shop.file('b-pose.onnx').read_bytes() == BODY
+    assert pull(server, 'b_pose').json()['already'] is True
+    assert len(shop.files.requests) == 1
+
+
+def test_unknown(make, shop):
+    server = make()
+    for headers in ({}, EVENTS):
+        answer = pull(server, 'none-pose', **headers)
+        assert answer.status == 404 and answer.json()['error']['code'] == 'not_found'
+    assert server.get('/v1/models/b-pose/pull').status == 405
+    assert not shop.files.requests
+
+
+def test_events(make, shop):
+    server = make()
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert (answer.status, answer.headers['Content-Type']) == (200, 'text/event-stream')
+    assert answer.headers['Cache-Control'] == 'no-store'
+    assert shop.files.half_sent.wait(20)
+    # The first comes while the rest of the file is still missing.
+    first = answer.readline() + answer.readline()
+    assert first.startswith(b'event: progress\ndata: {')
+    shop.files.release()
+    told = events(first.decode() + answer.read().decode())
+    connection.close()
+    assert [kind for kind, _ in told[:-1]] == ['progress'] * (len(told) - 1)
+    steps = [value['bytes'] for _, value in told[:-1]]
+    assert steps == sorted(steps) and steps[-1] == len(BODY)
+    assert all(value['file'] == 'b-pose.onnx' and value['total'] == len(BODY) for _, value in told[:-1])
+    assert told[-1][0] == 'done' and told[-1][1]['sha256'] == SHA
+    assert shop.file('b-pose.onnx').read_bytes() == BODY
+
+
+def test_failure(make, shop):
+    server = make()
+    shop.files.files['/b-pose.onnx'] = BODY[::-1]
+    answer = pull(server)
+    assert answer.status == 500 and answer.json()['error']['code'] == 'bad_model'
+    told = events(pull(server, Accept='text/event-stream').body.decode())
+    assert told[-1][0] == 'error' and told[-1][1]['error']['code'] == 'bad_model'
+    assert 'b-pose.onnx' not in shop.left()
+    server.assert_healthy()
+
+
+def test_mirror(make, shop, tmp_path):
+    (tmp_path / 'mirror').mkdir()
+    (tmp_path / 'mirror' / 'b-pose.onnx').write_bytes(BODY)
+    server = make(**{'model.mirror': str(tmp_path / 'mirror')})
+    assert events(pull(server, Accept='text/event-stream').body.decode())[-1][0] == 'done'
+    assert not shop.files.requests
+
+
+def test_one_at_a_time(make, shop):
+    server = make()
+    shop.files.hold()
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(pull(server)))
+    first.start()
+    assert shop.files.half_sent.wait(20)
+    for name in ('b-pose', 'a-pose'):
+        for headers in ({}, EVENTS):
+            answer = pull(server, name, **headers)
+            assert answer.status == 409 and answer.json()['error']['code'] == 'conflict'
+    shop.files.release()
+    first.join()
+    assert answers[0].status == 200
+    assert pull(server, 'a-pose').status == 200
+
+
+def test_client_leaves(make, shop):
+    """What has come stays, and the next pull goes on from there."""
+    server = make()
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert shop.files.half_sent.wait(20)
+    answer.readline()
+    answer.close()
+    connection.close()
+    shop.files.release()
+    answer = pull(server)
+    for _ in range(1000):
+        if answer.status != 409:  # until the server has noticed
+            break
+        answer = pull(server)
+    assert answer.status == 200, answer
+    path, wanted, _ = shop.files.requests[-1]
+    assert path == '/b-pose.onnx' and wanted and wanted != 'bytes=0-', shop.files.requests
+    assert shop.file('b-pose.onnx').read_bytes() == BODY
+
+
+def test_request_time_does_not_count(make, shop):
+    server = make(**{'performance.request_timeout': '0.2'})
+    shop.files.hold()
+    done = []
+    first = threading.Thread(target=lambda: done.append(pull(server, Accept='text/event-stream')))
+    first.start()
+    assert shop.files.half_sent.wait(20)
+    first.join(0.6)
+    shop.files.release()
+    first.join()
+    assert events(done[0].body.decode())[-1][0] == 'done'
+
+
+def test_shutdown(make, shop):
+    server = make(**{'server.shutdown_timeout': '0.3'})
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert shop.files.half_sent.wait(20)
+    server.process.terminate()
+    assert server.finish() == 0
+    with pytest.raises((http.client.HTTPException, OSError)):
+        answer.read()
+    connection.close()
+    assert 'b-pose.onnx.part' in shop.left()
+
+
+def test_faces(tmp_path):
+    """The route is there, and has the service's own errors."""
+    with FaceServer(tmp_path) as server:
+        answer = server.request('POST', '/v1/models/w600k-mbf/pull')
+        assert answer.status == 403 and 'model.allow_pull' in answer.json()['error']
+    with FaceServer(tmp_path, {'model.allow_pull': 'true'}) as server:
+        assert server.request('POST', '/v1/models/yolo11n-pose/pull').status == 404
