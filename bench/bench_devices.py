@@ -165,10 +165,12 @@ def measure_batches(bench):
 # ---- cpu
 
 def run_engine(bench, clients, way, seconds):
-    program = pathlib.Path(bench.arguments.program).parent / 'bench' / 'bench_infer'
+    build = pathlib.Path(bench.arguments.program).resolve().parent
+    program = build / 'bench' / 'bench_infer'
     model = pathlib.Path(bench.arguments.models) / 'yolo11n-pose.onnx'
     done = subprocess.run([program, model, '384', '640', str(clients), str(seconds), way, 'auto', bench.folder / 'cache'],
-                          capture_output=True, text=True, check=True)
+                          capture_output=True, text=True, check=True,
+                          env={'HS_BACKEND_DIR': str(build / 'src' / 'backends'), **os.environ})
     rate, p50 = re.findall(r'clients: +([0-9.]+) /s, p50 +([0-9.]+) ms', done.stdout)[-1]
     return float(rate), float(p50)
 
@@ -313,7 +315,8 @@ def storm(bench, name, faults, calls, end_ms, seed):
     """end_ms: when the last fault is over, from the server's start."""
     script = 'latency_ms: 2\nload_ms: 20\nfaults:\n' + ''.join(f'  - {fault}\n' for fault in faults)
     over = time.monotonic() + end_ms / 1e3
-    server = bench.start(script, device_probe_interval=PROBE_S, device_timeout=TIMEOUT_S, performance_worker_threads=18)
+    server = bench.start(script, device_probe_interval=PROBE_S, device_timeout=TIMEOUT_S,
+                         performance_worker_threads=bench.arguments.workers)
     one = Storm(bench, server, calls, over + 1.5 - time.monotonic(), seed)
     one.run()
     back_s = max(0.0, one.not_ready_at - over)
@@ -489,6 +492,7 @@ def main():
     parser.add_argument('--crowd-seconds', type=float, default=60)
     parser.add_argument('--calls', type=int, default=10000, help='of faults with all kinds; a kind alone has a twentieth')
     parser.add_argument('--kinds', help='of faults: some of those in docs/sim.md, and all')
+    parser.add_argument('--workers', type=int, default=0, help='performance.worker_threads of faults')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--json', help='a file for the figures')
     arguments = parser.parse_args()
