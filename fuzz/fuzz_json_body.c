@@ -1,5 +1,6 @@
 /* The first byte says where to cut; a JSON body fed whole and cut must give the same, and what an ordinary parser takes
- * must be taken, with the same fields. */
+ * must be taken, with the same fields, and with the same pictures in the list. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,19 +9,49 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const char *const files[] = { "image", NULL };
+static const char *const given_away[] = { "image", "images", "list" };
 
-struct result {
-    int code, file_code;
+static const char *const lists[] = { "images", "list", NULL };
+
+enum { LIST_MAX = 8 };
+
+struct member {
+    int code;
     uint8_t *image;
     size_t len;
+};
+
+struct result {
+    int code, file_code, list_code;
+    uint8_t *image;
+    size_t len, count;
+    struct member members[LIST_MAX];
     json_t *other;
 };
 
+static void take_list(struct hs_body *body, struct result *result)
+{
+    result->list_code = hs_body_list_count(body, &result->count, NULL);
+    if (result->count > LIST_MAX || (result->list_code == 0) != (result->count > 0))
+        abort();
+    for (size_t i = 0; i < result->count; i++) {
+        struct member *member = &result->members[i];
+        member->code = hs_body_list_take(body, i, &member->image, &member->len, NULL);
+        if (member->code == 0 && (hs_body_list_take(body, i, &member->image, &member->len, NULL) != HS_EMISSING))
+            abort();
+    }
+}
+
 static void parse(const uint8_t *data, size_t len, size_t step, struct result *result)
 {
-    const struct hs_body_spec spec = { .files = files, .bytes_max = 1 << 20, .any_json = true };
+    const struct hs_body_spec spec = { .files = files,
+                                       .bytes_max = 1 << 20,
+                                       .any_json = true,
+                                       .list = lists,
+                                       .list_member = "image",
+                                       .list_max = LIST_MAX };
     struct hs_body *body;
-    *result = (struct result) { 0 };
+    *result = (struct result){ 0 };
     if (hs_body_create(HS_BODY_JSON, "application/json", &spec, NULL, &body, NULL) < 0)
         abort();
     int r = 0;
@@ -31,9 +62,34 @@ static void parse(const uint8_t *data, size_t len, size_t step, struct result *r
     result->code = r;
     if (r == 0) {
         result->file_code = hs_body_take_file(body, "image", &result->image, &result->len, NULL);
+        take_list(body, result);
         result->other = json_deep_copy(hs_body_json(body));
     }
     hs_body_destroy(body);
+}
+
+/* The base64 text of a member, NULL where it has none. */
+static const char *member_text(const json_t *value)
+{
+    const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "image") : value);
+    return text && text[0] ? text : NULL;
+}
+
+/* The list of the ordinary parse: as many members, and a picture comes only from a text. */
+static void compare_list(const struct result *result, const json_t *plain)
+{
+    const json_t *list = json_object_get(plain, "images"), *other = json_object_get(plain, "list");
+    if ((list && other) || result->list_code < 0)
+        return;
+    list = list ? list : other;
+    if (result->count != (json_is_string(list) ? 1 : json_array_size(list)))
+        abort();
+    for (size_t i = 0; i < result->count; i++) {
+        const char *text = member_text(json_is_string(list) ? list : json_array_get(list, i));
+        size_t len = text ? strlen(text) : 0;
+        if ((result->members[i].code == 0 && !text) || result->members[i].len > len)
+            abort();
+    }
 }
 
 /* `image` of the ordinary parse against what was taken out of the stream. */
@@ -45,15 +101,36 @@ static void compare_with_plain(const struct result *result, const uint8_t *data,
         bool missing = !image || json_is_null(image) || (json_is_string(image) && json_string_length(image) == 0);
         if (missing != (result->file_code == HS_EMISSING))
             abort();
-        json_object_del(plain, "image");
-        json_object_del(result->other, "image");
+        compare_list(result, plain);
+        for (size_t i = 0; i < 3; i++) {
+            json_object_del(plain, given_away[i]);
+            json_object_del(result->other, given_away[i]);
+        }
         if (!json_equal(plain, result->other))
             abort();
     }
-    /* Deeper nesting is what we refuse beyond it. */
+    /* Deeper nesting and longer lists are what we refuse beyond it. */
     if (plain && result->code != 0 && !memchr(data, '[', len) && !memchr(data, '{', len))
         abort();
     json_decref(plain);
+}
+
+static bool same_list(const struct result *a, const struct result *b)
+{
+    bool same = a->list_code == b->list_code && a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++) {
+        const struct member *x = &a->members[i], *y = &b->members[i];
+        same = x->code == y->code && x->len == y->len && (x->len == 0 || memcmp(x->image, y->image, x->len) == 0);
+    }
+    return same;
+}
+
+static void finish(struct result *result)
+{
+    for (size_t i = 0; i < result->count; i++)
+        free(result->members[i].image);
+    free(result->image);
+    json_decref(result->other);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -64,12 +141,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     parse(data + 1, len - 1, len, &whole);
     parse(data + 1, len - 1, (size_t) data[0] % 64 + 1, &cut);
     if (whole.code != cut.code || whole.file_code != cut.file_code || whole.len != cut.len ||
-        (whole.len && memcmp(whole.image, cut.image, whole.len) != 0))
+        (whole.len && memcmp(whole.image, cut.image, whole.len) != 0) || !same_list(&whole, &cut))
         abort();
     compare_with_plain(&whole, data + 1, len - 1);
-    free(whole.image);
-    free(cut.image);
-    json_decref(whole.other);
-    json_decref(cut.other);
+    finish(&whole);
+    finish(&cut);
     return 0;
 }

@@ -74,7 +74,7 @@ struct hs_device_settings {
 };
 
 struct hs_performance_settings {
-    int worker_threads;     /* 0: as many as there are processors, and one */
+    int worker_threads;     /* 0: as src/service/serve.c finds best */
     int max_queue_size;     /* requests waiting for a worker; and for a device */
     double request_timeout; /* -1: none */
     bool warmup_enabled;

@@ -108,7 +108,7 @@ void hs_face_files_finish(struct hs_face_files *files)
         free(files->items[i].path);
     }
     free(files->items);
-    *files = (struct hs_face_files){ 0 };
+    *files = (struct hs_face_files) { 0 };
 }
 
 /* ---- one file ---- */
@@ -187,7 +187,7 @@ int hs_face_add_file(const struct hs_face_app *app, const struct hs_face_file *f
     char sha256[65];
     bool present = false;
     struct hs_error why;
-    *ret_result = (struct hs_face_add_result){ .state = HS_FACE_ADDED };
+    *ret_result = (struct hs_face_add_result) { .state = HS_FACE_ADDED };
     if (hs_file_sha256(file->path, sha256, &why) < 0)
         return refuse(ret_result, "not_readable", why.message);
     int r = is_present(app, file->name, sha256, &present, &why);

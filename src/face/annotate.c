@@ -34,7 +34,7 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
     else
         snprintf(label, LABEL_SIZE, "%s%.2f", name ? "?  " : "", (double) face->score);
     size_t count = 0;
-    shapes[count++] = (struct hs_draw_shape){
+    shapes[count++] = (struct hs_draw_shape) {
         .kind = HS_DRAW_RECT,
         .x0 = face->box.x1,
         .y0 = face->box.y1,
@@ -44,7 +44,7 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
         .label = label,
     };
     for (int i = 0; face->has_landmarks && i < HS_FACE_LANDMARKS; i++)
-        shapes[count++] = (struct hs_draw_shape){
+        shapes[count++] = (struct hs_draw_shape) {
             .kind = HS_DRAW_CIRCLE,
             .x0 = face->landmarks[i].x,
             .y0 = face->landmarks[i].y,

@@ -1,16 +1,19 @@
 #include "face/app.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "face/open_gallery.h"
+#include "gallery/inspect.h"
 #include "service/image_limits.h"
 #include "vision/align.h"
 
 /* Faces of one picture that are embedded at a time. On two cores of an AMD EPYC a face costs the processor 7.4 ms
  * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
 enum { HS_FACE_BATCH = 4 };
+enum { BUSY_TIMEOUT_MS = 5000 };
 
 static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
                         struct hs_fleets **ret_fleets, struct hs_error *err)
@@ -28,12 +31,36 @@ static int init_network(const struct hs_face_app *app, enum hs_task task, const 
     return hs_fleets_create(&options, app->settings->model.max_memory, ret_fleets, err);
 }
 
+/* With `auto`, a gallery that has vectors decides: those of another embedding space would not be found any more. */
+static const char *choose_embedder(const struct hs_face_app *app)
+{
+    const struct hs_face_settings *s = app->settings;
+    const char *wanted = s->face_recognition.recognition_model;
+    const char *backend = hs_network_backend_name(s->inference.device);
+    char space[HS_GALLERY_SPACE_MAX + 1];
+    if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
+        return wanted;
+    hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
+    for (size_t i = 0; space[0] && i < hs_store_count(app->store); i++) {
+        const struct hs_pack *pack = hs_store_pack(app->store, i);
+        struct hs_model_choice choice;
+        if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
+            hs_store_choose(app->store, pack->task, pack->name, backend, NULL, &choice, NULL) == 0 &&
+            hs_store_has(app->store, choice.file))
+            return pack->name;
+    }
+    if (space[0])
+        hs_log_warning("the gallery's vectors are of the space %s, whose model is not here: they will not be found",
+                       space);
+    return wanted;
+}
+
 static int init_networks(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_face_section *s = &app->settings->face_recognition;
     int r = init_network(app, HS_TASK_FACE_DETECTION, s->detection_model, &app->detectors, err);
     if (r == 0)
-        r = init_network(app, HS_TASK_FACE_EMBEDDING, s->recognition_model, &app->embedders, err);
+        r = init_network(app, HS_TASK_FACE_EMBEDDING, choose_embedder(app), &app->embedders, err);
     if (r < 0)
         return r;
     app->detector = hs_fleets_default(app->detectors);

@@ -1,4 +1,6 @@
 /* The service: listens, loads the models meanwhile, and stops when told. */
+#include <string.h>
+
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/routes.h"
@@ -26,6 +28,7 @@ static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigs
     const struct hs_service service = {
         .settings = &app->settings->server,
         .performance = &app->settings->performance,
+        .accelerated = strcmp(hs_fleet_first(app->detector)->device, "cpu") != 0,
         .batch_size = app->settings->device.batch_size,
         .routes = hs_face_routes,
         .route_count = hs_face_route_count,

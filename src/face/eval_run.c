@@ -73,7 +73,7 @@ static void score(const struct run *run, struct hs_face_eval *eval)
         const struct hs_face_pair *pair = &pairs->pairs[i];
         if (!run->found[pair->a] || !run->found[pair->b])
             continue;
-        eval->scored[eval->scored_count++] = (struct hs_verification_pair){
+        eval->scored[eval->scored_count++] = (struct hs_verification_pair) {
             .score = (double) hs_embedding_cosine(run->vectors + pair->a * run->dimension,
                                                   run->vectors + pair->b * run->dimension, run->dimension),
             .same = pair->same,
@@ -98,7 +98,7 @@ int hs_face_eval_run(const struct hs_face_app *app, const struct hs_face_pairs *
     size_t numbers;
     if (hs_size_mul(pairs->picture_count, run.dimension, &numbers))
         run.vectors = calloc(numbers, sizeof(float));
-    *ret_eval = (struct hs_face_eval){
+    *ret_eval = (struct hs_face_eval) {
         .scored = calloc(pairs->pair_count, sizeof(*ret_eval->scored)),
         .missed = calloc(pairs->picture_count, sizeof(struct hs_face_picture *)),
     };
@@ -125,5 +125,5 @@ void hs_face_eval_finish(struct hs_face_eval *eval)
 {
     free(eval->scored);
     free(eval->missed);
-    *eval = (struct hs_face_eval){ 0 };
+    *eval = (struct hs_face_eval) { 0 };
 }

@@ -150,7 +150,7 @@ static bool read_box(const char *text, struct hs_rect *ret)
             return false;
         text += len;
     }
-    *ret = (struct hs_rect){ (float) v[0], (float) v[1], (float) (v[0] + v[2]), (float) (v[1] + v[3]) };
+    *ret = (struct hs_rect) { (float) v[0], (float) v[1], (float) (v[0] + v[2]), (float) (v[1] + v[3]) };
     return text[strspn(text, " ")] == '\0' && ret->x2 > ret->x1 && ret->y2 > ret->y1;
 }
 
@@ -173,7 +173,7 @@ static int find_picture(struct reader *reader, const struct hs_face_picture *pic
         free(path);
         return no_memory(reader);
     }
-    *node = (struct known){ .picture = *picture, .index = pairs->picture_count };
+    *node = (struct known) { .picture = *picture, .index = pairs->picture_count };
     node->picture.path = path;
     pairs->pictures[pairs->picture_count++] = node->picture;
     if (!tsearch(node, &reader->known, compare_known)) {
@@ -255,8 +255,12 @@ int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct h
                         struct hs_error *err)
 {
     struct reader reader = { .name = name, .pairs = calloc(1, sizeof(struct hs_face_pairs)), .error = err };
-    char *copy = strndup(text, len);
+    char *copy = malloc(len + 1);
     int r;
+    if (copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
     if (!reader.pairs || !copy)
         r = no_memory(&reader);
     else if (strlen(copy) < len)

@@ -121,7 +121,8 @@ static void post_batch(struct hs_http_request *req)
     const struct hs_face_wish wish = { .image = "image", .tiny = true };
     const struct hs_face_app *app = hs_http_context(req);
     struct detect_batch of = { .landmarks = false };
-    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json, .ctx = &of };
+    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json,
+                                    .together = app->settings->device.batch_size, .ctx = &of };
     struct hs_error err;
     if (!hs_face_ask_body(req))
         return;

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "gallery/gallery.h"
 #include "hs/status.h"
 
 struct hs_gallery_inspected {
@@ -15,5 +16,9 @@ struct hs_gallery_inspected {
  * or cannot be read; HS_EVERSION: it is from a newer version. */
 int hs_gallery_inspect(const char *path, int busy_timeout_ms, struct hs_gallery_inspected *ret_found,
                        struct hs_error *err);
+
+/* The embedding space that most embeddings of the file are in; "" where there is no file, none has one, or it cannot be
+ * told. Looks at nothing else. */
+void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 
 #endif

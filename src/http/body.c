@@ -145,7 +145,7 @@ static int begin_text(struct hs_body *body, const char *name, struct hs_error *e
         if (body->text_count == TEXTS_MAX)
             return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %d text fields", TEXTS_MAX);
         text = &body->texts[body->text_count];
-        *text = (struct text){ .name = strdup(name) };
+        *text = (struct text) { .name = strdup(name) };
         if (!text->name)
             return hs_error_set(err, HS_ENOMEM, "no memory for the body");
         body->text_count++;

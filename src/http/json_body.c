@@ -13,7 +13,7 @@ enum { TEXT, STRING, KEY, CAPTURE, ESCAPE, UNICODE };
 void hs_json_body_init(struct hs_json_body *body, const char *const *names, size_t rest_max, size_t depth_max,
                        const struct hs_json_body_events *events, void *ctx)
 {
-    *body = (struct hs_json_body){ .names = names,
+    *body = (struct hs_json_body) { .names = names,
                                    .events = events,
                                    .ctx = ctx,
                                    .depth_max = depth_max,

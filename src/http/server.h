@@ -24,7 +24,7 @@ struct hs_http_options {
     size_t connections_per_address; /* [0: no limit] further ones are closed at once */
     size_t header_max;              /* [16 KiB] request line and headers; more gets 431 */
     size_t body_max;                /* [16 MiB] where the route does not say less; more gets 413 */
-    size_t batch_max; /* [32] pictures in the list of a body, where the route does not say; more get 400 */
+    size_t batch_max;               /* [32] pictures in a body's list, unless the route says less; more gets 400 */
     size_t bodies_max;              /* [256 MiB] memory for bodies, all requests together; more gets 503 */
 
     int64_t header_timeout_ms;  /* [10 s] from connecting, or from the request line, to the end of the headers */

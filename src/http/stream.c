@@ -17,7 +17,7 @@
 
 void hs_stream_init(struct hs_http_stream *stream, struct hs_http_request *req)
 {
-    *stream = (struct hs_http_stream){ .req = req };
+    *stream = (struct hs_http_stream) { .req = req };
     pthread_mutex_init(&stream->lock, NULL);
     hs_cond_init(&stream->room);
     hs_buf_init(&stream->bytes, HS_HTTP_STREAM_MAX);

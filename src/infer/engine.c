@@ -133,7 +133,7 @@ void hs_engine_destroy(struct hs_engine *engine)
 void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_shape *shapes, size_t count)
 {
     pthread_mutex_lock(&engine->lock);
-    for (size_t i = 0; i < count && i < (size_t) engine->options.max_copies; i++) {
+    for (size_t i = 0; i < count && i < (size_t) engine->options.max_copies && !engine->down; i++) {
         const struct hs_copy_key key = {
             .h = shapes[i].h,
             .w = shapes[i].w,
@@ -272,15 +272,18 @@ int hs_engine_acquire_some(struct hs_engine *engine, const struct hs_engine_wish
 void hs_engine_set_keep_alive(struct hs_engine *engine, double seconds)
 {
     pthread_mutex_lock(&engine->lock);
-    engine->keep_alive_s = seconds;
-    pthread_cond_signal(&engine->work);
+    if (engine->keep_alive_s != seconds) {
+        engine->keep_alive_s = seconds;
+        pthread_cond_signal(&engine->work);
+    }
     pthread_mutex_unlock(&engine->lock);
 }
 
 void hs_engine_unload(struct hs_engine *engine)
 {
     pthread_mutex_lock(&engine->lock);
-    engine->unload_asked = true;
+    engine->unload_asked =
+        hs_engine_count(engine, 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING | 1u << HS_COPY_LOADED) > 0;
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
 }

@@ -141,7 +141,7 @@ int hs_engine_create(const struct hs_engine_options *options, const struct hs_mo
 void hs_engine_destroy(struct hs_engine *engine);
 
 /* Asks the keeper to load these shapes in this order, and returns at once; hs_engine_get_status tells how it goes.
- * At most max_copies are taken. */
+ * At most max_copies are taken; none while the device is down. */
 void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_shape *shapes, size_t count);
 
 /* Waits until no load is under way or wanted: 0 where at least one copy is loaded, the load's error where none could

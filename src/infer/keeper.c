@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "infer/state.h"
 
-/* How long the keeper waits for one stuck slot before it looks at its other work again. */
+/* How long the keeper waits for stuck slots, all of them together, before it looks at its other work again. */
 #define STUCK_LOOK_NS (20 * HS_NS_PER_MS)
 #define STUCK_GRACE_NS (2 * HS_NS_PER_S)
 #define ABANDONED_LOOK_NS HS_NS_PER_S
@@ -17,8 +17,8 @@
 #define WARMUP_LIMIT_NS (30 * HS_NS_PER_S)
 #define HANG_LIMIT_NS (5 * HS_NS_PER_S)
 
-/* Copies that a hung device may keep; with more of them only an end of the process helps. */
-enum { ABANDONED_MAX = 4 };
+/* Copies that a hung device may keep; with more of them it must give some back first, or the process end. */
+enum { ABANDONED_MAX = HS_ENGINE_COPIES / 2 };
 /* A shared copy that could not be loaded is done without for so long. */
 #define SHARED_RETRY_NS (60 * HS_NS_PER_S)
 
@@ -59,11 +59,10 @@ static void fill_share(const struct hs_model_info *info, struct hs_slot *slot, s
     };
 }
 
-/* No lock is needed: nobody else looks at a copy that is being loaded. */
+/* No lock is needed: of a copy that is being loaded nobody else looks at more than state and key. */
 static int fill_slots(struct hs_engine *engine, struct hs_copy *copy, struct hs_error *err)
 {
     const struct hs_model_info *info = engine->options.backend->info(copy->model);
-    copy->batch = info->batch;
     copy->busy = copy->stuck = copy->running = copy->slot_count = 0;
     copy->shares = calloc((size_t) info->slots * (size_t) info->batch, sizeof(*copy->shares));
     if (!copy->shares)
@@ -169,6 +168,7 @@ static int load_model(struct hs_engine *engine, const struct hs_model_spec *spec
 static void load_succeeded(struct hs_engine *engine, struct hs_copy *copy, int64_t took_ns, int64_t cost_bytes)
 {
     copy->state = HS_COPY_LOADED;
+    copy->batch = engine->options.backend->info(copy->model)->batch;
     copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     engine->error.code = 0;
     engine->down = engine->hung = false;
@@ -314,21 +314,19 @@ static int64_t idle_deadline(const struct hs_engine *engine)
 /* ---- A device that is down ---- */
 
 /* Gives up copies of which the device holds nothing but slots that nobody waits for any more. Their memory may still be
- * written to, so it stays, and the device open, until it gives them back. False: there are too many of these already.
- */
+ * written to, so it stays, and the device open, until it gives them back. An attempt may leave one more of them behind.
+ * False: there are too many of these already. */
 static bool abandon_stuck(struct hs_engine *engine)
 {
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
         if (copy->state != HS_COPY_DRAINING || copy->stuck == 0 || copy->busy > copy->stuck)
             continue;
-        if (hs_engine_count(engine, 1u << HS_COPY_ABANDONED) >= ABANDONED_MAX)
-            return false;
         copy->state = HS_COPY_ABANDONED;
         engine->in_use -= copy->busy;
         engine->stuck -= copy->stuck;
     }
-    return true;
+    return hs_engine_count(engine, 1u << HS_COPY_ABANDONED) < ABANDONED_MAX;
 }
 
 static void try_again(struct hs_engine *engine)
@@ -393,9 +391,19 @@ static bool work_once(struct hs_engine *engine)
     return copy ? make_room(engine, copy) : unload_unused(engine);
 }
 
+static int count_stuck(const struct hs_engine *engine)
+{
+    int count = 0;
+    for (int i = 0; i < HS_ENGINE_COPIES; i++)
+        if (engine->copies[i].state != HS_COPY_NONE)
+            count += engine->copies[i].stuck;
+    return count > 0 ? count : 1;
+}
+
 /* Asks the device, for a moment each, whether it gives stuck slots back. */
 static void look_at_stuck(struct hs_engine *engine)
 {
+    const int64_t look_ns = STUCK_LOOK_NS / count_stuck(engine);
     for (int i = 0; i < HS_ENGINE_COPIES * HS_MODEL_MAX_SLOTS; i++) {
         struct hs_slot *slot = &engine->copies[i / HS_MODEL_MAX_SLOTS].slots[i % HS_MODEL_MAX_SLOTS];
         if (slot->state != HS_SLOT_STUCK)
@@ -403,7 +411,7 @@ static void look_at_stuck(struct hs_engine *engine)
         struct hs_model *model = slot->copy->model;
         int index = slot->index;
         pthread_mutex_unlock(&engine->lock);
-        int r = engine->options.backend->wait(model, index, hs_clock_now_ns() + STUCK_LOOK_NS, NULL);
+        int r = engine->options.backend->wait(model, index, hs_clock_now_ns() + look_ns, NULL);
         pthread_mutex_lock(&engine->lock);
         if (r != HS_ETIMEOUT)
             hs_engine_free_slot(engine, slot);

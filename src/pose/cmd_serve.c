@@ -1,4 +1,6 @@
 /* The service: listens, loads the model meanwhile, and stops when told. */
+#include <string.h>
+
 #include "base/str.h"
 #include "pose/commands.h"
 #include "pose/routes.h"
@@ -25,6 +27,7 @@ static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigs
     const struct hs_service service = {
         .settings = &app->settings->server,
         .performance = &app->settings->performance,
+        .accelerated = strcmp(hs_fleet_first(app->fleet)->device, "cpu") != 0,
         .batch_size = app->settings->device.batch_size,
         .routes = hs_pose_routes,
         .route_count = hs_pose_route_count,

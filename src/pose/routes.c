@@ -245,7 +245,8 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 static void post_batch(struct hs_http_request *req)
 {
     struct detect_batch of = { .app = hs_http_context(req) };
-    const struct hs_batch batch = { .answer = answer_one, .ctx = &of };
+    const struct hs_batch batch = { .answer = answer_one, .together = of.app->settings->device.batch_size,
+                                    .ctx = &of };
     struct hs_error err;
     const char *field;
     int r = read_detect(req, of.app, &of.detect, &field, &err);

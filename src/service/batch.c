@@ -11,9 +11,7 @@
 #include "http/accept.h"
 #include "http/stream.h"
 
-/* Enough to decode one picture while others are in the network, and not so many that requests of a single picture stand
- * behind a whole batch. */
-enum { THREADS_MAX = 4, LINE_MAX_BYTES = 64 << 20 };
+enum { THREADS_MAX = 32, LINE_MAX_BYTES = 64 << 20 };
 
 struct run {
     struct hs_http_request *req;
@@ -79,7 +77,7 @@ static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, b
     if (r < 0)
         result = failure_json(run, r, &err);
     if (!result)
-        result = json_object(); /* without memory; it is the client's request that still has an answer */
+        result = json_null(); /* there is no memory for more, and somebody waits for a result */
     label(run, index, result);
     return result;
 }
@@ -113,15 +111,25 @@ static void cancel_all(void *arg)
         hs_cancel_trigger(&run->cancels[i]);
 }
 
-static int start(struct run *run, struct worker workers[THREADS_MAX])
+/* Enough to decode one picture while others are in the network, and not so many that requests of a single picture stand
+ * behind all of these. A device that takes several at a time shall find its next ones ready. */
+static int count_threads(const struct run *run)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int wanted = processors < 2 ? 2 : processors > THREADS_MAX ? THREADS_MAX : (int) processors, started = 0;
+    int wanted = processors < 2 ? 2 : processors > 4 ? 4 : (int) processors, together = run->batch->together;
+    if (together > 1 && 2 * together > wanted)
+        wanted = 2 * together;
+    return wanted < THREADS_MAX ? wanted : THREADS_MAX;
+}
+
+static int start(struct run *run, struct worker workers[THREADS_MAX])
+{
+    int wanted = count_threads(run), started = 0;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (started < wanted && (size_t) started < run->count) {
-        workers[started] = (struct worker){ .run = run, .cancel = &run->cancels[started] };
+        workers[started] = (struct worker) { .run = run, .cancel = &run->cancels[started] };
         if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
             break;
         pthread_setname_np(workers[started].thread, "http-batch");

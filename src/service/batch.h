@@ -19,6 +19,7 @@ struct hs_batch {
     int (*answer)(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err);
     /* The JSON for a picture that failed; NULL: hs_http_error_json. */
     json_t *(*failure)(const struct hs_http_request *req, int code, const struct hs_error *err);
+    int together; /* pictures that the device takes at a time; 0: one */
     void *ctx;
 };
 

@@ -102,7 +102,7 @@ struct hs_bench_times hs_bench_times_of(double *samples, size_t count)
     for (size_t i = 0; i < count; i++)
         sum += samples[i];
     qsort(samples, count, sizeof(*samples), compare_doubles);
-    return (struct hs_bench_times){
+    return (struct hs_bench_times) {
         .mean = sum / (double) count,
         .p50 = percentile(samples, count, .50),
         .p95 = percentile(samples, count, .95),

@@ -23,7 +23,7 @@ int hs_drawing_encode(const struct hs_image *image, const struct hs_draw_shape *
 
 struct hs_option hs_drawing_option(struct hs_drawing_target *target, const char *help)
 {
-    return (struct hs_option){
+    return (struct hs_option) {
         .name = "draw",
         .kind = HS_OPTION_TEXT,
         .target = &target->path,

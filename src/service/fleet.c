@@ -184,7 +184,9 @@ static bool pause_before(int retry, int64_t deadline_ns, struct hs_cancel *cance
     if (until_ns >= deadline_ns || hs_cond_init(&wait.wake) != 0)
         return false;
     hs_cancel_watch(cancel, cancel_pause, &wait);
+    bool left = hs_cancel_is_set(cancel);
     pthread_mutex_lock(&wait.lock);
+    wait.cancelled |= left;
     while (!wait.cancelled && hs_clock_now_ns() < until_ns)
         hs_cond_wait_until(&wait.wake, &wait.lock, until_ns);
     pthread_mutex_unlock(&wait.lock);
@@ -212,10 +214,12 @@ static void tell(struct hs_fleet *fleet, bool standby, const struct hs_error *wh
     if (!fleet->standby || atomic_exchange(&fleet->told, standby) == standby)
         return;
     const struct hs_network *first = hs_fleet_first(fleet);
-    if (standby)
+    if (standby) {
         hs_log_warning("the processor answers for %s: %s", first->device, why->message);
-    else
+    } else {
         hs_log_info("%s answers again", first->device);
+        hs_engine_unload(fleet->standby->engine);
+    }
 }
 
 int hs_fleet_run(struct hs_fleet *fleet, hs_fleet_attempt attempt, void *arg, int64_t deadline_ns,

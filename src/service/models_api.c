@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "service/pull.h"
+
 static const struct hs_network *configured(const struct hs_models_api_part *part)
 {
     return hs_fleet_first(hs_fleets_default(part->fleets));
@@ -16,20 +18,23 @@ static json_t *model_json(const struct hs_models_api *api, const struct hs_model
                      (json_int_t) api->created_s, "owned_by", "hailo", "task", part->name, "state", state);
 }
 
-static void append_others(json_t *data, const struct hs_models_api *api, const struct hs_models_api_part *part)
+static void append_others(json_t *data, const struct hs_models_api *api, const struct hs_models_api_part *part,
+                          bool all)
 {
     for (size_t i = 0; i < hs_store_count(api->store); i++) {
         const struct hs_pack *pack = hs_store_pack(api->store, i);
         if (pack->task != part->task || strcmp(pack->name, configured(part)->choice.pack->name) == 0)
             continue;
-        const char *state = hs_fleets_state(part->fleets, pack);
-        if (strcmp(state, "absent") != 0)
+        const char *state = hs_pull_is_running(pack) ? "pulling" : hs_fleets_state(part->fleets, pack);
+        if (all || strcmp(state, "absent") != 0)
             json_array_append_new(data, model_json(api, part, pack->name, state));
     }
 }
 
 void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api *api)
 {
+    const char *wanted = hs_http_query(req, "all");
+    bool all = wanted && strcmp(wanted, "true") == 0;
     json_t *data = json_array();
     for (size_t i = 0; i < api->part_count; i++) {
         const struct hs_models_api_part *part = &api->parts[i];
@@ -38,7 +43,7 @@ void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api 
             data, model_json(api, part, configured(part)->model, hs_fleets_state(part->fleets, pack)));
     }
     for (size_t i = 0; i < api->part_count; i++)
-        append_others(data, api, &api->parts[i]);
+        append_others(data, api, &api->parts[i], all);
     hs_http_reply_json(req, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
 }
 

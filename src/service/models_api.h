@@ -25,7 +25,7 @@ struct hs_models_api {
 };
 
 /* {"data": [{"id", "object", "created", "owned_by", "task", "state"}…], "object": "list"}: the configured models first,
- * then the others that are here or loaded. */
+ * then the others that are here, loaded or being pulled; with `?all=true` those that are absent, too. */
 void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api *api);
 
 /* Loads the model that the path's {id} names, waits for that within the request's time, and answers with its state. */

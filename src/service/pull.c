@@ -1,6 +1,6 @@
 #include "service/pull.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,10 @@
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
 /* A service has one store, which takes one pull at a time; and one occupies one worker at most. */
-static atomic_flag busy = ATOMIC_FLAG_INIT;
+static struct {
+    pthread_mutex_t lock;
+    const struct hs_pack *pack; /* being fetched; NULL: none */
+} running = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct run {
     struct hs_http_request *req;
@@ -80,7 +83,7 @@ static int choose(const struct hs_pull *pull, const char *name, struct hs_model_
         file = hs_pack_find_file(pack, "openvino", NULL);
     if (!file)
         return hs_error_set(err, HS_ENOTFOUND, "%s has no file for this machine", pack->name);
-    *ret = (struct hs_model_choice){ pack, file };
+    *ret = (struct hs_model_choice) { pack, file };
     return 0;
 }
 
@@ -129,6 +132,31 @@ static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const
         hs_http_stream_break(run.stream);
 }
 
+static bool begin(const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&running.lock);
+    bool first = !running.pack;
+    if (first)
+        running.pack = pack;
+    pthread_mutex_unlock(&running.lock);
+    return first;
+}
+
+static void end(void)
+{
+    pthread_mutex_lock(&running.lock);
+    running.pack = NULL;
+    pthread_mutex_unlock(&running.lock);
+}
+
+bool hs_pull_is_running(const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&running.lock);
+    bool is = running.pack == pack;
+    pthread_mutex_unlock(&running.lock);
+    return is;
+}
+
 void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull)
 {
     struct hs_model_choice choice;
@@ -138,10 +166,10 @@ void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull)
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return;
     }
-    if (atomic_flag_test_and_set(&busy)) {
+    if (!begin(choice.pack)) {
         hs_http_reply_error(req, HS_ECONFLICT, NULL, "A model is being fetched already");
         return;
     }
     fetch(req, pull, &choice);
-    atomic_flag_clear(&busy);
+    end();
 }

@@ -1,7 +1,8 @@
-/* POST /v1/models/{id}/pull, the same in every service: a model's file is brought to this machine on a client's word.
- */
+/* POST /v1/models/{id}/pull, the same in every service: a model's file is brought here on a client's word. */
 #ifndef HS_SERVICE_PULL_H
 #define HS_SERVICE_PULL_H
+
+#include <stdbool.h>
 
 #include "config/common.h"
 #include "http/request.h"
@@ -21,5 +22,8 @@ struct hs_pull {
  * a time: 409 while another one runs. 403 unless settings->allow_pull. The request's time limit does not count; a
  * client that leaves ends it, and the next pull goes on from there. */
 void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull);
+
+/* Whether the file of this pack is being fetched now. */
+bool hs_pull_is_running(const struct hs_pack *pack);
 
 #endif

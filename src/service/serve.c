@@ -7,6 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+/* Workers that may wait for an accelerator at least, while others work. */
+enum { WAITING_MIN = 16 };
+
 /* Signals wait for the main thread, and a client that hangs up is an error of its write, not a signal. */
 static void take_signals(sigset_t *ret_waited)
 {
@@ -41,11 +44,15 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
 }
 
 /* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
- * waits for the device with its picture, so where batches are made of them there are enough for two. */
-static int default_workers(int batch_size)
+ * waits for an accelerator with its picture, and a request that waits for a worker is not looked at, so there are more
+ * of them then: that those whose device hangs do not keep others past their deadlines, and for two batches. */
+static int default_workers(const struct hs_service *service)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    return (processors > 0 ? (int) processors + 1 : 2) + (batch_size > 1 ? 2 * batch_size : 0);
+    int own = processors > 0 ? (int) processors + 1 : 2;
+    if (!service->accelerated)
+        return own;
+    return own + (2 * service->batch_size > WAITING_MIN ? 2 * service->batch_size : WAITING_MIN);
 }
 
 static void http_options(const struct hs_service *service, struct hs_http_options *ret)
@@ -56,7 +63,7 @@ static void http_options(const struct hs_service *service, struct hs_http_option
     ret->host = server->host;
     ret->port = server->port;
     ret->workers =
-        performance->worker_threads > 0 ? performance->worker_threads : default_workers(service->batch_size);
+        performance->worker_threads > 0 ? performance->worker_threads : default_workers(service);
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);

@@ -12,7 +12,8 @@
 struct hs_service {
     const struct hs_server_settings *settings;
     const struct hs_performance_settings *performance;
-    int batch_size;                              /* pictures of several requests that a device takes at a time */
+    bool accelerated;                            /* workers wait for a device that needs no processor */
+    int batch_size;                              /* pictures of several requests that it takes at a time */
     const struct hs_http_route *routes;
     size_t route_count;
     void *ctx;                                   /* what handlers find */

@@ -222,6 +222,14 @@ def test_face_errors(face):
     assert face.request('POST', FACE_BATCH, body, {'Content-Type': kind}).json()['count'] == 1
 
 
+def test_face_wishes(face):
+    """What a request may say of how it is served holds for a batch as a whole."""
+    answer = face.post_json({'images': [b64(one(1))], 'model': 'no-such-model'}, FACE_BATCH)
+    assert answer.status == 404, answer
+    assert face.post_json({'images': [b64(one(1))], 'timeout': -3}, FACE_BATCH).status == 400
+    assert face.post_json({'images': [b64(one(1))], 'timeout': 20}, FACE_BATCH).json()['failed'] == 0
+
+
 def test_face_lines(face):
     answer = face.post_json({'images': [b64(one(1)), 'x', b64(one(2))]}, FACE_BATCH, LINES)
     lines = [json.loads(line) for line in answer.body.decode().splitlines()]

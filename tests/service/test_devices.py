@@ -88,6 +88,20 @@ def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, pict
     assert 'hangs' in server.log
 
 
+def test_requests_behind_a_hung_device_keep_their_own_deadlines(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'))
+    assert detect(server, picture).status == 200
+    patient = [threading.Thread(target=detect, args=(server, picture), kwargs={'timeout': '3'}) for _ in range(8)]
+    for client in patient:
+        client.start()
+    time.sleep(0.3)  # they are with the device, or wait for it
+    began = time.monotonic()
+    assert detect(server, picture, timeout='0.2').status == 504
+    assert time.monotonic() - began < 1.5
+    for client in patient:
+        client.join()
+
+
 # ---- batches and answers that belong together
 
 
@@ -195,3 +209,10 @@ def test_sigterm_while_the_device_is_down(make_server, script, picture):
     server = make_server(device=script('latency_ms: 1\nfaults: [{kind: none}]'))
     assert detect(server, picture).status == 503
     server.stop(signal.SIGTERM)
+
+
+def test_all_models_are_told_on_demand(sim):
+    here = [model['id'] for model in sim.get('/v1/models').json()['data']]
+    every = sim.get('/v1/models?all=true').json()['data']
+    assert set(here) <= {model['id'] for model in every}
+    assert {model['state'] for model in every} <= {'idle', 'loading', 'ready', 'unloading', 'failed', 'pulling', 'absent'}

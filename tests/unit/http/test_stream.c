@@ -15,7 +15,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/accept.h"
 #include "http/server.h"
+#include "http/sse.h"
 #include "http/stream.h"
 
 /* ---- The service under test ---- */
@@ -145,6 +147,22 @@ static void handle_broken(struct hs_http_request *req)
     hs_http_stream_break(stream);
 }
 
+static void handle_events(struct hs_http_request *req)
+{
+    struct hs_http_stream *stream = hs_sse_begin(req);
+    assert_int_equal(hs_sse_send(stream, "note", "7", "one\ntwo\r\nthree\rfour", HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_sse_keep_alive(stream, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_sse_send(stream, NULL, NULL, "", HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_sse_send(stream, "two\nlines", NULL, "x", HS_NO_DEADLINE), HS_EINVAL);
+    assert_int_equal(hs_sse_send(stream, NULL, "two\rlines", "x", HS_NO_DEADLINE), HS_EINVAL);
+    assert_int_equal(hs_sse_send(stream, NULL, NULL, "end\n", HS_NO_DEADLINE), 0);
+}
+
+static void handle_accept(struct hs_http_request *req)
+{
+    hs_http_reply_json(req, 200, json_pack("{s:b}", "lines", hs_accept_prefers(req, "application/x-ndjson")));
+}
+
 static void handle_plain(struct hs_http_request *req)
 {
     hs_http_reply_json(req, 200, json_pack("{s:b}", "plain", 1));
@@ -156,6 +174,8 @@ static const struct hs_http_route routes[] = {
     { "GET", "/flood", handle_flood, 0, HS_BODY_NONE, { 0 } },
     { "GET", "/brief", handle_brief, 0, HS_BODY_NONE, { 0 } },
     { "GET", "/broken", handle_broken, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 } },
     { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 } },
 };
 
@@ -419,6 +439,51 @@ static void test_broken(void **state)
     tear_down(f);
 }
 
+static void test_events(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    char all[1000] = "", chunk[1000];
+    int fd = ask(f, "GET", "/events", "HTTP/1.1");
+    expect_head(fd, "HTTP/1.1 200 ", "Content-Type: text/event-stream\r\n");
+    while (read_chunk(fd, chunk, sizeof(chunk)) > 0)
+        hs_str_copy(all + strlen(all), sizeof(all) - strlen(all), chunk);
+    assert_string_equal(all, "event: note\nid: 7\ndata: one\ndata: two\ndata: three\ndata: four\n\n:\n\ndata: \n\n"
+                             "data: end\ndata: \n\n");
+    close(fd);
+    tear_down(f);
+}
+
+static void test_accept(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *header;
+        bool lines;
+    } cases[] = {
+        { "X: y", false },
+        { "Accept: */*", false },
+        { "Accept: application/x-ndjson", true },
+        { "Accept: application/json, application/X-NDJSON", true },
+        { "Accept: application/json, application/x-ndjson;q=0.9", false },
+        { "Accept: application/json;q=0.1,application/x-ndjson;q=0.2", true },
+        { "Accept: application/x-ndjson;q=0", false },
+        { "Accept: application/x-ndjsonx", false },
+    };
+    struct fixture *f = set_up(NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200], answer[2048];
+        int fd = dial(f),
+            n = snprintf(text, sizeof(text), "GET /accept HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", cases[i].header);
+        assert_int_equal(send(fd, text, (size_t) n, MSG_NOSIGNAL), n);
+        assert_true(read_until(fd, "}", answer, sizeof(answer)));
+        if (!strstr(answer, cases[i].lines ? "\"lines\": true" : "\"lines\": false"))
+            fail_msg("%s: %s", cases[i].header, answer);
+        close(fd);
+    }
+    tear_down(f);
+}
+
 /* What nobody takes is bounded; the writer goes on when it is taken. */
 static void test_slow_reader(void **state)
 {
@@ -577,10 +642,11 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_sizes),      cmocka_unit_test(test_http10),
-        cmocka_unit_test(test_head),           cmocka_unit_test(test_broken),     cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_write_deadline), cmocka_unit_test(test_time_limit), cmocka_unit_test(test_client_leaves),
-        cmocka_unit_test(test_drain),          cmocka_unit_test(test_destroy),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_pieces),     cmocka_unit_test(test_sizes),         cmocka_unit_test(test_http10),
+        cmocka_unit_test(test_head),       cmocka_unit_test(test_broken),        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_accept),     cmocka_unit_test(test_slow_reader),   cmocka_unit_test(test_write_deadline),
+        cmocka_unit_test(test_time_limit), cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_destroy),    cmocka_unit_test(test_many),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -268,6 +268,28 @@ static void a_hung_device_is_given_up_and_opened_anew(void **state)
     hs_engine_destroy(engine); /* leaving what hangs as it is */
 }
 
+/* Each attempt leaves a copy behind that the device still holds. */
+static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 2}]");
+    options.run_timeout_ns = 2 * HS_NS_PER_MS;
+    options.retry_max_ns = HS_NS_PER_MS;
+    options.slots = options.failures_max = 1;
+    options.batch = 1;
+    struct hs_engine *engine = create(&options);
+    assert_int_equal(ask_once(engine, PATIENCE_MS), 0);
+    assert_int_equal(ask_once(engine, PATIENCE_MS), HS_ELOST);
+    /* Enough time for more attempts than there are places for copies. */
+    for (int64_t end_ns = hs_deadline_in_ms(1500); hs_clock_now_ns() < end_ns;) {
+        struct hs_engine_status status = status_of(engine);
+        assert_int_equal(status.state, HS_ENGINE_FAILED);
+        assert_true(status.hung);
+    }
+    assert_int_equal(ask_once(engine, PATIENCE_MS), HS_ELOST);
+    hs_engine_destroy(engine);
+}
+
 static void short_deadlines_do_not_bring_a_device_down(void **state)
 {
     (void) state;
@@ -382,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_lost_device_comes_back),
         cmocka_unit_test(failures_in_a_row_are_the_device_s),
         cmocka_unit_test(a_hung_device_is_given_up_and_opened_anew),
+        cmocka_unit_test(attempts_on_a_device_that_goes_on_hanging_are_bounded),
         cmocka_unit_test(short_deadlines_do_not_bring_a_device_down),
         cmocka_unit_test(an_absent_device_is_waited_for),
         cmocka_unit_test(warm_up_runs_before_the_first_use),

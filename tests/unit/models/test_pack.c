@@ -287,7 +287,7 @@ static void broken_sources(void **state)
     refuse_source("{https: \"http://127.0.0.1.example.org/a\"}", "`https` must begin with https://");
     refuse_source("{file: a/b}", "`file` must be an absolute path");
     refuse_source("{https: https://a/b, convert: onnx2pt}", "`convert` must be one of: pt2onnx, free-size, free-batch");
-    refuse_source("{https: https://a/b, member: c}", "an archive needs its `sha256`");
+    refuse_source("{file: /a/b, member: c}", "an archive needs its `sha256`");
     refuse_source("{https: https://a/b, member_sha256: " HEX "}", "`member_sha256` without `member`");
     refuse_source("{npm: {package: a, version: 1, member: b}}", "an archive needs its `sha256`");
     refuse_source("{npm: {package: a, version: 1, sha256: " HEX "}}", "`member` is missing");

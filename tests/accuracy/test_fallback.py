@@ -1,0 +1,54 @@
+"""A lost device: the processor answers in its place, as it would by itself, and within the request's time."""
+import time
+
+import pytest
+
+from pose_tools import SAMPLES, need
+from server import Server
+
+# Without the bound on memory a picture has the input size that suits it, whatever else is loaded.
+SETTINGS = {'inference.max_memory': 0}
+PIXELS, SCORE = 2, 0.01
+TIMEOUT_S = 20
+PATIENCE_S = 60
+
+
+def wait_for(what):
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ask(server, picture):
+    began = time.monotonic()
+    answer = server.post_form({'image': picture, 'timeout': str(TIMEOUT_S)})
+    assert answer.status == 200, answer
+    assert time.monotonic() - began < TIMEOUT_S
+    return answer.json()
+
+
+def same_people(found, wanted):
+    assert len(found) == len(wanted) > 0
+    for one, other in zip(found, wanted):
+        for key in ('x', 'y', 'width', 'height'):
+            assert one['bbox'][key] == pytest.approx(other['bbox'][key], abs=PIXELS)
+        assert one['bbox_confidence'] == pytest.approx(other['bbox_confidence'], abs=SCORE)
+
+
+def test_the_processor_stands_in_for_a_lost_device_with_its_own_answers(tmp_path):
+    pictures = [need(SAMPLES / name).read_bytes() for name in ('bus.jpg', 'zidane.jpg')]
+    with Server(tmp_path, device='cpu', settings=SETTINGS) as server:
+        wanted = [ask(server, picture)['poses'] for picture in pictures]
+    script = tmp_path / 'lost.yaml'
+    script.write_text('latency_ms: 300\nfaults: [{kind: lost, at: 2, for_ms: 4000}]\n', encoding='utf-8')
+    settings = {**SETTINGS, 'device.fallback': 'cpu', 'device.probe_interval': '0.2'}
+    with Server(tmp_path, device=f'sim:{script}', settings=settings) as server:
+        first = ask(server, pictures[0])
+        assert first['device'] == 'sim' and 'degraded' not in first
+        for picture, people in zip(pictures, wanted):
+            answer = ask(server, picture)
+            assert answer['device'] == 'cpu' and answer['degraded'] is True
+            same_people(answer['poses'], people)
+        assert server.get('/health/ready').status == 200
+        wait_for(lambda: ask(server, pictures[0])['device'] == 'sim')
