@@ -46,6 +46,9 @@ bench: data
 	@$(PROGRAM) bench --models .deps/models .deps/samples/zidane.jpg
 	@bench/bench_server.py --program $(PROGRAM) --models .deps/models $(ARGS)
 
+bench-devices: data
+	@bench/bench_devices.py --program $(PROGRAM) --models .deps/models $(ARGS)
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
@@ -61,9 +64,10 @@ help:
 	@echo 'make           set up and build $(PROGRAM)'
 	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
 	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
+	@echo 'make bench-devices   the same of batches, failing devices and crowds; some minutes'
 	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured'
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
 
-.PHONY: all setup data data-face demo check run run-pose run-face bench install clean distclean help
+.PHONY: all setup data data-face demo check run run-pose run-face bench bench-devices install clean distclean help
 .NOTPARALLEL:

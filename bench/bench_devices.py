@@ -363,7 +363,7 @@ def measure_faults(bench):
     chosen = arguments.kinds.split(',') if arguments.kinds else KINDS + ['all']
     for kind in chosen:
         if kind == 'all':
-            span_ms = 40000 * arguments.calls / 10000
+            span_ms = 4 * arguments.calls * min(arguments.slow, 5)
             faults = random_faults(arguments.seed, span_ms, 38)
             storm(bench, f'all kinds, seed {arguments.seed}', faults, arguments.calls, span_ms + 1500, arguments.seed)
             continue

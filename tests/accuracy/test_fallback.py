@@ -41,7 +41,7 @@ def test_the_processor_stands_in_for_a_lost_device_with_its_own_answers(tmp_path
     with Server(tmp_path, device='cpu', settings=SETTINGS) as server:
         wanted = [ask(server, picture)['poses'] for picture in pictures]
     script = tmp_path / 'lost.yaml'
-    script.write_text('latency_ms: 300\nfaults: [{kind: lost, at: 2, for_ms: 4000}]\n', encoding='utf-8')
+    script.write_text('latency_ms: 300\nfaults: [{kind: lost, at: 2, for_ms: 12000}]\n', encoding='utf-8')
     settings = {**SETTINGS, 'device.fallback': 'cpu', 'device.probe_interval': '0.2'}
     with Server(tmp_path, device=f'sim:{script}', settings=settings) as server:
         first = ask(server, pictures[0])
