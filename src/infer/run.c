@@ -157,7 +157,8 @@ int hs_engine_run(struct hs_lease *lease, struct hs_engine_timings *ret_timings,
         engine->timeouts++;
         r = hs_error_set(err, HS_ETIMEOUT, "the network did not finish in time");
     } else if (slot->result != 0) {
-        r = hs_error_set(err, slot->result, "%s", slot->error.message);
+        /* HS_EBUSY is this engine's own queue, which is not tried again; the device's is, and may have room then. */
+        r = hs_error_set(err, slot->result == HS_EBUSY ? HS_ETRANSIENT : slot->result, "%s", slot->error.message);
     }
     pthread_mutex_unlock(&engine->lock);
     if (r == 0)

@@ -31,8 +31,9 @@ def detect(server, picture, **fields):
 # ---- failures
 
 
-def test_transient_failures_are_tried_again(make_server, script, picture):
-    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: transient, at: 1, count: 3}]'))
+@pytest.mark.parametrize('kind', ['transient', 'queue_full'])
+def test_what_passes_is_tried_again(make_server, script, picture, kind):
+    server = make_server(device=script(f'latency_ms: 1\nfaults: [{{kind: {kind}, at: 1, count: 3}}]'))
     assert detect(server, picture).status == 200
 
 

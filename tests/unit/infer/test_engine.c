@@ -455,7 +455,7 @@ static void a_failed_load_is_told_and_tried_again(void **state)
 static void a_failed_run_gives_its_slot_back(void **state)
 {
     (void) state;
-    static const int codes[] = { HS_EDEVICE, HS_EBUSY };
+    static const int codes[] = { HS_EDEVICE, HS_ETRANSIENT };
     static const char *const scripts[] = { "faults: [{kind: error}]", "faults: [{kind: queue_full}]" };
     for (int i = 0; i < 2; i++) {
         struct hs_engine_options options = defaults(scripts[i]);
