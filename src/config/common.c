@@ -145,8 +145,9 @@ const struct hs_setting hs_device_rows[6] = {
 #define S hs_performance_settings
 const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
-      .help = "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait,"
-              " 16 or two for each picture of a batch" },
+      .help =
+          "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
+          "16 or two for each picture of a batch" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
       .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503" },

@@ -90,6 +90,14 @@ static int check_table(const struct hs_backend *backend, const char *name, const
     return 0;
 }
 
+/* HailoRT reads these while it is loaded, and would write a file into the folder that the program was started in, and
+ * several lines of each failure to stderr. What somebody has set is left as it is. */
+static void quieten_runtimes(void)
+{
+    setenv("HAILORT_LOGGER_PATH", "NONE", 0);
+    setenv("HAILORT_CONSOLE_LOGGER_LEVEL", "critical", 0);
+}
+
 static int open_module(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
 {
     for (size_t i = 0; i < registry.count; i++)
@@ -99,6 +107,7 @@ static int open_module(const char *name, const char *path, const struct hs_backe
         }
     if (registry.count == LOADED_MAX)
         return hs_error_set(err, HS_EDEVICE, "%d backends are open already", LOADED_MAX);
+    quieten_runtimes();
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
         const char *why = dlerror();

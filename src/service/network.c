@@ -71,6 +71,14 @@ static void stand_in(struct hs_network *network)
     network->choice.file = &network->stand_in_file;
 }
 
+/* A HEF is compiled for one size of input, whatever the network could do. */
+static void fix_size(struct hs_network *network)
+{
+    network->stand_in = *network->choice.pack;
+    network->stand_in.input.stride = 0;
+    network->choice.pack = &network->stand_in;
+}
+
 /* The scripted device needs no file; it plays any model. */
 static int choose_model(struct hs_network *network, const struct hs_network_options *options,
                         const struct hs_backend *backend, struct hs_error *err)
@@ -83,6 +91,8 @@ static int choose_model(struct hs_network *network, const struct hs_network_opti
     network->model = automatic ? network->choice.pack->name : options->model;
     if (network->simulated)
         stand_in(network);
+    else if (strcmp(backend->name, "hailo") == 0)
+        fix_size(network);
     return network->simulated ? 0 : hs_store_verified_path(options->store, &network->choice, &network->path, err);
 }
 

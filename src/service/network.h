@@ -22,7 +22,7 @@ struct hs_network_options {
 };
 
 struct hs_network {
-    struct hs_model_choice choice; /* where simulated: `stand_in` and its file */
+    struct hs_model_choice choice; /* where simulated: `stand_in` and its file; Hailo: `stand_in` */
     const char *model;  /* as the configuration writes it; the pack's own name for "auto" */
     const char *device; /* what answers call it: "cpu", "hailo", "sim" */
     char *path;         /* of the verified model file; NULL where simulated */

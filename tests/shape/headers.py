@@ -1,8 +1,9 @@
 """Each header under include/ and src/ compiles alone, also where it is included twice.
 
-    headers.py COMPILER…
+    headers.py COMPILER… -- [C++-COMPILER…]
 
-Folders of third-party headers are those that the build itself uses (compile_commands.json).
+Those of C++ (.hpp) are looked at where there is a compiler and what they include is built against. Folders of
+third-party headers are those that the build itself uses (compile_commands.json).
 """
 import json
 import os
@@ -22,6 +23,8 @@ def include_flags():
             for i, word in enumerate(words):
                 if word.startswith('-I') and len(word) > 2:
                     flags['-I' + os.path.join(entry['directory'], word[2:])] = None
+                elif word.startswith('-isystem') and len(word) > len('-isystem'):
+                    flags['-isystem' + os.path.join(entry['directory'], word[len('-isystem'):])] = None
                 elif word == '-isystem':
                     flags['-isystem' + os.path.join(entry['directory'], words[i + 1])] = None
     return list(flags)
@@ -29,12 +32,16 @@ def include_flags():
 
 def main():
     compiler, flags = sys.argv[1:], include_flags()
-    headers = [name for name in source_files() if name.startswith(('include/', 'src/')) and name.endswith('.h')]
+    split = compiler.index('--')
+    compiler, cxx = compiler[:split], compiler[split + 1:]
+    suffixes = ('.h', '.hpp') if cxx else ('.h',)
+    headers = [name for name in source_files() if name.startswith(('include/', 'src/')) and name.endswith(suffixes)]
 
     def compile_alone(name):
         text = f'#include "{SOURCE}/{name}"\n' * 2 + 'extern int hs_not_empty;\n'
-        run = subprocess.run(compiler + ['-std=c17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-fsyntax-only',
-                                         '-xc', '-'] + flags, input=text, capture_output=True, text=True, check=False)
+        how = cxx + ['-std=c++17', '-xc++'] if name.endswith('.hpp') else compiler + ['-std=c17', '-xc']
+        run = subprocess.run(how + ['-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-'] + flags,
+                             input=text, capture_output=True, text=True, check=False)
         return f'{name} does not compile alone:\n{run.stderr}' if run.returncode else None
 
     with ThreadPoolExecutor(2) as pool:

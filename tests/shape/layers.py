@@ -18,7 +18,8 @@ NEVER = {'http': {'models', 'image', 'infer', 'vision', 'gallery', 'stream'}, 'i
          'models': {'http', 'infer', 'image'}, 'config': {'image', 'vision'}, 'image': {'vision'},
          'pose': {'face'}, 'face': {'pose'}}
 # A third-party header (or folder of them) and the modules that may know it.
-FOREIGN = {'microhttpd.h': {'http'}, 'openvino/': {'backends'}, 'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
+FOREIGN = {'microhttpd.h': {'http'}, 'openvino/': {'backends'}, 'hailo/': {'backends'},
+           'sqlite3.h': {'gallery'}, 'libpq-fe.h': {'gallery'}}
 # No JSON, no threads: pure functions.
 FOREIGN_NEVER = {'vision': {'jansson.h', 'pthread.h', 'threads.h', 'curl/', 'yaml.h'}}
 
@@ -96,7 +97,7 @@ def check_file(root, path):
 def check_tree(root, names):
     problems, checked = [], 0
     for name in names:
-        if name.startswith(('include/', 'src/')) and name.endswith(('.c', '.h', '.cc', '.cpp')):
+        if name.startswith(('include/', 'src/')) and name.endswith(('.c', '.h', '.cc', '.hpp')):
             checked += 1
             problems += check_file(root, name)
     return problems, checked

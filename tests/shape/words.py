@@ -22,7 +22,7 @@ WORDS = [
     (re.compile(r'(pypi\.or' r'g|pythonhosted\.or' r'g|registry\.npmjs\.or' r'g|crates\.i' r'o)'),
      'address of a package index'),
 ]
-C_SUFFIXES = ('.c', '.h', '.cc', '.cpp')
+C_SUFFIXES = ('.c', '.h', '.cc', '.hpp')
 MAX_COLUMNS = 120
 
 

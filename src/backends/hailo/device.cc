@@ -1,0 +1,163 @@
+/* The device and the table. It is shared: every program that names the same group may use it at once, and the chip
+ * takes turns between their networks. */
+#include "backends/hailo/shim.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+using namespace hs_hailo;
+
+/* What Hailo's own programs call the group. HS_HAILO_GROUP names another one; "UNIQUE" shares with nobody. */
+static const char default_group[] = "SHARED";
+
+int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err)
+{
+    int code = hs_hailo_fail(status, step, hailo_get_status_message(status), err);
+    if (device && code == HS_ELOST)
+        device->lost = true;
+    return code;
+}
+
+int hs_hailo::lost(hs_error *err)
+{
+    return hs_error_set(err, HS_ELOST, "the Hailo device was lost, and what was loaded on it; it is opened again by "
+                        "itself");
+}
+
+struct found {
+    hailo_device_id_t ids[HS_PROBE_MAX_DEVICES];
+    size_t count;
+};
+
+static hailo_status scan(struct found *ret_found)
+{
+    ret_found->count = HS_PROBE_MAX_DEVICES;
+    hailo_status status = hailo_scan_devices(nullptr, ret_found->ids, &ret_found->count);
+    if (status != HAILO_SUCCESS)
+        ret_found->count = 0;
+    return status;
+}
+
+static int none_found(hailo_status status, hs_error *err)
+{
+    if (status != HAILO_SUCCESS)
+        return fail(nullptr, status, HS_HAILO_OPEN, err);
+    return hs_error_set(err, HS_ENODEVICE, "no Hailo device was found; check that the board is seated, and that the "
+                        "driver is loaded and of the library's version");
+}
+
+static void probe(const hs_device_options *, hs_backend_probe *ret_probe)
+{
+    hailo_version_t version = {};
+    struct found found;
+    hs_error err = {};
+    memset(ret_probe, 0, sizeof(*ret_probe));
+    if (hailo_get_library_version(&version) == HAILO_SUCCESS)
+        hs_str_format(ret_probe->version, sizeof(ret_probe->version), "HailoRT %u.%u.%u", version.major, version.minor,
+                      version.revision);
+    hailo_status status = scan(&found);
+    for (size_t i = 0; i < found.count; i++)
+        hs_str_copy(ret_probe->ids[i], HS_DEVICE_ID_SIZE, found.ids[i].id);
+    ret_probe->device_count = static_cast<int>(found.count);
+    ret_probe->available = found.count > 0;
+    if (found.count == 0) {
+        none_found(status, &err);
+        hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
+    } else {
+        hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo-10H %s", found.ids[0].id);
+    }
+}
+
+/* The device of that id, or the first one. */
+static hailo_device_id_t *choose(struct found *found, const char *id)
+{
+    for (size_t i = 0; i < found->count; i++)
+        if (!id || strcmp(found->ids[i].id, id) == 0)
+            return &found->ids[i];
+    return nullptr;
+}
+
+/* With its id named, HailoRT says of a device that another program has it that it is in use, and not that there is
+ * none. */
+static hailo_status create_vdevice(hs_device *device, hailo_device_id_t *id)
+{
+    hailo_vdevice_params_t params = {};
+    hailo_status status = hailo_init_vdevice_params(&params);
+    if (status != HAILO_SUCCESS)
+        return status;
+    params.device_ids = id;
+    params.device_count = 1;
+    params.scheduling_algorithm = HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN;
+    params.group_id = device->group.c_str();
+    auto vdevice = hailort::VDevice::create_shared(params);
+    if (!vdevice)
+        return vdevice.status();
+    device->vdevice = vdevice.release();
+    return HAILO_SUCCESS;
+}
+
+static int open_device(const hs_device_options *options, hs_device **ret_device, hs_error *err)
+{
+    struct found found;
+    hailo_status status = scan(&found);
+    if (found.count == 0)
+        return none_found(status, err);
+    hailo_device_id_t *id = choose(&found, options->device_id);
+    if (!id)
+        return hs_error_set(err, HS_ENODEVICE, "there is no Hailo device '%.31s'; the first one here is '%.31s' (see "
+                            "inference.device_id)", options->device_id, found.ids[0].id);
+    std::unique_ptr<hs_device> device(new (std::nothrow) hs_device);
+    if (!device)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the device");
+    const char *group = getenv("HS_HAILO_GROUP");
+    device->group = group && group[0] ? group : default_group;
+    hs_str_copy(device->id, sizeof(device->id), id->id);
+    status = create_vdevice(device.get(), id);
+    if (status != HAILO_SUCCESS)
+        return fail(nullptr, status, HS_HAILO_OPEN, err);
+    *ret_device = device.release();
+    return 0;
+}
+
+static void close_device(hs_device *device)
+{
+    delete device;
+}
+
+static hailo_status read_temperature(hs_device *device, float *ret_celsius)
+{
+    auto devices = device->vdevice->get_physical_devices();
+    if (!devices)
+        return devices.status();
+    if (devices->empty())
+        return HAILO_NOT_FOUND;
+    auto temperature = devices->front().get().get_chip_temperature();
+    if (!temperature)
+        return temperature.status();
+    *ret_celsius = (temperature->ts0_temperature + temperature->ts1_temperature) / 2;
+    return HAILO_SUCCESS;
+}
+
+static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
+{
+    hs_error why = {};
+    memset(ret_health, 0, sizeof(*ret_health));
+    if (device->lost) {
+        lost(&why);
+    } else {
+        hailo_status status = read_temperature(device, &ret_health->temperature_c);
+        ret_health->ok = ret_health->has_temperature = status == HAILO_SUCCESS;
+        fail(device, status, HS_HAILO_RUN, &why);
+    }
+    hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? device->id : why.message);
+    return 0;
+}
+
+extern "C" {
+__attribute__((visibility("default"))) extern const hs_backend hs_backend_entry;
+/* In the order of hs/backend.h; a wrong one does not compile, or is found by the first test. */
+const hs_backend hs_backend_entry = {
+    HS_BACKEND_ABI, "hailo", probe, open_device, close_device, load, unload, info, input, submit, wait, output, health,
+};
+}

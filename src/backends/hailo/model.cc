@@ -1,0 +1,470 @@
+/* A network and its slots. Each slot has one mapping with whole pages for every tensor of every picture, bound once and
+ * used again and again.
+ *
+ * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
+ * call HailoRT. Pictures of a batch are so many calls, which the chip computes together as the batch size has it.
+ * (HailoRT also has a call for several; where its third picture fails it never tells of the first two.) A slot is done
+ * when the last of them is. What HailoRT still holds is named by two counted references, so that neither a late
+ * callback nor a network that is gone can hit memory that is no more: the callback's to the run, the slot's to the
+ * network. */
+#include "backends/hailo/shim.hpp"
+
+#include <chrono>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+using namespace hs_hailo;
+using hailort::ConfiguredInferModel;
+using hailort::InferModel;
+
+/* How long a submission waits for room in HailoRT's queue, which is as long as there are slots. */
+static const std::chrono::milliseconds ready_wait(100);
+
+namespace
+{
+
+/* A network as HailoRT has it; one that failed to start a run is dead, and made anew. */
+struct network {
+    std::shared_ptr<hailort::VDevice> vdevice; /* outlives the rest */
+    std::shared_ptr<InferModel> model;
+    ConfiguredInferModel configured;
+    std::vector<ConfiguredInferModel::Bindings> bindings; /* slot after slot, a picture each */
+    bool is_configured = false;
+    std::atomic<bool> dead{ false };
+
+    ~network()
+    {
+        if (is_configured && !dead)
+            configured.shutdown();
+    }
+};
+
+/* The pictures of one submission. */
+struct run {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the rest */
+    pthread_cond_t done;
+    uint32_t pending = 0; /* a bit for each picture that HailoRT has */
+    hailo_status status = HAILO_SUCCESS;
+    bool usable;
+
+    run() : usable(hs_cond_init(&done) == 0) {}
+    run(const run &) = delete;
+    run &operator=(const run &) = delete;
+    ~run()
+    {
+        if (usable)
+            pthread_cond_destroy(&done);
+        pthread_mutex_destroy(&lock);
+    }
+
+    void begin(uint32_t picture)
+    {
+        pthread_mutex_lock(&lock);
+        pending |= picture;
+        pthread_mutex_unlock(&lock);
+    }
+
+    /* May come twice for one picture; the first one counts. */
+    void end(uint32_t picture, hailo_status how)
+    {
+        pthread_mutex_lock(&lock);
+        if ((pending & picture) && status == HAILO_SUCCESS)
+            status = how;
+        pending &= ~picture;
+        if (pending == 0)
+            pthread_cond_broadcast(&done);
+        pthread_mutex_unlock(&lock);
+    }
+
+    bool is_pending()
+    {
+        pthread_mutex_lock(&lock);
+        bool some = pending != 0;
+        pthread_mutex_unlock(&lock);
+        return some;
+    }
+};
+
+struct slot {
+    uint8_t *memory = nullptr; /* the inputs, then each picture's outputs */
+    std::shared_ptr<run> current;
+    std::shared_ptr<network> holds; /* while HailoRT has it */
+};
+
+size_t whole_pages(size_t bytes)
+{
+    size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    return (bytes + page - 1) / page * page;
+}
+
+} // namespace
+
+struct hs_model {
+    hs_device *device;
+    std::string path;
+    hs_model_info info = {};
+    std::string input_name;
+    std::vector<std::string> output_names;
+    size_t output_at[HS_MODEL_MAX_OUTPUTS] = {}; /* in a picture's outputs, each on a page of its own */
+    size_t picture_bytes = 0, slot_bytes = 0;
+    slot slots[HS_MODEL_MAX_SLOTS];
+    std::mutex lock; /* guards `net`, and is held while a run is started */
+    std::shared_ptr<network> net;
+
+    uint8_t *input_of(int slot, int picture) const
+    {
+        return slots[slot].memory + static_cast<size_t>(picture) * info.input_stride;
+    }
+
+    uint8_t *output_of(int slot, int picture, int index) const
+    {
+        return input_of(slot, info.batch) + static_cast<size_t>(picture) * picture_bytes + output_at[index];
+    }
+};
+
+/* ---- What a network looks like ---- */
+
+static int refuse(hs_error *err, const char *what, const char *name)
+{
+    return hs_error_set(err, HS_EMODEL, "the model file is not one that this program can use: %s '%.60s'", what, name);
+}
+
+static int describe_input(hs_model *model, InferModel &infer, const hs_model_spec *spec, hs_error *err)
+{
+    if (infer.get_input_names().size() != 1)
+        return refuse(err, "it has not one input but", std::to_string(infer.get_input_names().size()).c_str());
+    model->input_name = infer.get_input_names()[0];
+    auto stream = infer.input(model->input_name);
+    if (!stream)
+        return fail(model->device, stream.status(), HS_HAILO_LOAD, err);
+    stream->set_format_type(HAILO_FORMAT_TYPE_UINT8);
+    stream->set_format_order(HAILO_FORMAT_ORDER_NHWC);
+    hailo_3d_image_shape_t shape = stream->shape();
+    size_t bytes = size_t{ shape.height } * shape.width * shape.features;
+    if (shape.features != 3 || stream->get_frame_size() != bytes)
+        return refuse(err, "no picture is its input", model->input_name.c_str());
+    model->info.input_h = static_cast<int>(shape.height);
+    model->info.input_w = static_cast<int>(shape.width);
+    if (model->info.input_h != spec->input_h || model->info.input_w != spec->input_w)
+        return hs_error_set(err, HS_EMODEL, "the model file takes pictures of %dx%d only, not %dx%d",
+                            model->info.input_w, model->info.input_h, spec->input_w, spec->input_h);
+    model->info.input_stride = whole_pages(bytes);
+    return 0;
+}
+
+/* Numbers stay as the chip has them, where one scale tells what they stand for. Else they come as float32. */
+static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
+{
+    std::vector<hailo_quant_info_t> infos = stream.get_quant_infos();
+    bool valid = false;
+    hailo_format_type_t type = stream.format().type;
+    if (infos.size() != 1 || hailo_is_qp_valid(infos[0], &valid) != HAILO_SUCCESS)
+        valid = false;
+    if (!valid || (type != HAILO_FORMAT_TYPE_UINT8 && type != HAILO_FORMAT_TYPE_UINT16))
+        type = HAILO_FORMAT_TYPE_FLOAT32;
+    stream.set_format_type(type);
+    desc->dtype = type == HAILO_FORMAT_TYPE_UINT8    ? HS_DTYPE_U8
+                  : type == HAILO_FORMAT_TYPE_UINT16 ? HS_DTYPE_U16
+                                                     : HS_DTYPE_F32;
+    desc->scale = desc->dtype == HS_DTYPE_F32 ? 1 : infos[0].qp_scale;
+    desc->zero_point = desc->dtype == HS_DTYPE_F32 ? 0 : infos[0].qp_zp;
+}
+
+static bool is_packed(hailo_format_order_t order)
+{
+    return order == HAILO_FORMAT_ORDER_NHWC || order == HAILO_FORMAT_ORDER_NC || order == HAILO_FORMAT_ORDER_NHW;
+}
+
+static int describe_output(hs_model *model, InferModel &infer, const std::string &name, hs_error *err)
+{
+    auto stream = infer.output(name);
+    if (!stream)
+        return fail(model->device, stream.status(), HS_HAILO_LOAD, err);
+    hs_tensor_desc *desc = &model->info.outputs[model->info.output_count];
+    hailo_3d_image_shape_t shape = stream->shape();
+    if (stream->is_nms() || !is_packed(stream->format().order))
+        return refuse(err, "no plain tensor is its output", name.c_str());
+    choose_format(*stream, desc);
+    hs_str_copy(desc->name, sizeof(desc->name), name.c_str());
+    desc->layout = HS_LAYOUT_NHWC;
+    desc->h = static_cast<int>(shape.height);
+    desc->w = static_cast<int>(shape.width);
+    desc->c = static_cast<int>(shape.features);
+    desc->size_bytes = size_t{ shape.height } * shape.width * shape.features * hs_dtype_size(desc->dtype);
+    if (stream->get_frame_size() != desc->size_bytes)
+        return refuse(err, "of another size than its shape is the output", name.c_str());
+    model->output_at[model->info.output_count++] = model->picture_bytes;
+    model->picture_bytes += whole_pages(desc->size_bytes);
+    return 0;
+}
+
+static int describe(hs_model *model, InferModel &infer, const hs_model_spec *spec, hs_error *err)
+{
+    model->output_names = infer.get_output_names();
+    if (model->output_names.size() > HS_MODEL_MAX_OUTPUTS)
+        return refuse(err, "it has too many outputs, the last one", model->output_names.back().c_str());
+    int r = describe_input(model, infer, spec, err);
+    for (size_t i = 0; r == 0 && i < model->output_names.size(); i++)
+        r = describe_output(model, infer, model->output_names[i], err);
+    return r;
+}
+
+/* A model that is loaded once more has to be the one that it was. */
+static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
+{
+    hs_model again;
+    again.device = model->device;
+    hs_model_spec spec = {};
+    spec.input_h = model->info.input_h;
+    spec.input_w = model->info.input_w;
+    int r = describe(&again, infer, &spec, err);
+    if (r == 0 && (again.output_names != model->output_names || again.picture_bytes != model->picture_bytes))
+        r = hs_error_set(err, HS_ELOST, "the model file was changed while it was in use; load the model again");
+    return r;
+}
+
+/* ---- From a file to a network ---- */
+
+/* A reply that comes very early may be missed by HailoRT, which then waits in vain: once more is worth it. */
+static int read_file(hs_model *model, std::shared_ptr<InferModel> *ret_infer, hs_error *err)
+{
+    hailo_status status = HAILO_TIMEOUT;
+    for (int attempt = 0; attempt < 2 && status == HAILO_TIMEOUT; attempt++) {
+        auto infer = model->device->vdevice->create_infer_model(model->path);
+        status = infer.status();
+        if (infer)
+            *ret_infer = infer.release();
+    }
+    return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_LOAD, err);
+}
+
+static int configure(hs_model *model, network *net, hs_error *err)
+{
+    net->vdevice = model->device->vdevice;
+    net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
+    auto configured = net->model->configure();
+    if (!configured)
+        return fail(model->device, configured.status(), HS_HAILO_LOAD, err);
+    net->configured = configured.release();
+    net->is_configured = true;
+    return 0;
+}
+
+static hailo_status bind(hs_model *model, network *net, int slot, int picture)
+{
+    auto made = net->configured.create_bindings();
+    if (!made)
+        return made.status();
+    ConfiguredInferModel::Bindings bindings = made.release();
+    auto in = bindings.input(model->input_name);
+    if (!in)
+        return in.status();
+    size_t bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
+    hailo_status status = in->set_buffer(hailort::MemoryView(model->input_of(slot, picture), bytes));
+    for (int i = 0; i < model->info.output_count && status == HAILO_SUCCESS; i++) {
+        auto out = bindings.output(model->output_names[static_cast<size_t>(i)]);
+        if (!out)
+            return out.status();
+        status = out->set_buffer(
+            hailort::MemoryView(model->output_of(slot, picture, i), model->info.outputs[i].size_bytes));
+    }
+    net->bindings.push_back(std::move(bindings));
+    return status;
+}
+
+static int bind_all(hs_model *model, network *net, hs_error *err)
+{
+    hailo_status status = HAILO_SUCCESS;
+    for (int i = 0; i < model->info.slots * model->info.batch && status == HAILO_SUCCESS; i++)
+        status = bind(model, net, i / model->info.batch, i % model->info.batch);
+    return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_LOAD, err);
+}
+
+/* No more in flight than HailoRT's queue holds; batches come before slots. */
+static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
+{
+    auto size = net->configured.get_async_queue_size();
+    if (!size)
+        return fail(model->device, size.status(), HS_HAILO_LOAD, err);
+    int room = *size > 1024 ? 1024 : *size < 1 ? 1 : static_cast<int>(*size);
+    model->info.batch = model->info.batch < room ? model->info.batch : room;
+    model->info.slots = spec->slots < room / model->info.batch ? spec->slots : room / model->info.batch;
+    return 0;
+}
+
+static int map_slots(hs_model *model, hs_error *err)
+{
+    model->slot_bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
+    for (int i = 0; i < model->info.slots; i++) {
+        void *memory = mmap(nullptr, model->slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return hs_error_set(err, HS_ENOMEM, "no memory for %d slots of the model; lower inference.slots or "
+                                "device.batch_size", model->info.slots);
+        model->slots[i].memory = static_cast<uint8_t *>(memory);
+    }
+    return 0;
+}
+
+static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
+{
+    auto net = std::make_shared<network>();
+    int r = read_file(model, &net->model, err);
+    if (r == 0)
+        r = describe(model, *net->model, spec, err);
+    if (r == 0)
+        r = configure(model, net.get(), err);
+    if (r == 0)
+        r = fit_queue(model, spec, net.get(), err);
+    if (r == 0)
+        r = map_slots(model, err);
+    if (r == 0)
+        r = bind_all(model, net.get(), err);
+    if (r == 0)
+        model->net = std::move(net);
+    return r;
+}
+
+/* After a run that could not be started HailoRT takes no more of this network; and one can be configured only once. The
+ * model's lock is held. */
+static int revive(hs_model *model, hs_error *err)
+{
+    auto net = std::make_shared<network>();
+    hs_error why = {};
+    int r = read_file(model, &net->model, &why);
+    if (r == 0)
+        r = describe_again(model, *net->model, &why);
+    if (r == 0)
+        r = configure(model, net.get(), &why);
+    if (r == 0)
+        r = bind_all(model, net.get(), &why);
+    if (r != 0)
+        return hs_error_set(err, HS_ELOST, "the network failed and cannot be loaded again: %s", why.message);
+    model->net = std::move(net);
+    return 0;
+}
+
+int hs_hailo::load(hs_device *device, const hs_model_spec *spec, hs_model **ret_model, hs_error *err)
+{
+    if (device->lost)
+        return lost(err);
+    if (!spec->path || !spec->path[0])
+        return hs_error_set(err, HS_EINVAL, "the model has no file for Hailo");
+    if (spec->slots < 1 || spec->slots > HS_MODEL_MAX_SLOTS || spec->batch > HS_MODEL_MAX_BATCH)
+        return hs_error_set(err, HS_EINVAL, "%d slots of %d pictures are out of bounds", spec->slots, spec->batch);
+    hs_model *model = new (std::nothrow) hs_model;
+    if (!model)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the model");
+    model->device = device;
+    model->path = spec->path;
+    model->info.batch = spec->batch < 1 ? 1 : spec->batch;
+    int r = make(model, spec, err);
+    if (r != 0)
+        unload(model);
+    else
+        *ret_model = model;
+    return r;
+}
+
+void hs_hailo::unload(hs_model *model)
+{
+    if (!model)
+        return;
+    model->net.reset(); /* HailoRT lets go of the memory before it goes */
+    for (slot &slot : model->slots)
+        if (slot.memory)
+            munmap(slot.memory, model->slot_bytes);
+    delete model;
+}
+
+const hs_model_info *hs_hailo::info(const hs_model *model)
+{
+    return &model->info;
+}
+
+uint8_t *hs_hailo::input(hs_model *model, int slot)
+{
+    return model->input_of(slot, 0);
+}
+
+const void *hs_hailo::output(hs_model *model, int slot, int picture, int index)
+{
+    return model->output_of(slot, picture, index);
+}
+
+/* ---- Runs ---- */
+
+static hailo_status start_picture(const std::shared_ptr<network> &net, const std::shared_ptr<run> &run, size_t bindings,
+                                  uint32_t picture)
+{
+    run->begin(picture);
+    auto job = net->configured.run_async(
+        net->bindings[bindings],
+        [run, picture](const hailort::AsyncInferCompletionInfo &how) { run->end(picture, how.status); });
+    if (job) {
+        job->detach();
+        return HAILO_SUCCESS;
+    }
+    net->dead = true;
+    run->end(picture, job.status());
+    return job.status();
+}
+
+/* Where some pictures are on their way already, wait() tells of a failure when they are back. */
+static int start(hs_model *model, slot *slot, int index, int count, hs_error *err)
+{
+    const std::shared_ptr<network> &net = model->net;
+    hailo_status status = HAILO_SUCCESS;
+    for (int i = 0; i < count && status == HAILO_SUCCESS; i++)
+        status = start_picture(net, slot->current, static_cast<size_t>(index * model->info.batch + i),
+                               uint32_t{ 1 } << i);
+    if (status == HAILO_SUCCESS || slot->current->is_pending()) {
+        slot->holds = net;
+        return 0;
+    }
+    return fail(model->device, status, HS_HAILO_RUN, err);
+}
+
+int hs_hailo::submit(hs_model *model, int index, int count, hs_error *err)
+{
+    slot *slot = &model->slots[index];
+    if (count < 1 || count > model->info.batch)
+        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+    slot->current = std::make_shared<run>();
+    if (!slot->current->usable)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the run");
+    std::lock_guard<std::mutex> guard(model->lock);
+    if (model->device->lost)
+        return lost(err);
+    int r = model->net->dead ? revive(model, err) : 0;
+    if (r != 0)
+        return r;
+    hailo_status status = model->net->configured.wait_for_async_ready(ready_wait, static_cast<uint32_t>(count));
+    if (status == HAILO_TIMEOUT)
+        return hs_error_set(err, HS_EBUSY, "the Hailo device has no room for another picture; try again");
+    if (status != HAILO_SUCCESS)
+        return fail(model->device, status, HS_HAILO_RUN, err);
+    return start(model, slot, index, count, err);
+}
+
+int hs_hailo::wait(hs_model *model, int index, int64_t deadline_ns, hs_error *err)
+{
+    slot *slot = &model->slots[index];
+    run *run = slot->current.get();
+    pthread_mutex_lock(&run->lock);
+    while (run->pending != 0 && hs_cond_wait_until(&run->done, &run->lock, deadline_ns) == 0)
+        continue;
+    bool done = run->pending == 0;
+    hailo_status status = run->status;
+    pthread_mutex_unlock(&run->lock);
+    if (!done)
+        return hs_error_set(err, HS_ETIMEOUT, "the Hailo device is still running");
+    bool died = slot->holds && slot->holds->dead;
+    slot->holds.reset();
+    if (static_cast<int>(status) == HS_HAILO_ABORTED && died)
+        return hs_error_set(err, HS_ETRANSIENT, "the network was stopped by another run's failure; try again");
+    return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_RUN, err);
+}

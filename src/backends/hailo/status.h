@@ -1,0 +1,20 @@
+/* HailoRT's status codes as ours: the class that says what mends it, and one sentence for people. It knows the codes as
+ * numbers, which HailoRT has kept from 5.1.1 to 5.2.0, and needs none of its headers. */
+#ifndef HS_BACKENDS_HAILO_STATUS_H
+#define HS_BACKENDS_HAILO_STATUS_H
+
+#include "hs/status.h"
+
+/* What was being done; some codes mean another thing then. */
+enum hs_hailo_step { HS_HAILO_OPEN, HS_HAILO_LOAD, HS_HAILO_RUN };
+
+/* Numbers that decide what the shim does next. */
+enum { HS_HAILO_SUCCESS = 0, HS_HAILO_TIMEOUT = 4, HS_HAILO_ABORTED = 63, HS_HAILO_NONE_FREE = 74 };
+
+/* 0 for success, else the HS_E… of a code. */
+int hs_hailo_class(int status, enum hs_hailo_step step);
+
+/* The same, and fills *err with the sentence, the number and `name`, what HailoRT calls it (NULL: it has none). */
+int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct hs_error *err);
+
+#endif

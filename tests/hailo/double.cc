@@ -1,0 +1,992 @@
+/* A double of HailoRT: the functions that the Hailo backend uses, with a scripted device behind them (double.h). It
+ * keeps HailoRT's rules towards its user: callbacks come on one thread of its own, what is under way is not cancelled,
+ * a run that cannot be started kills its network, a lost connection stays lost. And it watches that its user keeps
+ * HailoRT's: whatever breaks one is printed and counted. */
+#include "double.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <hailo/infer_model.hpp>
+
+extern "C" {
+#include "backends/sim/face.h"
+#include "backends/sim/person.h"
+#include "backends/sim/vector.h"
+#include "backends/sim/world.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "hs/backend.h"
+}
+
+#define EXPORT __attribute__((visibility("default")))
+
+using Fails = std::map<std::string, std::pair<hailo_status, int>>;
+using Callback = std::function<void(const hailort::AsyncInferCompletionInfo &)>;
+
+namespace
+{
+
+enum { CONNECTION_REFUSED = 89, DEFAULT_QUEUE = 16 };
+
+struct Tensor {
+    hs_tensor_desc native;
+    hailo_format_type_t type;
+    hailo_format_order_t order;
+    bool valid; /* one scale for all of it */
+};
+
+struct Hef {
+    hs_finding finding = HS_FINDS_POSES;
+    int h = 0, w = 0;
+    size_t queue = DEFAULT_QUEUE;
+    std::vector<std::shared_ptr<hailort::Stream>> outputs;
+    std::vector<std::string> names;
+};
+
+/* A device as one user opened it. */
+struct Link {
+    hs_sim_world *world;
+    int unit;
+    unsigned losses;
+    std::atomic<int> networks{ 0 };
+};
+
+/* A configured network. */
+struct State {
+    std::shared_ptr<Link> link;
+    Hef hef; /* with the formats that it was configured with */
+    std::vector<hs_tensor_desc> descs; /* in the order that the rule of the finding has */
+    bool shut = false, failed = false;
+    size_t in_flight = 0;
+};
+
+struct Job {
+    std::shared_ptr<hailort::Bound> bound;
+    Callback callback;
+    int64_t due_ns;
+    hailo_status status;
+    uint64_t hash;
+};
+
+} // namespace
+
+namespace hailort
+{
+
+struct Stream {
+    Tensor tensor;
+    bool is_input;
+};
+
+struct Bound {
+    std::shared_ptr<State> state;
+    std::vector<uint8_t *> buffers; /* of the outputs, then of the input */
+    bool in_flight = false;
+};
+
+struct Running {
+    std::shared_ptr<State> state;
+    ~Running();
+};
+
+} // namespace hailort
+
+using namespace hailort;
+
+/* Lives as long as the process, whose other threads may outlive main(). */
+static struct Double {
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that is here; a world's comes after it */
+    pthread_cond_t changed;
+    bool has_thread = false;
+    std::vector<Job> *jobs = new std::vector<Job>;
+    Fails *fails = new Fails;
+    char group[64] = "";
+    int in_flight = 0, most = 0;
+    std::atomic<int> violations{ 0 };
+    char last[200] = "";
+    Double() { hs_cond_init(&changed); }
+} &d = *new Double;
+
+/* The thread that is inside a callback. */
+static std::atomic<pthread_t> in_callback{ pthread_t() };
+
+struct Guard {
+    Guard() { pthread_mutex_lock(&d.lock); }
+    ~Guard() { pthread_mutex_unlock(&d.lock); }
+};
+
+static void violation(const char *what)
+{
+    d.violations++;
+    hs_str_copy(d.last, sizeof(d.last), what);
+    fprintf(stderr, "double of HailoRT: rule broken: %s\n", what);
+}
+
+static void entered(const char *call)
+{
+    if (pthread_equal(in_callback, pthread_self()))
+        violation((std::string(call) + " was called from a callback").c_str());
+}
+
+/* HailoRT reads these when it is loaded. */
+__attribute__((constructor)) static void check_environment()
+{
+    const char *path = getenv("HAILORT_LOGGER_PATH"), *level = getenv("HAILORT_CONSOLE_LOGGER_LEVEL");
+    if (!path || !level)
+        violation("HailoRT was loaded before its logs were turned off");
+}
+
+static hailo_status injected(const char *call)
+{
+    auto found = d.fails->find(call);
+    if (found == d.fails->end() || found->second.second == 0)
+        return HAILO_SUCCESS;
+    found->second.second--;
+    return found->second.first;
+}
+
+/* ---- worlds ---- */
+
+struct WorldGuard {
+    hs_sim_world *world;
+    explicit WorldGuard(hs_sim_world *of) : world(of) { pthread_mutex_lock(&world->lock); }
+    ~WorldGuard() { pthread_mutex_unlock(&world->lock); }
+};
+
+static hs_sim_world *find_world()
+{
+    hs_sim_world *world = nullptr;
+    hs_error err = {};
+    const char *path = getenv("HS_HAILO_DOUBLE");
+    if (hs_sim_world_find(path && path[0] ? path : nullptr, &world, &err) < 0) {
+        fprintf(stderr, "double of HailoRT: %s\n", err.message);
+        abort();
+    }
+    return world;
+}
+
+/* The world's lock is held in the following. */
+static bool goes_away(hs_sim_world *world, int unit)
+{
+    hs_sim_advance(world, unit);
+    return hs_sim_hit(world, unit, HS_SIM_LOST, world->units[unit].runs);
+}
+
+static bool is_gone(const Link &link)
+{
+    hs_sim_advance(link.world, link.unit);
+    return link.world->units[link.unit].losses != link.losses;
+}
+
+static hailo_status approach(hs_sim_world *world, int unit)
+{
+    int64_t number = ++world->units[unit].approaches;
+    if (hs_sim_hit(world, unit, HS_SIM_BUSY, number))
+        return HAILO_DEVICE_IN_USE;
+    if (hs_sim_hit(world, unit, HS_SIM_MISMATCH, number))
+        return HAILO_INVALID_DRIVER_VERSION;
+    return HAILO_SUCCESS;
+}
+
+static hailo_status play_load(const Link &link)
+{
+    WorldGuard guard(link.world);
+    hs_sim_world *world = link.world;
+    if (goes_away(world, link.unit) || is_gone(link))
+        return HAILO_COMMUNICATION_CLOSED;
+    hailo_status status = approach(world, link.unit);
+    if (status != HAILO_SUCCESS)
+        return status;
+    int64_t number = ++world->units[link.unit].loads;
+    const hs_sim_fault *slow = hs_sim_hit(world, link.unit, HS_SIM_LOAD_SLOW, number);
+    if (slow && !hs_sim_sleep(world, link.unit, link.losses,
+                              hs_deadline_in_ms(static_cast<int64_t>(slow->extra_ms))))
+        return HAILO_COMMUNICATION_CLOSED;
+    return hs_sim_hit(world, link.unit, HS_SIM_BAD_MODEL, number)   ? HAILO_HEF_NOT_SUPPORTED
+           : hs_sim_hit(world, link.unit, HS_SIM_MEMORY, number)    ? HAILO_OUT_OF_FW_MEMORY
+           : hs_sim_hit(world, link.unit, HS_SIM_LOAD_FAIL, number) ? HAILO_INTERNAL_FAILURE
+                                                                    : HAILO_SUCCESS;
+}
+
+/* ---- memory ---- */
+
+static size_t page_size()
+{
+    return static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + page_size() - 1) / page_size() * page_size();
+}
+
+static bool is_mapped(uint8_t *start, size_t bytes)
+{
+    return msync(start, whole_pages(bytes), MS_ASYNC) == 0;
+}
+
+static uint64_t hash_of(const uint8_t *data, size_t len)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        uint64_t word;
+        memcpy(&word, data + i, 8);
+        hash = (hash ^ word) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static size_t type_size(hailo_format_type_t type)
+{
+    return type == HAILO_FORMAT_TYPE_FLOAT32 ? 4 : type == HAILO_FORMAT_TYPE_UINT16 ? 2 : 1;
+}
+
+static size_t frame_size(const Tensor &tensor)
+{
+    return static_cast<size_t>(tensor.native.h) * static_cast<size_t>(tensor.native.w) *
+           static_cast<size_t>(tensor.native.c) * type_size(tensor.type);
+}
+
+static size_t input_size(const State &state)
+{
+    return static_cast<size_t>(state.hef.h) * static_cast<size_t>(state.hef.w) * 3;
+}
+
+static size_t buffer_size(const State &state, size_t index)
+{
+    return index < state.hef.outputs.size() ? frame_size(state.hef.outputs[index]->tensor) : input_size(state);
+}
+
+/* ---- what it finds ---- */
+
+static void answer(const Bound &bound)
+{
+    const State &state = *bound.state;
+    size_t count = state.hef.outputs.size();
+    const uint8_t *picture = bound.buffers[count];
+    std::vector<void *> data(count);
+    for (size_t i = 0; i < count; i++) {
+        /* In the order of the rule; a network may have them in another one. */
+        auto same = [&](const std::shared_ptr<Stream> &stream) {
+            return strcmp(stream->tensor.native.name, state.descs[i].name) == 0;
+        };
+        auto at = std::find_if(state.hef.outputs.begin(), state.hef.outputs.end(), same);
+        data[i] = bound.buffers[static_cast<size_t>(at - state.hef.outputs.begin())];
+    }
+    hs_sim_blob blobs[HS_SIM_MAX_BLOBS];
+    if (state.hef.finding == HS_FINDS_EMBEDDINGS) {
+        hs_sim_vector_fill(&state.descs[0], picture, state.hef.h, state.hef.w, data[0]);
+        return;
+    }
+    int found = hs_sim_blobs_find(picture, state.hef.h, state.hef.w, blobs);
+    if (state.hef.finding == HS_FINDS_POSES)
+        hs_sim_person_fill(state.descs.data(), blobs, found, data.data());
+    else
+        hs_sim_face_fill(state.descs.data(), blobs, found, data.data());
+}
+
+/* A device may write up to the end of a buffer's last page. */
+static void spill(const Bound &bound)
+{
+    for (size_t i = 0; i < bound.state->hef.outputs.size(); i++) {
+        size_t bytes = buffer_size(*bound.state, i);
+        memset(bound.buffers[i] + bytes, 0xA5, whole_pages(bytes) - bytes);
+    }
+}
+
+/* ---- the thread that runs the callbacks ---- */
+
+static bool is_due(Job &job, int64_t now_ns)
+{
+    WorldGuard guard(job.bound->state->link->world);
+    if (is_gone(*job.bound->state->link))
+        job.status = HAILO_COMMUNICATION_CLOSED;
+    else if (job.bound->state->failed)
+        job.status = HAILO_STREAM_ABORT;
+    else
+        return now_ns >= job.due_ns;
+    return true;
+}
+
+static void finish(Job &job)
+{
+    Bound &bound = *job.bound;
+    bool there = true;
+    for (size_t i = 0; i < bound.buffers.size(); i++)
+        there = there && is_mapped(bound.buffers[i], buffer_size(*bound.state, i));
+    if (!there)
+        violation("a buffer was freed while the device had it");
+    else if (job.hash != hash_of(bound.buffers.back(), input_size(*bound.state)))
+        violation("a picture was written to while the device had it");
+    else if (job.status == HAILO_SUCCESS)
+        answer(bound);
+    if (there)
+        spill(bound);
+    bound.in_flight = false;
+    bound.state->in_flight--;
+    d.in_flight--;
+    pthread_cond_broadcast(&d.changed);
+}
+
+static void *run_callbacks(void *)
+{
+    pthread_mutex_lock(&d.lock);
+    for (;;) {
+        int64_t now_ns = hs_clock_now_ns(), next_ns = d.jobs->empty() ? HS_NO_DEADLINE : now_ns + 5 * HS_NS_PER_MS;
+        auto job = d.jobs->begin();
+        while (job != d.jobs->end() && !is_due(*job, now_ns)) {
+            next_ns = std::min(next_ns, job->due_ns);
+            ++job;
+        }
+        if (job == d.jobs->end()) {
+            hs_cond_wait_until(&d.changed, &d.lock, next_ns);
+            continue;
+        }
+        Job due = std::move(*job);
+        d.jobs->erase(job);
+        finish(due);
+        pthread_mutex_unlock(&d.lock);
+        in_callback = pthread_self();
+        due.callback(AsyncInferCompletionInfo(due.status));
+        due.callback = nullptr;
+        in_callback = pthread_t();
+        due.bound.reset();
+        pthread_mutex_lock(&d.lock);
+    }
+    return nullptr;
+}
+
+static void start_thread()
+{
+    pthread_t thread;
+    if (!d.has_thread && pthread_create(&thread, nullptr, run_callbacks, nullptr) == 0)
+        pthread_detach(thread);
+    d.has_thread = true;
+}
+
+/* ---- C functions ---- */
+
+extern "C" {
+
+EXPORT hailo_status hailo_get_library_version(hailo_version_t *version)
+{
+    *version = { 5, 1, 1 };
+    return HAILO_SUCCESS;
+}
+
+EXPORT const char *hailo_get_status_message(hailo_status status)
+{
+    if (status < 0 || status > 97)
+        return nullptr;
+    static std::string names[98];
+    Guard guard;
+    if (names[status].empty())
+        names[status] = "HAILO_DOUBLE_" + std::to_string(status);
+    return names[status].c_str();
+}
+
+EXPORT hailo_status hailo_scan_devices(hailo_scan_devices_params_t *, hailo_device_id_t *ids, size_t *count)
+{
+    entered("hailo_scan_devices");
+    Guard guard;
+    hailo_status status = injected("scan");
+    if (status != HAILO_SUCCESS)
+        return status;
+    hs_sim_world *world = find_world();
+    WorldGuard world_guard(world);
+    size_t found = 0;
+    for (int i = 0; i < world->script.devices && found < *count; i++)
+        if (!hs_sim_hit(world, i, HS_SIM_NONE, world->units[i].approaches + 1))
+            hs_str_format(ids[found++].id, sizeof(ids[0].id), "0000:%02d:00.0", i + 1);
+    *count = found;
+    return HAILO_SUCCESS;
+}
+
+EXPORT hailo_status hailo_init_vdevice_params(hailo_vdevice_params_t *params)
+{
+    *params = { 1, nullptr, HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN, "UNIQUE", false };
+    return HAILO_SUCCESS;
+}
+
+EXPORT hailo_status hailo_is_qp_valid(const hailo_quant_info_t quant_info, bool *is_qp_valid)
+{
+    *is_qp_valid = quant_info.qp_scale > 0;
+    return HAILO_SUCCESS;
+}
+
+EXPORT void hs_hailo_double_fail(const char *call, int status, int count)
+{
+    Guard guard;
+    (*d.fails)[call] = { static_cast<hailo_status>(status), count };
+}
+
+EXPORT void hs_hailo_double_release()
+{
+    Guard guard;
+    for (Job &job : *d.jobs)
+        job.due_ns = 0;
+    pthread_cond_broadcast(&d.changed);
+}
+
+EXPORT int hs_hailo_double_violations(char *last, size_t size)
+{
+    Guard guard;
+    hs_str_copy(last, size, d.last);
+    return d.violations;
+}
+
+EXPORT int hs_hailo_double_in_flight(int *ret_most)
+{
+    Guard guard;
+    *ret_most = d.most;
+    return d.in_flight;
+}
+
+EXPORT void hs_hailo_double_group(char *dst, size_t size)
+{
+    Guard guard;
+    hs_str_copy(dst, size, d.group);
+}
+}
+
+/* ---- model files ---- */
+
+static std::shared_ptr<Stream> make_stream(const hs_tensor_desc &desc)
+{
+    auto stream = std::make_shared<Stream>();
+    stream->tensor.native = desc;
+    stream->tensor.type = desc.dtype == HS_DTYPE_U16 ? HAILO_FORMAT_TYPE_UINT16 : HAILO_FORMAT_TYPE_UINT8;
+    stream->tensor.order = desc.h == 1 && desc.w == 1 ? HAILO_FORMAT_ORDER_NC : HAILO_FORMAT_ORDER_NHWC;
+    stream->tensor.valid = true;
+    stream->is_input = false;
+    return stream;
+}
+
+static void describe(Hef *hef)
+{
+    hs_tensor_desc descs[HS_MODEL_MAX_OUTPUTS];
+    int count = 1;
+    if (hef->finding == HS_FINDS_EMBEDDINGS) {
+        hs_sim_vector_describe(HS_DTYPE_U8, descs);
+    } else if (hef->finding == HS_FINDS_FACES) {
+        hs_sim_face_describe(hef->h, hef->w, HS_DTYPE_U8, descs);
+        count = HS_SIM_FACE_HEADS;
+    } else {
+        hs_sim_person_describe(hef->h, hef->w, HS_DTYPE_U8, descs);
+        count = HS_SIM_PERSON_HEADS;
+    }
+    for (int i = 0; i < count; i++)
+        hef->outputs.push_back(make_stream(descs[i]));
+}
+
+static void apply_line(Hef *hef, const std::string &line)
+{
+    std::istringstream words(line);
+    std::string key, name;
+    words >> key;
+    if (key == "finds") {
+        words >> name;
+        hef->finding = name == "faces" ? HS_FINDS_FACES : name == "embeddings" ? HS_FINDS_EMBEDDINGS : HS_FINDS_POSES;
+    } else if (key == "input") {
+        words >> hef->h >> hef->w;
+        describe(hef);
+    } else if (key == "queue") {
+        words >> hef->queue;
+    } else if (key == "reversed") {
+        std::reverse(hef->outputs.begin(), hef->outputs.end());
+    } else if (key == "invalid" || key == "order") {
+        words >> name;
+        for (auto &stream : hef->outputs) {
+            if (name != stream->tensor.native.name)
+                continue;
+            if (key == "order")
+                stream->tensor.order = HAILO_FORMAT_ORDER_NHCW;
+            else
+                stream->tensor.valid = false;
+        }
+    }
+}
+
+static hailo_status read_hef(const std::string &path, Hef *hef)
+{
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        return HAILO_OPEN_FILE_FAILURE;
+    char magic[4] = "";
+    if (!file.read(magic, 4))
+        return HAILO_FILE_OPERATION_FAILURE;
+    if (memcmp(magic, "\x01HEF", 4) != 0)
+        return HAILO_HEF_NOT_SUPPORTED;
+    for (std::string line; std::getline(file, line);)
+        apply_line(hef, line);
+    for (auto &stream : hef->outputs)
+        hef->names.emplace_back(stream->tensor.native.name);
+    return hef->outputs.empty() ? HAILO_HEF_NOT_SUPPORTED : HAILO_SUCCESS;
+}
+
+/* ---- networks ---- */
+
+namespace hailort
+{
+
+class InferModelDouble final : public InferModel
+{
+public:
+    std::shared_ptr<Link> link;
+    Hef hef;
+    std::vector<std::string> input_names{ "double/input" };
+    std::shared_ptr<Stream> in = std::make_shared<Stream>();
+    bool configured = false;
+
+    void set_batch_size(uint16_t) override { entered("set_batch_size"); }
+
+    Expected<InferStream> input(const std::string &name) override
+    {
+        InferStream stream;
+        stream.stream = in;
+        if (name != input_names[0])
+            return Expected<InferStream>::failed(HAILO_NOT_FOUND);
+        return Expected<InferStream>(std::move(stream));
+    }
+
+    Expected<InferStream> output(const std::string &name) override
+    {
+        InferStream stream;
+        for (auto &candidate : hef.outputs)
+            if (name == candidate->tensor.native.name)
+                stream.stream = candidate;
+        if (!stream.stream)
+            return Expected<InferStream>::failed(HAILO_NOT_FOUND);
+        return Expected<InferStream>(std::move(stream));
+    }
+
+    const std::vector<std::string> &get_input_names() const override { return input_names; }
+    const std::vector<std::string> &get_output_names() const override { return hef.names; }
+    Expected<ConfiguredInferModel> configure() override;
+
+private:
+    bool formats_fit() const;
+    void note_formats(State *state) const;
+};
+
+bool InferModelDouble::formats_fit() const
+{
+    for (const auto &stream : hef.outputs)
+        if (stream->tensor.type == HAILO_FORMAT_TYPE_UINT8 && stream->tensor.native.dtype == HS_DTYPE_U16)
+            return false;
+    return in->tensor.type == HAILO_FORMAT_TYPE_UINT8 && in->tensor.order == HAILO_FORMAT_ORDER_NHWC;
+}
+
+/* In the order of the rule that fills them, by name. */
+void InferModelDouble::note_formats(State *state) const
+{
+    Hef fresh = hef;
+    fresh.outputs.clear();
+    describe(&fresh);
+    for (const auto &wanted : fresh.outputs)
+        for (const auto &stream : hef.outputs) {
+            if (strcmp(stream->tensor.native.name, wanted->tensor.native.name) != 0)
+                continue;
+            hs_tensor_desc desc = stream->tensor.native;
+            if (stream->tensor.type == HAILO_FORMAT_TYPE_FLOAT32) {
+                desc.dtype = HS_DTYPE_F32;
+                desc.scale = 1;
+                desc.zero_point = 0;
+            }
+            desc.size_bytes = frame_size(stream->tensor);
+            state->descs.push_back(desc);
+        }
+}
+
+Expected<ConfiguredInferModel> InferModelDouble::configure()
+{
+    entered("configure");
+    Guard guard;
+    hailo_status status = injected("configure");
+    if (configured)
+        violation("a network was configured twice");
+    configured = true;
+    if (status == HAILO_SUCCESS) {
+        WorldGuard world_guard(link->world);
+        status = is_gone(*link) ? HAILO_COMMUNICATION_CLOSED : formats_fit() ? HAILO_SUCCESS : HAILO_INVALID_ARGUMENT;
+    }
+    if (status != HAILO_SUCCESS)
+        return Expected<ConfiguredInferModel>::failed(status);
+    auto state = std::make_shared<State>();
+    state->link = link;
+    state->hef = hef;
+    note_formats(state.get());
+    ConfiguredInferModel result;
+    result.running = std::make_shared<Running>();
+    result.running->state = state;
+    link->networks++;
+    return Expected<ConfiguredInferModel>(std::move(result));
+}
+
+Running::~Running()
+{
+    entered("the end of a network");
+    Guard guard;
+    if (!state)
+        return;
+    if (state->in_flight > 0)
+        violation("a network was freed while the device had pictures of it");
+    if (!state->shut && !state->failed)
+        violation("a network was freed without shutdown");
+    state->shut = true;
+    state->link->networks--;
+}
+
+EXPORT hailo_3d_image_shape_t InferModel::InferStream::shape() const
+{
+    const hs_tensor_desc &desc = stream->tensor.native;
+    return { static_cast<uint32_t>(desc.h), static_cast<uint32_t>(desc.w), static_cast<uint32_t>(desc.c) };
+}
+
+EXPORT hailo_format_t InferModel::InferStream::format() const
+{
+    return { stream->tensor.type, stream->tensor.order, 0 };
+}
+
+EXPORT size_t InferModel::InferStream::get_frame_size() const
+{
+    return frame_size(stream->tensor);
+}
+
+EXPORT std::vector<hailo_quant_info_t> InferModel::InferStream::get_quant_infos() const
+{
+    const hs_tensor_desc &desc = stream->tensor.native;
+    return { { desc.zero_point, stream->tensor.valid ? desc.scale : 0, 0, 0 } };
+}
+
+EXPORT bool InferModel::InferStream::is_nms() const
+{
+    return false;
+}
+
+EXPORT void InferModel::InferStream::set_format_type(hailo_format_type_t type)
+{
+    stream->tensor.type = type;
+}
+
+EXPORT void InferModel::InferStream::set_format_order(hailo_format_order_t order)
+{
+    stream->tensor.order = order;
+}
+
+/* ---- runs ---- */
+
+static hailo_status usable(const std::shared_ptr<Running> &running, const char *call)
+{
+    entered(call);
+    if (!running || running->state->shut) {
+        violation((std::string(call) + " after shutdown").c_str());
+        return HAILO_INVALID_OPERATION;
+    }
+    WorldGuard world_guard(running->state->link->world);
+    if (is_gone(*running->state->link))
+        return HAILO_COMMUNICATION_CLOSED;
+    if (running->state->failed) {
+        violation((std::string(call) + " after a run that could not be started").c_str());
+        return HAILO_STREAM_ABORT;
+    }
+    return HAILO_SUCCESS;
+}
+
+EXPORT Expected<ConfiguredInferModel::Bindings> ConfiguredInferModel::create_bindings()
+{
+    Guard guard;
+    hailo_status status = usable(running, "create_bindings");
+    if (status != HAILO_SUCCESS)
+        return Expected<Bindings>::failed(status);
+    Bindings bindings;
+    bindings.bound = std::make_shared<Bound>();
+    bindings.bound->state = running->state;
+    bindings.bound->buffers.resize(running->state->hef.outputs.size() + 1);
+    return Expected<Bindings>(std::move(bindings));
+}
+
+EXPORT Expected<ConfiguredInferModel::Bindings::InferStream> ConfiguredInferModel::Bindings::input(
+    const std::string &name)
+{
+    InferStream stream;
+    stream.bound = bound;
+    stream.index = bound->buffers.size() - 1;
+    if (name != "double/input")
+        return Expected<InferStream>::failed(HAILO_NOT_FOUND);
+    return Expected<InferStream>(std::move(stream));
+}
+
+EXPORT Expected<ConfiguredInferModel::Bindings::InferStream> ConfiguredInferModel::Bindings::output(
+    const std::string &name)
+{
+    InferStream stream;
+    stream.bound = bound;
+    const auto &outputs = bound->state->hef.names;
+    stream.index = static_cast<size_t>(std::find(outputs.begin(), outputs.end(), name) - outputs.begin());
+    if (stream.index == outputs.size())
+        return Expected<InferStream>::failed(HAILO_NOT_FOUND);
+    return Expected<InferStream>(std::move(stream));
+}
+
+EXPORT hailo_status ConfiguredInferModel::Bindings::InferStream::set_buffer(MemoryView view)
+{
+    entered("set_buffer");
+    Guard guard;
+    if (bound->in_flight)
+        violation("a buffer was set while the device had the picture");
+    if (reinterpret_cast<uintptr_t>(view.data()) % page_size() != 0)
+        violation("a buffer does not begin on a page");
+    if (view.size() != buffer_size(*bound->state, index)) {
+        violation("a buffer has not the tensor's size");
+        return HAILO_INVALID_OPERATION;
+    }
+    if (!is_mapped(view.data(), view.size()))
+        violation("a buffer does not own its last page");
+    bound->buffers[index] = view.data();
+    return HAILO_SUCCESS;
+}
+
+EXPORT Expected<size_t> ConfiguredInferModel::get_async_queue_size()
+{
+    Guard guard;
+    hailo_status status = usable(running, "get_async_queue_size");
+    if (status != HAILO_SUCCESS)
+        return Expected<size_t>::failed(status);
+    return Expected<size_t>(size_t{ running->state->hef.queue });
+}
+
+EXPORT hailo_status ConfiguredInferModel::wait_for_async_ready(std::chrono::milliseconds timeout, uint32_t frames)
+{
+    Guard guard;
+    hailo_status status = usable(running, "wait_for_async_ready");
+    if (status == HAILO_SUCCESS)
+        status = injected("ready");
+    if (status != HAILO_SUCCESS)
+        return status;
+    State &state = *running->state;
+    {
+        WorldGuard world_guard(state.link->world);
+        if (hs_sim_hit(state.link->world, state.link->unit, HS_SIM_QUEUE_FULL,
+                       state.link->world->units[state.link->unit].runs + 1))
+            return HAILO_TIMEOUT;
+    }
+    int64_t deadline_ns = hs_deadline_in_ms(timeout.count());
+    while (state.in_flight + frames > state.hef.queue)
+        if (hs_cond_wait_until(&d.changed, &d.lock, deadline_ns) != 0)
+            return HAILO_TIMEOUT;
+    return HAILO_SUCCESS;
+}
+
+/* Its place in the device's time, and its fate. */
+static hailo_status plan(const Link &link, Job *job)
+{
+    WorldGuard guard(link.world);
+    hs_sim_unit *unit = &link.world->units[link.unit];
+    int64_t number = ++unit->runs, now_ns = hs_clock_now_ns();
+    if (goes_away(link.world, link.unit) || is_gone(link))
+        return HAILO_COMMUNICATION_CLOSED;
+    const hs_sim_fault *late = hs_sim_hit(link.world, link.unit, HS_SIM_LATE, number);
+    bool hangs = hs_sim_hit(link.world, link.unit, HS_SIM_HANG, number);
+    job->status = hs_sim_hit(link.world, link.unit, HS_SIM_ERROR, number)       ? HAILO_INTERNAL_FAILURE
+                  : hs_sim_hit(link.world, link.unit, HS_SIM_TRANSIENT, number) ? HAILO_TIMEOUT
+                                                                                : injected("complete");
+    int64_t start_ns = std::max(unit->free_at_ns, now_ns);
+    job->due_ns = start_ns + hs_sim_draw_latency_ns(link.world, link.unit, 1);
+    unit->free_at_ns = job->due_ns;
+    job->due_ns += late ? static_cast<int64_t>(late->extra_ms * static_cast<double>(HS_NS_PER_MS)) : 0;
+    if (hangs)
+        job->due_ns = HS_NO_DEADLINE;
+    return HAILO_SUCCESS;
+}
+
+static hailo_status try_run(const std::shared_ptr<Running> &running, const std::shared_ptr<Bound> &bound,
+                            Callback &callback)
+{
+    hailo_status status = usable(running, "run_async");
+    if (status == HAILO_SUCCESS)
+        status = injected("run");
+    if (status != HAILO_SUCCESS)
+        return status;
+    State &state = *running->state;
+    if (bound->in_flight)
+        violation("a picture was started while the device had it");
+    if (state.in_flight >= state.hef.queue)
+        violation("a picture was started without room in the queue");
+    if (bound->state != running->state || std::count(bound->buffers.begin(), bound->buffers.end(), nullptr) > 0)
+        return HAILO_INVALID_OPERATION;
+    Job job = { bound, nullptr, 0, HAILO_SUCCESS, hash_of(bound->buffers.back(), input_size(state)) };
+    status = plan(*state.link, &job);
+    if (status != HAILO_SUCCESS)
+        return status;
+    job.callback = std::move(callback);
+    bound->in_flight = true;
+    state.in_flight++;
+    d.in_flight++;
+    d.most = std::max(d.most, d.in_flight);
+    d.jobs->push_back(std::move(job));
+    return HAILO_SUCCESS;
+}
+
+EXPORT Expected<AsyncInferJob> ConfiguredInferModel::run_async(const Bindings &bindings, Callback callback)
+{
+    Guard guard;
+    hailo_status status = try_run(running, bindings.bound, callback);
+    pthread_cond_broadcast(&d.changed);
+    if (status != HAILO_SUCCESS) {
+        running->state->failed = true;
+        return Expected<AsyncInferJob>::failed(status);
+    }
+    AsyncInferJob job;
+    job.attached = true;
+    return Expected<AsyncInferJob>(std::move(job));
+}
+
+EXPORT hailo_status ConfiguredInferModel::shutdown()
+{
+    Guard guard;
+    entered("shutdown");
+    if (running->state->in_flight > 0)
+        violation("a network was shut down while the device had pictures of it");
+    running->state->shut = true;
+    return HAILO_SUCCESS;
+}
+
+EXPORT AsyncInferJob::AsyncInferJob(AsyncInferJob &&other) noexcept : attached(other.attached)
+{
+    other.attached = false;
+}
+
+EXPORT AsyncInferJob &AsyncInferJob::operator=(AsyncInferJob &&other) noexcept
+{
+    std::swap(attached, other.attached);
+    return *this;
+}
+
+EXPORT AsyncInferJob::~AsyncInferJob()
+{
+    if (attached)
+        violation("a job was dropped without detach, which waits for it");
+}
+
+EXPORT void AsyncInferJob::detach()
+{
+    attached = false;
+}
+
+/* ---- devices ---- */
+
+class DeviceDouble final : public Device
+{
+public:
+    std::shared_ptr<Link> link;
+
+    Expected<hailo_chip_temperature_info_t> get_chip_temperature() override
+    {
+        using Result = Expected<hailo_chip_temperature_info_t>;
+        entered("get_chip_temperature");
+        WorldGuard guard(link->world);
+        float celsius = static_cast<float>(link->world->script.temperature_c);
+        if (is_gone(*link))
+            return Result::failed(HAILO_COMMUNICATION_CLOSED);
+        return Result(hailo_chip_temperature_info_t{ celsius - 1, celsius + 1, 1 });
+    }
+};
+
+class VDeviceDouble final : public VDevice
+{
+public:
+    std::shared_ptr<Link> link;
+    mutable DeviceDouble device;
+
+    ~VDeviceDouble() override
+    {
+        entered("the end of a device");
+        if (link->networks > 0)
+            violation("a device was closed before its networks");
+    }
+
+    Expected<std::shared_ptr<InferModel>> create_infer_model(const std::string &hef_path, const std::string &) override
+    {
+        using Result = Expected<std::shared_ptr<InferModel>>;
+        entered("create_infer_model");
+        auto model = std::make_shared<InferModelDouble>();
+        hailo_status status = play_load(*link);
+        {
+            Guard guard;
+            if (status == HAILO_SUCCESS)
+                status = injected("read");
+        }
+        if (status == HAILO_SUCCESS)
+            status = read_hef(hef_path, &model->hef);
+        if (status != HAILO_SUCCESS)
+            return Result::failed(status);
+        model->link = link;
+        model->in->is_input = true;
+        model->in->tensor.native.h = model->hef.h;
+        model->in->tensor.native.w = model->hef.w;
+        model->in->tensor.native.c = 3;
+        model->in->tensor.type = HAILO_FORMAT_TYPE_UINT8;
+        model->in->tensor.order = HAILO_FORMAT_ORDER_NHCW;
+        return Result(std::move(model));
+    }
+
+    Expected<std::vector<std::reference_wrapper<Device>>> get_physical_devices() const override
+    {
+        return { std::vector<std::reference_wrapper<Device>>{ device } };
+    }
+};
+
+static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_world *world, int unit)
+{
+    hailo_status status = injected("create");
+    if (status != HAILO_SUCCESS)
+        return status;
+    if (params.multi_process_service || params.scheduling_algorithm != HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN)
+        violation("a device was opened in a way that a Hailo-10H does not know");
+    WorldGuard guard(world);
+    return goes_away(world, unit) ? static_cast<hailo_status>(CONNECTION_REFUSED) : approach(world, unit);
+}
+
+EXPORT Expected<std::shared_ptr<VDevice>> VDevice::create_shared(const hailo_vdevice_params_t &params)
+{
+    using Result = Expected<std::shared_ptr<VDevice>>;
+    entered("create_shared");
+    Guard guard;
+    hs_sim_world *world = find_world();
+    if (!params.device_ids || params.device_count != 1) {
+        violation("a device was opened without its id");
+        return Result::failed(HAILO_OUT_OF_PHYSICAL_DEVICES);
+    }
+    int unit = params.device_ids[0].id[6] - '1'; /* of "0000:01:00.0" */
+    hailo_status status = try_create(params, world, unit);
+    if (status != HAILO_SUCCESS)
+        return Result::failed(status);
+    start_thread();
+    hs_str_copy(d.group, sizeof(d.group), params.group_id);
+    auto vdevice = std::make_shared<VDeviceDouble>();
+    vdevice->link = std::make_shared<Link>();
+    vdevice->link->world = world;
+    vdevice->link->unit = unit;
+    {
+        WorldGuard world_guard(world);
+        vdevice->link->losses = world->units[unit].losses;
+    }
+    vdevice->device.link = vdevice->link;
+    return Result(std::move(vdevice));
+}
+
+} // namespace hailort

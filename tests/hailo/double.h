@@ -1,0 +1,41 @@
+/* What a test may ask of the double of HailoRT (double.cc), in C. Besides, the environment variable HS_HAILO_DOUBLE
+ * names a script in the format of docs/sim.md, which is read whenever devices are looked for or opened:
+ *
+ * - none: no device is found. busy: 73. mismatch: 76. All of opens and loads, like the following.
+ * - bad_model: 92. memory: 71. load_fail: 8. load_slow: as there.
+ * - queue_full: there is no room in the queue. transient: the run ends with 4. error: with 8. late: it takes extra_ms
+ *   longer. hang: it never ends. A run is one picture.
+ * - lost: 62 from all that is under way and all calls; opening gives 89 until it is over.
+ *
+ * A model file begins with the bytes "\x01HEF"; then come lines: "finds poses" (faces, embeddings), "input HEIGHT
+ * WIDTH"; if wanted "queue COUNT", "invalid NAME" (that output has no one scale), "reversed" (outputs in another
+ * order), "order NAME" (that output is not packed). */
+#ifndef HS_TESTS_HAILO_DOUBLE_H
+#define HS_TESTS_HAILO_DOUBLE_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "ready", "run", "complete". */
+void hs_hailo_double_fail(const char *call, int status, int count);
+
+/* Hung runs end now. */
+void hs_hailo_double_release(void);
+
+/* How often HailoRT's rules were broken since the start, and how the last time. */
+int hs_hailo_double_violations(char *last, size_t size);
+
+/* Pictures that are under way, hung ones included, and the most there ever were at once. */
+int hs_hailo_double_in_flight(int *ret_most);
+
+/* Of the newest device: its group. */
+void hs_hailo_double_group(char *dst, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,825 @@
+/* The Hailo backend on a double of HailoRT (tests/hailo), through the table that the engine uses. After each test the
+ * double has nothing under way and saw no rule broken. */
+#include "../unit.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../hailo/double.h"
+#include "backends/hailo/status.h"
+#include "backends/sim/person.h"
+#include "backends/sim/vector.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "infer/engine.h"
+#include "infer/registry.h"
+#include "sim_script.h"
+
+enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
+
+#define EMBEDDINGS "\x01HEF\nfinds embeddings\ninput 112 112\n"
+#define POSES "\x01HEF\nfinds poses\ninput 320 320\n"
+
+static const struct hs_backend *hailo;
+static struct {
+    void (*inject)(const char *call, int status, int count);
+    void (*release)(void);
+    int (*violations)(char *last, size_t size);
+    int (*in_flight)(int *ret_most);
+    void (*group)(char *dst, size_t size);
+} twin;
+
+/* ---- the double ---- */
+
+static void *symbol(void *library, const char *name)
+{
+    void *found = dlsym(library, name);
+    assert_non_null(found);
+    return found;
+}
+
+/* The double is loaded by the backend, and not before: it looks at the environment then. */
+static int find_backend(void **state)
+{
+    (void) state;
+    char path[512];
+    struct hs_error err = { 0 };
+    const char *folder = getenv("HS_HAILO_DIR");
+    assert_non_null(folder);
+    setenv("HS_BACKEND_DIR", folder, 1);
+    if (hs_registry_find("hailo", &hailo, &err) != 0)
+        fail_msg("%s", err.message);
+    assert_true(hs_path_join(path, sizeof(path), folder, "libhailort.so.5.1.1"));
+    void *library = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    assert_non_null(library);
+    *(void **) &twin.inject = symbol(library, "hs_hailo_double_fail");
+    *(void **) &twin.release = symbol(library, "hs_hailo_double_release");
+    *(void **) &twin.violations = symbol(library, "hs_hailo_double_violations");
+    *(void **) &twin.in_flight = symbol(library, "hs_hailo_double_in_flight");
+    *(void **) &twin.group = symbol(library, "hs_hailo_double_group");
+    return 0;
+}
+
+static void set_script(const char *yaml)
+{
+    setenv("HS_HAILO_DOUBLE", sim_script(yaml), 1);
+}
+
+static int calm(void **state)
+{
+    (void) state;
+    set_script("latency_ms: 1");
+    return 0;
+}
+
+static int nothing_is_left(void **state)
+{
+    (void) state;
+    char last[200] = "";
+    int most;
+    if (twin.violations(last, sizeof(last)) > 0)
+        fail_msg("rule broken: %s", last);
+    int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
+    while (twin.in_flight(&most) > 0 && hs_clock_now_ns() < give_up_ns)
+        twin.release();
+    assert_int_equal(twin.in_flight(&most), 0);
+    return 0;
+}
+
+/* ---- pictures ---- */
+
+static void draw(uint8_t *rgb, uint64_t seed)
+{
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            uint64_t cell = (uint64_t) (y / 7 * 16 + x / 7) + seed * 1000003;
+            cell = (cell ^ cell >> 13) * UINT64_C(0x9E3779B97F4A7C15);
+            for (int c = 0; c < 3; c++)
+                rgb[(y * SIDE + x) * 3 + c] = (uint8_t) (cell >> (24 + 8 * c));
+        }
+}
+
+static bool is_right(const struct hs_tensor_desc *desc, const void *data, uint64_t seed)
+{
+    static _Thread_local uint8_t rgb[BYTES];
+    uint8_t wanted[HS_SIM_VECTOR_SIZE];
+    draw(rgb, seed);
+    hs_sim_vector_fill(desc, rgb, SIDE, SIDE, wanted);
+    return desc->size_bytes == sizeof(wanted) && memcmp(data, wanted, sizeof(wanted)) == 0;
+}
+
+/* ---- one device, one model ---- */
+
+struct scene {
+    struct hs_device *device;
+    struct hs_model *model;
+    const struct hs_model_info *info;
+    struct hs_error err;
+};
+
+static int open_device(struct scene *scene)
+{
+    const struct hs_device_options options = { 0 };
+    return hailo->open(&options, &scene->device, &scene->err);
+}
+
+static int load(struct scene *scene, const char *hef, int side, int slots, int batch)
+{
+    const struct hs_model_spec spec = {
+        .path = sim_script(hef), .input_h = side, .input_w = side, .slots = slots, .batch = batch,
+    };
+    int r = hailo->load(scene->device, &spec, &scene->model, &scene->err);
+    if (r == 0)
+        scene->info = hailo->info(scene->model);
+    return r;
+}
+
+static void set_up(struct scene *scene, const char *hef, int side, int slots, int batch)
+{
+    *scene = (struct scene) { 0 };
+    if (open_device(scene) != 0 || load(scene, hef, side, slots, batch) != 0)
+        fail_msg("%s", scene->err.message);
+}
+
+static void tear_down(struct scene *scene)
+{
+    hailo->unload(scene->model);
+    hailo->close(scene->device);
+    *scene = (struct scene) { 0 };
+}
+
+static int submit(struct scene *scene, int slot, int count, uint64_t seed)
+{
+    for (int i = 0; i < count; i++)
+        draw(hailo->input(scene->model, slot) + (size_t) i * scene->info->input_stride, seed + (uint64_t) i);
+    return hailo->submit(scene->model, slot, count, &scene->err);
+}
+
+static int wait_for(struct scene *scene, int slot, int64_t ms)
+{
+    return hailo->wait(scene->model, slot, hs_deadline_in_ms(ms), &scene->err);
+}
+
+/* 0, or the code of what failed; -1000: a wrong answer. */
+static int run(struct scene *scene, int slot, int count, uint64_t seed)
+{
+    int r = submit(scene, slot, count, seed);
+    if (r == 0)
+        r = wait_for(scene, slot, PATIENCE_MS);
+    for (int i = 0; i < count && r == 0; i++)
+        if (!is_right(&scene->info->outputs[0], hailo->output(scene->model, slot, i, 0), seed + (uint64_t) i))
+            r = -1000;
+    return r;
+}
+
+static void assert_says(const struct hs_error *err, const char *words)
+{
+    if (!strstr(err->message, words))
+        fail_msg("'%s' does not say '%s'", err->message, words);
+}
+
+/* ---- what there is ---- */
+
+static void a_device_is_found(void **state)
+{
+    (void) state;
+    struct hs_backend_probe probe;
+    set_script("devices: 2");
+    hailo->probe(NULL, &probe);
+    assert_true(probe.available);
+    assert_int_equal(probe.device_count, 2);
+    assert_string_equal(probe.ids[1], "0000:02:00.0");
+    assert_string_equal(probe.device, "Hailo-10H 0000:01:00.0");
+    assert_string_equal(probe.version, "HailoRT 5.1.1");
+    assert_string_equal(probe.reason, "");
+    set_script("faults: [{kind: none}]");
+    hailo->probe(NULL, &probe);
+    assert_false(probe.available);
+    assert_int_equal(probe.device_count, 0);
+    assert_non_null(strstr(probe.reason, "no Hailo device was found"));
+    twin.inject("scan", 36, 1);
+    hailo->probe(NULL, &probe);
+    assert_non_null(strstr(probe.reason, "driver"));
+}
+
+static void the_device_is_shared_and_named(void **state)
+{
+    (void) state;
+    struct scene scene = { 0 };
+    char group[64];
+    struct hs_device_options options = { .device_id = "0000:02:00.0" };
+    assert_int_equal(hailo->open(&options, &scene.device, &scene.err), HS_ENODEVICE);
+    assert_says(&scene.err, "0000:01:00.0");
+    assert_int_equal(open_device(&scene), 0);
+    twin.group(group, sizeof(group));
+    assert_string_equal(group, "SHARED");
+    tear_down(&scene);
+    setenv("HS_HAILO_GROUP", "mine", 1);
+    assert_int_equal(open_device(&scene), 0);
+    unsetenv("HS_HAILO_GROUP");
+    twin.group(group, sizeof(group));
+    assert_string_equal(group, "mine");
+    tear_down(&scene);
+}
+
+static void health_tells_the_temperature(void **state)
+{
+    (void) state;
+    struct scene scene = { 0 };
+    struct hs_device_health health;
+    set_script("temperature_c: 61\nfaults: [{kind: lost, at_ms: 0, count: 1}]");
+    assert_int_equal(open_device(&scene), HS_ELOST);
+    set_script("temperature_c: 61");
+    assert_int_equal(open_device(&scene), 0);
+    assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
+    assert_true(health.ok && health.has_temperature);
+    assert_float_equal(health.temperature_c, 61, 0.01);
+    tear_down(&scene);
+}
+
+/* ---- opening and loading ---- */
+
+static void what_keeps_a_device_from_being_opened(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *fault;
+        int code;
+        const char *words;
+    } cases[] = {
+        { "none", HS_ENODEVICE, "seated" },
+        { "busy", HS_EINUSE, "another program" },
+        { "mismatch", HS_EVERSION, "hailo-h10-all" },
+        { "lost", HS_ELOST, "half a minute" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct scene scene = { 0 };
+        char script[80];
+        hs_str_format(script, sizeof(script), "faults: [{kind: %s, count: 1}]", cases[i].fault);
+        set_script(script);
+        assert_int_equal(open_device(&scene), cases[i].code);
+        assert_says(&scene.err, cases[i].words);
+        assert_int_equal(open_device(&scene), 0);
+        tear_down(&scene);
+    }
+}
+
+/* HailoRT's number, at the call it comes from, and what it becomes. */
+static void each_status_has_its_class_and_remedy(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *call;
+        int status, code;
+        const char *words;
+    } cases[] = {
+        { "create", 74, HS_EINUSE, "same group" },
+        { "create", 97, HS_EINUSE, "try again" },
+        { "create", 2, HS_ENODEVICE, "inference.device_id" },
+        { "create", 85, HS_EVERSION, "one release" },
+        { "create", 36, HS_ELOST, "may open" },
+        { "create", 3, HS_ENOMEM, "inference.slots" },
+        { "create", 8, HS_EDEVICE, "restart the service" },
+        { "create", 4711, HS_EDEVICE, "unknown to HailoRT, 4711" },
+        { "read", 13, HS_EMODEL, "may be read" },
+        { "read", 14, HS_EMODEL, "pull it again" },
+        { "read", 26, HS_EMODEL, "pull it again" },
+        { "read", 91, HS_EMODEL, "pull it again" },
+        { "read", 92, HS_EMODEL, "another version" },
+        { "read", 7, HS_EMODEL, "another version" },
+        { "read", 93, HS_EMODEL, "Hailo-10H" },
+        { "read", 62, HS_ELOST, "opened again" },
+        { "read", 6, HS_ETRANSIENT, "try again" },
+        { "configure", 71, HS_ENOMEM, "unload" },
+        { "configure", 81, HS_ENOMEM, "CMA" },
+        { "configure", 77, HS_ELOST, "opened again" },
+        { "configure", 4, HS_ETRANSIENT, "in time" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct scene scene = { 0 };
+        twin.inject(cases[i].call, cases[i].status, 1);
+        int r = open_device(&scene);
+        if (r == 0)
+            r = load(&scene, EMBEDDINGS, SIDE, 2, 1);
+        assert_int_equal(r, cases[i].code);
+        assert_int_equal(scene.err.code, cases[i].code);
+        assert_says(&scene.err, cases[i].words);
+        assert_null(scene.model);
+        assert_null(strchr(scene.err.message, '\n'));
+        tear_down(&scene);
+        set_up(&scene, EMBEDDINGS, SIDE, 2, 1);
+        assert_int_equal(run(&scene, 0, 1, 1), 0);
+        tear_down(&scene);
+    }
+}
+
+static void loads_fail_as_scripted(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *fault;
+        int code;
+    } cases[] = { { "bad_model", HS_EMODEL }, { "memory", HS_ENOMEM }, { "load_fail", HS_EDEVICE } };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct scene scene = { 0 };
+        char script[80];
+        hs_str_format(script, sizeof(script), "faults: [{kind: %s, count: 1}]", cases[i].fault);
+        set_script(script);
+        assert_int_equal(open_device(&scene), 0);
+        assert_int_equal(load(&scene, EMBEDDINGS, SIDE, 1, 1), cases[i].code);
+        assert_int_equal(load(&scene, EMBEDDINGS, SIDE, 1, 1), 0);
+        tear_down(&scene);
+    }
+}
+
+/* A reply that HailoRT missed is asked for once more. */
+static void a_load_that_timed_out_is_tried_once_more(void **state)
+{
+    (void) state;
+    struct scene scene;
+    twin.inject("read", 4, 1);
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 1);
+    tear_down(&scene);
+    twin.inject("read", 4, 2);
+    assert_int_equal(open_device(&scene), 0);
+    assert_int_equal(load(&scene, EMBEDDINGS, SIDE, 1, 1), HS_ETRANSIENT);
+    tear_down(&scene);
+}
+
+static void a_slow_load_takes_its_time(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: load_slow, extra_ms: 150}]");
+    int64_t start_ns = hs_clock_now_ns();
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 1);
+    assert_true(hs_clock_now_ns() - start_ns >= 150 * HS_NS_PER_MS);
+    tear_down(&scene);
+}
+
+static void files_that_are_no_models(void **state)
+{
+    (void) state;
+    static const char *const files[] = { "", "\x01", "junk that is long enough", "\x01HEF\nfinds poses\n",
+                                         POSES "order sim/box_8\n" };
+    struct scene scene = { 0 };
+    assert_int_equal(open_device(&scene), 0);
+    for (size_t i = 0; i < HS_ARRAY_LEN(files); i++)
+        assert_int_equal(load(&scene, files[i], 320, 1, 1), HS_EMODEL);
+    assert_int_equal(load(&scene, POSES, 640, 1, 1), HS_EMODEL);
+    assert_says(&scene.err, "320x320 only, not 640x640");
+    struct hs_model_spec spec = { .path = "/nonexistent.hef", .input_h = 1, .input_w = 1, .slots = 1 };
+    assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), HS_EMODEL);
+    spec.slots = 0;
+    assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), HS_EINVAL);
+    spec.path = NULL;
+    assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), HS_EINVAL);
+    tear_down(&scene);
+}
+
+/* ---- tensors ---- */
+
+static const struct hs_tensor_desc *find_output(const struct scene *scene, const char *name, int *ret_index)
+{
+    for (*ret_index = 0; *ret_index < scene->info->output_count; ++*ret_index)
+        if (strcmp(scene->info->outputs[*ret_index].name, name) == 0)
+            return &scene->info->outputs[*ret_index];
+    fail_msg("no output %s", name);
+    return NULL;
+}
+
+/* The numbers of a network's own types are those that the rule gives, and real values agree where they are float32. */
+static void compare_tensors(struct scene *scene, const char *in_float)
+{
+    struct hs_tensor_desc wanted[HS_SIM_PERSON_HEADS];
+    void *data[HS_SIM_PERSON_HEADS];
+    const struct hs_sim_blob blob = { 64, 64, 160, 256 };
+    memset(hailo->input(scene->model, 0), 0, 320 * 320 * 3);
+    for (int y = blob.y1; y < blob.y2; y++)
+        memset(hailo->input(scene->model, 0) + (y * 320 + blob.x1) * 3, 255, (size_t) (blob.x2 - blob.x1) * 3);
+    assert_int_equal(hailo->submit(scene->model, 0, 1, &scene->err), 0);
+    assert_int_equal(wait_for(scene, 0, PATIENCE_MS), 0);
+    hs_sim_person_describe(320, 320, HS_DTYPE_U8, wanted);
+    for (int i = 0; i < HS_SIM_PERSON_HEADS; i++)
+        data[i] = malloc(wanted[i].size_bytes);
+    hs_sim_person_fill(wanted, &blob, 1, data);
+    for (int i = 0; i < HS_SIM_PERSON_HEADS; i++) {
+        int index;
+        const struct hs_tensor_desc *desc = find_output(scene, wanted[i].name, &index);
+        struct hs_tensor_view view = hs_tensor_view_of(desc, hailo->output(scene->model, 0, 0, index)),
+                              other = hs_tensor_view_of(&wanted[i], data[i]);
+        bool is_float = strcmp(desc->name, in_float) == 0;
+        assert_int_equal(desc->dtype, is_float ? HS_DTYPE_F32 : wanted[i].dtype);
+        assert_int_equal((uintptr_t) view.data % (uintptr_t) sysconf(_SC_PAGESIZE), 0);
+        if (!is_float)
+            assert_memory_equal(view.data, data[i], desc->size_bytes);
+        /* The middle of the blob, where something is written. */
+        int y = 160 * desc->h / 320, x = 112 * desc->w / 320;
+        for (int c = 0; c < desc->c && i < 3; c++)
+            assert_float_equal(hs_tensor_get(&view, y, x, c), hs_tensor_get(&other, y, x, c), wanted[i].scale);
+        free(data[i]);
+    }
+}
+
+static void tensors_keep_their_types(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_up(&scene, POSES, 320, 1, 1);
+    compare_tensors(&scene, "");
+    int index;
+    assert_int_equal(find_output(&scene, "sim/keypoints_8", &index)->dtype, HS_DTYPE_U16);
+    tear_down(&scene);
+    set_up(&scene, POSES "reversed\n", 320, 1, 1);
+    compare_tensors(&scene, "");
+    tear_down(&scene);
+}
+
+static void without_one_scale_it_is_float32(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_up(&scene, POSES "invalid sim/box_8\n", 320, 1, 1);
+    compare_tensors(&scene, "sim/box_8");
+    tear_down(&scene);
+    set_up(&scene, POSES "reversed\ninvalid sim/keypoints_8\n", 320, 1, 1);
+    compare_tensors(&scene, "sim/keypoints_8");
+    tear_down(&scene);
+}
+
+static void no_more_in_flight_than_the_queue_holds(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_up(&scene, EMBEDDINGS "queue 5\n", SIDE, 8, 1);
+    assert_int_equal(scene.info->slots, 5);
+    tear_down(&scene);
+    set_up(&scene, EMBEDDINGS "queue 5\n", SIDE, 8, 2);
+    assert_int_equal(scene.info->slots * 10 + scene.info->batch, 22);
+    tear_down(&scene);
+    set_up(&scene, EMBEDDINGS "queue 5\n", SIDE, 8, 32);
+    assert_int_equal(scene.info->slots * 10 + scene.info->batch, 15);
+    assert_int_equal(run(&scene, 0, 5, 3), 0);
+    assert_int_equal(run(&scene, 0, 1, 9), 0);
+    assert_int_equal(hailo->submit(scene.model, 0, 6, &scene.err), HS_EINVAL);
+    tear_down(&scene);
+}
+
+/* ---- runs that fail ---- */
+
+static void runs_fail_as_scripted(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: transient, at: 2, count: 1}, {kind: error, at: 3, count: 1}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 1);
+    assert_int_equal(run(&scene, 0, 1, 1), 0);
+    assert_int_equal(run(&scene, 0, 1, 2), HS_ETRANSIENT);
+    assert_int_equal(run(&scene, 0, 1, 3), HS_EDEVICE);
+    assert_int_equal(run(&scene, 0, 1, 4), 0);
+    twin.inject("complete", 71, 1);
+    assert_int_equal(run(&scene, 0, 1, 5), HS_ENOMEM);
+    twin.inject("ready", 8, 1);
+    assert_int_equal(run(&scene, 0, 1, 6), HS_EDEVICE);
+    assert_int_equal(run(&scene, 0, 1, 7), 0);
+    tear_down(&scene);
+}
+
+static void a_full_queue_is_busy(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: queue_full, at: 2, count: 1}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 1);
+    assert_int_equal(run(&scene, 0, 1, 1), 0);
+    assert_int_equal(run(&scene, 0, 1, 2), HS_EBUSY);
+    assert_int_equal(run(&scene, 0, 1, 3), 0);
+    tear_down(&scene);
+}
+
+static void a_late_run_comes_back(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: late, at: 1, count: 1, extra_ms: 100}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 2, 1);
+    assert_int_equal(submit(&scene, 0, 1, 1), 0);
+    assert_int_equal(wait_for(&scene, 0, 5), HS_ETIMEOUT);
+    assert_int_equal(run(&scene, 1, 1, 2), 0); /* others go on */
+    assert_int_equal(wait_for(&scene, 0, 0), HS_ETIMEOUT);
+    assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), 0);
+    assert_true(is_right(&scene.info->outputs[0], hailo->output(scene.model, 0, 0, 0), 1));
+    tear_down(&scene);
+}
+
+static void a_hung_run_keeps_its_slot(void **state)
+{
+    (void) state;
+    struct scene scene;
+    int most;
+    set_script("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 2, 1);
+    assert_int_equal(submit(&scene, 0, 1, 1), 0);
+    assert_int_equal(wait_for(&scene, 0, 30), HS_ETIMEOUT);
+    assert_int_equal(run(&scene, 1, 1, 2), 0);
+    assert_int_equal(twin.in_flight(&most), 1);
+    twin.release();
+    assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), 0);
+    tear_down(&scene);
+}
+
+/* The network is dead then; the next run finds it made anew. */
+static void a_run_that_cannot_be_started_is_mended(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 3, 1);
+    assert_int_equal(submit(&scene, 0, 1, 1), 0); /* under way, and stopped with the network */
+    twin.inject("run", 8, 1);
+    assert_int_equal(submit(&scene, 1, 1, 2), HS_EDEVICE);
+    assert_int_equal(run(&scene, 2, 1, 3), 0);
+    assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), HS_ETRANSIENT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(run(&scene, i, 1, 10 + (uint64_t) i), 0);
+    twin.inject("run", 4, 1);
+    assert_int_equal(submit(&scene, 1, 1, 2), HS_ETRANSIENT);
+    twin.inject("configure", 8, 1);
+    assert_int_equal(submit(&scene, 1, 1, 2), HS_ELOST);
+    assert_says(&scene.err, "cannot be loaded again");
+    assert_int_equal(run(&scene, 1, 1, 2), 0);
+    tear_down(&scene);
+}
+
+/* Two pictures are on their way when the third cannot be started: the slot is theirs until they are back. */
+static void a_batch_that_fails_half_way(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 2");
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 4);
+    assert_int_equal(run(&scene, 0, 4, 1), 0);
+    set_script("latency_ms: 2\nfaults: [{kind: lost, at: 3, count: 1}]");
+    tear_down(&scene);
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 4);
+    assert_int_equal(run(&scene, 0, 4, 1), HS_ELOST);
+    assert_int_equal(run(&scene, 0, 4, 1), HS_ELOST);
+    tear_down(&scene);
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 4);
+    assert_int_equal(run(&scene, 0, 3, 1), 0);
+    tear_down(&scene);
+}
+
+static void a_lost_device_stays_lost_until_it_is_opened_again(void **state)
+{
+    (void) state;
+    struct scene scene;
+    struct hs_device_health health;
+    set_script("latency_ms: 30\nfaults: [{kind: lost, at: 3, count: 1}]");
+    set_up(&scene, EMBEDDINGS, SIDE, 3, 1);
+    assert_int_equal(submit(&scene, 0, 1, 1), 0);
+    assert_int_equal(submit(&scene, 1, 1, 2), 0);
+    assert_int_equal(submit(&scene, 2, 1, 3), HS_ELOST);
+    assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), HS_ELOST);
+    assert_int_equal(wait_for(&scene, 1, PATIENCE_MS), HS_ELOST);
+    assert_int_equal(submit(&scene, 0, 1, 4), HS_ELOST);
+    struct hs_model *other = NULL;
+    const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .input_h = SIDE, .input_w = SIDE, .slots = 1 };
+    assert_int_equal(hailo->load(scene.device, &spec, &other, &scene.err), HS_ELOST);
+    assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
+    assert_false(health.ok || health.has_temperature);
+    tear_down(&scene);
+    set_up(&scene, EMBEDDINGS, SIDE, 3, 1);
+    assert_int_equal(run(&scene, 0, 1, 5), 0);
+    tear_down(&scene);
+}
+
+/* ---- many at once ---- */
+
+struct worker {
+    struct scene *scene;
+    pthread_t thread;
+    int slot, runs, wrong;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct scene scene = *w->scene; /* with an error of its own */
+    for (int i = 0; i < w->runs; i++)
+        w->wrong += run(&scene, w->slot, 1, (uint64_t) w->slot << 32 | (uint64_t) i) != 0;
+    return NULL;
+}
+
+static void a_thousand_pictures_are_not_mixed_up(void **state)
+{
+    (void) state;
+    struct scene scene;
+    struct worker workers[8];
+    int most;
+    set_script("latency_ms: {median: 1, p99: 3}");
+    set_up(&scene, EMBEDDINGS "queue 8\n", SIDE, 8, 1);
+    assert_int_equal(scene.info->slots, 8);
+    for (int i = 0; i < 8; i++) {
+        workers[i] = (struct worker) { .scene = &scene, .slot = i, .runs = 130 };
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].wrong, 0);
+    }
+    twin.in_flight(&most);
+    assert_true(most >= 8);
+    tear_down(&scene);
+}
+
+/* ---- with the engine ---- */
+
+static struct hs_engine *create_engine(int slots, int batch)
+{
+    const struct hs_engine_options options = {
+        .backend = hailo, .slots = slots, .batch = batch, .max_copies = 2, .queue_max = 64, .keep_alive_s = -1,
+        .retry_max_ns = 100 * HS_NS_PER_MS, .run_timeout_ns = 100 * HS_NS_PER_MS, .failures_max = 2,
+    };
+    const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS };
+    struct hs_engine *engine = NULL;
+    assert_int_equal(hs_engine_create(&options, &spec, &engine, NULL), 0);
+    return engine;
+}
+
+static int ask(struct hs_engine *engine, uint64_t seed)
+{
+    struct hs_lease *lease;
+    int r = hs_engine_acquire(engine, SIDE, SIDE, hs_deadline_in_ms(PATIENCE_MS), NULL, &lease, NULL);
+    if (r != 0)
+        return r;
+    draw(lease->input, seed);
+    r = hs_engine_run(lease, NULL, NULL);
+    if (r == 0 && !is_right(&lease->descs[0], lease->outputs[0].data, seed))
+        r = -1000;
+    hs_engine_release(lease);
+    return r;
+}
+
+static void wait_until_ready(struct hs_engine *engine)
+{
+    struct hs_engine_status status;
+    int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
+    do
+        hs_engine_get_status(engine, &status);
+    while (status.state != HS_ENGINE_READY && hs_clock_now_ns() < give_up_ns);
+    assert_int_equal(status.state, HS_ENGINE_READY);
+}
+
+static void the_engine_brings_it_back(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *fault;
+        int first; /* what the request that meets it is told */
+    } cases[] = {
+        { "{kind: lost, at: 2, count: 3}", HS_ELOST },
+        { "{kind: busy, at: 1, count: 2}", HS_EINUSE },
+        { "{kind: none, count: 3}", HS_ENODEVICE },
+        { "{kind: mismatch, at: 1, count: 2}", HS_ENOTREADY },
+        { "{kind: memory, at: 1, count: 2}", HS_ENOMEM },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        char script[100];
+        hs_str_format(script, sizeof(script), "latency_ms: 1\nfaults: [%s]", cases[i].fault);
+        set_script(script);
+        struct hs_engine *engine = create_engine(4, 1);
+        int r = ask(engine, 1);
+        if (r == 0)
+            r = ask(engine, 2);
+        assert_int_equal(r, cases[i].first);
+        wait_until_ready(engine);
+        for (uint64_t k = 0; k < 10; k++)
+            assert_int_equal(ask(engine, k), 0);
+        hs_engine_destroy(engine);
+    }
+}
+
+static void the_engine_leaves_alone_what_hangs(void **state)
+{
+    (void) state;
+    set_script("latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 2}]");
+    struct hs_engine *engine = create_engine(4, 1);
+    assert_int_equal(ask(engine, 1), 0);
+    assert_int_equal(ask(engine, 2), HS_ELOST);
+    assert_int_equal(ask(engine, 3), HS_ELOST);
+    wait_until_ready(engine);
+    assert_int_equal(ask(engine, 4), 0);
+    twin.release(); /* given back in the end: unloaded and closed then */
+    hs_engine_destroy(engine);
+}
+
+struct asker {
+    struct hs_engine *engine;
+    pthread_t thread;
+    uint64_t seed;
+    int right, wrong;
+};
+
+static void *ask_often(void *arg)
+{
+    struct asker *a = arg;
+    for (uint64_t i = 0; i < 60; i++) {
+        int r = ask(a->engine, a->seed + i);
+        a->right += r == 0;
+        a->wrong += r == -1000;
+    }
+    return NULL;
+}
+
+static void batches_and_faults_mix_nothing_up(void **state)
+{
+    (void) state;
+    set_script("latency_ms: 1\nfaults:\n  - {kind: lost, at: 100, count: 2}\n  - {kind: error, at: 200, count: 3}\n"
+               "  - {kind: late, at: 300, count: 3, extra_ms: 150}\n  - {kind: queue_full, at: 320, count: 2}\n");
+    struct hs_engine *engine = create_engine(2, 4);
+    struct asker askers[10];
+    for (size_t i = 0; i < HS_ARRAY_LEN(askers); i++) {
+        askers[i] = (struct asker) { .engine = engine, .seed = (uint64_t) i << 32 };
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+    }
+    int right = 0;
+    for (size_t i = 0; i < HS_ARRAY_LEN(askers); i++) {
+        pthread_join(askers[i].thread, NULL);
+        assert_int_equal(askers[i].wrong, 0);
+        right += askers[i].right;
+    }
+    assert_true(right > 0);
+    wait_until_ready(engine);
+    int r = 1;
+    for (int i = 0; i < 50 && r != 0; i++)
+        r = ask(engine, 7);
+    assert_int_equal(r, 0);
+    hs_engine_destroy(engine);
+}
+
+/* ---- a library that is not there ---- */
+
+static void a_module_without_its_library_says_so_in_one_sentence(void **state)
+{
+    (void) state;
+    char from[512], folder[] = "/tmp/hailo-module-XXXXXX", to[512];
+    uint8_t *data;
+    size_t len;
+    const struct hs_backend *backend = NULL;
+    struct hs_error err = { 0 };
+    assert_true(hs_path_join(from, sizeof(from), getenv("HS_HAILO_DIR"), "hs_backend_hailo.so"));
+    assert_non_null(mkdtemp(folder));
+    assert_true(hs_path_join(to, sizeof(to), folder, "hs_backend_hailo-apart.so"));
+    assert_int_equal(hs_file_read(from, 1 << 26, &data, &len, &err), 0);
+    /* The library is found by its name, which is changed here into one of a version that is not installed. */
+    for (char *at = memmem(data, len, "libhailort.so.5.1.1", 19); at;
+         at = memmem(data, len, "libhailort.so.5.1.1", 19))
+        at[18] = '7';
+    assert_int_equal(hs_file_write_atomic(to, data, len, 0700, &err), 0);
+    free(data);
+    setenv("HS_BACKEND_DIR", folder, 1);
+    assert_int_equal(hs_registry_find("hailo-apart", &backend, &err), HS_EDEVICE);
+    assert_says(&err, "libhailort.so.5.1.7: cannot open shared object file");
+    assert_null(strchr(err.message, '\n'));
+    unlink(to);
+    rmdir(folder);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, calm, nothing_is_left)
+    const struct CMUnitTest tests[] = {
+        TEST(a_device_is_found),
+        TEST(the_device_is_shared_and_named),
+        TEST(health_tells_the_temperature),
+        TEST(what_keeps_a_device_from_being_opened),
+        TEST(each_status_has_its_class_and_remedy),
+        TEST(loads_fail_as_scripted),
+        TEST(a_load_that_timed_out_is_tried_once_more),
+        TEST(a_slow_load_takes_its_time),
+        TEST(files_that_are_no_models),
+        TEST(tensors_keep_their_types),
+        TEST(without_one_scale_it_is_float32),
+        TEST(no_more_in_flight_than_the_queue_holds),
+        TEST(runs_fail_as_scripted),
+        TEST(a_full_queue_is_busy),
+        TEST(a_late_run_comes_back),
+        TEST(a_hung_run_keeps_its_slot),
+        TEST(a_run_that_cannot_be_started_is_mended),
+        TEST(a_batch_that_fails_half_way),
+        TEST(a_lost_device_stays_lost_until_it_is_opened_again),
+        TEST(a_thousand_pictures_are_not_mixed_up),
+        TEST(the_engine_brings_it_back),
+        TEST(the_engine_leaves_alone_what_hangs),
+        TEST(batches_and_faults_mix_nothing_up),
+        TEST(a_module_without_its_library_says_so_in_one_sentence),
+    };
+    return cmocka_run_group_tests(tests, find_backend, NULL);
+}
