@@ -314,6 +314,14 @@ static enum hs_engine_state judge(const struct hs_engine *engine)
     return hs_engine_count(engine, 1u << HS_COPY_DRAINING) > 0 ? HS_ENGINE_UNLOADING : HS_ENGINE_IDLE;
 }
 
+int hs_engine_get_load(struct hs_engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    int load = engine->down ? -1 : engine->in_use + engine->waiting;
+    pthread_mutex_unlock(&engine->lock);
+    return load;
+}
+
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status)
 {
     pthread_mutex_lock(&engine->lock);

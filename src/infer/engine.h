@@ -190,6 +190,9 @@ void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tenso
 
 void hs_engine_release(struct hs_lease *lease); /* NULL allowed */
 
+/* How much the device has to do: slots in use and requests that wait. Negative: it is down. */
+int hs_engine_get_load(struct hs_engine *engine);
+
 void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret_status);
 const char *hs_engine_state_name(enum hs_engine_state state); /* "idle", "ready" and so on */
 

@@ -18,7 +18,7 @@ enum { RETRIES_MAX = 3 };
 /* The ids of the devices to use; none where there is no choice. */
 static void find_devices(const struct hs_network_options *options, struct hs_backend_probe *ret_probe)
 {
-    const char *device = options->device ? options->device : options->inference->device;
+    const char *device = hs_network_device(options);
     const struct hs_device_options look = { .script = hs_network_script(device) };
     const struct hs_backend *backend;
     *ret_probe = (struct hs_backend_probe) { 0 };
@@ -58,12 +58,9 @@ static int init_standby(struct hs_fleet *fleet, const struct hs_network_options 
 {
     const struct hs_network *first = hs_fleet_first(fleet);
     struct hs_network_options cpu = *options;
-    fleet->standby_inference = *options->inference;
-    cpu.inference = &fleet->standby_inference;
     cpu.device = "cpu";
-    cpu.device_id = NULL;
+    cpu.device_id = "";
     cpu.model = first->choice.pack->name;
-    fleet->standby_inference.device_id = (char *) (uintptr_t) "";
     fleet->standby = calloc(1, sizeof(*fleet->standby));
     if (!fleet->standby)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
@@ -140,12 +137,10 @@ static const struct hs_network *choose(struct hs_fleet *fleet, unsigned *tried)
     int best = -1, best_load = 0;
     for (int k = 0; k < fleet->count; k++) {
         int i = (int) ((from + (unsigned) k) % (unsigned) fleet->count);
-        struct hs_engine_status status;
         if (*tried & 1u << i)
             continue;
-        hs_engine_get_status(fleet->networks[i].engine, &status);
-        int load = status.in_use + status.waiting;
-        if (status.state != HS_ENGINE_FAILED && (best < 0 || load < best_load)) {
+        int load = hs_engine_get_load(fleet->networks[i].engine);
+        if (load >= 0 && (best < 0 || load < best_load)) {
             best = i;
             best_load = load;
         }

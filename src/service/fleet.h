@@ -14,7 +14,6 @@ struct hs_fleet {
     struct hs_network *networks; /* one for each device of the pool, all of the same pack */
     int count;                   /* at least 1 */
     struct hs_network *standby;  /* on the processor; NULL: none */
-    struct hs_inference_settings standby_inference;
     atomic_uint next;            /* where to begin looking for a device */
     atomic_bool told;            /* the log knows that the standby answers */
     atomic_ullong retries, standins; /* runs done again, and by the standby */

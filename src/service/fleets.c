@@ -17,6 +17,7 @@ struct place {
 
 struct hs_fleets {
     struct hs_network_options options;
+    const char *backend; /* asked for once: with `auto` it means a look for devices */
     int64_t memory_max;
     pthread_mutex_t lock; /* guards all below; held while a fleet is put together, which reads its whole file */
     struct place places[HS_FLEETS_MAX]; /* the first is the configured model's, and stays */
@@ -29,6 +30,7 @@ int hs_fleets_create(const struct hs_network_options *options, int64_t memory_ma
     if (!fleets)
         return hs_error_set(err, HS_ENOMEM, "no memory for the models");
     fleets->options = *options;
+    fleets->backend = hs_network_backend_name(hs_network_device(options));
     fleets->memory_max = memory_max;
     int r = hs_fleet_init(&fleets->places[0].fleet, options, err);
     if (r < 0) {
@@ -142,24 +144,34 @@ static int take(struct hs_fleets *fleets, const struct hs_pack *pack, struct hs_
     return 0;
 }
 
+/* The pack that a request means, by the configuration's own word for it too. */
+static int find_pack(const struct hs_fleets *fleets, const char *name, const struct hs_pack **ret_pack,
+                     struct hs_error *err)
+{
+    const struct hs_network_options *o = &fleets->options;
+    struct hs_model_choice choice;
+    if (strcmp(name, hs_fleet_first(&fleets->places[0].fleet)->model) == 0) {
+        *ret_pack = fleets->places[0].pack;
+        return 0;
+    }
+    int r = hs_store_choose(o->store, o->task, name, fleets->backend, NULL, &choice, err);
+    if (r == 0)
+        *ret_pack = choice.pack;
+    return r;
+}
+
 int hs_fleets_take(struct hs_fleets *fleets, const char *name, struct hs_fleet **ret_fleet, struct hs_error *err)
 {
-    struct hs_model_choice choice;
+    const struct hs_pack *pack = NULL;
     if (!name) {
         *ret_fleet = hs_fleets_default(fleets);
         return 0;
     }
-    const struct hs_network *configured = hs_fleet_first(hs_fleets_default(fleets));
-    int r = strcmp(name, configured->model) == 0
-                ? 0
-                : hs_store_choose(fleets->options.store, fleets->options.task, name,
-                                  hs_network_backend_name(fleets->options.inference->device), NULL, &choice, err);
+    int r = find_pack(fleets, name, &pack, err);
     if (r < 0)
         return r;
-    if (strcmp(name, configured->model) == 0)
-        choice.pack = fleets->places[0].pack;
     pthread_mutex_lock(&fleets->lock);
-    r = take(fleets, choice.pack, ret_fleet, err);
+    r = take(fleets, pack, ret_fleet, err);
     pthread_mutex_unlock(&fleets->lock);
     return r;
 }
@@ -181,7 +193,6 @@ const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack
 {
     struct hs_model_choice choice;
     const struct hs_network_options *o = &fleets->options;
-    const char *backend = hs_network_backend_name(o->inference->device);
     const char *state = NULL;
     pthread_mutex_lock(&fleets->lock);
     struct place *place = find(fleets, pack);
@@ -193,8 +204,8 @@ const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack
     pthread_mutex_unlock(&fleets->lock);
     if (state)
         return state;
-    bool here = hs_store_choose(o->store, o->task, pack->name, backend, NULL, &choice, NULL) == 0 &&
-                (strcmp(backend, "sim") == 0 || hs_store_has(o->store, choice.file));
+    bool here = hs_store_choose(o->store, o->task, pack->name, fleets->backend, NULL, &choice, NULL) == 0 &&
+                (strcmp(fleets->backend, "sim") == 0 || hs_store_has(o->store, choice.file));
     return here ? "idle" : "absent";
 }
 

@@ -39,7 +39,7 @@ const char *hs_network_script(const char *device)
     return hs_str_starts(device, "sim:") ? device + strlen("sim:") : NULL;
 }
 
-static const char *device_of(const struct hs_network_options *options)
+const char *hs_network_device(const struct hs_network_options *options)
 {
     return options->device ? options->device : options->inference->device;
 }
@@ -123,8 +123,8 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
     const struct hs_engine_options engine = {
         .backend = backend,
         .cache_dir = cache_folder(network, options, cache, sizeof(cache)) ? cache : NULL,
-        .device_id = options->device_id ? options->device_id : hs_given(s->device_id),
-        .script = hs_network_script(device_of(options)),
+        .device_id = hs_given(options->device_id ? options->device_id : s->device_id),
+        .script = hs_network_script(hs_network_device(options)),
         .threads = s->threads,
         .slots = s->slots > 0 || processor ? s->slots : ACCELERATOR_SLOTS,
         .adaptive = processor,
@@ -150,9 +150,9 @@ int hs_network_init(struct hs_network *network, const struct hs_network_options 
 {
     const struct hs_backend *backend;
     *network = (struct hs_network) { 0 };
-    int r = hs_registry_find(hs_network_backend_name(device_of(options)), &backend, err);
+    int r = hs_registry_find(hs_network_backend_name(hs_network_device(options)), &backend, err);
     if (r == 0 && strcmp(backend->name, "sim") == 0)
-        r = hs_sim_check_script(hs_network_script(device_of(options)), err);
+        r = hs_sim_check_script(hs_network_script(hs_network_device(options)), err);
     if (r == 0)
         r = choose_model(network, options, backend, err);
     if (r == 0)

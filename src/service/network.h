@@ -14,7 +14,7 @@ struct hs_network_options {
     const char *model;                             /* a pack's name, or "auto" */
     const struct hs_inference_settings *inference; /* precision, threads, bounds; and the device, where that is not */
     const char *device;                            /* said here: as inference.device. NULL */
-    const char *device_id;                         /* NULL: inference.device_id */
+    const char *device_id;                         /* NULL: inference.device_id; "": any */
     const struct hs_device_settings *policy;       /* what to do with a device that fails, and batches */
     const struct hs_performance_settings *performance;
     int batch; /* most pictures of one request at a time, on a processor */
@@ -42,6 +42,9 @@ void hs_network_finish(struct hs_network *network); /* a zeroed one is fine */
 /* The backend that the setting inference.device means on this machine, by the name that packs use: "auto" is "hailo"
  * where such a device is present, else "openvino". */
 const char *hs_network_backend_name(const char *device);
+
+/* The device that the options mean, as inference.device. */
+const char *hs_network_device(const struct hs_network_options *options);
 
 /* The path in "sim:PATH"; NULL for any other device. */
 const char *hs_network_script(const char *device);
