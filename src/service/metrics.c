@@ -78,6 +78,11 @@ static uint64_t loads(const struct device *d)
     return d->status.loads;
 }
 
+static uint64_t restarts(const struct device *d)
+{
+    return d->status.restarts;
+}
+
 static uint64_t in_use(const struct device *d)
 {
     return (uint64_t) d->status.in_use;
@@ -114,6 +119,7 @@ static const struct {
     { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
     { "device_refusals_total", "counter", "Requests refused because the queue was full.", refusals },
     { "device_loads_total", "counter", "Loads of the model.", loads },
+    { "device_restarts_total", "counter", "Times that it was opened anew because the process had grown.", restarts },
     { "device_slots_in_use", "gauge", "Pictures or batches in the device.", in_use },
     { "device_slots_stuck", "gauge", "Of these, not given back in time.", stuck },
     { "device_queue_length", "gauge", "Requests that wait for the device.", waiting },
