@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/openvino/status.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -225,10 +226,18 @@ static bool wants_f32(enum hs_precision precision)
 #endif
 }
 
+/* OpenVINO names what it keeps without regard to the number format, and would give back what was compiled for the other
+ * one: each has a folder of its own. One that cannot be made only costs time. */
+static bool cache_folder(const struct hs_model_spec *spec, const char *cache_dir, char *dst, size_t size)
+{
+    return cache_dir && hs_path_join(dst, size, cache_dir, wants_f32(spec->precision) ? "f32" : "short") &&
+           hs_dir_make(dst, NULL) == 0;
+}
+
 static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
                    const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
-    char streams_text[16], threads_text[16];
+    char streams_text[16], threads_text[16], cache[PATH_MAX];
     ov_property_t properties[6];
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
@@ -238,8 +247,8 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     /* ENABLE_CPU_PINNING stays as it is: with NO, one stream of two threads ran on one core (50 ms instead of 28). */
     if (wants_f32(spec->precision))
         properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
-    if (cache_dir)
-        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache_dir };
+    if (cache_folder(spec, cache_dir, cache, sizeof(cache)))
+        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }
