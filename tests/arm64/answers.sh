@@ -7,7 +7,8 @@ tree=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "${2:?}"
 programs=$(cd "$1" && pwd) answers=$(cd "$2" && pwd)
 # An emulated run takes a minute, where the device is given up after some seconds.
-common=(--models "$tree/.deps/models" --device cpu --set device.timeout=3600 --set inference.cache_dir="$answers/compiled")
+common=(--models "$tree/.deps/models" --device cpu --set device.timeout=3600
+    --set inference.cache_dir="$answers/compiled")
 
 rm -f "$answers"/*.jsonl
 cd "$tree/.deps/samples"

@@ -1,4 +1,4 @@
-"""The same pictures, the same people and faces on aarch64 as on this machine (answers.sh asked both, run.sh calls this)."""
+"""The same pictures, the same people and faces on aarch64 as on this machine. answers.sh has asked both."""
 import json
 import os
 import pathlib

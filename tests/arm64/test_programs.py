@@ -11,7 +11,8 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('HS_BUILD_DIR', TREE / 'build-arm64'))
 
 
-@pytest.mark.parametrize('cpu, kernels', [('cortex-a76', ['dotprod', 'neon', 'plain']), ('cortex-a53', ['neon', 'plain'])])
+@pytest.mark.parametrize('cpu, kernels', [('cortex-a76', ['dotprod', 'neon', 'plain']),
+                                          ('cortex-a53', ['neon', 'plain'])])
 def test_kernels_that_were_compared(cpu, kernels):
     """The unit test compares those that the processor has, whatever they are; these are to be among them."""
     done = subprocess.run(['qemu-aarch64', BUILD / 'tests' / 'unit' / 'test_gallery_search_kernel'],
