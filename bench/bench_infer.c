@@ -181,7 +181,7 @@ int main(int argc, char **argv)
         .path = argv[1], .std = { 255, 255, 255 },
         .precision = strcmp(argv[7], "f32") == 0 ? HS_PRECISION_F32 : HS_PRECISION_AUTO,
     };
-    for (char *name = strtok(argv[6], ","); name && count < MAX_WAYS; name = strtok(NULL, ","), count++) {
+    for (char *names = argv[6], *name; (name = strsep(&names, ",")) && count < MAX_WAYS; count++) {
         ways[count].name = name;
         if (start(&ways[count], &spec, shape, strcmp(argv[8], "-") == 0 ? NULL : argv[8], &err) < 0) {
             fprintf(stderr, "%s\n", err.message);
