@@ -146,6 +146,11 @@ static void add_board(const char *name, void *arg)
 
 /* ---- All of it ---- */
 
+void hs_host_model(const char *root, char *dst, size_t size)
+{
+    hs_look_text(root, "/proc/device-tree/model", NULL, dst, size);
+}
+
 void hs_host_look(const char *root, struct hs_host *ret_host)
 {
     struct search search = { .root = root, .host = ret_host };
@@ -154,7 +159,7 @@ void hs_host_look(const char *root, struct hs_host *ret_host)
     hs_look_folder(root, "/sys/module", add_module, &search);
     hs_look_folder(root, "/sys/bus/pci/devices", add_board, &search);
     find_class(&search);
-    hs_look_text(root, "/proc/device-tree/model", NULL, ret_host->model, sizeof(ret_host->model));
+    hs_host_model(root, ret_host->model, sizeof(ret_host->model));
     hs_host_find_libraries(root, ret_host);
     hs_host_find_holders(root, ret_host);
 }

@@ -1,8 +1,8 @@
-/* What this machine itself tells of a Hailo device, read from /dev, /sys and /proc, with no help of HailoRT: so it can be
- * said what is missing where HailoRT is missing, too.
+/* What this machine itself tells of a Hailo device, read from /dev, /sys and /proc, with no help of HailoRT: so it can
+ * be said what is missing where HailoRT is missing, too.
  *
- * Everything is looked for below a root folder: "/" for people. The environment variable HS_HOST_ROOT names another one,
- * for tests, which have no such device. */
+ * Everything is looked for below a root folder: "" for the real one. The environment variable HS_HOST_ROOT names
+ * another one, for tests, which have no such device. */
 #ifndef HS_PREFLIGHT_HOST_H
 #define HS_PREFLIGHT_HOST_H
 
@@ -61,7 +61,9 @@ const char *hs_host_root(void);
 /* Looks at all of it. It never fails: what cannot be read is not there. Any thread. */
 void hs_host_look(const char *root, struct hs_host *ret_host);
 
-/* Parts of it: HailoRT's libraries, in the folders that the loader looks through; and who has the nodes open. */
+/* Parts of it: the machine's model; HailoRT's libraries, in the folders that the loader looks through; and who has the
+ * nodes open. */
+void hs_host_model(const char *root, char *dst, size_t size);
 void hs_host_find_libraries(const char *root, struct hs_host *host);
 void hs_host_find_holders(const char *root, struct hs_host *host);
 

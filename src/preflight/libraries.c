@@ -109,8 +109,8 @@ bool hs_host_explain_library(const char *root, const char *message, char *dst, s
     list_others(&host, wanted, &others);
     const char *list = hs_buf_str(&others);
     if (list && list[0])
-        hs_str_format(dst, size, LIBRARY "%s is not installed; %s: build the backend again with: backends build", wanted,
-                      list);
+        hs_str_format(dst, size, LIBRARY "%s is not installed; %s: build the backend again with: backends build",
+                      wanted, list);
     else
         hs_str_format(dst, size, LIBRARY "%s is not installed, nor any other version of HailoRT: sudo apt install "
                       "hailo-h10-all", wanted);

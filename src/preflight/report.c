@@ -15,8 +15,8 @@ struct view {
 };
 
 #define INSTALL "Install Hailo driver (sudo apt install dkms hailo-h10-all)"
-#define ONE_RELEASE "install driver, firmware and library of one release (sudo apt install --reinstall hailo-h10-all) " \
-                    "and restart the machine"
+#define ONE_RELEASE "install driver, firmware and library of one release " \
+                    "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
 
 static struct hs_preflight_line *add(struct view *view, const char *name, bool ok, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -62,11 +62,11 @@ static void tell_missing_node(struct view *view)
     if (!host->module[0])
         mend(line, INSTALL);
     else if (host->board_count == 0)
-        mend(line, "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its cable, then restart "
-                   "the machine");
+        mend(line, "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its cable, then "
+                   "restart the machine");
     else
-        mend(line, "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a full power-off helps "
-                   "a board that hangs");
+        mend(line, "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a full power-off "
+                   "helps a board that hangs");
 }
 
 static void tell_node(struct view *view)
@@ -92,7 +92,8 @@ static void tell_access(struct view *view)
             continue;
         }
         struct hs_preflight_line *line = add(view, "access", false,
-            "this user may not open %s, which is of %s:%s, mode %04o", node->path, node->owner, node->group, node->mode);
+            "this user may not open %s, which is of %s:%s, mode %04o", node->path, node->owner, node->group,
+            node->mode);
         if (by_group)
             mend(line, "sudo usermod -aG %s USER, then log in again; of a service: SupplementaryGroups=%s", node->group,
                  node->group);
@@ -201,10 +202,10 @@ static void tell_firmware(struct view *view)
     list_versions(view, versions, sizeof(versions));
     if (differ(driver, library) || differ(driver, firmware) || differ(library, firmware)) {
         struct hs_preflight_line *line = add(view, "firmware", false, "%s: they must be of one version", versions);
-        mend(line, view->host->node_count && hs_str_starts(view->host->nodes[0].path, "/dev/h1x") &&
-                           view->runtime->devices == 0 ?
-                       "from 5.3 on the driver's node has a new name, which an older library does not find: " ONE_RELEASE :
-                       ONE_RELEASE);
+        bool renamed = view->runtime->devices == 0 && view->host->node_count > 0 &&
+                       hs_str_starts(view->host->nodes[0].path, "/dev/h1x");
+        mend(line, "%s" ONE_RELEASE, renamed ? "from 5.3 on the driver's node has a new name, which an older library "
+                                               "does not find: " : "");
     } else if (view->runtime->opened && firmware[0] && driver[0]) {
         add(view, "firmware", true, "%s; driver, firmware and library match", firmware);
     } else if (view->runtime->opened) {
@@ -228,7 +229,8 @@ static void tell_slow_link(const struct view *view, struct hs_preflight_line *li
         mend(line, "pictures take longer to the board below generation 3: put dtparam=pciex1_gen=3 into "
                    "/boot/firmware/config.txt and restart (an AI HAT+ 2 sets it by itself)");
     else
-        mend(line, "pictures take longer to the board below generation 3: use a faster slot, or see the machine's setup");
+        mend(line, "pictures take longer to the board below generation 3: use a faster slot, or see the machine's "
+                   "setup");
 }
 
 static void tell_board(struct view *view, const struct hs_host_board *board)
