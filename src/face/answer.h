@@ -29,6 +29,11 @@ json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_
 
 /* Of two faces whose vectors are of one space: its threshold is the configured one where that is the app's own space,
  * else its pack's. */
+json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
+                               const struct hs_face_result *in_a, const struct hs_face_found *b,
+                               const struct hs_face_result *in_b);
+
+/* Searches the gallery for every face that has a vector. NULL and err filled where that fails. */
 json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_face_result *result,
                                  const struct hs_face_recognize *how, struct hs_error *err);
 
