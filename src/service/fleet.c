@@ -1,5 +1,6 @@
 #include "service/fleet.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +317,34 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
         s.loaded |= one.model_loaded;
     }
     *ret_status = s;
+}
+
+static json_t *device_json(const struct hs_engine_status *status)
+{
+    const struct hs_device_health *health = &status->health;
+    json_t *device = json_pack("{s:s, s:s, s:b}", "name", status->device, "runtime", status->version, "ok",
+                               (int) health->ok);
+    if (health->firmware[0])
+        json_object_set_new(device, "firmware", json_string(health->firmware));
+    if (health->has_temperature)
+        json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
+    if (health->note[0])
+        json_object_set_new(device, "note", json_string(health->note));
+    return device;
+}
+
+json_t *hs_fleet_devices_json(struct hs_fleet *fleet)
+{
+    json_t *devices = NULL;
+    for (int i = 0; i < fleet->count; i++) {
+        struct hs_engine_status status;
+        hs_engine_get_status(fleet->networks[i].engine, &status);
+        if (!status.has_health)
+            continue;
+        devices = devices ? devices : json_array();
+        json_array_append_new(devices, device_json(&status));
+    }
+    return devices;
 }
 
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail)

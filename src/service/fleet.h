@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/cancel.h"
 #include "service/network.h"
 
@@ -71,5 +73,9 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
 /* Why requests cannot be answered now: "model_loading" or "model_failed", and what is known of it ("" for the former).
  * NULL: they can. */
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail);
+
+/* What the devices of the pool say of themselves, one object each: `name`, `runtime`, `ok`, and where they tell it
+ * `firmware`, `temperature_c` and `note`. NULL: none says anything, or no memory. A new reference. */
+json_t *hs_fleet_devices_json(struct hs_fleet *fleet);
 
 #endif
