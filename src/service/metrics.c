@@ -121,8 +121,8 @@ static const struct {
     double (*value)(const struct device *device);
 } series[] = {
     { "device_runs_total", "counter", "Runs of the network.", runs },
-    { "device_run_seconds_total", "counter", "What these took, from submission to their end: grows faster where the device "
-      "slows down.", run_seconds },
+    { "device_run_seconds_total", "counter", "What these took, from submission to their end; of a slower device "
+      "it is more.", run_seconds },
     { "device_pictures_total", "counter", "Pictures in these runs.", pictures },
     { "device_failures_total", "counter", "Runs that failed.", failures },
     { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
