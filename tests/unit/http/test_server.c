@@ -874,7 +874,7 @@ static void test_addresses(void **state)
     struct hs_error err;
     options.port = hs_http_port(f->server);
     assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, &err), 0);
-    assert_int_equal(hs_http_start(other, &err), HS_EIO);
+    assert_int_equal(hs_http_start(other, &err), HS_ECONFLICT);
     assert_non_null(strstr(err.message, "in use"));
     hs_http_destroy(other);
     tear_down(f);
