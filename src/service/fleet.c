@@ -318,6 +318,11 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
     *ret_status = s;
 }
 
+const char *hs_fleet_complaint(const struct hs_fleet_status *status)
+{
+    return status->error.code ? status->error.message : NULL;
+}
+
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail)
 {
     *ret_detail = status->state == HS_ENGINE_FAILED ? status->error.message : "";

@@ -68,6 +68,9 @@ struct hs_fleet_status {
 
 void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_status);
 
+/* Why a device of the pool is down, whoever answers meanwhile; NULL: none is. */
+const char *hs_fleet_complaint(const struct hs_fleet_status *status);
+
 /* Why requests cannot be answered now: "model_loading" or "model_failed", and what is known of it ("" for the former).
  * NULL: they can. */
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail);
