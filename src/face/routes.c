@@ -25,8 +25,8 @@ static void get_health(struct hs_http_request *req)
     if (!complaint)
         complaint = hs_fleet_complaint(&embed);
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s*, s:s, s:o*}", "status", "healthy", "service",
-                                 "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s*, s:s, s:o*}", "status", "healthy",
+                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
                                  hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
                                  "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
