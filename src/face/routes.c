@@ -26,9 +26,9 @@ static void get_health(struct hs_http_request *req)
         complaint = hs_fleet_complaint(&embed);
     hs_http_reply_json(req, 200,
                        json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s*, s:s, s:o*}", "status", "healthy",
-                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
-                                 hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
-                                 "database_enabled", app->gallery != NULL, "device",
+                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded,
+                                 "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
+                                 embedder->model, "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
                                  detect.degraded || embed.degraded, "detail", complaint, "embedding_space",
                                  embedder->choice.pack->embedding.space, "database", hs_face_health_database(app)));

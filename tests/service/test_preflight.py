@@ -201,6 +201,22 @@ def test_a_model_that_nobody_knows(tmp_path):
 
 
 @WITH_DOUBLE
+def test_a_model_that_the_device_refuses(board):
+    """Once in the log, however often it is tried; and when it is over."""
+    board.add_model()
+    board.play('latency_ms: 2\nfaults: [{kind: bad_model}]')
+    server = board.serve()
+    wait_for(lambda: 'ERROR' in server.log)
+    wait_for(lambda: 'Solution' in server.log)
+    assert 'hailo does not run mine: this HailoRT cannot run the model file' in server.log
+    assert re.search(r"^Error: Cannot load model 'mine-\w+\.hef'\n→ Solution: Download model or check model path$",
+                     server.log, re.M), server.log
+    board.play('latency_ms: 2')
+    wait_for(lambda: 'hailo runs mine again' in server.log)
+    assert server.log.count('does not run') == 1
+
+
+@WITH_DOUBLE
 def test_no_device_and_no_driver(board, machine):
     """It says so, stays up, and begins when the device is there."""
     board.add_model()
