@@ -54,12 +54,17 @@ const struct hs_setting hs_image_rows[4] = {
 static const char *const log_levels[] = { "DEBUG", "INFO", "WARNING", "ERROR", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 
+/* In the order of enum hs_hailort_log. */
+static const char *const hailort_logs[] = { "off", "journal", NULL };
+
 #define S hs_logging_settings
-const struct hs_setting hs_logging_rows[2] = {
+const struct hs_setting hs_logging_rows[3] = {
     { ROW("logging.level", CHOICE, level), .choices = log_levels, .fallback = "INFO",
       .help = "The least important messages that are written" },
     { ROW("logging.format", CHOICE, format), .choices = log_formats, .fallback = "text",
       .help = "Form of a log line: text for people, or one JSON object" },
+    { ROW("logging.hailort", CHOICE, hailort), .choices = hailort_logs, .fallback = "off",
+      .help = "HailoRT's own messages: none, or by way of syslog into the journal" },
 };
 #undef S
 

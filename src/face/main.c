@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "cli/cmd_backends.h"
 #include "face/commands.h"
 
 static const struct hs_command commands[] = {
@@ -12,6 +13,7 @@ static const struct hs_command commands[] = {
     { "eval", "", "how well people are told apart, over labelled pairs of pictures", hs_face_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_face_cmd_bench },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
+    { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
     { "config", "render|check|show|reference|example", "settings", hs_face_cmd_config },
     { "selftest", "", "what this machine has and whether the models run on it", hs_face_cmd_selftest },
 };

@@ -26,10 +26,11 @@ static void get_health(struct hs_http_request *req)
     hs_fleet_get_status(app->fleet, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b, s:o*}", "status", "ok", "model",
+                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b, s:s*, s:o*}", "status", "ok", "model",
                                  hs_fleet_first(app->fleet)->model, "model_loaded", (int) status.loaded,
                                  "uptime_seconds", uptime_s, "device", status.device, "degraded",
-                                 (int) status.degraded, "devices", hs_fleet_devices_json(app->fleet)));
+                                 (int) status.degraded, "detail", hs_fleet_complaint(&status), "devices",
+                                 hs_fleet_devices_json(app->fleet)));
 }
 
 static void get_ready(struct hs_http_request *req)

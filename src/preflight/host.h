@@ -65,6 +65,7 @@ void hs_host_look(const char *root, struct hs_host *ret_host);
  * nodes open. */
 void hs_host_model(const char *root, char *dst, size_t size);
 void hs_host_find_libraries(const char *root, struct hs_host *host);
+void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host); /* adds to what is there */
 void hs_host_find_holders(const char *root, struct hs_host *host);
 
 /* Of the loader's message, which names a library that it did not find: which one that is, and which ones of HailoRT are

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "infer/registry.h"
+#include "service/startup.h"
 
 /* A transient failure is tried again after about 5, 10 and 20 ms. */
 enum { RETRIES_MAX = 3 };
@@ -345,6 +346,28 @@ json_t *hs_fleet_devices_json(struct hs_fleet *fleet)
         json_array_append_new(devices, device_json(&status));
     }
     return devices;
+}
+
+void hs_fleet_watch(struct hs_fleet *fleet)
+{
+    const struct hs_network *first = hs_fleet_first(fleet);
+    struct hs_fleet_status status;
+    hs_fleet_get_status(fleet, &status);
+    const char *complaint = hs_fleet_complaint(&status);
+    if ((complaint != NULL) == fleet->told_down || status.state == HS_ENGINE_LOADING)
+        return;
+    fleet->told_down = complaint != NULL;
+    if (!complaint)
+        hs_log_info("%s runs %s again", first->device, first->model);
+    else
+        hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
+    if (complaint && status.error.code == HS_EMODEL && !first->simulated)
+        hs_startup_tell_model(first->choice.file->name);
+}
+
+const char *hs_fleet_complaint(const struct hs_fleet_status *status)
+{
+    return status->error.code ? status->error.message : NULL;
 }
 
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail)
