@@ -863,6 +863,8 @@ Running::~Running()
         violation("a network was freed while the device had pictures of it");
     if (!state->shut && !state->failed)
         violation("a network was freed without shutdown");
+    if (state->hef.network)
+        fprintf(stderr, "double of HailoRT: at most %d pictures were under way at once\n", d.most);
     state->shut = true;
     state->link->networks--;
 }
