@@ -11,6 +11,8 @@ static const struct hs_command commands[] = {
       hs_face_cmd_db },
     { "eval", "", "how well people are told apart, over labelled pairs of pictures", hs_face_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_face_cmd_bench },
+    { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same faces and make the same vectors",
+      hs_face_cmd_compare_devices },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
     { "config", "render|check|show|reference|example", "settings", hs_face_cmd_config },
     { "selftest", "", "what this machine has and whether the models run on it", hs_face_cmd_selftest },

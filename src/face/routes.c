@@ -21,14 +21,16 @@ static void get_health(struct hs_http_request *req)
     struct hs_fleet_status detect, embed;
     hs_fleet_get_status(app->detector, &detect);
     hs_fleet_get_status(app->embedder, &embed);
+    const char *no_fallback = embed.no_standby ? embed.no_standby : detect.no_standby;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:s*, s:o*}", "status", "healthy", "service",
                                  "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
                                  hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
                                  "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
                                  detect.degraded || embed.degraded, "embedding_space",
-                                 embedder->choice.pack->embedding.space, "database", hs_face_health_database(app)));
+                                 embedder->choice.pack->embedding.space, "no_fallback", no_fallback, "database",
+                                 hs_face_health_database(app)));
 }
 
 static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)

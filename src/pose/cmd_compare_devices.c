@@ -1,7 +1,6 @@
 /* Whether a device finds the same people as another one. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -10,7 +9,6 @@
 #include "pose/commands.h"
 #include "service/compare_devices.h"
 #include "vision/coco_eval.h"
-#include "vision/match.h"
 
 /* Similarity of keypoints as COCO has it: .95 is its strictest demand. */
 static const double least_similarity = .95;
@@ -59,12 +57,6 @@ static int detect(struct compare *compare, int side, const char *path, struct hs
     return r;
 }
 
-/* How far the sides of two boxes are apart at most. */
-static float side_distance(const struct hs_rect *a, const struct hs_rect *b)
-{
-    return fmaxf(fmaxf(fabsf(a->x1 - b->x1), fabsf(a->y1 - b->y1)), fmaxf(fabsf(a->x2 - b->x2), fabsf(a->y2 - b->y2)));
-}
-
 /* Of people with COCO's points, of whom the other side sees some. */
 static int add_similarity(struct compare *compare, const struct hs_keypoint *device, const struct hs_pose *other,
                           const struct hs_keypoint *against, struct hs_error *err)
@@ -90,7 +82,8 @@ static int add_person(struct compare *compare, size_t i, size_t k, struct hs_err
                               *against = &compare->found[HS_COMPARE_AGAINST].people;
     const struct hs_keypoint *a = hs_pose_list_keypoints(device, i), *b = hs_pose_list_keypoints(against, k);
     double seen = compare->apps[HS_COMPARE_AGAINST].settings->pose.keypoint_threshold;
-    int r = hs_series_add(&compare->box, (double) side_distance(&device->poses[i].box, &against->poses[k].box), err);
+    int r = hs_series_add(&compare->box, hs_compare_box_distance(&device->poses[i].box, &against->poses[k].box),
+                          err);
     for (int p = 0; p < against->keypoint_count && r == 0; p++)
         if ((double) b[p].conf >= seen)
             r = hs_series_add(&compare->points, (double) hypotf(a[p].x - b[p].x, a[p].y - b[p].y), err);
@@ -99,31 +92,25 @@ static int add_person(struct compare *compare, size_t i, size_t k, struct hs_err
     return r;
 }
 
+static struct hs_boxes boxes_of(const struct hs_pose_list *people)
+{
+    return (struct hs_boxes) {
+        .first = people->count ? &people->poses[0].box : NULL,
+        .count = people->count,
+        .stride = sizeof(struct hs_pose),
+    };
+}
+
 static int match(struct compare *compare, struct hs_compare_counts *counts, struct hs_error *err)
 {
-    const struct hs_pose_list *device = &compare->found[HS_COMPARE_DEVICE].people,
-                              *against = &compare->found[HS_COMPARE_AGAINST].people;
-    struct hs_rect *boxes = calloc(device->count + against->count + 1, sizeof(*boxes));
-    size_t *of = calloc(device->count + 1, sizeof(*of));
-    unsigned char *taken = calloc(against->count + 1, 1);
-    int r = boxes && of && taken ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for %zu people", device->count);
-    for (size_t i = 0; r == 0 && i < device->count; i++)
-        boxes[i] = device->poses[i].box;
-    for (size_t i = 0; r == 0 && i < against->count; i++)
-        boxes[device->count + i] = against->poses[i].box;
-    if (r == 0) {
-        size_t both = hs_match_boxes(boxes, device->count, boxes + device->count, against->count, HS_COMPARE_IOU, of,
-                                     taken);
-        counts->both += both;
-        counts->only[HS_COMPARE_DEVICE] += device->count - both;
-        counts->only[HS_COMPARE_AGAINST] += against->count - both;
-    }
-    for (size_t i = 0; r == 0 && i < device->count; i++)
+    struct hs_boxes device = boxes_of(&compare->found[HS_COMPARE_DEVICE].people),
+                    against = boxes_of(&compare->found[HS_COMPARE_AGAINST].people);
+    size_t *of = NULL;
+    int r = hs_compare_match(&device, &against, counts, &of, err);
+    for (size_t i = 0; r == 0 && i < device.count; i++)
         if (of[i] != HS_MATCH_NONE)
             r = add_person(compare, i, of[i], err);
-    free(boxes);
     free(of);
-    free(taken);
     return r;
 }
 

@@ -26,10 +26,10 @@ static void get_health(struct hs_http_request *req)
     hs_fleet_get_status(app->fleet, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b}", "status", "ok", "model",
+                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b, s:s*}", "status", "ok", "model",
                                  hs_fleet_first(app->fleet)->model, "model_loaded", (int) status.loaded,
                                  "uptime_seconds", uptime_s, "device", status.device, "degraded",
-                                 (int) status.degraded));
+                                 (int) status.degraded, "no_fallback", status.no_standby));
 }
 
 static void get_ready(struct hs_http_request *req)

@@ -1,5 +1,6 @@
 #include "service/compare_devices.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,41 @@
 /* Where the scores of a person or a face are near the threshold, rounding decides which side tells of it. */
 static const double least_agreement = .9;
 
+/* Least overlap (IoU) of two boxes that are of the same person or face. */
+static const float same_box = .5f;
+
 /* A processor that stands in would be compared with itself. */
 #define ALONE "device.fallback=none"
 
 static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
+
+/* ---- one picture ---- */
+
+int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
+                     size_t **ret_of, struct hs_error *err)
+{
+    size_t *of = calloc(device->count + 1, sizeof(*of));
+    unsigned char *taken = calloc(against->count + 1, 1);
+    if (!of || !taken) {
+        free(of);
+        free(taken);
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
+    }
+    size_t both = hs_match_boxes(device, against, same_box, of, taken);
+    counts->both += both;
+    counts->only[HS_COMPARE_DEVICE] += device->count - both;
+    counts->only[HS_COMPARE_AGAINST] += against->count - both;
+    free(taken);
+    *ret_of = of;
+    return 0;
+}
+
+double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
+{
+    float x = fmaxf(fabsf(a->x1 - b->x1), fabsf(a->x2 - b->x2));
+    float y = fmaxf(fabsf(a->y1 - b->y1), fabsf(a->y2 - b->y2));
+    return (double) fmaxf(x, y);
+}
 
 /* ---- the report ---- */
 

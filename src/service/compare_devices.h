@@ -11,12 +11,10 @@
 #include "hs/status.h"
 #include "service/network.h"
 #include "service/series.h"
+#include "vision/match.h"
 
 /* The device that is looked at, and the one that it is held against. */
 enum { HS_COMPARE_DEVICE, HS_COMPARE_AGAINST, HS_COMPARE_SIDES };
-
-/* Least overlap (IoU) of two boxes that are of the same person or face. */
-#define HS_COMPARE_IOU .5f
 
 /* What was found by both, and by one alone. */
 struct hs_compare_counts {
@@ -48,6 +46,14 @@ struct hs_compare_command {
 /* Reads the options, opens both sides, looks at all pictures and prints. Gives the exit code: failure where a check
  * failed, a picture could not be looked at, or nothing was found. Whatever was opened stays the caller's. */
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg);
+
+/* Finds who is the same, and counts. *ret_of[i] is the index of the other side's box for the device's box i, or
+ * HS_MATCH_NONE; the caller frees it with free(). HS_ENOMEM. */
+int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
+                     size_t **ret_of, struct hs_error *err);
+
+/* How far the sides of two boxes are apart at most, in pixels. */
+double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b);
 
 /* Says which model a side runs, where. */
 void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
