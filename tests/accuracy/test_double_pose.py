@@ -66,10 +66,10 @@ def test_pictures_of_eight_clients_are_not_mixed_up(double, batch):
     with server:
         alone = [ask(server, picture) for picture in data]
         assert len(set(map(tuple, alone))) > 0.9 * len(data)
-        order = [i % len(data) for i in range(REQUESTS // (1 if batch == 1 else 4))]
+        order = [i % len(data) for i in range(REQUESTS // batch)]
         random.Random(1).shuffle(order)
         found = together(lambda i: ask(server, data[i]), order)
     mixed = sum(not same(answer, alone[i]) for answer, i in zip(found, order))
     print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
     assert mixed == 0
-    assert most_under_way(server.log) == CLIENTS
+    assert most_under_way(server.log) > (CLIENTS - 1 if batch == 1 else CLIENTS // 2)
