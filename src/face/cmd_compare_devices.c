@@ -16,17 +16,19 @@
 /* Boxes that overlap so much cut the same face. */
 static const double least_overlap = .8;
 
+/* All that are there: which of them are the first few is decided by digits that rounding changes. */
+enum { FACES_MAX = 1000 };
+
 struct compare {
-    struct hs_invocation *call;
     struct hs_face_app apps[HS_COMPARE_SIDES];
     int opened;
     double least_iou, least_cosine, least_median;
     struct hs_series box, overlap, points, cosine;
 };
 
-/* What the pictures show to: the device's networks; the other's; the other's detector with the device's embedder, so
- * that both embed the same aligned faces. */
-enum { OF_DEVICE, OF_AGAINST, MIXED, LOOKS };
+/* Three looks at a picture: with the device's detector, with both networks of the other side, and with the device's
+ * embedder at the faces that the other side has found, so that both embed the same aligned faces. */
+enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
 
 static bool add_model(struct hs_invocation *call, const char *key, const struct hs_fleet *fleet, char *dst, size_t size)
 {
@@ -66,17 +68,17 @@ static bool has_same_vectors(const struct compare *compare)
 
 static int find(const struct compare *compare, struct picture *picture, int look, struct hs_error *err)
 {
-    const struct hs_face_app *app = &compare->apps[look == OF_DEVICE ? HS_COMPARE_DEVICE : HS_COMPARE_AGAINST];
+    const struct hs_face_app *app = &compare->apps[look == OF_AGAINST ? HS_COMPARE_AGAINST : HS_COMPARE_DEVICE];
     const struct hs_face_section *s = &app->settings->face_recognition;
-    struct hs_face_pipeline pipeline = app->pipeline;
-    if (look == MIXED)
-        pipeline.embedder = compare->apps[HS_COMPARE_DEVICE].embedder;
     const struct hs_face_request request = {
-        .score_threshold = (float) s->detection_threshold, .max_faces = s->max_faces, .tiny = s->tiny_faces,
+        .score_threshold = (float) s->detection_threshold,
+        .max_faces = FACES_MAX,
+        .tiny = s->tiny_faces,
         .embed = look != OF_DEVICE,
+        .known = look == EMBEDDED ? &picture->found[OF_AGAINST] : NULL,
     };
-    return hs_face_find(&pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, &picture->found[look],
-                        err);
+    return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL,
+                        &picture->found[look], err);
 }
 
 static int add_face(struct compare *compare, const struct hs_face *a, const struct hs_face *b, struct hs_error *err)
@@ -113,22 +115,15 @@ static int match(struct compare *compare, const struct picture *picture, struct 
     return r;
 }
 
-static bool same_landmarks(const struct hs_face *a, const struct hs_face *b)
-{
-    return memcmp(a->landmarks, b->landmarks, sizeof(a->landmarks)) == 0;
-}
-
-/* The same detector found the same faces twice; what it did not is left out. */
 static int compare_vectors(struct compare *compare, const struct picture *picture, struct hs_error *err)
 {
-    const struct hs_face_result *device = &picture->found[MIXED], *against = &picture->found[OF_AGAINST];
+    const struct hs_face_result *device = &picture->found[EMBEDDED], *against = &picture->found[OF_AGAINST];
+    size_t dimension = (size_t) against->dimension;
     int r = 0;
-    for (size_t i = 0; r == 0 && i < device->count && i < against->count; i++) {
-        const struct hs_face_found *a = &device->faces[i], *b = &against->faces[i];
-        size_t dimension = (size_t) device->dimension;
-        if (a->embedding && b->embedding && same_landmarks(&a->face, &b->face))
-            r = hs_series_add(&compare->cosine, (double) hs_embedding_cosine(a->embedding, b->embedding, dimension),
-                              err);
+    for (size_t i = 0; r == 0 && i < against->count; i++) {
+        const float *a = device->faces[i].embedding, *b = against->faces[i].embedding;
+        if (a && b)
+            r = hs_series_add(&compare->cosine, (double) hs_embedding_cosine(a, b, dimension), err);
     }
     return r;
 }
@@ -137,7 +132,7 @@ static int look(void *arg, const char *path, struct hs_compare_counts *counts, s
 {
     struct compare *compare = arg;
     struct picture picture = { 0 };
-    int looks = has_same_vectors(compare) ? LOOKS : MIXED;
+    int looks = has_same_vectors(compare) ? LOOKS : EMBEDDED;
     int r = hs_file_read(path, compare->apps[0].pipeline.limits.max_bytes, &picture.data, &picture.len, err);
     for (int i = 0; r == 0 && i < looks; i++)
         r = find(compare, &picture, i, err);
@@ -206,7 +201,7 @@ static int report(void *arg, struct hs_compare_report *report, struct hs_error *
 
 int hs_face_cmd_compare_devices(struct hs_invocation *call)
 {
-    struct compare compare = { .call = call, .least_iou = least_overlap, .least_cosine = HS_AGREEMENT_LEAST,
+    struct compare compare = { .least_iou = least_overlap, .least_cosine = HS_AGREEMENT_LEAST,
                                .least_median = HS_AGREEMENT_MEDIAN };
     const struct hs_option options[] = {
         { .name = "least-iou", .kind = HS_OPTION_NUMBER, .target = &compare.least_iou, .value = "IOU", .min = 0,

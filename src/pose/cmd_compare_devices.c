@@ -15,6 +15,9 @@ static const double least_similarity = .95;
 /* Of a person's box, the part that COCO's persons fill on the average. */
 static const double filled = .53;
 
+/* All that are there: which of them are the first few is decided by digits that rounding changes. */
+enum { PEOPLE_MAX = 300 };
+
 struct compare {
     struct hs_pose_app apps[HS_COMPARE_SIDES];
     int opened;
@@ -45,9 +48,10 @@ static int start(void *arg, int side, struct hs_invocation *call)
 static int detect(struct compare *compare, int side, const char *path, struct hs_error *err)
 {
     const struct hs_pose_app *app = &compare->apps[side];
-    const struct hs_pose_params params = hs_pose_app_params(app);
+    struct hs_pose_params params = hs_pose_app_params(app);
     uint8_t *data;
     size_t len;
+    params.max_detections = PEOPLE_MAX;
     int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;

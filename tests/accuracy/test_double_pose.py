@@ -2,17 +2,19 @@
 import json
 import os
 import random
+import re
 
 import pytest
 
-from pose_tools import PROGRAM, SHARED, need
-from standin import CLIENTS, Double, most_under_way, together
+from pose_tools import PROGRAM, SAMPLES, SHARED, need
+from standin import CLIENTS, Double, file_of, most_under_way, pose_heads, together
 
 TESTDATA = SHARED / 'testdata'
 VAL = TESTDATA / 'coco-pose-val'
 SQUARE = ['--set', 'inference.rectangular=false', '--set', 'inference.precision=f32']
 # 1000 of them take some minutes; the ordinary run asks for fewer.
-REQUESTS = int(os.environ.get('HS_DOUBLE_REQUESTS', '96'))
+REQUESTS = int(os.environ.get('HS_DOUBLE_REQUESTS', '64'))
+THOROUGH = REQUESTS >= 1000
 AP_LOSS = 0.03
 
 
@@ -35,6 +37,29 @@ def test_quantised_numbers_cost_little_precision(double):
     print(f'AP {quantised:.4f} quantised, {exact:.4f} float32')
     assert quantised != exact
     assert quantised > exact - AP_LOSS
+
+
+def compare(double, code):
+    return json.loads(double.run(PROGRAM, 'compare-devices', '--json', *(need(SAMPLES / f'{name}.jpg')
+                                 for name in ('bus', 'zidane', 'solvay')), code=code))
+
+
+def test_the_devices_agree(double):
+    double.add_pose()
+    report = compare(double, 0)
+    print(report)
+    assert report['ok'] and report['both'] >= 15 and report['device']['device'] == 'hailo'
+    assert 0 < report['box_pixels']['median'] < 2 and 0 < report['keypoint_pixels']['median'] < 2
+    assert 0.99 < report['oks']['median'] < 1
+
+
+def test_a_device_with_other_numbers_is_found_out(double):
+    """A calibration that has no room for points to the left of their cell or above it."""
+    heads = [re.sub(r'(uint16 \S+) \d+', r'\1 0', line) for line in pose_heads()]
+    double.add('yolo11n-pose', file_of(double.network('yolo11n-pose'), 640, 0, 255, heads))
+    report = compare(double, 1)
+    assert not report['ok']
+    assert [check['name'] for check in report['checks'] if not check['ok']] == ['oks']
 
 
 def pictures():
