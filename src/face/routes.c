@@ -23,8 +23,8 @@ static void get_health(struct hs_http_request *req)
     hs_fleet_get_status(app->embedder, &embed);
     const char *no_fallback = embed.no_standby ? embed.no_standby : detect.no_standby;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:s*, s:o*}", "status", "healthy", "service",
-                                 "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
+                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:s*, s:o*}", "status", "healthy",
+                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
                                  hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
                                  "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
