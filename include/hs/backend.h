@@ -20,7 +20,7 @@
 #define HS_BACKEND_SYMBOL "hs_backend_entry"
 
 enum {
-    HS_BACKEND_ABI = 3,
+    HS_BACKEND_ABI = 4,
     HS_MODEL_MAX_OUTPUTS = 16,
     HS_MODEL_MAX_SLOTS = 16,
     HS_MODEL_MAX_BATCH = 32,
@@ -50,6 +50,7 @@ enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
 
 struct hs_device_options {
     const char *device_id;  /* NULL: any */
+    const char *group;      /* only `hailo`: programs that open it in one group share it; NULL: as its maker's do */
     const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
     const char *script;     /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
     int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
@@ -80,6 +81,7 @@ struct hs_device_health {
     bool ok;
     bool has_temperature;
     float temperature_c;
+    char firmware[32]; /* its version, "5.1.1"; "": it tells none */
     char note[200];
 };
 

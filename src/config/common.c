@@ -125,9 +125,11 @@ static const char *const fallbacks[] = { "none", "cpu", NULL };
 static const char *const on_hang[] = { "retry", "exit", NULL };
 
 #define S hs_device_settings
-const struct hs_setting hs_device_rows[6] = {
+const struct hs_setting hs_device_rows[7] = {
     { ROW("device.fallback", CHOICE, fallback), .choices = fallbacks, .fallback = "none",
       .help = "What answers while the device does not: nothing (503), or the processor" },
+    { ROW("device.group", TEXT, group), .min = 1, .max = 63, .fallback = "SHARED",
+      .help = "Programs that open a Hailo in one group share it; SHARED is that of Hailo's own; UNIQUE: with nobody" },
     { ROW("device.probe_interval", SECONDS, probe_interval), .min = 0.1, .max = 3600, .fallback = "5",
       .unit = "seconds", .help = "Longest pause between attempts to bring back a device that is down" },
     { ROW("device.timeout", SECONDS, timeout), .min = 0.05, .max = 3600, .fallback = "5", .unit = "seconds",

@@ -67,6 +67,7 @@ enum hs_on_hang { HS_HANG_RETRY, HS_HANG_EXIT };
 
 struct hs_device_settings {
     int fallback; /* enum hs_fallback */
+    char *group;
     double probe_interval, timeout;
     int on_hang; /* enum hs_on_hang */
     int batch_size;
@@ -95,7 +96,7 @@ extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[2];
 extern const struct hs_setting hs_model_rows[7];
 extern const struct hs_setting hs_inference_rows[13];
-extern const struct hs_setting hs_device_rows[6];
+extern const struct hs_setting hs_device_rows[7];
 extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];
 

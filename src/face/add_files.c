@@ -48,7 +48,7 @@ static int enrol(const struct hs_face_app *app, const struct hs_picture_file *fi
     if (!verdict.face)
         return refuse(result, "no_face", found->count ? "the face cannot be aligned" : "there is no face in it");
     const struct hs_enrol_entry entry = { .name = file->name, .source_sha256 = sha256 };
-    return hs_enrol_store(app, &entry, verdict.face, found->dimension, &added, err);
+    return hs_enrol_store(app, &entry, verdict.face, found, &added, err);
 }
 
 static int find_and_store(const struct hs_face_app *app, const struct hs_picture_file *file, const char *sha256,

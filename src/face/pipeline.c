@@ -376,8 +376,13 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     };
     int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
-    *result =
-        (struct hs_face_result) { .dimension = hs_fleet_first(pipeline->embedder)->choice.pack->embedding.dimension };
+    const struct hs_pack *pack = hs_fleet_first(pipeline->embedder)->choice.pack;
+    *result = (struct hs_face_result) {
+        .dimension = pack->embedding.dimension,
+        .space = pack->embedding.space,
+        .model = pack->name,
+        .threshold = pack->embedding.threshold,
+    };
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);

@@ -51,6 +51,8 @@ struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
     int dimension; /* of the embeddings */
+    const char *space, *model; /* theirs, as the pack writes them; borrowed from the store */
+    float threshold;           /* that the pack recommends */
     int width, height;
     struct hs_face_timings timings;
     const char *device; /* what ran the networks, "cpu" or "hailo"; borrowed */

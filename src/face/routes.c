@@ -132,14 +132,14 @@ static void post_batch(struct hs_http_request *req)
     if (r == 0)
         r = hs_face_ask_request(req, app, &wish, &of.request, &err);
     if (r == 0)
-        r = hs_face_ask_pipeline(req, app, &of.pipeline, &err);
+        r = hs_face_ask_pipeline(req, app, &wish, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
-    hs_fleets_give_back(app->detectors, of.pipeline.detector);
+    hs_face_give_back(app, &of.pipeline);
 }
 
 static void post_pull(struct hs_http_request *req)
@@ -167,7 +167,7 @@ static void post_embed(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
     if (found) {
-        json_t *answer = hs_face_answer_embed(app, found, &result);
+        json_t *answer = hs_face_answer_embed(found, &result);
         json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_http_reply_json(req, 200, answer);
     }
@@ -198,7 +198,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true, .tiny = true };
+    const struct hs_face_wish wish = { .image = "image", .embed = true, .gallery = true, .tiny = true };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;

@@ -51,6 +51,7 @@ enum { HS_ENGINE_MAX_COPIES = 16, HS_ENGINE_MAX_SIDE = 8192 };
 struct hs_engine_options {
     const struct hs_backend *backend;
     const char *device_id; /* as in struct hs_device_options; strings are copied */
+    const char *group;
     const char *cache_dir;
     const char *script;
     int threads;

@@ -29,6 +29,7 @@ static int open_device(struct hs_engine *engine, struct hs_backend_probe *ret_pr
     const struct hs_engine_options *options = &engine->options;
     const struct hs_device_options device_options = {
         .device_id = options->device_id,
+        .group = options->group,
         .cache_dir = options->cache_dir,
         .script = options->script,
         .threads = options->threads,

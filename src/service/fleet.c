@@ -69,6 +69,7 @@ static int init_standby(struct hs_fleet *fleet, const struct hs_network_options 
     struct hs_network_options cpu = *options;
     cpu.device = "cpu";
     cpu.device_id = "";
+    cpu.refused = NULL;
     cpu.model = first->choice.pack->name;
     fleet->standby = calloc(1, sizeof(*fleet->standby));
     if (!fleet->standby)

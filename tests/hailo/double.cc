@@ -494,13 +494,24 @@ static void start_thread()
     d.has_thread = true;
 }
 
+/* What that variable of the environment says, else 5.1.1. */
+static hailo_version_t version_of(const char *variable)
+{
+    const char *text = getenv(variable);
+    hailo_version_t version = { 5, 1, 1 };
+    char dot;
+    if (text && text[0])
+        std::istringstream(text) >> version.major >> dot >> version.minor >> dot >> version.revision;
+    return version;
+}
+
 /* ---- C functions ---- */
 
 extern "C" {
 
 EXPORT hailo_status hailo_get_library_version(hailo_version_t *version)
 {
-    *version = { 5, 1, 1 };
+    *version = version_of("HS_HAILO_DOUBLE_VERSION");
     return HAILO_SUCCESS;
 }
 
@@ -1114,6 +1125,17 @@ class DeviceDouble final : public Device
 public:
     std::shared_ptr<Link> link;
 
+    Expected<hailo_device_identity_t> identify() override
+    {
+        entered("identify");
+        hailo_version_t version = version_of("HS_HAILO_DOUBLE_FIRMWARE");
+        WorldGuard guard(link->world);
+        if (is_gone(*link))
+            return Expected<hailo_device_identity_t>::failed(HAILO_COMMUNICATION_CLOSED);
+        return Expected<hailo_device_identity_t>(
+            hailo_device_identity_t{ { version.major, version.minor, version.revision } });
+    }
+
     Expected<hailo_chip_temperature_info_t> get_chip_temperature() override
     {
         using Result = Expected<hailo_chip_temperature_info_t>;
@@ -1177,6 +1199,9 @@ static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_worl
         return status;
     if (params.multi_process_service || params.scheduling_algorithm != HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN)
         violation("a device was opened in a way that a Hailo-10H does not know");
+    const char *other = getenv("HS_HAILO_DOUBLE_GROUP");
+    if (other && other[0] && strcmp(other, params.group_id) != 0)
+        return HAILO_DEVICE_IN_USE;
     WorldGuard guard(world);
     return goes_away(world, unit) ? static_cast<hailo_status>(CONNECTION_REFUSED) : approach(world, unit);
 }

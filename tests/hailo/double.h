@@ -7,6 +7,9 @@
  *   longer. hang: it never ends. A run is one picture.
  * - lost: 62 from all that is under way and all calls; opening gives 89 until it is over.
  *
+ * HS_HAILO_DOUBLE_VERSION and HS_HAILO_DOUBLE_FIRMWARE are the versions that it tells, "5.2.0"; without them 5.1.1.
+ * HS_HAILO_DOUBLE_GROUP is the group of another program that has the device open: who names another one gets 73.
+ *
  * A model file begins with the bytes "\x01HEF"; then come lines: "finds poses" (faces, embeddings), "input HEIGHT
  * WIDTH"; if wanted "queue COUNT", "invalid NAME" (that output has no one scale), "reversed" (outputs in another
  * order), "order NAME" (that output is not packed), "shuffled" (pictures that are due end in any order).

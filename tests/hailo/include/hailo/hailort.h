@@ -92,6 +92,14 @@ typedef struct {
     uint16_t sample_count;
 } hailo_chip_temperature_info_t;
 
+typedef struct {
+    uint32_t major, minor, revision;
+} hailo_firmware_version_t;
+
+typedef struct {
+    hailo_firmware_version_t fw_version;
+} hailo_device_identity_t;
+
 hailo_status hailo_get_library_version(hailo_version_t *version);
 const char *hailo_get_status_message(hailo_status status);
 hailo_status hailo_scan_devices(hailo_scan_devices_params_t *params, hailo_device_id_t *device_ids,

@@ -61,6 +61,7 @@ class Device
 {
 public:
     virtual ~Device() = default;
+    virtual Expected<hailo_device_identity_t> identify() = 0;
     virtual Expected<hailo_chip_temperature_info_t> get_chip_temperature() = 0;
 };
 
