@@ -24,9 +24,9 @@ static void get_health(struct hs_http_request *req)
     const char *no_fallback = embed.no_standby ? embed.no_standby : detect.no_standby;
     hs_http_reply_json(req, 200,
                        json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:s*, s:o*}", "status", "healthy",
-                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
-                                 hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
-                                 "database_enabled", app->gallery != NULL, "device",
+                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded,
+                                 "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
+                                 embedder->model, "database_enabled", app->gallery != NULL, "device",
                                  embed.degraded ? embed.device : detect.device, "degraded",
                                  detect.degraded || embed.degraded, "embedding_space",
                                  embedder->choice.pack->embedding.space, "no_fallback", no_fallback, "database",
