@@ -1,6 +1,5 @@
 #include "service/fleet.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "infer/registry.h"
+#include "service/agreement.h"
 #include "service/startup.h"
 
 /* A transient failure is tried again after about 5, 10 and 20 ms. */
@@ -50,10 +51,17 @@ static int init_pool(struct hs_fleet *fleet, const struct hs_network_options *op
     return 0;
 }
 
-static bool fits(const struct hs_network *standby, const struct hs_network *first)
+/* Whoever stands in for an embedder has to give the vectors that it would have given: they are held against those that
+ * the gallery has of it. */
+static int check_fit(const struct hs_store *store, const struct hs_network *standby, const struct hs_network *first,
+                     struct hs_error *err)
 {
     const struct hs_pack *a = standby->choice.pack, *b = first->choice.pack;
-    return a->task != HS_TASK_FACE_EMBEDDING || strcmp(a->embedding.space, b->embedding.space) == 0;
+    if (a->task != HS_TASK_FACE_EMBEDDING)
+        return 0;
+    if (strcmp(a->embedding.space, b->embedding.space) != 0)
+        return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", standby->model);
+    return hs_agreement_check(store, &first->choice, &standby->choice, err);
 }
 
 static int init_standby(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err)
@@ -72,9 +80,10 @@ static int init_standby(struct hs_fleet *fleet, const struct hs_network_options 
         cpu.model = "auto";
         r = hs_network_init(fleet->standby, &cpu, err);
     }
-    if (r == 0 && !fits(fleet->standby, first)) {
-        r = hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", fleet->standby->model);
-        hs_network_finish(fleet->standby);
+    if (r == 0) {
+        r = check_fit(options->store, fleet->standby, first, err);
+        if (r < 0)
+            hs_network_finish(fleet->standby);
     }
     return r;
 }
@@ -92,6 +101,7 @@ int hs_fleet_init(struct hs_fleet *fleet, const struct hs_network_options *optio
     if (options->policy->fallback == HS_FALLBACK_CPU && strcmp(first->device, "cpu") != 0 &&
         init_standby(fleet, options, &why) < 0) {
         hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
+        hs_str_copy(fleet->no_standby, sizeof(fleet->no_standby), why.message);
         free(fleet->standby);
         fleet->standby = NULL;
     }
@@ -297,6 +307,7 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
     struct hs_fleet_status s = {
         .state = HS_ENGINE_FAILED, .device = hs_fleet_first(fleet)->device, .devices = fleet->count,
         .retries = atomic_load(&fleet->retries), .standins = atomic_load(&fleet->standins),
+        .no_standby = hs_given(fleet->no_standby),
     };
     struct hs_engine_status one;
     for (int i = 0; i < fleet->count; i++) {
@@ -318,34 +329,6 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
         s.loaded |= one.model_loaded;
     }
     *ret_status = s;
-}
-
-static json_t *device_json(const struct hs_engine_status *status)
-{
-    const struct hs_device_health *health = &status->health;
-    json_t *device = json_pack("{s:s, s:s, s:b}", "name", status->device, "runtime", status->version, "ok",
-                               (int) health->ok);
-    if (health->firmware[0])
-        json_object_set_new(device, "firmware", json_string(health->firmware));
-    if (health->has_temperature)
-        json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
-    if (health->note[0])
-        json_object_set_new(device, "note", json_string(health->note));
-    return device;
-}
-
-json_t *hs_fleet_devices_json(struct hs_fleet *fleet)
-{
-    json_t *devices = NULL;
-    for (int i = 0; i < fleet->count; i++) {
-        struct hs_engine_status status;
-        hs_engine_get_status(fleet->networks[i].engine, &status);
-        if (!status.has_health)
-            continue;
-        devices = devices ? devices : json_array();
-        json_array_append_new(devices, device_json(&status));
-    }
-    return devices;
 }
 
 void hs_fleet_watch(struct hs_fleet *fleet)

@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "base/cancel.h"
 #include "service/network.h"
 
@@ -16,6 +14,7 @@ struct hs_fleet {
     struct hs_network *networks; /* one for each device of the pool, all of the same pack */
     int count;                   /* at least 1 */
     struct hs_network *standby;  /* on the processor; NULL: none */
+    char no_standby[HS_ERROR_MESSAGE_SIZE]; /* why there is none, where the settings ask for one; "": there is */
     atomic_uint next;            /* where to begin looking for a device */
     atomic_bool told;            /* the log knows that the standby answers */
     bool told_down;              /* and that a device is down; of hs_fleet_watch */
@@ -23,8 +22,8 @@ struct hs_fleet {
 };
 
 /* As hs_network_init, for every device that the settings allow. A standby that cannot be had is said in the log and
- * done without: for embeddings also one whose space is another. *fleet must not move. Caller frees with
- * hs_fleet_finish. */
+ * done without: for embeddings also one whose vectors are not shown to be the same (service/agreement.h). *fleet must
+ * not move. Caller frees with hs_fleet_finish. */
 int hs_fleet_init(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err);
 void hs_fleet_finish(struct hs_fleet *fleet); /* a zeroed one is fine */
 
@@ -67,6 +66,7 @@ struct hs_fleet_status {
     int slots;                  /* pictures that may be in all of them at the same time */
     struct hs_error error;      /* of the pool's first device that is down; code 0: none is */
     uint64_t retries, standins;
+    const char *no_standby; /* why the processor does not stand in, though the settings ask for that; else NULL */
 };
 
 void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_status);
@@ -80,9 +80,5 @@ const char *hs_fleet_complaint(const struct hs_fleet_status *status);
 /* Why requests cannot be answered now: "model_loading" or "model_failed", and what is known of it ("" for the former).
  * NULL: they can. */
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail);
-
-/* What the devices of the pool say of themselves, one object each: `name`, `runtime`, `ok`, and where they tell it
- * `firmware`, `temperature_c` and `note`. NULL: none says anything, or no memory. A new reference. */
-json_t *hs_fleet_devices_json(struct hs_fleet *fleet);
 
 #endif
