@@ -114,7 +114,8 @@ struct hs_backend {
      * next submit. */
     const void *(*output)(struct hs_model *model, int slot, int picture, int index);
 
-    /* May be NULL: the device has nothing to say. */
+    /* How the device is now, for which it may have to be asked, which takes a while. Called by the thread that loads
+     * and closes, also while slots are in flight. May be NULL: the device has nothing to say. */
     int (*health)(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err);
 };
 

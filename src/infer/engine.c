@@ -341,7 +341,10 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .refusals = engine->refusals,
         .loads = engine->loads,
         .evictions = engine->evictions,
+        .run_ns = engine->run_ns,
         .last_load_ns = engine->last_load_ns,
+        .has_health = engine->has_health,
+        .health = engine->health,
         .error = engine->error,
         .hung = engine->hung,
     };

@@ -137,7 +137,11 @@ struct hs_engine {
     int64_t next_attempt_ns;
     struct hs_copy_key revive; /* what is loaded to see whether it is back */
     uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions;
+    int64_t run_ns; /* of all runs */
     int64_t last_load_ns;
+    struct hs_device_health health; /* what the open device said of itself last, if it ever did */
+    bool has_health;
+    int64_t next_health_ns;
     struct hs_engine *next_abandoned;
 };
 
@@ -166,6 +170,11 @@ void hs_engine_plan_attempt(struct hs_engine *engine);
 
 /* What a request to a device that is down is told: always a failure that may pass. */
 int hs_engine_down_error(const struct hs_engine *engine, struct hs_error *err);
+
+/* health.c: asks the device how it is, where it is time to; true: it did, and the lock was given up meanwhile. For the
+ * keeper. And when it is time to: HS_NO_DEADLINE where there is nobody to ask. */
+bool hs_engine_look_at_health(struct hs_engine *engine);
+int64_t hs_engine_health_time(const struct hs_engine *engine);
 
 /* Copies in one of the states of the mask 1 << HS_COPY_…. */
 int hs_engine_count(const struct hs_engine *engine, unsigned states);

@@ -7,6 +7,7 @@ static const struct hs_command commands[] = {
     { "detect", "PICTURE...", "find people in pictures, without a server", hs_pose_cmd_detect },
     { "eval", "", "keypoint AP over a COCO annotations file", hs_pose_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_pose_cmd_bench },
+    { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same people", hs_pose_cmd_compare_devices },
     { "models", "list|pull|verify|import|remove", "model files", hs_pose_cmd_models },
     { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
     { "config", "render|check|show|reference|example", "settings", hs_pose_cmd_config },

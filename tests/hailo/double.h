@@ -12,7 +12,14 @@
  *
  * A model file begins with the bytes "\x01HEF"; then come lines: "finds poses" (faces, embeddings), "input HEIGHT
  * WIDTH"; if wanted "queue COUNT", "invalid NAME" (that output has no one scale), "reversed" (outputs in another
- * order), "order NAME" (that output is not packed). */
+ * order), "order NAME" (that output is not packed), "shuffled" (pictures that are due end in any order).
+ *
+ * With "network FILE.onnx" the tensors are true: those of that network, computed on the processor by our own backend in
+ * float32, then quantised as the chip would, cut to the range of their type. Such a file also has "mean R G B", "std R
+ * G B", and for each output "output INDEX HEIGHT WIDTH CHANNELS uint8|uint16 SCALE ZERO_POINT", then "sigmoid" where
+ * the compiler would put one; INDEX is the output's number in the network, a scale of 0 means that there is no one
+ * scale. "ranges PATH": when the network is let go, each output's smallest and largest number are written there, a line
+ * an output. tests/accuracy/standin.py writes such files. */
 #ifndef HS_TESTS_HAILO_DOUBLE_H
 #define HS_TESTS_HAILO_DOUBLE_H
 

@@ -6,16 +6,7 @@ import time
 
 import pytest
 
-from server import png
-
-PATIENCE_S = 30
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+from server import png, wait_for
 
 
 def blob(x, y, width, height, side=320):
