@@ -94,7 +94,7 @@ static const char *const devices[] = { "auto", "cpu", "hailo", "sim", "sim:SCRIP
 static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
-const struct hs_setting hs_inference_rows[13] = {
+const struct hs_setting hs_inference_rows[15] = {
     { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
       .help = "Least score of a detection; a request may say otherwise" },
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
@@ -120,6 +120,11 @@ const struct hs_setting hs_inference_rows[13] = {
       .help = "Input sizes kept loaded; the least recently used one makes room" },
     { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "200M",
       .help = "Memory of the whole process up to which a further input size is kept loaded; 0: no such bound" },
+    { ROW("inference.restart_above", BYTES, restart_above), .min = 0, .max = 16384 * MIB, .fallback = "0",
+      .help = "Memory of the whole process past which the processor's runtime is closed and opened anew, while "
+              "requests wait; 0: never" },
+    { ROW("inference.restart_pause", SECONDS, restart_pause), .min = 1, .max = 31536000, .fallback = "600",
+      .unit = "seconds", .help = "Least time between two of these, for each model" },
     { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
       .help = "Folder for compiled models; empty: beside the model files" },
 };

@@ -62,6 +62,8 @@ struct hs_inference_settings {
     int slots;   /* 0: the backend's own way */
     int max_shapes;
     int64_t max_memory;
+    int64_t restart_above; /* 0: never */
+    double restart_pause;
     char *cache_dir; /* "": beside the models */
 };
 
@@ -98,7 +100,7 @@ extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
-extern const struct hs_setting hs_inference_rows[13];
+extern const struct hs_setting hs_inference_rows[15];
 extern const struct hs_setting hs_device_rows[7];
 extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];

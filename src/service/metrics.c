@@ -80,6 +80,11 @@ static double refusals(const struct device *d)
     return (double) d->status.refusals;
 }
 
+static double restarts(const struct device *d)
+{
+    return (double) d->status.restarts;
+}
+
 static double loads(const struct device *d)
 {
     return (double) d->status.loads;
@@ -128,6 +133,7 @@ static const struct {
     { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
     { "device_refusals_total", "counter", "Requests refused because the queue was full.", refusals },
     { "device_loads_total", "counter", "Loads of the model.", loads },
+    { "device_restarts_total", "counter", "Times that it was opened anew because the process had grown.", restarts },
     { "device_slots_in_use", "gauge", "Pictures or batches in the device.", in_use },
     { "device_slots_stuck", "gauge", "Of these, not given back in time.", stuck },
     { "device_queue_length", "gauge", "Requests that wait for the device.", waiting },
