@@ -7,6 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What the C library's child ends with where it could not become the program; shells do so, too. */
+enum { NOT_STARTED = 127 };
+
 static int start(const char *const argv[], const char *dir, const char *log, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
@@ -37,6 +40,10 @@ int hs_run(const char *const argv[], const char *dir, const char *log, int *ret_
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return hs_error_set(err, HS_EIO, "cannot wait for %s: %s", argv[0], strerror(errno));
-    *ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    /* An emulator may start programs in a way that tells of one that is missing only so. */
+    if (code == NOT_STARTED)
+        return hs_error_set(err, HS_ENOTFOUND, "cannot run %s", argv[0]);
+    *ret_code = code;
     return 0;
 }

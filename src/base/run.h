@@ -6,7 +6,7 @@
 
 /* Runs argv, whose last one is NULL, in the folder `dir` with nothing on its stdin and all its output in the file
  * `log` (relative to dir). *ret_code is its exit code, 128 where a signal ended it. HS_ENOTFOUND: there is no such
- * program. */
+ * program, or it ended with 127, as shells do for that. */
 int hs_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err);
 
 #endif

@@ -52,6 +52,7 @@ struct hs_host {
     char module[HS_HOST_NAME];       /* the driver's, "hailo1x_pci"; "": none is loaded */
     char module_version[32];         /* "": it tells none */
     char device_class[HS_HOST_NAME]; /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
+    char user[HS_HOST_NAME];         /* this process' */
     char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": not told */
 };
 

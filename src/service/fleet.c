@@ -346,6 +346,8 @@ void hs_fleet_watch(struct hs_fleet *fleet)
         hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
     if (complaint && status.error.code == HS_EMODEL && !first->simulated)
         hs_startup_tell_model(first->choice.file->name);
+    if (complaint && status.error.code == HS_EINUSE && !first->simulated)
+        hs_startup_log_holders();
 }
 
 const char *hs_fleet_complaint(const struct hs_fleet_status *status)

@@ -217,6 +217,19 @@ def test_a_model_that_the_device_refuses(board):
 
 
 @WITH_DOUBLE
+def test_who_has_the_device_is_named_in_the_log(board, machine):
+    machine.complete()
+    machine.file('/proc/812/comm', 'hailo-ollama\n')
+    (machine.root / 'proc/812/fd').mkdir()
+    (machine.root / 'proc/812/fd/9').symlink_to('/dev/hailo0')
+    board.add_model()
+    board.env.update(HS_HOST_ROOT=str(machine.root), HS_HAILO_DOUBLE_GROUP='theirs')
+    server = board.serve()
+    wait_for(lambda: 'hailo-ollama (pid 812) has /dev/hailo0 open' in server.log)
+    assert 'hailo does not run mine: another program has the Hailo device' in server.log
+
+
+@WITH_DOUBLE
 def test_no_device_and_no_driver(board, machine):
     """It says so, stays up, and begins when the device is there."""
     board.add_model()
@@ -316,6 +329,16 @@ def test_without_the_library_the_processor_stands_in(board, machine):
     assert health['device'] == 'cpu' and health['degraded'], health
     assert 'libhailort.so.5.1.7 is not installed' in health['detail']
     assert server.get('/health/ready').status == 200
+
+
+@WITH_DOUBLE
+def test_a_command_without_the_library_ends_and_says_so(board, machine):
+    copy_module(board.folder / 'modules', '5.1.7')
+    board.add_model()
+    (board.folder / 'a.png').write_bytes(blob(200, 120, 96, 224))
+    done = run(board.folder, 'detect', 'a.png', '--device', 'hailo', '--set', 'model.name=mine',
+               env=without(board.env, machine, board.folder / 'modules'))
+    assert done.returncode == 1 and 'libhailort.so.5.1.7 is not installed' in done.stderr
 
 
 # ---- models by the runtime's version
