@@ -20,6 +20,7 @@ from server import BINARY, SANITIZER, Server, environment
 
 FOLDER = pathlib.Path(os.environ.get('HS_HAILO_DIR') or pathlib.Path(BINARY).parent / 'tests' / 'hailo').resolve()
 TIMEOUT_S = 1800
+ANSWER_S = 600  # the processor computes eight pictures, one after the other, perhaps under a sanitizer
 CLIENTS = 8
 # Stride: (scale, zero point) of box, score and keypoints.
 POSE = {8: ((0.0751, 62), (1 / 255, 0), (0.000423, 18261)), 16: ((0.0741, 72), (1 / 255, 0), (0.000525, 19190)),
@@ -95,7 +96,8 @@ class Double:
         (self.packs / f'{pack}.yaml').write_text(text, encoding='utf-8')
 
     def run(self, program, *arguments, device='hailo', code=0):
-        command = [os.path.abspath(program), *map(str, arguments), '--device', device]
+        command = [os.path.abspath(program), *map(str, arguments), '--device', device, '--set',
+                   f'device.timeout={ANSWER_S}']
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.env, cwd=str(self.folder),
                               stdin=subprocess.DEVNULL, timeout=TIMEOUT_S)
         assert done.returncode == code, f'exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}'
@@ -104,6 +106,7 @@ class Double:
         return done.stdout
 
     def serve(self, program=PROGRAM, device='hailo', **settings):
+        settings = {'device.timeout': ANSWER_S, 'performance.request_timeout': ANSWER_S, **settings}
         settings = {'database.db_file': self.folder / 'faces.db', 'database.backup_path': self.folder / 'backups',
                     **settings} if program == FACE else settings
         return Server(self.folder, device=device, env=self.env, settings=settings,

@@ -8,7 +8,7 @@ import pytest
 from face_tools import PROGRAM, TESTDATA
 from pose_tools import SAMPLES, need
 from server import multipart
-from standin import CLIENTS, Double, file_of, head, measure, most_under_way, scale_of, together
+from standin import ANSWER_S, CLIENTS, Double, file_of, head, measure, most_under_way, scale_of, together
 from test_double_pose import REQUESTS, THOROUGH
 
 SETTINGS = {'face_recognition.detection_threshold': 0.5}
@@ -38,7 +38,7 @@ def record(double):
 
 def ask(server, route, picture, **fields):
     body, content_type = multipart({'image': picture, **fields})
-    answer = server.request('POST', route, body, {'Content-Type': content_type})
+    answer = server.request('POST', route, body, {'Content-Type': content_type}, timeout=ANSWER_S)
     assert answer.status == 200, answer
     return answer.json()
 
@@ -100,7 +100,7 @@ def test_faces_of_eight_clients_are_not_mixed_up(double, ranges, batch):
     double.add_faces(ranges, 'shuffled')
     people = sorted(need(TESTDATA / 'face-verify-bbt').rglob('*.png')) + sorted(need(TESTDATA / 'face-boxes' / 'images').iterdir())
     data = [path.read_bytes() for path in people[:max(REQUESTS // 4, 8)]]
-    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch, 'device.timeout': 120, **SETTINGS}
+    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch, **SETTINGS}
 
     def vectors(picture):
         return ask(server, '/v1/embed', picture)['embedding']

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from pose_tools import PROGRAM, SAMPLES, SHARED, need
-from standin import CLIENTS, Double, file_of, most_under_way, pose_heads, together
+from server import multipart
+from standin import ANSWER_S, CLIENTS, Double, file_of, most_under_way, pose_heads, together
 
 TESTDATA = SHARED / 'testdata'
 VAL = TESTDATA / 'coco-pose-val'
@@ -70,7 +71,8 @@ def pictures():
 
 def ask(server, picture):
     """People with their numbers. The threshold is low, so that no two pictures have the same answer."""
-    answer = server.post_form({'image': picture, 'confidence_threshold': '0.02', 'max_detections': '20'})
+    body, content_type = multipart({'image': picture, 'confidence_threshold': '0.02', 'max_detections': '20'})
+    answer = server.request('POST', '/v1/pose/detect', body, {'Content-Type': content_type}, timeout=ANSWER_S)
     assert answer.status == 200, answer
     return [(pose['bbox_confidence'], *pose['bbox'].values(),
              *(value for point in pose['keypoints'] for value in (point['x'], point['y'], point['confidence'])))
@@ -86,7 +88,7 @@ def test_pictures_of_eight_clients_are_not_mixed_up(double, batch):
     """Pictures come back in any order, buffers are spoiled whenever they are not in use."""
     double.add_pose('shuffled')
     data = pictures()
-    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch, 'device.timeout': 120}
+    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch}
     server = double.serve(**settings)
     with server:
         alone = [ask(server, picture) for picture in data]
