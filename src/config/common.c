@@ -94,7 +94,7 @@ static const char *const devices[] = { "auto", "cpu", "hailo", "sim", "sim:SCRIP
 static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
-const struct hs_setting hs_inference_rows[15] = {
+const struct hs_setting hs_inference_rows[16] = {
     { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
       .help = "Least score of a detection; a request may say otherwise" },
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
@@ -111,9 +111,12 @@ const struct hs_setting hs_inference_rows[15] = {
     { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
       .help = "Which one of several such devices; empty: any" },
     { ROW("inference.precision", CHOICE, precision), .choices = precisions, .fallback = "auto",
-      .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16" },
+      .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16 or f16" },
     { ROW("inference.threads", INT, threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help = "Processor threads for the network; 0: one for each processor" },
+    { ROW("inference.pin_threads", BOOL, pin_threads), .fallback = "true",
+      .help = "Keep each of these threads on one processor core; false: the system may move them, where other programs "
+              "need the same cores" },
     { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",
       .help = "Pictures in the device at the same time; 0: what suits it" },
     { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",

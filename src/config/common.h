@@ -59,6 +59,7 @@ struct hs_inference_settings {
     char *device_id; /* "": any */
     int precision;
     int threads; /* 0: as many as there are processors */
+    bool pin_threads;
     int slots;   /* 0: the backend's own way */
     int max_shapes;
     int64_t max_memory;
@@ -100,7 +101,7 @@ extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
-extern const struct hs_setting hs_inference_rows[15];
+extern const struct hs_setting hs_inference_rows[16];
 extern const struct hs_setting hs_device_rows[7];
 extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];

@@ -175,6 +175,7 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
     struct hs_model_spec spec;
     hs_pack_spec(network->choice.pack, network->path ? network->path : "", &spec);
     spec.precision = (enum hs_precision) s->precision;
+    spec.free_threads = !s->pin_threads;
     spec.finding = finding_of(network->choice.pack->task);
     return hs_engine_create(&engine, &spec, &network->engine, err);
 }

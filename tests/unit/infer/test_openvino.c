@@ -308,7 +308,7 @@ static void the_cache_is_written_once_and_used(void **state)
 {
     (void) state;
     NEED_OPENVINO();
-    static const enum hs_precision precisions[] = { HS_PRECISION_F32, HS_PRECISION_FAST, HS_PRECISION_F32 };
+    static const enum hs_precision precisions[] = { HS_PRECISION_AUTO, HS_PRECISION_FAST, HS_PRECISION_F32 };
     char path[128], cache[128], f32[160], fast[160];
     struct hs_error err = { 0 };
     write_free_model(path);
