@@ -50,6 +50,7 @@ enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
 
 struct hs_device_options {
     const char *device_id;  /* NULL: any */
+    const char *group;      /* only `hailo`: programs that open it in one group share it; NULL: as its maker's do */
     const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
     const char *script;     /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
     int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
@@ -81,6 +82,7 @@ struct hs_device_health {
     bool ok;
     bool has_temperature;
     float temperature_c;
+    char firmware[32]; /* its version, "5.1.1"; "": it tells none */
     char note[200];
 };
 
@@ -113,7 +115,8 @@ struct hs_backend {
      * next submit. */
     const void *(*output)(struct hs_model *model, int slot, int picture, int index);
 
-    /* May be NULL: the device has nothing to say. */
+    /* How the device is now, for which it may have to be asked, which takes a while. Called by the thread that loads
+     * and closes, also while slots are in flight. May be NULL: the device has nothing to say. */
     int (*health)(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err);
 };
 

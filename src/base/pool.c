@@ -6,24 +6,46 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 struct job {
     void (*run)(void *arg);
     void *arg;
+    int64_t deadline_ns;
 };
 
 struct hs_pool {
     pthread_mutex_t lock; /* guards what follows, up to `threads` */
     pthread_cond_t ready; /* a job came, or the end */
+    pthread_cond_t timed; /* a deadline came before wake_ns, or the end */
+    int64_t wake_ns;      /* when the timekeeper looks next */
     struct job *jobs;     /* ring of queue_max */
     size_t queue_max, head, waiting;
-    bool ending;
+    bool ending, keeps_time;
 
-    pthread_t *threads;
+    pthread_t *threads, timekeeper;
     int thread_count;
     char name[16];
 };
+
+static struct job *job_at(struct hs_pool *pool, size_t i)
+{
+    return &pool->jobs[(pool->head + i) % pool->queue_max];
+}
+
+/* Takes the job out, those behind it move up, and runs it without the lock. */
+static void run_job(struct hs_pool *pool, size_t i)
+{
+    struct job job = *job_at(pool, i);
+    for (; i > 0; i--)
+        *job_at(pool, i) = *job_at(pool, i - 1);
+    pool->head = (pool->head + 1) % pool->queue_max;
+    pool->waiting--;
+    pthread_mutex_unlock(&pool->lock);
+    job.run(job.arg);
+    pthread_mutex_lock(&pool->lock);
+}
 
 static void *work(void *arg)
 {
@@ -34,15 +56,54 @@ static void *work(void *arg)
             pthread_cond_wait(&pool->ready, &pool->lock);
         if (pool->waiting == 0)
             break;
-        struct job job = pool->jobs[pool->head];
-        pool->head = (pool->head + 1) % pool->queue_max;
-        pool->waiting--;
-        pthread_mutex_unlock(&pool->lock);
-        job.run(job.arg);
-        pthread_mutex_lock(&pool->lock);
+        run_job(pool, 0);
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+/* The place of the job whose deadline comes first; that of none where there is none. */
+static size_t find_earliest(struct hs_pool *pool, int64_t *ret_deadline_ns)
+{
+    size_t earliest = 0;
+    *ret_deadline_ns = HS_NO_DEADLINE;
+    for (size_t i = 0; i < pool->waiting; i++) {
+        if (job_at(pool, i)->deadline_ns < *ret_deadline_ns) {
+            *ret_deadline_ns = job_at(pool, i)->deadline_ns;
+            earliest = i;
+        }
+    }
+    return earliest;
+}
+
+static void *keep_time(void *arg)
+{
+    struct hs_pool *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->ending) {
+        int64_t deadline_ns;
+        size_t earliest = find_earliest(pool, &deadline_ns);
+        pool->wake_ns = deadline_ns;
+        if (deadline_ns <= hs_clock_now_ns())
+            run_job(pool, earliest);
+        else
+            hs_cond_wait_until(&pool->timed, &pool->lock, deadline_ns);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* Signals are the main thread's business. A new thread inherits this mask. */
+static int start_thread(struct hs_pool *pool, void *(*body)(void *arg), pthread_t *ret_thread)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(ret_thread, NULL, body, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r == 0)
+        pthread_setname_np(*ret_thread, pool->name);
+    return r;
 }
 
 int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err)
@@ -53,25 +114,21 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
         return hs_error_set(err, HS_ENOMEM, "no memory for worker threads");
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->ready, NULL);
+    hs_cond_init(&pool->timed);
     hs_str_copy(pool->name, sizeof(pool->name), name);
     pool->queue_max = queue_max;
+    pool->wake_ns = HS_NO_DEADLINE;
     pool->jobs = calloc(queue_max, sizeof(*pool->jobs));
     pool->threads = calloc((size_t) threads, sizeof(*pool->threads));
     if (!pool->jobs || !pool->threads) {
         hs_pool_destroy(pool);
         return hs_error_set(err, HS_ENOMEM, "no memory for worker threads");
     }
-    /* Signals are the main thread's business. A new thread inherits this mask. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = 0;
     while (pool->thread_count < threads && r == 0) {
-        r = pthread_create(&pool->threads[pool->thread_count], NULL, work, pool);
-        if (r == 0)
-            pthread_setname_np(pool->threads[pool->thread_count++], pool->name);
+        r = start_thread(pool, work, &pool->threads[pool->thread_count]);
+        pool->thread_count += r == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r != 0) {
         int started = pool->thread_count;
         hs_pool_destroy(pool);
@@ -81,6 +138,12 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     return 0;
 }
 
+int hs_pool_keep_time(struct hs_pool *pool, struct hs_error *err)
+{
+    pool->keeps_time = start_thread(pool, keep_time, &pool->timekeeper) == 0;
+    return pool->keeps_time ? 0 : hs_error_set(err, HS_ENOMEM, "the thread that keeps time could not be started");
+}
+
 void hs_pool_destroy(struct hs_pool *pool)
 {
     if (!pool)
@@ -88,27 +151,44 @@ void hs_pool_destroy(struct hs_pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     pthread_cond_broadcast(&pool->ready);
+    pthread_cond_broadcast(&pool->timed);
     pthread_mutex_unlock(&pool->lock);
     for (int i = 0; i < pool->thread_count; i++)
         pthread_join(pool->threads[i], NULL);
+    if (pool->keeps_time)
+        pthread_join(pool->timekeeper, NULL);
     pthread_cond_destroy(&pool->ready);
+    pthread_cond_destroy(&pool->timed);
     pthread_mutex_destroy(&pool->lock);
     free(pool->threads);
     free(pool->jobs);
     free(pool);
 }
 
-int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg)
+int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns)
 {
     int r = HS_EBUSY;
     pthread_mutex_lock(&pool->lock);
     if (pool->waiting < pool->queue_max && !pool->ending) {
-        pool->jobs[(pool->head + pool->waiting++) % pool->queue_max] = (struct job) { run, arg };
+        *job_at(pool, pool->waiting++) = (struct job) { run, arg, deadline_ns };
         pthread_cond_signal(&pool->ready);
+        if (deadline_ns < pool->wake_ns)
+            pthread_cond_signal(&pool->timed);
         r = 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return r;
+}
+
+void hs_pool_hurry(struct hs_pool *pool, const void *arg)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < pool->waiting; i++) {
+        if (job_at(pool, i)->arg == arg)
+            job_at(pool, i)->deadline_ns = 0;
+    }
+    pthread_cond_signal(&pool->timed);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 size_t hs_pool_waiting(struct hs_pool *pool)

@@ -17,6 +17,7 @@ struct hs_cmd_models {
     void *arg;           /* of `settle` */
     const char *backend; /* of this machine: "hailo" or "openvino" */
     const char *runtime; /* its version, "5.1.1"; NULL: not known */
+    char version[32];    /* where `runtime` may lie */
     const char *models_dir, *packs_dir, *mirror; /* as configured; NULL: not */
     /* What `pull` without a name brings for each of the tasks; NULL: the default for this machine. */
     const char *models[HS_CMD_MODELS_MAX_TASKS];

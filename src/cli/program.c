@@ -29,8 +29,8 @@ static void print_program_help(const struct hs_program *program)
     printf("%s - %s\n\nusage: %s COMMAND [OPTION]... [ARGUMENT]...\n\ncommands:\n", program->name, program->summary,
            program->name);
     for (size_t i = 0; i < program->command_count; i++)
-        printf("  %-10s %s\n", program->commands[i].name, program->commands[i].summary);
-    printf("  %-10s %s\n  %-10s %s\n\n", "version", "print the version", "help",
+        printf("  %-15s %s\n", program->commands[i].name, program->commands[i].summary);
+    printf("  %-15s %s\n  %-15s %s\n\n", "version", "print the version", "help",
            "print this, or the help of a command");
     struct hs_invocation none = { .program = program };
     struct hs_option common[COMMON];

@@ -54,12 +54,17 @@ const struct hs_setting hs_image_rows[4] = {
 static const char *const log_levels[] = { "DEBUG", "INFO", "WARNING", "ERROR", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 
+/* In the order of enum hs_hailort_log. */
+static const char *const hailort_logs[] = { "off", "journal", NULL };
+
 #define S hs_logging_settings
-const struct hs_setting hs_logging_rows[2] = {
+const struct hs_setting hs_logging_rows[3] = {
     { ROW("logging.level", CHOICE, level), .choices = log_levels, .fallback = "INFO",
       .help = "The least important messages that are written" },
     { ROW("logging.format", CHOICE, format), .choices = log_formats, .fallback = "text",
       .help = "Form of a log line: text for people, or one JSON object" },
+    { ROW("logging.hailort", CHOICE, hailort), .choices = hailort_logs, .fallback = "off",
+      .help = "HailoRT's own messages: none, or by way of syslog into the journal" },
 };
 #undef S
 
@@ -133,9 +138,11 @@ static const char *const fallbacks[] = { "none", "cpu", NULL };
 static const char *const on_hang[] = { "retry", "exit", NULL };
 
 #define S hs_device_settings
-const struct hs_setting hs_device_rows[6] = {
+const struct hs_setting hs_device_rows[7] = {
     { ROW("device.fallback", CHOICE, fallback), .choices = fallbacks, .fallback = "none",
       .help = "What answers while the device does not: nothing (503), or the processor" },
+    { ROW("device.group", TEXT, group), .min = 1, .max = 63, .fallback = "SHARED",
+      .help = "Programs that open a Hailo in one group share it; SHARED is that of Hailo's own; UNIQUE: with nobody" },
     { ROW("device.probe_interval", SECONDS, probe_interval), .min = 0.1, .max = 3600, .fallback = "5",
       .unit = "seconds", .help = "Longest pause between attempts to bring back a device that is down" },
     { ROW("device.timeout", SECONDS, timeout), .min = 0.05, .max = 3600, .fallback = "5", .unit = "seconds",

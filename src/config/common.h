@@ -30,10 +30,13 @@ struct hs_image_settings {
     bool apply_exif;
 };
 
+enum hs_hailort_log { HS_HAILORT_LOG_OFF, HS_HAILORT_LOG_JOURNAL };
+
 /* `level` is an enum hs_log_level, `format` an enum hs_log_format (base/log.h). */
 struct hs_logging_settings {
     int level;
     int format;
+    int hailort; /* enum hs_hailort_log */
 };
 
 struct hs_model_settings {
@@ -70,6 +73,7 @@ enum hs_on_hang { HS_HANG_RETRY, HS_HANG_EXIT };
 
 struct hs_device_settings {
     int fallback; /* enum hs_fallback */
+    char *group;
     double probe_interval, timeout;
     int on_hang; /* enum hs_on_hang */
     int batch_size;
@@ -95,10 +99,10 @@ struct hs_resource_settings {
 
 extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
-extern const struct hs_setting hs_logging_rows[2];
+extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
 extern const struct hs_setting hs_inference_rows[16];
-extern const struct hs_setting hs_device_rows[6];
+extern const struct hs_setting hs_device_rows[7];
 extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];
 

@@ -1,6 +1,7 @@
 #include "face/answer.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "vision/embedding.h"
@@ -100,14 +101,12 @@ static json_t *vector_json(const float *vector, int dimension)
     return list;
 }
 
-json_t *hs_face_answer_embed(const struct hs_face_app *app, const struct hs_face_found *found,
-                             const struct hs_face_result *result)
+json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_face_result *result)
 {
     json_t *answer =
         json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
                   "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
-                  "embedding_space", hs_fleet_first(app->embedder)->choice.pack->embedding.space, "quality",
-                  hs_face_quality_json(found));
+                  "embedding_space", result->space, "quality", hs_face_quality_json(found));
     return with_device(answer, result);
 }
 
@@ -116,11 +115,11 @@ json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_fa
                                const struct hs_face_result *in_b)
 {
     double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
-    json_t *answer =
-        json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > app->recognition_threshold, "score", score,
-                  "threshold", app->recognition_threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
-                  hs_face_bbox_json(&b->face.box, in_b), "embedding_space",
-                  hs_fleet_first(app->embedder)->choice.pack->embedding.space);
+    bool ours = strcmp(in_a->space, hs_fleet_first(app->embedder)->choice.pack->embedding.space) == 0;
+    double threshold = ours ? app->recognition_threshold : (double) in_a->threshold;
+    json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score,
+                               "threshold", threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
+                               hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
     return with_device(answer, in_b->degraded ? in_b : in_a);
 }
 
@@ -146,8 +145,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     json_t *face = json_pack("{s:o, s:f, s:s, s:f, s:s, s:o}", "bbox", hs_face_bbox_json(&found->face.box, result),
                              "detection_confidence", (double) found->face.score, "identity",
                              known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
-                             "embedding_space", hs_fleet_first(app->embedder)->choice.pack->embedding.space, "quality",
-                             hs_face_quality_json(found));
+                             "embedding_space", result->space, "quality", hs_face_quality_json(found));
     if (known && count > 1)
         json_object_set_new(face, "margin", json_real(margin));
     if (how->candidates > 0)

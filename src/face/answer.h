@@ -25,8 +25,10 @@ json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result
 json_t *hs_face_quality_json(const struct hs_face_found *found);                            /* or null */
 
 json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks);
-json_t *hs_face_answer_embed(const struct hs_face_app *app, const struct hs_face_found *found,
-                             const struct hs_face_result *result);
+json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_face_result *result);
+
+/* Of two faces whose vectors are of one space: its threshold is the configured one where that is the app's own space,
+ * else its pack's. */
 json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
                                const struct hs_face_result *in_a, const struct hs_face_found *b,
                                const struct hs_face_result *in_b);

@@ -15,7 +15,7 @@
 enum { HS_FACE_BATCH = 4 };
 enum { BUSY_TIMEOUT_MS = 5000 };
 
-static int init_network(const struct hs_face_app *app, enum hs_task task, const char *model,
+static int init_network(struct hs_face_app *app, enum hs_task task, const char *model,
                         struct hs_fleets **ret_fleets, struct hs_error *err)
 {
     const struct hs_network_options options = {
@@ -25,6 +25,7 @@ static int init_network(const struct hs_face_app *app, enum hs_task task, const 
         .inference = &app->settings->inference,
         .policy = &app->settings->device,
         .performance = &app->settings->performance,
+        .refused = app->refused,
         .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
@@ -37,7 +38,8 @@ static const char *choose_embedder(const struct hs_face_app *app)
     const struct hs_face_settings *s = app->settings;
     const char *wanted = s->face_recognition.recognition_model;
     const char *backend = hs_network_backend_name(s->inference.device);
-    char space[HS_GALLERY_SPACE_MAX + 1];
+    char space[HS_GALLERY_SPACE_MAX + 1], version[HS_RUNTIME_SIZE];
+    const char *runtime = hs_network_runtime(backend, version);
     if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
         return wanted;
     hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
@@ -45,7 +47,7 @@ static const char *choose_embedder(const struct hs_face_app *app)
         const struct hs_pack *pack = hs_store_pack(app->store, i);
         struct hs_model_choice choice;
         if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
-            hs_store_choose(app->store, pack->task, pack->name, backend, NULL, &choice, NULL) == 0 &&
+            hs_store_choose(app->store, pack->task, pack->name, backend, runtime, &choice, NULL) == 0 &&
             hs_store_has(app->store, choice.file))
             return pack->name;
     }

@@ -27,6 +27,7 @@ struct hs_face_app {
     struct hs_face_once once;
     double recognition_threshold; /* in force: the setting, or the space's own */
     int64_t started_ns;
+    char refused[HS_REFUSED_SIZE]; /* after a failure of hs_face_app_init: the model file at fault; "": none is */
 };
 
 /* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated

@@ -209,21 +209,58 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
+/* What the request says of its two models. */
+static int read_models(struct hs_http_request *req, const struct hs_face_app *app, struct hs_wish *ret_detect,
+                       struct hs_wish *ret_embed, struct hs_error *err)
+{
+    const char *field;
+    int r = hs_wish_read(req, ret_detect, &field, err);
+    *ret_embed = *ret_detect;
+    ret_embed->model = NULL;
+    if (r == 0)
+        r = hs_param_string(hs_http_body(req), "recognition_model", NULL, &ret_embed->model, err);
+    const struct hs_pack *named = r == 0 && ret_detect->model ? hs_store_find(app->store, ret_detect->model) : NULL;
+    if (named && named->task == HS_TASK_FACE_EMBEDDING && !ret_embed->model) {
+        ret_embed->model = ret_detect->model;
+        ret_detect->model = NULL;
+    }
+    return r;
+}
+
+static int check_space(const struct hs_face_app *app, const struct hs_fleet *embedder, struct hs_error *err)
+{
+    const struct hs_pack *ours = hs_fleet_first(app->embedder)->choice.pack;
+    const struct hs_pack *asked = hs_fleet_first(embedder)->choice.pack;
+    if (strcmp(asked->embedding.space, ours->embedding.space) == 0)
+        return 0;
+    return hs_error_set(err, HS_EINVAL, "recognition_model: vectors of %s are of the space %s, the gallery is searched "
+                        "in %s", asked->name, asked->embedding.space, ours->embedding.space);
+}
+
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
     double keep_alive_s = app->settings->model.keep_alive;
-    struct hs_wish wish;
-    const char *field;
-    int r = hs_wish_read(req, &wish, &field, err);
+    struct hs_wish detect, embed;
+    pipeline.detector = pipeline.embedder = NULL;
+    int r = read_models(req, app, &detect, &embed, err);
     if (r == 0)
-        r = hs_wish_take(&wish, app->detectors, keep_alive_s, &pipeline.detector, err);
+        r = hs_wish_take(&detect, app->detectors, keep_alive_s, &pipeline.detector, err);
+    if (r == 0)
+        r = hs_wish_take(&embed, app->embedders, keep_alive_s, &pipeline.embedder, err);
+    if (r == 0 && wish->gallery)
+        r = check_space(app, pipeline.embedder, err);
     if (r < 0)
-        return r;
-    hs_fleet_set_keep_alive(pipeline.embedder, wish.has_keep_alive ? wish.keep_alive_s : keep_alive_s);
+        hs_face_give_back(app, &pipeline);
     *ret_pipeline = pipeline;
-    return 0;
+    return r;
+}
+
+void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
+{
+    hs_fleets_give_back(app->detectors, pipeline->detector);
+    hs_fleets_give_back(app->embedders, pipeline->embedder);
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
@@ -238,13 +275,13 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
     if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
         r = HS_EINVAL;
     if (r == 0)
-        r = hs_face_ask_pipeline(req, app, &pipeline, &err);
+        r = hs_face_ask_pipeline(req, app, wish, &pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return false;
     }
     r = hs_face_find(&pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result, &err);
-    hs_fleets_give_back(app->detectors, pipeline.detector);
+    hs_face_give_back(app, &pipeline);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;

@@ -21,17 +21,19 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 /* 503 "Database not enabled" where there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
-/* The pipeline for this request: the app's, but with the detector that `model` names, where it does. Also reads
- * `timeout` and `keep_alive`. The caller gives ret_pipeline->detector back to app->detectors. */
-int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app,
-                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
-
 struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
     bool boxed;        /* take `bbox` into account */
     bool embed;
+    bool gallery; /* its vectors are compared with the gallery's, so they must be of the same space */
     bool tiny; /* take `tiny_faces` into account */
 };
+
+/* The pipeline for this request: the app's, but with the detector or the embedding model that `model` names, and the
+ * embedding model that `recognition_model` names. Also reads `timeout` and `keep_alive`. */
+int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                         struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
+void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
 
 /* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,

@@ -219,23 +219,23 @@ static int do_import(struct db *db)
 
 static int do_add(struct db *db)
 {
-    struct hs_face_files files = { 0 };
+    struct hs_picture_files files = { 0 };
     struct hs_error err;
     int r = 0;
     for (size_t i = 1; r == 0 && i + 1 < db->words.count; i++)
-        r = hs_face_files_add(&files, word(db, 0), word(db, i), &err);
+        r = hs_picture_files_add(&files, word(db, 0), word(db, i), &err);
     int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
-    hs_face_files_finish(&files);
+    hs_picture_files_finish(&files);
     return code;
 }
 
 static int do_import_folder(struct db *db)
 {
-    struct hs_face_files files = { 0 };
+    struct hs_picture_files files = { 0 };
     struct hs_error err;
-    int r = hs_face_files_add_tree(&files, word(db, 0), &err);
+    int r = hs_picture_files_add_tree(&files, word(db, 0), &err);
     int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
-    hs_face_files_finish(&files);
+    hs_picture_files_finish(&files);
     return code;
 }
 

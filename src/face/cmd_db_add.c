@@ -36,7 +36,7 @@ static void watch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void tell_refusal(struct adding *adding, const struct hs_face_file *file,
+static void tell_refusal(struct adding *adding, const struct hs_picture_file *file,
                          const struct hs_face_add_result *result)
 {
     adding->refused++;
@@ -52,7 +52,7 @@ static void tell_refusal(struct adding *adding, const struct hs_face_file *file,
     fflush(stdout);
 }
 
-static int add_all(struct adding *adding, const struct hs_face_app *app, const struct hs_face_files *files,
+static int add_all(struct adding *adding, const struct hs_face_app *app, const struct hs_picture_files *files,
                    struct hs_error *err)
 {
     int r = 0;
@@ -86,7 +86,7 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
     return 0;
 }
 
-static int run(struct adding *adding, const struct hs_face_files *files)
+static int run(struct adding *adding, const struct hs_picture_files *files)
 {
     struct hs_face_app app;
     struct hs_error err, why;
@@ -119,7 +119,7 @@ static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
     return !word;
 }
 
-int hs_face_db_add(struct hs_invocation *call, const struct hs_face_files *files,
+int hs_face_db_add(struct hs_invocation *call, const struct hs_picture_files *files,
                    const struct hs_db_add_options *options)
 {
     struct adding adding = { .call = call, .options = options };

@@ -104,7 +104,7 @@ static int embed(struct look *look, const char *path, struct hs_error *err)
     int r = find(look, path, true, &result, err);
     const struct hs_face_found *best = r == 0 ? hs_face_best(&result) : NULL;
     if (r == 0)
-        r = best ? print(hs_face_answer_embed(&look->app, best, &result), path, err)
+        r = best ? print(hs_face_answer_embed(best, &result), path, err)
                  : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
     hs_face_result_finish(&result);
     return r;

@@ -16,6 +16,7 @@
 #include "gallery/inspect.h"
 #include "image/encode.h"
 #include "service/figure.h"
+#include "service/hailo.h"
 #include "service/selftest.h"
 #include "vision/embedding.h"
 
@@ -217,11 +218,22 @@ static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
         check_picture(test, app);
 }
 
+static void check_hailo(struct hs_selftest *test, const struct hs_face_settings *s)
+{
+    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
+    const struct hs_hailo_settings hailo = {
+        .inference = &s->inference, .policy = &s->device, .model = &s->model, .service = hs_face_schema.program,
+        .tasks = tasks, .task_count = HS_ARRAY_LEN(tasks),
+    };
+    hs_hailo_selftest(test, &hailo);
+}
+
 static void check(struct hs_selftest *test, struct hs_settings *settings)
 {
     struct hs_face_app app;
     struct hs_error err;
     const struct hs_face_settings *s = hs_settings_values(settings);
+    check_hailo(test, s);
     check_gallery(test, &s->database);
     if (hs_face_app_init_networks(&app, settings, &err) < 0) {
         hs_selftest_add(test, "models", false,

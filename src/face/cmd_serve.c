@@ -4,11 +4,20 @@
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/routes.h"
+#include "service/hailo.h"
 #include "service/serve.h"
+#include "service/startup.h"
 
 static void begin(void *ctx)
 {
     hs_face_app_start_loading(ctx);
+}
+
+static void watch(void *ctx)
+{
+    const struct hs_face_app *app = ctx;
+    hs_fleet_watch(app->detector);
+    hs_fleet_watch(app->embedder);
 }
 
 static bool must_end(void *ctx)
@@ -35,6 +44,7 @@ static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigs
         .ctx = app,
         .shape = app->settings->older.debug ? hs_face_shape_debug : hs_face_shape,
         .begin = begin,
+        .watch = watch,
         .must_end = must_end,
         .what = what,
     };
@@ -45,8 +55,12 @@ static int run(const struct hs_invocation *call, struct hs_settings *settings, s
 {
     struct hs_face_app app;
     struct hs_error err;
-    if (hs_face_app_init(&app, settings, &err) < 0)
+    const struct hs_face_settings *s = hs_settings_values(settings);
+    hs_hailo_tell_start(&s->inference);
+    if (hs_face_app_init(&app, settings, &err) < 0) {
+        hs_startup_tell_model(app.refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
     int code = serve(call, &app, waited);
     hs_face_app_finish(&app);
     return code;

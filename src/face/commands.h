@@ -14,6 +14,7 @@ int hs_face_cmd_db(struct hs_invocation *call);
 int hs_face_cmd_look(struct hs_invocation *call); /* detect, embed, recognize, compare */
 int hs_face_cmd_eval(struct hs_invocation *call);
 int hs_face_cmd_bench(struct hs_invocation *call);
+int hs_face_cmd_compare_devices(struct hs_invocation *call);
 int hs_face_cmd_selftest(struct hs_invocation *call);
 int hs_face_cmd_models(struct hs_invocation *call);
 int hs_face_cmd_config(struct hs_invocation *call);

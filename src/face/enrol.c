@@ -205,9 +205,8 @@ void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, si
 /* ---- storing ---- */
 
 int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
-                   int dimension, struct hs_gallery_added *ret_added, struct hs_error *err)
+                   const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err)
 {
-    const struct hs_pack *pack = hs_fleet_first(app->embedder)->choice.pack;
     json_t *quality = hs_face_quality_json(found);
     /* What the gallery goes by where an identity has more vectors than may stay. */
     if (json_is_object(quality))
@@ -215,9 +214,9 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     const struct hs_gallery_new_embedding embedding = {
         .values = found->embedding,
-        .dimension = (size_t) dimension,
-        .space = pack->embedding.space,
-        .model = pack->name,
+        .dimension = (size_t) result->dimension,
+        .space = result->space,
+        .model = result->model,
         .quality = text,
         .source_sha256 = entry->source_sha256,
     };

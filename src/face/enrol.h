@@ -78,6 +78,6 @@ struct hs_enrol_entry {
 
 /* Adds the face's vector to the gallery and to the index. Errors are those of hs_gallery_add_once. */
 int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
-                   int dimension, struct hs_gallery_added *ret_added, struct hs_error *err);
+                   const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err);
 
 #endif

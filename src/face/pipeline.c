@@ -178,6 +178,16 @@ static int detect(struct work *w, struct hs_error *err)
     return r;
 }
 
+static int take_known(struct work *w, struct hs_error *err)
+{
+    const struct hs_face_result *known = w->request->known;
+    if (hs_face_list_reserve(&w->list, known->count) < 0)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", known->count);
+    for (size_t i = 0; i < known->count; i++)
+        w->list.faces[w->list.count++] = known->faces[i].face;
+    return 0;
+}
+
 /* ---- embedding ---- */
 
 /* Filters look a little beyond what they show. */
@@ -366,14 +376,19 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     };
     int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
-    *result =
-        (struct hs_face_result) { .dimension = hs_fleet_first(pipeline->embedder)->choice.pack->embedding.dimension };
+    const struct hs_pack *pack = hs_fleet_first(pipeline->embedder)->choice.pack;
+    *result = (struct hs_face_result) {
+        .dimension = pack->embedding.dimension,
+        .space = pack->embedding.space,
+        .model = pack->name,
+        .threshold = pack->embedding.threshold,
+    };
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);
     result->timings.decode_ms = lap(&at);
     if (r == 0)
-        r = detect(&w, err);
+        r = request->known ? take_known(&w, err) : detect(&w, err);
     result->timings.detect_ms = lap(&at);
     if (r == 0)
         r = take_faces(&w, err);

@@ -22,6 +22,8 @@ struct hs_face_pipeline {
     bool apply_exif;
 };
 
+struct hs_face_result;
+
 struct hs_face_request {
     float score_threshold; /* 0..1; a face's score is above it */
     int max_faces;
@@ -30,6 +32,8 @@ struct hs_face_request {
     bool tiny;                    /* look a second time, at twice the size, for tiny faces */
     enum hs_priority priority;    /* of those who wait for the device */
     bool embed;                   /* also align and embed each face */
+    const struct hs_face_result *known; /* what was found in this very picture: its faces are not looked for again;
+                                           NULL: they are looked for */
 };
 
 struct hs_face_found {
@@ -47,6 +51,8 @@ struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
     int dimension; /* of the embeddings */
+    const char *space, *model; /* theirs, as the pack writes them; borrowed from the store */
+    float threshold;           /* that the pack recommends */
     int width, height;
     struct hs_face_timings timings;
     const char *device; /* what ran the networks, "cpu" or "hailo"; borrowed */

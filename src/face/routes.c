@@ -11,6 +11,7 @@
 #include "http/json_write.h"
 #include "http/param.h"
 #include "service/batch.h"
+#include "service/health.h"
 #include "service/metrics.h"
 #include "service/pull.h"
 
@@ -21,14 +22,14 @@ static void get_health(struct hs_http_request *req)
     struct hs_fleet_status detect, embed;
     hs_fleet_get_status(app->detector, &detect);
     hs_fleet_get_status(app->embedder, &embed);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
-                                 "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
-                                 hs_fleet_first(app->detector)->model, "recognition_model", embedder->model,
-                                 "database_enabled", app->gallery != NULL, "device",
-                                 embed.degraded ? embed.device : detect.device, "degraded",
-                                 detect.degraded || embed.degraded, "embedding_space",
-                                 embedder->choice.pack->embedding.space, "database", hs_face_health_database(app)));
+    json_t *health = json_pack(
+        "{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service", "hailo-face", "model_loaded",
+        detect.loaded && embed.loaded, "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
+        embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
+        embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
+    struct hs_fleet *fleets[] = { app->detector, app->embedder };
+    hs_health_add_devices(health, fleets, HS_ARRAY_LEN(fleets));
+    hs_http_reply_json(req, 200, health);
 }
 
 static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)
@@ -130,14 +131,14 @@ static void post_batch(struct hs_http_request *req)
     if (r == 0)
         r = hs_face_ask_request(req, app, &wish, &of.request, &err);
     if (r == 0)
-        r = hs_face_ask_pipeline(req, app, &of.pipeline, &err);
+        r = hs_face_ask_pipeline(req, app, &wish, &of.pipeline, &err);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
-    hs_fleets_give_back(app->detectors, of.pipeline.detector);
+    hs_face_give_back(app, &of.pipeline);
 }
 
 static void post_pull(struct hs_http_request *req)
@@ -165,7 +166,7 @@ static void post_embed(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
     if (found) {
-        json_t *answer = hs_face_answer_embed(app, found, &result);
+        json_t *answer = hs_face_answer_embed(found, &result);
         json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_http_reply_json(req, 200, answer);
     }
@@ -196,7 +197,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true, .tiny = true };
+    const struct hs_face_wish wish = { .image = "image", .embed = true, .gallery = true, .tiny = true };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;

@@ -77,7 +77,8 @@ static bool read_key(struct add *add)
 /* What makes two requests the same: the picture's bytes, and all other fields that mean something here. */
 static bool sum_body(struct add *add)
 {
-    static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run" };
+    static const char *const fields[] = { "name",    "bbox",  "metadata",         "gate",
+                                        "dry_run", "model", "recognition_model" };
     const struct hs_body *body = hs_http_body(add->req);
     json_t *said = json_object();
     for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {
@@ -172,7 +173,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     };
     struct hs_gallery_added added;
     struct hs_error err;
-    int r = hs_enrol_store(add->app, &entry, found, result->dimension, &added, &err);
+    int r = hs_enrol_store(add->app, &entry, found, result, &added, &err);
     if (r < 0) {
         hs_face_reply_failure(add->req, r, &err);
         return;
@@ -203,7 +204,7 @@ static void judge_and_store(const struct add *add, const struct hs_face_result *
 
 static void find_and_store(const struct add *add)
 {
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
+    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true, .gallery = true };
     struct hs_face_result result;
     if (hs_face_ask_faces_in(add->req, add->app, &wish, add->picture, add->picture_len, &result))
         judge_and_store(add, &result);

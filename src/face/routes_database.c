@@ -138,7 +138,7 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
 void hs_face_post_verify(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true };
+    const struct hs_face_wish wish = { .image = "image", .boxed = true, .embed = true, .gallery = true };
     struct hs_face_result result;
     const char *name;
     if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/pool.h"
 
 struct hs_search_team {
@@ -95,7 +96,7 @@ static int start(struct hs_pool *pool, struct work *work, struct helper *helpers
         pthread_mutex_lock(&work->lock);
         work->running++;
         pthread_mutex_unlock(&work->lock);
-        if (hs_pool_submit(pool, help, helper) < 0) {
+        if (hs_pool_submit(pool, help, helper, HS_NO_DEADLINE) < 0) {
             pthread_mutex_lock(&work->lock);
             work->running--;
             pthread_mutex_unlock(&work->lock);

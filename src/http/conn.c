@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "http/daemon.h"
 #include "http/exchange.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -108,6 +109,7 @@ static void cancel(struct hs_conn_list *list, struct hs_conn *conn)
     list->cancelled += !hs_cancel_is_set(&req->cancel);
     hs_cancel_trigger(&req->cancel);
     hs_stream_abandon(&req->stream);
+    hs_daemon_hurry(req);
 }
 
 void hs_conn_cancel(struct hs_conn_list *list, uint64_t work_id)

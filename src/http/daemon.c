@@ -128,9 +128,18 @@ static int submit(struct hs_http_request *req)
 {
     struct hs_http_server *server = req->server;
     pthread_mutex_lock(&server->lock);
-    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req);
+    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req, req->deadline_ns);
     pthread_mutex_unlock(&server->lock);
     return r;
+}
+
+void hs_daemon_hurry(struct hs_http_request *req)
+{
+    struct hs_http_server *server = req->server;
+    pthread_mutex_lock(&server->lock);
+    if (!server->ending)
+        hs_pool_hurry(server->pool, req);
+    pthread_mutex_unlock(&server->lock);
 }
 
 static enum MHD_Result start_work(struct hs_http_request *req)
@@ -139,6 +148,8 @@ static enum MHD_Result start_work(struct hs_http_request *req)
     /* From here on, so that the time of a slow upload is not taken from the work. */
     req->body_end_ns = hs_clock_now_ns();
     req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
+    if (hs_exchange_prepare(req) < 0)
+        return send_reply(req);
     if (req->route->flags & HS_HTTP_INLINE) {
         hs_exchange_run(req);
         return send_reply(req);

@@ -38,4 +38,8 @@ struct hs_http_server {
  * caller's. */
 struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd);
 
+/* A request that was cancelled and still waits for a worker waits no longer. The connection list's lock is held, and so
+ * keeps the request. */
+void hs_daemon_hurry(struct hs_http_request *req);
+
 #endif

@@ -143,16 +143,24 @@ int hs_exchange_set_headers(struct hs_http_request *req, const struct hs_http_pa
 
 /* ---- Work ---- */
 
-void hs_exchange_run(struct hs_http_request *req)
+int hs_exchange_prepare(struct hs_http_request *req)
 {
+    const char *field;
     struct hs_error err;
-    int r = 0;
-    if (hs_cancel_is_set(&req->cancel))
-        r = hs_error_set(&err, HS_ECANCELED, "The client has left");
-    else if (req->body)
-        r = hs_body_end(req->body, &err);
+    int r = req->body ? hs_body_end(req->body, &err) : 0;
     if (r < 0)
         hs_http_reply_error(req, r, NULL, "%s", err.message);
+    else
+        hs_http_read_timeout(req, &field, NULL); /* what is wrong with it is for the handler to say */
+    return r;
+}
+
+void hs_exchange_run(struct hs_http_request *req)
+{
+    if (hs_cancel_is_set(&req->cancel))
+        hs_http_reply_error(req, HS_ECANCELED, NULL, "The client has left");
+    else if (hs_clock_now_ns() >= req->deadline_ns)
+        hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request's time was over before its turn came");
     else
         req->route->handle(req);
     if (req->reply.status == 0)

@@ -93,7 +93,10 @@ void hs_exchange_destroy(struct hs_http_request *req);
 int hs_exchange_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                             struct hs_error *err);
 
-/* Runs end of body and handler, and sees to it that there is a reply. */
+/* Ends the body and reads how long the client will wait. HS_EINVAL: the body cannot be ended; there is a reply. */
+int hs_exchange_prepare(struct hs_http_request *req);
+
+/* Runs the handler, where it is not too late, and sees to it that there is a reply. */
 void hs_exchange_run(struct hs_http_request *req);
 
 /* The stream's life inside the request's, what the client's leaving means to it, and the reader that the HTTP library

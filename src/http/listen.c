@@ -44,7 +44,8 @@ int hs_listen(const char *host, int port, int *ret_fd, struct hs_error *err)
     int reason = errno;
     freeaddrinfo(list);
     if (fd < 0)
-        return hs_error_set(err, HS_EIO, "cannot listen on %s port %d: %s", host, port, strerror(reason));
+        return hs_error_set(err, reason == EADDRINUSE ? HS_ECONFLICT : HS_EIO, "cannot listen on %s port %d: %s", host,
+                            port, strerror(reason));
     *ret_fd = fd;
     return 0;
 }

@@ -11,7 +11,7 @@
 enum { HS_ADDRESS_SIZE = 64 };
 
 /* Binds and listens on the first address of host (name, IPv4 or IPv6, brackets allowed; "::" takes IPv4 too). The
- * caller closes *ret_fd. HS_EIO with the reason. */
+ * caller closes *ret_fd. HS_ECONFLICT: another program has the port. HS_EIO with the reason. */
 int hs_listen(const char *host, int port, int *ret_fd, struct hs_error *err);
 
 /* What fd is bound to: "127.0.0.1:80" or "[::1]:80", and the port. */

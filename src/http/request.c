@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "http/exchange.h"
+#include "http/param.h"
 
-enum { ANSWER_MAX = 64 << 20 };
+enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
+#define TIMEOUT_MIN_S 0.001
 
 void *hs_http_context(const struct hs_http_request *req)
 {
@@ -69,6 +71,24 @@ void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms)
     int64_t wanted_ns = req->body_end_ns + timeout_ms * HS_NS_PER_MS;
     if (wanted_ns < req->deadline_ns)
         req->deadline_ns = wanted_ns;
+}
+
+int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err)
+{
+    const char *header = hs_http_header(req, "X-Request-Timeout");
+    double seconds = -1;
+    *ret_field = "X-Request-Timeout";
+    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
+        return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
+    if (header)
+        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
+    *ret_field = "timeout";
+    if (!req->body)
+        return 0;
+    int r = hs_param_seconds(req->body, "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
+    if (r == 0 && seconds > 0)
+        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
+    return r;
 }
 
 int64_t hs_http_deadline_ns(const struct hs_http_request *req)

@@ -30,6 +30,10 @@ int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLIN
  * own changes nothing. */
 void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms);
 
+/* Does that with what the client sends: the header X-Request-Timeout and the field `timeout`, seconds ("500ms", "2s");
+ * the shorter one counts. HS_EINVAL: *ret_field is the one that is no such time. */
+int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err);
+
 /* Set when the client has left or the server is being destroyed. Never NULL. */
 struct hs_cancel *hs_http_cancel(struct hs_http_request *req);
 

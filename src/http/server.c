@@ -108,6 +108,8 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     int fd;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, &server->pool, err);
     if (r == 0)
+        r = hs_pool_keep_time(server->pool, err);
+    if (r == 0)
         r = hs_watch_create(tick_ms(o), &watch_events, server, &server->watch, err);
     if (r == 0)
         r = hs_listen(o->host, o->port, &fd, err);

@@ -1,6 +1,9 @@
 /* The resampling is separable: for each output row the source rows that it covers are blended into one line of 16-bit
  * numbers (value * 256), then that line is resampled into the row. Only that line and the tables of taps are held, so
- * the picture is read once and the input written once. Weights have 8 bits, which is within one level of exact. */
+ * the picture is read once and the input written once. Weights have 8 bits, which is within one level of exact.
+ *
+ * Enlarging has more rows to write than to read, so there the lines are made along the rows, once for each source row,
+ * and blended down the columns. Nothing is rounded before the end, so both ways give the same numbers. */
 #include "image/letterbox.h"
 
 #include <assert.h>
@@ -153,6 +156,25 @@ static void blend_columns(const uint16_t *restrict line, const struct tap *restr
     }
 }
 
+static void spread_row(const uint8_t *restrict row, const struct tap *restrict taps, uint16_t *restrict line, int n)
+{
+    for (int x = 0; x < n; x++, line += 3) {
+        const uint8_t *a = row + (size_t) taps[x].first * 3, *b = row + (size_t) taps[x].last * 3;
+        uint16_t wa = taps[x].first_weight, wb = taps[x].last_weight;
+        for (int c = 0; c < 3; c++)
+            line[c] = (uint16_t) (a[c] * wa + b[c] * wb);
+    }
+}
+
+static void blend_lines(const uint16_t *restrict a, const uint16_t *restrict b, const struct tap *tap,
+                        uint8_t *restrict dst, size_t n)
+{
+    /* Both factors in 16 bits: processors have that multiplication in their oldest vector instructions. */
+    uint16_t wa = tap->first_weight, wb = tap->last_weight;
+    for (size_t i = 0; i < n; i++)
+        dst[i] = (uint8_t) (((uint32_t) a[i] * wa + (uint32_t) b[i] * wb + 32768) >> 16);
+}
+
 static void average_columns(const uint16_t *line, const struct tap *taps, uint8_t *dst, int n)
 {
     for (int x = 0; x < n; x++, dst += 3) {
@@ -172,46 +194,79 @@ static void average_columns(const uint16_t *line, const struct tap *taps, uint8_
     }
 }
 
-/* What one call holds, in one allocation: taps of both axes, the sums and the line. */
+/* What one call holds, in one allocation: taps of both axes, the sums and the lines. */
 struct scratch {
     struct axis columns, rows;
     uint32_t *sums;
-    uint16_t *line;
+    uint16_t *line; /* of a source row's length; where the picture is enlarged two of an output row's */
 };
+
+static bool enlarges(const struct hs_letterbox *box, const struct hs_image *image)
+{
+    return box->content_h > image->height && box->content_w >= image->width;
+}
 
 static void *scratch_create(struct scratch *scratch, const struct hs_letterbox *box, const struct hs_image *image)
 {
     size_t n = (size_t) image->width * 3, taps = (size_t) box->content_w + (size_t) box->content_h;
-    size_t size = taps * sizeof(struct tap) + n * (sizeof(uint32_t) + sizeof(uint16_t));
-    struct tap *memory = malloc(size);
+    size_t sums = enlarges(box, image) ? 0 : n;
+    size_t line = enlarges(box, image) ? (size_t) box->content_w * 3 * 2 : n;
+    struct tap *memory = malloc(taps * sizeof(struct tap) + sums * sizeof(uint32_t) + line * sizeof(uint16_t));
     if (!memory)
         return NULL;
     plan_axis(&scratch->columns, memory, image->width, box->content_w);
     plan_axis(&scratch->rows, memory + box->content_w, image->height, box->content_h);
     scratch->sums = (uint32_t *) (memory + taps);
-    scratch->line = (uint16_t *) (scratch->sums + n);
+    scratch->line = (uint16_t *) (scratch->sums + sums);
     return memory;
+}
+
+static void shrink(const struct hs_letterbox *box, const struct hs_image *image, const struct scratch *scratch,
+                   uint8_t *dst, size_t dst_stride)
+{
+    size_t n = (size_t) image->width * 3;
+    for (int y = 0; y < box->content_h; y++, dst += dst_stride) {
+        const struct tap *tap = &scratch->rows.taps[y];
+        if (scratch->rows.area)
+            average_rows(image, tap, scratch->sums, scratch->line, n);
+        else
+            blend_rows(image->pixels + (size_t) tap->first * image->stride,
+                       image->pixels + (size_t) tap->last * image->stride, tap, scratch->line, n);
+        if (scratch->columns.area)
+            average_columns(scratch->line, scratch->columns.taps, dst, box->content_w);
+        else
+            blend_columns(scratch->line, scratch->columns.taps, dst, box->content_w);
+    }
+}
+
+/* Source row y is kept in line y % 2: an output row needs one or two that follow each other. */
+static void enlarge(const struct hs_letterbox *box, const struct hs_image *image, const struct scratch *scratch,
+                    uint8_t *dst, size_t dst_stride)
+{
+    size_t n = (size_t) box->content_w * 3;
+    uint16_t *lines[2] = { scratch->line, scratch->line + n };
+    int made = -1;
+    for (int y = 0; y < box->content_h; y++, dst += dst_stride) {
+        const struct tap *tap = &scratch->rows.taps[y];
+        while (made < tap->last) {
+            made++;
+            spread_row(image->pixels + (size_t) made * image->stride, scratch->columns.taps, lines[made % 2],
+                       box->content_w);
+        }
+        blend_lines(lines[tap->first % 2], lines[tap->last % 2], tap, dst, n);
+    }
 }
 
 static int resample(const struct hs_letterbox *box, const struct hs_image *image, uint8_t *dst, size_t dst_stride)
 {
     struct scratch scratch;
-    size_t n = (size_t) image->width * 3;
     void *memory = scratch_create(&scratch, box, image);
     if (!memory)
         return HS_ENOMEM;
-    for (int y = 0; y < box->content_h; y++, dst += dst_stride) {
-        const struct tap *tap = &scratch.rows.taps[y];
-        if (scratch.rows.area)
-            average_rows(image, tap, scratch.sums, scratch.line, n);
-        else
-            blend_rows(image->pixels + (size_t) tap->first * image->stride,
-                       image->pixels + (size_t) tap->last * image->stride, tap, scratch.line, n);
-        if (scratch.columns.area)
-            average_columns(scratch.line, scratch.columns.taps, dst, box->content_w);
-        else
-            blend_columns(scratch.line, scratch.columns.taps, dst, box->content_w);
-    }
+    if (enlarges(box, image))
+        enlarge(box, image, &scratch, dst, dst_stride);
+    else
+        shrink(box, image, &scratch, dst, dst_stride);
     free(memory);
     return 0;
 }

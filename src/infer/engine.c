@@ -27,6 +27,7 @@ static int default_slots(int threads)
 static void free_engine(struct hs_engine *engine)
 {
     free((char *) engine->options.device_id);
+    free((char *) engine->options.group);
     free((char *) engine->options.cache_dir);
     free((char *) engine->options.script);
     free((char *) engine->spec.path);
@@ -48,10 +49,11 @@ static int copy_options(struct hs_engine *engine, const struct hs_engine_options
     engine->options = *options;
     engine->spec = *spec;
     bool device_id = copy_text(options->device_id, &engine->options.device_id);
+    bool group = copy_text(options->group, &engine->options.group);
     bool cache_dir = copy_text(options->cache_dir, &engine->options.cache_dir);
     bool script = copy_text(options->script, &engine->options.script);
     bool path = copy_text(spec->path, &engine->spec.path);
-    return device_id && cache_dir && script && path ? 0 : HS_ENOMEM;
+    return device_id && group && cache_dir && script && path ? 0 : HS_ENOMEM;
 }
 
 static int check_options(const struct hs_engine_options *options, struct hs_error *err)
@@ -341,8 +343,11 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .refusals = engine->refusals,
         .loads = engine->loads,
         .evictions = engine->evictions,
+        .run_ns = engine->run_ns,
         .restarts = engine->restarts,
         .last_load_ns = engine->last_load_ns,
+        .has_health = engine->has_health,
+        .health = engine->health,
         .error = engine->error,
         .hung = engine->hung,
     };

@@ -51,6 +51,7 @@ enum { HS_ENGINE_MAX_COPIES = 16, HS_ENGINE_MAX_SIDE = 8192 };
 struct hs_engine_options {
     const struct hs_backend *backend;
     const char *device_id; /* as in struct hs_device_options; strings are copied */
+    const char *group;
     const char *cache_dir;
     const char *script;
     int threads;
@@ -118,8 +119,11 @@ struct hs_engine_status {
     } copies[HS_ENGINE_MAX_COPIES];
     uint64_t runs, pictures, failures, timeouts, refusals; /* pictures: in all runs; refusals: HS_EBUSY */
     uint64_t loads, evictions;
+    int64_t run_ns;        /* what all runs took together, from submission to their end */
     uint64_t restarts;     /* because of options.restart_above */
     int64_t last_load_ns;  /* how long the newest load took */
+    bool has_health;       /* the device is open and told how it is, some seconds ago at most */
+    struct hs_device_health health;
     struct hs_error error; /* the newest load failure or stuck device; code 0 where there is none to mend */
 };
 

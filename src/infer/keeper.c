@@ -30,6 +30,7 @@ static int open_device(struct hs_engine *engine, struct hs_backend_probe *ret_pr
     const struct hs_engine_options *options = &engine->options;
     const struct hs_device_options device_options = {
         .device_id = options->device_id,
+        .group = options->group,
         .cache_dir = options->cache_dir,
         .script = options->script,
         .threads = options->threads,
@@ -225,8 +226,11 @@ static bool is_held(const struct hs_engine *engine, const struct hs_device *devi
 /* One that still holds slots is closed after the last of them. */
 static void close_device(struct hs_engine *engine, struct hs_device *device)
 {
-    if (engine->device == device)
+    if (engine->device == device) {
         engine->device = NULL;
+        engine->has_health = false;
+        engine->next_health_ns = 0;
+    }
     if (is_held(engine, device))
         return;
     pthread_mutex_unlock(&engine->lock);
@@ -484,7 +488,10 @@ static int64_t next_time(const struct hs_engine *engine, bool abandoned)
     /* Passed already, so something else is waited for, which wakes the keeper. */
     if (engine->down && time_ns <= now_ns)
         time_ns = HS_NO_DEADLINE;
-    return abandoned && time_ns > now_ns + ABANDONED_LOOK_NS ? now_ns + ABANDONED_LOOK_NS : time_ns;
+    if (abandoned && time_ns > now_ns + ABANDONED_LOOK_NS)
+        time_ns = now_ns + ABANDONED_LOOK_NS;
+    int64_t health_ns = hs_engine_health_time(engine);
+    return health_ns < time_ns ? health_ns : time_ns;
 }
 
 static void finish(struct hs_engine *engine)
@@ -511,7 +518,7 @@ void *hs_engine_keep(void *arg)
         if (engine->stuck > 0 || abandoned)
             look_at_stuck(engine);
         notice_hang(engine);
-        if (engine->ending || work_once(engine))
+        if (engine->ending || work_once(engine) || hs_engine_look_at_health(engine))
             continue;
         if (engine->stuck == 0)
             hs_cond_wait_until(&engine->work, &engine->lock, next_time(engine, abandoned));

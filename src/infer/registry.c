@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "infer/paths.h"
+#include "preflight/host.h"
 
 enum { FOLDERS = 5, LOADED_MAX = 16, NAME_SIZE = 32 };
 
@@ -111,6 +112,9 @@ static int open_module(const char *name, const char *path, const struct hs_backe
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
         const char *why = dlerror();
+        char explained[HS_ERROR_MESSAGE_SIZE];
+        if (why && hs_host_explain_library(hs_host_root(), why, explained, sizeof(explained)))
+            why = explained;
         return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, why ? why : path);
     }
     const struct hs_backend *backend = dlsym(handle, HS_BACKEND_SYMBOL);
@@ -167,6 +171,49 @@ int hs_registry_find(const char *name, const struct hs_backend **ret_backend, st
     int r = find_module(name, path, ret_backend, err);
     pthread_mutex_unlock(&registry.lock);
     return r;
+}
+
+int hs_registry_open(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
+{
+    pthread_mutex_lock(&registry.lock);
+    int r = open_module(name, path, ret_backend, err);
+    pthread_mutex_unlock(&registry.lock);
+    return r;
+}
+
+bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE])
+{
+    struct folders folders;
+    const char *named = getenv("HS_BACKEND_DIR");
+    find_folders(&folders);
+    for (size_t i = 0; i < folders.count; i++)
+        if (hs_file_exists(folders.paths[i]) || (named && strcmp(named, folders.paths[i]) == 0))
+            return hs_str_copy(ret_path, HS_REGISTRY_PATH_SIZE, folders.paths[i]);
+    return folders.count > 0 && hs_str_copy(ret_path, HS_REGISTRY_PATH_SIZE, folders.paths[folders.count - 1]);
+}
+
+/* "HailoRT 5.1.1" -> "5.1.1". */
+static const char *number_of(const char *version)
+{
+    const char *space = strrchr(version, ' ');
+    const char *number = space ? space + 1 : version;
+    return number[0] >= '0' && number[0] <= '9' ? number : NULL;
+}
+
+bool hs_registry_runtime(const char *name, char *dst, size_t size)
+{
+    const struct hs_backend *backend;
+    struct hs_backend_probe probe;
+    struct hs_host host;
+    if (hs_registry_find(name, &backend, NULL) == 0) {
+        backend->probe(NULL, &probe);
+        const char *number = number_of(probe.version);
+        return number && hs_str_copy(dst, size, number);
+    }
+    if (strcmp(name, "hailo") != 0)
+        return false;
+    hs_host_find_libraries(hs_host_root(), &host);
+    return host.library_count == 1 && hs_str_copy(dst, size, host.libraries[0].version);
 }
 
 static void add_entry(const char *name, struct hs_registry_entry *entries, size_t max, size_t *count)

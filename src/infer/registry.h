@@ -36,6 +36,17 @@ struct hs_registry_entry {
  * name that a backend can have. */
 int hs_registry_find(const char *name, const struct hs_backend **ret_backend, struct hs_error *err);
 
+/* The version of that backend's runtime, "5.1.1", by which models choose their files: what its module says, or where
+ * the module cannot be opened, the only HailoRT that is installed. False: not known. */
+bool hs_registry_runtime(const char *name, char *dst, size_t size);
+
+/* The folder that a module which is built here belongs into: HS_BACKEND_DIR, else the first one of the above that is
+ * there, else the last one. */
+bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE]);
+
+/* The same as hs_registry_find, for a module at this very path. */
+int hs_registry_open(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err);
+
 /* Probes every backend: the built-in ones, "openvino", and every module found in the folders above. Fills at most `max`
  * entries and returns how many. Opens modules, so the first call may take a tenth of a second. */
 size_t hs_registry_list(struct hs_registry_entry *ret_entries, size_t max);

@@ -143,7 +143,11 @@ struct hs_engine {
     int64_t restart_bytes;    /* of the process, when it was last looked at */
     int64_t next_look_ns;
     uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions, restarts;
+    int64_t run_ns; /* of all runs */
     int64_t last_load_ns;
+    struct hs_device_health health; /* what the open device said of itself last, if it ever did */
+    bool has_health;
+    int64_t next_health_ns;
     struct hs_engine *next_abandoned;
 };
 
@@ -172,6 +176,11 @@ void hs_engine_plan_attempt(struct hs_engine *engine);
 
 /* What a request to a device that is down is told: always a failure that may pass. */
 int hs_engine_down_error(const struct hs_engine *engine, struct hs_error *err);
+
+/* health.c: asks the device how it is, where it is time to; true: it did, and the lock was given up meanwhile. For the
+ * keeper. And when it is time to: HS_NO_DEADLINE where there is nobody to ask. */
+bool hs_engine_look_at_health(struct hs_engine *engine);
+int64_t hs_engine_health_time(const struct hs_engine *engine);
 
 /* restart.c: begins a restart where the process is past its limit; takes what is loaded out of use for it (false: there
  * is nothing); ends it, done or put off; and leaves it, when all that is loaded is given up. */

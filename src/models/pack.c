@@ -328,13 +328,16 @@ static bool runtime_fits(const char *wanted, const char *have)
     return strncmp(wanted, have, len) == 0 && (have[len] == '\0' || have[len] == '.');
 }
 
+bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime)
+{
+    return strcmp(file->backend, backend) == 0 && (!file->runtime || !runtime || runtime_fits(file->runtime, runtime));
+}
+
 const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const char *backend, const char *runtime)
 {
-    for (size_t i = 0; i < pack->file_count; i++) {
-        const struct hs_pack_file *file = &pack->files[i];
-        if (strcmp(file->backend, backend) == 0 && (!file->runtime || !runtime || runtime_fits(file->runtime, runtime)))
-            return file;
-    }
+    for (size_t i = 0; i < pack->file_count; i++)
+        if (hs_pack_file_fits(&pack->files[i], backend, runtime))
+            return &pack->files[i];
     return NULL;
 }
 

@@ -134,6 +134,9 @@ bool hs_pack_name_equal(const char *a, const char *b);
 /* Lower case letters, digits, '-', '_' and '.', first a letter or digit, at most HS_PACK_NAME_SIZE - 1. */
 bool hs_pack_name_valid(const char *name);
 
+/* Whether the file is for that backend and, where that is given, that version of its runtime. */
+bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime);
+
 /* The file for a backend, of `runtime` where that is given ("5.1.1" fits a file for "5.1"). With runtime NULL the first
  * one. NULL where the pack has none. Borrowed from the pack. */
 const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const char *backend, const char *runtime);

@@ -259,8 +259,8 @@ static int choose_best(const struct hs_store *store, enum hs_task task, const ch
         }
     }
     if (!best.pack)
-        return hs_error_set(err, HS_ENOTFOUND, "no %s model for %s in %s", hs_task_name(task), backend,
-                            store->packs_dir);
+        return hs_error_set(err, HS_ENOTFOUND, "no %s model for %s%s%s in %s", hs_task_name(task), backend,
+                            runtime ? " " : "", runtime ? runtime : "", store->packs_dir);
     *ret_choice = best;
     return 0;
 }

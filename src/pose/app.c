@@ -42,6 +42,7 @@ int hs_pose_app_init(struct hs_pose_app *app, struct hs_settings *config, struct
             .inference = &app->settings->inference,
             .policy = &app->settings->device,
             .performance = &app->settings->performance,
+            .refused = app->refused,
             .batch = 1,
             .keep_alive_s = app->settings->model.keep_alive,
         };

@@ -21,6 +21,7 @@ struct hs_pose_app {
     struct hs_models_api models;
     struct hs_pose_pipeline pipeline;
     int64_t started_ns;
+    char refused[HS_REFUSED_SIZE]; /* after a failure of hs_pose_app_init: the model file at fault; "": none is */
 };
 
 /* Takes config (also on failure), finds and verifies the model and the backend. The model is not loaded yet:

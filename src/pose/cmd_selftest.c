@@ -2,8 +2,10 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "pose/commands.h"
 #include "service/figure.h"
+#include "service/hailo.h"
 #include "service/selftest.h"
 #include "vision/coco_pose.h"
 
@@ -65,8 +67,19 @@ static void check_picture(struct hs_selftest *test, const struct hs_pose_app *ap
     hs_image_destroy(image);
 }
 
+static void check_hailo(struct hs_selftest *test, const struct hs_pose_settings *s)
+{
+    static const enum hs_task tasks[] = { HS_TASK_POSE };
+    const struct hs_hailo_settings hailo = {
+        .inference = &s->inference, .policy = &s->device, .model = &s->model, .service = hs_pose_schema.program,
+        .tasks = tasks, .task_count = HS_ARRAY_LEN(tasks),
+    };
+    hs_hailo_selftest(test, &hailo);
+}
+
 static void check_app(struct hs_selftest *test, struct hs_settings *settings)
 {
+    check_hailo(test, hs_settings_values(settings));
     struct hs_pose_app app;
     struct hs_error err;
     int64_t start = hs_clock_now_ns();

@@ -4,11 +4,19 @@
 #include "base/str.h"
 #include "pose/commands.h"
 #include "pose/routes.h"
+#include "service/hailo.h"
 #include "service/serve.h"
+#include "service/startup.h"
 
 static void begin(void *ctx)
 {
     hs_pose_app_start_loading(ctx);
+}
+
+static void watch(void *ctx)
+{
+    const struct hs_pose_app *app = ctx;
+    hs_fleet_watch(app->fleet);
 }
 
 static bool must_end(void *ctx)
@@ -33,6 +41,7 @@ static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigs
         .route_count = hs_pose_route_count,
         .ctx = app,
         .begin = begin,
+        .watch = watch,
         .must_end = must_end,
         .what = what,
     };
@@ -43,8 +52,12 @@ static int run(const struct hs_invocation *call, struct hs_settings *settings, s
 {
     struct hs_pose_app app;
     struct hs_error err;
-    if (hs_pose_app_init(&app, settings, &err) < 0)
+    const struct hs_pose_settings *s = hs_settings_values(settings);
+    hs_hailo_tell_start(&s->inference);
+    if (hs_pose_app_init(&app, settings, &err) < 0) {
+        hs_startup_tell_model(app.refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
     int code = serve(call, &app, waited);
     hs_pose_app_finish(&app);
     return code;

@@ -10,6 +10,7 @@ int hs_pose_cmd_serve(struct hs_invocation *call);
 int hs_pose_cmd_detect(struct hs_invocation *call);
 int hs_pose_cmd_eval(struct hs_invocation *call);
 int hs_pose_cmd_bench(struct hs_invocation *call);
+int hs_pose_cmd_compare_devices(struct hs_invocation *call);
 int hs_pose_cmd_models(struct hs_invocation *call);
 int hs_pose_cmd_config(struct hs_invocation *call);
 int hs_pose_cmd_selftest(struct hs_invocation *call);

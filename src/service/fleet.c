@@ -7,7 +7,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "infer/registry.h"
+#include "service/agreement.h"
+#include "service/startup.h"
 
 /* A transient failure is tried again after about 5, 10 and 20 ms. */
 enum { RETRIES_MAX = 3 };
@@ -48,10 +51,17 @@ static int init_pool(struct hs_fleet *fleet, const struct hs_network_options *op
     return 0;
 }
 
-static bool fits(const struct hs_network *standby, const struct hs_network *first)
+/* Whoever stands in for an embedder has to give the vectors that it would have given: they are held against those that
+ * the gallery has of it. */
+static int check_fit(const struct hs_store *store, const struct hs_network *standby, const struct hs_network *first,
+                     struct hs_error *err)
 {
     const struct hs_pack *a = standby->choice.pack, *b = first->choice.pack;
-    return a->task != HS_TASK_FACE_EMBEDDING || strcmp(a->embedding.space, b->embedding.space) == 0;
+    if (a->task != HS_TASK_FACE_EMBEDDING)
+        return 0;
+    if (strcmp(a->embedding.space, b->embedding.space) != 0)
+        return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", standby->model);
+    return hs_agreement_check(store, &first->choice, &standby->choice, err);
 }
 
 static int init_standby(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err)
@@ -60,6 +70,7 @@ static int init_standby(struct hs_fleet *fleet, const struct hs_network_options 
     struct hs_network_options cpu = *options;
     cpu.device = "cpu";
     cpu.device_id = "";
+    cpu.refused = NULL;
     cpu.model = first->choice.pack->name;
     fleet->standby = calloc(1, sizeof(*fleet->standby));
     if (!fleet->standby)
@@ -69,9 +80,10 @@ static int init_standby(struct hs_fleet *fleet, const struct hs_network_options 
         cpu.model = "auto";
         r = hs_network_init(fleet->standby, &cpu, err);
     }
-    if (r == 0 && !fits(fleet->standby, first)) {
-        r = hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", fleet->standby->model);
-        hs_network_finish(fleet->standby);
+    if (r == 0) {
+        r = check_fit(options->store, fleet->standby, first, err);
+        if (r < 0)
+            hs_network_finish(fleet->standby);
     }
     return r;
 }
@@ -89,6 +101,7 @@ int hs_fleet_init(struct hs_fleet *fleet, const struct hs_network_options *optio
     if (options->policy->fallback == HS_FALLBACK_CPU && strcmp(first->device, "cpu") != 0 &&
         init_standby(fleet, options, &why) < 0) {
         hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
+        hs_str_copy(fleet->no_standby, sizeof(fleet->no_standby), why.message);
         free(fleet->standby);
         fleet->standby = NULL;
     }
@@ -294,6 +307,7 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
     struct hs_fleet_status s = {
         .state = HS_ENGINE_FAILED, .device = hs_fleet_first(fleet)->device, .devices = fleet->count,
         .retries = atomic_load(&fleet->retries), .standins = atomic_load(&fleet->standins),
+        .no_standby = hs_given(fleet->no_standby),
     };
     struct hs_engine_status one;
     for (int i = 0; i < fleet->count; i++) {
@@ -315,6 +329,30 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
         s.loaded |= one.model_loaded;
     }
     *ret_status = s;
+}
+
+void hs_fleet_watch(struct hs_fleet *fleet)
+{
+    const struct hs_network *first = hs_fleet_first(fleet);
+    struct hs_fleet_status status;
+    hs_fleet_get_status(fleet, &status);
+    const char *complaint = hs_fleet_complaint(&status);
+    if ((complaint != NULL) == fleet->told_down || status.state == HS_ENGINE_LOADING)
+        return;
+    fleet->told_down = complaint != NULL;
+    if (!complaint)
+        hs_log_info("%s runs %s again", first->device, first->model);
+    else
+        hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
+    if (complaint && status.error.code == HS_EMODEL && !first->simulated)
+        hs_startup_tell_model(first->choice.file->name);
+    if (complaint && status.error.code == HS_EINUSE && !first->simulated)
+        hs_startup_log_holders();
+}
+
+const char *hs_fleet_complaint(const struct hs_fleet_status *status)
+{
+    return status->error.code ? status->error.message : NULL;
 }
 
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail)

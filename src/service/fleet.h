@@ -14,14 +14,16 @@ struct hs_fleet {
     struct hs_network *networks; /* one for each device of the pool, all of the same pack */
     int count;                   /* at least 1 */
     struct hs_network *standby;  /* on the processor; NULL: none */
+    char no_standby[HS_ERROR_MESSAGE_SIZE]; /* why there is none, where the settings ask for one; "": there is */
     atomic_uint next;            /* where to begin looking for a device */
     atomic_bool told;            /* the log knows that the standby answers */
+    bool told_down;              /* and that a device is down; of hs_fleet_watch */
     atomic_ullong retries, standins; /* runs done again, and by the standby */
 };
 
 /* As hs_network_init, for every device that the settings allow. A standby that cannot be had is said in the log and
- * done without: for embeddings also one whose space is another. *fleet must not move. Caller frees with
- * hs_fleet_finish. */
+ * done without: for embeddings also one whose vectors are not shown to be the same (service/agreement.h). *fleet must
+ * not move. Caller frees with hs_fleet_finish. */
 int hs_fleet_init(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err);
 void hs_fleet_finish(struct hs_fleet *fleet); /* a zeroed one is fine */
 
@@ -64,9 +66,16 @@ struct hs_fleet_status {
     int slots;                  /* pictures that may be in all of them at the same time */
     struct hs_error error;      /* of the pool's first device that is down; code 0: none is */
     uint64_t retries, standins;
+    const char *no_standby; /* why the processor does not stand in, though the settings ask for that; else NULL */
 };
 
 void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_status);
+
+/* For a server, about once a second, by one thread: the log hears of a device that is down, and of its return. */
+void hs_fleet_watch(struct hs_fleet *fleet);
+
+/* Why a device of the pool is down, whoever answers meanwhile; NULL: none is. */
+const char *hs_fleet_complaint(const struct hs_fleet_status *status);
 
 /* Why requests cannot be answered now: "model_loading" or "model_failed", and what is known of it ("" for the former).
  * NULL: they can. */

@@ -18,6 +18,8 @@ struct place {
 struct hs_fleets {
     struct hs_network_options options;
     const char *backend; /* asked for once: with `auto` it means a look for devices */
+    const char *runtime; /* NULL, or `version` */
+    char version[HS_RUNTIME_SIZE];
     int64_t memory_max;
     pthread_mutex_t lock; /* guards all below; held while a fleet is put together, which reads its whole file */
     struct place places[HS_FLEETS_MAX]; /* the first is the configured model's, and stays */
@@ -31,7 +33,9 @@ int hs_fleets_create(const struct hs_network_options *options, int64_t memory_ma
         return hs_error_set(err, HS_ENOMEM, "no memory for the models");
     fleets->options = *options;
     fleets->backend = hs_network_backend_name(hs_network_device(options));
+    fleets->runtime = hs_network_runtime(fleets->backend, fleets->version);
     fleets->memory_max = memory_max;
+    fleets->options.refused = NULL; /* it is about the configured model only */
     int r = hs_fleet_init(&fleets->places[0].fleet, options, err);
     if (r < 0) {
         free(fleets);
@@ -154,7 +158,7 @@ static int find_pack(const struct hs_fleets *fleets, const char *name, const str
         *ret_pack = fleets->places[0].pack;
         return 0;
     }
-    int r = hs_store_choose(o->store, o->task, name, fleets->backend, NULL, &choice, err);
+    int r = hs_store_choose(o->store, o->task, name, fleets->backend, fleets->runtime, &choice, err);
     if (r == 0)
         *ret_pack = choice.pack;
     return r;
@@ -204,7 +208,7 @@ const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack
     pthread_mutex_unlock(&fleets->lock);
     if (state)
         return state;
-    bool here = hs_store_choose(o->store, o->task, pack->name, fleets->backend, NULL, &choice, NULL) == 0 &&
+    bool here = hs_store_choose(o->store, o->task, pack->name, fleets->backend, fleets->runtime, &choice, NULL) == 0 &&
                 (strcmp(fleets->backend, "sim") == 0 || hs_store_has(o->store, choice.file));
     return here ? "idle" : "absent";
 }

@@ -8,6 +8,7 @@
 void hs_models_context_fill(const struct hs_model_settings *model, const char *device, struct hs_cmd_models *context)
 {
     context->backend = strcmp(hs_network_backend_name(device), "hailo") == 0 ? "hailo" : "openvino";
+    context->runtime = hs_network_runtime(context->backend, context->version);
     context->models_dir = hs_given(model->dir);
     context->packs_dir = hs_given(model->packs_dir);
     context->mirror = hs_given(model->mirror);

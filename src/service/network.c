@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "infer/later.h"
 #include "infer/registry.h"
 
 /* While an accelerator computes one picture, the next ones wait in it. */
@@ -32,6 +33,11 @@ const char *hs_network_backend_name(const char *device)
     if (strcmp(device, "auto") == 0 && hs_registry_find("hailo", &hailo, NULL) == 0)
         hailo->probe(NULL, &probe);
     return probe.available ? "hailo" : "openvino";
+}
+
+const char *hs_network_runtime(const char *backend, char dst[HS_RUNTIME_SIZE])
+{
+    return strcmp(backend, "hailo") == 0 && hs_registry_runtime(backend, dst, HS_RUNTIME_SIZE) ? dst : NULL;
 }
 
 const char *hs_network_script(const char *device)
@@ -79,21 +85,34 @@ static void fix_size(struct hs_network *network)
     network->choice.pack = &network->stand_in;
 }
 
+static void note_refused(const struct hs_network_options *options, const char *file)
+{
+    if (options->refused)
+        hs_str_copy(options->refused, HS_REFUSED_SIZE, file);
+}
+
 /* The scripted device needs no file; it plays any model. */
 static int choose_model(struct hs_network *network, const struct hs_network_options *options,
                         const struct hs_backend *backend, struct hs_error *err)
 {
+    char runtime[HS_RUNTIME_SIZE];
     network->simulated = strcmp(backend->name, "sim") == 0;
-    int r = hs_store_choose(options->store, options->task, options->model, backend->name, NULL, &network->choice, err);
-    if (r < 0)
+    int r = hs_store_choose(options->store, options->task, options->model, backend->name,
+                            hs_network_runtime(backend->name, runtime), &network->choice, err);
+    if (r < 0) {
+        note_refused(options, options->model);
         return r;
+    }
     bool automatic = strcmp(options->model, "auto") == 0;
     network->model = automatic ? network->choice.pack->name : options->model;
     if (network->simulated)
         stand_in(network);
     else if (strcmp(backend->name, "hailo") == 0)
         fix_size(network);
-    return network->simulated ? 0 : hs_store_verified_path(options->store, &network->choice, &network->path, err);
+    r = network->simulated ? 0 : hs_store_verified_path(options->store, &network->choice, &network->path, err);
+    if (r < 0)
+        note_refused(options, network->choice.file->name);
+    return r;
 }
 
 /* Compiled models are kept beside the model files unless a folder is named. One that cannot be written only costs
@@ -130,6 +149,7 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
     char cache[PATH_MAX];
     const struct hs_engine_options engine = {
         .backend = backend,
+        .group = d->group,
         .cache_dir = cache_folder(network, options, cache, sizeof(cache)) ? cache : NULL,
         .device_id = hs_given(options->device_id ? options->device_id : s->device_id),
         .script = hs_network_script(hs_network_device(options)),
@@ -160,11 +180,22 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
     return hs_engine_create(&engine, &spec, &network->engine, err);
 }
 
+/* Who insists on a Hailo gets it once its module can be opened; until then the engine says why it cannot. */
+static int find_backend(const char *name, const struct hs_backend **ret_backend, struct hs_error *err)
+{
+    int r = hs_registry_find(name, ret_backend, err);
+    if (r < 0 && strcmp(name, "hailo") == 0) {
+        *ret_backend = &hs_backend_hailo_later;
+        r = 0;
+    }
+    return r;
+}
+
 int hs_network_init(struct hs_network *network, const struct hs_network_options *options, struct hs_error *err)
 {
     const struct hs_backend *backend;
     *network = (struct hs_network) { 0 };
-    int r = hs_registry_find(hs_network_backend_name(hs_network_device(options)), &backend, err);
+    int r = find_backend(hs_network_backend_name(hs_network_device(options)), &backend, err);
     if (r == 0 && strcmp(backend->name, "sim") == 0)
         r = hs_sim_check_script(hs_network_script(hs_network_device(options)), err);
     if (r == 0)

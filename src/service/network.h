@@ -8,6 +8,8 @@
 #include "infer/engine.h"
 #include "models/store.h"
 
+enum { HS_REFUSED_SIZE = 256 };
+
 struct hs_network_options {
     const struct hs_store *store; /* borrowed, as all of this is, for the network's life */
     enum hs_task task;
@@ -17,6 +19,7 @@ struct hs_network_options {
     const char *device_id;                         /* NULL: inference.device_id; "": any */
     const struct hs_device_settings *policy;       /* what to do with a device that fails, and batches */
     const struct hs_performance_settings *performance;
+    char *refused; /* NULL, or room of HS_REFUSED_SIZE: gets the model's file, where it is that which cannot be used */
     int batch; /* most pictures of one request at a time, on a processor */
     double keep_alive_s; /* as in struct hs_engine_options */
 };
@@ -42,6 +45,11 @@ void hs_network_finish(struct hs_network *network); /* a zeroed one is fine */
 /* The backend that the setting inference.device means on this machine, by the name that packs use: "auto" is "hailo"
  * where such a device is present, else "openvino". */
 const char *hs_network_backend_name(const char *device);
+
+/* The version of the runtime of that backend, by which the store chooses among files (hs_pack_find_file), written to
+ * dst; NULL: its files are not told apart, or it is not known. */
+enum { HS_RUNTIME_SIZE = 32 };
+const char *hs_network_runtime(const char *backend, char dst[HS_RUNTIME_SIZE]);
 
 /* The device that the options mean, as inference.device. */
 const char *hs_network_device(const struct hs_network_options *options);

@@ -73,12 +73,15 @@ static int choose(const struct hs_pull *pull, const char *name, struct hs_model_
 {
     /* The simulated device plays the processor's models. */
     bool hailo = strcmp(hs_network_backend_name(pull->device), "hailo") == 0;
+    char version[HS_RUNTIME_SIZE];
     const struct hs_pack *pack = hs_store_find(pull->store, name);
     if (!pull->settings->allow_pull)
         return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
     if (!pack || !serves(pull, pack))
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
-    const struct hs_pack_file *file = hailo ? hs_pack_find_file(pack, "hailo", NULL) : NULL;
+    const struct hs_pack_file *file = NULL;
+    if (hailo)
+        file = hs_pack_find_file(pack, "hailo", hs_network_runtime("hailo", version));
     if (!file)
         file = hs_pack_find_file(pack, "openvino", NULL);
     if (!file)

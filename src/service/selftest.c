@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/print_json.h"
 #include "infer/registry.h"
+#include "preflight/host.h"
 
 enum { ENTRIES_MAX = 16, LINE = 512 };
 
@@ -24,15 +25,17 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
         test->checks, json_pack("{s:s, s:b, s:s, s:s?}", "name", name, "ok", (int) ok, "detail", detail, "mend", mend));
     if (test->json)
         return;
-    printf("%-4s %-9s %s\n", ok ? "ok" : "FAIL", name, detail);
+    printf("%-4s %-11s %s\n", ok ? "ok" : "FAIL", name, detail);
     if (mend)
-        printf("     %-9s %s\n", "", mend);
+        printf("     %-11s %s\n", "", mend);
 }
 
 static void check_machine(struct hs_selftest *test)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE), cores = sysconf(_SC_NPROCESSORS_ONLN);
-    hs_selftest_add(test, "machine", true, NULL, "%ld cores, %ld MiB of memory", cores,
+    char model[80];
+    hs_host_model(hs_host_root(), model, sizeof(model));
+    hs_selftest_add(test, "machine", true, NULL, "%s%s%ld cores, %ld MiB of memory", model, model[0] ? ", " : "", cores,
                     (long) ((double) pages * page / 1048576));
 }
 

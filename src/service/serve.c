@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/startup.h"
 
 /* Workers that may wait for an accelerator at least, while others work. */
 enum { WAITING_MIN = 16 };
@@ -93,6 +94,8 @@ static int wait_for_end(const struct hs_service *service, const sigset_t *waited
         int number = sigtimedwait(waited, NULL, &second);
         if (number > 0)
             return number;
+        if (service->watch)
+            service->watch(service->ctx);
         if (service->must_end && service->must_end(service->ctx))
             return 0;
     }
@@ -112,6 +115,7 @@ int hs_serve(const struct hs_invocation *call, const struct hs_service *service,
         service->begin(service->ctx);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
+        hs_startup_tell_port(service->settings->port, &err);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     announce(server);

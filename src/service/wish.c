@@ -1,34 +1,14 @@
 #include "service/wish.h"
 
-#include "base/str.h"
 #include "http/param.h"
 
-enum { TIMEOUT_MAX_S = 86400, KEEP_ALIVE_MAX_S = 31536000 };
-#define TIMEOUT_MIN_S 0.001
-
-/* The shorter one of header and field counts. */
-static int read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err)
-{
-    const char *header = hs_http_header(req, "X-Request-Timeout");
-    double seconds = -1;
-    *ret_field = "X-Request-Timeout";
-    if (header &&
-        (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
-        return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
-    if (header)
-        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
-    *ret_field = "timeout";
-    int r = hs_param_seconds(hs_http_body(req), "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
-    if (r == 0 && seconds > 0)
-        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
-    return r;
-}
+enum { KEEP_ALIVE_MAX_S = 31536000 };
 
 int hs_wish_read(struct hs_http_request *req, struct hs_wish *ret_wish, const char **ret_field, struct hs_error *err)
 {
     const struct hs_body *body = hs_http_body(req);
     *ret_wish = (struct hs_wish) { .has_keep_alive = hs_body_has(body, "keep_alive") };
-    int r = read_timeout(req, ret_field, err);
+    int r = hs_http_read_timeout(req, ret_field, err);
     if (r == 0)
         r = hs_param_seconds(body, *ret_field = "keep_alive", 0, KEEP_ALIVE_MAX_S, true, -1, &ret_wish->keep_alive_s,
                              err);

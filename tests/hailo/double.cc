@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,11 +25,13 @@
 extern "C" {
 #include "backends/sim/face.h"
 #include "backends/sim/person.h"
+#include "backends/sim/store.h"
 #include "backends/sim/vector.h"
 #include "backends/sim/world.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "hs/backend.h"
+#include "infer/registry.h"
 }
 
 #define EXPORT __attribute__((visibility("default")))
@@ -48,10 +51,37 @@ struct Tensor {
     bool valid; /* one scale for all of it */
 };
 
+/* One output of a network with true numbers: which of the network's own outputs it is, and how it is quantised. */
+struct Head {
+    int index;
+    hs_tensor_desc desc;
+    bool sigmoid;
+};
+
+/* The network that gives true numbers: the same on the processor, through our own backend for it, in float32. Only the
+ * thread of the callbacks uses it. */
+struct Network {
+    const hs_backend *backend = nullptr;
+    hs_device *device = nullptr;
+    hs_model *model = nullptr;
+    std::string ranges_path;
+    std::vector<std::pair<float, float>> ranges; /* the smallest and largest number of each head */
+
+    Network() = default;
+    Network(const Network &) = delete;
+    Network &operator=(const Network &) = delete;
+    ~Network();
+};
+
 struct Hef {
     hs_finding finding = HS_FINDS_POSES;
     int h = 0, w = 0;
     size_t queue = DEFAULT_QUEUE;
+    bool shuffled = false;
+    std::string network_path, ranges_path;
+    float mean[3] = { 0, 0, 0 }, std[3] = { 1, 1, 1 };
+    std::vector<Head> heads; /* where the numbers are true */
+    std::shared_ptr<Network> network;
     std::vector<std::shared_ptr<hailort::Stream>> outputs;
     std::vector<std::string> names;
 };
@@ -114,7 +144,7 @@ static struct Double {
     std::vector<Job> *jobs = new std::vector<Job>;
     Fails *fails = new Fails;
     char group[64] = "";
-    int in_flight = 0, most = 0;
+    int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0;
     std::atomic<int> violations{ 0 };
     char last[200] = "";
     Double() { hs_cond_init(&changed); }
@@ -272,6 +302,36 @@ static size_t buffer_size(const State &state, size_t index)
 
 /* ---- what it finds ---- */
 
+/* Numbers of the processor's network as the chip gives them: grids cell by cell, cut to the range of their type. A row
+ * of the export (one anchor) is a part of a cell, so its numbers lie in the same order already. */
+static void quantise(const Head &head, const hs_tensor_desc &from, const void *data, const hs_tensor_desc &to,
+                     void *ret, std::pair<float, float> *range)
+{
+    hs_tensor_view view = hs_tensor_view_of(&from, data);
+    size_t count = static_cast<size_t>(to.h) * static_cast<size_t>(to.w) * static_cast<size_t>(to.c);
+    for (size_t i = 0; i < count; i++) {
+        int cell = static_cast<int>(i / static_cast<size_t>(to.c)), c = static_cast<int>(i) % to.c;
+        float value = from.layout == HS_LAYOUT_ROWS ? static_cast<const float *>(data)[i]
+                                                    : hs_tensor_get(&view, cell / to.w, cell % to.w, c);
+        if (head.sigmoid)
+            value = 1 / (1 + std::exp(-value));
+        range->first = std::min(range->first, value);
+        range->second = std::max(range->second, value);
+        hs_sim_store(&to, ret, i, value);
+    }
+}
+
+static void fill_from_network(const State &state, const std::vector<void *> &data)
+{
+    Network *network = state.hef.network.get();
+    const hs_model_info *info = network->backend->info(network->model);
+    for (size_t i = 0; i < state.hef.heads.size(); i++) {
+        const Head &head = state.hef.heads[i];
+        quantise(head, info->outputs[head.index], network->backend->output(network->model, 0, 0, head.index),
+                 state.descs[i], data[i], &network->ranges[i]);
+    }
+}
+
 static void answer(const Bound &bound)
 {
     const State &state = *bound.state;
@@ -286,6 +346,10 @@ static void answer(const Bound &bound)
         auto at = std::find_if(state.hef.outputs.begin(), state.hef.outputs.end(), same);
         data[i] = bound.buffers[static_cast<size_t>(at - state.hef.outputs.begin())];
     }
+    if (state.hef.network) {
+        fill_from_network(state, data);
+        return;
+    }
     hs_sim_blob blobs[HS_SIM_MAX_BLOBS];
     if (state.hef.finding == HS_FINDS_EMBEDDINGS) {
         hs_sim_vector_fill(&state.descs[0], picture, state.hef.h, state.hef.w, data[0]);
@@ -298,13 +362,23 @@ static void answer(const Bound &bound)
         hs_sim_face_fill(state.descs.data(), blobs, found, data.data());
 }
 
-/* A device may write up to the end of a buffer's last page. */
+/* A device may write up to the end of a buffer's last page. And what a picture was is nobody's business once it is
+ * through: the next one has to write all of it. */
 static void spill(const Bound &bound)
 {
     for (size_t i = 0; i < bound.state->hef.outputs.size(); i++) {
         size_t bytes = buffer_size(*bound.state, i);
         memset(bound.buffers[i] + bytes, 0xA5, whole_pages(bytes) - bytes);
     }
+    memset(bound.buffers.back(), 0xA5, input_size(*bound.state));
+}
+
+/* From its start on a run's outputs are the device's, which may write at any moment: who still reads the answer of the
+ * picture before reads rubbish. */
+static void spoil_outputs(const Bound &bound)
+{
+    for (size_t i = 0; i < bound.state->hef.outputs.size(); i++)
+        memset(bound.buffers[i], 0xA5, buffer_size(*bound.state, i));
 }
 
 /* ---- the thread that runs the callbacks ---- */
@@ -321,12 +395,38 @@ static bool is_due(Job &job, int64_t now_ns)
     return true;
 }
 
-static void finish(Job &job)
+static bool is_there(const Bound &bound)
 {
-    Bound &bound = *job.bound;
     bool there = true;
     for (size_t i = 0; i < bound.buffers.size(); i++)
         there = there && is_mapped(bound.buffers[i], buffer_size(*bound.state, i));
+    return there;
+}
+
+/* Runs the network on a copy of the picture. The lock is let go meanwhile, as this takes long. */
+static void compute(Job &job)
+{
+    const State &state = *job.bound->state;
+    Network *network = state.hef.network.get();
+    if (!network || job.status != HAILO_SUCCESS || !is_there(*job.bound))
+        return;
+    hs_error err = {};
+    memcpy(network->backend->input(network->model, 0), job.bound->buffers.back(), input_size(state));
+    pthread_mutex_unlock(&d.lock);
+    int r = network->backend->submit(network->model, 0, 1, &err);
+    if (r == 0)
+        r = network->backend->wait(network->model, 0, HS_NO_DEADLINE, &err);
+    pthread_mutex_lock(&d.lock);
+    if (r != 0) {
+        fprintf(stderr, "double of HailoRT: %s\n", err.message);
+        job.status = HAILO_INTERNAL_FAILURE;
+    }
+}
+
+static void finish(Job &job)
+{
+    Bound &bound = *job.bound;
+    bool there = is_there(bound);
     if (!there)
         violation("a buffer was freed while the device had it");
     else if (job.hash != hash_of(bound.buffers.back(), input_size(*bound.state)))
@@ -341,22 +441,39 @@ static void finish(Job &job)
     pthread_cond_broadcast(&d.changed);
 }
 
+/* The first one that is due; of a network that shuffles, any that is. The end, and when to look again: none is. */
+static std::vector<Job>::iterator choose_due(int64_t *ret_next_ns)
+{
+    static uint32_t chance = 1;
+    int64_t now_ns = hs_clock_now_ns();
+    uint32_t due = 0;
+    auto chosen = d.jobs->end();
+    *ret_next_ns = d.jobs->empty() ? HS_NO_DEADLINE : now_ns + 5 * HS_NS_PER_MS;
+    for (auto job = d.jobs->begin(); job != d.jobs->end(); ++job) {
+        if (!is_due(*job, now_ns)) {
+            *ret_next_ns = std::min(*ret_next_ns, job->due_ns);
+            continue;
+        }
+        chance = chance * 1664525 + 1013904223;
+        if (due++ == 0 || (job->bound->state->hef.shuffled && (chance >> 8) % due == 0))
+            chosen = job;
+    }
+    return chosen;
+}
+
 static void *run_callbacks(void *)
 {
     pthread_mutex_lock(&d.lock);
     for (;;) {
-        int64_t now_ns = hs_clock_now_ns(), next_ns = d.jobs->empty() ? HS_NO_DEADLINE : now_ns + 5 * HS_NS_PER_MS;
-        auto job = d.jobs->begin();
-        while (job != d.jobs->end() && !is_due(*job, now_ns)) {
-            next_ns = std::min(next_ns, job->due_ns);
-            ++job;
-        }
+        int64_t next_ns;
+        auto job = choose_due(&next_ns);
         if (job == d.jobs->end()) {
             hs_cond_wait_until(&d.changed, &d.lock, next_ns);
             continue;
         }
         Job due = std::move(*job);
         d.jobs->erase(job);
+        compute(due);
         finish(due);
         pthread_mutex_unlock(&d.lock);
         in_callback = pthread_self();
@@ -377,13 +494,24 @@ static void start_thread()
     d.has_thread = true;
 }
 
+/* What that variable of the environment says, else 5.1.1. */
+static hailo_version_t version_of(const char *variable)
+{
+    const char *text = getenv(variable);
+    hailo_version_t version = { 5, 1, 1 };
+    char dot;
+    if (text && text[0])
+        std::istringstream(text) >> version.major >> dot >> version.minor >> dot >> version.revision;
+    return version;
+}
+
 /* ---- C functions ---- */
 
 extern "C" {
 
 EXPORT hailo_status hailo_get_library_version(hailo_version_t *version)
 {
-    *version = { 5, 1, 1 };
+    *version = version_of("HS_HAILO_DOUBLE_VERSION");
     return HAILO_SUCCESS;
 }
 
@@ -455,6 +583,13 @@ EXPORT int hs_hailo_double_in_flight(int *ret_most)
     return d.in_flight;
 }
 
+EXPORT int hs_hailo_double_mapped(int *ret_ever)
+{
+    Guard guard;
+    *ret_ever = d.mapped_ever;
+    return d.mapped;
+}
+
 EXPORT void hs_hailo_double_group(char *dst, size_t size)
 {
     Guard guard;
@@ -470,13 +605,17 @@ static std::shared_ptr<Stream> make_stream(const hs_tensor_desc &desc)
     stream->tensor.native = desc;
     stream->tensor.type = desc.dtype == HS_DTYPE_U16 ? HAILO_FORMAT_TYPE_UINT16 : HAILO_FORMAT_TYPE_UINT8;
     stream->tensor.order = desc.h == 1 && desc.w == 1 ? HAILO_FORMAT_ORDER_NC : HAILO_FORMAT_ORDER_NHWC;
-    stream->tensor.valid = true;
+    stream->tensor.valid = desc.scale > 0;
     stream->is_input = false;
     return stream;
 }
 
 static void describe(Hef *hef)
 {
+    for (const Head &head : hef->heads)
+        hef->outputs.push_back(make_stream(head.desc));
+    if (!hef->network_path.empty())
+        return;
     hs_tensor_desc descs[HS_MODEL_MAX_OUTPUTS];
     int count = 1;
     if (hef->finding == HS_FINDS_EMBEDDINGS) {
@@ -492,11 +631,42 @@ static void describe(Hef *hef)
         hef->outputs.push_back(make_stream(descs[i]));
 }
 
+/* "output INDEX H W C TYPE SCALE ZERO", and "sigmoid" if wanted. */
+static void add_head(Hef *hef, std::istringstream &words)
+{
+    Head head = {};
+    std::string type, rest;
+    words >> head.index >> head.desc.h >> head.desc.w >> head.desc.c >> type >> head.desc.scale >> head.desc.zero_point;
+    head.sigmoid = words >> rest && rest == "sigmoid";
+    head.desc.dtype = type == "uint16" ? HS_DTYPE_U16 : HS_DTYPE_U8;
+    head.desc.layout = HS_LAYOUT_NHWC;
+    hs_str_format(head.desc.name, sizeof(head.desc.name), "double/out_%d", head.index);
+    hef->heads.push_back(head);
+    hef->outputs.push_back(make_stream(head.desc));
+}
+
+static void apply_network_line(Hef *hef, const std::string &key, std::istringstream &words)
+{
+    if (key == "network")
+        words >> hef->network_path;
+    else if (key == "ranges")
+        words >> hef->ranges_path;
+    else if (key == "mean")
+        words >> hef->mean[0] >> hef->mean[1] >> hef->mean[2];
+    else if (key == "std")
+        words >> hef->std[0] >> hef->std[1] >> hef->std[2];
+    else if (key == "output")
+        add_head(hef, words);
+    else if (key == "shuffled")
+        hef->shuffled = true;
+}
+
 static void apply_line(Hef *hef, const std::string &line)
 {
     std::istringstream words(line);
     std::string key, name;
     words >> key;
+    apply_network_line(hef, key, words);
     if (key == "finds") {
         words >> name;
         hef->finding = name == "faces" ? HS_FINDS_FACES : name == "embeddings" ? HS_FINDS_EMBEDDINGS : HS_FINDS_POSES;
@@ -520,6 +690,71 @@ static void apply_line(Hef *hef, const std::string &line)
     }
 }
 
+Network::~Network()
+{
+    if (model)
+        backend->unload(model);
+    if (device)
+        backend->close(device);
+    if (ranges_path.empty())
+        return;
+    std::ofstream file(ranges_path);
+    for (const auto &range : ranges)
+        file << range.first << ' ' << range.second << '\n';
+}
+
+/* Why a head cannot be had from the network's outputs; nullptr: it can. */
+static const char *refuse_head(const Head &head, const hs_model_info &info)
+{
+    if (head.index < 0 || head.index >= info.output_count)
+        return "there is no output of that number";
+    const hs_tensor_desc &to = head.desc, &from = info.outputs[head.index];
+    size_t wanted = static_cast<size_t>(to.h) * static_cast<size_t>(to.w) * static_cast<size_t>(to.c);
+    if (from.layout == HS_LAYOUT_ROWS ? wanted != from.size_bytes / sizeof(float)
+                                      : to.h != from.h || to.w != from.w || to.c != from.c)
+        return "an output has another shape";
+    return nullptr;
+}
+
+static int load_network(const Hef &hef, Network *network, hs_error *err)
+{
+    hs_device_options options = {};
+    hs_model_spec spec = {};
+    spec.path = hef.network_path.c_str();
+    spec.input_h = hef.h;
+    spec.input_w = hef.w;
+    spec.slots = spec.batch = 1;
+    spec.precision = HS_PRECISION_F32;
+    memcpy(spec.mean, hef.mean, sizeof(spec.mean));
+    memcpy(spec.std, hef.std, sizeof(spec.std));
+    int r = hs_registry_find("cpu", &network->backend, err);
+    if (r == 0)
+        r = network->backend->open(&options, &network->device, err);
+    if (r == 0)
+        r = network->backend->load(network->device, &spec, &network->model, err);
+    for (size_t i = 0; r == 0 && i < hef.heads.size(); i++) {
+        const char *why = refuse_head(hef.heads[i], *network->backend->info(network->model));
+        if (why)
+            r = hs_error_set(err, HS_EMODEL, "output %d: %s", hef.heads[i].index, why);
+    }
+    return r;
+}
+
+static hailo_status find_network(Hef *hef)
+{
+    if (hef->network_path.empty())
+        return HAILO_SUCCESS;
+    hs_error err = {};
+    hef->network = std::make_shared<Network>();
+    if (load_network(*hef, hef->network.get(), &err) != 0) {
+        fprintf(stderr, "double of HailoRT: %s: %s\n", hef->network_path.c_str(), err.message);
+        return HAILO_HEF_NOT_SUPPORTED;
+    }
+    hef->network->ranges_path = hef->ranges_path;
+    hef->network->ranges.assign(hef->heads.size(), { HUGE_VALF, -HUGE_VALF });
+    return HAILO_SUCCESS;
+}
+
 static hailo_status read_hef(const std::string &path, Hef *hef)
 {
     std::ifstream file(path, std::ios::binary);
@@ -534,7 +769,7 @@ static hailo_status read_hef(const std::string &path, Hef *hef)
         apply_line(hef, line);
     for (auto &stream : hef->outputs)
         hef->names.emplace_back(stream->tensor.native.name);
-    return hef->outputs.empty() ? HAILO_HEF_NOT_SUPPORTED : HAILO_SUCCESS;
+    return hef->outputs.empty() ? HAILO_HEF_NOT_SUPPORTED : find_network(hef);
 }
 
 /* ---- networks ---- */
@@ -646,6 +881,8 @@ Running::~Running()
         violation("a network was freed while the device had pictures of it");
     if (!state->shut && !state->failed)
         violation("a network was freed without shutdown");
+    if (state->hef.network)
+        fprintf(stderr, "double of HailoRT: at most %d pictures were under way at once\n", d.most);
     state->shut = true;
     state->link->networks--;
 }
@@ -833,6 +1070,7 @@ static hailo_status try_run(const std::shared_ptr<Running> &running, const std::
     if (status != HAILO_SUCCESS)
         return status;
     job.callback = std::move(callback);
+    spoil_outputs(*bound);
     bound->in_flight = true;
     state.in_flight++;
     d.in_flight++;
@@ -894,6 +1132,17 @@ class DeviceDouble final : public Device
 public:
     std::shared_ptr<Link> link;
 
+    Expected<hailo_device_identity_t> identify() override
+    {
+        entered("identify");
+        hailo_version_t version = version_of("HS_HAILO_DOUBLE_FIRMWARE");
+        WorldGuard guard(link->world);
+        if (is_gone(*link))
+            return Expected<hailo_device_identity_t>::failed(HAILO_COMMUNICATION_CLOSED);
+        return Expected<hailo_device_identity_t>(
+            hailo_device_identity_t{ { version.major, version.minor, version.revision } });
+    }
+
     Expected<hailo_chip_temperature_info_t> get_chip_temperature() override
     {
         using Result = Expected<hailo_chip_temperature_info_t>;
@@ -948,6 +1197,37 @@ public:
     {
         return { std::vector<std::reference_wrapper<Device>>{ device } };
     }
+
+    hailo_status dma_map(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
+    {
+        entered("dma_map");
+        Guard guard;
+        hailo_status status = injected("map");
+        if (reinterpret_cast<uintptr_t>(address) % page_size() != 0 || size == 0)
+            violation("memory was mapped that does not begin with a page");
+        if (status == HAILO_SUCCESS && !mapped.insert({ address, { size, direction } }).second)
+            violation("memory was mapped twice");
+        if (status == HAILO_SUCCESS)
+            d.mapped++, d.mapped_ever++;
+        return status;
+    }
+
+    hailo_status dma_unmap(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
+    {
+        entered("dma_unmap");
+        Guard guard;
+        auto found = mapped.find(address);
+        if (found == mapped.end() || found->second != std::make_pair(size, direction)) {
+            violation("memory was unmapped that was not mapped so");
+            return HAILO_INVALID_ARGUMENT;
+        }
+        mapped.erase(found);
+        d.mapped--;
+        return HAILO_SUCCESS;
+    }
+
+private:
+    std::map<void *, std::pair<size_t, hailo_dma_buffer_direction_t>> mapped;
 };
 
 static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_world *world, int unit)
@@ -957,6 +1237,9 @@ static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_worl
         return status;
     if (params.multi_process_service || params.scheduling_algorithm != HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN)
         violation("a device was opened in a way that a Hailo-10H does not know");
+    const char *other = getenv("HS_HAILO_DOUBLE_GROUP");
+    if (other && other[0] && strcmp(other, params.group_id) != 0)
+        return HAILO_DEVICE_IN_USE;
     WorldGuard guard(world);
     return goes_away(world, unit) ? static_cast<hailo_status>(CONNECTION_REFUSED) : approach(world, unit);
 }

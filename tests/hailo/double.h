@@ -7,9 +7,19 @@
  *   longer. hang: it never ends. A run is one picture.
  * - lost: 62 from all that is under way and all calls; opening gives 89 until it is over.
  *
+ * HS_HAILO_DOUBLE_VERSION and HS_HAILO_DOUBLE_FIRMWARE are the versions that it tells, "5.2.0"; without them 5.1.1.
+ * HS_HAILO_DOUBLE_GROUP is the group of another program that has the device open: who names another one gets 73.
+ *
  * A model file begins with the bytes "\x01HEF"; then come lines: "finds poses" (faces, embeddings), "input HEIGHT
  * WIDTH"; if wanted "queue COUNT", "invalid NAME" (that output has no one scale), "reversed" (outputs in another
- * order), "order NAME" (that output is not packed). */
+ * order), "order NAME" (that output is not packed), "shuffled" (pictures that are due end in any order).
+ *
+ * With "network FILE.onnx" the tensors are true: those of that network, computed on the processor by our own backend in
+ * float32, then quantised as the chip would, cut to the range of their type. Such a file also has "mean R G B", "std R
+ * G B", and for each output "output INDEX HEIGHT WIDTH CHANNELS uint8|uint16 SCALE ZERO_POINT", then "sigmoid" where
+ * the compiler would put one; INDEX is the output's number in the network, a scale of 0 means that there is no one
+ * scale. "ranges PATH": when the network is let go, each output's smallest and largest number are written there, a line
+ * an output. tests/accuracy/standin.py writes such files. */
 #ifndef HS_TESTS_HAILO_DOUBLE_H
 #define HS_TESTS_HAILO_DOUBLE_H
 
@@ -19,7 +29,8 @@
 extern "C" {
 #endif
 
-/* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "ready", "run", "complete". */
+/* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "map", "ready", "run",
+ * "complete". */
 void hs_hailo_double_fail(const char *call, int status, int count);
 
 /* Hung runs end now. */
@@ -30,6 +41,9 @@ int hs_hailo_double_violations(char *last, size_t size);
 
 /* Pictures that are under way, hung ones included, and the most there ever were at once. */
 int hs_hailo_double_in_flight(int *ret_most);
+
+/* Buffers that are mapped for a device now, and how often one was since the start. */
+int hs_hailo_double_mapped(int *ret_ever);
 
 /* Of the newest device: its group. */
 void hs_hailo_double_group(char *dst, size_t size);

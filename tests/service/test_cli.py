@@ -7,7 +7,7 @@ import pytest
 
 from server import BINARY, Server, environment, lying_png, png
 
-SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'models', 'config', 'selftest', 'version']
+SUBCOMMANDS = ['serve', 'detect', 'bench', 'eval', 'compare-devices', 'models', 'config', 'selftest', 'version']
 DEFAULTS = {('server', 'host'): '0.0.0.0', ('server', 'port'): 11436, ('inference', 'confidence_threshold'): 0.5,
             ('inference', 'iou_threshold'): 0.45, ('inference', 'max_detections'): 10,
             ('pose', 'keypoint_threshold'): 0.3, ('pose', 'skeleton_connections'): True, ('model', 'keep_alive'): -1}

@@ -8,16 +8,7 @@ import time
 import pytest
 
 from faces import one
-from server import multipart, png
-
-PATIENCE_S = 30
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+from server import multipart, png, wait_for
 
 
 def blob(x, y, width, height, side=320):
@@ -143,6 +134,25 @@ def test_requests_behind_a_hung_device_keep_their_own_deadlines(make_server, scr
     time.sleep(0.3)  # they are with the device, or wait for it
     began = time.monotonic()
     assert detect(server, picture, timeout='0.2').status == 504
+    assert time.monotonic() - began < 1.5
+    for client in patient:
+        client.join()
+
+
+def test_so_do_those_that_no_worker_has_taken(make_server, script, picture):
+    """Two workers, both behind the hung device."""
+    server = make_server(device=script('latency_ms: 1\nfaults: [{kind: hang, at: 2}]'),
+                         settings={'performance.worker_threads': 2})
+    assert detect(server, picture).status == 200
+    patient = [threading.Thread(target=detect, args=(server, picture), kwargs={'timeout': '3'}) for _ in range(4)]
+    for client in patient:
+        client.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    answers = [detect(server, picture, timeout='0.2'),
+               server.post_form({'image': picture}, headers={'X-Request-Timeout': '200ms'})]
+    assert [answer.status for answer in answers] == [504, 504]
+    assert answers[0].json()['error']['code'] == 'timeout'
     assert time.monotonic() - began < 1.5
     for client in patient:
         client.join()

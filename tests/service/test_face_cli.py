@@ -7,7 +7,8 @@ import pytest
 
 from server import FACE, Server, environment, png, run
 
-SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'db', 'eval', 'bench', 'models', 'config', 'selftest']
+SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'compare-devices', 'db', 'eval', 'bench', 'models', 'config',
+               'selftest']
 
 # The whole file of the service that this one replaces.
 OLDER = '''server:

@@ -80,6 +80,26 @@ def test_whatever_model_is_simulated(make_face, detection, recognition):
     assert identity(server, one(0, 20, 20, 200)) == 'Ann'
 
 
+@pytest.mark.parametrize('fields', [{'model': 'scrfd_500m'}, {'model': 'w600k-mbf'}, {'recognition_model': 'w600k_mbf'},
+                                    {'model': 'retinaface-mobilenet', 'recognition_model': 'w600k-mbf'}])
+def test_other_models_for_one_request(family, fields):
+    """All vectors of the simulated device are of one space."""
+    assert identity(family, one(1), **fields) == 'Bob'
+    compared = family.ask('compare', one(0), image2=b64(one(0)), **fields)
+    assert compared.status == 200 and compared.json()['same']
+    listed = {each['id']: each['state'] for each in family.get('/v1/models').json()['data']}
+    asked = {name.replace('_', '-') for name in fields.values()}
+    assert all(listed[name] == 'ready' for name in asked), listed
+
+
+@pytest.mark.parametrize('fields, word', [({'recognition_model': 'none'}, 'no face-embedding model named'),
+                                          ({'model': 'yolo11n-pose'}, 'no face-detection model named'),
+                                          ({'recognition_model': 'scrfd-500m'}, 'no face-embedding model named')])
+def test_models_that_are_not_for_this(family, fields, word):
+    answer = family.ask('recognize', one(0), **fields)
+    assert answer.status == 404 and word in answer.json()['error'], answer
+
+
 @pytest.mark.parametrize('fault, status', [('error', 500), ('transient', 503), ('lost', 503), ('queue_full', 503)])
 def test_a_device_that_fails(make_face, script, fault, status):
     server = make_face(device=script(f'faults: [{{kind: {fault}}}]'))

@@ -2,13 +2,12 @@
  * takes turns between their networks. */
 #include "backends/hailo/shim.hpp"
 
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
 using namespace hs_hailo;
 
-/* What Hailo's own programs call the group. HS_HAILO_GROUP names another one; "UNIQUE" shares with nobody. */
+/* What Hailo's own programs call the group. "UNIQUE" shares with nobody. */
 static const char default_group[] = "SHARED";
 
 int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err)
@@ -110,8 +109,7 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
     std::unique_ptr<hs_device> device(new (std::nothrow) hs_device);
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
-    const char *group = getenv("HS_HAILO_GROUP");
-    device->group = group && group[0] ? group : default_group;
+    device->group = options->group && options->group[0] ? options->group : default_group;
     hs_str_copy(device->id, sizeof(device->id), id->id);
     status = create_vdevice(device.get(), id);
     if (status != HAILO_SUCCESS)
@@ -139,6 +137,20 @@ static hailo_status read_temperature(hs_device *device, float *ret_celsius)
     return HAILO_SUCCESS;
 }
 
+/* Asked for once: it does not change while the device is open. One that does not tell it is none the worse. */
+static void read_firmware(hs_device *device)
+{
+    auto devices = device->vdevice->get_physical_devices();
+    if (device->firmware[0] || !devices || devices->empty())
+        return;
+    auto identity = devices->front().get().identify();
+    if (!identity)
+        return;
+    const hailo_firmware_version_t &version = identity->fw_version;
+    hs_str_format(device->firmware, sizeof(device->firmware), "%u.%u.%u", version.major, version.minor,
+                  version.revision);
+}
+
 static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
 {
     hs_error why = {};
@@ -149,7 +161,10 @@ static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
         hailo_status status = read_temperature(device, &ret_health->temperature_c);
         ret_health->ok = ret_health->has_temperature = status == HAILO_SUCCESS;
         fail(device, status, HS_HAILO_RUN, &why);
+        if (ret_health->ok)
+            read_firmware(device);
     }
+    hs_str_copy(ret_health->firmware, sizeof(ret_health->firmware), device->firmware);
     hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? device->id : why.message);
     return 0;
 }

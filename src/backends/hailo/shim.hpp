@@ -27,6 +27,7 @@ struct hs_device {
     std::shared_ptr<hailort::VDevice> vdevice;
     char id[HS_DEVICE_ID_SIZE] = "";
     std::string group; /* HailoRT keeps a pointer to it */
+    char firmware[32] = ""; /* its version, once it was asked for */
     std::atomic<bool> lost{ false }; /* for good: closed and opened again it is another one */
 };
 

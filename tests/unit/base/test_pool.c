@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/pool.h"
 
 /* A gate that jobs wait at, so that the queue's fill level is known. */
@@ -27,34 +28,101 @@ static void pass(void *arg)
     atomic_fetch_add(&gate->done, 1);
 }
 
+static void wait_inside(struct gate *gate, int count)
+{
+    pthread_mutex_lock(&gate->lock);
+    while (gate->inside < count)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void open_gate(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
 static void a_full_queue_refuses_and_destroy_finishes_the_rest(void **state)
 {
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     struct hs_pool *pool;
     assert_int_equal(hs_pool_create("test", 2, 3, &pool, NULL), 0);
-    assert_int_equal(hs_pool_submit(pool, pass, &gate), 0);
-    assert_int_equal(hs_pool_submit(pool, pass, &gate), 0);
-    pthread_mutex_lock(&gate.lock);
-    while (gate.inside < 2)
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    wait_inside(&gate, 2);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(hs_pool_submit(pool, pass, &gate), 0);
+        assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     assert_int_equal(hs_pool_waiting(pool), 3);
-    assert_int_equal(hs_pool_submit(pool, pass, &gate), HS_EBUSY);
-    pthread_mutex_lock(&gate.lock);
-    gate.open = true;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+    open_gate(&gate);
     hs_pool_destroy(pool);
     assert_int_equal(atomic_load(&gate.done), 5);
+}
+
+struct late {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char order[8];
+    int count;
+};
+
+static struct late late = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+/* Notes its name, a letter. */
+static void note(void *arg)
+{
+    pthread_mutex_lock(&late.lock);
+    late.order[late.count++] = *(char *) arg;
+    pthread_cond_broadcast(&late.changed);
+    pthread_mutex_unlock(&late.lock);
+}
+
+static void wait_noted(int count)
+{
+    pthread_mutex_lock(&late.lock);
+    while (late.count < count)
+        pthread_cond_wait(&late.changed, &late.lock);
+    pthread_mutex_unlock(&late.lock);
+}
+
+/* While the only worker is held up. */
+static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    static char names[] = "abcde";
+    struct hs_pool *pool;
+    assert_int_equal(hs_pool_create("test", 1, 8, &pool, NULL), 0);
+    assert_int_equal(hs_pool_keep_time(pool, NULL), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    wait_inside(&gate, 1);
+    int64_t now_ns = hs_clock_now_ns();
+    assert_int_equal(hs_pool_submit(pool, note, &names[0], HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_pool_submit(pool, note, &names[1], now_ns + 60 * HS_NS_PER_S), 0);
+    assert_int_equal(hs_pool_submit(pool, note, &names[2], now_ns + 40 * HS_NS_PER_MS), 0);
+    assert_int_equal(hs_pool_submit(pool, note, &names[3], now_ns + 20 * HS_NS_PER_MS), 0);
+    wait_noted(2);
+    assert_true(hs_clock_now_ns() >= now_ns + 40 * HS_NS_PER_MS);
+    assert_string_equal(late.order, "dc");
+    assert_int_equal(hs_pool_waiting(pool), 2);
+    hs_pool_hurry(pool, &pool);
+    assert_int_equal(hs_pool_submit(pool, note, &names[4], now_ns + 60 * HS_NS_PER_S), 0);
+    hs_pool_hurry(pool, &names[4]);
+    wait_noted(3);
+    assert_string_equal(late.order, "dce");
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+    assert_string_equal(late.order, "dceab");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_refuses_and_destroy_finishes_the_rest),
+        cmocka_unit_test(what_waits_past_its_deadline_is_run_without_a_worker),
     };
     return HS_RUN_TESTS(tests);
 }

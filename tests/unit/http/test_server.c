@@ -684,20 +684,27 @@ static void tight_queue(struct hs_http_options *options)
     options->queue_max = 1;
 }
 
+/* Until so many requests wait for a worker. */
+static void expect_queued(struct fixture *f, size_t count)
+{
+    struct hs_http_stats stats;
+    int64_t deadline = hs_deadline_in_ms(5000);
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.queued != count && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.queued, count);
+}
+
 static void test_queue_full(void **state)
 {
     (void) state;
     struct fixture *f = set_up(tight_queue);
-    struct hs_http_stats stats;
     struct answer a;
     int running = dial(f), waiting = dial(f), refused = dial(f);
     say(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     door_expect(&f->door, 1);
     say(waiting, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
-    int64_t deadline = hs_deadline_in_ms(5000);
-    do
-        hs_http_stats(f->server, &stats);
-    while (stats.queued < 1 && hs_clock_now_ns() < deadline);
+    expect_queued(f, 1);
     say(refused, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(refused, &a, true));
     assert_int_equal(a.status, 503);
@@ -711,6 +718,61 @@ static void test_queue_full(void **state)
     expect(running, 200, "waited");
     expect(waiting, 200, "waited");
     close(running), close(waiting), close(refused);
+    tear_down(f);
+}
+
+/* With the only worker held up, in the order of their deadlines; each says its own in one of the three ways. */
+static void test_time_is_over_in_the_queue(void **state)
+{
+    (void) state;
+    static const char *const late[] = {
+        "GET /wait HTTP/1.1\r\nHost: x\r\nX-Request-Timeout: 0.2\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"timeout\": 0.15}",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 67\r\n\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"timeout\"\r\n\r\n0.1\r\n--b--\r\n",
+    };
+    struct fixture *f = set_up(NULL);
+    int busy[] = { dial(f), dial(f) }, waiting[3];
+    for (int i = 0; i < 2; i++)
+        say(busy[i], "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 2);
+    int64_t start_ns = hs_clock_now_ns();
+    for (int i = 0; i < 3; i++) {
+        waiting[i] = dial(f);
+        say(waiting[i], late[i]);
+    }
+    for (int i = 2; i >= 0; i--) {
+        expect(waiting[i], 504, "over before its turn");
+        assert_true(hs_clock_now_ns() - start_ns >= (100 + (2 - i) * 50) * HS_NS_PER_MS);
+        close(waiting[i]);
+    }
+    assert_int_equal(f->door.inside, 2);
+    door_open(&f->door);
+    for (int i = 0; i < 2; i++) {
+        expect(busy[i], 200, "waited");
+        close(busy[i]);
+    }
+    tear_down(f);
+}
+
+/* Its place in the queue is free at once. */
+static void test_client_leaves_the_queue(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(tight_queue);
+    int running = dial(f), leaving = dial(f), next = dial(f);
+    say(running, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    door_expect(&f->door, 1);
+    say(leaving, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect_queued(f, 1);
+    close(leaving);
+    expect_queued(f, 0);
+    say(next, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect_queued(f, 1);
+    door_open(&f->door);
+    expect(running, 200, "waited");
+    expect(next, 200, "none");
+    close(running), close(next);
     tear_down(f);
 }
 
@@ -874,7 +936,7 @@ static void test_addresses(void **state)
     struct hs_error err;
     options.port = hs_http_port(f->server);
     assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, &err), 0);
-    assert_int_equal(hs_http_start(other, &err), HS_EIO);
+    assert_int_equal(hs_http_start(other, &err), HS_ECONFLICT);
     assert_non_null(strstr(err.message, "in use"));
     hs_http_destroy(other);
     tear_down(f);
@@ -960,6 +1022,8 @@ int main(void)
         cmocka_unit_test(test_connections_per_address),
         cmocka_unit_test(test_connections_total),
         cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_time_is_over_in_the_queue),
+        cmocka_unit_test(test_client_leaves_the_queue),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_leaves_in_body),
         cmocka_unit_test(test_come_and_go),

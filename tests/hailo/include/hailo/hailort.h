@@ -50,6 +50,11 @@ typedef enum {
     HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN = 1,
 } hailo_scheduling_algorithm_t;
 
+typedef enum {
+    HAILO_DMA_BUFFER_DIRECTION_H2D = 0,
+    HAILO_DMA_BUFFER_DIRECTION_D2H = 1,
+} hailo_dma_buffer_direction_t;
+
 typedef struct {
     uint32_t device_count;
     hailo_device_id_t *device_ids;
@@ -91,6 +96,14 @@ typedef struct {
     float32_t ts0_temperature, ts1_temperature;
     uint16_t sample_count;
 } hailo_chip_temperature_info_t;
+
+typedef struct {
+    uint32_t major, minor, revision;
+} hailo_firmware_version_t;
+
+typedef struct {
+    hailo_firmware_version_t fw_version;
+} hailo_device_identity_t;
 
 hailo_status hailo_get_library_version(hailo_version_t *version);
 const char *hailo_get_status_message(hailo_status status);

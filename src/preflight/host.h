@@ -1,0 +1,76 @@
+/* What this machine itself tells of a Hailo device, read from /dev, /sys and /proc, with no help of HailoRT: so it can
+ * be said what is missing where HailoRT is missing, too.
+ *
+ * Everything is looked for below a root folder: "" for the real one. The environment variable HS_HOST_ROOT names
+ * another one, for tests, which have no such device. */
+#ifndef HS_PREFLIGHT_HOST_H
+#define HS_PREFLIGHT_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { HS_HOST_NODES = 16, HS_HOST_BOARDS = 16, HS_HOST_LIBRARIES = 8, HS_HOST_HOLDERS = 16, HS_HOST_NAME = 64 };
+
+/* /dev/hailo0 up to driver 5.2, /dev/h1x-0 from 5.3 on. */
+struct hs_host_node {
+    char path[HS_HOST_NAME];
+    bool usable; /* this user may open it to read and write */
+    char owner[HS_HOST_NAME], group[HS_HOST_NAME];
+    unsigned mode; /* permission bits */
+};
+
+struct hs_host_board {
+    char address[HS_HOST_NAME]; /* "0000:01:00.0" */
+    unsigned device;            /* PCI id, such as HS_HOST_HAILO_10H */
+    char driver[HS_HOST_NAME];  /* that has taken it; "": none */
+    double speed_gts;           /* of its link, GT/s, and lanes; 0: not told */
+    int lanes;
+    int generation; /* of PCIe, 1..6; 0: not known */
+};
+
+enum { HS_HOST_HAILO_8 = 0x2864, HS_HOST_HAILO_10H = 0x45c4 };
+
+struct hs_host_library {
+    char version[32]; /* "5.1.1", of the file name libhailort.so.5.1.1 */
+    char folder[256];
+};
+
+struct hs_host_holder {
+    int pid;
+    char command[HS_HOST_NAME];
+    char node[HS_HOST_NAME];
+};
+
+/* What would not fit is left out; no more is to be expected. */
+struct hs_host {
+    size_t node_count, board_count, library_count, holder_count;
+    struct hs_host_node nodes[HS_HOST_NODES];
+    struct hs_host_board boards[HS_HOST_BOARDS];
+    struct hs_host_library libraries[HS_HOST_LIBRARIES];
+    struct hs_host_holder holders[HS_HOST_HOLDERS]; /* other processes that have a node open */
+    int hidden;                      /* processes that this user may not look into */
+    char module[HS_HOST_NAME];       /* the driver's, "hailo1x_pci"; "": none is loaded */
+    char module_version[32];         /* "": it tells none */
+    char device_class[HS_HOST_NAME]; /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
+    char user[HS_HOST_NAME];         /* this process' */
+    char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": not told */
+};
+
+/* HS_HOST_ROOT, or "". */
+const char *hs_host_root(void);
+
+/* Looks at all of it. It never fails: what cannot be read is not there. Any thread. */
+void hs_host_look(const char *root, struct hs_host *ret_host);
+
+/* Parts of it: the machine's model; HailoRT's libraries, in the folders that the loader looks through; and who has the
+ * nodes open. */
+void hs_host_model(const char *root, char *dst, size_t size);
+void hs_host_find_libraries(const char *root, struct hs_host *host);
+void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host); /* adds to what is there */
+void hs_host_find_holders(const char *root, struct hs_host *host);
+
+/* Of the loader's message, which names a library that it did not find: which one that is, and which ones of HailoRT are
+ * there instead, and what to do. False where the message is about something else. */
+bool hs_host_explain_library(const char *root, const char *message, char *dst, size_t size);
+
+#endif

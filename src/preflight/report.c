@@ -1,0 +1,311 @@
+#include "preflight/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* All that the lines are made from. */
+struct view {
+    const struct hs_host *host;
+    const struct hs_preflight_runtime *runtime;
+    struct hs_preflight_report *report;
+};
+
+#define INSTALL "Install Hailo driver (sudo apt install dkms hailo-h10-all)"
+#define ONE_RELEASE "install driver, firmware and library of one release " \
+                    "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
+
+static struct hs_preflight_line *add(struct view *view, const char *name, bool ok, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Never NULL: past the last line that one is written over. */
+static struct hs_preflight_line *add(struct view *view, const char *name, bool ok, const char *format, ...)
+{
+    struct hs_preflight_report *report = view->report;
+    if (report->count < HS_PREFLIGHT_LINES)
+        report->count++;
+    struct hs_preflight_line *line = &report->lines[report->count - 1];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line->detail, sizeof(line->detail), format, args);
+    va_end(args);
+    hs_str_copy(line->name, sizeof(line->name), name);
+    line->ok = ok;
+    line->mend[0] = '\0';
+    return line;
+}
+
+static void mend(struct hs_preflight_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void mend(struct hs_preflight_line *line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line->mend, sizeof(line->mend), format, args);
+    va_end(args);
+}
+
+static bool is_pi_5(const struct hs_host *host)
+{
+    return hs_str_starts(host->model, "Raspberry Pi 5") || hs_str_starts(host->model, "Raspberry Pi Compute Module 5");
+}
+
+/* ---- Node and access ---- */
+
+static void tell_missing_node(struct view *view)
+{
+    const struct hs_host *host = view->host;
+    struct hs_preflight_line *line = add(view, "node", false, "/dev/hailo0 not found");
+    if (!host->module[0])
+        mend(line, INSTALL);
+    else if (host->board_count == 0)
+        mend(line, "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its cable, then "
+                   "restart the machine");
+    else
+        mend(line, "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a full power-off "
+                   "helps a board that hangs");
+}
+
+static void tell_node(struct view *view)
+{
+    const struct hs_host *host = view->host;
+    for (size_t i = 0; i < host->node_count; i++)
+        add(view, "node", true, "%s, of %s:%s, mode %04o", host->nodes[i].path, host->nodes[i].owner,
+            host->nodes[i].group, host->nodes[i].mode);
+    if (host->node_count == 0 && view->runtime->devices > 0)
+        add(view, "node", true, "HailoRT finds %s, whose node is neither /dev/hailo0 nor /dev/h1x-0",
+            view->runtime->device_id);
+    else if (host->node_count == 0)
+        tell_missing_node(view);
+}
+
+static void tell_access(struct view *view)
+{
+    for (size_t i = 0; i < view->host->node_count; i++) {
+        const struct hs_host_node *node = &view->host->nodes[i];
+        bool by_group = (node->mode & 060) == 060 && strcmp(node->group, "root") != 0;
+        if (node->usable) {
+            add(view, "access", true, "this user may open %s", node->path);
+            continue;
+        }
+        struct hs_preflight_line *line = add(view, "access", false,
+            "this user may not open %s, which is of %s:%s, mode %04o", node->path, node->owner, node->group,
+            node->mode);
+        if (by_group)
+            mend(line, "sudo usermod -aG %s %s, then log in again; of a service: SupplementaryGroups=%s", node->group,
+                 view->host->user, node->group);
+        else
+            mend(line, "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" into /etc/udev/rules.d/52-hailo.rules, "
+                       "then sudo udevadm control --reload && sudo udevadm trigger, and be in that group",
+                 hs_str_starts(node->path, "/dev/h1x") ? "hailo1x" : "hailo_chardev");
+    }
+}
+
+/* ---- Versions ---- */
+
+static void tell_driver(struct view *view)
+{
+    const struct hs_host *host = view->host;
+    if (host->module[0]) {
+        add(view, "driver", true, "%s %s%s%s", host->module,
+            host->module_version[0] ? host->module_version : "of a version that it does not tell",
+            host->device_class[0] ? ", class " : "", host->device_class);
+    } else if (host->node_count > 0 || view->runtime->devices > 0) {
+        add(view, "driver", true, "no module hailo* is loaded: it is a part of this kernel");
+    } else {
+        struct hs_preflight_line *line = add(view, "driver", false, "no module hailo* is loaded");
+        if (host->board_count > 0)
+            mend(line, "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells whether it was "
+                       "built for this kernel (uname -r), and 'sudo modprobe hailo1x_pci' loads it");
+        else
+            mend(line, INSTALL);
+    }
+}
+
+static void list_libraries(const struct hs_host *host, char *dst, size_t size)
+{
+    dst[0] = '\0';
+    for (size_t i = 0; i < host->library_count; i++) {
+        size_t used = strlen(dst);
+        hs_str_format(dst + used, size - used, "%s%s in %s", i ? ", " : "", host->libraries[i].version,
+                      host->libraries[i].folder);
+    }
+}
+
+static void tell_library(struct view *view)
+{
+    const struct hs_error *module = &view->runtime->module;
+    char installed[256];
+    list_libraries(view->host, installed, sizeof(installed));
+    if (module->code == 0) {
+        add(view, "library", true, "HailoRT %s%s%s", view->runtime->version, installed[0] ? "; installed: " : "",
+            installed);
+        return;
+    }
+    struct hs_preflight_line *line = add(view, "library", false, "%s", module->message);
+    if (view->host->library_count == 0)
+        mend(line, "sudo apt install hailo-h10-all, then build the backend: backends build");
+    else
+        mend(line, "HailoRT is installed (%s): build the backend for it with: backends build", installed);
+}
+
+/* "driver 5.3.0, firmware 5.1.1, library 5.1.1"; those that are not known are left out. */
+static void list_versions(const struct view *view, char *dst, size_t size)
+{
+    const struct {
+        const char *what, *version;
+    } all[] = { { "driver", view->host->module_version },
+                { "firmware", view->runtime->firmware },
+                { "library", view->runtime->version } };
+    dst[0] = '\0';
+    for (size_t i = 0; i < HS_ARRAY_LEN(all); i++) {
+        size_t used = strlen(dst);
+        if (all[i].version[0])
+            hs_str_format(dst + used, size - used, "%s%s %s", used ? ", " : "", all[i].what, all[i].version);
+    }
+}
+
+static bool differ(const char *a, const char *b)
+{
+    return a[0] && b[0] && strcmp(a, b) != 0;
+}
+
+static void tell_users_in_the_way(struct view *view, struct hs_preflight_line *line)
+{
+    const struct hs_host *host = view->host;
+    if (host->holder_count > 0)
+        mend(line, "end %s (pid %d), or let both open the device in one group (device.group)",
+             host->holders[0].command, host->holders[0].pid);
+    else
+        mend(line, "end that program, or let both open the device in one group (device.group); run this as root to see "
+                   "which one it is");
+}
+
+static void tell_not_opened(struct view *view)
+{
+    const struct hs_error *open = &view->runtime->open;
+    struct hs_preflight_line *line = add(view, "firmware", false, "it cannot be asked: %s", open->message);
+    if (open->code == HS_EINUSE)
+        tell_users_in_the_way(view, line);
+    else if (open->code == HS_EVERSION)
+        mend(line, ONE_RELEASE);
+}
+
+static void tell_firmware(struct view *view)
+{
+    const char *driver = view->host->module_version, *firmware = view->runtime->firmware;
+    const char *library = view->runtime->version;
+    char versions[128];
+    list_versions(view, versions, sizeof(versions));
+    if (differ(driver, library) || differ(driver, firmware) || differ(library, firmware)) {
+        struct hs_preflight_line *line = add(view, "firmware", false, "%s: they must be of one version", versions);
+        bool renamed = view->runtime->devices == 0 && view->host->node_count > 0 &&
+                       hs_str_starts(view->host->nodes[0].path, "/dev/h1x");
+        mend(line, "%s" ONE_RELEASE, renamed ? "from 5.3 on the driver's node has a new name, which an older library "
+                                               "does not find: " : "");
+    } else if (view->runtime->opened && firmware[0] && driver[0]) {
+        add(view, "firmware", true, "%s; driver, firmware and library match", firmware);
+    } else if (view->runtime->opened) {
+        add(view, "firmware", true, "%s%s", firmware[0] ? firmware : "it tells no version; known: ",
+            firmware[0] ? "" : versions);
+    }
+    if (view->runtime->open.code != 0 && !view->runtime->opened)
+        tell_not_opened(view);
+}
+
+/* ---- The board and its users ---- */
+
+static const char *board_name(unsigned device)
+{
+    return device == HS_HOST_HAILO_10H ? "Hailo-10H" : device == HS_HOST_HAILO_8 ? "Hailo-8" : "a Hailo board";
+}
+
+static void tell_slow_link(const struct view *view, struct hs_preflight_line *line)
+{
+    if (is_pi_5(view->host))
+        mend(line, "pictures take longer to the board below generation 3: put dtparam=pciex1_gen=3 into "
+                   "/boot/firmware/config.txt and restart (an AI HAT+ 2 sets it by itself)");
+    else
+        mend(line, "pictures take longer to the board below generation 3: use a faster slot, or see the machine's "
+                   "setup");
+}
+
+static void tell_board(struct view *view, const struct hs_host_board *board)
+{
+    const char *name = board_name(board->device);
+    struct hs_preflight_line *line;
+    if (board->device == HS_HOST_HAILO_8) {
+        line = add(view, "pcie", false, "%s is a Hailo-8", board->address);
+        mend(line, "this program runs on the Hailo-10H (AI HAT+ 2)");
+    } else if (board->generation == 0) {
+        add(view, "pcie", true, "%s: %s; the speed of its link is not told", board->address, name);
+    } else {
+        line = add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
+                   board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
+        if (board->generation < 3)
+            tell_slow_link(view, line);
+    }
+}
+
+static void tell_boards(struct view *view)
+{
+    for (size_t i = 0; i < view->host->board_count; i++)
+        tell_board(view, &view->host->boards[i]);
+    if (view->host->board_count > 0 || view->runtime->devices > 0)
+        return;
+    struct hs_preflight_line *line = add(view, "pcie", false, "no Hailo board is on the PCI bus");
+    mend(line, "seat the board and its cable, then restart the machine%s",
+         is_pi_5(view->host) ? "; 'lspci' shows the board where it is seen" : "");
+}
+
+static void tell_users(struct view *view)
+{
+    const struct hs_host *host = view->host;
+    char hidden[100] = "";
+    if (host->node_count == 0)
+        return;
+    if (host->hidden > 0)
+        hs_str_format(hidden, sizeof(hidden), "; %d processes of other users could not be looked at (root can)",
+                      host->hidden);
+    for (size_t i = 0; i < host->holder_count; i++)
+        add(view, "users", true, "%s (pid %d) has %s open%s", host->holders[i].command, host->holders[i].pid,
+            host->holders[i].node, i + 1 == host->holder_count ? hidden : "");
+    if (host->holder_count == 0)
+        add(view, "users", true, "no other program has the device open%s", hidden);
+}
+
+/* ---- All of it ---- */
+
+bool hs_preflight_present(const struct hs_host *host, const struct hs_preflight_runtime *runtime)
+{
+    return host->node_count > 0 || host->board_count > 0 || host->module[0] || runtime->devices > 0;
+}
+
+void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
+                       struct hs_preflight_report *ret_report)
+{
+    struct view view = { .host = host, .runtime = runtime, .report = ret_report };
+    ret_report->count = 0;
+    if (!wanted && !hs_preflight_present(host, runtime)) {
+        add(&view, "hailo", true, "no Hailo device is in this machine; the processor does the work");
+        return;
+    }
+    tell_node(&view);
+    tell_access(&view);
+    tell_driver(&view);
+    tell_library(&view);
+    tell_firmware(&view);
+    tell_boards(&view);
+    tell_users(&view);
+}
+
+const struct hs_preflight_line *hs_preflight_failure(const struct hs_preflight_report *report)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (!report->lines[i].ok)
+            return &report->lines[i];
+    return NULL;
+}

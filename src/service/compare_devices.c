@@ -1,0 +1,249 @@
+#include "service/compare_devices.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/print_json.h"
+#include "cli/progress.h"
+#include "service/picture_files.h"
+
+/* Where the scores of a person or a face are near the threshold, rounding decides which side tells of it. */
+static const double least_agreement = .9;
+
+/* Least overlap (IoU) of two boxes that are of the same person or face. */
+static const float same_box = .5f;
+
+/* A processor that stands in would be compared with itself. */
+#define ALONE "device.fallback=none"
+
+static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
+
+/* ---- one picture ---- */
+
+int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
+                     size_t **ret_of, struct hs_error *err)
+{
+    size_t *of = calloc(device->count + 1, sizeof(*of));
+    unsigned char *taken = calloc(against->count + 1, 1);
+    if (!of || !taken) {
+        free(of);
+        free(taken);
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
+    }
+    size_t both = hs_match_boxes(device, against, same_box, of, taken);
+    counts->both += both;
+    counts->only[HS_COMPARE_DEVICE] += device->count - both;
+    counts->only[HS_COMPARE_AGAINST] += against->count - both;
+    free(taken);
+    *ret_of = of;
+    return 0;
+}
+
+double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
+{
+    float x = fmaxf(fabsf(a->x1 - b->x1), fabsf(a->x2 - b->x2));
+    float y = fmaxf(fabsf(a->y1 - b->y1), fabsf(a->y2 - b->y2));
+    return (double) fmaxf(x, y);
+}
+
+/* ---- the report ---- */
+
+void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
+                            const struct hs_network *network)
+{
+    json_t *sides = json_object_get(report->root, side_keys[side]);
+    const char *file = network->simulated ? "no file" : network->choice.file->name;
+    if (!sides) {
+        sides = json_pack("{s:s}", "device", network->device);
+        json_object_set_new(report->root, side_keys[side], sides);
+    }
+    json_object_set_new(sides, key, json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
+    if (!report->json)
+        printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
+}
+
+void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,
+                               struct hs_series *series)
+{
+    struct hs_series_summary s = hs_series_summarize(series);
+    json_object_set_new(report->root, key,
+                        json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", s.least,
+                                  "median", s.median, "mean", s.mean, "most", s.most));
+    if (!report->json)
+        printf("%-22s least %-9.4g median %-9.4g mean %-9.4g most %-9.4g of %zu\n", text, s.least, s.median, s.mean,
+               s.most, s.count);
+}
+
+void hs_compare_report_check(struct hs_compare_report *report, const char *key, const char *text, double value,
+                             double least)
+{
+    bool ok = value >= least;
+    report->ok &= ok;
+    json_array_append_new(report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", value, "least", least,
+                                                    "ok", (int) ok));
+    if (!report->json)
+        printf("%-4s %s: %.4f, at least %.4g is wanted\n", ok ? "ok" : "FAIL", text, value, least);
+}
+
+void hs_compare_report_note(struct hs_compare_report *report, const char *key, const char *format, ...)
+{
+    char text[HS_ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    json_object_set_new(report->root, key, json_string(text));
+    if (!report->json)
+        puts(text);
+}
+
+/* ---- the command ---- */
+
+struct compare {
+    struct hs_invocation *call;
+    const struct hs_compare_command *command;
+    void *arg;
+    const char *against;
+    bool json;
+    double least_agreement;
+    struct hs_picture_files files;
+    struct hs_compare_counts counts;
+    size_t failed; /* pictures that could not be looked at */
+};
+
+static void report_counts(const struct compare *compare, struct hs_compare_report *report)
+{
+    const struct hs_compare_counts *c = &compare->counts;
+    size_t all = c->both + c->only[HS_COMPARE_DEVICE] + c->only[HS_COMPARE_AGAINST];
+    json_object_update_new(report->root,
+                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) c->pictures, "failed",
+                                     (json_int_t) compare->failed, "both", (json_int_t) c->both, "only_device",
+                                     (json_int_t) c->only[HS_COMPARE_DEVICE], "only_against",
+                                     (json_int_t) c->only[HS_COMPARE_AGAINST]));
+    if (!report->json)
+        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", c->pictures,
+               c->both, compare->command->what, c->only[HS_COMPARE_DEVICE], c->only[HS_COMPARE_AGAINST]);
+    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) c->both / (double) all : 0,
+                            compare->least_agreement);
+}
+
+static int print_report(struct compare *compare)
+{
+    struct hs_compare_report report = { .json = compare->json, .ok = compare->failed == 0, .root = json_object(),
+                                        .checks = json_array() };
+    struct hs_error err;
+    int r = compare->command->report(compare->arg, &report, &err);
+    report_counts(compare, &report);
+    json_object_set_new(report.root, "checks", report.checks);
+    json_object_set_new(report.root, "ok", json_boolean(report.ok));
+    if (r == 0 && compare->json)
+        r = hs_print_json(json_incref(report.root), &err);
+    else if (r == 0)
+        puts(report.ok ? "the devices agree" : "the devices do not agree; see above");
+    json_decref(report.root);
+    if (r < 0)
+        return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
+    return report.ok ? HS_EXIT_OK : HS_EXIT_FAILURE;
+}
+
+static void look_at_all(struct compare *compare)
+{
+    struct hs_progress progress;
+    hs_progress_init(&progress);
+    progress.counts = true;
+    for (size_t i = 0; i < compare->files.count; i++) {
+        const char *path = compare->files.items[i].path;
+        struct hs_error err;
+        if (compare->command->look(compare->arg, path, &compare->counts, &err) == 0) {
+            compare->counts.pictures++;
+        } else {
+            compare->failed++;
+            hs_progress_clear(&progress);
+            hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s: %s", path, err.message);
+        }
+        hs_progress_show(&progress, "pictures", i + 1, compare->files.count);
+    }
+    hs_progress_clear(&progress);
+}
+
+static int open_side(struct compare *compare, int side, struct hs_invocation *call)
+{
+    *call = *compare->call;
+    call->sets = (struct hs_text_list) { 0 };
+    if (side == HS_COMPARE_AGAINST)
+        call->device = compare->against;
+    bool fits = true;
+    for (size_t i = 0; i < compare->call->sets.count; i++)
+        fits = fits && hs_text_list_add(&call->sets, compare->call->sets.items[i]);
+    if (!fits || !hs_text_list_add(&call->sets, ALONE))
+        return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
+    return compare->command->open(compare->arg, side, call);
+}
+
+static int run(struct compare *compare)
+{
+    struct hs_invocation calls[HS_COMPARE_SIDES] = { 0 };
+    int code = HS_EXIT_OK;
+    for (int side = 0; side < HS_COMPARE_SIDES && code == HS_EXIT_OK; side++)
+        code = open_side(compare, side, &calls[side]);
+    if (code == HS_EXIT_OK) {
+        look_at_all(compare);
+        code = print_report(compare);
+    }
+    for (int side = 0; side < HS_COMPARE_SIDES; side++)
+        hs_text_list_finish(&calls[side].sets);
+    return code;
+}
+
+static int find_pictures(struct compare *compare, const struct hs_text_list *paths)
+{
+    struct hs_error err;
+    for (size_t i = 0; i < paths->count; i++)
+        if (hs_picture_files_add(&compare->files, "", paths->items[i], &err) < 0)
+            return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
+    if (compare->files.count == 0)
+        return hs_invocation_fail(compare->call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
+    return HS_EXIT_OK;
+}
+
+static bool parse(struct compare *compare, struct hs_text_list *paths, int *ret_code)
+{
+    const struct hs_option shared[] = {
+        { .name = "against", .kind = HS_OPTION_TEXT, .target = &compare->against, .value = "NAME",
+          .help = "the device to compare with --device; cpu where nothing is said" },
+        { .name = "least-agreement", .kind = HS_OPTION_NUMBER, .target = &compare->least_agreement, .value = "PART",
+          .min = 0, .max = 1, .help = "of all that is found, the part to be found by both; 0.9 where nothing is said" },
+        { .name = "json", .kind = HS_OPTION_FLAG, .target = &compare->json, .help = "print JSON" },
+    };
+    size_t count = compare->command->option_count;
+    struct hs_option *all = calloc(count + HS_ARRAY_LEN(shared), sizeof(*all));
+    if (!all) {
+        *ret_code = hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
+        return false;
+    }
+    memcpy(all, shared, sizeof(shared));
+    memcpy(all + HS_ARRAY_LEN(shared), compare->command->options, count * sizeof(*all));
+    bool go = hs_invocation_parse(compare->call, all, count + HS_ARRAY_LEN(shared), paths, SIZE_MAX, ret_code);
+    free(all);
+    return go;
+}
+
+int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg)
+{
+    struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
+                               .least_agreement = least_agreement };
+    struct hs_text_list paths = { 0 };
+    int code;
+    if (parse(&compare, &paths, &code)) {
+        code = find_pictures(&compare, &paths);
+        if (code == HS_EXIT_OK)
+            code = run(&compare);
+    }
+    hs_picture_files_finish(&compare.files);
+    hs_text_list_finish(&paths);
+    return code;
+}

@@ -1,0 +1,109 @@
+#include "service/picture_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+static int append(struct hs_picture_files *files, const char *name, const char *path, struct hs_error *err)
+{
+    if (files->count == files->capacity) {
+        size_t wanted = files->capacity ? files->capacity * 2 : 64, bytes;
+        void *more = hs_size_mul(wanted, sizeof(*files->items), &bytes) ? realloc(files->items, bytes) : NULL;
+        if (!more)
+            return hs_error_set(err, HS_ENOMEM, "no memory for %zu files", wanted);
+        files->items = more;
+        files->capacity = wanted;
+    }
+    struct hs_picture_file file = { .name = strdup(name), .path = strdup(path) };
+    if (!file.name || !file.path) {
+        free(file.name);
+        free(file.path);
+        return hs_error_set(err, HS_ENOMEM, "no memory for %s", path);
+    }
+    files->items[files->count++] = file;
+    return 0;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_picture_name(const char *name)
+{
+    static const char *const endings[] = { "jpg", "jpeg", "png", "webp", "bmp" };
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < HS_ARRAY_LEN(endings); i++) {
+        if (hs_str_equal_nocase(dot + 1, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Calls `each` with what is in a folder, sorted by name; what begins with a point is left out. */
+static int walk(struct hs_picture_files *files, const char *name, const char *folder,
+                int (*each)(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
+                            struct hs_error *err),
+                struct hs_error *err)
+{
+    struct dirent **entries;
+    char path[PATH_MAX];
+    int count = scandir(folder, &entries, NULL, alphasort), r = 0;
+    if (count < 0)
+        return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "%s: %s", folder, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        const char *entry = entries[i]->d_name;
+        if (r == 0 && entry[0] != '.')
+            r = hs_path_join(path, sizeof(path), folder, entry)
+                    ? each(files, name, entry, path, err)
+                    : hs_error_set(err, HS_EINVAL, "%s/%s: the path is too long", folder, entry);
+        free(entries[i]);
+    }
+    free(entries);
+    return r;
+}
+
+static int each_picture(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
+                        struct hs_error *err)
+{
+    return is_picture_name(entry) && !is_folder(path) ? append(files, name, path, err) : 0;
+}
+
+static int each_person(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
+                       struct hs_error *err)
+{
+    (void) name;
+    return is_folder(path) ? walk(files, entry, path, each_picture, err) : 0;
+}
+
+int hs_picture_files_add(struct hs_picture_files *files, const char *name, const char *path, struct hs_error *err)
+{
+    return is_folder(path) ? walk(files, name, path, each_picture, err) : append(files, name, path, err);
+}
+
+int hs_picture_files_add_tree(struct hs_picture_files *files, const char *folder, struct hs_error *err)
+{
+    int r = walk(files, NULL, folder, each_person, err);
+    if (r == 0 && files->count == 0)
+        r = hs_error_set(err, HS_EINVAL,
+                         "%s: there is no folder with pictures in it; one folder for each name is wanted", folder);
+    return r;
+}
+
+void hs_picture_files_finish(struct hs_picture_files *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        free(files->items[i].name);
+        free(files->items[i].path);
+    }
+    free(files->items);
+    *files = (struct hs_picture_files) { 0 };
+}

@@ -1,0 +1,102 @@
+"""hailo-pose on the double of HailoRT with true numbers: what UINT8 and UINT16 cost, and whether pictures stay apart."""
+import json
+import os
+import random
+import re
+
+import pytest
+
+from pose_tools import PROGRAM, SAMPLES, SHARED, need
+from server import multipart
+from standin import ANSWER_S, CLIENTS, Double, file_of, most_under_way, pose_heads, together
+
+TESTDATA = SHARED / 'testdata'
+VAL = TESTDATA / 'coco-pose-val'
+SQUARE = ['--set', 'inference.rectangular=false', '--set', 'inference.precision=f32']
+# 1000 of them take some minutes; the ordinary run asks for fewer.
+REQUESTS = int(os.environ.get('HS_DOUBLE_REQUESTS', '64'))
+THOROUGH = REQUESTS >= 1000
+AP_LOSS = 0.03
+
+
+@pytest.fixture(name='double')
+def double_fixture(tmp_path):
+    return Double(tmp_path)
+
+
+def precision(double, device):
+    need(VAL)
+    report = json.loads(double.run(PROGRAM, 'eval', '--coco', VAL / 'annotations.json', '--images', VAL / 'images',
+                                   '--json', *SQUARE, device=device))
+    assert report['images'] == 57
+    return report['AP']
+
+
+def test_quantised_numbers_cost_little_precision(double):
+    double.add_pose()
+    quantised, exact = precision(double, 'hailo'), precision(double, 'cpu')
+    print(f'AP {quantised:.4f} quantised, {exact:.4f} float32')
+    assert quantised != exact
+    assert quantised > exact - AP_LOSS
+
+
+def compare(double, code):
+    return json.loads(double.run(PROGRAM, 'compare-devices', '--json', *(need(SAMPLES / f'{name}.jpg')
+                                 for name in ('bus', 'zidane', 'solvay')), code=code))
+
+
+def test_the_devices_agree(double):
+    double.add_pose()
+    report = compare(double, 0)
+    print(report)
+    assert report['ok'] and report['both'] >= 15 and report['device']['device'] == 'hailo'
+    assert 0 < report['box_pixels']['median'] < 2 and 0 < report['keypoint_pixels']['median'] < 2
+    assert 0.99 < report['oks']['median'] < 1
+
+
+def test_a_device_with_other_numbers_is_found_out(double):
+    """A calibration that has no room for points to the left of their cell or above it."""
+    heads = [re.sub(r'(uint16 \S+) \d+', r'\1 0', line) for line in pose_heads()]
+    double.add('yolo11n-pose', file_of(double.network('yolo11n-pose'), 640, 0, 255, heads))
+    report = compare(double, 1)
+    assert not report['ok']
+    assert [check['name'] for check in report['checks'] if not check['ok']] == ['oks']
+
+
+def pictures():
+    paths = [path for folder in (VAL / 'images', TESTDATA / 'coco-pose-train' / 'images', TESTDATA / 'pose-misc')
+             for path in sorted(need(folder).rglob('*.jpg'))]
+    return [path.read_bytes() for path in paths[:min(len(paths), max(REQUESTS // 4, 8))]]
+
+
+def ask(server, picture):
+    """People with their numbers. The threshold is low, so that no two pictures have the same answer."""
+    body, content_type = multipart({'image': picture, 'confidence_threshold': '0.02', 'max_detections': '20'})
+    answer = server.request('POST', '/v1/pose/detect', body, {'Content-Type': content_type}, timeout=ANSWER_S)
+    assert answer.status == 200, answer
+    return [(pose['bbox_confidence'], *pose['bbox'].values(),
+             *(value for point in pose['keypoints'] for value in (point['x'], point['y'], point['confidence'])))
+            for pose in answer.json()['poses']]
+
+
+def same(found, wanted):
+    return len(found) == len(wanted) and all(one == pytest.approx(other, abs=1e-4) for one, other in zip(found, wanted))
+
+
+@pytest.mark.parametrize('batch', [1, 4])
+def test_pictures_of_eight_clients_are_not_mixed_up(double, batch):
+    """Pictures come back in any order, buffers are spoiled whenever they are not in use."""
+    double.add_pose('shuffled')
+    data = pictures()
+    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch}
+    server = double.serve(**settings)
+    with server:
+        alone = [ask(server, picture) for picture in data]
+        assert len(set(map(tuple, alone))) > 0.9 * len(data)
+        order = [i % len(data) for i in range(REQUESTS // batch)]
+        random.Random(1).shuffle(order)
+        found = together(lambda i: ask(server, data[i]), order)
+    mixed = sum(not same(answer, alone[i]) for answer, i in zip(found, order))
+    print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
+    assert mixed == 0
+    assert most_under_way(server.log) > (CLIENTS - 1 if batch == 1 else CLIENTS // 2)

@@ -1,0 +1,208 @@
+"""`compare-devices` with the scripted device, and the rule that it serves: the processor does not stand in for an
+embedder before its vectors were shown to be the same."""
+import hashlib
+import json
+import os
+
+import pytest
+
+from faces import FACE, PATTERNS, FaceServer, picture
+from server import BINARY, environment, png, run
+
+DOUBLE = os.path.abspath(os.environ.get('HS_HAILO_DIR') or os.path.join(os.path.dirname(BINARY), 'tests', 'hailo'))
+
+
+def blob(x, y, width, height, side=320):
+    """A dark picture with one white rectangle, which the scripted device takes for a person."""
+    return png(side, side, shade=lambda px, py: (255, 255, 255) if x <= px < x + width and y <= py < y + height
+               else (16, 16, 16))
+
+
+@pytest.fixture(name='people')
+def people_fixture(tmp_path):
+    """A folder of three pictures, and something else."""
+    folder = tmp_path / 'people'
+    folder.mkdir()
+    for i in range(3):
+        (folder / f'{i}.png').write_bytes(blob(60 + 20 * i, 40, 60, 150))
+    (folder / 'notes.txt').write_text('no picture')
+    return folder
+
+
+@pytest.fixture(name='compare')
+def compare_fixture(tmp_path):
+    """Runs compare-devices; the report, or what was said."""
+    def compare(*arguments, program=BINARY, code=0, report=True):
+        done = run(tmp_path, 'compare-devices', *arguments, *(['--json'] if report else []), program=program)
+        assert done.returncode == code, done
+        return json.loads(done.stdout) if report else done.stdout + done.stderr
+    return compare
+
+
+def checks(report):
+    return {check['name']: check['ok'] for check in report['checks']}
+
+
+# ---- people
+
+def test_a_device_agrees_with_itself(compare, people):
+    report = compare('--device', 'sim', '--against', 'sim', people)
+    assert report['ok'] and checks(report) == {'oks': True, 'agreement': True}
+    assert (report['pictures'], report['both'], report['only_device'], report['only_against']) == (3, 3, 0, 0)
+    assert report['device']['device'] == report['against']['device'] == 'sim'
+    assert report['device']['pose'] == report['against']['pose']
+    assert report['box_pixels'] == {'count': 3, 'least': 0, 'median': 0, 'mean': 0, 'most': 0}
+    assert report['keypoint_pixels']['count'] == 3 * 17 and report['keypoint_pixels']['most'] == 0
+    assert report['oks']['least'] == 1
+
+
+def test_the_report_for_people(compare, people):
+    text = compare('--device', 'sim', '--against', 'sim', people, report=False)
+    assert 'device   sim: ' in text and 'against  sim: ' in text
+    assert '3 pictures: 3 people found by both, 0 only by the device, 0 only by the other' in text
+    assert 'the devices agree' in text.splitlines()
+
+
+def test_rounding_shows(compare, people, script):
+    """The same answers in float32 and in UINT8 and UINT16: a part of a pixel apart."""
+    exact = script('outputs: float32')
+    report = compare('--device', 'sim', '--against', exact, people)
+    assert report['ok'] and 0 < report['box_pixels']['most'] < 8 and 0 < report['keypoint_pixels']['most'] < 1
+    assert 0.99 < report['oks']['median'] < 1
+    report = compare('--device', 'sim', '--against', exact, '--least-oks', '1', people, code=1)
+    assert not report['ok'] and checks(report) == {'oks': False, 'agreement': True}
+
+
+def test_a_device_that_fails_is_said(compare, people, script):
+    text = compare('--device', 'sim', '--against', script('faults: [{kind: error}]'), people / '0.png', code=1, report=False)
+    assert '0.png: ' in text and 'the devices do not agree' in text
+
+
+def test_nothing_found_is_no_agreement(compare, tmp_path):
+    (tmp_path / 'grey.png').write_bytes(picture())
+    report = compare('--device', 'sim', '--against', 'sim', tmp_path / 'grey.png', program=FACE, code=1)
+    assert not report['ok'] and report['both'] == 0 and not checks(report)['agreement']
+
+
+def test_what_is_no_picture_is_named(compare, people):
+    report = compare('--device', 'sim', '--against', 'sim', people / '0.png', people / 'notes.txt', code=1)
+    assert not report['ok'] and (report['pictures'], report['failed']) == (1, 1) and all(checks(report).values())
+    assert 'notes.txt: ' in compare('--device', 'sim', '--against', 'sim', people / 'notes.txt', code=1, report=False)
+
+
+@pytest.mark.parametrize('arguments, code, words', [
+    ([], 2, 'name at least one picture'),
+    (['no/such/folder.jpg'], 1, 'no/such/folder.jpg'),
+    (['--against', 'toaster', 'PICTURE'], 2, 'toaster'),
+    (['--least-agreement', '1.5', 'PICTURE'], 2, '--least-agreement'),
+    (['--least-oks', 'much', 'PICTURE'], 2, '--least-oks'),
+])
+def test_what_cannot_be_compared_is_said(compare, people, arguments, code, words):
+    arguments = [people / '0.png' if argument == 'PICTURE' else argument for argument in arguments]
+    assert words in compare('--device', 'sim', *arguments, code=code, report=False)
+
+
+# ---- faces
+
+def test_faces_and_their_vectors(compare, tmp_path, script):
+    (tmp_path / 'two.png').write_bytes(picture((PATTERNS[0], 43, 61, 139), (PATTERNS[1], 303, 205, 117)))
+    report = compare('--device', 'sim', '--against', script('outputs: float32'), tmp_path / 'two.png', program=FACE)
+    assert report['ok'] and set(checks(report)) == {'box_iou', 'median_cosine', 'least_cosine', 'agreement'}
+    assert report['both'] == report['cosine']['count'] == report['box_iou']['count'] == 2
+    assert report['landmark_pixels']['count'] == 10
+    assert report['cosine']['least'] > 0.99 and 0.9 < report['box_iou']['least'] < 1
+    assert 'record' not in report  # scripted devices are compared with nothing real
+    report = compare('--device', 'sim', '--against', script('outputs: float32'), '--least-iou', '1', tmp_path / 'two.png',
+                     program=FACE, code=1)
+    assert [name for name, ok in checks(report).items() if not ok] == ['box_iou']
+
+
+# ---- standing in
+
+PACK = '''name: {name}
+task: {task}
+title: Made up
+licence: {{name: MIT}}
+input: {{width: {side}, height: {side}, mean: [0, 0, 0], std: [1, 1, 1]}}
+decode: {decode}
+scores: probabilities
+{more}
+hailo: {{file: {name}.hef, sha256: {hef}}}
+openvino: {{file: {name}.onnx, sha256: {onnx}}}
+'''
+
+
+class Gate:
+    """Two packs with a file for the double of HailoRT and one for the processor, which nothing loads here."""
+
+    def __init__(self, folder):
+        self.folder, self.models, self.hashes = folder, folder / 'models', {}
+        (folder / 'packs').mkdir()
+        self.models.mkdir()
+        (folder / 'device.yaml').write_text('latency_ms: 1')
+        self.env = environment(folder, HS_BACKEND_DIR=DOUBLE, HS_HAILO_DOUBLE=str(folder / 'device.yaml'),
+                               HS_PACKS_DIR=str(folder / 'packs'))
+        self.env['HS_MODELS_DIR'] = str(self.models)
+        self.add('finder', 'face-detection', 640, 'faces', decode='scrfd', more='detection: {score: 0.5, iou: 0.4}')
+        self.add('vectors', 'face-embedding', 112, 'embeddings', decode='arcface',
+                 more='embedding: {space: made-up, dimension: 512, threshold: 0.5}')
+
+    def add(self, name, task, side, finds, **pack):
+        hashes = {}
+        for ending, data in (('hef', f'\x01HEF\nfinds {finds}\ninput {side} {side}\n'), ('onnx', f'not {finds}')):
+            (self.models / f'{name}.{ending}').write_bytes(data.encode())
+            hashes[ending] = hashlib.sha256(data.encode()).hexdigest()
+        self.hashes[name] = hashes
+        text = PACK.format(name=name, task=task, side=side, **hashes, **pack)
+        (self.folder / 'packs' / f'{name}.yaml').write_text(text)
+
+    def record(self, **more):
+        record = {'device': {'sha256': self.hashes['vectors']['hef']}, 'against': {'sha256': self.hashes['vectors']['onnx']},
+                  'faces': 40, 'least_cosine': 0.96, 'median_cosine': 0.99, **more}
+        (self.models / 'vectors.agreement.json').write_text(json.dumps(record))
+
+    def start(self, fallback='cpu'):
+        """What the log and /health say."""
+        settings = {'device.fallback': fallback, 'face_recognition.detection_model': 'finder',
+                    'face_recognition.recognition_model': 'vectors'}
+        with FaceServer(self.folder, settings, device='hailo', env=self.env) as server:
+            health = server.get('/health').json()
+        return server.log, health
+
+
+@pytest.fixture(name='gate')
+def gate_fixture(tmp_path):
+    if not os.path.exists(os.path.join(DOUBLE, 'hs_backend_hailo.so')):
+        pytest.skip('built without a C++ compiler, or with -Dhailo=disabled')
+    if not os.path.exists(os.path.join(os.path.dirname(BINARY), 'src', 'backends', 'hs_backend_openvino.so')):
+        pytest.skip('built without OpenVINO')
+    return Gate(tmp_path)
+
+
+def test_an_embedder_has_no_stand_in_before_it_was_compared(gate):
+    log, health = gate.start()
+    words = 'not compared yet: run hailo-face compare-devices'
+    assert f'device.fallback: the processor cannot stand in for vectors: {words}' in log
+    assert 'cannot stand in for finder' not in log  # who finds faces may be replaced
+    assert health['no_fallback'] == words
+    log, health = gate.start(fallback='none')
+    assert 'stand in' not in log and 'no_fallback' not in health
+
+
+def test_an_embedder_has_one_once_it_was(gate):
+    gate.record()
+    log, health = gate.start()
+    assert 'stand in' not in log and 'no_fallback' not in health
+
+
+@pytest.mark.parametrize('record, words', [
+    ({'median_cosine': 0.9}, 'the vectors of one face differ'),
+    ({'least_cosine': 0.5}, 'the vectors of one face differ'),
+    ({'faces': 19}, 'only 19 faces were compared'),
+    ({'against': {'sha256': 'f' * 64}}, 'other model files were compared'),
+    ({'device': None}, 'is damaged'),
+])
+def test_a_record_that_does_not_speak_for_these_two(gate, record, words):
+    gate.record(**record)
+    log, health = gate.start()
+    assert words in health['no_fallback'] and health['no_fallback'] in log

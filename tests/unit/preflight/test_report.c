@@ -1,0 +1,272 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "preflight/report.h"
+
+static struct hs_host host;
+static struct hs_preflight_runtime runtime;
+static struct hs_preflight_report report;
+
+/* A Raspberry Pi with a board on which all is well. */
+static int all_is_well(void **state)
+{
+    (void) state;
+    host = (struct hs_host) {
+        .node_count = 1,
+        .nodes = { { .path = "/dev/hailo0", .usable = true, .owner = "root", .group = "video", .mode = 0660 } },
+        .board_count = 1,
+        .boards = { { .address = "0001:01:00.0", .device = HS_HOST_HAILO_10H, .driver = "hailo1x", .speed_gts = 8,
+                      .lanes = 1, .generation = 3 } },
+        .library_count = 1,
+        .libraries = { { .version = "5.1.1", .folder = "/usr/lib" } },
+        .module = "hailo1x_pci",
+        .module_version = "5.1.1",
+        .device_class = "hailo_chardev",
+        .user = "ann",
+        .model = "Raspberry Pi 5 Model B Rev 1.0",
+    };
+    runtime = (struct hs_preflight_runtime) {
+        .version = "5.1.1", .devices = 1, .device_id = "0001:01:00.0", .opened = true, .firmware = "5.1.1",
+    };
+    return 0;
+}
+
+static int nothing_is_there(void **state)
+{
+    (void) state;
+    host = (struct hs_host) { .node_count = 0 };
+    runtime = (struct hs_preflight_runtime) { .devices = 0 };
+    hs_error_set(&runtime.module, HS_ENOTFOUND, "there is no backend 'hailo'");
+    return 0;
+}
+
+static const struct hs_preflight_line *line(const char *name)
+{
+    for (size_t i = 0; i < report.count; i++)
+        if (strcmp(report.lines[i].name, name) == 0)
+            return &report.lines[i];
+    fail_msg("no line '%s'", name);
+    return NULL;
+}
+
+static void tell(bool wanted)
+{
+    hs_preflight_tell(&host, &runtime, wanted, &report);
+}
+
+static void expect(const char *name, bool ok, const char *detail, const char *mend)
+{
+    const struct hs_preflight_line *found = line(name);
+    if (found->ok != ok || !strstr(found->detail, detail) || (mend ? !strstr(found->mend, mend) : found->mend[0] != 0))
+        fail_msg("%s %s: %s / %s", found->name, found->ok ? "ok" : "FAIL", found->detail, found->mend);
+}
+
+static void well(void **state)
+{
+    static const char *const order[] = { "node", "access", "driver", "library", "firmware", "pcie", "users" };
+    (void) state;
+    tell(false);
+    assert_int_equal(report.count, 7);
+    for (size_t i = 0; i < 7; i++)
+        assert_string_equal(report.lines[i].name, order[i]);
+    assert_null(hs_preflight_failure(&report));
+    expect("node", true, "/dev/hailo0, of root:video, mode 0660", NULL);
+    expect("driver", true, "hailo1x_pci 5.1.1, class hailo_chardev", NULL);
+    expect("library", true, "HailoRT 5.1.1; installed: 5.1.1 in /usr/lib", NULL);
+    expect("firmware", true, "5.1.1; driver, firmware and library match", NULL);
+    expect("pcie", true, "0001:01:00.0: Hailo-10H, PCIe generation 3, 1 lane (8 GT/s)", NULL);
+    expect("users", true, "no other program has the device open", NULL);
+}
+
+static void none_here_and_none_wanted(void **state)
+{
+    (void) state;
+    tell(false);
+    assert_int_equal(report.count, 1);
+    assert_true(report.lines[0].ok);
+    assert_null(hs_preflight_failure(&report));
+    assert_false(hs_preflight_present(&host, &runtime));
+}
+
+static void none_here_but_wanted(void **state)
+{
+    (void) state;
+    tell(true);
+    const struct hs_preflight_line *first = hs_preflight_failure(&report);
+    assert_ptr_equal(first, line("node"));
+    assert_string_equal(first->detail, "/dev/hailo0 not found");
+    assert_string_equal(first->mend, "Install Hailo driver (sudo apt install dkms hailo-h10-all)");
+    expect("driver", false, "no module hailo* is loaded", "hailo-h10-all");
+    expect("library", false, "there is no backend 'hailo'", "sudo apt install hailo-h10-all, then build");
+    expect("pcie", false, "no Hailo board is on the PCI bus", "seat the board");
+}
+
+/* A board without its driver is a failure even where nobody insists on it: somebody put it in. */
+static void board_without_driver(void **state)
+{
+    (void) state;
+    host.node_count = 0;
+    host.module[0] = '\0';
+    host.boards[0].driver[0] = '\0';
+    runtime.devices = 0;
+    runtime.opened = false;
+    tell(false);
+    expect("node", false, "/dev/hailo0 not found", "sudo apt install dkms hailo-h10-all");
+    expect("driver", false, "no module", "dkms status");
+    expect("pcie", true, "Hailo-10H", NULL);
+}
+
+static void driver_without_board(void **state)
+{
+    (void) state;
+    host.node_count = host.board_count = 0;
+    runtime.devices = 0;
+    runtime.opened = false;
+    tell(true);
+    expect("node", false, "/dev/hailo0 not found", "no Hailo board is on the PCI bus");
+    host.board_count = 1;
+    tell(true);
+    expect("node", false, "/dev/hailo0 not found", "dmesg");
+}
+
+static void no_rights(void **state)
+{
+    (void) state;
+    host.nodes[0].usable = false;
+    tell(false);
+    expect("access", false, "may not open /dev/hailo0, which is of root:video, mode 0660", "usermod -aG video ann");
+    host.nodes[0].mode = 0600;
+    tell(false);
+    expect("access", false, "mode 0600", "SUBSYSTEM==\"hailo_chardev\"");
+    hs_str_copy(host.nodes[0].path, sizeof(host.nodes[0].path), "/dev/h1x-0");
+    hs_str_copy(host.nodes[0].group, sizeof(host.nodes[0].group), "root");
+    host.nodes[0].mode = 0660;
+    tell(false);
+    expect("access", false, "/dev/h1x-0", "SUBSYSTEM==\"hailo1x\"");
+}
+
+/* With driver 5.3 a library of 5.1 finds no device, and says nothing of versions. */
+static void new_driver_old_library(void **state)
+{
+    (void) state;
+    hs_str_copy(host.nodes[0].path, sizeof(host.nodes[0].path), "/dev/h1x-0");
+    hs_str_copy(host.module_version, sizeof(host.module_version), "5.3.0");
+    runtime.devices = 0;
+    runtime.opened = false;
+    runtime.firmware[0] = '\0';
+    hs_error_set(&runtime.open, HS_ENODEVICE, "no Hailo device was found");
+    tell(false);
+    expect("node", true, "/dev/h1x-0", NULL);
+    expect("firmware", false, "driver 5.3.0, library 5.1.1: they must be of one version", "new name");
+    assert_string_equal(report.lines[5].name, "firmware");
+    assert_non_null(strstr(report.lines[5].detail, "no Hailo device was found"));
+}
+
+static void other_versions(void **state)
+{
+    (void) state;
+    hs_str_copy(runtime.firmware, sizeof(runtime.firmware), "5.2.0");
+    tell(false);
+    expect("firmware", false, "driver 5.1.1, firmware 5.2.0, library 5.1.1: they must be of one version",
+           "one release");
+    /* A driver that tells no version is no reason to complain. */
+    host.module_version[0] = '\0';
+    hs_str_copy(runtime.firmware, sizeof(runtime.firmware), "5.1.1");
+    tell(false);
+    expect("driver", true, "of a version that it does not tell", NULL);
+    expect("firmware", true, "5.1.1", NULL);
+}
+
+static void no_module_for_the_library(void **state)
+{
+    (void) state;
+    runtime = (struct hs_preflight_runtime) { .devices = 0 };
+    hs_error_set(&runtime.module, HS_EDEVICE, "libhailort.so.5.1.1 is not installed; libhailort.so.5.2.0 is");
+    hs_str_copy(host.libraries[0].version, sizeof(host.libraries[0].version), "5.2.0");
+    tell(false);
+    expect("library", false, "libhailort.so.5.2.0 is", "HailoRT is installed (5.2.0 in /usr/lib): build the backend");
+}
+
+static void slow_link(void **state)
+{
+    (void) state;
+    host.boards[0].speed_gts = 5;
+    host.boards[0].generation = 2;
+    tell(false);
+    expect("pcie", true, "generation 2", "dtparam=pciex1_gen=3");
+    assert_null(hs_preflight_failure(&report));
+    hs_str_copy(host.model, sizeof(host.model), "Some other board");
+    tell(false);
+    expect("pcie", true, "generation 2", "faster slot");
+    assert_null(strstr(line("pcie")->mend, "dtparam"));
+}
+
+static void another_board(void **state)
+{
+    (void) state;
+    host.boards[0].device = HS_HOST_HAILO_8;
+    tell(false);
+    expect("pcie", false, "is a Hailo-8", "Hailo-10H");
+}
+
+static void held_by_another(void **state)
+{
+    (void) state;
+    host.holder_count = 1;
+    host.holders[0] = (struct hs_host_holder) { .pid = 812, .command = "hailo-ollama", .node = "/dev/hailo0" };
+    host.hidden = 3;
+    /* Shared, that is no failure. */
+    tell(false);
+    expect("users", true, "hailo-ollama (pid 812) has /dev/hailo0 open; 3 processes of other users could not", NULL);
+    assert_null(hs_preflight_failure(&report));
+    runtime.opened = false;
+    runtime.firmware[0] = '\0';
+    hs_error_set(&runtime.open, HS_EINUSE, "another program has the Hailo device for itself");
+    tell(false);
+    expect("firmware", false, "another program has the Hailo device for itself", "end hailo-ollama (pid 812)");
+    host.holder_count = 0;
+    tell(false);
+    expect("firmware", false, "another program", "run this as root");
+}
+
+static void a_node_of_another_name(void **state)
+{
+    (void) state;
+    host.node_count = 0;
+    tell(true);
+    expect("node", true, "HailoRT finds 0001:01:00.0", NULL);
+    assert_null(hs_preflight_failure(&report));
+}
+
+static void more_lines_than_fit(void **state)
+{
+    (void) state;
+    host.node_count = HS_HOST_NODES;
+    for (size_t i = 1; i < HS_HOST_NODES; i++)
+        host.nodes[i] = host.nodes[0];
+    host.holder_count = HS_HOST_HOLDERS;
+    tell(true);
+    assert_int_equal(report.count, HS_PREFLIGHT_LINES);
+}
+
+#define WELL(test) cmocka_unit_test_setup(test, all_is_well)
+#define NONE(test) cmocka_unit_test_setup(test, nothing_is_there)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WELL(well), NONE(none_here_and_none_wanted), NONE(none_here_but_wanted), WELL(board_without_driver),
+        WELL(driver_without_board), WELL(no_rights), WELL(new_driver_old_library), WELL(other_versions),
+        WELL(no_module_for_the_library), WELL(slow_link), WELL(another_board), WELL(held_by_another),
+        WELL(a_node_of_another_name), WELL(more_lines_than_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
