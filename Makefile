@@ -32,6 +32,10 @@ demo: data-face
 check: data-face
 	@tools/check.sh $(BUILD)
 
+# For aarch64, under emulation, beside this machine's programs.
+check-arm64: data-face
+	@tests/arm64/run.sh $(BUILD)
+
 run: run-$(SERVICE)
 
 run-pose: data
@@ -61,6 +65,7 @@ distclean: clean
 help:
 	@echo 'make demo      set everything up, build, find people in three pictures and recognise a face, through the real servers'
 	@echo 'make check     set everything up, build, and run all tests'
+	@echo 'make check-arm64   build for aarch64 and test under emulation, in a Debian of its own (root; about a quarter of an hour)'
 	@echo 'make           set up and build $(PROGRAM)'
 	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
 	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
@@ -69,5 +74,5 @@ help:
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
 
-.PHONY: all setup data data-face demo check run run-pose run-face bench bench-devices install clean distclean help
+.PHONY: all setup data data-face demo check check-arm64 run run-pose run-face bench bench-devices install clean distclean help
 .NOTPARALLEL:

@@ -4,6 +4,8 @@
 #   tools/setup.sh packages [LIST…]    Debian packages (tools/packages.txt and LIST), by apt-get; the only thing that
 #                                      is installed outside this tree
 #   tools/setup.sh openvino            the pinned OpenVINO runtime in .deps/openvino
+#   tools/setup.sh openvino MACHINE FOLDER
+#                                      that of another machine (aarch64), in that folder below .deps
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
 #   tools/setup.sh face PROGRAM        the same for hailo-face, with the Debian packages that fetching them takes; says so
@@ -146,14 +148,13 @@ sys.exit(f'the wheel has no {", ".join(missing)}' if missing else 0)
 PYTHON
 }
 
-setup_openvino() {
-    local machine version platform file sha256 wheel stamp
-    machine=$(uname -m)
+setup_openvino() { # [MACHINE FOLDER]
+    local machine=${1:-$(uname -m)} target=$deps/${2:-openvino} version platform file sha256 wheel stamp
     read -r version platform file sha256 < <(awk -v m="$machine" '$1 == m { print $2, $3, $4, $5 }' \
         "$tree/tools/openvino.lock") || fail "there is no OpenVINO wheel for $machine in tools/openvino.lock"
     # The unpacking is part of what decides the result.
     stamp="$sha256 $(declare -f unpack_openvino | sha256sum | cut -d' ' -f1)"
-    test "$(cat "$deps/openvino/.stamp" 2> /dev/null)" != "$stamp" || return 0
+    test "$(cat "$target/.stamp" 2> /dev/null)" != "$stamp" || return 0
     make_work
     wheel=$deps/downloads/$file
     if ! has_sha256 "$wheel" "$sha256"; then
@@ -167,8 +168,9 @@ setup_openvino() {
     say "unpacking OpenVINO $version"
     unpack_openvino "$wheel" "$work/openvino"
     echo "$stamp" > "$work/openvino/.stamp"
-    rm -rf "$deps/openvino"
-    mv "$work/openvino" "$deps/openvino"
+    mkdir -p "$(dirname "$target")"
+    rm -rf "$target"
+    mv "$work/openvino" "$target"
 }
 
 take_member() { # ARCHIVE MEMBER FILE

@@ -63,6 +63,7 @@ struct hs_model_spec {
     int batch;              /* wanted pictures a slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
     enum hs_finding finding;
     enum hs_precision precision;
+    bool free_threads;      /* the system may move the network's threads; else each one stays on a processor core */
     float mean[3], std[3];  /* (v - mean) / std a channel on RGB 0..255; backends with it built in ignore both */
     bool bgr;               /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
 };
@@ -114,7 +115,8 @@ struct hs_backend {
      * next submit. */
     const void *(*output)(struct hs_model *model, int slot, int picture, int index);
 
-    /* May be NULL: the device has nothing to say. */
+    /* How the device is now, for which it may have to be asked, which takes a while. Called by the thread that loads
+     * and closes, also while slots are in flight. May be NULL: the device has nothing to say. */
     int (*health)(struct hs_device *device, struct hs_device_health *ret_health, struct hs_error *err);
 };
 

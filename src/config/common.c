@@ -54,12 +54,17 @@ const struct hs_setting hs_image_rows[4] = {
 static const char *const log_levels[] = { "DEBUG", "INFO", "WARNING", "ERROR", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 
+/* In the order of enum hs_hailort_log. */
+static const char *const hailort_logs[] = { "off", "journal", NULL };
+
 #define S hs_logging_settings
-const struct hs_setting hs_logging_rows[2] = {
+const struct hs_setting hs_logging_rows[3] = {
     { ROW("logging.level", CHOICE, level), .choices = log_levels, .fallback = "INFO",
       .help = "The least important messages that are written" },
     { ROW("logging.format", CHOICE, format), .choices = log_formats, .fallback = "text",
       .help = "Form of a log line: text for people, or one JSON object" },
+    { ROW("logging.hailort", CHOICE, hailort), .choices = hailort_logs, .fallback = "off",
+      .help = "HailoRT's own messages: none, or by way of syslog into the journal" },
 };
 #undef S
 
@@ -89,7 +94,7 @@ static const char *const devices[] = { "auto", "cpu", "hailo", "sim", "sim:SCRIP
 static const char *const precisions[] = { "auto", "f32", "fast", NULL };
 
 #define S hs_inference_settings
-const struct hs_setting hs_inference_rows[13] = {
+const struct hs_setting hs_inference_rows[16] = {
     { ROW("inference.confidence_threshold", DOUBLE, confidence_threshold), .min = 0, .max = 1, .fallback = "0.5",
       .help = "Least score of a detection; a request may say otherwise" },
     { ROW("inference.iou_threshold", DOUBLE, iou_threshold), .min = 0, .max = 1, .fallback = "0.45",
@@ -106,15 +111,23 @@ const struct hs_setting hs_inference_rows[13] = {
     { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
       .help = "Which one of several such devices; empty: any" },
     { ROW("inference.precision", CHOICE, precision), .choices = precisions, .fallback = "auto",
-      .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16" },
+      .help = "Number format on the processor; auto: the fastest exact one, f32: float32, fast: also bf16 or f16" },
     { ROW("inference.threads", INT, threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help = "Processor threads for the network; 0: one for each processor" },
+    { ROW("inference.pin_threads", BOOL, pin_threads), .fallback = "true",
+      .help = "Keep each of these threads on one processor core; false: the system may move them, where other programs "
+              "need the same cores" },
     { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",
       .help = "Pictures in the device at the same time; 0: what suits it" },
     { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",
       .help = "Input sizes kept loaded; the least recently used one makes room" },
     { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "200M",
       .help = "Memory of the whole process up to which a further input size is kept loaded; 0: no such bound" },
+    { ROW("inference.restart_above", BYTES, restart_above), .min = 0, .max = 16384 * MIB, .fallback = "0",
+      .help = "Memory of the whole process past which the processor's runtime is closed and opened anew, while "
+              "requests wait; 0: never" },
+    { ROW("inference.restart_pause", SECONDS, restart_pause), .min = 1, .max = 31536000, .fallback = "600",
+      .unit = "seconds", .help = "Least time between two of these, for each model" },
     { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
       .help = "Folder for compiled models; empty: beside the model files" },
 };

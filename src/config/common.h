@@ -30,10 +30,13 @@ struct hs_image_settings {
     bool apply_exif;
 };
 
+enum hs_hailort_log { HS_HAILORT_LOG_OFF, HS_HAILORT_LOG_JOURNAL };
+
 /* `level` is an enum hs_log_level, `format` an enum hs_log_format (base/log.h). */
 struct hs_logging_settings {
     int level;
     int format;
+    int hailort; /* enum hs_hailort_log */
 };
 
 struct hs_model_settings {
@@ -56,9 +59,12 @@ struct hs_inference_settings {
     char *device_id; /* "": any */
     int precision;
     int threads; /* 0: as many as there are processors */
+    bool pin_threads;
     int slots;   /* 0: the backend's own way */
     int max_shapes;
     int64_t max_memory;
+    int64_t restart_above; /* 0: never */
+    double restart_pause;
     char *cache_dir; /* "": beside the models */
 };
 
@@ -93,9 +99,9 @@ struct hs_resource_settings {
 
 extern const struct hs_setting hs_server_rows[13];
 extern const struct hs_setting hs_image_rows[4];
-extern const struct hs_setting hs_logging_rows[2];
+extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
-extern const struct hs_setting hs_inference_rows[13];
+extern const struct hs_setting hs_inference_rows[16];
 extern const struct hs_setting hs_device_rows[7];
 extern const struct hs_setting hs_performance_rows[5];
 extern const struct hs_setting hs_resource_rows[2];

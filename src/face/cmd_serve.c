@@ -13,6 +13,13 @@ static void begin(void *ctx)
     hs_face_app_start_loading(ctx);
 }
 
+static void watch(void *ctx)
+{
+    const struct hs_face_app *app = ctx;
+    hs_fleet_watch(app->detector);
+    hs_fleet_watch(app->embedder);
+}
+
 static bool must_end(void *ctx)
 {
     struct hs_face_app *app = ctx;
@@ -37,6 +44,7 @@ static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigs
         .ctx = app,
         .shape = app->settings->older.debug ? hs_face_shape_debug : hs_face_shape,
         .begin = begin,
+        .watch = watch,
         .must_end = must_end,
         .what = what,
     };

@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "cli/cmd_backends.h"
 #include "face/commands.h"
 
 static const struct hs_command commands[] = {
@@ -14,6 +15,7 @@ static const struct hs_command commands[] = {
     { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same faces and make the same vectors",
       hs_face_cmd_compare_devices },
     { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
+    { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
     { "config", "render|check|show|reference|example", "settings", hs_face_cmd_config },
     { "selftest", "", "what this machine has and whether the models run on it", hs_face_cmd_selftest },
 };

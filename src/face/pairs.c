@@ -228,7 +228,7 @@ static int read_all(struct reader *reader, char *text)
 {
     char *cells[CELLS_MAX];
     bool header = true;
-    int r = 0, count;
+    int r = 0, count = 0;
     if (hs_str_starts(text, "\xef\xbb\xbf"))
         text += 3;
     for (char *next = text; r == 0 && next; text = next) {

@@ -11,6 +11,7 @@
 #include "http/json_write.h"
 #include "http/param.h"
 #include "service/batch.h"
+#include "service/health.h"
 #include "service/metrics.h"
 #include "service/pull.h"
 
@@ -21,16 +22,14 @@ static void get_health(struct hs_http_request *req)
     struct hs_fleet_status detect, embed;
     hs_fleet_get_status(app->detector, &detect);
     hs_fleet_get_status(app->embedder, &embed);
-    const char *no_fallback = embed.no_standby ? embed.no_standby : detect.no_standby;
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:b, s:s, s:s*, s:o*}", "status", "healthy",
-                                 "service", "hailo-face", "model_loaded", detect.loaded && embed.loaded,
-                                 "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
-                                 embedder->model, "database_enabled", app->gallery != NULL, "device",
-                                 embed.degraded ? embed.device : detect.device, "degraded",
-                                 detect.degraded || embed.degraded, "embedding_space",
-                                 embedder->choice.pack->embedding.space, "no_fallback", no_fallback, "database",
-                                 hs_face_health_database(app)));
+    json_t *health = json_pack(
+        "{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service", "hailo-face", "model_loaded",
+        detect.loaded && embed.loaded, "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
+        embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
+        embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
+    struct hs_fleet *fleets[] = { app->detector, app->embedder };
+    hs_health_add_devices(health, fleets, HS_ARRAY_LEN(fleets));
+    hs_http_reply_json(req, 200, health);
 }
 
 static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)
@@ -255,8 +254,8 @@ void hs_face_shape(struct hs_http_options *ret_options)
 static void get_metrics(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_metrics_model models[] = { { "detect", app->detector }, { "embed", app->embedder } };
-    hs_metrics_reply(req, models, HS_ARRAY_LEN(models));
+    const struct hs_metrics_part parts[] = { { "detect", app->detectors }, { "embed", app->embedders } };
+    hs_metrics_reply(req, parts, HS_ARRAY_LEN(parts));
 }
 
 static void get_models(struct hs_http_request *req)

@@ -66,6 +66,8 @@ static int check_options(const struct hs_engine_options *options, struct hs_erro
         return hs_error_set(err, HS_EINVAL, "a batch must be 0 to %d pictures", HS_MODEL_MAX_BATCH);
     if (options->queue_max < 0 || options->threads < 0)
         return hs_error_set(err, HS_EINVAL, "the queue's length and the number of threads cannot be negative");
+    if (options->restart_above < 0 || options->restart_pause_ns < 0)
+        return hs_error_set(err, HS_EINVAL, "the limit of a restart and the pause between two cannot be negative");
     return 0;
 }
 
@@ -149,7 +151,7 @@ void hs_engine_start_loading(struct hs_engine *engine, const struct hs_engine_sh
 
 static bool is_loading(const struct hs_engine *engine)
 {
-    return hs_engine_count(engine, 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING) > 0;
+    return engine->restarting || hs_engine_count(engine, 1u << HS_COPY_WANTED | 1u << HS_COPY_LOADING) > 0;
 }
 
 static bool is_loaded(const struct hs_engine *engine)
@@ -341,7 +343,11 @@ void hs_engine_get_status(struct hs_engine *engine, struct hs_engine_status *ret
         .refusals = engine->refusals,
         .loads = engine->loads,
         .evictions = engine->evictions,
+        .run_ns = engine->run_ns,
+        .restarts = engine->restarts,
         .last_load_ns = engine->last_load_ns,
+        .has_health = engine->has_health,
+        .health = engine->health,
         .error = engine->error,
         .hung = engine->hung,
     };

@@ -71,6 +71,13 @@ struct hs_engine_options {
     int64_t retry_max_ns; /* a device that is down is tried again after a tenth of a second, and then after pauses
                              that double up to this; 0: five seconds */
     int queue_max;       /* requests that may wait for a slot; one more gets HS_EBUSY */
+    int64_t restart_above; /* bytes of this whole process past which all that is loaded is unloaded, the device closed
+                              and opened, and the same loaded again. Requests wait for it. 0: never */
+    int64_t restart_pause_ns; /* the least time between two of these */
+    /* A restart has closed the device: the process's memory before and now. On the keeper's thread, which holds no lock
+     * and loads as soon as this returns; it must not call the engine. NULL: nobody is told. */
+    void (*on_restart)(void *arg, int64_t before_bytes, int64_t after_bytes);
+    void *on_restart_arg;
     double keep_alive_s; /* negative: loaded for good; 0: unloaded whenever nothing is in use or waiting; else unloaded
                             after so many seconds without use. The device is closed then, too. */
 };
@@ -112,7 +119,11 @@ struct hs_engine_status {
     } copies[HS_ENGINE_MAX_COPIES];
     uint64_t runs, pictures, failures, timeouts, refusals; /* pictures: in all runs; refusals: HS_EBUSY */
     uint64_t loads, evictions;
+    int64_t run_ns;        /* what all runs took together, from submission to their end */
+    uint64_t restarts;     /* because of options.restart_above */
     int64_t last_load_ns;  /* how long the newest load took */
+    bool has_health;       /* the device is open and told how it is, some seconds ago at most */
+    struct hs_device_health health;
     struct hs_error error; /* the newest load failure or stuck device; code 0 where there is none to mend */
 };
 

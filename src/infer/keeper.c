@@ -225,8 +225,11 @@ static bool is_held(const struct hs_engine *engine, const struct hs_device *devi
 /* One that still holds slots is closed after the last of them. */
 static void close_device(struct hs_engine *engine, struct hs_device *device)
 {
-    if (engine->device == device)
+    if (engine->device == device) {
         engine->device = NULL;
+        engine->has_health = false;
+        engine->next_health_ns = 0;
+    }
     if (is_held(engine, device))
         return;
     pthread_mutex_unlock(&engine->lock);
@@ -242,7 +245,8 @@ static void unload(struct hs_engine *engine, struct hs_copy *copy)
     pthread_mutex_unlock(&engine->lock);
     drop_model(engine, copy);
     pthread_mutex_lock(&engine->lock);
-    copy->state = HS_COPY_NONE;
+    copy->state = copy->again ? HS_COPY_WANTED : HS_COPY_NONE;
+    copy->again = false;
     if (device != engine->device)
         close_device(engine, device);
     stay_within_memory(engine);
@@ -360,6 +364,37 @@ static bool recover_once(struct hs_engine *engine)
     return true;
 }
 
+/* ---- A restart (restart.c) ---- */
+
+static void tell_restart(struct hs_engine *engine)
+{
+    const struct hs_engine_options *options = &engine->options;
+    int64_t before_bytes = engine->restart_bytes;
+    if (!options->on_restart)
+        return;
+    pthread_mutex_unlock(&engine->lock);
+    options->on_restart(options->on_restart_arg, before_bytes, hs_mem_resident());
+    pthread_mutex_lock(&engine->lock);
+}
+
+static bool restart_once(struct hs_engine *engine)
+{
+    if (hs_engine_drain(engine))
+        return true;
+    if (hs_engine_count(engine, in_memory) > 0) {
+        if (hs_clock_now_ns() < engine->restart_until_ns)
+            return false; /* the last lease that comes back wakes the keeper */
+        hs_engine_end_restart(engine);
+        return true;
+    }
+    if (engine->device)
+        close_device(engine, engine->device);
+    engine->restarts++;
+    tell_restart(engine);
+    hs_engine_end_restart(engine);
+    return true;
+}
+
 /* ---- The thread ---- */
 
 static bool unload_unused(struct hs_engine *engine)
@@ -384,6 +419,8 @@ static bool work_once(struct hs_engine *engine)
     }
     if (engine->down)
         return recover_once(engine);
+    if (engine->restarting)
+        return restart_once(engine);
     copy = next_wanted(engine);
     if (copy && hs_engine_fits(engine, hs_engine_count(engine, in_memory), copy->solo)) {
         load(engine, copy);
@@ -443,16 +480,22 @@ static void notice_hang(struct hs_engine *engine)
 
 static int64_t next_time(const struct hs_engine *engine, bool abandoned)
 {
-    int64_t now_ns = hs_clock_now_ns(), time_ns = engine->down ? engine->next_attempt_ns : idle_deadline(engine);
+    int64_t now_ns = hs_clock_now_ns(), time_ns = engine->down         ? engine->next_attempt_ns
+                                                  : engine->restarting ? engine->restart_until_ns
+                                                                       : idle_deadline(engine);
     /* Passed already, so something else is waited for, which wakes the keeper. */
     if (engine->down && time_ns <= now_ns)
         time_ns = HS_NO_DEADLINE;
-    return abandoned && time_ns > now_ns + ABANDONED_LOOK_NS ? now_ns + ABANDONED_LOOK_NS : time_ns;
+    if (abandoned && time_ns > now_ns + ABANDONED_LOOK_NS)
+        time_ns = now_ns + ABANDONED_LOOK_NS;
+    int64_t health_ns = hs_engine_health_time(engine);
+    return health_ns < time_ns ? health_ns : time_ns;
 }
 
 static void finish(struct hs_engine *engine)
 {
     int64_t grace_ns = hs_clock_now_ns() + STUCK_GRACE_NS;
+    hs_engine_leave_restart(engine);
     while ((engine->stuck > 0 || hs_engine_count(engine, 1u << HS_COPY_ABANDONED) > 0) &&
            hs_clock_now_ns() < grace_ns) {
         look_at_stuck(engine);
@@ -473,7 +516,7 @@ void *hs_engine_keep(void *arg)
         if (engine->stuck > 0 || abandoned)
             look_at_stuck(engine);
         notice_hang(engine);
-        if (engine->ending || work_once(engine))
+        if (engine->ending || work_once(engine) || hs_engine_look_at_health(engine))
             continue;
         if (engine->stuck == 0)
             hs_cond_wait_until(&engine->work, &engine->lock, next_time(engine, abandoned));

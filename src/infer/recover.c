@@ -36,6 +36,7 @@ static void drop_copies(struct hs_engine *engine)
 {
     for (int i = 0; i < HS_ENGINE_COPIES; i++) {
         struct hs_copy *copy = &engine->copies[i];
+        copy->again = false;
         if (copy->state == HS_COPY_LOADED) {
             engine->revive = (struct hs_copy_key) { copy->h, copy->w, copy->batch, copy->solo };
             copy->state = HS_COPY_DRAINING;
@@ -56,6 +57,7 @@ void hs_engine_plan_attempt(struct hs_engine *engine)
 void hs_engine_go_down(struct hs_engine *engine, const struct hs_error *why)
 {
     engine->down = true;
+    hs_engine_leave_restart(engine);
     engine->error = *why;
     engine->attempts = 0;
     hs_engine_plan_attempt(engine);

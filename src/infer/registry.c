@@ -184,9 +184,10 @@ int hs_registry_open(const char *name, const char *path, const struct hs_backend
 bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE])
 {
     struct folders folders;
+    const char *named = getenv("HS_BACKEND_DIR");
     find_folders(&folders);
     for (size_t i = 0; i < folders.count; i++)
-        if (hs_file_exists(folders.paths[i]))
+        if (hs_file_exists(folders.paths[i]) || (named && strcmp(named, folders.paths[i]) == 0))
             return hs_str_copy(ret_path, HS_REGISTRY_PATH_SIZE, folders.paths[i]);
     return folders.count > 0 && hs_str_copy(ret_path, HS_REGISTRY_PATH_SIZE, folders.paths[folders.count - 1]);
 }

@@ -40,8 +40,8 @@ int hs_registry_find(const char *name, const struct hs_backend **ret_backend, st
  * the module cannot be opened, the only HailoRT that is installed. False: not known. */
 bool hs_registry_runtime(const char *name, char *dst, size_t size);
 
-/* The folder that a module which is built here belongs into: the first one of the above that is there, else the last
- * one. */
+/* The folder that a module which is built here belongs into: HS_BACKEND_DIR, else the first one of the above that is
+ * there, else the last one. */
 bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE]);
 
 /* The same as hs_registry_find, for a module at this very path. */

@@ -66,6 +66,7 @@ static void finish_run(struct hs_slot *slot, int result, bool hung, const struct
         slot->copy->running--;
     }
     engine->runs++;
+    engine->run_ns += hs_clock_now_ns() - slot->started_ns;
     engine->pictures += (uint64_t) slot->taken;
     engine->failures += result != 0;
     hs_engine_judge_run(engine, result, hung, why);

@@ -186,7 +186,7 @@ static void grant(struct hs_engine *engine, struct hs_waiter *waiter, struct hs_
 void hs_engine_dispatch(struct hs_engine *engine)
 {
     struct hs_waiter *next;
-    for (struct hs_waiter *waiter = engine->first; waiter && !engine->down; waiter = next) {
+    for (struct hs_waiter *waiter = engine->first; waiter && !engine->down && !engine->restarting; waiter = next) {
         next = waiter->next;
         struct hs_copy *copy = choose_copy(engine, waiter);
         if (copy)
@@ -222,6 +222,7 @@ void hs_engine_free_slot(struct hs_engine *engine, struct hs_slot *slot)
     engine->in_use -= counted;
     copy->last_used_ns = engine->last_used_ns = hs_clock_now_ns();
     engine->used = true;
+    hs_engine_consider_restart(engine);
     hs_engine_dispatch(engine);
     /* The keeper may have waited for this copy, or for the whole engine, to become idle. */
     if (copy->busy == 0 && (copy->state != HS_COPY_LOADED || engine->keep_alive_s >= 0 || engine->unload_asked))

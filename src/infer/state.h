@@ -1,6 +1,6 @@
 /* The engine's inside, shared by engine.c (what workers call), run.c (from a filled slot to its results), state.c (who
- * gets which slot), recover.c (devices that fail) and keeper.c (the thread that owns the device). Not for other
- * folders. */
+ * gets which slot), recover.c (devices that fail), restart.c (too much memory) and keeper.c (the thread that owns
+ * the device). Not for other folders. */
 #ifndef HS_INFER_STATE_H
 #define HS_INFER_STATE_H
 
@@ -71,6 +71,7 @@ struct hs_copy {
     int h, w;
     int batch; /* wanted, and since it is loaded, what it takes */
     bool solo;
+    bool again;      /* draining for a restart: wanted as soon as it is unloaded */
     bool needed;     /* wanted by somebody who waits for it; else merely welcome */
     uint64_t ticket; /* order of wanting */
     struct hs_device *device; /* that it is loaded on */
@@ -136,8 +137,17 @@ struct hs_engine {
     int attempts; /* to bring it back since it went down */
     int64_t next_attempt_ns;
     struct hs_copy_key revive; /* what is loaded to see whether it is back */
-    uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions;
+    /* While it is restarting, what is loaded drains, and nothing is loaded before all of it is unloaded. */
+    bool restarting;
+    int64_t restart_until_ns; /* when it is put off, where something does not drain */
+    int64_t restart_bytes;    /* of the process, when it was last looked at */
+    int64_t next_look_ns;
+    uint64_t runs, pictures, failures, timeouts, refusals, loads, evictions, restarts;
+    int64_t run_ns; /* of all runs */
     int64_t last_load_ns;
+    struct hs_device_health health; /* what the open device said of itself last, if it ever did */
+    bool has_health;
+    int64_t next_health_ns;
     struct hs_engine *next_abandoned;
 };
 
@@ -166,6 +176,18 @@ void hs_engine_plan_attempt(struct hs_engine *engine);
 
 /* What a request to a device that is down is told: always a failure that may pass. */
 int hs_engine_down_error(const struct hs_engine *engine, struct hs_error *err);
+
+/* health.c: asks the device how it is, where it is time to; true: it did, and the lock was given up meanwhile. For the
+ * keeper. And when it is time to: HS_NO_DEADLINE where there is nobody to ask. */
+bool hs_engine_look_at_health(struct hs_engine *engine);
+int64_t hs_engine_health_time(const struct hs_engine *engine);
+
+/* restart.c: begins a restart where the process is past its limit; takes what is loaded out of use for it (false: there
+ * is nothing); ends it, done or put off; and leaves it, when all that is loaded is given up. */
+void hs_engine_consider_restart(struct hs_engine *engine);
+bool hs_engine_drain(struct hs_engine *engine);
+void hs_engine_leave_restart(struct hs_engine *engine);
+void hs_engine_end_restart(struct hs_engine *engine);
 
 /* Copies in one of the states of the mask 1 << HS_COPY_…. */
 int hs_engine_count(const struct hs_engine *engine, unsigned states);

@@ -2,18 +2,14 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/run.h"
 #include "base/str.h"
-
-extern char **environ;
 
 enum { LOG_MAX = 1 << 20 };
 
@@ -70,41 +66,13 @@ static void last_line(const char *log, char *dst, size_t size)
     free(text);
 }
 
-/* Runs argv in `dir` with nothing on stdin and its output in the file `log` there. */
-static int run(char *const argv[], const char *dir, int *ret_code, struct hs_error *err)
-{
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int wait_status = 0;
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int failed = posix_spawn_file_actions_addchdir_np(&actions, dir);
-    if (!failed)
-        failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_addopen(&actions, 1, "log", O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    if (!failed)
-        failed = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed)
-        return hs_error_set(err, failed == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot run %s: %s", argv[0],
-                            strerror(failed));
-    while (waitpid(pid, &wait_status, 0) < 0)
-        if (errno != EINTR)
-            return hs_error_set(err, HS_EIO, "cannot wait for %s: %s", argv[0], strerror(errno));
-    *ret_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128;
-    return 0;
-}
-
-static int run_client(char *const argv[], const char *client, const char *dir, struct hs_error *err)
+static int run_client(const char *const argv[], const char *client, const char *dir, struct hs_error *err)
 {
     char log[PATH_MAX], said[300];
     int code = -1;
     if (!hs_path_join(log, sizeof(log), dir, "log"))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
-    int status = run(argv, dir, &code, err);
+    int status = hs_run(argv, dir, "log", &code, err);
     if (status == HS_ENOTFOUND)
         return hs_error_set(err, status, "%s is needed and not installed", client);
     if (status < 0 || code == 0)
@@ -125,7 +93,7 @@ static int get_wheel(const struct hs_source *source, const char *dir, const char
     const char *const argv[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
                                 "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
                                 "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
-    int status = run_client((char *const *) argv, "pip (Debian: python3-pip)", dir, err);
+    int status = run_client(argv, "pip (Debian: python3-pip)", dir, err);
     if (status == 0 && !hs_file_exists(target))
         return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);
     return status;
@@ -136,7 +104,7 @@ static int get_sdist(const struct hs_source *source, const char *dir, uint64_t m
     char most[32];
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
     const char *argv[] = {python(), "-c", sdist_script, source->address, source->file, source->file, most, NULL};
-    return run_client((char *const *) argv, "pip (Debian: python3-pip)", dir, err);
+    return run_client(argv, "pip (Debian: python3-pip)", dir, err);
 }
 
 /* npm names the archive itself: it is the only .tgz in the folder. */
@@ -158,7 +126,7 @@ static int get_npm(const struct hs_source *source, const char *dir, char *ret_pa
     if (!hs_str_format(wanted, sizeof(wanted), "%s@%s", source->address, source->version))
         return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
     const char *argv[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted, NULL};
-    int status = run_client((char *const *) argv, "npm (Debian: npm)", dir, err);
+    int status = run_client(argv, "npm (Debian: npm)", dir, err);
     return status < 0 ? status : find_tgz(dir, ret_path, size, err);
 }
 

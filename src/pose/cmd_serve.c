@@ -13,6 +13,12 @@ static void begin(void *ctx)
     hs_pose_app_start_loading(ctx);
 }
 
+static void watch(void *ctx)
+{
+    const struct hs_pose_app *app = ctx;
+    hs_fleet_watch(app->fleet);
+}
+
 static bool must_end(void *ctx)
 {
     const struct hs_pose_app *app = ctx;
@@ -35,6 +41,7 @@ static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigs
         .route_count = hs_pose_route_count,
         .ctx = app,
         .begin = begin,
+        .watch = watch,
         .must_end = must_end,
         .what = what,
     };

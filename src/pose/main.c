@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "cli/cmd_backends.h"
 #include "pose/commands.h"
 
 static const struct hs_command commands[] = {
@@ -8,6 +9,7 @@ static const struct hs_command commands[] = {
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_pose_cmd_bench },
     { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same people", hs_pose_cmd_compare_devices },
     { "models", "list|pull|verify|import|remove", "model files", hs_pose_cmd_models },
+    { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
     { "config", "render|check|show|reference|example", "settings", hs_pose_cmd_config },
     { "selftest", "", "what this machine has and whether the model runs on it", hs_pose_cmd_selftest },
 };

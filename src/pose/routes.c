@@ -14,6 +14,7 @@
 #include "pose/app.h"
 #include "service/batch.h"
 #include "service/drawing.h"
+#include "service/health.h"
 #include "service/metrics.h"
 #include "service/pull.h"
 #include "service/wish.h"
@@ -25,11 +26,11 @@ static void get_health(struct hs_http_request *req)
     struct hs_fleet_status status;
     hs_fleet_get_status(app->fleet, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b, s:f, s:s, s:b, s:s*}", "status", "ok", "model",
-                                 hs_fleet_first(app->fleet)->model, "model_loaded", (int) status.loaded,
-                                 "uptime_seconds", uptime_s, "device", status.device, "degraded",
-                                 (int) status.degraded, "no_fallback", status.no_standby));
+    json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_fleet_first(app->fleet)->model,
+                               "model_loaded", (int) status.loaded, "uptime_seconds", uptime_s);
+    struct hs_fleet *fleet = app->fleet;
+    hs_health_add_devices(health, &fleet, 1);
+    hs_http_reply_json(req, 200, health);
 }
 
 static void get_ready(struct hs_http_request *req)
@@ -49,8 +50,8 @@ static void get_ready(struct hs_http_request *req)
 static void get_metrics(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    const struct hs_metrics_model model = { "pose", app->fleet };
-    hs_metrics_reply(req, &model, 1);
+    const struct hs_metrics_part part = { "pose", app->fleets };
+    hs_metrics_reply(req, &part, 1);
 }
 
 static void get_models(struct hs_http_request *req)

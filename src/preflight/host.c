@@ -159,6 +159,7 @@ void hs_host_look(const char *root, struct hs_host *ret_host)
     hs_look_folder(root, "/sys/module", add_module, &search);
     hs_look_folder(root, "/sys/bus/pci/devices", add_board, &search);
     find_class(&search);
+    owner_name(geteuid(), ret_host->user, sizeof(ret_host->user));
     hs_host_model(root, ret_host->model, sizeof(ret_host->model));
     hs_host_find_libraries(root, ret_host);
     hs_host_find_holders(root, ret_host);

@@ -52,6 +52,7 @@ struct hs_host {
     char module[HS_HOST_NAME];       /* the driver's, "hailo1x_pci"; "": none is loaded */
     char module_version[32];         /* "": it tells none */
     char device_class[HS_HOST_NAME]; /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
+    char user[HS_HOST_NAME];         /* this process' */
     char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": not told */
 };
 
@@ -65,6 +66,7 @@ void hs_host_look(const char *root, struct hs_host *ret_host);
  * nodes open. */
 void hs_host_model(const char *root, char *dst, size_t size);
 void hs_host_find_libraries(const char *root, struct hs_host *host);
+void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host); /* adds to what is there */
 void hs_host_find_holders(const char *root, struct hs_host *host);
 
 /* Of the loader's message, which names a library that it did not find: which one that is, and which ones of HailoRT are

@@ -75,6 +75,12 @@ static void look_into_environment(struct search *search)
         look_into(search, folder);
 }
 
+void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host)
+{
+    struct search search = { .root = root, .host = host };
+    look_into(&search, folder);
+}
+
 void hs_host_find_libraries(const char *root, struct hs_host *host)
 {
     static const char *const folders[] = { "/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64" };

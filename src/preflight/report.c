@@ -95,8 +95,8 @@ static void tell_access(struct view *view)
             "this user may not open %s, which is of %s:%s, mode %04o", node->path, node->owner, node->group,
             node->mode);
         if (by_group)
-            mend(line, "sudo usermod -aG %s USER, then log in again; of a service: SupplementaryGroups=%s", node->group,
-                 node->group);
+            mend(line, "sudo usermod -aG %s %s, then log in again; of a service: SupplementaryGroups=%s", node->group,
+                 view->host->user, node->group);
         else
             mend(line, "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" into /etc/udev/rules.d/52-hailo.rules, "
                        "then sudo udevadm control --reload && sudo udevadm trigger, and be in that group",

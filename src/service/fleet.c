@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "infer/registry.h"
 #include "service/agreement.h"
+#include "service/startup.h"
 
 /* A transient failure is tried again after about 5, 10 and 20 ms. */
 enum { RETRIES_MAX = 3 };
@@ -328,6 +329,30 @@ void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_sta
         s.loaded |= one.model_loaded;
     }
     *ret_status = s;
+}
+
+void hs_fleet_watch(struct hs_fleet *fleet)
+{
+    const struct hs_network *first = hs_fleet_first(fleet);
+    struct hs_fleet_status status;
+    hs_fleet_get_status(fleet, &status);
+    const char *complaint = hs_fleet_complaint(&status);
+    if ((complaint != NULL) == fleet->told_down || status.state == HS_ENGINE_LOADING)
+        return;
+    fleet->told_down = complaint != NULL;
+    if (!complaint)
+        hs_log_info("%s runs %s again", first->device, first->model);
+    else
+        hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
+    if (complaint && status.error.code == HS_EMODEL && !first->simulated)
+        hs_startup_tell_model(first->choice.file->name);
+    if (complaint && status.error.code == HS_EINUSE && !first->simulated)
+        hs_startup_log_holders();
+}
+
+const char *hs_fleet_complaint(const struct hs_fleet_status *status)
+{
+    return status->error.code ? status->error.message : NULL;
 }
 
 const char *hs_fleet_reason(const struct hs_fleet_status *status, const char **ret_detail)

@@ -17,6 +17,7 @@ struct hs_fleet {
     char no_standby[HS_ERROR_MESSAGE_SIZE]; /* why there is none, where the settings ask for one; "": there is */
     atomic_uint next;            /* where to begin looking for a device */
     atomic_bool told;            /* the log knows that the standby answers */
+    bool told_down;              /* and that a device is down; of hs_fleet_watch */
     atomic_ullong retries, standins; /* runs done again, and by the standby */
 };
 
@@ -69,6 +70,12 @@ struct hs_fleet_status {
 };
 
 void hs_fleet_get_status(struct hs_fleet *fleet, struct hs_fleet_status *ret_status);
+
+/* For a server, about once a second, by one thread: the log hears of a device that is down, and of its return. */
+void hs_fleet_watch(struct hs_fleet *fleet);
+
+/* Why a device of the pool is down, whoever answers meanwhile; NULL: none is. */
+const char *hs_fleet_complaint(const struct hs_fleet_status *status);
 
 /* Why requests cannot be answered now: "model_loading" or "model_failed", and what is known of it ("" for the former).
  * NULL: they can. */

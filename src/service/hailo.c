@@ -1,8 +1,10 @@
 #include "service/hailo.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
@@ -91,8 +93,9 @@ static void check_file(struct hs_selftest *test, const struct look *look, const 
     const struct hs_model_choice choice = { .pack = pack, .file = file };
     const char *version = look->runtime.version[0] ? look->runtime.version : NULL;
     struct hs_error err;
-    char *path;
-    if (strcmp(file->backend, "hailo") != 0 || !hs_store_has(store, file))
+    char *path, place[PATH_MAX];
+    if (strcmp(file->backend, "hailo") != 0 || !hs_store_path(store, file->name, place, sizeof(place)) ||
+        !hs_file_exists(place))
         return;
     if (!hs_pack_file_fits(file, "hailo", version)) {
         hs_selftest_add(test, "hef", true, NULL, "%s is for HailoRT %s and not used here", file->name, file->runtime);

@@ -1,8 +1,11 @@
 #include "service/metrics.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "http/server.h"
 
@@ -40,95 +43,149 @@ static void put_server(struct page *out, const struct hs_http_stats *s)
 
 /* ---- Devices: a series for each of every model's ---- */
 
+struct model {
+    const char *task;
+    struct hs_fleet *fleet;
+};
+
 struct device {
-    const struct hs_metrics_model *model;
+    const struct model *model;
     const struct hs_network *network;
     int index;
     bool standby;
     struct hs_engine_status status;
 };
 
-static uint64_t runs(const struct device *d)
+static double runs(const struct device *d)
 {
-    return d->status.runs;
+    return (double) d->status.runs;
 }
 
-static uint64_t pictures(const struct device *d)
+static double run_seconds(const struct device *d)
 {
-    return d->status.pictures;
+    return hs_ns_to_ms(d->status.run_ns) / 1e3;
 }
 
-static uint64_t failures(const struct device *d)
+static double pictures(const struct device *d)
 {
-    return d->status.failures;
+    return (double) d->status.pictures;
 }
 
-static uint64_t timeouts(const struct device *d)
+static double failures(const struct device *d)
 {
-    return d->status.timeouts;
+    return (double) d->status.failures;
 }
 
-static uint64_t refusals(const struct device *d)
+static double timeouts(const struct device *d)
 {
-    return d->status.refusals;
+    return (double) d->status.timeouts;
 }
 
-static uint64_t loads(const struct device *d)
+static double refusals(const struct device *d)
 {
-    return d->status.loads;
+    return (double) d->status.refusals;
 }
 
-static uint64_t in_use(const struct device *d)
+static double restarts(const struct device *d)
 {
-    return (uint64_t) d->status.in_use;
+    return (double) d->status.restarts;
 }
 
-static uint64_t waiting(const struct device *d)
+static double loads(const struct device *d)
 {
-    return (uint64_t) d->status.waiting;
+    return (double) d->status.loads;
 }
 
-static uint64_t stuck(const struct device *d)
+static double in_use(const struct device *d)
 {
-    return (uint64_t) d->status.stuck;
+    return d->status.in_use;
 }
 
-static uint64_t up(const struct device *d)
+static double waiting(const struct device *d)
+{
+    return d->status.waiting;
+}
+
+static double stuck(const struct device *d)
+{
+    return d->status.stuck;
+}
+
+static double up(const struct device *d)
 {
     return d->status.state != HS_ENGINE_FAILED;
 }
 
-static uint64_t loaded(const struct device *d)
+static double loaded(const struct device *d)
 {
     return d->status.model_loaded;
 }
 
+static double temperature(const struct device *d)
+{
+    return d->status.has_health && d->status.health.has_temperature ? (double) d->status.health.temperature_c : NAN;
+}
 
+/* What has no value (NAN) has no line. */
 static const struct {
     const char *name, *type, *help;
-    uint64_t (*value)(const struct device *device);
+    double (*value)(const struct device *device);
 } series[] = {
     { "device_runs_total", "counter", "Runs of the network.", runs },
+    { "device_run_seconds_total", "counter", "What these took, from submission to their end; of a slower device "
+      "it is more.", run_seconds },
     { "device_pictures_total", "counter", "Pictures in these runs.", pictures },
     { "device_failures_total", "counter", "Runs that failed.", failures },
     { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
     { "device_refusals_total", "counter", "Requests refused because the queue was full.", refusals },
     { "device_loads_total", "counter", "Loads of the model.", loads },
+    { "device_restarts_total", "counter", "Times that it was opened anew because the process had grown.", restarts },
     { "device_slots_in_use", "gauge", "Pictures or batches in the device.", in_use },
     { "device_slots_stuck", "gauge", "Of these, not given back in time.", stuck },
     { "device_queue_length", "gauge", "Requests that wait for the device.", waiting },
     { "device_up", "gauge", "1: the device can be given work.", up },
     { "device_model_loaded", "gauge", "1: the model is loaded on it.", loaded },
+    { "device_temperature_celsius", "gauge", "Of the device's chip.", temperature },
 };
 
-static void put_device(struct page *out, const char *name, const struct device *d, uint64_t value)
+static void put_labels(struct page *out, const char *name, const struct device *d)
 {
-    put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"} %" PRIu64 "\n", name,
-        d->model->name, d->network->choice.pack->name, d->network->device, d->index, d->standby, value);
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", name,
+        d->model->task, d->network->choice.pack->name, d->network->device, d->index, d->standby);
+}
+
+static void put_device(struct page *out, size_t row, const struct device *d)
+{
+    double value = series[row].value(d);
+    if (isnan(value))
+        return;
+    put_labels(out, series[row].name, d);
+    put(out, "} %.15g\n", value);
+}
+
+/* A label's value, of which backslashes and quotes are to be escaped (Prometheus' text format). */
+static void put_text(struct page *out, const char *label, const char *text)
+{
+    put(out, ",%s=\"", label);
+    for (; *text; text++)
+        put(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    put(out, "\"");
+}
+
+/* What it is, as labels of the number 1. */
+static void put_info(struct page *out, size_t row, const struct device *d)
+{
+    (void) row;
+    put_labels(out, "device_info", d);
+    put_text(out, "name", d->status.device);
+    put_text(out, "runtime", d->status.version);
+    put_text(out, "firmware", d->status.has_health ? d->status.health.firmware : "");
+    put(out, "} 1\n");
 }
 
 /* Calls for each device of the models. */
-static void each_device(struct page *out, const struct hs_metrics_model *models, size_t count, size_t row)
+static void each_device(struct page *out, const struct model *models, size_t count,
+                        void (*put_one)(struct page *out, size_t row, const struct device *device), size_t row)
 {
     for (size_t i = 0; i < count; i++) {
         struct hs_fleet *fleet = models[i].fleet;
@@ -139,12 +196,17 @@ static void each_device(struct page *out, const struct hs_metrics_model *models,
                 .index = standby ? 0 : k, .standby = standby,
             };
             hs_engine_get_status(d.network->engine, &d.status);
-            put_device(out, series[row].name, &d, series[row].value(&d));
+            put_one(out, row, &d);
         }
     }
 }
 
-static void put_models(struct page *out, const struct hs_metrics_model *models, size_t count)
+static void put_model(struct page *out, const char *name, const struct model *model)
+{
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task, hs_fleet_first(model->fleet)->choice.pack->name);
+}
+
+static void put_models(struct page *out, const struct model *models, size_t count)
 {
     static const struct {
         const char *name, *type, *help;
@@ -158,32 +220,52 @@ static void put_models(struct page *out, const struct hs_metrics_model *models, 
         for (size_t i = 0; i < count; i++) {
             struct hs_fleet_status s;
             hs_fleet_get_status(models[i].fleet, &s);
-            uint64_t value = row == 0 ? s.degraded : row == 1 ? s.retries : s.standins;
-            put(out, "hailo_%s{task=\"%s\"} %" PRIu64 "\n", rows[row].name, models[i].name, value);
+            put_model(out, rows[row].name, &models[i]);
+            put(out, "} %" PRIu64 "\n", row == 0 ? s.degraded : row == 1 ? s.retries : s.standins);
         }
     }
     head(out, "model_state", "gauge", "1 for the state that the model is in.");
     for (size_t i = 0; i < count; i++) {
         struct hs_fleet_status s;
         hs_fleet_get_status(models[i].fleet, &s);
-        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++)
-            put(out, "hailo_model_state{task=\"%s\",state=\"%s\"} %d\n", models[i].name,
-                hs_engine_state_name((enum hs_engine_state) state), s.state == (enum hs_engine_state) state);
+        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++) {
+            put_model(out, "model_state", &models[i]);
+            put(out, ",state=\"%s\"} %d\n", hs_engine_state_name((enum hs_engine_state) state),
+                s.state == (enum hs_engine_state) state);
+        }
     }
 }
 
-void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_model *models, size_t count)
+static void put_all(struct page *out, const struct model *models, size_t count)
 {
+    put_models(out, models, count);
+    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++) {
+        head(out, series[row].name, series[row].type, series[row].help);
+        each_device(out, models, count, put_device, row);
+    }
+    head(out, "device_info", "gauge", "1, with what the device is.");
+    each_device(out, models, count, put_info, 0);
+}
+
+void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part *parts, size_t count)
+{
+    struct hs_fleet *held[HS_METRICS_PARTS][HS_FLEETS_MAX];
+    struct model models[HS_METRICS_PARTS * HS_FLEETS_MAX];
+    size_t held_count[HS_METRICS_PARTS], model_count = 0;
     struct hs_http_stats stats;
     struct page out = { .result = 0 };
+    assert(count <= HS_METRICS_PARTS);
+    for (size_t i = 0; i < count; i++) {
+        held_count[i] = hs_fleets_hold(parts[i].fleets, held[i]);
+        for (size_t k = 0; k < held_count[i]; k++)
+            models[model_count++] = (struct model) { parts[i].task, held[i][k] };
+    }
     hs_http_stats_of(req, &stats);
     hs_buf_init(&out.text, METRICS_MAX);
     put_server(&out, &stats);
-    put_models(&out, models, count);
-    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++) {
-        head(&out, series[row].name, series[row].type, series[row].help);
-        each_device(&out, models, count, row);
-    }
+    put_all(&out, models, model_count);
+    for (size_t i = 0; i < count; i++)
+        hs_fleets_let_go(parts[i].fleets, held[i], held_count[i]);
     if (out.result < 0) {
         hs_buf_finish(&out.text);
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metrics");

@@ -131,6 +131,14 @@ static bool cache_folder(const struct hs_network *network, const struct hs_netwo
     return false;
 }
 
+static void tell_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
+{
+    const struct hs_network *network = arg;
+    hs_log_info("%s: the process was past inference.restart_above with %lld MiB; %s is closed and opened anew, which "
+                "leaves %lld MiB before the model is loaded again", network->model, (long long) before_bytes >> 20,
+                network->device, (long long) after_bytes >> 20);
+}
+
 static int create_engine(struct hs_network *network, const struct hs_network_options *options,
                          const struct hs_backend *backend, struct hs_error *err)
 {
@@ -157,11 +165,17 @@ static int create_engine(struct hs_network *network, const struct hs_network_opt
         .max_copies = s->max_shapes,
         .memory_max = s->max_memory,
         .queue_max = p->max_queue_size,
+        /* It is the processor's runtime that grows; a driver's device is not given up for that. */
+        .restart_above = processor || network->simulated ? s->restart_above : 0,
+        .restart_pause_ns = (int64_t) (s->restart_pause * HS_NS_PER_S),
+        .on_restart = tell_restart,
+        .on_restart_arg = network,
         .keep_alive_s = options->keep_alive_s,
     };
     struct hs_model_spec spec;
     hs_pack_spec(network->choice.pack, network->path ? network->path : "", &spec);
     spec.precision = (enum hs_precision) s->precision;
+    spec.free_threads = !s->pin_threads;
     spec.finding = finding_of(network->choice.pack->task);
     return hs_engine_create(&engine, &spec, &network->engine, err);
 }

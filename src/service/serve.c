@@ -94,6 +94,8 @@ static int wait_for_end(const struct hs_service *service, const sigset_t *waited
         int number = sigtimedwait(waited, NULL, &second);
         if (number > 0)
             return number;
+        if (service->watch)
+            service->watch(service->ctx);
         if (service->must_end && service->must_end(service->ctx))
             return 0;
     }

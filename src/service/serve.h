@@ -19,6 +19,7 @@ struct hs_service {
     void *ctx;                                   /* what handlers find */
     void (*shape)(struct hs_http_options *ret);  /* NULL: errors and JSON as http/server.h has them by default */
     void (*begin)(void *ctx);                    /* called before the first client can ask; NULL: nothing to do */
+    void (*watch)(void *ctx);    /* called about once a second; NULL: nothing to do */
     bool (*must_end)(void *ctx); /* asked about once a second: whether only a fresh start helps; NULL: never */
     const char *what;                            /* for the log: "yolo11n-pose on cpu" */
 };

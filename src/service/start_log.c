@@ -1,5 +1,6 @@
 #include "service/start_log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,6 +10,9 @@ void hs_start_log(const struct hs_invocation *call, const struct hs_logging_sett
 {
     bool serving = strcmp(call->command->name, "serve") == 0;
     hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
+    /* HailoRT has no way to hand its messages to us; what it offers beside files and stderr is syslog. */
+    if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
+        setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);
     for (size_t i = 0; i < problems->count; i++) {
         if (problems->items[i].level != HS_PROBLEM_NOTE)
             continue;

@@ -6,7 +6,9 @@
 #include "config/common.h"
 #include "config/problems.h"
 
-/* Sets the log up. Notes among the problems are for a server's log; the output of other commands stays free of them. */
+/* Sets the log up, and HailoRT's, which reads the environment when it is loaded: so this comes before any thread and
+ * any look for devices. What the environment has already stays. Notes among the problems are for a server's log; the
+ * output of other commands stays free of them. */
 void hs_start_log(const struct hs_invocation *call, const struct hs_logging_settings *logging,
                   const struct hs_problems *problems);
 

@@ -10,6 +10,9 @@
 
 void hs_startup_error(const char *what, const char *solution);
 
+/* Who has a Hailo open, in the log; nothing where nobody can be seen to. */
+void hs_startup_log_holders(void);
+
 /* Of a model file; nothing where the name is "". */
 void hs_startup_tell_model(const char *file);
 

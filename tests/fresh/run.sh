@@ -7,9 +7,8 @@
 #   --user    as an ordinary user with sudo, not as root without it
 #   --shell   afterwards (also after a failure) opens a shell in there
 #
-# This machine's way to the network holds inside too: name servers, apt's mirror and proxy, pip's settings, certificates.
-# Base systems are kept for a week in ${XDG_CACHE_HOME:-~/.cache}/hailo-services/fresh. All mounts are made in a mount
-# namespace of their own and all processes in a process namespace, so nothing is left behind however this ends.
+# How the system is made: debian.sh. All mounts are made in a mount namespace of their own and all processes in a process
+# namespace, so nothing is left behind however this ends.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -17,6 +16,7 @@ tree=$(cd "$(dirname "$0")/../.." && pwd)
 
 say() { printf '[fresh +%ss] %s\n' $(($(date +%s) - started)) "$*"; }
 fail() { printf '[fresh] error: %s\n' "$*" >&2; exit 1; }
+. "$tree/tests/fresh/debian.sh"
 
 parse_arguments() {
     suite=bookworm user=root shell=no
@@ -30,68 +30,6 @@ parse_arguments() {
         shift
     done
     [[ $suite =~ ^[a-z]+$ ]] || fail "no Debian suite: $suite"
-}
-
-# The first Debian mirror that apt knows here; nothing where there is none.
-find_mirror() { # LAST-PART-OF-ADDRESS
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2> /dev/null | sed 's/#.*//' |
-        grep -oE "https?://[^] ]*/$1/?( |\$)" | sed -n '1s, *$,,p' || true
-}
-
-make_base() { # TARBALL
-    local folder
-    command -v debootstrap > /dev/null || fail 'debootstrap is missing: apt-get install debootstrap'
-    say "debootstrap $suite from $mirror"
-    mkdir -p "$(dirname "$1")"
-    find "$(dirname "$1")" -maxdepth 1 -name "$suite-*.tar" -delete
-    folder=$work/base
-    debootstrap --variant=minbase "$suite" "$folder" "$mirror" > "$work/debootstrap.log" 2>&1 || {
-        tail -n 20 "$work/debootstrap.log" >&2
-        fail 'debootstrap failed'
-    }
-    rm -rf "$folder"/var/cache/apt/archives/*.deb
-    tar -C "$folder" -cf "$1.part$$" .
-    mv "$1.part$$" "$1"
-    mv "$folder" "$root"
-}
-
-write_sources() {
-    printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" > "$root/etc/apt/sources.list"
-    test -z "$security" || printf 'deb %s %s main\n' "$security" "$suite-security" >> "$root/etc/apt/sources.list"
-    local file
-    # Only what says how to fetch: not this machine's cleaning habits or package choices.
-    for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
-        if test -f "$file" && grep -qiE '^[^/#]*Acquire::(http|https|ftp|Retries|Check|AllowInsecure|Proxy)' "$file"; then
-            cp "$file" "$root/etc/apt/apt.conf.d/"
-        fi
-    done
-    cp -r /etc/apt/auth.conf.d "$root/etc/apt/" 2> /dev/null || true
-}
-
-copy_network_settings() {
-    local file
-    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-    cp /etc/hosts "$root/etc/hosts"
-    for file in /etc/pip.conf "${HOME:-/root}/.config/pip/pip.conf" "${HOME:-/root}/.pip/pip.conf"; do
-        test ! -f "$file" || install -D -m 644 "$file" "$root/etc/pip.conf"
-    done
-}
-
-# The authorities that this machine trusts beyond Debian's own. A bundle that was changed in place is taken as it is.
-copy_certificates() {
-    local bundle=/etc/ssl/certs/ca-certificates.crt
-    if test -d /usr/local/share/ca-certificates; then
-        cp -r /usr/local/share/ca-certificates "$root/usr/local/share/"
-        chroot "$root" update-ca-certificates > /dev/null 2>&1
-    fi
-    test ! -f "$bundle" || cp -L "$bundle" "$root$bundle"
-}
-
-# What of the environment leads to the network; everything else stays outside.
-network_environment() {
-    env -0 | grep -zE '^(PIP_[A-Z_]+|https?_proxy|no_proxy|all_proxy|HTTPS?_PROXY|NO_PROXY|ALL_PROXY|SSL_CERT_(FILE|DIR)|'\
-'CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|NODE_EXTRA_CA_CERTS|npm_config_[a-z_]+)=' |
-        grep -zvE '^PIP_(FIND_LINKS|REQUIRE_VIRTUALENV|TARGET|PREFIX|USER|ROOT|CACHE_DIR)=' || true
 }
 
 inside() { # USER COMMAND
@@ -119,13 +57,6 @@ install_prerequisites() {
 # Lines of the first ```sh block.
 readme_commands() {
     awk '/^```/ { if (inside) exit; inside = 1; next } inside && NF' "$clone/README.md"
-}
-
-mount_kernel_folders() {
-    mount --make-rprivate /
-    mount -t proc proc "$root/proc"
-    mount --rbind /sys "$root/sys"
-    mount --rbind /dev "$root/dev"
 }
 
 run_commands() {
@@ -160,27 +91,19 @@ main_inside() {
 }
 
 main() {
-    local tarball child=
+    local child=
     started=$(date +%s)
     parse_arguments "$@"
     test "$(id -u)" = 0 || fail 'this needs root (debootstrap, chroot)'
     command -v unshare > /dev/null || fail 'unshare is missing: apt-get install util-linux'
     test -z "$(git -C "$tree" status --porcelain)" || say 'note: changes that are not committed are not tested'
-    mirror=$(find_mirror debian)
+    find_mirrors
     test -n "$mirror" || fail "apt's sources here name no Debian mirror to make a system from"
-    security=$(find_mirror debian-security)
     work=$(mktemp -d "${TMPDIR:-/tmp}/hailo-fresh.XXXXXX")
     root=$work/root
     trap 'rm -rf --one-file-system "$work"' EXIT
     trap 'test -z "$child" || kill "$child" 2> /dev/null; exit 143' INT TERM
-    tarball=${XDG_CACHE_HOME:-$HOME/.cache}/hailo-services/fresh/$suite-$(dpkg --print-architecture)-$(date +%G-%V).tar
-    if test -f "$tarball"; then
-        mkdir "$root"
-        tar -C "$root" -xf "$tarball"
-        say "unpacked $tarball"
-    else
-        make_base "$tarball"
-    fi
+    unpack_base
     export started tree suite user shell mirror security work root
     unshare --mount --pid --fork --kill-child "$BASH" "$0" --inside &
     child=$!

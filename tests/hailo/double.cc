@@ -144,7 +144,7 @@ static struct Double {
     std::vector<Job> *jobs = new std::vector<Job>;
     Fails *fails = new Fails;
     char group[64] = "";
-    int in_flight = 0, most = 0;
+    int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0;
     std::atomic<int> violations{ 0 };
     char last[200] = "";
     Double() { hs_cond_init(&changed); }
@@ -581,6 +581,13 @@ EXPORT int hs_hailo_double_in_flight(int *ret_most)
     Guard guard;
     *ret_most = d.most;
     return d.in_flight;
+}
+
+EXPORT int hs_hailo_double_mapped(int *ret_ever)
+{
+    Guard guard;
+    *ret_ever = d.mapped_ever;
+    return d.mapped;
 }
 
 EXPORT void hs_hailo_double_group(char *dst, size_t size)
@@ -1190,6 +1197,37 @@ public:
     {
         return { std::vector<std::reference_wrapper<Device>>{ device } };
     }
+
+    hailo_status dma_map(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
+    {
+        entered("dma_map");
+        Guard guard;
+        hailo_status status = injected("map");
+        if (reinterpret_cast<uintptr_t>(address) % page_size() != 0 || size == 0)
+            violation("memory was mapped that does not begin with a page");
+        if (status == HAILO_SUCCESS && !mapped.insert({ address, { size, direction } }).second)
+            violation("memory was mapped twice");
+        if (status == HAILO_SUCCESS)
+            d.mapped++, d.mapped_ever++;
+        return status;
+    }
+
+    hailo_status dma_unmap(void *address, size_t size, hailo_dma_buffer_direction_t direction) override
+    {
+        entered("dma_unmap");
+        Guard guard;
+        auto found = mapped.find(address);
+        if (found == mapped.end() || found->second != std::make_pair(size, direction)) {
+            violation("memory was unmapped that was not mapped so");
+            return HAILO_INVALID_ARGUMENT;
+        }
+        mapped.erase(found);
+        d.mapped--;
+        return HAILO_SUCCESS;
+    }
+
+private:
+    std::map<void *, std::pair<size_t, hailo_dma_buffer_direction_t>> mapped;
 };
 
 static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_world *world, int unit)

@@ -29,7 +29,8 @@
 extern "C" {
 #endif
 
-/* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "ready", "run", "complete". */
+/* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "map", "ready", "run",
+ * "complete". */
 void hs_hailo_double_fail(const char *call, int status, int count);
 
 /* Hung runs end now. */
@@ -40,6 +41,9 @@ int hs_hailo_double_violations(char *last, size_t size);
 
 /* Pictures that are under way, hung ones included, and the most there ever were at once. */
 int hs_hailo_double_in_flight(int *ret_most);
+
+/* Buffers that are mapped for a device now, and how often one was since the start. */
+int hs_hailo_double_mapped(int *ret_ever);
 
 /* Of the newest device: its group. */
 void hs_hailo_double_group(char *dst, size_t size);

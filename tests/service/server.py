@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 import zlib
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -182,6 +183,15 @@ def closed_by_peer(sock, timeout=ANSWER_S):
         return False
     except OSError:
         return True
+
+
+def wait_for(what, patience_s=30):
+    """Until what() is true; gives that."""
+    end = time.monotonic() + patience_s
+    while not (found := what()):
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(0.02)
+    return found
 
 
 def multipart(fields, boundary='hs-boundary-7f3a'):

@@ -1,21 +1,13 @@
 """What happens when the device does not do what it should: retries, standing in, coming back; and what a request may
 say about model, time and staying loaded. The scripted device fails on demand (docs/sim.md)."""
+import re
 import signal
 import threading
 import time
 
 import pytest
 
-from server import png
-
-PATIENCE_S = 30
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+from server import png, wait_for
 
 
 def blob(x, y, width, height, side=320):
@@ -76,6 +68,23 @@ def test_a_hung_device_is_opened_anew(make_server, script, picture):
         assert detect(server, picture).status == 503
     wait_for(lambda: server.get('/health/ready').status == 200)
     assert detect(server, picture).status == 200
+
+
+def test_a_process_that_grows_is_brought_back(make_server, script, picture):
+    """No request notices; it is counted and told."""
+    server = make_server(device=script('latency_ms: 10\nleak_kb: 4096'),
+                         settings={'inference.restart_above': '100M', 'inference.restart_pause': 1})
+    count = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
+    resident = re.compile(r'^hailo_resident_memory_bytes (\d+)$', re.MULTILINE)
+
+    def grow():
+        assert detect(server, picture).status == 200
+        return int(count.search(server.get('/metrics').body.decode())[1]) >= 2
+
+    wait_for(grow)
+    assert 'past inference.restart_above with' in server.log
+    assert server.get('/health/ready').status == 200
+    assert int(resident.search(server.get('/metrics').body.decode())[1]) < 1 << 30
 
 
 def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, picture):

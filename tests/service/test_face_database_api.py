@@ -11,10 +11,9 @@ import time
 import pytest
 
 from faces import NOBODY, PATTERNS, FaceServer, one, picture
-from server import BINARY, Server, environment
+from server import BINARY, Server, environment, wait_for
 
 FACE = os.path.join(os.path.dirname(BINARY), 'hailo-face')
-PATIENCE_S = 30
 IDENTITIES = '/v1/database/identities/'
 
 
@@ -77,13 +76,6 @@ def backups(folder):
 
 def database(server):
     return server.get('/health').json()['database']
-
-
-def wait_for(is_so):
-    end = time.monotonic() + PATIENCE_S
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.05)
-    return is_so()
 
 
 # ---- identities

@@ -1,25 +1,16 @@
 """hailo-pose on the Hailo backend: the real module's code against a double of HailoRT (tests/hailo), from the picture
 over UINT8 and UINT16 tensors to the answer. HS_HAILO_DIR: the folder that the build put both in."""
 import os
-import time
 
 import pytest
 
-from server import BINARY, environment, png, run
+from server import BINARY, environment, png, run, wait_for
 
 FOLDER = os.path.abspath(os.environ.get('HS_HAILO_DIR') or os.path.join(os.path.dirname(BINARY), 'tests', 'hailo'))
 HEF = b'\x01HEF\nfinds poses\ninput 640 640\nreversed\n'
-PATIENCE_S = 30
 
 pytestmark = pytest.mark.skipif(not os.path.exists(os.path.join(FOLDER, 'hs_backend_hailo.so')),
                                 reason='built without a C++ compiler, or with -Dhailo=disabled')
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Board:

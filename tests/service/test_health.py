@@ -1,4 +1,5 @@
 """GET /health and /health/ready."""
+from server import wait_for
 
 
 def test_health_tells_the_contract_keys(sim):
@@ -26,6 +27,37 @@ def test_uptime_grows(sim):
 def test_model_name_is_reported_as_configured(make_server):
     server = make_server(settings={'model.name': 'yolov8s_pose'})
     assert server.get('/health').json()['model'] == 'yolov8s_pose'
+
+
+def test_what_the_device_says_of_itself(make_server, script, picture):
+    server = make_server(device=script('{devices: 2, latency_ms: 20, temperature_c: 55.5}'))
+    assert server.post_form({'image': picture}).status == 200
+    wait_for(lambda: len(server.get('/health').json().get('devices', [])) == 2)
+    for number, device in enumerate(server.get('/health').json()['devices']):
+        assert device == {'name': device['name'], 'runtime': device['runtime'], 'ok': True, 'temperature_c': 55.5,
+                          'note': 'simulated'}
+    values = metrics(server)
+    where = '{task="pose",model="yolo11n-pose",device="sim",index="1",standby="0"}'
+    assert values['hailo_device_temperature_celsius' + where] == 55.5
+    assert 0.02 <= sum(value for name, value in values.items() if 'device_run_seconds_total' in name) < 5
+    assert sum(name.startswith('hailo_device_info{') for name in values) == 2
+
+
+def test_a_device_that_does_not_tell_its_temperature(make_server, script, picture):
+    server = make_server(device=script('latency_ms: 1'))
+    assert server.post_form({'image': picture}).status == 200
+    wait_for(lambda: server.get('/health').json().get('devices'))
+    assert 'temperature_c' not in server.get('/health').json()['devices'][0]
+    assert not [name for name in metrics(server) if 'temperature' in name and not name.startswith('#')]
+
+
+def test_nothing_is_said_of_a_device_that_is_lost(make_server, script, picture):
+    server = make_server(device=script('temperature_c: 50\nfaults: [{kind: lost, at: 2}]'),
+                         settings={'device.probe_interval': 60})
+    assert server.post_form({'image': picture}).status == 200
+    wait_for(lambda: server.get('/health').json().get('devices'))
+    assert server.post_form({'image': picture}).status == 503
+    wait_for(lambda: 'devices' not in server.get('/health').json())
 
 
 def test_ready(sim):
@@ -69,6 +101,11 @@ def test_a_model_that_is_loaded_on_demand_is_ready(make_server, picture):
     assert server.post_form({'image': picture}).status == 200
 
 
+def metrics(server):
+    lines = server.get('/metrics').body.decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(' ', 1) for line in lines if not line.startswith('#'))}
+
+
 def test_metrics(make_server, picture):
     server = make_server()
     server.post_form({'image': picture})
@@ -81,6 +118,11 @@ def test_metrics(make_server, picture):
     where = '{task="pose",model="yolo11n-pose",device="sim",index="0",standby="0"}'
     assert values['hailo_device_runs_total' + where] == '1'
     assert values['hailo_device_up' + where] == '1'
-    assert values['hailo_model_state{task="pose",state="ready"}'] == '1'
+    assert values['hailo_model_state{task="pose",model="yolo11n-pose",state="ready"}'] == '1'
     assert int(values['hailo_http_requests_total']) >= 1
     assert server.request('HEAD', '/metrics').status == 200
+    assert not [name for name in values if 'yolov8n-pose' in name]
+    assert server.post_form({'image': picture, 'model': 'yolov8n-pose'}).status == 200
+    values = metrics(server)
+    assert values['hailo_model_state{task="pose",model="yolov8n-pose",state="ready"}'] == 1
+    assert values['hailo_device_runs_total{task="pose",model="yolov8n-pose",device="sim",index="0",standby="0"}'] == 1

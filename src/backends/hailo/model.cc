@@ -12,6 +12,7 @@
 #include <chrono>
 #include <mutex>
 #include <new>
+#include <set>
 #include <vector>
 
 #include <sys/mman.h>
@@ -112,6 +113,7 @@ struct hs_model {
     size_t output_at[HS_MODEL_MAX_OUTPUTS] = {}; /* in a picture's outputs, each on a page of its own */
     size_t picture_bytes = 0, slot_bytes = 0;
     slot slots[HS_MODEL_MAX_SLOTS];
+    std::set<uint8_t *> mapped; /* tensors whose memory the driver has */
     std::mutex lock; /* guards `net`, and is held while a run is started */
     std::shared_ptr<network> net;
 
@@ -296,6 +298,37 @@ static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, h
     return 0;
 }
 
+/* Calls for the memory of every tensor, just as it is bound. */
+template <typename Each> static void each_buffer(hs_model *model, Each each)
+{
+    size_t bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
+    for (int i = 0; i < model->info.slots * model->info.batch; i++) {
+        int slot = i / model->info.batch, picture = i % model->info.batch;
+        if (!model->slots[slot].memory)
+            return;
+        each(model->input_of(slot, picture), bytes, HAILO_DMA_BUFFER_DIRECTION_H2D);
+        for (int k = 0; k < model->info.output_count; k++)
+            each(model->output_of(slot, picture, k), model->info.outputs[k].size_bytes, HAILO_DMA_BUFFER_DIRECTION_D2H);
+    }
+}
+
+/* Told to the driver once, memory need not be at every run. A driver that does not want to know is only slower. */
+static void map_for_device(hs_model *model)
+{
+    each_buffer(model, [&](uint8_t *memory, size_t bytes, hailo_dma_buffer_direction_t direction) {
+        if (model->device->vdevice->dma_map(memory, bytes, direction) == HAILO_SUCCESS)
+            model->mapped.insert(memory);
+    });
+}
+
+static void unmap_from_device(hs_model *model)
+{
+    each_buffer(model, [&](uint8_t *memory, size_t bytes, hailo_dma_buffer_direction_t direction) {
+        if (model->mapped.erase(memory) > 0)
+            model->device->vdevice->dma_unmap(memory, bytes, direction);
+    });
+}
+
 static int map_slots(hs_model *model, hs_error *err)
 {
     model->slot_bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
@@ -323,8 +356,10 @@ static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
         r = map_slots(model, err);
     if (r == 0)
         r = bind_all(model, net.get(), err);
-    if (r == 0)
+    if (r == 0) {
+        map_for_device(model);
         model->net = std::move(net);
+    }
     return r;
 }
 
@@ -374,6 +409,7 @@ void hs_hailo::unload(hs_model *model)
     if (!model)
         return;
     model->net.reset(); /* HailoRT lets go of the memory before it goes */
+    unmap_from_device(model);
     for (slot &slot : model->slots)
         if (slot.memory)
             munmap(slot.memory, model->slot_bytes);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/openvino/status.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -214,32 +215,39 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
     return r;
 }
 
-/* Left to itself OpenVINO takes the processor's own short format. On ARM that is f16, whose 11 bits of mantissa are
- * enough for these networks. On x86-64 it is bf16, whose 8 bits cost yolo11n-pose a hundredth of keypoint AP. */
+/* Left to itself OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
+ * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five
+ * pixels beside where float32 finds it. */
 static bool wants_f32(enum hs_precision precision)
 {
-#if defined(__aarch64__)
-    return precision == HS_PRECISION_F32;
-#else
     return precision != HS_PRECISION_FAST;
-#endif
+}
+
+/* OpenVINO names what it keeps without regard to the number format, and would give back what was compiled for the other
+ * one: each has a folder of its own. One that cannot be made only costs time. */
+static bool cache_folder(const struct hs_model_spec *spec, const char *cache_dir, char *dst, size_t size)
+{
+    return cache_dir && hs_path_join(dst, size, cache_dir, wants_f32(spec->precision) ? "f32" : "short") &&
+           hs_dir_make(dst, NULL) == 0;
 }
 
 static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
                    const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
-    char streams_text[16], threads_text[16];
+    char streams_text[16], threads_text[16], cache[PATH_MAX];
     ov_property_t properties[6];
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
     hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
     properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
     properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
-    /* ENABLE_CPU_PINNING stays as it is: with NO, one stream of two threads ran on one core (50 ms instead of 28). */
+    /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
+    properties[count++] =
+        (ov_property_t) { ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
     if (wants_f32(spec->precision))
         properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
-    if (cache_dir)
-        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache_dir };
+    if (cache_folder(spec, cache_dir, cache, sizeof(cache)))
+        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }

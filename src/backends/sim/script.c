@@ -12,6 +12,7 @@ enum { KEY_SIZE = 80, LAST_DEVICE = HS_PROBE_MAX_DEVICES - 1 };
 
 /* An hour: longer than any test waits. */
 #define MS_MAX 3600000.0
+#define LEAK_MAX_KB 65536
 #define DEFAULT_LATENCY_MS 6.0
 #define DEFAULT_LATE_MS 50.0
 #define DEFAULT_SLOW_MS 2000.0
@@ -208,6 +209,11 @@ static int read_load(struct reader *reader, const char *key, const yaml_node_t *
     return read_number(reader, key, node, 0, MS_MAX, &reader->script.load_ms);
 }
 
+static int read_leak(struct reader *reader, const char *key, const yaml_node_t *node)
+{
+    return read_int(reader, key, node, 0, LEAK_MAX_KB, &reader->script.leak_kb);
+}
+
 static int read_devices(struct reader *reader, const char *key, const yaml_node_t *node)
 {
     return read_int(reader, key, node, 1, HS_PROBE_MAX_DEVICES, &reader->script.devices);
@@ -339,6 +345,7 @@ static int read_script(struct reader *reader, const yaml_node_t *root)
         { "latency_ms", read_latency }, { "batch_ms", read_batches }, { "load_ms", read_load },
         { "devices", read_devices },    { "slots", read_slots },      { "temperature_c", read_temperature },
         { "outputs", read_outputs },    { "seed", read_seed },        { "faults", read_faults },
+        { "leak_kb", read_leak },
     };
     int r = read_map(reader, "the script", root, entries, HS_ARRAY_LEN(entries));
     struct hs_sim_script *script = &reader->script;

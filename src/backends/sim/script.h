@@ -45,6 +45,7 @@ struct hs_sim_batch {
 struct hs_sim_script {
     double latency_ms, p99_ms; /* of one picture; the same where it never varies */
     double load_ms;
+    int leak_kb; /* memory that each run takes until the device is closed */
     int slots, devices;
     bool has_temperature;
     double temperature_c;

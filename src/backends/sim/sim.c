@@ -18,6 +18,12 @@ struct hs_device {
     struct hs_sim_world *world;
     int unit;
     unsigned losses; /* of the unit when it was opened; a later one makes this dead */
+    struct leak *leaks; /* guarded by the world's lock */
+};
+
+struct leak {
+    struct leak *next;
+    uint8_t bytes[];
 };
 
 struct slot {
@@ -30,6 +36,7 @@ struct slot {
 };
 
 struct hs_model {
+    struct hs_device *device;
     struct hs_sim_world *world;
     int unit;
     unsigned losses;
@@ -145,6 +152,10 @@ static int open_device(const struct hs_device_options *options, struct hs_device
 
 static void close_device(struct hs_device *device)
 {
+    for (struct leak *leak = device ? device->leaks : NULL, *next; leak; leak = next) {
+        next = leak->next;
+        free(leak);
+    }
     free(device);
 }
 
@@ -220,7 +231,7 @@ static int at_most(int value, int limit)
     return value < limit ? value : limit;
 }
 
-static int make_model(const struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+static int make_model(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
                       struct hs_error *err)
 {
     const struct hs_sim_script *script = &device->world->script;
@@ -228,6 +239,7 @@ static int make_model(const struct hs_device *device, const struct hs_model_spec
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
     *model = (struct hs_model) {
+        .device = device,
         .world = device->world,
         .unit = device->unit,
         .losses = device->losses,
@@ -327,6 +339,18 @@ static int answer(const struct hs_model *model, const uint8_t *picture, uint8_t 
     return 0;
 }
 
+/* Takes memory as the script has it. Where there is none, that is no matter. The world's lock is held. */
+static void take_memory(struct hs_device *device)
+{
+    size_t bytes = (size_t) device->world->script.leak_kb * 1024;
+    struct leak *leak = bytes > 0 ? malloc(sizeof(*leak) + bytes) : NULL;
+    if (!leak)
+        return;
+    memset(leak->bytes, 0xff, bytes);
+    leak->next = device->leaks;
+    device->leaks = leak;
+}
+
 /* Gives the run its place in the device's time and its fate. The world's lock is held. */
 static int start_run(const struct hs_model *model, struct slot *slot, int count, struct hs_error *err)
 {
@@ -347,6 +371,7 @@ static int start_run(const struct hs_model *model, struct slot *slot, int count,
     slot->done_ns = start_ns + hs_sim_draw_latency_ns(world, model->unit, count);
     if (!slot->hangs)
         unit->free_at_ns = slot->done_ns;
+    take_memory(model->device);
     return 0;
 }
 

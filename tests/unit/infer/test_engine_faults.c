@@ -357,8 +357,128 @@ static void unloading_and_keeping_can_be_asked_for(void **state)
     hs_engine_destroy(engine);
 }
 
+/* ---- A process that grows ---- */
+
+#define MIB (INT64_C(1) << 20)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1 /* freed memory is kept for a while */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+struct told {
+    int times;
+    int64_t least_before_bytes;
+};
+
+static void note_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
+{
+    struct told *told = arg;
+    if (told->times++ == 0 || before_bytes < told->least_before_bytes)
+        told->least_before_bytes = before_bytes;
+    assert_true(SANITIZED || after_bytes < before_bytes);
+}
+
+/* Nearly a GiB in all, were it not given back; and no request notices. */
+static void a_process_that_grows_is_brought_back(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults("latency_ms: 4\nload_ms: 20\nleak_kb: 2048");
+    struct told told = { 0 };
+    int64_t before_bytes = hs_mem_resident();
+    options.restart_above = before_bytes + 60 * MIB;
+    options.restart_pause_ns = 10 * HS_NS_PER_MS;
+    options.on_restart = note_restart;
+    options.on_restart_arg = &told;
+    struct hs_engine *engine = create(&options);
+    assert_int_equal(run_clients(engine, 8, 45, PATIENCE_MS), 360);
+    struct hs_engine_status status = status_of(engine);
+    assert_true(status.restarts >= 2);
+    assert_int_equal(told.times, status.restarts);
+    assert_true(told.least_before_bytes > options.restart_above);
+    assert_true(SANITIZED || hs_mem_resident() < before_bytes + 300 * MIB);
+    assert_int_equal(status.failures + status.timeouts + status.refusals, 0);
+    hs_engine_destroy(engine);
+}
+
+static void both_sizes_come_back(void **state)
+{
+    (void) state;
+    static const struct hs_engine_shape shapes[] = { { SIDE, SIDE }, { SIDE, 2 * SIDE } };
+    struct hs_engine_options options = defaults("latency_ms: 1");
+    options.restart_above = 1;
+    options.restart_pause_ns = 3600 * HS_NS_PER_S;
+    struct hs_engine *engine = create(&options);
+    hs_engine_start_loading(engine, shapes, 2);
+    assert_int_equal(hs_engine_wait_loaded(engine, hs_deadline_in_ms(PATIENCE_MS), NULL), 0);
+    assert_int_equal(ask_once(engine, PATIENCE_MS), 0);
+    WAIT_FOR(engine, s.restarts == 1 && s.copy_count == 2);
+    assert_int_equal(status_of(engine).loads, 4);
+    assert_int_equal(status_of(engine).evictions, 0);
+    /* The pause is not over. */
+    assert_int_equal(run_clients(engine, 4, 20, PATIENCE_MS), 80);
+    assert_int_equal(status_of(engine).restarts, 1);
+    hs_engine_destroy(engine);
+}
+
+/* A limit that is always passed costs a restart now and then, and no request. */
+static void a_limit_set_too_low_does_not_thrash(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults("latency_ms: 2");
+    options.restart_above = 1;
+    options.restart_pause_ns = 100 * HS_NS_PER_MS;
+    int64_t start_ns = hs_clock_now_ns();
+    struct hs_engine *engine = create(&options);
+    assert_int_equal(run_clients(engine, 8, 40, PATIENCE_MS), 320);
+    int64_t took_ns = hs_clock_now_ns() - start_ns;
+    struct hs_engine_status status = status_of(engine);
+    assert_true(status.restarts >= 2);
+    assert_true((int64_t) status.restarts <= took_ns / options.restart_pause_ns + 1);
+    hs_engine_destroy(engine);
+}
+
+/* What the device does not give back is not taken from it; requests go on after the time that a run may take. */
+static void a_stuck_picture_puts_a_restart_off(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
+    options.restart_above = 1;
+    options.restart_pause_ns = 10 * HS_NS_PER_MS;
+    options.run_timeout_ns = 60 * HS_NS_PER_MS;
+    struct hs_engine *engine = create(&options);
+    assert_int_equal(ask_once(engine, 30), HS_ETIMEOUT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ask_once(engine, PATIENCE_MS), 0);
+    struct hs_engine_status status = status_of(engine);
+    assert_int_equal(status.restarts, 0);
+    assert_int_equal(status.loads, 1);
+    assert_int_equal(status.stuck, 1);
+    hs_engine_destroy(engine);
+}
+
+static void a_restart_that_fails_is_a_device_that_is_down(void **state)
+{
+    (void) state;
+    struct hs_engine_options options = defaults("latency_ms: 1\nfaults: [{kind: load_fail, at: 2, count: 2}]");
+    options.restart_above = 1;
+    options.restart_pause_ns = 3600 * HS_NS_PER_S;
+    struct hs_engine *engine = create(&options);
+    assert_int_equal(ask_once(engine, PATIENCE_MS), 0);
+    WAIT_FOR(engine, s.restarts == 1 && s.state == HS_ENGINE_FAILED);
+    WAIT_FOR(engine, s.state == HS_ENGINE_READY);
+    assert_int_equal(ask_once(engine, PATIENCE_MS), 0);
+    hs_engine_destroy(engine);
+}
+
 /* Everything at once: no wrong answer, nothing left behind, and all well after the last fault. */
-static void storm(const char *latency, int batch)
+static void storm(const char *latency, int batch, int64_t restart_above)
 {
     static const char *const kinds[] = { "transient", "error", "queue_full", "late", "lost", "none", "busy", "mismatch",
                                          "memory", "load_fail", "bad_model" };
@@ -378,6 +498,8 @@ static void storm(const char *latency, int batch)
     options.batch = batch;
     options.failures_max = 3;
     options.run_timeout_ns = 200 * HS_NS_PER_MS;
+    options.restart_above = restart_above;
+    options.restart_pause_ns = 20 * HS_NS_PER_MS;
     struct hs_engine *engine = create(&options);
     run_clients(engine, 16, 120, 60);
     WAIT_FOR(engine, s.state == HS_ENGINE_READY && s.in_use == 0 && s.stuck == 0 && s.waiting == 0);
@@ -391,8 +513,9 @@ static void storm(const char *latency, int batch)
 static void a_storm_of_faults_mixes_nothing_up(void **state)
 {
     (void) state;
-    storm("latency_ms: {median: 1, p99: 4}", 1);
-    storm("batch_ms: {1: 1, 8: 3}", 8);
+    storm("latency_ms: {median: 1, p99: 4}", 1, 0);
+    storm("batch_ms: {1: 1, 8: 3}", 8, 0);
+    storm("batch_ms: {1: 1, 8: 3}", 8, 1);
 }
 
 int main(void)
@@ -409,6 +532,11 @@ int main(void)
         cmocka_unit_test(an_absent_device_is_waited_for),
         cmocka_unit_test(warm_up_runs_before_the_first_use),
         cmocka_unit_test(unloading_and_keeping_can_be_asked_for),
+        cmocka_unit_test(a_process_that_grows_is_brought_back),
+        cmocka_unit_test(both_sizes_come_back),
+        cmocka_unit_test(a_limit_set_too_low_does_not_thrash),
+        cmocka_unit_test(a_stuck_picture_puts_a_restart_off),
+        cmocka_unit_test(a_restart_that_fails_is_a_device_that_is_down),
         cmocka_unit_test(a_storm_of_faults_mixes_nothing_up),
     };
     return HS_RUN_TESTS(tests);

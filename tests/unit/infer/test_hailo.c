@@ -32,6 +32,7 @@ static struct {
     void (*release)(void);
     int (*violations)(char *last, size_t size);
     int (*in_flight)(int *ret_most);
+    int (*mapped)(int *ret_ever);
     void (*group)(char *dst, size_t size);
 } twin;
 
@@ -62,6 +63,7 @@ static int find_backend(void **state)
     *(void **) &twin.release = symbol(library, "hs_hailo_double_release");
     *(void **) &twin.violations = symbol(library, "hs_hailo_double_violations");
     *(void **) &twin.in_flight = symbol(library, "hs_hailo_double_in_flight");
+    *(void **) &twin.mapped = symbol(library, "hs_hailo_double_mapped");
     *(void **) &twin.group = symbol(library, "hs_hailo_double_group");
     return 0;
 }
@@ -89,6 +91,7 @@ static int nothing_is_left(void **state)
     while (twin.in_flight(&most) > 0 && hs_clock_now_ns() < give_up_ns)
         twin.release();
     assert_int_equal(twin.in_flight(&most), 0);
+    assert_int_equal(twin.mapped(&most), 0);
     return 0;
 }
 
@@ -488,6 +491,31 @@ static void no_more_in_flight_than_the_queue_holds(void **state)
     tear_down(&scene);
 }
 
+/* Each tensor once, for as long as the model is loaded; and nothing is worse where the driver does not want it. */
+static void memory_is_mapped_once(void **state)
+{
+    (void) state;
+    struct scene scene;
+    int before, ever;
+    twin.mapped(&before);
+    set_up(&scene, EMBEDDINGS, SIDE, 3, 2);
+    assert_int_equal(twin.mapped(&ever), 3 * 2 * 2);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(run(&scene, i % 3, 2, (uint64_t) i), 0);
+    twin.inject("run", 6, 1);
+    assert_int_not_equal(run(&scene, 0, 1, 7), 0); /* kills the network, which is loaded again */
+    assert_int_equal(run(&scene, 0, 2, 8), 0);
+    assert_int_equal(twin.mapped(&ever), 3 * 2 * 2);
+    assert_int_equal(ever - before, 3 * 2 * 2);
+    tear_down(&scene);
+    assert_int_equal(twin.mapped(&ever), 0);
+    twin.inject("map", 7, 5);
+    set_up(&scene, EMBEDDINGS, SIDE, 3, 2);
+    assert_int_equal(twin.mapped(&ever), 3 * 2 * 2 - 5);
+    assert_int_equal(run(&scene, 0, 2, 9), 0);
+    tear_down(&scene);
+}
+
 /* ---- runs that fail ---- */
 
 static void runs_fail_as_scripted(void **state)
@@ -826,6 +854,7 @@ int main(void)
         TEST(tensors_keep_their_types),
         TEST(without_one_scale_it_is_float32),
         TEST(no_more_in_flight_than_the_queue_holds),
+        TEST(memory_is_mapped_once),
         TEST(runs_fail_as_scripted),
         TEST(a_full_queue_is_busy),
         TEST(a_late_run_comes_back),

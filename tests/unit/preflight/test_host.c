@@ -61,6 +61,7 @@ static void nothing_there(void **state)
     assert_string_equal(host.module_version, "");
     assert_string_equal(host.device_class, "");
     assert_string_equal(host.model, "");
+    assert_true(host.user[0]);
 }
 
 static void a_pi_with_everything(void **state)

@@ -30,6 +30,7 @@ static int all_is_well(void **state)
         .module = "hailo1x_pci",
         .module_version = "5.1.1",
         .device_class = "hailo_chardev",
+        .user = "ann",
         .model = "Raspberry Pi 5 Model B Rev 1.0",
     };
     runtime = (struct hs_preflight_runtime) {
@@ -141,7 +142,7 @@ static void no_rights(void **state)
     (void) state;
     host.nodes[0].usable = false;
     tell(false);
-    expect("access", false, "may not open /dev/hailo0, which is of root:video, mode 0660", "usermod -aG video USER");
+    expect("access", false, "may not open /dev/hailo0, which is of root:video, mode 0660", "usermod -aG video ann");
     host.nodes[0].mode = 0600;
     tell(false);
     expect("access", false, "mode 0600", "SUBSYSTEM==\"hailo_chardev\"");

@@ -50,6 +50,11 @@ typedef enum {
     HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN = 1,
 } hailo_scheduling_algorithm_t;
 
+typedef enum {
+    HAILO_DMA_BUFFER_DIRECTION_H2D = 0,
+    HAILO_DMA_BUFFER_DIRECTION_D2H = 1,
+} hailo_dma_buffer_direction_t;
+
 typedef struct {
     uint32_t device_count;
     hailo_device_id_t *device_ids;

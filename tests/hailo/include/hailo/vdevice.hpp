@@ -75,6 +75,8 @@ public:
     virtual Expected<std::shared_ptr<InferModel>> create_infer_model(const std::string &hef_path,
                                                                      const std::string &network_name = "") = 0;
     virtual Expected<std::vector<std::reference_wrapper<Device>>> get_physical_devices() const = 0;
+    virtual hailo_status dma_map(void *address, size_t size, hailo_dma_buffer_direction_t direction) = 0;
+    virtual hailo_status dma_unmap(void *address, size_t size, hailo_dma_buffer_direction_t direction) = 0;
 };
 
 } // namespace hailort

@@ -1,0 +1,49 @@
+#include "base/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What the C library's child ends with where it could not become the program; shells do so, too. */
+enum { NOT_STARTED = 127 };
+
+static int start(const char *const argv[], const char *dir, const char *log, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    int failed = posix_spawn_file_actions_init(&actions);
+    if (failed)
+        return failed;
+    failed = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    if (!failed)
+        failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (!failed)
+        failed = posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (!failed)
+        failed = posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    if (!failed)
+        failed = posix_spawnp(ret_pid, argv[0], &actions, NULL, (char *const *) argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return failed;
+}
+
+int hs_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err)
+{
+    pid_t pid;
+    int status = 0;
+    int failed = start(argv, dir, log, &pid);
+    if (failed)
+        return hs_error_set(err, failed == ENOENT ? HS_ENOTFOUND : failed == ENOMEM ? HS_ENOMEM : HS_EIO,
+                            "cannot run %s: %s", argv[0], strerror(failed));
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return hs_error_set(err, HS_EIO, "cannot wait for %s: %s", argv[0], strerror(errno));
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    /* An emulator may start programs in a way that tells of one that is missing only so. */
+    if (code == NOT_STARTED)
+        return hs_error_set(err, HS_ENOTFOUND, "cannot run %s", argv[0]);
+    *ret_code = code;
+    return 0;
+}

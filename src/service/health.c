@@ -1,0 +1,59 @@
+#include "service/health.h"
+
+#include <math.h>
+
+static json_t *device_json(const struct hs_engine_status *status)
+{
+    const struct hs_device_health *health = &status->health;
+    json_t *device = json_pack("{s:s, s:s, s:b}", "name", status->device, "runtime", status->version, "ok",
+                               (int) health->ok);
+    if (health->firmware[0])
+        json_object_set_new(device, "firmware", json_string(health->firmware));
+    if (health->has_temperature)
+        json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
+    if (health->note[0])
+        json_object_set_new(device, "note", json_string(health->note));
+    return device;
+}
+
+static json_t *devices_json(struct hs_fleet *fleet)
+{
+    json_t *devices = NULL;
+    for (int i = 0; i < fleet->count; i++) {
+        struct hs_engine_status status;
+        hs_engine_get_status(fleet->networks[i].engine, &status);
+        if (!status.has_health)
+            continue;
+        devices = devices ? devices : json_array();
+        json_array_append_new(devices, device_json(&status));
+    }
+    return devices;
+}
+
+static void set(json_t *answer, const char *key, json_t *value)
+{
+    if (value)
+        json_object_set_new(answer, key, value);
+}
+
+void hs_health_add_devices(json_t *answer, struct hs_fleet *const *fleets, size_t count)
+{
+    const char *device = NULL, *no_standby = NULL;
+    json_t *detail = NULL;
+    bool degraded = false;
+    for (size_t i = 0; i < count; i++) {
+        struct hs_fleet_status status;
+        hs_fleet_get_status(fleets[i], &status);
+        const char *complaint = hs_fleet_complaint(&status);
+        if (!device || (status.degraded && !degraded))
+            device = status.device;
+        degraded |= status.degraded;
+        no_standby = no_standby ? no_standby : status.no_standby;
+        detail = detail || !complaint ? detail : json_string(complaint);
+    }
+    set(answer, "device", json_string(device));
+    set(answer, "degraded", json_boolean(degraded));
+    set(answer, "detail", detail);
+    set(answer, "no_fallback", no_standby ? json_string(no_standby) : NULL);
+    set(answer, "devices", devices_json(fleets[0]));
+}

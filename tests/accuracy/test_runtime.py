@@ -1,0 +1,59 @@
+"""OpenVINO in the process: on which cores its threads are, and that it is closed and opened anew unnoticed."""
+import concurrent.futures
+import os
+import pathlib
+import re
+
+import pytest
+
+from pose_tools import SAMPLES, need
+from server import Server
+
+REQUESTS_MAX = 400
+RESTARTS = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
+GROWTH_BYTES = 64 << 20
+
+
+def bound_threads(process):
+    """How many threads of a process may run on one core only."""
+    bound = 0
+    for status in pathlib.Path(f'/proc/{process.pid}/task').glob('*/status'):
+        bound += re.search(r'^Cpus_allowed_list:\s+\d+$', status.read_text(), re.MULTILINE) is not None
+    return bound
+
+
+@pytest.mark.parametrize('pin, bound', [('true', True), ('false', False)])
+def test_threads_stay_on_their_cores(tmp_path, pin, bound):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip('there is one core')
+    picture = need(SAMPLES / 'zidane.jpg').read_bytes()
+    with Server(tmp_path, device='cpu', settings={'inference.pin_threads': pin}) as server:
+        assert server.post_form({'image': picture}).status == 200
+        assert (bound_threads(server.process) > 0) == bound
+
+
+def test_it_is_opened_anew_unnoticed(tmp_path):
+    """The limit is always passed: a restart a second, with four clients."""
+    picture = need(SAMPLES / 'bus.jpg').read_bytes()
+    with Server(tmp_path, device='cpu', settings={'inference.restart_above': '1M', 'inference.restart_pause': 1}) as server:
+        people = server.post_form({'image': picture}).json()['poses']
+
+        def ask():
+            answer = server.post_form({'image': picture})
+            assert answer.status == 200, answer
+            return answer.json()['poses']
+
+        resident, restarts = [], 0
+        with concurrent.futures.ThreadPoolExecutor(4) as clients:
+            for _ in range(REQUESTS_MAX // 8):
+                for poses in clients.map(lambda _: ask(), range(8)):
+                    assert [pose['bbox'] for pose in poses] == [pose['bbox'] for pose in people]
+                count = int(RESTARTS.search(server.get('/metrics').body.decode())[1])
+                if count > restarts:
+                    restarts = count
+                    resident.append(server.resident_bytes())
+                if restarts >= 4:
+                    break
+        assert restarts >= 4
+        assert resident[-1] < resident[0] + GROWTH_BYTES
+        assert 'past inference.restart_above' in server.log

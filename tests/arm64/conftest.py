@@ -1,0 +1,5 @@
+"""The server class of the service tests serves here too."""
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / 'service'))

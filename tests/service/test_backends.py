@@ -1,0 +1,152 @@
+"""hailo-pose backends list and build. The module is built from what an installed tree has, against the headers and the
+library of the double of HailoRT."""
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from server import BINARY, FACE, TREE, environment, run
+from test_hailo import FOLDER, HEF, assert_finds, board  # pylint: disable=unused-import
+
+BUILD = os.path.dirname(BINARY)
+DOUBLE = os.path.join(FOLDER, 'libhailort.so.5.1.1')
+HEADERS = os.path.join(TREE, 'tests', 'hailo', 'include')
+
+pytestmark = pytest.mark.skipif(not os.path.exists(DOUBLE) or not shutil.which('c++'),
+                                reason='no C++ compiler, or built with -Dhailo=disabled')
+
+
+@pytest.fixture
+def sdk(tmp_path):
+    """What Hailo's package has below /usr."""
+    folder = tmp_path / 'sdk'
+    (folder / 'lib').mkdir(parents=True)
+    shutil.copytree(HEADERS, folder / 'include')
+    shutil.copy(DOUBLE, folder / 'lib')
+    (folder / 'lib' / 'libhailort.so').symlink_to('libhailort.so.5.1.1')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """`make install` into a folder."""
+    if not shutil.which('meson') or not os.path.exists(os.path.join(BUILD, 'build.ninja')):
+        pytest.skip('no meson, or not run from a build folder')
+    root = tmp_path_factory.mktemp('installed')
+    subprocess.run(['meson', 'install', '--no-rebuild', '-C', BUILD, '--destdir', str(root)], check=True,
+                   stdout=subprocess.DEVNULL)
+    return next(root.rglob('bin/hailo-pose'))
+
+
+def env_of(folder, **more):
+    env = {key: value for key, value in environment(folder, **more).items() if key != 'CXX' or 'CXX' in more}
+    env['TMPDIR'] = str(folder / 'tmp')
+    (folder / 'tmp').mkdir(exist_ok=True)
+    return env
+
+
+def build(folder, *arguments, program=BINARY, **more):
+    done = run(folder, 'backends', 'build', *arguments, env=env_of(folder, **more), program=program)
+    assert not list((folder / 'tmp').iterdir()), 'the folder of the work is left'
+    return done
+
+
+def left(folder):
+    return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize('name', ['hailo-pose', 'hailo-face'])
+def test_from_an_installed_tree(tmp_path, installed, sdk, name):
+    program = installed.with_name(name)
+    out = tmp_path / 'deep' / 'out'
+    if name == 'hailo-face':  # a package of the library alone has only the name with a version
+        (sdk / 'lib' / 'libhailort.so').unlink()
+    done = build(tmp_path, '--sdk', sdk, '--output', out, program=program)
+    assert done.returncode == 0, done
+    assert f'{out}/hs_backend_hailo.so: built by ' in done.stdout and 'HailoRT 5.1.1' in done.stdout
+    assert left(out) == ['hs_backend_hailo.so']
+    # Nothing of ours but the one symbol can be seen, and it needs nothing that is not there.
+    names = subprocess.run(['nm', '-D', '--defined-only', out / 'hs_backend_hailo.so'], capture_output=True, text=True,
+                           check=True).stdout
+    assert [line.split()[-1] for line in names.splitlines()] == ['hs_backend_entry']
+    done = run(tmp_path, 'backends', 'list', '--json', env=env_of(tmp_path, HS_BACKEND_DIR=str(out)), program=program)
+    listed = {each['name']: each for each in json.loads(done.stdout)['backends']}
+    assert listed['hailo']['available'] and listed['hailo']['version'] == 'HailoRT 5.1.1'
+    assert listed['hailo']['file'] == f'{out}/hs_backend_hailo.so'
+
+
+def test_what_was_built_answers(board, sdk):
+    out = board.folder / 'modules'
+    done = build(board.folder, '--sdk', sdk, HS_BACKEND_DIR=str(out))  # where the programs look
+    assert done.returncode == 0 and left(out) == ['hs_backend_hailo.so'], done
+    board.add_model(HEF)
+    board.env['HS_BACKEND_DIR'] = str(out)
+    assert_finds(board.serve(), 200, 120, 96, 224)
+
+
+@pytest.mark.parametrize('compiler', ['g++', 'clang++'])
+def test_by_each_compiler_without_a_warning(tmp_path, sdk, compiler):
+    if not shutil.which(compiler):
+        pytest.skip(f'there is no {compiler}')
+    done = build(tmp_path, '--sdk', 'sdk', '--output', 'out', CXX=compiler)
+    assert done.returncode == 0 and f'built by {compiler} ' in done.stdout and not done.stderr
+
+
+def test_an_older_module_stays_until_the_new_one_works(tmp_path, sdk):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'hs_backend_hailo.so').write_text('the older one')
+    source = sdk / 'include' / 'hailo' / 'infer_model.hpp'
+    text = source.read_text()
+    source.write_text(text.replace('get_async_queue_size', 'get_async_queue_size_of_5_9'))
+    done = build(tmp_path, '--sdk', sdk, '--output', out)
+    assert done.returncode == 1 and 'model.cc does not compile with this HailoRT' in done.stderr
+    assert 'get_async_queue_size' in done.stderr  # what the compiler said
+    source.write_text(text.replace('hailo_status shutdown();', 'hailo_status shutdown(int more = 0);'))
+    done = build(tmp_path, '--sdk', sdk, '--output', out)
+    assert done.returncode == 1 and 'library and headers of one version' in done.stderr, done
+    assert left(out) == ['hs_backend_hailo.so'] and (out / 'hs_backend_hailo.so').read_text() == 'the older one'
+    source.write_text(text)
+    assert build(tmp_path, '--sdk', sdk, '--output', out).returncode == 0
+    assert left(out) == ['hs_backend_hailo.so'] and (out / 'hs_backend_hailo.so').read_bytes()[:4] == b'\x7fELF'
+
+
+def fails(folder, words, *arguments, **more):
+    out = folder / 'out'
+    done = build(folder, '--output', out, *arguments, **more)
+    assert done.returncode == 1 and words in done.stderr, done
+    assert left(out) == []
+
+
+def test_what_is_missing(tmp_path, sdk):
+    bare = tmp_path / 'bare'
+    bare.mkdir()
+    fails(tmp_path, 'there is no C++ compiler (c++, g++, clang++): sudo apt install g++', '--sdk', sdk, PATH=str(bare))
+    fails(tmp_path, 'sudo apt install hailo-h10-all, or name', '--sdk', bare)
+    fails(tmp_path, '--sdk: ', '--sdk', tmp_path / 'no-such-folder')
+    shutil.rmtree(sdk / 'include' / 'hailo')
+    fails(tmp_path, "HailoRT's headers (hailo/infer_model.hpp) cannot be used from ", '--sdk', sdk)
+
+
+def test_a_library_that_does_not_open(tmp_path, sdk):
+    """It was built, but what it was built against is not what is found when it runs."""
+    data = (sdk / 'lib' / 'libhailort.so.5.1.1').read_bytes()
+    (sdk / 'lib' / 'libhailort.so.5.1.1').write_bytes(data.replace(b'libhailort.so.5.1.1\0', b'libhailort.so.5.1.7\0'))
+    fails(tmp_path, 'libhailort.so.5.1.7 is not installed', '--sdk', sdk)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, sdk):
+    (tmp_path / 'file').write_text('')
+    done = build(tmp_path, '--sdk', sdk, '--output', tmp_path / 'file' / 'below')
+    assert done.returncode == 1 and 'cannot be written' in done.stderr and '--output' in done.stderr
+
+
+def test_the_command_line(tmp_path):
+    for arguments, words in (([], 'list or build?'), (['make'], 'no such action: make')):
+        done = run(tmp_path, 'backends', *arguments)
+        assert done.returncode == 2 and words in done.stderr
+    for program in (BINARY, FACE):
+        done = run(tmp_path, 'backends', 'list', program=program)
+        assert done.returncode == 0 and '(built in)' in done.stdout and 'sim' in done.stdout
