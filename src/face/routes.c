@@ -254,8 +254,8 @@ void hs_face_shape(struct hs_http_options *ret_options)
 static void get_metrics(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_metrics_model models[] = { { "detect", app->detector }, { "embed", app->embedder } };
-    hs_metrics_reply(req, models, HS_ARRAY_LEN(models));
+    const struct hs_metrics_part parts[] = { { "detect", app->detectors }, { "embed", app->embedders } };
+    hs_metrics_reply(req, parts, HS_ARRAY_LEN(parts));
 }
 
 static void get_models(struct hs_http_request *req)

@@ -50,8 +50,8 @@ static void get_ready(struct hs_http_request *req)
 static void get_metrics(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    const struct hs_metrics_model model = { "pose", app->fleet };
-    hs_metrics_reply(req, &model, 1);
+    const struct hs_metrics_part part = { "pose", app->fleets };
+    hs_metrics_reply(req, &part, 1);
 }
 
 static void get_models(struct hs_http_request *req)

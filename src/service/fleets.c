@@ -1,6 +1,7 @@
 #include "service/fleets.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 
 struct place {
     bool used;
-    int taken;
+    atomic_int taken; /* grows with the lock held, and may shrink without it */
     int64_t last_used_ns;
     const struct hs_pack *pack; /* of the store */
     struct hs_fleet fleet;
@@ -103,7 +104,7 @@ static struct place *make_room(struct hs_fleets *fleets)
     struct place *place = oldest(fleets, false);
     if (place) {
         hs_fleet_finish(&place->fleet);
-        *place = (struct place) { 0 };
+        place->used = false;
     }
     return place;
 }
@@ -139,7 +140,7 @@ static int take(struct hs_fleets *fleets, const struct hs_pack *pack, struct hs_
 {
     struct place *place = find(fleets, pack);
     int r = place ? 0 : add(fleets, pack, &place, err);
-    if (r < 0)
+    if (r < 0 || !place)
         return r;
     place->taken++;
     place->last_used_ns = hs_clock_now_ns();
@@ -191,6 +192,30 @@ void hs_fleets_give_back(struct hs_fleets *fleets, struct hs_fleet *fleet)
         }
     }
     pthread_mutex_unlock(&fleets->lock);
+}
+
+size_t hs_fleets_hold(struct hs_fleets *fleets, struct hs_fleet *ret_held[HS_FLEETS_MAX])
+{
+    size_t count = 1;
+    ret_held[0] = hs_fleets_default(fleets);
+    if (pthread_mutex_trylock(&fleets->lock) != 0)
+        return count;
+    for (int i = 1; i < HS_FLEETS_MAX; i++) {
+        if (!fleets->places[i].used)
+            continue;
+        fleets->places[i].taken++;
+        ret_held[count++] = &fleets->places[i].fleet;
+    }
+    pthread_mutex_unlock(&fleets->lock);
+    return count;
+}
+
+void hs_fleets_let_go(struct hs_fleets *fleets, struct hs_fleet *const *held, size_t count)
+{
+    for (int i = 1; i < HS_FLEETS_MAX; i++)
+        for (size_t k = 1; k < count; k++)
+            if (held[k] == &fleets->places[i].fleet)
+                fleets->places[i].taken--;
 }
 
 const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack)

@@ -24,6 +24,11 @@ struct hs_fleet *hs_fleets_default(struct hs_fleets *fleets);
 int hs_fleets_take(struct hs_fleets *fleets, const char *name, struct hs_fleet **ret_fleet, struct hs_error *err);
 void hs_fleets_give_back(struct hs_fleets *fleets, struct hs_fleet *fleet); /* NULL allowed */
 
+/* Those that there are at this moment, the configured one first, and the others unless one is just being put together:
+ * never waits. They stay until they are let go, and do not count as used. Returns how many. */
+size_t hs_fleets_hold(struct hs_fleets *fleets, struct hs_fleet *ret_held[HS_FLEETS_MAX]);
+void hs_fleets_let_go(struct hs_fleets *fleets, struct hs_fleet *const *held, size_t count);
+
 /* The state of a pack: as hs_engine_state_name of its fleet; "idle" where its file is here, but nobody asked for it
  * yet; "absent" where it is not. */
 const char *hs_fleets_state(struct hs_fleets *fleets, const struct hs_pack *pack);

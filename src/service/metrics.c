@@ -1,5 +1,6 @@
 #include "service/metrics.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 
@@ -42,8 +43,13 @@ static void put_server(struct page *out, const struct hs_http_stats *s)
 
 /* ---- Devices: a series for each of every model's ---- */
 
+struct model {
+    const char *task;
+    struct hs_fleet *fleet;
+};
+
 struct device {
-    const struct hs_metrics_model *model;
+    const struct model *model;
     const struct hs_network *network;
     int index;
     bool standby;
@@ -145,7 +151,7 @@ static const struct {
 static void put_labels(struct page *out, const char *name, const struct device *d)
 {
     put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", name,
-        d->model->name, d->network->choice.pack->name, d->network->device, d->index, d->standby);
+        d->model->task, d->network->choice.pack->name, d->network->device, d->index, d->standby);
 }
 
 static void put_device(struct page *out, size_t row, const struct device *d)
@@ -178,7 +184,7 @@ static void put_info(struct page *out, size_t row, const struct device *d)
 }
 
 /* Calls for each device of the models. */
-static void each_device(struct page *out, const struct hs_metrics_model *models, size_t count,
+static void each_device(struct page *out, const struct model *models, size_t count,
                         void (*put_one)(struct page *out, size_t row, const struct device *device), size_t row)
 {
     for (size_t i = 0; i < count; i++) {
@@ -195,7 +201,12 @@ static void each_device(struct page *out, const struct hs_metrics_model *models,
     }
 }
 
-static void put_models(struct page *out, const struct hs_metrics_model *models, size_t count)
+static void put_model(struct page *out, const char *name, const struct model *model)
+{
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task, hs_fleet_first(model->fleet)->choice.pack->name);
+}
+
+static void put_models(struct page *out, const struct model *models, size_t count)
 {
     static const struct {
         const char *name, *type, *help;
@@ -209,34 +220,52 @@ static void put_models(struct page *out, const struct hs_metrics_model *models, 
         for (size_t i = 0; i < count; i++) {
             struct hs_fleet_status s;
             hs_fleet_get_status(models[i].fleet, &s);
-            uint64_t value = row == 0 ? s.degraded : row == 1 ? s.retries : s.standins;
-            put(out, "hailo_%s{task=\"%s\"} %" PRIu64 "\n", rows[row].name, models[i].name, value);
+            put_model(out, rows[row].name, &models[i]);
+            put(out, "} %" PRIu64 "\n", row == 0 ? s.degraded : row == 1 ? s.retries : s.standins);
         }
     }
     head(out, "model_state", "gauge", "1 for the state that the model is in.");
     for (size_t i = 0; i < count; i++) {
         struct hs_fleet_status s;
         hs_fleet_get_status(models[i].fleet, &s);
-        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++)
-            put(out, "hailo_model_state{task=\"%s\",state=\"%s\"} %d\n", models[i].name,
-                hs_engine_state_name((enum hs_engine_state) state), s.state == (enum hs_engine_state) state);
+        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++) {
+            put_model(out, "model_state", &models[i]);
+            put(out, ",state=\"%s\"} %d\n", hs_engine_state_name((enum hs_engine_state) state),
+                s.state == (enum hs_engine_state) state);
+        }
     }
 }
 
-void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_model *models, size_t count)
+static void put_all(struct page *out, const struct model *models, size_t count)
 {
+    put_models(out, models, count);
+    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++) {
+        head(out, series[row].name, series[row].type, series[row].help);
+        each_device(out, models, count, put_device, row);
+    }
+    head(out, "device_info", "gauge", "1, with what the device is.");
+    each_device(out, models, count, put_info, 0);
+}
+
+void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part *parts, size_t count)
+{
+    struct hs_fleet *held[HS_METRICS_PARTS][HS_FLEETS_MAX];
+    struct model models[HS_METRICS_PARTS * HS_FLEETS_MAX];
+    size_t held_count[HS_METRICS_PARTS], model_count = 0;
     struct hs_http_stats stats;
     struct page out = { .result = 0 };
+    assert(count <= HS_METRICS_PARTS);
+    for (size_t i = 0; i < count; i++) {
+        held_count[i] = hs_fleets_hold(parts[i].fleets, held[i]);
+        for (size_t k = 0; k < held_count[i]; k++)
+            models[model_count++] = (struct model) { parts[i].task, held[i][k] };
+    }
     hs_http_stats_of(req, &stats);
     hs_buf_init(&out.text, METRICS_MAX);
     put_server(&out, &stats);
-    put_models(&out, models, count);
-    for (size_t row = 0; row < HS_ARRAY_LEN(series); row++) {
-        head(&out, series[row].name, series[row].type, series[row].help);
-        each_device(&out, models, count, put_device, row);
-    }
-    head(&out, "device_info", "gauge", "1, with what the device is.");
-    each_device(&out, models, count, put_info, 0);
+    put_all(&out, models, model_count);
+    for (size_t i = 0; i < count; i++)
+        hs_fleets_let_go(parts[i].fleets, held[i], held_count[i]);
     if (out.result < 0) {
         hs_buf_finish(&out.text);
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metrics");

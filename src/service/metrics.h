@@ -5,15 +5,17 @@
 #include <stddef.h>
 
 #include "http/request.h"
-#include "service/fleet.h"
+#include "service/fleets.h"
 
-/* One of the service's configured models. Borrowed. */
-struct hs_metrics_model {
-    const char *name; /* the label `task`: "pose" */
-    struct hs_fleet *fleet;
+enum { HS_METRICS_PARTS = 2 };
+
+/* The models for one task. Borrowed. */
+struct hs_metrics_part {
+    const char *task; /* the label `task`: "pose" */
+    struct hs_fleets *fleets;
 };
 
-/* Answers the request. */
-void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_model *models, size_t count);
+/* Answers the request. At most HS_METRICS_PARTS. */
+void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part *parts, size_t count);
 
 #endif

@@ -21,7 +21,7 @@ from server import BINARY, SANITIZER, Server, environment
 FOLDER = pathlib.Path(os.environ.get('HS_HAILO_DIR') or pathlib.Path(BINARY).parent / 'tests' / 'hailo').resolve()
 TIMEOUT_S = 1800
 ANSWER_S = 600  # the processor computes eight pictures, one after the other, perhaps under a sanitizer
-CLIENTS = 8
+SLOTS, CLIENTS = 8, 12  # who waits for a slot takes it the moment that it is given up
 # Stride: (scale, zero point) of box, score and keypoints.
 POSE = {8: ((0.0751, 62), (1 / 255, 0), (0.000423, 18261)), 16: ((0.0741, 72), (1 / 255, 0), (0.000525, 19190)),
         32: ((0.0798, 84), (1 / 255, 0), (0.000619, 17224))}

@@ -8,7 +8,7 @@ import pytest
 from face_tools import PROGRAM, TESTDATA
 from pose_tools import SAMPLES, need
 from server import multipart
-from standin import ANSWER_S, CLIENTS, Double, file_of, head, measure, most_under_way, scale_of, together
+from standin import ANSWER_S, SLOTS, Double, file_of, head, measure, most_under_way, scale_of, together
 from test_double_pose import REQUESTS, THOROUGH
 
 SETTINGS = {'face_recognition.detection_threshold': 0.5}
@@ -95,12 +95,12 @@ def test_detect_enrol_and_recognize(double):
 
 
 @pytest.mark.parametrize('batch', [1, 4])
-def test_faces_of_eight_clients_are_not_mixed_up(double, ranges, batch):
-    """Pictures come back in any order, buffers are spoiled whenever they are not in use."""
+def test_faces_of_many_clients_are_not_mixed_up(double, ranges, batch):
+    """Eight pictures are in the device, come back in any order, and buffers are spoiled whenever they are not in use."""
     double.add_faces(ranges, 'shuffled')
     people = sorted(need(TESTDATA / 'face-verify-bbt').rglob('*.png')) + sorted(need(TESTDATA / 'face-boxes' / 'images').iterdir())
     data = [path.read_bytes() for path in people[:max(REQUESTS // 4, 8)]]
-    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch, **SETTINGS}
+    settings = {'inference.slots': SLOTS // batch, 'device.batch_size': batch, **SETTINGS}
 
     def vectors(picture):
         return ask(server, '/v1/embed', picture)['embedding']
@@ -114,7 +114,7 @@ def test_faces_of_eight_clients_are_not_mixed_up(double, ranges, batch):
     mixed = sum(one != pytest.approx(alone[i], abs=1e-5) for one, i in zip(found, order))
     print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
     assert mixed == 0 and len(set(map(tuple, alone))) == len(data)
-    assert most_under_way(server.log) > CLIENTS // 2
+    assert most_under_way(server.log) > SLOTS // 2
 
 
 # ---- the processor stands in; solvay.jpg has 29 faces

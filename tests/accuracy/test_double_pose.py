@@ -8,7 +8,7 @@ import pytest
 
 from pose_tools import PROGRAM, SAMPLES, SHARED, need
 from server import multipart
-from standin import ANSWER_S, CLIENTS, Double, file_of, most_under_way, pose_heads, together
+from standin import ANSWER_S, SLOTS, Double, file_of, most_under_way, pose_heads, together
 
 TESTDATA = SHARED / 'testdata'
 VAL = TESTDATA / 'coco-pose-val'
@@ -84,11 +84,11 @@ def same(found, wanted):
 
 
 @pytest.mark.parametrize('batch', [1, 4])
-def test_pictures_of_eight_clients_are_not_mixed_up(double, batch):
-    """Pictures come back in any order, buffers are spoiled whenever they are not in use."""
+def test_pictures_of_many_clients_are_not_mixed_up(double, batch):
+    """Eight pictures are in the device, come back in any order, and buffers are spoiled whenever they are not in use."""
     double.add_pose('shuffled')
     data = pictures()
-    settings = {'inference.slots': CLIENTS // batch, 'device.batch_size': batch}
+    settings = {'inference.slots': SLOTS // batch, 'device.batch_size': batch}
     server = double.serve(**settings)
     with server:
         alone = [ask(server, picture) for picture in data]
@@ -99,4 +99,4 @@ def test_pictures_of_eight_clients_are_not_mixed_up(double, batch):
     mixed = sum(not same(answer, alone[i]) for answer, i in zip(found, order))
     print(f'{len(order)} requests over {len(data)} pictures, {mixed} mixed up')
     assert mixed == 0
-    assert most_under_way(server.log) > (CLIENTS - 1 if batch == 1 else CLIENTS // 2)
+    assert most_under_way(server.log) > (SLOTS - 1 if batch == 1 else SLOTS // 2)

@@ -118,6 +118,11 @@ def test_metrics(make_server, picture):
     where = '{task="pose",model="yolo11n-pose",device="sim",index="0",standby="0"}'
     assert values['hailo_device_runs_total' + where] == '1'
     assert values['hailo_device_up' + where] == '1'
-    assert values['hailo_model_state{task="pose",state="ready"}'] == '1'
+    assert values['hailo_model_state{task="pose",model="yolo11n-pose",state="ready"}'] == '1'
     assert int(values['hailo_http_requests_total']) >= 1
     assert server.request('HEAD', '/metrics').status == 200
+    assert not [name for name in values if 'yolov8n-pose' in name]
+    assert server.post_form({'image': picture, 'model': 'yolov8n-pose'}).status == 200
+    values = metrics(server)
+    assert values['hailo_model_state{task="pose",model="yolov8n-pose",state="ready"}'] == 1
+    assert values['hailo_device_runs_total{task="pose",model="yolov8n-pose",device="sim",index="0",standby="0"}'] == 1
