@@ -198,6 +198,19 @@ static const char *runtime_of(const struct command *cmd)
     return cmd->runtime ? cmd->runtime : own ? cmd->context->runtime : NULL;
 }
 
+/* And what the processor needs to stand in for the device: the pack's own file, else its default for the task. */
+static int pull_with_standby(struct command *cmd, const struct hs_model_choice *choice)
+{
+    struct hs_model_choice standby = { choice->pack, hs_pack_find_file(choice->pack, "openvino", NULL) };
+    struct hs_error err;
+    int code = pull_one(cmd, choice);
+    if (!cmd->context->standby || cmd->backend || strcmp(choice->file->backend, "openvino") == 0)
+        return code;
+    if (!standby.file && hs_store_choose_default(cmd->store, choice->pack->task, "openvino", NULL, &standby, &err) < 0)
+        return fail(cmd, &err);
+    return pull_one(cmd, &standby) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
+}
+
 static int pull_default(struct command *cmd, enum hs_task task)
 {
     struct hs_model_choice choice;
@@ -205,7 +218,7 @@ static int pull_default(struct command *cmd, enum hs_task task)
     const char *backend = cmd->backend ? cmd->backend : cmd->context->backend;
     if (hs_store_choose_default(cmd->store, task, backend, runtime_of(cmd), &choice, &err) < 0)
         return fail(cmd, &err);
-    return pull_one(cmd, &choice);
+    return pull_with_standby(cmd, &choice);
 }
 
 /* The file for this machine's device; where the model has none, for the processor. */
@@ -222,7 +235,7 @@ static int pull_named(struct command *cmd, const char *name)
     if (!choice.file)
         return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", pack->name, backend,
                                   runtime_of(cmd) ? " " : "", runtime_of(cmd) ? runtime_of(cmd) : "");
-    return pull_one(cmd, &choice);
+    return pull_with_standby(cmd, &choice);
 }
 
 /* What the program serves: for each task the configured model, else the default. */

@@ -16,6 +16,7 @@ struct hs_cmd_models {
     int (*settle)(const struct hs_invocation *call, struct hs_cmd_models *context);
     void *arg;           /* of `settle` */
     const char *backend; /* of this machine: "hailo" or "openvino" */
+    bool standby;        /* the processor may stand in for it, so `pull` brings that one's file, too */
     const char *runtime; /* its version, "5.1.1"; NULL: not known */
     char version[32];    /* where `runtime` may lie */
     const char *models_dir, *packs_dir, *mirror; /* as configured; NULL: not */

@@ -16,7 +16,7 @@ static int settle(const struct hs_invocation *call, struct hs_cmd_models *contex
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(*settings);
-    hs_models_context_fill(&s->model, s->inference.device, context);
+    hs_models_context_fill(&s->model, s->inference.device, s->device.fallback, context);
     context->models[0] = named(s->face_recognition.detection_model);
     context->models[1] = named(s->face_recognition.recognition_model);
     return HS_EXIT_OK;

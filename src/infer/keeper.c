@@ -1,6 +1,7 @@
 /* The keeper: the one thread that opens, loads, unloads and closes, so that backends never see two of these at once,
  * and a request whose deadline passes during a load need not wait for the load's end. It also asks after slots that the
  * device still holds past their deadline. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,14 +367,15 @@ static bool recover_once(struct hs_engine *engine)
 
 /* ---- A restart (restart.c) ---- */
 
-static void tell_restart(struct hs_engine *engine)
+static void give_back(struct hs_engine *engine)
 {
     const struct hs_engine_options *options = &engine->options;
     int64_t before_bytes = engine->restart_bytes;
-    if (!options->on_restart)
-        return;
     pthread_mutex_unlock(&engine->lock);
-    options->on_restart(options->on_restart_arg, before_bytes, hs_mem_resident());
+    /* What was freed lies scattered over the allocator's pools. */
+    malloc_trim(0);
+    if (options->on_restart)
+        options->on_restart(options->on_restart_arg, before_bytes, hs_mem_resident());
     pthread_mutex_lock(&engine->lock);
 }
 
@@ -390,7 +392,7 @@ static bool restart_once(struct hs_engine *engine)
     if (engine->device)
         close_device(engine, engine->device);
     engine->restarts++;
-    tell_restart(engine);
+    give_back(engine);
     hs_engine_end_restart(engine);
     return true;
 }

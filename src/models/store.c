@@ -407,9 +407,10 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         status = hs_store_check(store, choice->file, &state, found, err);
     if (status < 0)
         return status;
+    bool others = choice->pack->file_count > 1 && strcmp(choice->file->backend, "openvino") == 0;
     if (state == HS_FILE_MISSING)
-        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s", choice->file->name,
-                            store->dir, name);
+        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s%s", choice->file->name,
+                            store->dir, name, others ? " --backend openvino" : "");
     if (state == HS_FILE_UNRECORDED)
         return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
                             path, found);

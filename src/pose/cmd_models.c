@@ -10,7 +10,7 @@ static int settle(const struct hs_invocation *call, struct hs_cmd_models *contex
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_pose_settings *s = hs_settings_values(*settings);
-    hs_models_context_fill(&s->model, s->inference.device, context);
+    hs_models_context_fill(&s->model, s->inference.device, s->device.fallback, context);
     context->models[0] = strcmp(s->model.name, "auto") == 0 ? NULL : s->model.name;
     return HS_EXIT_OK;
 }

@@ -133,7 +133,7 @@ test_units() {
     meson_tests cortex-a53 cortex-a53 --suite unit gallery_search gallery_search_kernel gallery_search_threads
     mount --bind "$root/opt/qemu-aarch64-static" "$root/usr/bin/qemu-aarch64"
     mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vx image_warp)
-    pages=16384 meson_tests 16k-pages cortex-a76 --suite unit "${names[@]}"
+    pages=16384 meson_tests 16k-pages cortex-a76 "${names[@]}"
     umount "$root/usr/bin/qemu-aarch64"
 }
 

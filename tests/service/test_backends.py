@@ -57,6 +57,15 @@ def left(folder):
     return sorted(each.name for each in folder.iterdir()) if folder.exists() else []
 
 
+def test_what_is_installed(installed):
+    packs = installed.parent.parent / 'share' / 'hailo-services' / 'models'
+    names = sorted(pack.name for pack in packs.iterdir())
+    assert names == sorted(os.listdir(os.path.join(TREE, 'models')))
+    env = env_of(installed.parent, HS_PACKS_DIR=str(packs))
+    listed = run(installed.parent, 'models', 'list', '--json', env=env, program=str(installed))
+    assert 'yolo11n-pose' in {pack['name'] for pack in json.loads(listed.stdout)['models']}
+
+
 @pytest.mark.parametrize('name', ['hailo-pose', 'hailo-face'])
 def test_from_an_installed_tree(tmp_path, installed, sdk, name):
     program = installed.with_name(name)

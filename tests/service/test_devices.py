@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from server import png, wait_for
+from faces import one
+from server import multipart, png, wait_for
 
 
 def blob(x, y, width, height, side=320):
@@ -72,7 +73,7 @@ def test_a_hung_device_is_opened_anew(make_server, script, picture):
 
 def test_a_process_that_grows_is_brought_back(make_server, script, picture):
     """No request notices; it is counted and told."""
-    server = make_server(device=script('latency_ms: 10\nleak_kb: 4096'),
+    server = make_server(device=script('latency_ms: 10\nleak_kb: 1024'),
                          settings={'inference.restart_above': '100M', 'inference.restart_pause': 1})
     count = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
     resident = re.compile(r'^hailo_resident_memory_bytes (\d+)$', re.MULTILINE)
@@ -83,8 +84,34 @@ def test_a_process_that_grows_is_brought_back(make_server, script, picture):
 
     wait_for(grow)
     assert 'past inference.restart_above with' in server.log
-    assert server.get('/health/ready').status == 200
-    assert int(resident.search(server.get('/metrics').body.decode())[1]) < 1 << 30
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    assert int(resident.search(server.get('/metrics').body.decode())[1]) < 400 << 20
+
+
+def test_two_networks_of_one_process_take_turns(make_face, script):
+    face = make_face({'inference.restart_above': '100M', 'inference.restart_pause': 1},
+                     device=script('latency_ms: 4\nleak_kb: 2048'))
+    count = re.compile(r'^hailo_device_restarts_total\{.*\} (\d+)$', re.MULTILINE)
+    body, content_type = multipart({'image': one(1)})
+    failed, ended = [], threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            answer = face.request('POST', '/v1/recognize', body, {'Content-Type': content_type})
+            if answer.status != 200:
+                failed.append(answer)
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        wait_for(lambda: min(map(int, count.findall(face.get('/metrics').body.decode()))) >= 2)
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+    assert not failed
+    assert face.log.count('past inference.restart_above with') >= 4
 
 
 def test_a_hung_device_ends_the_process_where_it_is_to(make_server, script, picture):

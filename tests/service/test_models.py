@@ -361,6 +361,28 @@ def test_a_file_whose_hash_nobody_publishes(shop):
     assert shop.models('verify', 'm-pose').returncode == 0  # a pull that fails takes nothing away
 
 
+STANDBY = ('--device', 'hailo', '--set', 'device.fallback=cpu')
+
+
+def test_where_the_processor_may_stand_in_its_file_comes_too(shop):
+    hef = f'hailo:\n  - runtime: "5.1"\n    file: FILE.hef\n    sources:\n      - https: {shop.files.url}/m.hef\n'
+    shop.files.files['/m.hef'] = BODY
+    shop.simple()
+    with open(shop.packs / 'm-pose.yaml', 'a', encoding='utf-8') as pack:
+        pack.write(hef.replace('FILE', 'm'))
+    shop.pack('only-pose', hef.replace('FILE', 'only'))
+    shop.simple('yolo11n-pose')  # the processor's own
+    assert shop.models('pull', 'm-pose', '--device', 'hailo').returncode == 0
+    assert shop.models('pull', 'm-pose', '--backend', 'hailo', *STANDBY).returncode == 0
+    assert shop.left() == ['m.hef', 'm.hef.sha256']
+    done = shop.models('pull', 'm-pose', *STANDBY)
+    assert done.returncode == 0, done
+    assert shop.left() == ['m-pose.onnx', 'm.hef', 'm.hef.sha256']
+    done = shop.models('pull', 'only-pose', *STANDBY)
+    assert done.returncode == 0, done
+    assert shop.left() == ['m-pose.onnx', 'm.hef', 'm.hef.sha256', 'only.hef', 'only.hef.sha256', 'yolo11n-pose.onnx']
+
+
 # ---- verify, remove, list
 
 def test_verify_finds_a_flipped_bit(shop):
