@@ -33,7 +33,7 @@ def test_people():
         for pose, expected in zip(answer['poses'], native['poses']):
             people += 1
             check_pose(pose, expected)
-    assert people >= 8
+    assert people >= 7
 
 
 def check_pose(pose, expected):
