@@ -85,11 +85,20 @@ def wait_ready(server, patience_s=120):
         time.sleep(0.005)
 
 
-def load(server, clients, seconds, bodies, warm=0.5, **options):
-    """Clients that ask again and again: (answers of the time after the warm-up, pictures a second)."""
+def load(server, clients, seconds, bodies, warm=0.5, empty=None):
+    """Clients that ask again and again: (answers of the time after the warm-up, pictures a second). `empty` is a list to
+    be filled with what one client more, which now and then asks for /health, waits for it in ms."""
     answers, begin = [], time.monotonic() + warm
 
+    async def ask_for_nothing(caller):
+        while time.monotonic() < begin + seconds:
+            empty.append((await caller.get('/health')).ms)
+            await asyncio.sleep(0.02)
+
     async def work(caller, number):
+        if number == clients:
+            await ask_for_nothing(caller)
+            return
         turn = number
         while time.monotonic() < begin + seconds:
             answer = await caller.ask(bodies[turn % len(bodies)])
@@ -97,7 +106,7 @@ def load(server, clients, seconds, bodies, warm=0.5, **options):
                 answers.append(answer)
             turn += 1
 
-    asyncio.run(run_clients(server.address, clients, work), **options)
+    asyncio.run(run_clients(server.address, clients + (empty is not None), work))
     bad = [answer for answer in answers if answer.status != 200]
     if bad:
         raise Wrong(f'{len(bad)} of {len(answers)} answers failed: {bad[0].status} {bad[0].body}')
@@ -108,7 +117,8 @@ def load(server, clients, seconds, bodies, warm=0.5, **options):
 
 def measure_overhead(bench):
     """Wait for a worker is no overhead, so there is one for each client. A round trip less `queue` (for a slot) and
-    `inference` (in the device, with those before it) is what our code, two sockets and the client itself took."""
+    `inference` (in the device, with those before it) is what our code, two sockets and the client itself took; an empty
+    request at the same time tells what of that is the sockets' and the client's."""
     camera = TREE / '.deps' / 'samples' / 'zidane.jpg'
     pictures = {'320x320 PNG': blob((64, 64, 96, 160), 320), '640x640 PNG': blob((64, 64, 200, 320), 640)}
     if camera.exists():
@@ -117,7 +127,8 @@ def measure_overhead(bench):
         wait_ready(server)
         for name, picture in pictures.items():
             cpu = cpu_seconds(server.process.pid)
-            answers, rate = load(server, 8, bench.arguments.seconds, [form(picture)])
+            empty = []
+            answers, rate = load(server, 8, bench.arguments.seconds, [form(picture)], empty=empty)
             cpu = cpu_seconds(server.process.pid) - cpu
             timings = [answer.json()['timings_ms'] for answer in answers]
             beside = [answer.ms - t['queue'] - t['inference'] for answer, t in zip(answers, timings)]
@@ -128,6 +139,8 @@ def measure_overhead(bench):
                 value = percentile(values, part)
                 bench.note('overhead', f'{name}: round trip beside the device {what}', value, 'ms', f'< {most}' if small
                            else None, value < most)
+            bench.note('overhead', f'{name}: round trip of an empty request p50, {percentile(empty, 0.99):.1f} p99',
+                       median(empty), 'ms')
             bench.note('overhead', f'{name}: decode to answer beside the device p50', median(inside), 'ms')
             bench.note('overhead', f'{name}: decode to answer beside the device p99', percentile(inside, 0.99), 'ms')
             bench.note('overhead', f'{name}: CPU a request', cpu / (rate * (bench.arguments.seconds + 0.5)) * 1e3, 'ms')
