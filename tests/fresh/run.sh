@@ -7,6 +7,8 @@
 #   --user    as an ordinary user with sudo, not as root without it
 #   --shell   afterwards (also after a failure) opens a shell in there
 #
+# HS_CHECK_PYTEST: only these files of pytest (tools/check.sh).
+#
 # How the system is made: debian.sh. All mounts are made in a mount namespace of their own and all processes in a process
 # namespace, so nothing is left behind however this ends.
 set -euo pipefail
@@ -36,6 +38,7 @@ inside() { # USER COMMAND
     local settings=() home=/root
     mapfile -d '' -t settings < <(network_environment)
     test "$1" = root || home=/home/$1
+    test -z "${HS_CHECK_PYTEST:-}" || settings+=("HS_CHECK_PYTEST=$HS_CHECK_PYTEST")
     chroot "$root" /usr/bin/env -i HOME="$home" USER="$1" TERM="${TERM:-dumb}" LANG=C.UTF-8 \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}" \
         setpriv --reuid="$1" --regid="$(test "$1" = root && echo 0 || echo 1000)" --init-groups \

@@ -728,8 +728,8 @@ static void test_time_is_over_in_the_queue(void **state)
     static const char *const late[] = {
         "GET /wait HTTP/1.1\r\nHost: x\r\nX-Request-Timeout: 0.2\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"timeout\": 0.15}",
-        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 67\r\n\r\n"
-        "--b\r\nContent-Disposition: form-data; name=\"timeout\"\r\n\r\n0.1\r\n--b--\r\n",
+        ("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 67\r\n\r\n"
+         "--b\r\nContent-Disposition: form-data; name=\"timeout\"\r\n\r\n0.1\r\n--b--\r\n"),
     };
     struct fixture *f = set_up(NULL);
     int busy[] = { dial(f), dial(f) }, waiting[3];
