@@ -7,7 +7,7 @@ import pytest
 
 from faces import FaceServer
 from file_server import FileServer
-from server import Server
+from server import Server, wait_for
 from test_models import BODY, SHA, Shop
 
 EVENTS = {'Accept': 'text/event-stream'}
@@ -161,6 +161,8 @@ def test_client_leaves(make, shop):
     answer.readline()
     answer.close()
     connection.close()
+    # Else the rest might have come before the server saw that nobody waits for it.
+    wait_for(lambda: b'\nhailo_http_cancelled_total 1\n' in server.get('/metrics').body)
     shop.files.release()
     answer = pull(server)
     for _ in range(1000):
