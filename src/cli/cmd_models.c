@@ -34,10 +34,7 @@ static int fail(const struct command *cmd, const struct hs_error *err)
 
 static bool serves(const struct command *cmd, const struct hs_pack *pack)
 {
-    for (size_t i = 0; i < cmd->context->task_count; i++)
-        if (cmd->context->tasks[i] == pack->task)
-            return true;
-    return false;
+    return hs_pack_serves(pack, cmd->context->tasks, cmd->context->task_count);
 }
 
 static const struct hs_pack *find_pack(const struct command *cmd, const char *name)

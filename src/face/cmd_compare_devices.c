@@ -162,8 +162,7 @@ static int record(const struct compare *compare, const struct hs_series_summary 
     if (device->simulated || strcmp(device->device, "cpu") == 0 || strcmp(against->device, "cpu") != 0)
         return 0;
     int judged = hs_agreement_judge(cosine, &why);
-    if (judged < 0 && cosine->count < HS_AGREEMENT_FACES && cosine->median >= HS_AGREEMENT_MEDIAN &&
-        cosine->least >= HS_AGREEMENT_LEAST) {
+    if (judged < 0 && hs_agreement_is_alike(cosine)) {
         hs_compare_report_note(report, "record", "not written down: %s", why.message);
         return 0;
     }

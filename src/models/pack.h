@@ -134,6 +134,9 @@ bool hs_pack_name_equal(const char *a, const char *b);
 /* Lower case letters, digits, '-', '_' and '.', first a letter or digit, at most HS_PACK_NAME_SIZE - 1. */
 bool hs_pack_name_valid(const char *name);
 
+/* Whether it is for one of these tasks. */
+bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count);
+
 /* Whether the file is for that backend and, where that is given, that version of its runtime. */
 bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime);
 

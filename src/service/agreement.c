@@ -17,9 +17,14 @@ enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
 #define COMMAND "hailo-face compare-devices"
 #define AGAIN "run " COMMAND " again"
 
+bool hs_agreement_is_alike(const struct hs_series_summary *cosine)
+{
+    return cosine->median >= HS_AGREEMENT_MEDIAN && cosine->least >= HS_AGREEMENT_LEAST;
+}
+
 int hs_agreement_judge(const struct hs_series_summary *cosine, struct hs_error *err)
 {
-    if (!(cosine->median >= HS_AGREEMENT_MEDIAN && cosine->least >= HS_AGREEMENT_LEAST))
+    if (!hs_agreement_is_alike(cosine))
         return hs_error_set(err, HS_EMODEL, "the vectors of one face differ: over %zu faces the median cosine is %.4f "
                             "(at least %.2f is wanted), the least %.4f (%.2f)", cosine->count, cosine->median,
                             HS_AGREEMENT_MEDIAN, cosine->least, HS_AGREEMENT_LEAST);

@@ -4,6 +4,7 @@
 #ifndef HS_SERVICE_AGREEMENT_H
 #define HS_SERVICE_AGREEMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "models/store.h"
@@ -25,7 +26,10 @@ struct hs_agreement {
     struct hs_series_summary cosine;
 };
 
-/* 0 where that many faces agree so well, else HS_EMODEL and why not. */
+/* Whether vectors are so much alike, however few they are. */
+bool hs_agreement_is_alike(const struct hs_series_summary *cosine);
+
+/* 0 where they are, and of enough faces, else HS_EMODEL and why not. */
 int hs_agreement_judge(const struct hs_series_summary *cosine, struct hs_error *err);
 
 /* Writes it down, in place of what was known of the device's pack. */

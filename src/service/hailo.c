@@ -107,14 +107,6 @@ static void check_file(struct hs_selftest *test, const struct look *look, const 
     }
 }
 
-static bool serves(const struct hs_hailo_settings *settings, const struct hs_pack *pack)
-{
-    for (size_t i = 0; i < settings->task_count; i++)
-        if (settings->tasks[i] == pack->task)
-            return true;
-    return false;
-}
-
 static void check_files(struct hs_selftest *test, const struct look *look, const struct hs_hailo_settings *settings)
 {
     const struct hs_store_options options = {
@@ -130,7 +122,8 @@ static void check_files(struct hs_selftest *test, const struct look *look, const
     }
     for (size_t i = 0; i < hs_store_count(store); i++) {
         const struct hs_pack *pack = hs_store_pack(store, i);
-        for (size_t k = 0; serves(settings, pack) && k < pack->file_count; k++)
+        bool served = hs_pack_serves(pack, settings->tasks, settings->task_count);
+        for (size_t k = 0; served && k < pack->file_count; k++)
             check_file(test, look, store, pack, &pack->files[k]);
     }
     hs_store_close(store);

@@ -60,15 +60,6 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 
 /* ---- Which file ---- */
 
-static bool serves(const struct hs_pull *pull, const struct hs_pack *pack)
-{
-    for (size_t i = 0; i < pull->task_count; i++) {
-        if (pack->task == pull->tasks[i])
-            return true;
-    }
-    return false;
-}
-
 static int choose(const struct hs_pull *pull, const char *name, struct hs_model_choice *ret, struct hs_error *err)
 {
     /* The simulated device plays the processor's models. */
@@ -77,7 +68,7 @@ static int choose(const struct hs_pull *pull, const char *name, struct hs_model_
     const struct hs_pack *pack = hs_store_find(pull->store, name);
     if (!pull->settings->allow_pull)
         return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
-    if (!pack || !serves(pull, pack))
+    if (!pack || !hs_pack_serves(pack, pull->tasks, pull->task_count))
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
     const struct hs_pack_file *file = NULL;
     if (hailo)
