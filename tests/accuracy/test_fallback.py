@@ -4,20 +4,13 @@ import time
 import pytest
 
 from pose_tools import SAMPLES, need
-from server import Server
+from server import Server, wait_for
 
 # Without the bound on memory a picture has the input size that suits it, whatever else is loaded.
 SETTINGS = {'inference.max_memory': 0}
 PIXELS, SCORE = 2, 0.01
 TIMEOUT_S = 20
 PATIENCE_S = 60
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def ask(server, picture):
@@ -51,4 +44,4 @@ def test_the_processor_stands_in_for_a_lost_device_with_its_own_answers(tmp_path
             assert answer['device'] == 'cpu' and answer['degraded'] is True
             same_people(answer['poses'], people)
         assert server.get('/health/ready').status == 200
-        wait_for(lambda: ask(server, pictures[0])['device'] == 'sim')
+        wait_for(lambda: ask(server, pictures[0])['device'] == 'sim', PATIENCE_S)

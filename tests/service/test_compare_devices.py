@@ -7,15 +7,10 @@ import os
 import pytest
 
 from faces import FACE, PATTERNS, FaceServer, picture
-from server import BINARY, environment, png, run
+from server import BINARY, environment, run
+from test_devices import blob
 
 DOUBLE = os.path.abspath(os.environ.get('HS_HAILO_DIR') or os.path.join(os.path.dirname(BINARY), 'tests', 'hailo'))
-
-
-def blob(x, y, width, height, side=320):
-    """A dark picture with one white rectangle, which the scripted device takes for a person."""
-    return png(side, side, shade=lambda px, py: (255, 255, 255) if x <= px < x + width and y <= py < y + height
-               else (16, 16, 16))
 
 
 @pytest.fixture(name='people')

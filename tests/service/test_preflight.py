@@ -39,6 +39,12 @@ class Machine:
         self.file('/sys/module/hailo1x_pci/version', version + '\n')
         self.file('/dev/hailo0')
 
+    def hold(self):
+        """Another program has the node open."""
+        self.file('/proc/812/comm', 'hailo-ollama\n')
+        (self.root / 'proc/812/fd').mkdir()
+        (self.root / 'proc/812/fd/9').symlink_to('/dev/hailo0')
+
     def complete(self):
         self.board()
         self.driver()
@@ -133,9 +139,7 @@ def test_versions_that_do_not_match(board, machine):
 @WITH_DOUBLE
 def test_a_device_that_another_program_has(board, machine):
     machine.complete()
-    machine.file('/proc/812/comm', 'hailo-ollama\n')
-    (machine.root / 'proc/812/fd').mkdir()
-    (machine.root / 'proc/812/fd/9').symlink_to('/dev/hailo0')
+    machine.hold()
     env = {**board.env, 'HS_HOST_ROOT': str(machine.root), 'HS_HAILO_DOUBLE_GROUP': 'theirs'}
     lines = selftest(board.folder, env, '--device', 'hailo')
     assert 'another program has' in lines['firmware'][0]['detail']
@@ -219,9 +223,7 @@ def test_a_model_that_the_device_refuses(board):
 @WITH_DOUBLE
 def test_who_has_the_device_is_named_in_the_log(board, machine):
     machine.complete()
-    machine.file('/proc/812/comm', 'hailo-ollama\n')
-    (machine.root / 'proc/812/fd').mkdir()
-    (machine.root / 'proc/812/fd/9').symlink_to('/dev/hailo0')
+    machine.hold()
     board.add_model()
     board.env.update(HS_HOST_ROOT=str(machine.root), HS_HAILO_DOUBLE_GROUP='theirs')
     server = board.serve()
