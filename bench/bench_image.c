@@ -49,8 +49,9 @@ static int bench(const char *path, int side, bool square, uint8_t *input, struct
     double decode[ROUNDS], fit[ROUNDS];
     r = hs_image_probe(data, len, &info, err);
     if (r == 0) {
+        const struct hs_letterbox_rule rule = hs_letterbox_rule_of(side, 32, HS_LETTERBOX_BORDER);
         if (!square)
-            hs_letterbox_rect(info.width, info.height, side, 32, &in_w, &in_h);
+            hs_letterbox_rect(&rule, info.width, info.height, &in_w, &in_h);
         hs_letterbox_plan(info.width, info.height, in_w, in_h, &box);
     }
     for (int i = 0; r == 0 && i < ROUNDS; i++) {

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/engine.h"
+#include "infer/runner.h"
 #include "infer/registry.h"
 
 enum { MAX_CLIENTS = 64, MAX_SAMPLES = 100000, MAX_WAYS = 8 };
@@ -25,7 +25,7 @@ enum { MAX_CLIENTS = 64, MAX_SAMPLES = 100000, MAX_WAYS = 8 };
 /* One way, and what was found of it. */
 struct way {
     const char *name;
-    struct hs_engine *engine;
+    struct hs_runner *engine;
     double *samples_ms;
     size_t count, failures;
     double elapsed_s, cpu_ms;
@@ -33,8 +33,8 @@ struct way {
 
 struct client {
     pthread_t thread;
-    struct hs_engine *engine;
-    struct hs_engine_shape shape;
+    struct hs_runner *engine;
+    struct hs_input_size shape;
     int64_t end_ns;
     double *samples_ms;
     size_t count, failures;
@@ -67,10 +67,10 @@ static void *use_engine(void *arg)
         struct hs_lease *lease;
         struct hs_error err;
         int64_t start_ns = hs_clock_now_ns();
-        int r = hs_engine_acquire(client->engine, client->shape.h, client->shape.w, HS_NO_DEADLINE, NULL, &lease, &err);
+        int r = hs_runner_acquire(client->runner, client->shape.h, client->shape.w, HS_NO_DEADLINE, NULL, &lease, &err);
         if (r == 0) {
-            r = hs_engine_run(lease, NULL, &err);
-            hs_engine_release(lease);
+            r = hs_runner_run(lease, NULL, &err);
+            hs_runner_release(lease);
         }
         if (r == 0)
             client->samples_ms[client->count++] = hs_ns_to_ms(hs_clock_now_ns() - start_ns);
@@ -86,14 +86,14 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void run_clients(struct way *way, struct hs_engine_shape shape, int clients, double seconds)
+static void run_clients(struct way *way, struct hs_input_size shape, int clients, double seconds)
 {
     static struct client all[MAX_CLIENTS];
     double cpu_ms = processor_ms();
     int64_t start_ns = hs_clock_now_ns();
     for (int i = 0; i < clients; i++) {
         all[i] = (struct client) {
-            .engine = way->engine, .shape = shape, .end_ns = start_ns + (int64_t) (seconds * 1e9),
+            .runner = way->runner, .shape = shape, .end_ns = start_ns + (int64_t) (seconds * 1e9),
         };
         all[i].samples_ms = malloc(MAX_SAMPLES * sizeof(double));
         if (!all[i].samples_ms || pthread_create(&all[i].thread, NULL, use_engine, &all[i]) != 0)
@@ -128,11 +128,11 @@ static void report(struct way *way, int clients)
 }
 
 /* Fills in all but the name. */
-static int start(struct way *way, const struct hs_model_spec *spec, struct hs_engine_shape shape, const char *cache,
+static int start(struct way *way, const struct hs_model_spec *spec, struct hs_input_size shape, const char *cache,
                  struct hs_error *err)
 {
     bool solo = strcmp(way->name, "solo") == 0, adaptive = strcmp(way->name, "adaptive") == 0;
-    struct hs_engine_options options = {
+    struct hs_runner_options options = {
         .cache_dir = cache, .slots = solo ? 1 : 0, .adaptive = adaptive, .max_copies = 12, .queue_max = 100,
         .keep_alive_s = -1,
     };
@@ -143,14 +143,14 @@ static int start(struct way *way, const struct hs_model_spec *spec, struct hs_en
     if (r == 0)
         r = hs_registry_find("cpu", &options.backend, err);
     if (r == 0)
-        r = hs_engine_create(&options, spec, &way->engine, err);
+        r = hs_runner_create(&options, spec, &way->runner, err);
     if (r < 0)
         return r;
-    hs_engine_start_loading(way->engine, &shape, 1);
-    return hs_engine_wait_loaded(way->engine, HS_NO_DEADLINE, err);
+    hs_runner_preload(way->runner, &shape, 1);
+    return hs_runner_wait_loaded(way->runner, HS_NO_DEADLINE, err);
 }
 
-static void take_turns(struct way *ways, int count, struct hs_engine_shape shape, int clients, double seconds)
+static void take_turns(struct way *ways, int count, struct hs_input_size shape, int clients, double seconds)
 {
     for (int i = 0; i < count; i++) {
         run_clients(&ways[i], shape, clients, 0.1); /* the first run allocates, several bring the shared copy */
@@ -176,7 +176,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_infer MODEL HEIGHT WIDTH CLIENTS SECONDS solo|shared|adaptive[,...] f32|auto CACHE|-\n");
         return 2;
     }
-    const struct hs_engine_shape shape = { (int) h, (int) w };
+    const struct hs_input_size shape = { (int) h, (int) w };
     const struct hs_model_spec spec = {
         .path = argv[1], .std = { 255, 255, 255 },
         .precision = strcmp(argv[7], "f32") == 0 ? HS_PRECISION_F32 : HS_PRECISION_AUTO,
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
     print_memory("after");
     for (int i = 0; i < count; i++) {
         report(&ways[i], (int) clients);
-        hs_engine_destroy(ways[i].engine);
+        hs_runner_destroy(ways[i].runner);
         free(ways[i].samples_ms);
     }
     return 0;

@@ -1,10 +1,10 @@
-/* What a backend is: one constant table of functions that owns a device and nothing else. The engine (src/infer)
- * owns queues, threads and policy. A backend sees only include/hs and src/base.
+/* The backend interface: one constant table that describes a kind of device and its functions. A backend owns a device
+ * and nothing else; the runner (src/infer) owns queues, threads and policy. A backend sees only include/hs and src/base.
  *
- * Life: probe -> open -> load (once a model and input shape) -> { input, submit, wait, output }* -> unload -> close.
+ * Life: probe -> open -> load -> { resize, input, submit, wait, output }* -> unload -> close.
  * A model has `slots` independent places for work in flight. One slot is used by one thread at a time; different slots
  * of one model may be used from different threads at once. load, unload, open and close are called by one thread at a
- * time for one device. After wait() has returned HS_ETIMEOUT the slot still belongs to the device: the engine calls
+ * time for one device. After wait() has returned HS_ETIMEOUT the slot still belongs to the device: the runner calls
  * wait() again later and does not touch the slot's memory before it has returned something else. */
 #ifndef HS_BACKEND_H
 #define HS_BACKEND_H
@@ -20,7 +20,7 @@
 #define HS_BACKEND_SYMBOL "hs_backend_entry"
 
 enum {
-    HS_BACKEND_ABI = 4,
+    HS_BACKEND_ABI = 5,
     HS_MODEL_MAX_OUTPUTS = 16,
     HS_MODEL_MAX_SLOTS = 16,
     HS_MODEL_MAX_BATCH = 32,
@@ -56,9 +56,16 @@ struct hs_device_options {
     int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
 };
 
+struct hs_input_size {
+    int h, w; /* pixels */
+};
+
 struct hs_model_spec {
     const char *path;       /* file to load; verified by the caller */
-    int input_h, input_w;   /* wanted input size in pixels */
+    int input_h, input_w;   /* input size in pixels; with free_size the largest one that will be used */
+    bool free_size;         /* the network takes other sizes too, if the backend has `resize` */
+    const struct hs_input_size *sizes; /* with free_size: size_count sizes that are to be ready for use after load */
+    int size_count;
     int slots;              /* wanted slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
     int batch;              /* wanted pictures a slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
     enum hs_finding finding;
@@ -68,14 +75,15 @@ struct hs_model_spec {
     bool bgr;               /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
 };
 
-/* Valid until the model is unloaded. A picture is always uint8 NHWC RGB, packed: input_h * input_w * 3 bytes. A slot
- * holds up to `batch` of them, each `input_stride` bytes after the one before; outputs are those of one picture. */
+/* Valid until the model is unloaded. A picture is uint8 NHWC RGB, packed: h * w * 3 bytes. A slot holds up to `batch`
+ * of them, each `input_stride` bytes after the one before; outputs are those of one picture. */
 struct hs_model_info {
-    int input_h, input_w;
+    int input_h, input_w; /* the only size; with free_size the largest one */
+    bool free_size;       /* `resize` works */
     int slots, batch;
     size_t input_stride;
     int output_count;
-    struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
+    struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS]; /* with free_size: as for input_h x input_w */
 };
 
 struct hs_device_health {
@@ -86,9 +94,20 @@ struct hs_device_health {
     char note[200];
 };
 
+/* Properties of a kind of device by which others decide, so that no one compares names. */
+enum hs_backend_traits {
+    HS_BACKEND_PROCESSOR = 1 << 0,  /* runs on the processor of this machine: can replace a device that is down, and
+                                       gives memory back if it is closed and opened again */
+    HS_BACKEND_FIXED_SIZE = 1 << 1, /* a model file is compiled for one input size, whatever its network could take */
+    HS_BACKEND_SIMULATED = 1 << 2,  /* makes answers up: needs no model file, and closing it costs nothing */
+};
+
 struct hs_backend {
     uint32_t abi;       /* HS_BACKEND_ABI; checked before anything else is read */
-    const char *name;   /* "openvino" */
+    const char *name;   /* of the backend, as packs write it: "openvino" */
+    const char *device; /* of its kind of device, as answers and metrics write it: "cpu" */
+    unsigned traits;    /* HS_BACKEND_… */
+    int default_slots;  /* slots a model gets if the settings leave it open; 0: as many as the backend likes */
 
     /* Looks without opening or changing anything. Never fails: what is missing goes into the answer. `options` may be
      * NULL; only its script is looked at. */
@@ -102,6 +121,10 @@ struct hs_backend {
     void (*unload)(struct hs_model *model); /* NULL allowed; no slot is in flight */
     const struct hs_model_info *(*info)(const struct hs_model *model);
 
+    /* Sets the size of the slot's next pictures, at most info->input_h x info->input_w. NULL, or not called, if the
+     * model's size is not free. The slot is not in flight. */
+    int (*resize)(struct hs_model *model, int slot, int h, int w, struct hs_error *err);
+
     /* The slot's input memory, page-aligned, the same address for the model's whole life. */
     uint8_t *(*input)(struct hs_model *model, int slot);
 
@@ -114,6 +137,10 @@ struct hs_backend {
     /* Memory of output `index` of one of the submitted pictures, from 0, of a slot that is done; valid until the slot's
      * next submit. */
     const void *(*output)(struct hs_model *model, int slot, int picture, int index);
+
+    /* Descriptions of the outputs of a slot that is done, info->output_count of them; valid as long as their memory.
+     * NULL: info->outputs, whatever the size. */
+    const struct hs_tensor_desc *(*outputs)(const struct hs_model *model, int slot);
 
     /* How the device is now, for which it may have to be asked, which takes a while. Called by the thread that loads
      * and closes, also while slots are in flight. May be NULL: the device has nothing to say. */

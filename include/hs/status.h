@@ -3,45 +3,50 @@
 #ifndef HS_STATUS_H
 #define HS_STATUS_H
 
-/* name, value, the code that a client sees, the HTTP status that a request failing with it gets
+/* name, value, the code that a client sees, the HTTP status that a request failing with it gets, enum hs_recovery
  *
  * What a backend says of its device, by what mends it: ENODEVICE there is none; EINUSE another program has it for
  * itself; EVERSION driver, firmware and library do not fit together; EMODEL this file cannot run on it; ENOMEM it, or
  * this machine, has no memory left; EBUSY its queue is full; ETRANSIENT the same once more will do; ELOST it went away
  * and all that was loaded with it: close, open and load again; EDEVICE anything else, which stays. */
 #define HS_STATUS_MAP(X) \
-    X(EINVAL, -1, "invalid_argument", 400) \
-    X(EMISSING, -2, "missing_field", 400) \
-    X(EDECODE, -3, "undecodable", 400) \
-    X(EUNAUTHORIZED, -4, "unauthorized", 401) \
-    X(EFORBIDDEN, -5, "forbidden", 403) \
-    X(ENOTFOUND, -6, "not_found", 404) \
-    X(EMETHOD, -7, "method_not_allowed", 405) \
-    X(ESLOW, -8, "request_timeout", 408) \
-    X(ECONFLICT, -9, "conflict", 409) \
-    X(ETOOLARGE, -10, "too_large", 413) \
-    X(EUNSUPPORTED, -11, "unsupported_media_type", 415) \
-    X(ERATE, -12, "too_many_requests", 429) \
-    X(EHEADERS, -13, "headers_too_large", 431) \
-    X(ECANCELED, -14, "cancelled", 499) \
-    X(EINTERNAL, -15, "internal", 500) \
-    X(EIO, -16, "io", 500) \
-    X(EMODEL, -17, "bad_model", 500) \
-    X(EDEVICE, -18, "device", 500) \
-    X(EVERSION, -19, "version_mismatch", 500) \
-    X(ENOMEM, -20, "out_of_memory", 503) \
-    X(EBUSY, -21, "busy", 503) \
-    X(ENOTREADY, -22, "not_ready", 503) \
-    X(ELOST, -23, "device_lost", 503) \
-    X(ETIMEOUT, -24, "timeout", 504) \
-    X(ENODEVICE, -25, "no_device", 503) \
-    X(EINUSE, -26, "device_in_use", 503) \
-    X(ETRANSIENT, -27, "transient", 503) \
-    X(EREFUSED, -28, "refused", 422)
+    X(EINVAL, -1, "invalid_argument", 400, NONE) \
+    X(EMISSING, -2, "missing_field", 400, NONE) \
+    X(EDECODE, -3, "undecodable", 400, NONE) \
+    X(EUNAUTHORIZED, -4, "unauthorized", 401, NONE) \
+    X(EFORBIDDEN, -5, "forbidden", 403, NONE) \
+    X(ENOTFOUND, -6, "not_found", 404, NONE) \
+    X(EMETHOD, -7, "method_not_allowed", 405, NONE) \
+    X(ESLOW, -8, "request_timeout", 408, NONE) \
+    X(ECONFLICT, -9, "conflict", 409, NONE) \
+    X(ETOOLARGE, -10, "too_large", 413, NONE) \
+    X(EUNSUPPORTED, -11, "unsupported_media_type", 415, NONE) \
+    X(ERATE, -12, "too_many_requests", 429, NONE) \
+    X(EHEADERS, -13, "headers_too_large", 431, NONE) \
+    X(ECANCELED, -14, "cancelled", 499, NONE) \
+    X(EINTERNAL, -15, "internal", 500, ELSEWHERE) \
+    X(EIO, -16, "io", 500, ELSEWHERE) \
+    X(EMODEL, -17, "bad_model", 500, ELSEWHERE) \
+    X(EDEVICE, -18, "device", 500, ELSEWHERE) \
+    X(EVERSION, -19, "version_mismatch", 500, ELSEWHERE) \
+    X(ENOMEM, -20, "out_of_memory", 503, ELSEWHERE) \
+    X(EBUSY, -21, "busy", 503, NONE) \
+    X(ENOTREADY, -22, "not_ready", 503, ELSEWHERE) \
+    X(ELOST, -23, "device_lost", 503, REOPEN) \
+    X(ETIMEOUT, -24, "timeout", 504, NONE) \
+    X(ENODEVICE, -25, "no_device", 503, ELSEWHERE) \
+    X(EINUSE, -26, "device_in_use", 503, ELSEWHERE) \
+    X(ETRANSIENT, -27, "transient", 503, RETRY) \
+    X(EREFUSED, -28, "refused", 422, NONE)
+
+/* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same
+ * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down until
+ * it was opened and loaded again. All but NONE count as failures of the device. */
+enum hs_recovery { HS_RECOVERY_NONE, HS_RECOVERY_RETRY, HS_RECOVERY_ELSEWHERE, HS_RECOVERY_REOPEN };
 
 enum hs_status {
     HS_OK = 0,
-#define HS_STATUS_ENUM(name, value, code, http) HS_##name = value,
+#define HS_STATUS_ENUM(name, value, code, http, recovery) HS_##name = value,
     HS_STATUS_MAP(HS_STATUS_ENUM)
 #undef HS_STATUS_ENUM
 };
@@ -62,6 +67,9 @@ int hs_error_set(struct hs_error *err, int code, const char *format, ...) __attr
 
 /* "invalid_argument" and so on; "ok" for 0, "internal" for a code that is none of ours. Never NULL. */
 const char *hs_status_name(int code);
+
+/* NONE for 0, ELSEWHERE for a code that is none of ours. */
+enum hs_recovery hs_status_recovery(int code);
 
 /* The HTTP status of a code; 200 for 0, 500 for a code that is none of ours. */
 int hs_status_http(int code);

@@ -118,11 +118,12 @@ const struct hs_setting hs_inference_rows[16] = {
       .help = "Keep each of these threads on one processor core; false: the system may move them, where other programs "
               "need the same cores" },
     { ROW("inference.slots", INT, slots), .min = 0, .max = 16, .fallback = "0", .unit = "pictures",
-      .help = "Pictures in the device at the same time; 0: what suits it" },
+      .help = "Pictures in the device at the same time; 0: as many as suit it. On a processor 0 puts all cores on one "
+              "picture; with 2 and more that many are computed at a time, which takes more memory" },
     { ROW("inference.max_shapes", INT, max_shapes), .min = 1, .max = 16, .fallback = "4", .unit = "shapes",
-      .help = "Input sizes kept loaded; the least recently used one makes room" },
+      .flags = HS_SETTING_UNUSED, .help = "Not used: a model is loaded once for all input sizes" },
     { ROW("inference.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "200M",
-      .help = "Memory of the whole process up to which a further input size is kept loaded; 0: no such bound" },
+      .flags = HS_SETTING_UNUSED, .help = "Not used: a model is loaded once for all input sizes" },
     { ROW("inference.restart_above", BYTES, restart_above), .min = 0, .max = 16384 * MIB, .fallback = "0",
       .help = "Memory of the whole process past which the processor's runtime is closed and opened anew, while "
               "requests wait; 0: never" },

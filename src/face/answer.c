@@ -115,7 +115,7 @@ json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_fa
                                const struct hs_face_result *in_b)
 {
     double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
-    bool ours = strcmp(in_a->space, hs_fleet_first(app->embedder)->choice.pack->embedding.space) == 0;
+    bool ours = strcmp(in_a->space, hs_model_pool_first(app->embedder)->choice.pack->embedding.space) == 0;
     double threshold = ours ? app->recognition_threshold : (double) in_a->threshold;
     json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score,
                                "threshold", threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",

@@ -16,9 +16,9 @@ enum { HS_FACE_BATCH = 4 };
 enum { BUSY_TIMEOUT_MS = 5000 };
 
 static int init_network(struct hs_face_app *app, enum hs_task task, const char *model,
-                        struct hs_fleets **ret_fleets, struct hs_error *err)
+                        struct hs_model_cache **ret_cache, struct hs_error *err)
 {
-    const struct hs_network_options options = {
+    const struct hs_model_options options = {
         .store = app->store,
         .task = task,
         .model = model,
@@ -26,10 +26,11 @@ static int init_network(struct hs_face_app *app, enum hs_task task, const char *
         .policy = &app->settings->device,
         .performance = &app->settings->performance,
         .refused = app->refused,
+        .rectangular = true,
         .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
         .keep_alive_s = app->settings->model.keep_alive,
     };
-    return hs_fleets_create(&options, app->settings->model.max_memory, ret_fleets, err);
+    return hs_model_cache_create(&options, app->settings->model.max_memory, ret_cache, err);
 }
 
 /* With `auto`, a gallery that has vectors decides: those of another embedding space would not be found any more. */
@@ -37,9 +38,9 @@ static const char *choose_embedder(const struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
     const char *wanted = s->face_recognition.recognition_model;
-    const char *backend = hs_network_backend_name(s->inference.device);
+    const char *backend = hs_model_runner_backend_name(s->inference.device);
     char space[HS_GALLERY_SPACE_MAX + 1], version[HS_RUNTIME_SIZE];
-    const char *runtime = hs_network_runtime(backend, version);
+    const char *runtime = hs_model_runner_runtime(backend, version);
     if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
         return wanted;
     hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
@@ -65,18 +66,18 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
         r = init_network(app, HS_TASK_FACE_EMBEDDING, choose_embedder(app), &app->embedders, err);
     if (r < 0)
         return r;
-    app->detector = hs_fleets_default(app->detectors);
-    app->embedder = hs_fleets_default(app->embedders);
-    const struct hs_pack_embedding *embedding = &hs_fleet_first(app->embedder)->choice.pack->embedding;
+    app->detector = hs_model_cache_default(app->detectors);
+    app->embedder = hs_model_cache_default(app->embedders);
+    const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
-                            s->embedding_dimension, hs_fleet_first(app->embedder)->model, embedding->dimension);
+                            s->embedding_dimension, hs_model_pool_first(app->embedder)->model, embedding->dimension);
     app->recognition_threshold =
         s->recognition_threshold < 0 ? (double) embedding->threshold : s->recognition_threshold;
     if (app->recognition_threshold < (double) embedding->threshold_min)
         hs_log_warning("face_recognition.recognition_threshold %.2f is below %.2f, where %s confuses people",
                        app->recognition_threshold, (double) embedding->threshold_min,
-                       hs_fleet_first(app->embedder)->model);
+                       hs_model_pool_first(app->embedder)->model);
     return 0;
 }
 
@@ -93,8 +94,8 @@ static void fill(struct hs_face_app *app)
     app->models = (struct hs_models_api) {
         .store = app->store,
         .created_s = hs_clock_wall_s(),
-        .parts = { { .fleets = app->detectors, .task = HS_TASK_FACE_DETECTION, .name = "face-detection" },
-                   { .fleets = app->embedders, .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding" } },
+        .parts = { { .cache = app->detectors, .task = HS_TASK_FACE_DETECTION, .name = "face-detection" },
+                   { .cache = app->embedders, .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding" } },
         .part_count = 2,
     };
 }
@@ -102,7 +103,7 @@ static void fill(struct hs_face_app *app)
 static int open_gallery(struct hs_face_app *app, struct hs_error *err)
 {
     const struct hs_database_section *s = &app->settings->database;
-    const struct hs_pack_embedding *embedding = &hs_fleet_first(app->embedder)->choice.pack->embedding;
+    const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
@@ -162,8 +163,8 @@ void hs_face_app_finish(struct hs_face_app *app)
     hs_face_upkeep_destroy(app->upkeep);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
-    hs_fleets_destroy(app->embedders);
-    hs_fleets_destroy(app->detectors);
+    hs_model_cache_destroy(app->embedders);
+    hs_model_cache_destroy(app->detectors);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
     hs_face_once_finish(&app->once);
@@ -171,13 +172,12 @@ void hs_face_app_finish(struct hs_face_app *app)
 
 void hs_face_app_start_loading(struct hs_face_app *app)
 {
-    const struct hs_pack_input *input = &hs_fleet_first(app->detector)->choice.pack->input;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
     if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
         hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;
-    hs_fleet_start_loading(app->detector, input->height, input->width);
-    hs_fleet_start_loading(app->embedder, HS_ALIGN_SIZE, HS_ALIGN_SIZE);
+    hs_model_pool_preload(app->detector);
+    hs_model_pool_preload(app->embedder);
 }

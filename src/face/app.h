@@ -17,8 +17,8 @@ struct hs_face_app {
     struct hs_settings *config;
     const struct hs_face_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_fleets *detectors, *embedders;
-    struct hs_fleet *detector, *embedder; /* the configured ones of these */
+    struct hs_model_cache *detectors, *embedders;
+    struct hs_model_pool *detector, *embedder; /* the configured ones of these */
     struct hs_models_api models;
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL where database.enabled is false */

@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "http/param.h"
 #include "image/image.h"
-#include "service/wish.h"
+#include "service/request_options.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -210,11 +210,11 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
 }
 
 /* What the request says of its two models. */
-static int read_models(struct hs_http_request *req, const struct hs_face_app *app, struct hs_wish *ret_detect,
-                       struct hs_wish *ret_embed, struct hs_error *err)
+static int read_models(struct hs_http_request *req, const struct hs_face_app *app, struct hs_request_options *ret_detect,
+                       struct hs_request_options *ret_embed, struct hs_error *err)
 {
     const char *field;
-    int r = hs_wish_read(req, ret_detect, &field, err);
+    int r = hs_request_options_read(req, ret_detect, &field, err);
     *ret_embed = *ret_detect;
     ret_embed->model = NULL;
     if (r == 0)
@@ -227,10 +227,10 @@ static int read_models(struct hs_http_request *req, const struct hs_face_app *ap
     return r;
 }
 
-static int check_space(const struct hs_face_app *app, const struct hs_fleet *embedder, struct hs_error *err)
+static int check_space(const struct hs_face_app *app, const struct hs_model_pool *embedder, struct hs_error *err)
 {
-    const struct hs_pack *ours = hs_fleet_first(app->embedder)->choice.pack;
-    const struct hs_pack *asked = hs_fleet_first(embedder)->choice.pack;
+    const struct hs_pack *ours = hs_model_pool_first(app->embedder)->choice.pack;
+    const struct hs_pack *asked = hs_model_pool_first(embedder)->choice.pack;
     if (strcmp(asked->embedding.space, ours->embedding.space) == 0)
         return 0;
     return hs_error_set(err, HS_EINVAL, "recognition_model: vectors of %s are of the space %s, the gallery is searched "
@@ -242,13 +242,13 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
 {
     struct hs_face_pipeline pipeline = app->pipeline;
     double keep_alive_s = app->settings->model.keep_alive;
-    struct hs_wish detect, embed;
+    struct hs_request_options detect, embed;
     pipeline.detector = pipeline.embedder = NULL;
     int r = read_models(req, app, &detect, &embed, err);
     if (r == 0)
-        r = hs_wish_take(&detect, app->detectors, keep_alive_s, &pipeline.detector, err);
+        r = hs_request_options_ref(req, &detect, app->detectors, keep_alive_s, &pipeline.detector, err);
     if (r == 0)
-        r = hs_wish_take(&embed, app->embedders, keep_alive_s, &pipeline.embedder, err);
+        r = hs_request_options_ref(req, &embed, app->embedders, keep_alive_s, &pipeline.embedder, err);
     if (r == 0 && wish->gallery)
         r = check_space(app, pipeline.embedder, err);
     if (r < 0)
@@ -259,8 +259,8 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
 
 void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
 {
-    hs_fleets_give_back(app->detectors, pipeline->detector);
-    hs_fleets_give_back(app->embedders, pipeline->embedder);
+    hs_model_cache_unref(app->detectors, pipeline->detector);
+    hs_model_cache_unref(app->embedders, pipeline->embedder);
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,

@@ -10,7 +10,7 @@
 #include "face/answer.h"
 #include "face/app.h"
 #include "http/request.h"
-#include "service/wish.h"
+#include "service/request_options.h"
 
 /* "No JSON body" for what holds nothing. */
 bool hs_face_ask_body(struct hs_http_request *req);

@@ -30,9 +30,9 @@ struct compare {
  * embedder at the faces that the other side has found, so that both embed the same aligned faces. */
 enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
 
-static bool add_model(struct hs_invocation *call, const char *key, const struct hs_fleet *fleet, char *dst, size_t size)
+static bool add_model(struct hs_invocation *call, const char *key, const struct hs_model_pool *pool, char *dst, size_t size)
 {
-    return hs_str_format(dst, size, "face_recognition.%s=%s", key, hs_fleet_first(fleet)->choice.pack->name) &&
+    return hs_str_format(dst, size, "face_recognition.%s=%s", key, hs_model_pool_first(pool)->choice.pack->name) &&
            hs_text_list_add(&call->sets, dst);
 }
 
@@ -61,8 +61,8 @@ struct picture {
 
 static bool has_same_vectors(const struct compare *compare)
 {
-    const struct hs_pack *a = hs_fleet_first(compare->apps[HS_COMPARE_DEVICE].embedder)->choice.pack;
-    const struct hs_pack *b = hs_fleet_first(compare->apps[HS_COMPARE_AGAINST].embedder)->choice.pack;
+    const struct hs_pack *a = hs_model_pool_first(compare->apps[HS_COMPARE_DEVICE].embedder)->choice.pack;
+    const struct hs_pack *b = hs_model_pool_first(compare->apps[HS_COMPARE_AGAINST].embedder)->choice.pack;
     return strcmp(a->embedding.space, b->embedding.space) == 0 && a->embedding.dimension == b->embedding.dimension;
 }
 
@@ -152,14 +152,15 @@ static int look(void *arg, const char *path, struct hs_compare_counts *counts, s
 static int record(const struct compare *compare, const struct hs_series_summary *cosine,
                   struct hs_compare_report *report, struct hs_error *err)
 {
-    const struct hs_network *device = hs_fleet_first(compare->apps[HS_COMPARE_DEVICE].embedder);
-    const struct hs_network *against = hs_fleet_first(compare->apps[HS_COMPARE_AGAINST].embedder);
+    const struct hs_model_runner *device = hs_model_pool_first(compare->apps[HS_COMPARE_DEVICE].embedder);
+    const struct hs_model_runner *against = hs_model_pool_first(compare->apps[HS_COMPARE_AGAINST].embedder);
     const struct hs_agreement agreement = {
         .store = compare->apps[HS_COMPARE_DEVICE].store, .device = device->choice, .against = against->choice,
         .cosine = *cosine,
     };
     struct hs_error why;
-    if (device->simulated || strcmp(device->device, "cpu") == 0 || strcmp(against->device, "cpu") != 0)
+    if (hs_model_runner_is_simulated(device) || hs_model_runner_is_processor(device) ||
+        !hs_model_runner_is_processor(against))
         return 0;
     int judged = hs_agreement_judge(cosine, &why);
     if (judged < 0 && hs_agreement_is_alike(cosine)) {
@@ -178,8 +179,8 @@ static int report(void *arg, struct hs_compare_report *report, struct hs_error *
 {
     struct compare *compare = arg;
     for (int side = 0; side < HS_COMPARE_SIDES; side++) {
-        hs_compare_report_side(report, side, "detector", hs_fleet_first(compare->apps[side].detector));
-        hs_compare_report_side(report, side, "embedder", hs_fleet_first(compare->apps[side].embedder));
+        hs_compare_report_side(report, side, "detector", hs_model_pool_first(compare->apps[side].detector));
+        hs_compare_report_side(report, side, "embedder", hs_model_pool_first(compare->apps[side].embedder));
     }
     hs_compare_report_numbers(report, "box_pixels", "boxes, pixels", &compare->box);
     hs_compare_report_numbers(report, "box_iou", "boxes, overlap (IoU)", &compare->overlap);

@@ -85,8 +85,8 @@ static int report(const struct eval_call *eval, const struct hs_face_app *app, c
 static int evaluate(struct eval_call *eval, struct hs_face_app *app, const struct hs_face_pairs *pairs,
                     struct hs_error *err)
 {
-    struct hs_fleet_status status;
-    hs_fleet_get_status(app->detector, &status);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(app->detector, &status);
     const struct hs_face_eval_options options = {
         .images_dir = eval->images,
         .rule = eval->rule,

@@ -117,7 +117,7 @@ static void check_picture(struct hs_selftest *test, const struct hs_face_app *ap
     if (r < 0) {
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);
-    } else if (hs_fleet_first(app->detector)->simulated) {
+    } else if (hs_model_runner_is_simulated(hs_model_pool_first(app->detector))) {
         hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", first.count);
     } else {
         judge_detector(test, &first);
@@ -128,17 +128,17 @@ static void check_picture(struct hs_selftest *test, const struct hs_face_app *ap
     hs_buf_finish(&picture);
 }
 
-static bool check_network(struct hs_selftest *test, const struct hs_network *network)
+static bool check_network(struct hs_selftest *test, const struct hs_model_runner *network)
 {
     struct hs_error err;
     int64_t start = hs_clock_now_ns();
-    bool loaded = hs_engine_wait_loaded(network->engine, HS_NO_DEADLINE, &err) == 0;
+    bool loaded = hs_runner_wait_loaded(network->runner, HS_NO_DEADLINE, &err) == 0;
     if (!loaded)
         hs_selftest_add(test, "device", false,
                         "choose another with --set inference.device=…, or mend what the message names", "%s: %s",
                         network->model, err.message);
     else
-        hs_selftest_add_device(test, network->engine, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
+        hs_selftest_add_device(test, network->runner, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
     return loaded;
 }
 
@@ -211,10 +211,10 @@ static void check_gallery(struct hs_selftest *test, const struct hs_database_sec
 static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
 {
     hs_selftest_add(test, "models", true, NULL, "%s and %s in %s, hashes verified",
-                    hs_fleet_first(app->detector)->choice.pack->name,
-                    hs_fleet_first(app->embedder)->choice.pack->name, hs_store_dir(app->store));
+                    hs_model_pool_first(app->detector)->choice.pack->name,
+                    hs_model_pool_first(app->embedder)->choice.pack->name, hs_store_dir(app->store));
     hs_face_app_start_loading(app);
-    if (check_network(test, hs_fleet_first(app->detector)) && check_network(test, hs_fleet_first(app->embedder)))
+    if (check_network(test, hs_model_pool_first(app->detector)) && check_network(test, hs_model_pool_first(app->embedder)))
         check_picture(test, app);
 }
 

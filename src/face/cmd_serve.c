@@ -16,28 +16,28 @@ static void begin(void *ctx)
 static void watch(void *ctx)
 {
     const struct hs_face_app *app = ctx;
-    hs_fleet_watch(app->detector);
-    hs_fleet_watch(app->embedder);
+    hs_model_pool_watch(app->detector);
+    hs_model_pool_watch(app->embedder);
 }
 
 static bool must_end(void *ctx)
 {
     struct hs_face_app *app = ctx;
-    struct hs_fleet_status detect, embed;
-    hs_fleet_get_status(app->detector, &detect);
-    hs_fleet_get_status(app->embedder, &embed);
+    struct hs_model_pool_status detect, embed;
+    hs_model_pool_get_status(app->detector, &detect);
+    hs_model_pool_get_status(app->embedder, &embed);
     return (detect.hung || embed.hung) && app->settings->device.on_hang == HS_HANG_EXIT;
 }
 
 static int serve(const struct hs_invocation *call, struct hs_face_app *app, sigset_t *waited)
 {
     char what[2 * HS_PACK_NAME_SIZE + 600];
-    hs_str_format(what, sizeof(what), "%s and %s on %s", hs_fleet_first(app->detector)->model,
-                  hs_fleet_first(app->embedder)->model, hs_fleet_first(app->detector)->device);
+    hs_str_format(what, sizeof(what), "%s and %s on %s", hs_model_pool_first(app->detector)->model,
+                  hs_model_pool_first(app->embedder)->model, hs_model_pool_first(app->detector)->device);
     const struct hs_service service = {
         .settings = &app->settings->server,
         .performance = &app->settings->performance,
-        .accelerated = strcmp(hs_fleet_first(app->detector)->device, "cpu") != 0,
+        .accelerated = !hs_model_runner_is_processor(hs_model_pool_first(app->detector)),
         .batch_size = app->settings->device.batch_size,
         .routes = hs_face_routes,
         .route_count = hs_face_route_count,

@@ -18,11 +18,7 @@ int hs_face_load_settings(const struct hs_invocation *call, const struct hs_conf
 
 int hs_face_start_app(const struct hs_invocation *call, bool gallery, struct hs_face_app *ret_app)
 {
-    /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
-     * order. A server cannot afford that. */
     const struct hs_config_override always[] = {
-        { "this command", "inference.max_shapes", "16" },
-        { "this command", "inference.max_memory", "0" },
         { "this command", "database.enabled", gallery ? NULL : "false" },
     };
     struct hs_settings *settings;

@@ -39,7 +39,7 @@ static struct view part_view(const struct hs_image *image, int x1, int y1, int x
 static int decode_outputs(const struct hs_face_detector *d, const struct hs_lease *lease,
                           const struct hs_letterbox *box, struct hs_face_list *list, struct hs_error *err)
 {
-    const struct hs_pack_file *file = d->network->choice.file;
+    const struct hs_pack_file *file = d->runner->choice.file;
     bool logits = file->scores == HS_SCORES_LOGITS, scrfd = file->decode == HS_DECODE_SCRFD;
     const struct hs_face_params params = {
         .score_threshold = d->score_threshold,
@@ -82,14 +82,8 @@ static void halve(struct hs_letterbox *box)
  * yolo11n-pose, SCRFD finds as much without a border. */
 static void plan(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
 {
-    const struct hs_pack_input *input = &d->network->choice.pack->input;
-    const struct hs_engine_shape whole = { input->height, input->width };
-    int in_w = input->width, in_h = input->height;
-    if (input->stride > 0 && in_w == in_h)
-        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, input->stride, &in_w, &in_h);
-    struct hs_engine_shape shape;
-    hs_engine_choose_shape(d->network->engine, in_h, in_w, whole, &shape);
-    hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, ret_box);
+    struct hs_input_size size = hs_model_runner_input_size(d->runner, image->orig_width, image->orig_height);
+    hs_letterbox_plan(image->orig_width, image->orig_height, size.w, size.h, ret_box);
     ret_box->pad_left = ret_box->pad_top = 0;
     ret_box->pad_value = 0;
 }
@@ -98,7 +92,7 @@ static void plan(const struct hs_face_detector *d, const struct hs_image *image,
 static int run(const struct hs_face_detector *d, const struct hs_image *image, const struct hs_letterbox *box,
                struct hs_face_list *list, struct hs_error *err)
 {
-    const struct hs_engine_wish wish = {
+    const struct hs_slot_request request = {
         .h = box->in_h,
         .w = box->in_w,
         .count = 1,
@@ -107,17 +101,17 @@ static int run(const struct hs_face_detector *d, const struct hs_image *image, c
         .cancel = d->cancel,
     };
     struct hs_lease *lease;
-    int r = hs_engine_acquire_some(d->network->engine, &wish, &lease, err);
+    int r = hs_runner_acquire(d->runner->runner, &request, &lease, err);
     if (r < 0)
         return r;
     r = hs_letterbox_apply(box, image, lease->input);
     if (r < 0)
         hs_error_set(err, r, "no memory to scale the picture");
     if (r == 0)
-        r = hs_engine_run(lease, NULL, err);
+        r = hs_runner_run(lease, NULL, err);
     if (r == 0)
         r = decode_outputs(d, lease, box, list, err);
-    hs_engine_release(lease);
+    hs_runner_release(lease);
     return r;
 }
 
@@ -137,15 +131,15 @@ int hs_face_detect_whole(const struct hs_face_detector *d, const struct hs_image
 
 static double first_scale(const struct hs_face_detector *d, int width, int height)
 {
-    const struct hs_pack_input *input = &d->network->choice.pack->input;
-    return fmin((double) input->width / width, (double) input->height / height);
+    const struct hs_input_size *input = &d->runner->input;
+    return fmin((double) input->w / width, (double) input->h / height);
 }
 
 double hs_face_tiny_scale(const struct hs_face_detector *d, int orig_width, int orig_height)
 {
-    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    const struct hs_input_size *input = &d->runner->input;
     double scale =
-        fmin((2.0 * input->width - TILE_OVERLAP) / orig_width, (2.0 * input->height - TILE_OVERLAP) / orig_height);
+        fmin((2.0 * input->w - TILE_OVERLAP) / orig_width, (2.0 * input->h - TILE_OVERLAP) / orig_height);
     scale = fmin(scale, 1);
     return scale < tiny_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
 }
@@ -192,12 +186,12 @@ static void keep_complete(struct hs_face_list *list, const struct axis *across, 
 int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
                         struct hs_error *err)
 {
-    const struct hs_pack_input *input = &d->network->choice.pack->input;
+    const struct hs_input_size *input = &d->runner->input;
     double scale = hs_face_tiny_scale(d, image->orig_width, image->orig_height);
     if (!(scale > 0))
         return 0;
-    struct axis across = split(image->orig_width * scale, input->width, image->width);
-    struct axis down = split(image->orig_height * scale, input->height, image->height);
+    struct axis across = split(image->orig_width * scale, input->w, image->width);
+    struct axis down = split(image->orig_height * scale, input->h, image->height);
     struct hs_face_list found;
     int r = 0;
     hs_face_list_init(&found);
@@ -221,8 +215,8 @@ int hs_face_detect_tiny(const struct hs_face_detector *d, const struct hs_image 
 struct hs_rect hs_face_detect_part(const struct hs_face_detector *d, const struct hs_image *image,
                                    const struct hs_rect *box)
 {
-    const struct hs_pack_input *input = &d->network->choice.pack->input;
-    float side = fmaxf(box->x2 - box->x1, box->y2 - box->y1), least = (float) input->width / 4;
+    const struct hs_input_size *input = &d->runner->input;
+    float side = fmaxf(box->x2 - box->x1, box->y2 - box->y1), least = (float) input->w / 4;
     float half = fmaxf(1.5f * side, least), x = (box->x1 + box->x2) / 2, y = (box->y1 + box->y2) / 2;
     return (struct hs_rect) {
         fmaxf(x - half, 0), fmaxf(y - half, 0), fminf(x + half, (float) image->orig_width),

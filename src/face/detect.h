@@ -1,5 +1,5 @@
 /* The detector asked about a decoded picture, or about a part of it. Faces come in pixels of the original picture, by
- * descending score, at most HS_FACE_MAX_FACES. Errors are those of hs_engine_acquire and hs_engine_run, HS_EMODEL for
+ * descending score, at most HS_FACE_MAX_FACES. Errors are those of hs_runner_acquire and hs_runner_run, HS_EMODEL for
  * outputs that are not a face detector's, HS_ENOMEM. Any number of threads. */
 #ifndef HS_FACE_DETECT_H
 #define HS_FACE_DETECT_H
@@ -9,12 +9,12 @@
 
 #include "base/cancel.h"
 #include "image/image.h"
-#include "service/network.h"
+#include "service/model_runner.h"
 #include "vision/face_list.h"
 
 /* Borrowed for the calls. */
 struct hs_face_detector {
-    const struct hs_network *network;
+    const struct hs_model_runner *runner;
     float score_threshold, iou_threshold;
     enum hs_priority priority;
     int64_t deadline_ns;

@@ -162,7 +162,7 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
     const struct hs_enrol_against against = {
         .gallery = app->gallery,
         .index = app->index,
-        .space = hs_fleet_first(app->embedder)->choice.pack->embedding.space,
+        .space = hs_model_pool_first(app->embedder)->choice.pack->embedding.space,
         .threshold = app->recognition_threshold,
         .deadline_ns = deadline_ns,
     };

@@ -92,7 +92,7 @@ int hs_face_eval_run(const struct hs_face_app *app, const struct hs_face_pairs *
         .app = app,
         .pairs = pairs,
         .options = options,
-        .dimension = (size_t) hs_fleet_first(app->embedder)->choice.pack->embedding.dimension,
+        .dimension = (size_t) hs_model_pool_first(app->embedder)->choice.pack->embedding.dimension,
         .found = calloc(pairs->picture_count, sizeof(bool)),
     };
     size_t numbers;

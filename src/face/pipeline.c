@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "face/detect.h"
 #include "image/warp.h"
 #include "vision/align.h"
@@ -40,12 +41,12 @@ struct work {
  * asked whether they are, so that detection finds the same whatever its faces are for. */
 static void first_target(const struct work *w, int *ret_w, int *ret_h)
 {
-    const struct hs_pack_input *input = &hs_fleet_first(w->pipeline->detector)->choice.pack->input;
-    int64_t small = (int64_t) input->width * input->height * 4;
+    const struct hs_input_size *input = &hs_model_pool_first(w->pipeline->detector)->input;
+    int64_t small = (int64_t) input->w * input->h * 4;
     struct hs_image_info info;
     bool whole = hs_image_probe(w->data, w->len, &info, NULL) == 0 && (int64_t) info.width * info.height <= small;
-    *ret_w = whole ? 0 : w->request->tiny ? 2 * input->width : input->width;
-    *ret_h = whole ? 0 : w->request->tiny ? 2 * input->height : input->height;
+    *ret_w = whole ? 0 : w->request->tiny ? 2 * input->w : input->w;
+    *ret_h = whole ? 0 : w->request->tiny ? 2 * input->h : input->h;
 }
 
 static double lap(int64_t *at)
@@ -136,13 +137,13 @@ static int detect_inside(struct work *w, const struct hs_face_detector *detector
     return r;
 }
 
-/* An hs_fleet_attempt. */
-static int detect_on(void *arg, const struct hs_network *network, struct hs_error *err)
+/* An hs_model_attempt. */
+static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct work *w = arg;
     const struct hs_face_request *request = w->request;
     const struct hs_face_detector detector = {
-        .network = network,
+        .runner = runner,
         .score_threshold = request->score_threshold,
         .iou_threshold = w->pipeline->iou_threshold,
         .priority = request->priority,
@@ -163,18 +164,18 @@ static int detect_on(void *arg, const struct hs_network *network, struct hs_erro
     return r;
 }
 
-static void note_device(struct work *w, struct hs_fleet *fleet, const struct hs_network *network)
+static void note_device(struct work *w, struct hs_model_pool *pool, const struct hs_model_runner *runner)
 {
-    w->result->device = network->device;
-    w->result->degraded |= hs_fleet_is_standby(fleet, network);
+    w->result->device = runner->device;
+    w->result->degraded |= hs_model_pool_is_fallback(pool, runner);
 }
 
 static int detect(struct work *w, struct hs_error *err)
 {
-    const struct hs_network *network;
-    int r = hs_fleet_run(w->pipeline->detector, detect_on, w, w->deadline_ns, w->cancel, &network, err);
+    const struct hs_model_runner *runner;
+    int r = hs_model_pool_run(w->pipeline->detector, detect_on, w, w->deadline_ns, w->cancel, &runner, err);
     if (r == 0)
-        note_device(w, w->pipeline->detector, network);
+        note_device(w, w->pipeline->detector, runner);
     return r;
 }
 
@@ -207,7 +208,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     hs_lease_outputs(lease, picture, views);
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
         return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
-                            hs_fleet_first(w->pipeline->embedder)->choice.pack->name, dimension);
+                            hs_model_pool_first(w->pipeline->embedder)->choice.pack->name, dimension);
     free(found->embedding);
     found->embedding = malloc((size_t) dimension * sizeof(float));
     if (!found->embedding)
@@ -280,12 +281,12 @@ struct subjects {
     size_t left, done; /* done: by the last run */
 };
 
-/* As many of the subjects as the embedder takes at a time. An hs_fleet_attempt. */
-static int embed_on(void *arg, const struct hs_network *network, struct hs_error *err)
+/* As many of the subjects as the embedder takes at a time. An hs_model_attempt. */
+static int embed_on(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct subjects *s = arg;
     struct work *w = s->work;
-    const struct hs_engine_wish wish = {
+    const struct hs_slot_request request = {
         .h = HS_ALIGN_SIZE,
         .w = HS_ALIGN_SIZE,
         .count = (int) s->left,
@@ -294,17 +295,17 @@ static int embed_on(void *arg, const struct hs_network *network, struct hs_error
         .cancel = w->cancel,
     };
     struct hs_lease *lease;
-    int r = hs_engine_acquire_some(network->engine, &wish, &lease, err);
+    int r = hs_runner_acquire(runner->runner, &request, &lease, err);
     if (r < 0)
         return r;
     for (int i = 0; r == 0 && i < lease->pictures; i++)
         r = align(w, &s->next[i], lease->input + (size_t) i * lease->input_stride, err);
     if (r == 0)
-        r = hs_engine_run(lease, NULL, err);
+        r = hs_runner_run(lease, NULL, err);
     for (int i = 0; r == 0 && i < lease->pictures; i++)
         r = read_vector(w, lease, i, s->next[i].found, err);
     s->done = (size_t) lease->pictures;
-    hs_engine_release(lease);
+    hs_runner_release(lease);
     return r;
 }
 
@@ -313,10 +314,10 @@ static int embed(struct work *w, struct subject *subjects, size_t count, struct 
     struct subjects s = { .work = w, .next = subjects, .left = count };
     int r = 0;
     while (r == 0 && s.left > 0) {
-        const struct hs_network *network;
-        r = hs_fleet_run(w->pipeline->embedder, embed_on, &s, w->deadline_ns, w->cancel, &network, err);
+        const struct hs_model_runner *runner;
+        r = hs_model_pool_run(w->pipeline->embedder, embed_on, &s, w->deadline_ns, w->cancel, &runner, err);
         if (r == 0)
-            note_device(w, w->pipeline->embedder, network);
+            note_device(w, w->pipeline->embedder, runner);
         s.next += s.done;
         s.left -= s.done;
     }
@@ -376,13 +377,13 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     };
     int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
-    const struct hs_pack *pack = hs_fleet_first(pipeline->embedder)->choice.pack;
+    const struct hs_pack *pack = hs_model_pool_first(pipeline->embedder)->choice.pack;
     *result = (struct hs_face_result) {
         .dimension = pack->embedding.dimension,
-        .space = pack->embedding.space,
-        .model = pack->name,
         .threshold = pack->embedding.threshold,
     };
+    hs_str_copy(result->space, sizeof(result->space), pack->embedding.space);
+    hs_str_copy(result->model, sizeof(result->model), pack->name);
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);

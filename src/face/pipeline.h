@@ -10,13 +10,13 @@
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "image/image.h"
-#include "service/fleet.h"
+#include "service/model_pool.h"
 #include "vision/face_list.h"
 #include "vision/face_quality.h"
 
 /* Borrowed, as all of this is, for the pipeline's life. */
 struct hs_face_pipeline {
-    struct hs_fleet *detector, *embedder;
+    struct hs_model_pool *detector, *embedder;
     struct hs_image_limits limits;
     float iou_threshold;
     bool apply_exif;
@@ -51,16 +51,17 @@ struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
     int dimension; /* of the embeddings */
-    const char *space, *model; /* theirs, as the pack writes them; borrowed from the store */
+    char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the pool
+                                                                may be closed before the answer is written */
     float threshold;           /* that the pack recommends */
     int width, height;
     struct hs_face_timings timings;
-    const char *device; /* what ran the networks, "cpu" or "hailo"; borrowed */
-    bool degraded;      /* for one of them the processor stood in */
+    const char *device; /* that ran the networks: "cpu", "hailo", "sim"; static */
+    bool degraded;      /* for one of them the fallback answered */
 };
 
 /* `data` is only read during the call. The caller frees *result with hs_face_result_finish, also after an error. cancel
- * may be NULL. Errors are those of hs_image_decode ("Failed to decode image"), hs_engine_acquire and hs_engine_run.
+ * may be NULL. Errors are those of hs_image_decode ("Failed to decode image"), hs_runner_acquire and hs_runner_run.
  * Any number of threads. */
 int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,
                  const struct hs_face_request *request, int64_t deadline_ns, struct hs_cancel *cancel,

@@ -18,17 +18,17 @@
 static void get_health(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    const struct hs_network *embedder = hs_fleet_first(app->embedder);
-    struct hs_fleet_status detect, embed;
-    hs_fleet_get_status(app->detector, &detect);
-    hs_fleet_get_status(app->embedder, &embed);
+    const struct hs_model_runner *embedder = hs_model_pool_first(app->embedder);
+    struct hs_model_pool_status detect, embed;
+    hs_model_pool_get_status(app->detector, &detect);
+    hs_model_pool_get_status(app->embedder, &embed);
     json_t *health = json_pack(
         "{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service", "hailo-face", "model_loaded",
-        detect.loaded && embed.loaded, "detection_model", hs_fleet_first(app->detector)->model, "recognition_model",
+        detect.loaded && embed.loaded, "detection_model", hs_model_pool_first(app->detector)->model, "recognition_model",
         embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
         embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
-    struct hs_fleet *fleets[] = { app->detector, app->embedder };
-    hs_health_add_devices(health, fleets, HS_ARRAY_LEN(fleets));
+    struct hs_model_pool *pools[] = { app->detector, app->embedder };
+    hs_health_add_devices(health, pools, HS_ARRAY_LEN(pools));
     hs_http_reply_json(req, 200, health);
 }
 
@@ -42,12 +42,12 @@ static void reply_not_ready(struct hs_http_request *req, const char *reason, con
 static void get_ready(struct hs_http_request *req)
 {
     struct hs_face_app *app = hs_http_context(req);
-    struct hs_fleet *fleets[] = { app->detector, app->embedder };
-    for (size_t i = 0; i < HS_ARRAY_LEN(fleets); i++) {
-        struct hs_fleet_status status;
+    struct hs_model_pool *pools[] = { app->detector, app->embedder };
+    for (size_t i = 0; i < HS_ARRAY_LEN(pools); i++) {
+        struct hs_model_pool_status status;
         const char *detail;
-        hs_fleet_get_status(fleets[i], &status);
-        const char *reason = hs_fleet_reason(&status, &detail);
+        hs_model_pool_get_status(pools[i], &status);
+        const char *reason = hs_model_pool_reason(&status, &detail);
         if (reason) {
             reply_not_ready(req, reason, detail);
             return;
@@ -183,7 +183,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
     *ret = hs_face_recognize_default(app);
     ret->deadline_ns = hs_http_deadline_ns(req);
     if (word && strcmp(word, "auto") == 0)
-        ret->threshold = (double) hs_fleet_first(app->embedder)->choice.pack->embedding.threshold;
+        ret->threshold = (double) hs_model_pool_first(app->embedder)->choice.pack->embedding.threshold;
     else
         r = hs_param_double(body, "threshold", 0, 1, ret->threshold, &ret->threshold, err);
     if (r == 0)

@@ -98,7 +98,7 @@ void hs_face_post_remove(struct hs_http_request *req)
 static bool best_score(const struct hs_face_app *app, const struct hs_gallery_person *person, const float *vector,
                        double *ret_score)
 {
-    const struct hs_pack_embedding *space = &hs_fleet_first(app->embedder)->choice.pack->embedding;
+    const struct hs_pack_embedding *space = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     bool any = false;
     for (size_t i = 0; i < person->count; i++) {
         const struct hs_gallery_embedding *e = &person->embeddings[i];

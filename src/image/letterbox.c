@@ -60,23 +60,42 @@ void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_let
     *ret_box = box;
 }
 
-void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int *ret_in_w, int *ret_in_h)
+static int round_up(int value, int multiple)
 {
-    assert(orig_w > 0 && orig_h > 0 && multiple > 0 && long_side >= multiple);
-    bool wide = orig_w >= orig_h;
-    double scale = (double) long_side / (wide ? orig_w : orig_h);
-    int side = round_at_least_one((wide ? orig_h : orig_w) * scale);
-    side = (side + multiple - 1) / multiple * multiple;
-    if (side > long_side)
-        side = long_side;
-    *ret_in_w = wide ? long_side : side;
-    *ret_in_h = wide ? side : long_side;
+    return (value + multiple - 1) / multiple * multiple;
 }
 
-int hs_letterbox_step(int stride, int long_side)
+struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int border)
 {
-    const int wanted = 64, step = (wanted + stride - 1) / stride * stride;
-    return step <= long_side ? step : stride;
+    assert(stride > 0 && long_side >= stride && border >= 0);
+    int multiple = round_up(long_side / 10 > 64 ? long_side / 10 : 64, stride);
+    if (multiple > long_side)
+        multiple = stride;
+    int least = round_up((long_side * 6 + 9) / 10, multiple);
+    return (struct hs_letterbox_rule) { long_side, multiple, border, least < long_side ? least : long_side };
+}
+
+int hs_letterbox_sizes(const struct hs_letterbox_rule *rule, struct hs_letterbox_size ret_sizes[HS_LETTERBOX_SIZES_MAX])
+{
+    int count = 0;
+    ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, rule->long_side };
+    for (int side = rule->least; side < rule->long_side && count + 2 <= HS_LETTERBOX_SIZES_MAX;
+         side += rule->multiple) {
+        ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, side };
+        ret_sizes[count++] = (struct hs_letterbox_size) { side, rule->long_side };
+    }
+    return count;
+}
+
+void hs_letterbox_rect(const struct hs_letterbox_rule *rule, int orig_w, int orig_h, int *ret_in_w, int *ret_in_h)
+{
+    assert(orig_w > 0 && orig_h > 0);
+    bool wide = orig_w >= orig_h;
+    double scale = (double) rule->long_side / (wide ? orig_w : orig_h);
+    int side = round_up(round_at_least_one((wide ? orig_h : orig_w) * scale) + 2 * rule->border, rule->multiple);
+    side = side < rule->least ? rule->least : side < rule->long_side ? side : rule->long_side;
+    *ret_in_w = wide ? rule->long_side : side;
+    *ret_in_h = wide ? side : rule->long_side;
 }
 
 static void plan_bilinear(struct tap *taps, int src, int dst)

@@ -108,7 +108,7 @@ json_t *hs_pose_answer(const struct hs_pose_result *result, const struct hs_pose
     put(size, "height", json_integer(result->height), &ok);
     put(answer, "image_size", size, &ok);
     put(answer, "model", json_string(options->model), &ok);
-    put(answer, "device", json_string(result->network->device), &ok);
+    put(answer, "device", json_string(result->runner->device), &ok);
     if (result->degraded)
         put(answer, "degraded", json_true(), &ok);
     put(answer, "timings_ms", timings_json(&result->timings, &ok), &ok);

@@ -16,8 +16,8 @@ struct hs_pose_app {
     struct hs_settings *config;
     const struct hs_pose_settings *settings; /* of config */
     struct hs_store *store;
-    struct hs_fleets *fleets;
-    struct hs_fleet *fleet; /* the configured model, of fleets */
+    struct hs_model_cache *cache;
+    struct hs_model_pool *pool; /* the configured model, of cache */
     struct hs_models_api models;
     struct hs_pose_pipeline pipeline;
     int64_t started_ns;

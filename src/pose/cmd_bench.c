@@ -47,7 +47,7 @@ static int run_round(void *arg, size_t round, double *ret_ms, struct hs_error *e
     const struct hs_pose_app *app = input->app;
     const struct hs_bench_picture *picture = &input->pictures[round % input->count];
     struct hs_pose_params params = hs_pose_app_params(app);
-    int r = hs_pose_detect(&app->pipeline, app->fleet, picture->data, picture->len, &params,
+    int r = hs_pose_detect(&app->pipeline, app->pool, picture->data, picture->len, &params,
                            hs_deadline_in_ms(ROUND_TIMEOUT_MS), NULL, &worker->result, err);
     const struct hs_pose_timings *t = &worker->result.timings;
     ret_ms[DECODE] = t->decode_ms;

@@ -32,7 +32,7 @@ static int start(void *arg, int side, struct hs_invocation *call)
     struct compare *compare = arg;
     char model[HS_PACK_NAME_SIZE + sizeof("model.name=")] = "";
     if (side == HS_COMPARE_AGAINST) {
-        const struct hs_network *first = hs_fleet_first(compare->apps[HS_COMPARE_DEVICE].fleet);
+        const struct hs_model_runner *first = hs_model_pool_first(compare->apps[HS_COMPARE_DEVICE].pool);
         hs_str_format(model, sizeof(model), "model.name=%s", first->choice.pack->name);
     }
     if (!hs_text_list_add(&call->sets, "inference.rectangular=false") ||
@@ -55,7 +55,7 @@ static int detect(struct compare *compare, int side, const char *path, struct hs
     int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;
-    r = hs_pose_detect(&app->pipeline, app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, &compare->found[side],
+    r = hs_pose_detect(&app->pipeline, app->pool, data, len, &params, HS_NO_DEADLINE, NULL, &compare->found[side],
                        err);
     free(data);
     return r;
@@ -134,11 +134,11 @@ static int report(void *arg, struct hs_compare_report *report, struct hs_error *
     struct compare *compare = arg;
     (void) err;
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
-        hs_compare_report_side(report, side, "pose", hs_fleet_first(compare->apps[side].fleet));
+        hs_compare_report_side(report, side, "pose", hs_model_pool_first(compare->apps[side].pool));
     hs_compare_report_numbers(report, "box_pixels", "boxes, pixels", &compare->box);
     hs_compare_report_numbers(report, "keypoint_pixels", "keypoints, pixels", &compare->points);
     hs_compare_report_numbers(report, "oks", "keypoints, OKS", &compare->similarity);
-    if (hs_fleet_first(compare->apps[HS_COMPARE_AGAINST].fleet)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS)
+    if (hs_model_pool_first(compare->apps[HS_COMPARE_AGAINST].pool)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS)
         hs_compare_report_check(report, "oks", "median OKS", hs_series_summarize(&compare->similarity).median,
                                 compare->least_oks);
     return 0;

@@ -25,7 +25,7 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
 {
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, hs_fleet_first(d->app->fleet)->choice.pack,
+    int r = hs_pose_annotate(result, hs_model_pool_first(d->app->pool)->choice.pack,
                              (float) d->app->settings->pose.keypoint_threshold, hs_drawing_format(&d->draw), &out, err);
     if (r == 0)
         r = hs_drawing_save(&d->draw, picture, &out, err);
@@ -37,8 +37,8 @@ static int print_answer(const struct detect *d, const char *picture, const struc
                         struct hs_error *err)
 {
     const struct hs_pose_answer_options options = {
-        .pack = hs_fleet_first(d->app->fleet)->choice.pack,
-        .model = hs_fleet_first(d->app->fleet)->model,
+        .pack = hs_model_pool_first(d->app->pool)->choice.pack,
+        .model = hs_model_pool_first(d->app->pool)->model,
         .keypoint_threshold = (float) d->app->settings->pose.keypoint_threshold,
         .skeleton = d->app->settings->pose.skeleton_connections,
     };
@@ -69,7 +69,7 @@ static int detect_file(const struct detect *d, const char *picture, struct hs_po
     if (r < 0)
         return r;
     struct hs_error why;
-    r = hs_pose_detect(&d->app->pipeline, d->app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
+    r = hs_pose_detect(&d->app->pipeline, d->app->pool, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
     free(data);
     if (r < 0)
         return hs_error_set(err, r, "%s: %s", picture, why.message);

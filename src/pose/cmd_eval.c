@@ -43,8 +43,8 @@ static void print_metrics(const struct hs_coco_metrics *m, const struct hs_coco_
 static int evaluate(const struct hs_pose_app *app, const struct hs_coco_set *set, const struct eval_call *eval,
                     struct hs_error *err)
 {
-    struct hs_fleet_status status;
-    hs_fleet_get_status(app->fleet, &status);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(app->pool, &status);
     struct hs_progress progress;
     hs_progress_init(&progress);
     progress.counts = true;

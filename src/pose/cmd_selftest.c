@@ -27,13 +27,13 @@ static float worst_distance(const struct hs_pose_result *result)
 
 static void judge_picture(struct hs_selftest *test, const struct hs_pose_app *app, const struct hs_pose_result *result)
 {
-    const char *device = result->network->device;
+    const char *device = result->runner->device;
     double ms = result->timings.inference_ms;
     if (result->people.count != 1) {
         hs_selftest_add(test, "picture", false,
                         "the model file may be damaged or not a pose model: run 'models verify'",
                         "%zu people found where one is drawn (%s, %.1f ms)", result->people.count, device, ms);
-    } else if (hs_fleet_first(app->fleet)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS &&
+    } else if (hs_model_pool_first(app->pool)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS &&
                worst_distance(result) > tolerance) {
         hs_selftest_add(test, "picture", false, "the device computes wrongly, or the model was not trained on people",
                         "keypoints are up to %.0f %% of the picture's height away from where they are drawn (%s)",
@@ -55,10 +55,10 @@ static void check_picture(struct hs_selftest *test, const struct hs_pose_app *ap
         return;
     }
     hs_pose_result_init(&result);
-    if (hs_pose_detect_image(&app->pipeline, app->fleet, image, &params, HS_NO_DEADLINE, NULL, &result, &err) < 0)
+    if (hs_pose_detect_image(&app->pipeline, app->pool, image, &params, HS_NO_DEADLINE, NULL, &result, &err) < 0)
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);
-    else if (hs_fleet_first(app->fleet)->simulated)
+    else if (hs_model_runner_is_simulated(hs_model_pool_first(app->pool)))
         hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu people",
                         result.people.count);
     else
@@ -88,14 +88,14 @@ static void check_app(struct hs_selftest *test, struct hs_settings *settings)
                         "'models pull' brings the default model, 'models list' shows all of them", "%s", err.message);
         return;
     }
-    hs_selftest_add(test, "models", true, NULL, "%s in %s, hash verified", hs_fleet_first(app.fleet)->choice.pack->name,
+    hs_selftest_add(test, "models", true, NULL, "%s in %s, hash verified", hs_model_pool_first(app.pool)->choice.pack->name,
                     hs_store_dir(app.store));
     if (hs_pose_app_load(&app, &err) < 0) {
         hs_selftest_add(test, "device", false,
                         "choose another with --set inference.device=…, or mend what the message names", "%s",
                         err.message);
     } else {
-        hs_selftest_add_device(test, hs_fleet_first(app.fleet)->engine, "model",
+        hs_selftest_add_device(test, hs_model_pool_first(app.pool)->runner, "model",
                                hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
         check_picture(test, &app);
     }

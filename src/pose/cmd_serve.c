@@ -16,26 +16,26 @@ static void begin(void *ctx)
 static void watch(void *ctx)
 {
     const struct hs_pose_app *app = ctx;
-    hs_fleet_watch(app->fleet);
+    hs_model_pool_watch(app->pool);
 }
 
 static bool must_end(void *ctx)
 {
     const struct hs_pose_app *app = ctx;
-    struct hs_fleet_status status;
-    hs_fleet_get_status(app->fleet, &status);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(app->pool, &status);
     return status.hung && app->settings->device.on_hang == HS_HANG_EXIT;
 }
 
 static int serve(const struct hs_invocation *call, struct hs_pose_app *app, sigset_t *waited)
 {
     char what[HS_PACK_NAME_SIZE + 300];
-    hs_str_format(what, sizeof(what), "%s on %s", hs_fleet_first(app->fleet)->model,
-                  hs_fleet_first(app->fleet)->device);
+    hs_str_format(what, sizeof(what), "%s on %s", hs_model_pool_first(app->pool)->model,
+                  hs_model_pool_first(app->pool)->device);
     const struct hs_service service = {
         .settings = &app->settings->server,
         .performance = &app->settings->performance,
-        .accelerated = strcmp(hs_fleet_first(app->fleet)->device, "cpu") != 0,
+        .accelerated = !hs_model_runner_is_processor(hs_model_pool_first(app->pool)),
         .batch_size = app->settings->device.batch_size,
         .routes = hs_pose_routes,
         .route_count = hs_pose_route_count,

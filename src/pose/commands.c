@@ -18,15 +18,9 @@ int hs_pose_load_settings(const struct hs_invocation *call, const struct hs_conf
 
 int hs_pose_start_app(const struct hs_invocation *call, struct hs_pose_app *ret_app)
 {
-    /* A command that works through given pictures takes each at its own input size, whatever came before it, so that
-     * its results do not depend on their order. A server cannot afford that. */
-    static const struct hs_config_override unbounded[] = {
-        { "this command", "inference.max_shapes", "16" },
-        { "this command", "inference.max_memory", "0" },
-    };
     struct hs_settings *settings;
     struct hs_error err;
-    int code = hs_pose_load_settings(call, unbounded, HS_ARRAY_LEN(unbounded), &settings);
+    int code = hs_pose_load_settings(call, NULL, 0, &settings);
     if (code != HS_EXIT_OK)
         return code;
     if (hs_pose_app_init(ret_app, settings, &err) < 0)

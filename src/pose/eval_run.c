@@ -55,7 +55,7 @@ static int detect(struct eval *eval, size_t index, struct hs_pose_result *result
     int r = hs_file_read(path, PICTURE_MAX, &data, &len, err);
     if (r < 0)
         return r;
-    r = hs_pose_detect(&eval->app->pipeline, eval->app->fleet, data, len, &eval->options->params, HS_NO_DEADLINE, NULL,
+    r = hs_pose_detect(&eval->app->pipeline, eval->app->pool, data, len, &eval->options->params, HS_NO_DEADLINE, NULL,
                        result, &why);
     free(data);
     if (r < 0)
@@ -104,10 +104,10 @@ static int join_results(const struct eval *eval, struct hs_coco_result **ret_res
 int hs_eval_run(const struct hs_pose_app *app, const struct hs_coco_set *set, const struct hs_eval_options *options,
                 struct hs_coco_result **ret_results, size_t *ret_count, struct hs_error *err)
 {
-    if (hs_fleet_first(app->fleet)->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
+    if (hs_model_pool_first(app->pool)->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
         return hs_error_set(err, HS_EMODEL, "%s has %zu keypoints; COCO's evaluation is defined for its %d",
-                            hs_fleet_first(app->fleet)->choice.pack->name,
-                            hs_fleet_first(app->fleet)->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
+                            hs_model_pool_first(app->pool)->choice.pack->name,
+                            hs_model_pool_first(app->pool)->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
     struct eval eval = {
         .app = app,
         .set = set,

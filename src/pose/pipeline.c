@@ -19,27 +19,6 @@ void hs_pose_result_finish(struct hs_pose_result *result)
     result->image = NULL;
 }
 
-void hs_pose_input_size(const struct hs_pose_pipeline *pipeline, const struct hs_network *network, int *ret_w,
-                        int *ret_h)
-{
-    const struct hs_pack_input *input = &network->choice.pack->input;
-    *ret_w = input->stride ? pipeline->input_w : input->width;
-    *ret_h = input->stride ? pipeline->input_h : input->height;
-}
-
-/* The network input for a picture of this size. */
-static void choose_shape(const struct hs_pose_pipeline *pipeline, const struct hs_network *network,
-                         const struct hs_image *image, struct hs_engine_shape *ret_shape)
-{
-    int stride = network->choice.pack->input.stride, w, h;
-    hs_pose_input_size(pipeline, network, &w, &h);
-    const struct hs_engine_shape whole = { h, w };
-    /* A rectangle is the picture's own shape; where the configuration asks for one itself, that one stands. */
-    if (pipeline->rectangular && w == h && stride > 0)
-        hs_letterbox_rect(image->orig_width, image->orig_height, w, hs_letterbox_step(stride, w), &w, &h);
-    hs_engine_choose_shape(network->engine, h, w, whole, ret_shape);
-}
-
 /* Milliseconds since *at, which moves to now. */
 static double lap(int64_t *at)
 {
@@ -95,55 +74,55 @@ struct work {
     struct hs_pose_result *result;
 };
 
-static int run(struct work *w, const struct hs_network *network, const struct hs_letterbox *box,
+static int run(struct work *w, const struct hs_model_runner *runner, const struct hs_letterbox *box,
                struct hs_lease *lease, struct hs_error *err)
 {
     struct hs_pose_timings *t = &w->result->timings;
-    struct hs_engine_timings ran;
+    struct hs_runner_timings ran;
     int64_t at = hs_clock_now_ns();
     int r = hs_letterbox_apply(box, w->image, lease->input);
     if (r < 0)
         return hs_error_set(err, r, "no memory to scale the picture");
     t->preprocess_ms = lap(&at);
-    r = hs_engine_run(lease, &ran, err);
+    r = hs_runner_run(lease, &ran, err);
     if (r < 0)
         return r;
     t->inference_ms = hs_ns_to_ms(ran.inference_ns);
     lap(&at);
-    r = decode_outputs(&network->choice, lease, box, w->params, &w->result->people, err);
+    r = decode_outputs(&runner->choice, lease, box, w->params, &w->result->people, err);
     t->postprocess_ms = lap(&at);
     return r;
 }
 
-/* An hs_fleet_attempt. */
-static int detect_on(void *arg, const struct hs_network *network, struct hs_error *err)
+/* An hs_model_attempt. */
+static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct work *w = arg;
-    struct hs_engine_shape shape;
+    const struct hs_image *image = w->image;
+    struct hs_input_size size = hs_model_runner_input_size(runner, image->orig_width, image->orig_height);
     struct hs_letterbox box;
     struct hs_lease *lease;
-    choose_shape(w->pipeline, network, w->image, &shape);
-    hs_letterbox_plan(w->image->orig_width, w->image->orig_height, shape.w, shape.h, &box);
+    hs_letterbox_plan(image->orig_width, image->orig_height, size.w, size.h, &box);
     int64_t at = hs_clock_now_ns();
-    const struct hs_engine_wish wish = {
-        .h = shape.h,
-        .w = shape.w,
+    const struct hs_slot_request request = {
+        .h = size.h,
+        .w = size.w,
         .count = 1,
         .priority = w->params->priority,
         .deadline_ns = w->deadline_ns,
         .cancel = w->cancel,
     };
-    int r = hs_engine_acquire_some(network->engine, &wish, &lease, err);
+    int r = hs_runner_acquire(runner->runner, &request, &lease, err);
     if (r < 0)
         return r;
     w->result->timings.queue_ms = lap(&at);
-    r = run(w, network, &box, lease, err);
-    hs_engine_release(lease);
+    r = run(w, runner, &box, lease, err);
+    hs_runner_release(lease);
     return r;
 }
 
-int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const struct hs_image *image,
-                         const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
+int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool,
+                         const struct hs_image *image, const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
                          struct hs_pose_result *result, struct hs_error *err)
 {
     struct work w = {
@@ -151,31 +130,30 @@ int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_flee
         .result = result,
     };
     int64_t start = hs_clock_now_ns();
-    int r = hs_fleet_run(fleet, detect_on, &w, deadline_ns, cancel, &result->network, err);
+    int r = hs_model_pool_run(pool, detect_on, &w, deadline_ns, cancel, &result->runner, err);
     if (r < 0)
         return r;
     result->timings.total_ms = result->timings.decode_ms + hs_ns_to_ms(hs_clock_now_ns() - start);
-    result->degraded = hs_fleet_is_standby(fleet, result->network);
+    result->degraded = hs_model_pool_is_fallback(pool, result->runner);
     result->width = image->orig_width;
     result->height = image->orig_height;
     return 0;
 }
 
-int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const uint8_t *data, size_t len,
+int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool, const uint8_t *data, size_t len,
                    const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
                    struct hs_pose_result *result, struct hs_error *err)
 {
     int64_t at = hs_clock_now_ns();
-    int input_w, input_h;
     hs_image_destroy(result->image);
     result->image = NULL;
     if (hs_cancel_is_set(cancel))
         return hs_error_set(err, HS_ECANCELED, "the client has left");
-    hs_pose_input_size(pipeline, hs_fleet_first(fleet), &input_w, &input_h);
+    struct hs_input_size input = hs_model_pool_first(pool)->input;
     struct hs_image_options decode = {
         .limits = pipeline->limits,
-        .target_w = params->keep_image ? 0 : input_w,
-        .target_h = params->keep_image ? 0 : input_h,
+        .target_w = input.w,
+        .target_h = input.h,
         .apply_exif = params->apply_exif,
     };
     struct hs_image *image;
@@ -184,10 +162,15 @@ int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fle
     if (r < 0)
         return hs_error_set(err, r, "Failed to decode image: %s", why.message);
     result->timings.decode_ms = lap(&at);
-    r = hs_pose_detect_image(pipeline, fleet, image, params, deadline_ns, cancel, result, err);
-    if (r == 0 && params->keep_image)
+    r = hs_pose_detect_image(pipeline, pool, image, params, deadline_ns, cancel, result, err);
+    if (r == 0 && params->keep_image && image->width == image->orig_width) {
         result->image = image;
-    else
-        hs_image_destroy(image);
+        return 0;
+    }
+    hs_image_destroy(image);
+    /* The network sees the same pixels whether or not the picture is drawn, so drawing has to decode once more. */
+    decode.target_w = decode.target_h = 0;
+    if (r == 0 && params->keep_image && (r = hs_image_decode(data, len, &decode, &result->image, &why)) < 0)
+        hs_error_set(err, r, "Failed to decode image: %s", why.message);
     return r;
 }

@@ -9,14 +9,12 @@
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "image/image.h"
-#include "service/fleet.h"
+#include "service/model_pool.h"
 #include "vision/pose_list.h"
 
 /* Read-only once made: any number of threads may detect at once. */
 struct hs_pose_pipeline {
     struct hs_image_limits limits;
-    int input_w, input_h; /* largest network input, pixels, where the model leaves it free */
-    bool rectangular;     /* shorten the side that the picture does not need */
 };
 
 /* What a request may choose. */
@@ -25,7 +23,7 @@ struct hs_pose_params {
     int max_detections;                        /* 0.. */
     bool apply_exif;                           /* turn the picture as its EXIF orientation says */
     enum hs_priority priority;                 /* of those who wait for the device */
-    bool keep_image;                           /* decode at full size and hand the picture over, for drawing */
+    bool keep_image;                           /* also return the picture at full size, for drawing */
 };
 
 struct hs_pose_timings {
@@ -38,25 +36,21 @@ struct hs_pose_result {
     int width, height;
     struct hs_image *image; /* NULL unless asked for */
     struct hs_pose_timings timings;
-    const struct hs_network *network; /* what ran: which model, on which device; borrowed from the fleet */
-    bool degraded;                    /* the processor stood in for the fleet's devices */
+    const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */
+    bool degraded;                        /* the fallback of the pool answered */
 };
 
 void hs_pose_result_init(struct hs_pose_result *result);   /* allocates nothing */
 void hs_pose_result_finish(struct hs_pose_result *result); /* frees; may be used again afterwards */
 
-/* The largest input that the network is given. */
-void hs_pose_input_size(const struct hs_pose_pipeline *pipeline, const struct hs_network *network, int *ret_w,
-                        int *ret_h);
-
 /* `data` is only read during the call. Errors are those of hs_image_decode ("Failed to decode image: …"),
- * hs_fleet_run. cancel may be NULL. *result is initialised; what it held is replaced. */
-int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const uint8_t *data, size_t len,
+ * hs_model_pool_run. cancel may be NULL. *result is initialised; what it held is replaced. */
+int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool, const uint8_t *data, size_t len,
                    const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
                    struct hs_pose_result *result, struct hs_error *err);
 
 /* The same for a picture that is decoded already. */
-int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_fleet *fleet, const struct hs_image *image,
+int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool, const struct hs_image *image,
                          const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
                          struct hs_pose_result *result, struct hs_error *err);
 

@@ -17,29 +17,29 @@
 #include "service/health.h"
 #include "service/metrics.h"
 #include "service/pull.h"
-#include "service/wish.h"
+#include "service/request_options.h"
 #include "vision/yolo_pose.h"
 
 static void get_health(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_fleet_status status;
-    hs_fleet_get_status(app->fleet, &status);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(app->pool, &status);
     double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
-    json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_fleet_first(app->fleet)->model,
+    json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
                                "model_loaded", (int) status.loaded, "uptime_seconds", uptime_s);
-    struct hs_fleet *fleet = app->fleet;
-    hs_health_add_devices(health, &fleet, 1);
+    struct hs_model_pool *pool = app->pool;
+    hs_health_add_devices(health, &pool, 1);
     hs_http_reply_json(req, 200, health);
 }
 
 static void get_ready(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    struct hs_fleet_status status;
+    struct hs_model_pool_status status;
     const char *detail;
-    hs_fleet_get_status(app->fleet, &status);
-    const char *reason = hs_fleet_reason(&status, &detail);
+    hs_model_pool_get_status(app->pool, &status);
+    const char *reason = hs_model_pool_reason(&status, &detail);
     if (reason)
         hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
                                                detail[0] ? detail : NULL));
@@ -50,7 +50,7 @@ static void get_ready(struct hs_http_request *req)
 static void get_metrics(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    const struct hs_metrics_part part = { "pose", app->fleets };
+    const struct hs_metrics_part part = { "pose", app->cache };
     hs_metrics_reply(req, &part, 1);
 }
 
@@ -88,7 +88,7 @@ static void post_pull(struct hs_http_request *req)
 
 /* What a detect request asks for. */
 struct detect_request {
-    struct hs_wish wish;
+    struct hs_request_options wish;
     struct hs_pose_params params;
     double keypoint_threshold;
     bool annotated; /* answer with the picture instead of JSON, as */
@@ -114,10 +114,10 @@ static int read_detect(struct hs_http_request *req, const struct hs_pose_app *ap
     const struct hs_body *body = hs_http_body(req);
     double confidence, iou, keypoint;
     int64_t max_detections;
-    struct hs_wish wish;
+    struct hs_request_options wish;
     bool exif;
     int r;
-    if ((r = hs_wish_read(req, &wish, ret_field, err)) < 0 ||
+    if ((r = hs_request_options_read(req, &wish, ret_field, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "confidence_threshold", 0, 1, s->inference.confidence_threshold,
                              &confidence, err)) < 0 ||
         (r = hs_param_double(body, *ret_field = "iou_threshold", 0, 1, s->inference.iou_threshold, &iou, err)) < 0 ||
@@ -151,7 +151,7 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     struct hs_error err;
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, result->network->choice.pack, (float) detect->keypoint_threshold, detect->format,
+    int r = hs_pose_annotate(result, result->runner->choice.pack, (float) detect->keypoint_threshold, detect->format,
                              &out, &err);
     if (r < 0) {
         hs_buf_finish(&out);
@@ -167,8 +167,8 @@ static json_t *result_json(const struct hs_pose_app *app, const struct detect_re
                            const struct hs_pose_result *result)
 {
     const struct hs_pose_answer_options options = {
-        .pack = result->network->choice.pack,
-        .model = result->network->model,
+        .pack = result->runner->choice.pack,
+        .model = result->runner->model,
         .keypoint_threshold = (float) detect->keypoint_threshold,
         .skeleton = app->settings->pose.skeleton_connections,
     };
@@ -205,14 +205,14 @@ static void post_detect(struct hs_http_request *req)
         free(data);
         return;
     }
-    struct hs_fleet *fleet = NULL;
+    struct hs_model_pool *pool = NULL;
     struct hs_pose_result result;
     hs_pose_result_init(&result);
     field = "model";
-    r = hs_wish_take(&detect.wish, app->fleets, app->settings->model.keep_alive, &fleet, &err);
+    r = hs_request_options_ref(req, &detect.wish, app->cache, app->settings->model.keep_alive, &pool, &err);
     if (r == 0) {
         field = "image";
-        r = hs_pose_detect(&app->pipeline, fleet, data, len, &detect.params, hs_http_deadline_ns(req),
+        r = hs_pose_detect(&app->pipeline, pool, data, len, &detect.params, hs_http_deadline_ns(req),
                            hs_http_cancel(req), &result, &err);
     }
     free(data);
@@ -221,12 +221,12 @@ static void post_detect(struct hs_http_request *req)
     else
         reply_result(req, app, &detect, &result);
     hs_pose_result_finish(&result);
-    hs_fleets_give_back(app->fleets, fleet);
+    hs_model_cache_unref(app->cache, pool);
 }
 
 struct detect_batch {
     const struct hs_pose_app *app;
-    struct hs_fleet *fleet;
+    struct hs_model_pool *pool;
     struct detect_request detect;
 };
 
@@ -235,7 +235,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
     const struct detect_batch *batch = ctx;
     struct hs_pose_result result;
     hs_pose_result_init(&result);
-    int r = hs_pose_detect(&batch->app->pipeline, batch->fleet, picture->data, picture->len, &batch->detect.params,
+    int r = hs_pose_detect(&batch->app->pipeline, batch->pool, picture->data, picture->len, &batch->detect.params,
                            picture->deadline_ns, picture->cancel, &result, err);
     if (r == 0 && !(*ret_answer = result_json(batch->app, &batch->detect, &result)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
@@ -253,7 +253,7 @@ static void post_batch(struct hs_http_request *req)
     int r = read_detect(req, of.app, &of.detect, &field, &err);
     if (r == 0) {
         field = "model";
-        r = hs_wish_take(&of.detect.wish, of.app->fleets, of.app->settings->model.keep_alive, &of.fleet, &err);
+        r = hs_request_options_ref(req, &of.detect.wish, of.app->cache, of.app->settings->model.keep_alive, &of.pool, &err);
     }
     if (r < 0) {
         hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
@@ -262,13 +262,13 @@ static void post_batch(struct hs_http_request *req)
     of.detect.params.keep_image = false;
     of.detect.params.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
-    hs_fleets_give_back(of.app->fleets, of.fleet);
+    hs_model_cache_unref(of.app->cache, of.pool);
 }
 
 static const char *const batch_list[] = { "images", "image", NULL };
 static const char *const detect_files[] = { "image", NULL };
 static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
-                                            "max_detections",       "apply_exif",     HS_WISH_FIELDS, NULL };
+                                            "max_detections",       "apply_exif",     HS_REQUEST_OPTION_FIELDS, NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },

@@ -53,10 +53,10 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 /* ---- the report ---- */
 
 void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
-                            const struct hs_network *network)
+                            const struct hs_model_runner *network)
 {
     json_t *sides = json_object_get(report->root, side_keys[side]);
-    const char *file = network->simulated ? "no file" : network->choice.file->name;
+    const char *file = hs_model_runner_is_simulated(network) ? "no file" : network->choice.file->name;
     if (!sides) {
         sides = json_pack("{s:s}", "device", network->device);
         json_object_set_new(report->root, side_keys[side], sides);

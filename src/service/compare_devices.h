@@ -9,7 +9,7 @@
 
 #include "cli/program.h"
 #include "hs/status.h"
-#include "service/network.h"
+#include "service/model_runner.h"
 #include "service/series.h"
 #include "vision/match.h"
 
@@ -57,7 +57,7 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 
 /* Says which model a side runs, where. */
 void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
-                            const struct hs_network *network);
+                            const struct hs_model_runner *network);
 
 /* Least, median, mean and most of them. `unit` may be "". */
 void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,

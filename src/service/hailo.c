@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
-#include "service/network.h"
+#include "service/model_runner.h"
 #include "service/startup.h"
 
 /* What is looked at, and the device while it is open. */

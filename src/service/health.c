@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static json_t *device_json(const struct hs_engine_status *status)
+static json_t *device_json(const struct hs_runner_status *status)
 {
     const struct hs_device_health *health = &status->health;
     json_t *device = json_pack("{s:s, s:s, s:b}", "name", status->device, "runtime", status->version, "ok",
@@ -16,12 +16,12 @@ static json_t *device_json(const struct hs_engine_status *status)
     return device;
 }
 
-static json_t *devices_json(struct hs_fleet *fleet)
+static json_t *devices_json(struct hs_model_pool *pool)
 {
     json_t *devices = NULL;
-    for (int i = 0; i < fleet->count; i++) {
-        struct hs_engine_status status;
-        hs_engine_get_status(fleet->networks[i].engine, &status);
+    for (int i = 0; i < pool->count; i++) {
+        struct hs_runner_status status;
+        hs_runner_get_status(pool->runners[i].runner, &status);
         if (!status.has_health)
             continue;
         devices = devices ? devices : json_array();
@@ -36,24 +36,24 @@ static void set(json_t *answer, const char *key, json_t *value)
         json_object_set_new(answer, key, value);
 }
 
-void hs_health_add_devices(json_t *answer, struct hs_fleet *const *fleets, size_t count)
+void hs_health_add_devices(json_t *answer, struct hs_model_pool *const *cache, size_t count)
 {
-    const char *device = NULL, *no_standby = NULL;
+    const char *device = NULL, *no_fallback = NULL;
     json_t *detail = NULL;
     bool degraded = false;
     for (size_t i = 0; i < count; i++) {
-        struct hs_fleet_status status;
-        hs_fleet_get_status(fleets[i], &status);
-        const char *complaint = hs_fleet_complaint(&status);
+        struct hs_model_pool_status status;
+        hs_model_pool_get_status(cache[i], &status);
+        const char *complaint = hs_model_pool_complaint(&status);
         if (!device || (status.degraded && !degraded))
             device = status.device;
         degraded |= status.degraded;
-        no_standby = no_standby ? no_standby : status.no_standby;
+        no_fallback = no_fallback ? no_fallback : status.no_fallback;
         detail = detail || !complaint ? detail : json_string(complaint);
     }
     set(answer, "device", json_string(device));
     set(answer, "degraded", json_boolean(degraded));
     set(answer, "detail", detail);
-    set(answer, "no_fallback", no_standby ? json_string(no_standby) : NULL);
-    set(answer, "devices", devices_json(fleets[0]));
+    set(answer, "no_fallback", no_fallback ? json_string(no_fallback) : NULL);
+    set(answer, "devices", devices_json(cache[0]));
 }

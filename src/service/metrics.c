@@ -45,15 +45,15 @@ static void put_server(struct page *out, const struct hs_http_stats *s)
 
 struct model {
     const char *task;
-    struct hs_fleet *fleet;
+    struct hs_model_pool *pool;
 };
 
 struct device {
     const struct model *model;
-    const struct hs_network *network;
+    const struct hs_model_runner *runner;
     int index;
     bool standby;
-    struct hs_engine_status status;
+    struct hs_runner_status status;
 };
 
 static double runs(const struct device *d)
@@ -113,12 +113,12 @@ static double stuck(const struct device *d)
 
 static double up(const struct device *d)
 {
-    return d->status.state != HS_ENGINE_FAILED;
+    return d->status.state != HS_RUNNER_FAILED;
 }
 
 static double loaded(const struct device *d)
 {
-    return d->status.model_loaded;
+    return d->status.loaded;
 }
 
 static double temperature(const struct device *d)
@@ -151,7 +151,7 @@ static const struct {
 static void put_labels(struct page *out, const char *name, const struct device *d)
 {
     put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", name,
-        d->model->task, d->network->choice.pack->name, d->network->device, d->index, d->standby);
+        d->model->task, d->runner->choice.pack->name, d->runner->device, d->index, d->standby);
 }
 
 static void put_device(struct page *out, size_t row, const struct device *d)
@@ -188,14 +188,14 @@ static void each_device(struct page *out, const struct model *models, size_t cou
                         void (*put_one)(struct page *out, size_t row, const struct device *device), size_t row)
 {
     for (size_t i = 0; i < count; i++) {
-        struct hs_fleet *fleet = models[i].fleet;
-        for (int k = 0; k < fleet->count + (fleet->standby != NULL); k++) {
-            bool standby = k == fleet->count;
+        struct hs_model_pool *pool = models[i].pool;
+        for (int k = 0; k < pool->count + (pool->fallback != NULL); k++) {
+            bool standby = k == pool->count;
             struct device d = {
-                .model = &models[i], .network = standby ? fleet->standby : &fleet->networks[k],
+                .model = &models[i], .runner = standby ? pool->fallback : &pool->runners[k],
                 .index = standby ? 0 : k, .standby = standby,
             };
-            hs_engine_get_status(d.network->engine, &d.status);
+            hs_runner_get_status(d.runner->runner, &d.status);
             put_one(out, row, &d);
         }
     }
@@ -203,7 +203,7 @@ static void each_device(struct page *out, const struct model *models, size_t cou
 
 static void put_model(struct page *out, const char *name, const struct model *model)
 {
-    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task, hs_fleet_first(model->fleet)->choice.pack->name);
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task, hs_model_pool_first(model->pool)->choice.pack->name);
 }
 
 static void put_models(struct page *out, const struct model *models, size_t count)
@@ -218,20 +218,20 @@ static void put_models(struct page *out, const struct model *models, size_t coun
     for (size_t row = 0; row < HS_ARRAY_LEN(rows); row++) {
         head(out, rows[row].name, rows[row].type, rows[row].help);
         for (size_t i = 0; i < count; i++) {
-            struct hs_fleet_status s;
-            hs_fleet_get_status(models[i].fleet, &s);
+            struct hs_model_pool_status s;
+            hs_model_pool_get_status(models[i].pool, &s);
             put_model(out, rows[row].name, &models[i]);
-            put(out, "} %" PRIu64 "\n", row == 0 ? s.degraded : row == 1 ? s.retries : s.standins);
+            put(out, "} %" PRIu64 "\n", row == 0 ? s.degraded : row == 1 ? s.retries : s.fallbacks);
         }
     }
     head(out, "model_state", "gauge", "1 for the state that the model is in.");
     for (size_t i = 0; i < count; i++) {
-        struct hs_fleet_status s;
-        hs_fleet_get_status(models[i].fleet, &s);
-        for (int state = HS_ENGINE_IDLE; state <= HS_ENGINE_FAILED; state++) {
+        struct hs_model_pool_status s;
+        hs_model_pool_get_status(models[i].pool, &s);
+        for (int state = HS_RUNNER_IDLE; state <= HS_RUNNER_FAILED; state++) {
             put_model(out, "model_state", &models[i]);
-            put(out, ",state=\"%s\"} %d\n", hs_engine_state_name((enum hs_engine_state) state),
-                s.state == (enum hs_engine_state) state);
+            put(out, ",state=\"%s\"} %d\n", hs_runner_state_name((enum hs_runner_state) state),
+                s.state == (enum hs_runner_state) state);
         }
     }
 }
@@ -249,14 +249,14 @@ static void put_all(struct page *out, const struct model *models, size_t count)
 
 void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part *parts, size_t count)
 {
-    struct hs_fleet *held[HS_METRICS_PARTS][HS_FLEETS_MAX];
-    struct model models[HS_METRICS_PARTS * HS_FLEETS_MAX];
+    struct hs_model_pool *held[HS_METRICS_PARTS][HS_MODEL_CACHE_MAX];
+    struct model models[HS_METRICS_PARTS * HS_MODEL_CACHE_MAX];
     size_t held_count[HS_METRICS_PARTS], model_count = 0;
     struct hs_http_stats stats;
     struct page out = { .result = 0 };
     assert(count <= HS_METRICS_PARTS);
     for (size_t i = 0; i < count; i++) {
-        held_count[i] = hs_fleets_hold(parts[i].fleets, held[i]);
+        held_count[i] = hs_model_cache_ref_all(parts[i].cache, held[i]);
         for (size_t k = 0; k < held_count[i]; k++)
             models[model_count++] = (struct model) { parts[i].task, held[i][k] };
     }
@@ -265,7 +265,7 @@ void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part 
     put_server(&out, &stats);
     put_all(&out, models, model_count);
     for (size_t i = 0; i < count; i++)
-        hs_fleets_let_go(parts[i].fleets, held[i], held_count[i]);
+        hs_model_cache_unref_all(parts[i].cache, held[i], held_count[i]);
     if (out.result < 0) {
         hs_buf_finish(&out.text);
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the metrics");

@@ -5,14 +5,14 @@
 #include <stddef.h>
 
 #include "http/request.h"
-#include "service/fleets.h"
+#include "service/model_cache.h"
 
 enum { HS_METRICS_PARTS = 2 };
 
 /* The models for one task. Borrowed. */
 struct hs_metrics_part {
     const char *task; /* the label `task`: "pose" */
-    struct hs_fleets *fleets;
+    struct hs_model_cache *cache;
 };
 
 /* Answers the request. At most HS_METRICS_PARTS. */

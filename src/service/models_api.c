@@ -4,9 +4,9 @@
 
 #include "service/pull.h"
 
-static const struct hs_network *configured(const struct hs_models_api_part *part)
+static const struct hs_model_runner *configured(const struct hs_models_api_part *part)
 {
-    return hs_fleet_first(hs_fleets_default(part->fleets));
+    return hs_model_pool_first(hs_model_cache_default(part->cache));
 }
 
 /* ---- list ---- */
@@ -25,7 +25,7 @@ static void append_others(json_t *data, const struct hs_models_api *api, const s
         const struct hs_pack *pack = hs_store_pack(api->store, i);
         if (pack->task != part->task || strcmp(pack->name, configured(part)->choice.pack->name) == 0)
             continue;
-        const char *state = hs_pull_is_running(pack) ? "pulling" : hs_fleets_state(part->fleets, pack);
+        const char *state = hs_pull_is_running(pack) ? "pulling" : hs_model_cache_state(part->cache, pack);
         if (all || strcmp(state, "absent") != 0)
             json_array_append_new(data, model_json(api, part, pack->name, state));
     }
@@ -40,7 +40,7 @@ void hs_models_api_list(struct hs_http_request *req, const struct hs_models_api 
         const struct hs_models_api_part *part = &api->parts[i];
         const struct hs_pack *pack = hs_store_find(api->store, configured(part)->choice.pack->name);
         json_array_append_new(
-            data, model_json(api, part, configured(part)->model, hs_fleets_state(part->fleets, pack)));
+            data, model_json(api, part, configured(part)->model, hs_model_cache_state(part->cache, pack)));
     }
     for (size_t i = 0; i < api->part_count; i++)
         append_others(data, api, &api->parts[i], all);
@@ -69,35 +69,34 @@ static bool find(struct hs_http_request *req, const struct hs_models_api *api, c
     return false;
 }
 
-static void reply_state(struct hs_http_request *req, const struct hs_pack *pack, struct hs_fleet *fleet)
+static void reply_state(struct hs_http_request *req, const struct hs_pack *pack, struct hs_model_pool *pool)
 {
-    struct hs_fleet_status status;
-    hs_fleet_get_status(fleet, &status);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(pool, &status);
     hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "id", pack->name, "state",
-                                           hs_engine_state_name(status.state), "device", status.device));
+                                           hs_runner_state_name(status.state), "device", status.device));
 }
 
 void hs_models_api_load(struct hs_http_request *req, const struct hs_models_api *api)
 {
     const struct hs_models_api_part *part;
     const struct hs_pack *pack;
-    struct hs_fleet *fleet;
+    struct hs_model_pool *pool;
     struct hs_error err;
     if (!find(req, api, &pack, &part))
         return;
-    int r = hs_fleets_take(part->fleets, pack->name, &fleet, &err);
+    int r = hs_model_cache_ref(part->cache, pack->name, hs_http_deadline_ns(req), &pool, &err);
     if (r < 0) {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return;
     }
-    bool own = part->h == 0 || pack->input.stride == 0;
-    hs_fleet_start_loading(fleet, own ? pack->input.height : part->h, own ? pack->input.width : part->w);
-    r = hs_fleet_wait_loaded(fleet, hs_http_deadline_ns(req), &err);
+    hs_model_pool_preload(pool);
+    r = hs_model_pool_wait_loaded(pool, hs_http_deadline_ns(req), &err);
     if (r < 0)
         hs_http_reply_error(req, r, NULL, "%s", err.message);
     else
-        reply_state(req, pack, fleet);
-    hs_fleets_give_back(part->fleets, fleet);
+        reply_state(req, pack, pool);
+    hs_model_cache_unref(part->cache, pool);
 }
 
 void hs_models_api_unload(struct hs_http_request *req, const struct hs_models_api *api)
@@ -106,7 +105,7 @@ void hs_models_api_unload(struct hs_http_request *req, const struct hs_models_ap
     const struct hs_pack *pack;
     if (!find(req, api, &pack, &part))
         return;
-    bool was_loaded = hs_fleets_unload(part->fleets, pack);
+    bool was_loaded = hs_model_cache_unload(part->cache, pack);
     hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:b}", "id", pack->name, "state",
-                                           hs_fleets_state(part->fleets, pack), "was_loaded", (int) was_loaded));
+                                           hs_model_cache_state(part->cache, pack), "was_loaded", (int) was_loaded));
 }

@@ -5,16 +5,15 @@
 #include <stdint.h>
 
 #include "http/request.h"
-#include "service/fleets.h"
+#include "service/model_cache.h"
 
 enum { HS_MODELS_API_PARTS = 2 };
 
 /* One kind of model that the service has. All is borrowed. */
 struct hs_models_api_part {
-    struct hs_fleets *fleets;
+    struct hs_model_cache *cache;
     enum hs_task task;
     const char *name; /* what the list calls it: "pose-estimation" */
-    int h, w;         /* input size to load where the model leaves it free; 0: its own */
 };
 
 struct hs_models_api {

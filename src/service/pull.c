@@ -8,7 +8,7 @@
 #include "http/accept.h"
 #include "http/sse.h"
 #include "models/fetch.h"
-#include "service/network.h"
+#include "service/model_runner.h"
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
@@ -63,7 +63,7 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 static int choose(const struct hs_pull *pull, const char *name, struct hs_model_choice *ret, struct hs_error *err)
 {
     /* The simulated device plays the processor's models. */
-    bool hailo = strcmp(hs_network_backend_name(pull->device), "hailo") == 0;
+    bool hailo = strcmp(hs_model_runner_backend_name(pull->device), "hailo") == 0;
     char version[HS_RUNTIME_SIZE];
     const struct hs_pack *pack = hs_store_find(pull->store, name);
     if (!pull->settings->allow_pull)
@@ -72,7 +72,7 @@ static int choose(const struct hs_pull *pull, const char *name, struct hs_model_
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
     const struct hs_pack_file *file = NULL;
     if (hailo)
-        file = hs_pack_find_file(pack, "hailo", hs_network_runtime("hailo", version));
+        file = hs_pack_find_file(pack, "hailo", hs_model_runner_runtime("hailo", version));
     if (!file)
         file = hs_pack_find_file(pack, "openvino", NULL);
     if (!file)

@@ -53,10 +53,10 @@ static void check_backends(struct hs_selftest *test)
     }
 }
 
-void hs_selftest_add_device(struct hs_selftest *test, struct hs_engine *engine, const char *what, double seconds)
+void hs_selftest_add_device(struct hs_selftest *test, struct hs_runner *engine, const char *what, double seconds)
 {
-    struct hs_engine_status status;
-    hs_engine_get_status(engine, &status);
+    struct hs_runner_status status;
+    hs_runner_get_status(engine, &status);
     hs_selftest_add(test, "device", true, NULL, "%s: %s, %s; %s ready after %.2f s", status.backend, status.device,
                     status.version, what, seconds);
 }

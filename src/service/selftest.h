@@ -7,7 +7,7 @@
 
 #include "cli/program.h"
 #include "config/settings.h"
-#include "infer/engine.h"
+#include "infer/runner.h"
 
 struct hs_selftest {
     bool json, ok;
@@ -19,7 +19,7 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
     __attribute__((format(printf, 5, 6)));
 
 /* Loads nothing that is not loaded: says what the engine runs on, and `what` is ready after so long. */
-void hs_selftest_add_device(struct hs_selftest *test, struct hs_engine *engine, const char *what, double seconds);
+void hs_selftest_add_device(struct hs_selftest *test, struct hs_runner *engine, const char *what, double seconds);
 
 /* What a program adds. */
 struct hs_selftest_command {

@@ -173,6 +173,7 @@ extern "C" {
 __attribute__((visibility("default"))) extern const hs_backend hs_backend_entry;
 /* In the order of hs/backend.h; a wrong one does not compile, or is found by the first test. */
 const hs_backend hs_backend_entry = {
-    HS_BACKEND_ABI, "hailo", probe, open_device, close_device, load, unload, info, input, submit, wait, output, health,
+    HS_BACKEND_ABI, "hailo", "hailo", HS_BACKEND_FIXED_SIZE, 4, probe, open_device, close_device, load, unload, info,
+    nullptr, input, submit, wait, output, nullptr, health,
 };
 }

@@ -39,11 +39,15 @@ static int check_input(const ov_model_t *model, struct hs_error *err)
 
 static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batch, struct hs_error *err)
 {
-    const int64_t dims[4] = { batch, 3, spec->input_h, spec->input_w };
+    const ov_dimension_t any = { -1, -1 }, h = { spec->input_h, spec->input_h }, w = { spec->input_w, spec->input_w };
+    const ov_dimension_t dims[4] = { { batch, batch }, { 3, 3 }, spec->free_size ? any : h, spec->free_size ? any : w };
     char doing[100];
     ov_partial_shape_t shape;
-    hs_str_format(doing, sizeof(doing), "the model cannot take an input of %dx%d", spec->input_w, spec->input_h);
-    int r = hs_openvino_check(ov_partial_shape_create_static(4, dims, &shape), HS_ENOMEM, err, doing);
+    if (spec->free_size)
+        hs_str_copy(doing, sizeof(doing), "the model cannot take inputs of any size");
+    else
+        hs_str_format(doing, sizeof(doing), "the model cannot take an input of %dx%d", spec->input_w, spec->input_h);
+    int r = hs_openvino_check(ov_partial_shape_create(4, dims, &shape), HS_ENOMEM, err, doing);
     if (r != 0)
         return r;
     r = hs_openvino_check(ov_model_reshape_single_input(model, shape), HS_EMODEL, err, doing);
@@ -109,17 +113,17 @@ static bool is_batch_of(const ov_shape_t *one, const ov_shape_t *many, int batch
 
 /* Reshapes a model that has been reshaped to one picture to a batch of them. False: some output does not become a batch
  * of what it was; a graph that holds its old batch as a constant spreads the pictures over another dimension. */
-static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec)
+static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec, int batch)
 {
     ov_shape_t one[HS_MODEL_MAX_OUTPUTS] = { 0 };
     size_t outputs = 0;
     bool free_batch = ov_model_outputs_size(model, &outputs) == OK && outputs <= HS_MODEL_MAX_OUTPUTS;
     for (size_t i = 0; free_batch && i < outputs; i++)
         free_batch = output_shape(model, i, &one[i]);
-    free_batch = free_batch && reshape(model, spec, spec->batch, NULL) == 0;
+    free_batch = free_batch && reshape(model, spec, batch, NULL) == 0;
     for (size_t i = 0; i < outputs && i < HS_MODEL_MAX_OUTPUTS; i++) {
         ov_shape_t many = { 0 };
-        free_batch = free_batch && output_shape(model, i, &many) && is_batch_of(&one[i], &many, spec->batch);
+        free_batch = free_batch && output_shape(model, i, &many) && is_batch_of(&one[i], &many, batch);
         ov_shape_free(&many);
         ov_shape_free(&one[i]);
     }
@@ -253,7 +257,7 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
 }
 
 /* The model for one picture of the wanted size. */
-static int read_one(ov_core_t *core, const struct hs_model_spec *spec, ov_model_t **ret_model, struct hs_error *err)
+static int read_model(ov_core_t *core, const struct hs_model_spec *spec, ov_model_t **ret_model, struct hs_error *err)
 {
     ov_model_t *model = NULL;
     char doing[300];
@@ -270,20 +274,15 @@ static int read_one(ov_core_t *core, const struct hs_model_spec *spec, ov_model_
     return r;
 }
 
-int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int streams, int threads,
-                        const char *cache_dir, ov_compiled_model_t **ret_compiled, int *ret_batch, struct hs_error *err)
+int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int batch, int streams, int threads,
+                        const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
     ov_model_t *model = NULL, *built = NULL;
     int r = check_kind(spec->path, err);
     if (r == 0)
-        r = read_one(core, spec, &model, err);
-    *ret_batch = r == 0 && spec->batch > 1 && reshape_batch(model, spec) ? spec->batch : 1;
-    if (r == 0 && *ret_batch != spec->batch && spec->batch > 1) {
-        /* What the failed change left behind is not to be trusted. */
-        ov_model_free(model);
-        model = NULL;
-        r = read_one(core, spec, &model, err);
-    }
+        r = read_model(core, spec, &model, err);
+    if (r == 0 && batch > 1 && !reshape_batch(model, spec, batch))
+        r = hs_error_set(err, HS_EUNSUPPORTED, "the model takes one picture at a time");
     if (r == 0)
         r = preprocess(model, spec, &built, err);
     if (r == 0)
@@ -293,79 +292,53 @@ int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int s
     return r;
 }
 
-/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns. Rank 2 is one row after its batch of 1, or a matrix
- * without a batch (some face detectors); the same numbers say both, and hs_openvino_compile has refused a batch that
- * became one only by the input's size. */
-static int describe_shape(const ov_shape_t *shape, struct hs_tensor_desc *desc, struct hs_error *err)
-{
-    size_t elements = 1;
-    for (int64_t i = 0; i < shape->rank; i++) {
-        int64_t dim = shape->dims[i];
-        if (dim < 1 || dim > INT_MAX || !hs_size_mul(elements, (size_t) dim, &elements))
-            return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
-    }
-    if (shape->rank < 2 || shape->rank > 4)
-        return hs_error_set(err, HS_EMODEL, "output '%s' has %lld dimensions, 2 to 4 are understood", desc->name,
-                            (long long) shape->rank);
-    if (shape->rank > 2 && shape->dims[0] != 1)
-        return hs_error_set(err, HS_EMODEL,
-                            "output '%s' has a batch of %lld instead of 1: the model is bound to another input size",
-                            desc->name, (long long) shape->dims[0]);
-    desc->layout = shape->rank == 4 ? HS_LAYOUT_NCHW : HS_LAYOUT_ROWS;
-    desc->c = shape->rank == 4 ? (int) shape->dims[1] : 1;
-    desc->h = (int) shape->dims[shape->rank - 2];
-    desc->w = (int) shape->dims[shape->rank - 1];
-    if (!hs_size_mul(elements, sizeof(float), &desc->size_bytes))
-        return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
-    return 0;
-}
-
-static int describe_output(const ov_output_const_port_t *port, int batch, struct hs_tensor_desc *desc,
-                           struct hs_error *err)
-{
-    ov_element_type_e type = DYNAMIC;
-    char *name = NULL;
-    ov_shape_t shape = { 0, NULL };
-    *desc = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
-    /* An output without a name is allowed; then it has none here either. */
-    if (ov_port_get_any_name(port, &name) == OK && name)
-        hs_str_copy(desc->name, sizeof(desc->name), name);
-    ov_free(name);
-    int r = hs_openvino_check(ov_port_get_element_type(port, &type), HS_EMODEL, err, "cannot read an output's type");
-    if (r == 0 && type != F32)
-        r = hs_error_set(err, HS_EMODEL, "output '%s' is not of floats", desc->name);
-    if (r == 0)
-        r = hs_openvino_check(ov_const_port_get_shape(port, &shape), HS_EMODEL, err,
-                              "an output's size is not fixed by the input's");
-    if (r == 0 && batch > 1)
-        shape.dims[0] = 1; /* hs_openvino_compile has seen that it is the batch */
-    if (r == 0)
-        r = describe_shape(&shape, desc, err);
-    ov_shape_free(&shape);
-    return r;
-}
-
-int hs_openvino_describe(const ov_compiled_model_t *compiled, const struct hs_model_spec *spec,
-                         struct hs_model_info *info, struct hs_error *err)
+int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_model_info *info, struct hs_error *err)
 {
     size_t outputs = 0;
     int r = hs_openvino_check(ov_compiled_model_outputs_size(compiled, &outputs), HS_EMODEL, err,
                               "cannot count the model's outputs");
-    if (r != 0)
-        return r;
-    if (outputs < 1 || outputs > HS_MODEL_MAX_OUTPUTS)
-        return hs_error_set(err, HS_EMODEL, "the model has %zu outputs, 1 to %d are understood", outputs,
-                            HS_MODEL_MAX_OUTPUTS);
-    info->input_h = spec->input_h;
-    info->input_w = spec->input_w;
-    info->output_count = (int) outputs;
+    if (r == 0 && (outputs < 1 || outputs > HS_MODEL_MAX_OUTPUTS))
+        r = hs_error_set(err, HS_EMODEL, "the model has %zu outputs, 1 to %d are understood", outputs,
+                         HS_MODEL_MAX_OUTPUTS);
     for (size_t i = 0; i < outputs && r == 0; i++) {
         ov_output_const_port_t *port = NULL;
+        char *name = NULL;
+        info->outputs[i] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
         r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
                               "cannot look at an output");
-        if (r == 0)
-            r = describe_output(port, info->batch, &info->outputs[i], err);
+        /* An output without a name is allowed; then it has none here either. */
+        if (r == 0 && ov_port_get_any_name(port, &name) == OK && name)
+            hs_str_copy(info->outputs[i].name, sizeof(info->outputs[i].name), name);
+        ov_free(name);
         ov_output_const_port_free(port);
     }
+    info->output_count = (int) outputs;
     return r;
+}
+
+/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns. Rank 2 is one row after its batch of 1, or a matrix
+ * without a batch (some face detectors); the same numbers say both, and hs_openvino_compile has refused a batch that
+ * became one only by the input's size. */
+int hs_openvino_describe(const ov_shape_t *shape, int batch, struct hs_tensor_desc *desc, struct hs_error *err)
+{
+    size_t elements = 1;
+    if (shape->rank < 2 || shape->rank > 4)
+        return hs_error_set(err, HS_EMODEL, "output '%s' has %lld dimensions, 2 to 4 are understood", desc->name,
+                            (long long) shape->rank);
+    if (shape->rank > 2 && shape->dims[0] != batch)
+        return hs_error_set(err, HS_EMODEL,
+                            "output '%s' has a batch of %lld instead of %d: the model is bound to another input size",
+                            desc->name, (long long) shape->dims[0], batch);
+    for (int64_t i = batch > 1; i < shape->rank; i++) {
+        int64_t dim = shape->dims[i];
+        if (dim < 1 || dim > INT_MAX || !hs_size_mul(elements, (size_t) dim, &elements))
+            return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+    }
+    desc->layout = shape->rank == 4 ? HS_LAYOUT_NCHW : HS_LAYOUT_ROWS;
+    desc->c = shape->rank == 4 ? (int) shape->dims[1] : 1;
+    desc->h = shape->rank == 2 && batch > 1 ? 1 : (int) shape->dims[shape->rank - 2];
+    desc->w = (int) shape->dims[shape->rank - 1];
+    if (!hs_size_mul(elements, sizeof(float), &desc->size_bytes))
+        return hs_error_set(err, HS_EMODEL, "output '%s' has an impossible size", desc->name);
+    return 0;
 }

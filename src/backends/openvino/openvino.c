@@ -1,9 +1,12 @@
 /* The CPU backend: OpenVINO through its C API.
  *
- * A slot is an infer request with input memory of its own, bound to it once. OpenVINO calls a set of threads that work
- * on one picture a stream; a model loaded with N slots gets N streams, among which the device's threads are divided.
- * So one slot means all cores on one picture, and as many slots as cores means one core a picture: which of them is
- * wanted is the engine's decision. */
+ * A slot is input memory and one infer request for each picture of its batch. OpenVINO calls a set of threads that work
+ * on one picture a stream. By default there is one stream with all cores, and two slots, so that one picture is prepared
+ * while another is computed; a model loaded with N slots gets N streams, among which the threads are divided.
+ *
+ * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
+ * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
+ * full batches, and what does not fill one is run picture by picture. Both give the same numbers. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -19,21 +22,34 @@
 #include "base/str.h"
 #include "hs/backend.h"
 
+/* With one stream: one picture is computed while the next is written. */
+enum { DEFAULT_SLOTS = 2 };
+
 struct hs_device {
     ov_core_t *core;
     char *cache_dir; /* NULL: none */
     int threads;
 };
 
+struct request {
+    ov_infer_request_t *handle;
+    const uint8_t *outputs[HS_MODEL_MAX_OUTPUTS];
+};
+
 struct slot {
     uint8_t *input;
     size_t mapped_bytes;
-    ov_infer_request_t *request;
-    const uint8_t *outputs[HS_MODEL_MAX_OUTPUTS]; /* of the first picture; the others follow, packed */
+    int h, w;                   /* of the picture that the tensors are bound to */
+    struct request *requests;   /* one for each picture of a batch */
+    struct request many;        /* for a full batch; handle NULL: no batches */
+    int count;                  /* pictures under way */
+    int started;                /* of `requests` */
+    struct hs_error start_error;
+    struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
 };
 
 struct hs_model {
-    ov_compiled_model_t *compiled;
+    ov_compiled_model_t *one, *many;
     struct hs_model_info info;
     struct slot slots[HS_MODEL_MAX_SLOTS];
 };
@@ -116,81 +132,193 @@ static void unload(struct hs_model *model)
 {
     if (!model)
         return;
-    for (int i = 0; i < HS_MODEL_MAX_SLOTS; i++) {
-        ov_infer_request_free(model->slots[i].request);
-        if (model->slots[i].input)
-            munmap(model->slots[i].input, model->slots[i].mapped_bytes);
+    for (int i = 0; i < model->info.slots; i++) {
+        struct slot *slot = &model->slots[i];
+        for (int k = 0; slot->requests && k < model->info.batch; k++)
+            ov_infer_request_free(slot->requests[k].handle);
+        ov_infer_request_free(slot->many.handle);
+        free(slot->requests);
+        if (slot->input)
+            munmap(slot->input, slot->mapped_bytes);
     }
-    ov_compiled_model_free(model->compiled);
+    ov_compiled_model_free(model->many);
+    ov_compiled_model_free(model->one);
     free(model);
     malloc_trim(0);
 }
 
-static int bind_input(struct slot *slot, const struct hs_model_info *info, struct hs_error *err)
+static int bind_input(struct request *request, uint8_t *memory, int batch, int h, int w, struct hs_error *err)
 {
-    int64_t dims[4] = { info->batch, info->input_h, info->input_w, 3 };
+    int64_t dims[4] = { batch, h, w, 3 };
     ov_shape_t shape = { 4, dims };
     ov_tensor_t *tensor = NULL;
-    slot->mapped_bytes = info->input_stride * (size_t) info->batch;
-    void *memory = mmap(NULL, slot->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return hs_error_set(err, HS_ENOMEM, "no memory for an input of %dx%d", info->input_w, info->input_h);
-    slot->input = memory;
     int r = hs_openvino_check(ov_tensor_create_from_host_ptr(U8, shape, memory, &tensor), HS_ENOMEM, err,
                               "cannot make an input tensor");
     if (r == 0)
-        r = hs_openvino_check(ov_infer_request_set_input_tensor(slot->request, tensor), HS_EMODEL, err,
+        r = hs_openvino_check(ov_infer_request_set_input_tensor(request->handle, tensor), HS_EMODEL, err,
                               "the network does not take our input");
     ov_tensor_free(tensor); /* the request keeps its own reference */
     return r;
 }
 
-/* Where shapes are fixed, so is the memory of the outputs: asked for once. */
-static int find_outputs(struct slot *slot, const struct hs_model_info *info, struct hs_error *err)
+/* Finds the outputs of a request that has run, of `batch` pictures, and describes them as those of one. */
+static int read_outputs(struct request *request, int batch, int count, struct hs_tensor_desc *descs,
+                        struct hs_error *err)
 {
-    for (int i = 0; i < info->output_count; i++) {
+    int r = 0;
+    for (int i = 0; r == 0 && i < count; i++) {
         ov_tensor_t *tensor = NULL;
+        ov_element_type_e type = DYNAMIC;
+        ov_shape_t shape = { 0, NULL };
         void *data = NULL;
-        size_t bytes = 0;
-        ov_status_e s = ov_infer_request_get_output_tensor_by_index(slot->request, (size_t) i, &tensor);
+        ov_status_e s = ov_infer_request_get_output_tensor_by_index(request->handle, (size_t) i, &tensor);
         if (s == OK)
             s = ov_tensor_data(tensor, &data);
         if (s == OK)
-            s = ov_tensor_get_byte_size(tensor, &bytes);
-        int r = hs_openvino_check(s, HS_EMODEL, err, "cannot look at an output");
+            s = ov_tensor_get_element_type(tensor, &type);
+        if (s == OK)
+            s = ov_tensor_get_shape(tensor, &shape);
+        r = hs_openvino_check(s, HS_EMODEL, err, "cannot look at an output");
+        if (r == 0 && type != F32)
+            r = hs_error_set(err, HS_EMODEL, "output '%s' is not of floats", descs[i].name);
+        if (r == 0)
+            r = hs_openvino_describe(&shape, batch, &descs[i], err);
+        request->outputs[i] = data;
+        ov_shape_free(&shape);
         ov_tensor_free(tensor);
-        size_t wanted = info->outputs[i].size_bytes * (size_t) info->batch;
-        if (r == 0 && bytes != wanted)
-            r = hs_error_set(err, HS_EMODEL, "output '%s' has %zu bytes instead of %zu", info->outputs[i].name, bytes,
-                             wanted);
-        if (r != 0)
-            return r;
-        slot->outputs[i] = data;
     }
-    return 0;
+    return r;
 }
 
 static int make_slot(struct hs_model *model, struct slot *slot, struct hs_error *err)
 {
-    int r = hs_openvino_check(ov_compiled_model_create_infer_request(model->compiled, &slot->request), HS_ENOMEM, err,
+    const struct hs_model_info *info = &model->info;
+    slot->mapped_bytes = info->input_stride * (size_t) info->batch;
+    void *memory = mmap(NULL, slot->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    slot->requests = calloc((size_t) info->batch, sizeof(*slot->requests));
+    if (memory == MAP_FAILED || !slot->requests)
+        return hs_error_set(err, HS_ENOMEM, "no memory for an input of %dx%d", info->input_w, info->input_h);
+    slot->input = memory;
+    slot->h = info->input_h;
+    slot->w = info->input_w;
+    memcpy(slot->outputs, info->outputs, sizeof(slot->outputs));
+    int r = 0;
+    for (int i = 0; r == 0 && i < info->batch; i++) {
+        r = hs_openvino_check(ov_compiled_model_create_infer_request(model->one, &slot->requests[i].handle), HS_ENOMEM,
+                              err, "cannot make an infer request");
+        if (r == 0)
+            r = bind_input(&slot->requests[i], slot->input + (size_t) i * info->input_stride, 1, slot->h, slot->w, err);
+    }
+    if (r == 0 && model->many) {
+        r = hs_openvino_check(ov_compiled_model_create_infer_request(model->many, &slot->many.handle), HS_ENOMEM, err,
                               "cannot make an infer request");
-    if (r == 0)
-        r = bind_input(slot, &model->info, err);
-    if (r == 0)
-        r = find_outputs(slot, &model->info, err);
+        if (r == 0)
+            r = bind_input(&slot->many, slot->input, info->batch, slot->h, slot->w, err);
+    }
     return r;
 }
 
-/* Runs every slot once on whatever its input holds: the network's memory is touched then, so that the engine sees what
- * the model takes, and the first picture is as quick as the next ones. */
-static int warm_up(struct hs_model *model, struct hs_error *err)
+static int resize(struct hs_model *model, int slot_index, int h, int w, struct hs_error *err)
 {
-    for (int i = 0; i < model->info.slots; i++) {
-        int r = hs_openvino_check(ov_infer_request_infer(model->slots[i].request), HS_EMODEL, err, "the network fails");
-        if (r != 0)
-            return r;
+    struct slot *slot = &model->slots[slot_index];
+    if (h == slot->h && w == slot->w)
+        return 0;
+    if (!model->info.free_size || h < 1 || w < 1 || h > model->info.input_h || w > model->info.input_w)
+        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
+    int r = bind_input(&slot->requests[0], slot->input, 1, h, w, err);
+    if (r == 0) {
+        slot->h = h;
+        slot->w = w;
     }
+    return r;
+}
+
+/* Starts `count` pictures. What could not be started is reported by wait_slot, once the others are done. */
+static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
+{
+    struct slot *slot = &model->slots[slot_index];
+    if (count < 1 || count > model->info.batch)
+        return hs_error_set(err, HS_EINVAL, "a slot of this model takes 1 to %d pictures", model->info.batch);
+    slot->count = count;
+    slot->started = 0;
+    slot->start_error.code = 0;
+    if (count > 1 && count == model->info.batch)
+        return hs_openvino_check(ov_infer_request_start_async(slot->many.handle), HS_EDEVICE, err,
+                                 "the network cannot be started");
+    while (slot->started < count &&
+           hs_openvino_check(ov_infer_request_start_async(slot->requests[slot->started].handle), HS_EDEVICE,
+                             &slot->start_error, "the network cannot be started") == 0)
+        slot->started++;
+    if (slot->started == 0)
+        return hs_error_set(err, slot->start_error.code, "%s", slot->start_error.message);
     return 0;
+}
+
+static int wait_request(struct request *request, int64_t deadline_ns, struct hs_error *err)
+{
+    if (deadline_ns == HS_NO_DEADLINE)
+        return hs_openvino_check(ov_infer_request_wait(request->handle), HS_EDEVICE, err, "the network failed");
+    /* OpenVINO counts in whole milliseconds; rounding up keeps the promise not to give up early. */
+    int64_t left = deadline_ns - hs_clock_now_ns();
+    ov_status_e s =
+        ov_infer_request_wait_for(request->handle, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
+    if (s == RESULT_NOT_READY)
+        return hs_error_set(err, HS_ETIMEOUT, "the network is still running");
+    return hs_openvino_check(s, HS_EDEVICE, err, "the network failed");
+}
+
+static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns, struct hs_error *err)
+{
+    struct slot *slot = &model->slots[slot_index];
+    int outputs = model->info.output_count, failed = 0;
+    struct hs_error why;
+    if (slot->started == 0) {
+        int r = wait_request(&slot->many, deadline_ns, err);
+        return r == 0 ? read_outputs(&slot->many, slot->count, outputs, slot->outputs, err) : r;
+    }
+    /* All of them must be done before the slot is, also after a failure. */
+    for (int i = 0; i < slot->started; i++) {
+        int r = wait_request(&slot->requests[i], deadline_ns, &why);
+        if (r == HS_ETIMEOUT)
+            return hs_error_set(err, r, "%s", why.message);
+        if (r == 0)
+            r = read_outputs(&slot->requests[i], 1, outputs, slot->outputs, &why);
+        if (r != 0 && failed == 0)
+            failed = hs_error_set(err, r, "%s", why.message);
+    }
+    if (failed == 0 && slot->started < slot->count)
+        failed = hs_error_set(err, slot->start_error.code, "%s", slot->start_error.message);
+    return failed;
+}
+
+/* Runs all slots once at the same time, so that each stream has prepared itself for this size: a stream's first run of a
+ * size costs about as much again as the run itself. */
+static int run_all(struct hs_model *model, int h, int w, int count, struct hs_error *err)
+{
+    int started = 0, r = 0;
+    for (; r == 0 && started < model->info.slots; started += r == 0) {
+        r = model->info.free_size ? resize(model, started, h, w, err) : 0;
+        if (r == 0)
+            r = submit(model, started, count, err);
+    }
+    for (int i = 0; i < started; i++) {
+        int done = wait_slot(model, i, HS_NO_DEADLINE, r == 0 ? err : NULL);
+        r = r == 0 ? done : r;
+    }
+    return r;
+}
+
+static int warm_up(struct hs_model *model, const struct hs_model_spec *spec, struct hs_error *err)
+{
+    int r = run_all(model, spec->input_h, spec->input_w, 1, err);
+    for (int i = 0; r == 0 && model->info.free_size && i < spec->size_count; i++)
+        if (spec->sizes[i].h != spec->input_h || spec->sizes[i].w != spec->input_w)
+            r = run_all(model, spec->sizes[i].h, spec->sizes[i].w, 1, err);
+    if (r == 0 && model->many)
+        r = run_all(model, spec->input_h, spec->input_w, model->info.batch, err);
+    if (r == 0 && model->info.free_size)
+        r = resize(model, 0, spec->input_h, spec->input_w, err);
+    return r;
 }
 
 static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
@@ -199,7 +327,7 @@ static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
         return hs_error_set(err, HS_EINVAL, "the model has no file for OpenVINO");
     if (spec->input_h < 1 || spec->input_w < 1 || spec->input_h > 8192 || spec->input_w > 8192)
         return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", spec->input_w, spec->input_h);
-    if (spec->slots < 1 || spec->slots > HS_MODEL_MAX_SLOTS)
+    if (spec->slots < 0 || spec->slots > HS_MODEL_MAX_SLOTS)
         return hs_error_set(err, HS_EINVAL, "%d slots are out of bounds", spec->slots);
     if (spec->batch < 0 || spec->batch > HS_MODEL_MAX_BATCH)
         return hs_error_set(err, HS_EINVAL, "a batch of %d is out of bounds", spec->batch);
@@ -207,6 +335,23 @@ static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
         if (!(spec->std[i] > 0))
             return hs_error_set(err, HS_EINVAL, "a model's std must be positive");
     return 0;
+}
+
+/* Batches of free size would need a third network; nothing uses them. */
+static int compile_networks(struct hs_device *device, const struct hs_model_spec *spec, int streams,
+                            struct hs_model *model, struct hs_error *err)
+{
+    int r = hs_openvino_compile(device->core, spec, 1, streams, device->threads, device->cache_dir, &model->one, err);
+    if (r == 0)
+        r = hs_openvino_output_names(model->one, &model->info, err);
+    model->info.batch = 1;
+    if (r != 0 || spec->batch < 2 || spec->free_size)
+        return r;
+    r = hs_openvino_compile(device->core, spec, spec->batch, streams, device->threads, device->cache_dir, &model->many,
+                            err);
+    if (r == 0)
+        model->info.batch = spec->batch;
+    return r == HS_EUNSUPPORTED ? 0 : r;
 }
 
 static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
@@ -218,21 +363,25 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     struct hs_model *model = calloc(1, sizeof(*model));
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
-    int slots = spec->slots < device->threads ? spec->slots : device->threads;
-    model->info.slots = slots;
+    int streams = spec->slots > device->threads ? device->threads : spec->slots > 0 ? spec->slots : 1;
+    model->info.input_h = spec->input_h;
+    model->info.input_w = spec->input_w;
+    model->info.free_size = spec->free_size;
     model->info.input_stride = (size_t) spec->input_h * (size_t) spec->input_w * 3;
-    r = hs_openvino_compile(device->core, spec, slots, device->threads, device->cache_dir, &model->compiled,
-                            &model->info.batch, err);
+    r = compile_networks(device, spec, streams, model, err);
+    int slots = spec->slots > 0 ? streams : DEFAULT_SLOTS;
+    for (; r == 0 && model->info.slots < slots; model->info.slots++) {
+        r = make_slot(model, &model->slots[model->info.slots], err);
+        if (r != 0)
+            model->info.slots++; /* half made: unload frees it */
+    }
     if (r == 0)
-        r = hs_openvino_describe(model->compiled, spec, &model->info, err);
-    for (int i = 0; i < slots && r == 0; i++)
-        r = make_slot(model, &model->slots[i], err);
-    if (r == 0)
-        r = warm_up(model, err);
+        r = warm_up(model, spec, err);
     if (r != 0) {
         unload(model);
         return r;
     }
+    memcpy(model->info.outputs, model->slots[0].outputs, sizeof(model->info.outputs));
     /* Reading and compiling leave tens of megabytes of freed memory in the allocator. */
     malloc_trim(0);
     hs_openvino_release_blobs(device->cache_dir);
@@ -250,30 +399,17 @@ static uint8_t *input(struct hs_model *model, int slot)
     return model->slots[slot].input;
 }
 
-/* The compiled batch is fixed, because a free one costs a third more: what is not filled is computed all the same. */
-static int submit(struct hs_model *model, int slot, int count, struct hs_error *err)
+static const void *output(struct hs_model *model, int slot_index, int picture, int index)
 {
-    (void) count;
-    return hs_openvino_check(ov_infer_request_start_async(model->slots[slot].request), HS_EDEVICE, err,
-                             "the network cannot be started");
+    const struct slot *slot = &model->slots[slot_index];
+    if (slot->started > 0)
+        return slot->requests[picture].outputs[index];
+    return slot->many.outputs[index] + (size_t) picture * slot->outputs[index].size_bytes;
 }
 
-static int wait_slot(struct hs_model *model, int slot, int64_t deadline_ns, struct hs_error *err)
+static const struct hs_tensor_desc *outputs(const struct hs_model *model, int slot)
 {
-    ov_infer_request_t *request = model->slots[slot].request;
-    if (deadline_ns == HS_NO_DEADLINE)
-        return hs_openvino_check(ov_infer_request_wait(request), HS_EDEVICE, err, "the network failed");
-    /* OpenVINO counts in whole milliseconds; rounding up keeps the promise not to give up early. */
-    int64_t left = deadline_ns - hs_clock_now_ns();
-    ov_status_e s = ov_infer_request_wait_for(request, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
-    if (s == RESULT_NOT_READY)
-        return hs_error_set(err, HS_ETIMEOUT, "the network is still running");
-    return hs_openvino_check(s, HS_EDEVICE, err, "the network failed");
-}
-
-static const void *output(struct hs_model *model, int slot, int picture, int index)
-{
-    return model->slots[slot].outputs[index] + (size_t) picture * model->info.outputs[index].size_bytes;
+    return model->slots[slot].outputs;
 }
 
 __attribute__((visibility("default"))) extern const struct hs_backend hs_backend_entry;
@@ -281,15 +417,20 @@ __attribute__((visibility("default"))) extern const struct hs_backend hs_backend
 const struct hs_backend hs_backend_entry = {
     .abi = HS_BACKEND_ABI,
     .name = "openvino",
+    .device = "cpu",
+    .traits = HS_BACKEND_PROCESSOR,
+    .default_slots = 0,
     .probe = probe,
     .open = open_device,
     .close = close_device,
     .load = load,
     .unload = unload,
     .info = info,
+    .resize = resize,
     .input = input,
     .submit = submit,
     .wait = wait_slot,
     .output = output,
+    .outputs = outputs,
     .health = NULL,
 };

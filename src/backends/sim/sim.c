@@ -28,9 +28,11 @@ struct leak {
 
 struct slot {
     uint8_t *input, *outputs; /* outputs: picture after picture, each output_bytes */
+    struct hs_tensor_desc descs[HS_MODEL_MAX_OUTPUTS];
     /* of the run under way */
     int64_t done_ns;
     int result;
+    int h, w; /* of its pictures */
     bool hangs;
     int64_t late_ns; /* how long after the deadline it ends; negative: as done_ns says */
 };
@@ -188,24 +190,30 @@ static void unload(struct hs_model *model)
     free(model);
 }
 
-static void describe(struct hs_model *model)
+/* Describes the outputs for an input of h x w. */
+static void describe(const struct hs_model *model, int h, int w, struct hs_tensor_desc *ret_outputs)
 {
-    struct hs_model_info *info = &model->info;
     enum hs_dtype dtype = model->world->script.outputs;
     switch (model->finding) {
     case HS_FINDS_POSES:
-        info->output_count = HS_SIM_PERSON_HEADS;
-        hs_sim_person_describe(info->input_h, info->input_w, dtype, info->outputs);
+        hs_sim_person_describe(h, w, dtype, ret_outputs);
         break;
     case HS_FINDS_FACES:
-        info->output_count = HS_SIM_FACE_HEADS;
-        hs_sim_face_describe(info->input_h, info->input_w, dtype, info->outputs);
+        hs_sim_face_describe(h, w, dtype, ret_outputs);
         break;
     case HS_FINDS_EMBEDDINGS:
-        info->output_count = 1;
-        hs_sim_vector_describe(dtype, &info->outputs[0]);
+        hs_sim_vector_describe(dtype, &ret_outputs[0]);
         break;
     }
+}
+
+static void place_outputs(struct hs_model *model)
+{
+    struct hs_model_info *info = &model->info;
+    info->output_count = model->finding == HS_FINDS_POSES   ? HS_SIM_PERSON_HEADS
+                         : model->finding == HS_FINDS_FACES ? HS_SIM_FACE_HEADS
+                                                            : 1;
+    describe(model, info->input_h, info->input_w, info->outputs);
     /* Each output begins where any number may. */
     for (int i = 0; i < info->output_count; i++) {
         model->output_at[i] = model->output_bytes;
@@ -220,6 +228,9 @@ static int allocate(struct hs_model *model, struct hs_error *err)
         void *memory = mmap(NULL, model->input_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         slot->input = memory == MAP_FAILED ? NULL : memory;
         slot->outputs = calloc((size_t) model->info.batch, model->output_bytes);
+        slot->h = model->info.input_h;
+        slot->w = model->info.input_w;
+        memcpy(slot->descs, model->info.outputs, sizeof(slot->descs));
         if (!slot->input || !slot->outputs)
             return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
     }
@@ -247,12 +258,13 @@ static int make_model(struct hs_device *device, const struct hs_model_spec *spec
     };
     model->info.input_h = spec->input_h;
     model->info.input_w = spec->input_w;
-    model->info.slots = at_most(spec->slots, script->slots);
+    model->info.free_size = spec->free_size;
+    model->info.slots = at_most(spec->slots > 0 ? spec->slots : 1, script->slots);
     int largest = script->batch_count > 0 ? script->batches[script->batch_count - 1].pictures : 1;
     model->info.batch = spec->batch < 1 ? 1 : at_most(spec->batch, largest);
     model->info.input_stride = (size_t) spec->input_h * (size_t) spec->input_w * 3;
     model->input_bytes = model->info.input_stride * (size_t) model->info.batch;
-    describe(model);
+    place_outputs(model);
     int r = allocate(model, err);
     if (r == 0)
         *ret_model = model;
@@ -306,6 +318,22 @@ static const struct hs_model_info *info(const struct hs_model *model)
     return &model->info;
 }
 
+static int resize(struct hs_model *model, int slot_index, int h, int w, struct hs_error *err)
+{
+    struct slot *slot = &model->slots[slot_index];
+    if (h < 1 || w < 1 || h > model->info.input_h || w > model->info.input_w)
+        return hs_error_set(err, HS_EINVAL, "an input of %dx%d is out of bounds", w, h);
+    slot->h = h;
+    slot->w = w;
+    describe(model, h, w, slot->descs);
+    return 0;
+}
+
+static const struct hs_tensor_desc *outputs(const struct hs_model *model, int slot)
+{
+    return model->slots[slot].descs;
+}
+
 static uint8_t *input(struct hs_model *model, int slot)
 {
     return model->slots[slot].input;
@@ -318,24 +346,25 @@ static const void *output(struct hs_model *model, int slot, int picture, int ind
 
 /* ---- runs ---- */
 
-static int answer(const struct hs_model *model, const uint8_t *picture, uint8_t *outputs)
+static int answer(const struct hs_model *model, const struct slot *slot, int number)
 {
-    const struct hs_model_info *i = &model->info;
+    const uint8_t *picture = slot->input + (size_t) number * model->info.input_stride;
+    uint8_t *made = slot->outputs + (size_t) number * model->output_bytes;
     if (model->finding == HS_FINDS_EMBEDDINGS) {
-        hs_sim_vector_fill(&i->outputs[0], picture, i->input_h, i->input_w, outputs);
+        hs_sim_vector_fill(&slot->descs[0], picture, slot->h, slot->w, made);
         return 0;
     }
     struct hs_sim_blob blobs[HS_SIM_MAX_BLOBS];
     void *data[HS_MODEL_MAX_OUTPUTS];
-    int count = hs_sim_blobs_find(picture, i->input_h, i->input_w, blobs);
+    int count = hs_sim_blobs_find(picture, slot->h, slot->w, blobs);
     if (count < 0)
         return count;
-    for (int k = 0; k < i->output_count; k++)
-        data[k] = outputs + model->output_at[k];
+    for (int k = 0; k < model->info.output_count; k++)
+        data[k] = made + model->output_at[k];
     if (model->finding == HS_FINDS_POSES)
-        hs_sim_person_fill(i->outputs, blobs, count, data);
+        hs_sim_person_fill(slot->descs, blobs, count, data);
     else
-        hs_sim_face_fill(i->outputs, blobs, count, data);
+        hs_sim_face_fill(slot->descs, blobs, count, data);
     return 0;
 }
 
@@ -385,8 +414,7 @@ static int submit(struct hs_model *model, int slot_index, int count, struct hs_e
     int r = start_run(model, slot, count, err);
     pthread_mutex_unlock(&model->world->lock);
     for (int i = 0; r == 0 && slot->result == 0 && !slot->hangs && i < count; i++)
-        slot->result = answer(model, slot->input + (size_t) i * model->info.input_stride,
-                              slot->outputs + (size_t) i * model->output_bytes);
+        slot->result = answer(model, slot, i);
     return r;
 }
 
@@ -428,15 +456,20 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
 const struct hs_backend hs_backend_sim = {
     .abi = HS_BACKEND_ABI,
     .name = "sim",
+    .device = "sim",
+    .traits = HS_BACKEND_SIMULATED,
+    .default_slots = 4,
     .probe = probe,
     .open = open_device,
     .close = close_device,
     .load = load,
     .unload = unload,
     .info = info,
+    .resize = resize,
     .input = input,
     .submit = submit,
     .wait = wait_slot,
     .output = output,
+    .outputs = outputs,
     .health = health,
 };

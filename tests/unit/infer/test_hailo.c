@@ -1,4 +1,4 @@
-/* The Hailo backend on a double of HailoRT (tests/hailo), through the table that the engine uses. After each test the
+/* The Hailo backend on a double of HailoRT (tests/hailo), through the table that the runner uses. After each test the
  * double has nothing under way and saw no rule broken. */
 #include "../unit.h"
 
@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/engine.h"
+#include "infer/runner.h"
 #include "infer/registry.h"
 #include "sim_script.h"
 
@@ -684,42 +684,46 @@ static void a_thousand_pictures_are_not_mixed_up(void **state)
     tear_down(&scene);
 }
 
-/* ---- with the engine ---- */
+/* ---- with the runner ---- */
 
-static struct hs_engine *create_engine(int slots, int batch)
+static struct hs_runner *create_engine(int slots, int batch)
 {
-    const struct hs_engine_options options = {
-        .backend = hailo, .slots = slots, .batch = batch, .max_copies = 2, .queue_max = 64, .keep_alive_s = -1,
+    const struct hs_runner_options options = {
+        .backend = hailo, .slots = slots, .batch = batch, .queue_max = 64, .keep_alive_s = -1,
         .retry_max_ns = 100 * HS_NS_PER_MS, .run_timeout_ns = 100 * HS_NS_PER_MS, .failures_max = 2,
     };
-    const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS };
-    struct hs_engine *engine = NULL;
-    assert_int_equal(hs_engine_create(&options, &spec, &engine, NULL), 0);
-    return engine;
+    const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS,
+                                        .input_h = SIDE, .input_w = SIDE };
+    struct hs_runner *runner = NULL;
+    assert_int_equal(hs_runner_create(&options, &spec, &runner, NULL), 0);
+    return runner;
 }
 
-static int ask(struct hs_engine *engine, uint64_t seed)
+static int ask(struct hs_runner *runner, uint64_t seed)
 {
+    const struct hs_slot_request request = {
+        .h = SIDE, .w = SIDE, .count = 1, .deadline_ns = hs_deadline_in_ms(PATIENCE_MS),
+    };
     struct hs_lease *lease;
-    int r = hs_engine_acquire(engine, SIDE, SIDE, hs_deadline_in_ms(PATIENCE_MS), NULL, &lease, NULL);
+    int r = hs_runner_acquire(runner, &request, &lease, NULL);
     if (r != 0)
         return r;
     draw(lease->input, seed);
-    r = hs_engine_run(lease, NULL, NULL);
+    r = hs_runner_run(lease, NULL, NULL);
     if (r == 0 && !is_right(&lease->descs[0], lease->outputs[0].data, seed))
         r = -1000;
-    hs_engine_release(lease);
+    hs_runner_release(lease);
     return r;
 }
 
-static void wait_until_ready(struct hs_engine *engine)
+static void wait_until_ready(struct hs_runner *runner)
 {
-    struct hs_engine_status status;
+    struct hs_runner_status status;
     int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
     do
-        hs_engine_get_status(engine, &status);
-    while (status.state != HS_ENGINE_READY && hs_clock_now_ns() < give_up_ns);
-    assert_int_equal(status.state, HS_ENGINE_READY);
+        hs_runner_get_status(runner, &status);
+    while (status.state != HS_RUNNER_READY && hs_clock_now_ns() < give_up_ns);
+    assert_int_equal(status.state, HS_RUNNER_READY);
 }
 
 static void the_engine_brings_it_back(void **state)
@@ -739,15 +743,15 @@ static void the_engine_brings_it_back(void **state)
         char script[100];
         hs_str_format(script, sizeof(script), "latency_ms: 1\nfaults: [%s]", cases[i].fault);
         set_script(script);
-        struct hs_engine *engine = create_engine(4, 1);
-        int r = ask(engine, 1);
+        struct hs_runner *runner = create_engine(4, 1);
+        int r = ask(runner, 1);
         if (r == 0)
-            r = ask(engine, 2);
+            r = ask(runner, 2);
         assert_int_equal(r, cases[i].first);
-        wait_until_ready(engine);
+        wait_until_ready(runner);
         for (uint64_t k = 0; k < 10; k++)
-            assert_int_equal(ask(engine, k), 0);
-        hs_engine_destroy(engine);
+            assert_int_equal(ask(runner, k), 0);
+        hs_runner_destroy(runner);
     }
 }
 
@@ -755,18 +759,18 @@ static void the_engine_leaves_alone_what_hangs(void **state)
 {
     (void) state;
     set_script("latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 2}]");
-    struct hs_engine *engine = create_engine(4, 1);
-    assert_int_equal(ask(engine, 1), 0);
-    assert_int_equal(ask(engine, 2), HS_ELOST);
-    assert_int_equal(ask(engine, 3), HS_ELOST);
-    wait_until_ready(engine);
-    assert_int_equal(ask(engine, 4), 0);
+    struct hs_runner *runner = create_engine(4, 1);
+    assert_int_equal(ask(runner, 1), 0);
+    assert_int_equal(ask(runner, 2), HS_ELOST);
+    assert_int_equal(ask(runner, 3), HS_ELOST);
+    wait_until_ready(runner);
+    assert_int_equal(ask(runner, 4), 0);
     twin.release(); /* given back in the end: unloaded and closed then */
-    hs_engine_destroy(engine);
+    hs_runner_destroy(runner);
 }
 
 struct asker {
-    struct hs_engine *engine;
+    struct hs_runner *runner;
     pthread_t thread;
     uint64_t seed;
     int right, wrong;
@@ -776,7 +780,7 @@ static void *ask_often(void *arg)
 {
     struct asker *a = arg;
     for (uint64_t i = 0; i < 60; i++) {
-        int r = ask(a->engine, a->seed + i);
+        int r = ask(a->runner, a->seed + i);
         a->right += r == 0;
         a->wrong += r == -1000;
     }
@@ -788,10 +792,10 @@ static void batches_and_faults_mix_nothing_up(void **state)
     (void) state;
     set_script("latency_ms: 1\nfaults:\n  - {kind: lost, at: 100, count: 2}\n  - {kind: error, at: 200, count: 3}\n"
                "  - {kind: late, at: 300, count: 3, extra_ms: 150}\n  - {kind: queue_full, at: 320, count: 2}\n");
-    struct hs_engine *engine = create_engine(2, 4);
+    struct hs_runner *runner = create_engine(2, 4);
     struct asker askers[10];
     for (size_t i = 0; i < HS_ARRAY_LEN(askers); i++) {
-        askers[i] = (struct asker) { .engine = engine, .seed = (uint64_t) i << 32 };
+        askers[i] = (struct asker) { .runner = runner, .seed = (uint64_t) i << 32 };
         assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
     }
     int right = 0;
@@ -801,12 +805,12 @@ static void batches_and_faults_mix_nothing_up(void **state)
         right += askers[i].right;
     }
     assert_true(right > 0);
-    wait_until_ready(engine);
+    wait_until_ready(runner);
     int r = 1;
     for (int i = 0; i < 50 && r != 0; i++)
-        r = ask(engine, 7);
+        r = ask(runner, 7);
     assert_int_equal(r, 0);
-    hs_engine_destroy(engine);
+    hs_runner_destroy(runner);
 }
 
 /* ---- a library that is not there ---- */

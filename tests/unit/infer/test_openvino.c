@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/engine.h"
+#include "infer/runner.h"
 #include "infer/registry.h"
 #include "onnx_bytes.h"
 
@@ -332,40 +332,87 @@ static void the_cache_is_written_once_and_used(void **state)
     }
 }
 
-static void the_engine_serves_it(void **state)
+static void acquire(struct hs_runner *runner, int h, int w, struct hs_lease **ret_lease)
+{
+    const struct hs_slot_request request = {
+        .h = h, .w = w, .count = 1, .deadline_ns = hs_deadline_in_ms(20000),
+    };
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_runner_acquire(runner, &request, ret_lease, &err), 0);
+}
+
+static void the_runner_serves_it(void **state)
 {
     (void) state;
     NEED_OPENVINO();
     char path[128];
     write_free_model(path);
-    struct hs_engine_options options = {
+    struct hs_runner_options options = {
         .backend = openvino,
         .threads = 2,
         .slots = 2,
-        .adaptive = true,
-        .max_copies = 3,
         .queue_max = 8,
         .keep_alive_s = 0,
     };
-    struct hs_model_spec spec = spec_of(path, 0, 0);
-    struct hs_engine *engine = NULL;
+    struct hs_model_spec spec = spec_of(path, 32, 32);
+    struct hs_runner *runner = NULL;
     struct hs_error err = { 0 };
-    assert_int_equal(hs_engine_create(&options, &spec, &engine, &err), 0);
+    spec.free_size = true;
+    assert_int_equal(hs_runner_create(&options, &spec, &runner, &err), 0);
     for (int round = 0; round < 3; round++) {
         struct hs_lease *a = NULL, *b = NULL;
-        int64_t deadline_ns = hs_deadline_in_ms(20000);
-        assert_int_equal(hs_engine_acquire(engine, 16, 32, deadline_ns, NULL, &a, &err), 0);
-        assert_int_equal(hs_engine_acquire(engine, 16, 32, deadline_ns, NULL, &b, &err), 0);
-        memset(a->input, 1, 16 * 32 * 3);
-        memset(b->input, 2, 16 * 32 * 3);
-        assert_int_equal(hs_engine_run(a, NULL, &err), 0);
-        assert_int_equal(hs_engine_run(b, NULL, &err), 0);
-        near(hs_tensor_get(&a->outputs[0], 15, 31, 0), 7);
-        near(hs_tensor_get(&b->outputs[0], 15, 31, 0), 14);
-        hs_engine_release(a);
-        hs_engine_release(b);
+        int w = 32 - 8 * round;
+        acquire(runner, 16, w, &a);
+        acquire(runner, w, 32, &b);
+        memset(a->input, 1, (size_t) (16 * w * 3));
+        memset(b->input, 2, (size_t) (w * 32 * 3));
+        assert_int_equal(hs_runner_run(a, NULL, &err), 0);
+        assert_int_equal(hs_runner_run(b, NULL, &err), 0);
+        assert_int_equal(a->outputs[0].w, w);
+        assert_int_equal(b->outputs[0].h, w);
+        near(hs_tensor_get(&a->outputs[0], 15, w - 1, 0), 7);
+        near(hs_tensor_get(&b->outputs[0], w - 1, 31, 0), 14);
+        hs_runner_release(a);
+        hs_runner_release(b);
     }
-    hs_engine_destroy(engine);
+    hs_runner_destroy(runner);
+}
+
+/* A network that is compiled for all sizes gives the numbers of one that is compiled for this size. */
+static void free_sizes_change_no_number(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    static const struct hs_input_size sizes[] = { { 16, 16 }, { 4, 16 }, { 16, 12 } };
+    char path[128];
+    struct hs_error err = { 0 };
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 16, 16);
+    spec.free_size = true;
+    spec.sizes = sizes;
+    spec.size_count = 3;
+    struct hs_model *any = load(device, &spec);
+    for (int i = 0; i < 3; i++) {
+        struct hs_model_spec one = spec_of(path, sizes[i].h, sizes[i].w);
+        struct hs_model *fixed = load(device, &one);
+        size_t bytes = (size_t) (sizes[i].h * sizes[i].w * 3);
+        for (size_t k = 0; k < bytes; k++)
+            openvino->input(any, 1)[k] = openvino->input(fixed, 0)[k] = (uint8_t) (k * 37 + k / 7);
+        assert_int_equal(openvino->resize(any, 1, sizes[i].h, sizes[i].w, &err), 0);
+        run(any, 1);
+        run(fixed, 0);
+        const struct hs_model_info *info = openvino->info(fixed);
+        for (int k = 0; k < info->output_count; k++) {
+            assert_int_equal(openvino->outputs(any, 1)[k].size_bytes, info->outputs[k].size_bytes);
+            assert_memory_equal(openvino->output(any, 1, 0, k), openvino->output(fixed, 0, 0, k),
+                                info->outputs[k].size_bytes);
+        }
+        openvino->unload(fixed);
+    }
+    assert_int_equal(openvino->resize(any, 0, 17, 16, &err), HS_EINVAL);
+    openvino->unload(any);
+    openvino->close(device);
 }
 
 /* Picture i of a batch is all 10 i + 1, 10 i + 2, 10 i + 3. */
@@ -445,39 +492,37 @@ static void a_batch_needs_a_free_graph(void **state)
     openvino->close(device);
 }
 
-static struct hs_engine *batch_engine(const char *path)
+static struct hs_runner *batch_runner(const char *path, int h, int w)
 {
-    struct hs_engine_options options = {
+    struct hs_runner_options options = {
         .backend = openvino,
         .threads = 2,
         .slots = 2,
-        .adaptive = true,
         .batch = 4,
-        .max_copies = 3,
         .queue_max = 8,
         .keep_alive_s = -1,
     };
-    struct hs_model_spec spec = spec_of(path, 0, 0);
-    struct hs_engine *engine = NULL;
+    struct hs_model_spec spec = spec_of(path, h, w);
+    struct hs_runner *runner = NULL;
     struct hs_error err = { 0 };
-    assert_int_equal(hs_engine_create(&options, &spec, &engine, &err), 0);
-    return engine;
+    assert_int_equal(hs_runner_create(&options, &spec, &runner, &err), 0);
+    return runner;
 }
 
 /* Runs `count` pictures, numbered from 0; returns the largest batch that was used. */
-static int run_some(struct hs_engine *engine, int count, int h, int w)
+static int run_some(struct hs_runner *runner, int count, int h, int w)
 {
     int most = 0;
     for (int done = 0; done < count;) {
         struct hs_lease *lease = NULL;
         struct hs_error err = { 0 };
-        const struct hs_engine_wish wish = {
+        const struct hs_slot_request request = {
             .h = h, .w = w, .count = count - done, .deadline_ns = hs_deadline_in_ms(20000),
         };
-        assert_int_equal(hs_engine_acquire_some(engine, &wish, &lease, &err), 0);
+        assert_int_equal(hs_runner_acquire(runner, &request, &lease, &err), 0);
         assert_in_range(lease->pictures, 1, count - done);
         fill_batch(lease->input, lease->input_stride, done, lease->pictures, h * w);
-        assert_int_equal(hs_engine_run(lease, NULL, &err), 0);
+        assert_int_equal(hs_runner_run(lease, NULL, &err), 0);
         for (int i = 0; i < lease->pictures && lease->output_count == 3; i++) {
             struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
             hs_lease_outputs(lease, i, views);
@@ -485,50 +530,42 @@ static int run_some(struct hs_engine *engine, int count, int h, int w)
         }
         done += lease->pictures;
         most = lease->pictures > most ? lease->pictures : most;
-        hs_engine_release(lease);
+        hs_runner_release(lease);
     }
     return most;
 }
 
-static void the_engine_makes_batches(void **state)
+static void the_runner_makes_batches(void **state)
 {
     (void) state;
     NEED_OPENVINO();
     char path[128];
-    struct hs_error err = { 0 };
+    struct hs_runner_status status;
     write_free_model(path);
-    struct hs_engine *engine = batch_engine(path);
-    assert_int_equal(run_some(engine, 10, 2, 3), 1); /* the first ones do not wait for the batch's copy */
-    assert_int_equal(hs_engine_wait_loaded(engine, hs_deadline_in_ms(20000), &err), 0);
-    struct hs_engine_status before, after;
-    hs_engine_get_status(engine, &before);
-    assert_int_equal(run_some(engine, 10, 2, 3), 4);
-    hs_engine_get_status(engine, &after);
-    assert_int_equal(after.pictures - before.pictures, 10);
-    assert_int_equal(after.runs - before.runs, 4); /* 4, 4, 1, 1 */
-    assert_int_equal(after.copy_count, 2);
-    assert_int_equal(run_some(engine, 3, 2, 3), 1);
-    hs_engine_destroy(engine);
+    struct hs_runner *runner = batch_runner(path, 2, 3);
+    assert_int_equal(run_some(runner, 10, 2, 3), 4);
+    hs_runner_get_status(runner, &status);
+    assert_int_equal(status.pictures, 10);
+    assert_int_equal(status.runs, 3); /* 4, 4, 2 */
+    assert_int_equal(status.loads, 1);
+    assert_int_equal(run_some(runner, 3, 2, 3), 3);
+    hs_runner_destroy(runner);
 }
 
-static void the_engine_asks_once_for_what_the_model_cannot(void **state)
+static void the_runner_does_without_batches_that_the_model_cannot_take(void **state)
 {
     (void) state;
     NEED_OPENVINO();
     char path[128];
-    struct hs_error err = { 0 };
-    struct hs_engine_status status;
+    struct hs_runner_status status;
     write_flat_model(path);
-    struct hs_engine *engine = batch_engine(path);
-    for (int round = 0; round < 3; round++) {
-        assert_int_equal(run_some(engine, 5, 4, 4), 1);
-        assert_int_equal(hs_engine_wait_loaded(engine, hs_deadline_in_ms(20000), &err), 0);
-    }
-    hs_engine_get_status(engine, &status);
+    struct hs_runner *runner = batch_runner(path, 4, 4);
+    for (int round = 0; round < 3; round++)
+        assert_int_equal(run_some(runner, 5, 4, 4), 1);
+    hs_runner_get_status(runner, &status);
     assert_int_equal(status.loads, 1);
-    assert_int_equal(status.copy_count, 1);
     assert_int_equal(status.error.code, 0);
-    hs_engine_destroy(engine);
+    hs_runner_destroy(runner);
 }
 
 static int set_up(void **state)
@@ -573,11 +610,12 @@ int main(void)
         cmocka_unit_test(a_matrix_needs_no_batch),
         cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
         cmocka_unit_test(the_cache_is_written_once_and_used),
-        cmocka_unit_test(the_engine_serves_it),
+        cmocka_unit_test(the_runner_serves_it),
+        cmocka_unit_test(free_sizes_change_no_number),
         cmocka_unit_test(a_batch_keeps_its_order),
         cmocka_unit_test(a_batch_needs_a_free_graph),
-        cmocka_unit_test(the_engine_makes_batches),
-        cmocka_unit_test(the_engine_asks_once_for_what_the_model_cannot),
+        cmocka_unit_test(the_runner_makes_batches),
+        cmocka_unit_test(the_runner_does_without_batches_that_the_model_cannot_take),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,4 @@
-#include "infer/later.h"
+#include "infer/lazy_module.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -8,10 +8,10 @@
 
 static const char name[] = "hailo";
 
-/* The module's table, once it was found; it stays. */
+/* The module's table, once found; it stays open. */
 static _Atomic(const struct hs_backend *) module;
 
-/* To who asks for an answer, a module that is not there is a device that is not there. */
+/* Reports a missing module as a missing device. */
 static int find(const struct hs_backend **ret_backend, struct hs_error *err)
 {
     struct hs_error why;
@@ -42,7 +42,7 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     return r == 0 ? backend->open(options, ret_device, err) : r;
 }
 
-/* The rest is for who has a device, so the module is there. */
+/* The rest is called with an open device, so the module is there. */
 
 static void close_device(struct hs_device *device)
 {
@@ -97,9 +97,12 @@ static int health(struct hs_device *device, struct hs_device_health *ret_health,
     return 0;
 }
 
-const struct hs_backend hs_backend_hailo_later = {
+const struct hs_backend hs_backend_hailo_lazy = {
     .abi = HS_BACKEND_ABI,
     .name = name,
+    .device = name,
+    .traits = HS_BACKEND_FIXED_SIZE,
+    .default_slots = 4,
     .probe = probe,
     .open = open_device,
     .close = close_device,

@@ -1,4 +1,4 @@
-/* What a fleet makes of the ways in which a run can end. The attempts are scripted here; nothing is computed. */
+/* What a pool makes of the ways in which a run can end. The attempts are scripted here; nothing is computed. */
 #include "../unit.h"
 
 #include <pthread.h>
@@ -7,70 +7,70 @@
 
 #include "backends/sim/sim.h"
 #include "base/clock.h"
-#include "service/fleet.h"
+#include "service/model_pool.h"
 
 enum { DEVICES = 3 };
 
-/* A fleet of idle devices, with or without a standby. */
-static void build(struct hs_fleet *fleet, int devices, bool standby)
+/* A pool of idle devices, with or without a standby. */
+static void build(struct hs_model_pool *pool, int devices, bool standby)
 {
-    const struct hs_engine_options options = { .backend = &hs_backend_sim, .slots = 1, .max_copies = 1,
+    const struct hs_runner_options options = { .backend = &hs_backend_sim, .slots = 1,
                                                .queue_max = 4, .keep_alive_s = -1 };
     const struct hs_model_spec spec = { .std = { 1, 1, 1 } };
-    memset(fleet, 0, sizeof(*fleet));
-    fleet->networks = calloc((size_t) devices, sizeof(*fleet->networks));
-    fleet->count = devices;
-    fleet->standby = standby ? calloc(1, sizeof(*fleet->standby)) : NULL;
+    memset(pool, 0, sizeof(*pool));
+    pool->runners = calloc((size_t) devices, sizeof(*pool->runners));
+    pool->count = devices;
+    pool->fallback = standby ? calloc(1, sizeof(*pool->fallback)) : NULL;
     for (int i = 0; i < devices + standby; i++) {
-        struct hs_network *network = i < devices ? &fleet->networks[i] : fleet->standby;
+        struct hs_model_runner *network = i < devices ? &pool->runners[i] : pool->fallback;
         network->device = i < devices ? "sim" : "cpu";
         network->model = "test";
-        assert_int_equal(hs_engine_create(&options, &spec, &network->engine, NULL), 0);
+        assert_int_equal(hs_runner_create(&options, &spec, &network->runner, NULL), 0);
     }
 }
 
 /* The codes of the runs to come on each network, standby last; 0 from the end of a list on. */
 struct script {
-    struct hs_fleet *fleet;
+    struct hs_model_pool *pool;
     int codes[DEVICES + 1][8];
     int calls[DEVICES + 1];
 };
 
-static int attempt(void *arg, const struct hs_network *network, struct hs_error *err)
+static int attempt(void *arg, const struct hs_model_runner *network, struct hs_error *err)
 {
     struct script *s = arg;
-    long i = network == s->fleet->standby ? s->fleet->count : network - s->fleet->networks;
+    long i = network == s->pool->fallback ? s->pool->count : network - s->pool->runners;
     int code = s->calls[i] < 8 ? s->codes[i][s->calls[i]] : 0;
     s->calls[i]++;
     return code ? hs_error_set(err, code, "scripted") : 0;
 }
 
-static int run(struct script *s, int64_t deadline_ms, struct hs_cancel *cancel, const struct hs_network **ret_network)
+static int run(struct script *s, int64_t deadline_ms, struct hs_cancel *cancel, const struct hs_model_runner **ret_runner)
 {
     struct hs_error err;
-    return hs_fleet_run(s->fleet, attempt, s, hs_deadline_in_ms(deadline_ms), cancel, ret_network, &err);
+    return hs_model_pool_run(s->pool, attempt, s, hs_deadline_in_ms(deadline_ms), cancel, ret_runner, &err);
 }
 
 static void what_passes_is_tried_again_in_place(void **state)
 {
     (void) state;
-    struct hs_fleet fleet;
-    const struct hs_network *network = NULL;
-    build(&fleet, 1, false);
-    struct script s = { .fleet = &fleet, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
+    struct hs_model_pool pool;
+    const struct hs_model_runner *network = NULL;
+    build(&pool, 1, false);
+    struct script s = { .pool = &pool, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
     assert_int_equal(run(&s, 20000, NULL, &network), 0);
     assert_int_equal(s.calls[0], 4);
-    assert_ptr_equal(network, &fleet.networks[0]);
+    assert_ptr_equal(network, &pool.runners[0]);
     /* But not for ever. */
-    struct script worse = { .fleet = &fleet,
+    struct script worse = { .pool = &pool,
                             .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
     assert_int_equal(run(&worse, 20000, NULL, &network), HS_ETRANSIENT);
     assert_int_equal(worse.calls[0], 4);
     /* And not where there is no time to wait. */
-    struct script late = { .fleet = &fleet, .codes = { { HS_ETRANSIENT } } };
+    struct script late = { .pool = &pool, .codes = { { HS_ETRANSIENT } } };
     assert_int_equal(run(&late, 1, NULL, &network), HS_ETRANSIENT);
     assert_int_equal(late.calls[0], 1);
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 static void another_device_takes_over(void **state)
@@ -78,40 +78,40 @@ static void another_device_takes_over(void **state)
     (void) state;
     static const int codes[] = { HS_ELOST, HS_EDEVICE, HS_ENODEVICE, HS_EINUSE, HS_EVERSION, HS_EMODEL, HS_ENOMEM,
                                  HS_ENOTREADY };
-    struct hs_fleet fleet;
-    build(&fleet, DEVICES, false);
+    struct hs_model_pool pool;
+    build(&pool, DEVICES, false);
     for (size_t i = 0; i < HS_ARRAY_LEN(codes); i++) {
-        const struct hs_network *network = NULL;
-        struct script s = { .fleet = &fleet, .codes = { { codes[i] }, { codes[i] }, { 0 } } };
+        const struct hs_model_runner *network = NULL;
+        struct script s = { .pool = &pool, .codes = { { codes[i] }, { codes[i] }, { 0 } } };
         assert_int_equal(run(&s, 20000, NULL, &network), 0);
-        assert_ptr_equal(network, &fleet.networks[2]);
-        struct script all = { .fleet = &fleet, .codes = { { codes[i] }, { codes[i] }, { codes[i] } } };
+        assert_ptr_equal(network, &pool.runners[2]);
+        struct script all = { .pool = &pool, .codes = { { codes[i] }, { codes[i] }, { codes[i] } } };
         assert_int_equal(run(&all, 20000, NULL, &network), codes[i]);
         for (int k = 0; k < DEVICES; k++)
             assert_int_equal(all.calls[k], 1);
     }
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 static void the_standby_is_the_last_resort(void **state)
 {
     (void) state;
-    struct hs_fleet fleet;
-    const struct hs_network *network = NULL;
-    build(&fleet, 2, true);
-    struct script s = { .fleet = &fleet, .codes = { { HS_ELOST }, { HS_EDEVICE } } };
+    struct hs_model_pool pool;
+    const struct hs_model_runner *network = NULL;
+    build(&pool, 2, true);
+    struct script s = { .pool = &pool, .codes = { { HS_ELOST }, { HS_EDEVICE } } };
     assert_int_equal(run(&s, 20000, NULL, &network), 0);
-    assert_true(hs_fleet_is_standby(&fleet, network));
+    assert_true(hs_model_pool_is_fallback(&pool, network));
     assert_int_equal(s.calls[2], 1);
-    struct script well = { .fleet = &fleet };
+    struct script well = { .pool = &pool };
     assert_int_equal(run(&well, 20000, NULL, &network), 0);
-    assert_false(hs_fleet_is_standby(&fleet, network));
+    assert_false(hs_model_pool_is_fallback(&pool, network));
     assert_int_equal(well.calls[2], 0);
-    struct hs_fleet_status status;
-    hs_fleet_get_status(&fleet, &status);
-    assert_int_equal(status.standins, 1);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(&pool, &status);
+    assert_int_equal(status.fallbacks, 1);
     assert_false(status.degraded);
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 /* What the request is to blame for, or its time, is nobody else's business. */
@@ -119,46 +119,46 @@ static void errors_of_the_request_are_passed_on(void **state)
 {
     (void) state;
     static const int codes[] = { HS_EINVAL, HS_EDECODE, HS_ECANCELED, HS_ETIMEOUT, HS_EBUSY };
-    struct hs_fleet fleet;
-    const struct hs_network *network = NULL;
-    build(&fleet, 2, true);
+    struct hs_model_pool pool;
+    const struct hs_model_runner *network = NULL;
+    build(&pool, 2, true);
     for (size_t i = 0; i < HS_ARRAY_LEN(codes); i++) {
-        struct script s = { .fleet = &fleet, .codes = { { codes[i] }, { codes[i] } } };
+        struct script s = { .pool = &pool, .codes = { { codes[i] }, { codes[i] } } };
         assert_int_equal(run(&s, 20000, NULL, &network), codes[i]);
         assert_int_equal(s.calls[0] + s.calls[1], 1);
         assert_int_equal(s.calls[2], 0);
     }
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 static void a_client_that_left_ends_the_pauses(void **state)
 {
     (void) state;
-    struct hs_fleet fleet;
-    const struct hs_network *network = NULL;
+    struct hs_model_pool pool;
+    const struct hs_model_runner *network = NULL;
     struct hs_cancel cancel;
-    build(&fleet, 1, false);
+    build(&pool, 1, false);
     hs_cancel_init(&cancel);
     hs_cancel_trigger(&cancel);
-    struct script s = { .fleet = &fleet, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
+    struct script s = { .pool = &pool, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
     assert_int_equal(run(&s, 20000, &cancel, &network), HS_ETRANSIENT);
     assert_int_equal(s.calls[0], 1);
     hs_cancel_finish(&cancel);
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 static void work_is_spread(void **state)
 {
     (void) state;
-    struct hs_fleet fleet;
-    const struct hs_network *network = NULL;
-    build(&fleet, DEVICES, false);
-    struct script s = { .fleet = &fleet };
+    struct hs_model_pool pool;
+    const struct hs_model_runner *network = NULL;
+    build(&pool, DEVICES, false);
+    struct script s = { .pool = &pool };
     for (int i = 0; i < 30; i++)
         assert_int_equal(run(&s, 20000, NULL, &network), 0);
     for (int i = 0; i < DEVICES; i++)
         assert_int_equal(s.calls[i], 10);
-    hs_fleet_finish(&fleet);
+    hs_model_pool_finish(&pool);
 }
 
 int main(void)

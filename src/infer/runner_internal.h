@@ -1,0 +1,147 @@
+/* The inside of a runner, shared by runner.c (the queue and what workers call), slot.c (a slot from its first picture to
+ * its results) and loader.c (the thread that owns the device). Not for other folders. */
+#ifndef HS_INFER_RUNNER_INTERNAL_H
+#define HS_INFER_RUNNER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "infer/runner.h"
+
+/* The table at the top of slot.c shows the transitions. */
+enum hs_slot_state { HS_SLOT_FREE, HS_SLOT_FILLING, HS_SLOT_RUNNING, HS_SLOT_DONE, HS_SLOT_STUCK };
+
+/* NONE -> WANTED -> LOADING -> LOADED -> DRAINING -> NONE. A draining model is not handed out and is unloaded as soon as
+ * no slot is in use. A load that fails leads back to NONE. Every change broadcasts `changed`. */
+enum hs_load_state { HS_LOAD_NONE, HS_LOAD_WANTED, HS_LOAD_LOADING, HS_LOAD_LOADED, HS_LOAD_DRAINING };
+
+struct hs_slot;
+
+/* A lease and its place in a slot. */
+struct hs_share {
+    struct hs_lease lease; /* first: a lease is its share */
+    struct hs_slot *slot;
+    int first; /* picture of the slot */
+    bool held, ready;
+    /* only the holder reads these */
+    struct hs_cancel *cancel;
+    int64_t deadline_ns, queue_ns;
+};
+
+struct hs_slot {
+    struct hs_instance *instance;
+    int index;
+    enum hs_slot_state state;
+    int h, w;         /* of its pictures */
+    int taken;        /* pictures given out, from the first */
+    int held, ready;  /* shares not yet released; shares whose pictures are written or given up */
+    int shares;       /* given out since the slot was last free */
+    bool attended;    /* a thread is inside the backend for it */
+    int64_t ready_ns; /* time at which the first share became ready */
+    int64_t started_ns; /* time of submission */
+    int result;
+    struct hs_error error;
+    pthread_cond_t changed; /* for threads in hs_runner_run */
+    struct hs_share *share; /* info->batch of them, inside the instance's */
+};
+
+/* A model loaded on a device. */
+struct hs_instance {
+    struct hs_runner *runner;
+    struct hs_device *device;
+    struct hs_model *model;
+    const struct hs_model_info *info;
+    int slot_count, busy, stuck; /* busy: slots that are not free, the stuck ones included */
+    int running;                 /* submitted and not done */
+    bool abandoned;              /* its device was given up while it held slots */
+    struct hs_instance *next;    /* of the abandoned ones */
+    struct hs_slot slots[HS_MODEL_MAX_SLOTS];
+    struct hs_share *shares; /* slot_count * info->batch */
+};
+
+/* A request in hs_runner_acquire, on the stack of its thread. */
+struct hs_waiter {
+    const struct hs_slot_request *request;
+    struct hs_runner *runner;
+    pthread_cond_t wake;
+    struct hs_share *share; /* granted */
+    int result;             /* refused: HS_E…, and `err` is filled */
+    struct hs_error *err;
+    bool cancelled;
+    struct hs_waiter *prev, *next;
+};
+
+struct hs_runner {
+    /* Set at creation. */
+    struct hs_runner_options options;
+    struct hs_model_spec spec;
+    pthread_t loader;
+
+    /* Only the loader's. */
+    struct hs_device *device;
+
+    /* Guards everything below. Comes after the lock of a struct hs_cancel: never ask or watch one while holding it. */
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* for the loader: a load is wanted, a slot was released or is stuck, or the end */
+    pthread_cond_t changed; /* load_state, down or restarting changed, or the loader has ended */
+    enum hs_load_state load_state;
+    struct hs_instance *instance; /* LOADED and DRAINING, else NULL */
+    struct hs_instance *abandoned;
+    struct hs_waiter *first, *last;
+    int waiting, in_use, stuck; /* not those of abandoned instances */
+    bool ending, ended;
+    bool used;            /* a lease came back since the model was loaded */
+    int64_t last_used_ns; /* or loaded */
+    double keep_alive_s;  /* in force */
+    bool unload_asked;
+    bool preload_asked; /* while it was unloading */
+    char device_name[64], version[64];
+    struct hs_error error; /* not repaired yet; code 0: none */
+
+    /* A device that is down gets no work: the model is dropped, and the loader tries to bring it back (Nygard, "Release
+     * It!": circuit breaker, with a run of the loader in place of a client's). */
+    bool down, hung;
+    int failures_in_row;
+    int attempts; /* since it went down */
+    int64_t next_attempt_ns;
+
+    /* A restart drains, unloads, closes, opens and loads. */
+    bool restarting;
+    int64_t restart_until_ns; /* put off then if a slot is still in use */
+    int64_t restart_bytes;    /* of the process when it was last measured */
+    int64_t next_measure_ns;
+
+    struct hs_device_health health;
+    bool has_health;
+    int64_t next_health_ns;
+
+    uint64_t runs, pictures, failures, timeouts, refusals, loads, restarts;
+    int64_t run_ns, last_load_ns;
+};
+
+/* All of these are called with the runner's lock held. */
+
+/* runner.c: hands free slots to waiters, oldest first, and starts a load if one is missing. */
+void hs_runner_dispatch(struct hs_runner *runner);
+void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state);
+
+/* runner.c: takes the device out of service: requests fail with `why` until the loader has brought it back. */
+void hs_runner_go_down(struct hs_runner *runner, bool hung, const struct hs_error *why);
+void hs_runner_plan_attempt(struct hs_runner *runner);
+
+/* runner.c: a run has ended with `result`; takes the device down if that shows that it is at fault. */
+void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const struct hs_error *why);
+
+/* slot.c: a share of a slot for the request; NULL: none is free. And a slot whose leases are all back, or that the
+ * device gave back late. */
+struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request);
+void hs_slot_free(struct hs_slot *slot);
+
+/* loader.c: the thread's body; its argument is the runner. And the start of a restart if the process is too large. */
+void *hs_runner_load_loop(void *arg);
+void hs_runner_consider_restart(struct hs_runner *runner);
+void hs_runner_end_restart(struct hs_runner *runner);
+
+#endif

@@ -1,0 +1,300 @@
+#include "service/model_cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* EMPTY -> OPENING -> READY -> CLOSING -> EMPTY; back from OPENING to EMPTY if that fails. OPENING and CLOSING belong to
+ * the thread that set them; the others wait on `changed` or do without the entry. */
+enum entry_state { EMPTY, OPENING, READY, CLOSING };
+
+struct entry {
+    enum entry_state state;
+    int refs; /* of READY; an entry with references is not closed */
+    int64_t last_used_ns;
+    const struct hs_pack *pack; /* of the store */
+    struct hs_model_pool pool;
+};
+
+struct hs_model_cache {
+    struct hs_model_options options;
+    const char *backend; /* of options: `auto` looks for devices, so it is found once */
+    const char *runtime; /* NULL, or `version` */
+    char version[HS_RUNTIME_SIZE];
+    int64_t memory_max;
+    pthread_mutex_t lock;   /* guards `entries`, but not their pools */
+    pthread_cond_t changed; /* an entry left OPENING or CLOSING, or lost its last reference */
+    struct entry entries[HS_MODEL_CACHE_MAX]; /* the first one is the configured model, READY for good */
+};
+
+int hs_model_cache_create(const struct hs_model_options *options, int64_t memory_max, struct hs_model_cache **ret_cache,
+                          struct hs_error *err)
+{
+    struct hs_model_cache *cache = calloc(1, sizeof(*cache));
+    if (!cache || hs_cond_init(&cache->changed) != 0) {
+        free(cache);
+        return hs_error_set(err, HS_ENOMEM, "no memory for the models");
+    }
+    pthread_mutex_init(&cache->lock, NULL);
+    cache->options = *options;
+    cache->backend = hs_model_runner_backend_name(hs_model_runner_device(options));
+    cache->runtime = hs_model_runner_runtime(cache->backend, cache->version);
+    cache->memory_max = memory_max;
+    cache->options.refused = NULL; /* is about the configured model only */
+    struct entry *first = &cache->entries[0];
+    int r = hs_model_pool_init(&first->pool, options, err);
+    if (r < 0) {
+        hs_model_cache_destroy(cache);
+        return r;
+    }
+    first->state = READY;
+    first->pack = hs_store_find(options->store, hs_model_pool_first(&first->pool)->choice.pack->name);
+    *ret_cache = cache;
+    return 0;
+}
+
+void hs_model_cache_destroy(struct hs_model_cache *cache)
+{
+    if (!cache)
+        return;
+    for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
+        if (cache->entries[i].state == READY)
+            hs_model_pool_finish(&cache->entries[i].pool);
+    pthread_cond_destroy(&cache->changed);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache);
+}
+
+struct hs_model_pool *hs_model_cache_default(struct hs_model_cache *cache)
+{
+    return &cache->entries[0].pool;
+}
+
+/* ---- With the lock held ---- */
+
+static void set_state(struct hs_model_cache *cache, struct entry *entry, enum entry_state state)
+{
+    entry->state = state;
+    pthread_cond_broadcast(&cache->changed);
+}
+
+static struct entry *find(struct hs_model_cache *cache, const struct hs_pack *pack)
+{
+    for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
+        if (cache->entries[i].state != EMPTY && cache->entries[i].pack == pack)
+            return &cache->entries[i];
+    return NULL;
+}
+
+static bool is_loaded(struct entry *entry)
+{
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(&entry->pool, &status);
+    return status.loaded;
+}
+
+/* The least recently used entry without references, never the configured one; NULL: there is none. */
+static struct entry *least_recently_used(struct hs_model_cache *cache, bool loaded)
+{
+    struct entry *best = NULL;
+    for (int i = 1; i < HS_MODEL_CACHE_MAX; i++) {
+        struct entry *entry = &cache->entries[i];
+        if (entry->state == READY && entry->refs == 0 && (!loaded || is_loaded(entry)) &&
+            (!best || entry->last_used_ns < best->last_used_ns))
+            best = entry;
+    }
+    return best;
+}
+
+/* An empty entry, if need be by closing another one, for which the lock is given up; NULL: all are in use. */
+static struct entry *make_room(struct hs_model_cache *cache)
+{
+    for (int i = 1; i < HS_MODEL_CACHE_MAX; i++)
+        if (cache->entries[i].state == EMPTY)
+            return &cache->entries[i];
+    struct entry *entry = least_recently_used(cache, false);
+    if (!entry)
+        return NULL;
+    set_state(cache, entry, CLOSING);
+    pthread_mutex_unlock(&cache->lock);
+    hs_model_pool_finish(&entry->pool);
+    pthread_mutex_lock(&cache->lock);
+    set_state(cache, entry, EMPTY);
+    return entry;
+}
+
+/* Puts the model together, for which the lock is given up. */
+static int open_entry(struct hs_model_cache *cache, struct entry *entry, const struct hs_pack *pack,
+                      struct hs_error *err)
+{
+    struct hs_model_options options = cache->options;
+    options.model = pack->name;
+    entry->pack = pack;
+    entry->refs = 0;
+    set_state(cache, entry, OPENING);
+    pthread_mutex_unlock(&cache->lock);
+    int r = hs_model_pool_init(&entry->pool, &options, err);
+    pthread_mutex_lock(&cache->lock);
+    set_state(cache, entry, r == 0 ? READY : EMPTY);
+    return r;
+}
+
+static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t deadline_ns, struct entry **ret_entry,
+               struct hs_error *err)
+{
+    for (;;) {
+        struct entry *entry = find(cache, pack);
+        if (entry && entry->state == READY) {
+            entry->refs++;
+            entry->last_used_ns = hs_clock_now_ns();
+            *ret_entry = entry;
+            return 0;
+        }
+        if (entry) {
+            if (hs_cond_wait_until(&cache->changed, &cache->lock, deadline_ns) == HS_ETIMEOUT)
+                return hs_error_set(err, HS_ETIMEOUT, "%s is still being prepared", pack->name);
+            continue;
+        }
+        entry = make_room(cache);
+        if (!entry)
+            return hs_error_set(err, HS_EBUSY, "%d models are in use already", HS_MODEL_CACHE_MAX);
+        /* The lock may have been given up: another thread may have been faster. */
+        if (find(cache, pack))
+            continue;
+        int r = open_entry(cache, entry, pack, err);
+        if (r < 0)
+            return r;
+    }
+}
+
+static void stay_within_memory(struct hs_model_cache *cache)
+{
+    struct entry *entry = least_recently_used(cache, true);
+    if (entry)
+        hs_model_pool_unload(&entry->pool);
+}
+
+/* ---- For others ---- */
+
+/* The pack that a request names; the configuration's own name for its model is one too. */
+static int find_pack(const struct hs_model_cache *cache, const char *name, const struct hs_pack **ret_pack,
+                     struct hs_error *err)
+{
+    const struct hs_model_options *o = &cache->options;
+    struct hs_model_choice choice;
+    if (strcmp(name, hs_model_pool_first(&cache->entries[0].pool)->model) == 0) {
+        *ret_pack = cache->entries[0].pack;
+        return 0;
+    }
+    int r = hs_store_choose(o->store, o->task, name, cache->backend, cache->runtime, &choice, err);
+    if (r == 0)
+        *ret_pack = choice.pack;
+    return r;
+}
+
+int hs_model_cache_ref(struct hs_model_cache *cache, const char *name, int64_t deadline_ns,
+                       struct hs_model_pool **ret_pool, struct hs_error *err)
+{
+    const struct hs_pack *pack = NULL;
+    struct entry *entry = NULL;
+    if (!name) {
+        *ret_pool = hs_model_cache_default(cache);
+        return 0;
+    }
+    int r = find_pack(cache, name, &pack, err);
+    if (r < 0)
+        return r;
+    if (pack == cache->entries[0].pack) {
+        *ret_pool = hs_model_cache_default(cache);
+        return 0;
+    }
+    bool full = hs_mem_resident() > cache->memory_max;
+    pthread_mutex_lock(&cache->lock);
+    r = ref(cache, pack, deadline_ns, &entry, err);
+    if (r == 0) {
+        *ret_pool = &entry->pool;
+        if (full)
+            stay_within_memory(cache);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return r;
+}
+
+static void unref(struct hs_model_cache *cache, struct hs_model_pool *pool, bool used)
+{
+    pthread_mutex_lock(&cache->lock);
+    for (int i = 0; i < HS_MODEL_CACHE_MAX; i++) {
+        struct entry *entry = &cache->entries[i];
+        if (pool != &entry->pool || entry->refs == 0)
+            continue;
+        entry->refs--;
+        if (used)
+            entry->last_used_ns = hs_clock_now_ns();
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+void hs_model_cache_unref(struct hs_model_cache *cache, struct hs_model_pool *pool)
+{
+    /* The default is handed out without a reference. */
+    if (pool && pool != hs_model_cache_default(cache))
+        unref(cache, pool, true);
+}
+
+size_t hs_model_cache_ref_all(struct hs_model_cache *cache, struct hs_model_pool *ret_pools[HS_MODEL_CACHE_MAX])
+{
+    size_t count = 1;
+    ret_pools[0] = hs_model_cache_default(cache);
+    pthread_mutex_lock(&cache->lock);
+    for (int i = 1; i < HS_MODEL_CACHE_MAX; i++) {
+        if (cache->entries[i].state != READY)
+            continue;
+        cache->entries[i].refs++;
+        ret_pools[count++] = &cache->entries[i].pool;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return count;
+}
+
+void hs_model_cache_unref_all(struct hs_model_cache *cache, struct hs_model_pool *const *pools, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        unref(cache, pools[i], false);
+}
+
+const char *hs_model_cache_state(struct hs_model_cache *cache, const struct hs_pack *pack)
+{
+    struct hs_model_choice choice;
+    const struct hs_model_options *o = &cache->options;
+    const char *state = NULL;
+    pthread_mutex_lock(&cache->lock);
+    struct entry *entry = find(cache, pack);
+    if (entry && entry->state == READY) {
+        struct hs_model_pool_status status;
+        hs_model_pool_get_status(&entry->pool, &status);
+        state = hs_runner_state_name(status.state);
+    } else if (entry) {
+        state = hs_runner_state_name(entry->state == OPENING ? HS_RUNNER_LOADING : HS_RUNNER_UNLOADING);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    if (state)
+        return state;
+    bool simulated = hs_model_runner_is_simulated(hs_model_pool_first(hs_model_cache_default(cache)));
+    bool here = hs_store_choose(o->store, o->task, pack->name, cache->backend, cache->runtime, &choice, NULL) == 0 &&
+                (simulated || hs_store_has(o->store, choice.file));
+    return here ? "idle" : "absent";
+}
+
+bool hs_model_cache_unload(struct hs_model_cache *cache, const struct hs_pack *pack)
+{
+    pthread_mutex_lock(&cache->lock);
+    struct entry *entry = find(cache, pack);
+    bool loaded = entry && entry->state == READY && is_loaded(entry);
+    if (loaded)
+        hs_model_pool_unload(&entry->pool);
+    pthread_mutex_unlock(&cache->lock);
+    return loaded;
+}

@@ -1,0 +1,344 @@
+#include "service/model_pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "infer/registry.h"
+#include "service/agreement.h"
+#include "service/startup.h"
+
+/* A transient failure is retried after about 5, 10 and 20 ms. */
+enum { RETRIES_MAX = 3 };
+#define FIRST_PAUSE_NS (5 * HS_NS_PER_MS)
+
+/* ---- Creation ---- */
+
+/* Finds the ids of the devices to use; none if there is no choice. */
+static void find_devices(const struct hs_model_options *options, struct hs_backend_probe *ret_probe)
+{
+    const char *device = hs_model_runner_device(options);
+    const struct hs_device_options look = { .script = hs_model_runner_script(device) };
+    const struct hs_backend *backend;
+    *ret_probe = (struct hs_backend_probe) { 0 };
+    if (!hs_given(options->inference->device_id) &&
+        hs_registry_find(hs_model_runner_backend_name(device), &backend, NULL) == 0)
+        backend->probe(&look, ret_probe);
+}
+
+static int init_devices(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
+{
+    struct hs_backend_probe probe;
+    find_devices(options, &probe);
+    int count = probe.device_count > 1 && probe.ids[0][0] ? probe.device_count : 1;
+    count = count < HS_PROBE_MAX_DEVICES ? count : HS_PROBE_MAX_DEVICES;
+    pool->runners = calloc((size_t) count, sizeof(*pool->runners));
+    if (!pool->runners)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the model");
+    for (int i = 0; i < count; i++) {
+        struct hs_model_options one = *options;
+        if (count > 1)
+            one.device_id = probe.ids[i];
+        int r = hs_model_runner_init(&pool->runners[i], &one, err);
+        if (r < 0)
+            return r;
+        pool->count++;
+    }
+    return 0;
+}
+
+/* Embeddings of the fallback are compared with those that the gallery has from the device. */
+static int check_embeddings(const struct hs_store *store, const struct hs_model_runner *fallback,
+                            const struct hs_model_runner *first, struct hs_error *err)
+{
+    const struct hs_pack *a = fallback->choice.pack, *b = first->choice.pack;
+    if (a->task != HS_TASK_FACE_EMBEDDING)
+        return 0;
+    if (strcmp(a->embedding.space, b->embedding.space) != 0)
+        return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", fallback->model);
+    return hs_agreement_check(store, &first->choice, &fallback->choice, err);
+}
+
+/* The same model on the processor, or if its pack has no file for that, the best one that has. */
+static int init_fallback(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
+{
+    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    struct hs_model_options cpu = *options;
+    cpu.device = "cpu";
+    cpu.device_id = "";
+    cpu.refused = NULL;
+    cpu.model = first->choice.pack->name;
+    pool->fallback = calloc(1, sizeof(*pool->fallback));
+    if (!pool->fallback)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the model");
+    int r = hs_model_runner_init(pool->fallback, &cpu, err);
+    if (r < 0 && cpu.model != options->model) {
+        cpu.model = "auto";
+        r = hs_model_runner_init(pool->fallback, &cpu, err);
+    }
+    if (r == 0) {
+        r = check_embeddings(options->store, pool->fallback, first, err);
+        if (r < 0)
+            hs_model_runner_finish(pool->fallback);
+    }
+    return r;
+}
+
+int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
+{
+    struct hs_error why;
+    *pool = (struct hs_model_pool) { 0 };
+    int r = init_devices(pool, options, err);
+    if (r < 0) {
+        hs_model_pool_finish(pool);
+        return r;
+    }
+    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    if (options->policy->fallback == HS_FALLBACK_CPU && !hs_model_runner_is_processor(first) &&
+        init_fallback(pool, options, &why) < 0) {
+        hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
+        hs_str_copy(pool->no_fallback, sizeof(pool->no_fallback), why.message);
+        free(pool->fallback);
+        pool->fallback = NULL;
+    }
+    return 0;
+}
+
+void hs_model_pool_finish(struct hs_model_pool *pool)
+{
+    for (int i = 0; i < pool->count; i++)
+        hs_model_runner_finish(&pool->runners[i]);
+    free(pool->runners);
+    if (pool->fallback)
+        hs_model_runner_finish(pool->fallback);
+    free(pool->fallback);
+    pool->runners = NULL;
+    pool->fallback = NULL;
+    pool->count = 0;
+}
+
+/* ---- A run ---- */
+
+/* The device with least to do among those that are up and not marked in `tried`, which it marks; NULL: none. */
+static const struct hs_model_runner *choose_device(struct hs_model_pool *pool, unsigned *tried)
+{
+    unsigned from = pool->count > 1 ? atomic_fetch_add(&pool->next, 1) : 0;
+    int best = -1, best_load = 0;
+    for (int k = 0; k < pool->count; k++) {
+        int i = (int) ((from + (unsigned) k) % (unsigned) pool->count);
+        if (*tried & 1u << i)
+            continue;
+        int load = hs_runner_get_load(pool->runners[i].runner);
+        if (load >= 0 && (best < 0 || load < best_load)) {
+            best = i;
+            best_load = load;
+        }
+    }
+    if (best < 0)
+        return NULL;
+    *tried |= 1u << best;
+    return &pool->runners[best];
+}
+
+struct pause {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool cancelled;
+};
+
+static void cancel_pause(void *arg)
+{
+    struct pause *wait = arg;
+    pthread_mutex_lock(&wait->lock);
+    wait->cancelled = true;
+    pthread_cond_signal(&wait->wake);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+/* Half of the pause is left to chance, so that those who failed together do not come back together. False: there is not
+ * so much time. */
+static bool pause_before(int retry, int64_t deadline_ns, struct hs_cancel *cancel)
+{
+    struct pause wait = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    int64_t pause_ns = FIRST_PAUSE_NS << retry;
+    uint32_t chance = 0;
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) == sizeof(chance))
+        pause_ns = pause_ns / 2 + (int64_t) (chance % (uint32_t) pause_ns);
+    int64_t until_ns = hs_clock_now_ns() + pause_ns;
+    if (until_ns >= deadline_ns || hs_cond_init(&wait.wake) != 0)
+        return false;
+    hs_cancel_watch(cancel, cancel_pause, &wait);
+    bool left = hs_cancel_is_set(cancel);
+    pthread_mutex_lock(&wait.lock);
+    wait.cancelled |= left;
+    while (!wait.cancelled && hs_clock_now_ns() < until_ns)
+        hs_cond_wait_until(&wait.wake, &wait.lock, until_ns);
+    pthread_mutex_unlock(&wait.lock);
+    hs_cancel_unwatch(cancel);
+    pthread_cond_destroy(&wait.wake);
+    pthread_mutex_destroy(&wait.lock);
+    return !wait.cancelled;
+}
+
+static int run_on(struct hs_model_pool *pool, const struct hs_model_runner *runner, hs_model_attempt attempt, void *arg,
+                  int64_t deadline_ns, struct hs_cancel *cancel, struct hs_error *err)
+{
+    int r = attempt(arg, runner, err);
+    for (int retry = 0; hs_status_recovery(r) == HS_RECOVERY_RETRY && retry < RETRIES_MAX &&
+                        pause_before(retry, deadline_ns, cancel);
+         retry++) {
+        atomic_fetch_add(&pool->retries, 1);
+        r = attempt(arg, runner, err);
+    }
+    return r;
+}
+
+/* Logs the begin and the end of the time in which the fallback answers. */
+static void log_fallback(struct hs_model_pool *pool, bool begins, const struct hs_error *why)
+{
+    if (!pool->fallback || atomic_exchange(&pool->logged_fallback, begins) == begins)
+        return;
+    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    if (begins) {
+        hs_log_warning("the processor answers for %s: %s", first->device, why->message);
+    } else {
+        hs_log_info("%s answers again", first->device);
+        hs_runner_unload(pool->fallback->runner);
+    }
+}
+
+int hs_model_pool_run(struct hs_model_pool *pool, hs_model_attempt attempt, void *arg, int64_t deadline_ns,
+                      struct hs_cancel *cancel, const struct hs_model_runner **ret_runner, struct hs_error *err)
+{
+    const struct hs_model_runner *runner = NULL;
+    struct hs_error why = { 0 };
+    unsigned tried = 0;
+    int r = HS_ENODEVICE;
+    while (hs_status_recovery(r) != HS_RECOVERY_NONE && (runner = choose_device(pool, &tried)) != NULL) {
+        r = run_on(pool, runner, attempt, arg, deadline_ns, cancel, &why);
+        if (r == 0)
+            log_fallback(pool, false, NULL);
+        if (hs_clock_now_ns() >= deadline_ns)
+            goto out;
+    }
+    /* If all of them are down, the first one fails at once, with the reason. */
+    if (tried == 0) {
+        runner = hs_model_pool_first(pool);
+        r = attempt(arg, runner, &why);
+    }
+    if (pool->fallback && hs_status_recovery(r) != HS_RECOVERY_NONE) {
+        log_fallback(pool, true, &why);
+        atomic_fetch_add(&pool->fallbacks, 1);
+        runner = pool->fallback;
+        r = run_on(pool, runner, attempt, arg, deadline_ns, cancel, &why);
+    }
+out:
+    if (r == 0)
+        *ret_runner = runner;
+    else if (err)
+        *err = why;
+    return r;
+}
+
+/* ---- Loading and status ---- */
+
+void hs_model_pool_preload(struct hs_model_pool *pool)
+{
+    for (int i = 0; i < pool->count; i++)
+        hs_runner_preload(pool->runners[i].runner);
+}
+
+int hs_model_pool_wait_loaded(struct hs_model_pool *pool, int64_t deadline_ns, struct hs_error *err)
+{
+    return hs_runner_wait_loaded(pool->runners[0].runner, deadline_ns, err);
+}
+
+void hs_model_pool_set_keep_alive(struct hs_model_pool *pool, double seconds)
+{
+    for (int i = 0; i < pool->count; i++)
+        hs_runner_set_keep_alive(pool->runners[i].runner, seconds);
+}
+
+void hs_model_pool_unload(struct hs_model_pool *pool)
+{
+    for (int i = 0; i < pool->count; i++)
+        hs_runner_unload(pool->runners[i].runner);
+    if (pool->fallback)
+        hs_runner_unload(pool->fallback->runner);
+}
+
+/* Lower is better. */
+static int rank(enum hs_runner_state state)
+{
+    static const int ranks[] = {
+        [HS_RUNNER_READY] = 0, [HS_RUNNER_IDLE] = 1, [HS_RUNNER_UNLOADING] = 2, [HS_RUNNER_LOADING] = 3,
+        [HS_RUNNER_FAILED] = 4,
+    };
+    return ranks[state];
+}
+
+void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_status *ret_status)
+{
+    struct hs_model_pool_status s = {
+        .state = HS_RUNNER_FAILED, .device = hs_model_pool_first(pool)->device, .devices = pool->count,
+        .retries = atomic_load(&pool->retries), .fallbacks = atomic_load(&pool->fallbacks),
+        .no_fallback = hs_given(pool->no_fallback),
+    };
+    struct hs_runner_status one;
+    for (int i = 0; i < pool->count; i++) {
+        hs_runner_get_status(pool->runners[i].runner, &one);
+        if (one.state != HS_RUNNER_FAILED)
+            s.devices_up++;
+        else if (s.error.code == 0)
+            s.error = one.error;
+        if (rank(one.state) < rank(s.state))
+            s.state = one.state;
+        s.loaded |= one.loaded;
+        s.hung |= one.hung;
+        s.slots += one.slots;
+    }
+    if (s.state == HS_RUNNER_FAILED && pool->fallback) {
+        s.degraded = true;
+        s.device = pool->fallback->device;
+        hs_runner_get_status(pool->fallback->runner, &one);
+        s.loaded |= one.loaded;
+    }
+    *ret_status = s;
+}
+
+void hs_model_pool_watch(struct hs_model_pool *pool)
+{
+    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    struct hs_model_pool_status status;
+    hs_model_pool_get_status(pool, &status);
+    const char *complaint = hs_model_pool_complaint(&status);
+    if ((complaint != NULL) == pool->logged_down || status.state == HS_RUNNER_LOADING)
+        return;
+    pool->logged_down = complaint != NULL;
+    if (!complaint)
+        hs_log_info("%s runs %s again", first->device, first->model);
+    else
+        hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
+    if (complaint && status.error.code == HS_EMODEL && !hs_model_runner_is_simulated(first))
+        hs_startup_tell_model(first->choice.file->name);
+    if (complaint && status.error.code == HS_EINUSE && !hs_model_runner_is_simulated(first))
+        hs_startup_log_holders();
+}
+
+const char *hs_model_pool_complaint(const struct hs_model_pool_status *status)
+{
+    return status->error.code ? status->error.message : NULL;
+}
+
+const char *hs_model_pool_reason(const struct hs_model_pool_status *status, const char **ret_detail)
+{
+    *ret_detail = status->state == HS_RUNNER_FAILED ? status->error.message : "";
+    if (status->degraded || status->state == HS_RUNNER_READY || status->state == HS_RUNNER_IDLE ||
+        status->state == HS_RUNNER_UNLOADING)
+        return NULL;
+    return status->state == HS_RUNNER_LOADING ? "model_loading" : "model_failed";
+}

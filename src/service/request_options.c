@@ -1,0 +1,29 @@
+#include "service/request_options.h"
+
+#include "http/param.h"
+
+enum { KEEP_ALIVE_MAX_S = 31536000 };
+
+int hs_request_options_read(struct hs_http_request *req, struct hs_request_options *ret_options, const char **ret_field,
+                            struct hs_error *err)
+{
+    const struct hs_body *body = hs_http_body(req);
+    *ret_options = (struct hs_request_options) { .has_keep_alive = hs_body_has(body, "keep_alive") };
+    int r = hs_http_read_timeout(req, ret_field, err);
+    if (r == 0)
+        r = hs_param_seconds(body, *ret_field = "keep_alive", 0, KEEP_ALIVE_MAX_S, true, -1,
+                             &ret_options->keep_alive_s, err);
+    if (r == 0)
+        r = hs_param_string(body, *ret_field = "model", NULL, &ret_options->model, err);
+    return r;
+}
+
+int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_options *options,
+                           struct hs_model_cache *cache, double keep_alive_s, struct hs_model_pool **ret_pool,
+                           struct hs_error *err)
+{
+    int r = hs_model_cache_ref(cache, options->model, hs_http_deadline_ns(req), ret_pool, err);
+    if (r == 0)
+        hs_model_pool_set_keep_alive(*ret_pool, options->has_keep_alive ? options->keep_alive_s : keep_alive_s);
+    return r;
+}
