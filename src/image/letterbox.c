@@ -71,15 +71,17 @@ struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int bor
     int multiple = round_up(long_side / 10 > 64 ? long_side / 10 : 64, stride);
     if (multiple > long_side)
         multiple = stride;
-    int least = round_up((long_side * 6 + 9) / 10, multiple);
-    return (struct hs_letterbox_rule) { long_side, multiple, border, least < long_side ? least : long_side };
+    int least = round_up((long_side * 6 + 9) / 10, multiple), most = long_side * 8 / 10 / multiple * multiple;
+    return (struct hs_letterbox_rule) {
+        long_side, multiple, border, least < long_side ? least : long_side, most > least ? most : least,
+    };
 }
 
 int hs_letterbox_sizes(const struct hs_letterbox_rule *rule, struct hs_letterbox_size ret_sizes[HS_LETTERBOX_SIZES_MAX])
 {
     int count = 0;
     ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, rule->long_side };
-    for (int side = rule->least; side < rule->long_side && count + 2 <= HS_LETTERBOX_SIZES_MAX;
+    for (int side = rule->least; side <= rule->most && side < rule->long_side && count + 2 <= HS_LETTERBOX_SIZES_MAX;
          side += rule->multiple) {
         ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, side };
         ret_sizes[count++] = (struct hs_letterbox_size) { side, rule->long_side };
@@ -93,7 +95,7 @@ void hs_letterbox_rect(const struct hs_letterbox_rule *rule, int orig_w, int ori
     bool wide = orig_w >= orig_h;
     double scale = (double) rule->long_side / (wide ? orig_w : orig_h);
     int side = round_up(round_at_least_one((wide ? orig_h : orig_w) * scale) + 2 * rule->border, rule->multiple);
-    side = side < rule->least ? rule->least : side < rule->long_side ? side : rule->long_side;
+    side = side < rule->least ? rule->least : side <= rule->most ? side : rule->long_side;
     *ret_in_w = wide ? rule->long_side : side;
     *ret_in_h = wide ? side : rule->long_side;
 }

@@ -34,14 +34,15 @@ void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_let
 
 /* How the input of a network with free sides follows from the size of a picture, and from nothing else. The long side is
  * `long_side`. The short one is the picture's with `border` pixels on each side of it, rounded up to a multiple of
- * `multiple`, at least `least` and at most long_side. */
+ * `multiple`, at least `least`; above `most` it is long_side. */
 struct hs_letterbox_rule {
-    int long_side, multiple, border, least;
+    int long_side, multiple, border, least, most;
 };
 
-/* The rule for a network of the given stride. It has at most nine sizes, so that a service can prepare for all of them:
- * multiples of a tenth of the long side (64 of 640) from six tenths up. 64 takes half as many sizes as 32, and keypoint
- * AP of yolo11n-pose is the same or better (docs/performance.md). long_side is a multiple of stride. */
+/* The rule for a network of the given stride. It has at most seven sizes, so that a service can prepare for all of them:
+ * multiples of a tenth of the long side (64 of 640) from six to eight tenths, which 16:9, 3:2 and 4:3 need, and the
+ * square. Each size costs about 8 MB. Keypoint AP of yolo11n-pose is the same or better than with steps of 32
+ * (docs/performance.md). long_side is a multiple of stride. */
 struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int border);
 
 enum { HS_LETTERBOX_SIZES_MAX = 16 };
