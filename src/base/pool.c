@@ -2,12 +2,12 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 struct job {
     void (*run)(void *arg);
@@ -93,19 +93,6 @@ static void *keep_time(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's business. A new thread inherits this mask. */
-static int start_thread(struct hs_pool *pool, void *(*body)(void *arg), pthread_t *ret_thread)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(ret_thread, NULL, body, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(*ret_thread, pool->name);
-    return r;
-}
-
 int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err)
 {
     assert(threads >= 1 && queue_max >= 1);
@@ -126,7 +113,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     }
     int r = 0;
     while (pool->thread_count < threads && r == 0) {
-        r = start_thread(pool, work, &pool->threads[pool->thread_count]);
+        r = hs_thread_start(&pool->threads[pool->thread_count], pool->name, work, pool);
         pool->thread_count += r == 0;
     }
     if (r != 0) {
@@ -140,7 +127,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
 
 int hs_pool_keep_time(struct hs_pool *pool, struct hs_error *err)
 {
-    pool->keeps_time = start_thread(pool, keep_time, &pool->timekeeper) == 0;
+    pool->keeps_time = hs_thread_start(&pool->timekeeper, pool->name, keep_time, pool) == 0;
     return pool->keeps_time ? 0 : hs_error_set(err, HS_ENOMEM, "the thread that keeps time could not be started");
 }
 

@@ -7,7 +7,6 @@
  * writes to while a request is read, and the connection ends. With TLS it would have to go through the session. */
 #include "http/daemon.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "http/exchange.h"
 #include "http/request.h"
 
@@ -425,9 +425,8 @@ struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd)
     unsigned pause_s = (unsigned) ((pause_ms + 999) / 1000);
     /* One block a connection holds headers, the read buffer and the answer's headers. */
     size_t memory = 2 * o->header_max + (32 << 10);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    hs_thread_block_signals(&before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
