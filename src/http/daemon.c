@@ -124,22 +124,9 @@ static void run_job(void *arg)
     MHD_resume_connection(req->mhd);
 }
 
-static int submit(struct hs_http_request *req)
+void hs_daemon_expire_now(struct hs_http_request *req)
 {
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req, req->deadline_ns);
-    pthread_mutex_unlock(&server->lock);
-    return r;
-}
-
-void hs_daemon_hurry(struct hs_http_request *req)
-{
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    if (!server->ending)
-        hs_pool_hurry(server->pool, req);
-    pthread_mutex_unlock(&server->lock);
+    hs_pool_expire(req->server->pool, req);
 }
 
 static enum MHD_Result start_work(struct hs_http_request *req)
@@ -160,7 +147,7 @@ static enum MHD_Result start_work(struct hs_http_request *req)
     uint64_t id = hs_conn_work(&server->conns, req->conn);
     /* Without the watch a client that leaves is not noticed; the request still gets done. */
     hs_watch_add(server->watch, req->conn->fd, id);
-    if (submit(req) == 0)
+    if (hs_pool_submit(server->pool, run_job, req, req->deadline_ns) == 0)
         return MHD_YES;
     hs_watch_remove(server->watch, req->conn->fd);
     hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
