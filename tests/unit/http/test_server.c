@@ -360,6 +360,7 @@ static void test_routes(void **state)
     ask(f, "GET /items/a/b HTTP/1.1\r\nHost: x\r\n\r\n", 404, NULL);
     ask(f, "GET /items/J%C3%B6rg?a=1&color=dark+red HTTP/1.1\r\nHost: x\r\n\r\n", 200,
         "{\"name\": \"J\\u00f6rg\", \"color\": \"dark red\"}");
+    ask(f, "GET /items/a?c%6Flor=re%64 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"red\"");
     ask(f, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 500, "internal_error");
     int fd = dial(f);
     say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
