@@ -144,6 +144,11 @@ bool hs_str_to_seconds(const char *text, double *ret)
 
 void hs_str_from_double(double value, char ret_text[32])
 {
+    /* Every whole number up to 2^53 is a double. */
+    if (value >= -9007199254740992.0 && value <= 9007199254740992.0 && value == (double) (int64_t) value) {
+        snprintf(ret_text, 32, "%.0f", value);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(ret_text, 32, "%.*g", digits, value);
         /* A locale may have put a comma where JSON and YAML want a point. */

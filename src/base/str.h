@@ -28,7 +28,8 @@ bool hs_str_to_bool(const char *text, bool *ret);
 /* Seconds from "300", "-1", "5m", "1h", "30s", "250ms", "1d". */
 bool hs_str_to_seconds(const char *text, double *ret);
 
-/* The shortest text that reads back as the same double, at most 31 characters and a NUL. */
+/* The shortest text that reads back as the same double, at most 31 characters and a NUL; whole numbers up to 2^53
+ * without an exponent. */
 void hs_str_from_double(double value, char ret_text[32]);
 
 /* Length of the well-formed UTF-8 sequence at text (at most len bytes), or 0 where there is none. */

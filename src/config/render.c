@@ -1,6 +1,5 @@
 #include "config/render.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -31,9 +30,6 @@ int hs_render_json_string(const char *text, struct hs_buf *buf)
 int hs_render_number(double value, struct hs_buf *buf)
 {
     char text[32];
-    /* Every whole number up to 2^53 is a double, and "%.0f" has no decimal mark that a locale could change. */
-    if (value == rint(value) && fabs(value) <= 9007199254740992.0)
-        return hs_buf_printf(buf, "%.0f", value);
     hs_str_from_double(value, text);
     return hs_buf_append_str(buf, text);
 }

@@ -103,7 +103,8 @@ static void doubles_are_written_as_short_as_possible(void **state)
         const char *text;
     } rows[] = { { 0.1, "0.1" }, { 0, "0" }, { -2.5, "-2.5" }, { 1e300, "1e+300" },
                  { 0.30000000000000004, "0.30000000000000004" },
-                 { 123456789, "123456789" } };
+                 { 123456789, "123456789" }, { 600, "600" }, { 86400, "86400" }, { -1e15, "-1000000000000000" },
+                 { 1e16, "1e+16" } };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[32];
         hs_str_from_double(rows[i].value, text);
