@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/json_writer.h"
 #include "hs/status.h"
-#include "http/json_write.h"
 #include "http/route.h"
 
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
