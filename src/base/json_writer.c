@@ -117,12 +117,17 @@ static size_t put_escaped(struct hs_buf *out, const char *text, size_t len)
     return n ? n : 1;
 }
 
-static void put_string(struct hs_buf *out, const char *text, size_t len)
+static bool is_plain(char c, bool ascii)
+{
+    return (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') || (!ascii && (unsigned char) c >= 0x80);
+}
+
+void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool ascii)
 {
     hs_buf_append(out, "\"", 1);
     while (len > 0) {
         size_t n = 0;
-        while (n < len && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+        while (n < len && is_plain(text[n], ascii))
             n++;
         if (n > 0)
             hs_buf_append(out, text, n);
@@ -147,7 +152,7 @@ static void begin_value(struct hs_json_writer *json)
     if (!json->after_name && json->depth > 0) {
         if (!json->first)
             hs_buf_append(json->out, ", ", json->style == HS_JSON_SPACED ? 2 : 1);
-        if (json->style == HS_JSON_PRETTY)
+        if (json->style >= HS_JSON_PRETTY)
             put_line(json);
     }
     json->first = json->after_name = false;
@@ -166,7 +171,7 @@ static void end_nest(struct hs_json_writer *json, const char *bracket)
 {
     assert(json->depth > 0 && !json->after_name);
     json->depth--;
-    if (json->style == HS_JSON_PRETTY && !json->first)
+    if (json->style >= HS_JSON_PRETTY && !json->first)
         put_line(json);
     hs_buf_append(json->out, bracket, 1);
     json->first = false;
@@ -214,16 +219,20 @@ void hs_json_key(struct hs_json_writer *json, const char *name)
 
 /* ---- Values ---- */
 
-static void put_word(struct hs_json_writer *json, const char *text, size_t len)
+struct hs_buf *hs_json_raw(struct hs_json_writer *json)
 {
     begin_value(json);
-    hs_buf_append(json->out, text, len);
+    return json->out;
+}
+
+static void put_word(struct hs_json_writer *json, const char *text, size_t len)
+{
+    hs_buf_append(hs_json_raw(json), text, len);
 }
 
 void hs_json_string_n(struct hs_json_writer *json, const char *text, size_t len)
 {
-    begin_value(json);
-    put_string(json->out, text, len);
+    hs_json_put_string(hs_json_raw(json), text, len, json->style != HS_JSON_FILE);
 }
 
 void hs_json_string(struct hs_json_writer *json, const char *text)

@@ -10,9 +10,9 @@
 #include "base/buf.h"
 
 /* SPACED: ", " and ": " between things, as Python's json.dumps writes. SORTED: no spaces. PRETTY: a line for each
- * value, two spaces a level, for people. All escape characters outside ASCII. The caller orders the members of an
- * object: in SORTED and PRETTY by name. */
-enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY };
+ * value, two spaces a level, for people. These escape characters outside ASCII; FILE is PRETTY with UTF-8 as it is. The
+ * caller orders the members of an object: in SORTED and PRETTY by name. */
+enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY, HS_JSON_FILE };
 
 enum { HS_JSON_DEPTH_MAX = 64 };
 
@@ -45,6 +45,12 @@ void hs_json_int(struct hs_json_writer *json, int64_t value);
 void hs_json_real(struct hs_json_writer *json, double value); /* as hs_json_double; null if it is not finite */
 void hs_json_bool(struct hs_json_writer *json, bool value);
 void hs_json_null(struct hs_json_writer *json);
+
+/* Begins a value that the caller appends to the returned buffer. */
+struct hs_buf *hs_json_raw(struct hs_json_writer *json);
+
+/* Appends a quoted text; `ascii` escapes characters outside ASCII. */
+void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool ascii);
 
 /* The shortest text of a finite double that reads back the same, as Python's repr: "0.1", "1.0", "1e-05".
  * Returns its length; the text ends with NUL. Much faster than printf for 1e-4 <= |value| < 2^53. */

@@ -17,8 +17,8 @@ struct hs_node {
     int line; /* 1-based */
     const char *text;
     bool quoted;
-    size_t count;
-    char **keys;
+    size_t count, capacity;
+    const char **keys;
     int *key_lines;
     struct hs_node **items;
 };

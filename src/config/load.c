@@ -38,7 +38,7 @@ static int load_file(const struct hs_config_request *request, struct hs_settings
         return r;
     if (r == HS_ENOTFOUND && !request->path)
         return hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "%s: no such file, all settings at their defaults", path);
-    return hs_problems_add_error(problems, &err);
+    return hs_problems_add(problems, HS_PROBLEM_ERROR, err.line, "%s", err.message);
 }
 
 static int apply_all(const struct hs_config_request *request, struct hs_settings *settings,

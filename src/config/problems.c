@@ -39,8 +39,3 @@ int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, i
     problems->count++;
     return 0;
 }
-
-int hs_problems_add_error(struct hs_problems *problems, const struct hs_error *err)
-{
-    return hs_problems_add(problems, HS_PROBLEM_ERROR, err->line, "%s", err->message);
-}

@@ -34,7 +34,4 @@ void hs_problems_finish(struct hs_problems *problems);
 int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The error's message as an ERROR problem. */
-int hs_problems_add_error(struct hs_problems *problems, const struct hs_error *err);
-
 #endif

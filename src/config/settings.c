@@ -96,11 +96,6 @@ const void *hs_settings_values(const struct hs_settings *settings)
     return settings->values;
 }
 
-const struct hs_schema *hs_settings_schema(const struct hs_settings *settings)
-{
-    return settings->schema;
-}
-
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index)
 {
     return settings->origins[index] ? settings->origins[index] : "default";
@@ -142,12 +137,11 @@ static int add_bad_value(const struct hs_setting *row, const struct hs_node *nod
     hs_buf_init(&buf, 4096);
     describe(row, node, &buf);
     hs_buf_printf(&buf, " %s (allowed: ", reason);
-    int r = hs_setting_write_range(row, &buf);
+    hs_setting_write_range(row, &buf);
     const char *text = hs_buf_str(&buf);
-    if (r == 0 && text)
-        r = hs_problems_add(problems, HS_PROBLEM_ERROR, line, "%s: %s: %s)", where, row->name, text);
-    else
-        r = HS_ENOMEM;
+    int r = hs_buf_error(&buf) == 0 && text
+                ? hs_problems_add(problems, HS_PROBLEM_ERROR, line, "%s: %s: %s)", where, row->name, text)
+                : HS_ENOMEM;
     hs_buf_finish(&buf);
     return r;
 }
@@ -370,82 +364,67 @@ static bool opens_section(const struct hs_settings *settings, size_t index)
     return true;
 }
 
-/* Starts a member: comma, line break, indent, key. */
-static int write_key(const char *key, int indent, bool *first, struct hs_buf *buf)
-{
-    int r = hs_buf_printf(buf, "%s\n%*s", *first ? "" : ",", indent, "");
-    *first = false;
-    if (r == 0)
-        r = hs_render_json_string(key, buf);
-    return r < 0 ? r : hs_buf_append_str(buf, ": ");
-}
-
 /* The settings of the section that row `start` opens, then what else the file had in it. */
-static int write_section(const struct hs_settings *settings, size_t start, const char *section, struct hs_buf *buf)
+static void write_section(const struct hs_settings *settings, size_t start, const char *section,
+                          struct hs_json_writer *json)
 {
-    size_t len = strlen(section) + 1;
-    bool first = true;
-    int r = hs_buf_append_str(buf, "{");
-    for (size_t i = start; r == 0 && i < settings->count; i++) {
+    size_t len = strlen(section);
+    hs_json_key(json, section);
+    hs_json_begin_object(json);
+    for (size_t i = start; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
-        if (section_length(row->name) + 1 != len || strncmp(row->name, section, len - 1) != 0)
+        if (section_length(row->name) != len || strncmp(row->name, section, len) != 0)
             continue;
-        r = write_key(row->name + len, 4, &first, buf);
-        if (r == 0)
-            r = hs_setting_write(row, field(settings, i), buf);
+        hs_json_key(json, row->name + len + 1);
+        hs_setting_write(row, field(settings, i), hs_json_raw(json));
     }
     const struct hs_node *map = settings->doc ? hs_node_get(hs_doc_root(settings->doc), section) : NULL;
-    for (size_t i = 0; r == 0 && map && map->kind == HS_NODE_MAP && i < map->count; i++) {
+    for (size_t i = 0; map && map->kind == HS_NODE_MAP && i < map->count; i++) {
         char name[128];
         if (hs_str_format(name, sizeof(name), "%s.%s", section, map->keys[i]) &&
             hs_schema_find(settings->schema, name) >= 0)
             continue;
-        r = write_key(map->keys[i], 4, &first, buf);
-        if (r == 0)
-            r = hs_render_node_json(map->items[i], 4, buf);
+        hs_json_key(json, map->keys[i]);
+        hs_render_node(json, map->items[i]);
     }
-    return r < 0 ? r : hs_buf_append_str(buf, "\n  }");
+    hs_json_end_object(json);
 }
 
 int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *buf)
 {
-    bool first = true;
-    int r = hs_buf_append_str(buf, "{");
-    for (size_t i = 0; r == 0 && i < settings->count; i++) {
+    struct hs_json_writer json;
+    hs_json_begin(&json, buf, HS_JSON_FILE);
+    hs_json_begin_object(&json);
+    for (size_t i = 0; i < settings->count; i++) {
         const char *name = hs_schema_row(settings->schema, i, NULL)->name;
         char section[64];
-        if (!opens_section(settings, i))
-            continue;
         hs_str_copy_n(section, sizeof(section), name, section_length(name));
-        r = write_key(section, 2, &first, buf);
-        if (r == 0)
-            r = write_section(settings, i, section, buf);
+        if (opens_section(settings, i))
+            write_section(settings, i, section, &json);
     }
     const struct hs_node *root = settings->doc ? hs_doc_root(settings->doc) : NULL;
-    for (size_t i = 0; r == 0 && root && root->kind == HS_NODE_MAP && i < root->count; i++) {
+    for (size_t i = 0; root && root->kind == HS_NODE_MAP && i < root->count; i++) {
         if (hs_schema_has_section(settings->schema, root->keys[i]))
             continue;
-        r = write_key(root->keys[i], 2, &first, buf);
-        if (r == 0)
-            r = hs_render_node_json(root->items[i], 2, buf);
+        hs_json_key(&json, root->keys[i]);
+        hs_render_node(&json, root->items[i]);
     }
-    return r < 0 ? r : hs_buf_append_str(buf, "\n}\n");
+    hs_json_end_object(&json);
+    return hs_json_end(&json);
 }
 
 int hs_settings_write_list(const struct hs_settings *settings, struct hs_buf *buf)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < settings->count; i++) {
+    for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
         size_t before = buf->len;
-        r = hs_buf_printf(buf, "%s = ", row->name);
-        if (r == 0)
-            r = row->flags & HS_SETTING_SECRET ? hs_buf_append_str(buf, "***")
-                                               : hs_setting_write(row, field(settings, i), buf);
+        hs_buf_printf(buf, "%s = ", row->name);
+        if (row->flags & HS_SETTING_SECRET)
+            hs_buf_append_str(buf, "***");
+        else
+            hs_setting_write(row, field(settings, i), buf);
         size_t width = buf->len - before;
-        if (r == 0)
-            r = hs_buf_printf(buf, "%*s  # %s\n", width < 48 ? (int) (48 - width) : 0, "",
-                              hs_settings_origin(settings, i));
+        hs_buf_printf(buf, "%*s  # %s\n", width < 48 ? (int) (48 - width) : 0, "", hs_settings_origin(settings, i));
     }
-    return r;
+    return hs_buf_error(buf);
 }
