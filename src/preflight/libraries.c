@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "preflight/host.h"
-#include "preflight/look.h"
+#include "preflight/sysfs_read.h"
 
 #define LIBRARY "libhailort.so."
 
@@ -50,7 +50,7 @@ static void look_into(struct search *search, const char *folder)
 {
     search->folder = folder;
     if (folder[0] == '/')
-        hs_look_folder(search->root, folder, add_library, search);
+        hs_sysfs_folder(search->root, folder, add_library, search);
 }
 
 /* A line is a folder; other lines are comments, or includes of this folder. */
@@ -58,13 +58,13 @@ static void add_conf(const char *name, void *arg)
 {
     char text[CONF_MAX], *save = NULL;
     struct search *search = arg;
-    if (!hs_str_ends(name, ".conf") || !hs_look_text(search->root, "/etc/ld.so.conf.d", name, text, sizeof(text)))
+    if (!hs_str_ends(name, ".conf") || !hs_sysfs_text(search->root, "/etc/ld.so.conf.d", name, text, sizeof(text)))
         return;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         look_into(search, line);
 }
 
-/* Only for the real root: it is about this process. */
+/* Only for the real root: the variable is this process's. */
 static void look_into_environment(struct search *search)
 {
     const char *value = getenv("LD_LIBRARY_PATH");
@@ -87,7 +87,7 @@ void hs_host_find_libraries(const char *root, struct hs_host *host)
     struct search search = { .root = root, .host = host };
     host->library_count = 0;
     look_into_environment(&search);
-    hs_look_folder(root, "/etc/ld.so.conf.d", add_conf, &search);
+    hs_sysfs_folder(root, "/etc/ld.so.conf.d", add_conf, &search);
     for (size_t i = 0; i < HS_ARRAY_LEN(folders); i++)
         look_into(&search, folders[i]);
 }
