@@ -49,7 +49,7 @@ static size_t put_fraction(wide rest, wide below, wide above, unsigned shift, bo
     }
 }
 
-/* What Python writes where it uses an exponent, or for numbers outside the fast range. */
+/* For numbers outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
 static size_t slow_double(double value, char ret_text[32])
 {
     hs_str_from_double(value, ret_text);

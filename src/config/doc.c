@@ -96,7 +96,7 @@ static int node_create(struct reader *reader, enum hs_node_kind kind, int line, 
     return 0;
 }
 
-/* Adds an element, with its key in a map; *ret_item is where the node of its value goes. */
+/* Adds an element, with its key in a map; *ret_item is the place for the node of its value. */
 static int add_element(struct reader *reader, struct hs_node *node, const char *key, size_t key_len, int key_line,
                        struct hs_node ***ret_item)
 {

@@ -1,4 +1,4 @@
-/* What is wrong with a configuration: all of it at once, not just the first thing. */
+/* Collects all problems of a configuration, not only the first one. */
 #ifndef HS_CONFIG_PROBLEMS_H
 #define HS_CONFIG_PROBLEMS_H
 
@@ -11,7 +11,7 @@
  * (an unknown key). ERROR: it must not run like this. */
 enum hs_problem_level { HS_PROBLEM_NOTE, HS_PROBLEM_WARNING, HS_PROBLEM_ERROR };
 
-/* Text is one line that starts with its place ("pose.yaml:3: …"); `line` is 1-based, 0 where there is none. */
+/* Text is one line that starts with its place ("pose.yaml:3: …"); `line` is 1-based, 0 if there is none. */
 struct hs_problem {
     enum hs_problem_level level;
     int line;

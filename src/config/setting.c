@@ -56,7 +56,7 @@ bool hs_schema_has_section(const struct hs_schema *schema, const char *section)
 
 enum { EDIT_MAX = 64 };
 
-/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX where a text is that long. */
+/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX if a text is that long. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];

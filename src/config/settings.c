@@ -22,7 +22,7 @@ static void *field(const struct hs_settings *settings, size_t index)
     return settings->values + offset;
 }
 
-/* Sets row `index` from a node, or from text where node is NULL. */
+/* Sets row `index` from a node, or from text if node is NULL. */
 static int set_value(struct hs_settings *settings, size_t index, const struct hs_node *node, const char *text,
                      const char *origin, const char **ret_reason)
 {
@@ -157,7 +157,7 @@ static int add_unknown(const struct hs_settings *settings, const char *what, con
                            near ? "; did you mean " : "", near ? meant : "", near ? "?" : "");
 }
 
-/* Says of a setting without effect what has that effect. */
+/* For a setting without effect, names the one that has that effect. */
 static int note_unused(const struct hs_setting *row, const char *where, int line, struct hs_problems *problems)
 {
     if (!(row->flags & HS_SETTING_UNUSED))
@@ -261,7 +261,7 @@ static int apply_text(struct hs_settings *settings, size_t index, const char *te
     return add_bad_value(row, &scalar, origin, 0, reason, problems);
 }
 
-/* The value of NAME, or NULL where it is absent or empty. */
+/* The value of NAME, or NULL if it is absent or empty. */
 static const char *variable_value(const char *const *environment, const char *name)
 {
     size_t len = strlen(name);
@@ -352,7 +352,7 @@ static size_t section_length(const char *name)
     return strcspn(name, ".");
 }
 
-/* True where row `index` is the first of its section. */
+/* True if row `index` is the first of its section. */
 static bool opens_section(const struct hs_settings *settings, size_t index)
 {
     const char *name = hs_schema_row(settings->schema, index, NULL)->name;

@@ -6,7 +6,7 @@
 enum { START, URI, DATA, PADDED };
 enum { SKIP = 64, PAD = 65, FOREIGN = 66 };
 
-/* What each byte means: 0..63 the value, else one of the above. */
+/* The meaning of each byte: 0..63 the value, else one of the above. */
 static const uint8_t meaning[256] = {
 #define S SKIP
 #define F FOREIGN

@@ -41,7 +41,7 @@ struct hs_body {
     struct hs_multipart form;
     struct text texts[TEXTS_MAX];
     size_t text_count;
-    struct hs_buf *target; /* where the content of the part goes; NULL: nowhere */
+    struct hs_buf *target; /* of the content of the part; NULL: dropped */
     struct text *target_text;
 
     struct hs_json_body json;
@@ -385,24 +385,22 @@ static int missing(const char *name, struct hs_error *err)
     return hs_error_set(err, HS_EMISSING, "Missing '%s' field", name);
 }
 
-/* Checks a base64 string; `value` stands in its place in the JSON. */
-static int check_base64(struct file *file, const json_t *value, const char *name, struct hs_error *err)
+/* Hands over the bytes of a file; `value` stands in its place in the JSON. */
+static int take(const struct hs_body *body, struct file *file, const json_t *value, const char *name,
+                uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
-    if (!value || json_is_null(value))
+    if (file->taken || (!body->is_form && (!value || json_is_null(value))))
         return missing(name, err);
-    if (!json_is_string(value))
+    if (!body->is_form && !json_is_string(value))
         return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
-    if (!file->any_text)
-        return missing(name, err);
-    int r = hs_base64_end(&file->base64, err);
-    if (r == 0 && file->bytes.len == 0)
-        r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
-    return r;
-}
-
-static int take(struct file *file, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
-{
-    if (file->bytes.len == 0 || file->taken)
+    if (!body->is_form && file->any_text) {
+        int r = hs_base64_end(&file->base64, err);
+        if (r == 0 && file->bytes.len == 0)
+            r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
+        if (r < 0)
+            return r;
+    }
+    if (file->bytes.len == 0)
         return missing(name, err);
     file->taken = true;
     *ret_data = hs_buf_take(&file->bytes, ret_len);
@@ -412,11 +410,9 @@ static int take(struct file *file, const char *name, uint8_t **ret_data, size_t 
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     long index = find_name(body->spec.files, name);
-    if (index < 0 || !hs_body_has(body, name) || body->files[index].taken)
+    if (index < 0)
         return missing(name, err);
-    struct file *file = &body->files[index];
-    int r = body->is_form ? 0 : check_base64(file, hs_body_value(body, name), name, err);
-    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
+    return take(body, &body->files[index], hs_body_value(body, name), name, ret_data, ret_len, err);
 }
 
 /* ---- The list ---- */
@@ -456,11 +452,7 @@ int hs_body_list_take(struct hs_body *body, size_t member, uint8_t **ret_data, s
     const char *name = body->spec.list_member;
     const json_t *value = hs_body_list_value(body, member);
     assert(member < body->spec.list_max);
-    struct file *file = &body->files[body->file_count + member];
-    if (file->taken)
-        return missing(name, err);
     if (json_is_object(value))
         value = json_object_get(value, name);
-    int r = body->is_form ? 0 : check_base64(file, value, name, err);
-    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
+    return take(body, &body->files[body->file_count + member], value, name, ret_data, ret_len, err);
 }

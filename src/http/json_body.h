@@ -47,7 +47,7 @@ struct hs_json_body {
     size_t key_len;
     unsigned unicode, unicode_digits;
     size_t line, column;              /* 1-based, of the next byte */
-    size_t cut_line, cut_at, cut_len; /* line and place in rest where strings were taken out, and how many bytes */
+    size_t cut_line, cut_at, cut_len; /* line and offset in rest of strings taken out, and their length */
 };
 
 void hs_json_body_init(struct hs_json_body *body, const char *const *names, const char *const *lists,

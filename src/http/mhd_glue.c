@@ -19,10 +19,10 @@
 #include "base/thread.h"
 #include "http/request.h"
 
-/* A body on a route that wants none is read, so that the connection can be used again, up to this many bytes. */
+/* A body on a route that takes none is read, so that the connection can be used again, up to this many bytes. */
 enum { UNWANTED_MAX = 64 << 10 };
 
-/* Bytes of a stream that are taken at once where the answer has no chunks, which are as large as there is room for. */
+/* Bytes of a stream that are taken at once if the answer has no chunks; chunks fill the buffer of the connection. */
 enum { STREAM_BLOCK = 16 << 10 };
 
 /* ---- Answers ---- */
@@ -139,20 +139,16 @@ static enum MHD_Result start_work(struct hs_http_request *req)
     return MHD_YES;
 }
 
-/* A body on a route that takes none. */
-static int drop_body(struct hs_http_request *req, size_t len, struct hs_error *err)
-{
-    req->dropped += len;
-    return req->dropped <= UNWANTED_MAX ? 0 : too_large(UNWANTED_MAX, err);
-}
-
 static enum MHD_Result on_body(struct hs_http_request *req, const char *data, size_t *len)
 {
     struct hs_error err;
-    size_t n = *len;
+    int r = 0;
     hs_conn_touch(&req->server->conns, req->conn);
+    if (req->body)
+        r = hs_body_feed(req->body, data, *len, &err);
+    else if ((req->dropped += *len) > UNWANTED_MAX)
+        r = too_large(UNWANTED_MAX, &err);
     *len = 0;
-    int r = req->body ? hs_body_feed(req->body, data, n, &err) : drop_body(req, n, &err);
     return r < 0 ? refuse_body(req, r, err.message) : MHD_YES;
 }
 
@@ -160,20 +156,16 @@ static enum MHD_Result on_body(struct hs_http_request *req, const char *data, si
 
 struct header_list {
     struct hs_http_pair pairs[HS_HTTP_HEADERS_MAX];
-    size_t count;
-    bool too_many;
+    size_t count; /* one more than fits: there are too many */
 };
 
 static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct header_list *list = cls;
     (void) kind;
-    if (list->count == HS_HTTP_HEADERS_MAX) {
-        list->too_many = true;
-        return MHD_NO;
-    }
-    list->pairs[list->count++] = (struct hs_http_pair) { name, value ? value : "" };
-    return MHD_YES;
+    if (list->count < HS_HTTP_HEADERS_MAX)
+        list->pairs[list->count] = (struct hs_http_pair) { name, value ? value : "" };
+    return list->count++ < HS_HTTP_HEADERS_MAX ? MHD_YES : MHD_NO;
 }
 
 static size_t count_header(const struct hs_http_request *req, const char *name)
@@ -204,10 +196,11 @@ static int read_headers(struct hs_http_request *req, struct hs_error *err)
 {
     struct header_list list = { .count = 0 };
     MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
-    int r = hs_request_set_headers(req, list.pairs, list.count, err);
+    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
+    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (r == 0 && (list.too_many || (info && info->header_size > req->options->header_max)))
+    if (r == 0 && (too_many || (info && info->header_size > req->options->header_max)))
         r = hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
                          req->options->header_max, HS_HTTP_HEADERS_MAX);
     return r;
@@ -295,12 +288,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 
 /* ---- Connections ---- */
 
-static struct hs_conn *conn_of(struct MHD_Connection *mhd)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -311,7 +298,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
         *socket_context = NULL;
         return;
     }
-    /* What is returned may be overwritten by the next call (it is, from version 1.0 on). */
+    /* The result may be overwritten by the next call (it is, from version 1.0 on). */
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const struct sockaddr *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     *socket_context = hs_conn_add(&server->conns, fd, peer);
@@ -321,7 +308,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 static void *on_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     struct hs_http_server *server = cls;
-    struct hs_conn *conn = conn_of(mhd);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct hs_conn *conn = info ? info->socket_context : NULL;
     if (!conn)
         return NULL;
     struct hs_http_request *req = hs_request_create(&server->options, server->ctx, conn->remote, uri);

@@ -109,7 +109,7 @@ void hs_request_destroy(struct hs_http_request *req)
 
 /* ---- Headers ---- */
 
-/* What a log and another service can safely take. */
+/* True for an id that is safe in a log and in headers. */
 static bool id_is_sane(const char *id)
 {
     size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");

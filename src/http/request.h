@@ -1,4 +1,4 @@
-/* What a handler sees of a request, and how it answers. All of it is for the thread that runs the handler, until the
+/* The handler's view of a request, and how it answers. All of it is for the thread that runs the handler, until the
  * handler returns; strings live as long. */
 #ifndef HS_HTTP_REQUEST_H
 #define HS_HTTP_REQUEST_H

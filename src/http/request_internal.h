@@ -124,8 +124,7 @@ int hs_request_prepare(struct hs_http_request *req);
 /* Runs the handler unless it is too late, and makes sure that there is a reply. */
 void hs_request_run(struct hs_http_request *req);
 
-/* Appends the whole reply as it goes over the wire, closing the connection; for places where the HTTP library cannot
- * answer. */
+/* Appends the whole reply as it goes over the wire, closing the connection; used if the HTTP library cannot answer. */
 int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out);
 
 /* Appends such an answer to a request that did not arrive in time. */

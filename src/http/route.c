@@ -9,7 +9,7 @@ struct span {
     size_t len;
 };
 
-/* Whether a segment as sent, with its percent signs, means this literal text. */
+/* True if a segment as sent, with its percent signs, means this literal text. */
 static bool means(const struct span *segment, const char *literal, size_t len)
 {
     const char *p = segment->text, *end = p + segment->len;

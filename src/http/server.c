@@ -169,17 +169,17 @@ void hs_http_destroy(struct hs_http_server *server)
     if (server->daemon)
         hs_http_drain(server, 0);
     /* No job comes any more, and those there are get cancelled. Running them to their end resumes every suspended
-     * connection; only then may the daemon be stopped, whose thread uses the pool until then. */
+     * connection; only then may the daemon be stopped. Its thread and the watcher use the pool until they end. */
     if (server->pool)
         hs_pool_close(server->pool);
     hs_conn_cancel(&server->conns, 0);
     hs_pool_stop(server->pool);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
-    hs_pool_destroy(server->pool);
     if (server->quiesced_fd >= 0)
         close(server->quiesced_fd);
     hs_watcher_destroy(server->watcher);
+    hs_pool_destroy(server->pool);
     hs_conn_table_finish(&server->conns);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);

@@ -22,7 +22,7 @@ struct hs_host_board {
     char address[HS_HOST_NAME]; /* "0000:01:00.0" */
     unsigned device;            /* PCI id, such as HS_HOST_HAILO_10H */
     char driver[HS_HOST_NAME];  /* that has taken it; "": none */
-    double speed_gts;           /* of its link, GT/s, and lanes; 0: not told */
+    double speed_gts;           /* of its link, GT/s, and lanes; 0: not known */
     int lanes;
     int generation; /* of PCIe, 1..6; 0: not known */
 };

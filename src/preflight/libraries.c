@@ -18,7 +18,7 @@ struct search {
     struct hs_host *host;
 };
 
-/* "5.1.1" at the start of the text; false where there is none, or a part of it (libhailort.so.5). */
+/* "5.1.1" at the start of the text; false if there is none, or only a part of it (libhailort.so.5). */
 static bool take_version(const char *text, char dst[32])
 {
     size_t len = strspn(text, "0123456789."), dots = 0;
