@@ -26,6 +26,7 @@ struct hs_problems {
     struct hs_problem *items;
     size_t count, dropped, errors, warnings;
     size_t usage_errors; /* those of the errors that the command line made */
+    bool no_memory;      /* something is missing here, or a value was not set */
 };
 
 void hs_problems_finish(struct hs_problems *problems);
