@@ -105,12 +105,11 @@ static void tell_driver(struct view *view)
     } else if (host->node_count > 0 || view->runtime->devices > 0) {
         add(view, "driver", true, "no module hailo* is loaded: it is a part of this kernel");
     } else {
-        struct hs_preflight_line *line = add(view, "driver", false, "no module hailo* is loaded");
-        if (host->board_count > 0)
-            mend(line, "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells whether it was "
-                       "built for this kernel (uname -r), and 'sudo modprobe hailo1x_pci' loads it");
-        else
-            mend(line, INSTALL);
+        mend(add(view, "driver", false, "no module hailo* is loaded"), "%s",
+             host->board_count == 0 ? INSTALL
+                                    : "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells "
+                                      "whether it was built for this kernel (uname -r), and 'sudo modprobe "
+                                      "hailo1x_pci' loads it");
     }
 }
 
@@ -201,23 +200,18 @@ static void tell_firmware(struct view *view)
 
 /* ---- The board and its users ---- */
 
-static const char *board_name(unsigned device)
-{
-    return device == HS_HOST_HAILO_10H ? "Hailo-10H" : device == HS_HOST_HAILO_8 ? "Hailo-8" : "a Hailo board";
-}
-
 static void tell_board(struct view *view, const struct hs_host_board *board)
 {
-    const char *name = board_name(board->device);
-    struct hs_preflight_line *line;
+    const char *name = board->device == HS_HOST_HAILO_10H ? "Hailo-10H" : "a Hailo board";
     if (board->device == HS_HOST_HAILO_8) {
-        line = add(view, "pcie", false, "%s is a Hailo-8", board->address);
-        mend(line, "this program runs on the Hailo-10H (AI HAT+ 2)");
+        mend(add(view, "pcie", false, "%s is a Hailo-8", board->address),
+             "this program runs on the Hailo-10H (AI HAT+ 2)");
     } else if (board->generation == 0) {
         add(view, "pcie", true, "%s: %s; the speed of its link is not told", board->address, name);
     } else {
-        line = add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
-                   board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
+        struct hs_preflight_line *line =
+            add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
+                board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
         if (board->generation < 3)
             mend(line, "pictures take longer to the board below generation 3: %s",
                  is_pi_5(view->host) ? "put dtparam=pciex1_gen=3 into /boot/firmware/config.txt and restart (an AI "
@@ -232,8 +226,8 @@ static void tell_boards(struct view *view)
         tell_board(view, &view->host->boards[i]);
     if (view->host->board_count > 0 || view->runtime->devices > 0)
         return;
-    struct hs_preflight_line *line = add(view, "pcie", false, "no Hailo board is on the PCI bus");
-    mend(line, "seat the board and its cable, then restart the machine%s",
+    mend(add(view, "pcie", false, "no Hailo board is on the PCI bus"),
+         "seat the board and its cable, then restart the machine%s",
          is_pi_5(view->host) ? "; 'lspci' shows the board where it is seen" : "");
 }
 
