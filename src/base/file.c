@@ -38,44 +38,30 @@ static ssize_t read_full(int fd, uint8_t *data, size_t len)
 
 int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return open_error(path, err);
-    int r;
     uint8_t *data = NULL;
     struct stat st;
-    if (fstat(fd, &st) < 0) {
+    ssize_t n = 0;
+    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
         r = open_error(path, err);
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode)) {
+    else if (!S_ISREG(st.st_mode))
         r = hs_error_set(err, HS_EIO, "%s: not a regular file", path);
-        goto out;
-    }
-    if ((uint64_t) st.st_size > max) {
+    else if ((uint64_t) st.st_size > max)
         r = hs_error_set(err, HS_ETOOLARGE, "%s: %lld bytes, at most %zu are read", path, (long long) st.st_size, max);
-        goto out;
-    }
-    size_t size = (size_t) st.st_size;
-    data = malloc(size + 1);
-    if (!data) {
-        r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %zu bytes", path, size);
-        goto out;
-    }
-    ssize_t n = read_full(fd, data, size);
-    if (n < 0) {
+    else if (!(data = malloc((size_t) st.st_size + 1)))
+        r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %lld bytes", path, (long long) st.st_size);
+    else if ((n = read_full(fd, data, (size_t) st.st_size)) < 0)
         r = open_error(path, err);
-        goto out;
+    if (fd >= 0)
+        close(fd);
+    if (r < 0) {
+        free(data);
+        return r;
     }
     data[n] = '\0';
     *ret_data = data;
     *ret_len = (size_t) n;
-    data = NULL;
-    r = 0;
-out:
-    free(data);
-    close(fd);
-    return r;
+    return 0;
 }
 
 int hs_file_write_all(int fd, const void *data, size_t len)
