@@ -117,11 +117,17 @@ static void run_job(void *arg)
 static enum MHD_Result start_work(struct hs_http_request *req)
 {
     struct hs_http_server *server = req->server;
+    struct hs_error err;
+    const char *field;
     /* Counted from here, so that a slow upload does not shorten the time for the work. */
     req->body_end_ns = hs_clock_now_ns();
     req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
-    if (hs_request_prepare(req) < 0)
+    int r = req->body ? hs_body_end(req->body, &err) : 0;
+    if (r < 0) {
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
         return send_reply(req);
+    }
+    hs_http_read_timeout(req, &field, NULL); /* the handler reports an invalid one */
     if (req->route->flags & HS_HTTP_INLINE) {
         hs_request_run(req);
         return send_reply(req);

@@ -342,18 +342,6 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
 
 /* ---- Work ---- */
 
-int hs_request_prepare(struct hs_http_request *req)
-{
-    const char *field;
-    struct hs_error err;
-    int r = req->body ? hs_body_end(req->body, &err) : 0;
-    if (r < 0)
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
-    else
-        hs_http_read_timeout(req, &field, NULL); /* what is wrong with it is for the handler to say */
-    return r;
-}
-
 void hs_request_run(struct hs_http_request *req)
 {
     if (hs_cancel_is_set(&req->cancel))
@@ -364,7 +352,7 @@ void hs_request_run(struct hs_http_request *req)
         req->route->handle(req);
     if (req->reply.status == 0)
         hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
-    /* A client that reads its answer slowly shall not hold the memory of its question. */
+    /* A client that reads its answer slowly must not keep the memory of its body. */
     hs_body_destroy(req->body);
     req->body = NULL;
 }

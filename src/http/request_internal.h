@@ -118,9 +118,6 @@ void hs_request_destroy(struct hs_http_request *req);
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
 
-/* Ends the body and reads how long the client will wait. HS_EINVAL: the body cannot be ended; there is a reply. */
-int hs_request_prepare(struct hs_http_request *req);
-
 /* Runs the handler unless it is too late, and makes sure that there is a reply. */
 void hs_request_run(struct hs_http_request *req);
 
