@@ -302,27 +302,18 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
     return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
 }
 
-static json_t *error_object(int code, const char *field, const char *message)
-{
-    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
-                       : code == HS_ETIMEOUT      ? "timeout"
-                                                  : "internal_error";
-    json_t *detail =
-        json_pack("{s:s, s:s, s:s}", "message", message, "type", type, "code", hs_status_name(code));
-    if (detail && field && json_object_set_new(detail, "field", json_string(field)) < 0) {
-        json_decref(detail);
-        return NULL;
-    }
-    return json_pack("{s:o}", "error", detail);
-}
-
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
 {
     char line[HS_ERROR_MESSAGE_SIZE];
     hs_str_copy(line, sizeof(line), message);
     hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
-    return req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", line)
-                                                           : error_object(code, field, line);
+    if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
+        return json_pack("{s:s}", "error", line);
+    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
+                       : code == HS_ETIMEOUT      ? "timeout"
+                                                  : "internal_error";
+    return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
+                     "field", field);
 }
 
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
