@@ -26,8 +26,7 @@ static void load_file(const struct hs_config_request *request, struct hs_setting
     const char *path = request->path ? request->path : standard;
     struct hs_error err;
     struct hs_doc *doc;
-    if (!request->path &&
-        !hs_config_default_path(request->schema, request->environment, standard, sizeof(standard))) {
+    if (!request->path && !hs_config_default_path(request->schema, request->environment, standard, sizeof(standard))) {
         hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "XDG_CONFIG_HOME is too long");
         return;
     }

@@ -63,7 +63,7 @@ static bool read_target(struct hs_http_request *req, const char *target)
 /* ---- Life ---- */
 
 struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *remote,
-                                           const char *target)
+                                          const char *target)
 {
     struct hs_http_request *req = calloc(1, sizeof(*req));
     if (!req)
@@ -147,7 +147,7 @@ static int copy_headers(struct hs_http_request *req, const struct hs_http_pair *
 }
 
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
-                            struct hs_error *err)
+                           struct hs_error *err)
 {
     int r = copy_headers(req, headers, count);
     choose_id(req);

@@ -135,7 +135,7 @@ static void *run(void *arg)
 }
 
 int hs_watcher_create(int tick_ms, const struct hs_watcher_events *events, void *ctx, struct hs_watcher **ret_watcher,
-                    struct hs_error *err)
+                      struct hs_error *err)
 {
     struct hs_watcher *watcher = calloc(1, sizeof(*watcher));
     if (!watcher)

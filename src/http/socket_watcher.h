@@ -16,7 +16,7 @@ struct hs_watcher_events {
 
 /* Starts the thread; events come from it. Caller frees with hs_watcher_destroy. */
 int hs_watcher_create(int tick_ms, const struct hs_watcher_events *events, void *ctx, struct hs_watcher **ret_watcher,
-                    struct hs_error *err);
+                      struct hs_error *err);
 
 /* Ends the thread and closes lingering sockets. NULL allowed. */
 void hs_watcher_destroy(struct hs_watcher *watcher);
