@@ -16,7 +16,7 @@ struct hs_base64 {
     unsigned pads;      /* '=' seen since the last of them */
     unsigned prefix;    /* characters of "data:" matched so far, while at the start */
     int state;
-    bool foreign;       /* a character that is not ASCII */
+    bool non_ascii;     /* a character that is not ASCII was seen */
 };
 
 void hs_base64_init(struct hs_base64 *decoder);

@@ -226,7 +226,7 @@ static int picture_text(void *ctx, const struct hs_json_place *place, const char
     struct hs_body *body = ctx;
     struct file *file = file_at(body, place);
     file->any_text = true;
-    file->base64.foreign |= (unsigned char) text[0] >= 0x80;
+    file->base64.non_ascii |= (unsigned char) text[0] >= 0x80;
     while (len > 0) {
         uint8_t bytes[HS_BASE64_ROOM(4096)];
         size_t n = len < 4096 ? len : 4096;
