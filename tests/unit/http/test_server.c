@@ -1002,6 +1002,35 @@ static void test_addresses(void **state)
     tear_down(f);
 }
 
+/* The number of the next descriptor: it stays the same if nothing is left open. */
+static int next_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    assert_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+static void test_descriptors(void **state)
+{
+    (void) state;
+    int before = next_descriptor();
+    for (int round = 0; round < 3; round++) {
+        struct fixture *f = set_up(NULL);
+        struct hs_http_options options = f->options;
+        struct hs_http_server *other;
+        ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
+        /* Refused before its body came, which then is read and dropped on a duplicate of the socket. */
+        ask(f, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx", 413, NULL);
+        options.port = hs_http_port(f->server);
+        assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, NULL), 0);
+        assert_int_equal(hs_http_start(other, NULL), HS_ECONFLICT);
+        hs_http_destroy(other);
+        tear_down(f);
+        assert_int_equal(next_descriptor(), before);
+    }
+}
+
 static void test_options(void **state)
 {
     (void) state;
@@ -1077,6 +1106,7 @@ int main(void)
         cmocka_unit_test(test_destroy_cancels),
         cmocka_unit_test(test_stats_while_the_server_ends),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_other_shape),
         cmocka_unit_test(test_big_answer),
