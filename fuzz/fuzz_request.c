@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "http/exchange.h"
 #include "http/request.h"
+#include "http/request_internal.h"
 #include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -19,8 +19,8 @@ static void echo(struct hs_http_request *req)
     hs_http_add_header(req, "X-Query", query ? query : "");
     hs_http_add_header(req, "X-Param", hs_http_param(req, 0) ? hs_http_param(req, 0) : "");
     if (header)
-        hs_http_add_header(req, header, hs_http_path(req));
-    hs_http_reply_error(req, HS_EBUSY, "q", "%s", query ? query : hs_http_path(req));
+        hs_http_add_header(req, header, req->path);
+    hs_http_reply_error(req, HS_EBUSY, "q", "%s", query ? query : req->path);
 }
 
 static const struct hs_http_route routes[] = {
@@ -37,7 +37,7 @@ static void check_answer(const struct hs_http_request *req)
 {
     struct hs_buf out;
     hs_buf_init(&out, 1 << 20);
-    if (hs_exchange_raw(req, &out) < 0)
+    if (hs_request_write_reply(req, &out) < 0)
         abort();
     const char *text = hs_buf_str(&out), *end = strstr(text, "\r\n\r\n");
     const char *length = strstr(text, "\r\nContent-Length: ");
@@ -69,7 +69,7 @@ static void check_route(const char *method, struct hs_http_request *req)
         for (size_t i = 0; i < HS_HTTP_PARAMS_MAX; i++)
             if (req->params[i] && !req->params[i][0])
                 abort();
-        hs_exchange_run(req);
+        hs_request_run(req);
     }
     check_answer(req);
 }
@@ -100,15 +100,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     struct hs_http_options options;
     hs_http_options_init(&options);
-    struct hs_http_request *req = count >= 2 ? hs_exchange_create(&options, NULL, "127.0.0.1", lines[1]) : NULL;
+    struct hs_http_request *req = count >= 2 ? hs_request_create(&options, NULL, "127.0.0.1", lines[1]) : NULL;
     if (req) {
         if (strlen(req->path) > strlen(lines[1]) || strcmp(req->target, lines[1]) != 0)
             abort();
-        if (hs_exchange_set_headers(req, headers, header_count, NULL) < 0 || !req->id[0])
+        if (hs_request_set_headers(req, headers, header_count, NULL) < 0 || !req->id[0])
             abort();
         check_route(lines[0], req);
     }
-    hs_exchange_destroy(req);
+    hs_request_destroy(req);
     free(text);
     return 0;
 }

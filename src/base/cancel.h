@@ -1,5 +1,5 @@
-/* A request's "nobody wants this any more". Set once by whoever learns of it (the HTTP server when the client leaves),
- * asked by whoever works for the request, and able to wake one waiter. Any thread. */
+/* Cancellation of a request: set once (by the HTTP server when the client leaves), polled by the code that works for
+ * the request, and able to wake one waiter. Any thread. */
 #ifndef HS_BASE_CANCEL_H
 #define HS_BASE_CANCEL_H
 

@@ -14,7 +14,7 @@
 int64_t hs_clock_now_ns(void); /* CLOCK_MONOTONIC */
 int64_t hs_clock_wall_s(void); /* seconds since 1970 UTC */
 
-/* now + ms; HS_NO_DEADLINE for a negative ms or where the sum does not fit. */
+/* now + ms; HS_NO_DEADLINE for a negative ms or if the sum does not fit. */
 int64_t hs_deadline_in_ms(int64_t ms);
 
 /* Condition variables here wait on the monotonic clock: make them with hs_cond_init.

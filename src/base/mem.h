@@ -1,4 +1,4 @@
-/* Memory: size arithmetic that cannot overflow unseen, and what this process takes. */
+/* Memory: size arithmetic that detects overflow, growing arrays, the size of this process. */
 #ifndef HS_BASE_MEM_H
 #define HS_BASE_MEM_H
 
@@ -8,7 +8,7 @@
 
 #define HS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* *ret = a * b; false (and *ret untouched) where that does not fit. */
+/* *ret = a * b; false (and *ret untouched) if that does not fit. */
 static inline bool hs_size_mul(size_t a, size_t b, size_t *ret)
 {
     size_t product;
@@ -27,7 +27,12 @@ static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
     return true;
 }
 
-/* Bytes of this process that lie in memory now (its resident set); 0 where the system does not say. Any thread. */
+/* Makes room for `need` items in a growing array, at least doubling it: `items` is the pointer to its first item (NULL
+ * with capacity 0), `capacity` a size_t. False without memory, and nothing changes. */
+#define HS_ARRAY_RESERVE(items, capacity, need) hs_array_reserve(&(items), &(capacity), (need), sizeof(*(items)))
+bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size);
+
+/* The resident set of this process in bytes; 0 if it is not known. Any thread. */
 int64_t hs_mem_resident(void);
 
 #endif

@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Copies src into dst (size bytes, NUL included); false where it had to be cut. dst is always terminated. */
+/* Copies src into dst (size bytes, NUL included); false if it had to be cut. dst is always terminated. */
 bool hs_str_copy(char *dst, size_t size, const char *src);
 bool hs_str_copy_n(char *dst, size_t size, const char *src, size_t len);
 
-/* printf into dst; false where it had to be cut. */
+/* printf into dst; false if it had to be cut. */
 bool hs_str_format(char *dst, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 bool hs_str_equal_nocase(const char *a, const char *b); /* ASCII letters only */
@@ -22,23 +22,30 @@ bool hs_str_ends(const char *text, const char *suffix);
 bool hs_str_to_double(const char *text, double *ret);
 bool hs_str_to_int64(const char *text, int64_t *ret);
 
+/* true, yes, on or false, no, off in any case, as YAML 1.1 without its one-letter forms. */
+bool hs_str_to_bool(const char *text, bool *ret);
+
 /* Seconds from "300", "-1", "5m", "1h", "30s", "250ms", "1d". */
 bool hs_str_to_seconds(const char *text, double *ret);
 
-/* The shortest text that reads back as the same double, at most 31 characters and a NUL. */
+/* The shortest text that reads back as the same double, at most 31 characters and a NUL; whole numbers up to 2^53
+ * without an exponent. */
 void hs_str_from_double(double value, char ret_text[32]);
 
-/* Length of the well-formed UTF-8 sequence at text (at most len bytes), or 0 where there is none. */
+/* Length of the well-formed UTF-8 sequence at text (at most len bytes), or 0 if there is none. */
 size_t hs_utf8_sequence(const char *text, size_t len);
 bool hs_utf8_valid(const char *text, size_t len);
 
 /* Writes text as a quoted, escaped, printable ASCII string ("a\x1b\"b") cut at `size`; for log lines. */
 void hs_str_quote(char *dst, size_t size, const char *text, size_t len);
 
-/* 0..15, or -1 for a character that is no hexadecimal digit. */
+/* Makes text one line of UTF-8, in place: control characters and bytes that are not UTF-8 become '?'. */
+void hs_str_make_line(char *text);
+
+/* 0..15, or -1 for any other character. */
 int hs_str_hex_digit(char c);
 
-/* Replaces %XX by the byte, in place; what is no such sequence, or would give NUL, stays as it is. */
+/* Replaces %XX by the byte, in place; an invalid sequence, or one for NUL, stays as it is. */
 void hs_str_percent_decode(char *text, bool plus_is_space);
 
 /* Lower-case hexadecimal of len bytes; dst has room for 2 * len + 1. */

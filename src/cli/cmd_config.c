@@ -152,7 +152,7 @@ static int write_output(const struct hs_node *root, const char *path, struct hs_
 {
     struct hs_buf buf;
     hs_buf_init(&buf, PAGE_MAX);
-    int r = hs_render_node_json(root, 0, &buf);
+    int r = hs_render_node_json(root, &buf);
     if (r == 0)
         r = hs_buf_append_str(&buf, "\n");
     if (r < 0)

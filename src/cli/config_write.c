@@ -41,7 +41,7 @@ static int to_tree(const struct hs_doc *doc, json_t **ret_tree, struct hs_error 
 {
     struct hs_buf buf;
     hs_buf_init(&buf, PAGE_MAX);
-    int r = hs_render_node_json(hs_doc_root(doc), 0, &buf);
+    int r = hs_render_node_json(hs_doc_root(doc), &buf);
     json_t *tree = r == 0 ? json_loadb((const char *) buf.data, buf.len, 0, NULL) : NULL;
     hs_buf_finish(&buf);
     if (!json_is_object(tree)) {

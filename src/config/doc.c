@@ -19,7 +19,7 @@ struct hs_doc {
     struct hs_node *root;
 };
 
-/* `at` and `line` belong to the JSON reader, `yaml` to the other; `lines` is how many there are at most. Keys count
+/* `at` and `line` belong to the JSON reader, `yaml` to the other; `lines` is their greatest possible number. Keys count
  * as nodes. */
 struct reader {
     const char *name;
@@ -36,7 +36,7 @@ static void node_destroy(struct hs_node *node)
         return;
     for (size_t i = 0; i < node->count; i++) {
         if (node->keys)
-            free(node->keys[i]);
+            free((char *) node->keys[i]);
         node_destroy(node->items[i]);
     }
     free(node->keys);
@@ -60,7 +60,7 @@ static int no_memory(struct reader *reader)
 }
 
 /* A copy of `len` bytes as C text, which therefore cannot hold a NUL. */
-static int copy_text(struct reader *reader, const char *text, size_t len, int line, char **ret_text)
+static int copy_text(struct reader *reader, const char *text, size_t len, int line, const char **ret_text)
 {
     if (memchr(text, '\0', len))
         return fail(reader, HS_EINVAL, line, "a NUL character in a text");
@@ -96,54 +96,41 @@ static int node_create(struct reader *reader, enum hs_node_kind kind, int line, 
     return 0;
 }
 
-/* realloc for an array of count + 1 elements that grows by doubling: only a power of two is full. */
-static bool grow(void **array, size_t count, size_t element_size)
+/* Adds an element, with its key in a map; *ret_item is the place for the node of its value. */
+static int add_element(struct reader *reader, struct hs_node *node, const char *key, size_t key_len, int key_line,
+                       struct hs_node ***ret_item)
 {
-    if (count & (count - 1))
-        return true;
-    size_t size;
-    if (!hs_size_mul(count ? count * 2 : 1, element_size, &size))
-        return false;
-    void *grown = realloc(*array, size);
-    if (grown)
-        *array = grown;
-    return grown != NULL;
-}
-
-/* Takes key (NULL in a list) and item, also on failure. */
-static int node_add(struct reader *reader, struct hs_node *node, char *key, int key_line, struct hs_node *item)
-{
-    void *items = node->items, *keys = node->keys, *lines = node->key_lines;
-    bool grown = grow(&items, node->count, sizeof(*node->items));
-    if (key && grown)
-        grown = grow(&keys, node->count, sizeof(*node->keys)) && grow(&lines, node->count, sizeof(*node->key_lines));
-    node->items = items;
-    node->keys = keys;
-    node->key_lines = lines;
-    if (!grown) {
-        free(key);
-        node_destroy(item);
-        return no_memory(reader);
-    }
-    if (key) {
-        node->keys[node->count] = key;
-        node->key_lines[node->count] = key_line;
-    }
-    node->items[node->count++] = item;
-    return 0;
-}
-
-static int refuse_repeated_key(struct reader *reader, const struct hs_node *node, const char *key, int line)
-{
-    for (size_t i = 0; i < node->count; i++) {
-        if (strcmp(node->keys[i], key) == 0) {
+    bool map = node->kind == HS_NODE_MAP;
+    const char *copy = NULL;
+    int r = map ? count_node(reader, key_line) : 0;
+    if (map && r == 0)
+        r = copy_text(reader, key, key_len, key_line, &copy);
+    for (size_t i = 0; map && r == 0 && i < node->count; i++) {
+        if (strcmp(node->keys[i], copy) == 0) {
             char quoted[80], message[160];
-            hs_str_quote(quoted, sizeof(quoted), key, strlen(key));
+            hs_str_quote(quoted, sizeof(quoted), copy, key_len);
             hs_str_format(message, sizeof(message), "the key %s is repeated (first on line %d)", quoted,
                           node->key_lines[i]);
-            return fail(reader, HS_EINVAL, line, message);
+            r = fail(reader, HS_EINVAL, key_line, message);
         }
     }
+    size_t items = node->capacity, keys = items, lines = items, need = node->count + 1;
+    bool room = HS_ARRAY_RESERVE(node->items, items, need);
+    if (map)
+        room = room && HS_ARRAY_RESERVE(node->keys, keys, need) && HS_ARRAY_RESERVE(node->key_lines, lines, need);
+    if (r == 0 && !room)
+        r = no_memory(reader);
+    if (r < 0) {
+        free((char *) copy);
+        return r;
+    }
+    node->capacity = items;
+    if (map) {
+        node->keys[node->count] = copy;
+        node->key_lines[node->count] = key_line;
+    }
+    *ret_item = &node->items[node->count++];
+    **ret_item = NULL;
     return 0;
 }
 
@@ -157,68 +144,39 @@ static void skip_space(struct reader *reader)
     }
 }
 
-/* At an opening quote; leaves the reader after the closing one. jansson undoes the escapes. */
-static int read_string(struct reader *reader, char **ret_text)
+/* Reads a string from its opening quote on. jansson undoes the escapes; NULL without memory. */
+static json_t *read_string(struct reader *reader)
 {
     const char *start = reader->at++;
     while (*reader->at != '"')
         reader->at += *reader->at == '\\' ? 2 : 1;
     reader->at++;
-    json_t *string = json_loadb(start, (size_t) (reader->at - start), JSON_DECODE_ANY, NULL);
-    if (!string)
-        return no_memory(reader);
-    int r = copy_text(reader, json_string_value(string), json_string_length(string), reader->line, ret_text);
-    json_decref(string);
-    return r;
+    return json_loadb(start, (size_t) (reader->at - start), JSON_DECODE_ANY, NULL);
 }
 
 static int read_scalar(struct reader *reader, struct hs_node *node)
 {
-    char *text;
-    int r;
-    node->quoted = *reader->at == '"';
+    const char *text = reader->at;
+    size_t len = 0;
+    json_t *string = NULL;
+    node->quoted = *text == '"';
     if (node->quoted) {
-        r = read_string(reader, &text);
+        string = read_string(reader);
+        text = json_string_value(string);
+        len = json_string_length(string);
     } else {
-        size_t len = 0;
-        while (reader->at + len < reader->end && !strchr(" \t\r\n,]}", reader->at[len]))
-            len++;
-        r = copy_text(reader, reader->at, len, reader->line, &text);
-        reader->at += len;
+        while (reader->at < reader->end && !strchr(" \t\r\n,]}", *reader->at))
+            reader->at++;
+        len = (size_t) (reader->at - text);
     }
-    if (r == 0)
-        node->text = text;
+    int r = text ? copy_text(reader, text, len, reader->line, &node->text) : no_memory(reader);
+    json_decref(string);
     return r;
 }
 
 static int read_value(struct reader *reader, int depth, struct hs_node **ret_node);
 
-/* One element of a list or map, with its key. */
-static int read_member(struct reader *reader, struct hs_node *node, int depth)
-{
-    char *key = NULL;
-    int key_line = reader->line, r;
-    if (node->kind == HS_NODE_MAP) {
-        if ((r = count_node(reader, key_line)) < 0 || (r = read_string(reader, &key)) < 0)
-            return r;
-        skip_space(reader);
-        reader->at++; /* the colon */
-        r = refuse_repeated_key(reader, node, key, key_line);
-        if (r < 0) {
-            free(key);
-            return r;
-        }
-    }
-    struct hs_node *item;
-    r = read_value(reader, depth + 1, &item);
-    if (r < 0) {
-        free(key);
-        return r;
-    }
-    return node_add(reader, node, key, key_line, item);
-}
-
-static int read_members(struct reader *reader, struct hs_node *node, int depth)
+static int read_elements(struct reader *reader, struct hs_node *node, int depth)
 {
     reader->at++; /* the bracket */
     for (;;) {
@@ -229,7 +187,18 @@ static int read_members(struct reader *reader, struct hs_node *node, int depth)
         if (c == ']' || c == '}')
             return 0;
         skip_space(reader);
-        int r = read_member(reader, node, depth);
+        int line = reader->line;
+        json_t *key = node->kind == HS_NODE_MAP ? read_string(reader) : NULL;
+        if (node->kind == HS_NODE_MAP && !key)
+            return no_memory(reader);
+        struct hs_node **item;
+        int r = add_element(reader, node, json_string_value(key), json_string_length(key), line, &item);
+        json_decref(key);
+        if (r < 0)
+            return r;
+        skip_space(reader);
+        reader->at += *reader->at == ':';
+        r = read_value(reader, depth + 1, item);
         if (r < 0)
             return r;
     }
@@ -243,7 +212,7 @@ static int read_value(struct reader *reader, int depth, struct hs_node **ret_nod
     int r = node_create(reader, kind, reader->line, depth, &node);
     if (r < 0)
         return r;
-    r = kind == HS_NODE_SCALAR ? read_scalar(reader, node) : read_members(reader, node, depth);
+    r = kind == HS_NODE_SCALAR ? read_scalar(reader, node) : read_elements(reader, node, depth);
     if (r < 0)
         node_destroy(node);
     else
@@ -258,7 +227,7 @@ static bool is_json(const struct reader *reader, json_error_t *ret_error)
     return json != NULL;
 }
 
-/* Whether a text that is neither JSON nor YAML was meant as JSON: jansson's message helps its writer more then. */
+/* True if a text that is neither JSON nor YAML was meant as JSON: then jansson's message helps more. */
 static bool looks_like_json(const struct reader *reader)
 {
     const char *at = reader->at;
@@ -328,13 +297,7 @@ static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
     return 0;
 }
 
-static int yaml_scalar_text(struct reader *reader, const yaml_event_t *event, char **ret_text)
-{
-    return copy_text(reader, (const char *) event->data.scalar.value, event->data.scalar.length, event_line(event),
-                     ret_text);
-}
-
-static int yaml_members(struct reader *reader, struct hs_node *node, int depth);
+static int yaml_elements(struct reader *reader, struct hs_node *node, int depth);
 
 /* The value that starts with *event, which is used up. */
 static int yaml_value(struct reader *reader, yaml_event_t *event, int depth, struct hs_node **ret_node)
@@ -347,16 +310,13 @@ static int yaml_value(struct reader *reader, yaml_event_t *event, int depth, str
     if (r == 0)
         r = node_create(reader, kind, event_line(event), depth, &node);
     if (r == 0 && kind == HS_NODE_SCALAR) {
-        char *text;
-        r = yaml_scalar_text(reader, event, &text);
-        if (r == 0) {
-            node->text = text;
-            node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-        }
+        node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+        r = copy_text(reader, (const char *) event->data.scalar.value, event->data.scalar.length, event_line(event),
+                      &node->text);
     }
     yaml_event_delete(event);
     if (r == 0 && kind != HS_NODE_SCALAR)
-        r = yaml_members(reader, node, depth);
+        r = yaml_elements(reader, node, depth);
     if (r < 0)
         node_destroy(node);
     else
@@ -364,54 +324,37 @@ static int yaml_value(struct reader *reader, yaml_event_t *event, int depth, str
     return r;
 }
 
-static int yaml_key(struct reader *reader, const struct hs_node *node, const yaml_event_t *event, char **ret_key)
-{
-    int r = yaml_refuse_extras(reader, event);
-    if (r == 0 && event->type != YAML_SCALAR_EVENT)
-        r = fail(reader, HS_EUNSUPPORTED, event_line(event), "a key must be a plain text");
-    if (r == 0)
-        r = count_node(reader, event_line(event));
-    char *key;
-    if (r == 0)
-        r = yaml_scalar_text(reader, event, &key);
-    if (r < 0)
-        return r;
-    r = refuse_repeated_key(reader, node, key, event_line(event));
-    if (r < 0)
-        free(key);
-    else
-        *ret_key = key;
-    return r;
-}
-
-static int yaml_members(struct reader *reader, struct hs_node *node, int depth)
+static int yaml_elements(struct reader *reader, struct hs_node *node, int depth)
 {
     for (;;) {
         yaml_event_t event;
-        char *key = NULL;
+        struct hs_node **item;
+        const char *key = NULL;
+        size_t key_len = 0;
         int r = yaml_next(reader, &event);
         if (r < 0)
             return r;
-        int key_line = event_line(&event);
         if (event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT) {
             yaml_event_delete(&event);
             return 0;
         }
         if (node->kind == HS_NODE_MAP) {
-            r = yaml_key(reader, node, &event, &key);
-            yaml_event_delete(&event);
-            if (r < 0)
-                return r;
-            r = yaml_next(reader, &event);
+            r = yaml_refuse_extras(reader, &event);
+            if (r == 0 && event.type != YAML_SCALAR_EVENT)
+                r = fail(reader, HS_EUNSUPPORTED, event_line(&event), "a key must be a plain text");
+            if (r == 0) {
+                key = (const char *) event.data.scalar.value;
+                key_len = event.data.scalar.length;
+            }
         }
-        struct hs_node *item;
         if (r == 0)
-            r = yaml_value(reader, &event, depth + 1, &item);
-        if (r < 0) {
-            free(key);
-            return r;
-        }
-        r = node_add(reader, node, key, key_line, item);
+            r = add_element(reader, node, key, key_len, event_line(&event), &item);
+        if (r < 0 || node->kind == HS_NODE_MAP)
+            yaml_event_delete(&event);
+        if (r == 0 && node->kind == HS_NODE_MAP)
+            r = yaml_next(reader, &event);
+        if (r == 0)
+            r = yaml_value(reader, &event, depth + 1, item);
         if (r < 0)
             return r;
     }
@@ -547,17 +490,8 @@ static const char *plain_text(const struct hs_node *node)
 
 bool hs_node_bool(const struct hs_node *node, bool *ret)
 {
-    /* YAML 1.1 without the one-letter forms, as PyYAML reads it. */
-    static const char *const words[][2] = { { "true", "false" }, { "yes", "no" }, { "on", "off" } };
     const char *text = plain_text(node);
-    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
-        bool yes = hs_str_equal_nocase(text, words[i][0]);
-        if (yes || hs_str_equal_nocase(text, words[i][1])) {
-            *ret = yes;
-            return true;
-        }
-    }
-    return false;
+    return text && hs_str_to_bool(text, ret);
 }
 
 bool hs_node_int(const struct hs_node *node, long long *ret)

@@ -17,8 +17,8 @@ struct hs_node {
     int line; /* 1-based */
     const char *text;
     bool quoted;
-    size_t count;
-    char **keys;
+    size_t count, capacity;
+    const char **keys;
     int *key_lines;
     struct hs_node **items;
 };
@@ -34,10 +34,10 @@ void hs_doc_destroy(struct hs_doc *doc); /* NULL allowed */
 /* Borrowed from the document, as is all that it leads to. */
 const struct hs_node *hs_doc_root(const struct hs_doc *doc);
 
-/* NULL where node is NULL, no map, or has no such key. */
+/* NULL if node is NULL, not a map, or has no such key. */
 const struct hs_node *hs_node_get(const struct hs_node *node, const char *key);
 
-/* True and *ret set where node is a scalar of that type. hs_node_text gives NULL where node is no scalar or is null. */
+/* True, and *ret set, if node is a scalar of that type. hs_node_text gives NULL if node is not a scalar or is null. */
 const char *hs_node_text(const struct hs_node *node);
 bool hs_node_is_null(const struct hs_node *node); /* unquoted empty, ~, null */
 bool hs_node_bool(const struct hs_node *node, bool *ret);

@@ -1,10 +1,10 @@
-/* From a command line to effective settings: where the file is, and what wins over what. */
+/* From a command line to effective settings: finds the file and merges the sources by precedence. */
 #ifndef HS_CONFIG_LOAD_H
 #define HS_CONFIG_LOAD_H
 
 #include "config/settings.h"
 
-/* A setting given by an option. `assignment` is the whole "name=value" of --set where name is NULL, else the value.
+/* A setting given by an option. `assignment` is the whole "name=value" of --set if name is NULL, else the value.
  * `option` is what messages and `config show` call it: "--set", "--port". */
 struct hs_config_override {
     const char *option, *name, *assignment;
@@ -19,7 +19,7 @@ struct hs_config_request {
     size_t override_count;
 };
 
-/* The schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false where it does not fit. */
+/* The schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false if it does not fit. */
 bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size);
 
 /* Defaults < file < environment < overrides. HS_EINVAL: there are errors among the problems, all that could be found;

@@ -20,27 +20,20 @@ int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, i
         problems->dropped++;
         return 0;
     }
-    if (!problems->items) {
+    if (!problems->items)
         problems->items = calloc(HS_PROBLEMS_MAX, sizeof(*problems->items));
-        if (!problems->items)
-            return HS_ENOMEM;
-    }
-    struct hs_problem *problem = &problems->items[problems->count];
+    struct hs_problem *problem = problems->items ? &problems->items[problems->count] : NULL;
     va_list args;
     va_start(args, format);
-    int len = vasprintf(&problem->text, format, args);
-    va_end(args);
-    if (len < 0) {
-        problem->text = NULL;
-        return HS_ENOMEM;
+    if (!problem || vasprintf(&problem->text, format, args) < 0) {
+        problems->no_memory = true;
+        problem = NULL;
     }
+    va_end(args);
+    if (!problem)
+        return HS_ENOMEM;
     problem->level = level;
     problem->line = line;
     problems->count++;
     return 0;
-}
-
-int hs_problems_add_error(struct hs_problems *problems, const struct hs_error *err)
-{
-    return hs_problems_add(problems, HS_PROBLEM_ERROR, err->line, "%s", err->message);
 }

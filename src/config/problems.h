@@ -1,4 +1,4 @@
-/* What is wrong with a configuration: all of it at once, not just the first thing. */
+/* Collects all problems of a configuration, not only the first one. */
 #ifndef HS_CONFIG_PROBLEMS_H
 #define HS_CONFIG_PROBLEMS_H
 
@@ -11,7 +11,7 @@
  * (an unknown key). ERROR: it must not run like this. */
 enum hs_problem_level { HS_PROBLEM_NOTE, HS_PROBLEM_WARNING, HS_PROBLEM_ERROR };
 
-/* Text is one line that starts with its place ("pose.yaml:3: …"); `line` is 1-based, 0 where there is none. */
+/* Text is one line that starts with its place ("pose.yaml:3: …"); `line` is 1-based, 0 if there is none. */
 struct hs_problem {
     enum hs_problem_level level;
     int line;
@@ -26,6 +26,7 @@ struct hs_problems {
     struct hs_problem *items;
     size_t count, dropped, errors, warnings;
     size_t usage_errors; /* those of the errors that the command line made */
+    bool no_memory;      /* something is missing here, or a value was not set */
 };
 
 void hs_problems_finish(struct hs_problems *problems);
@@ -33,8 +34,5 @@ void hs_problems_finish(struct hs_problems *problems);
 /* 0 or HS_ENOMEM; the counters count either way. */
 int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* The error's message as an ERROR problem. */
-int hs_problems_add_error(struct hs_problems *problems, const struct hs_error *err);
 
 #endif

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/json_writer.h"
 #include "base/str.h"
-#include "config/render.h"
 
 /* ---- rows of a schema ---- */
 
@@ -56,7 +56,7 @@ bool hs_schema_has_section(const struct hs_schema *schema, const char *section)
 
 enum { EDIT_MAX = 64 };
 
-/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX where a text is that long. */
+/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX if a text is that long. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];
@@ -139,36 +139,37 @@ static int check_bounds(const struct hs_setting *row, double value, const char *
     return 0;
 }
 
-static int read_bool(const struct hs_node *node, void *dst, const char **ret_reason)
+static int read_bool(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
+    (void) row;
     return hs_node_bool(node, dst) ? 0 : refuse(ret_reason, "is neither true nor false");
 }
 
 /* A whole number in the row's bounds, which fit an int. */
-static int read_int(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+static int read_int(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     long long value;
     if (!hs_node_int(node, &value))
         return refuse(ret_reason, "is not a whole number");
     int r = check_bounds(row, (double) value, ret_reason);
     if (r == 0)
-        *dst = (int) value;
+        *(int *) dst = (int) value;
     return r;
 }
 
-static int read_double(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+static int read_double(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     double value;
     const char *text = hs_node_text(node);
     if ((row->flags & HS_SETTING_AUTO) && text && hs_str_equal_nocase(text, "auto")) {
-        *dst = -1;
+        *(double *) dst = -1;
         return 0;
     }
     if (!hs_node_double(node, &value))
         return refuse(ret_reason, "is not a number");
     int r = check_bounds(row, value, ret_reason);
     if (r == 0)
-        *dst = value;
+        *(double *) dst = value;
     return r;
 }
 
@@ -187,7 +188,7 @@ static const char *find_text_choice(const struct hs_setting *row, const char *te
     return NULL;
 }
 
-static int read_text(const struct hs_setting *row, const struct hs_node *node, char **dst, const char **ret_reason)
+static int read_text(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
     bool truth;
@@ -215,12 +216,12 @@ static int read_text(const struct hs_setting *row, const struct hs_node *node, c
     if (!copy)
         return HS_ENOMEM;
     memcpy(copy, choice, known);
-    free(*dst);
-    *dst = copy;
+    free(*(char **) dst);
+    *(char **) dst = copy;
     return 0;
 }
 
-static int read_choice(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+static int read_choice(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
     bool truth;
@@ -229,7 +230,7 @@ static int read_choice(const struct hs_setting *row, const struct hs_node *node,
         text = truth ? "on" : "off";
     for (int i = 0; text && row->choices[i]; i++) {
         if (hs_str_equal_nocase(text, row->choices[i])) {
-            *dst = i;
+            *(int *) dst = i;
             return 0;
         }
     }
@@ -251,7 +252,7 @@ static bool read_size_text(const char *text, long long values[2])
     return true;
 }
 
-static int read_size(const struct hs_setting *row, const struct hs_node *node, int *dst, const char **ret_reason)
+static int read_size(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     long long values[2];
     bool read;
@@ -268,12 +269,11 @@ static int read_size(const struct hs_setting *row, const struct hs_node *node, i
         if (values[i] % row->multiple)
             return refuse(ret_reason, "does not fit the step");
     }
-    dst[0] = (int) values[0];
-    dst[1] = (int) values[1];
+    memcpy(dst, (int[2]) { (int) values[0], (int) values[1] }, sizeof(int[2]));
     return 0;
 }
 
-static int read_seconds(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+static int read_seconds(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
     double value;
@@ -283,20 +283,20 @@ static int read_seconds(const struct hs_setting *row, const struct hs_node *node
     bool forever = value == -1 && (row->flags & HS_SETTING_FOREVER);
     int r = forever ? 0 : check_bounds(row, value, ret_reason);
     if (r == 0)
-        *dst = value;
+        *(double *) dst = value;
     return r;
 }
 
 static const char byte_units[] = "KMGT";
 
-static int read_bytes(const struct hs_setting *row, const struct hs_node *node, int64_t *dst, const char **ret_reason)
+static int read_bytes(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     static const char message[] = "is not a size";
     const char *text = hs_node_text(node);
     if (text && hs_str_equal_nocase(text, "infinity")) {
         if (!isinf(row->max))
             return refuse(ret_reason, "is too large");
-        *dst = INT64_MAX;
+        *(int64_t *) dst = INT64_MAX;
         return 0;
     }
     size_t digits = text ? strspn(text, "0123456789") : 0;
@@ -315,11 +315,11 @@ static int read_bytes(const struct hs_setting *row, const struct hs_node *node, 
     }
     int r = check_bounds(row, (double) value, ret_reason);
     if (r == 0)
-        *dst = value;
+        *(int64_t *) dst = value;
     return r;
 }
 
-static int read_percent(const struct hs_setting *row, const struct hs_node *node, double *dst, const char **ret_reason)
+static int read_percent(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node);
     char number[32];
@@ -332,27 +332,12 @@ static int read_percent(const struct hs_setting *row, const struct hs_node *node
 
 int hs_setting_read(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
-    switch (row->type) {
-    case HS_SETTING_BOOL:
-        return read_bool(node, dst, ret_reason);
-    case HS_SETTING_INT:
-        return read_int(row, node, dst, ret_reason);
-    case HS_SETTING_DOUBLE:
-        return read_double(row, node, dst, ret_reason);
-    case HS_SETTING_TEXT:
-        return read_text(row, node, dst, ret_reason);
-    case HS_SETTING_CHOICE:
-        return read_choice(row, node, dst, ret_reason);
-    case HS_SETTING_SIZE:
-        return read_size(row, node, dst, ret_reason);
-    case HS_SETTING_SECONDS:
-        return read_seconds(row, node, dst, ret_reason);
-    case HS_SETTING_BYTES:
-        return read_bytes(row, node, dst, ret_reason);
-    case HS_SETTING_PERCENT:
-        return read_percent(row, node, dst, ret_reason);
-    }
-    return refuse(ret_reason, "has no type");
+    static int (*const readers[])(const struct hs_setting *, const struct hs_node *, void *, const char **) = {
+        [HS_SETTING_BOOL] = read_bool,       [HS_SETTING_INT] = read_int,       [HS_SETTING_DOUBLE] = read_double,
+        [HS_SETTING_TEXT] = read_text,       [HS_SETTING_CHOICE] = read_choice, [HS_SETTING_SIZE] = read_size,
+        [HS_SETTING_SECONDS] = read_seconds, [HS_SETTING_BYTES] = read_bytes,   [HS_SETTING_PERCENT] = read_percent,
+    };
+    return readers[row->type](row, node, dst, ret_reason);
 }
 
 int hs_setting_read_text(const struct hs_setting *row, const char *text, void *dst, const char **ret_reason)
@@ -373,40 +358,32 @@ int hs_setting_read_text(const struct hs_setting *row, const char *text, void *d
 
 /* ---- writing ---- */
 
-/* The largest unit that leaves a whole number. */
-static int write_bytes(int64_t value, struct hs_buf *buf)
+static void write_number(double value, struct hs_buf *buf)
 {
-    if (value == INT64_MAX)
-        return hs_buf_append_str(buf, "infinity");
+    char text[32];
+    hs_str_from_double(value, text);
+    hs_buf_append_str(buf, text);
+}
+
+/* The largest unit that leaves a whole number. */
+static void write_bytes(int64_t value, struct hs_buf *buf)
+{
     size_t unit = 0;
+    if (value == INT64_MAX) {
+        hs_buf_append_str(buf, "infinity");
+        return;
+    }
     while (unit < sizeof(byte_units) - 1 && value && value % 1024 == 0) {
         value /= 1024;
         unit++;
     }
-    if (unit == 0)
-        return hs_buf_printf(buf, "%lld", (long long) value);
-    return hs_buf_printf(buf, "%lld%c", (long long) value, byte_units[unit - 1]);
-}
-
-static int write_quoted_bytes(int64_t value, struct hs_buf *buf)
-{
-    int r = hs_buf_append_str(buf, "\"");
-    if (r == 0)
-        r = write_bytes(value, buf);
-    return r < 0 ? r : hs_buf_append_str(buf, "\"");
-}
-
-static int write_percent(double value, const char *quote, struct hs_buf *buf)
-{
-    int r = hs_buf_append_str(buf, quote);
-    if (r == 0)
-        r = hs_render_number(value, buf);
-    return r < 0 ? r : hs_buf_printf(buf, "%%%s", quote);
+    hs_buf_printf(buf, "%lld%.1s", (long long) value, unit ? byte_units + unit - 1 : "");
 }
 
 int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_buf *buf)
 {
     const int *ints = src;
+    const char *text;
     switch (row->type) {
     case HS_SETTING_BOOL:
         return hs_buf_append_str(buf, *(const bool *) src ? "true" : "false");
@@ -415,83 +392,70 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
     case HS_SETTING_DOUBLE:
         if ((row->flags & HS_SETTING_AUTO) && *(const double *) src < row->min)
             return hs_buf_append_str(buf, "\"auto\"");
-        return hs_render_number(*(const double *) src, buf);
+        write_number(*(const double *) src, buf);
+        break;
     case HS_SETTING_SECONDS:
-        return hs_render_number(*(const double *) src, buf);
+        write_number(*(const double *) src, buf);
+        break;
     case HS_SETTING_TEXT:
-        return hs_render_json_string(*(char *const *) src, buf);
     case HS_SETTING_CHOICE:
-        return hs_render_json_string(row->choices[*ints], buf);
+        text = row->type == HS_SETTING_TEXT ? *(char *const *) src : row->choices[*ints];
+        hs_json_put_string(buf, text, strlen(text), false);
+        break;
     case HS_SETTING_SIZE:
         return hs_buf_printf(buf, "[%d, %d]", ints[0], ints[1]);
     case HS_SETTING_BYTES:
-        return write_quoted_bytes(*(const int64_t *) src, buf);
+        hs_buf_append_str(buf, "\"");
+        write_bytes(*(const int64_t *) src, buf);
+        return hs_buf_append_str(buf, "\"");
     case HS_SETTING_PERCENT:
-        return write_percent(*(const double *) src, "\"", buf);
+        hs_buf_append_str(buf, "\"");
+        write_number(*(const double *) src, buf);
+        return hs_buf_append_str(buf, "%\"");
     }
-    return HS_EINTERNAL;
+    return hs_buf_error(buf);
 }
 
 static int write_choices(const struct hs_setting *row, struct hs_buf *buf)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && row->choices[i]; i++)
-        r = hs_buf_printf(buf, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
-    return r;
+    for (size_t i = 0; row->choices[i]; i++)
+        hs_buf_printf(buf, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+    return hs_buf_error(buf);
 }
 
 /* A bound as one would write it. */
-static int write_bound(const struct hs_setting *row, double bound, struct hs_buf *buf)
+static void write_bound(const struct hs_setting *row, double bound, struct hs_buf *buf)
 {
     if (row->type == HS_SETTING_BYTES)
-        return write_bytes(isinf(bound) ? INT64_MAX : (int64_t) bound, buf);
+        write_bytes(isinf(bound) ? INT64_MAX : (int64_t) bound, buf);
+    else
+        write_number(bound, buf);
     if (row->type == HS_SETTING_PERCENT)
-        return write_percent(bound, "", buf);
-    return hs_render_number(bound, buf);
-}
-
-static int write_bounds(const struct hs_setting *row, struct hs_buf *buf)
-{
-    int r = write_bound(row, row->min, buf);
-    if (r == 0)
-        r = hs_buf_append_str(buf, " to ");
-    return r < 0 ? r : write_bound(row, row->max, buf);
+        hs_buf_append_str(buf, "%");
 }
 
 int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
 {
-    int r = 0;
-    switch (row->type) {
-    case HS_SETTING_BOOL:
-        return hs_buf_append_str(buf, "true or false");
-    case HS_SETTING_CHOICE:
+    if (row->choices)
         return write_choices(row, buf);
-    case HS_SETTING_TEXT:
-        if (row->choices)
-            return write_choices(row, buf);
-        r = hs_buf_append_str(buf, "a text of ");
-        if (r == 0)
-            r = write_bounds(row, buf);
-        return r < 0 ? r : hs_buf_append_str(buf, " bytes");
-    case HS_SETTING_SIZE:
-        r = hs_buf_append_str(buf, "[width, height], each ");
-        if (r == 0)
-            r = write_bounds(row, buf);
-        return r < 0 ? r : hs_buf_printf(buf, " in steps of %d", row->multiple);
-    case HS_SETTING_SECONDS:
-        r = write_bounds(row, buf);
-        if (r == 0)
-            r = hs_buf_append_str(buf, " seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
-        if (r == 0 && (row->flags & HS_SETTING_FOREVER))
-            r = hs_buf_append_str(buf, "; -1: without end");
-        return r;
-    case HS_SETTING_DOUBLE:
-        r = write_bounds(row, buf);
-        return r < 0 || !(row->flags & HS_SETTING_AUTO) ? r : hs_buf_append_str(buf, ", or auto");
-    case HS_SETTING_INT:
-    case HS_SETTING_BYTES:
-    case HS_SETTING_PERCENT:
-        return write_bounds(row, buf);
-    }
-    return HS_EINTERNAL;
+    if (row->type == HS_SETTING_BOOL)
+        return hs_buf_append_str(buf, "true or false");
+    if (row->type == HS_SETTING_TEXT)
+        hs_buf_append_str(buf, "a text of ");
+    if (row->type == HS_SETTING_SIZE)
+        hs_buf_append_str(buf, "[width, height], each ");
+    write_bound(row, row->min, buf);
+    hs_buf_append_str(buf, " to ");
+    write_bound(row, row->max, buf);
+    if (row->type == HS_SETTING_TEXT)
+        hs_buf_append_str(buf, " bytes");
+    if (row->type == HS_SETTING_SIZE)
+        hs_buf_printf(buf, " in steps of %d", row->multiple);
+    if (row->type == HS_SETTING_SECONDS)
+        hs_buf_append_str(buf, " seconds, also \"250ms\", \"30s\", \"5m\", \"1h\"");
+    if (row->flags & HS_SETTING_FOREVER)
+        hs_buf_append_str(buf, "; -1: without end");
+    if (row->flags & HS_SETTING_AUTO)
+        hs_buf_append_str(buf, ", or auto");
+    return hs_buf_error(buf);
 }

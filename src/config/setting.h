@@ -1,5 +1,5 @@
 /* A setting is one row of a table: its name, type, bounds, default and help. Reading, checking, rendering, the names of
- * environment variables, --help and the reference page all come from the row. */
+ * environment variables and the reference page all come from the row. */
 #ifndef HS_CONFIG_SETTING_H
 #define HS_CONFIG_SETTING_H
 
@@ -19,7 +19,7 @@ enum hs_setting_type {
     HS_SETTING_SIZE,    /* int[2], [width, height] in min..max and multiples of `multiple`; also "WxH" or one number */
     HS_SETTING_SECONDS, /* double, min..max; a number, or a text with a unit: "250ms", "30s", "5m", "1h", "1d" */
     HS_SETTING_BYTES,   /* int64_t, min..max; a number of bytes, or a text with K, M, G or T (powers of 1024);
-                           "infinity" is INT64_MAX and allowed where max is INFINITY */
+                           "infinity" is INT64_MAX and allowed if max is INFINITY */
     HS_SETTING_PERCENT, /* double, min..max; "80%" */
 };
 
@@ -81,7 +81,7 @@ long hs_schema_find(const struct hs_schema *schema, const char *name);
 bool hs_schema_has_section(const struct hs_schema *schema, const char *section);
 
 /* Writes the known name that an unknown one most likely meant: of a setting, or for a name without a point of a
- * section. False where none is near. */
+ * section. False if none is near. */
 bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *dst, size_t size);
 
 /* The default as text, the program's own or the row's. */

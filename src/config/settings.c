@@ -1,5 +1,6 @@
 #include "config/settings.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,7 @@ static void *field(const struct hs_settings *settings, size_t index)
     return settings->values + offset;
 }
 
-/* Sets row `index` from a node, or from text where node is NULL. */
+/* Sets row `index` from a node, or from text if node is NULL. */
 static int set_value(struct hs_settings *settings, size_t index, const struct hs_node *node, const char *text,
                      const char *origin, const char **ret_reason)
 {
@@ -96,11 +97,6 @@ const void *hs_settings_values(const struct hs_settings *settings)
     return settings->values;
 }
 
-const struct hs_schema *hs_settings_schema(const struct hs_settings *settings)
-{
-    return settings->schema;
-}
-
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index)
 {
     return settings->origins[index] ? settings->origins[index] : "default";
@@ -135,139 +131,112 @@ static void describe(const struct hs_setting *row, const struct hs_node *node, s
 }
 
 /* "pose.yaml:3: server.port: 99999 is too large (allowed: 0 to 65535)" */
-static int add_bad_value(const struct hs_setting *row, const struct hs_node *node, const char *where, int line,
-                         const char *reason, struct hs_problems *problems)
+static void add_bad_value(const struct hs_setting *row, const struct hs_node *node, const char *where, int line,
+                          const char *reason, struct hs_problems *problems)
 {
     struct hs_buf buf;
     hs_buf_init(&buf, 4096);
     describe(row, node, &buf);
     hs_buf_printf(&buf, " %s (allowed: ", reason);
-    int r = hs_setting_write_range(row, &buf);
+    hs_setting_write_range(row, &buf);
     const char *text = hs_buf_str(&buf);
-    if (r == 0 && text)
-        r = hs_problems_add(problems, HS_PROBLEM_ERROR, line, "%s: %s: %s)", where, row->name, text);
+    if (hs_buf_error(&buf) || !text)
+        problems->no_memory = true;
     else
-        r = HS_ENOMEM;
+        hs_problems_add(problems, HS_PROBLEM_ERROR, line, "%s: %s: %s)", where, row->name, text);
     hs_buf_finish(&buf);
-    return r;
 }
 
 /* `what` is "setting" or "section". */
-static int add_unknown(const struct hs_settings *settings, const char *what, const char *name, const char *where,
-                       int line, enum hs_problem_level level, struct hs_problems *problems)
+static void add_unknown(const struct hs_settings *settings, const char *what, const char *name, const char *where,
+                        int line, enum hs_problem_level level, struct hs_problems *problems)
 {
     char quoted[120], meant[128];
     hs_str_quote(quoted, sizeof(quoted), name, strlen(name));
     bool near = hs_schema_suggest(settings->schema, name, meant, sizeof(meant));
-    return hs_problems_add(problems, level, line, "%s: there is no %s %s%s%s%s", where, what, quoted,
-                           near ? "; did you mean " : "", near ? meant : "", near ? "?" : "");
+    hs_problems_add(problems, level, line, "%s: there is no %s %s%s%s%s", where, what, quoted,
+                    near ? "; did you mean " : "", near ? meant : "", near ? "?" : "");
 }
 
-/* Says of a setting without effect what has that effect. */
-static int note_unused(const struct hs_setting *row, const char *where, int line, struct hs_problems *problems)
+/* ---- sources ---- */
+
+/* Sets row `index` from a node, or from text if node is NULL. */
+static void apply(struct hs_settings *settings, size_t index, const struct hs_node *node, const char *text,
+                  const char *origin, struct hs_problems *problems)
 {
-    if (!(row->flags & HS_SETTING_UNUSED))
-        return 0;
-    return hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", where, row->name, row->help);
+    const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
+    const struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = true };
+    const char *reason = "";
+    int line = node ? node->line : 0;
+    bool empty = node ? hs_node_is_null(node) : !*text && row->type != HS_SETTING_TEXT;
+    int r = empty ? set_default(settings, index, &reason) : set_value(settings, index, node, text, origin, &reason);
+    if (r == HS_EINVAL)
+        add_bad_value(row, node ? node : &scalar, origin, line, reason, problems);
+    else if (r < 0)
+        problems->no_memory = true;
+    else if (row->flags & HS_SETTING_UNUSED)
+        hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", origin, row->name, row->help);
 }
 
-/* ---- documents ---- */
+static int result(const struct hs_problems *problems)
+{
+    return problems->no_memory ? HS_ENOMEM : 0;
+}
 
 /* A file that is being applied. */
 struct source {
     const char *name;
     struct hs_problems *problems;
-    struct hs_buf where; /* "name:line" of the thing in hand */
+    char where[PATH_MAX + 16]; /* "name:line" of the current place */
 };
 
 static const char *place(struct source *source, int line)
 {
-    source->where.len = 0;
-    hs_buf_printf(&source->where, "%s:%d", source->name, line);
-    const char *text = hs_buf_str(&source->where);
-    return text ? text : source->name;
+    hs_str_format(source->where, sizeof(source->where), "%s:%d", source->name, line);
+    return source->where;
 }
 
-static int apply_node(struct hs_settings *settings, size_t index, const struct hs_node *node, struct source *source)
+static void apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
+                          struct source *source)
 {
-    const char *reason = "", *where = place(source, node->line);
-    int r = hs_node_is_null(node) ? set_default(settings, index, &reason)
-                                  : set_value(settings, index, node, NULL, where, &reason);
-    const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
-    if (r == 0)
-        return note_unused(row, where, node->line, source->problems);
-    return r == HS_EINVAL ? add_bad_value(row, node, where, node->line, reason, source->problems) : r;
-}
-
-static int apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
-                         struct source *source)
-{
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < map->count; i++) {
+    for (size_t i = 0; i < map->count; i++) {
         char name[128];
         bool fits = hs_str_format(name, sizeof(name), "%s.%s", section, map->keys[i]);
         long index = fits ? hs_schema_find(settings->schema, name) : -1;
         if (index >= 0)
-            r = apply_node(settings, (size_t) index, map->items[i], source);
+            apply(settings, (size_t) index, map->items[i], NULL, place(source, map->items[i]->line), source->problems);
         else
-            r = add_unknown(settings, "setting", name, place(source, map->key_lines[i]), map->key_lines[i],
-                            HS_PROBLEM_WARNING, source->problems);
+            add_unknown(settings, "setting", name, place(source, map->key_lines[i]), map->key_lines[i],
+                        HS_PROBLEM_WARNING, source->problems);
     }
-    return r;
-}
-
-static int apply_root(struct hs_settings *settings, const struct hs_node *root, struct source *source)
-{
-    if (root->kind != HS_NODE_MAP)
-        return hs_problems_add(source->problems, HS_PROBLEM_ERROR, root->line,
-                               "%s: sections such as \"server:\" are wanted here", place(source, root->line));
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < root->count; i++) {
-        const struct hs_node *item = root->items[i];
-        int line = root->key_lines[i];
-        if (!hs_schema_has_section(settings->schema, root->keys[i]))
-            r = add_unknown(settings, "section", root->keys[i], place(source, line), line, HS_PROBLEM_WARNING,
-                            source->problems);
-        else if (item->kind == HS_NODE_MAP)
-            r = apply_section(settings, root->keys[i], item, source);
-        else if (!hs_node_is_null(item))
-            r = hs_problems_add(source->problems, HS_PROBLEM_ERROR, line,
-                                "%s: %s is a section: settings with their values are wanted in it",
-                                place(source, line), root->keys[i]);
-    }
-    return r;
 }
 
 int hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, const char *name,
                           struct hs_problems *problems)
 {
     struct source source = { .name = name, .problems = problems };
-    hs_buf_init(&source.where, 8192);
+    const struct hs_node *root = hs_doc_root(doc);
     hs_doc_destroy(settings->doc);
     settings->doc = doc;
-    int r = apply_root(settings, hs_doc_root(doc), &source);
-    hs_buf_finish(&source.where);
-    return r;
+    if (root->kind != HS_NODE_MAP)
+        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line, "%s: sections such as \"server:\" are wanted here",
+                        place(&source, root->line));
+    for (size_t i = 0; root->kind == HS_NODE_MAP && i < root->count; i++) {
+        const struct hs_node *item = root->items[i];
+        int line = root->key_lines[i];
+        if (!hs_schema_has_section(settings->schema, root->keys[i]))
+            add_unknown(settings, "section", root->keys[i], place(&source, line), line, HS_PROBLEM_WARNING, problems);
+        else if (item->kind == HS_NODE_MAP)
+            apply_section(settings, root->keys[i], item, &source);
+        else if (!hs_node_is_null(item))
+            hs_problems_add(problems, HS_PROBLEM_ERROR, line,
+                            "%s: %s is a section: settings with their values are wanted in it", place(&source, line),
+                            root->keys[i]);
+    }
+    return result(problems);
 }
 
-/* ---- environment and options ---- */
-
-static int apply_text(struct hs_settings *settings, size_t index, const char *text, const char *origin,
-                      struct hs_problems *problems)
-{
-    const struct hs_setting *row = hs_schema_row(settings->schema, index, NULL);
-    const char *reason = "";
-    int r = *text || row->type == HS_SETTING_TEXT ? set_value(settings, index, NULL, text, origin, &reason)
-                                                  : set_default(settings, index, &reason);
-    if (r == 0)
-        return note_unused(row, origin, 0, problems);
-    if (r != HS_EINVAL)
-        return r;
-    const struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = true };
-    return add_bad_value(row, &scalar, origin, 0, reason, problems);
-}
-
-/* The value of NAME, or NULL where it is absent or empty. */
+/* The value of NAME, or NULL if it is absent or empty. */
 static const char *variable_value(const char *const *environment, const char *name)
 {
     size_t len = strlen(name);
@@ -278,44 +247,25 @@ static const char *variable_value(const char *const *environment, const char *na
     return NULL;
 }
 
-/* The setting that a variable with the program's prefix belongs to, or -1. */
-static long find_variable(const struct hs_schema *schema, const char *variable, size_t len)
+/* True for a variable with the program's prefix that belongs to a setting. */
+static bool is_known(const struct hs_schema *schema, const char *variable, size_t len)
 {
     const struct hs_setting *row;
     for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
         char name[HS_VARIABLE_SIZE];
         hs_schema_variable(schema, row->name, name);
         if (strlen(name) == len && memcmp(name, variable, len) == 0)
-            return (long) i;
+            return true;
     }
-    return -1;
-}
-
-static int warn_of_strangers(const struct hs_settings *settings, const char *const *environment,
-                             struct hs_problems *problems)
-{
-    char prefix[HS_VARIABLE_SIZE];
-    hs_schema_variable(settings->schema, "", prefix);
-    int r = 0;
-    for (; r == 0 && *environment; environment++) {
-        size_t len = strcspn(*environment, "=");
-        if (!hs_str_starts(*environment, prefix) || find_variable(settings->schema, *environment, len) >= 0)
-            continue;
-        char quoted[120];
-        hs_str_quote(quoted, sizeof(quoted), *environment, len);
-        r = hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: no setting belongs to the variable %s",
-                            quoted);
-    }
-    return r;
+    return false;
 }
 
 int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
                                   struct hs_problems *problems)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < settings->count; i++) {
+    char name[HS_VARIABLE_SIZE], quoted[120];
+    for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
-        char name[HS_VARIABLE_SIZE];
         hs_schema_variable(settings->schema, row->name, name);
         const char *variable = name, *value = variable_value(environment, name);
         if (!value && row->variable) {
@@ -323,18 +273,28 @@ int hs_settings_apply_environment(struct hs_settings *settings, const char *cons
             value = variable_value(environment, variable);
         }
         if (value)
-            r = apply_text(settings, i, value, variable, problems);
+            apply(settings, i, NULL, value, variable, problems);
     }
-    return r < 0 ? r : warn_of_strangers(settings, environment, problems);
+    hs_schema_variable(settings->schema, "", name);
+    for (; *environment; environment++) {
+        size_t len = strcspn(*environment, "=");
+        if (!hs_str_starts(*environment, name) || is_known(settings->schema, *environment, len))
+            continue;
+        hs_str_quote(quoted, sizeof(quoted), *environment, len);
+        hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: no setting belongs to the variable %s", quoted);
+    }
+    return result(problems);
 }
 
 int hs_settings_apply_value(struct hs_settings *settings, const char *name, const char *value, const char *origin,
                             struct hs_problems *problems)
 {
     long index = hs_schema_find(settings->schema, name);
-    if (index < 0)
-        return add_unknown(settings, "setting", name, origin, 0, HS_PROBLEM_ERROR, problems);
-    return apply_text(settings, (size_t) index, value, origin, problems);
+    if (index >= 0)
+        apply(settings, (size_t) index, NULL, value, origin, problems);
+    else
+        add_unknown(settings, "setting", name, origin, 0, HS_PROBLEM_ERROR, problems);
+    return result(problems);
 }
 
 int hs_settings_apply_assignment(struct hs_settings *settings, const char *assignment, const char *origin,
@@ -358,7 +318,7 @@ static size_t section_length(const char *name)
     return strcspn(name, ".");
 }
 
-/* True where row `index` is the first of its section. */
+/* True if row `index` is the first of its section. */
 static bool opens_section(const struct hs_settings *settings, size_t index)
 {
     const char *name = hs_schema_row(settings->schema, index, NULL)->name;
@@ -370,82 +330,67 @@ static bool opens_section(const struct hs_settings *settings, size_t index)
     return true;
 }
 
-/* Starts a member: comma, line break, indent, key. */
-static int write_key(const char *key, int indent, bool *first, struct hs_buf *buf)
-{
-    int r = hs_buf_printf(buf, "%s\n%*s", *first ? "" : ",", indent, "");
-    *first = false;
-    if (r == 0)
-        r = hs_render_json_string(key, buf);
-    return r < 0 ? r : hs_buf_append_str(buf, ": ");
-}
-
 /* The settings of the section that row `start` opens, then what else the file had in it. */
-static int write_section(const struct hs_settings *settings, size_t start, const char *section, struct hs_buf *buf)
+static void write_section(const struct hs_settings *settings, size_t start, const char *section,
+                          struct hs_json_writer *json)
 {
-    size_t len = strlen(section) + 1;
-    bool first = true;
-    int r = hs_buf_append_str(buf, "{");
-    for (size_t i = start; r == 0 && i < settings->count; i++) {
+    size_t len = strlen(section);
+    hs_json_key(json, section);
+    hs_json_begin_object(json);
+    for (size_t i = start; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
-        if (section_length(row->name) + 1 != len || strncmp(row->name, section, len - 1) != 0)
+        if (section_length(row->name) != len || strncmp(row->name, section, len) != 0)
             continue;
-        r = write_key(row->name + len, 4, &first, buf);
-        if (r == 0)
-            r = hs_setting_write(row, field(settings, i), buf);
+        hs_json_key(json, row->name + len + 1);
+        hs_setting_write(row, field(settings, i), hs_json_raw(json));
     }
     const struct hs_node *map = settings->doc ? hs_node_get(hs_doc_root(settings->doc), section) : NULL;
-    for (size_t i = 0; r == 0 && map && map->kind == HS_NODE_MAP && i < map->count; i++) {
+    for (size_t i = 0; map && map->kind == HS_NODE_MAP && i < map->count; i++) {
         char name[128];
         if (hs_str_format(name, sizeof(name), "%s.%s", section, map->keys[i]) &&
             hs_schema_find(settings->schema, name) >= 0)
             continue;
-        r = write_key(map->keys[i], 4, &first, buf);
-        if (r == 0)
-            r = hs_render_node_json(map->items[i], 4, buf);
+        hs_json_key(json, map->keys[i]);
+        hs_render_node(json, map->items[i]);
     }
-    return r < 0 ? r : hs_buf_append_str(buf, "\n  }");
+    hs_json_end_object(json);
 }
 
 int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *buf)
 {
-    bool first = true;
-    int r = hs_buf_append_str(buf, "{");
-    for (size_t i = 0; r == 0 && i < settings->count; i++) {
+    struct hs_json_writer json;
+    hs_json_begin(&json, buf, HS_JSON_FILE);
+    hs_json_begin_object(&json);
+    for (size_t i = 0; i < settings->count; i++) {
         const char *name = hs_schema_row(settings->schema, i, NULL)->name;
         char section[64];
-        if (!opens_section(settings, i))
-            continue;
         hs_str_copy_n(section, sizeof(section), name, section_length(name));
-        r = write_key(section, 2, &first, buf);
-        if (r == 0)
-            r = write_section(settings, i, section, buf);
+        if (opens_section(settings, i))
+            write_section(settings, i, section, &json);
     }
     const struct hs_node *root = settings->doc ? hs_doc_root(settings->doc) : NULL;
-    for (size_t i = 0; r == 0 && root && root->kind == HS_NODE_MAP && i < root->count; i++) {
+    for (size_t i = 0; root && root->kind == HS_NODE_MAP && i < root->count; i++) {
         if (hs_schema_has_section(settings->schema, root->keys[i]))
             continue;
-        r = write_key(root->keys[i], 2, &first, buf);
-        if (r == 0)
-            r = hs_render_node_json(root->items[i], 2, buf);
+        hs_json_key(&json, root->keys[i]);
+        hs_render_node(&json, root->items[i]);
     }
-    return r < 0 ? r : hs_buf_append_str(buf, "\n}\n");
+    hs_json_end_object(&json);
+    return hs_json_end(&json);
 }
 
 int hs_settings_write_list(const struct hs_settings *settings, struct hs_buf *buf)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < settings->count; i++) {
+    for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
         size_t before = buf->len;
-        r = hs_buf_printf(buf, "%s = ", row->name);
-        if (r == 0)
-            r = row->flags & HS_SETTING_SECRET ? hs_buf_append_str(buf, "***")
-                                               : hs_setting_write(row, field(settings, i), buf);
+        hs_buf_printf(buf, "%s = ", row->name);
+        if (row->flags & HS_SETTING_SECRET)
+            hs_buf_append_str(buf, "***");
+        else
+            hs_setting_write(row, field(settings, i), buf);
         size_t width = buf->len - before;
-        if (r == 0)
-            r = hs_buf_printf(buf, "%*s  # %s\n", width < 48 ? (int) (48 - width) : 0, "",
-                              hs_settings_origin(settings, i));
+        hs_buf_printf(buf, "%*s  # %s\n", width < 48 ? (int) (48 - width) : 0, "", hs_settings_origin(settings, i));
     }
-    return r;
+    return hs_buf_error(buf);
 }

@@ -1,5 +1,5 @@
-/* The effective settings of a program: defaults, then the file, then the environment, then --set; and where each value
- * came from. */
+/* The effective settings of a program: defaults, then the file, then the environment, then --set; and the origin of
+ * each value. */
 #ifndef HS_CONFIG_SETTINGS_H
 #define HS_CONFIG_SETTINGS_H
 
@@ -17,9 +17,8 @@ void hs_settings_destroy(struct hs_settings *settings); /* NULL allowed */
 
 /* The program's settings struct (schema->settings_size bytes); texts in it live as long as the settings. */
 const void *hs_settings_values(const struct hs_settings *settings);
-const struct hs_schema *hs_settings_schema(const struct hs_settings *settings);
 
-/* Where a value came from: "default", "pose.yaml:3", "HAILO_POSE_SERVER_PORT", "--set". */
+/* The origin of a value: "default", "pose.yaml:3", "HAILO_POSE_SERVER_PORT", "--set". */
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index);
 
 /* The functions below change what they can read and add a problem for each value that they cannot, which leaves that

@@ -4,12 +4,12 @@
 #include "http/base64.h"
 
 enum { START, URI, DATA, PADDED };
-enum { SKIP = 64, PAD = 65, FOREIGN = 66 };
+enum { SKIP = 64, PAD = 65, NON_ASCII = 66 };
 
-/* What each byte means: 0..63 the value, else one of the above. */
+/* The meaning of each byte: 0..63 the value, else one of the above. */
 static const uint8_t meaning[256] = {
 #define S SKIP
-#define F FOREIGN
+#define F NON_ASCII
 #define S4 S, S, S, S
 #define S16 S4, S4, S4, S4
 #define F16 F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F
@@ -78,8 +78,8 @@ static void decode(struct hs_base64 *decoder, const uint8_t *text, size_t len, u
             put(decoder, value, out);
         else if (value == PAD)
             pad(decoder, out);
-        else if (value == FOREIGN)
-            decoder->foreign = true;
+        else if (value == NON_ASCII)
+            decoder->non_ascii = true;
     }
 }
 
@@ -108,7 +108,7 @@ size_t hs_base64_feed(struct hs_base64 *decoder, const char *text, size_t len, u
 
 int hs_base64_end(const struct hs_base64 *decoder, struct hs_error *err)
 {
-    if (decoder->foreign)
+    if (decoder->non_ascii)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: only ASCII characters are allowed");
     if (decoder->state == URI)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: a data URI needs a comma before its data");

@@ -16,7 +16,7 @@ struct hs_base64 {
     unsigned pads;      /* '=' seen since the last of them */
     unsigned prefix;    /* characters of "data:" matched so far, while at the start */
     int state;
-    bool foreign;       /* a character that is not ASCII */
+    bool non_ascii;     /* a character that is not ASCII was seen */
 };
 
 void hs_base64_init(struct hs_base64 *decoder);
@@ -27,7 +27,7 @@ void hs_base64_init(struct hs_base64 *decoder);
 /* Decodes the next characters and returns the number of bytes written to out. */
 size_t hs_base64_feed(struct hs_base64 *decoder, const char *text, size_t len, uint8_t *out);
 
-/* HS_EINVAL "Invalid base64: …" where the text ended inside a group, had no comma after "data:", was not ASCII, or was
+/* HS_EINVAL "Invalid base64: …" if the text ended inside a group, had no comma after "data:", was not ASCII, or was
  * just "data". */
 int hs_base64_end(const struct hs_base64 *decoder, struct hs_error *err);
 

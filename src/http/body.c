@@ -14,7 +14,7 @@
 
 enum { TEXTS_MAX = HS_BODY_PARTS_MAX };
 
-/* One field of spec->files, where a repeated field starts it anew (the last one wins), or one member of the list. */
+/* One field of spec->files, of which a repeated one replaces the content, or one member of the list. */
 struct file {
     struct hs_buf bytes;
     struct hs_base64 base64;
@@ -41,7 +41,7 @@ struct hs_body {
     struct hs_multipart form;
     struct text texts[TEXTS_MAX];
     size_t text_count;
-    struct hs_buf *target; /* where the content of the part goes; NULL: nowhere */
+    struct hs_buf *target; /* of the content of the part; NULL: dropped */
     struct text *target_text;
 
     struct hs_json_body json;
@@ -72,11 +72,11 @@ static void discharge(struct hs_body *body, size_t less)
     body->charged -= less;
 }
 
-/* Charges what the buffer allocates, not what it holds: that is what the process takes. */
+/* Charges the memory that the buffer allocates, not only its content. */
 static int append(struct hs_body *body, struct hs_buf *buf, const void *data, size_t len, struct hs_error *err)
 {
     size_t before = buf->capacity;
-    int r = hs_buf_reserve(buf, len);
+    int r = hs_buf_append(buf, data, len);
     if (r == HS_ETOOLARGE)
         return hs_error_set(err, r, "The body holds more than %zu bytes", buf->max);
     if (r < 0)
@@ -86,7 +86,6 @@ static int append(struct hs_body *body, struct hs_buf *buf, const void *data, si
         hs_buf_finish(buf);
         return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
     }
-    hs_buf_append(buf, data, len);
     return 0;
 }
 
@@ -98,15 +97,14 @@ static void drop(struct hs_body *body, struct hs_buf *buf)
 
 /* ---- Fields ---- */
 
-static bool listed(const char *const *names, const char *name, size_t *ret_index)
+/* The index of a name, or -1. */
+static long find_name(const char *const *names, const char *name)
 {
-    for (size_t i = 0; names && names[i]; i++) {
-        if (strcmp(names[i], name) == 0) {
-            *ret_index = i;
-            return true;
-        }
+    for (long i = 0; names && names[i]; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
     }
-    return false;
+    return -1;
 }
 
 static struct text *find_text(const struct hs_body *body, const char *name)
@@ -161,20 +159,20 @@ static int begin_text(struct hs_body *body, const char *name, struct hs_error *e
 static int begin_part(void *ctx, const char *name, struct hs_error *err)
 {
     struct hs_body *body = ctx;
-    size_t index;
+    long index = find_name(body->spec.files, name);
     body->target = NULL;
     body->target_text = NULL;
-    if (listed(body->spec.files, name, &index)) {
+    if (index < 0 && find_name(body->spec.list, name) >= 0) {
+        int r = check_member(body, body->member_count, err);
+        if (r < 0)
+            return r;
+        index = (long) (body->file_count + body->member_count++);
+    }
+    if (index >= 0) {
         body->target = &restart_file(body, &body->files[index])->bytes;
         return 0;
     }
-    if (listed(body->spec.list, name, &index)) {
-        int r = check_member(body, body->member_count, err);
-        if (r == 0)
-            body->target = &restart_file(body, &body->files[body->file_count + body->member_count++])->bytes;
-        return r;
-    }
-    if (name[0] == '\0' || (body->spec.texts && !listed(body->spec.texts, name, &index)))
+    if (name[0] == '\0' || (body->spec.texts && find_name(body->spec.texts, name) < 0))
         return 0;
     return begin_text(body, name, err);
 }
@@ -222,30 +220,13 @@ static int begin_picture(void *ctx, const struct hs_json_place *place, struct hs
     return 0;
 }
 
-static int begin_list(void *ctx, size_t index, struct hs_error *err)
-{
-    struct hs_body *body = ctx;
-    (void) err;
-    body->list_name = body->spec.list[index - body->file_count];
-    return 0;
-}
-
-/* What a list before this one had in its place is forgotten. */
-static int begin_member(void *ctx, size_t member, struct hs_error *err)
-{
-    struct hs_body *body = ctx;
-    int r = check_member(body, member, err);
-    if (r == 0)
-        restart_file(body, &body->files[body->file_count + member])->seen = false;
-    return r;
-}
-
 static int picture_text(void *ctx, const struct hs_json_place *place, const char *text, size_t len,
                         struct hs_error *err)
 {
     struct hs_body *body = ctx;
     struct file *file = file_at(body, place);
     file->any_text = true;
+    file->base64.non_ascii |= (unsigned char) text[0] >= 0x80;
     while (len > 0) {
         uint8_t bytes[HS_BASE64_ROOM(4096)];
         size_t n = len < 4096 ? len : 4096;
@@ -258,82 +239,57 @@ static int picture_text(void *ctx, const struct hs_json_place *place, const char
     return 0;
 }
 
-static void picture_foreign(void *ctx, const struct hs_json_place *place)
+/* A member of an earlier list may have left its picture here. */
+static int begin_member(void *ctx, const struct hs_json_place *place, struct hs_error *err)
 {
-    struct file *file = file_at(ctx, place);
-    file->any_text = true;
-    file->base64.foreign = true;
+    struct hs_body *body = ctx;
+    body->list_name = body->spec.list[place->index - body->file_count];
+    int r = check_member(body, place->member, err);
+    if (r == 0)
+        restart_file(body, &body->files[body->file_count + place->member])->seen = false;
+    return r;
 }
 
-static const struct hs_json_body_events json_events = { begin_picture, picture_text, picture_foreign, begin_list,
-                                                        begin_member };
+static const struct hs_json_body_events json_events = { begin_picture, picture_text, begin_member };
 
 /* ---- Life ---- */
 
-static bool contains_nocase(const char *text, const char *word)
-{
-    return strcasestr(text, word) != NULL;
-}
-
 /* application/json or application/…+json, whatever parameters follow. */
-static bool is_json_type(const char *content_type)
+static bool is_json_type(const char *type)
 {
-    char type[128];
-    size_t len = strcspn(content_type, "; \t");
-    if (!hs_str_copy_n(type, sizeof(type), content_type, len))
-        return false;
-    for (char *p = type; *p; p++) {
-        if (*p >= 'A' && *p <= 'Z')
-            *p = (char) (*p + 32);
-    }
-    return strcmp(type, "application/json") == 0 || (hs_str_starts(type, "application/") && hs_str_ends(type, "+json"));
-}
-
-static int choose_parser(enum hs_body_rule rule, const char *content_type, bool *ret_is_form, struct hs_error *err)
-{
-    const char *type = content_type ? content_type : "";
-    bool form = contains_nocase(type, "multipart/form-data");
-    *ret_is_form = form && rule != HS_BODY_JSON;
-    if (rule == HS_BODY_FORM_ELSE_JSON || *ret_is_form || (!form && is_json_type(type)))
-        return 0;
-    return hs_error_set(err, HS_EUNSUPPORTED, "Content-Type must be application/json%s",
-                        rule == HS_BODY_FORM_OR_JSON ? " or multipart/form-data" : "");
-}
-
-static int init_parser(struct hs_body *body, const char *content_type, struct hs_error *err)
-{
-    /* One part more, so that it is the list's own bound that is met first. */
-    size_t parts = HS_BODY_PARTS_MAX + (body->spec.list ? body->spec.list_max + 1 : 0);
-    if (body->is_form)
-        return hs_multipart_init(&body->form, content_type, parts, HS_BODY_PART_HEADER_MAX, &form_events, body, err);
-    hs_json_body_init(&body->json, body->spec.files, HS_BODY_JSON_MAX, HS_BODY_JSON_DEPTH_MAX, &json_events, body);
-    body->json.lists = body->spec.list;
-    body->json.member_name = body->spec.list_member;
-    return 0;
+    size_t len = strcspn(type, "; \t");
+    return (len == 16 && strncasecmp(type, "application/json", 16) == 0) ||
+           (len >= 17 && strncasecmp(type, "application/", 12) == 0 && strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
 int hs_body_create(enum hs_body_rule rule, const char *content_type, const struct hs_body_spec *spec,
                    struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err)
 {
     assert(rule != HS_BODY_NONE);
-    bool is_form;
-    int r = choose_parser(rule, content_type, &is_form, err);
-    if (r < 0)
-        return r;
+    const char *type = content_type ? content_type : "";
+    bool form = strcasestr(type, "multipart/form-data");
+    bool taken = rule == HS_BODY_FORM_ELSE_JSON || (form ? rule != HS_BODY_JSON : is_json_type(type));
+    if (!taken)
+        return hs_error_set(err, HS_EUNSUPPORTED, "Content-Type must be application/json%s",
+                            rule == HS_BODY_FORM_OR_JSON ? " or multipart/form-data" : "");
     struct hs_body *body = calloc(1, sizeof(*body));
     if (!body)
         return hs_error_set(err, HS_ENOMEM, "no memory for the body");
     body->spec = *spec;
     body->budget = budget;
-    body->is_form = is_form;
+    body->is_form = form;
+    body->spec.list_max = spec->list ? spec->list_max : 0;
     while (spec->files && spec->files[body->file_count])
         body->file_count++;
-    body->spec.list_max = spec->list ? spec->list_max : 0;
     body->files = calloc(body->file_count + body->spec.list_max + 1, sizeof(*body->files));
-    if (!body->files)
-        r = hs_error_set(err, HS_ENOMEM, "no memory for the body");
-    else
-        r = init_parser(body, content_type, err);
+    int r = body->files ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the body");
+    /* One part more than the list may have members, so that the list's own bound is met first. */
+    if (r == 0 && form)
+        r = hs_multipart_init(&body->form, type, HS_BODY_PARTS_MAX + (spec->list ? body->spec.list_max + 1 : 0),
+                              HS_BODY_PART_HEADER_MAX, &form_events, body, err);
+    else if (r == 0)
+        hs_json_body_init(&body->json, spec->files, spec->list, spec->list_member, HS_BODY_JSON_MAX,
+                          HS_BODY_JSON_DEPTH_MAX, &json_events, body);
     if (r < 0)
         hs_body_destroy(body);
     else
@@ -372,21 +328,11 @@ int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_e
 
 const char *hs_body_type_name(const json_t *value)
 {
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "an array";
-    case JSON_STRING:
-        return "a string";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "a boolean";
-    case JSON_NULL:
-        return "null";
-    default:
-        return "a number";
-    }
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object",  [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",   [JSON_NULL] = "null",
+        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number",  [JSON_FALSE] = "a boolean", [JSON_TRUE] = "a boolean",
+    };
+    return names[json_typeof(value)];
 }
 
 int hs_body_end(struct hs_body *body, struct hs_error *err)
@@ -427,12 +373,11 @@ const char *hs_body_text(const struct hs_body *body, const char *name)
 
 bool hs_body_has(const struct hs_body *body, const char *name)
 {
-    size_t index;
-    if (!body->is_form) {
-        const json_t *value = hs_body_value(body, name);
+    const json_t *value = hs_body_value(body, name);
+    long index = find_name(body->spec.files, name);
+    if (!body->is_form)
         return value && !json_is_null(value);
-    }
-    return find_text(body, name) || (listed(body->spec.files, name, &index) && body->files[index].seen);
+    return find_text(body, name) || (index >= 0 && body->files[index].seen);
 }
 
 static int missing(const char *name, struct hs_error *err)
@@ -440,24 +385,22 @@ static int missing(const char *name, struct hs_error *err)
     return hs_error_set(err, HS_EMISSING, "Missing '%s' field", name);
 }
 
-/* Whether a base64 string is one: `value` is what stands in its place in the JSON. */
-static int check_base64(struct file *file, const json_t *value, const char *name, struct hs_error *err)
+/* Hands over the bytes of a file; `value` stands in its place in the JSON. */
+static int take(const struct hs_body *body, struct file *file, const json_t *value, const char *name,
+                uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
-    if (!value || json_is_null(value))
+    if (file->taken || (!body->is_form && (!value || json_is_null(value))))
         return missing(name, err);
-    if (!json_is_string(value))
+    if (!body->is_form && !json_is_string(value))
         return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
-    if (!file->any_text)
-        return missing(name, err);
-    int r = hs_base64_end(&file->base64, err);
-    if (r == 0 && file->bytes.len == 0)
-        r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
-    return r;
-}
-
-static int take(struct file *file, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
-{
-    if (file->bytes.len == 0 || file->taken)
+    if (!body->is_form && file->any_text) {
+        int r = hs_base64_end(&file->base64, err);
+        if (r == 0 && file->bytes.len == 0)
+            r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
+        if (r < 0)
+            return r;
+    }
+    if (file->bytes.len == 0)
         return missing(name, err);
     file->taken = true;
     *ret_data = hs_buf_take(&file->bytes, ret_len);
@@ -466,17 +409,15 @@ static int take(struct file *file, const char *name, uint8_t **ret_data, size_t 
 
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
-    size_t index;
-    if (!listed(body->spec.files, name, &index) || !hs_body_has(body, name) || body->files[index].taken)
+    long index = find_name(body->spec.files, name);
+    if (index < 0)
         return missing(name, err);
-    struct file *file = &body->files[index];
-    int r = body->is_form ? 0 : check_base64(file, hs_body_value(body, name), name, err);
-    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
+    return take(body, &body->files[index], hs_body_value(body, name), name, ret_data, ret_len, err);
 }
 
 /* ---- The list ---- */
 
-/* What the JSON has under one of the list's names, NULL for a form. */
+/* The JSON value under one of the list's names, NULL for a form. */
 static const json_t *list_json(const struct hs_body *body)
 {
     for (size_t i = 0; !body->list_name && body->spec.list && body->spec.list[i]; i++) {
@@ -511,11 +452,7 @@ int hs_body_list_take(struct hs_body *body, size_t member, uint8_t **ret_data, s
     const char *name = body->spec.list_member;
     const json_t *value = hs_body_list_value(body, member);
     assert(member < body->spec.list_max);
-    struct file *file = &body->files[body->file_count + member];
-    if (file->taken)
-        return missing(name, err);
     if (json_is_object(value))
         value = json_object_get(value, name);
-    int r = body->is_form ? 0 : check_base64(file, value, name, err);
-    return r < 0 ? r : take(file, name, ret_data, ret_len, err);
+    return take(body, &body->files[body->file_count + member], value, name, ret_data, ret_len, err);
 }

@@ -20,13 +20,13 @@ enum hs_body_rule {
     HS_BODY_JSON,             /* application/json, application/…+json; else HS_EUNSUPPORTED */
 };
 
-/* What a route expects. Lists end with NULL and are borrowed for the body's life. */
+/* The fields that a route expects. Lists end with NULL and are borrowed for the body's life. */
 struct hs_body_spec {
     const char *const *files; /* fields that hold bytes: file parts, or base64 strings of the top-level object */
     const char *const *texts; /* text parts to keep, others are read and dropped; NULL keeps all */
     size_t bytes_max;         /* the whole body as sent */
     bool any_json;            /* also accept a top-level value that is not an object */
-    /* The list of pictures: names for it, NULL where the route has none. In a form its members are the file parts of
+    /* The list of pictures: names for it, NULL if the route has none. In a form its members are the file parts of
      * these names, in their order; in JSON an array of base64 strings, or of objects with such a string `list_member`.
      * None of the names is in files or texts. */
     const char *const *list;
@@ -56,22 +56,22 @@ int hs_body_create(enum hs_body_rule rule, const char *content_type, const struc
                    struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err);
 void hs_body_destroy(struct hs_body *body);
 
-/* The next bytes; where they are split makes no difference. After an error nothing more may be fed. HS_EINVAL:
+/* The next bytes, in pieces of any size. After an error nothing more may be fed. HS_EINVAL:
  * malformed; HS_ETOOLARGE: past bytes_max or another bound; HS_EBUSY: past the budget; HS_ENOMEM. */
 int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_error *err);
 
-/* The body is complete. HS_EINVAL where it cannot be ("Invalid JSON: …", a form that was cut off). */
+/* The body is complete. HS_EINVAL if it cannot be ("Invalid JSON: …", a form that was cut off). */
 int hs_body_end(struct hs_body *body, struct hs_error *err);
 
 /* ---- After hs_body_end ---- */
 
-/* A text part, or a JSON string of the top level; NULL where absent or of another type. Borrowed. */
+/* A text part, or a JSON string of the top level; NULL if absent or of another type. Borrowed. */
 const char *hs_body_text(const struct hs_body *body, const char *name);
 
 /* The whole JSON value (pictures in it are short stand-ins), NULL for a form. Borrowed. */
 const json_t *hs_body_json(const struct hs_body *body);
 
-/* A value of the top-level object; NULL where absent or a form. Borrowed. */
+/* A value of the top-level object; NULL if absent or a form. Borrowed. */
 const json_t *hs_body_value(const struct hs_body *body, const char *name);
 
 /* "a number", "an object" and so on, for messages. */
@@ -80,13 +80,13 @@ const char *hs_body_type_name(const json_t *value);
 /* Present, and not null. */
 bool hs_body_has(const struct hs_body *body, const char *name);
 
-/* Hands over the bytes of a field of spec->files: caller frees with free(). HS_EMISSING "Missing 'image' field" where
+/* Hands over the bytes of a field of spec->files: caller frees with free(). HS_EMISSING "Missing 'image' field" if
  * it is absent, null, empty or already taken; HS_EINVAL "Invalid base64: …", or "image: must be a base64 string, not
  * a number". */
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len,
                       struct hs_error *err);
 
-/* How many members the list has. HS_EMISSING "Missing 'images' field" (the list's first name) where it is absent or
+/* How many members the list has. HS_EMISSING "Missing 'images' field" (the list's first name) if it is absent or
  * empty; HS_EINVAL "images: must be an array of pictures, not a number". */
 int hs_body_list_count(const struct hs_body *body, size_t *ret_count, struct hs_error *err);
 

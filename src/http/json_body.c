@@ -1,6 +1,6 @@
-/* Only as much of JSON is understood here as is needed to find the strings to give away: nesting, strings and the keys
- * of the top-level object, and of objects in the list. Every other byte reaches the real parser unchanged, with an
- * empty string in place of what was given away, so whatever is malformed is found there. */
+/* The scanner understands only as much of JSON as it needs to find the strings to pass on: nesting, strings, and the
+ * keys of the top-level object and of objects in the list. Every other byte reaches the real parser unchanged, which
+ * finds whatever is malformed. */
 #include "http/json_body.h"
 
 #include <stdint.h>
@@ -10,17 +10,15 @@
 
 enum { TEXT, STRING, KEY, CAPTURE, ESCAPE, UNICODE };
 
-void hs_json_body_init(struct hs_json_body *body, const char *const *names, size_t rest_max, size_t depth_max,
+void hs_json_body_init(struct hs_json_body *body, const char *const *names, const char *const *lists,
+                       const char *member_name, size_t rest_max, size_t depth_max,
                        const struct hs_json_body_events *events, void *ctx)
 {
-    *body = (struct hs_json_body) { .names = names,
-                                   .events = events,
-                                   .ctx = ctx,
-                                   .depth_max = depth_max,
-                                   .state = TEXT,
-                                   .capture.index = SIZE_MAX,
-                                   .line = 1,
-                                   .column = 1 };
+    *body = (struct hs_json_body) { .names = names, .lists = lists, .member_name = member_name, .events = events,
+                                    .ctx = ctx, .depth_max = depth_max, .state = TEXT, .capture.index = SIZE_MAX,
+                                    .line = 1, .column = 1 };
+    while (names && names[body->name_count])
+        body->name_count++;
     hs_buf_init(&body->rest, rest_max);
 }
 
@@ -51,54 +49,40 @@ static bool key_is(const struct hs_json_body *body, const char *name)
            memcmp(name, body->key, body->key_len) == 0;
 }
 
-static size_t count_names(const char *const *names)
-{
-    size_t count = 0;
-    while (names && names[count])
-        count++;
-    return count;
-}
-
 static size_t find_name(const struct hs_json_body *body)
 {
-    size_t names = count_names(body->names), lists = count_names(body->lists);
-    for (size_t i = 0; i < names + lists; i++) {
-        if (key_is(body, i < names ? body->names[i] : body->lists[i - names]))
+    for (size_t i = 0; i < body->name_count; i++) {
+        if (key_is(body, body->names[i]))
             return i;
+    }
+    for (size_t i = 0; body->lists && body->lists[i]; i++) {
+        if (key_is(body, body->lists[i]))
+            return body->name_count + i;
     }
     return SIZE_MAX;
 }
 
 static bool list_comes(const struct hs_json_body *body)
 {
-    return body->capture.index != SIZE_MAX && body->capture.index >= count_names(body->names);
+    return body->capture.index != SIZE_MAX && body->capture.index >= body->name_count;
 }
 
 static int begin_member(struct hs_json_body *body, size_t member, struct hs_error *err)
 {
     body->capture.member = member;
-    return body->events->member(body->ctx, member, err);
-}
-
-static int begin_list(struct hs_json_body *body, struct hs_error *err)
-{
-    int r = body->events->list(body->ctx, body->capture.index, err);
-    return r < 0 ? r : begin_member(body, 0, err);
+    return body->events->member(body->ctx, &body->capture, err);
 }
 
 /* One character of a key or of a captured string, escapes resolved. */
 static int put_char(struct hs_json_body *body, unsigned code, struct hs_error *err)
 {
-    char c = code < 0x80 ? (char) code : '\x7f';
+    char c = code < 0x80 ? (char) code : '\x80';
+    if (body->in_string == CAPTURE)
+        return body->events->text(body->ctx, &body->capture, &c, 1, err);
     if (body->in_string == KEY) {
         if (body->key_len < sizeof(body->key))
             body->key[body->key_len] = c;
         body->key_len++;
-    } else if (body->in_string == CAPTURE) {
-        if (code >= 0x80)
-            body->events->foreign(body->ctx, &body->capture);
-        else
-            return body->events->text(body->ctx, &body->capture, &c, 1, err);
     }
     return 0;
 }
@@ -121,7 +105,7 @@ static int open_string(struct hs_json_body *body, struct hs_error *err)
     if (body->state != CAPTURE)
         return 0;
     /* One string in place of the list is a list of one. */
-    int r = body->depth == 1 && list_comes(body) ? begin_list(body, err) : 0;
+    int r = body->depth == 1 && list_comes(body) ? begin_member(body, 0, err) : 0;
     if (r < 0)
         return r;
     if (body->cut_line != body->line) {
@@ -151,7 +135,7 @@ static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
         body->top_is_object = body->expect_key = c == '{';
     } else if (body->depth == 2 && c == '[' && list_comes(body)) {
         body->in_list = true;
-        return begin_list(body, err);
+        return begin_member(body, 0, err);
     } else if (body->depth == 3 && body->in_list) {
         body->in_member = body->expect_key = c == '{';
         body->member_expected = false;
@@ -234,73 +218,47 @@ static int feed_unicode(struct hs_json_body *body, char c, struct hs_error *err)
     return put_char(body, body->unicode, err);
 }
 
-/* Gives away the longest run of plain characters, or handles the one that ends it. */
-static int feed_capture(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used, struct hs_error *err)
+/* A byte inside a string, or a run of them. */
+static int feed_string(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used, struct hs_error *err)
 {
+    unsigned char c = (unsigned char) *data;
+    if (c == '\\') {
+        body->state = ESCAPE;
+        return 0;
+    }
+    if (c == '"') {
+        close_string(body);
+        return 0;
+    }
+    if (body->state != CAPTURE)
+        return put_char(body, c, err);
+    if (c < 0x20)
+        return invalid(body, "control character in a string", err);
     size_t n = 0;
     while (n < len && (unsigned char) data[n] >= 0x20 && (unsigned char) data[n] < 0x80 && data[n] != '"' &&
            data[n] != '\\')
         n++;
-    if (n > 0) {
-        *ret_used = n;
-        return body->events->text(body->ctx, &body->capture, data, n, err);
-    }
-    if (*data == '\\')
-        body->state = ESCAPE;
-    else if ((unsigned char) *data < 0x20)
-        return invalid(body, "control character in a string", err);
-    else if (*data != '"') {
-        /* Not base64, but it must still be UTF-8: let the real parser see it. */
-        body->events->foreign(body->ctx, &body->capture);
-        return keep(body, *data, err);
-    }
-    return 0;
-}
-
-/* A byte that stays in the rest. */
-static int feed_kept(struct hs_json_body *body, char c, struct hs_error *err)
-{
-    int r = keep(body, c, err);
-    if (r < 0)
-        return r;
-    switch (body->state) {
-    case TEXT:
-        return feed_text(body, c, err);
-    case ESCAPE:
-        return feed_escape(body, c, err);
-    case UNICODE:
-        return feed_unicode(body, c, err);
-    default:
-        if (c == '\\')
-            body->state = ESCAPE;
-        else if (c == '"')
-            close_string(body);
-        else
-            return put_char(body, (unsigned char) c, err);
-        return 0;
-    }
-}
-
-static int feed_captured(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used,
-                         struct hs_error *err)
-{
-    if (body->state == ESCAPE)
-        return feed_escape(body, *data, err);
-    if (body->state == UNICODE)
-        return feed_unicode(body, *data, err);
-    return feed_capture(body, data, len, ret_used, err);
+    *ret_used = n ? n : 1;
+    /* A character that is not ASCII must still be UTF-8: the real parser checks it. */
+    int r = n ? 0 : keep(body, *data, err);
+    return r < 0 ? r : body->events->text(body->ctx, &body->capture, data, *ret_used, err);
 }
 
 int hs_json_body_feed(struct hs_json_body *body, const char *data, size_t len, struct hs_error *err)
 {
     while (len > 0) {
-        size_t used = 1;
-        bool captured = body->state != TEXT && body->in_string == CAPTURE;
         bool closing = body->state == CAPTURE && *data == '"';
-        int r = captured && !closing ? feed_captured(body, data, len, &used, err) : feed_kept(body, *data, err);
+        bool captured = body->state != TEXT && body->in_string == CAPTURE && !closing;
+        size_t used = 1;
+        int r = captured ? 0 : keep(body, *data, err);
+        if (r == 0)
+            r = body->state == TEXT      ? feed_text(body, *data, err)
+                : body->state == ESCAPE  ? feed_escape(body, *data, err)
+                : body->state == UNICODE ? feed_unicode(body, *data, err)
+                                         : feed_string(body, data, len, &used, err);
         if (r < 0)
             return r;
-        if (captured && !closing)
+        if (captured)
             body->cut_len += used;
         body->column += used;
         if (*data == '\n') {
@@ -322,15 +280,6 @@ static bool only_space(const struct hs_buf *buf)
     return true;
 }
 
-/* The parser quotes what it stumbled over; a message is one line of printable text. */
-static void make_printable(char *text)
-{
-    for (; *text; text++) {
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-    }
-}
-
 int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_error *err)
 {
     if (only_space(&body->rest))
@@ -340,7 +289,9 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
     if (!value) {
         if (json_error_code(&detail) == json_error_out_of_memory)
             return hs_error_set(err, HS_ENOMEM, "no memory for the JSON");
-        make_printable(detail.text);
+        /* The message quotes the place of the error; it becomes one line of printable text. */
+        for (char *c = detail.text; *c; c++)
+            *c = *c < 0x20 || *c > 0x7e ? '?' : *c;
         /* Count the column in what the client sent. */
         size_t column = detail.column > 0 ? (size_t) detail.column : 1;
         if ((size_t) detail.line == body->cut_line && (size_t) detail.position > body->cut_at)

@@ -66,21 +66,16 @@ void hs_listen_peer(const struct sockaddr *address, char ret_text[HS_ADDRESS_SIZ
 
 int hs_listen_address(int fd, char ret_text[HS_ADDRESS_SIZE], int *ret_port)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in four;
-        struct sockaddr_in6 six;
-        struct sockaddr_storage room;
-    } address;
+    struct sockaddr_storage address;
     socklen_t len = sizeof(address);
-    char text[INET6_ADDRSTRLEN];
-    if (getsockname(fd, &address.any, &len) < 0)
+    char host[HS_ADDRESS_SIZE - 8], service[8];
+    int64_t port;
+    if (getsockname(fd, (struct sockaddr *) &address, &len) < 0 ||
+        getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0 ||
+        !hs_str_to_int64(service, &port))
         return HS_EIO;
-    bool is_six = address.any.sa_family == AF_INET6;
-    const void *where = is_six ? (const void *) &address.six.sin6_addr : &address.four.sin_addr;
-    if (!inet_ntop(address.any.sa_family, where, text, sizeof(text)))
-        return HS_EIO;
-    *ret_port = ntohs(is_six ? address.six.sin6_port : address.four.sin_port);
-    hs_str_format(ret_text, HS_ADDRESS_SIZE, is_six ? "[%s]:%d" : "%s:%d", text, *ret_port);
+    *ret_port = (int) port;
+    hs_str_format(ret_text, HS_ADDRESS_SIZE, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, service);
     return 0;
 }

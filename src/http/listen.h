@@ -14,7 +14,7 @@ enum { HS_ADDRESS_SIZE = 64 };
  * caller closes *ret_fd. HS_ECONFLICT: another program has the port. HS_EIO with the reason. */
 int hs_listen(const char *host, int port, int *ret_fd, struct hs_error *err);
 
-/* What fd is bound to: "127.0.0.1:80" or "[::1]:80", and the port. */
+/* The address that fd is bound to: "127.0.0.1:80" or "[::1]:80", and the port. */
 int hs_listen_address(int fd, char ret_text[HS_ADDRESS_SIZE], int *ret_port);
 
 /* The address without port; an IPv4 address mapped into IPv6 is written as IPv4. */

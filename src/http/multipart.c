@@ -27,23 +27,20 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char) (c + 32) : c;
-}
-
 static bool same_nocase(const char *text, size_t len, const char *word)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (word[i] == '\0' || lower(text[i]) != word[i])
-            return false;
-    }
-    return word[len] == '\0';
+    return len == strlen(word) && strncasecmp(text, word, len) == 0;
 }
 
-/* Reads a value, quoted or bare, at *at; moves *at past it. A backslash is an escape only before '"' and '\': browsers
- * of old send file names such as C:\x.jpg unescaped. False where it does not fit into dst or its quote is not
- * closed. */
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && is_blank(*p))
+        p++;
+    return p;
+}
+
+/* Reads a value, quoted or bare, at *at and moves *at past it. A backslash is an escape only before '"' and '\': old
+ * browsers send file names such as C:\x.jpg unescaped. False if it does not fit into dst or its quote is not closed. */
 static bool read_value(const char **at, const char *end, char *dst, size_t size)
 {
     const char *p = *at;
@@ -51,14 +48,12 @@ static bool read_value(const char **at, const char *end, char *dst, size_t size)
     bool quoted = p < end && *p == '"', fits = true;
     if (quoted)
         p++;
-    while (p < end && (quoted ? *p != '"' : *p != ';' && !is_blank(*p))) {
+    for (; p < end && (quoted ? *p != '"' : *p != ';' && !is_blank(*p)); p++) {
         if (quoted && *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\'))
             p++;
-        if (len + 1 < size)
+        fits = len + 1 < size;
+        if (fits)
             dst[len++] = *p;
-        else
-            fits = false;
-        p++;
     }
     dst[len] = '\0';
     if (quoted && p == end)
@@ -67,27 +62,22 @@ static bool read_value(const char **at, const char *end, char *dst, size_t size)
     return fits;
 }
 
-/* Finds parameter `name` (lower case) of a header value. */
+/* Finds parameter `name` of a header value. */
 static bool find_parameter(const char *value, size_t value_len, const char *name, char *dst, size_t size)
 {
-    const char *p = value, *end = value + value_len;
+    const char *end = value + value_len, *p = memchr(value, ';', value_len);
     char other[256];
-    while (p < end && *p != ';')
-        p++;
-    while (p < end) {
+    while (p && p < end) {
         while (p < end && (*p == ';' || is_blank(*p)))
             p++;
         const char *start = p;
         while (p < end && *p != '=' && *p != ';' && !is_blank(*p))
             p++;
         size_t len = (size_t) (p - start);
-        while (p < end && is_blank(*p))
-            p++;
+        p = skip_blanks(p, end);
         if (p == end || *p != '=')
             continue;
-        p++;
-        while (p < end && is_blank(*p))
-            p++;
+        p = skip_blanks(p + 1, end);
         if (same_nocase(start, len, name))
             return read_value(&p, end, dst, size);
         if (!read_value(&p, end, other, sizeof(other)) && p < end && *p == '"')
@@ -98,17 +88,15 @@ static bool find_parameter(const char *value, size_t value_len, const char *name
 
 /* ---- Set-up ---- */
 
+/* RFC 2046 §5.1.1 allows fewer characters; it is enough that it is one visible line. */
 static bool boundary_valid(const char *boundary)
 {
     size_t len = strlen(boundary);
-    if (len == 0 || boundary[len - 1] == ' ')
-        return false;
-    /* RFC 2046 §5.1.1 allows fewer; what matters is that it is one visible line. */
     for (size_t i = 0; i < len; i++) {
         if (boundary[i] < 0x20 || boundary[i] > 0x7e)
             return false;
     }
-    return true;
+    return len > 0 && boundary[len - 1] != ' ';
 }
 
 int hs_multipart_init(struct hs_multipart *parser, const char *content_type, size_t parts_max, size_t header_max,
@@ -118,10 +106,10 @@ int hs_multipart_init(struct hs_multipart *parser, const char *content_type, siz
     if (!find_parameter(content_type, strlen(content_type), "boundary", boundary, sizeof(boundary)) ||
         !boundary_valid(boundary))
         return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type names no usable boundary");
-    *parser = (struct hs_multipart) { .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE };
+    *parser = (struct hs_multipart) { .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE,
+                                      .matched = 2, .unreal = 2 };
     hs_str_format(parser->delimiter, sizeof(parser->delimiter), "\r\n--%s", boundary);
     parser->delimiter_len = strlen(parser->delimiter);
-    parser->matched = parser->unreal = 2;
     hs_buf_init(&parser->header, header_max);
     return 0;
 }
@@ -135,27 +123,24 @@ void hs_multipart_finish(struct hs_multipart *parser)
 
 static int read_header(const char *line, size_t len, char *name, size_t name_size, struct hs_error *err)
 {
-    const char *colon = memchr(line, ':', len);
+    const char *colon = memchr(line, ':', len), *end = line + len;
     if (!colon)
         return hs_error_set(err, HS_EINVAL, "Invalid multipart: a part header has no colon");
     size_t key_len = (size_t) (colon - line);
-    const char *value = colon + 1, *end = line + len;
-    while (value < end && is_blank(*value))
-        value++;
+    const char *value = skip_blanks(colon + 1, end);
     while (end > value && is_blank(end[-1]))
         end--;
     size_t value_len = (size_t) (end - value);
     if (same_nocase(line, key_len, "content-disposition")) {
-        /* Browsers and aiohttp percent-encode quotes, line breaks and what is not ASCII in names (RFC 7578 §2). */
+        /* Browsers and aiohttp percent-encode quotes, line breaks and non-ASCII characters in names (RFC 7578 §2). */
         if (find_parameter(value, value_len, "name", name, name_size))
             hs_str_percent_decode(name, false);
         else
             name[0] = '\0';
-    } else if (same_nocase(line, key_len, "content-transfer-encoding")) {
+    } else if (same_nocase(line, key_len, "content-transfer-encoding") && !same_nocase(value, value_len, "binary") &&
+               !same_nocase(value, value_len, "8bit") && !same_nocase(value, value_len, "7bit")) {
         /* RFC 7578 §4.7 deprecates it; silently taking encoded bytes for a picture would give a misleading error. */
-        if (!same_nocase(value, value_len, "binary") && !same_nocase(value, value_len, "8bit") &&
-            !same_nocase(value, value_len, "7bit"))
-            return hs_error_set(err, HS_EINVAL, "Invalid multipart: Content-Transfer-Encoding is not supported");
+        return hs_error_set(err, HS_EINVAL, "Invalid multipart: Content-Transfer-Encoding is not supported");
     }
     return 0;
 }

@@ -28,7 +28,7 @@ struct hs_multipart {
     struct hs_buf header; /* the headers of the part, up to the empty line */
 };
 
-/* Reads the boundary from the Content-Type. HS_EINVAL where there is none, or one that cannot be. Finish with
+/* Reads the boundary from the Content-Type. HS_EINVAL if there is no valid one. Finish with
  * hs_multipart_finish whenever this returned 0. */
 int hs_multipart_init(struct hs_multipart *parser, const char *content_type, size_t parts_max, size_t header_max,
                       const struct hs_multipart_events *events, void *ctx, struct hs_error *err);
@@ -36,7 +36,7 @@ void hs_multipart_finish(struct hs_multipart *parser);
 
 int hs_multipart_feed(struct hs_multipart *parser, const uint8_t *data, size_t len, struct hs_error *err);
 
-/* HS_EINVAL where the closing boundary was not seen. */
+/* HS_EINVAL if the closing boundary was not seen. */
 int hs_multipart_end(struct hs_multipart *parser, struct hs_error *err);
 
 #endif

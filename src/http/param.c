@@ -1,10 +1,8 @@
 #include "http/param.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 
 /* A field of any form: JSON of another type than string in `value`, everything textual in `text`. */
@@ -13,33 +11,32 @@ struct field {
     const char *text;
 };
 
+/* 1: there is one; 0: it is absent or null; HS_EINVAL. */
 static int find_field(const struct hs_body *body, const char *name, struct field *ret, struct hs_error *err)
 {
     *ret = (struct field) { NULL, NULL };
     if (!hs_body_has(body, name))
         return 0;
-    const json_t *value = hs_body_value(body, name);
     ret->text = hs_body_text(body, name);
-    if (!ret->text && !value)
+    if (!ret->text)
+        ret->value = hs_body_value(body, name);
+    if (!ret->text && !ret->value)
         return hs_error_set(err, HS_EINVAL, "%s: must be a plain text of at most %d bytes", name, HS_BODY_TEXT_MAX);
-    ret->value = ret->text ? NULL : value;
-    return 0;
+    return 1;
 }
 
-/* What the client sent, quoted and short, for messages. */
+/* Writes the value that the client sent, quoted and short, for messages. */
 static void describe(const struct field *field, char *dst, size_t size)
 {
     char number[32];
-    if (field->text) {
-        hs_str_quote(dst, size, field->text, strlen(field->text));
-    } else if (json_is_integer(field->value)) {
-        hs_str_format(dst, size, "%lld", (long long) json_integer_value(field->value));
-    } else if (json_is_real(field->value)) {
+    if (json_is_real(field->value))
         hs_str_from_double(json_real_value(field->value), number);
-        hs_str_copy(dst, size, number);
-    } else {
-        hs_str_copy(dst, size, hs_body_type_name(field->value));
-    }
+    else
+        hs_str_format(number, sizeof(number), "%lld", (long long) json_integer_value(field->value));
+    if (field->text)
+        hs_str_quote(dst, size, field->text, strlen(field->text));
+    else
+        hs_str_copy(dst, size, json_is_number(field->value) ? number : hs_body_type_name(field->value));
 }
 
 static int refuse(const char *name, const char *need, const struct field *field, struct hs_error *err)
@@ -65,28 +62,25 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
                     struct hs_error *err)
 {
     struct field field;
-    double number = 0;
+    double number = fallback;
     int r = find_field(body, name, &field, err);
     if (r < 0)
         return r;
-    if (!field.text && !field.value) {
-        *ret = fallback;
-        return 0;
-    }
     /* strtod would also read hexadecimal. */
-    if (field.text ? strpbrk(field.text, "xX") || !hs_str_to_double(field.text, &number) : !json_is_number(field.value))
+    if (field.text ? strpbrk(field.text, "xX") || !hs_str_to_double(field.text, &number)
+                   : field.value && !json_is_number(field.value))
         return refuse(name, "a number", &field, err);
     if (field.value)
         number = json_number_value(field.value);
-    if (isfinite(number) && number >= min && number <= max) {
-        *ret = number;
-        return 0;
+    if (r > 0 && !(isfinite(number) && number >= min && number <= max)) {
+        char low[32], high[32], need[96];
+        hs_str_from_double(min, low);
+        hs_str_from_double(max, high);
+        range_text(need, sizeof(need), "a finite number", isfinite(min) ? low : NULL, isfinite(max) ? high : NULL);
+        return refuse(name, need, &field, err);
     }
-    char low[32], high[32], need[96];
-    hs_str_from_double(min, low);
-    hs_str_from_double(max, high);
-    range_text(need, sizeof(need), "a finite number", isfinite(min) ? low : NULL, isfinite(max) ? high : NULL);
-    return refuse(name, need, &field, err);
+    *ret = number;
+    return 0;
 }
 
 static bool read_int(const struct field *field, int64_t *ret, bool *ret_is_number)
@@ -117,61 +111,38 @@ int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int6
                  struct hs_error *err)
 {
     struct field field;
-    int64_t number;
-    bool is_number;
+    int64_t number = fallback;
+    bool is_number = true;
     int r = find_field(body, name, &field, err);
     if (r < 0)
         return r;
-    if (!field.text && !field.value) {
-        *ret = fallback;
-        return 0;
+    if (r > 0 && !(read_int(&field, &number, &is_number) && number >= min && number <= max)) {
+        char low[32], high[32], need[96];
+        if (!is_number)
+            return refuse(name, "a whole number", &field, err);
+        hs_str_format(low, sizeof(low), "%lld", (long long) min);
+        hs_str_format(high, sizeof(high), "%lld", (long long) max);
+        range_text(need, sizeof(need), "a smaller number", min == INT64_MIN ? NULL : low,
+                   max == INT64_MAX ? NULL : high);
+        return refuse(name, need, &field, err);
     }
-    if (read_int(&field, &number, &is_number) && number >= min && number <= max) {
-        *ret = number;
-        return 0;
-    }
-    if (!is_number)
-        return refuse(name, "a whole number", &field, err);
-    char low[32], high[32], need[96];
-    hs_str_format(low, sizeof(low), "%lld", (long long) min);
-    hs_str_format(high, sizeof(high), "%lld", (long long) max);
-    range_text(need, sizeof(need), "a smaller number", min == INT64_MIN ? NULL : low, max == INT64_MAX ? NULL : high);
-    return refuse(name, need, &field, err);
-}
-
-static bool read_bool(const struct field *field, bool *ret)
-{
-    static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
-    for (size_t i = 0; field->text && i < HS_ARRAY_LEN(words); i++) {
-        if (hs_str_equal_nocase(field->text, words[i])) {
-            *ret = i % 2;
-            return true;
-        }
-    }
-    if (field->text)
-        return false;
-    json_int_t number = json_integer_value(field->value);
-    *ret = json_is_true(field->value) || number == 1;
-    return json_is_boolean(field->value) || (json_is_integer(field->value) && (number == 0 || number == 1));
+    *ret = number;
+    return 0;
 }
 
 int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
                      double fallback, double *ret, struct hs_error *err)
 {
     struct field field;
-    double number = 0;
-    char low[32], high[32], need[120];
+    double number = fallback;
     int r = find_field(body, name, &field, err);
     if (r < 0)
         return r;
-    if (!field.text && !field.value) {
-        *ret = fallback;
-        return 0;
-    }
     bool read = field.text ? hs_str_to_seconds(field.text, &number) : json_is_number(field.value);
     if (field.value)
         number = json_number_value(field.value);
-    if (!read || !((number >= min && number <= max) || (forever && number == -1))) {
+    if (r > 0 && (!read || !((number >= min && number <= max) || (forever && number == -1)))) {
+        char low[32], high[32], need[120];
         hs_str_from_double(min, low);
         hs_str_from_double(max, high);
         hs_str_format(need, sizeof(need), "between %s and %s seconds, also \"250ms\" or \"5m\"%s", low, high,
@@ -182,17 +153,29 @@ int hs_param_seconds(const struct hs_body *body, const char *name, double min, d
     return 0;
 }
 
+static bool read_bool(const struct field *field, bool *ret)
+{
+    json_int_t number = json_is_integer(field->value) ? json_integer_value(field->value) : -1;
+    bool one = json_is_true(field->value) || number == 1, zero = json_is_false(field->value) || number == 0;
+    if (field->text) {
+        one = strcmp(field->text, "1") == 0;
+        zero = strcmp(field->text, "0") == 0;
+    }
+    if (one || zero)
+        *ret = one;
+    return one || zero || (field->text && hs_str_to_bool(field->text, ret));
+}
+
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err)
 {
     struct field field;
     bool value = fallback;
     int r = find_field(body, name, &field, err);
-    if (r < 0)
-        return r;
-    if ((field.text || field.value) && !read_bool(&field, &value))
+    if (r > 0 && !read_bool(&field, &value))
         return refuse(name, "true or false", &field, err);
-    *ret = value;
-    return 0;
+    if (r >= 0)
+        *ret = value;
+    return r < 0 ? r : 0;
 }
 
 int hs_param_string(const struct hs_body *body, const char *name, const char *fallback, const char **ret,
@@ -200,34 +183,28 @@ int hs_param_string(const struct hs_body *body, const char *name, const char *fa
 {
     struct field field;
     int r = find_field(body, name, &field, err);
-    if (r < 0)
-        return r;
-    if (field.value)
+    if (r > 0 && field.value)
         return refuse(name, "a string", &field, err);
-    *ret = field.text ? field.text : fallback;
-    return 0;
+    if (r >= 0)
+        *ret = r > 0 ? field.text : fallback;
+    return r < 0 ? r : 0;
 }
 
 int hs_param_enum(const struct hs_body *body, const char *name, const char *const *names, int fallback, int *ret,
                   struct hs_error *err)
 {
     struct field field;
-    int r = find_field(body, name, &field, err);
-    if (r < 0)
-        return r;
-    if (!field.text && !field.value) {
-        *ret = fallback;
-        return 0;
-    }
-    char need[256] = "one of";
-    size_t at = strlen(need);
-    for (int i = 0; names[i]; i++) {
-        if (field.text && strcmp(field.text, names[i]) == 0) {
-            *ret = i;
-            return 0;
+    int index = fallback, r = find_field(body, name, &field, err);
+    if (r > 0) {
+        char need[256] = "one of";
+        for (index = 0; names[index] && !(field.text && strcmp(field.text, names[index]) == 0); index++) {
+            size_t at = strlen(need);
+            hs_str_format(need + at, sizeof(need) - at, "%s%s", index ? ", " : " ", names[index]);
         }
-        int n = snprintf(need + at, sizeof(need) - at, "%s%s", i ? ", " : " ", names[i]);
-        at = n > 0 && (size_t) n < sizeof(need) - at ? at + (size_t) n : at;
+        if (!names[index])
+            return refuse(name, need, &field, err);
     }
-    return refuse(name, need, &field, err);
+    if (r >= 0)
+        *ret = index;
+    return r < 0 ? r : 0;
 }

@@ -5,27 +5,160 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <microhttpd.h>
+#include <sodium.h>
+
 #include "base/clock.h"
 #include "base/str.h"
-#include "http/exchange.h"
+#include "http/json_write.h"
 #include "http/param.h"
+#include "http/request_internal.h"
+#include "http/stream.h"
 
 enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
 #define TIMEOUT_MIN_S 0.001
 
+/* ---- Target ---- */
+
+/* Splits the copy of the query at '&' and '='. */
+static bool read_args(struct hs_http_request *req)
+{
+    size_t count = req->query[0] != '\0';
+    for (const char *p = req->query; (p = strchr(p, '&')); p++)
+        count++;
+    req->args = calloc(count + 1, sizeof(*req->args));
+    if (!req->args)
+        return false;
+    for (char *p = req->query; p && *p;) {
+        char *next = strchr(p, '&');
+        if (next)
+            *next++ = '\0';
+        char *equals = strchr(p, '=');
+        if (equals)
+            *equals++ = '\0';
+        hs_str_percent_decode(p, true);
+        if (equals)
+            hs_str_percent_decode(equals, true);
+        req->args[req->arg_count++] = (struct hs_http_pair) { p, equals ? equals : "" };
+        p = next;
+    }
+    return true;
+}
+
+static bool read_target(struct hs_http_request *req, const char *target)
+{
+    req->target = strdup(target);
+    req->path = strdup(target);
+    req->sent_path = strndup(target, strcspn(target, "?"));
+    if (!req->target || !req->path || !req->sent_path)
+        return false;
+    char *mark = strchr(req->path, '?');
+    if (mark)
+        *mark++ = '\0';
+    req->query = mark ? mark : req->path + strlen(req->path);
+    hs_str_percent_decode(req->path, false);
+    return read_args(req);
+}
+
+/* ---- Life ---- */
+
+struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *remote,
+                                          const char *target)
+{
+    struct hs_http_request *req = calloc(1, sizeof(*req));
+    if (!req)
+        return NULL;
+    req->options = options;
+    req->context = context;
+    hs_str_copy(req->remote, sizeof(req->remote), remote);
+    req->started_ns = hs_clock_now_ns();
+    req->deadline_ns = HS_NO_DEADLINE;
+    hs_cancel_init(&req->cancel);
+    req->stream.req = req;
+    pthread_mutex_init(&req->stream.lock, NULL);
+    hs_cond_init(&req->stream.room);
+    hs_buf_init(&req->stream.bytes, HS_HTTP_STREAM_MAX);
+    hs_buf_init(&req->text, SIZE_MAX);
+    hs_buf_init(&req->reply.headers, 16384);
+    if (!read_target(req, target)) {
+        hs_request_destroy(req);
+        return NULL;
+    }
+    return req;
+}
+
+void hs_request_destroy(struct hs_http_request *req)
+{
+    if (!req)
+        return;
+    hs_body_destroy(req->body);
+    hs_cancel_finish(&req->cancel);
+    hs_buf_finish(&req->stream.bytes);
+    pthread_cond_destroy(&req->stream.room);
+    pthread_mutex_destroy(&req->stream.lock);
+    hs_buf_finish(&req->text);
+    hs_buf_finish(&req->reply.headers);
+    free(req->reply.data);
+    free(req->target);
+    free(req->path);
+    free(req->sent_path);
+    free(req->headers);
+    free(req->args);
+    free(req);
+}
+
+/* ---- Headers ---- */
+
+/* True for an id that is safe in a log and in headers. */
+static bool id_is_sane(const char *id)
+{
+    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    return len > 0 && len < HS_HTTP_ID_SIZE && id[len] == '\0';
+}
+
+static void choose_id(struct hs_http_request *req)
+{
+    uint8_t random[16];
+    const char *given = hs_http_header(req, "X-Request-Id");
+    if (given && id_is_sane(given)) {
+        hs_str_copy(req->id, sizeof(req->id), given);
+        return;
+    }
+    randombytes_buf(random, sizeof(random));
+    hs_str_hex(random, sizeof(random), req->id);
+}
+
+static int copy_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(headers[i].name) + strlen(headers[i].value) + 2;
+    req->headers = calloc(count + 1, sizeof(*req->headers));
+    if (!req->headers || hs_buf_reserve(&req->text, size + 1) < 0)
+        return HS_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        req->headers[i].name = (const char *) req->text.data + req->text.len;
+        hs_buf_append(&req->text, headers[i].name, strlen(headers[i].name) + 1);
+        req->headers[i].value = (const char *) req->text.data + req->text.len;
+        hs_buf_append(&req->text, headers[i].value, strlen(headers[i].value) + 1);
+    }
+    req->header_count = count;
+    return 0;
+}
+
+int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
+                           struct hs_error *err)
+{
+    int r = copy_headers(req, headers, count);
+    choose_id(req);
+    return r < 0 ? hs_error_set(err, r, "no memory for the headers") : 0;
+}
+
+/* ---- The handler's view ---- */
+
 void *hs_http_context(const struct hs_http_request *req)
 {
     return req->context;
-}
-
-const char *hs_http_method(const struct hs_http_request *req)
-{
-    return req->method;
-}
-
-const char *hs_http_path(const struct hs_http_request *req)
-{
-    return req->path;
 }
 
 const char *hs_http_param(const struct hs_http_request *req, size_t index)
@@ -51,46 +184,6 @@ const char *hs_http_header(const struct hs_http_request *req, const char *name)
     return NULL;
 }
 
-const char *hs_http_remote(const struct hs_http_request *req)
-{
-    return req->remote;
-}
-
-const char *hs_http_request_id(const struct hs_http_request *req)
-{
-    return req->id;
-}
-
-int64_t hs_http_received_ns(const struct hs_http_request *req)
-{
-    return req->received_ns;
-}
-
-void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms)
-{
-    int64_t wanted_ns = req->body_end_ns + timeout_ms * HS_NS_PER_MS;
-    if (wanted_ns < req->deadline_ns)
-        req->deadline_ns = wanted_ns;
-}
-
-int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err)
-{
-    const char *header = hs_http_header(req, "X-Request-Timeout");
-    double seconds = -1;
-    *ret_field = "X-Request-Timeout";
-    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
-        return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
-    if (header)
-        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
-    *ret_field = "timeout";
-    if (!req->body)
-        return 0;
-    int r = hs_param_seconds(req->body, "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
-    if (r == 0 && seconds > 0)
-        hs_http_set_timeout(req, (int64_t) (seconds * 1000));
-    return r;
-}
-
 int64_t hs_http_deadline_ns(const struct hs_http_request *req)
 {
     return req->deadline_ns;
@@ -106,18 +199,71 @@ struct hs_body *hs_http_body(struct hs_http_request *req)
     return req->body;
 }
 
+static void set_timeout(struct hs_http_request *req, double seconds)
+{
+    int64_t wanted_ns = req->body_end_ns + (int64_t) (seconds * 1000) * HS_NS_PER_MS;
+    if (wanted_ns < req->deadline_ns)
+        req->deadline_ns = wanted_ns;
+}
+
+int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err)
+{
+    const char *header = hs_http_header(req, "X-Request-Timeout");
+    double seconds = -1;
+    *ret_field = "X-Request-Timeout";
+    if (header && (!hs_str_to_seconds(header, &seconds) || !(seconds >= TIMEOUT_MIN_S && seconds <= TIMEOUT_MAX_S)))
+        return hs_error_set(err, HS_EINVAL, "X-Request-Timeout: must be between 0.001 and 86400 seconds");
+    if (header)
+        set_timeout(req, seconds);
+    *ret_field = "timeout";
+    if (!req->body)
+        return 0;
+    int r = hs_param_seconds(req->body, "timeout", TIMEOUT_MIN_S, TIMEOUT_MAX_S, false, -1, &seconds, err);
+    if (r == 0 && seconds > 0)
+        set_timeout(req, seconds);
+    return r;
+}
+
+double hs_accept_quality(const char *accept, const char *type)
+{
+    size_t len = strlen(type);
+    for (const char *at = accept; *at; at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t item = strcspn(at, ",");
+        if (strcspn(at, ";, \t") == len && strncasecmp(at, type, len) == 0) {
+            char text[8];
+            double quality = 1;
+            const char *q = memmem(at, item, "q=", 2);
+            if (q && hs_str_copy_n(text, sizeof(text), q + 2, (size_t) (at + item - q) - 2))
+                hs_str_to_double(text, &quality);
+            return quality;
+        }
+        at += item;
+    }
+    return -1;
+}
+
+bool hs_accept_prefers(const struct hs_http_request *req, const char *type)
+{
+    const char *accept = hs_http_header(req, "Accept");
+    double quality = accept ? hs_accept_quality(accept, type) : -1;
+    return quality > 0 && quality >= hs_accept_quality(accept, "application/json");
+}
+
 /* ---- Answers ---- */
 
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
 {
     struct hs_buf *headers = &req->reply.headers;
-    size_t before = headers->len;
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
     if (req->stage == HS_HTTP_STREAMING)
         return;
     if (strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n") || name[0] == '\0')
         return;
-    if (hs_buf_append(headers, name, strlen(name) + 1) < 0 || hs_buf_append(headers, value, strlen(value) + 1) < 0)
-        headers->len = before;
+    if (name_size + value_size <= headers->max - headers->len && hs_buf_reserve(headers, name_size + value_size) == 0) {
+        hs_buf_append(headers, name, name_size);
+        hs_buf_append(headers, value, value_size);
+    }
 }
 
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
@@ -134,22 +280,16 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
 }
 
-/* An answer without content is all that can be had without memory. */
-static void reply_nothing(struct hs_http_request *req)
-{
-    hs_http_reply_bytes(req, 503, "text/plain", NULL, 0);
-}
-
 void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
 {
     struct hs_buf text;
-    size_t len;
     hs_buf_init(&text, ANSWER_MAX);
     if (value && hs_json_write(value, req->options->json_style, &text) == 0) {
+        size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
     } else {
-        reply_nothing(req);
+        hs_http_reply_bytes(req, 503, "text/plain", NULL, 0);
     }
     hs_buf_finish(&text);
     json_decref(value);
@@ -162,42 +302,18 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
     return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
 }
 
-/* Messages may quote what a client sent, and may have been cut inside a character; they stay one line of UTF-8. */
-static void make_line(char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        size_t n = hs_utf8_sequence(text, left);
-        if (n == 0 || (unsigned char) *text < 0x20 || *text == 0x7f) {
-            *text = '?';
-            n = 1;
-        }
-        text += n;
-        left -= n;
-    }
-}
-
-static json_t *error_object(int code, const char *field, const char *message)
-{
-    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
-                       : code == HS_ETIMEOUT      ? "timeout"
-                                                  : "internal_error";
-    json_t *detail =
-        json_pack("{s:s, s:s, s:s}", "message", message, "type", type, "code", hs_status_name(code));
-    if (detail && field && json_object_set_new(detail, "field", json_string(field)) < 0) {
-        json_decref(detail);
-        return NULL;
-    }
-    return json_pack("{s:o}", "error", detail);
-}
-
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
 {
     char line[HS_ERROR_MESSAGE_SIZE];
     hs_str_copy(line, sizeof(line), message);
-    make_line(line);
-    return req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", line)
-                                                           : error_object(code, field, line);
+    hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
+    if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
+        return json_pack("{s:s}", "error", line);
+    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
+                       : code == HS_ETIMEOUT      ? "timeout"
+                                                  : "internal_error";
+    return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
+                     "field", field);
 }
 
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)
@@ -213,4 +329,49 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
         hs_http_add_header(req, "Retry-After", seconds);
     }
     hs_http_reply_json(req, http_status, hs_http_error_json(req, code, field, message));
+}
+
+/* ---- Work ---- */
+
+void hs_request_run(struct hs_http_request *req)
+{
+    if (hs_cancel_is_set(&req->cancel))
+        hs_http_reply_error(req, HS_ECANCELED, NULL, "The client has left");
+    else if (hs_clock_now_ns() >= req->deadline_ns)
+        hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request's time was over before its turn came");
+    else
+        req->route->handle(req);
+    if (req->reply.status == 0)
+        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
+    /* A client that reads its answer slowly must not keep the memory of its body. */
+    hs_body_destroy(req->body);
+    req->body = NULL;
+}
+
+int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out)
+{
+    const struct hs_http_reply *reply = &req->reply;
+    hs_buf_printf(out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
+                  reply->status, MHD_get_reason_phrase_for((unsigned) reply->status), reply->content_type, reply->len);
+    hs_buf_printf(out, "X-Request-Id: %s\r\n", req->id);
+    const char *p = (const char *) reply->headers.data, *end = p ? p + reply->headers.len : NULL;
+    while (p < end) {
+        const char *value = p + strlen(p) + 1;
+        hs_buf_printf(out, "%s: %s\r\n", p, value);
+        p = value + strlen(value) + 1;
+    }
+    hs_buf_append_str(out, "\r\n");
+    return hs_buf_append(out, reply->data, reply->len);
+}
+
+int hs_request_write_timeout(const struct hs_http_options *options, const char *remote, struct hs_buf *out)
+{
+    struct hs_http_request *req = hs_request_create(options, NULL, remote, "");
+    int r = req ? hs_request_set_headers(req, NULL, 0, NULL) : HS_ENOMEM;
+    if (r == 0) {
+        hs_http_reply_error(req, HS_ESLOW, NULL, "The request did not arrive in time");
+        r = hs_request_write_reply(req, out);
+    }
+    hs_request_destroy(req);
+    return r;
 }

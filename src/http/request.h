@@ -1,4 +1,4 @@
-/* What a handler sees of a request, and how it answers. All of it is for the thread that runs the handler, until the
+/* The handler's view of a request, and how it answers. All of it is for the thread that runs the handler, until the
  * handler returns; strings live as long. */
 #ifndef HS_HTTP_REQUEST_H
 #define HS_HTTP_REQUEST_H
@@ -15,23 +15,15 @@
 
 struct hs_http_request;
 
-void *hs_http_context(const struct hs_http_request *req); /* the ctx of hs_http_create */
-const char *hs_http_method(const struct hs_http_request *req);
-const char *hs_http_path(const struct hs_http_request *req);                      /* percent-decoded, without query */
-const char *hs_http_param(const struct hs_http_request *req, size_t index);       /* segment in braces, from 0 */
-const char *hs_http_query(const struct hs_http_request *req, const char *name);   /* decoded; NULL where absent */
-const char *hs_http_header(const struct hs_http_request *req, const char *name);  /* any case; NULL where absent */
-const char *hs_http_remote(const struct hs_http_request *req);                    /* the peer's address, no port */
-const char *hs_http_request_id(const struct hs_http_request *req);
-int64_t hs_http_received_ns(const struct hs_http_request *req); /* end of the headers, CLOCK_MONOTONIC */
-int64_t hs_http_deadline_ns(const struct hs_http_request *req); /* HS_NO_DEADLINE: none */
+void *hs_http_context(const struct hs_http_request *req);                        /* the ctx of hs_http_create */
+const char *hs_http_param(const struct hs_http_request *req, size_t index);      /* segment in braces, from 0 */
+const char *hs_http_query(const struct hs_http_request *req, const char *name);  /* decoded; NULL if absent */
+const char *hs_http_header(const struct hs_http_request *req, const char *name); /* any case; NULL if absent */
+int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
 
-/* The client asks for an answer within so many milliseconds of the end of the body; a later deadline than the server's
- * own changes nothing. */
-void hs_http_set_timeout(struct hs_http_request *req, int64_t timeout_ms);
-
-/* Does that with what the client sends: the header X-Request-Timeout and the field `timeout`, seconds ("500ms", "2s");
- * the shorter one counts. HS_EINVAL: *ret_field is the one that is no such time. */
+/* Reads how long the client will wait for its answer: the header X-Request-Timeout and the field `timeout`, seconds
+ * ("500ms", "2s") from the end of the body; the shorter one counts, and neither extends the server's own deadline.
+ * HS_EINVAL: *ret_field is the invalid one. */
 int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err);
 
 /* Set when the client has left or the server is being destroyed. Never NULL. */
@@ -39,6 +31,12 @@ struct hs_cancel *hs_http_cancel(struct hs_http_request *req);
 
 /* The parsed body; NULL on routes with HS_BODY_NONE. */
 struct hs_body *hs_http_body(struct hs_http_request *req);
+
+/* The quality that an Accept header gives to exactly this media type (RFC 9110, 12.5.1); -1 if it is not named. */
+double hs_accept_quality(const char *accept, const char *type);
+
+/* True if the request's Accept header names this type with at least the quality of JSON, which is the default. */
+bool hs_accept_prefers(const struct hs_http_request *req, const char *type);
 
 /* A header of the answer, copied. One that holds a line break or does not fit is left out. Before or after reply. */
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);

@@ -9,7 +9,7 @@ struct span {
     size_t len;
 };
 
-/* Whether a segment as sent, with its percent signs, means this literal text. */
+/* True if a segment as sent, with its percent signs, means this literal text. */
 static bool means(const struct span *segment, const char *literal, size_t len)
 {
     const char *p = segment->text, *end = p + segment->len;
@@ -41,17 +41,6 @@ static bool path_matches(const char *pattern, char *path, struct span ret_params
     }
 }
 
-static void take_params(const struct span spans[HS_HTTP_PARAMS_MAX], const char *ret_params[HS_HTTP_PARAMS_MAX])
-{
-    for (size_t i = 0; i < HS_HTTP_PARAMS_MAX; i++) {
-        ret_params[i] = spans[i].text;
-        if (!spans[i].text)
-            continue;
-        spans[i].text[spans[i].len] = '\0';
-        hs_str_percent_decode(spans[i].text, false);
-    }
-}
-
 static void allow(char dst[HS_HTTP_ALLOW_SIZE], const char *method)
 {
     size_t len = strlen(dst);
@@ -70,12 +59,19 @@ int hs_http_route_find(const struct hs_http_route *routes, size_t count, const c
         struct span params[HS_HTTP_PARAMS_MAX] = { 0 };
         if (!path_matches(routes[i].path, path, params))
             continue;
-        if (strcmp(routes[i].method, wanted) == 0 || strcmp(routes[i].method, method) == 0) {
-            *ret_route = &routes[i];
-            take_params(params, ret_params);
-            return 0;
+        if (strcmp(routes[i].method, wanted) != 0 && strcmp(routes[i].method, method) != 0) {
+            allow(ret_allow, routes[i].method);
+            continue;
         }
-        allow(ret_allow, routes[i].method);
+        for (size_t k = 0; k < HS_HTTP_PARAMS_MAX; k++) {
+            ret_params[k] = params[k].text;
+            if (!params[k].text)
+                continue;
+            params[k].text[params[k].len] = '\0';
+            hs_str_percent_decode(params[k].text, false);
+        }
+        *ret_route = &routes[i];
+        return 0;
     }
     return ret_allow[0] ? HS_EMETHOD : HS_ENOTFOUND;
 }

@@ -1,4 +1,4 @@
-/* Which handler answers which method and path. */
+/* Maps a method and a path to a handler. */
 #ifndef HS_HTTP_ROUTE_H
 #define HS_HTTP_ROUTE_H
 

@@ -8,8 +8,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
-#include "http/daemon.h"
-#include "http/exchange.h"
+#include "http/mhd_glue.h"
 
 void hs_http_options_init(struct hs_http_options *options)
 {
@@ -35,7 +34,7 @@ void hs_http_options_init(struct hs_http_options *options)
     };
 }
 
-/* ---- The watcher's reports ---- */
+/* ---- Events ---- */
 
 static void on_gone(void *ctx, uint64_t id)
 {
@@ -46,10 +45,22 @@ static void on_gone(void *ctx, uint64_t id)
 static void on_tick(void *ctx)
 {
     struct hs_http_server *server = ctx;
-    hs_conn_cut_slow(&server->conns, &server->options);
+    hs_conn_cut_slow(&server->conns);
 }
 
-static const struct hs_watch_events watch_events = { on_gone, on_tick };
+static const struct hs_watcher_events watcher_events = { on_gone, on_tick };
+
+/* A request that still waits for a worker waits no longer. */
+static bool cancel_request(struct hs_http_request *req)
+{
+    bool first = !hs_cancel_is_set(&req->cancel);
+    hs_cancel_trigger(&req->cancel);
+    hs_http_stream_abandon(&req->stream);
+    hs_pool_expire(req->server->pool, req);
+    return first;
+}
+
+static const struct hs_conn_events conn_events = { cancel_request, hs_request_write_timeout };
 
 /* ---- Life ---- */
 
@@ -87,7 +98,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->budget.max = options->bodies_max;
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
-    hs_conn_list_init(&server->conns);
+    hs_conn_table_init(&server->conns, &server->options, &conn_events);
     *ret_server = server;
     return 0;
 }
@@ -108,15 +119,15 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     int fd;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, &server->pool, err);
     if (r == 0)
-        r = hs_pool_keep_time(server->pool, err);
+        r = hs_pool_start_deadline_thread(server->pool, err);
     if (r == 0)
-        r = hs_watch_create(tick_ms(o), &watch_events, server, &server->watch, err);
+        r = hs_watcher_create(tick_ms(o), &watcher_events, server, &server->watcher, err);
     if (r == 0)
         r = hs_listen(o->host, o->port, &fd, err);
     if (r < 0)
         return r;
     r = hs_listen_address(fd, server->address, &server->port);
-    server->daemon = r < 0 ? NULL : hs_daemon_start(server, fd);
+    server->daemon = r < 0 ? NULL : hs_mhd_start(server, fd);
     if (!server->daemon) {
         close(fd);
         return hs_error_set(err, HS_EIO, "the HTTP daemon cannot be started on %s", server->address);
@@ -136,11 +147,7 @@ int hs_http_port(const struct hs_http_server *server)
 
 int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns)
 {
-    pthread_mutex_lock(&server->lock);
-    bool first = !server->draining;
-    server->draining = true;
-    pthread_mutex_unlock(&server->lock);
-    if (first && server->daemon) {
+    if (!atomic_exchange(&server->draining, true) && server->daemon) {
         /* The network thread may look at the socket until it is stopped, so it is only closed then. */
         server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
         if (server->quiesced_fd >= 0)
@@ -161,20 +168,19 @@ void hs_http_destroy(struct hs_http_server *server)
         return;
     if (server->daemon)
         hs_http_drain(server, 0);
-    pthread_mutex_lock(&server->lock);
-    server->ending = true;
-    pthread_mutex_unlock(&server->lock);
-    /* No job comes any more; those there are get cancelled, and the pool runs them to their end, which resumes every
-     * suspended connection. Only then may the daemon be stopped. */
-    hs_conn_cancel_all(&server->conns);
-    hs_pool_destroy(server->pool);
-    server->pool = NULL;
+    /* No job comes any more, and those there are get cancelled. Running them to their end resumes every suspended
+     * connection; only then may the daemon be stopped. Its thread and the watcher use the pool until they end. */
+    if (server->pool)
+        hs_pool_close(server->pool);
+    hs_conn_cancel(&server->conns, 0);
+    hs_pool_stop(server->pool);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
     if (server->quiesced_fd >= 0)
         close(server->quiesced_fd);
-    hs_watch_destroy(server->watch);
-    hs_conn_list_finish(&server->conns);
+    hs_watcher_destroy(server->watcher);
+    hs_pool_destroy(server->pool);
+    hs_conn_table_finish(&server->conns);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -186,8 +192,8 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     pthread_mutex_lock(&server->lock);
     stats.requests = server->requests;
     stats.active = server->active;
-    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
     pthread_mutex_unlock(&server->lock);
+    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
     pthread_mutex_lock(&server->conns.lock);
     stats.connections = server->conns.count;
     stats.cancelled = server->conns.cancelled;

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/json_writer.h"
 #include "hs/status.h"
-#include "http/json_write.h"
 #include "http/route.h"
 
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
@@ -23,7 +23,7 @@ struct hs_http_options {
     size_t connections_max;         /* [256] further ones wait in the listen queue */
     size_t connections_per_address; /* [0: no limit] further ones are closed at once */
     size_t header_max;              /* [16 KiB] request line and headers; more gets 431 */
-    size_t body_max;                /* [16 MiB] where the route does not say less; more gets 413 */
+    size_t body_max;                /* [16 MiB] unless the route says less; more gets 413 */
     size_t batch_max;               /* [32] pictures in a body's list, unless the route says less; more gets 400 */
     size_t bodies_max;              /* [256 MiB] memory for bodies, all requests together; more gets 503 */
 
@@ -63,7 +63,7 @@ int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns);
 /* Cancels what still runs, waits for the handlers to return and frees everything. NULL allowed. Not from a handler. */
 void hs_http_destroy(struct hs_http_server *server);
 
-/* What /health and metrics want to know. Any thread. */
+/* Counters for /health and the metrics. Any thread. */
 struct hs_http_stats {
     uint64_t requests;   /* with an answer, or given up */
     size_t connections;  /* open now */

@@ -12,23 +12,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "http/daemon.h"
-#include "http/exchange.h"
+#include "http/request_internal.h"
 
-void hs_stream_init(struct hs_http_stream *stream, struct hs_http_request *req)
-{
-    *stream = (struct hs_http_stream) { .req = req };
-    pthread_mutex_init(&stream->lock, NULL);
-    hs_cond_init(&stream->room);
-    hs_buf_init(&stream->bytes, HS_HTTP_STREAM_MAX);
-}
-
-void hs_stream_finish(struct hs_http_stream *stream)
-{
-    hs_buf_finish(&stream->bytes);
-    pthread_cond_destroy(&stream->room);
-    pthread_mutex_destroy(&stream->lock);
-}
+enum { EVENT_MAX = 1 << 20 };
 
 /* ---- The handler's side ---- */
 
@@ -53,7 +39,7 @@ static void resume(struct hs_http_stream *stream)
     MHD_resume_connection(stream->req->mhd);
 }
 
-/* As much as there is room for, which is some. The lock is held. */
+/* Appends bytes for which there is room. The lock is held. */
 static int put(struct hs_http_stream *stream, const void *data, size_t len)
 {
     struct hs_buf *bytes = &stream->bytes;
@@ -107,7 +93,7 @@ void hs_http_stream_break(struct hs_http_stream *stream)
     end(stream, true);
 }
 
-bool hs_stream_leave(struct hs_http_stream *stream)
+bool hs_http_stream_leave(struct hs_http_stream *stream)
 {
     pthread_mutex_lock(&stream->lock);
     stream->left = stream->ended = true;
@@ -119,7 +105,7 @@ bool hs_stream_leave(struct hs_http_stream *stream)
 
 /* ---- The network's side ---- */
 
-void hs_stream_abandon(struct hs_http_stream *stream)
+void hs_http_stream_abandon(struct hs_http_stream *stream)
 {
     pthread_mutex_lock(&stream->lock);
     stream->gone = true;
@@ -127,7 +113,7 @@ void hs_stream_abandon(struct hs_http_stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
-/* The lock is held. Some bytes, 0 for none yet, or one of the two ends. */
+/* Takes some bytes; 0 if there are none yet, or one of the library's two codes for the end. The lock is held. */
 static ssize_t take(struct hs_http_stream *stream, char *dst, size_t max)
 {
     struct hs_buf *bytes = &stream->bytes;
@@ -148,7 +134,7 @@ static ssize_t take(struct hs_http_stream *stream, char *dst, size_t max)
     return (ssize_t) n;
 }
 
-ssize_t hs_stream_read(void *cls, uint64_t at, char *dst, size_t max)
+ssize_t hs_http_stream_read(void *cls, uint64_t at, char *dst, size_t max)
 {
     struct hs_http_stream *stream = cls;
     struct hs_http_request *req = stream->req;
@@ -160,12 +146,12 @@ ssize_t hs_stream_read(void *cls, uint64_t at, char *dst, size_t max)
         stream->suspended = true;
     }
     pthread_mutex_unlock(&stream->lock);
-    /* Time runs only while the client has something to take, and starts anew whenever it took some. */
+    /* The time limit runs only while there are bytes to take, and restarts whenever the client took some. */
     hs_conn_enter(&req->server->conns, req->conn, n == 0 ? HS_CONN_WORKING : HS_CONN_SENDING);
     return n;
 }
 
-bool hs_stream_complete(struct hs_http_stream *stream)
+bool hs_http_stream_complete(struct hs_http_stream *stream)
 {
     pthread_mutex_lock(&stream->lock);
     bool unfinished = !stream->ended;
@@ -179,4 +165,44 @@ bool hs_stream_complete(struct hs_http_stream *stream)
     bool last = stream->left;
     pthread_mutex_unlock(&stream->lock);
     return last;
+}
+
+/* ---- Server-sent events ---- */
+
+struct hs_http_stream *hs_sse_begin(struct hs_http_request *req)
+{
+    hs_http_add_header(req, "Cache-Control", "no-store");
+    hs_http_add_header(req, "X-Accel-Buffering", "no");
+    return hs_http_stream_begin(req, 200, "text/event-stream");
+}
+
+int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id, const char *data, int64_t deadline_ns)
+{
+    struct hs_buf out;
+    if ((event && strpbrk(event, "\r\n")) || (id && strpbrk(id, "\r\n")))
+        return HS_EINVAL;
+    hs_buf_init(&out, EVENT_MAX);
+    if (event)
+        hs_buf_printf(&out, "event: %s\n", event);
+    if (id)
+        hs_buf_printf(&out, "id: %s\n", id);
+    for (bool more = true; more;) { /* CR, LF and both together end a line */
+        size_t len = strcspn(data, "\r\n");
+        hs_buf_append_str(&out, "data: ");
+        hs_buf_append(&out, data, len);
+        hs_buf_append_str(&out, "\n");
+        data += len;
+        more = *data != '\0';
+        data += data[0] == '\r' && data[1] == '\n' ? 2 : more;
+    }
+    int r = hs_buf_append_str(&out, "\n");
+    if (r == 0)
+        r = hs_http_stream_write(stream, out.data, out.len, deadline_ns);
+    hs_buf_finish(&out);
+    return r;
+}
+
+int hs_sse_keep_alive(struct hs_http_stream *stream, int64_t deadline_ns)
+{
+    return hs_http_stream_write(stream, ":\n\n", 3, deadline_ns);
 }

@@ -12,21 +12,35 @@ struct hs_http_stream;
 
 enum { HS_HTTP_STREAM_MAX = 1 << 20 }; /* bytes that wait for a client to take them */
 
-/* Begins the answer: status and the headers that were added so far go out. Not on routes with HS_HTTP_INLINE, and in
- * place of the hs_http_reply_… functions, which are without effect from then on. Cannot fail: where the client has
- * left, the first write tells. The stream is the request's. */
+/* Begins the answer: sends the status and the headers that were added so far. Not on routes with HS_HTTP_INLINE. From
+ * then on the hs_http_reply_… functions have no effect. Cannot fail: if the client has left, the first write fails. The
+ * request owns the stream. */
 struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type);
 
-/* Waits while the client has not taken what was written before. A client that takes nothing at all for
- * options.body_timeout_ms is cut off, so the deadline may be HS_NO_DEADLINE. HS_ECANCELED: nobody will read this (the
- * client has left, asked with HEAD, or the server ends); HS_ETIMEOUT: not all of it found room by the deadline;
- * HS_ENOMEM. After an error the stream can only be broken off. */
+/* Waits while the buffer is full. A client that takes nothing for options.body_timeout_ms is cut off, so the deadline
+ * may be HS_NO_DEADLINE. HS_ECANCELED: these bytes will not be read (the client has left or asked with HEAD, or the
+ * server ends); HS_ETIMEOUT: not all of them found room by the deadline; HS_ENOMEM. After an error the stream can only
+ * be broken off. */
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns);
 
-/* What was written is the whole answer. Returning from the handler does it too. */
+/* Ends the answer as complete, which returning from the handler does too. */
 void hs_http_stream_end(struct hs_http_stream *stream);
 
-/* It is not, and the client can tell: the connection ends without the mark of the end. */
+/* Ends it as incomplete: the connection closes without the final chunk, so the client can tell. */
 void hs_http_stream_break(struct hs_http_stream *stream);
+
+/* ---- Server-sent events (WHATWG HTML, 9.2) over such an answer ---- */
+
+/* Begins a text/event-stream that proxies are asked not to cache or buffer. */
+struct hs_http_stream *hs_sse_begin(struct hs_http_request *req);
+
+/* Sends one event. `event` names its kind, `id` lets a client resume after it; both are one line and may be NULL. Each
+ * line of `data` becomes one of the event. Errors and deadline as hs_http_stream_write; HS_EINVAL for a name or id of
+ * several lines. */
+int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id, const char *data,
+                int64_t deadline_ns);
+
+/* Sends a comment, which clients ignore, so that proxies do not close a silent connection. */
+int hs_sse_keep_alive(struct hs_http_stream *stream, int64_t deadline_ns);
 
 #endif

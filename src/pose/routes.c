@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "http/accept.h"
 #include "http/param.h"
 #include "http/request.h"
 #include "pose/annotate.h"

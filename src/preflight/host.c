@@ -1,5 +1,7 @@
 #include "preflight/host.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
@@ -8,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "base/str.h"
-#include "preflight/look.h"
+#include "preflight/sysfs_read.h"
 
 enum { NAMES_SIZE = 4096 };
 
@@ -52,12 +56,12 @@ static void add_node(const char *name, void *arg)
     const struct search *search = arg;
     struct hs_host *host = search->host;
     struct hs_host_node *node = &host->nodes[host->node_count];
-    char path[HS_LOOK_PATH];
+    char path[HS_SYSFS_PATH];
     struct stat st;
     if (host->node_count == HS_HOST_NODES || strlen(name) > 32)
         return;
     hs_str_format(node->path, sizeof(node->path), "/dev/%s", name);
-    if (!hs_look_is_node(node->path) || !hs_look_path(path, search->root, node->path, NULL) || stat(path, &st) < 0 ||
+    if (!hs_sysfs_is_node(node->path) || !hs_sysfs_path(path, search->root, node->path, NULL) || stat(path, &st) < 0 ||
         S_ISDIR(st.st_mode))
         return;
     node->usable = faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
@@ -73,20 +77,20 @@ static void add_module(const char *name, void *arg)
 {
     const struct search *search = arg;
     struct hs_host *host = search->host;
-    char dir[HS_LOOK_PATH];
+    char dir[HS_SYSFS_PATH];
     if (host->module[0] || !hs_str_starts(name, "hailo") || strlen(name) >= sizeof(host->module))
         return;
     hs_str_copy(host->module, sizeof(host->module), name);
-    hs_look_path(dir, "", "/sys/module", name);
-    hs_look_text(search->root, dir, "version", host->module_version, sizeof(host->module_version));
+    hs_sysfs_path(dir, "", "/sys/module", name);
+    hs_sysfs_text(search->root, dir, "version", host->module_version, sizeof(host->module_version));
 }
 
 static void find_class(const struct search *search)
 {
     static const char *const classes[] = { "hailo_chardev", "hailo1x" };
-    char path[HS_LOOK_PATH];
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-        if (hs_look_path(path, search->root, "/sys/class", classes[i]) && access(path, F_OK) == 0)
+    char path[HS_SYSFS_PATH];
+    for (size_t i = 0; i < HS_ARRAY_LEN(classes); i++)
+        if (hs_sysfs_path(path, search->root, "/sys/class", classes[i]) && access(path, F_OK) == 0)
             hs_str_copy(search->host->device_class, sizeof(search->host->device_class), classes[i]);
 }
 
@@ -95,7 +99,7 @@ static void find_class(const struct search *search)
 static unsigned read_hex(const struct search *search, const char *dir, const char *name)
 {
     char text[32];
-    hs_look_text(search->root, dir, name, text, sizeof(text));
+    hs_sysfs_text(search->root, dir, name, text, sizeof(text));
     return (unsigned) strtoul(text, NULL, 16);
 }
 
@@ -109,58 +113,105 @@ static int generation_of(double gts)
     return generation;
 }
 
-static void read_driver(const struct search *search, const char *dir, char *dst, size_t size)
-{
-    char path[HS_LOOK_PATH], target[HS_LOOK_PATH];
-    ssize_t len = hs_look_path(path, search->root, dir, "driver") ? readlink(path, target, sizeof(target) - 1) : -1;
-    if (len <= 0)
-        return;
-    target[len] = '\0';
-    const char *slash = strrchr(target, '/');
-    hs_str_copy(dst, size, slash ? slash + 1 : target);
-}
-
 static void add_board(const char *name, void *arg)
 {
     enum { VENDOR_HAILO = 0x1e60 };
     const struct search *search = arg;
     struct hs_host *host = search->host;
     struct hs_host_board *board = &host->boards[host->board_count];
-    char dir[HS_LOOK_PATH], text[32];
+    char dir[HS_SYSFS_PATH], target[HS_SYSFS_PATH], text[32];
     int64_t lanes;
     if (host->board_count == HS_HOST_BOARDS || strlen(name) >= sizeof(board->address) ||
-        !hs_look_path(dir, "", "/sys/bus/pci/devices", name) || read_hex(search, dir, "vendor") != VENDOR_HAILO)
+        !hs_sysfs_path(dir, "", "/sys/bus/pci/devices", name) || read_hex(search, dir, "vendor") != VENDOR_HAILO)
         return;
     hs_str_copy(board->address, sizeof(board->address), name);
     board->device = read_hex(search, dir, "device");
-    read_driver(search, dir, board->driver, sizeof(board->driver));
-    hs_look_text(search->root, dir, "current_link_speed", text, sizeof(text));
+    if (hs_sysfs_link(search->root, dir, "driver", target, sizeof(target)))
+        hs_str_copy(board->driver, sizeof(board->driver), hs_path_base(target));
+    hs_sysfs_text(search->root, dir, "current_link_speed", text, sizeof(text));
     text[strcspn(text, " ")] = '\0';
     if (hs_str_to_double(text, &board->speed_gts))
         board->generation = generation_of(board->speed_gts);
-    hs_look_text(search->root, dir, "current_link_width", text, sizeof(text));
+    hs_sysfs_text(search->root, dir, "current_link_width", text, sizeof(text));
     if (hs_str_to_int64(text, &lanes) && lanes > 0 && lanes <= 32)
         board->lanes = (int) lanes;
     host->board_count++;
+}
+
+/* ---- Processes that have a node open, from the links in /proc/PID/fd ---- */
+
+struct process {
+    const char *root;
+    struct hs_host *host;
+    int pid;
+    char dir[HS_SYSFS_PATH]; /* "/proc/812" */
+};
+
+static void add_holder(const struct process *process, const char *node)
+{
+    struct hs_host *host = process->host;
+    struct hs_host_holder *last = host->holder_count ? &host->holders[host->holder_count - 1] : NULL;
+    if (host->holder_count == HS_HOST_HOLDERS || (last && last->pid == process->pid && strcmp(last->node, node) == 0))
+        return;
+    struct hs_host_holder *holder = &host->holders[host->holder_count++];
+    holder->pid = process->pid;
+    hs_str_copy(holder->node, sizeof(holder->node), node);
+    if (!hs_sysfs_text(process->root, process->dir, "comm", holder->command, sizeof(holder->command)))
+        hs_str_copy(holder->command, sizeof(holder->command), "?");
+}
+
+/* False if this user may not see the descriptors of the process. */
+static bool read_descriptors(const struct process *process)
+{
+    char folder[HS_SYSFS_PATH], target[HS_HOST_NAME];
+    if (!hs_sysfs_path(folder, process->root, process->dir, "fd"))
+        return true;
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return errno != EACCES && errno != EPERM;
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        if (hs_sysfs_link(folder, "", entry->d_name, target, sizeof(target)) && hs_sysfs_is_node(target))
+            add_holder(process, target);
+    }
+    closedir(dir);
+    return true;
+}
+
+static void read_process(const char *name, void *arg)
+{
+    struct process *process = arg;
+    int64_t pid;
+    if (!hs_str_to_int64(name, &pid) || pid <= 0 || pid > INT32_MAX || pid == getpid())
+        return;
+    process->pid = (int) pid;
+    if (hs_sysfs_path(process->dir, "", "/proc", name) && !read_descriptors(process))
+        process->host->hidden++;
+}
+
+static void find_holders(const char *root, struct hs_host *host)
+{
+    struct process process = { .root = root, .host = host };
+    if (host->node_count > 0)
+        hs_sysfs_folder(root, "/proc", read_process, &process);
 }
 
 /* ---- All of it ---- */
 
 void hs_host_model(const char *root, char *dst, size_t size)
 {
-    hs_look_text(root, "/proc/device-tree/model", NULL, dst, size);
+    hs_sysfs_text(root, "/proc/device-tree/model", NULL, dst, size);
 }
 
 void hs_host_look(const char *root, struct hs_host *ret_host)
 {
     struct search search = { .root = root, .host = ret_host };
     memset(ret_host, 0, sizeof(*ret_host));
-    hs_look_folder(root, "/dev", add_node, &search);
-    hs_look_folder(root, "/sys/module", add_module, &search);
-    hs_look_folder(root, "/sys/bus/pci/devices", add_board, &search);
+    hs_sysfs_folder(root, "/dev", add_node, &search);
+    hs_sysfs_folder(root, "/sys/module", add_module, &search);
+    hs_sysfs_folder(root, "/sys/bus/pci/devices", add_board, &search);
     find_class(&search);
     owner_name(geteuid(), ret_host->user, sizeof(ret_host->user));
     hs_host_model(root, ret_host->model, sizeof(ret_host->model));
     hs_host_find_libraries(root, ret_host);
-    hs_host_find_holders(root, ret_host);
+    find_holders(root, ret_host);
 }

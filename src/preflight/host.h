@@ -1,8 +1,7 @@
-/* What this machine itself tells of a Hailo device, read from /dev, /sys and /proc, with no help of HailoRT: so it can
- * be said what is missing where HailoRT is missing, too.
+/* Finds a Hailo device in /dev, /sys and /proc, without HailoRT, so that it works if HailoRT is missing.
  *
- * Everything is looked for below a root folder: "" for the real one. The environment variable HS_HOST_ROOT names
- * another one, for tests, which have no such device. */
+ * All paths are below a root folder: "" for the real one. The environment variable HS_HOST_ROOT names another one, for
+ * tests, which have no such device. */
 #ifndef HS_PREFLIGHT_HOST_H
 #define HS_PREFLIGHT_HOST_H
 
@@ -23,7 +22,7 @@ struct hs_host_board {
     char address[HS_HOST_NAME]; /* "0000:01:00.0" */
     unsigned device;            /* PCI id, such as HS_HOST_HAILO_10H */
     char driver[HS_HOST_NAME];  /* that has taken it; "": none */
-    double speed_gts;           /* of its link, GT/s, and lanes; 0: not told */
+    double speed_gts;           /* of its link, GT/s, and lanes; 0: not known */
     int lanes;
     int generation; /* of PCIe, 1..6; 0: not known */
 };
@@ -41,7 +40,7 @@ struct hs_host_holder {
     char node[HS_HOST_NAME];
 };
 
-/* What would not fit is left out; no more is to be expected. */
+/* Entries beyond these bounds are left out. */
 struct hs_host {
     size_t node_count, board_count, library_count, holder_count;
     struct hs_host_node nodes[HS_HOST_NODES];
@@ -59,18 +58,16 @@ struct hs_host {
 /* HS_HOST_ROOT, or "". */
 const char *hs_host_root(void);
 
-/* Looks at all of it. It never fails: what cannot be read is not there. Any thread. */
+/* Reads everything. Never fails: an unreadable entry counts as absent. Any thread. */
 void hs_host_look(const char *root, struct hs_host *ret_host);
 
-/* Parts of it: the machine's model; HailoRT's libraries, in the folders that the loader looks through; and who has the
- * nodes open. */
+/* Parts of it: the machine's model, and HailoRT's libraries in the folders that the loader searches. */
 void hs_host_model(const char *root, char *dst, size_t size);
 void hs_host_find_libraries(const char *root, struct hs_host *host);
 void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host); /* adds to what is there */
-void hs_host_find_holders(const char *root, struct hs_host *host);
 
-/* Of the loader's message, which names a library that it did not find: which one that is, and which ones of HailoRT are
- * there instead, and what to do. False where the message is about something else. */
+/* Explains the loader's message about a HailoRT library that it did not find: the library, the ones installed instead,
+ * and what to do. False if the message is about something else. */
 bool hs_host_explain_library(const char *root, const char *message, char *dst, size_t size);
 
 #endif

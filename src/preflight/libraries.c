@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "preflight/host.h"
-#include "preflight/look.h"
+#include "preflight/sysfs_read.h"
 
 #define LIBRARY "libhailort.so."
 
@@ -18,7 +17,7 @@ struct search {
     struct hs_host *host;
 };
 
-/* "5.1.1" at the start of the text; false where there is none, or a part of it (libhailort.so.5). */
+/* "5.1.1" at the start of the text; false if there is none, or only a part of it (libhailort.so.5). */
 static bool take_version(const char *text, char dst[32])
 {
     size_t len = strspn(text, "0123456789."), dots = 0;
@@ -50,7 +49,7 @@ static void look_into(struct search *search, const char *folder)
 {
     search->folder = folder;
     if (folder[0] == '/')
-        hs_look_folder(search->root, folder, add_library, search);
+        hs_sysfs_folder(search->root, folder, add_library, search);
 }
 
 /* A line is a folder; other lines are comments, or includes of this folder. */
@@ -58,21 +57,10 @@ static void add_conf(const char *name, void *arg)
 {
     char text[CONF_MAX], *save = NULL;
     struct search *search = arg;
-    if (!hs_str_ends(name, ".conf") || !hs_look_text(search->root, "/etc/ld.so.conf.d", name, text, sizeof(text)))
+    if (!hs_str_ends(name, ".conf") || !hs_sysfs_text(search->root, "/etc/ld.so.conf.d", name, text, sizeof(text)))
         return;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         look_into(search, line);
-}
-
-/* Only for the real root: it is about this process. */
-static void look_into_environment(struct search *search)
-{
-    const char *value = getenv("LD_LIBRARY_PATH");
-    char text[CONF_MAX], *save = NULL;
-    if (search->root[0] || !value || !hs_str_copy(text, sizeof(text), value))
-        return;
-    for (char *folder = strtok_r(text, ":;", &save); folder; folder = strtok_r(NULL, ":;", &save))
-        look_into(search, folder);
 }
 
 void hs_host_find_libraries_in(const char *root, const char *folder, struct hs_host *host)
@@ -85,41 +73,40 @@ void hs_host_find_libraries(const char *root, struct hs_host *host)
 {
     static const char *const folders[] = { "/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64" };
     struct search search = { .root = root, .host = host };
+    const char *value = getenv("LD_LIBRARY_PATH");
+    char text[CONF_MAX], *save = NULL;
     host->library_count = 0;
-    look_into_environment(&search);
-    hs_look_folder(root, "/etc/ld.so.conf.d", add_conf, &search);
+    /* The variable is this process's, so it counts for the real root only. */
+    if (!root[0] && value && hs_str_copy(text, sizeof(text), value)) {
+        for (char *folder = strtok_r(text, ":;", &save); folder; folder = strtok_r(NULL, ":;", &save))
+            look_into(&search, folder);
+    }
+    hs_sysfs_folder(root, "/etc/ld.so.conf.d", add_conf, &search);
     for (size_t i = 0; i < HS_ARRAY_LEN(folders); i++)
         look_into(&search, folders[i]);
-}
-
-static void list_others(const struct hs_host *host, const char *wanted, struct hs_buf *out)
-{
-    size_t others = 0;
-    for (size_t i = 0; i < host->library_count; i++)
-        if (strcmp(host->libraries[i].version, wanted) != 0)
-            hs_buf_printf(out, "%s" LIBRARY "%s", others++ ? ", " : "", host->libraries[i].version);
-    if (others)
-        hs_buf_printf(out, " %s", others == 1 ? "is" : "are");
 }
 
 bool hs_host_explain_library(const char *root, const char *message, char *dst, size_t size)
 {
     const char *name = strstr(message, LIBRARY);
-    char wanted[32];
+    char wanted[32], list[TEXT_MAX] = "";
     struct hs_host host;
-    struct hs_buf others;
+    size_t others = 0;
     if (!name || !take_version(name + strlen(LIBRARY), wanted) || !strstr(name, "cannot open shared object file"))
         return false;
     hs_host_find_libraries(root, &host);
-    hs_buf_init(&others, TEXT_MAX);
-    list_others(&host, wanted, &others);
-    const char *list = hs_buf_str(&others);
-    if (list && list[0])
-        hs_str_format(dst, size, LIBRARY "%s is not installed; %s: build the backend again with: backends build",
-                      wanted, list);
+    for (size_t i = 0; i < host.library_count; i++) {
+        size_t used = strlen(list);
+        if (strcmp(host.libraries[i].version, wanted) != 0)
+            hs_str_format(list + used, sizeof(list) - used, "%s" LIBRARY "%s", others++ ? ", " : "",
+                          host.libraries[i].version);
+    }
+    if (others)
+        hs_str_format(dst, size,
+                      LIBRARY "%s is not installed; %s %s: build the backend again with: backends build", wanted, list,
+                      others == 1 ? "is" : "are");
     else
         hs_str_format(dst, size, LIBRARY "%s is not installed, nor any other version of HailoRT: sudo apt install "
                       "hailo-h10-all", wanted);
-    hs_buf_finish(&others);
     return true;
 }

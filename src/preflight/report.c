@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* All that the lines are made from. */
 struct view {
     const struct hs_host *host;
     const struct hs_preflight_runtime *runtime;
@@ -18,11 +17,9 @@ struct view {
 #define ONE_RELEASE "install driver, firmware and library of one release " \
                     "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
 
-static struct hs_preflight_line *add(struct view *view, const char *name, bool ok, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* Never NULL: past the last line that one is written over. */
-static struct hs_preflight_line *add(struct view *view, const char *name, bool ok, const char *format, ...)
+/* Never NULL: past the bound it overwrites the last line. */
+__attribute__((format(printf, 4, 5))) static struct hs_preflight_line *add(struct view *view, const char *name, bool ok,
+                                                                           const char *format, ...)
 {
     struct hs_preflight_report *report = view->report;
     if (report->count < HS_PREFLIGHT_LINES)
@@ -38,9 +35,7 @@ static struct hs_preflight_line *add(struct view *view, const char *name, bool o
     return line;
 }
 
-static void mend(struct hs_preflight_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void mend(struct hs_preflight_line *line, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void mend(struct hs_preflight_line *line, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -55,31 +50,25 @@ static bool is_pi_5(const struct hs_host *host)
 
 /* ---- Node and access ---- */
 
-static void tell_missing_node(struct view *view)
-{
-    const struct hs_host *host = view->host;
-    struct hs_preflight_line *line = add(view, "node", false, "/dev/hailo0 not found");
-    if (!host->module[0])
-        mend(line, INSTALL);
-    else if (host->board_count == 0)
-        mend(line, "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its cable, then "
-                   "restart the machine");
-    else
-        mend(line, "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a full power-off "
-                   "helps a board that hangs");
-}
-
 static void tell_node(struct view *view)
 {
     const struct hs_host *host = view->host;
     for (size_t i = 0; i < host->node_count; i++)
         add(view, "node", true, "%s, of %s:%s, mode %04o", host->nodes[i].path, host->nodes[i].owner,
             host->nodes[i].group, host->nodes[i].mode);
-    if (host->node_count == 0 && view->runtime->devices > 0)
+    if (host->node_count > 0)
+        return;
+    if (view->runtime->devices > 0) {
         add(view, "node", true, "HailoRT finds %s, whose node is neither /dev/hailo0 nor /dev/h1x-0",
             view->runtime->device_id);
-    else if (host->node_count == 0)
-        tell_missing_node(view);
+        return;
+    }
+    mend(add(view, "node", false, "/dev/hailo0 not found"), "%s",
+         !host->module[0]         ? INSTALL
+         : host->board_count == 0 ? "the driver is loaded but no Hailo board is on the PCI bus: seat the board and its "
+                                    "cable, then restart the machine"
+                                  : "the driver did not bring the board up: 'sudo dmesg | grep -i hailo' says why; a "
+                                    "full power-off helps a board that hangs");
 }
 
 static void tell_access(struct view *view)
@@ -116,12 +105,11 @@ static void tell_driver(struct view *view)
     } else if (host->node_count > 0 || view->runtime->devices > 0) {
         add(view, "driver", true, "no module hailo* is loaded: it is a part of this kernel");
     } else {
-        struct hs_preflight_line *line = add(view, "driver", false, "no module hailo* is loaded");
-        if (host->board_count > 0)
-            mend(line, "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells whether it was "
-                       "built for this kernel (uname -r), and 'sudo modprobe hailo1x_pci' loads it");
-        else
-            mend(line, INSTALL);
+        mend(add(view, "driver", false, "no module hailo* is loaded"), "%s",
+             host->board_count == 0 ? INSTALL
+                                    : "sudo apt install dkms hailo-h10-all; where it is installed, 'dkms status' tells "
+                                      "whether it was built for this kernel (uname -r), and 'sudo modprobe "
+                                      "hailo1x_pci' loads it");
     }
 }
 
@@ -173,25 +161,19 @@ static bool differ(const char *a, const char *b)
     return a[0] && b[0] && strcmp(a, b) != 0;
 }
 
-static void tell_users_in_the_way(struct view *view, struct hs_preflight_line *line)
-{
-    const struct hs_host *host = view->host;
-    if (host->holder_count > 0)
-        mend(line, "end %s (pid %d), or let both open the device in one group (device.group)",
-             host->holders[0].command, host->holders[0].pid);
-    else
-        mend(line, "end that program, or let both open the device in one group (device.group); run this as root to see "
-                   "which one it is");
-}
-
 static void tell_not_opened(struct view *view)
 {
     const struct hs_error *open = &view->runtime->open;
+    const struct hs_host_holder *holder = view->host->holders;
     struct hs_preflight_line *line = add(view, "firmware", false, "it cannot be asked: %s", open->message);
-    if (open->code == HS_EINUSE)
-        tell_users_in_the_way(view, line);
-    else if (open->code == HS_EVERSION)
+    if (open->code == HS_EVERSION)
         mend(line, ONE_RELEASE);
+    else if (open->code == HS_EINUSE && view->host->holder_count > 0)
+        mend(line, "end %s (pid %d), or let both open the device in one group (device.group)", holder->command,
+             holder->pid);
+    else if (open->code == HS_EINUSE)
+        mend(line, "end that program, or let both open the device in one group (device.group); run this as root to see "
+                   "which one it is");
 }
 
 static void tell_firmware(struct view *view)
@@ -218,35 +200,23 @@ static void tell_firmware(struct view *view)
 
 /* ---- The board and its users ---- */
 
-static const char *board_name(unsigned device)
-{
-    return device == HS_HOST_HAILO_10H ? "Hailo-10H" : device == HS_HOST_HAILO_8 ? "Hailo-8" : "a Hailo board";
-}
-
-static void tell_slow_link(const struct view *view, struct hs_preflight_line *line)
-{
-    if (is_pi_5(view->host))
-        mend(line, "pictures take longer to the board below generation 3: put dtparam=pciex1_gen=3 into "
-                   "/boot/firmware/config.txt and restart (an AI HAT+ 2 sets it by itself)");
-    else
-        mend(line, "pictures take longer to the board below generation 3: use a faster slot, or see the machine's "
-                   "setup");
-}
-
 static void tell_board(struct view *view, const struct hs_host_board *board)
 {
-    const char *name = board_name(board->device);
-    struct hs_preflight_line *line;
+    const char *name = board->device == HS_HOST_HAILO_10H ? "Hailo-10H" : "a Hailo board";
     if (board->device == HS_HOST_HAILO_8) {
-        line = add(view, "pcie", false, "%s is a Hailo-8", board->address);
-        mend(line, "this program runs on the Hailo-10H (AI HAT+ 2)");
+        mend(add(view, "pcie", false, "%s is a Hailo-8", board->address),
+             "this program runs on the Hailo-10H (AI HAT+ 2)");
     } else if (board->generation == 0) {
         add(view, "pcie", true, "%s: %s; the speed of its link is not told", board->address, name);
     } else {
-        line = add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
-                   board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
+        struct hs_preflight_line *line =
+            add(view, "pcie", true, "%s: %s, PCIe generation %d, %d lane%s (%.3g GT/s)", board->address, name,
+                board->generation, board->lanes, board->lanes == 1 ? "" : "s", board->speed_gts);
         if (board->generation < 3)
-            tell_slow_link(view, line);
+            mend(line, "pictures take longer to the board below generation 3: %s",
+                 is_pi_5(view->host) ? "put dtparam=pciex1_gen=3 into /boot/firmware/config.txt and restart (an AI "
+                                       "HAT+ 2 sets it by itself)"
+                                     : "use a faster slot, or see the machine's setup");
     }
 }
 
@@ -256,8 +226,8 @@ static void tell_boards(struct view *view)
         tell_board(view, &view->host->boards[i]);
     if (view->host->board_count > 0 || view->runtime->devices > 0)
         return;
-    struct hs_preflight_line *line = add(view, "pcie", false, "no Hailo board is on the PCI bus");
-    mend(line, "seat the board and its cable, then restart the machine%s",
+    mend(add(view, "pcie", false, "no Hailo board is on the PCI bus"),
+         "seat the board and its cable, then restart the machine%s",
          is_pi_5(view->host) ? "; 'lspci' shows the board where it is seen" : "");
 }
 

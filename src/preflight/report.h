@@ -1,4 +1,4 @@
-/* What is to be said of a Hailo device, a line each, with what to do: from what the host shows and what HailoRT said.
+/* Reports on a Hailo device, a line for each aspect with the remedy, from what the host shows and what HailoRT said.
  * Plain functions of their arguments. */
 #ifndef HS_PREFLIGHT_REPORT_H
 #define HS_PREFLIGHT_REPORT_H
@@ -8,14 +8,14 @@
 
 enum { HS_PREFLIGHT_LINES = 32 };
 
-/* What the backend said. Zeros and "" stand for what is not known. */
+/* Answers of the backend. Zeros and "" mean not known. */
 struct hs_preflight_runtime {
     struct hs_error module; /* code 0: the backend's module is open; else why it is not */
     char version[32];       /* of the library, "5.1.1" */
     int devices;            /* that HailoRT finds */
     char device_id[64];     /* of the first one */
     bool opened;
-    struct hs_error open; /* where it was tried, and not opened: why */
+    struct hs_error open; /* why opening failed; code 0: not tried */
     char firmware[32];
 };
 
@@ -23,7 +23,7 @@ struct hs_preflight_line {
     char name[16];
     bool ok;
     char detail[400];
-    char mend[300]; /* what to do; "": nothing */
+    char mend[300]; /* the remedy; "": none */
 };
 
 struct hs_preflight_report {
@@ -31,11 +31,11 @@ struct hs_preflight_report {
     struct hs_preflight_line lines[HS_PREFLIGHT_LINES];
 };
 
-/* Whether anything at all of a Hailo is on this machine: a board, a node, a driver, or a device that HailoRT finds. */
+/* True if this machine has a Hailo board, node or driver, or a device that HailoRT finds. */
 bool hs_preflight_present(const struct hs_host *host, const struct hs_preflight_runtime *runtime);
 
-/* In this order: node, access, driver, library, firmware (and whether the three are of one version), pcie, users. Where
- * nothing of a Hailo is here and none is `wanted`, one line says so and is no failure. */
+/* In this order: node, access, driver, library, firmware (and if the three are of one version), pcie, users. On a
+ * machine without a Hailo and none `wanted`, a single line says so and is not a failure. */
 void hs_preflight_tell(const struct hs_host *host, const struct hs_preflight_runtime *runtime, bool wanted,
                        struct hs_preflight_report *ret_report);
 

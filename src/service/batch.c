@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "http/accept.h"
 #include "http/stream.h"
 
 enum { THREADS_MAX = 32, LINE_MAX_BYTES = 64 << 20 };

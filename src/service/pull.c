@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "http/accept.h"
-#include "http/sse.h"
+#include "http/stream.h"
 #include "models/fetch.h"
 #include "service/model_runner.h"
 

@@ -58,6 +58,23 @@ static void a_comma_locale_changes_nothing(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
+static void words_of_truth(void **state)
+{
+    (void) state;
+    static const char *const yes[] = { "true", "Yes", "ON" }, *const no[] = { "FALSE", "no", "off" };
+    static const char *const neither[] = { "", "y", "n", "1", "0", "true ", "truth" };
+    for (size_t i = 0; i < 3; i++) {
+        bool truth = false;
+        assert_true(hs_str_to_bool(yes[i], &truth) && truth);
+        assert_true(hs_str_to_bool(no[i], &truth) && !truth);
+    }
+    for (size_t i = 0; i < sizeof(neither) / sizeof(neither[0]); i++) {
+        bool truth = true;
+        assert_false(hs_str_to_bool(neither[i], &truth));
+        assert_true(truth);
+    }
+}
+
 static void seconds_have_units(void **state)
 {
     (void) state;
@@ -86,7 +103,8 @@ static void doubles_are_written_as_short_as_possible(void **state)
         const char *text;
     } rows[] = { { 0.1, "0.1" }, { 0, "0" }, { -2.5, "-2.5" }, { 1e300, "1e+300" },
                  { 0.30000000000000004, "0.30000000000000004" },
-                 { 123456789, "123456789" } };
+                 { 123456789, "123456789" }, { 600, "600" }, { 86400, "86400" }, { -1e15, "-1000000000000000" },
+                 { 1e16, "1e+16" } };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[32];
         hs_str_from_double(rows[i].value, text);
@@ -117,16 +135,26 @@ static void quoting_escapes_and_cuts(void **state)
     assert_string_equal(text, "00ab");
 }
 
+static void a_line_is_printable_utf8(void **state)
+{
+    (void) state;
+    char text[] = "a\r\n\x7f gr\xc3\xbc\xc3\x9f \xff\xc3";
+    hs_str_make_line(text);
+    assert_string_equal(text, "a??? gr\xc3\xbc\xc3\x9f ??");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_and_formats_say_when_they_cut),
         cmocka_unit_test(numbers_take_the_whole_text),
         cmocka_unit_test(a_comma_locale_changes_nothing),
+        cmocka_unit_test(words_of_truth),
         cmocka_unit_test(seconds_have_units),
         cmocka_unit_test(doubles_are_written_as_short_as_possible),
         cmocka_unit_test(utf8_is_checked_as_unicode_says),
         cmocka_unit_test(quoting_escapes_and_cuts),
+        cmocka_unit_test(a_line_is_printable_utf8),
     };
     return HS_RUN_TESTS(tests);
 }

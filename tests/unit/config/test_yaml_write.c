@@ -49,11 +49,11 @@ static void reads_back_as_the_same(void **state)
     hs_buf_init(&yaml, 10000);
     hs_buf_init(&json_again, 10000);
     assert_int_equal(hs_doc_parse(text, sizeof(text) - 1, "t", &doc, NULL), 0);
-    assert_int_equal(hs_render_node_json(hs_doc_root(doc), 0, &json), 0);
+    assert_int_equal(hs_render_node_json(hs_doc_root(doc), &json), 0);
     json_t *tree = json_loads(hs_buf_str(&json), 0, NULL);
     assert_int_equal(hs_yaml_write(tree, &yaml), 0);
     assert_int_equal(hs_doc_parse((const char *) yaml.data, yaml.len, "y", &again, NULL), 0);
-    assert_int_equal(hs_render_node_json(hs_doc_root(again), 0, &json_again), 0);
+    assert_int_equal(hs_render_node_json(hs_doc_root(again), &json_again), 0);
     assert_string_equal(hs_buf_str(&json), hs_buf_str(&json_again));
     json_decref(tree);
     hs_doc_destroy(doc);

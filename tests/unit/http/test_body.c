@@ -264,6 +264,7 @@ static void test_json(void **state)
     expect(NULL, "{\"image\": \"Zm9v\", \"image\": \"YmFy\"}", "bar", NULL);
     expect(NULL, "{\"image\": \"!\", \"image\": \"YmFy\"}", "bar", NULL);
     expect(NULL, "{\"image\": \"Zm9v\", \"image\": null}", NULL, NULL);
+    expect(NULL, "{\"image\": \"Zm9v\", \"image\": \"\"}", NULL, NULL);
     expect(NULL, "{\"image\": \"\"}", NULL, NULL);
     expect(NULL, "{\"image\": null}", NULL, NULL);
     expect(NULL, "{}", NULL, NULL);
@@ -420,6 +421,10 @@ static void test_list_json(void **state)
                       "\"text\": \"y\"}",
                 "foo|bar|");
     expect_list(NULL, "{\"images\":[{\"image\":\"Zm9v\",\"more\":{\"image\":\"x\"}},\"YmFy\"]}", "foo|bar|");
+    /* A key after a nested value is still a key. */
+    expect_list(NULL, "{\"images\":[{\"more\":{\"image\":\"x\"},\"image\":\"Zm9v\"},"
+                      "{\"more\":[[\"x\"],{}],\"image\":\"YmFy\"}]}",
+                "foo|bar|");
     expect_list(NULL, "{\"images\": [{\"image\": \"Zm9v\", \"im\\u0061ge\": \"YmFy\"}]}", "bar|");
     /* One picture needs no array; either name will do, and the last list counts. */
     expect_list(NULL, "{\"image\": \"Zm9v\"}", "foo|");

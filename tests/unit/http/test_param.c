@@ -134,6 +134,78 @@ static void test_int(void **state)
     refuse_int(form("nan"), 1000, "p: must be a whole number, not \"nan\"");
 }
 
+static void expect_seconds(struct hs_body *body, double want)
+{
+    double got = -7;
+    struct hs_error err = { 0 };
+    if (hs_param_seconds(body, "p", 0.5, 600, true, 30, &got, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(got == want);
+    hs_body_destroy(body);
+}
+
+static void refuse_seconds(struct hs_body *body, bool forever, const char *message)
+{
+    double got = -7;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_param_seconds(body, "p", 0.5, 600, forever, 30, &got, &err), HS_EINVAL);
+    assert_string_equal(err.message, message);
+    assert_true(got == -7);
+    hs_body_destroy(body);
+}
+
+static void test_seconds(void **state)
+{
+    (void) state;
+    char text[5000];
+    memset(text, '1', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    expect_seconds(json("2.5"), 2.5);
+    expect_seconds(json("\"5m\""), 300);
+    expect_seconds(json("-1"), -1);
+    expect_seconds(json("null"), 30);
+    expect_seconds(body_of(NULL, "{}"), 30);
+    expect_seconds(form("500ms"), 0.5);
+    refuse_seconds(json("-1"), false, "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not -1");
+    refuse_seconds(json("601"), true,
+                   "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", or -1, not 601");
+    refuse_seconds(form("0.1"), false,
+                   "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not \"0.1\"");
+    refuse_seconds(form("soon"), false,
+                   "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not \"soon\"");
+    refuse_seconds(json("[5]"), false,
+                   "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not an array");
+    refuse_seconds(form(text), false, "p: must be a plain text of at most 4096 bytes");
+}
+
+/* Every type says so, and none takes it for an absent field. */
+static void test_unusable_text(void **state)
+{
+    (void) state;
+    static const char *const names[] = { "json", NULL }, *const want = "p: must be a plain text of at most 4096 bytes";
+    char text[5000];
+    memset(text, '1', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    struct hs_body *body = form(text);
+    struct hs_error err = { 0 };
+    int64_t whole;
+    bool truth;
+    const char *string;
+    int index;
+    assert_int_equal(hs_param_int(body, "p", 0, 1, 0, &whole, &err), HS_EINVAL);
+    assert_string_equal(err.message, want);
+    err.message[0] = '\0';
+    assert_int_equal(hs_param_bool(body, "p", false, &truth, &err), HS_EINVAL);
+    assert_string_equal(err.message, want);
+    err.message[0] = '\0';
+    assert_int_equal(hs_param_string(body, "p", NULL, &string, &err), HS_EINVAL);
+    assert_string_equal(err.message, want);
+    err.message[0] = '\0';
+    assert_int_equal(hs_param_enum(body, "p", names, 0, &index, &err), HS_EINVAL);
+    assert_string_equal(err.message, want);
+    hs_body_destroy(body);
+}
+
 static void expect_bool(struct hs_body *body, int want)
 {
     bool got = false;
@@ -206,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_double), cmocka_unit_test(test_open_range),      cmocka_unit_test(test_int),
+        cmocka_unit_test(test_seconds), cmocka_unit_test(test_unusable_text),
         cmocka_unit_test(test_bool),   cmocka_unit_test(test_string_and_enum), cmocka_unit_test(test_long_text),
     };
     return HS_RUN_TESTS(tests);

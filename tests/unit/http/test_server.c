@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,13 @@ static void door_wake(void *arg)
 static void handle_health(struct hs_http_request *req)
 {
     hs_http_reply_json(req, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static void handle_stats(struct hs_http_request *req)
+{
+    struct hs_http_stats stats;
+    hs_http_stats_of(req, &stats);
+    hs_http_reply_json(req, 200, json_pack("{s:I}", "queued", (json_int_t) stats.queued));
 }
 
 static void handle_wait(struct hs_http_request *req)
@@ -112,6 +120,7 @@ static void handle_nothing(struct hs_http_request *req)
 static const char *const image_field[] = { "image", NULL };
 static const struct hs_http_route routes[] = {
     { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
+    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
     { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 } },
     { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field } },
     { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 } },
@@ -352,6 +361,7 @@ static void test_routes(void **state)
     ask(f, "GET /items/a/b HTTP/1.1\r\nHost: x\r\n\r\n", 404, NULL);
     ask(f, "GET /items/J%C3%B6rg?a=1&color=dark+red HTTP/1.1\r\nHost: x\r\n\r\n", 200,
         "{\"name\": \"J\\u00f6rg\", \"color\": \"dark red\"}");
+    ask(f, "GET /items/a?c%6Flor=re%64 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"red\"");
     ask(f, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 500, "internal_error");
     int fd = dial(f);
     say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -923,6 +933,43 @@ static void ipv6(struct hs_http_options *options)
     options->host = "[::1]";
 }
 
+static void *ask_for_stats(void *arg)
+{
+    int fd = *(int *) arg;
+    struct answer a;
+    bool answered = true;
+    while (answered && try_say(fd, "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")) {
+        answered = read_answer(fd, &a, true);
+        free(a.body);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* ThreadSanitizer sees it if the statistics read what destroy frees. */
+static void test_stats_while_the_server_ends(void **state)
+{
+    (void) state;
+    enum { CLIENTS = 4, ROUNDS = 15 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct fixture *f = set_up(NULL);
+        pthread_t threads[CLIENTS];
+        int fds[CLIENTS];
+        for (int i = 0; i < CLIENTS; i++) {
+            struct answer a;
+            fds[i] = dial(f);
+            say(fds[i], "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_true(read_answer(fds[i], &a, true));
+            assert_int_equal(a.status, 200);
+            free(a.body);
+            pthread_create(&threads[i], NULL, ask_for_stats, &fds[i]);
+        }
+        tear_down(f);
+        for (int i = 0; i < CLIENTS; i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
 static void test_addresses(void **state)
 {
     (void) state;
@@ -954,6 +1001,40 @@ static void test_addresses(void **state)
     snprintf(text, sizeof(text), "[::1]:%d", hs_http_port(f->server));
     assert_string_equal(hs_http_address(f->server), text);
     tear_down(f);
+}
+
+static int count_descriptors(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static void test_descriptors(void **state)
+{
+    (void) state;
+    int before = count_descriptors();
+    for (int round = 0; round < 3; round++) {
+        struct fixture *f = set_up(NULL);
+        struct hs_http_options options = f->options;
+        struct hs_http_server *other;
+        ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
+        /* Refused before its body came: the server keeps a duplicate of the socket to drop the rest. */
+        int refused = dial(f);
+        say(refused, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx");
+        expect(refused, 413, NULL);
+        options.port = hs_http_port(f->server);
+        assert_int_equal(hs_http_create(&options, routes, 1, NULL, &other, NULL), 0);
+        assert_int_equal(hs_http_start(other, NULL), HS_ECONFLICT);
+        hs_http_destroy(other);
+        tear_down(f);
+        close(refused);
+        assert_int_equal(count_descriptors(), before);
+    }
 }
 
 static void test_options(void **state)
@@ -1029,7 +1110,9 @@ int main(void)
         cmocka_unit_test(test_come_and_go),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_destroy_cancels),
+        cmocka_unit_test(test_stats_while_the_server_ends),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_other_shape),
         cmocka_unit_test(test_big_answer),

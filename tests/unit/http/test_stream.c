@@ -15,9 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "http/accept.h"
 #include "http/server.h"
-#include "http/sse.h"
 #include "http/stream.h"
 
 /* ---- The service under test ---- */

@@ -1,13 +1,13 @@
-/* Threads: libmicrohttpd's own one polls the sockets, parses requests and feeds bodies; a connection whose request is
- * complete is suspended and its handler runs on the pool, which resumes it with the reply; the watcher thread sees to
- * suspended sockets and time limits.
+/* Threads: libmicrohttpd's own thread polls the sockets, parses requests and feeds bodies; a connection whose request
+ * is complete is suspended and its handler runs on the pool, which resumes it with the reply; the watcher thread
+ * watches suspended sockets and time limits.
  *
- * libmicrohttpd takes an answer before the body or after it, but not in between. Where a body must be refused half-way
- * (chunked and too large, malformed, no memory left) the answer is written to the socket directly, which nobody else
- * writes to while a request is read, and the connection ends. With TLS it would have to go through the session. */
-#include "http/daemon.h"
+ * libmicrohttpd takes an answer before the body or after it, but not in between. If a body must be refused half-way
+ * (chunked and too large, malformed, no memory left) the answer is written to the socket directly, which no other
+ * thread writes to while a request is read, and the connection ends. With TLS it would have to go through the
+ * session. */
+#include "http/mhd_glue.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,24 +16,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "http/exchange.h"
+#include "base/thread.h"
 #include "http/request.h"
 
-/* A body on a route that wants none is read, so that the connection can be used again, up to this many bytes. */
+/* A body on a route that takes none is read, so that the connection can be used again, up to this many bytes. */
 enum { UNWANTED_MAX = 64 << 10 };
 
-/* Bytes of a stream that are taken at once where the answer has no chunks, which are as large as there is room for. */
+/* Bytes of a stream that are taken at once if the answer has no chunks; chunks fill the buffer of the connection. */
 enum { STREAM_BLOCK = 16 << 10 };
 
 /* ---- Answers ---- */
-
-static bool is_draining(struct hs_http_server *server)
-{
-    pthread_mutex_lock(&server->lock);
-    bool draining = server->draining;
-    pthread_mutex_unlock(&server->lock);
-    return draining;
-}
 
 static void add_headers(const struct hs_http_request *req, struct MHD_Response *response)
 {
@@ -45,26 +37,22 @@ static void add_headers(const struct hs_http_request *req, struct MHD_Response *
     }
 }
 
-static struct MHD_Response *make_stream(struct hs_http_request *req)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_stream_read, &req->stream, NULL);
-    /* libmicrohttpd 0.9.75 ends the chunks of an answer to HEAD, which has none. */
-    if (response && strcmp(req->method, "HEAD") == 0)
-        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-    return response;
-}
-
 static struct MHD_Response *make_response(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
-    if (req->stage == HS_HTTP_STREAMING)
-        return make_stream(req);
-    struct MHD_Response *response =
-        reply->data ? MHD_create_response_from_buffer(reply->len, reply->data, MHD_RESPMEM_MUST_FREE)
-                    : MHD_create_response_from_buffer(0, (char *) (uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    if (response)
-        reply->data = NULL;
+    struct MHD_Response *response;
+    if (req->stage == HS_HTTP_STREAMING) {
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_http_stream_read, &req->stream,
+                                                     NULL);
+        /* libmicrohttpd 0.9.75 ends the chunks of an answer to HEAD, which has none. */
+        if (response && strcmp(req->method, "HEAD") == 0)
+            MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    } else {
+        response = reply->data ? MHD_create_response_from_buffer(reply->len, reply->data, MHD_RESPMEM_MUST_FREE)
+                               : MHD_create_response_from_buffer(0, (char *) (uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+        if (response)
+            reply->data = NULL;
+    }
     return response;
 }
 
@@ -79,7 +67,7 @@ static enum MHD_Result send_reply(struct hs_http_request *req)
     if (reply->content_type[0])
         MHD_add_response_header(response, "Content-Type", reply->content_type);
     MHD_add_response_header(response, "X-Request-Id", req->id);
-    if (req->close_after || is_draining(server))
+    if (req->close_after || atomic_load(&server->draining))
         MHD_add_response_header(response, "Connection", "close");
     add_headers(req, response);
     enum MHD_Result r = MHD_queue_response(req->mhd, (unsigned) reply->status, response);
@@ -93,7 +81,7 @@ static enum MHD_Result refuse_body(struct hs_http_request *req, int code, const 
     struct hs_buf answer;
     hs_buf_init(&answer, 65536);
     hs_http_reply_error(req, code, NULL, "%s", message);
-    if (hs_exchange_raw(req, &answer) == 0)
+    if (hs_request_write_reply(req, &answer) == 0)
         hs_conn_send_last(&req->server->conns, req->conn, answer.data, answer.len);
     hs_buf_finish(&answer);
     req->linger = true;
@@ -107,83 +95,66 @@ static int too_large(size_t max, struct hs_error *err)
 
 /* ---- The request's way ---- */
 
-static void run_job(void *arg)
+/* From here on the request belongs to the network thread, which may free it at once. */
+static void resume_answered(struct hs_http_request *req)
 {
-    struct hs_http_request *req = arg;
-    struct hs_http_server *server = req->server;
-    hs_exchange_run(req);
-    if (req->stage == HS_HTTP_STREAMING) {
-        if (hs_stream_leave(&req->stream))
-            hs_exchange_destroy(req);
-        return;
-    }
-    hs_watch_remove(server->watch, req->conn->fd);
+    hs_watcher_remove(req->server->watcher, req->conn->fd);
     req->stage = HS_HTTP_ANSWERED;
-    /* From the resumption on the request belongs to the network thread, which may free it at once. */
-    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
+    hs_conn_enter(&req->server->conns, req->conn, HS_CONN_SENDING);
     MHD_resume_connection(req->mhd);
 }
 
-static int submit(struct hs_http_request *req)
+static void run_job(void *arg)
 {
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req, req->deadline_ns);
-    pthread_mutex_unlock(&server->lock);
-    return r;
-}
-
-void hs_daemon_hurry(struct hs_http_request *req)
-{
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    if (!server->ending)
-        hs_pool_hurry(server->pool, req);
-    pthread_mutex_unlock(&server->lock);
+    struct hs_http_request *req = arg;
+    hs_request_run(req);
+    if (req->stage != HS_HTTP_STREAMING)
+        resume_answered(req);
+    else if (hs_http_stream_leave(&req->stream))
+        hs_request_destroy(req);
 }
 
 static enum MHD_Result start_work(struct hs_http_request *req)
 {
     struct hs_http_server *server = req->server;
-    /* From here on, so that the time of a slow upload is not taken from the work. */
+    struct hs_error err;
+    const char *field;
+    /* Counted from here, so that a slow upload does not shorten the time for the work. */
     req->body_end_ns = hs_clock_now_ns();
     req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
-    if (hs_exchange_prepare(req) < 0)
+    int r = req->body ? hs_body_end(req->body, &err) : 0;
+    if (r < 0) {
+        hs_http_reply_error(req, r, NULL, "%s", err.message);
         return send_reply(req);
+    }
+    hs_http_read_timeout(req, &field, NULL); /* the handler reports an invalid one */
     if (req->route->flags & HS_HTTP_INLINE) {
-        hs_exchange_run(req);
+        hs_request_run(req);
         return send_reply(req);
     }
     /* Suspended first: the worker may be done before submit returns. */
     req->stage = HS_HTTP_AT_WORK;
     MHD_suspend_connection(req->mhd);
     uint64_t id = hs_conn_work(&server->conns, req->conn);
-    /* Without the watch a client that leaves is not noticed; the request still gets done. */
-    hs_watch_add(server->watch, req->conn->fd, id);
-    if (submit(req) == 0)
-        return MHD_YES;
-    hs_watch_remove(server->watch, req->conn->fd);
-    hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
-    req->stage = HS_HTTP_ANSWERED;
-    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
-    MHD_resume_connection(req->mhd);
+    /* If this fails a client that leaves is not noticed; the request still gets done. */
+    hs_watcher_add(server->watcher, req->conn->fd, id);
+    if (hs_pool_submit(server->pool, run_job, req, req->deadline_ns) < 0) {
+        hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
+        resume_answered(req);
+    }
     return MHD_YES;
-}
-
-/* A body that nobody asked for. */
-static int drop_body(struct hs_http_request *req, size_t len, struct hs_error *err)
-{
-    req->dropped += len;
-    return req->dropped <= UNWANTED_MAX ? 0 : too_large(UNWANTED_MAX, err);
 }
 
 static enum MHD_Result on_body(struct hs_http_request *req, const char *data, size_t *len)
 {
     struct hs_error err;
-    size_t n = *len;
+    int r = 0;
     hs_conn_touch(&req->server->conns, req->conn);
+    if (req->body)
+        r = hs_body_feed(req->body, data, *len, &err);
+    else if ((req->dropped += *len) > UNWANTED_MAX)
+        r = too_large(UNWANTED_MAX, &err);
     *len = 0;
-    int r = req->body ? hs_body_feed(req->body, data, n, &err) : drop_body(req, n, &err);
     return r < 0 ? refuse_body(req, r, err.message) : MHD_YES;
 }
 
@@ -191,20 +162,16 @@ static enum MHD_Result on_body(struct hs_http_request *req, const char *data, si
 
 struct header_list {
     struct hs_http_pair pairs[HS_HTTP_HEADERS_MAX];
-    size_t count;
-    bool too_many;
+    size_t count; /* one more than fits: there are too many */
 };
 
 static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct header_list *list = cls;
     (void) kind;
-    if (list->count == HS_HTTP_HEADERS_MAX) {
-        list->too_many = true;
-        return MHD_NO;
-    }
-    list->pairs[list->count++] = (struct hs_http_pair) { name, value ? value : "" };
-    return MHD_YES;
+    if (list->count < HS_HTTP_HEADERS_MAX)
+        list->pairs[list->count] = (struct hs_http_pair) { name, value ? value : "" };
+    return list->count++ < HS_HTTP_HEADERS_MAX ? MHD_YES : MHD_NO;
 }
 
 static size_t count_header(const struct hs_http_request *req, const char *name)
@@ -215,8 +182,8 @@ static size_t count_header(const struct hs_http_request *req, const char *name)
     return n;
 }
 
-/* What announces a body. Two lengths, or a length and chunks, are how requests are smuggled past a proxy (RFC 9112
- * §6.3). */
+/* Reads the headers that announce a body. Two lengths, or a length and chunks, are how requests are smuggled past a
+ * proxy (RFC 9112 §6.3). */
 static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
 {
     size_t lengths = count_header(req, "Content-Length");
@@ -235,10 +202,11 @@ static int read_headers(struct hs_http_request *req, struct hs_error *err)
 {
     struct header_list list = { .count = 0 };
     MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
-    int r = hs_exchange_set_headers(req, list.pairs, list.count, err);
+    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
+    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (r == 0 && (list.too_many || (info && info->header_size > req->options->header_max)))
+    if (r == 0 && (too_many || (info && info->header_size > req->options->header_max)))
         r = hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
                          req->options->header_max, HS_HTTP_HEADERS_MAX);
     return r;
@@ -275,16 +243,6 @@ static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_
                           err);
 }
 
-static int check_request(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
-{
-    int r = read_headers(req, err);
-    if (r == 0)
-        r = read_framing(req, ret_length, ret_chunked, err);
-    if (r == 0)
-        r = find_route(req, err);
-    return r < 0 ? r : prepare_body(req, *ret_length, err);
-}
-
 static enum MHD_Result on_headers(struct hs_http_request *req, const char *method)
 {
     struct hs_http_server *server = req->server;
@@ -293,13 +251,18 @@ static enum MHD_Result on_headers(struct hs_http_request *req, const char *metho
     /* Until the framing was read there may be a body; answering early is right in any case. */
     bool chunked = true;
     req->stage = HS_HTTP_AT_BODY;
-    req->received_ns = hs_clock_now_ns();
     hs_str_copy(req->method, sizeof(req->method), method);
     pthread_mutex_lock(&server->lock);
     server->active++;
     pthread_mutex_unlock(&server->lock);
     hs_conn_enter(&server->conns, req->conn, HS_CONN_BODY);
-    int r = check_request(req, &length, &chunked, &err);
+    int r = read_headers(req, &err);
+    if (r == 0)
+        r = read_framing(req, &length, &chunked, &err);
+    if (r == 0)
+        r = find_route(req, &err);
+    if (r == 0)
+        r = prepare_body(req, length, &err);
     if (r == 0)
         return MHD_YES;
     hs_http_reply_error(req, r, NULL, "%s", err.message);
@@ -331,12 +294,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 
 /* ---- Connections ---- */
 
-static struct hs_conn *conn_of(struct MHD_Connection *mhd)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -347,7 +304,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
         *socket_context = NULL;
         return;
     }
-    /* What is returned may be overwritten by the next call (it is, from version 1.0 on). */
+    /* The result may be overwritten by the next call (it is, from version 1.0 on). */
     int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     const struct sockaddr *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     *socket_context = hs_conn_add(&server->conns, fd, peer);
@@ -357,10 +314,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 static void *on_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     struct hs_http_server *server = cls;
-    struct hs_conn *conn = conn_of(mhd);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct hs_conn *conn = info ? info->socket_context : NULL;
     if (!conn)
         return NULL;
-    struct hs_http_request *req = hs_exchange_create(&server->options, server->ctx, conn->remote, uri);
+    struct hs_http_request *req = hs_request_create(&server->options, server->ctx, conn->remote, uri);
     if (req) {
         req->server = server;
         req->conn = conn;
@@ -389,9 +347,9 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, 
         return;
     *req_cls = NULL;
     if (req->stage == HS_HTTP_STREAMING)
-        hs_watch_remove(server->watch, req->conn->fd);
+        hs_watcher_remove(server->watcher, req->conn->fd);
     if (req->linger)
-        hs_watch_linger(server->watch, req->conn->fd);
+        hs_watcher_linger(server->watcher, req->conn->fd);
     hs_conn_set_request(&server->conns, req->conn, NULL);
     bool cut = !hs_conn_enter(&server->conns, req->conn, HS_CONN_IDLE);
     int status = req->reply.status || !cut ? req->reply.status : hs_status_http(HS_ESLOW);
@@ -401,8 +359,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, 
     if (req->stage != HS_HTTP_AT_LINE && --server->active == 0)
         pthread_cond_broadcast(&server->quiet);
     pthread_mutex_unlock(&server->lock);
-    if (req->stage != HS_HTTP_STREAMING || hs_stream_complete(&req->stream))
-        hs_exchange_destroy(req);
+    if (req->stage != HS_HTTP_STREAMING || hs_http_stream_complete(&req->stream))
+        hs_request_destroy(req);
 }
 
 static void log_library(void *cls, const char *format, va_list args)
@@ -417,7 +375,7 @@ static void log_library(void *cls, const char *format, va_list args)
     hs_log_debug("libmicrohttpd: %s", text);
 }
 
-struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd)
+struct MHD_Daemon *hs_mhd_start(struct hs_http_server *server, int fd)
 {
     const struct hs_http_options *o = &server->options;
     /* The library knows one limit for every pause; the finer ones are kept by the watcher. */
@@ -425,9 +383,8 @@ struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd)
     unsigned pause_s = (unsigned) ((pause_ms + 999) / 1000);
     /* One block a connection holds headers, the read buffer and the answer's headers. */
     size_t memory = 2 * o->header_max + (32 << 10);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    hs_thread_block_signals(&before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,

@@ -1,0 +1,267 @@
+#include "base/json_writer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* ---- Numbers ---- */
+
+__extension__ typedef unsigned __int128 wide;
+
+static size_t put_uint(uint64_t value, char *dst)
+{
+    char digits[20];
+    size_t n = 0;
+    do
+        digits[n++] = (char) ('0' + value % 10);
+    while (value /= 10);
+    for (size_t i = 0; i < n; i++)
+        dst[i] = digits[n - 1 - i];
+    return n;
+}
+
+/* The digits after the point, by the free-format algorithm of Steele and White as given by Burger and Dybvig ("Printing
+ * Floating-Point Numbers Quickly and Accurately", 1996, fig. 1): stop as soon as what was written lies nearer to this
+ * double than to its neighbours. The fraction is rest / 2^shift, and half a gap to the neighbours is above / 2^shift
+ * upwards, below / 2^shift downwards; with a power of two as the denominator a digit is a shift and a mask. */
+static size_t put_fraction(wide rest, wide below, wide above, unsigned shift, bool even, char *dst)
+{
+    wide one = (wide) 1 << shift, mask = one - 1;
+    size_t n = 0;
+    for (;;) {
+        rest *= 10;
+        below *= 10;
+        above *= 10;
+        unsigned digit = (unsigned) (rest >> shift);
+        rest &= mask;
+        bool low = even ? rest <= below : rest < below;
+        bool high = even ? rest + above >= one : rest + above > one;
+        if (!low && !high) {
+            dst[n++] = (char) ('0' + digit);
+            continue;
+        }
+        bool up = high && (!low || 2 * rest >= one);
+        dst[n++] = (char) ('0' + digit + up);
+        return n;
+    }
+}
+
+/* For numbers outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
+static size_t slow_double(double value, char ret_text[32])
+{
+    hs_str_from_double(value, ret_text);
+    size_t len = strlen(ret_text);
+    if (fabs(value) >= 9007199254740992.0 && fabs(value) < 1e16)
+        len = (size_t) snprintf(ret_text, 32, "%.0f", value);
+    if (!strpbrk(ret_text, ".e") && len + 2 < 32) {
+        memcpy(ret_text + len, ".0", 3);
+        len += 2;
+    }
+    return len;
+}
+
+size_t hs_json_double(double value, char ret_text[32])
+{
+    double size = fabs(value);
+    if (!(size < 9007199254740992.0) || (size != 0 && size < 1e-4))
+        return slow_double(value, ret_text);
+    size_t len = 0;
+    if (signbit(value))
+        ret_text[len++] = '-';
+    uint64_t whole = (uint64_t) size;
+    len += put_uint(whole, ret_text + len);
+    ret_text[len++] = '.';
+    if (size == (double) whole) {
+        ret_text[len++] = '0';
+    } else {
+        int exponent;
+        uint64_t mantissa = (uint64_t) ldexp(frexp(size, &exponent), 53);
+        /* size = mantissa * 2^(exponent - 53); two more bits, so that half and quarter gaps are whole numbers. With
+         * size >= 1e-4 the shift is at most 13 + 53 + 2 bits, so ten times as much fits easily. */
+        unsigned shift = (unsigned) (53 - exponent + 2);
+        wide scaled = (wide) mantissa << 2, rest = scaled & (((wide) 1 << shift) - 1);
+        bool power = mantissa == UINT64_C(1) << 52;
+        len += put_fraction(rest, power ? 1 : 2, 2, shift, mantissa % 2 == 0, ret_text + len);
+    }
+    ret_text[len] = '\0';
+    return len;
+}
+
+/* ---- Texts ---- */
+
+static void put_code(struct hs_buf *out, unsigned code)
+{
+    if (code < 0x10000)
+        hs_buf_printf(out, "\\u%04x", code);
+    else
+        hs_buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+}
+
+/* Writes the first character, which must be escaped, and returns its length. */
+static size_t put_escaped(struct hs_buf *out, const char *text, size_t len)
+{
+    static const char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *at = memchr(plain, text[0], sizeof(plain) - 1);
+    const unsigned char *s = (const unsigned char *) text;
+    size_t n = hs_utf8_sequence(text, len);
+    unsigned code = n == 2 ? s[0] & 0x1fu : n == 3 ? s[0] & 0x0fu : n == 4 ? s[0] & 0x07u : s[0];
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | (s[i] & 0x3fu);
+    if (at)
+        hs_buf_append(out, (char[2]) { '\\', letters[at - plain] }, 2);
+    else
+        put_code(out, code);
+    return n ? n : 1;
+}
+
+static bool is_plain(char c, bool ascii)
+{
+    return (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') || (!ascii && (unsigned char) c >= 0x80);
+}
+
+void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool ascii)
+{
+    hs_buf_append(out, "\"", 1);
+    while (len > 0) {
+        size_t n = 0;
+        while (n < len && is_plain(text[n], ascii))
+            n++;
+        if (n > 0)
+            hs_buf_append(out, text, n);
+        else
+            n = put_escaped(out, text, len);
+        text += n;
+        len -= n;
+    }
+    hs_buf_append(out, "\"", 1);
+}
+
+/* ---- Structure ---- */
+
+static void put_line(struct hs_json_writer *json)
+{
+    hs_buf_printf(json->out, "\n%*s", 2 * json->depth, "");
+}
+
+/* Writes what stands before a value, or before the name of a member. */
+static void begin_value(struct hs_json_writer *json)
+{
+    if (!json->after_name && json->depth > 0) {
+        if (!json->first)
+            hs_buf_append(json->out, ", ", json->style == HS_JSON_SPACED ? 2 : 1);
+        if (json->style >= HS_JSON_PRETTY)
+            put_line(json);
+    }
+    json->first = json->after_name = false;
+}
+
+static void begin_nest(struct hs_json_writer *json, const char *bracket)
+{
+    begin_value(json);
+    hs_buf_append(json->out, bracket, 1);
+    if (++json->depth > HS_JSON_DEPTH_MAX && !json->out->error)
+        json->out->error = HS_ETOOLARGE;
+    json->first = true;
+}
+
+static void end_nest(struct hs_json_writer *json, const char *bracket)
+{
+    assert(json->depth > 0 && !json->after_name);
+    json->depth--;
+    if (json->style >= HS_JSON_PRETTY && !json->first)
+        put_line(json);
+    hs_buf_append(json->out, bracket, 1);
+    json->first = false;
+}
+
+void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json_style style)
+{
+    *json = (struct hs_json_writer) { .out = out, .style = style, .first = true };
+}
+
+int hs_json_end(struct hs_json_writer *json)
+{
+    assert(json->depth == 0);
+    if (json->style != HS_JSON_SPACED)
+        hs_buf_append(json->out, "\n", 1);
+    return hs_buf_error(json->out);
+}
+
+void hs_json_begin_array(struct hs_json_writer *json)
+{
+    begin_nest(json, "[");
+}
+
+void hs_json_end_array(struct hs_json_writer *json)
+{
+    end_nest(json, "]");
+}
+
+void hs_json_begin_object(struct hs_json_writer *json)
+{
+    begin_nest(json, "{");
+}
+
+void hs_json_end_object(struct hs_json_writer *json)
+{
+    end_nest(json, "}");
+}
+
+void hs_json_key(struct hs_json_writer *json, const char *name)
+{
+    hs_json_string(json, name);
+    hs_buf_append(json->out, ": ", json->style == HS_JSON_SORTED ? 1 : 2);
+    json->after_name = true;
+}
+
+/* ---- Values ---- */
+
+struct hs_buf *hs_json_raw(struct hs_json_writer *json)
+{
+    begin_value(json);
+    return json->out;
+}
+
+static void put_word(struct hs_json_writer *json, const char *text, size_t len)
+{
+    hs_buf_append(hs_json_raw(json), text, len);
+}
+
+void hs_json_string_n(struct hs_json_writer *json, const char *text, size_t len)
+{
+    hs_json_put_string(hs_json_raw(json), text, len, json->style != HS_JSON_FILE);
+}
+
+void hs_json_string(struct hs_json_writer *json, const char *text)
+{
+    hs_json_string_n(json, text, strlen(text));
+}
+
+void hs_json_int(struct hs_json_writer *json, int64_t value)
+{
+    char text[24] = "-";
+    uint64_t size = value < 0 ? 0 - (uint64_t) value : (uint64_t) value;
+    put_word(json, text, (value < 0) + put_uint(size, text + (value < 0)));
+}
+
+void hs_json_real(struct hs_json_writer *json, double value)
+{
+    char text[32];
+    if (isfinite(value))
+        put_word(json, text, hs_json_double(value, text));
+    else
+        hs_json_null(json);
+}
+
+void hs_json_bool(struct hs_json_writer *json, bool value)
+{
+    put_word(json, value ? "true" : "false", value ? 4 : 5);
+}
+
+void hs_json_null(struct hs_json_writer *json)
+{
+    put_word(json, "null", 4);
+}

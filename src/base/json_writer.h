@@ -1,0 +1,59 @@
+/* Writes JSON straight from values into a buffer, without a tree beside it. Errors are the buffer's and sticky, so that
+ * a caller checks hs_buf_error once at the end. Independent of the locale. */
+#ifndef HS_BASE_JSON_WRITER_H
+#define HS_BASE_JSON_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* SPACED: ", " and ": " between things, as Python's json.dumps writes. SORTED: no spaces. PRETTY: a line for each
+ * value, two spaces a level, for people. These escape characters outside ASCII; FILE is PRETTY with UTF-8 as it is. The
+ * caller orders the members of an object: in SORTED and PRETTY by name. */
+enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY, HS_JSON_FILE };
+
+enum { HS_JSON_DEPTH_MAX = 64 };
+
+struct hs_json_writer {
+    struct hs_buf *out;
+    enum hs_json_style style;
+    int depth;       /* open arrays and objects */
+    bool first;      /* nothing was written in the innermost of them yet */
+    bool after_name; /* the value of a member comes */
+};
+
+/* Appends to out, which is borrowed. */
+void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json_style style);
+
+/* Ends a text: a line feed unless the style is SPACED. Returns hs_buf_error: HS_ETOOLARGE past the buffer's maximum or
+ * HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
+int hs_json_end(struct hs_json_writer *json);
+
+void hs_json_begin_array(struct hs_json_writer *json);
+void hs_json_end_array(struct hs_json_writer *json);
+void hs_json_begin_object(struct hs_json_writer *json);
+void hs_json_end_object(struct hs_json_writer *json);
+
+/* The name of an object's next member; its value follows. Valid UTF-8, as all texts. */
+void hs_json_key(struct hs_json_writer *json, const char *name);
+
+void hs_json_string(struct hs_json_writer *json, const char *text);
+void hs_json_string_n(struct hs_json_writer *json, const char *text, size_t len);
+void hs_json_int(struct hs_json_writer *json, int64_t value);
+void hs_json_real(struct hs_json_writer *json, double value); /* as hs_json_double; null if it is not finite */
+void hs_json_bool(struct hs_json_writer *json, bool value);
+void hs_json_null(struct hs_json_writer *json);
+
+/* Begins a value that the caller appends to the returned buffer. */
+struct hs_buf *hs_json_raw(struct hs_json_writer *json);
+
+/* Appends a quoted text; `ascii` escapes characters outside ASCII. */
+void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool ascii);
+
+/* The shortest text of a finite double that reads back the same, as Python's repr: "0.1", "1.0", "1e-05".
+ * Returns its length; the text ends with NUL. Much faster than printf for 1e-4 <= |value| < 2^53. */
+size_t hs_json_double(double value, char ret_text[32]);
+
+#endif
