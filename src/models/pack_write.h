@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "convert/face_shape.h"
+#include "convert/pose_shape.h"
 #include "hs/status.h"
-#include "models/face_shape.h"
 #include "models/pack.h"
-#include "models/pose_shape.h"
 
 /* What the page will say; everything is borrowed. Exactly one of `pose` and `face` is there. */
 struct hs_pack_draft {

@@ -1,0 +1,467 @@
+/* Two passes over the graph. The first looks at every node: it refuses what it does not know, patches the constants of
+ * Reshape nodes in a copy of the file (their length stays), and notes the sizes of Resize nodes. The second writes the
+ * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. Field
+ * numbers are those of onnx.proto. */
+#include "convert/onnx_edit.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "convert/onnx_info.h"
+#include "convert/onnx_write.h"
+#include "convert/protobuf_reader.h"
+
+enum { MAX_INPUTS = 8, MAX_NODES = 10000, RESIZES = 2 };
+enum { NODE_INPUT = 1, NODE_OP_TYPE = 4, NODE_DOMAIN = 7 };
+enum { GRAPH_VALUE_INFO = 13 };
+static const size_t file_max = (size_t) 1 << 30;
+static const char scales_name[] = "doubled_scales";
+
+struct node {
+    struct hs_protobuf_span op, domain;
+    struct hs_protobuf_span inputs[MAX_INPUTS];
+    size_t input_count;
+};
+
+struct constant {
+    struct hs_protobuf_span raw;
+    int64_t values[4];
+    size_t count;
+};
+
+struct editor {
+    enum hs_onnx_edit edit;
+    uint8_t *copy; /* of the file */
+    size_t len;
+    const struct hs_onnx_info *info;
+    struct hs_protobuf_span graph;
+    struct hs_protobuf_span sizes[RESIZES]; /* names of constants that Resize nodes no longer need */
+    size_t resizes, reshapes;
+    bool damaged;
+    int status;
+    struct hs_error *err;
+};
+
+static void refuse(struct editor *ed, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void refuse(struct editor *ed, const char *format, ...)
+{
+    char text[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (ed->status == 0)
+        ed->status = hs_error_set(ed->err, HS_EMODEL, "the model cannot be freed of its fixed input: %s", text);
+}
+
+static bool next_field(struct editor *ed, struct hs_protobuf_span *in, struct hs_protobuf_field *ret)
+{
+    return hs_protobuf_next(in, ret, &ed->damaged);
+}
+
+static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static bool is_text(struct hs_protobuf_span span, const char *text)
+{
+    return span.len == strlen(text) && (span.len == 0 || memcmp(span.data, text, span.len) == 0);
+}
+
+static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
+{
+    struct node node = { 0 };
+    struct hs_protobuf_field field;
+    while (next_field(ed, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, NODE_OP_TYPE))
+            node.op = field.bytes;
+        if (hs_protobuf_is_bytes(&field, NODE_DOMAIN))
+            node.domain = field.bytes;
+        if (hs_protobuf_is_bytes(&field, NODE_INPUT) && node.input_count++ < MAX_INPUTS)
+            node.inputs[node.input_count - 1] = field.bytes;
+    }
+    if (node.input_count > MAX_INPUTS) {
+        refuse(ed, "a node has %zu inputs", node.input_count);
+        node.input_count = MAX_INPUTS;
+    }
+    return node;
+}
+
+/* ---- constants ---- */
+
+static uint64_t little_endian(const uint8_t *data)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value |= (uint64_t) data[i] << (8 * i);
+    return value;
+}
+
+/* TensorProto: data_type 2, name 8, raw_data 9. */
+static struct hs_protobuf_span tensor_name(struct editor *ed, struct hs_protobuf_span in)
+{
+    struct hs_protobuf_span name = { 0 };
+    struct hs_protobuf_field field;
+    while (next_field(ed, &in, &field))
+        if (hs_protobuf_is_bytes(&field, 8))
+            name = field.bytes;
+    return name;
+}
+
+static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct hs_protobuf_span *ret)
+{
+    struct hs_protobuf_span in = ed->graph;
+    struct hs_protobuf_field field;
+    bool found = false;
+    while (name.len > 0 && !found && next_field(ed, &in, &field))
+        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) && same(tensor_name(ed, field.bytes), name)) {
+            *ret = field.bytes;
+            found = true;
+        }
+    return found;
+}
+
+/* Two to four whole numbers of 64 bits, stored as they are. */
+static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struct constant *ret)
+{
+    struct hs_protobuf_span in;
+    struct hs_protobuf_field field;
+    uint64_t type = 0;
+    *ret = (struct constant){ 0 };
+    if (!find_tensor(ed, name, &in))
+        return false;
+    while (next_field(ed, &in, &field)) {
+        if (field.number == 2 && field.wire == HS_PROTOBUF_VARINT)
+            type = field.value;
+        if (hs_protobuf_is_bytes(&field, 9))
+            ret->raw = field.bytes;
+    }
+    ret->count = ret->raw.len / 8;
+    if (type != HS_ONNX_ELEM_INT64 || ret->raw.len % 8 || ret->count < 2 || ret->count > 4)
+        return false;
+    for (size_t i = 0; i < ret->count; i++)
+        ret->values[i] = (int64_t) little_endian(ret->raw.data + 8 * i);
+    return true;
+}
+
+/* ---- the first pass ---- */
+
+static bool known_operator(const struct node *node)
+{
+    static const char *const known[] = { "Add",     "AveragePool", "BatchNormalization",
+                                         "Concat",  "Conv",        "LeakyRelu",
+                                         "MaxPool", "Mul",         "PRelu",
+                                         "Relu",    "Reshape",     "Resize",
+                                         "Sigmoid", "Transpose" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
+        if (is_text(node->op, known[i]))
+            return node->domain.len == 0;
+    return false;
+}
+
+/* The same constant may serve several nodes: then it is 0 already. */
+static void free_reshape(struct editor *ed, const struct node *node)
+{
+    struct constant shape;
+    bool fine = node->input_count == 2 && read_constant(ed, node->inputs[1], &shape) &&
+                (shape.values[0] == 1 || shape.values[0] == 0) && shape.values[1] == -1;
+    for (size_t i = 2; fine && i < shape.count; i++)
+        fine = shape.values[i] > 0;
+    if (!fine) {
+        refuse(ed, "a Reshape node has another shape than the constant [1, -1, …]");
+        return;
+    }
+    /* The bytes lie in our own copy of the file. */
+    memset(ed->copy + (shape.raw.data - ed->copy), 0, 8);
+    ed->reshapes++;
+}
+
+static size_t count_uses(struct editor *ed, struct hs_protobuf_span name)
+{
+    struct hs_protobuf_span in = ed->graph;
+    struct hs_protobuf_field field;
+    size_t uses = 0;
+    while (next_field(ed, &in, &field)) {
+        struct hs_protobuf_span node = field.bytes;
+        struct hs_protobuf_field part;
+        while (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE) && next_field(ed, &node, &part))
+            uses += hs_protobuf_is_bytes(&part, NODE_INPUT) && same(part.bytes, name);
+    }
+    return uses;
+}
+
+/* The two Resize nodes of a feature pyramid lead from 1/32 of the input to 1/16, and from there to 1/8. */
+static void free_resize(struct editor *ed, const struct node *node)
+{
+    static const int strides[] = { 16, 8 };
+    const int64_t *input = ed->info->inputs[0].dims;
+    struct constant size;
+    if (ed->resizes == HS_ARRAY_LEN(ed->sizes)) {
+        refuse(ed, "it has more than %zu Resize nodes", HS_ARRAY_LEN(ed->sizes));
+        return;
+    }
+    int64_t stride = strides[ed->resizes];
+    if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
+        size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
+        size.values[3] != input[3] / stride) {
+        refuse(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
+        return;
+    }
+    if (count_uses(ed, node->inputs[3]) != 1) {
+        refuse(ed, "a Resize node shares its size with another node");
+        return;
+    }
+    ed->sizes[ed->resizes++] = node->inputs[3];
+}
+
+static void check_node(struct editor *ed, const struct node *node)
+{
+    bool resize = is_text(node->op, "Resize");
+    if (!known_operator(node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
+        refuse(ed, "it has an operator that may depend on the size");
+    else if (resize)
+        free_resize(ed, node);
+    else if (is_text(node->op, "Reshape"))
+        free_reshape(ed, node);
+}
+
+static void check_nodes(struct editor *ed)
+{
+    struct hs_protobuf_span in = ed->graph, other;
+    struct hs_protobuf_field field;
+    size_t count = 0;
+    while (ed->status == 0 && next_field(ed, &in, &field)) {
+        if (!hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
+            continue;
+        struct node node = read_node(ed, field.bytes);
+        check_node(ed, &node);
+        if (++count > MAX_NODES)
+            refuse(ed, "it has more than %d nodes", MAX_NODES);
+    }
+    if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != HS_ARRAY_LEN(ed->sizes)))
+        refuse(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
+    if (find_tensor(ed, (struct hs_protobuf_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
+        refuse(ed, "it was freed already");
+}
+
+/* One picture in, [1, …] out. */
+static void check_ends(struct editor *ed)
+{
+    const struct hs_onnx_info *info = ed->info;
+    const struct hs_onnx_value *input = &info->inputs[0];
+    if (info->external_data)
+        refuse(ed, "its weights lie in other files");
+    else if (info->input_count != 1 || input->rank != 4 || input->elem_type != HS_ONNX_FLOAT || input->dims[0] != 1 ||
+             input->dims[1] != 3 || input->dims[2] < 1 || input->dims[3] < 1)
+        refuse(ed, "its input is not [1, 3, height, width] with fixed sizes");
+    else if (info->output_count == 0)
+        refuse(ed, "it has no output");
+    for (size_t i = 0; i < info->output_count; i++) {
+        const struct hs_onnx_value *output = &info->outputs[i];
+        bool fine = output->elem_type == HS_ONNX_FLOAT && output->rank >= 2 && output->dims[0] == 1;
+        for (int k = 1; fine && k < output->rank; k++)
+            fine = output->dims[k] > 0;
+        if (!fine)
+            refuse(ed, "its output %zu is not [1, …] with fixed sizes", i);
+    }
+}
+
+/* ---- the second pass ---- */
+
+/* ValueInfoProto: name 1. The names in info are cut and printable; weights that an old file lists as inputs are not in
+ * it at all. Both show as another name. */
+static const struct hs_onnx_value *match_value(struct editor *ed, const struct hs_protobuf_field *field, size_t index)
+{
+    const struct hs_onnx_info *info = ed->info;
+    bool input = field->number == HS_ONNX_GRAPH_INPUT;
+    struct hs_protobuf_span in = field->bytes, name = { 0 };
+    struct hs_protobuf_field part;
+    while (next_field(ed, &in, &part))
+        if (hs_protobuf_is_bytes(&part, 1))
+            name = part.bytes;
+    if (index < (input ? info->input_count : info->output_count)) {
+        const struct hs_onnx_value *value = input ? &info->inputs[index] : &info->outputs[index];
+        if (is_text(name, value->name))
+            return value;
+    }
+    refuse(ed, "the name of an input or output is not a plain one");
+    return NULL;
+}
+
+static void put_value(struct editor *ed, struct hs_onnx_out *out, const struct hs_protobuf_field *field, size_t index)
+{
+    bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_FREE_SIZE;
+    const struct hs_onnx_value *value = match_value(ed, field, index);
+    struct hs_onnx_dim dims[HS_ONNX_MAX_DIMS];
+    char rows[32];
+    if (!value)
+        return;
+    for (int i = 0; i < value->rank; i++)
+        dims[i] = (struct hs_onnx_dim){ NULL, value->dims[i] };
+    hs_str_format(rows, sizeof(rows), "rows_%zu", index);
+    dims[0].name = "batch";
+    if (size && input) {
+        dims[2].name = "height";
+        dims[3].name = "width";
+    } else if (size) {
+        dims[1].name = rows;
+    }
+    hs_onnx_put_value_info(out, field->number, value->name, dims, (size_t) value->rank);
+}
+
+static size_t resize_index(const struct editor *ed, struct hs_protobuf_span name)
+{
+    size_t i = 0;
+    while (i < ed->resizes && !same(ed->sizes[i], name))
+        i++;
+    return i;
+}
+
+/* A Resize node: scales in place of input 2, nothing in place of input 3. Any other node stays. */
+static void put_node(struct editor *ed, struct hs_onnx_out *out, const struct hs_protobuf_field *field)
+{
+    struct node node = read_node(ed, field->bytes);
+    if (!is_text(node.op, "Resize")) {
+        hs_onnx_put_raw(out, field->whole.data, field->whole.len);
+        return;
+    }
+    struct hs_onnx_out message;
+    struct hs_protobuf_span in = field->bytes;
+    struct hs_protobuf_field part;
+    size_t index = 0;
+    hs_onnx_out_init(&message, out->buf.max);
+    while (next_field(ed, &in, &part)) {
+        size_t input = hs_protobuf_is_bytes(&part, NODE_INPUT) ? index++ : 0;
+        if (input == 2)
+            hs_onnx_put_string(&message, NODE_INPUT, scales_name);
+        else if (input != 3)
+            hs_onnx_put_raw(&message, part.whole.data, part.whole.len);
+    }
+    hs_onnx_put_message(out, HS_ONNX_GRAPH_NODE, &message);
+    hs_onnx_out_finish(&message);
+}
+
+static void put_scales(struct hs_onnx_out *graph)
+{
+    static const uint8_t scales[] = { 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0, 0x40 }; /* 1 1 2 2 */
+    static const int64_t dims[] = { 4 };
+    hs_onnx_put_tensor(graph, scales_name, HS_ONNX_ELEM_FLOAT, dims, 1, scales, 4);
+}
+
+static void put_graph(struct editor *ed, struct hs_onnx_out *out)
+{
+    struct hs_protobuf_span in = ed->graph;
+    struct hs_protobuf_field field;
+    size_t inputs = 0, outputs = 0;
+    while (next_field(ed, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
+            put_node(ed, out, &field);
+        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INPUT))
+            put_value(ed, out, &field, inputs++);
+        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_OUTPUT))
+            put_value(ed, out, &field, outputs++);
+        else if (!hs_protobuf_is_bytes(&field, GRAPH_VALUE_INFO) &&
+                 !(hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
+                   resize_index(ed, tensor_name(ed, field.bytes)) < ed->resizes))
+            hs_onnx_put_raw(out, field.whole.data, field.whole.len);
+    }
+    if (ed->edit == HS_ONNX_FREE_SIZE)
+        put_scales(out);
+}
+
+/* ModelProto: graph 7. */
+static void put_model(struct editor *ed, struct hs_onnx_out *out)
+{
+    struct hs_protobuf_span in = { ed->copy, ed->len };
+    struct hs_protobuf_field field;
+    while (next_field(ed, &in, &field)) {
+        if (!hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH)) {
+            hs_onnx_put_raw(out, field.whole.data, field.whole.len);
+            continue;
+        }
+        struct hs_onnx_out graph;
+        hs_onnx_out_init(&graph, out->buf.max);
+        put_graph(ed, &graph);
+        hs_onnx_put_message(out, HS_ONNX_MODEL_GRAPH, &graph);
+        hs_onnx_out_finish(&graph);
+    }
+}
+
+/* hs_onnx_info_parse has seen that there is exactly one graph. */
+static void find_graph(struct editor *ed)
+{
+    struct hs_protobuf_span in = { ed->copy, ed->len };
+    struct hs_protobuf_field field;
+    while (next_field(ed, &in, &field))
+        if (hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH))
+            ed->graph = field.bytes;
+}
+
+static int write_model(struct editor *ed, struct hs_buf *out, struct hs_error *err)
+{
+    struct hs_onnx_out model;
+    hs_onnx_out_init(&model, out->max);
+    put_model(ed, &model);
+    int status = ed->damaged ? HS_EMODEL : model.status;
+    bool refused = ed->status < 0;
+    if (refused)
+        status = ed->status;
+    if (status == 0)
+        status = hs_buf_append(out, model.buf.data, model.buf.len);
+    if (status < 0 && !refused)
+        hs_error_set(err, status,
+                     status == HS_EMODEL      ? "the ONNX file is damaged"
+                     : status == HS_ETOOLARGE ? "the freed model is too large"
+                                              : "out of memory");
+    hs_onnx_out_finish(&model);
+    return status;
+}
+
+int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct hs_buf *out, struct hs_error *err)
+{
+    struct hs_onnx_info *info;
+    int status = hs_onnx_info_parse(data, len, &info, err);
+    if (status < 0)
+        return status;
+    struct editor ed = { .edit = edit, .copy = malloc(len ? len : 1), .len = len, .info = info, .err = err };
+    if (ed.copy) {
+        memcpy(ed.copy, data, len);
+        find_graph(&ed);
+        check_ends(&ed);
+        if (ed.status == 0)
+            check_nodes(&ed);
+        status = ed.status;
+    } else {
+        status = hs_error_set(err, HS_ENOMEM, "out of memory");
+    }
+    if (status == 0)
+        status = write_model(&ed, out, err);
+    free(ed.copy);
+    hs_onnx_info_destroy(info);
+    return status;
+}
+
+int hs_onnx_edit_file(enum hs_onnx_edit edit, const char *from, const char *to, struct hs_error *err)
+{
+    uint8_t *data;
+    size_t len;
+    struct hs_buf out;
+    int status = hs_file_read(from, file_max, &data, &len, err);
+    if (status < 0)
+        return status;
+    hs_buf_init(&out, file_max);
+    status = hs_onnx_edit(edit, data, len, &out, err);
+    if (status == 0)
+        status = hs_file_write_atomic(to, out.data, out.len, 0644, err);
+    hs_buf_finish(&out);
+    free(data);
+    return status;
+}

@@ -1,0 +1,359 @@
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/protobuf_reader.h.
+ * Everything is a view into the file; what is kept is copied with a bound. */
+#include "convert/onnx_info.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "convert/protobuf_reader.h"
+
+enum {
+    MAX_DEPTH = 8,                /* of graphs inside nodes */
+    MAX_INITIALIZERS = 1 << 18,   /* the largest pose models have a few hundred */
+    MAX_GRAPH_INPUTS = 1 << 18,   /* old files list each weight as an input too */
+};
+static const size_t file_max = (size_t) 1 << 30;
+
+struct reader {
+    struct hs_onnx_info *info;
+    uint64_t *weights; /* hashes of the names of initializers, sorted before inputs are looked at */
+    size_t weight_count, weight_capacity;
+    bool damaged, no_memory, too_much;
+};
+
+/* ---- wire format ---- */
+
+/* False at the end, and where the bytes are no protobuf: then reader->damaged is set. */
+static bool next_field(struct reader *reader, struct hs_protobuf_span *in, struct hs_protobuf_field *ret)
+{
+    return hs_protobuf_next(in, ret, &reader->damaged);
+}
+
+/* Names end up in messages: control characters and broken UTF-8 do not. */
+static void copy_name(struct hs_protobuf_span text, char *dst, size_t size)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+    for (size_t i = 0; i < len; i++)
+        dst[i] = text.data[i] < 32 || text.data[i] >= 127 ? '?' : (char) text.data[i];
+    dst[len] = '\0';
+}
+
+static uint64_t hash_of(struct hs_protobuf_span text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ text.data[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+/* ---- weights and nodes ---- */
+
+static void add_weight(struct reader *reader, struct hs_protobuf_span name)
+{
+    if (reader->weight_count == reader->weight_capacity) {
+        size_t capacity = reader->weight_capacity ? reader->weight_capacity * 2 : 256;
+        uint64_t *weights = capacity <= MAX_INITIALIZERS ? realloc(reader->weights, capacity * sizeof(*weights)) : NULL;
+        if (!weights) {
+            reader->too_much |= capacity > MAX_INITIALIZERS;
+            reader->no_memory |= capacity <= MAX_INITIALIZERS;
+            return;
+        }
+        reader->weights = weights;
+        reader->weight_capacity = capacity;
+    }
+    reader->weights[reader->weight_count++] = hash_of(name);
+}
+
+/* TensorProto: name 8, external_data 13, data_location 14 (1 = elsewhere). */
+static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
+{
+    struct hs_protobuf_field field;
+    while (next_field(reader, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, 8) && keep_name)
+            add_weight(reader, field.bytes);
+        if (field.number == 13 || (field.number == 14 && field.value != 0))
+            reader->info->external_data = true;
+    }
+}
+
+/* SparseTensorProto: values 1, indices 2. The name is that of the values. */
+static void read_sparse(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
+{
+    struct hs_protobuf_field field;
+    while (next_field(reader, &in, &field))
+        if (hs_protobuf_is_bytes(&field, 1) || hs_protobuf_is_bytes(&field, 2))
+            read_tensor(reader, field.bytes, keep_name && field.number == 1);
+}
+
+static void read_graph_body(struct reader *reader, struct hs_protobuf_span in, int depth);
+
+/* NodeProto: attribute 5. AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23. */
+static void read_node(struct reader *reader, struct hs_protobuf_span in, int depth)
+{
+    struct hs_protobuf_field field, part;
+    reader->info->node_count++;
+    while (next_field(reader, &in, &field)) {
+        if (!hs_protobuf_is_bytes(&field, 5))
+            continue;
+        struct hs_protobuf_span attribute = field.bytes;
+        while (next_field(reader, &attribute, &part)) {
+            if (hs_protobuf_is_bytes(&part, 5) || hs_protobuf_is_bytes(&part, 10))
+                read_tensor(reader, part.bytes, false);
+            if (hs_protobuf_is_bytes(&part, 22) || hs_protobuf_is_bytes(&part, 23))
+                read_sparse(reader, part.bytes, false);
+            if (hs_protobuf_is_bytes(&part, 6) || hs_protobuf_is_bytes(&part, 11))
+                read_graph_body(reader, part.bytes, depth + 1);
+        }
+    }
+}
+
+/* GraphProto: node 1, initializer 5, sparse_initializer 15. */
+static void read_graph_body(struct reader *reader, struct hs_protobuf_span in, int depth)
+{
+    struct hs_protobuf_field field;
+    if (depth > MAX_DEPTH) {
+        reader->too_much = true;
+        return;
+    }
+    while (next_field(reader, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, 1))
+            read_node(reader, field.bytes, depth);
+        if (hs_protobuf_is_bytes(&field, 5))
+            read_tensor(reader, field.bytes, depth == 0);
+        if (hs_protobuf_is_bytes(&field, 15))
+            read_sparse(reader, field.bytes, depth == 0);
+    }
+}
+
+/* ---- inputs and outputs ---- */
+
+/* TensorShapeProto: dim 1 { dim_value 1, dim_param 2 }. */
+static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value)
+{
+    struct hs_protobuf_field field, part;
+    value->rank = 0;
+    while (next_field(reader, &in, &field)) {
+        if (!hs_protobuf_is_bytes(&field, 1))
+            continue;
+        if (value->rank == HS_ONNX_MAX_DIMS) {
+            reader->too_much = true;
+            return;
+        }
+        int64_t size = -1;
+        struct hs_protobuf_span dim = field.bytes;
+        while (next_field(reader, &dim, &part))
+            if (part.number == 1 && part.wire == HS_PROTOBUF_VARINT)
+                size = part.value > 0 && part.value <= INT32_MAX ? (int64_t) part.value : -1;
+        value->dims[value->rank++] = size;
+    }
+}
+
+/* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. */
+static void read_value(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value,
+                       uint64_t *ret_hash)
+{
+    struct hs_protobuf_field field, part, inner;
+    *value = (struct hs_onnx_value){.rank = -1};
+    while (next_field(reader, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, 1)) {
+            copy_name(field.bytes, value->name, sizeof(value->name));
+            *ret_hash = hash_of(field.bytes);
+        }
+        struct hs_protobuf_span type = field.bytes;
+        while (hs_protobuf_is_bytes(&field, 2) && next_field(reader, &type, &part)) {
+            struct hs_protobuf_span tensor = part.bytes;
+            while (hs_protobuf_is_bytes(&part, 1) && next_field(reader, &tensor, &inner)) {
+                if (inner.number == 1 && inner.wire == HS_PROTOBUF_VARINT)
+                    value->elem_type = inner.value < 1000 ? (int) inner.value : 0;
+                if (hs_protobuf_is_bytes(&inner, 2))
+                    read_shape(reader, inner.bytes, value);
+            }
+        }
+    }
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return (x > y) - (x < y);
+}
+
+/* GraphProto: input 11, output 12. Comes after read_graph_body, which has found the names of the weights. */
+static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
+{
+    struct hs_onnx_info *info = reader->info;
+    struct hs_protobuf_field field;
+    size_t seen = 0;
+    if (reader->weight_count)
+        qsort(reader->weights, reader->weight_count, sizeof(reader->weights[0]), compare_hashes);
+    while (next_field(reader, &in, &field)) {
+        bool input = hs_protobuf_is_bytes(&field, 11);
+        if (!input && !hs_protobuf_is_bytes(&field, 12))
+            continue;
+        struct hs_onnx_value value;
+        uint64_t hash = 0;
+        read_value(reader, field.bytes, &value, &hash);
+        if (input && reader->weight_count &&
+            bsearch(&hash, reader->weights, reader->weight_count, sizeof(hash), compare_hashes))
+            continue;
+        size_t *count = input ? &info->input_count : &info->output_count;
+        if (*count == HS_ONNX_MAX_VALUES || ++seen > MAX_GRAPH_INPUTS) {
+            reader->too_much = true;
+            return;
+        }
+        (input ? info->inputs : info->outputs)[(*count)++] = value;
+    }
+}
+
+/* ---- the model ---- */
+
+static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
+{
+    if (text.len > HS_ONNX_MAX_TEXT) {
+        reader->too_much = true;
+        return NULL;
+    }
+    char *copy = malloc(text.len + 1);
+    if (!copy) {
+        reader->no_memory = true;
+        return NULL;
+    }
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    return copy;
+}
+
+/* StringStringEntryProto: key 1, value 2. A field given twice counts once, the last one. */
+static void read_prop(struct reader *reader, struct hs_protobuf_span in)
+{
+    struct hs_onnx_info *info = reader->info;
+    struct hs_protobuf_span key = {0}, value = {0};
+    struct hs_protobuf_field field;
+    while (next_field(reader, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, 1))
+            key = field.bytes;
+        if (hs_protobuf_is_bytes(&field, 2))
+            value = field.bytes;
+    }
+    if (info->prop_count == HS_ONNX_MAX_PROPS) {
+        reader->too_much = true;
+        return;
+    }
+    struct hs_onnx_prop *prop = &info->props[info->prop_count++];
+    prop->key = copy_text(reader, key);
+    prop->value = copy_text(reader, value);
+}
+
+/* OperatorSetIdProto: domain 1, version 2. Only the default domain matters. */
+static void read_opset(struct reader *reader, struct hs_protobuf_span in)
+{
+    struct hs_protobuf_field field;
+    struct hs_protobuf_span domain = {0};
+    uint64_t version = 0;
+    while (next_field(reader, &in, &field)) {
+        if (hs_protobuf_is_bytes(&field, 1))
+            domain = field.bytes;
+        if (field.number == 2 && field.wire == HS_PROTOBUF_VARINT)
+            version = field.value;
+    }
+    if (domain.len == 0 && version < 1000)
+        reader->info->opset = (int64_t) version;
+}
+
+/* FunctionProto: node 7. */
+static void read_function(struct reader *reader, struct hs_protobuf_span in)
+{
+    struct hs_protobuf_field field;
+    while (next_field(reader, &in, &field))
+        if (hs_protobuf_is_bytes(&field, 7))
+            read_node(reader, field.bytes, 1);
+}
+
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. Gives the number
+ * of graphs. */
+static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
+{
+    struct hs_protobuf_field field;
+    int graphs = 0;
+    while (next_field(reader, &in, &field)) {
+        if (field.number == 1 && field.wire == HS_PROTOBUF_VARINT)
+            reader->info->ir_version = field.value < 1000 ? (int64_t) field.value : 0;
+        if (hs_protobuf_is_bytes(&field, 2))
+            copy_name(field.bytes, reader->info->producer, sizeof(reader->info->producer));
+        if (hs_protobuf_is_bytes(&field, 7)) {
+            *ret_graph = field.bytes;
+            graphs++;
+        }
+        if (hs_protobuf_is_bytes(&field, 8))
+            read_opset(reader, field.bytes);
+        if (hs_protobuf_is_bytes(&field, 14))
+            read_prop(reader, field.bytes);
+        if (hs_protobuf_is_bytes(&field, 25))
+            read_function(reader, field.bytes);
+    }
+    return graphs;
+}
+
+int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **ret_info, struct hs_error *err)
+{
+    struct reader reader = {.info = calloc(1, sizeof(*reader.info))};
+    struct hs_protobuf_span graph = {0};
+    if (!reader.info)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    int graphs = read_model(&reader, (struct hs_protobuf_span){data, len}, &graph);
+    if (graphs == 1) {
+        read_graph_body(&reader, graph, 0);
+        read_graph_ends(&reader, graph);
+    }
+    free(reader.weights);
+    int status = 0;
+    if (reader.no_memory)
+        status = hs_error_set(err, HS_ENOMEM, "out of memory");
+    else if (reader.damaged)
+        status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model, or it is damaged");
+    else if (reader.too_much)
+        status = hs_error_set(err, HS_EMODEL, "the ONNX model has more parts than it can have here");
+    else if (graphs != 1 || reader.info->ir_version == 0)
+        status = hs_error_set(err, HS_EMODEL, "the file is no ONNX model");
+    if (status < 0) {
+        hs_onnx_info_destroy(reader.info);
+        return status;
+    }
+    *ret_info = reader.info;
+    return 0;
+}
+
+int hs_onnx_info_load(const char *path, struct hs_onnx_info **ret_info, struct hs_error *err)
+{
+    uint8_t *data;
+    size_t len;
+    int status = hs_file_read(path, file_max, &data, &len, err);
+    if (status < 0)
+        return status;
+    status = hs_onnx_info_parse(data, len, ret_info, err);
+    free(data);
+    return status;
+}
+
+void hs_onnx_info_destroy(struct hs_onnx_info *info)
+{
+    if (!info)
+        return;
+    for (size_t i = 0; i < info->prop_count; i++) {
+        free(info->props[i].key);
+        free(info->props[i].value);
+    }
+    free(info);
+}
+
+const char *hs_onnx_info_prop(const struct hs_onnx_info *info, const char *key)
+{
+    for (size_t i = 0; i < info->prop_count; i++)
+        if (strcmp(info->props[i].key, key) == 0)
+            return info->props[i].value;
+    return NULL;
+}

