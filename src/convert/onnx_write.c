@@ -22,10 +22,17 @@ void hs_onnx_out_finish(struct hs_onnx_out *out)
     out->status = 0;
 }
 
-static void append(struct hs_onnx_out *out, const void *data, size_t len)
+void hs_onnx_put_raw(struct hs_onnx_out *out, const void *data, size_t len)
 {
     if (out->status == 0)
         out->status = hs_buf_append(&out->buf, data, len);
+}
+
+void hs_onnx_put_out(struct hs_onnx_out *out, const struct hs_onnx_out *fields)
+{
+    if (out->status == 0)
+        out->status = fields->status;
+    hs_onnx_put_raw(out, fields->buf.data, fields->buf.len);
 }
 
 static void put_varint(struct hs_onnx_out *out, uint64_t value)
@@ -36,7 +43,7 @@ static void put_varint(struct hs_onnx_out *out, uint64_t value)
         bytes[len++] = (uint8_t) ((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
         value >>= 7;
     } while (value > 0);
-    append(out, bytes, len);
+    hs_onnx_put_raw(out, bytes, len);
 }
 
 void hs_onnx_put_int(struct hs_onnx_out *out, unsigned field, int64_t value)
@@ -54,12 +61,7 @@ void hs_onnx_put_head(struct hs_onnx_out *out, unsigned field, size_t len)
 void hs_onnx_put_bytes(struct hs_onnx_out *out, unsigned field, const void *data, size_t len)
 {
     hs_onnx_put_head(out, field, len);
-    append(out, data, len);
-}
-
-void hs_onnx_put_raw(struct hs_onnx_out *out, const void *data, size_t len)
-{
-    append(out, data, len);
+    hs_onnx_put_raw(out, data, len);
 }
 
 void hs_onnx_put_string(struct hs_onnx_out *out, unsigned field, const char *text)
@@ -134,8 +136,8 @@ void hs_onnx_put_tensor(struct hs_onnx_out *graph, const char *name, enum hs_onn
     if (graph->status == 0)
         graph->status = fits ? head.status : HS_ETOOLARGE;
     hs_onnx_put_head(graph, HS_ONNX_GRAPH_INITIALIZER, total);
-    append(graph, head.buf.data, head.buf.len);
-    append(graph, elements, len);
+    hs_onnx_put_raw(graph, head.buf.data, head.buf.len);
+    hs_onnx_put_raw(graph, elements, len);
     hs_onnx_out_finish(&head);
 }
 

@@ -27,8 +27,9 @@ void hs_onnx_put_int(struct hs_onnx_out *out, unsigned field, int64_t value);
 void hs_onnx_put_bytes(struct hs_onnx_out *out, unsigned field, const void *data, size_t len);
 void hs_onnx_put_string(struct hs_onnx_out *out, unsigned field, const char *text);
 void hs_onnx_put_message(struct hs_onnx_out *out, unsigned field, const struct hs_onnx_out *message);
-/* Bytes that are whole fields already. */
+/* Bytes that are whole fields already; put_out: those of another buffer, and its failure. */
 void hs_onnx_put_raw(struct hs_onnx_out *out, const void *data, size_t len);
+void hs_onnx_put_out(struct hs_onnx_out *out, const struct hs_onnx_out *fields);
 /* Only the head of a field of `len` bytes; the caller appends them. */
 void hs_onnx_put_head(struct hs_onnx_out *out, unsigned field, size_t len);
 

@@ -37,42 +37,36 @@ static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_val
     return (struct hs_pt_edge){"", 0, 0};
 }
 
-static struct hs_pt_edge emit_list_layer(struct conversion *c, const char *name, const struct hs_pickle_items *from,
-                                         const char *path)
+static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_module *net, const char *name)
 {
     struct hs_pt_graph *graph = &c->graph;
-    struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, from->len, sizeof(*inputs));
-    for (uint32_t i = 0; inputs && i < from->len && graph->status == 0; i++)
-        inputs[i] = source(c, from->data[i], path);
-    return hs_pt_emit_list_part(graph, c->model.net, name, inputs, from->len, "model");
-}
-
-static struct hs_pt_edge emit_layer(struct conversion *c, const char *name, const struct hs_pickle_value *layer)
-{
-    char path[HS_PT_PATH_SIZE];
-    const struct hs_pt_edge images = {"images", 3, 1};
-    hs_str_format(path, sizeof(path), "model.%s", name);
-    const struct hs_pickle_value *from = hs_pt_get(&c->graph, layer, path, "f");
+    struct hs_pt_module layer;
+    hs_pt_enter(net, name, &layer);
+    const struct hs_pickle_value *from = hs_pt_get(&layer, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
-    if (list)
-        return emit_list_layer(c, name, list, path);
-    struct hs_pt_edge x = c->layer_count > 0 ? source(c, from, path) : images;
-    return hs_pt_emit_part(&c->graph, c->model.net, name, x, "model");
+    if (!list)
+        return hs_pt_emit_part(net, name, c->layer_count > 0 ? source(c, from, layer.path)
+                                                             : (struct hs_pt_edge){"images", 3, 1});
+    struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, list->len, sizeof(*inputs));
+    for (uint32_t i = 0; inputs && i < list->len && graph->status == 0; i++)
+        inputs[i] = source(c, list->data[i], layer.path);
+    return hs_pt_emit_list_part(net, name, inputs, list->len);
 }
 
 static void emit_body(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
-    const struct hs_pickle_dict *layers = hs_pt_children(graph, c->model.net, "model");
+    const struct hs_pt_module net = {graph, c->model.net, "model"};
+    const struct hs_pickle_dict *layers = hs_pt_children(&net);
     c->layers = hs_pt_graph_alloc(graph, c->model.body, sizeof(*c->layers));
     for (uint32_t i = 0; layers && c->layers && i < c->model.body && graph->status == 0; i++) {
         char name[64], number[16];
         hs_str_format(number, sizeof(number), "%" PRIu32, i);
-        if (!hs_pt_entry_name(graph, layers, i, "model", name))
+        if (!hs_pt_child_name(&net, layers, i, name))
             return;
         if (strcmp(name, number) != 0)
             hs_pt_fail(graph, "model", "layer %s has the name %s", number, name);
-        c->layers[i] = emit_layer(c, name, layers->entries[i].value);
+        c->layers[i] = emit_layer(c, &net, name);
         c->layer_count = i + 1;
     }
 }
@@ -86,68 +80,60 @@ static void put_output(struct conversion *c, const char *name, int64_t channels,
 }
 
 /* One branch at one level: `kind` is its output's name without the stride. Gives the name of what it computes; for
- * scores these are the logits also where the output has probabilities. */
+ * scores these are the logits also if the output has probabilities. */
 static const char *emit_branch(struct conversion *c, const char *kind, const char *branch, int64_t channels, int level,
                                struct hs_pt_edge x)
 {
     struct hs_pt_graph *graph = &c->graph;
-    char path[HS_PT_PATH_SIZE], number[16];
+    struct hs_pt_module head = {graph, c->model.head, ""}, list;
+    char number[16];
     int stride = c->info.strides[level];
-    hs_str_format(path, sizeof(path), "model.%" PRIu32 ".%s", c->model.body, branch);
+    hs_str_format(head.path, sizeof(head.path), "model.%" PRIu32, c->model.body);
     hs_str_format(number, sizeof(number), "%d", level);
     unsigned before = graph->node_count;
-    struct hs_pt_edge y = hs_pt_emit_part(graph, hs_pt_child(c->model.head, branch), number, x, path);
-    if (graph->status == 0 && (y.channels != channels || y.stride != stride || graph->node_count == before))
-        hs_pt_fail(graph, path, "gives %" PRId64 " channels at stride %" PRId64 ", %" PRId64 " at %d are needed",
+    if (!hs_pt_enter(&head, branch, &list))
+        return "";
+    struct hs_pt_edge y = hs_pt_emit_part(&list, number, x);
+    if (y.channels != channels || y.stride != stride || graph->node_count == before)
+        hs_pt_fail(graph, list.path, "gives %" PRId64 " channels at stride %" PRId64 ", %" PRId64 " at %d are needed",
                    y.channels, y.stride, channels, stride);
     const char *output = hs_pt_graph_name(graph, "%s_%d", kind, stride), *last = y.name;
     bool probabilities = c->options.sigmoid && strcmp(kind, "cls") == 0;
-    if (probabilities) {
-        char head[HS_PT_PATH_SIZE];
-        hs_str_format(head, sizeof(head), "model.%" PRIu32, c->model.body);
-        last = hs_pt_graph_add(graph, &(struct hs_pt_node){"Sigmoid", head, HS_PT_INPUTS(hs_pt_edge_input(y))});
-    }
+    if (probabilities)
+        last = HS_PT_ADD(graph, "Sigmoid", head.path, HS_PT_INPUTS({.name = y.name}));
     hs_pt_graph_rename_last(graph, last, output);
     put_output(c, output, channels, hs_pt_graph_name(graph, "height_%d", stride),
                hs_pt_graph_name(graph, "width_%d", stride));
     return probabilities ? y.name : output;
 }
 
-/* Gives the name of the decoded cells; NULL where they are not wanted. */
-static const char *emit_level(struct conversion *c, int level, struct hs_pt_edge x)
-{
-    const struct hs_pt2onnx_info *info = &c->info;
-    struct hs_pt_head head = {.stride = info->strides[level], .bins = info->bins, .points = info->keypoints,
-                              .dims = info->keypoint_dims};
-    head.box = emit_branch(c, "box", "cv2", 4 * head.bins, level, x);
-    head.scores = emit_branch(c, "cls", "cv3", info->classes, level, x);
-    head.keypoints = emit_branch(c, "kpt", "cv4", head.points * head.dims, level, x);
-    return c->options.decoded ? hs_pt_emit_decode(&c->graph, &head) : NULL;
-}
-
-static void emit_decoded(struct conversion *c, const struct hs_pt_input *cells)
-{
-    const struct hs_pt2onnx_info *info = &c->info;
-    const char *last = hs_pt_graph_add(&c->graph, &(struct hs_pt_node){"Concat", "decode", cells, (size_t) info->levels,
-                                                                       HS_PT_ATTRIBUTES({"axis", .value = 2})});
-    hs_pt_graph_rename_last(&c->graph, last, "output0");
-    put_output(c, "output0", 4 + info->classes + (int64_t) info->keypoints * info->keypoint_dims, "cells", NULL);
-}
-
 static void emit_heads(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
-    struct hs_pt_input cells[HS_PT2ONNX_MAX_LEVELS];
-    const struct hs_pickle_value *from = hs_pt_get(graph, c->model.head, "head", "f");
+    const struct hs_pt2onnx_info *info = &c->info;
+    struct hs_pt_input cells[HS_PT2ONNX_MAX_LEVELS] = {{0}};
+    const struct hs_pt_module module = {graph, c->model.head, "head"};
+    const struct hs_pickle_value *from = hs_pt_get(&module, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
-    if (!list || list->len != (uint32_t) c->info.levels)
+    int64_t numbers = (int64_t) info->keypoints * info->keypoint_dims;
+    if (!list || list->len != (uint32_t) info->levels)
         hs_pt_fail_value(graph, "head", "as many layers as strides must be read, not", from);
-    for (int level = 0; level < c->info.levels && graph->status == 0; level++) {
+    for (int level = 0; level < info->levels && graph->status == 0; level++) {
         struct hs_pt_edge x = source(c, list->data[level], "head");
-        cells[level] = hs_pt_name_input(emit_level(c, level, x));
+        struct hs_pt_head head = {.stride = info->strides[level], .bins = info->bins, .points = info->keypoints,
+                                  .dims = info->keypoint_dims};
+        head.box = emit_branch(c, "box", "cv2", 4 * head.bins, level, x);
+        head.scores = emit_branch(c, "cls", "cv3", info->classes, level, x);
+        head.keypoints = emit_branch(c, "kpt", "cv4", numbers, level, x);
+        if (c->options.decoded)
+            cells[level].name = hs_pt_emit_decode(graph, &head);
     }
-    if (c->options.decoded && graph->status == 0)
-        emit_decoded(c, cells);
+    if (!c->options.decoded || graph->status < 0)
+        return;
+    const char *last = HS_PT_ADD(graph, "Concat", "decode", .inputs = cells, .input_count = (size_t) info->levels,
+                                 HS_PT_ATTRIBUTES({"axis", .value = 2}));
+    hs_pt_graph_rename_last(graph, last, "output0");
+    put_output(c, "output0", 4 + info->classes + numbers, "cells", NULL);
 }
 
 /* ---- the file ---- */
@@ -173,58 +159,38 @@ static void put_metadata(struct conversion *c, struct hs_onnx_out *model)
     hs_onnx_put_metadata(model, "source_sha256", info->source_sha256);
 }
 
-/* What the file has before the constants and after them. */
-static void put_ends(struct conversion *c, struct hs_onnx_out *front, struct hs_onnx_out *back)
-{
-    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
-    const struct hs_pt_graph *graph = &c->graph;
-    struct hs_onnx_out name;
-    hs_onnx_out_init(&name, SMALL_MAX);
-    hs_onnx_put_string(&name, HS_ONNX_GRAPH_NAME, "yolo-pose");
-    hs_onnx_put_value_info(back, HS_ONNX_GRAPH_INPUT, "images", dims, 4);
-    if (back->status == 0)
-        back->status = hs_buf_append(&back->buf, c->outputs.buf.data, c->outputs.buf.len);
-    size_t len = graph->nodes.buf.len + name.buf.len + graph->weights.buf.len + back->buf.len;
-    hs_onnx_put_int(front, HS_ONNX_MODEL_IR_VERSION, IR_VERSION);
-    hs_onnx_put_string(front, HS_ONNX_MODEL_PRODUCER, "pt2onnx");
-    hs_onnx_put_head(front, HS_ONNX_MODEL_GRAPH, len);
-    const struct hs_onnx_out *parts[] = {&graph->nodes, &name};
-    for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
-        if (front->status == 0)
-            front->status = parts[i]->status < 0 ? parts[i]->status
-                                                 : hs_buf_append(&front->buf, parts[i]->buf.data, parts[i]->buf.len);
-    hs_onnx_out_finish(&name);
-    hs_onnx_put_opset(back, OPSET);
-    put_metadata(c, back);
-}
-
-/* Makes of the constants the whole file. */
-static void wrap_weights(struct conversion *c, const struct hs_onnx_out *front, const struct hs_onnx_out *back)
-{
-    struct hs_onnx_out *whole = &c->graph.weights;
-    const struct hs_onnx_out *parts[] = {&c->outputs, front, back};
-    for (size_t i = 0; i < HS_ARRAY_LEN(parts) && whole->status == 0; i++)
-        whole->status = parts[i]->status;
-    if (whole->status == 0)
-        whole->status = hs_buf_reserve(&whole->buf, front->buf.len + back->buf.len);
-    if (whole->status == 0) {
-        memmove(whole->buf.data + front->buf.len, whole->buf.data, whole->buf.len);
-        memcpy(whole->buf.data, front->buf.data, front->buf.len);
-        whole->buf.len += front->buf.len;
-        whole->status = hs_buf_append(&whole->buf, back->buf.data, back->buf.len);
-    }
-    hs_pt_graph_close(&c->graph);
-}
-
+/* Turns the constants, which are all of the file but its ends, into the whole file. */
 static void build_file(struct conversion *c)
 {
-    struct hs_onnx_out front, back;
-    if (hs_pt_graph_close(&c->graph) < 0)
+    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_onnx_out *whole = &graph->weights, front, back, name;
+    if (hs_pt_graph_close(graph) < 0)
         return;
     hs_onnx_out_init(&front, MAX_FILE);
     hs_onnx_out_init(&back, SMALL_MAX);
-    put_ends(c, &front, &back);
-    wrap_weights(c, &front, &back);
+    hs_onnx_out_init(&name, SMALL_MAX);
+    hs_onnx_put_string(&name, HS_ONNX_GRAPH_NAME, "yolo-pose");
+    hs_onnx_put_value_info(&back, HS_ONNX_GRAPH_INPUT, "images", dims, 4);
+    hs_onnx_put_out(&back, &c->outputs);
+    hs_onnx_put_int(&front, HS_ONNX_MODEL_IR_VERSION, IR_VERSION);
+    hs_onnx_put_string(&front, HS_ONNX_MODEL_PRODUCER, "pt2onnx");
+    hs_onnx_put_head(&front, HS_ONNX_MODEL_GRAPH,
+                     graph->nodes.buf.len + name.buf.len + whole->buf.len + back.buf.len);
+    hs_onnx_put_out(&front, &graph->nodes);
+    hs_onnx_put_out(&front, &name);
+    hs_onnx_put_opset(&back, OPSET);
+    put_metadata(c, &back);
+    if (whole->status == 0)
+        whole->status = front.status < 0 ? front.status : hs_buf_reserve(&whole->buf, front.buf.len + back.buf.len);
+    if (whole->status == 0) {
+        memmove(whole->buf.data + front.buf.len, whole->buf.data, whole->buf.len);
+        memcpy(whole->buf.data, front.buf.data, front.buf.len);
+        whole->buf.len += front.buf.len;
+        hs_onnx_put_out(whole, &back);
+    }
+    hs_pt_graph_close(graph);
+    hs_onnx_out_finish(&name);
     hs_onnx_out_finish(&front);
     hs_onnx_out_finish(&back);
 }
@@ -261,25 +227,19 @@ static int convert(struct conversion *c, const char *pt_path, struct hs_error *e
     return c->graph.status;
 }
 
-/* A message begins with the file that it is about. */
-static int name_file(int status, const char *pt_path, const struct hs_error *reason, struct hs_error *err)
-{
-    const char *name = strlen(pt_path) <= PATH_IN_MESSAGES ? pt_path : hs_path_base(pt_path);
-    if (hs_str_starts(reason->message, name)) /* reading it failed, and that says so itself */
-        return hs_error_set(err, status, "%s", reason->message);
-    return hs_error_set(err, status, "%.*s: %s", PATH_IN_MESSAGES, name, reason->message);
-}
-
 int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct hs_pt2onnx_options *options,
                        struct hs_pt2onnx_info *ret_info, struct hs_error *err)
 {
     struct conversion c = {.options = options ? *options : (struct hs_pt2onnx_options){false, false}};
     struct hs_error reason = {0};
+    const char *name = strlen(pt_path) <= PATH_IN_MESSAGES ? pt_path : hs_path_base(pt_path);
     int r = convert(&c, pt_path, &reason);
-    if (r < 0)
-        name_file(r, pt_path, &reason, err);
-    else
+    if (r == 0)
         r = hs_file_write_atomic(onnx_path, c.graph.weights.buf.data, c.graph.weights.buf.len, 0644, err);
+    else if (hs_str_starts(reason.message, name)) /* reading it failed, and that message names the file itself */
+        hs_error_set(err, r, "%s", reason.message);
+    else
+        hs_error_set(err, r, "%.*s: %s", PATH_IN_MESSAGES, name, reason.message);
     hs_pt_graph_finish(&c.graph);
     hs_onnx_out_finish(&c.outputs);
     if (r == 0 && ret_info) {

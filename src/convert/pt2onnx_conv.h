@@ -2,13 +2,12 @@
 #ifndef HS_CONVERT_PT2ONNX_CONV_H
 #define HS_CONVERT_PT2ONNX_CONV_H
 
-#include "convert/pt2onnx_graph.h"
+#include "convert/pt2onnx_module.h"
 
-/* Emits torch's Conv2d `module`, with the batch norm `norm` after it folded in (NULL or None: there is none) and, where
- * `order` is not NULL, its output channels put in that order; `order_len` must be their number. */
-struct hs_pt_edge hs_pt_emit_conv(struct hs_pt_graph *graph, const struct hs_pickle_value *module,
-                                  const struct hs_pickle_value *norm, const size_t *order, size_t order_len,
-                                  struct hs_pt_edge x, const char *path);
+/* Emits torch's Conv2d `m`, with the batch norm `norm` after it folded in (its value NULL or None: there is none) and,
+ * if `order` is not NULL, its output channels put in that order; `order_len` must be their number. */
+struct hs_pt_edge hs_pt_emit_conv(const struct hs_pt_module *m, const struct hs_pt_module *norm, const size_t *order,
+                                  size_t order_len, struct hs_pt_edge x);
 
 /* Whether a window of this size, moved by `stride`, makes of every side that is a multiple of the stride that side
  * divided by it: the outputs of a network promise sides of exactly that. */

@@ -63,7 +63,12 @@ void hs_pt_fail_value(struct hs_pt_graph *graph, const char *path, const char *w
     hs_pt_fail(graph, path, "%s %s", what, text);
 }
 
-/* What the writers noticed becomes the graph's failure. */
+void hs_pt_no_memory(struct hs_pt_graph *graph)
+{
+    hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
+}
+
+/* A failure of the writers becomes the graph's. */
 static void collect(struct hs_pt_graph *graph)
 {
     const struct hs_onnx_out *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
@@ -71,7 +76,7 @@ static void collect(struct hs_pt_graph *graph)
         if (outs[i]->status == HS_ETOOLARGE)
             hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
         else if (outs[i]->status < 0)
-            hs_pt_fail_with(graph, outs[i]->status, "no memory for the network");
+            hs_pt_no_memory(graph);
     }
 }
 
@@ -86,7 +91,7 @@ void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size)
     if (!memory && graph->arena.full)
         hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
     else if (!memory)
-        hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
+        hs_pt_no_memory(graph);
     return memory;
 }
 
@@ -105,21 +110,16 @@ const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...)
     return name ? memcpy(name, text, (size_t) len + 1) : "";
 }
 
-static uint32_t hash_of(const char *text)
-{
-    uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
-    for (; *text; text++)
-        hash = (hash ^ (uint8_t) *text) * UINT32_C(16777619);
-    return hash;
-}
-
 /* "path/Type", then "path/Type_1" and so on. Paths have no '/', so that no two nodes get the same name. */
 static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_node *node)
 {
     const char *base = hs_pt_graph_name(graph, "%s/%s", node->path, node->type);
     if (graph->status < 0)
         return "";
-    uint32_t at = hash_of(base) % NAME_TABLE_SIZE;
+    uint32_t at = UINT32_C(2166136261); /* FNV-1a */
+    for (const char *c = base; *c; c++)
+        at = (at ^ (uint8_t) *c) * UINT32_C(16777619);
+    at %= NAME_TABLE_SIZE;
     while (graph->names[at].base && strcmp(graph->names[at].base, base) != 0)
         at = (at + 1) % NAME_TABLE_SIZE;
     graph->names[at].base = base;
@@ -128,16 +128,6 @@ static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_nod
 }
 
 /* ---- inputs ---- */
-
-struct hs_pt_input hs_pt_name_input(const char *name)
-{
-    return (struct hs_pt_input){.name = name};
-}
-
-struct hs_pt_input hs_pt_edge_input(struct hs_pt_edge edge)
-{
-    return hs_pt_name_input(edge.name);
-}
 
 struct hs_pt_input hs_pt_real_input(double value)
 {
@@ -164,19 +154,10 @@ static void put_constant(struct hs_pt_graph *graph, const char *name, const stru
                        input->elements ? input->elements : inside, count);
 }
 
-static void put_attribute(struct hs_onnx_out *node, const struct hs_pt_attribute *attribute)
-{
-    if (attribute->text)
-        hs_onnx_put_attribute_string(node, attribute->name, attribute->text);
-    else if (attribute->ints)
-        hs_onnx_put_attribute_ints(node, attribute->name, attribute->ints, attribute->count);
-    else
-        hs_onnx_put_attribute_int(node, attribute->name, attribute->value);
-}
-
 /* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
 static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, const char *name)
 {
+    struct hs_onnx_out *rest = &graph->last_rest;
     for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
         const char *input = node->inputs[i].name;
         if (!input) {
@@ -185,10 +166,17 @@ static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, c
         }
         hs_onnx_put_string(&graph->last_inputs, 1, input);
     }
-    hs_onnx_put_string(&graph->last_rest, 3, name);
-    hs_onnx_put_string(&graph->last_rest, 4, node->type);
-    for (size_t i = 0; i < node->attribute_count; i++)
-        put_attribute(&graph->last_rest, &node->attributes[i]);
+    hs_onnx_put_string(rest, 3, name);
+    hs_onnx_put_string(rest, 4, node->type);
+    for (size_t i = 0; i < node->attribute_count; i++) {
+        const struct hs_pt_attribute *attribute = &node->attributes[i];
+        if (attribute->text)
+            hs_onnx_put_attribute_string(rest, attribute->name, attribute->text);
+        else if (attribute->ints)
+            hs_onnx_put_attribute_ints(rest, attribute->name, attribute->ints, attribute->count);
+        else
+            hs_onnx_put_attribute_int(rest, attribute->name, attribute->value);
+    }
 }
 
 static void flush_last(struct hs_pt_graph *graph)
@@ -201,10 +189,8 @@ static void flush_last(struct hs_pt_graph *graph)
     collect(graph);
     if (graph->status == 0) {
         hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->buf.len + rest->buf.len);
-        if (graph->nodes.status == 0)
-            graph->nodes.status = hs_buf_append(&graph->nodes.buf, inputs->buf.data, inputs->buf.len);
-        if (graph->nodes.status == 0)
-            graph->nodes.status = hs_buf_append(&graph->nodes.buf, rest->buf.data, rest->buf.len);
+        hs_onnx_put_raw(&graph->nodes, inputs->buf.data, inputs->buf.len);
+        hs_onnx_put_raw(&graph->nodes, rest->buf.data, rest->buf.len);
     }
     inputs->buf.len = rest->buf.len = 0;
     graph->last_output_count = 0;

@@ -29,7 +29,7 @@ struct hs_pt_edge {
     int64_t channels, stride;
 };
 
-/* What a node reads: a value of that name ("" for one left out) or, where name is NULL, a constant. */
+/* What a node reads: a value of that name ("" for one left out) or, if name is NULL, a constant. */
 struct hs_pt_input {
     const char *name;
     enum hs_onnx_elem type;
@@ -89,15 +89,14 @@ void hs_pt_graph_finish(struct hs_pt_graph *graph);
 int hs_pt_graph_close(struct hs_pt_graph *graph);
 
 /* Fails with HS_EMODEL and "path: message", unless something failed before. fail_value ends it with what the file has
- * there. fail_with takes a code and no path. */
+ * there. fail_with takes a code and no path; no_memory is HS_ENOMEM. */
 void hs_pt_fail(struct hs_pt_graph *graph, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void hs_pt_fail_value(struct hs_pt_graph *graph, const char *path, const char *what,
                       const struct hs_pickle_value *value);
 void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message);
+void hs_pt_no_memory(struct hs_pt_graph *graph);
 
-struct hs_pt_input hs_pt_edge_input(struct hs_pt_edge edge);
-struct hs_pt_input hs_pt_name_input(const char *name);
 struct hs_pt_input hs_pt_real_input(double value); /* without dimensions */
 struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values); /* at most 4 */
 
@@ -109,6 +108,7 @@ const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...)
 const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node);
 void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
                            const char **ret_names);
+#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, __VA_ARGS__})
 
 /* Renames the only output of the node added last, which must be the edge `now`. */
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name);

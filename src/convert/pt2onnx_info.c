@@ -16,26 +16,23 @@ static bool is_text_value(const struct hs_pickle_value *value)
     return value && value->type == HS_PICKLE_STRING;
 }
 
-/* Ultralytics itself prefers the averaged weights. */
-static const struct hs_pickle_value *choose_model(const struct hs_pickle_value *root)
-{
-    const struct hs_pickle_value *ema = hs_pickle_get(root, "ema");
-    return hs_pickle_is_true(ema) ? ema : hs_pickle_get(root, "model");
-}
-
 void hs_pt_find_model(struct hs_pt_graph *graph, struct hs_pt_model *ret_model)
 {
     const struct hs_pickle_value *root = hs_pt_archive_root(graph->archive);
-    struct hs_pt_model found = {0};
-    if (root && root->type == HS_PICKLE_DICT)
+    struct hs_pt_model found = {.model = root};
+    if (root && root->type == HS_PICKLE_DICT) {
+        /* Ultralytics itself prefers the averaged weights. */
+        const struct hs_pickle_value *ema = hs_pickle_get(root, "ema");
         found.root = root;
-    found.model = found.root ? choose_model(root) : root;
+        found.model = hs_pickle_is_true(ema) ? ema : hs_pickle_get(root, "model");
+    }
     found.net = hs_pt_child(found.model, "model");
     if (!found.net || found.net->type != HS_PICKLE_RECORD) {
         hs_pt_fail_with(graph, HS_EMODEL, "no Ultralytics model inside (bare weights?)");
         return;
     }
-    const struct hs_pickle_dict *layers = hs_pt_children(graph, found.net, "model");
+    const struct hs_pt_module net = {graph, found.net, "model"};
+    const struct hs_pickle_dict *layers = hs_pt_children(&net);
     if (!layers || layers->len == 0) {
         hs_pt_fail_with(graph, HS_EMODEL, "the model has no layers");
         return;
@@ -44,9 +41,8 @@ void hs_pt_find_model(struct hs_pt_graph *graph, struct hs_pt_model *ret_model)
     found.head = layers->entries[found.body].value;
     if (strcmp(hs_pickle_kind_name(found.head), "Pose") != 0 ||
         hs_pickle_is_true(hs_pt_child(found.head, "one2one_cv2"))) {
-        char text[120];
+        char text[120], message[200];
         hs_pickle_describe(found.head, text, sizeof(text));
-        char message[200];
         hs_str_format(message, sizeof(message), "not a YOLOv8 or YOLO11 pose model: its head is %s", text);
         hs_pt_fail_with(graph, HS_EMODEL, message);
         return;
@@ -56,31 +52,27 @@ void hs_pt_find_model(struct hs_pt_graph *graph, struct hs_pt_model *ret_model)
 
 /* ---- numbers ---- */
 
-static bool has_stride(const struct hs_pt2onnx_info *info, int stride)
+/* Whole numbers, each another one. */
+static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info *info)
 {
-    for (int i = 0; i < info->levels; i++)
-        if (info->strides[i] == stride)
-            return true;
-    return false;
-}
-
-static void read_strides(struct hs_pt_graph *graph, const struct hs_pickle_value *head, struct hs_pt2onnx_info *info)
-{
+    struct hs_pt_graph *graph = head->graph;
     struct hs_pt_array array;
-    const struct hs_pickle_value *stride = hs_pt_get(graph, head, "head", "stride");
-    if (graph->status < 0)
-        return;
-    graph->status = hs_pt_archive_read_tensor(graph->archive, stride, "stride", &array, graph->err);
+    const struct hs_pickle_value *stride = hs_pt_get(head, "stride");
+    if (graph->status == 0)
+        graph->status = hs_pt_archive_read_tensor(graph->archive, stride, "stride", &array, graph->err);
     if (graph->status < 0)
         return;
     if (array.dims != 1 || array.count < 1 || array.count > HS_PT2ONNX_MAX_LEVELS)
         hs_pt_fail(graph, "stride", "1 to %d numbers are needed, the file has %zu", HS_PT2ONNX_MAX_LEVELS, array.count);
     for (size_t i = 0; i < array.count && graph->status == 0; i++) {
         double value = array.data[i];
-        if (!(value >= 1 && value <= HS_PT_MAX_STRIDE) || value != floor(value) || has_stride(info, (int) value))
-            hs_pt_fail(graph, "stride", "cannot be %g", value);
-        else
+        bool fine = value >= 1 && value <= HS_PT_MAX_STRIDE && value == floor(value);
+        for (int k = 0; k < info->levels; k++)
+            fine = fine && value != info->strides[k];
+        if (fine)
             info->strides[info->levels++] = (int) value;
+        else
+            hs_pt_fail(graph, "stride", "cannot be %g", value);
     }
     free(array.data);
 }
@@ -105,7 +97,7 @@ static char *copy_text(struct hs_pt_graph *graph, const char *data, size_t len)
 {
     char *copy = graph->status == 0 ? malloc(len + 1) : NULL;
     if (!copy) {
-        hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
+        hs_pt_no_memory(graph);
         return NULL;
     }
     if (len > 0)
@@ -129,7 +121,8 @@ static char *read_license(struct hs_pt_graph *graph, const struct hs_pt_model *m
 
 static const struct hs_pickle_value *names_of(struct hs_pt_graph *graph, const struct hs_pt_model *model)
 {
-    const struct hs_pickle_value *names = hs_pt_get(graph, model->model, "model", "names");
+    const struct hs_pt_module module = {graph, model->model, "model"};
+    const struct hs_pickle_value *names = hs_pt_get(&module, "names");
     if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
         hs_pt_fail_value(graph, "names", "a list of names is needed, the file has", names);
     return names;
@@ -190,15 +183,16 @@ static void read_names(struct hs_pt_graph *graph, const struct hs_pt_model *mode
 
 void hs_pt_read_info(struct hs_pt_graph *graph, const struct hs_pt_model *model, struct hs_pt2onnx_info *ret_info)
 {
+    const struct hs_pt_module head = {graph, model->head, "head"};
     int64_t shape[2] = {1, 2};
-    ret_info->bins = (int) hs_pt_get_int(graph, model->head, "head", "reg_max", 1, MAX_BINS);
-    ret_info->classes = (int) hs_pt_get_int(graph, model->head, "head", "nc", 1, HS_PT2ONNX_MAX_CLASSES);
-    if (hs_pt_get_pair(graph, model->head, "head", "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
+    ret_info->bins = (int) hs_pt_get_int(&head, "reg_max", 1, MAX_BINS);
+    ret_info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
+    if (hs_pt_get_pair(&head, "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
         (shape[1] < 2 || shape[1] > MAX_DIMS_OF_POINT))
         hs_pt_fail(graph, "head", "`kpt_shape` needs 2 or 3 numbers a point, not %d", (int) shape[1]);
     ret_info->keypoints = (int) shape[0];
     ret_info->keypoint_dims = (int) shape[1];
-    read_strides(graph, model->head, ret_info);
+    read_strides(&head, ret_info);
     ret_info->image_size = image_size(hs_pickle_get(model->root, "train_args"));
     if (ret_info->image_size == 0)
         ret_info->image_size = image_size(hs_pickle_attribute(model->model, "args"));

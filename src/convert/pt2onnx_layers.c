@@ -7,248 +7,196 @@
 
 #include "base/str.h"
 #include "convert/pt2onnx_conv.h"
-#include "convert/pt2onnx_module.h"
 
 enum { MAX_POOLS = 16, MAX_PARTS = 1024, MAX_HEADS = 1024, MAX_HEAD_CHANNELS = 1024 };
-
-typedef struct hs_pt_edge (*emit_fn)(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                     const char *path);
 
 static const struct hs_pt_edge nothing = {"", 0, 0};
 
 /* ---- single nodes ---- */
 
-static struct hs_pt_edge unary(struct hs_pt_graph *graph, const char *type, struct hs_pt_edge x, const char *path)
+/* A node of this module with one output; gives its name. */
+#define ADD(m, type, ...) HS_PT_ADD((m)->graph, type, (m)->path, __VA_ARGS__)
+
+static struct hs_pt_edge unary(const struct hs_pt_module *m, const char *type, struct hs_pt_edge x)
 {
-    x.name = hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, HS_PT_INPUTS(hs_pt_edge_input(x))});
+    x.name = ADD(m, type, HS_PT_INPUTS({.name = x.name}));
     return x;
 }
 
 /* Both inputs must be alike. */
-static struct hs_pt_edge binary(struct hs_pt_graph *graph, const char *type, struct hs_pt_edge a, struct hs_pt_edge b,
-                                const char *path)
+static struct hs_pt_edge binary(const struct hs_pt_module *m, const char *type, struct hs_pt_edge a,
+                                struct hs_pt_edge b)
 {
     if (a.channels != b.channels || a.stride != b.stride)
-        hs_pt_fail(graph, path, "adds %" PRId64 " channels at stride %" PRId64 " to %" PRId64 " at %" PRId64,
+        hs_pt_fail(m->graph, m->path, "adds %" PRId64 " channels at stride %" PRId64 " to %" PRId64 " at %" PRId64,
                    a.channels, a.stride, b.channels, b.stride);
-    a.name = hs_pt_graph_add(
-        graph, &(struct hs_pt_node){type, path, HS_PT_INPUTS(hs_pt_edge_input(a), hs_pt_edge_input(b))});
+    a.name = ADD(m, type, HS_PT_INPUTS({.name = a.name}, {.name = b.name}));
     return a;
 }
 
-static struct hs_pt_edge concat(struct hs_pt_graph *graph, const struct hs_pt_edge *parts, size_t count,
-                                const char *path)
+static struct hs_pt_edge concat(const struct hs_pt_module *m, const struct hs_pt_edge *parts, size_t count)
 {
-    struct hs_pt_input *inputs = hs_pt_graph_alloc(graph, count, sizeof(*inputs));
+    struct hs_pt_input *inputs = hs_pt_graph_alloc(m->graph, count, sizeof(*inputs));
     if (!inputs)
         return nothing;
     struct hs_pt_edge y = {"", 0, parts[0].stride};
     for (size_t i = 0; i < count; i++) {
-        inputs[i] = hs_pt_edge_input(parts[i]);
+        inputs[i].name = parts[i].name;
         y.channels += parts[i].channels;
         if (parts[i].stride != y.stride)
-            hs_pt_fail(graph, path, "joins values at stride %" PRId64 " and %" PRId64, y.stride, parts[i].stride);
+            hs_pt_fail(m->graph, m->path, "joins values at stride %" PRId64 " and %" PRId64, y.stride, parts[i].stride);
         if (y.channels > HS_PT_MAX_CHANNELS)
-            hs_pt_fail(graph, path, "too many channels");
+            hs_pt_fail(m->graph, m->path, "too many channels");
     }
-    y.name = hs_pt_graph_add(graph, &(struct hs_pt_node){"Concat", path, inputs, count,
-                                                         HS_PT_ATTRIBUTES({"axis", .value = 1})});
+    y.name = ADD(m, "Concat", .inputs = inputs, .input_count = count, HS_PT_ATTRIBUTES({"axis", .value = 1}));
     return y;
 }
 
-static void split(struct hs_pt_graph *graph, struct hs_pt_edge x, const int64_t *channels, size_t count,
-                  const char *path, struct hs_pt_edge *ret_parts)
+static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64_t *channels, size_t count,
+                  struct hs_pt_edge *ret_parts)
 {
     int64_t sum = 0;
     const char *names[HS_PT_MAX_OUTPUTS];
     for (size_t i = 0; i < count; i++)
         sum += channels[i];
     if (sum != x.channels)
-        hs_pt_fail(graph, path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
-    hs_pt_graph_add_split(
-        graph,
-        &(struct hs_pt_node){"Split", path, HS_PT_INPUTS(hs_pt_edge_input(x), hs_pt_ints_input(count, channels)),
-                             HS_PT_ATTRIBUTES({"axis", .value = 1})},
-        count, names);
+        hs_pt_fail(m->graph, m->path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
+    const struct hs_pt_node node = {
+        "Split", m->path, HS_PT_INPUTS({.name = x.name}, hs_pt_ints_input(count, channels)),
+        HS_PT_ATTRIBUTES({"axis", .value = 1})};
+    hs_pt_graph_add_split(m->graph, &node, count, names);
     for (size_t i = 0; i < count; i++)
         ret_parts[i] = (struct hs_pt_edge){names[i], channels[i], x.stride};
 }
 
 /* ---- convolutions ---- */
 
-static struct hs_pt_edge emit_conv2d(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                     const char *path)
+static struct hs_pt_edge emit_conv2d(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    return hs_pt_emit_conv(graph, m, NULL, NULL, 0, x, path);
+    const struct hs_pt_module no_norm = {.graph = m->graph};
+    return hs_pt_emit_conv(m, &no_norm, NULL, 0, x);
 }
 
-static struct hs_pt_edge conv_ordered(struct hs_pt_graph *graph, const struct hs_pickle_value *m, const size_t *order,
-                                      size_t order_len, struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge conv_ordered(const struct hs_pt_module *m, const size_t *order, size_t order_len,
+                                      struct hs_pt_edge x)
 {
-    struct hs_pt_edge y =
-        hs_pt_emit_conv(graph, hs_pt_child(m, "conv"), hs_pt_child(m, "bn"), order, order_len, x, path);
-    const struct hs_pickle_value *act = hs_pt_child(m, "act");
+    const struct hs_pt_module conv = hs_pt_part(m, "conv"), norm = hs_pt_part(m, "bn");
+    const struct hs_pickle_value *act = hs_pt_child(m->value, "act");
     const char *name = hs_pickle_kind_name(act);
+    x = hs_pt_emit_conv(&conv, &norm, order, order_len, x);
     if (strcmp(name, "Identity") == 0)
-        return y;
+        return x;
     if (strcmp(name, "ReLU") == 0)
-        return unary(graph, "Relu", y, path);
+        return unary(m, "Relu", x);
     if (strcmp(name, "SiLU") == 0)
-        return binary(graph, "Mul", y, unary(graph, "Sigmoid", y, path), path);
-    hs_pt_fail_value(graph, path, "unknown activation", act);
+        return binary(m, "Mul", x, unary(m, "Sigmoid", x));
+    hs_pt_fail_value(m->graph, m->path, "unknown activation", act);
     return nothing;
 }
 
-static struct hs_pt_edge emit_conv(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                   const char *path)
+static struct hs_pt_edge emit_conv(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    return conv_ordered(graph, m, NULL, 0, x, path);
+    return conv_ordered(m, NULL, 0, x);
 }
 
 /* ---- blocks ---- */
 
-static struct hs_pt_edge emit_sequential(struct hs_pt_graph *graph, const struct hs_pickle_value *m,
-                                         struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge emit_sequential(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     char name[64];
-    const struct hs_pickle_dict *modules = hs_pt_children(graph, m, path);
-    for (uint32_t i = 0; modules && i < modules->len && graph->status == 0; i++)
-        if (hs_pt_entry_name(graph, modules, i, path, name))
-            x = hs_pt_emit_part(graph, m, name, x, path);
+    const struct hs_pickle_dict *modules = hs_pt_children(m);
+    for (uint32_t i = 0; modules && i < modules->len && m->graph->status == 0; i++)
+        if (hs_pt_child_name(m, modules, i, name))
+            x = hs_pt_emit_part(m, name, x);
     return x;
 }
 
-static struct hs_pt_edge emit_bottleneck(struct hs_pt_graph *graph, const struct hs_pickle_value *m,
-                                         struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge emit_bottleneck(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    struct hs_pt_edge y = hs_pt_emit_part(graph, m, "cv1", x, path);
-    y = hs_pt_emit_part(graph, m, "cv2", y, path);
-    return hs_pt_get_true(graph, m, path, "add") ? binary(graph, "Add", x, y, path) : y;
+    struct hs_pt_edge y = hs_pt_emit_part(m, "cv1", x);
+    y = hs_pt_emit_part(m, "cv2", y);
+    return hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
 }
 
 /* C3k2 too, whose inner blocks differ. */
-static struct hs_pt_edge emit_c2f(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                  const char *path)
+static struct hs_pt_edge emit_c2f(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    char inner[HS_PT_PATH_SIZE], name[64];
-    struct hs_pt_edge y = hs_pt_emit_part(graph, m, "cv1", x, path);
-    int64_t half = hs_pt_get_int(graph, m, path, "c", 1, HS_PT_MAX_CHANNELS);
-    const struct hs_pickle_value *list = hs_pt_child(m, "m");
-    const struct hs_pickle_dict *modules = hs_pt_children(graph, list, path);
-    if (!modules || modules->len > MAX_PARTS || !hs_pt_join(graph, path, "m", inner)) {
-        hs_pt_fail(graph, path, "too many modules");
+    char name[64];
+    struct hs_pt_module list;
+    struct hs_pt_edge y = hs_pt_emit_part(m, "cv1", x);
+    int64_t half = hs_pt_get_int(m, "c", 1, HS_PT_MAX_CHANNELS);
+    const struct hs_pickle_dict *modules = hs_pt_enter(m, "m", &list) ? hs_pt_children(&list) : NULL;
+    if (!modules || modules->len > MAX_PARTS) {
+        hs_pt_fail(m->graph, m->path, "too many modules");
         return nothing;
     }
-    struct hs_pt_edge *parts = hs_pt_graph_alloc(graph, 2 + (size_t) modules->len, sizeof(*parts));
+    struct hs_pt_edge *parts = hs_pt_graph_alloc(m->graph, 2 + (size_t) modules->len, sizeof(*parts));
     if (!parts)
         return nothing;
-    split(graph, y, (int64_t[]){half, half}, 2, path, parts);
-    for (uint32_t i = 0; i < modules->len && graph->status == 0; i++)
-        if (hs_pt_entry_name(graph, modules, i, inner, name))
-            parts[i + 2] = hs_pt_emit_part(graph, list, name, parts[i + 1], inner);
-    y = concat(graph, parts, 2 + (size_t) modules->len, path);
-    return hs_pt_emit_part(graph, m, "cv2", y, path);
+    split(m, y, (int64_t[]){half, half}, 2, parts);
+    for (uint32_t i = 0; i < modules->len && m->graph->status == 0; i++)
+        if (hs_pt_child_name(&list, modules, i, name))
+            parts[i + 2] = hs_pt_emit_part(&list, name, parts[i + 1]);
+    return hs_pt_emit_part(m, "cv2", concat(m, parts, 2 + (size_t) modules->len));
 }
 
 /* C3k too. */
-static struct hs_pt_edge emit_c3(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                 const char *path)
+static struct hs_pt_edge emit_c3(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge parts[2];
-    parts[0] = hs_pt_emit_part(graph, m, "cv1", x, path);
-    parts[0] = hs_pt_emit_part(graph, m, "m", parts[0], path);
-    parts[1] = hs_pt_emit_part(graph, m, "cv2", x, path);
-    return hs_pt_emit_part(graph, m, "cv3", concat(graph, parts, 2, path), path);
+    parts[0] = hs_pt_emit_part(m, "cv1", x);
+    parts[0] = hs_pt_emit_part(m, "m", parts[0]);
+    parts[1] = hs_pt_emit_part(m, "cv2", x);
+    return hs_pt_emit_part(m, "cv3", concat(m, parts, 2));
 }
 
 /* Attributes that change the result and that older checkpoints do not have. */
-static bool is_plain_pool(const struct hs_pickle_value *m)
+static bool is_plain_pool(const struct hs_pickle_value *pool)
 {
     int64_t dilation = 1;
-    const struct hs_pickle_value *value = hs_pickle_attribute(m, "dilation");
+    const struct hs_pickle_value *value = hs_pickle_attribute(pool, "dilation");
     return (!value || (hs_pickle_to_int(value, &dilation) && dilation == 1)) &&
-           !hs_pickle_is_true(hs_pickle_attribute(m, "ceil_mode"));
+           !hs_pickle_is_true(hs_pickle_attribute(pool, "ceil_mode"));
 }
 
-static struct hs_pt_edge emit_max_pool(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                       const char *path)
+static struct hs_pt_edge emit_max_pool(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    int64_t kernel = hs_pt_get_int(graph, m, path, "kernel_size", 1, 64);
-    int64_t stride = hs_pt_get_int(graph, m, path, "stride", 1, 64);
-    int64_t padding = hs_pt_get_int(graph, m, path, "padding", 0, 64);
-    if (!is_plain_pool(m) || padding >= kernel || !hs_pt_window_divides(kernel, padding, 1, stride) ||
+    int64_t kernel = hs_pt_get_int(m, "kernel_size", 1, 64);
+    int64_t stride = hs_pt_get_int(m, "stride", 1, 64);
+    int64_t padding = hs_pt_get_int(m, "padding", 0, 64);
+    if (!is_plain_pool(m->value) || padding >= kernel || !hs_pt_window_divides(kernel, padding, 1, stride) ||
         x.stride * stride > HS_PT_MAX_STRIDE)
-        hs_pt_fail(graph, path, "pooling of this kind is not supported");
+        hs_pt_fail(m->graph, m->path, "pooling of this kind is not supported");
     x.stride *= stride;
-    x.name = hs_pt_graph_add(
-        graph, &(struct hs_pt_node){
-                   "MaxPool", path, HS_PT_INPUTS(hs_pt_edge_input(x)),
-                   HS_PT_ATTRIBUTES({"kernel_shape", .ints = (int64_t[]){kernel, kernel}, .count = 2},
-                                    {"pads", .ints = (int64_t[]){padding, padding, padding, padding}, .count = 4},
-                                    {"strides", .ints = (int64_t[]){stride, stride}, .count = 2})});
+    x.name = ADD(m, "MaxPool", HS_PT_INPUTS({.name = x.name}),
+                 HS_PT_ATTRIBUTES({"kernel_shape", .ints = (int64_t[]){kernel, kernel}, .count = 2},
+                                  {"pads", .ints = (int64_t[]){padding, padding, padding, padding}, .count = 4},
+                                  {"strides", .ints = (int64_t[]){stride, stride}, .count = 2}));
     return x;
 }
 
-static struct hs_pt_edge emit_sppf(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                   const char *path)
+static struct hs_pt_edge emit_sppf(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge parts[1 + MAX_POOLS];
-    int64_t pools = hs_pickle_attribute(m, "n") ? hs_pt_get_int(graph, m, path, "n", 0, MAX_POOLS) : 3;
-    parts[0] = hs_pt_emit_part(graph, m, "cv1", x, path);
+    int64_t pools = hs_pickle_attribute(m->value, "n") ? hs_pt_get_int(m, "n", 0, MAX_POOLS) : 3;
+    parts[0] = hs_pt_emit_part(m, "cv1", x);
     for (int64_t i = 0; i < pools; i++)
-        parts[i + 1] = hs_pt_emit_part(graph, m, "m", parts[i], path);
-    struct hs_pt_edge y = concat(graph, parts, 1 + (size_t) pools, path);
-    y = hs_pt_emit_part(graph, m, "cv2", y, path);
-    return hs_pickle_is_true(hs_pickle_attribute(m, "add")) ? binary(graph, "Add", y, x, path) : y;
+        parts[i + 1] = hs_pt_emit_part(m, "m", parts[i]);
+    struct hs_pt_edge y = hs_pt_emit_part(m, "cv2", concat(m, parts, 1 + (size_t) pools));
+    return hs_pickle_is_true(hs_pickle_attribute(m->value, "add")) ? binary(m, "Add", y, x) : y;
 }
 
 /* ---- attention ---- */
 
-struct attention {
-    int64_t heads, key, value; /* channels of one head */
-    double scale;
-};
-
-static struct hs_pt_edge reshape(struct hs_pt_graph *graph, struct hs_pt_edge x, struct hs_pt_input shape,
-                                 const char *path)
-{
-    x.name =
-        hs_pt_graph_add(graph, &(struct hs_pt_node){"Reshape", path, HS_PT_INPUTS(hs_pt_edge_input(x), shape)});
-    return x;
-}
-
-/* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
-static struct hs_pt_edge by_head(struct hs_pt_graph *graph, struct hs_pt_edge x, int64_t heads, int64_t channels,
-                                 const char *path)
-{
-    return reshape(graph, x, hs_pt_ints_input(4, (int64_t[]){0, heads, channels, -1}), path);
-}
-
-static struct hs_pt_edge transpose(struct hs_pt_graph *graph, struct hs_pt_edge x, const char *path)
-{
-    x.name = hs_pt_graph_add(
-        graph, &(struct hs_pt_node){"Transpose", path, HS_PT_INPUTS(hs_pt_edge_input(x)),
-                                    HS_PT_ATTRIBUTES({"perm", .ints = (int64_t[]){0, 1, 3, 2}, .count = 4})});
-    return x;
-}
-
-static struct hs_pt_edge mat_mul(struct hs_pt_graph *graph, struct hs_pt_edge a, struct hs_pt_edge b, const char *path)
-{
-    a.name = hs_pt_graph_add(
-        graph, &(struct hs_pt_node){"MatMul", path, HS_PT_INPUTS(hs_pt_edge_input(a), hs_pt_edge_input(b))});
-    return a;
-}
-
 /* The checkpoint has q, k, v of one head side by side. With all q first, then all k, then all v, a split by channel
  * leaves v a picture, which the positional convolution needs, and no size must be known beforehand. */
-static struct hs_pt_edge query_key_value(struct hs_pt_graph *graph, const struct hs_pickle_value *m,
-                                         const struct attention *a, struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t heads, const size_t sizes[3],
+                                         struct hs_pt_edge x)
 {
-    char inner[HS_PT_PATH_SIZE];
-    const size_t sizes[] = {(size_t) a->key, (size_t) a->key, (size_t) a->value};
-    size_t heads = (size_t) a->heads, head = sizes[0] + sizes[1] + sizes[2], first = 0, at = 0;
-    size_t *order = hs_pt_graph_alloc(graph, heads * head, sizeof(*order));
-    if (!order || !hs_pt_join(graph, path, "qkv", inner))
+    struct hs_pt_module qkv;
+    size_t head = sizes[0] + sizes[1] + sizes[2], first = 0, at = 0;
+    size_t *order = hs_pt_graph_alloc(m->graph, heads * head, sizeof(*order));
+    if (!order || !hs_pt_enter(m, "qkv", &qkv))
         return nothing;
     for (size_t group = 0; group < 3; group++) {
         for (size_t row = 0; row < heads; row++)
@@ -256,167 +204,174 @@ static struct hs_pt_edge query_key_value(struct hs_pt_graph *graph, const struct
                 order[at++] = row * head + first + i;
         first += sizes[group];
     }
-    return conv_ordered(graph, hs_pt_child(m, "qkv"), order, at, x, inner);
+    return conv_ordered(&qkv, order, at, x);
 }
 
-static struct attention read_attention(struct hs_pt_graph *graph, const struct hs_pickle_value *m, const char *path)
+static struct hs_pt_edge reshape(const struct hs_pt_module *m, struct hs_pt_edge x, struct hs_pt_input shape)
 {
-    struct attention a;
-    a.heads = hs_pt_get_int(graph, m, path, "num_heads", 1, MAX_HEADS);
-    a.key = hs_pt_get_int(graph, m, path, "key_dim", 1, MAX_HEAD_CHANNELS);
-    a.value = hs_pt_get_int(graph, m, path, "head_dim", 1, MAX_HEAD_CHANNELS);
-    a.scale = hs_pt_get_real(graph, m, path, "scale");
+    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, shape));
+    return x;
+}
+
+/* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
+static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
+{
+    return reshape(m, x, hs_pt_ints_input(4, (int64_t[]){0, heads, x.channels / heads, -1}));
+}
+
+static struct hs_pt_edge transpose(const struct hs_pt_module *m, struct hs_pt_edge x)
+{
+    x.name = ADD(m, "Transpose", HS_PT_INPUTS({.name = x.name}),
+                 HS_PT_ATTRIBUTES({"perm", .ints = (int64_t[]){0, 1, 3, 2}, .count = 4}));
+    return x;
+}
+
+static struct hs_pt_edge mat_mul(const struct hs_pt_module *m, struct hs_pt_edge a, struct hs_pt_edge b)
+{
+    a.name = ADD(m, "MatMul", HS_PT_INPUTS({.name = a.name}, {.name = b.name}));
     return a;
 }
 
-static struct hs_pt_edge attend(struct hs_pt_graph *graph, const struct attention *a, const struct hs_pt_edge qkv[3],
-                                const char *path)
+/* Scaled dot-product attention. The result has v's channels and cells. */
+static struct hs_pt_edge attend(const struct hs_pt_module *m, int64_t heads, double scale,
+                                const struct hs_pt_edge qkv[3])
 {
-    struct hs_pt_edge q = by_head(graph, qkv[0], a->heads, a->key, path);
-    struct hs_pt_edge k = by_head(graph, qkv[1], a->heads, a->key, path);
-    struct hs_pt_edge v = by_head(graph, qkv[2], a->heads, a->value, path);
-    q.name = hs_pt_graph_add(graph, &(struct hs_pt_node){"Mul", path, HS_PT_INPUTS(hs_pt_edge_input(q),
-                                                                                   hs_pt_real_input(a->scale))});
-    q = transpose(graph, q, path);
-    struct hs_pt_edge weight = mat_mul(graph, q, k, path);
-    weight.name = hs_pt_graph_add(graph, &(struct hs_pt_node){"Softmax", path, HS_PT_INPUTS(hs_pt_edge_input(weight)),
-                                                              HS_PT_ATTRIBUTES({"axis", .value = -1})});
-    return mat_mul(graph, v, transpose(graph, weight, path), path);
+    struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
+    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, hs_pt_real_input(scale)));
+    struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
+    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
+    return mat_mul(m, v, transpose(m, weight));
 }
 
-static struct hs_pt_edge emit_attention(struct hs_pt_graph *graph, const struct hs_pickle_value *m,
-                                        struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge qkv[3] = {nothing, nothing, nothing};
-    struct attention a = read_attention(graph, m, path);
-    struct hs_pt_edge all = query_key_value(graph, m, &a, x, path);
-    split(graph, all, (int64_t[]){a.heads * a.key, a.heads * a.key, a.heads * a.value}, 3, path, qkv);
-    struct hs_pt_edge position = hs_pt_emit_part(graph, m, "pe", qkv[2], path);
-    struct hs_pt_edge shape = unary(graph, "Shape", qkv[2], path);
-    struct hs_pt_edge y = attend(graph, &a, qkv, path); /* has v's channels and cells */
-    y = reshape(graph, y, hs_pt_edge_input(shape), path);
-    y = binary(graph, "Add", y, position, path);
-    return hs_pt_emit_part(graph, m, "proj", y, path);
+    int64_t heads = hs_pt_get_int(m, "num_heads", 1, MAX_HEADS);
+    int64_t key = hs_pt_get_int(m, "key_dim", 1, MAX_HEAD_CHANNELS);
+    int64_t value = hs_pt_get_int(m, "head_dim", 1, MAX_HEAD_CHANNELS);
+    double scale = hs_pt_get_real(m, "scale");
+    x = query_key_value(m, (size_t) heads, (size_t[]){(size_t) key, (size_t) key, (size_t) value}, x);
+    split(m, x, (int64_t[]){heads * key, heads * key, heads * value}, 3, qkv);
+    struct hs_pt_edge position = hs_pt_emit_part(m, "pe", qkv[2]);
+    struct hs_pt_edge shape = unary(m, "Shape", qkv[2]);
+    struct hs_pt_edge y = attend(m, heads, scale, qkv);
+    y = reshape(m, y, (struct hs_pt_input){.name = shape.name});
+    return hs_pt_emit_part(m, "proj", binary(m, "Add", y, position));
 }
 
-static struct hs_pt_edge emit_psa_block(struct hs_pt_graph *graph, const struct hs_pickle_value *m,
-                                        struct hs_pt_edge x, const char *path)
+static struct hs_pt_edge emit_psa_block(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     const char *const names[] = {"attn", "ffn"};
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
-        struct hs_pt_edge y = hs_pt_emit_part(graph, m, names[i], x, path);
-        x = hs_pt_get_true(graph, m, path, "add") ? binary(graph, "Add", x, y, path) : y;
+        struct hs_pt_edge y = hs_pt_emit_part(m, names[i], x);
+        x = hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
     }
     return x;
 }
 
-static struct hs_pt_edge emit_c2psa(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                    const char *path)
+static struct hs_pt_edge emit_c2psa(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge parts[2] = {nothing, nothing};
-    x = hs_pt_emit_part(graph, m, "cv1", x, path);
-    int64_t half = hs_pt_get_int(graph, m, path, "c", 1, HS_PT_MAX_CHANNELS);
-    split(graph, x, (int64_t[]){half, half}, 2, path, parts);
-    parts[1] = hs_pt_emit_part(graph, m, "m", parts[1], path);
-    return hs_pt_emit_part(graph, m, "cv2", concat(graph, parts, 2, path), path);
+    x = hs_pt_emit_part(m, "cv1", x);
+    int64_t half = hs_pt_get_int(m, "c", 1, HS_PT_MAX_CHANNELS);
+    split(m, x, (int64_t[]){half, half}, 2, parts);
+    parts[1] = hs_pt_emit_part(m, "m", parts[1]);
+    return hs_pt_emit_part(m, "cv2", concat(m, parts, 2));
 }
 
 /* ---- between blocks ---- */
 
-static struct hs_pt_edge emit_upsample(struct hs_pt_graph *graph, const struct hs_pickle_value *m, struct hs_pt_edge x,
-                                       const char *path)
+static struct hs_pt_edge emit_upsample(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    const struct hs_pickle_value *size = hs_pt_get(graph, m, path, "size");
-    double factor = hs_pt_get_real(graph, m, path, "scale_factor");
-    if (!hs_pickle_is_text(hs_pt_get(graph, m, path, "mode"), "nearest") || !size || size->type != HS_PICKLE_NONE ||
+    const struct hs_pickle_value *size = hs_pt_get(m, "size");
+    double factor = hs_pt_get_real(m, "scale_factor");
+    if (!hs_pickle_is_text(hs_pt_get(m, "mode"), "nearest") || !size || size->type != HS_PICKLE_NONE ||
         !(factor >= 1 && factor <= HS_PT_MAX_STRIDE) || factor != (double) (int64_t) factor)
-        hs_pt_fail(graph, path, "only upsampling by a whole factor, mode nearest, is supported");
+        hs_pt_fail(m->graph, m->path, "only upsampling by a whole factor, mode nearest, is supported");
     else if (x.stride % (int64_t) factor != 0)
-        hs_pt_fail(graph, path, "upsamples by %.0f at stride %" PRId64, factor, x.stride);
+        hs_pt_fail(m->graph, m->path, "upsamples by %.0f at stride %" PRId64, factor, x.stride);
     else
         x.stride /= (int64_t) factor;
     struct hs_pt_input scales = {.type = HS_ONNX_ELEM_FLOAT, .dims = 1, .size = {4},
                                  .reals = {1, 1, (float) factor, (float) factor}};
-    x.name = hs_pt_graph_add(
-        graph, &(struct hs_pt_node){"Resize", path, HS_PT_INPUTS(hs_pt_edge_input(x), hs_pt_name_input(""), scales),
-                                    HS_PT_ATTRIBUTES({"coordinate_transformation_mode", .text = "asymmetric"},
-                                                     {"mode", .text = "nearest"}, {"nearest_mode", .text = "floor"})});
+    x.name = ADD(m, "Resize", HS_PT_INPUTS({.name = x.name}, {.name = ""}, scales),
+                 HS_PT_ATTRIBUTES({"coordinate_transformation_mode", .text = "asymmetric"},
+                                  {"mode", .text = "nearest"}, {"nearest_mode", .text = "floor"}));
     return x;
 }
 
-static const struct {
-    const char *name;
-    emit_fn emit;
-} rules[] = {
-    {"Conv", emit_conv},
-    {"DWConv", emit_conv},
-    {"Conv2d", emit_conv2d},
-    {"Sequential", emit_sequential},
-    {"Bottleneck", emit_bottleneck},
-    {"C2f", emit_c2f},
-    {"C3k2", emit_c2f},
-    {"C3", emit_c3},
-    {"C3k", emit_c3},
-    {"MaxPool2d", emit_max_pool},
-    {"SPPF", emit_sppf},
-    {"Attention", emit_attention},
-    {"PSABlock", emit_psa_block},
-    {"C2PSA", emit_c2psa},
-    {"Upsample", emit_upsample},
-};
-
 /* ---- finding the rule ---- */
 
-static bool is_from(const struct hs_pickle_value *m, const char *name)
+typedef struct hs_pt_edge (*emit_fn)(const struct hs_pt_module *m, struct hs_pt_edge x);
+
+static bool is_from(const struct hs_pickle_value *module, const char *name)
 {
-    const char *kind = hs_pickle_kind(m);
+    const char *kind = hs_pickle_kind(module);
     return (hs_str_starts(kind, "ultralytics.nn") || hs_str_starts(kind, "torch.nn")) &&
-           strcmp(hs_pickle_kind_name(m), name) == 0;
+           strcmp(hs_pickle_kind_name(module), name) == 0;
 }
 
-static emit_fn find_rule(const struct hs_pickle_value *m)
+static emit_fn find_rule(const struct hs_pickle_value *module)
 {
+    static const struct {
+        const char *name;
+        emit_fn emit;
+    } rules[] = {
+        {"Conv", emit_conv},
+        {"DWConv", emit_conv},
+        {"Conv2d", emit_conv2d},
+        {"Sequential", emit_sequential},
+        {"Bottleneck", emit_bottleneck},
+        {"C2f", emit_c2f},
+        {"C3k2", emit_c2f},
+        {"C3", emit_c3},
+        {"C3k", emit_c3},
+        {"MaxPool2d", emit_max_pool},
+        {"SPPF", emit_sppf},
+        {"Attention", emit_attention},
+        {"PSABlock", emit_psa_block},
+        {"C2PSA", emit_c2psa},
+        {"Upsample", emit_upsample},
+    };
     for (size_t i = 0; i < HS_ARRAY_LEN(rules); i++)
-        if (is_from(m, rules[i].name))
+        if (is_from(module, rules[i].name))
             return rules[i].emit;
     return NULL;
 }
 
-struct hs_pt_edge hs_pt_emit_part(struct hs_pt_graph *graph, const struct hs_pickle_value *parent, const char *name,
-                                  struct hs_pt_edge x, const char *path)
+struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char *name, struct hs_pt_edge x)
 {
-    char inner[HS_PT_PATH_SIZE];
-    const struct hs_pickle_value *m = hs_pt_child(parent, name);
-    emit_fn emit = find_rule(m);
-    if (graph->status < 0 || !hs_pt_join(graph, path, name, inner))
+    struct hs_pt_graph *graph = parent->graph;
+    struct hs_pt_module m;
+    if (!hs_pt_enter(parent, name, &m))
         return nothing;
+    emit_fn emit = find_rule(m.value);
     if (graph->depth >= HS_PT_MAX_DEPTH)
-        hs_pt_fail(graph, inner, "modules inside one another too deeply");
+        hs_pt_fail(graph, m.path, "modules inside one another too deeply");
     else if (++graph->steps > HS_PT_MAX_STEPS)
         hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
-    else if (is_from(m, "Concat"))
-        hs_pt_fail(graph, inner, "joins a list, and gets one value");
+    else if (is_from(m.value, "Concat"))
+        hs_pt_fail(graph, m.path, "joins a list, and gets one value");
     else if (!emit)
-        hs_pt_fail_value(graph, inner, "unknown module", m);
+        hs_pt_fail_value(graph, m.path, "unknown module", m.value);
     if (graph->status < 0)
         return nothing;
     graph->depth++;
-    x = emit(graph, m, x, inner);
+    x = emit(&m, x);
     graph->depth--;
     return x;
 }
 
-struct hs_pt_edge hs_pt_emit_list_part(struct hs_pt_graph *graph, const struct hs_pickle_value *parent,
-                                       const char *name, const struct hs_pt_edge *x, size_t count, const char *path)
+struct hs_pt_edge hs_pt_emit_list_part(const struct hs_pt_module *parent, const char *name, const struct hs_pt_edge *x,
+                                       size_t count)
 {
-    char inner[HS_PT_PATH_SIZE];
-    const struct hs_pickle_value *m = hs_pt_child(parent, name);
-    if (graph->status < 0 || !hs_pt_join(graph, path, name, inner))
+    struct hs_pt_module m;
+    if (!hs_pt_enter(parent, name, &m))
         return nothing;
-    if (!is_from(m, "Concat"))
-        hs_pt_fail_value(graph, inner, "only Concat reads a list, and this is", m);
+    if (!is_from(m.value, "Concat"))
+        hs_pt_fail_value(m.graph, m.path, "only Concat reads a list, and this is", m.value);
     else if (count == 0 || count > MAX_PARTS)
-        hs_pt_fail(graph, inner, "cannot join %zu values", count);
-    hs_pt_get_int(graph, m, inner, "d", 1, 1);
-    return graph->status == 0 ? concat(graph, x, count, inner) : nothing;
+        hs_pt_fail(m.graph, m.path, "cannot join %zu values", count);
+    hs_pt_get_int(&m, "d", 1, 1);
+    return m.graph->status == 0 ? concat(&m, x, count) : nothing;
 }
