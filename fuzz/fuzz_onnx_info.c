@@ -2,8 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/face_shape.h"
-#include "convert/pose_shape.h"
+#include "convert/model_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -39,9 +38,9 @@ static void check_same(const struct hs_onnx_info *a, const struct hs_onnx_info *
 }
 
 /* What is said to be servable can be: everything is within the bounds of a pack, and the channels add up. */
-static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape shape)
+static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape shape)
 {
-    const struct hs_pose_shape wanted = shape;
+    const struct hs_model_shape wanted = shape;
     struct hs_error err;
     int r = hs_pose_shape_read(info, &shape, &err);
     if (r < 0) {
@@ -66,9 +65,9 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape sh
     hs_label_list_finish(&shape.labels);
 }
 
-static void check_face(const struct hs_onnx_info *info, struct hs_face_shape shape)
+static void check_face(const struct hs_onnx_info *info, struct hs_model_shape shape)
 {
-    const struct hs_face_shape wanted = shape;
+    const struct hs_model_shape wanted = shape;
     struct hs_error err;
     enum hs_decode decode;
     if (!hs_face_shape_match(info, &decode))
@@ -112,10 +111,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         hs_onnx_info_destroy(again);
     }
     free(longer);
-    check_shape(info, (struct hs_pose_shape){ 0 });
-    check_shape(info, (struct hs_pose_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
-    check_face(info, (struct hs_face_shape){ 0 });
-    check_face(info, (struct hs_face_shape){ .input = 320 });
+    check_shape(info, (struct hs_model_shape){ 0 });
+    check_shape(info, (struct hs_model_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
+    check_face(info, (struct hs_model_shape){ 0 });
+    check_face(info, (struct hs_model_shape){ .input = 320 });
     hs_onnx_info_destroy(info);
     return 0;
 }

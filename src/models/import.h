@@ -23,7 +23,7 @@ struct hs_import_options {
 };
 
 /* Checkpoints are converted (convert/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided
- * by their shapes (convert/pose_shape.h, convert/face_shape.h). A face embedding gets a space of its own, called after
+ * by their shapes (convert/model_shape.h). A face embedding gets a space of its own, called after
  * the name and the file's hash: its vectors are never compared with another model's. What the service could not serve
  * (segmentation models, outputs whose channels do not add up, weights in other files) is HS_EMODEL with the reason; an
  * option that does not fit the model is HS_EINVAL; HS_ECONFLICT: the name is a shipped pack's, or taken. File and pack

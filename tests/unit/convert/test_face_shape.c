@@ -4,11 +4,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "convert/face_shape.h"
+#include "convert/model_shape.h"
 #include "face_onnx.h"
 #include "says.h"
 
-static int read_shape(struct hs_buf *model, struct hs_face_shape *shape, struct hs_error *err)
+static int read_shape(struct hs_buf *model, struct hs_model_shape *shape, struct hs_error *err)
 {
     struct hs_onnx_info *info = NULL;
     enum hs_decode decode;
@@ -21,9 +21,9 @@ static int read_shape(struct hs_buf *model, struct hs_face_shape *shape, struct 
     return status;
 }
 
-static struct hs_face_shape served(struct hs_buf *model, int input)
+static struct hs_model_shape served(struct hs_buf *model, int input)
 {
-    struct hs_face_shape shape = { .input = input };
+    struct hs_model_shape shape = { .input = input };
     struct hs_error err;
     if (read_shape(model, &shape, &err) < 0)
         fail_msg("%s", err.message);
@@ -32,7 +32,7 @@ static struct hs_face_shape served(struct hs_buf *model, int input)
 
 static void refused(struct hs_buf *model, int input, const char *reason)
 {
-    struct hs_face_shape shape = { .input = input };
+    struct hs_model_shape shape = { .input = input };
     struct hs_error err;
     assert_int_equal(read_shape(model, &shape, &err), HS_EMODEL);
     assert_says(err.message, reason);
@@ -46,7 +46,7 @@ static void scrfd(void **state)
     for (int i = 0; i < 8; i++) {
         bool fixed = i & 1, points = i & 2, batch = i & 4;
         face_onnx_scrfd(&model, fixed ? 320 : 0, fixed ? 320 : 640, points, batch);
-        struct hs_face_shape shape = served(&model, 0);
+        struct hs_model_shape shape = served(&model, 0);
         assert_int_equal(shape.task, HS_TASK_FACE_DETECTION);
         assert_int_equal(shape.decode, HS_DECODE_SCRFD);
         assert_true(shape.points == points);
@@ -90,7 +90,7 @@ static void retinaface(void **state)
     (void) state;
     struct hs_buf model;
     face_onnx_retinaface(&model, 0, 0);
-    struct hs_face_shape shape = served(&model, 1280);
+    struct hs_model_shape shape = served(&model, 1280);
     assert_int_equal(shape.task, HS_TASK_FACE_DETECTION);
     assert_int_equal(shape.decode, HS_DECODE_RETINAFACE);
     assert_true(shape.bgr && shape.points);
@@ -107,7 +107,7 @@ static void arcface(void **state)
     (void) state;
     struct hs_buf model;
     face_onnx_arcface(&model, 0, 112, 512);
-    struct hs_face_shape shape = served(&model, 0);
+    struct hs_model_shape shape = served(&model, 0);
     assert_int_equal(shape.task, HS_TASK_FACE_EMBEDDING);
     assert_int_equal(shape.decode, HS_DECODE_ARCFACE);
     assert_int_equal(shape.dimension, 512);
@@ -170,7 +170,7 @@ static void real_files(void **state)
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         char path[4096];
         struct hs_onnx_info *info;
-        struct hs_face_shape shape = { 0 };
+        struct hs_model_shape shape = { 0 };
         struct hs_error err = { 0 };
         enum hs_decode decode;
         assert_true(hs_str_format(path, sizeof(path), "%s/%s", folder, rows[i].file));
