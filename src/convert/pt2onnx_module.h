@@ -11,8 +11,8 @@ struct hs_pt_module {
     char path[HS_PT_PATH_SIZE];
 };
 
-/* The submodule of that name; NULL if there is none. `part` gives it the path of its parent; `enter` gives it "path.name"
- * and is false, with a failure, if that is too long, or if something failed before. */
+/* The submodule of that name; NULL if there is none. `part` gives it the path of its parent; `enter` "path.name",
+ * and is false, with a failure, if that is too long or something failed before. */
 const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, const char *name);
 struct hs_pt_module hs_pt_part(const struct hs_pt_module *m, const char *name);
 bool hs_pt_enter(const struct hs_pt_module *m, const char *name, struct hs_pt_module *ret_module);
