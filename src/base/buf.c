@@ -1,6 +1,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,39 +19,54 @@ void hs_buf_finish(struct hs_buf *buf)
     hs_buf_init(buf, buf->max);
 }
 
-/* Grows the allocation to at least `need` bytes, doubling, never past limit. */
-static int grow(struct hs_buf *buf, size_t need, size_t limit)
+void hs_buf_clear(struct hs_buf *buf)
+{
+    buf->len = 0;
+    buf->error = 0;
+}
+
+/* Grows the allocation to at least `need` bytes, doubling as long as that stays within the maximum. */
+static bool grow(struct hs_buf *buf, size_t need)
 {
     if (need <= buf->capacity)
-        return 0;
+        return true;
     size_t capacity = buf->capacity ? buf->capacity : 256;
-    while (capacity < need && capacity <= limit / 2)
+    while (capacity < need && capacity <= buf->max / 2)
         capacity *= 2;
     if (capacity < need)
         capacity = need;
     uint8_t *data = realloc(buf->data, capacity);
     if (!data)
-        return HS_ENOMEM;
+        return false;
     buf->data = data;
     buf->capacity = capacity;
-    return 0;
+    return true;
+}
+
+/* `more` bytes that count, and `end` that do not. */
+static int reserve(struct hs_buf *buf, size_t more, size_t end)
+{
+    size_t need;
+    if (buf->error)
+        return buf->error;
+    if (!hs_size_add(buf->len, more, &need) || need > buf->max)
+        buf->error = HS_ETOOLARGE;
+    else if (!hs_size_add(need, end, &need) || !grow(buf, need))
+        buf->error = HS_ENOMEM;
+    return buf->error;
 }
 
 int hs_buf_reserve(struct hs_buf *buf, size_t more)
 {
-    size_t need;
-    if (!hs_size_add(buf->len, more, &need) || need > buf->max)
-        return HS_ETOOLARGE;
-    return grow(buf, need, buf->max);
+    return reserve(buf, more, 0);
 }
 
 int hs_buf_append(struct hs_buf *buf, const void *data, size_t len)
 {
     if (len == 0)
-        return 0;
-    int r = hs_buf_reserve(buf, len);
-    if (r < 0)
-        return r;
+        return buf->error;
+    if (hs_buf_reserve(buf, len) < 0)
+        return buf->error;
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;
     return 0;
@@ -67,24 +83,20 @@ int hs_buf_printf(struct hs_buf *buf, const char *format, ...)
     va_start(args, format);
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (len < 0)
-        return HS_EINVAL;
-    size_t need;
-    if (!hs_size_add(buf->len, (size_t) len, &need) || need > buf->max)
-        return HS_ETOOLARGE;
-    int r = grow(buf, need + 1, buf->max);
-    if (r < 0)
-        return r;
+    if (len < 0 && !buf->error)
+        buf->error = HS_EINVAL;
+    if (buf->error || reserve(buf, (size_t) len, 1) < 0)
+        return buf->error;
     va_start(args, format);
     vsnprintf((char *) buf->data + buf->len, (size_t) len + 1, format, args);
     va_end(args);
-    buf->len = need;
+    buf->len += (size_t) len;
     return 0;
 }
 
 const char *hs_buf_str(struct hs_buf *buf)
 {
-    if (grow(buf, buf->len + 1, buf->max) < 0)
+    if (!grow(buf, buf->len + 1))
         return NULL;
     buf->data[buf->len] = '\0';
     return (const char *) buf->data;

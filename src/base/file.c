@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,29 +78,43 @@ out:
     return r;
 }
 
-static int write_full(int fd, const uint8_t *data, size_t len)
+int hs_file_write_all(int fd, const void *data, size_t len)
 {
+    const uint8_t *p = data;
     while (len > 0) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = write(fd, p, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
-        data += n;
+        p += n;
         len -= (size_t) n;
     }
     return 0;
 }
 
-/* Makes a rename inside the folder of path durable. Not every file system can; that is no failure. */
-static void sync_folder_of(const char *path)
+int hs_file_lock(int fd, bool wait)
 {
-    char dir[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t) (slash - path) : 1;
-    if (!hs_str_copy_n(dir, sizeof(dir), slash ? (len ? path : "/") : ".", len ? len : 1))
-        return;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+        if (errno != EINTR)
+            return errno == EWOULDBLOCK ? HS_EBUSY : HS_EIO;
+    }
+    return 0;
+}
+
+int hs_dir_open_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    if (!hs_path_parent(parent, sizeof(parent), path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void hs_dir_sync_parent(const char *path)
+{
+    int fd = hs_dir_open_parent(path);
     if (fd >= 0) {
         fsync(fd);
         close(fd);
@@ -114,7 +129,7 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return open_error(path, err);
-    int failed = write_full(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
+    int failed = hs_file_write_all(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
     int saved = errno;
     if (close(fd) < 0 && !failed) {
         failed = 1;
@@ -128,7 +143,7 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
         unlink(temporary);
         return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(saved));
     }
-    sync_folder_of(path);
+    hs_dir_sync_parent(path);
     return 0;
 }
 
@@ -155,10 +170,7 @@ int hs_dir_make(const char *path, struct hs_error *err)
 int hs_dir_make_parent(const char *path, struct hs_error *err)
 {
     char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    if (!hs_str_copy_n(parent, sizeof(parent), path, (size_t) (slash - path)))
+    if (!hs_path_parent(parent, sizeof(parent), path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
     return hs_dir_make(parent, err);
 }
@@ -171,6 +183,14 @@ bool hs_file_exists(const char *path)
 bool hs_path_join(char *dst, size_t size, const char *dir, const char *name)
 {
     return hs_str_format(dst, size, "%s%s%s", dir, hs_str_ends(dir, "/") ? "" : "/", name);
+}
+
+bool hs_path_parent(char *dst, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return hs_str_copy(dst, size, ".");
+    return hs_str_copy_n(dst, size, path, slash == path ? 1 : (size_t) (slash - path));
 }
 
 const char *hs_path_base(const char *path)

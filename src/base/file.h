@@ -15,15 +15,29 @@ int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_l
 /* Writes data beside path, syncs it and renames it into place: readers see the old file or the new one only. */
 int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err);
 
+/* write() until all is written, also after signals. 0, or -1 with errno. */
+int hs_file_write_all(int fd, const void *data, size_t len);
+
+/* Locks an open file or folder against other programs (flock) until it is closed. HS_EBUSY: another one holds it and
+ * `wait` is false; HS_EIO with errno. */
+int hs_file_lock(int fd, bool wait);
+
 /* Makes a folder and its parents (mode 0755 minus umask); one that exists is fine. */
 int hs_dir_make(const char *path, struct hs_error *err);
 int hs_dir_make_parent(const char *path, struct hs_error *err); /* the folder that path is in */
 
+/* Opens the folder that path is in, for reading. The caller closes it. -1 with errno. */
+int hs_dir_open_parent(const char *path);
+
+/* Makes renames and deletions in that folder durable. Not every file system can; that is not an error. */
+void hs_dir_sync_parent(const char *path);
+
 bool hs_file_exists(const char *path);
 
-/* "dir/name" into dst; false where it does not fit. */
+/* "dir/name" into dst; false if it does not fit. */
 bool hs_path_join(char *dst, size_t size, const char *dir, const char *name);
-const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
+bool hs_path_parent(char *dst, size_t size, const char *path); /* "dir" of "dir/name", "." of "name", "/" of "/name" */
+const char *hs_path_base(const char *path);                    /* what follows the last '/', inside path */
 
 /* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
 void hs_sha256(const void *data, size_t len, char ret_hex[65]);

@@ -1,7 +1,26 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size)
+{
+    if (need <= *capacity)
+        return true;
+    size_t wanted = need > 8 ? need : 8, doubled, size;
+    if (hs_size_mul(*capacity, 2, &doubled) && doubled > wanted)
+        wanted = doubled;
+    void *old;
+    memcpy(&old, items, sizeof(old)); /* any kind of pointer */
+    void *larger = hs_size_mul(wanted, item_size, &size) ? realloc(old, size) : NULL;
+    if (!larger)
+        return false;
+    memcpy(items, &larger, sizeof(larger));
+    *capacity = wanted;
+    return true;
+}
 
 int64_t hs_mem_resident(void)
 {

@@ -27,6 +27,11 @@ static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
     return true;
 }
 
+/* Makes room for `need` items in a growing array, at least doubling it: `items` is the pointer to its first item (NULL
+ * with capacity 0), `capacity` a size_t. False without memory, and nothing changes. */
+#define HS_ARRAY_RESERVE(items, capacity, need) hs_array_reserve(&(items), &(capacity), (need), sizeof(*(items)))
+bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size);
+
 /* Bytes of this process that lie in memory now (its resident set); 0 where the system does not say. Any thread. */
 int64_t hs_mem_resident(void);
 

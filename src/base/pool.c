@@ -2,12 +2,12 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 struct job {
     void (*run)(void *arg);
@@ -16,16 +16,17 @@ struct job {
 };
 
 struct hs_pool {
-    pthread_mutex_t lock; /* guards what follows, up to `threads` */
-    pthread_cond_t ready; /* a job came, or the end */
-    pthread_cond_t timed; /* a deadline came before wake_ns, or the end */
-    int64_t wake_ns;      /* when the timekeeper looks next */
-    struct job *jobs;     /* ring of queue_max */
+    pthread_mutex_t lock;   /* guards what follows, up to `threads` */
+    pthread_cond_t ready;   /* a job came, or the end */
+    pthread_cond_t earlier; /* a deadline came before wake_ns, or the end */
+    int64_t wake_ns;        /* when the deadline thread looks next */
+    struct job *jobs;       /* ring of queue_max */
     size_t queue_max, head, waiting;
-    bool ending, keeps_time;
+    bool ending;
 
-    pthread_t *threads, timekeeper;
+    pthread_t *threads, deadline_thread;
     int thread_count;
+    bool has_deadline_thread;
     char name[16];
 };
 
@@ -62,7 +63,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* The place of the job whose deadline comes first; that of none where there is none. */
+/* The job whose deadline comes first; HS_NO_DEADLINE if none has one. */
 static size_t find_earliest(struct hs_pool *pool, int64_t *ret_deadline_ns)
 {
     size_t earliest = 0;
@@ -76,7 +77,7 @@ static size_t find_earliest(struct hs_pool *pool, int64_t *ret_deadline_ns)
     return earliest;
 }
 
-static void *keep_time(void *arg)
+static void *run_late_jobs(void *arg)
 {
     struct hs_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
@@ -87,23 +88,10 @@ static void *keep_time(void *arg)
         if (deadline_ns <= hs_clock_now_ns())
             run_job(pool, earliest);
         else
-            hs_cond_wait_until(&pool->timed, &pool->lock, deadline_ns);
+            hs_cond_wait_until(&pool->earlier, &pool->lock, deadline_ns);
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
-}
-
-/* Signals are the main thread's business. A new thread inherits this mask. */
-static int start_thread(struct hs_pool *pool, void *(*body)(void *arg), pthread_t *ret_thread)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(ret_thread, NULL, body, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(*ret_thread, pool->name);
-    return r;
 }
 
 int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err)
@@ -114,7 +102,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
         return hs_error_set(err, HS_ENOMEM, "no memory for worker threads");
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->ready, NULL);
-    hs_cond_init(&pool->timed);
+    hs_cond_init(&pool->earlier);
     hs_str_copy(pool->name, sizeof(pool->name), name);
     pool->queue_max = queue_max;
     pool->wake_ns = HS_NO_DEADLINE;
@@ -126,7 +114,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     }
     int r = 0;
     while (pool->thread_count < threads && r == 0) {
-        r = start_thread(pool, work, &pool->threads[pool->thread_count]);
+        r = hs_thread_start(&pool->threads[pool->thread_count], pool->name, work, pool);
         pool->thread_count += r == 0;
     }
     if (r != 0) {
@@ -138,27 +126,42 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     return 0;
 }
 
-int hs_pool_keep_time(struct hs_pool *pool, struct hs_error *err)
+int hs_pool_start_deadline_thread(struct hs_pool *pool, struct hs_error *err)
 {
-    pool->keeps_time = start_thread(pool, keep_time, &pool->timekeeper) == 0;
-    return pool->keeps_time ? 0 : hs_error_set(err, HS_ENOMEM, "the thread that keeps time could not be started");
+    int r = hs_thread_start(&pool->deadline_thread, pool->name, run_late_jobs, pool);
+    pool->has_deadline_thread = r == 0;
+    return r == 0 ? 0 : hs_error_set(err, r, "the thread that keeps deadlines could not be started");
+}
+
+void hs_pool_close(struct hs_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->ending = true;
+    pthread_cond_broadcast(&pool->ready);
+    pthread_cond_broadcast(&pool->earlier);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void hs_pool_stop(struct hs_pool *pool)
+{
+    if (!pool)
+        return;
+    hs_pool_close(pool);
+    for (int i = 0; i < pool->thread_count; i++)
+        pthread_join(pool->threads[i], NULL);
+    if (pool->has_deadline_thread)
+        pthread_join(pool->deadline_thread, NULL);
+    pool->thread_count = 0;
+    pool->has_deadline_thread = false;
 }
 
 void hs_pool_destroy(struct hs_pool *pool)
 {
     if (!pool)
         return;
-    pthread_mutex_lock(&pool->lock);
-    pool->ending = true;
-    pthread_cond_broadcast(&pool->ready);
-    pthread_cond_broadcast(&pool->timed);
-    pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
-    if (pool->keeps_time)
-        pthread_join(pool->timekeeper, NULL);
+    hs_pool_stop(pool);
     pthread_cond_destroy(&pool->ready);
-    pthread_cond_destroy(&pool->timed);
+    pthread_cond_destroy(&pool->earlier);
     pthread_mutex_destroy(&pool->lock);
     free(pool->threads);
     free(pool->jobs);
@@ -173,21 +176,21 @@ int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int6
         *job_at(pool, pool->waiting++) = (struct job) { run, arg, deadline_ns };
         pthread_cond_signal(&pool->ready);
         if (deadline_ns < pool->wake_ns)
-            pthread_cond_signal(&pool->timed);
+            pthread_cond_signal(&pool->earlier);
         r = 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return r;
 }
 
-void hs_pool_hurry(struct hs_pool *pool, const void *arg)
+void hs_pool_expire(struct hs_pool *pool, const void *arg)
 {
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < pool->waiting; i++) {
         if (job_at(pool, i)->arg == arg)
             job_at(pool, i)->deadline_ns = 0;
     }
-    pthread_cond_signal(&pool->timed);
+    pthread_cond_signal(&pool->earlier);
     pthread_mutex_unlock(&pool->lock);
 }
 

@@ -1,4 +1,4 @@
-/* Worker threads behind a bounded queue that refuses when it is full. Jobs are run in their order. */
+/* Worker threads behind a bounded queue, which refuses jobs when it is full. Jobs run in their order. */
 #ifndef HS_BASE_POOL_H
 #define HS_BASE_POOL_H
 
@@ -13,18 +13,25 @@ struct hs_pool;
  * most 15 characters) and block all signals. Caller frees with hs_pool_destroy. */
 int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err);
 
-/* From now on one more thread runs the jobs that wait past their deadline, whatever the workers do: they are to notice
- * that it is late and end at once. */
-int hs_pool_keep_time(struct hs_pool *pool, struct hs_error *err);
+/* Starts one more thread, which runs every job that waits past its deadline even if all workers are busy. Such a job is
+ * expected to see that it is late and to return at once. */
+int hs_pool_start_deadline_thread(struct hs_pool *pool, struct hs_error *err);
 
-/* Runs what is still queued, then ends the threads. NULL allowed. Not from a worker. */
+/* From now on submit returns HS_EBUSY. Any thread. */
+void hs_pool_close(struct hs_pool *pool);
+
+/* Closes the pool, runs what is still queued and ends the threads; every function may still be called. NULL allowed.
+ * Not from a worker, and from one thread only. */
+void hs_pool_stop(struct hs_pool *pool);
+
+/* Stops the pool and frees it: no other thread may use it any more. NULL allowed. */
 void hs_pool_destroy(struct hs_pool *pool);
 
-/* Queues run(arg). HS_EBUSY: the queue is full, run will not be called. Any thread. */
+/* Queues run(arg). HS_EBUSY: the queue is full or the pool is closed, run will not be called. Any thread. */
 int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns);
 
-/* The deadline of the job with this argument, if it still waits, is now. Any thread. */
-void hs_pool_hurry(struct hs_pool *pool, const void *arg);
+/* Sets the deadline of the job with this argument to now, if it still waits. Any thread. */
+void hs_pool_expire(struct hs_pool *pool, const void *arg);
 
 size_t hs_pool_waiting(struct hs_pool *pool);
 

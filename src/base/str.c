@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 bool hs_str_copy_n(char *dst, size_t size, const char *src, size_t len)
 {
     size_t n = len < size ? len : size - 1;
@@ -106,6 +108,18 @@ bool hs_str_to_int64(const char *text, int64_t *ret)
     return true;
 }
 
+bool hs_str_to_bool(const char *text, bool *ret)
+{
+    static const char *const words[] = { "false", "true", "no", "yes", "off", "on" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(words); i++) {
+        if (hs_str_equal_nocase(text, words[i])) {
+            *ret = i % 2;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hs_str_to_seconds(const char *text, double *ret)
 {
     static const struct {
@@ -118,7 +132,7 @@ bool hs_str_to_seconds(const char *text, double *ret)
         return false;
     while (is_space(*end))
         end++;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+    for (size_t i = 0; i < HS_ARRAY_LEN(units); i++) {
         size_t n = strlen(units[i].unit);
         if (strncmp(end, units[i].unit, n) == 0 && only_space(end + n)) {
             *ret = value * units[i].seconds;
@@ -200,6 +214,20 @@ void hs_str_quote(char *dst, size_t size, const char *text, size_t len)
     }
     dst[at++] = '"';
     dst[at] = '\0';
+}
+
+void hs_str_make_line(char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t n = hs_utf8_sequence(text, left);
+        if (n == 0 || (unsigned char) *text < 0x20 || *text == 0x7f) {
+            *text = '?';
+            n = 1;
+        }
+        text += n;
+        left -= n;
+    }
 }
 
 int hs_str_hex_digit(char c)

@@ -22,6 +22,9 @@ bool hs_str_ends(const char *text, const char *suffix);
 bool hs_str_to_double(const char *text, double *ret);
 bool hs_str_to_int64(const char *text, int64_t *ret);
 
+/* true, yes, on or false, no, off in any case, as YAML 1.1 without its one-letter forms. */
+bool hs_str_to_bool(const char *text, bool *ret);
+
 /* Seconds from "300", "-1", "5m", "1h", "30s", "250ms", "1d". */
 bool hs_str_to_seconds(const char *text, double *ret);
 
@@ -34,6 +37,9 @@ bool hs_utf8_valid(const char *text, size_t len);
 
 /* Writes text as a quoted, escaped, printable ASCII string ("a\x1b\"b") cut at `size`; for log lines. */
 void hs_str_quote(char *dst, size_t size, const char *text, size_t len);
+
+/* Makes text one line of UTF-8, in place: control characters and bytes that are not UTF-8 become '?'. */
+void hs_str_make_line(char *text);
 
 /* 0..15, or -1 for a character that is no hexadecimal digit. */
 int hs_str_hex_digit(char c);

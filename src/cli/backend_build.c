@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/run.h"
+#include "base/subprocess.h"
 #include "base/str.h"
 #include "cli/paths.h"
 #include "infer/registry.h"
@@ -99,7 +99,7 @@ static int find_compiler(struct build *build, struct hs_error *err)
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         const char *const argv[] = { names[i], "--version", NULL };
         int code;
-        if (hs_run(argv, build->work, "log", &code, NULL) == 0 && code == 0) {
+        if (hs_subprocess_run(argv, build->work, "log", &code, NULL) == 0 && code == 0) {
             build->built->compiler = names[i];
             return 0;
         }
@@ -142,7 +142,7 @@ static void show_log(const struct build *build)
 /* 0, or HS_EINTERNAL where it failed, without a word about it. */
 static int run(const struct build *build, const struct command *command, struct hs_error *err)
 {
-    int code, r = hs_run(command->argv, build->work, "log", &code, err);
+    int code, r = hs_subprocess_run(command->argv, build->work, "log", &code, err);
     return r < 0 ? r : code == 0 ? 0 : HS_EINTERNAL;
 }
 

@@ -547,17 +547,8 @@ static const char *plain_text(const struct hs_node *node)
 
 bool hs_node_bool(const struct hs_node *node, bool *ret)
 {
-    /* YAML 1.1 without the one-letter forms, as PyYAML reads it. */
-    static const char *const words[][2] = { { "true", "false" }, { "yes", "no" }, { "on", "off" } };
     const char *text = plain_text(node);
-    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
-        bool yes = hs_str_equal_nocase(text, words[i][0]);
-        if (yes || hs_str_equal_nocase(text, words[i][1])) {
-            *ret = yes;
-            return true;
-        }
-    }
-    return false;
+    return text && hs_str_to_bool(text, ret);
 }
 
 bool hs_node_int(const struct hs_node *node, long long *ret)

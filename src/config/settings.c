@@ -182,7 +182,7 @@ struct source {
 
 static const char *place(struct source *source, int line)
 {
-    source->where.len = 0;
+    hs_buf_clear(&source->where);
     hs_buf_printf(&source->where, "%s:%d", source->name, line);
     const char *text = hs_buf_str(&source->where);
     return text ? text : source->name;

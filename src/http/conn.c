@@ -109,7 +109,7 @@ static void cancel(struct hs_conn_list *list, struct hs_conn *conn)
     list->cancelled += !hs_cancel_is_set(&req->cancel);
     hs_cancel_trigger(&req->cancel);
     hs_stream_abandon(&req->stream);
-    hs_daemon_hurry(req);
+    hs_daemon_expire_now(req);
 }
 
 void hs_conn_cancel(struct hs_conn_list *list, uint64_t work_id)

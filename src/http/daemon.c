@@ -7,7 +7,6 @@
  * writes to while a request is read, and the connection ends. With TLS it would have to go through the session. */
 #include "http/daemon.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "http/exchange.h"
 #include "http/request.h"
 
@@ -124,22 +124,9 @@ static void run_job(void *arg)
     MHD_resume_connection(req->mhd);
 }
 
-static int submit(struct hs_http_request *req)
+void hs_daemon_expire_now(struct hs_http_request *req)
 {
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    int r = server->ending ? HS_EBUSY : hs_pool_submit(server->pool, run_job, req, req->deadline_ns);
-    pthread_mutex_unlock(&server->lock);
-    return r;
-}
-
-void hs_daemon_hurry(struct hs_http_request *req)
-{
-    struct hs_http_server *server = req->server;
-    pthread_mutex_lock(&server->lock);
-    if (!server->ending)
-        hs_pool_hurry(server->pool, req);
-    pthread_mutex_unlock(&server->lock);
+    hs_pool_expire(req->server->pool, req);
 }
 
 static enum MHD_Result start_work(struct hs_http_request *req)
@@ -160,7 +147,7 @@ static enum MHD_Result start_work(struct hs_http_request *req)
     uint64_t id = hs_conn_work(&server->conns, req->conn);
     /* Without the watch a client that leaves is not noticed; the request still gets done. */
     hs_watch_add(server->watch, req->conn->fd, id);
-    if (submit(req) == 0)
+    if (hs_pool_submit(server->pool, run_job, req, req->deadline_ns) == 0)
         return MHD_YES;
     hs_watch_remove(server->watch, req->conn->fd);
     hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
@@ -425,9 +412,8 @@ struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd)
     unsigned pause_s = (unsigned) ((pause_ms + 999) / 1000);
     /* One block a connection holds headers, the read buffer and the answer's headers. */
     size_t memory = 2 * o->header_max + (32 << 10);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    hs_thread_block_signals(&before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,

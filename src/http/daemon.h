@@ -26,12 +26,12 @@ struct hs_http_server {
     int port;
     int quiesced_fd; /* the listening socket once draining began, else -1; closed after the daemon was stopped */
 
-    pthread_mutex_t lock; /* guards what follows; no other lock but the pool's is taken inside it */
+    struct hs_pool *pool; /* as long as the daemon runs */
+    pthread_mutex_t lock; /* guards what follows; no other lock is taken inside it */
     pthread_cond_t quiet; /* active became 0 */
-    struct hs_pool *pool;
     size_t active;
     uint64_t requests;
-    bool draining, ending;
+    bool draining;
 };
 
 /* Starts the network thread on a listening socket, which it takes. NULL where that fails; the socket is then still the
@@ -40,6 +40,6 @@ struct MHD_Daemon *hs_daemon_start(struct hs_http_server *server, int fd);
 
 /* A request that was cancelled and still waits for a worker waits no longer. The connection list's lock is held, and so
  * keeps the request. */
-void hs_daemon_hurry(struct hs_http_request *req);
+void hs_daemon_expire_now(struct hs_http_request *req);
 
 #endif

@@ -111,13 +111,15 @@ struct hs_body *hs_http_body(struct hs_http_request *req)
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
 {
     struct hs_buf *headers = &req->reply.headers;
-    size_t before = headers->len;
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
     if (req->stage == HS_HTTP_STREAMING)
         return;
     if (strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n") || name[0] == '\0')
         return;
-    if (hs_buf_append(headers, name, strlen(name) + 1) < 0 || hs_buf_append(headers, value, strlen(value) + 1) < 0)
-        headers->len = before;
+    if (name_size + value_size <= headers->max - headers->len && hs_buf_reserve(headers, name_size + value_size) == 0) {
+        hs_buf_append(headers, name, name_size);
+        hs_buf_append(headers, value, value_size);
+    }
 }
 
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
@@ -162,21 +164,6 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
     return r == 0 && style == HS_JSON_SPACED ? hs_buf_append_str(out, "\n") : r;
 }
 
-/* Messages may quote what a client sent, and may have been cut inside a character; they stay one line of UTF-8. */
-static void make_line(char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        size_t n = hs_utf8_sequence(text, left);
-        if (n == 0 || (unsigned char) *text < 0x20 || *text == 0x7f) {
-            *text = '?';
-            n = 1;
-        }
-        text += n;
-        left -= n;
-    }
-}
-
 static json_t *error_object(int code, const char *field, const char *message)
 {
     const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
@@ -195,7 +182,7 @@ json_t *hs_http_error_json(const struct hs_http_request *req, int code, const ch
 {
     char line[HS_ERROR_MESSAGE_SIZE];
     hs_str_copy(line, sizeof(line), message);
-    make_line(line);
+    hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
     return req->options->error_shape == HS_HTTP_ERROR_TEXT ? json_pack("{s:s}", "error", line)
                                                            : error_object(code, field, line);
 }

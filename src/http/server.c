@@ -108,7 +108,7 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     int fd;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, &server->pool, err);
     if (r == 0)
-        r = hs_pool_keep_time(server->pool, err);
+        r = hs_pool_start_deadline_thread(server->pool, err);
     if (r == 0)
         r = hs_watch_create(tick_ms(o), &watch_events, server, &server->watch, err);
     if (r == 0)
@@ -161,16 +161,15 @@ void hs_http_destroy(struct hs_http_server *server)
         return;
     if (server->daemon)
         hs_http_drain(server, 0);
-    pthread_mutex_lock(&server->lock);
-    server->ending = true;
-    pthread_mutex_unlock(&server->lock);
-    /* No job comes any more; those there are get cancelled, and the pool runs them to their end, which resumes every
-     * suspended connection. Only then may the daemon be stopped. */
+    /* No job comes any more, and those there are get cancelled. Running them to their end resumes every suspended
+     * connection; only then may the daemon be stopped, whose thread uses the pool until then. */
+    if (server->pool)
+        hs_pool_close(server->pool);
     hs_conn_cancel_all(&server->conns);
-    hs_pool_destroy(server->pool);
-    server->pool = NULL;
+    hs_pool_stop(server->pool);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
+    hs_pool_destroy(server->pool);
     if (server->quiesced_fd >= 0)
         close(server->quiesced_fd);
     hs_watch_destroy(server->watch);
@@ -186,8 +185,8 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     pthread_mutex_lock(&server->lock);
     stats.requests = server->requests;
     stats.active = server->active;
-    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
     pthread_mutex_unlock(&server->lock);
+    stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
     pthread_mutex_lock(&server->conns.lock);
     stats.connections = server->conns.count;
     stats.cancelled = server->conns.cancelled;

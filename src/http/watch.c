@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum { LINGER_MAX = 64, LINGER_MS = 5000, LINGER_BYTES = 64 << 20, READ_SIZE = 65536 };
 
@@ -136,15 +136,9 @@ static void *run(void *arg)
 
 static int start_thread(struct hs_watch *watch)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&watch->thread, NULL, run, watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int r = hs_thread_start(&watch->thread, "http-watch", run, watch);
     watch->running = r == 0;
-    if (watch->running)
-        pthread_setname_np(watch->thread, "http-watch");
-    return r == 0 ? 0 : HS_EIO;
+    return r;
 }
 
 int hs_watch_create(int tick_ms, const struct hs_watch_events *events, void *ctx, struct hs_watch **ret_watch,

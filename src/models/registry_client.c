@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/run.h"
+#include "base/subprocess.h"
 #include "base/str.h"
 
 enum { LOG_MAX = 1 << 20 };
@@ -72,7 +72,7 @@ static int run_client(const char *const argv[], const char *client, const char *
     int code = -1;
     if (!hs_path_join(log, sizeof(log), dir, "log"))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
-    int status = hs_run(argv, dir, "log", &code, err);
+    int status = hs_subprocess_run(argv, dir, "log", &code, err);
     if (status == HS_ENOTFOUND)
         return hs_error_set(err, status, "%s is needed and not installed", client);
     if (status < 0 || code == 0)

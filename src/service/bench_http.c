@@ -109,7 +109,7 @@ static int run_http(void *arg, size_t round, double *ret_ms, struct hs_error *er
     curl_mime *form = make_form(worker, &worker->input->pictures[round % worker->input->count]);
     if (!form)
         return hs_error_set(err, HS_ENOMEM, "no memory for a form");
-    worker->answer.len = 0;
+    hs_buf_clear(&worker->answer);
     curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, form);
     CURLcode code = curl_easy_perform(worker->curl);
     curl_easy_setopt(worker->curl, CURLOPT_MIMEPOST, NULL);

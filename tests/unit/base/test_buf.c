@@ -52,11 +52,40 @@ static void take_hands_the_bytes_over(void **state)
     hs_buf_finish(&buf);
 }
 
+static void the_first_error_stays_and_nothing_is_added_after_it(void **state)
+{
+    (void) state;
+    struct hs_buf buf;
+    hs_buf_init(&buf, 4);
+    assert_int_equal(hs_buf_append_str(&buf, "abc"), 0);
+    assert_int_equal(hs_buf_error(&buf), 0);
+    assert_int_equal(hs_buf_append_str(&buf, "de"), HS_ETOOLARGE);
+    assert_int_equal(hs_buf_append_str(&buf, "f"), HS_ETOOLARGE); /* there was room for this one */
+    assert_int_equal(hs_buf_printf(&buf, "%d", 1), HS_ETOOLARGE);
+    assert_int_equal(hs_buf_append(&buf, NULL, 0), HS_ETOOLARGE);
+    assert_int_equal(hs_buf_reserve(&buf, 1), HS_ETOOLARGE);
+    assert_int_equal(hs_buf_error(&buf), HS_ETOOLARGE);
+    assert_string_equal(hs_buf_str(&buf), "abc");
+    hs_buf_clear(&buf);
+    assert_int_equal(hs_buf_error(&buf), 0);
+    assert_int_equal(hs_buf_printf(&buf, "%d", 1234), 0);
+    assert_string_equal(hs_buf_str(&buf), "1234");
+    assert_int_equal(hs_buf_printf(&buf, "%d", 5), HS_ETOOLARGE);
+    hs_buf_finish(&buf);
+    assert_int_equal(hs_buf_append_str(&buf, "wxyz"), 0);
+    /* Memory that there cannot be. */
+    buf.max = SIZE_MAX;
+    assert_int_equal(hs_buf_reserve(&buf, SIZE_MAX / 2), HS_ENOMEM);
+    assert_int_equal(hs_buf_append_str(&buf, "a"), HS_ENOMEM);
+    hs_buf_finish(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_grows_up_to_the_maximum),
         cmocka_unit_test(printf_and_str),
+        cmocka_unit_test(the_first_error_stays_and_nothing_is_added_after_it),
         cmocka_unit_test(take_hands_the_bytes_over),
     };
     return HS_RUN_TESTS(tests);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -74,11 +75,108 @@ static void failures_name_the_path(void **state)
     assert_int_equal(hs_dir_make(path, &err), HS_EIO);
 }
 
+static void parents_of_paths(void **state)
+{
+    (void) state;
+    static const char *const rows[][2] = { { "a/b", "a" }, { "/a/b/c", "/a/b" }, { "/a", "/" }, { "a", "." } };
+    char parent[PATH_MAX];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_true(hs_path_parent(parent, sizeof(parent), rows[i][0]));
+        assert_string_equal(parent, rows[i][1]);
+    }
+    assert_false(hs_path_parent(parent, 4, "/long/name"));
+    assert_int_equal(hs_dir_make_parent("name", NULL), 0);
+    assert_int_equal(hs_dir_make_parent("/name", NULL), 0);
+}
+
+/* The number of the next descriptor: it stays the same if nothing is left open. */
+static int next_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    assert_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+static void no_descriptor_stays_open(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    char path[PATH_MAX], none[PATH_MAX], hex[65];
+    uint8_t *data;
+    size_t len;
+    int before = next_descriptor();
+    assert_true(hs_path_join(path, sizeof(path), folder, "open"));
+    assert_true(hs_path_join(none, sizeof(none), folder, "none/file"));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(hs_file_write_atomic(path, "x", 1, 0644, &err), 0);
+        assert_true(hs_file_write_atomic(folder, "x", 1, 0644, &err) < 0); /* fails at the rename */
+        assert_true(hs_file_write_atomic(none, "x", 1, 0644, &err) < 0);
+        assert_int_equal(hs_file_read(path, 9, &data, &len, &err), 0);
+        free(data);
+        assert_int_equal(hs_file_read(path, 0, &data, &len, &err), HS_ETOOLARGE);
+        assert_true(hs_file_read(folder, 9, &data, &len, &err) < 0);
+        assert_int_equal(hs_file_sha256(path, hex, &err), 0);
+        assert_true(hs_file_sha256(folder, hex, &err) < 0);
+        hs_dir_sync_parent(path);
+        hs_dir_sync_parent(none);
+        assert_int_equal(next_descriptor(), before);
+    }
+}
+
+static void one_lock_at_a_time(void **state)
+{
+    (void) state;
+    char path[PATH_MAX];
+    assert_true(hs_path_join(path, sizeof(path), folder, "a"));
+    int first = hs_dir_open_parent(path), second = hs_dir_open_parent(path);
+    assert_true(first >= 0 && second >= 0);
+    assert_int_equal(hs_file_lock(first, true), 0);
+    assert_int_equal(hs_file_lock(second, false), HS_EBUSY);
+    close(first);
+    assert_int_equal(hs_file_lock(second, false), 0);
+    close(second);
+    assert_int_equal(hs_file_lock(second, true), HS_EIO);
+    assert_int_equal(hs_dir_open_parent("/no/such/folder"), -1);
+}
+
+/* More than a pipe holds at once, so that write() returns early. */
+static void all_is_written(void **state)
+{
+    (void) state;
+    enum { SIZE = 1 << 20 };
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        static char block[SIZE];
+        memset(block, 'x', SIZE);
+        close(ends[0]);
+        _exit(hs_file_write_all(ends[1], block, SIZE) == 0 ? 0 : 1);
+    }
+    close(ends[1]);
+    char piece[1000];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = read(ends[0], piece, sizeof(piece))) > 0)
+        total += (size_t) n;
+    close(ends[0]);
+    int code = -1;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    assert_int_equal(total, SIZE);
+    assert_int_equal(hs_file_write_all(-1, "x", 1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_files_read_back),
         cmocka_unit_test(failures_name_the_path),
+        cmocka_unit_test(parents_of_paths),
+        cmocka_unit_test(no_descriptor_stays_open),
+        cmocka_unit_test(one_lock_at_a_time),
+        cmocka_unit_test(all_is_written),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -32,10 +32,36 @@ static void memory_that_is_written_to_is_counted(void **state)
     free(block);
 }
 
+static void arrays_grow_by_doubling_or_not_at_all(void **state)
+{
+    (void) state;
+    struct {
+        uint32_t *items;
+        size_t capacity;
+    } list = { NULL, 0 };
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_true(HS_ARRAY_RESERVE(list.items, list.capacity, i + 1));
+        list.items[i] = i;
+    }
+    for (uint32_t i = 0; i < 1000; i++)
+        assert_int_equal(list.items[i], i);
+    assert_int_equal(list.capacity, 1024);
+    assert_true(HS_ARRAY_RESERVE(list.items, list.capacity, 5000));
+    assert_int_equal(list.capacity, 5000);
+    uint32_t *before = list.items;
+    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 2)); /* the bytes do not fit into a size_t */
+    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 8)); /* nor these into memory */
+    assert_ptr_equal(list.items, before);
+    assert_int_equal(list.capacity, 5000);
+    assert_int_equal(list.items[999], 999);
+    free(list.items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_that_do_not_fit_are_told),
+        cmocka_unit_test(arrays_grow_by_doubling_or_not_at_all),
         cmocka_unit_test(memory_that_is_written_to_is_counted),
     };
     return HS_RUN_TESTS(tests);

@@ -62,6 +62,42 @@ static void a_full_queue_refuses_and_destroy_finishes_the_rest(void **state)
     assert_int_equal(atomic_load(&gate.done), 5);
 }
 
+static void a_stopped_pool_has_run_all_and_can_still_be_asked(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .open = true };
+    struct hs_pool *pool;
+    assert_int_equal(hs_pool_create("test", 1, 3, &pool, NULL), 0);
+    assert_int_equal(hs_pool_start_deadline_thread(pool, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    hs_pool_stop(pool);
+    assert_int_equal(atomic_load(&gate.done), 3);
+    assert_int_equal(hs_pool_waiting(pool), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+    hs_pool_expire(pool, &gate);
+    hs_pool_stop(pool);
+    hs_pool_destroy(pool);
+    assert_int_equal(atomic_load(&gate.done), 3);
+}
+
+static void a_closed_pool_takes_nothing_and_runs_the_rest(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    struct hs_pool *pool;
+    assert_int_equal(hs_pool_create("test", 1, 3, &pool, NULL), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    wait_inside(&gate, 1);
+    hs_pool_close(pool);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+    assert_int_equal(hs_pool_waiting(pool), 1);
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+    assert_int_equal(atomic_load(&gate.done), 2);
+}
+
 struct late {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -96,7 +132,7 @@ static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
     static char names[] = "abcde";
     struct hs_pool *pool;
     assert_int_equal(hs_pool_create("test", 1, 8, &pool, NULL), 0);
-    assert_int_equal(hs_pool_keep_time(pool, NULL), 0);
+    assert_int_equal(hs_pool_start_deadline_thread(pool, NULL), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     wait_inside(&gate, 1);
     int64_t now_ns = hs_clock_now_ns();
@@ -108,9 +144,9 @@ static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
     assert_true(hs_clock_now_ns() >= now_ns + 40 * HS_NS_PER_MS);
     assert_string_equal(late.order, "dc");
     assert_int_equal(hs_pool_waiting(pool), 2);
-    hs_pool_hurry(pool, &pool);
+    hs_pool_expire(pool, &pool);
     assert_int_equal(hs_pool_submit(pool, note, &names[4], now_ns + 60 * HS_NS_PER_S), 0);
-    hs_pool_hurry(pool, &names[4]);
+    hs_pool_expire(pool, &names[4]);
     wait_noted(3);
     assert_string_equal(late.order, "dce");
     open_gate(&gate);
@@ -122,6 +158,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_refuses_and_destroy_finishes_the_rest),
+        cmocka_unit_test(a_stopped_pool_has_run_all_and_can_still_be_asked),
+        cmocka_unit_test(a_closed_pool_takes_nothing_and_runs_the_rest),
         cmocka_unit_test(what_waits_past_its_deadline_is_run_without_a_worker),
     };
     return HS_RUN_TESTS(tests);

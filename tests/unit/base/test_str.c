@@ -58,6 +58,23 @@ static void a_comma_locale_changes_nothing(void **state)
     setlocale(LC_NUMERIC, "C");
 }
 
+static void words_of_truth(void **state)
+{
+    (void) state;
+    static const char *const yes[] = { "true", "Yes", "ON" }, *const no[] = { "FALSE", "no", "off" };
+    static const char *const neither[] = { "", "y", "n", "1", "0", "true ", "truth" };
+    for (size_t i = 0; i < 3; i++) {
+        bool truth = false;
+        assert_true(hs_str_to_bool(yes[i], &truth) && truth);
+        assert_true(hs_str_to_bool(no[i], &truth) && !truth);
+    }
+    for (size_t i = 0; i < sizeof(neither) / sizeof(neither[0]); i++) {
+        bool truth = true;
+        assert_false(hs_str_to_bool(neither[i], &truth));
+        assert_true(truth);
+    }
+}
+
 static void seconds_have_units(void **state)
 {
     (void) state;
@@ -117,16 +134,26 @@ static void quoting_escapes_and_cuts(void **state)
     assert_string_equal(text, "00ab");
 }
 
+static void a_line_is_printable_utf8(void **state)
+{
+    (void) state;
+    char text[] = "a\r\n\x7f gr\xc3\xbc\xc3\x9f \xff\xc3";
+    hs_str_make_line(text);
+    assert_string_equal(text, "a??? gr\xc3\xbc\xc3\x9f ??");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_and_formats_say_when_they_cut),
         cmocka_unit_test(numbers_take_the_whole_text),
         cmocka_unit_test(a_comma_locale_changes_nothing),
+        cmocka_unit_test(words_of_truth),
         cmocka_unit_test(seconds_have_units),
         cmocka_unit_test(doubles_are_written_as_short_as_possible),
         cmocka_unit_test(utf8_is_checked_as_unicode_says),
         cmocka_unit_test(quoting_escapes_and_cuts),
+        cmocka_unit_test(a_line_is_printable_utf8),
     };
     return HS_RUN_TESTS(tests);
 }

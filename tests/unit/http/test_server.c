@@ -42,6 +42,13 @@ static void handle_health(struct hs_http_request *req)
     hs_http_reply_json(req, 200, json_pack("{s:s}", "status", "ok"));
 }
 
+static void handle_stats(struct hs_http_request *req)
+{
+    struct hs_http_stats stats;
+    hs_http_stats_of(req, &stats);
+    hs_http_reply_json(req, 200, json_pack("{s:I}", "queued", (json_int_t) stats.queued));
+}
+
 static void handle_wait(struct hs_http_request *req)
 {
     struct door *door = hs_http_context(req);
@@ -112,6 +119,7 @@ static void handle_nothing(struct hs_http_request *req)
 static const char *const image_field[] = { "image", NULL };
 static const struct hs_http_route routes[] = {
     { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
+    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
     { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 } },
     { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field } },
     { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 } },
@@ -923,6 +931,43 @@ static void ipv6(struct hs_http_options *options)
     options->host = "[::1]";
 }
 
+static void *ask_for_stats(void *arg)
+{
+    int fd = *(int *) arg;
+    struct answer a;
+    bool answered = true;
+    while (answered && try_say(fd, "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")) {
+        answered = read_answer(fd, &a, true);
+        free(a.body);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* ThreadSanitizer sees it if the statistics read what destroy frees. */
+static void test_stats_while_the_server_ends(void **state)
+{
+    (void) state;
+    enum { CLIENTS = 4, ROUNDS = 15 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct fixture *f = set_up(NULL);
+        pthread_t threads[CLIENTS];
+        int fds[CLIENTS];
+        for (int i = 0; i < CLIENTS; i++) {
+            struct answer a;
+            fds[i] = dial(f);
+            say(fds[i], "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_true(read_answer(fds[i], &a, true));
+            assert_int_equal(a.status, 200);
+            free(a.body);
+            pthread_create(&threads[i], NULL, ask_for_stats, &fds[i]);
+        }
+        tear_down(f);
+        for (int i = 0; i < CLIENTS; i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
 static void test_addresses(void **state)
 {
     (void) state;
@@ -1029,6 +1074,7 @@ int main(void)
         cmocka_unit_test(test_come_and_go),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_destroy_cancels),
+        cmocka_unit_test(test_stats_while_the_server_ends),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_other_shape),

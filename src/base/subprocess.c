@@ -1,4 +1,4 @@
-#include "base/run.h"
+#include "base/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the C library's child ends with where it could not become the program; shells do so, too. */
+/* Exit code of the C library's child, and of shells, if the program cannot be started. */
 enum { NOT_STARTED = 127 };
 
 static int start(const char *const argv[], const char *dir, const char *log, pid_t *ret_pid)
@@ -29,7 +29,7 @@ static int start(const char *const argv[], const char *dir, const char *log, pid
     return failed;
 }
 
-int hs_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err)
+int hs_subprocess_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err)
 {
     pid_t pid;
     int status = 0;
@@ -41,7 +41,7 @@ int hs_run(const char *const argv[], const char *dir, const char *log, int *ret_
         if (errno != EINTR)
             return hs_error_set(err, HS_EIO, "cannot wait for %s: %s", argv[0], strerror(errno));
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-    /* An emulator may start programs in a way that tells of one that is missing only so. */
+    /* Under an emulator posix_spawn may succeed for a missing program. */
     if (code == NOT_STARTED)
         return hs_error_set(err, HS_ENOTFOUND, "cannot run %s", argv[0]);
     *ret_code = code;

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/run.h"
+#include "base/subprocess.h"
 
-static char folder[] = "/tmp/hs-test-run-XXXXXX";
+static char folder[] = "/tmp/hs-test-subprocess-XXXXXX";
 
 static int make_folder(void **state)
 {
@@ -43,13 +43,13 @@ static void output_and_code(void **state)
     int code = -1;
     const char *const argv[] = { "sh", "-c", "pwd; echo \"$1\" >&2; cat; exit 3", "sh", "a; b 'c'", NULL };
     char wanted[200];
-    assert_int_equal(hs_run(argv, folder, "log", &code, &err), 0);
+    assert_int_equal(hs_subprocess_run(argv, folder, "log", &code, &err), 0);
     assert_int_equal(code, 3);
     snprintf(wanted, sizeof(wanted), "%s\na; b 'c'\n", folder);
     expect_log(wanted);
     /* What was there before is gone. */
     const char *const quiet[] = { "true", NULL };
-    assert_int_equal(hs_run(quiet, folder, "log", &code, &err), 0);
+    assert_int_equal(hs_subprocess_run(quiet, folder, "log", &code, &err), 0);
     assert_int_equal(code, 0);
     expect_log("");
 }
@@ -60,9 +60,9 @@ static void a_signal_and_a_program_that_is_missing(void **state)
     struct hs_error err;
     int code = -1;
     const char *const killed[] = { "sh", "-c", "kill -9 $$", NULL }, *const none[] = { "no-such-program-here", NULL };
-    assert_int_equal(hs_run(killed, folder, "log", &code, &err), 0);
+    assert_int_equal(hs_subprocess_run(killed, folder, "log", &code, &err), 0);
     assert_int_equal(code, 128);
-    assert_int_equal(hs_run(none, folder, "log", &code, &err), HS_ENOTFOUND);
+    assert_int_equal(hs_subprocess_run(none, folder, "log", &code, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "no-such-program-here"));
 }
 
