@@ -21,6 +21,7 @@ enum { MAX_INPUTS = 8, MAX_NODES = 10000, RESIZES = 2 };
 enum { NODE_INPUT = 1, NODE_OP_TYPE = 4, NODE_DOMAIN = 7 };
 enum { GRAPH_VALUE_INFO = 13 };
 static const size_t file_max = (size_t) 1 << 30;
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are read as they lie in the file");
 static const char scales_name[] = "doubled_scales";
 
 struct node {
@@ -61,11 +62,6 @@ static void refuse(struct editor *ed, const char *format, ...)
         ed->status = hs_error_set(ed->err, HS_EMODEL, "the model cannot be freed of its fixed input: %s", text);
 }
 
-static bool next_field(struct editor *ed, struct hs_protobuf_span *in, struct hs_protobuf_field *ret)
-{
-    return hs_protobuf_next(in, ret, &ed->damaged);
-}
-
 static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -80,7 +76,7 @@ static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
 {
     struct node node = { 0 };
     struct hs_protobuf_field field;
-    while (next_field(ed, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (hs_protobuf_is_bytes(&field, NODE_OP_TYPE))
             node.op = field.bytes;
         if (hs_protobuf_is_bytes(&field, NODE_DOMAIN))
@@ -97,58 +93,33 @@ static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
 
 /* ---- constants ---- */
 
-static uint64_t little_endian(const uint8_t *data)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value |= (uint64_t) data[i] << (8 * i);
-    return value;
-}
-
-/* TensorProto: data_type 2, name 8, raw_data 9. */
-static struct hs_protobuf_span tensor_name(struct editor *ed, struct hs_protobuf_span in)
-{
-    struct hs_protobuf_span name = { 0 };
-    struct hs_protobuf_field field;
-    while (next_field(ed, &in, &field))
-        if (hs_protobuf_is_bytes(&field, 8))
-            name = field.bytes;
-    return name;
-}
+enum { TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9 }; /* TensorProto */
 
 static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct hs_protobuf_span *ret)
 {
     struct hs_protobuf_span in = ed->graph;
     struct hs_protobuf_field field;
-    bool found = false;
-    while (name.len > 0 && !found && next_field(ed, &in, &field))
-        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) && same(tensor_name(ed, field.bytes), name)) {
-            *ret = field.bytes;
-            found = true;
-        }
-    return found;
+    while (name.len > 0 && hs_protobuf_next(&in, &field, &ed->damaged)) {
+        *ret = field.bytes;
+        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
+            same(hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged), name))
+            return true;
+    }
+    return false;
 }
 
 /* Two to four whole numbers of 64 bits, stored as they are. */
 static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struct constant *ret)
 {
     struct hs_protobuf_span in;
-    struct hs_protobuf_field field;
-    uint64_t type = 0;
-    *ret = (struct constant){ 0 };
     if (!find_tensor(ed, name, &in))
         return false;
-    while (next_field(ed, &in, &field)) {
-        if (field.number == 2 && field.wire == HS_PROTOBUF_VARINT)
-            type = field.value;
-        if (hs_protobuf_is_bytes(&field, 9))
-            ret->raw = field.bytes;
-    }
+    ret->raw = hs_protobuf_bytes(in, TENSOR_RAW, &ed->damaged);
     ret->count = ret->raw.len / 8;
-    if (type != HS_ONNX_ELEM_INT64 || ret->raw.len % 8 || ret->count < 2 || ret->count > 4)
+    if (hs_protobuf_varint(in, TENSOR_TYPE, &ed->damaged) != HS_ONNX_ELEM_INT64 || ret->raw.len % 8 ||
+        ret->count < 2 || ret->count > HS_ARRAY_LEN(ret->values))
         return false;
-    for (size_t i = 0; i < ret->count; i++)
-        ret->values[i] = (int64_t) little_endian(ret->raw.data + 8 * i);
+    memcpy(ret->values, ret->raw.data, ret->raw.len);
     return true;
 }
 
@@ -189,10 +160,10 @@ static size_t count_uses(struct editor *ed, struct hs_protobuf_span name)
     struct hs_protobuf_span in = ed->graph;
     struct hs_protobuf_field field;
     size_t uses = 0;
-    while (next_field(ed, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         struct hs_protobuf_span node = field.bytes;
         struct hs_protobuf_field part;
-        while (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE) && next_field(ed, &node, &part))
+        while (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE) && hs_protobuf_next(&node, &part, &ed->damaged))
             uses += hs_protobuf_is_bytes(&part, NODE_INPUT) && same(part.bytes, name);
     }
     return uses;
@@ -238,7 +209,7 @@ static void check_nodes(struct editor *ed)
     struct hs_protobuf_span in = ed->graph, other;
     struct hs_protobuf_field field;
     size_t count = 0;
-    while (ed->status == 0 && next_field(ed, &in, &field)) {
+    while (ed->status == 0 && hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (!hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
             continue;
         struct node node = read_node(ed, field.bytes);
@@ -282,11 +253,7 @@ static const struct hs_onnx_value *match_value(struct editor *ed, const struct h
 {
     const struct hs_onnx_info *info = ed->info;
     bool input = field->number == HS_ONNX_GRAPH_INPUT;
-    struct hs_protobuf_span in = field->bytes, name = { 0 };
-    struct hs_protobuf_field part;
-    while (next_field(ed, &in, &part))
-        if (hs_protobuf_is_bytes(&part, 1))
-            name = part.bytes;
+    struct hs_protobuf_span name = hs_protobuf_bytes(field->bytes, 1, &ed->damaged);
     if (index < (input ? info->input_count : info->output_count)) {
         const struct hs_onnx_value *value = input ? &info->inputs[index] : &info->outputs[index];
         if (is_text(name, value->name))
@@ -296,7 +263,7 @@ static const struct hs_onnx_value *match_value(struct editor *ed, const struct h
     return NULL;
 }
 
-static void put_value(struct editor *ed, struct hs_onnx_out *out, const struct hs_protobuf_field *field, size_t index)
+static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
     bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_FREE_SIZE;
     const struct hs_onnx_value *value = match_value(ed, field, index);
@@ -317,51 +284,45 @@ static void put_value(struct editor *ed, struct hs_onnx_out *out, const struct h
     hs_onnx_put_value_info(out, field->number, value->name, dims, (size_t) value->rank);
 }
 
-static size_t resize_index(const struct editor *ed, struct hs_protobuf_span name)
+static bool is_resize_size(const struct editor *ed, struct hs_protobuf_span name)
 {
-    size_t i = 0;
-    while (i < ed->resizes && !same(ed->sizes[i], name))
-        i++;
-    return i;
+    for (size_t i = 0; i < ed->resizes; i++)
+        if (same(ed->sizes[i], name))
+            return true;
+    return false;
 }
 
 /* A Resize node: scales in place of input 2, nothing in place of input 3. Any other node stays. */
-static void put_node(struct editor *ed, struct hs_onnx_out *out, const struct hs_protobuf_field *field)
+static void put_node(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field)
 {
     struct node node = read_node(ed, field->bytes);
     if (!is_text(node.op, "Resize")) {
-        hs_onnx_put_raw(out, field->whole.data, field->whole.len);
+        hs_buf_append(out, field->whole.data, field->whole.len);
         return;
     }
-    struct hs_onnx_out message;
+    struct hs_buf message;
     struct hs_protobuf_span in = field->bytes;
     struct hs_protobuf_field part;
     size_t index = 0;
-    hs_onnx_out_init(&message, out->buf.max);
-    while (next_field(ed, &in, &part)) {
+    hs_buf_init(&message, out->max);
+    while (hs_protobuf_next(&in, &part, &ed->damaged)) {
         size_t input = hs_protobuf_is_bytes(&part, NODE_INPUT) ? index++ : 0;
         if (input == 2)
             hs_onnx_put_string(&message, NODE_INPUT, scales_name);
         else if (input != 3)
-            hs_onnx_put_raw(&message, part.whole.data, part.whole.len);
+            hs_buf_append(&message, part.whole.data, part.whole.len);
     }
     hs_onnx_put_message(out, HS_ONNX_GRAPH_NODE, &message);
-    hs_onnx_out_finish(&message);
+    hs_buf_finish(&message);
 }
 
-static void put_scales(struct hs_onnx_out *graph)
+static void put_graph(struct editor *ed, struct hs_buf *out)
 {
-    static const uint8_t scales[] = { 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0, 0x40 }; /* 1 1 2 2 */
-    static const int64_t dims[] = { 4 };
-    hs_onnx_put_tensor(graph, scales_name, HS_ONNX_ELEM_FLOAT, dims, 1, scales, 4);
-}
-
-static void put_graph(struct editor *ed, struct hs_onnx_out *out)
-{
+    static const float scales[] = { 1, 1, 2, 2 };
     struct hs_protobuf_span in = ed->graph;
     struct hs_protobuf_field field;
     size_t inputs = 0, outputs = 0;
-    while (next_field(ed, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
             put_node(ed, out, &field);
         else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INPUT))
@@ -370,59 +331,37 @@ static void put_graph(struct editor *ed, struct hs_onnx_out *out)
             put_value(ed, out, &field, outputs++);
         else if (!hs_protobuf_is_bytes(&field, GRAPH_VALUE_INFO) &&
                  !(hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-                   resize_index(ed, tensor_name(ed, field.bytes)) < ed->resizes))
-            hs_onnx_put_raw(out, field.whole.data, field.whole.len);
+                   is_resize_size(ed, hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged))))
+            hs_buf_append(out, field.whole.data, field.whole.len);
     }
     if (ed->edit == HS_ONNX_FREE_SIZE)
-        put_scales(out);
+        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales, 4);
 }
 
-/* ModelProto: graph 7. */
-static void put_model(struct editor *ed, struct hs_onnx_out *out)
+/* Appends the model with the new graph to `out`. */
+static int write_model(struct editor *ed, struct hs_buf *out)
 {
     struct hs_protobuf_span in = { ed->copy, ed->len };
     struct hs_protobuf_field field;
-    while (next_field(ed, &in, &field)) {
-        if (!hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH)) {
-            hs_onnx_put_raw(out, field.whole.data, field.whole.len);
-            continue;
-        }
-        struct hs_onnx_out graph;
-        hs_onnx_out_init(&graph, out->buf.max);
-        put_graph(ed, &graph);
-        hs_onnx_put_message(out, HS_ONNX_MODEL_GRAPH, &graph);
-        hs_onnx_out_finish(&graph);
-    }
-}
-
-/* hs_onnx_info_parse has seen that there is exactly one graph. */
-static void find_graph(struct editor *ed)
-{
-    struct hs_protobuf_span in = { ed->copy, ed->len };
-    struct hs_protobuf_field field;
-    while (next_field(ed, &in, &field))
+    struct hs_buf model, graph;
+    hs_buf_init(&model, out->max);
+    hs_buf_init(&graph, out->max);
+    put_graph(ed, &graph);
+    while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH))
-            ed->graph = field.bytes;
-}
-
-static int write_model(struct editor *ed, struct hs_buf *out, struct hs_error *err)
-{
-    struct hs_onnx_out model;
-    hs_onnx_out_init(&model, out->max);
-    put_model(ed, &model);
-    int status = ed->damaged ? HS_EMODEL : model.status;
-    bool refused = ed->status < 0;
-    if (refused)
-        status = ed->status;
-    if (status == 0)
-        status = hs_buf_append(out, model.buf.data, model.buf.len);
-    if (status < 0 && !refused)
-        hs_error_set(err, status,
-                     status == HS_EMODEL      ? "the ONNX file is damaged"
-                     : status == HS_ETOOLARGE ? "the freed model is too large"
-                                              : "out of memory");
-    hs_onnx_out_finish(&model);
-    return status;
+            hs_onnx_put_message(&model, HS_ONNX_MODEL_GRAPH, &graph);
+        else
+            hs_buf_append(&model, field.whole.data, field.whole.len);
+    }
+    int error = hs_buf_error(&model);
+    if (ed->status == 0 && ed->damaged)
+        ed->status = hs_error_set(ed->err, HS_EMODEL, "the ONNX file is damaged");
+    else if (ed->status == 0 && (error || (error = hs_buf_append(out, model.data, model.len)) < 0))
+        ed->status = hs_error_set(ed->err, error,
+                                  error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
+    hs_buf_finish(&graph);
+    hs_buf_finish(&model);
+    return ed->status;
 }
 
 int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct hs_buf *out, struct hs_error *err)
@@ -431,19 +370,18 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     int status = hs_onnx_info_parse(data, len, &info, err);
     if (status < 0)
         return status;
-    struct editor ed = { .edit = edit, .copy = malloc(len ? len : 1), .len = len, .info = info, .err = err };
+    struct editor ed = { .edit = edit, .copy = malloc(len), .len = len, .info = info, .err = err };
     if (ed.copy) {
         memcpy(ed.copy, data, len);
-        find_graph(&ed);
+        /* hs_onnx_info_parse has seen that there is exactly one graph. */
+        ed.graph = hs_protobuf_bytes((struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH, &ed.damaged);
         check_ends(&ed);
         if (ed.status == 0)
             check_nodes(&ed);
-        status = ed.status;
+        status = ed.status < 0 ? ed.status : write_model(&ed, out);
     } else {
         status = hs_error_set(err, HS_ENOMEM, "out of memory");
     }
-    if (status == 0)
-        status = write_model(&ed, out, err);
     free(ed.copy);
     hs_onnx_info_destroy(info);
     return status;

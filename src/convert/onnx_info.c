@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "convert/protobuf_reader.h"
 
@@ -23,14 +24,6 @@ struct reader {
     size_t weight_count, weight_capacity;
     bool damaged, no_memory, too_much;
 };
-
-/* ---- wire format ---- */
-
-/* False at the end, and where the bytes are no protobuf: then reader->damaged is set. */
-static bool next_field(struct reader *reader, struct hs_protobuf_span *in, struct hs_protobuf_field *ret)
-{
-    return hs_protobuf_next(in, ret, &reader->damaged);
-}
 
 /* Names end up in messages: control characters and broken UTF-8 do not. */
 static void copy_name(struct hs_protobuf_span text, char *dst, size_t size)
@@ -53,25 +46,19 @@ static uint64_t hash_of(struct hs_protobuf_span text)
 
 static void add_weight(struct reader *reader, struct hs_protobuf_span name)
 {
-    if (reader->weight_count == reader->weight_capacity) {
-        size_t capacity = reader->weight_capacity ? reader->weight_capacity * 2 : 256;
-        uint64_t *weights = capacity <= MAX_INITIALIZERS ? realloc(reader->weights, capacity * sizeof(*weights)) : NULL;
-        if (!weights) {
-            reader->too_much |= capacity > MAX_INITIALIZERS;
-            reader->no_memory |= capacity <= MAX_INITIALIZERS;
-            return;
-        }
-        reader->weights = weights;
-        reader->weight_capacity = capacity;
-    }
-    reader->weights[reader->weight_count++] = hash_of(name);
+    if (reader->weight_count == MAX_INITIALIZERS)
+        reader->too_much = true;
+    else if (!HS_ARRAY_RESERVE(reader->weights, reader->weight_capacity, reader->weight_count + 1))
+        reader->no_memory = true;
+    else
+        reader->weights[reader->weight_count++] = hash_of(name);
 }
 
 /* TensorProto: name 8, external_data 13, data_location 14 (1 = elsewhere). */
 static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
 {
     struct hs_protobuf_field field;
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (hs_protobuf_is_bytes(&field, 8) && keep_name)
             add_weight(reader, field.bytes);
         if (field.number == 13 || (field.number == 14 && field.value != 0))
@@ -83,7 +70,7 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
 static void read_sparse(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
 {
     struct hs_protobuf_field field;
-    while (next_field(reader, &in, &field))
+    while (hs_protobuf_next(&in, &field, &reader->damaged))
         if (hs_protobuf_is_bytes(&field, 1) || hs_protobuf_is_bytes(&field, 2))
             read_tensor(reader, field.bytes, keep_name && field.number == 1);
 }
@@ -95,11 +82,11 @@ static void read_node(struct reader *reader, struct hs_protobuf_span in, int dep
 {
     struct hs_protobuf_field field, part;
     reader->info->node_count++;
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (!hs_protobuf_is_bytes(&field, 5))
             continue;
         struct hs_protobuf_span attribute = field.bytes;
-        while (next_field(reader, &attribute, &part)) {
+        while (hs_protobuf_next(&attribute, &part, &reader->damaged)) {
             if (hs_protobuf_is_bytes(&part, 5) || hs_protobuf_is_bytes(&part, 10))
                 read_tensor(reader, part.bytes, false);
             if (hs_protobuf_is_bytes(&part, 22) || hs_protobuf_is_bytes(&part, 23))
@@ -118,7 +105,7 @@ static void read_graph_body(struct reader *reader, struct hs_protobuf_span in, i
         reader->too_much = true;
         return;
     }
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (hs_protobuf_is_bytes(&field, 1))
             read_node(reader, field.bytes, depth);
         if (hs_protobuf_is_bytes(&field, 5))
@@ -135,7 +122,7 @@ static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct
 {
     struct hs_protobuf_field field, part;
     value->rank = 0;
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (!hs_protobuf_is_bytes(&field, 1))
             continue;
         if (value->rank == HS_ONNX_MAX_DIMS) {
@@ -144,7 +131,7 @@ static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct
         }
         int64_t size = -1;
         struct hs_protobuf_span dim = field.bytes;
-        while (next_field(reader, &dim, &part))
+        while (hs_protobuf_next(&dim, &part, &reader->damaged))
             if (part.number == 1 && part.wire == HS_PROTOBUF_VARINT)
                 size = part.value > 0 && part.value <= INT32_MAX ? (int64_t) part.value : -1;
         value->dims[value->rank++] = size;
@@ -157,15 +144,15 @@ static void read_value(struct reader *reader, struct hs_protobuf_span in, struct
 {
     struct hs_protobuf_field field, part, inner;
     *value = (struct hs_onnx_value){.rank = -1};
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (hs_protobuf_is_bytes(&field, 1)) {
             copy_name(field.bytes, value->name, sizeof(value->name));
             *ret_hash = hash_of(field.bytes);
         }
         struct hs_protobuf_span type = field.bytes;
-        while (hs_protobuf_is_bytes(&field, 2) && next_field(reader, &type, &part)) {
+        while (hs_protobuf_is_bytes(&field, 2) && hs_protobuf_next(&type, &part, &reader->damaged)) {
             struct hs_protobuf_span tensor = part.bytes;
-            while (hs_protobuf_is_bytes(&part, 1) && next_field(reader, &tensor, &inner)) {
+            while (hs_protobuf_is_bytes(&part, 1) && hs_protobuf_next(&tensor, &inner, &reader->damaged)) {
                 if (inner.number == 1 && inner.wire == HS_PROTOBUF_VARINT)
                     value->elem_type = inner.value < 1000 ? (int) inner.value : 0;
                 if (hs_protobuf_is_bytes(&inner, 2))
@@ -189,7 +176,7 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
     size_t seen = 0;
     if (reader->weight_count)
         qsort(reader->weights, reader->weight_count, sizeof(reader->weights[0]), compare_hashes);
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         bool input = hs_protobuf_is_bytes(&field, 11);
         if (!input && !hs_protobuf_is_bytes(&field, 12))
             continue;
@@ -231,55 +218,30 @@ static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 static void read_prop(struct reader *reader, struct hs_protobuf_span in)
 {
     struct hs_onnx_info *info = reader->info;
-    struct hs_protobuf_span key = {0}, value = {0};
-    struct hs_protobuf_field field;
-    while (next_field(reader, &in, &field)) {
-        if (hs_protobuf_is_bytes(&field, 1))
-            key = field.bytes;
-        if (hs_protobuf_is_bytes(&field, 2))
-            value = field.bytes;
-    }
     if (info->prop_count == HS_ONNX_MAX_PROPS) {
         reader->too_much = true;
         return;
     }
     struct hs_onnx_prop *prop = &info->props[info->prop_count++];
-    prop->key = copy_text(reader, key);
-    prop->value = copy_text(reader, value);
+    prop->key = copy_text(reader, hs_protobuf_bytes(in, 1, &reader->damaged));
+    prop->value = copy_text(reader, hs_protobuf_bytes(in, 2, &reader->damaged));
 }
 
 /* OperatorSetIdProto: domain 1, version 2. Only the default domain matters. */
 static void read_opset(struct reader *reader, struct hs_protobuf_span in)
 {
-    struct hs_protobuf_field field;
-    struct hs_protobuf_span domain = {0};
-    uint64_t version = 0;
-    while (next_field(reader, &in, &field)) {
-        if (hs_protobuf_is_bytes(&field, 1))
-            domain = field.bytes;
-        if (field.number == 2 && field.wire == HS_PROTOBUF_VARINT)
-            version = field.value;
-    }
-    if (domain.len == 0 && version < 1000)
+    uint64_t version = hs_protobuf_varint(in, 2, &reader->damaged);
+    if (hs_protobuf_bytes(in, 1, &reader->damaged).len == 0 && version < 1000)
         reader->info->opset = (int64_t) version;
 }
 
-/* FunctionProto: node 7. */
-static void read_function(struct reader *reader, struct hs_protobuf_span in)
-{
-    struct hs_protobuf_field field;
-    while (next_field(reader, &in, &field))
-        if (hs_protobuf_is_bytes(&field, 7))
-            read_node(reader, field.bytes, 1);
-}
-
-/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. Gives the number
- * of graphs. */
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. FunctionProto:
+ * node 7. Gives the number of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
-    struct hs_protobuf_field field;
+    struct hs_protobuf_field field, part;
     int graphs = 0;
-    while (next_field(reader, &in, &field)) {
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (field.number == 1 && field.wire == HS_PROTOBUF_VARINT)
             reader->info->ir_version = field.value < 1000 ? (int64_t) field.value : 0;
         if (hs_protobuf_is_bytes(&field, 2))
@@ -292,8 +254,10 @@ static int read_model(struct reader *reader, struct hs_protobuf_span in, struct 
             read_opset(reader, field.bytes);
         if (hs_protobuf_is_bytes(&field, 14))
             read_prop(reader, field.bytes);
-        if (hs_protobuf_is_bytes(&field, 25))
-            read_function(reader, field.bytes);
+        struct hs_protobuf_span function = field.bytes;
+        while (hs_protobuf_is_bytes(&field, 25) && hs_protobuf_next(&function, &part, &reader->damaged))
+            if (hs_protobuf_is_bytes(&part, 7))
+                read_node(reader, part.bytes, 1);
     }
     return graphs;
 }

@@ -10,32 +10,13 @@
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 enum { ATTRIBUTE_INT = 2, ATTRIBUTE_STRING = 3, ATTRIBUTE_INTS = 7 }; /* AttributeProto.AttributeType */
 
-void hs_onnx_out_init(struct hs_onnx_out *out, size_t max)
+void hs_onnx_put_fields(struct hs_buf *out, const struct hs_buf *fields)
 {
-    hs_buf_init(&out->buf, max);
-    out->status = 0;
+    out->error = out->error ? out->error : fields->error;
+    hs_buf_append(out, fields->data, fields->len);
 }
 
-void hs_onnx_out_finish(struct hs_onnx_out *out)
-{
-    hs_buf_finish(&out->buf);
-    out->status = 0;
-}
-
-void hs_onnx_put_raw(struct hs_onnx_out *out, const void *data, size_t len)
-{
-    if (out->status == 0)
-        out->status = hs_buf_append(&out->buf, data, len);
-}
-
-void hs_onnx_put_out(struct hs_onnx_out *out, const struct hs_onnx_out *fields)
-{
-    if (out->status == 0)
-        out->status = fields->status;
-    hs_onnx_put_raw(out, fields->buf.data, fields->buf.len);
-}
-
-static void put_varint(struct hs_onnx_out *out, uint64_t value)
+static void put_varint(struct hs_buf *out, uint64_t value)
 {
     uint8_t bytes[10];
     size_t len = 0;
@@ -43,67 +24,66 @@ static void put_varint(struct hs_onnx_out *out, uint64_t value)
         bytes[len++] = (uint8_t) ((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
         value >>= 7;
     } while (value > 0);
-    hs_onnx_put_raw(out, bytes, len);
+    hs_buf_append(out, bytes, len);
 }
 
-void hs_onnx_put_int(struct hs_onnx_out *out, unsigned field, int64_t value)
+void hs_onnx_put_int(struct hs_buf *out, unsigned field, int64_t value)
 {
     put_varint(out, (uint64_t) field << 3 | WIRE_VARINT);
     put_varint(out, (uint64_t) value);
 }
 
-void hs_onnx_put_head(struct hs_onnx_out *out, unsigned field, size_t len)
+void hs_onnx_put_head(struct hs_buf *out, unsigned field, size_t len)
 {
     put_varint(out, (uint64_t) field << 3 | WIRE_BYTES);
     put_varint(out, len);
 }
 
-void hs_onnx_put_bytes(struct hs_onnx_out *out, unsigned field, const void *data, size_t len)
+void hs_onnx_put_bytes(struct hs_buf *out, unsigned field, const void *data, size_t len)
 {
     hs_onnx_put_head(out, field, len);
-    hs_onnx_put_raw(out, data, len);
+    hs_buf_append(out, data, len);
 }
 
-void hs_onnx_put_string(struct hs_onnx_out *out, unsigned field, const char *text)
+void hs_onnx_put_string(struct hs_buf *out, unsigned field, const char *text)
 {
     hs_onnx_put_bytes(out, field, text, strlen(text));
 }
 
-void hs_onnx_put_message(struct hs_onnx_out *out, unsigned field, const struct hs_onnx_out *message)
+void hs_onnx_put_message(struct hs_buf *out, unsigned field, const struct hs_buf *message)
 {
-    if (out->status == 0)
-        out->status = message->status;
-    hs_onnx_put_bytes(out, field, message->buf.data, message->buf.len);
+    out->error = out->error ? out->error : message->error;
+    hs_onnx_put_bytes(out, field, message->data, message->len);
 }
 
 /* Starts a message that will end inside `out`, so it may not become larger. */
-static struct hs_onnx_out begin(const struct hs_onnx_out *out)
+static struct hs_buf begin(const struct hs_buf *out)
 {
-    struct hs_onnx_out message;
-    hs_onnx_out_init(&message, out->buf.max);
+    struct hs_buf message;
+    hs_buf_init(&message, out->max);
     return message;
 }
 
-static void end(struct hs_onnx_out *out, unsigned field, struct hs_onnx_out *message)
+static void end(struct hs_buf *out, unsigned field, struct hs_buf *message)
 {
     hs_onnx_put_message(out, field, message);
-    hs_onnx_out_finish(message);
+    hs_buf_finish(message);
 }
 
 /* AttributeProto: name 1, i 3, s 4, ints 8, type 20; it is field 5 of NodeProto. */
 
-void hs_onnx_put_attribute_int(struct hs_onnx_out *node, const char *name, int64_t value)
+void hs_onnx_put_attribute_int(struct hs_buf *node, const char *name, int64_t value)
 {
-    struct hs_onnx_out attribute = begin(node);
+    struct hs_buf attribute = begin(node);
     hs_onnx_put_string(&attribute, 1, name);
     hs_onnx_put_int(&attribute, 3, value);
     hs_onnx_put_int(&attribute, 20, ATTRIBUTE_INT);
     end(node, 5, &attribute);
 }
 
-void hs_onnx_put_attribute_ints(struct hs_onnx_out *node, const char *name, const int64_t *values, size_t count)
+void hs_onnx_put_attribute_ints(struct hs_buf *node, const char *name, const int64_t *values, size_t count)
 {
-    struct hs_onnx_out attribute = begin(node);
+    struct hs_buf attribute = begin(node);
     hs_onnx_put_string(&attribute, 1, name);
     for (size_t i = 0; i < count; i++)
         hs_onnx_put_int(&attribute, 8, values[i]);
@@ -111,9 +91,9 @@ void hs_onnx_put_attribute_ints(struct hs_onnx_out *node, const char *name, cons
     end(node, 5, &attribute);
 }
 
-void hs_onnx_put_attribute_string(struct hs_onnx_out *node, const char *name, const char *value)
+void hs_onnx_put_attribute_string(struct hs_buf *node, const char *name, const char *value)
 {
-    struct hs_onnx_out attribute = begin(node);
+    struct hs_buf attribute = begin(node);
     hs_onnx_put_string(&attribute, 1, name);
     hs_onnx_put_string(&attribute, 4, value);
     hs_onnx_put_int(&attribute, 20, ATTRIBUTE_STRING);
@@ -121,10 +101,10 @@ void hs_onnx_put_attribute_string(struct hs_onnx_out *node, const char *name, co
 }
 
 /* TensorProto: dims 1, data_type 2, name 8, raw_data 9. The elements, which can be many, are copied only once. */
-void hs_onnx_put_tensor(struct hs_onnx_out *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
+void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
                         size_t dim_count, const void *elements, size_t count)
 {
-    struct hs_onnx_out head = begin(graph);
+    struct hs_buf head = begin(graph);
     size_t len = 0, total = 0;
     bool fits = hs_size_mul(count, type == HS_ONNX_ELEM_INT64 ? 8 : 4, &len);
     for (size_t i = 0; i < dim_count; i++)
@@ -132,19 +112,19 @@ void hs_onnx_put_tensor(struct hs_onnx_out *graph, const char *name, enum hs_onn
     hs_onnx_put_int(&head, 2, type);
     hs_onnx_put_string(&head, 8, name);
     hs_onnx_put_head(&head, 9, len);
-    fits = fits && hs_size_add(head.buf.len, len, &total);
-    if (graph->status == 0)
-        graph->status = fits ? head.status : HS_ETOOLARGE;
+    fits = fits && hs_size_add(head.len, len, &total);
+    if (graph->error == 0)
+        graph->error = fits ? head.error : HS_ETOOLARGE;
     hs_onnx_put_head(graph, HS_ONNX_GRAPH_INITIALIZER, total);
-    hs_onnx_put_raw(graph, head.buf.data, head.buf.len);
-    hs_onnx_put_raw(graph, elements, len);
-    hs_onnx_out_finish(&head);
+    hs_onnx_put_fields(graph, &head);
+    hs_buf_append(graph, elements, len);
+    hs_buf_finish(&head);
 }
 
 /* TensorShapeProto.Dimension: dim_value 1, dim_param 2. */
-static void put_dim(struct hs_onnx_out *shape, const struct hs_onnx_dim *dim)
+static void put_dim(struct hs_buf *shape, const struct hs_onnx_dim *dim)
 {
-    struct hs_onnx_out message = begin(shape);
+    struct hs_buf message = begin(shape);
     if (dim->name)
         hs_onnx_put_string(&message, 2, dim->name);
     else
@@ -153,10 +133,10 @@ static void put_dim(struct hs_onnx_out *shape, const struct hs_onnx_dim *dim)
 }
 
 /* ValueInfoProto: name 1, type 2. TypeProto: tensor_type 1. TypeProto.Tensor: elem_type 1, shape 2. */
-void hs_onnx_put_value_info(struct hs_onnx_out *graph, unsigned field, const char *name, const struct hs_onnx_dim *dims,
+void hs_onnx_put_value_info(struct hs_buf *graph, unsigned field, const char *name, const struct hs_onnx_dim *dims,
                             size_t dim_count)
 {
-    struct hs_onnx_out value = begin(graph), type = begin(graph), tensor = begin(graph), shape = begin(graph);
+    struct hs_buf value = begin(graph), type = begin(graph), tensor = begin(graph), shape = begin(graph);
     for (size_t i = 0; i < dim_count; i++)
         put_dim(&shape, &dims[i]);
     hs_onnx_put_int(&tensor, 1, HS_ONNX_ELEM_FLOAT);
@@ -168,18 +148,18 @@ void hs_onnx_put_value_info(struct hs_onnx_out *graph, unsigned field, const cha
 }
 
 /* OperatorSetIdProto: domain 1 (empty: ONNX itself), version 2. */
-void hs_onnx_put_opset(struct hs_onnx_out *model, int64_t version)
+void hs_onnx_put_opset(struct hs_buf *model, int64_t version)
 {
-    struct hs_onnx_out opset = begin(model);
+    struct hs_buf opset = begin(model);
     hs_onnx_put_string(&opset, 1, "");
     hs_onnx_put_int(&opset, 2, version);
     end(model, 8, &opset);
 }
 
 /* StringStringEntryProto: key 1, value 2. */
-void hs_onnx_put_metadata(struct hs_onnx_out *model, const char *key, const char *value)
+void hs_onnx_put_metadata(struct hs_buf *model, const char *key, const char *value)
 {
-    struct hs_onnx_out entry = begin(model);
+    struct hs_buf entry = begin(model);
     hs_onnx_put_string(&entry, 1, key);
     hs_onnx_put_string(&entry, 2, value);
     end(model, 14, &entry);

@@ -27,32 +27,20 @@ static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf
     return true;
 }
 
-static bool read_fixed(struct hs_protobuf_span *in, size_t size, uint64_t *ret)
-{
-    struct hs_protobuf_span bytes;
-    if (!take(in, size, &bytes))
-        return false;
-    *ret = 0;
-    for (size_t i = 0; i < size; i++)
-        *ret |= (uint64_t) bytes.data[i] << (8 * i);
-    return true;
-}
-
 static bool read_value(struct hs_protobuf_span *in, struct hs_protobuf_field *field)
 {
     uint64_t len;
-    switch (field->wire) {
-    case HS_PROTOBUF_VARINT:
+    struct hs_protobuf_span bytes = { 0 };
+    bool fine = false;
+    if (field->wire == HS_PROTOBUF_VARINT)
         return read_varint(in, &field->value);
-    case HS_PROTOBUF_64:
-        return read_fixed(in, 8, &field->value);
-    case HS_PROTOBUF_32:
-        return read_fixed(in, 4, &field->value);
-    case HS_PROTOBUF_BYTES:
+    if (field->wire == HS_PROTOBUF_BYTES)
         return read_varint(in, &len) && take(in, len, &field->bytes);
-    default:
-        return false;
-    }
+    if (field->wire == HS_PROTOBUF_64 || field->wire == HS_PROTOBUF_32)
+        fine = take(in, field->wire == HS_PROTOBUF_64 ? 8 : 4, &bytes);
+    for (size_t i = 0; i < bytes.len; i++)
+        field->value |= (uint64_t) bytes.data[i] << (8 * i);
+    return fine;
 }
 
 bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged)
@@ -69,6 +57,26 @@ bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret
     }
     *damaged |= !fine;
     return fine;
+}
+
+struct hs_protobuf_span hs_protobuf_bytes(struct hs_protobuf_span in, uint32_t number, bool *damaged)
+{
+    struct hs_protobuf_span found = { 0 };
+    struct hs_protobuf_field field;
+    while (hs_protobuf_next(&in, &field, damaged))
+        if (hs_protobuf_is_bytes(&field, number))
+            found = field.bytes;
+    return found;
+}
+
+uint64_t hs_protobuf_varint(struct hs_protobuf_span in, uint32_t number, bool *damaged)
+{
+    uint64_t found = 0;
+    struct hs_protobuf_field field;
+    while (hs_protobuf_next(&in, &field, damaged))
+        if (field.number == number && field.wire == HS_PROTOBUF_VARINT)
+            found = field.value;
+    return found;
 }
 
 bool hs_protobuf_is_bytes(const struct hs_protobuf_field *field, uint32_t number)

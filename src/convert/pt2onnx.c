@@ -20,7 +20,7 @@ struct conversion {
     struct hs_pt_graph graph;
     struct hs_pt_model model;
     struct hs_pt2onnx_info info;
-    struct hs_onnx_out outputs;
+    struct hs_buf outputs;
     struct hs_pt_edge *layers; /* what each layer of the body gives */
     uint32_t layer_count;
 };
@@ -138,7 +138,7 @@ static void emit_heads(struct conversion *c)
 
 /* ---- the file ---- */
 
-static void put_metadata(struct conversion *c, struct hs_onnx_out *model)
+static void put_metadata(struct conversion *c, struct hs_buf *model)
 {
     const struct hs_pt2onnx_info *info = &c->info;
     const char *names = hs_pt_names_text(&c->graph, &c->model);
@@ -164,35 +164,33 @@ static void build_file(struct conversion *c)
 {
     const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
     struct hs_pt_graph *graph = &c->graph;
-    struct hs_onnx_out *whole = &graph->weights, front, back, name;
+    struct hs_buf *whole = &graph->weights, front, back, name;
     if (hs_pt_graph_close(graph) < 0)
         return;
-    hs_onnx_out_init(&front, MAX_FILE);
-    hs_onnx_out_init(&back, SMALL_MAX);
-    hs_onnx_out_init(&name, SMALL_MAX);
+    hs_buf_init(&front, MAX_FILE);
+    hs_buf_init(&back, SMALL_MAX);
+    hs_buf_init(&name, SMALL_MAX);
     hs_onnx_put_string(&name, HS_ONNX_GRAPH_NAME, "yolo-pose");
     hs_onnx_put_value_info(&back, HS_ONNX_GRAPH_INPUT, "images", dims, 4);
-    hs_onnx_put_out(&back, &c->outputs);
+    hs_onnx_put_fields(&back, &c->outputs);
     hs_onnx_put_int(&front, HS_ONNX_MODEL_IR_VERSION, IR_VERSION);
     hs_onnx_put_string(&front, HS_ONNX_MODEL_PRODUCER, "pt2onnx");
-    hs_onnx_put_head(&front, HS_ONNX_MODEL_GRAPH,
-                     graph->nodes.buf.len + name.buf.len + whole->buf.len + back.buf.len);
-    hs_onnx_put_out(&front, &graph->nodes);
-    hs_onnx_put_out(&front, &name);
+    hs_onnx_put_head(&front, HS_ONNX_MODEL_GRAPH, graph->nodes.len + name.len + whole->len + back.len);
+    hs_onnx_put_fields(&front, &graph->nodes);
+    hs_onnx_put_fields(&front, &name);
     hs_onnx_put_opset(&back, OPSET);
     put_metadata(c, &back);
-    if (whole->status == 0)
-        whole->status = front.status < 0 ? front.status : hs_buf_reserve(&whole->buf, front.buf.len + back.buf.len);
-    if (whole->status == 0) {
-        memmove(whole->buf.data + front.buf.len, whole->buf.data, whole->buf.len);
-        memcpy(whole->buf.data, front.buf.data, front.buf.len);
-        whole->buf.len += front.buf.len;
-        hs_onnx_put_out(whole, &back);
+    whole->error = whole->error ? whole->error : front.error;
+    if (hs_buf_reserve(whole, front.len + back.len) == 0) {
+        memmove(whole->data + front.len, whole->data, whole->len);
+        memcpy(whole->data, front.data, front.len);
+        whole->len += front.len;
+        hs_onnx_put_fields(whole, &back);
     }
     hs_pt_graph_close(graph);
-    hs_onnx_out_finish(&name);
-    hs_onnx_out_finish(&front);
-    hs_onnx_out_finish(&back);
+    hs_buf_finish(&name);
+    hs_buf_finish(&front);
+    hs_buf_finish(&back);
 }
 
 /* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint is
@@ -211,7 +209,7 @@ static int convert(struct conversion *c, const char *pt_path, struct hs_error *e
     if (r < 0)
         return r;
     hs_pt_graph_init(&c->graph, archive, largest_file(archive), err);
-    hs_onnx_out_init(&c->outputs, SMALL_MAX);
+    hs_buf_init(&c->outputs, SMALL_MAX);
     hs_pt_find_model(&c->graph, &c->model);
     if (c->graph.status == 0)
         hs_pt_read_info(&c->graph, &c->model, &c->info);
@@ -235,13 +233,13 @@ int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct 
     const char *name = strlen(pt_path) <= PATH_IN_MESSAGES ? pt_path : hs_path_base(pt_path);
     int r = convert(&c, pt_path, &reason);
     if (r == 0)
-        r = hs_file_write_atomic(onnx_path, c.graph.weights.buf.data, c.graph.weights.buf.len, 0644, err);
+        r = hs_file_write_atomic(onnx_path, c.graph.weights.data, c.graph.weights.len, 0644, err);
     else if (hs_str_starts(reason.message, name)) /* reading it failed, and that message names the file itself */
         hs_error_set(err, r, "%s", reason.message);
     else
         hs_error_set(err, r, "%.*s: %s", PATH_IN_MESSAGES, name, reason.message);
     hs_pt_graph_finish(&c.graph);
-    hs_onnx_out_finish(&c.outputs);
+    hs_buf_finish(&c.outputs);
     if (r == 0 && ret_info) {
         *ret_info = c.info;
         c.info = (struct hs_pt2onnx_info){0};

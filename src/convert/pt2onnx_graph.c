@@ -19,20 +19,20 @@ void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, 
 {
     *graph = (struct hs_pt_graph){.archive = archive, .err = err};
     hs_arena_init(&graph->arena, ARENA_MAX);
-    hs_onnx_out_init(&graph->nodes, NODES_MAX);
-    hs_onnx_out_init(&graph->weights, max_bytes);
-    hs_onnx_out_init(&graph->last_inputs, NODES_MAX);
-    hs_onnx_out_init(&graph->last_rest, NODES_MAX);
+    hs_buf_init(&graph->nodes, NODES_MAX);
+    hs_buf_init(&graph->weights, max_bytes);
+    hs_buf_init(&graph->last_inputs, NODES_MAX);
+    hs_buf_init(&graph->last_rest, NODES_MAX);
     graph->names = hs_pt_graph_alloc(graph, NAME_TABLE_SIZE, sizeof(*graph->names));
 }
 
 void hs_pt_graph_finish(struct hs_pt_graph *graph)
 {
     hs_arena_finish(&graph->arena);
-    hs_onnx_out_finish(&graph->nodes);
-    hs_onnx_out_finish(&graph->weights);
-    hs_onnx_out_finish(&graph->last_inputs);
-    hs_onnx_out_finish(&graph->last_rest);
+    hs_buf_finish(&graph->nodes);
+    hs_buf_finish(&graph->weights);
+    hs_buf_finish(&graph->last_inputs);
+    hs_buf_finish(&graph->last_rest);
 }
 
 /* ---- failures ---- */
@@ -71,11 +71,11 @@ void hs_pt_no_memory(struct hs_pt_graph *graph)
 /* A failure of the writers becomes the graph's. */
 static void collect(struct hs_pt_graph *graph)
 {
-    const struct hs_onnx_out *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
+    const struct hs_buf *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
     for (size_t i = 0; i < HS_ARRAY_LEN(outs); i++) {
-        if (outs[i]->status == HS_ETOOLARGE)
+        if (outs[i]->error == HS_ETOOLARGE)
             hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
-        else if (outs[i]->status < 0)
+        else if (outs[i]->error < 0)
             hs_pt_no_memory(graph);
     }
 }
@@ -157,7 +157,7 @@ static void put_constant(struct hs_pt_graph *graph, const char *name, const stru
 /* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
 static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, const char *name)
 {
-    struct hs_onnx_out *rest = &graph->last_rest;
+    struct hs_buf *rest = &graph->last_rest;
     for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
         const char *input = node->inputs[i].name;
         if (!input) {
@@ -181,18 +181,19 @@ static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, c
 
 static void flush_last(struct hs_pt_graph *graph)
 {
-    struct hs_onnx_out *inputs = &graph->last_inputs, *rest = &graph->last_rest;
+    struct hs_buf *inputs = &graph->last_inputs, *rest = &graph->last_rest;
     if (graph->last_output_count == 0)
         return;
     for (size_t i = 0; i < graph->last_output_count; i++)
         hs_onnx_put_string(inputs, 2, graph->last_outputs[i]);
     collect(graph);
     if (graph->status == 0) {
-        hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->buf.len + rest->buf.len);
-        hs_onnx_put_raw(&graph->nodes, inputs->buf.data, inputs->buf.len);
-        hs_onnx_put_raw(&graph->nodes, rest->buf.data, rest->buf.len);
+        hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->len + rest->len);
+        hs_onnx_put_fields(&graph->nodes, inputs);
+        hs_onnx_put_fields(&graph->nodes, rest);
     }
-    inputs->buf.len = rest->buf.len = 0;
+    hs_buf_clear(inputs);
+    hs_buf_clear(rest);
     graph->last_output_count = 0;
     collect(graph);
 }

@@ -73,8 +73,8 @@ struct hs_pt_graph {
     struct hs_error *err;          /* borrowed, not NULL */
     int status;
     struct hs_arena arena;
-    struct hs_onnx_out nodes, weights;
-    struct hs_onnx_out last_inputs, last_rest; /* of the node added last, whose output may still be renamed */
+    struct hs_buf nodes, weights;
+    struct hs_buf last_inputs, last_rest; /* of the node added last, whose output may still be renamed */
     const char *last_outputs[HS_PT_MAX_OUTPUTS];
     size_t last_output_count;
     struct hs_pt_name_count *names;

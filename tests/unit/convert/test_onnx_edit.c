@@ -27,11 +27,11 @@ struct recipe {
     const char *weight;  /* name of a weight more */
 };
 
-static void put_node(struct hs_onnx_out *graph, const char *op, const char *domain, const char *const *inputs,
+static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs,
                      size_t count, const char *output)
 {
-    struct hs_onnx_out node;
-    hs_onnx_out_init(&node, FILE_MAX);
+    struct hs_buf node;
+    hs_buf_init(&node, FILE_MAX);
     for (size_t i = 0; i < count; i++)
         hs_onnx_put_string(&node, 1, inputs[i]);
     hs_onnx_put_string(&node, 2, output);
@@ -39,17 +39,17 @@ static void put_node(struct hs_onnx_out *graph, const char *op, const char *doma
     if (domain)
         hs_onnx_put_string(&node, 7, domain);
     hs_onnx_put_message(graph, HS_ONNX_GRAPH_NODE, &node);
-    hs_onnx_out_finish(&node);
+    hs_buf_finish(&node);
 }
 
-static void put_resize(struct hs_onnx_out *graph, const struct recipe *recipe, const char *input, const char *size,
+static void put_resize(struct hs_buf *graph, const struct recipe *recipe, const char *input, const char *size,
                        const char *output)
 {
     const char *const before[] = { input, "none", "none", size }, *const after[] = { input, "none", "doubled_scales" };
     put_node(graph, "Resize", NULL, recipe->freed ? after : before, recipe->freed ? 3 : 4, output);
 }
 
-static void put_nodes(struct hs_onnx_out *graph, const struct recipe *recipe)
+static void put_nodes(struct hs_buf *graph, const struct recipe *recipe)
 {
     const char *const first[] = { "images", recipe->shared ? "size_1" : "w" };
     put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, first, recipe->shared ? 2 : 1, "a");
@@ -62,7 +62,7 @@ static void put_nodes(struct hs_onnx_out *graph, const struct recipe *recipe)
     put_node(graph, "Reshape", NULL, shape, 2, "more");
 }
 
-static void put_shape(struct hs_onnx_out *graph, const struct recipe *recipe)
+static void put_shape(struct hs_buf *graph, const struct recipe *recipe)
 {
     int64_t shape[] = { recipe->freed ? 0 : 1, -1, 4 };
     const int64_t dims[] = { 3 };
@@ -72,16 +72,16 @@ static void put_shape(struct hs_onnx_out *graph, const struct recipe *recipe)
         hs_onnx_put_tensor(graph, "shape", HS_ONNX_ELEM_INT64, dims, 1, shape, 3);
         return;
     }
-    struct hs_onnx_out tensor;
-    hs_onnx_out_init(&tensor, FILE_MAX);
+    struct hs_buf tensor;
+    hs_buf_init(&tensor, FILE_MAX);
     hs_onnx_put_int(&tensor, 2, HS_ONNX_ELEM_INT64);
     hs_onnx_put_bytes(&tensor, 7, "\x01\x04", 2);
     hs_onnx_put_string(&tensor, 8, "shape");
     hs_onnx_put_message(graph, HS_ONNX_GRAPH_INITIALIZER, &tensor);
-    hs_onnx_out_finish(&tensor);
+    hs_buf_finish(&tensor);
 }
 
-static void put_weights(struct hs_onnx_out *graph, const struct recipe *recipe)
+static void put_weights(struct hs_buf *graph, const struct recipe *recipe)
 {
     static const int64_t fine[] = { 1, 8, 8, 8 }, four[] = { 4 }, two[] = { 2 };
     static const float numbers[] = { 1, 2 };
@@ -96,7 +96,7 @@ static void put_weights(struct hs_onnx_out *graph, const struct recipe *recipe)
     hs_onnx_put_tensor(graph, recipe->weight ? recipe->weight : "w", HS_ONNX_ELEM_FLOAT, two, 1, numbers, 2);
 }
 
-static void put_ends(struct hs_onnx_out *graph, const struct recipe *recipe)
+static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
 {
     const int *in = recipe->input;
     bool free_batch = recipe->freed, free_size = recipe->freed && recipe->size;
@@ -118,13 +118,13 @@ static void put_ends(struct hs_onnx_out *graph, const struct recipe *recipe)
         hs_onnx_put_value_info(graph, 13, "a", image, 4);
 }
 
-static void build(const struct recipe *recipe, struct hs_onnx_out *model)
+static void build(const struct recipe *recipe, struct hs_buf *model)
 {
     static const float scales[] = { 1, 1, 2, 2 };
     static const int64_t four[] = { 4 };
-    struct hs_onnx_out graph;
-    hs_onnx_out_init(model, FILE_MAX);
-    hs_onnx_out_init(&graph, FILE_MAX);
+    struct hs_buf graph;
+    hs_buf_init(model, FILE_MAX);
+    hs_buf_init(&graph, FILE_MAX);
     put_nodes(&graph, recipe);
     hs_onnx_put_string(&graph, HS_ONNX_GRAPH_NAME, "g");
     put_weights(&graph, recipe);
@@ -136,8 +136,8 @@ static void build(const struct recipe *recipe, struct hs_onnx_out *model)
     hs_onnx_put_message(model, HS_ONNX_MODEL_GRAPH, &graph);
     hs_onnx_put_opset(model, 11);
     hs_onnx_put_int(model, 100, 5); /* what nobody knows stays */
-    assert_int_equal(model->status, 0);
-    hs_onnx_out_finish(&graph);
+    assert_int_equal(model->error, 0);
+    hs_buf_finish(&graph);
 }
 
 /* From a copy of exactly its length, so that a sanitizer sees a read past the end. */
@@ -158,32 +158,32 @@ static int edit(enum hs_onnx_edit how, const struct hs_buf *model, size_t len, s
 
 static void becomes(enum hs_onnx_edit how, struct recipe recipe)
 {
-    struct hs_onnx_out before, after;
+    struct hs_buf before, after;
     struct hs_buf out;
     struct hs_error err;
     build(&recipe, &before);
     recipe.freed = true;
     build(&recipe, &after);
-    if (edit(how, &before.buf, before.buf.len, &out, &err) < 0)
+    if (edit(how, &before, before.len, &out, &err) < 0)
         fail_msg("%s", err.message);
-    assert_int_equal(out.len, after.buf.len);
-    assert_memory_equal(out.data, after.buf.data, out.len);
+    assert_int_equal(out.len, after.len);
+    assert_memory_equal(out.data, after.data, out.len);
     hs_buf_finish(&out);
-    hs_onnx_out_finish(&before);
-    hs_onnx_out_finish(&after);
+    hs_buf_finish(&before);
+    hs_buf_finish(&after);
 }
 
 static void refuses(enum hs_onnx_edit how, struct recipe recipe, const char *reason)
 {
-    struct hs_onnx_out model;
+    struct hs_buf model;
     struct hs_buf out;
     struct hs_error err;
     build(&recipe, &model);
-    assert_int_equal(edit(how, &model.buf, model.buf.len, &out, &err), HS_EMODEL);
+    assert_int_equal(edit(how, &model, model.len, &out, &err), HS_EMODEL);
     assert_says(err.message, reason);
     assert_int_equal(out.len, 0);
     hs_buf_finish(&out);
-    hs_onnx_out_finish(&model);
+    hs_buf_finish(&model);
 }
 
 static void the_batch_is_freed(void **state)
@@ -233,39 +233,39 @@ static void every_cut_and_a_small_buffer(void **state)
 {
     (void) state;
     const struct recipe recipe = { .size = true };
-    struct hs_onnx_out model;
+    struct hs_buf model;
     struct hs_buf out;
     struct hs_error err;
     build(&recipe, &model);
-    size_t without_end = model.buf.len - 3; /* the unknown field, then the operator set, may be missing */
-    for (size_t len = 0; len < model.buf.len; len++) {
-        int status = edit(HS_ONNX_FREE_SIZE, &model.buf, len, &out, &err);
+    size_t without_end = model.len - 3; /* the unknown field, then the operator set, may be missing */
+    for (size_t len = 0; len < model.len; len++) {
+        int status = edit(HS_ONNX_FREE_SIZE, &model, len, &out, &err);
         assert_true(status == HS_EMODEL || len == without_end || len == without_end - 6);
         hs_buf_finish(&out);
     }
     hs_buf_init(&out, 100);
-    assert_int_equal(hs_onnx_edit(HS_ONNX_FREE_SIZE, model.buf.data, model.buf.len, &out, &err), HS_ETOOLARGE);
+    assert_int_equal(hs_onnx_edit(HS_ONNX_FREE_SIZE, model.data, model.len, &out, &err), HS_ETOOLARGE);
     hs_buf_finish(&out);
-    hs_onnx_out_finish(&model);
+    hs_buf_finish(&model);
 }
 
 static void from_file_to_file(void **state)
 {
     const struct recipe recipe = { 0 }, freed = { .freed = true };
-    struct hs_onnx_out before, after;
+    struct hs_buf before, after;
     struct hs_error err = { 0 };
     char from[PATH_MAX];
     build(&recipe, &before);
     build(&freed, &after);
-    folder_write(*state, "a.onnx", (const char *) before.buf.data, before.buf.len);
+    folder_write(*state, "a.onnx", (const char *) before.data, before.len);
     hs_str_copy(from, sizeof(from), folder_path(*state, "a.onnx"));
     assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_BATCH, from, folder_path(*state, "b.onnx"), &err), 0);
-    assert_true(folder_holds(*state, "b.onnx", (const char *) after.buf.data, after.buf.len));
+    assert_true(folder_holds(*state, "b.onnx", (const char *) after.data, after.len));
     assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, from, folder_path(*state, "c.onnx"), &err), HS_EMODEL);
     assert_false(folder_has(*state, "c.onnx"));
     assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, "/nowhere", from, &err), HS_ENOTFOUND);
-    hs_onnx_out_finish(&before);
-    hs_onnx_out_finish(&after);
+    hs_buf_finish(&before);
+    hs_buf_finish(&after);
 }
 
 int main(void)
