@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "models/pack_files.h"
+#include "models/pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -113,6 +113,9 @@ bool hs_pack_name_equal(const char *a, const char *b);
 /* Lower case letters, digits, '-', '_' and '.', first a letter or digit, at most HS_PACK_NAME_SIZE - 1. */
 bool hs_pack_name_valid(const char *name);
 
+/* A plain file name: no '/', no leading '.', only letters, digits and "._-", at most 120 characters. */
+bool hs_pack_file_name_valid(const char *name);
+
 /* Whether it is for one of these tasks. */
 bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count);
 

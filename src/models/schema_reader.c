@@ -1,9 +1,11 @@
 #include "models/schema_reader.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/str.h"
 
 int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...)
 {
@@ -20,12 +22,12 @@ int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...)
     return reader->status;
 }
 
-static bool known(const char *key, const char *const *keys)
+void *hs_schema_alloc(struct hs_schema *reader, size_t count, size_t size)
 {
-    for (; *keys; keys++)
-        if (strcmp(*keys, key) == 0)
-            return true;
-    return false;
+    void *memory = reader->status == 0 ? calloc(count ? count : 1, size) : NULL;
+    if (!memory && reader->status == 0)
+        reader->status = hs_error_set(reader->err, HS_ENOMEM, "out of memory");
+    return memory;
 }
 
 bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const char *what, const char *const *keys)
@@ -36,12 +38,14 @@ bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const c
         hs_schema_fail(reader, node->line, "%s must be a map", what);
         return false;
     }
-    for (size_t i = 0; i < node->count; i++)
-        if (!known(node->keys[i], keys)) {
+    for (size_t i = 0; i < node->count; i++) {
+        const char *const *key = keys;
+        while (*key && strcmp(*key, node->keys[i]) != 0)
+            key++;
+        if (!*key)
             hs_schema_fail(reader, node->key_lines[i], "%s has no key `%.60s`", what, node->keys[i]);
-            return false;
-        }
-    return true;
+    }
+    return reader->status == 0;
 }
 
 const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed)
@@ -76,32 +80,28 @@ const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, 
     return NULL;
 }
 
-void hs_schema_int(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, long long min,
-                   long long max, long long *ret)
+long long hs_schema_int(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
+                        long long min, long long max)
 {
     const struct hs_node *node = hs_schema_node(reader, map, key, needed);
     long long value;
-    if (!node)
-        return;
-    if (!hs_node_int(node, &value) || value < min || value > max) {
+    if (node && hs_node_int(node, &value) && value >= min && value <= max)
+        return value;
+    if (node)
         hs_schema_fail(reader, node->line, "`%s` must be a whole number, %lld to %lld", key, min, max);
-        return;
-    }
-    *ret = value;
+    return 0;
 }
 
-void hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, double min,
-                     double max, float *ret)
+float hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, double min,
+                      double max)
 {
     const struct hs_node *node = hs_schema_node(reader, map, key, needed);
     double value;
-    if (!node)
-        return;
-    if (!hs_node_double(node, &value) || !isfinite(value) || value < min || value > max) {
+    if (node && hs_node_double(node, &value) && value >= min && value <= max) /* not NaN */
+        return (float) value;
+    if (node)
         hs_schema_fail(reader, node->line, "`%s` must be a number, %g to %g", key, min, max);
-        return;
-    }
-    *ret = (float) value;
+    return 0;
 }
 
 int hs_schema_word(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
@@ -112,12 +112,11 @@ int hs_schema_word(struct hs_schema *reader, const struct hs_node *map, const ch
         return absent;
     const char *text = hs_node_text(node);
     char all[200] = "";
-    size_t used = 0;
     for (int i = 0; words[i]; i++) {
+        size_t used = strlen(all);
         if (text && strcmp(words[i], text) == 0)
             return i;
-        int wrote = snprintf(all + used, sizeof(all) - used, "%s%s", i ? ", " : "", words[i]);
-        used += wrote > 0 && (size_t) wrote < sizeof(all) - used ? (size_t) wrote : 0;
+        hs_str_format(all + used, sizeof(all) - used, "%s%s", i ? ", " : "", words[i]);
     }
     hs_schema_fail(reader, node->line, "`%s` must be one of: %s", key, all);
     return absent;

@@ -18,8 +18,13 @@ struct hs_schema {
 /* Complains "name:line: …" with HS_EINVAL unless something was wrong before. Returns the status. */
 int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Zeroed memory for `count` elements of `size` bytes; NULL after a failure, also HS_ENOMEM. Caller frees with free(). */
+void *hs_schema_alloc(struct hs_schema *reader, size_t count, size_t size);
+
 /* node must be a map with no keys but these (a list that ends with NULL). */
 bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const char *what, const char *const *keys);
+#define HS_SCHEMA_MAP(reader, node, what, ...) \
+    hs_schema_map(reader, node, what, (const char *const[]){__VA_ARGS__, NULL})
 
 /* The value of a key. Needed ones that are missing are complained about; others give NULL. */
 const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed);
@@ -28,11 +33,11 @@ const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_n
 const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
                            size_t max);
 
-/* Leaves *ret alone where the key is absent. */
-void hs_schema_int(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, long long min,
-                   long long max, long long *ret);
-void hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, double min,
-                     double max, float *ret);
+/* 0 if the key is absent or its value wrong. */
+long long hs_schema_int(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
+                        long long min, long long max);
+float hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, double min,
+                      double max);
 
 /* The number of the word in `words` (a list that ends with NULL); `absent` where the key is not there. */
 int hs_schema_word(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,

@@ -1,5 +1,6 @@
 #include "../unit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "models/schema_reader.h"
@@ -90,33 +91,41 @@ static void numbers(void **state)
 {
     (void) state;
     struct page page;
-    long long whole = 7;
-    float number = 7;
     open_page(&page, "a: 3\nb: 0.5\nc: 1");
-    hs_schema_int(&page.reader, page.root, "z", false, 1, 3, &whole);
-    assert_int_equal(whole, 7);
-    hs_schema_int(&page.reader, page.root, "a", true, 1, 3, &whole);
-    assert_int_equal(whole, 3);
-    hs_schema_float(&page.reader, page.root, "b", true, 0, 1, &number);
-    assert_true(number == 0.5f);
-    hs_schema_float(&page.reader, page.root, "c", true, 0, 1, &number);
-    assert_true(number == 1);
+    assert_int_equal(hs_schema_int(&page.reader, page.root, "z", false, 1, 3), 0);
+    assert_int_equal(hs_schema_int(&page.reader, page.root, "a", true, 1, 3), 3);
+    assert_true(hs_schema_float(&page.reader, page.root, "z", false, 0, 1) == 0);
+    assert_true(hs_schema_float(&page.reader, page.root, "b", true, 0, 1) == 0.5f);
+    assert_true(hs_schema_float(&page.reader, page.root, "c", true, 0, 1) == 1);
     expect(&page, NULL);
     static const char *const bad[] = { "a: 4",  "a: 0", "a: 1.5", "a: many", "a: \"2\"", "a: 99999999999999999999",
                                        "a: [1]" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);
-        hs_schema_int(&page.reader, page.root, "a", true, 1, 3, &whole);
-        assert_int_equal(whole, 3);
+        assert_int_equal(hs_schema_int(&page.reader, page.root, "a", true, 1, 3), 0);
         expect(&page, "page.yaml:1: `a` must be a whole number, 1 to 3");
     }
     static const char *const bad_floats[] = {"a: 1.01", "a: -0.1", "a: .nan", "a: .inf", "a: nan", "a: often", "a: []"};
     for (size_t i = 0; i < sizeof(bad_floats) / sizeof(bad_floats[0]); i++) {
         open_page(&page, bad_floats[i]);
-        hs_schema_float(&page.reader, page.root, "a", true, 0, 1, &number);
-        assert_true(number == 1);
+        assert_true(hs_schema_float(&page.reader, page.root, "a", true, 0, 1) == 0);
         expect(&page, "page.yaml:1: `a` must be a number, 0 to 1");
     }
+}
+
+static void memory(void **state)
+{
+    (void) state;
+    struct page page;
+    open_page(&page, "a: 1");
+    uint8_t *bytes = hs_schema_alloc(&page.reader, 0, 1);
+    assert_non_null(bytes);
+    assert_int_equal(bytes[0], 0);
+    free(bytes);
+    assert_null(hs_schema_alloc(&page.reader, SIZE_MAX / 2, 4));
+    assert_int_equal(page.reader.status, HS_ENOMEM);
+    assert_null(hs_schema_alloc(&page.reader, 1, 1));
+    hs_doc_destroy(page.doc);
 }
 
 static void words(void **state)
@@ -158,6 +167,7 @@ int main(void)
         cmocka_unit_test(maps),
         cmocka_unit_test(texts),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(memory),
         cmocka_unit_test(words),
         cmocka_unit_test(hashes),
     };
