@@ -209,24 +209,18 @@ static int begin_body(struct attempt *attempt)
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct attempt *attempt = arg;
-    size_t len = size * count, written = 0;
+    size_t len = size * count;
     if (!attempt->begun && begin_body(attempt) < 0)
         return 0;
     if (len > attempt->job->max_bytes - attempt->offset) {
         stop(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
         return 0;
     }
-    while (written < len) {
-        ssize_t n = write(attempt->fd, data + written, len - written);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
-            return 0;
-        }
-        written += (size_t) n;
-        attempt->offset += (uint64_t) n;
+    if (hs_file_write_all(attempt->fd, data, len) < 0) {
+        stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
+        return 0;
     }
+    attempt->offset += len;
     return len;
 }
 

@@ -7,64 +7,62 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum { BLOCK_SIZE = 64 << 10 };
 
-static int write_block(int fd, const uint8_t *data, size_t len)
+static int write_error(const char *to, struct hs_error *err)
 {
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return -1;
-        data += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t) n : 0;
-    }
-    return 0;
+    return hs_error_set(err, HS_EIO, "cannot write %s: %s", to, errno == ENOSPC ? "the disk is full" : strerror(errno));
 }
 
-static int copy_bytes(int in, int out, const char *to, uint64_t max_bytes, struct hs_error *err)
+int hs_install_write(const char *to, uint64_t max_bytes, const char *too_large, hs_install_read read, void *arg,
+                     struct hs_error *err)
 {
     static _Thread_local uint8_t block[BLOCK_SIZE];
     uint64_t total = 0;
-    for (;;) {
-        ssize_t n = read(in, block, sizeof(block));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return hs_error_set(err, HS_EIO, "cannot read: %s", strerror(errno));
-        if (n == 0)
-            break;
+    long n = 0;
+    int status = 0, fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return write_error(to, err);
+    while (status == 0 && (n = read(arg, block, sizeof(block), err)) > 0) {
         total += (uint64_t) n;
         if (total > max_bytes)
-            return hs_error_set(err, HS_ETOOLARGE, "the file is too large");
-        if (write_block(out, block, (size_t) n) < 0)
-            return hs_error_set(err, HS_EIO, "cannot write %s: %s", to,
-                                errno == ENOSPC ? "the disk is full" : strerror(errno));
+            status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
+        else if (hs_file_write_all(fd, block, (size_t) n) < 0)
+            status = write_error(to, err);
     }
-    return fsync(out) < 0 ? hs_error_set(err, HS_EIO, "cannot write %s: %s", to, strerror(errno)) : 0;
+    if (n < 0)
+        status = (int) n;
+    if (status == 0 && fsync(fd) < 0)
+        status = write_error(to, err);
+    if (close(fd) < 0 && status == 0)
+        status = write_error(to, err);
+    if (status < 0)
+        unlink(to);
+    return status;
+}
+
+static long read_block(void *arg, uint8_t *block, size_t size, struct hs_error *err)
+{
+    ssize_t n;
+    do
+        n = read(*(int *) arg, block, size);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? hs_error_set(err, HS_EIO, "cannot read: %s", strerror(errno)) : n;
 }
 
 int hs_install_copy(const char *from, const char *to, uint64_t max_bytes, struct hs_error *err)
 {
     struct stat st;
-    int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int status, in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (in < 0)
         return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", from, strerror(errno));
-    if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(in);
-        return hs_error_set(err, HS_EIO, "%s is no regular file", from);
-    }
-    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (out < 0) {
-        int status = hs_error_set(err, HS_EIO, "cannot write %s: %s", to, strerror(errno));
-        close(in);
-        return status;
-    }
-    int status = copy_bytes(in, out, to, max_bytes, err);
+    if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
+        status = hs_error_set(err, HS_EIO, "%s is no regular file", from);
+    else
+        status = hs_install_write(to, max_bytes, "the file is too large", read_block, &in, err);
     close(in);
-    if (close(out) < 0 && status == 0)
-        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", to, strerror(errno));
-    if (status < 0)
-        unlink(to);
     return status;
 }
 
@@ -74,8 +72,5 @@ int hs_install_move(const char *from, const char *to, struct hs_error *err)
     int failed = fd < 0 || fsync(fd) < 0;
     if (fd >= 0)
         close(fd);
-    if (failed || rename(from, to) < 0)
-        return hs_error_set(err, HS_EIO, "cannot write %s: %s", to,
-                            errno == ENOSPC ? "the disk is full" : strerror(errno));
-    return 0;
+    return failed || rename(from, to) < 0 ? write_error(to, err) : 0;
 }

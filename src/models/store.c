@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -522,13 +521,15 @@ int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
-    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
-        if (errno != EINTR) {
-            status = errno == EWOULDBLOCK ? hs_error_set(err, HS_EBUSY, "another program holds %s", path)
-                                          : hs_error_set(err, HS_EIO, "cannot lock %s: %s", path, strerror(errno));
-            close(fd);
-            return status;
-        }
+    status = hs_file_lock(fd, wait);
+    if (status < 0) {
+        if (status == HS_EBUSY)
+            hs_error_set(err, status, "another program holds %s", path);
+        else
+            hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
+        return status;
+    }
     *ret_fd = fd;
     return 0;
 }
