@@ -36,6 +36,8 @@ struct hs_zip {
     uint8_t *directory; /* the names lie in it */
     struct hs_zip_member *members;
     size_t count;
+    struct hs_error *err; /* of the call that runs now */
+    int status;           /* its first failure */
 };
 
 /* Where the directory is. */
@@ -65,115 +67,111 @@ static bool is_signature(const uint8_t *bytes, const char *signature)
     return !memcmp(bytes, signature, 4);
 }
 
-static int damaged(struct hs_error *err, const char *reason)
+static void fail(struct hs_zip *zip, int status, const char *message)
 {
-    hs_error_set(err, HS_EMODEL, "damaged zip file: %s", reason);
-    return HS_EMODEL;
+    if (zip->status == 0)
+        zip->status = hs_error_set(zip->err, status, "%s", message);
 }
 
-static int no_memory(struct hs_error *err)
+static void damaged(struct hs_zip *zip, const char *reason)
 {
-    hs_error_set(err, HS_ENOMEM, "no memory for reading a zip file");
-    return HS_ENOMEM;
+    if (zip->status == 0)
+        zip->status = hs_error_set(zip->err, HS_EMODEL, "damaged zip file: %s", reason);
 }
 
-static int read_at(const struct hs_zip *zip, uint64_t offset, void *dst, size_t len, struct hs_error *err)
+static void *alloc(struct hs_zip *zip, size_t count, size_t size)
+{
+    void *memory = zip->status == 0 ? calloc(count ? count : 1, size) : NULL;
+    if (!memory)
+        fail(zip, HS_ENOMEM, "no memory for reading a zip file");
+    return memory;
+}
+
+/* False, and dst is left as it is, after any failure. */
+static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
 {
     uint8_t *bytes = dst;
     if (offset > zip->file_size || len > zip->file_size - offset)
-        return damaged(err, "it ends too early");
-    while (len > 0) {
+        damaged(zip, "it ends too early");
+    while (zip->status == 0 && len > 0) {
         ssize_t n = pread(zip->fd, bytes, len, (off_t) offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            hs_error_set(err, HS_EIO, "reading: %s", n < 0 ? strerror(errno) : "the file became shorter meanwhile");
-            return HS_EIO;
+            zip->status = hs_error_set(zip->err, HS_EIO, "reading: %s",
+                                       n < 0 ? strerror(errno) : "the file became shorter meanwhile");
+            break;
         }
         bytes += n;
         offset += (uint64_t) n;
         len -= (size_t) n;
     }
-    return 0;
+    return zip->status == 0;
 }
 
 /* ---- the end record ---- */
 
-/* The record whose comment reaches exactly to the end of the file. */
-static int find_end(const struct hs_zip *zip, uint8_t end[END_SIZE], uint64_t *ret_offset, struct hs_error *err)
+/* Finds the record whose comment reaches exactly to the end of the file, and gives its offset. */
+static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
 {
     size_t len = zip->file_size < END_SIZE + UINT16_MAX ? (size_t) zip->file_size : END_SIZE + UINT16_MAX;
-    uint8_t *tail = malloc(len ? len : 1);
-    if (!tail)
-        return no_memory(err);
-    int r = read_at(zip, zip->file_size - len, tail, len, err);
-    bool found = false;
-    for (size_t comment = 0; r == 0 && !found && comment + END_SIZE <= len; comment++) {
-        const uint8_t *at = tail + len - END_SIZE - comment;
-        found = is_signature(at, "PK\5\6") && u16(at + 20) == comment;
-        if (found) {
+    uint8_t *tail = alloc(zip, len, 1);
+    uint64_t offset = UINT64_MAX;
+    if (tail && read_at(zip, zip->file_size - len, tail, len))
+        for (size_t comment = 0; offset == UINT64_MAX && comment + END_SIZE <= len; comment++) {
+            const uint8_t *at = tail + len - END_SIZE - comment;
+            if (!is_signature(at, "PK\5\6") || u16(at + 20) != comment)
+                continue;
             memcpy(end, at, END_SIZE);
-            *ret_offset = zip->file_size - END_SIZE - comment;
+            offset = zip->file_size - END_SIZE - comment;
         }
-    }
     free(tail);
-    if (r == 0 && !found) {
-        hs_error_set(err, HS_EMODEL, "not a zip file, or one that was cut short");
-        r = HS_EMODEL;
-    }
-    return r;
+    if (offset == UINT64_MAX)
+        fail(zip, HS_EMODEL, "not a zip file, or one that was cut short");
+    return offset;
 }
 
-/* A number of the end record and the same one in the zip64 record, where the former is full if it did not fit. */
+/* A number of the end record and the same one in the zip64 record, if the former is full because it did not fit. */
 static bool agree(uint64_t narrow, uint64_t full, uint64_t wide)
 {
     return narrow == wide || narrow == full;
 }
 
-static int read_end64(const struct hs_zip *zip, const uint8_t end[END_SIZE], const uint8_t locator[LOCATOR_SIZE],
-                      uint64_t locator_offset, struct extent *extent, struct hs_error *err)
+static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const uint8_t locator[LOCATOR_SIZE],
+                       uint64_t locator_offset, struct extent *extent)
 {
     uint8_t end64[END64_SIZE];
     uint64_t offset = u64(locator + 8);
-    int r = read_at(zip, offset, end64, sizeof(end64), err);
-    if (r < 0)
-        return r;
+    if (!read_at(zip, offset, end64, sizeof(end64)))
+        return;
     if (!is_signature(end64, "PK\6\6") || offset > locator_offset || locator_offset - offset < END64_SIZE ||
         u64(end64 + 4) != locator_offset - offset - 12)
-        return damaged(err, "its zip64 record is not where it should be");
+        damaged(zip, "its zip64 record is not where it should be");
     *extent = (struct extent){u64(end64 + 48), u64(end64 + 40), u64(end64 + 32), offset};
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1 || u32(end64 + 16) != 0 || u32(end64 + 20) != 0 ||
         u64(end64 + 24) != extent->count)
-        return damaged(err, "it is one part of several");
+        damaged(zip, "it is one part of several");
     if (!agree(u16(end + 10), UINT16_MAX, extent->count) || !agree(u32(end + 12), UINT32_MAX, extent->size) ||
         !agree(u32(end + 16), UINT32_MAX, extent->offset))
-        return damaged(err, "its two end records disagree");
-    return 0;
+        damaged(zip, "its two end records disagree");
 }
 
-static int read_end(const struct hs_zip *zip, struct extent *extent, struct hs_error *err)
+static struct extent read_end(struct hs_zip *zip)
 {
     uint8_t end[END_SIZE] = {0}, locator[LOCATOR_SIZE];
-    uint64_t offset = 0;
-    int r = find_end(zip, end, &offset, err);
-    if (r < 0)
-        return r;
+    uint64_t offset = find_end(zip, end);
     uint16_t disk = u16(end + 4);
+    struct extent extent = {u32(end + 16), u32(end + 12), u16(end + 10), offset};
     if ((disk != 0 && disk != UINT16_MAX) || u16(end + 6) != disk || u16(end + 8) != u16(end + 10))
-        return damaged(err, "it is one part of several");
-    *extent = (struct extent){u32(end + 16), u32(end + 12), u16(end + 10), offset};
-    if (offset >= LOCATOR_SIZE) {
-        r = read_at(zip, offset - LOCATOR_SIZE, locator, sizeof(locator), err);
-        if (r == 0 && is_signature(locator, "PK\6\7"))
-            r = read_end64(zip, end, locator, offset - LOCATOR_SIZE, extent, err);
-        if (r < 0)
-            return r;
-    }
-    if (extent->offset > extent->end || extent->size != extent->end - extent->offset)
-        return damaged(err, "its directory is not where it should be");
-    if (extent->count > MAX_MEMBERS || extent->size > MAX_DIRECTORY)
-        return damaged(err, "it has too many members");
-    return 0;
+        damaged(zip, "it is one part of several");
+    if (offset >= LOCATOR_SIZE && read_at(zip, offset - LOCATOR_SIZE, locator, sizeof(locator)) &&
+        is_signature(locator, "PK\6\7"))
+        read_end64(zip, end, locator, offset - LOCATOR_SIZE, &extent);
+    if (extent.offset > extent.end || extent.size != extent.end - extent.offset)
+        damaged(zip, "its directory is not where it should be");
+    if (extent.count > MAX_MEMBERS || extent.size > MAX_DIRECTORY)
+        damaged(zip, "it has too many members");
+    return extent;
 }
 
 /* ---- the directory ---- */
@@ -200,27 +198,30 @@ static bool read_extra(const uint8_t *extra, size_t len, uint64_t *const numbers
 }
 
 /* Reads the entry at *at and moves on. The name is moved over its own entry, which makes room for the NUL after it. */
-static int read_entry(uint8_t *directory, size_t len, size_t *at, struct hs_zip_member *ret, struct hs_error *err)
+static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip_member *ret)
 {
-    uint8_t *entry = directory + *at;
-    if (len - *at < ENTRY_SIZE || !is_signature(entry, "PK\1\2"))
-        return damaged(err, "its directory is no directory");
+    uint8_t *entry = zip->directory + *at;
+    if (len - *at < ENTRY_SIZE || !is_signature(entry, "PK\1\2")) {
+        damaged(zip, "its directory is no directory");
+        return;
+    }
     size_t name_len = u16(entry + 28), extra_len = u16(entry + 30), comment_len = u16(entry + 32);
-    if (name_len + extra_len + comment_len > len - *at - ENTRY_SIZE)
-        return damaged(err, "its directory ends too early");
+    if (name_len + extra_len + comment_len > len - *at - ENTRY_SIZE) {
+        damaged(zip, "its directory ends too early");
+        return;
+    }
     *ret = (struct hs_zip_member){.name = (const char *) entry, .size = u32(entry + 24), .packed_size = u32(entry + 20),
                                   .header_offset = u32(entry + 42), .crc = u32(entry + 16), .method = u16(entry + 10),
                                   .flags = u16(entry + 8)};
     uint64_t *const numbers[] = {&ret->size, &ret->packed_size, &ret->header_offset};
     if (u16(entry + 34) != 0 || memchr(entry + ENTRY_SIZE, 0, name_len) ||
         !read_extra(entry + ENTRY_SIZE + name_len, extra_len, numbers, 3))
-        return damaged(err, "its directory is no directory");
+        damaged(zip, "its directory is no directory");
     if (ret->method == 0 && ret->size != ret->packed_size)
-        return damaged(err, "a stored member has two sizes");
+        damaged(zip, "a stored member has two sizes");
     memmove(entry, entry + ENTRY_SIZE, name_len);
     entry[name_len] = '\0';
     *at += ENTRY_SIZE + name_len + extra_len + comment_len;
-    return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -235,84 +236,62 @@ static int by_offset(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Each member ends before the next one begins. How long its local header is shows only when it is read. */
-static int set_limits(struct hs_zip *zip, uint64_t directory_offset, struct hs_error *err)
+static void read_directory(struct hs_zip *zip)
 {
-    if (zip->count == 0)
-        return 0;
+    struct extent extent = read_end(zip);
+    size_t len = (size_t) extent.size, count = (size_t) extent.count, at = 0;
+    if (count > len / ENTRY_SIZE)
+        damaged(zip, "its directory ends too early");
+    zip->directory = alloc(zip, len, 1);
+    zip->members = alloc(zip, count, sizeof(zip->members[0]));
+    if (zip->members)
+        read_at(zip, extent.offset, zip->directory, len);
+    for (; zip->status == 0 && zip->count < count; zip->count++)
+        read_entry(zip, len, &at, &zip->members[zip->count]);
+    if (at != len)
+        damaged(zip, "its directory is longer than it says");
+    if (zip->status < 0)
+        return;
+    /* Each member ends before the next one begins. How long its local header is shows only when it is read. */
     qsort(zip->members, zip->count, sizeof(zip->members[0]), by_offset);
     for (size_t i = 0; i < zip->count; i++) {
         struct hs_zip_member *member = &zip->members[i];
-        member->limit = i + 1 < zip->count ? zip->members[i + 1].header_offset : directory_offset;
+        member->limit = i + 1 < zip->count ? zip->members[i + 1].header_offset : extent.offset;
         uint64_t least = HEADER_SIZE + strlen(member->name);
         if (member->header_offset > member->limit || member->limit - member->header_offset < least ||
             member->limit - member->header_offset - least < member->packed_size)
-            return damaged(err, "its members overlap");
+            damaged(zip, "its members overlap");
     }
-    return 0;
-}
-
-static int sort_by_name(struct hs_zip *zip, struct hs_error *err)
-{
-    if (zip->count == 0)
-        return 0;
     qsort(zip->members, zip->count, sizeof(zip->members[0]), by_name);
     for (size_t i = 1; i < zip->count; i++)
         if (!strcmp(zip->members[i - 1].name, zip->members[i].name))
-            return damaged(err, "two members have the same name");
-    return 0;
-}
-
-static int read_directory(struct hs_zip *zip, struct hs_error *err)
-{
-    struct extent extent;
-    int r = read_end(zip, &extent, err);
-    if (r < 0)
-        return r;
-    size_t len = (size_t) extent.size, count = (size_t) extent.count, at = 0;
-    if (count > len / ENTRY_SIZE)
-        return damaged(err, "its directory ends too early");
-    zip->directory = malloc(len + 1);
-    zip->members = calloc(count + 1, sizeof(zip->members[0]));
-    if (!zip->directory || !zip->members)
-        return no_memory(err);
-    r = read_at(zip, extent.offset, zip->directory, len, err);
-    for (; r == 0 && zip->count < count; zip->count++)
-        r = read_entry(zip->directory, len, &at, &zip->members[zip->count], err);
-    if (r == 0 && at != len)
-        r = damaged(err, "its directory is longer than it says");
-    if (r == 0)
-        r = set_limits(zip, extent.offset, err);
-    return r < 0 ? r : sort_by_name(zip, err);
+            damaged(zip, "two members have the same name");
 }
 
 /* ---- opening and closing ---- */
 
-static int open_file(struct hs_zip *zip, const char *path, struct hs_error *err)
-{
-    struct stat st;
-    zip->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (zip->fd < 0 || fstat(zip->fd, &st) < 0)
-        return hs_error_set(err, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return hs_error_set(err, HS_EIO, "not a regular file");
-    zip->file_size = (uint64_t) st.st_size;
-    return 0;
-}
-
 int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
 {
+    struct stat st;
     struct hs_zip *zip = calloc(1, sizeof(*zip));
     if (!zip)
-        return no_memory(err);
-    int r = open_file(zip, path, err);
-    if (r == 0)
-        r = read_directory(zip, err);
-    if (r < 0)
+        return hs_error_set(err, HS_ENOMEM, "no memory for reading a zip file");
+    zip->err = err;
+    zip->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (zip->fd < 0 || fstat(zip->fd, &st) < 0)
+        fail(zip, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        fail(zip, HS_EIO, "not a regular file");
+    else
+        zip->file_size = (uint64_t) st.st_size;
+    if (zip->status == 0)
+        read_directory(zip);
+    int status = zip->status;
+    if (status < 0)
         hs_zip_close(zip);
     else
         *ret_zip = zip;
-    return r;
+    return status;
 }
 
 void hs_zip_close(struct hs_zip *zip)
@@ -349,11 +328,12 @@ struct hs_zip_member *hs_zip_find(struct hs_zip *zip, const char *name)
 
 /* ---- members ---- */
 
-static int member_error(const struct hs_zip_member *member, const char *reason, struct hs_error *err)
+static void member_error(struct hs_zip *zip, const struct hs_zip_member *member, const char *reason)
 {
     char name[NAME_IN_MESSAGES];
     hs_str_quote(name, sizeof(name), member->name, strlen(member->name));
-    return hs_error_set(err, HS_EMODEL, "%s in the zip file %s", name, reason);
+    if (zip->status == 0)
+        zip->status = hs_error_set(zip->err, HS_EMODEL, "%s in the zip file %s", name, reason);
 }
 
 /* What the local header says of a member; a writer that did not know size and CRC yet says 0 and sets a flag. */
@@ -373,66 +353,59 @@ static bool header_agrees(const struct hs_zip_member *member, const uint8_t head
 }
 
 /* Compares the local header (and the name and extra field after it) with the directory, and finds the data. */
-static int read_header(struct hs_zip *zip, struct hs_zip_member *member, struct hs_error *err)
+static void read_header(struct hs_zip *zip, struct hs_zip_member *member)
 {
     uint8_t header[HEADER_SIZE];
     size_t name_len = strlen(member->name);
-    int r = read_at(zip, member->header_offset, header, sizeof(header), err);
-    if (r < 0)
-        return r;
+    if (!read_at(zip, member->header_offset, header, sizeof(header)))
+        return;
     if (!is_signature(header, "PK\3\4") || u16(header + 26) != name_len)
-        return member_error(member, "is not where the directory says", err);
+        member_error(zip, member, "is not where the directory says");
     size_t extra_len = u16(header + 28);
     uint64_t start = member->header_offset + HEADER_SIZE + name_len + extra_len;
     if (start > member->limit || member->packed_size > member->limit - start)
-        return member_error(member, "reaches into what follows it", err);
-    uint8_t *rest = malloc(name_len + extra_len + 1);
-    if (!rest)
-        return no_memory(err);
-    r = read_at(zip, member->header_offset + HEADER_SIZE, rest, name_len + extra_len, err);
-    if (r == 0 && (memcmp(rest, member->name, name_len) != 0 ||
-                   !header_agrees(member, header, rest + name_len, extra_len)))
-        r = member_error(member, "is described in two ways", err);
+        member_error(zip, member, "reaches into what follows it");
+    uint8_t *rest = alloc(zip, name_len + extra_len, 1);
+    if (rest && read_at(zip, member->header_offset + HEADER_SIZE, rest, name_len + extra_len) &&
+        (memcmp(rest, member->name, name_len) != 0 || !header_agrees(member, header, rest + name_len, extra_len)))
+        member_error(zip, member, "is described in two ways");
     free(rest);
-    if (r == 0)
+    if (zip->status == 0)
         member->data_offset = start;
-    return r;
 }
 
-static int check_crc(struct hs_zip *zip, struct hs_zip_member *member, struct hs_error *err)
+static void check_crc(struct hs_zip *zip, struct hs_zip_member *member)
 {
-    uint8_t *piece = malloc(PIECE);
-    if (!piece)
-        return no_memory(err);
+    uint8_t *piece = alloc(zip, PIECE, 1);
     uLong crc = crc32(0, NULL, 0);
-    int r = 0;
-    for (uint64_t at = 0; at < member->size && r == 0;) {
-        size_t len = member->size - at < PIECE ? (size_t) (member->size - at) : PIECE;
-        r = read_at(zip, member->data_offset + at, piece, len, err);
-        if (r == 0)
+    size_t len;
+    for (uint64_t at = 0; piece && at < member->size && zip->status == 0; at += len) {
+        len = member->size - at < PIECE ? (size_t) (member->size - at) : PIECE;
+        if (read_at(zip, member->data_offset + at, piece, len))
             crc = crc32(crc, piece, (uInt) len);
-        at += len;
     }
     free(piece);
-    if (r == 0 && crc != member->crc)
-        r = member_error(member, "is damaged: its CRC-32 is wrong", err);
-    member->verified = r == 0;
-    return r;
+    if (crc != member->crc)
+        member_error(zip, member, "is damaged: its CRC-32 is wrong");
+    member->verified = zip->status == 0;
 }
 
 int hs_zip_read(struct hs_zip *zip, struct hs_zip_member *member, uint64_t offset, void *dst, size_t len,
                 struct hs_error *err)
 {
-    int r = 0;
+    zip->err = err;
+    zip->status = 0;
     if (member->flags & FLAG_ENCRYPTED)
-        return member_error(member, "is encrypted", err);
+        member_error(zip, member, "is encrypted");
     if (member->method != 0)
-        return member_error(member, "is compressed", err);
+        member_error(zip, member, "is compressed");
     if (offset > member->size || len > member->size - offset)
-        return member_error(member, "is too short", err);
-    if (!member->data_offset)
-        r = read_header(zip, member, err);
-    if (r == 0 && !member->verified)
-        r = check_crc(zip, member, err);
-    return r < 0 ? r : read_at(zip, member->data_offset + offset, dst, len, err);
+        member_error(zip, member, "is too short");
+    if (zip->status == 0 && !member->data_offset)
+        read_header(zip, member);
+    if (zip->status == 0 && !member->verified)
+        check_crc(zip, member);
+    if (zip->status == 0)
+        read_at(zip, member->data_offset + offset, dst, len);
+    return zip->status;
 }
