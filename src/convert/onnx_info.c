@@ -54,6 +54,22 @@ static void add_weight(struct reader *reader, struct hs_protobuf_span name)
         reader->weights[reader->weight_count++] = hash_of(name);
 }
 
+enum message { GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, FUNCTION };
+
+/* Where nodes and weights are, by GraphProto, NodeProto, AttributeProto, SparseTensorProto and FunctionProto. */
+static const struct {
+    enum message in;
+    uint32_t number;
+    enum message is;
+} parts[] = {
+    {GRAPH, 1, NODE}, {GRAPH, 5, TENSOR}, {GRAPH, 15, SPARSE},
+    {NODE, 5, ATTRIBUTE},
+    {ATTRIBUTE, 5, TENSOR}, {ATTRIBUTE, 10, TENSOR}, {ATTRIBUTE, 22, SPARSE}, {ATTRIBUTE, 23, SPARSE},
+    {ATTRIBUTE, 6, GRAPH}, {ATTRIBUTE, 11, GRAPH},
+    {SPARSE, 1, TENSOR}, {SPARSE, 2, TENSOR},
+    {FUNCTION, 7, NODE},
+};
+
 /* TensorProto: name 8, external_data 13, data_location 14 (1 = elsewhere). */
 static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
 {
@@ -66,53 +82,25 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
     }
 }
 
-/* SparseTensorProto: values 1, indices 2. The name is that of the values. */
-static void read_sparse(struct reader *reader, struct hs_protobuf_span in, bool keep_name)
-{
-    struct hs_protobuf_field field;
-    while (hs_protobuf_next(&in, &field, &reader->damaged))
-        if (hs_protobuf_is_bytes(&field, 1) || hs_protobuf_is_bytes(&field, 2))
-            read_tensor(reader, field.bytes, keep_name && field.number == 1);
-}
-
-static void read_graph_body(struct reader *reader, struct hs_protobuf_span in, int depth);
-
-/* NodeProto: attribute 5. AttributeProto: t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23. */
-static void read_node(struct reader *reader, struct hs_protobuf_span in, int depth)
-{
-    struct hs_protobuf_field field, part;
-    reader->info->node_count++;
-    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
-        if (!hs_protobuf_is_bytes(&field, 5))
-            continue;
-        struct hs_protobuf_span attribute = field.bytes;
-        while (hs_protobuf_next(&attribute, &part, &reader->damaged)) {
-            if (hs_protobuf_is_bytes(&part, 5) || hs_protobuf_is_bytes(&part, 10))
-                read_tensor(reader, part.bytes, false);
-            if (hs_protobuf_is_bytes(&part, 22) || hs_protobuf_is_bytes(&part, 23))
-                read_sparse(reader, part.bytes, false);
-            if (hs_protobuf_is_bytes(&part, 6) || hs_protobuf_is_bytes(&part, 11))
-                read_graph_body(reader, part.bytes, depth + 1);
-        }
-    }
-}
-
-/* GraphProto: node 1, initializer 5, sparse_initializer 15. */
-static void read_graph_body(struct reader *reader, struct hs_protobuf_span in, int depth)
+/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph; a sparse
+ * tensor has the name of its values (1). */
+static void walk(struct reader *reader, enum message message, struct hs_protobuf_span in, int depth, bool keep_names)
 {
     struct hs_protobuf_field field;
     if (depth > MAX_DEPTH) {
         reader->too_much = true;
         return;
     }
-    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
-        if (hs_protobuf_is_bytes(&field, 1))
-            read_node(reader, field.bytes, depth);
-        if (hs_protobuf_is_bytes(&field, 5))
-            read_tensor(reader, field.bytes, depth == 0);
-        if (hs_protobuf_is_bytes(&field, 15))
-            read_sparse(reader, field.bytes, depth == 0);
+    if (message == TENSOR) {
+        read_tensor(reader, in, keep_names);
+        return;
     }
+    reader->info->node_count += message == NODE;
+    while (hs_protobuf_next(&in, &field, &reader->damaged))
+        for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
+            if (parts[i].in == message && hs_protobuf_is_bytes(&field, parts[i].number))
+                walk(reader, parts[i].is, field.bytes, depth + (parts[i].is == GRAPH),
+                     keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2));
 }
 
 /* ---- inputs and outputs ---- */
@@ -168,7 +156,7 @@ static int compare_hashes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* GraphProto: input 11, output 12. Comes after read_graph_body, which has found the names of the weights. */
+/* GraphProto: input 11, output 12. Comes after walk, which has found the names of the weights. */
 static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 {
     struct hs_onnx_info *info = reader->info;
@@ -235,11 +223,11 @@ static void read_opset(struct reader *reader, struct hs_protobuf_span in)
         reader->info->opset = (int64_t) version;
 }
 
-/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. FunctionProto:
- * node 7. Gives the number of graphs. */
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. Gives the number
+ * of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
-    struct hs_protobuf_field field, part;
+    struct hs_protobuf_field field;
     int graphs = 0;
     while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (field.number == 1 && field.wire == HS_PROTOBUF_VARINT)
@@ -254,10 +242,8 @@ static int read_model(struct reader *reader, struct hs_protobuf_span in, struct 
             read_opset(reader, field.bytes);
         if (hs_protobuf_is_bytes(&field, 14))
             read_prop(reader, field.bytes);
-        struct hs_protobuf_span function = field.bytes;
-        while (hs_protobuf_is_bytes(&field, 25) && hs_protobuf_next(&function, &part, &reader->damaged))
-            if (hs_protobuf_is_bytes(&part, 7))
-                read_node(reader, part.bytes, 1);
+        if (hs_protobuf_is_bytes(&field, 25))
+            walk(reader, FUNCTION, field.bytes, 1, false);
     }
     return graphs;
 }
@@ -270,7 +256,7 @@ int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **re
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     int graphs = read_model(&reader, (struct hs_protobuf_span){data, len}, &graph);
     if (graphs == 1) {
-        read_graph_body(&reader, graph, 0);
+        walk(&reader, GRAPH, graph, 0, true);
         read_graph_ends(&reader, graph);
     }
     free(reader.weights);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,22 +11,13 @@
 
 enum { MAX_DEPTH = 16 };
 
-static int repr(const struct hs_pickle_value *value, struct hs_buf *buf, int depth);
-
 static uint32_t code_point(const char *text, size_t len)
 {
-    const uint8_t *b = (const uint8_t *) text;
-    switch (len) {
-    case 1:
-        return b[0];
-    case 2:
-        return (uint32_t) (b[0] & 0x1f) << 6 | (b[1] & 0x3f);
-    case 3:
-        return (uint32_t) (b[0] & 0x0f) << 12 | (uint32_t) (b[1] & 0x3f) << 6 | (b[2] & 0x3f);
-    default:
-        return (uint32_t) (b[0] & 0x07) << 18 | (uint32_t) (b[1] & 0x3f) << 12 | (uint32_t) (b[2] & 0x3f) << 6 |
-               (b[3] & 0x3f);
-    }
+    static const uint8_t first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 }; /* bits of the first byte that count */
+    uint32_t c = (uint8_t) text[0] & first[len];
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (text[i] & 0x3f);
+    return c;
 }
 
 /* The separators, formats, controls and private places of Unicode; code points that are not assigned yet count as
@@ -46,18 +38,17 @@ static bool is_printable(uint32_t c)
     return true;
 }
 
-static int repr_character(const char *text, size_t len, char quote, struct hs_buf *buf)
+static void put_character(struct hs_buf *buf, const char *text, size_t len, char quote)
 {
     uint32_t c = code_point(text, len);
     if (c == (uint32_t) quote || c == '\\')
-        return hs_buf_printf(buf, "\\%c", (char) c);
-    if (c == '\n' || c == '\r' || c == '\t')
-        return hs_buf_append_str(buf, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-    if (is_printable(c))
-        return hs_buf_append(buf, text, len);
-    if (c <= 0xff)
-        return hs_buf_printf(buf, "\\x%02" PRIx32, c);
-    return hs_buf_printf(buf, c <= 0xffff ? "\\u%04" PRIx32 : "\\U%08" PRIx32, c);
+        hs_buf_printf(buf, "\\%c", (char) c);
+    else if (c == '\n' || c == '\r' || c == '\t')
+        hs_buf_append_str(buf, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+    else if (is_printable(c))
+        hs_buf_append(buf, text, len);
+    else
+        hs_buf_printf(buf, c <= 0xff ? "\\x%02" PRIx32 : c <= 0xffff ? "\\u%04" PRIx32 : "\\U%08" PRIx32, c);
 }
 
 static bool has(const struct hs_pickle_text *text, char c)
@@ -65,117 +56,110 @@ static bool has(const struct hs_pickle_text *text, char c)
     return text->len && memchr(text->data, c, text->len);
 }
 
-static int repr_text(const struct hs_pickle_text *text, bool bytes, struct hs_buf *buf)
+static void put_text(struct hs_buf *buf, const struct hs_pickle_text *text, bool bytes)
 {
     char quote = has(text, '\'') && !has(text, '"') ? '"' : '\'';
-    int r = hs_buf_printf(buf, "%s%c", bytes ? "b" : "", quote);
-    for (size_t i = 0; i < text->len && r == 0;) {
-        size_t len = bytes ? 0 : hs_utf8_sequence(text->data + i, text->len - i);
+    size_t len;
+    hs_buf_printf(buf, "%s%c", bytes ? "b" : "", quote);
+    for (size_t i = 0; i < text->len && hs_buf_error(buf) == 0; i += len) {
+        size_t sequence = bytes ? 0 : hs_utf8_sequence(text->data + i, text->len - i);
         uint8_t byte = (uint8_t) text->data[i];
-        if (len == 0 && byte > 0x7f)
-            r = hs_buf_printf(buf, "\\x%02x", byte);
+        len = sequence ? sequence : 1;
+        if (sequence == 0 && byte > 0x7f)
+            hs_buf_printf(buf, "\\x%02x", byte);
         else
-            r = repr_character(text->data + i, len ? len : 1, quote, buf);
-        i += len ? len : 1;
+            put_character(buf, text->data + i, len, quote);
     }
-    return r < 0 ? r : hs_buf_printf(buf, "%c", quote);
+    hs_buf_printf(buf, "%c", quote);
 }
 
 /* Python shows every float with a point or an exponent, and writes as many digits as read back the same. */
-static int repr_double(double value, struct hs_buf *buf)
+static void put_double(struct hs_buf *buf, double value)
 {
     char text[32];
-    if (!isfinite(value))
-        return hs_buf_append_str(buf, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+    if (!isfinite(value)) {
+        hs_buf_append_str(buf, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+        return;
+    }
     int digits = 1;
     double back;
     do
         snprintf(text, sizeof(text), "%.*e", digits - 1, value);
     while (digits++ < 17 && (!hs_str_to_double(text, &back) || back != value));
-    char *exponent = strchr(text, 'e');
-    int power = 0;
-    for (const char *c = exponent + 2; *c; c++)
-        power = power * 10 + (*c - '0');
-    if (exponent[1] == '-')
-        power = -power;
+    const char *exponent = strchr(text, 'e'), *point = strchr(text, '.');
+    int power = (int) strtol(exponent + 1, NULL, 10), decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
     if (power < -4 || power >= 16)
-        return hs_buf_append_str(buf, text);
-    const char *point = memchr(text, '.', (size_t) (exponent - text));
-    int decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
-    return hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
+        hs_buf_append_str(buf, text);
+    else
+        hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
 }
 
-static int repr_items(const struct hs_pickle_items *items, bool tuple, struct hs_buf *buf, int depth)
+static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int depth)
 {
-    int r = hs_buf_append_str(buf, tuple ? "(" : "[");
-    for (uint32_t i = 0; i < items->len && r == 0; i++) {
-        if (i)
-            r = hs_buf_append_str(buf, ", ");
-        if (r == 0)
-            r = repr(items->data[i], buf, depth);
-    }
-    return r < 0 ? r : hs_buf_append_str(buf, !tuple ? "]" : items->len == 1 ? ",)" : ")");
-}
-
-static int repr_dict(const struct hs_pickle_dict *dict, struct hs_buf *buf, int depth)
-{
-    int r = hs_buf_append_str(buf, "{");
-    for (uint32_t i = 0; i < dict->len && r == 0; i++) {
-        if (i)
-            r = hs_buf_append_str(buf, ", ");
-        if (r == 0)
-            r = repr(dict->entries[i].key, buf, depth);
-        if (r == 0)
-            r = hs_buf_append_str(buf, ": ");
-        if (r == 0)
-            r = repr(dict->entries[i].value, buf, depth);
-    }
-    return r < 0 ? r : hs_buf_append_str(buf, "}");
-}
-
-static int repr(const struct hs_pickle_value *value, struct hs_buf *buf, int depth)
-{
-    if (depth >= MAX_DEPTH)
-        return HS_EINVAL;
+    bool tuple = value->type == HS_PICKLE_TUPLE;
+    if (depth >= MAX_DEPTH && hs_buf_error(buf) == 0)
+        buf->error = HS_EINVAL;
+    if (hs_buf_error(buf) < 0)
+        return;
     switch (value->type) {
     case HS_PICKLE_NONE:
-        return hs_buf_append_str(buf, "None");
+        hs_buf_append_str(buf, "None");
+        break;
     case HS_PICKLE_BOOL:
-        return hs_buf_append_str(buf, value->boolean ? "True" : "False");
+        hs_buf_append_str(buf, value->boolean ? "True" : "False");
+        break;
     case HS_PICKLE_INT:
-        return hs_buf_printf(buf, "%" PRId64, value->integer);
+        hs_buf_printf(buf, "%" PRId64, value->integer);
+        break;
     case HS_PICKLE_DOUBLE:
-        return repr_double(value->real, buf);
+        put_double(buf, value->real);
+        break;
     case HS_PICKLE_STRING:
     case HS_PICKLE_BYTES:
-        return repr_text(&value->text, value->type == HS_PICKLE_BYTES, buf);
+        put_text(buf, &value->text, value->type == HS_PICKLE_BYTES);
+        break;
     case HS_PICKLE_TUPLE:
     case HS_PICKLE_LIST:
-        return repr_items(&value->items, value->type == HS_PICKLE_TUPLE, buf, depth + 1);
+        hs_buf_append_str(buf, tuple ? "(" : "[");
+        for (uint32_t i = 0; i < value->items.len && hs_buf_error(buf) == 0; i++) {
+            hs_buf_append_str(buf, i ? ", " : "");
+            put(buf, value->items.data[i], depth + 1);
+        }
+        hs_buf_append_str(buf, !tuple ? "]" : value->items.len == 1 ? ",)" : ")");
+        break;
     case HS_PICKLE_DICT:
-        return repr_dict(value->dict, buf, depth + 1);
+        hs_buf_append_str(buf, "{");
+        for (uint32_t i = 0; i < value->dict->len && hs_buf_error(buf) == 0; i++) {
+            hs_buf_append_str(buf, i ? ", " : "");
+            put(buf, value->dict->entries[i].key, depth + 1);
+            hs_buf_append_str(buf, ": ");
+            put(buf, value->dict->entries[i].value, depth + 1);
+        }
+        hs_buf_append_str(buf, "}");
+        break;
     case HS_PICKLE_TENSOR:
-        return hs_buf_append_str(buf, "<tensor>");
+        hs_buf_append_str(buf, "<tensor>");
+        break;
     case HS_PICKLE_RECORD:
-        return hs_buf_printf(buf, "<%s>", value->record->kind);
+        hs_buf_printf(buf, "<%s>", value->record->kind);
+        break;
     }
-    return HS_EINVAL;
 }
 
 int hs_pickle_repr(const struct hs_pickle_value *value, struct hs_buf *buf)
 {
-    return repr(value, buf, 0);
+    put(buf, value, 0);
+    return hs_buf_error(buf);
 }
 
 void hs_pickle_describe(const struct hs_pickle_value *value, char *dst, size_t size)
 {
-    if (!value) {
-        hs_str_copy(dst, size, "nothing");
-        return;
-    }
     struct hs_buf buf;
     hs_buf_init(&buf, size - 1);
-    hs_pickle_repr(value, &buf);
+    if (value)
+        hs_pickle_repr(value, &buf);
+    else
+        hs_buf_append_str(&buf, "nothing");
     const char *text = hs_buf_str(&buf);
     hs_str_copy(dst, size, text ? text : "");
     hs_buf_finish(&buf);

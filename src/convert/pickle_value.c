@@ -134,14 +134,11 @@ static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 
 static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, const struct hs_pickle_value *key)
 {
-    if (!dict->index) {
-        for (uint32_t i = 0; i < dict->len; i++)
-            if (keys_equal(dict->entries[i].key, key))
-                return &dict->entries[i];
-        return NULL;
-    }
+    for (uint32_t i = 0; !dict->index && i < dict->len; i++)
+        if (keys_equal(dict->entries[i].key, key))
+            return &dict->entries[i];
     size_t mask = index_size(dict) - 1;
-    for (size_t at = hash_of(key) & mask; dict->index[at]; at = (at + 1) & mask) {
+    for (size_t at = dict->index ? hash_of(key) & mask : 0; dict->index && dict->index[at]; at = (at + 1) & mask) {
         struct hs_pickle_entry *entry = &dict->entries[dict->index[at] - 1];
         if (keys_equal(entry->key, key))
             return entry;
@@ -192,7 +189,7 @@ int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, stru
 
 /* ---- reading ---- */
 
-const struct hs_pickle_value *hs_pickle_dict_get(const struct hs_pickle_dict *dict, const char *key)
+static const struct hs_pickle_value *dict_get(const struct hs_pickle_dict *dict, const char *key)
 {
     const struct hs_pickle_value name = { .type = HS_PICKLE_STRING, .text = { key, strlen(key) } };
     const struct hs_pickle_entry *entry = dict_find(dict, &name);
@@ -201,12 +198,12 @@ const struct hs_pickle_value *hs_pickle_dict_get(const struct hs_pickle_dict *di
 
 const struct hs_pickle_value *hs_pickle_get(const struct hs_pickle_value *dict, const char *key)
 {
-    return dict && dict->type == HS_PICKLE_DICT ? hs_pickle_dict_get(dict->dict, key) : NULL;
+    return dict && dict->type == HS_PICKLE_DICT ? dict_get(dict->dict, key) : NULL;
 }
 
 const struct hs_pickle_value *hs_pickle_attribute(const struct hs_pickle_value *record, const char *name)
 {
-    return record && record->type == HS_PICKLE_RECORD ? hs_pickle_dict_get(&record->record->state, name) : NULL;
+    return record && record->type == HS_PICKLE_RECORD ? dict_get(&record->record->state, name) : NULL;
 }
 
 const char *hs_pickle_kind(const struct hs_pickle_value *record)
@@ -228,9 +225,7 @@ bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text)
 
 bool hs_pickle_is_true(const struct hs_pickle_value *value)
 {
-    if (!value)
-        return false;
-    switch (value->type) {
+    switch (value ? value->type : HS_PICKLE_NONE) {
     case HS_PICKLE_NONE:
         return false;
     case HS_PICKLE_BOOL:

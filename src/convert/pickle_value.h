@@ -93,7 +93,6 @@ int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, stru
                        struct hs_pickle_value *value);
 
 /* Reading. All take NULL and values of any type, and answer NULL or false where there is no such thing. */
-const struct hs_pickle_value *hs_pickle_dict_get(const struct hs_pickle_dict *dict, const char *key);
 const struct hs_pickle_value *hs_pickle_get(const struct hs_pickle_value *dict, const char *key);
 const struct hs_pickle_value *hs_pickle_attribute(const struct hs_pickle_value *record, const char *name);
 const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" for what is no record */
