@@ -120,24 +120,6 @@ static struct hs_pickle_text take_line(struct reader *r)
 
 /* ---- values, the stack, the memo ---- */
 
-/* Makes room for at least `need` elements; new ones are zero. Returns the array, moved or not. */
-static void *grow(struct reader *r, void *data, size_t *capacity, size_t need, size_t size)
-{
-    if (need <= *capacity)
-        return data;
-    size_t more = *capacity ? *capacity : 64;
-    while (more < need)
-        more *= 2;
-    uint8_t *bytes = realloc(data, more * size);
-    if (!bytes) {
-        fail_memory(r, false);
-        return data;
-    }
-    memset(bytes + *capacity * size, 0, (more - *capacity) * size);
-    *capacity = more;
-    return bytes;
-}
-
 static void count_values(struct reader *r, size_t count)
 {
     if (count > HS_PICKLE_MAX_VALUES - r->values)
@@ -188,8 +170,8 @@ static void push(struct reader *r, struct hs_pickle_value *value)
 {
     if (r->stack_len >= HS_PICKLE_MAX_STACK)
         fail(r, "too many values at once");
-    if (r->status == 0)
-        r->stack = grow(r, r->stack, &r->stack_capacity, r->stack_len + 1, sizeof(r->stack[0]));
+    else if (!HS_ARRAY_RESERVE(r->stack, r->stack_capacity, r->stack_len + 1))
+        fail_memory(r, false);
     if (r->status == 0)
         r->stack[r->stack_len++] = value;
 }
@@ -422,8 +404,8 @@ static void push_mark(struct reader *r)
 {
     if (r->mark_count >= HS_PICKLE_MAX_MARKS)
         fail(r, "too many open marks");
-    else
-        r->marks = grow(r, r->marks, &r->mark_capacity, r->mark_count + 1, sizeof(r->marks[0]));
+    else if (!HS_ARRAY_RESERVE(r->marks, r->mark_capacity, r->mark_count + 1))
+        fail_memory(r, false);
     if (r->status == 0)
         r->marks[r->mark_count++] = r->stack_len;
 }
@@ -454,8 +436,11 @@ static void put(struct reader *r, uint64_t at)
     if (at >= HS_PICKLE_MAX_MEMO)
         fail(r, "too large a memo");
     struct hs_pickle_value *value = top(r);
-    if (value)
-        r->memo = grow(r, r->memo, &r->memo_capacity, (size_t) at + 1, sizeof(r->memo[0]));
+    size_t before = r->memo_capacity;
+    if (value && !HS_ARRAY_RESERVE(r->memo, r->memo_capacity, (size_t) at + 1))
+        fail_memory(r, false);
+    if (r->memo_capacity > before)
+        memset(r->memo + before, 0, (r->memo_capacity - before) * sizeof(r->memo[0]));
     if (r->status < 0)
         return;
     r->memo_count += !r->memo[at];

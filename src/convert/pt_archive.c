@@ -25,28 +25,20 @@ struct hs_pt_archive {
 
 /* ---- opening ---- */
 
-static bool is_pickle(const char *name)
-{
-    const char *slash = strchr(name, '/');
-    return slash && !strcmp(slash, "/data.pkl");
-}
-
+/* The only member called <name>/data.pkl; <name> is the prefix of all others. */
 static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret_pickle, struct hs_error *err)
 {
-    struct hs_zip_member *pickle = NULL;
     size_t found = 0;
     for (size_t i = 0; i < hs_zip_count(archive->zip); i++) {
         struct hs_zip_member *member = hs_zip_at(archive->zip, i);
-        if (!is_pickle(member->name))
+        const char *slash = strchr(member->name, '/');
+        if (!slash || strcmp(slash, "/data.pkl") != 0)
             continue;
-        pickle = member;
-        found++;
+        *ret_pickle = member;
+        found += hs_str_copy_n(archive->prefix, sizeof(archive->prefix), member->name,
+                               (size_t) (slash + 1 - member->name)) ? 1 : 2;
     }
-    if (found != 1 || !hs_str_copy_n(archive->prefix, sizeof(archive->prefix), pickle->name,
-                                     (size_t) (strchr(pickle->name, '/') + 1 - pickle->name)))
-        return hs_error_set(err, HS_EMODEL, "a zip file, but not a PyTorch checkpoint");
-    *ret_pickle = pickle;
-    return 0;
+    return found == 1 ? 0 : hs_error_set(err, HS_EMODEL, "a zip file, but not a PyTorch checkpoint");
 }
 
 /* A file of one word; checkpoints without it are little-endian. */
@@ -80,24 +72,20 @@ static int read_pickle(struct hs_pt_archive *archive, struct hs_zip_member *memb
     return r < 0 ? r : hs_pickle_read(archive->pickle, len, &archive->arena, &archive->root, err);
 }
 
-static int open_archive(struct hs_pt_archive *archive, const char *path, struct hs_error *err)
+int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err)
 {
     struct hs_zip_member *pickle = NULL;
+    struct hs_pt_archive *archive = calloc(1, sizeof(*archive));
+    if (!archive)
+        return hs_error_set(err, HS_ENOMEM, "no memory for a checkpoint");
     hs_arena_init(&archive->arena, HS_PICKLE_MAX_MEMORY);
     int r = hs_zip_open(path, &archive->zip, err);
     if (r == 0)
         r = find_pickle(archive, &pickle, err);
     if (r == 0)
         r = read_byte_order(archive, err);
-    return r < 0 ? r : read_pickle(archive, pickle, err);
-}
-
-int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err)
-{
-    struct hs_pt_archive *archive = calloc(1, sizeof(*archive));
-    if (!archive)
-        return hs_error_set(err, HS_ENOMEM, "no memory for a checkpoint");
-    int r = open_archive(archive, path, err);
+    if (r == 0)
+        r = read_pickle(archive, pickle, err);
     if (r < 0)
         hs_pt_archive_close(archive);
     else
@@ -129,18 +117,9 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
 
 static size_t dtype_size(enum hs_pickle_dtype dtype)
 {
-    switch (dtype) {
-    case HS_PICKLE_F16:
-        return 2;
-    case HS_PICKLE_F32:
-    case HS_PICKLE_I32:
-        return 4;
-    case HS_PICKLE_F64:
-    case HS_PICKLE_I64:
-        return 8;
-    default:
-        return 0;
-    }
+    static const uint8_t sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8, [HS_PICKLE_I32] = 4,
+                                    [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
+    return sizes[dtype];
 }
 
 static uint64_t load(const uint8_t *bytes, size_t size, bool big_endian)
@@ -256,22 +235,18 @@ static int read_numbers(struct hs_pt_archive *archive, const struct hs_pickle_te
                         struct hs_zip_member *member, const struct span *span, const char *what, double **ret_data,
                         struct hs_error *err)
 {
-    size_t size = dtype_size(tensor->dtype), bytes = 0, data_size;
-    uint8_t *raw = NULL;
-    double *data = NULL;
+    size_t size = dtype_size(tensor->dtype), data_size = 0;
+    size_t bytes = span->count ? (size_t) (span->end - span->first) * size : 0;
+    bool fits = hs_size_mul((size_t) span->count, sizeof(double), &data_size);
+    uint8_t *raw = fits ? malloc(bytes + 1) : NULL;
+    double *data = fits ? malloc(data_size + 1) : NULL;
     struct hs_error why;
     int r = HS_ENOMEM;
-    if (span->count > 0)
-        bytes = (size_t) (span->end - span->first) * size;
-    if (hs_size_mul((size_t) span->count, sizeof(*data), &data_size)) {
-        raw = malloc(bytes + 1);
-        data = malloc(data_size + 1);
-    }
     if (!raw || !data)
         hs_error_set(err, r, "%s: no memory for %" PRIu64 " numbers", what, span->count);
     else if ((r = hs_zip_read(archive->zip, member, span->count ? span->first * size : 0, raw, bytes, &why)) < 0)
         hs_error_set(err, r, "%s: %s", what, why.message);
-    if (r == 0 && !gather(tensor, raw, archive->big_endian, data, (size_t) span->count))
+    else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span->count))
         r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
     free(raw);
     if (r < 0)

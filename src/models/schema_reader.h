@@ -18,7 +18,7 @@ struct hs_schema {
 /* Complains "name:line: …" with HS_EINVAL unless something was wrong before. Returns the status. */
 int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Zeroed memory for `count` elements of `size` bytes; NULL after a failure, also HS_ENOMEM. Caller frees with free(). */
+/* Zeroed memory for `count` elements; NULL after a failure, which HS_ENOMEM is too. Caller frees with free(). */
 void *hs_schema_alloc(struct hs_schema *reader, size_t count, size_t size);
 
 /* node must be a map with no keys but these (a list that ends with NULL). */
