@@ -14,7 +14,7 @@
 #include "convert/pt2onnx_module.h"
 
 enum { IR_VERSION = 8, OPSET = 17, MAX_FILE = 1 << 30, SMALL_MAX = 64 << 20, PATH_IN_MESSAGES = 200 };
-enum { MAX_BINS = 256, MAX_DIMS_OF_POINT = 3, MAX_TEXT = 1 << 20, MAX_LICENSE = 1000, MAX_SIDE = 1 << 16 };
+enum { MAX_BINS = 256, MAX_DIMS_OF_POINT = 3, MAX_TEXT = 1 << 20, MAX_SIDE = 1 << 16 };
 
 /* The parts of a checkpoint; borrowed from its archive. */
 struct model {
@@ -37,13 +37,9 @@ struct conversion {
 
 /* ---- the parts of a checkpoint ---- */
 
-static bool is_text_value(const struct hs_pickle_value *value)
+static void find_model(struct conversion *c)
 {
-    return value && value->type == HS_PICKLE_STRING;
-}
-
-static void find_model(struct hs_pt_graph *graph, struct model *ret_model)
-{
+    struct hs_pt_graph *graph = &c->graph;
     const struct hs_pickle_value *root = hs_pt_archive_root(graph->archive);
     struct model found = {.model = root};
     if (root && root->type == HS_PICKLE_DICT) {
@@ -73,7 +69,7 @@ static void find_model(struct hs_pt_graph *graph, struct model *ret_model)
         hs_pt_fail_with(graph, HS_EMODEL, message);
         return;
     }
-    *ret_model = found;
+    c->model = found;
 }
 
 /* ---- what it says in numbers and words ---- */
@@ -117,111 +113,53 @@ static int image_size(const struct hs_pickle_value *arguments)
     return largest > 0 && largest <= MAX_SIDE ? (int) largest : 0;
 }
 
-static char *copy_text(struct hs_pt_graph *graph, const char *data, size_t len)
+static void read_license(struct conversion *c)
 {
-    char *copy = graph->status == 0 ? malloc(len + 1) : NULL;
-    if (!copy) {
-        hs_pt_no_memory(graph);
-        return NULL;
-    }
-    if (len > 0)
-        memcpy(copy, data, len);
-    copy[len] = '\0';
-    return copy;
-}
-
-static char *read_license(struct hs_pt_graph *graph, const struct model *model)
-{
-    const struct hs_pickle_value *license = hs_pickle_get(model->root, "license");
+    const struct hs_pickle_value *license = hs_pickle_get(c->model.root, "license");
+    char *text = c->info.license;
     if (!license || license->type == HS_PICKLE_NONE)
-        return copy_text(graph, "None", 4);
-    if (!is_text_value(license) || license->text.len > MAX_LICENSE ||
-        memchr(license->text.data, '\0', license->text.len)) {
-        hs_pt_fail_value(graph, "license", "cannot be", license);
-        return NULL;
-    }
-    return copy_text(graph, license->text.data, license->text.len);
+        hs_str_copy(text, sizeof(c->info.license), "None");
+    else if (license->type != HS_PICKLE_STRING || memchr(license->text.data, '\0', license->text.len) ||
+             !hs_str_copy_n(text, sizeof(c->info.license), license->text.data, license->text.len))
+        hs_pt_fail_value(&c->graph, "license", "cannot be", license);
 }
 
-static const struct hs_pickle_value *names_of(struct hs_pt_graph *graph, const struct model *model)
+/* Everything but the names and source_sha256. */
+static void read_info(struct conversion *c)
 {
-    const struct hs_pt_module module = {graph, model->model, "model"};
-    const struct hs_pickle_value *names = hs_pt_get(&module, "names");
-    if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
-        hs_pt_fail_value(graph, "names", "a list of names is needed, the file has", names);
-    return names;
-}
-
-static const char *names_text(struct hs_pt_graph *graph, const struct model *model)
-{
-    struct hs_buf buf;
-    const struct hs_pickle_value *names = names_of(graph, model);
-    if (graph->status < 0)
-        return NULL;
-    hs_buf_init(&buf, MAX_TEXT);
-    int r = hs_pickle_repr(names, &buf);
-    char *text = r == 0 ? hs_pt_graph_alloc(graph, buf.len + 1, 1) : NULL;
-    if (text)
-        memcpy(text, buf.data, buf.len);
-    else if (r == HS_ENOMEM)
-        hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the names");
-    else
-        hs_pt_fail(graph, "names", "too many, or too long");
-    hs_buf_finish(&buf);
-    return text;
-}
-
-static void set_name(struct hs_pt_graph *graph, struct hs_pt2onnx_info *info, int64_t at,
-                     const struct hs_pickle_value *name)
-{
-    if (at < 0 || at >= info->classes || !is_text_value(name) || name->text.len == 0 ||
-        memchr(name->text.data, '\0', name->text.len) || info->class_names[at])
-        return;
-    info->class_names[at] = copy_text(graph, name->text.data, name->text.len);
-}
-
-static void read_names(struct hs_pt_graph *graph, const struct model *model, struct hs_pt2onnx_info *info)
-{
-    const struct hs_pickle_value *names = names_of(graph, model);
-    if (graph->status < 0)
-        return;
-    info->class_names = calloc((size_t) info->classes, sizeof(*info->class_names));
-    if (!info->class_names) {
-        hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the names");
-        return;
-    }
-    const struct hs_pickle_items *items = hs_pickle_to_items(names);
-    int64_t number;
-    for (uint32_t i = 0; items && i < items->len; i++)
-        set_name(graph, info, i, items->data[i]);
-    for (uint32_t i = 0; !items && i < names->dict->len; i++)
-        if (hs_pickle_to_int(names->dict->entries[i].key, &number))
-            set_name(graph, info, number, names->dict->entries[i].value);
-    for (int i = 0; i < info->classes; i++) {
-        char text[16];
-        hs_str_format(text, sizeof(text), "%d", i);
-        if (!info->class_names[i])
-            info->class_names[i] = copy_text(graph, text, strlen(text));
-    }
-}
-
-static void read_info(struct hs_pt_graph *graph, const struct model *model, struct hs_pt2onnx_info *ret_info)
-{
-    const struct hs_pt_module head = {graph, model->head, "head"};
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_pt2onnx_info *info = &c->info;
+    const struct hs_pt_module head = {graph, c->model.head, "head"};
     int64_t shape[2] = {1, 2};
-    ret_info->bins = (int) hs_pt_get_int(&head, "reg_max", 1, MAX_BINS);
-    ret_info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
+    info->bins = (int) hs_pt_get_int(&head, "reg_max", 1, MAX_BINS);
+    info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
     if (hs_pt_get_pair(&head, "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
         (shape[1] < 2 || shape[1] > MAX_DIMS_OF_POINT))
         hs_pt_fail(graph, "head", "`kpt_shape` needs 2 or 3 numbers a point, not %d", (int) shape[1]);
-    ret_info->keypoints = (int) shape[0];
-    ret_info->keypoint_dims = (int) shape[1];
-    read_strides(&head, ret_info);
-    ret_info->image_size = image_size(hs_pickle_get(model->root, "train_args"));
-    if (ret_info->image_size == 0)
-        ret_info->image_size = image_size(hs_pickle_attribute(model->model, "args"));
-    ret_info->license = read_license(graph, model);
-    read_names(graph, model, ret_info);
+    info->keypoints = (int) shape[0];
+    info->keypoint_dims = (int) shape[1];
+    read_strides(&head, info);
+    info->image_size = image_size(hs_pickle_get(c->model.root, "train_args"));
+    if (info->image_size == 0)
+        info->image_size = image_size(hs_pickle_attribute(c->model.model, "args"));
+    read_license(c);
+}
+
+/* The names of the classes as Python prints them; false and a failure if there are none. */
+static bool put_names(struct conversion *c, struct hs_buf *ret_text)
+{
+    const struct hs_pt_module model = {&c->graph, c->model.model, "model"};
+    const struct hs_pickle_value *names = hs_pt_get(&model, "names");
+    if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
+        hs_pt_fail_value(&c->graph, "names", "a list of names is needed, the file has", names);
+    if (c->graph.status < 0)
+        return false;
+    int r = hs_pickle_repr(names, ret_text);
+    if (r == HS_ENOMEM || (r == 0 && !hs_buf_str(ret_text)))
+        hs_pt_fail_with(&c->graph, HS_ENOMEM, "no memory for the names");
+    else if (r < 0)
+        hs_pt_fail(&c->graph, "names", "too many, or too long");
+    return c->graph.status == 0;
 }
 
 /* ---- the body ---- */
@@ -340,17 +278,18 @@ static void emit_heads(struct conversion *c)
 static void put_metadata(struct conversion *c, struct hs_buf *model)
 {
     const struct hs_pt2onnx_info *info = &c->info;
-    const char *names = names_text(&c->graph, &c->model);
+    struct hs_buf names;
     char shape[64], strides[16 * HS_PT2ONNX_MAX_LEVELS] = "[";
+    hs_buf_init(&names, MAX_TEXT);
     hs_str_format(shape, sizeof(shape), "[%d, %d]", info->keypoints, info->keypoint_dims);
     for (int i = 0; i < info->levels; i++) {
         size_t len = strlen(strides);
         hs_str_format(strides + len, sizeof(strides) - len, i + 1 < info->levels ? "%d, " : "%d]", info->strides[i]);
     }
-    if (!names)
-        return;
     hs_onnx_put_metadata(model, "task", "pose");
-    hs_onnx_put_metadata(model, "names", names);
+    if (put_names(c, &names))
+        hs_onnx_put_metadata(model, "names", hs_buf_str(&names));
+    hs_buf_finish(&names);
     hs_onnx_put_metadata(model, "kpt_shape", shape);
     hs_onnx_put_metadata(model, "stride", strides);
     hs_onnx_put_metadata(model, "scores", c->options.sigmoid ? "probabilities" : "logits");
@@ -409,9 +348,9 @@ static int convert(struct conversion *c, const char *pt_path, struct hs_error *e
         return r;
     hs_pt_graph_init(&c->graph, archive, largest_file(archive), err);
     hs_buf_init(&c->outputs, SMALL_MAX);
-    find_model(&c->graph, &c->model);
+    find_model(c);
     if (c->graph.status == 0)
-        read_info(&c->graph, &c->model, &c->info);
+        read_info(c);
     if (c->graph.status == 0)
         emit_body(c);
     if (c->graph.status == 0)
@@ -439,19 +378,7 @@ int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct 
         hs_error_set(err, r, "%.*s: %s", PATH_IN_MESSAGES, name, reason.message);
     hs_pt_graph_finish(&c.graph);
     hs_buf_finish(&c.outputs);
-    if (r == 0 && ret_info) {
+    if (r == 0 && ret_info)
         *ret_info = c.info;
-        c.info = (struct hs_pt2onnx_info){0};
-    }
-    hs_pt2onnx_info_finish(&c.info);
     return r;
-}
-
-void hs_pt2onnx_info_finish(struct hs_pt2onnx_info *info)
-{
-    for (int i = 0; info->class_names && i < info->classes; i++)
-        free(info->class_names[i]);
-    free(info->class_names);
-    free(info->license);
-    *info = (struct hs_pt2onnx_info){0};
 }

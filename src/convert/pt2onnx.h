@@ -15,7 +15,12 @@
 
 #include "hs/status.h"
 
-enum { HS_PT2ONNX_MAX_LEVELS = 8, HS_PT2ONNX_MAX_CLASSES = 10000, HS_PT2ONNX_MAX_POINTS = 10000 };
+enum {
+    HS_PT2ONNX_MAX_LEVELS = 8,
+    HS_PT2ONNX_MAX_CLASSES = 10000,
+    HS_PT2ONNX_MAX_POINTS = 10000,
+    HS_PT2ONNX_MAX_LICENSE = 1000,
+};
 
 struct hs_pt2onnx_options {
     bool sigmoid, decoded;
@@ -23,22 +28,18 @@ struct hs_pt2onnx_options {
 
 struct hs_pt2onnx_info {
     int classes;
-    char **class_names; /* `classes` texts; the number itself for a class that the checkpoint does not name */
     int keypoints, keypoint_dims; /* dims 2: x, y; 3: and visibility */
     int bins;
     int levels, strides[HS_PT2ONNX_MAX_LEVELS];
     int image_size;         /* the side that it was trained at; 0 where the checkpoint does not say */
-    char *license;          /* as the checkpoint says; "None" where it does not */
+    char license[HS_PT2ONNX_MAX_LICENSE + 1]; /* as the checkpoint says; "None" if it does not */
     char source_sha256[65]; /* of the checkpoint */
 };
 
 /* Reads pt_path and writes onnx_path atomically. `options` NULL means neither. ret_info may be NULL; else it is filled
- * on success and the caller frees it with hs_pt2onnx_info_finish. HS_EMODEL for a checkpoint that is damaged, hostile
- * or of another kind: one line that names the file and the layer. HS_ENOTFOUND, HS_EIO, HS_ENOMEM. Any thread. */
+ * on success. HS_EMODEL for a checkpoint that is damaged, hostile or of another kind: one line that names the file and
+ * the layer. HS_ENOTFOUND, HS_EIO, HS_ENOMEM. Any thread. */
 int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct hs_pt2onnx_options *options,
                        struct hs_pt2onnx_info *ret_info, struct hs_error *err);
-
-/* Frees what the record holds and empties it. */
-void hs_pt2onnx_info_finish(struct hs_pt2onnx_info *info);
 
 #endif

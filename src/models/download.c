@@ -26,10 +26,10 @@ struct attempt {
     bool begun;      /* the first body byte has been seen */
     bool stalled;    /* nothing came for too long */
     bool other;      /* the answer goes on with something else than what is there */
-    const char *known_validator;    /* that of the bytes that are there */
-    char validator[VALIDATOR_SIZE]; /* ETag or Last-Modified of this answer */
-    int64_t range_start;            /* where this answer's bytes belong; -1: it does not say */
-    int status;      /* 0, or why we stopped the transfer ourselves */
+    char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
+    char validator[VALIDATOR_SIZE];       /* ETag or Last-Modified of this answer */
+    int64_t range_start;                  /* where this answer's bytes belong; -1: it does not say */
+    int status;                           /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
 };
 
@@ -40,16 +40,16 @@ static bool is_cancelled(const struct hs_download *job)
 
 /* ---- what the part file came from ---- */
 
-static bool from_path(const struct hs_download *job, char *dst, size_t size)
+static bool from_path(const struct hs_download *job, char dst[PATH_MAX])
 {
-    return hs_str_format(dst, size, "%s.from", job->part);
+    return hs_str_format(dst, PATH_MAX, "%s.from", job->part);
 }
 
 /* Two lines: the address, and the validator that the server gave with it. */
 static void write_from(const struct hs_download *job, const char *validator)
 {
     char path[PATH_MAX], text[FROM_MAX];
-    if (from_path(job, path, sizeof(path)) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
+    if (from_path(job, path) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
         hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
 }
 
@@ -57,34 +57,24 @@ static void write_from(const struct hs_download *job, const char *validator)
  * can tell that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], *save = NULL;
     struct stat st;
     uint8_t *text = NULL;
     size_t len;
     validator[0] = '\0';
     if (stat(job->part, &st) < 0 || st.st_size <= 0 || (uint64_t) st.st_size > job->max_bytes ||
-        !from_path(job, path, sizeof(path)) ||
-        hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
+        !from_path(job, path) || hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
         return 0;
-    char *newline = strchr((char *) text, '\n');
-    uint64_t offset = 0;
-    if (newline) {
-        *newline = '\0';
-        char *end = strchr(newline + 1, '\n');
-        if (end)
-            *end = '\0';
-        bool same = strcmp((char *) text, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, newline + 1);
-        if (same && (job->sha256 || validator[0]))
-            offset = (uint64_t) st.st_size;
-    }
+    const char *url = strtok_r((char *) text, "\n", &save), *second = strtok_r(NULL, "\n", &save);
+    bool same = url && strcmp(url, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, second ? second : "");
     free(text);
-    return offset;
+    return same && (job->sha256 || validator[0]) ? (uint64_t) st.st_size : 0;
 }
 
 static void forget_from(const struct hs_download *job)
 {
     char path[PATH_MAX];
-    if (from_path(job, path, sizeof(path)))
+    if (from_path(job, path))
         unlink(path);
 }
 
@@ -92,14 +82,6 @@ static void discard(const struct hs_download *job)
 {
     unlink(job->part);
     forget_from(job);
-}
-
-/* A source that gave nothing leaves no file. */
-static void discard_if_empty(const struct hs_download *job)
-{
-    struct stat st;
-    if (stat(job->part, &st) == 0 && st.st_size == 0)
-        discard(job);
 }
 
 /* ---- libcurl's callbacks ---- */
@@ -249,7 +231,7 @@ static const char *protocols(const struct hs_download *job, bool redirect)
     return plain && (job->mirror || !redirect) ? "http,https" : "https";
 }
 
-static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE], struct curl_slist *headers)
+static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE], struct curl_slist *headers)
 {
     CURL *curl = attempt->curl;
     const struct hs_download *job = attempt->job;
@@ -280,7 +262,7 @@ static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE]
     /* Not CURLOPT_RESUME_FROM: that fails where the server sends the whole file, which is fine with us. */
     if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
         fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
-    return fine ? 0 : HS_ENOMEM;
+    return fine;
 }
 
 /* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
@@ -317,25 +299,22 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
 }
 
-static int request(struct attempt *attempt, const char *validator, bool *ret_restart, struct hs_error *err)
+static int request(struct attempt *attempt, bool *ret_restart, struct hs_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     char error_text[CURL_ERROR_SIZE] = "", line[VALIDATOR_SIZE + 20];
     struct curl_slist *headers = NULL;
     pthread_once(&once, init_curl);
     attempt->curl = curl_easy_init();
-    int status = attempt->curl ? 0 : HS_ENOMEM;
-    if (status == 0 && attempt->start > 0 && validator[0] &&
-        hs_str_format(line, sizeof(line), "If-Range: %s", validator)) {
+    bool ready = attempt->curl;
+    if (ready && attempt->start > 0 && attempt->known_validator[0]) {
+        hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator);
         headers = curl_slist_append(NULL, line);
-        status = headers ? 0 : HS_ENOMEM;
+        ready = headers;
     }
-    if (status == 0)
-        status = set_options(attempt, error_text, headers);
-    if (status == 0)
-        status = judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err);
-    else
-        hs_error_set(err, status, "out of memory");
+    int status = ready && set_options(attempt, error_text, headers)
+                     ? judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err)
+                     : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);
     curl_easy_cleanup(attempt->curl);
     return status;
@@ -345,21 +324,19 @@ static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_
                     struct hs_error *err)
 {
     struct attempt attempt = {.job = job, .range_start = -1};
-    char validator[VALIDATOR_SIZE];
-    attempt.start = attempt.offset = resumable(job, validator);
-    attempt.known_validator = validator;
+    int status = 0;
+    attempt.start = attempt.offset = resumable(job, attempt.known_validator);
     /* Not truncated: what another source has begun stays until this one really gives something. */
     attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (attempt.fd < 0 || lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) < 0) {
-        int status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
-        if (attempt.fd >= 0)
-            close(attempt.fd);
-        return status;
+    bool written = attempt.fd >= 0 && lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) >= 0;
+    if (written) {
+        status = request(&attempt, ret_restart, err);
+        written = status < 0 || fsync(attempt.fd) == 0;
     }
-    int status = request(&attempt, validator, ret_restart, err);
-    if (status == 0 && fsync(attempt.fd) < 0)
+    if (!written)
         status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
-    close(attempt.fd);
+    if (attempt.fd >= 0)
+        close(attempt.fd);
     *ret_resumed = attempt.start > 0;
     *ret_progress = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
     return status;
@@ -381,6 +358,7 @@ static int check_hash(const struct hs_download *job, char ret_hex[65], struct hs
 
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
 {
+    struct stat st;
     bool restarted = false;
     for (int attempts = 0;; attempts++) {
         bool resumed = false, progress = false, restart = false;
@@ -398,7 +376,8 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
             continue;
         }
         if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS) {
-            discard_if_empty(job);
+            if (stat(job->part, &st) == 0 && st.st_size == 0)
+                discard(job); /* a source that gave nothing leaves no file */
             return status;
         }
     }

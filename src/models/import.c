@@ -45,24 +45,17 @@ static int find_kind(struct import *import, struct hs_error *err)
 {
     const char *path = import->options->file;
     uint8_t head[4] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        int status = hs_error_set(err, fd < 0 && errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", path,
-                                  fd < 0 ? strerror(errno) : "no regular file");
-        if (fd >= 0)
-            close(fd);
-        return status;
-    }
-    ssize_t got = read(fd, head, sizeof(head));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", path, strerror(errno));
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    ssize_t got = regular ? read(fd, head, sizeof(head)) : 0;
     close(fd);
-    if (got == 4 && memcmp(head, "PK\x03\x04", 4) == 0)
-        import->kind = KIND_CHECKPOINT;
-    else if (got == 4 && memcmp(head, "\x01HEF", 4) == 0)
-        import->kind = KIND_HEF;
-    else
-        import->kind = KIND_ONNX;
-    return 0;
+    import->kind = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0   ? KIND_CHECKPOINT
+                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0 ? KIND_HEF
+                                                                 : KIND_ONNX;
+    return regular ? 0 : hs_error_set(err, HS_EIO, "cannot read %s: no regular file", path);
 }
 
 static int check_name(const struct import *import, struct hs_error *err)
@@ -167,28 +160,26 @@ static void assume_hef(struct import *import)
     shape->std[0] = shape->std[1] = shape->std[2] = 255;
 }
 
+/* Makes the model file under its working name, and reads what it is. */
 static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
-    import->shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
-                                            .dims = options->dims, .input = options->input};
-    int status = 0;
+    struct hs_model_shape *shape = &import->shape;
+    struct hs_error local = {0};
+    struct hs_pt2onnx_info converted = {0};
+    int status;
+    *shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
+                                     .dims = options->dims, .input = options->input};
     if (import->kind == KIND_HEF && !serves(import, HS_TASK_POSE))
         return hs_error_set(err, HS_EMODEL, "a HEF does not say what its network is; write a pack for it by hand");
-    if (import->kind == KIND_CHECKPOINT) {
-        struct hs_pt2onnx_info converted;
+    if (import->kind == KIND_CHECKPOINT)
         status = hs_pt2onnx_convert(options->file, import->work, NULL, &converted, err);
-        if (status < 0)
-            return status;
-        if (import->shape.input == 0 && converted.image_size > 0 && converted.image_size % 32 == 0)
-            import->shape.input = converted.image_size;
-        hs_pt2onnx_info_finish(&converted);
-    } else {
+    else
         status = hs_install_copy(options->file, import->work, import_max_bytes, err);
-    }
     if (status < 0)
         return status;
-    struct hs_error local = {0};
+    if (shape->input == 0 && converted.image_size % 32 == 0)
+        shape->input = converted.image_size;
     if (import->kind == KIND_HEF)
         assume_hef(import);
     else
@@ -199,6 +190,7 @@ static int make_file(struct import *import, struct hs_error *err)
     return check_task(import, err);
 }
 
+/* Names the file after its hash. */
 static int name_file(struct import *import, struct hs_error *err)
 {
     struct stat st;
