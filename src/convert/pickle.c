@@ -10,48 +10,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum opcode {
-    OP_MARK = '(',
-    OP_EMPTY_TUPLE = ')',
-    OP_STOP = '.',
-    OP_SHORT_BINBYTES = 'C',
-    OP_BINFLOAT = 'G',
-    OP_BININT = 'J',
-    OP_BININT1 = 'K',
-    OP_BININT2 = 'M',
-    OP_NONE = 'N',
-    OP_BINPERSID = 'Q',
-    OP_REDUCE = 'R',
-    OP_BINUNICODE = 'X',
-    OP_EMPTY_LIST = ']',
-    OP_APPEND = 'a',
-    OP_BUILD = 'b',
-    OP_GLOBAL = 'c',
-    OP_APPENDS = 'e',
-    OP_BINGET = 'h',
-    OP_LONG_BINGET = 'j',
-    OP_BINPUT = 'q',
-    OP_LONG_BINPUT = 'r',
-    OP_SETITEM = 's',
-    OP_TUPLE = 't',
-    OP_SETITEMS = 'u',
-    OP_EMPTY_DICT = '}',
-    OP_PROTO = 0x80,
-    OP_NEWOBJ = 0x81,
-    OP_TUPLE1 = 0x85,
-    OP_TUPLE2 = 0x86,
-    OP_TUPLE3 = 0x87,
-    OP_NEWTRUE = 0x88,
-    OP_NEWFALSE = 0x89,
-    OP_LONG1 = 0x8a,
-    OP_SHORT_BINUNICODE = 0x8c,
-    OP_EMPTY_SET = 0x8f,
-    OP_ADDITEMS = 0x90,
-    OP_STACK_GLOBAL = 0x93,
-    OP_MEMOIZE = 0x94,
-    OP_FRAME = 0x95,
-};
-
 enum { MAX_PROTOCOL = 5, MAX_NAME = 255 };
 
 struct reader {
@@ -502,91 +460,91 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
     struct hs_pickle_text module;
     size_t count = 1;
     switch (code) {
-    case OP_NONE:
+    case 'N': /* NONE */
         return r->none;
-    case OP_NEWTRUE:
+    case 0x88: /* NEWTRUE */
         return r->yes;
-    case OP_NEWFALSE:
+    case 0x89: /* NEWFALSE */
         return r->no;
-    case OP_EMPTY_TUPLE:
+    case ')': /* EMPTY_TUPLE */
         return r->empty_tuple;
-    case OP_BININT:
+    case 'J': /* BININT */
         return make_int(r, (int32_t) (uint32_t) take_number(r, 4));
-    case OP_BININT1:
-    case OP_BININT2:
-        return make_int(r, (int64_t) take_number(r, code == OP_BININT1 ? 1 : 2));
-    case OP_LONG1:
+    case 'K': /* BININT1 */
+    case 'M': /* BININT2 */
+        return make_int(r, (int64_t) take_number(r, code == 'K' ? 1 : 2));
+    case 0x8a: /* LONG1 */
         return make_int(r, take_long(r));
-    case OP_BINFLOAT:
+    case 'G': /* BINFLOAT */
         return make_double(r);
-    case OP_BINUNICODE:
-    case OP_SHORT_BINUNICODE:
-        return make_text(r, HS_PICKLE_STRING, code == OP_BINUNICODE ? 4 : 1);
-    case OP_SHORT_BINBYTES:
+    case 'X': /* BINUNICODE */
+    case 0x8c: /* SHORT_BINUNICODE */
+        return make_text(r, HS_PICKLE_STRING, code == 'X' ? 4 : 1);
+    case 'C': /* SHORT_BINBYTES */
         return make_text(r, HS_PICKLE_BYTES, 1);
-    case OP_EMPTY_LIST:
-    case OP_EMPTY_SET:
+    case ']': /* EMPTY_LIST */
+    case 0x8f: /* EMPTY_SET */
         return make(r, HS_PICKLE_LIST);
-    case OP_EMPTY_DICT:
+    case '}': /* EMPTY_DICT */
         return make_dict(r);
-    case OP_TUPLE:
+    case 't': /* TUPLE */
         items = pop_to_mark(r, &count);
         return make_tuple(r, items, count);
-    case OP_TUPLE1:
-    case OP_TUPLE2:
-    case OP_TUPLE3:
-        count = code - (size_t) OP_TUPLE1 + 1;
+    case 0x85: /* TUPLE1 */
+    case 0x86: /* TUPLE2 */
+    case 0x87: /* TUPLE3 */
+        count = code - 0x85u + 1;
         return make_tuple(r, pop(r, count), count);
-    case OP_BINGET:
-    case OP_LONG_BINGET:
-        return get(r, take_number(r, code == OP_BINGET ? 1 : 4));
-    case OP_GLOBAL:
+    case 'h': /* BINGET */
+    case 'j': /* LONG_BINGET */
+        return get(r, take_number(r, code == 'h' ? 1 : 4));
+    case 'c': /* GLOBAL */
         module = take_line(r);
         return make_name(r, module, take_line(r));
-    case OP_STACK_GLOBAL:
+    case 0x93: /* STACK_GLOBAL */
         items = pop(r, 2);
         if (items && (items[0]->type != HS_PICKLE_STRING || items[1]->type != HS_PICKLE_STRING))
             fail(r, "a name that is none");
         return r->status < 0 ? NULL : make_name(r, items[0]->text, items[1]->text);
-    case OP_REDUCE:
-    case OP_NEWOBJ:
+    case 'R': /* REDUCE */
+    case 0x81: /* NEWOBJ */
         items = pop(r, 2);
         return items ? call(r, items[0], items[1]) : NULL;
-    case OP_BINPERSID:
+    case 'Q': /* BINPERSID */
         items = pop(r, 1);
         return items ? make_record(r, "storage", items[0]) : NULL;
-    case OP_PROTO:
+    case 0x80: /* PROTO */
         if (take_number(r, 1) > MAX_PROTOCOL)
             fail(r, "an unknown protocol");
         break;
-    case OP_FRAME:
+    case 0x95: /* FRAME */
         if (take_number(r, 8) > r->len - r->at)
             fail(r, "it ends too early");
         break;
-    case OP_MARK:
+    case '(': /* MARK */
         push_mark(r);
         break;
-    case OP_APPEND:
-    case OP_APPENDS:
-    case OP_ADDITEMS:
-        items = code == OP_APPEND ? pop(r, count) : pop_to_mark(r, &count);
+    case 'a': /* APPEND */
+    case 'e': /* APPENDS */
+    case 0x90: /* ADDITEMS */
+        items = code == 'a' ? pop(r, count) : pop_to_mark(r, &count);
         append(r, items, count);
         break;
-    case OP_SETITEM:
-    case OP_SETITEMS:
+    case 's': /* SETITEM */
+    case 'u': /* SETITEMS */
         count = 2;
-        items = code == OP_SETITEM ? pop(r, count) : pop_to_mark(r, &count);
+        items = code == 's' ? pop(r, count) : pop_to_mark(r, &count);
         set_items(r, items, count);
         break;
-    case OP_BINPUT:
-    case OP_LONG_BINPUT:
-    case OP_MEMOIZE:
-        put(r, code == OP_MEMOIZE ? r->memo_count : take_number(r, code == OP_BINPUT ? 1 : 4));
+    case 'q': /* BINPUT */
+    case 'r': /* LONG_BINPUT */
+    case 0x94: /* MEMOIZE */
+        put(r, code == 0x94 ? r->memo_count : take_number(r, code == 'q' ? 1 : 4));
         break;
-    case OP_BUILD:
+    case 'b': /* BUILD */
         build(r);
         break;
-    case OP_STOP:
+    case '.': /* STOP */
         stop(r);
         break;
     default:
