@@ -57,10 +57,11 @@ static bool read_escape(const char **at, struct hs_buf *out)
     return digits > 0 && character && put_utf8(out, value) == 0;
 }
 
-/* A quoted string; NULL where there is none, or no memory. */
+/* A quoted string; NULL if there is none, or no memory. */
 static char *read_string(const char **at)
 {
     struct hs_buf buf;
+    size_t len;
     skip_space(at);
     char quote = **at;
     if (quote != '\'' && quote != '"')
@@ -72,14 +73,10 @@ static char *read_string(const char **at)
         char c = *(*at)++;
         fine = c == '\\' ? **at && read_escape(at, &buf) : hs_buf_append(&buf, &c, 1) == 0;
     }
-    fine = fine && **at == quote && hs_buf_append(&buf, "", 1) == 0;
-    if (!fine) {
-        hs_buf_finish(&buf);
-        return NULL;
-    }
-    (*at)++;
-    size_t len;
-    return (char *) hs_buf_take(&buf, &len);
+    fine = skip_char(at, quote) && hs_buf_append(&buf, "", 1) == 0 && fine;
+    char *text = fine ? (char *) hs_buf_take(&buf, &len) : NULL;
+    hs_buf_finish(&buf);
+    return text;
 }
 
 static bool read_key(const char **at, size_t expected)

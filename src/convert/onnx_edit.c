@@ -69,24 +69,21 @@ static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
 
 static bool is_text(struct hs_protobuf_span span, const char *text)
 {
-    return span.len == strlen(text) && (span.len == 0 || memcmp(span.data, text, span.len) == 0);
+    return same(span, (struct hs_protobuf_span){ (const uint8_t *) text, strlen(text) });
 }
 
 static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
 {
-    struct node node = { 0 };
+    struct node node = { .op = hs_protobuf_bytes(in, NODE_OP_TYPE, &ed->damaged),
+                         .domain = hs_protobuf_bytes(in, NODE_DOMAIN, &ed->damaged) };
     struct hs_protobuf_field field;
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
-        if (hs_protobuf_is_bytes(&field, NODE_OP_TYPE))
-            node.op = field.bytes;
-        if (hs_protobuf_is_bytes(&field, NODE_DOMAIN))
-            node.domain = field.bytes;
-        if (hs_protobuf_is_bytes(&field, NODE_INPUT) && node.input_count++ < MAX_INPUTS)
-            node.inputs[node.input_count - 1] = field.bytes;
-    }
-    if (node.input_count > MAX_INPUTS) {
-        refuse(ed, "a node has %zu inputs", node.input_count);
-        node.input_count = MAX_INPUTS;
+        if (!hs_protobuf_is_bytes(&field, NODE_INPUT))
+            continue;
+        if (node.input_count == MAX_INPUTS)
+            refuse(ed, "a node has more than %d inputs", MAX_INPUTS);
+        else
+            node.inputs[node.input_count++] = field.bytes;
     }
     return node;
 }
@@ -127,11 +124,9 @@ static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struc
 
 static bool known_operator(const struct node *node)
 {
-    static const char *const known[] = { "Add",     "AveragePool", "BatchNormalization",
-                                         "Concat",  "Conv",        "LeakyRelu",
-                                         "MaxPool", "Mul",         "PRelu",
-                                         "Relu",    "Reshape",     "Resize",
-                                         "Sigmoid", "Transpose" };
+    static const char *const known[] = { "Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "LeakyRelu",
+                                         "MaxPool", "Mul", "PRelu", "Relu", "Reshape", "Resize", "Sigmoid",
+                                         "Transpose" };
     for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
         if (is_text(node->op, known[i]))
             return node->domain.len == 0;
@@ -172,36 +167,18 @@ static size_t count_uses(struct editor *ed, struct hs_protobuf_span name)
 /* The two Resize nodes of a feature pyramid lead from 1/32 of the input to 1/16, and from there to 1/8. */
 static void free_resize(struct editor *ed, const struct node *node)
 {
-    static const int strides[] = { 16, 8 };
-    const int64_t *input = ed->info->inputs[0].dims;
+    const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
     struct constant size;
-    if (ed->resizes == HS_ARRAY_LEN(ed->sizes)) {
-        refuse(ed, "it has more than %zu Resize nodes", HS_ARRAY_LEN(ed->sizes));
-        return;
-    }
-    int64_t stride = strides[ed->resizes];
-    if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
-        size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
-        size.values[3] != input[3] / stride) {
+    if (ed->resizes == RESIZES)
+        refuse(ed, "it has more than %d Resize nodes", RESIZES);
+    else if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
+             size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
+             size.values[3] != input[3] / stride)
         refuse(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
-        return;
-    }
-    if (count_uses(ed, node->inputs[3]) != 1) {
+    else if (count_uses(ed, node->inputs[3]) != 1)
         refuse(ed, "a Resize node shares its size with another node");
-        return;
-    }
-    ed->sizes[ed->resizes++] = node->inputs[3];
-}
-
-static void check_node(struct editor *ed, const struct node *node)
-{
-    bool resize = is_text(node->op, "Resize");
-    if (!known_operator(node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
-        refuse(ed, "it has an operator that may depend on the size");
-    else if (resize)
-        free_resize(ed, node);
-    else if (is_text(node->op, "Reshape"))
-        free_reshape(ed, node);
+    else
+        ed->sizes[ed->resizes++] = node->inputs[3];
 }
 
 static void check_nodes(struct editor *ed)
@@ -213,11 +190,17 @@ static void check_nodes(struct editor *ed)
         if (!hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
             continue;
         struct node node = read_node(ed, field.bytes);
-        check_node(ed, &node);
+        bool resize = is_text(node.op, "Resize");
         if (++count > MAX_NODES)
             refuse(ed, "it has more than %d nodes", MAX_NODES);
+        else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
+            refuse(ed, "it has an operator that may depend on the size");
+        else if (resize)
+            free_resize(ed, &node);
+        else if (is_text(node.op, "Reshape"))
+            free_reshape(ed, &node);
     }
-    if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != HS_ARRAY_LEN(ed->sizes)))
+    if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
         refuse(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
     if (find_tensor(ed, (struct hs_protobuf_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
         refuse(ed, "it was freed already");
