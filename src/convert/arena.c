@@ -1,8 +1,6 @@
 #include "convert/arena.h"
 
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -70,19 +68,4 @@ void *hs_arena_alloc(struct hs_arena *arena, size_t size)
     void *data = (char *) block->data + block->len;
     block->len += size;
     return data;
-}
-
-char *hs_arena_printf(struct hs_arena *arena, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    char *text = len < 0 ? NULL : hs_arena_alloc(arena, (size_t) len + 1);
-    if (!text)
-        return NULL;
-    va_start(args, format);
-    vsnprintf(text, (size_t) len + 1, format, args);
-    va_end(args);
-    return text;
 }

@@ -22,7 +22,4 @@ void hs_arena_finish(struct hs_arena *arena);
 /* NULL past the maximum or without memory. */
 void *hs_arena_alloc(struct hs_arena *arena, size_t size);
 
-/* printf into the arena; NULL as hs_arena_alloc. */
-char *hs_arena_printf(struct hs_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 #endif

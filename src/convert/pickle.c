@@ -425,11 +425,10 @@ static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text
 {
     if (!is_name(module) || !is_name(name))
         fail(r, "a name that is none");
-    if (r->status < 0)
-        return NULL;
-    const char *kind = hs_arena_printf(r->arena, "%.*s %.*s", (int) module.len, module.data, (int) name.len, name.data);
-    if (!kind)
-        fail_memory(r, r->arena->full);
+    size_t size = module.len + name.len + 2;
+    char *kind = alloc(r, size);
+    if (kind)
+        hs_str_format(kind, size, "%.*s %.*s", (int) module.len, module.data, (int) name.len, name.data);
     return make_record(r, kind, NULL);
 }
 

@@ -56,24 +56,12 @@ static void the_maximum_holds_and_is_noted(void **state)
     hs_arena_finish(&arena);
 }
 
-static void text_can_be_formatted(void **state)
-{
-    (void) state;
-    struct hs_arena arena;
-    hs_arena_init(&arena, 1 << 20);
-    assert_string_equal(hs_arena_printf(&arena, "%s-%d", "a", 7), "a-7");
-    assert_string_equal(hs_arena_printf(&arena, "%s", ""), "");
-    assert_null(hs_arena_printf(&arena, "%*d", 2 << 20, 1));
-    hs_arena_finish(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_zero_and_aligned),
         cmocka_unit_test(something_large_does_not_waste_the_block_in_use),
         cmocka_unit_test(the_maximum_holds_and_is_noted),
-        cmocka_unit_test(text_can_be_formatted),
     };
     return HS_RUN_TESTS(tests);
 }

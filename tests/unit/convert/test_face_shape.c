@@ -126,6 +126,23 @@ static void arcface(void **state)
     refused(&model, 0, "fixed to batches of 4");
 }
 
+/* Points without rows, in a file that looks like SCRFD otherwise. */
+static void outputs_of_one_dimension(void **state)
+{
+    (void) state;
+    static const int widths[] = { 1, 4, 10 }, input[] = { 1, 3, 64, 64 };
+    struct hs_buf model, graph;
+    hs_buf_init(&model, POSE_ONNX_MAX);
+    hs_buf_init(&graph, POSE_ONNX_MAX);
+    onnx_value(&graph, 11, "input.1", input, 4);
+    for (int i = 0; i < 9; i++) {
+        const int rows[] = { 128, 32, 8 }, dims[] = { rows[i % 3], widths[i / 3] };
+        onnx_value(&graph, 12, "output", i < 6 ? dims : &dims[1], i < 6 ? 2 : 1);
+    }
+    onnx_model(&model, &graph);
+    refused(&model, 0, "an SCRFD model has three outputs");
+}
+
 /* Other models are left to the reader of pose models. */
 static void no_face(void **state)
 {
@@ -188,8 +205,10 @@ static void real_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scrfd),   cmocka_unit_test(wrong_scrfd), cmocka_unit_test(retinaface),
-        cmocka_unit_test(arcface), cmocka_unit_test(no_face),     cmocka_unit_test(real_files),
+        cmocka_unit_test(scrfd),   cmocka_unit_test(wrong_scrfd),
+        cmocka_unit_test(outputs_of_one_dimension),
+        cmocka_unit_test(retinaface), cmocka_unit_test(arcface),
+        cmocka_unit_test(no_face), cmocka_unit_test(real_files),
     };
     return HS_RUN_TESTS(tests);
 }
