@@ -232,28 +232,18 @@ static void check_ends(struct editor *ed)
 
 /* ValueInfoProto: name 1. The names in info are cut and printable; weights that an old file lists as inputs are not in
  * it at all. Both show as another name. */
-static const struct hs_onnx_value *match_value(struct editor *ed, const struct hs_protobuf_field *field, size_t index)
-{
-    const struct hs_onnx_info *info = ed->info;
-    bool input = field->number == HS_ONNX_GRAPH_INPUT;
-    struct hs_protobuf_span name = hs_protobuf_bytes(field->bytes, 1, &ed->damaged);
-    if (index < (input ? info->input_count : info->output_count)) {
-        const struct hs_onnx_value *value = input ? &info->inputs[index] : &info->outputs[index];
-        if (is_text(name, value->name))
-            return value;
-    }
-    refuse(ed, "the name of an input or output is not a plain one");
-    return NULL;
-}
-
 static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
+    const struct hs_onnx_info *info = ed->info;
     bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_FREE_SIZE;
-    const struct hs_onnx_value *value = match_value(ed, field, index);
+    const struct hs_onnx_value *value = (input ? info->inputs : info->outputs) + index;
     struct hs_onnx_dim dims[HS_ONNX_MAX_DIMS];
     char rows[32];
-    if (!value)
+    if (index >= (input ? info->input_count : info->output_count) ||
+        !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
+        refuse(ed, "the name of an input or output is not a plain one");
         return;
+    }
     for (int i = 0; i < value->rank; i++)
         dims[i] = (struct hs_onnx_dim){ NULL, value->dims[i] };
     hs_str_format(rows, sizeof(rows), "rows_%zu", index);

@@ -168,61 +168,46 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 
 static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 {
-    if (text.len > HS_ONNX_MAX_TEXT) {
-        reader->too_much = true;
-        return NULL;
-    }
-    char *copy = malloc(text.len + 1);
-    if (!copy) {
-        reader->no_memory = true;
-        return NULL;
-    }
-    if (text.len)
+    reader->too_much |= text.len > HS_ONNX_MAX_TEXT;
+    char *copy = text.len <= HS_ONNX_MAX_TEXT ? malloc(text.len + 1) : NULL;
+    reader->no_memory |= text.len <= HS_ONNX_MAX_TEXT && !copy;
+    if (copy && text.len)
         memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
+    if (copy)
+        copy[text.len] = '\0';
     return copy;
 }
 
-/* StringStringEntryProto: key 1, value 2. A field given twice counts once, the last one. */
-static void read_prop(struct reader *reader, struct hs_protobuf_span in)
-{
-    struct hs_onnx_info *info = reader->info;
-    if (info->prop_count == HS_ONNX_MAX_PROPS) {
-        reader->too_much = true;
-        return;
-    }
-    struct hs_onnx_prop *prop = &info->props[info->prop_count++];
-    prop->key = copy_text(reader, hs_protobuf_bytes(in, 1, &reader->damaged));
-    prop->value = copy_text(reader, hs_protobuf_bytes(in, 2, &reader->damaged));
-}
-
-/* OperatorSetIdProto: domain 1, version 2. Only the default domain matters. */
-static void read_opset(struct reader *reader, struct hs_protobuf_span in)
-{
-    uint64_t version = hs_protobuf_varint(in, 2, &reader->damaged);
-    if (hs_protobuf_bytes(in, 1, &reader->damaged).len == 0 && version < 1000)
-        reader->info->opset = (int64_t) version;
-}
-
-/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25. Gives the number
- * of graphs. */
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25.
+ * OperatorSetIdProto: domain 1, version 2; only the default domain matters. StringStringEntryProto: key 1, value 2.
+ * Gives the number of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
+    struct hs_onnx_info *info = reader->info;
     struct hs_protobuf_field field;
+    bool *damaged = &reader->damaged;
     int graphs = 0;
-    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
+    while (hs_protobuf_next(&in, &field, damaged)) {
         if (field.number == 1 && field.wire == HS_PROTOBUF_VARINT)
-            reader->info->ir_version = field.value < 1000 ? (int64_t) field.value : 0;
+            info->ir_version = field.value < 1000 ? (int64_t) field.value : 0;
         if (hs_protobuf_is_bytes(&field, 2))
-            copy_name(field.bytes, reader->info->producer, sizeof(reader->info->producer));
+            copy_name(field.bytes, info->producer, sizeof(info->producer));
         if (hs_protobuf_is_bytes(&field, 7)) {
             *ret_graph = field.bytes;
             graphs++;
         }
-        if (hs_protobuf_is_bytes(&field, 8))
-            read_opset(reader, field.bytes);
-        if (hs_protobuf_is_bytes(&field, 14))
-            read_prop(reader, field.bytes);
+        if (hs_protobuf_is_bytes(&field, 8)) {
+            uint64_t version = hs_protobuf_varint(field.bytes, 2, damaged);
+            if (hs_protobuf_bytes(field.bytes, 1, damaged).len == 0 && version < 1000)
+                info->opset = (int64_t) version;
+        }
+        if (hs_protobuf_is_bytes(&field, 14) && info->prop_count == HS_ONNX_MAX_PROPS) {
+            reader->too_much = true;
+        } else if (hs_protobuf_is_bytes(&field, 14)) {
+            struct hs_onnx_prop *prop = &info->props[info->prop_count++];
+            prop->key = copy_text(reader, hs_protobuf_bytes(field.bytes, 1, damaged));
+            prop->value = copy_text(reader, hs_protobuf_bytes(field.bytes, 2, damaged));
+        }
         if (hs_protobuf_is_bytes(&field, 25))
             walk(reader, FUNCTION, field.bytes, 1, false);
     }

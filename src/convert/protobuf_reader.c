@@ -27,32 +27,26 @@ static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf
     return true;
 }
 
-static bool read_value(struct hs_protobuf_span *in, struct hs_protobuf_field *field)
-{
-    uint64_t len;
-    struct hs_protobuf_span bytes = { 0 };
-    bool fine = false;
-    if (field->wire == HS_PROTOBUF_VARINT)
-        return read_varint(in, &field->value);
-    if (field->wire == HS_PROTOBUF_BYTES)
-        return read_varint(in, &len) && take(in, len, &field->bytes);
-    if (field->wire == HS_PROTOBUF_64 || field->wire == HS_PROTOBUF_32)
-        fine = take(in, field->wire == HS_PROTOBUF_64 ? 8 : 4, &bytes);
-    for (size_t i = 0; i < bytes.len; i++)
-        field->value |= (uint64_t) bytes.data[i] << (8 * i);
-    return fine;
-}
-
 bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged)
 {
-    uint64_t key;
+    uint64_t key, len = 0;
+    struct hs_protobuf_span fixed = { 0 };
     const uint8_t *start = in->data;
     if (in->len == 0 || *damaged)
         return false;
     bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
     if (fine) {
         *ret = (struct hs_protobuf_field){ .number = (uint32_t) (key >> 3), .wire = key & 7 };
-        fine = read_value(in, ret);
+        if (ret->wire == HS_PROTOBUF_VARINT)
+            fine = read_varint(in, &ret->value);
+        else if (ret->wire == HS_PROTOBUF_BYTES)
+            fine = read_varint(in, &len) && take(in, len, &ret->bytes);
+        else if (ret->wire == HS_PROTOBUF_64 || ret->wire == HS_PROTOBUF_32)
+            fine = take(in, ret->wire == HS_PROTOBUF_64 ? 8 : 4, &fixed);
+        else
+            fine = false;
+        for (size_t i = 0; i < fixed.len; i++)
+            ret->value |= (uint64_t) fixed.data[i] << (8 * i);
         ret->whole = (struct hs_protobuf_span){ start, (size_t) (in->data - start) };
     }
     *damaged |= !fine;

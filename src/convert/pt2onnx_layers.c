@@ -150,21 +150,16 @@ static struct hs_pt_edge emit_c3(const struct hs_pt_module *m, struct hs_pt_edge
     return hs_pt_emit_part(m, "cv3", concat(m, parts, 2));
 }
 
-/* Attributes that change the result and that older checkpoints do not have. */
-static bool is_plain_pool(const struct hs_pickle_value *pool)
-{
-    int64_t dilation = 1;
-    const struct hs_pickle_value *value = hs_pickle_attribute(pool, "dilation");
-    return (!value || (hs_pickle_to_int(value, &dilation) && dilation == 1)) &&
-           !hs_pickle_is_true(hs_pickle_attribute(pool, "ceil_mode"));
-}
-
 static struct hs_pt_edge emit_max_pool(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     int64_t kernel = hs_pt_get_int(m, "kernel_size", 1, 64);
     int64_t stride = hs_pt_get_int(m, "stride", 1, 64);
-    int64_t padding = hs_pt_get_int(m, "padding", 0, 64);
-    if (!is_plain_pool(m->value) || padding >= kernel || !hs_pt_window_divides(kernel, padding, 1, stride) ||
+    int64_t padding = hs_pt_get_int(m, "padding", 0, 64), dilation = 1;
+    /* Attributes that change the result and that older checkpoints do not have. */
+    const struct hs_pickle_value *spread = hs_pickle_attribute(m->value, "dilation");
+    bool plain = (!spread || (hs_pickle_to_int(spread, &dilation) && dilation == 1)) &&
+                 !hs_pickle_is_true(hs_pickle_attribute(m->value, "ceil_mode"));
+    if (!plain || padding >= kernel || !hs_pt_window_divides(kernel, padding, 1, stride) ||
         x.stride * stride > HS_PT_MAX_STRIDE)
         hs_pt_fail(m->graph, m->path, "pooling of this kind is not supported");
     x.stride *= stride;

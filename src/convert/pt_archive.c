@@ -130,24 +130,20 @@ static uint64_t load(const uint8_t *bytes, size_t size, bool big_endian)
     return bits;
 }
 
-/* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction. */
-static double from_half(uint16_t bits)
-{
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    double value = exponent == 31 ? (fraction ? NAN : INFINITY)
-                   : exponent     ? ldexp(fraction + 1024, exponent - 25)
-                                  : ldexp(fraction, -24);
-    return bits >> 15 ? -value : value;
-}
-
 static double to_number(enum hs_pickle_dtype dtype, uint64_t bits)
 {
     uint32_t low = (uint32_t) bits;
+    int exponent, fraction;
     double wide;
     float narrow;
     switch (dtype) {
-    case HS_PICKLE_F16:
-        return from_half((uint16_t) bits);
+    case HS_PICKLE_F16: /* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction */
+        exponent = (int) (bits >> 10 & 31);
+        fraction = (int) (bits & 1023);
+        wide = exponent == 31 ? (fraction ? NAN : INFINITY)
+               : exponent     ? ldexp(fraction + 1024, exponent - 25)
+                              : ldexp(fraction, -24);
+        return bits >> 15 ? -wide : wide;
     case HS_PICKLE_F32:
         memcpy(&narrow, &low, sizeof(low));
         return (double) narrow;

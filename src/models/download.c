@@ -144,17 +144,6 @@ static bool goes_on(const struct attempt *attempt)
     return attempt->job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0;
 }
 
-/* What is there belongs to another download from here on. Its origin goes first: bytes without one are never gone on
- * from, bytes with the wrong one might be. */
-static int begin_anew(struct attempt *attempt)
-{
-    forget_from(attempt->job);
-    if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
-        return stop(attempt, HS_EIO, strerror(errno));
-    attempt->start = attempt->offset = 0;
-    return 0;
-}
-
 /* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
 static int begin_body(struct attempt *attempt)
 {
@@ -175,8 +164,14 @@ static int begin_body(struct attempt *attempt)
         return stop(attempt, HS_EIO, "the server does not go on with the file");
     }
     bool anew = code != 206;
-    if (anew && begin_anew(attempt) < 0)
-        return attempt->status;
+    if (anew) {
+        /* What is there belongs to another download from here on. Its origin goes first: bytes without one are never
+         * gone on from, bytes with the wrong one might be. */
+        forget_from(job);
+        if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
+            return stop(attempt, HS_EIO, strerror(errno));
+        attempt->start = attempt->offset = 0;
+    }
     if (length < 0 && !job->sha256)
         return stop(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
     if (length == 0 && anew)
@@ -344,30 +339,23 @@ static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_
 
 /* ---- the whole download ---- */
 
-static int check_hash(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
-{
-    char found[65];
-    int status = hs_file_sha256(job->part, found, err);
-    if (status < 0)
-        return status;
-    if (job->sha256 && strcmp(job->sha256, found) != 0)
-        return hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
-    hs_str_copy(ret_hex, 65, found);
-    return 0;
-}
-
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
 {
     struct stat st;
+    char found[65];
     bool restarted = false;
     for (int attempts = 0;; attempts++) {
         bool resumed = false, progress = false, restart = false;
         int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled")
                                        : try_once(job, &resumed, &progress, &restart, err);
         if (status == 0)
-            status = check_hash(job, ret_hex, err);
-        if (status == 0)
+            status = hs_file_sha256(job->part, found, err);
+        if (status == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
+            status = hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
+        if (status == 0) {
+            hs_str_copy(ret_hex, 65, found);
             return 0;
+        }
         bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE;
         if (wrong || restart)
             discard(job);

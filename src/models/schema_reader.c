@@ -58,15 +58,6 @@ const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_n
     return node;
 }
 
-/* Text goes to terminals and log lines, so control characters stay out of it. */
-static bool printable(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char) *text < 32 || *text == 127)
-            return false;
-    return true;
-}
-
 const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
                            size_t max)
 {
@@ -74,7 +65,11 @@ const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, 
     if (!node)
         return NULL;
     const char *text = hs_node_text(node);
-    if (text && text[0] && strlen(text) <= max && printable(text))
+    /* Text goes to terminals and log lines, so control characters stay out of it. */
+    bool printable = text && text[0] && strlen(text) <= max;
+    for (const char *c = text; printable && *c; c++)
+        printable = (unsigned char) *c >= 32 && *c != 127;
+    if (printable)
         return text;
     hs_schema_fail(reader, node->line, "`%s` must be a text of 1 to %zu characters on one line", key, max);
     return NULL;
