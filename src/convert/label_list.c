@@ -24,17 +24,6 @@ static bool skip_char(const char **at, char c)
     return true;
 }
 
-static int put_utf8(struct hs_buf *out, uint32_t c)
-{
-    uint8_t bytes[4];
-    size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = len; i-- > 1; c >>= 6)
-        bytes[i] = (uint8_t) (0x80 | (c & 0x3f));
-    bytes[0] = (uint8_t) (first[len] | c);
-    return hs_buf_append(out, bytes, len);
-}
-
 /* What follows the backslash: repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN, \uNNNN and
  * \UNNNNNNNN. */
 static bool read_escape(const char **at, struct hs_buf *out)
@@ -53,8 +42,15 @@ static bool read_escape(const char **at, struct hs_buf *out)
         value = value << 4 | (uint32_t) digit;
         (*at)++;
     }
-    bool character = value > 0 && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
-    return digits > 0 && character && put_utf8(out, value) == 0;
+    if (digits == 0 || value == 0 || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return false;
+    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    uint8_t bytes[4];
+    size_t len = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; value >>= 6)
+        bytes[i] = (uint8_t) (0x80 | (value & 0x3f));
+    bytes[0] = (uint8_t) (first[len] | value);
+    return hs_buf_append(out, bytes, len) == 0;
 }
 
 /* A quoted string; NULL if there is none, or no memory. */

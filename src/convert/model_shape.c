@@ -248,20 +248,17 @@ static size_t count_rows(const struct hs_onnx_info *info, int64_t width)
     return count;
 }
 
-/* [batch, D]; some exports leave [batch, D, 1, 1]. */
-static bool is_vector(const struct hs_onnx_value *value)
-{
-    return value->rank == 2 || (value->rank == 4 && value->dims[2] == 1 && value->dims[3] == 1);
-}
-
 bool hs_face_shape_match(const struct hs_onnx_info *info, enum hs_decode *ret_decode)
 {
+    const struct hs_onnx_value *output = &info->outputs[0];
     size_t count = info->output_count, boxes = count_rows(info, 4), points = count_rows(info, 10);
+    /* [batch, D]; some exports leave [batch, D, 1, 1]. */
+    bool vector = output->rank == 2 || (output->rank == 4 && output->dims[2] == 1 && output->dims[3] == 1);
     if ((count == 2 * LEVELS || count == 3 * LEVELS) && boxes == LEVELS && count_rows(info, 1) == LEVELS)
         *ret_decode = HS_DECODE_SCRFD;
     else if (count == 3 && boxes == 1 && count_rows(info, 2) == 1 && points == 1)
         *ret_decode = HS_DECODE_RETINAFACE;
-    else if (count == 1 && is_vector(&info->outputs[0]))
+    else if (count == 1 && vector)
         *ret_decode = HS_DECODE_ARCFACE;
     else
         return false;

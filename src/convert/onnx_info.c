@@ -42,8 +42,6 @@ static uint64_t hash_of(struct hs_protobuf_span text)
     return hash;
 }
 
-/* ---- weights and nodes ---- */
-
 static void add_weight(struct reader *reader, struct hs_protobuf_span name)
 {
     if (reader->weight_count == MAX_INITIALIZERS)
@@ -103,8 +101,6 @@ static void walk(struct reader *reader, enum message message, struct hs_protobuf
                      keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2));
 }
 
-/* ---- inputs and outputs ---- */
-
 /* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. TensorShapeProto: dim 1 { dim_value 1,
  * dim_param 2 }. */
 static void read_value(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value,
@@ -163,8 +159,6 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
         (input ? info->inputs : info->outputs)[(*count)++] = value;
     }
 }
-
-/* ---- the model ---- */
 
 static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 {

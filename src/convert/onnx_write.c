@@ -71,33 +71,20 @@ static void end(struct hs_buf *out, unsigned field, struct hs_buf *message)
 }
 
 /* AttributeProto: name 1, i 3, s 4, ints 8, type 20; it is field 5 of NodeProto. */
-
-void hs_onnx_put_attribute_int(struct hs_buf *node, const char *name, int64_t value)
+void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *attribute)
 {
-    struct hs_buf attribute = begin(node);
-    hs_onnx_put_string(&attribute, 1, name);
-    hs_onnx_put_int(&attribute, 3, value);
-    hs_onnx_put_int(&attribute, 20, ATTRIBUTE_INT);
-    end(node, 5, &attribute);
-}
-
-void hs_onnx_put_attribute_ints(struct hs_buf *node, const char *name, const int64_t *values, size_t count)
-{
-    struct hs_buf attribute = begin(node);
-    hs_onnx_put_string(&attribute, 1, name);
-    for (size_t i = 0; i < count; i++)
-        hs_onnx_put_int(&attribute, 8, values[i]);
-    hs_onnx_put_int(&attribute, 20, ATTRIBUTE_INTS);
-    end(node, 5, &attribute);
-}
-
-void hs_onnx_put_attribute_string(struct hs_buf *node, const char *name, const char *value)
-{
-    struct hs_buf attribute = begin(node);
-    hs_onnx_put_string(&attribute, 1, name);
-    hs_onnx_put_string(&attribute, 4, value);
-    hs_onnx_put_int(&attribute, 20, ATTRIBUTE_STRING);
-    end(node, 5, &attribute);
+    struct hs_buf message = begin(node);
+    hs_onnx_put_string(&message, 1, attribute->name);
+    if (attribute->text)
+        hs_onnx_put_string(&message, 4, attribute->text);
+    else if (!attribute->ints)
+        hs_onnx_put_int(&message, 3, attribute->value);
+    for (size_t i = 0; i < attribute->count; i++)
+        hs_onnx_put_int(&message, 8, attribute->ints[i]);
+    hs_onnx_put_int(&message, 20, attribute->text   ? ATTRIBUTE_STRING
+                                  : attribute->ints ? ATTRIBUTE_INTS
+                                                    : ATTRIBUTE_INT);
+    end(node, 5, &message);
 }
 
 /* TensorProto: dims 1, data_type 2, name 8, raw_data 9. The elements, which can be many, are copied only once. */
@@ -121,24 +108,20 @@ void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_ele
     hs_buf_finish(&head);
 }
 
-/* TensorShapeProto.Dimension: dim_value 1, dim_param 2. */
-static void put_dim(struct hs_buf *shape, const struct hs_onnx_dim *dim)
-{
-    struct hs_buf message = begin(shape);
-    if (dim->name)
-        hs_onnx_put_string(&message, 2, dim->name);
-    else
-        hs_onnx_put_int(&message, 1, dim->size);
-    end(shape, 1, &message);
-}
-
-/* ValueInfoProto: name 1, type 2. TypeProto: tensor_type 1. TypeProto.Tensor: elem_type 1, shape 2. */
+/* ValueInfoProto: name 1, type 2. TypeProto: tensor_type 1. TypeProto.Tensor: elem_type 1, shape 2.
+ * TensorShapeProto.Dimension: dim_value 1, dim_param 2. */
 void hs_onnx_put_value_info(struct hs_buf *graph, unsigned field, const char *name, const struct hs_onnx_dim *dims,
                             size_t dim_count)
 {
     struct hs_buf value = begin(graph), type = begin(graph), tensor = begin(graph), shape = begin(graph);
-    for (size_t i = 0; i < dim_count; i++)
-        put_dim(&shape, &dims[i]);
+    for (size_t i = 0; i < dim_count; i++) {
+        struct hs_buf dim = begin(graph);
+        if (dims[i].name)
+            hs_onnx_put_string(&dim, 2, dims[i].name);
+        else
+            hs_onnx_put_int(&dim, 1, dims[i].size);
+        end(&shape, 1, &dim);
+    }
     hs_onnx_put_int(&tensor, 1, HS_ONNX_ELEM_FLOAT);
     end(&tensor, 2, &shape);
     end(&type, 1, &tensor);

@@ -23,10 +23,16 @@ void hs_onnx_put_fields(struct hs_buf *out, const struct hs_buf *fields);
 /* Only the head of a field of `len` bytes; the caller appends them. */
 void hs_onnx_put_head(struct hs_buf *out, unsigned field, size_t len);
 
+/* text is set: a string; ints is set: `count` numbers; else one number. */
+struct hs_onnx_attribute {
+    const char *name, *text;
+    const int64_t *ints;
+    size_t count;
+    int64_t value;
+};
+
 /* NodeProto.attribute */
-void hs_onnx_put_attribute_int(struct hs_buf *node, const char *name, int64_t value);
-void hs_onnx_put_attribute_ints(struct hs_buf *node, const char *name, const int64_t *values, size_t count);
-void hs_onnx_put_attribute_string(struct hs_buf *node, const char *name, const char *value);
+void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *attribute);
 
 /* GraphProto.initializer of `count` little-endian elements (count is the product of dims). */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,

@@ -358,16 +358,6 @@ static struct hs_pickle_value *make_tuple(struct reader *r, struct hs_pickle_val
     return value;
 }
 
-static void push_mark(struct reader *r)
-{
-    if (r->mark_count >= HS_PICKLE_MAX_MARKS)
-        fail(r, "too many open marks");
-    else if (!HS_ARRAY_RESERVE(r->marks, r->mark_capacity, r->mark_count + 1))
-        fail_memory(r, false);
-    if (r->status == 0)
-        r->marks[r->mark_count++] = r->stack_len;
-}
-
 static void append(struct reader *r, struct hs_pickle_value **items, size_t count)
 {
     struct hs_pickle_value *list = top(r);
@@ -403,14 +393,6 @@ static void put(struct reader *r, uint64_t at)
         return;
     r->memo_count += !r->memo[at];
     r->memo[at] = value;
-}
-
-static struct hs_pickle_value *get(struct reader *r, uint64_t at)
-{
-    if (at < r->memo_capacity && r->memo[at])
-        return r->memo[at];
-    fail(r, "the memo has no such value");
-    return NULL;
 }
 
 static bool is_name(struct hs_pickle_text text)
@@ -496,7 +478,10 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         return make_tuple(r, pop(r, count), count);
     case 'h': /* BINGET */
     case 'j': /* LONG_BINGET */
-        return get(r, take_number(r, code == 'h' ? 1 : 4));
+        count = (size_t) take_number(r, code == 'h' ? 1 : 4);
+        if (count >= r->memo_capacity || !r->memo[count])
+            fail(r, "the memo has no such value");
+        return r->status < 0 ? NULL : r->memo[count];
     case 'c': /* GLOBAL */
         module = take_line(r);
         return make_name(r, module, take_line(r));
@@ -521,7 +506,12 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
             fail(r, "it ends too early");
         break;
     case '(': /* MARK */
-        push_mark(r);
+        if (r->mark_count >= HS_PICKLE_MAX_MARKS)
+            fail(r, "too many open marks");
+        else if (!HS_ARRAY_RESERVE(r->marks, r->mark_capacity, r->mark_count + 1))
+            fail_memory(r, false);
+        else
+            r->marks[r->mark_count++] = r->stack_len;
         break;
     case 'a': /* APPEND */
     case 'e': /* APPENDS */

@@ -73,23 +73,6 @@ static void check_channels(const struct hs_pt_module *m, const struct conv *conv
         hs_pt_fail(m->graph, m->path, "the picture becomes too small");
 }
 
-/* One statement a step: a compiler may not fuse a product and a sum across them, so that results are the same on every
- * machine. */
-static void fold(struct conv *conv, double eps, const double *mean, const double *variance, const double *weight,
-                 const double *bias)
-{
-    for (size_t channel = 0; channel < conv->channels; channel++) {
-        double shifted_variance = variance[channel] + eps;
-        double scale = weight[channel] / sqrt(shifted_variance);
-        double *filter = conv->weight.data + channel * conv->filter;
-        for (size_t i = 0; i < conv->filter; i++)
-            filter[i] *= scale;
-        double centred = conv->bias[channel] - mean[channel];
-        double scaled = centred * scale;
-        conv->bias[channel] = scaled + bias[channel];
-    }
-}
-
 static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
 {
     if (norm->graph->status < 0 || !norm->value || norm->value->type == HS_PICKLE_NONE)
@@ -99,8 +82,18 @@ static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
     double *weight = hs_pt_read_vector(norm, "_parameters", "weight", conv->channels);
     double *mean = hs_pt_read_vector(norm, "_buffers", "running_mean", conv->channels);
     double *bias = hs_pt_read_vector(norm, "_parameters", "bias", conv->channels);
-    if (norm->graph->status == 0)
-        fold(conv, eps, mean, variance, weight, bias);
+    /* One statement a step: a compiler may not fuse a product and a sum across them, so that results are the same on
+     * every machine. */
+    for (size_t channel = 0; channel < conv->channels && norm->graph->status == 0; channel++) {
+        double shifted_variance = variance[channel] + eps;
+        double scale = weight[channel] / sqrt(shifted_variance);
+        double *filter = conv->weight.data + channel * conv->filter;
+        for (size_t i = 0; i < conv->filter; i++)
+            filter[i] *= scale;
+        double centred = conv->bias[channel] - mean[channel];
+        double scaled = centred * scale;
+        conv->bias[channel] = scaled + bias[channel];
+    }
     free(variance);
     free(weight);
     free(mean);

@@ -35,8 +35,6 @@ void hs_pt_graph_finish(struct hs_pt_graph *graph)
     hs_buf_finish(&graph->last_rest);
 }
 
-/* ---- failures ---- */
-
 void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message)
 {
     if (graph->status == 0)
@@ -79,8 +77,6 @@ static void collect(struct hs_pt_graph *graph)
             hs_pt_no_memory(graph);
     }
 }
-
-/* ---- memory and names ---- */
 
 void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size)
 {
@@ -127,8 +123,6 @@ static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_nod
     return before > 0 ? hs_pt_graph_name(graph, "%s_%u", base, before) : base;
 }
 
-/* ---- inputs ---- */
-
 struct hs_pt_input hs_pt_real_input(double value)
 {
     return (struct hs_pt_input){.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) value}};
@@ -141,8 +135,6 @@ struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values)
         input.ints[i] = values[i];
     return input;
 }
-
-/* ---- nodes ---- */
 
 static void put_constant(struct hs_pt_graph *graph, const char *name, const struct hs_pt_input *input)
 {
@@ -168,15 +160,8 @@ static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, c
     }
     hs_onnx_put_string(rest, 3, name);
     hs_onnx_put_string(rest, 4, node->type);
-    for (size_t i = 0; i < node->attribute_count; i++) {
-        const struct hs_pt_attribute *attribute = &node->attributes[i];
-        if (attribute->text)
-            hs_onnx_put_attribute_string(rest, attribute->name, attribute->text);
-        else if (attribute->ints)
-            hs_onnx_put_attribute_ints(rest, attribute->name, attribute->ints, attribute->count);
-        else
-            hs_onnx_put_attribute_int(rest, attribute->name, attribute->value);
-    }
+    for (size_t i = 0; i < node->attribute_count; i++)
+        hs_onnx_put_attribute(rest, &node->attributes[i]);
 }
 
 static void flush_last(struct hs_pt_graph *graph)

@@ -42,20 +42,12 @@ struct hs_pt_input {
     };
 };
 
-/* text is set: a string; ints is set: `count` numbers; else one number. */
-struct hs_pt_attribute {
-    const char *name, *text;
-    const int64_t *ints;
-    size_t count;
-    int64_t value;
-};
-
 /* Attributes in the order of their names. */
 struct hs_pt_node {
     const char *type, *path;
     const struct hs_pt_input *inputs;
     size_t input_count;
-    const struct hs_pt_attribute *attributes;
+    const struct hs_onnx_attribute *attributes;
     size_t attribute_count;
 };
 
@@ -63,8 +55,8 @@ struct hs_pt_node {
     .inputs = (const struct hs_pt_input[]){__VA_ARGS__}, \
     .input_count = HS_ARRAY_LEN(((const struct hs_pt_input[]){__VA_ARGS__}))
 #define HS_PT_ATTRIBUTES(...) \
-    .attributes = (const struct hs_pt_attribute[]){__VA_ARGS__}, \
-    .attribute_count = HS_ARRAY_LEN(((const struct hs_pt_attribute[]){__VA_ARGS__}))
+    .attributes = (const struct hs_onnx_attribute[]){__VA_ARGS__}, \
+    .attribute_count = HS_ARRAY_LEN(((const struct hs_onnx_attribute[]){__VA_ARGS__}))
 
 struct hs_pt_name_count;
 

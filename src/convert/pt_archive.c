@@ -23,8 +23,6 @@ struct hs_pt_archive {
     const struct hs_pickle_value *root;
 };
 
-/* ---- opening ---- */
-
 /* The only member called <name>/data.pkl; <name> is the prefix of all others. */
 static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret_pickle, struct hs_error *err)
 {
@@ -113,8 +111,6 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
     return archive->root;
 }
 
-/* ---- numbers ---- */
-
 static size_t dtype_size(enum hs_pickle_dtype dtype)
 {
     static const uint8_t sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8, [HS_PICKLE_I32] = 4,
@@ -122,16 +118,12 @@ static size_t dtype_size(enum hs_pickle_dtype dtype)
     return sizes[dtype];
 }
 
-static uint64_t load(const uint8_t *bytes, size_t size, bool big_endian)
+static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool big_endian)
 {
+    size_t size = dtype_size(dtype);
     uint64_t bits = 0;
     for (size_t i = 0; i < size; i++)
         bits = bits << 8 | bytes[big_endian ? i : size - 1 - i];
-    return bits;
-}
-
-static double to_number(enum hs_pickle_dtype dtype, uint64_t bits)
-{
     uint32_t low = (uint32_t) bits;
     int exponent, fraction;
     double wide;
@@ -156,8 +148,6 @@ static double to_number(enum hs_pickle_dtype dtype, uint64_t bits)
         return (double) (int64_t) bits;
     }
 }
-
-/* ---- tensors ---- */
 
 /* How many numbers, and from where to where they lie in the storage. */
 struct span {
@@ -213,7 +203,7 @@ static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bo
     int64_t index[HS_PICKLE_MAX_DIMS] = {0};
     uint64_t at = 0; /* wraps where a side of 1 has an absurd stride, and wraps back */
     for (size_t i = 0; i < count; i++) {
-        data[i] = to_number(tensor->dtype, load(raw + (size_t) at * size, size, big_endian));
+        data[i] = to_number(tensor->dtype, raw + (size_t) at * size, big_endian);
         if (!isfinite(data[i]))
             return false;
         for (int d = tensor->dims - 1; d >= 0; d--) {

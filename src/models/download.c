@@ -135,15 +135,6 @@ static int stop(struct attempt *attempt, int status, const char *why)
     return status;
 }
 
-/* A 206 may go on from elsewhere, or with what the file has become since. With a known hash that would be found out at
- * the end; without one the validator is all there is. */
-static bool goes_on(const struct attempt *attempt)
-{
-    if (attempt->range_start < 0 || (uint64_t) attempt->range_start != attempt->start)
-        return false;
-    return attempt->job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0;
-}
-
 /* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
 static int begin_body(struct attempt *attempt)
 {
@@ -159,7 +150,11 @@ static int begin_body(struct attempt *attempt)
     }
     if (code == 206 && attempt->start == 0)
         return stop(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
-    if (code == 206 && !goes_on(attempt)) {
+    /* A 206 may go on from elsewhere, or with what the file has become since. With a known hash that would be found out
+     * at the end; without one the validator is all there is. */
+    bool goes_on = attempt->range_start >= 0 && (uint64_t) attempt->range_start == attempt->start &&
+                   (job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0);
+    if (code == 206 && !goes_on) {
         attempt->other = true;
         return stop(attempt, HS_EIO, "the server does not go on with the file");
     }

@@ -48,8 +48,6 @@ static void say(const struct pull *pull, const char *format, ...)
         pull->options->say(pull->options->arg, line);
 }
 
-/* ---- one source: get, take, convert ---- */
-
 static int work_path(const struct pull *pull, const char *name, char dst[PATH_MAX], struct hs_error *err)
 {
     if (hs_path_join(dst, PATH_MAX, pull->work, name))
@@ -146,8 +144,6 @@ static int convert(struct pull *pull, enum hs_convert how, struct hs_error *err)
     return status;
 }
 
-/* ---- into the store ---- */
-
 static int install(struct pull *pull, struct hs_error *err)
 {
     char known[65];
@@ -241,29 +237,24 @@ static int try_all(struct pull *pull, struct hs_error *err)
     return status;
 }
 
-/* ---- the pull ---- */
-
-static int prepare(struct pull *pull, struct hs_error *err)
+static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, struct hs_error *err)
 {
     const char *name = pull->file->name;
+    struct stat st;
+    struct hs_error local = {0};
+    enum hs_file_state state = HS_FILE_MISSING;
+    int status = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
         !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     hs_store_clear_work(pull->store, name);
-    /* The record itself stays until there is something better. */
-    if (pull->options->force && !pull->file->sha256)
-        return 0;
-    struct hs_error local = {0};
-    int status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
-    return status == 0 || status == HS_ENOTFOUND ? 0 : hs_error_set(err, status, "%s", local.message);
-}
-
-static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, struct hs_error *err)
-{
-    struct stat st;
-    enum hs_file_state state = HS_FILE_MISSING;
-    int status = prepare(pull, err);
+    /* With `force` a record is not looked at; it stays until there is something better. */
+    if (!pull->options->force || pull->file->sha256)
+        status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
+    if (status < 0 && status != HS_ENOTFOUND)
+        return hs_error_set(err, status, "%s", local.message);
+    status = 0;
     if (status == 0 && !pull->options->force)
         status = hs_store_check(pull->store, pull->file, &state, pull->found, err);
     if (status == 0 && state != HS_FILE_VERIFIED)

@@ -146,20 +146,6 @@ static int read_shape(struct import *import, struct hs_error *err)
     return status;
 }
 
-/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine
- * raw tensors with the sigmoid in the network, unless the options say otherwise. */
-static void assume_hef(struct import *import)
-{
-    struct hs_model_shape *shape = &import->shape;
-    shape->decode = HS_DECODE_YOLO_POSE_RAW;
-    shape->scores = HS_SCORES_PROBABILITIES;
-    shape->classes = shape->classes ? shape->classes : 1;
-    shape->keypoints = shape->keypoints ? shape->keypoints : 17;
-    shape->dims = shape->dims ? shape->dims : 3;
-    shape->width = shape->height = shape->input ? shape->input : 640;
-    shape->std[0] = shape->std[1] = shape->std[2] = 255;
-}
-
 /* Makes the model file under its working name, and reads what it is. */
 static int make_file(struct import *import, struct hs_error *err)
 {
@@ -180,10 +166,19 @@ static int make_file(struct import *import, struct hs_error *err)
         return status;
     if (shape->input == 0 && converted.image_size % 32 == 0)
         shape->input = converted.image_size;
-    if (import->kind == KIND_HEF)
-        assume_hef(import);
-    else
+    if (import->kind != KIND_HEF) {
         status = read_shape(import, &local);
+    } else {
+        /* A HEF says nothing that is read here: if pose models are served it is taken for what Hailo's zoo compiles,
+         * nine raw tensors with the sigmoid in the network, unless the options say otherwise. */
+        shape->decode = HS_DECODE_YOLO_POSE_RAW;
+        shape->scores = HS_SCORES_PROBABILITIES;
+        shape->classes = shape->classes ? shape->classes : 1;
+        shape->keypoints = shape->keypoints ? shape->keypoints : 17;
+        shape->dims = shape->dims ? shape->dims : 3;
+        shape->width = shape->height = shape->input ? shape->input : 640;
+        shape->std[0] = shape->std[1] = shape->std[2] = 255;
+    }
     /* The user knows the file by another name than that of the copy. */
     if (status < 0)
         return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);

@@ -74,11 +74,11 @@ static void test_attributes(void **state)
     struct hs_buf node;
     const int64_t values[] = {1, 200};
     hs_buf_init(&node, 100);
-    hs_onnx_put_attribute_int(&node, "axis", -1);
+    hs_onnx_put_attribute(&node, &(struct hs_onnx_attribute){"axis", .value = -1});
     ASSERT_BYTES(&node, "\x2a\x14" "\x0a\x04" "axis" "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "\xa0\x01\x02");
-    hs_onnx_put_attribute_ints(&node, "k", values, 2);
+    hs_onnx_put_attribute(&node, &(struct hs_onnx_attribute){"k", .ints = values, .count = 2});
     ASSERT_BYTES(&node, "\x2a\x0b" "\x0a\x01k" "\x40\x01\x40\xc8\x01" "\xa0\x01\x07");
-    hs_onnx_put_attribute_string(&node, "mode", "nearest");
+    hs_onnx_put_attribute(&node, &(struct hs_onnx_attribute){"mode", .text = "nearest"});
     ASSERT_BYTES(&node, "\x2a\x12" "\x0a\x04mode" "\x22\x07nearest" "\xa0\x01\x03");
     hs_buf_finish(&node);
 }
