@@ -27,8 +27,6 @@ struct attempt {
     bool stalled;    /* nothing came for too long */
     bool other;      /* the answer goes on with something else than what is there */
     char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
-    char validator[VALIDATOR_SIZE];       /* ETag or Last-Modified of this answer */
-    int64_t range_start;                  /* where this answer's bytes belong; -1: it does not say */
     int status;                           /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
 };
@@ -86,47 +84,32 @@ static void discard(const struct hs_download *job)
 
 /* ---- libcurl's callbacks ---- */
 
-static void keep_header(struct attempt *attempt, const char *value, size_t len)
+/* A header of the final answer; "" if there is none. */
+static const char *header(const struct attempt *attempt, const char *name)
 {
-    while (len && (*value == ' ' || *value == '\t')) {
-        value++;
-        len--;
-    }
-    while (len && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' '))
-        len--;
-    /* A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
-    if (len > 0 && len < VALIDATOR_SIZE && strncmp(value, "W/", 2) != 0)
-        hs_str_copy_n(attempt->validator, VALIDATOR_SIZE, value, len);
+    struct curl_header *found;
+    return curl_easy_header(attempt->curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
 }
 
-/* "bytes 100-199/200" gives 100, anything else -1. */
-static int64_t range_start(const char *value, size_t len)
+/* ETag or Last-Modified. A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
+static const char *validator_of(const struct attempt *attempt)
 {
-    char text[64], *end;
-    if (!hs_str_copy_n(text, sizeof(text), value, len))
-        return -1;
-    const char *at = text + strspn(text, " \t");
-    if (strncasecmp(at, "bytes ", 6) != 0 || at[6] < '0' || at[6] > '9')
-        return -1;
-    long long start = strtoll(at + 6, &end, 10);
-    return *end == '-' ? (int64_t) start : -1;
+    const char *value = header(attempt, "ETag");
+    if (!value[0] || hs_str_starts(value, "W/") || strlen(value) >= VALIDATOR_SIZE)
+        value = header(attempt, "Last-Modified");
+    return strlen(value) < VALIDATOR_SIZE && !hs_str_starts(value, "W/") ? value : "";
 }
 
-static size_t on_header(char *data, size_t size, size_t count, void *arg)
+/* Whether a 206 goes on with the file. It may go on from elsewhere, or with what the file has become since: with a
+ * known hash that would be found out at the end, without one the validator is all there is. */
+static bool goes_on(const struct attempt *attempt)
 {
-    struct attempt *attempt = arg;
-    size_t len = size * count;
-    if (len > 5 && strncmp(data, "HTTP/", 5) == 0) {
-        attempt->validator[0] = '\0'; /* the answer after a redirect */
-        attempt->range_start = -1;
-    } else if (len > 14 && strncasecmp(data, "Content-Range:", 14) == 0) {
-        attempt->range_start = range_start(data + 14, len - 14);
-    } else if (len > 5 && strncasecmp(data, "ETag:", 5) == 0) {
-        keep_header(attempt, data + 5, len - 5);
-    } else if (len > 14 && strncasecmp(data, "Last-Modified:", 14) == 0 && !attempt->validator[0]) {
-        keep_header(attempt, data + 14, len - 14);
-    }
-    return len;
+    const char *range = header(attempt, "Content-Range"); /* "bytes 100-199/200" */
+    char *end;
+    if (strncasecmp(range, "bytes ", 6) != 0 || range[6] < '0' || range[6] > '9')
+        return false;
+    return strtoull(range + 6, &end, 10) == attempt->start && *end == '-' &&
+           (attempt->job->sha256 || strcmp(validator_of(attempt), attempt->known_validator) == 0);
 }
 
 static int stop(struct attempt *attempt, int status, const char *why)
@@ -150,11 +133,7 @@ static int begin_body(struct attempt *attempt)
     }
     if (code == 206 && attempt->start == 0)
         return stop(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
-    /* A 206 may go on from elsewhere, or with what the file has become since. With a known hash that would be found out
-     * at the end; without one the validator is all there is. */
-    bool goes_on = attempt->range_start >= 0 && (uint64_t) attempt->range_start == attempt->start &&
-                   (job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0);
-    if (code == 206 && !goes_on) {
+    if (code == 206 && !goes_on(attempt)) {
         attempt->other = true;
         return stop(attempt, HS_EIO, "the server does not go on with the file");
     }
@@ -174,7 +153,7 @@ static int begin_body(struct attempt *attempt)
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
         return stop(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
     if (anew)
-        write_from(job, attempt->validator);
+        write_from(job, validator_of(attempt));
     return 0;
 }
 
@@ -239,8 +218,6 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long) job->connect_s);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) job->stall_s);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
@@ -313,7 +290,7 @@ static int request(struct attempt *attempt, bool *ret_restart, struct hs_error *
 static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_progress, bool *ret_restart,
                     struct hs_error *err)
 {
-    struct attempt attempt = {.job = job, .range_start = -1};
+    struct attempt attempt = {.job = job};
     int status = 0;
     attempt.start = attempt.offset = resumable(job, attempt.known_validator);
     /* Not truncated: what another source has begun stays until this one really gives something. */
