@@ -502,7 +502,8 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
             fail(r, "an unknown protocol");
         break;
     case 0x95: /* FRAME */
-        if (take_number(r, 8) > r->len - r->at)
+        count = (size_t) take_number(r, 8);
+        if (count > r->len - r->at)
             fail(r, "it ends too early");
         break;
     case '(': /* MARK */
