@@ -54,73 +54,59 @@ static void make_hash_key(void)
         memset(hash_key, 0, sizeof(hash_key));
 }
 
-/* True, 1 and 1.0 are the same key. */
-static bool key_as_int(const struct hs_pickle_value *key, int64_t *ret)
-{
-    switch (key->type) {
-    case HS_PICKLE_BOOL:
-        *ret = key->boolean;
-        return true;
-    case HS_PICKLE_INT:
-        *ret = key->integer;
-        return true;
-    case HS_PICKLE_DOUBLE:
-        if (!(key->real >= -0x1p62 && key->real <= 0x1p62) || key->real != floor(key->real))
-            return false;
-        *ret = (int64_t) key->real;
-        return true;
-    default:
-        return false;
-    }
-}
+/* What a key is compared by: equal keys have the same type and bytes here. */
+struct canonical {
+    enum hs_pickle_type type;
+    const void *data;
+    size_t len;
+    union {
+        int64_t integer;
+        double real;
+        const void *self;
+    };
+};
 
-static uint64_t hash_bytes(const void *data, size_t len)
+/* True, 1 and 1.0 are the same key. Tuples and records are equal only to themselves (a checkpoint has no use for more),
+ * and so is a NaN. */
+static void make_canonical(const struct hs_pickle_value *key, struct canonical *ret)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    uint8_t out[crypto_shorthash_BYTES];
-    uint64_t hash;
-    _Static_assert(sizeof(out) == sizeof(hash), "a 64-bit hash");
-    pthread_once(&once, make_hash_key);
-    crypto_shorthash(out, data, len, hash_key);
-    memcpy(&hash, out, sizeof(hash));
-    return hash;
+    bool whole = key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 &&
+                 key->real == floor(key->real);
+    *ret = (struct canonical) { .type = key->type, .data = &ret->integer, .len = 8 };
+    if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_INT || whole) {
+        ret->type = HS_PICKLE_INT;
+        ret->integer = whole ? (int64_t) key->real : key->type == HS_PICKLE_BOOL ? key->boolean : key->integer;
+    } else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) {
+        ret->real = key->real;
+    } else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES) {
+        ret->data = key->text.data;
+        ret->len = key->text.len;
+    } else if (key->type == HS_PICKLE_NONE) {
+        ret->len = 0;
+    } else {
+        ret->self = key;
+        ret->len = sizeof(ret->self);
+    }
 }
 
 static uint64_t hash_of(const struct hs_pickle_value *key)
 {
-    int64_t integer;
-    if (key_as_int(key, &integer))
-        return hash_bytes(&integer, sizeof(integer));
-    if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
-        return hash_bytes(key->text.data, key->text.len);
-    if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) /* a NaN is equal only to itself, so many may be keys */
-        return hash_bytes(&key->real, sizeof(key->real));
-    if (key->type == HS_PICKLE_NONE)
-        return 0;
-    return hash_bytes(&key, sizeof(key));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint64_t hash;
+    struct canonical k;
+    _Static_assert(crypto_shorthash_BYTES == sizeof(hash), "a 64-bit hash");
+    pthread_once(&once, make_hash_key);
+    make_canonical(key, &k);
+    crypto_shorthash((uint8_t *) &hash, k.data, k.len, hash_key);
+    return hash;
 }
 
-/* Tuples and records are equal only to themselves: a checkpoint has no use for more. */
 static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_value *b)
 {
-    int64_t x, y;
-    if (a == b)
-        return true;
-    if (key_as_int(a, &x))
-        return key_as_int(b, &y) && x == y;
-    if (a->type != b->type)
-        return false;
-    switch (a->type) {
-    case HS_PICKLE_NONE:
-        return true;
-    case HS_PICKLE_DOUBLE:
-        return a->real == b->real;
-    case HS_PICKLE_STRING:
-    case HS_PICKLE_BYTES:
-        return a->text.len == b->text.len && (a->text.len == 0 || !memcmp(a->text.data, b->text.data, a->text.len));
-    default:
-        return false;
-    }
+    struct canonical x, y;
+    make_canonical(a, &x);
+    make_canonical(b, &y);
+    return x.type == y.type && x.len == y.len && (x.len == 0 || !memcmp(x.data, y.data, x.len));
 }
 
 static size_t index_size(const struct hs_pickle_dict *dict)
