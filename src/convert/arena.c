@@ -30,42 +30,27 @@ void hs_arena_finish(struct hs_arena *arena)
 }
 
 /* `used` counts whole blocks: it is what the process really holds. */
-static struct hs_arena_block *add_block(struct hs_arena *arena, size_t size)
-{
-    size_t capacity = size > BLOCK_SIZE ? size : BLOCK_SIZE, total;
-    if (!hs_size_add(capacity, sizeof(struct hs_arena_block), &total) || total > arena->max - arena->used) {
-        arena->full = true;
-        return NULL;
-    }
-    struct hs_arena_block *block = calloc(1, total);
-    if (!block)
-        return NULL;
-    block->capacity = capacity;
-    arena->used += total;
-    /* A block of its own for something large goes second, so that what is left of the first one is not lost. */
-    if (arena->blocks && size > BLOCK_SIZE) {
-        block->next = arena->blocks->next;
-        arena->blocks->next = block;
-    } else {
-        block->next = arena->blocks;
-        arena->blocks = block;
-    }
-    return block;
-}
-
 void *hs_arena_alloc(struct hs_arena *arena, size_t size)
 {
-    if (size > arena->max) {
-        arena->full = true;
-        return NULL;
-    }
-    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct hs_arena_block *block = arena->blocks;
-    if (!block || size > block->capacity - block->len)
-        block = add_block(arena, size);
-    if (!block)
-        return NULL;
+    size_t aligned = size <= arena->max ? (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : SIZE_MAX, total;
+    if (!block || aligned > block->capacity - block->len) {
+        size_t capacity = aligned > BLOCK_SIZE ? aligned : BLOCK_SIZE;
+        if (!hs_size_add(capacity, sizeof(*block), &total) || total > arena->max - arena->used) {
+            arena->full = true;
+            return NULL;
+        }
+        block = calloc(1, total);
+        if (!block)
+            return NULL;
+        block->capacity = capacity;
+        arena->used += total;
+        /* A block of its own for something large goes second, so that what is left of the first one is not lost. */
+        struct hs_arena_block **place = arena->blocks && aligned > BLOCK_SIZE ? &arena->blocks->next : &arena->blocks;
+        block->next = *place;
+        *place = block;
+    }
     void *data = (char *) block->data + block->len;
-    block->len += size;
+    block->len += aligned;
     return data;
 }

@@ -331,22 +331,16 @@ static void build_file(struct conversion *c)
     hs_buf_finish(&back);
 }
 
-/* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint is
- * one whose layers share their weights to that end. */
-static size_t largest_file(const struct hs_pt_archive *archive)
-{
-    const size_t graph = 16 << 20;
-    uint64_t size = hs_pt_archive_file_size(archive);
-    return size < (MAX_FILE - graph) / 8 ? (size_t) size * 8 + graph : MAX_FILE;
-}
-
 static int convert(struct conversion *c, const char *pt_path, struct hs_error *err)
 {
     struct hs_pt_archive *archive = NULL;
     int r = hs_pt_archive_open(pt_path, &archive, err);
     if (r < 0)
         return r;
-    hs_pt_graph_init(&c->graph, archive, largest_file(archive), err);
+    /* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint
+     * is one whose layers share their weights to that end. */
+    uint64_t max = hs_pt_archive_file_size(archive) * 8 + (16 << 20);
+    hs_pt_graph_init(&c->graph, archive, max < MAX_FILE ? (size_t) max : MAX_FILE, err);
     hs_buf_init(&c->outputs, SMALL_MAX);
     find_model(c);
     if (c->graph.status == 0)
