@@ -31,8 +31,6 @@ static void refuse(struct reader *r, const char *format, ...)
         r->status = hs_error_set(r->err, HS_EMODEL, "%s", text);
 }
 
-/* ---- input ---- */
-
 static void check_single_file(struct reader *r)
 {
     if (r->info->external_data)
@@ -83,8 +81,6 @@ static void normalise(struct hs_model_shape *shape, float red, float green, floa
     memcpy(shape->mean, mean, sizeof(mean));
     shape->std[0] = shape->std[1] = shape->std[2] = std;
 }
-
-/* ---- pose models ---- */
 
 /* The whole numbers of a Python list such as [17, 3], or a plain number; at most `max`. Gives how many. */
 static size_t read_numbers(const char *text, int *ret, size_t max)
@@ -229,8 +225,6 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
         hs_label_list_finish(&shape->labels);
     return r->status;
 }
-
-/* ---- face models ---- */
 
 static int64_t last_dim(const struct hs_onnx_value *value)
 {

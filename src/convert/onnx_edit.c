@@ -88,8 +88,6 @@ static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
     return node;
 }
 
-/* ---- constants ---- */
-
 enum { TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9 }; /* TensorProto */
 
 static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct hs_protobuf_span *ret)
@@ -119,8 +117,6 @@ static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struc
     memcpy(ret->values, ret->raw.data, ret->raw.len);
     return true;
 }
-
-/* ---- the first pass ---- */
 
 static bool known_operator(const struct node *node)
 {
@@ -227,8 +223,6 @@ static void check_ends(struct editor *ed)
             refuse(ed, "its output %zu is not [1, …] with fixed sizes", i);
     }
 }
-
-/* ---- the second pass ---- */
 
 /* ValueInfoProto: name 1. The names in info are cut and printable; weights that an old file lists as inputs are not in
  * it at all. Both show as another name. */

@@ -43,8 +43,6 @@ int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items
     return 0;
 }
 
-/* ---- dictionaries: linear while small, then an open-addressing table of entry numbers + 1 ---- */
-
 static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 
 /* A secret key, because whoever writes a pickle could else choose keys that all fall on one place. */
@@ -177,8 +175,6 @@ int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, stru
     return 0;
 }
 
-/* ---- reading ---- */
-
 static const struct hs_pickle_value *dict_get(const struct hs_pickle_dict *dict, const char *key)
 {
     const struct hs_pickle_value name = { .type = HS_PICKLE_STRING, .text = { key, strlen(key) } };
@@ -257,8 +253,6 @@ const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *v
 {
     return value && (value->type == HS_PICKLE_TUPLE || value->type == HS_PICKLE_LIST) ? &value->items : NULL;
 }
-
-/* ---- Python's repr() ---- */
 
 static uint32_t code_point(const char *text, size_t len)
 {

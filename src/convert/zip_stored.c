@@ -45,8 +45,6 @@ struct extent {
     uint64_t offset, size, count, end; /* end: where what follows it begins */
 };
 
-/* ---- bytes ---- */
-
 static uint16_t u16(const uint8_t *bytes)
 {
     return (uint16_t) (bytes[0] | bytes[1] << 8);
@@ -108,8 +106,6 @@ static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
     }
     return zip->status == 0;
 }
-
-/* ---- the end record ---- */
 
 /* Finds the record whose comment reaches exactly to the end of the file, and gives its offset. */
 static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
@@ -173,8 +169,6 @@ static struct extent read_end(struct hs_zip *zip)
         damaged(zip, "it has too many members");
     return extent;
 }
-
-/* ---- the directory ---- */
 
 /* Replaces those of the three numbers that did not fit by what the zip64 field says, in the order of 4.5.3. */
 static bool read_extra(const uint8_t *extra, size_t len, uint64_t *const numbers[], size_t count)
@@ -268,8 +262,6 @@ static void read_directory(struct hs_zip *zip)
             damaged(zip, "two members have the same name");
 }
 
-/* ---- opening and closing ---- */
-
 int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
 {
     struct stat st;
@@ -325,8 +317,6 @@ struct hs_zip_member *hs_zip_find(struct hs_zip *zip, const char *name)
     const struct hs_zip_member key = {.name = name};
     return bsearch(&key, zip->members, zip->count, sizeof(key), by_name);
 }
-
-/* ---- members ---- */
 
 static void member_error(struct hs_zip *zip, const struct hs_zip_member *member, const char *reason)
 {

@@ -36,8 +36,6 @@ static bool is_cancelled(const struct hs_download *job)
     return job->cancel && hs_cancel_is_set(job->cancel);
 }
 
-/* ---- what the part file came from ---- */
-
 static bool from_path(const struct hs_download *job, char dst[PATH_MAX])
 {
     return hs_str_format(dst, PATH_MAX, "%s.from", job->part);
@@ -81,8 +79,6 @@ static void discard(const struct hs_download *job)
     unlink(job->part);
     forget_from(job);
 }
-
-/* ---- libcurl's callbacks ---- */
 
 /* A header of the final answer; "" if there is none. */
 static const char *header(const struct attempt *attempt, const char *name)
@@ -186,8 +182,6 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t u
                       total > 0 ? attempt->start + (uint64_t) total : 0);
     return is_cancelled(job) ? 1 : 0;
 }
-
-/* ---- one request ---- */
 
 static void init_curl(void)
 {
@@ -308,8 +302,6 @@ static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_
     *ret_progress = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
     return status;
 }
-
-/* ---- the whole download ---- */
 
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
 {
