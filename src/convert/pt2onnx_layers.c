@@ -10,7 +10,8 @@
 
 #include "base/str.h"
 
-enum { MAX_WINDOW = 64, MAX_GROUPS = 1 << 16, MAX_POOLS = 16, MAX_PARTS = 1024, MAX_HEADS = 1024, MAX_HEAD_CHANNELS = 1024 };
+enum { MAX_WINDOW = 64, MAX_GROUPS = 1 << 16, MAX_POOLS = 16, MAX_PARTS = 1024 };
+enum { MAX_HEADS = 1024, MAX_HEAD_CHANNELS = 1024 };
 
 static const struct hs_pt_edge nothing = {"", 0, 0};
 
