@@ -24,7 +24,7 @@ static bool skip_char(const char **at, char c)
     return true;
 }
 
-/* What follows the backslash: repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN, \uNNNN and
+/* Reads the rest of an escape: repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN, \uNNNN and
  * \UNNNNNNNN. */
 static bool read_escape(const char **at, struct hs_buf *out)
 {

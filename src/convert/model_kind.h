@@ -24,7 +24,7 @@ enum hs_decode {
     HS_DECODE_ARCFACE,
 };
 
-/* Whether class outputs still need a sigmoid (RETINAFACE: a softmax of two). */
+/* LOGITS: class outputs still need a sigmoid (RETINAFACE: a softmax of two). */
 enum hs_scores { HS_SCORES_LOGITS, HS_SCORES_PROBABILITIES };
 
 #endif

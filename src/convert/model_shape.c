@@ -99,7 +99,7 @@ static size_t read_numbers(const char *text, int *ret, size_t max)
     return count;
 }
 
-/* What the user says wins over nothing, and must not contradict the file. */
+/* The user's number holds if the file has none, and must not contradict it. */
 static void settle(struct reader *r, int *value, int from_file, const char *what)
 {
     if (*value > 0 && from_file > 0 && *value != from_file)

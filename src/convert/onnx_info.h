@@ -19,7 +19,7 @@ enum {
 /* Element types that matter here, numbered as onnx.proto's TensorProto.DataType does. */
 enum { HS_ONNX_FLOAT = 1, HS_ONNX_UINT8 = 2, HS_ONNX_FLOAT16 = 10 };
 
-/* A dimension is its size, or -1 where it is free (named) or unknown. */
+/* A dimension is its size, or -1 if it is free (named) or unknown. */
 struct hs_onnx_value {
     char name[128];
     int elem_type;
@@ -47,7 +47,7 @@ int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **re
 int hs_onnx_info_load(const char *path, struct hs_onnx_info **ret_info, struct hs_error *err);
 void hs_onnx_info_destroy(struct hs_onnx_info *info); /* NULL allowed */
 
-/* The value of a metadata entry; NULL where there is none. Borrowed. */
+/* The value of a metadata entry; NULL if there is none. Borrowed. */
 const char *hs_onnx_info_prop(const struct hs_onnx_info *info, const char *key);
 
 #endif

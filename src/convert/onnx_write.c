@@ -1,5 +1,5 @@
 /* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), a proto2 file: what is set is written
- * even where it is the default, and repeated numbers have a key each. */
+ * even if it is the default, and repeated numbers have a key each. */
 #include "convert/onnx_write.h"
 
 #include <stdbool.h>

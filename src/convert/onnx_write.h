@@ -8,7 +8,7 @@
 /* TensorProto.DataType */
 enum hs_onnx_elem { HS_ONNX_ELEM_FLOAT = 1, HS_ONNX_ELEM_INT64 = 7 };
 
-/* A dimension has a name or, where that is NULL, a size. */
+/* A dimension has a name or, if that is NULL, a size. */
 struct hs_onnx_dim {
     const char *name;
     int64_t size;

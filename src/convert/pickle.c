@@ -1,5 +1,5 @@
-/* A stack machine over the 39 opcodes that PyTorch's serialiser writes. Whoever made the file chose every byte, so each
- * opcode costs constant time but for what it takes from the stack (which other opcodes put there, one each) and for
+/* A stack machine over the 39 opcodes that PyTorch's serialiser writes. An attacker may have chosen every byte, so each
+ * opcode costs constant time except for what it takes from the stack (which other opcodes put there, one each) and for
  * copies of whole dictionaries, which count as so many values. Nothing here follows values down: depth costs nothing.
  * The opcodes are described in Python's Lib/pickletools.py. */
 #include "convert/pickle.h"
@@ -134,7 +134,7 @@ static void push(struct reader *r, struct hs_pickle_value *value)
         r->stack[r->stack_len++] = value;
 }
 
-/* What lies below the last mark is out of reach. */
+/* Values below the last mark cannot be taken. */
 static size_t reachable(const struct reader *r)
 {
     return r->stack_len - (r->mark_count ? r->marks[r->mark_count - 1] : 0);

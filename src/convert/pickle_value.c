@@ -45,14 +45,14 @@ int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items
 
 static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 
-/* A secret key, because whoever writes a pickle could else choose keys that all fall on one place. */
+/* A secret key, because a hostile pickle could otherwise choose keys that all collide. */
 static void make_hash_key(void)
 {
     if (getrandom(hash_key, sizeof(hash_key), GRND_NONBLOCK) < 0)
         memset(hash_key, 0, sizeof(hash_key));
 }
 
-/* What a key is compared by: equal keys have the same type and bytes here. */
+/* The form in which keys are compared: equal keys have the same type and bytes here. */
 struct canonical {
     enum hs_pickle_type type;
     const void *data;

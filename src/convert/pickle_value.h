@@ -1,4 +1,4 @@
-/* What a pickle describes, as plain data: numbers, texts, containers, tensors that name where their numbers lie, and
+/* The contents of a pickle as plain data: numbers, texts, containers, tensors that name where their numbers lie, and
  * inert records for everything else. Values may be shared and may form cycles; who walks them bounds the depth. */
 #ifndef HS_CONVERT_PICKLE_VALUE_H
 #define HS_CONVERT_PICKLE_VALUE_H
@@ -64,7 +64,7 @@ struct hs_pickle_tensor {
     int64_t size[HS_PICKLE_MAX_DIMS], stride[HS_PICKLE_MAX_DIMS];
 };
 
-/* What the file calls a class, a function or an object: its name, its arguments, its attributes. No behaviour. */
+/* A class, a function or an object that the file names: its name, its arguments, its attributes. No behaviour. */
 struct hs_pickle_record {
     const char *kind; /* "module name", printable ASCII */
     const struct hs_pickle_value *args; /* NULL for a bare name */
@@ -85,14 +85,14 @@ struct hs_pickle_value {
     };
 };
 
-/* Building; memory comes from the arena. HS_ENOMEM where that has none. hs_pickle_dict_set keeps the place of a key
+/* Building; memory comes from the arena. HS_ENOMEM if that has none. hs_pickle_dict_set keeps the place of a key
  * that is there; HS_EINVAL for a key that cannot be one (a list, a dict). Python's equality: True, 1 and 1.0 are one
  * key; but a tuple, a record or a tensor is equal only to itself. */
 int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items, struct hs_pickle_value *value);
 int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, struct hs_pickle_value *key,
                        struct hs_pickle_value *value);
 
-/* Reading. All take NULL and values of any type, and answer NULL or false where there is no such thing. */
+/* Reading. All take NULL and values of any type, and return NULL or false if there is no such thing. */
 const struct hs_pickle_value *hs_pickle_get(const struct hs_pickle_value *dict, const char *key);
 const struct hs_pickle_value *hs_pickle_attribute(const struct hs_pickle_value *record, const char *name);
 const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" for what is no record */

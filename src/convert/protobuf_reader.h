@@ -22,7 +22,7 @@ struct hs_protobuf_field {
     struct hs_protobuf_span whole; /* the field with its key */
 };
 
-/* Takes the next field off the front of *in. False at the end, and where the bytes are no protobuf: then *damaged is
+/* Takes the next field off the front of *in. False at the end, and if the bytes are no protobuf: then *damaged is
  * set; once it is, there is no next field. */
 bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged);
 

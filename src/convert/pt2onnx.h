@@ -4,7 +4,7 @@
  * the largest stride. The outputs are the raw heads, for each stride s
  *     box_s  [batch, 4 * bins, h/s, w/s]      left, top, right, bottom: logits over `bins` distances, in cells
  *     cls_s  [batch, classes, h/s, w/s]       class logits; with `sigmoid` probabilities, as a Hailo HEF gives them
- *     kpt_s  [batch, points * dims, h/s, w/s] x and y as (2 * v + cell index) * s; where dims is 3 a visibility logit
+ *     kpt_s  [batch, points * dims, h/s, w/s] x and y as (2 * v + cell index) * s; if dims is 3 a visibility logit
  * `decoded` adds `output0` [batch, 4 + classes + points * dims, cells], as in Ultralytics' own export.
  * The same checkpoint always gives the same bytes. Nothing that the checkpoint holds is executed. */
 #ifndef HS_CONVERT_PT2ONNX_H
@@ -31,7 +31,7 @@ struct hs_pt2onnx_info {
     int keypoints, keypoint_dims; /* dims 2: x, y; 3: and visibility */
     int bins;
     int levels, strides[HS_PT2ONNX_MAX_LEVELS];
-    int image_size;         /* the side that it was trained at; 0 where the checkpoint does not say */
+    int image_size;         /* the side that it was trained at; 0 if the checkpoint does not say */
     char license[HS_PT2ONNX_MAX_LICENSE + 1]; /* as the checkpoint says; "None" if it does not */
     char source_sha256[65]; /* of the checkpoint */
 };

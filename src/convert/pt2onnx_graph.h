@@ -29,7 +29,7 @@ struct hs_pt_edge {
     int64_t channels, stride;
 };
 
-/* What a node reads: a value of that name ("" for one left out) or, if name is NULL, a constant. */
+/* An input of a node: a value of that name ("" for one left out) or, if name is NULL, a constant. */
 struct hs_pt_input {
     const char *name;
     enum hs_onnx_elem type;

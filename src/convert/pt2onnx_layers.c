@@ -81,7 +81,7 @@ struct conv {
     size_t channels, filter; /* outputs, and numbers that each of them has in weight */
 };
 
-/* Whether a window of this size, moved by `stride`, makes of every side that is a multiple of the stride that side
+/* True if a window of this size, moved by `stride`, makes of every side that is a multiple of the stride that side
  * divided by it: the outputs of a network promise sides of exactly that. */
 static bool window_divides(int64_t kernel, int64_t padding, int64_t dilation, int64_t stride)
 {

@@ -1,5 +1,5 @@
 /* One module of a checkpoint (a layer or a part of one). Its attributes are read trusting nothing: every value may be
- * missing or of any type. What is wrong fails the graph (see pt2onnx_graph.h) under the module's path. */
+ * missing or of any type. A wrong value fails the graph (see pt2onnx_graph.h) under the module's path. */
 #ifndef HS_CONVERT_PT2ONNX_MODULE_H
 #define HS_CONVERT_PT2ONNX_MODULE_H
 

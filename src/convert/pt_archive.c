@@ -33,8 +33,8 @@ static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret
         if (!slash || strcmp(slash, "/data.pkl") != 0)
             continue;
         *ret_pickle = member;
-        found += hs_str_copy_n(archive->prefix, sizeof(archive->prefix), member->name,
-                               (size_t) (slash + 1 - member->name)) ? 1 : 2;
+        size_t len = (size_t) (slash + 1 - member->name);
+        found += hs_str_copy_n(archive->prefix, sizeof(archive->prefix), member->name, len) ? 1 : 2;
     }
     return found == 1 ? 0 : hs_error_set(err, HS_EMODEL, "a zip file, but not a PyTorch checkpoint");
 }
@@ -201,7 +201,7 @@ static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bo
 {
     size_t size = dtype_size(tensor->dtype);
     int64_t index[HS_PICKLE_MAX_DIMS] = {0};
-    uint64_t at = 0; /* wraps where a side of 1 has an absurd stride, and wraps back */
+    uint64_t at = 0; /* wraps if a side of 1 has an absurd stride, and wraps back */
     for (size_t i = 0; i < count; i++) {
         data[i] = to_number(tensor->dtype, raw + (size_t) at * size, big_endian);
         if (!isfinite(data[i]))

@@ -25,7 +25,7 @@ uint64_t hs_pt_archive_file_size(const struct hs_pt_archive *archive);
 /* Lives as long as the archive. */
 const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *archive);
 
-/* Reads the numbers of a tensor. HS_EMODEL where the value is no tensor, does not fit its storage, or holds a number
+/* Reads the numbers of a tensor. HS_EMODEL if the value is no tensor, does not fit its storage, or holds a number
  * that is not finite; `what` names it in messages. Caller frees ret_array->data with free(). */
 int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pickle_value *value, const char *what,
                               struct hs_pt_array *ret_array, struct hs_error *err);

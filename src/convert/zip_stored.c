@@ -1,5 +1,5 @@
 /* The end record leads to the directory, the directory to the members; "4.3.x" below are the sections of PKWARE's
- * APPNOTE.TXT. Readers of zip files differ in what they believe where two places disagree, and that is what files are
+ * APPNOTE.TXT. Readers of zip files differ in what they believe if two places disagree, and that is what files are
  * built on that look harmless to one and not to the other. So everything said twice must agree, and no byte may belong
  * to two members. pread, not mmap: a file that shrinks meanwhile is an error, not a signal. */
 #include "convert/zip_stored.h"
@@ -326,13 +326,13 @@ static void member_error(struct hs_zip *zip, const struct hs_zip_member *member,
         zip->status = hs_error_set(zip->err, HS_EMODEL, "%s in the zip file %s", name, reason);
 }
 
-/* What the local header says of a member; a writer that did not know size and CRC yet says 0 and sets a flag. */
+/* Compares the local header with the directory; a writer that did not know size and CRC yet says 0 and sets a flag. */
 static bool header_agrees(const struct hs_zip_member *member, const uint8_t header[HEADER_SIZE], const uint8_t *extra,
                           size_t extra_len)
 {
     uint64_t crc = u32(header + 14), packed_size = u32(header + 18), size = u32(header + 22);
     uint64_t *const numbers[] = {&size, &packed_size};
-    /* What is no zip64 field may be anything: PyTorch aligns the data with it. */
+    /* Other fields than zip64 may hold anything: PyTorch aligns the data with it. */
     if ((size == UINT32_MAX || packed_size == UINT32_MAX) && !read_extra(extra, extra_len, numbers, 2))
         return false;
     if (u16(header + 6) != member->flags || u16(header + 8) != member->method)

@@ -28,7 +28,7 @@ void hs_zip_close(struct hs_zip *zip);
 
 uint64_t hs_zip_file_size(const struct hs_zip *zip);
 
-/* Members sorted by name; the zip file owns them. find gives NULL where there is none. */
+/* Members sorted by name; the zip file owns them. find gives NULL if there is none. */
 size_t hs_zip_count(const struct hs_zip *zip);
 struct hs_zip_member *hs_zip_at(struct hs_zip *zip, size_t i);
 struct hs_zip_member *hs_zip_find(struct hs_zip *zip, const char *name);

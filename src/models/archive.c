@@ -9,7 +9,7 @@
 
 enum { MAX_ENTRIES = 100000, BLOCK_SIZE = 64 << 10 };
 
-/* What all entries may unpack to, so that a small file cannot keep us busy for hours before its member comes. */
+/* Bound of what all entries unpack to: a small file must not take hours until its member comes. */
 static const int64_t unpacked_max = INT64_C(16) << 30;
 
 static int archive_error(struct archive *in, struct hs_error *err)

@@ -96,7 +96,7 @@ static const char *validator_of(const struct attempt *attempt)
     return strlen(value) < VALIDATOR_SIZE && !hs_str_starts(value, "W/") ? value : "";
 }
 
-/* Whether a 206 goes on with the file. It may go on from elsewhere, or with what the file has become since: with a
+/* True if a 206 goes on with the file. It may go on from elsewhere, or with what the file has become since: with a
  * known hash that would be found out at the end, without one the validator is all there is. */
 static bool goes_on(const struct attempt *attempt)
 {
@@ -114,7 +114,7 @@ static int stop(struct attempt *attempt, int status, const char *why)
     return status;
 }
 
-/* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
+/* Checks the answer when its first bytes come: whether it goes on as asked, and how long it is. */
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
@@ -135,7 +135,7 @@ static int begin_body(struct attempt *attempt)
     }
     bool anew = code != 206;
     if (anew) {
-        /* What is there belongs to another download from here on. Its origin goes first: bytes without one are never
+        /* The bytes that are there are of another download. Their origin goes first: bytes without one are never
          * gone on from, bytes with the wrong one might be. */
         forget_from(job);
         if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
@@ -220,7 +220,7 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (authorities && authorities[0])
         curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
-    /* Not CURLOPT_RESUME_FROM: that fails where the server sends the whole file, which is fine with us. */
+    /* Not CURLOPT_RESUME_FROM: that fails if the server sends the whole file, which is fine with us. */
     if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
         fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
     return fine;

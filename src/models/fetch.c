@@ -1,5 +1,5 @@
 /* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
- * rename: whatever happens before leaves the store as it was, but for a `.part` that the next pull goes on from. */
+ * rename: whatever happens before leaves the store as it was, except for a `.part` that the next pull resumes. */
 #include "models/fetch.h"
 
 #include <limits.h>
@@ -27,7 +27,7 @@ struct pull {
     const struct hs_pack_file *file;
     const struct hs_fetch_options *options;
     uint64_t max_bytes;
-    char expected[65]; /* "": nobody says; what is found now will be recorded */
+    char expected[65]; /* "": not known; the hash found now will be recorded */
     char found[65];    /* hash of what lies in the store at the end */
     char path[PATH_MAX], part[PATH_MAX], work[PATH_MAX];
     char at[PATH_MAX];                   /* what has come of the present source so far */
@@ -64,13 +64,13 @@ static int check_hash(const char *path, const char *expected, const char *what, 
     return status;
 }
 
-/* What arrives is the file itself. */
+/* The source gives the file itself. */
 static bool is_plain(const struct hs_source *source)
 {
     return !source->member && source->convert == HS_CONVERT_NONE;
 }
 
-/* What arrives must have this hash; NULL: nobody says. */
+/* The hash that the source's bytes must have; NULL: not known. */
 static const char *wanted_hash(const struct pull *pull, const struct hs_source *source)
 {
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
@@ -154,7 +154,7 @@ static int install(struct pull *pull, struct hs_error *err)
         return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", pull->found,
                             pull->expected,
                             pull->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
-    /* A file whose hash nobody publishes. If it replaces another one, that goes first: a program killed in between
+    /* A file without a published hash. If it replaces another one, that goes first: a program killed in between
      * leaves no file, but never one that differs from its record. */
     if (!pull->file->sha256 && !pull->expected[0]) {
         if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)

@@ -20,7 +20,7 @@
 #include "models/file_install.h"
 
 enum { PACK_TEXT_MAX = 256 << 10 };
-#define DEFAULT_THRESHOLD 0.5 /* of an embedding that nobody has measured */
+#define DEFAULT_THRESHOLD 0.5 /* of an embedding that was not measured */
 static const uint64_t import_max_bytes = UINT64_C(1) << 30;
 
 enum file_kind { KIND_CHECKPOINT, KIND_ONNX, KIND_HEF };
@@ -52,9 +52,9 @@ static int find_kind(struct import *import, struct hs_error *err)
     bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     ssize_t got = regular ? read(fd, head, sizeof(head)) : 0;
     close(fd);
-    import->kind = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0   ? KIND_CHECKPOINT
-                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0 ? KIND_HEF
-                                                                 : KIND_ONNX;
+    import->kind = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0 ? KIND_CHECKPOINT
+                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0  ? KIND_HEF
+                                                                  : KIND_ONNX;
     return regular ? 0 : hs_error_set(err, HS_EIO, "cannot read %s: no regular file", path);
 }
 
@@ -91,7 +91,7 @@ static bool is_face(const struct import *import)
     return import->shape.task != HS_TASK_POSE;
 }
 
-/* Whether this program serves the model. Options for another kind of model are mistakes. */
+/* Refuses a model that this program does not serve. Options for another kind of model are mistakes. */
 static int check_task(const struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;

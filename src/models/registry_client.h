@@ -13,6 +13,6 @@
  * of the package is run: no build backend, no install script. Its hash is not looked at. HS_ENOTFOUND: the client is
  * not installed (the message says which package has it); HS_EIO: the client failed (with its last line). Blocks. */
 int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t max_bytes, char *ret_path, size_t size,
-                   struct hs_error *err);
+                    struct hs_error *err);
 
 #endif

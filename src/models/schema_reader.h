@@ -29,7 +29,7 @@ bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const c
 /* The value of a key. Needed ones that are missing are complained about; others give NULL. */
 const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed);
 
-/* Text of 1..max bytes without control characters; NULL where it is absent or wrong. Borrowed from the document. */
+/* Text of 1..max bytes without control characters; NULL if it is absent or wrong. Borrowed from the document. */
 const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
                            size_t max);
 
@@ -39,7 +39,7 @@ long long hs_schema_int(struct hs_schema *reader, const struct hs_node *map, con
 float hs_schema_float(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed, double min,
                       double max);
 
-/* The number of the word in `words` (a list that ends with NULL); `absent` where the key is not there. */
+/* The number of the word in `words` (a list that ends with NULL); `absent` if the key is not there. */
 int hs_schema_word(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
                    const char *const *words, int absent);
 

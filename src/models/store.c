@@ -198,10 +198,10 @@ struct favourites {
     enum hs_task task;
     const char *backend;
     const char *names[4];
-    const char *if_installed; /* better than all of them where it is there already, but not brought by default */
+    const char *if_installed; /* better than all of them if it is there already, but not brought by default */
 };
 
-/* What `auto` prefers, best first. Measurements are in docs/models.md. */
+/* The preferences of `auto`, best first. Measurements are in docs/models.md. */
 static const struct favourites favourites[] = {
     {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}, NULL},
     {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}, NULL},
@@ -218,7 +218,7 @@ static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const
     return strcmp(backend, "sim") == 0 ? &pack->files[0] : hs_pack_find_file(pack, backend, runtime);
 }
 
-/* 0 = the best favourite; packs that are nobody's favourite come after all of them. */
+/* 0 = the best favourite; packs that are no favourite come after all of them. */
 static size_t rank_of(const struct hs_pack *pack, const char *backend, bool installed)
 {
     const struct favourites *row = favourites, *end = favourites + HS_ARRAY_LEN(favourites);
