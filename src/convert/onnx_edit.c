@@ -230,11 +230,12 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
 {
     const struct hs_onnx_info *info = ed->info;
     bool input = field->number == HS_ONNX_GRAPH_INPUT, size = ed->edit == HS_ONNX_FREE_SIZE;
-    const struct hs_onnx_value *value = (input ? info->inputs : info->outputs) + index;
+    const struct hs_onnx_value *value = NULL;
     struct hs_onnx_dim dims[HS_ONNX_MAX_DIMS];
     char rows[32];
-    if (index >= (input ? info->input_count : info->output_count) ||
-        !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
+    if (index < (input ? info->input_count : info->output_count))
+        value = (input ? info->inputs : info->outputs) + index;
+    if (!value || !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
         refuse(ed, "the name of an input or output is not a plain one");
         return;
     }
