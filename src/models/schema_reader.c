@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...)
@@ -24,7 +25,8 @@ int hs_schema_fail(struct hs_schema *reader, int line, const char *format, ...)
 
 void *hs_schema_alloc(struct hs_schema *reader, size_t count, size_t size)
 {
-    void *memory = reader->status == 0 ? calloc(count ? count : 1, size) : NULL;
+    size_t total;
+    void *memory = reader->status == 0 && hs_size_mul(count ? count : 1, size, &total) ? calloc(1, total) : NULL;
     if (!memory && reader->status == 0)
         reader->status = hs_error_set(reader->err, HS_ENOMEM, "out of memory");
     return memory;
