@@ -101,29 +101,45 @@ static void walk(struct reader *reader, enum message message, struct hs_protobuf
                      keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2));
 }
 
-/* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. TensorShapeProto: dim 1 { dim_value 1,
- * dim_param 2 }. */
-static void read_value(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value,
-                       uint64_t *ret_hash)
+/* TensorShapeProto: dim 1 { dim_value 1, dim_param 2 }. */
+static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value)
 {
-    bool *damaged = &reader->damaged;
     struct hs_protobuf_field field;
-    struct hs_protobuf_span name = hs_protobuf_bytes(in, 1, damaged);
-    struct hs_protobuf_span tensor = hs_protobuf_bytes(hs_protobuf_bytes(in, 2, damaged), 1, damaged);
-    struct hs_protobuf_span shape = hs_protobuf_bytes(tensor, 2, damaged);
-    uint64_t type = hs_protobuf_varint(tensor, 1, damaged);
-    *value = (struct hs_onnx_value){.elem_type = type < 1000 ? (int) type : 0, .rank = shape.data ? 0 : -1};
-    copy_name(name, value->name, sizeof(value->name));
-    *ret_hash = hash_of(name);
-    while (hs_protobuf_next(&shape, &field, damaged)) {
+    value->rank = 0;
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (!hs_protobuf_is_bytes(&field, 1))
             continue;
         if (value->rank == HS_ONNX_MAX_DIMS) {
             reader->too_much = true;
             return;
         }
-        uint64_t size = hs_protobuf_varint(field.bytes, 1, damaged);
+        uint64_t size = hs_protobuf_varint(field.bytes, 1, &reader->damaged);
         value->dims[value->rank++] = size > 0 && size <= INT32_MAX ? (int64_t) size : -1;
+    }
+}
+
+/* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. Every field is read, also one that a later
+ * one replaces, so that damage anywhere is found. */
+static void read_value(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value,
+                       uint64_t *ret_hash)
+{
+    struct hs_protobuf_field field, part, inner;
+    *value = (struct hs_onnx_value){.rank = -1};
+    while (hs_protobuf_next(&in, &field, &reader->damaged)) {
+        if (hs_protobuf_is_bytes(&field, 1)) {
+            copy_name(field.bytes, value->name, sizeof(value->name));
+            *ret_hash = hash_of(field.bytes);
+        }
+        struct hs_protobuf_span type = field.bytes;
+        while (hs_protobuf_is_bytes(&field, 2) && hs_protobuf_next(&type, &part, &reader->damaged)) {
+            struct hs_protobuf_span tensor = part.bytes;
+            while (hs_protobuf_is_bytes(&part, 1) && hs_protobuf_next(&tensor, &inner, &reader->damaged)) {
+                if (inner.number == 1 && inner.wire == HS_PROTOBUF_VARINT)
+                    value->elem_type = inner.value < 1000 ? (int) inner.value : 0;
+                if (hs_protobuf_is_bytes(&inner, 2))
+                    read_shape(reader, inner.bytes, value);
+            }
+        }
     }
 }
 
