@@ -199,6 +199,31 @@ static void no_model(void **state)
     }
 }
 
+/* A type that a later one replaces is read, too. */
+static void damage_in_a_field_given_twice(void **state)
+{
+    (void) state;
+    for (int damaged = 0; damaged < 2; damaged++) {
+        const int dims[] = { 1, 2 };
+        struct hs_onnx_info *info;
+        struct hs_error err = {0};
+        struct hs_buf model, graph, value;
+        hs_buf_init(&model, 4096);
+        hs_buf_init(&graph, 4096);
+        hs_buf_init(&value, 4096);
+        onnx_bytes(&value, 2, damaged ? "\x0a\x05" : "\x0a\x00", 2); /* tensor_type of 5 bytes, or of none */
+        onnx_bytes(&value, 2, "\x0a\x02\x08\x01", 4);
+        onnx_message(&graph, 11, &value);
+        onnx_value(&graph, 12, "y", dims, 2);
+        onnx_model(&model, &graph);
+        int status = hs_onnx_info_parse(model.data, model.len, &info, &err);
+        assert_int_equal(status, damaged ? HS_EMODEL : 0);
+        if (status == 0)
+            hs_onnx_info_destroy(info);
+        hs_buf_finish(&model);
+    }
+}
+
 static void too_much(void **state)
 {
     (void) state;
@@ -248,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_graph_in_a_graph_has_an_end),
         cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(no_model),
+        cmocka_unit_test(damage_in_a_field_given_twice),
         cmocka_unit_test(too_much),
         FOLDER_TEST(from_a_file),
     };
