@@ -187,6 +187,9 @@ static void inputs(void **state)
     set_prop(info, "stride", "64");
     info->inputs[0].dims[2] = 352;
     refuse(info, unsaid, "multiples of 64");
+    info = usual(640);
+    info->inputs[0].dims[2] = info->inputs[0].dims[3] = 9600;
+    refuse(info, unsaid, "at most 8192");
 }
 
 static void a_free_input_takes_what_is_wanted(void **state)
