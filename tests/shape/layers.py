@@ -10,8 +10,8 @@ import tempfile
 from tree import SOURCE, report, source_files
 
 # A module may include its own rank and those below; include/hs may be used by all and uses nothing.
-RANKS = {'hs': 0, 'base': 0, 'preflight': 1, 'config': 1, 'image': 1, 'vision': 1, 'convert': 1, 'models': 2, 'http': 2, 'infer': 2,
-         'stream': 2, 'gallery': 2, 'cli': 3, 'service': 3, 'pose': 4, 'face': 4, 'backends': 1}
+RANKS = {'hs': 0, 'base': 0, 'preflight': 1, 'config': 1, 'image': 1, 'vision': 1, 'convert': 1, 'models': 2, 'http': 2,
+         'infer': 2, 'stream': 2, 'gallery': 2, 'cli': 3, 'service': 3, 'pose': 4, 'face': 4, 'backends': 1}
 ONLY = {'hs': {'hs'}, 'base': {'base', 'hs'}, 'vision': {'vision', 'base', 'hs'}, 'convert': {'convert', 'base', 'hs'},
         'backends': {'backends', 'base', 'hs'}, 'preflight': {'preflight', 'base', 'hs'}}
 NEVER = {'http': {'convert', 'models', 'image', 'infer', 'vision', 'gallery', 'stream'},
