@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/onnx_edit.h"
-#include "models/onnx_info.h"
+#include "convert/onnx_edit.h"
+#include "convert/onnx_info.h"
 
 enum { OUT_MAX = 1 << 20 };
 

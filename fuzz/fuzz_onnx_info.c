@@ -2,8 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/face_shape.h"
-#include "models/pose_shape.h"
+#include "convert/model_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -39,9 +38,9 @@ static void check_same(const struct hs_onnx_info *a, const struct hs_onnx_info *
 }
 
 /* What is said to be servable can be: everything is within the bounds of a pack, and the channels add up. */
-static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape shape)
+static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape shape)
 {
-    const struct hs_pose_shape wanted = shape;
+    const struct hs_model_shape wanted = shape;
     struct hs_error err;
     int r = hs_pose_shape_read(info, &shape, &err);
     if (r < 0) {
@@ -50,10 +49,10 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape sh
         return;
     }
     int points = shape.keypoints * shape.dims, stride = shape.stride ? shape.stride : 1;
-    if (shape.classes < 1 || shape.classes > HS_PACK_MAX_CLASSES || shape.keypoints < 1 ||
-        shape.keypoints > HS_PACK_MAX_KEYPOINTS || shape.dims < 2 || shape.dims > 3)
+    if (shape.classes < 1 || shape.classes > HS_MODEL_MAX_CLASSES || shape.keypoints < 1 ||
+        shape.keypoints > HS_MODEL_MAX_KEYPOINTS || shape.dims < 2 || shape.dims > 3)
         abort();
-    if (shape.width < 1 || shape.height < 1 || shape.width > HS_PACK_MAX_INPUT || shape.height > HS_PACK_MAX_INPUT ||
+    if (shape.width < 1 || shape.height < 1 || shape.width > HS_MODEL_MAX_INPUT || shape.height > HS_MODEL_MAX_INPUT ||
         shape.width % stride || shape.height % stride)
         abort();
     if ((wanted.classes && wanted.classes != shape.classes) || (wanted.dims && wanted.dims != shape.dims) ||
@@ -66,9 +65,9 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_pose_shape sh
     hs_label_list_finish(&shape.labels);
 }
 
-static void check_face(const struct hs_onnx_info *info, struct hs_face_shape shape)
+static void check_face(const struct hs_onnx_info *info, struct hs_model_shape shape)
 {
-    const struct hs_face_shape wanted = shape;
+    const struct hs_model_shape wanted = shape;
     struct hs_error err;
     enum hs_decode decode;
     if (!hs_face_shape_match(info, &decode))
@@ -81,11 +80,11 @@ static void check_face(const struct hs_onnx_info *info, struct hs_face_shape sha
     }
     bool embedding = shape.task == HS_TASK_FACE_EMBEDDING;
     if (shape.decode != decode || embedding != (decode == HS_DECODE_ARCFACE) || embedding != (shape.dimension > 0) ||
-        shape.dimension > HS_PACK_MAX_EMBEDDING || !(shape.std[0] > 0))
+        shape.dimension > HS_MODEL_MAX_EMBEDDING || !(shape.std[0] > 0))
         abort();
-    int multiple = embedding ? HS_PACK_FACE_SIDE : 32;
+    int multiple = embedding ? HS_MODEL_FACE_SIDE : 32;
     if (shape.width < multiple || shape.height < multiple || shape.width % multiple || shape.height % multiple ||
-        shape.width > HS_PACK_MAX_INPUT || shape.height > HS_PACK_MAX_INPUT)
+        shape.width > HS_MODEL_MAX_INPUT || shape.height > HS_MODEL_MAX_INPUT)
         abort();
     if (!embedding && wanted.input && (wanted.input != shape.width || wanted.input != shape.height))
         abort();
@@ -112,10 +111,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         hs_onnx_info_destroy(again);
     }
     free(longer);
-    check_shape(info, (struct hs_pose_shape){ 0 });
-    check_shape(info, (struct hs_pose_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
-    check_face(info, (struct hs_face_shape){ 0 });
-    check_face(info, (struct hs_face_shape){ .input = 320 });
+    check_shape(info, (struct hs_model_shape){ 0 });
+    check_shape(info, (struct hs_model_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
+    check_face(info, (struct hs_model_shape){ 0 });
+    check_face(info, (struct hs_model_shape){ .input = 320 });
     hs_onnx_info_destroy(info);
     return 0;
 }

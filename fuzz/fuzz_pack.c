@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "models/pack_files.h"
+#include "models/pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -48,10 +48,10 @@ static void check_face(const struct hs_pack *pack)
     const struct hs_pack_detection *detection = &pack->detection;
     if ((embedding->space != NULL) != (pack->task == HS_TASK_FACE_EMBEDDING))
         abort();
-    if (embedding->space && (embedding->dimension < 1 || embedding->dimension > HS_PACK_MAX_EMBEDDING ||
+    if (embedding->space && (embedding->dimension < 1 || embedding->dimension > HS_MODEL_MAX_EMBEDDING ||
                              !(embedding->threshold_min >= 0) || !(embedding->threshold_min <= embedding->threshold) ||
-                             !(embedding->threshold <= 1) || pack->input.width != HS_PACK_FACE_SIDE ||
-                             pack->input.height != HS_PACK_FACE_SIDE))
+                             !(embedding->threshold <= 1) || pack->input.width != HS_MODEL_FACE_SIDE ||
+                             pack->input.height != HS_MODEL_FACE_SIDE))
         abort();
     if (pack->task != HS_TASK_FACE_DETECTION && (detection->score != 0 || detection->iou != 0))
         abort();
@@ -64,8 +64,8 @@ static void check_pack(const struct hs_pack *pack)
     const struct hs_pack_input *input = &pack->input;
     if (!hs_pack_name_valid(pack->name) || !pack->title || !pack->licence_name || !hs_task_name(pack->task))
         abort();
-    if (input->width < 8 || input->width > HS_PACK_MAX_INPUT || input->height < 8 ||
-        input->height > HS_PACK_MAX_INPUT ||
+    if (input->width < 8 || input->width > HS_MODEL_MAX_INPUT || input->height < 8 ||
+        input->height > HS_MODEL_MAX_INPUT ||
         (input->stride && (input->width % input->stride || input->height % input->stride)))
         abort();
     for (int i = 0; i < 3; i++)

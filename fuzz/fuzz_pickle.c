@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/pickle.h"
+#include "convert/pickle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "models/pt_archive.h"
+#include "convert/pt_archive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

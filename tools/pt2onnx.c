@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "models/pt2onnx.h"
+#include "convert/pt2onnx.h"
 
 static const char usage[] = "usage: pt2onnx CHECKPOINT.pt OUTPUT.onnx [--sigmoid] [--decoded]\n";
 static const char help[] =

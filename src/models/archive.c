@@ -2,17 +2,14 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "models/file_install.h"
 
 enum { MAX_ENTRIES = 100000, BLOCK_SIZE = 64 << 10 };
 
-/* What all entries may unpack to, so that a small file cannot keep us busy for hours before its member comes. */
+/* Bound of what all entries unpack to: a small file must not take hours until its member comes. */
 static const int64_t unpacked_max = INT64_C(16) << 30;
 
 static int archive_error(struct archive *in, struct hs_error *err)
@@ -21,59 +18,36 @@ static int archive_error(struct archive *in, struct hs_error *err)
     return hs_error_set(err, HS_EMODEL, "the archive cannot be read: %s", why ? why : "damaged");
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        data += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t) n : 0;
-    }
-    return 0;
-}
+struct member {
+    struct archive *in;
+    struct archive_entry *entry;
+    uint64_t total;
+};
 
-static int copy_member(struct archive *in, struct archive_entry *entry, int fd, uint64_t max_bytes,
-                       struct hs_error *err)
+static long read_member(void *arg, uint8_t *block, size_t size, struct hs_error *err)
 {
-    static _Thread_local uint8_t block[BLOCK_SIZE];
-    uint64_t total = 0;
-    for (;;) {
-        la_ssize_t n = archive_read_data(in, block, sizeof(block));
-        if (n == 0)
-            break;
-        if (n < 0)
-            return archive_error(in, err);
-        total += (uint64_t) n;
-        if (total > max_bytes)
-            return hs_error_set(err, HS_ETOOLARGE, "the archive's member has more bytes than the file may have");
-        int failed = write_all(fd, block, (size_t) n);
-        if (failed < 0)
-            return hs_error_set(err, HS_EIO, "cannot unpack: %s",
-                                failed == -ENOSPC ? "the disk is full" : strerror(-failed));
-    }
+    struct member *member = arg;
+    la_ssize_t n = archive_read_data(member->in, block, size);
+    if (n < 0)
+        return archive_error(member->in, err);
+    member->total += (uint64_t) n;
     /* libarchive is content with a stored member of a zip that has fewer bytes than its header says. */
-    if (archive_entry_size_is_set(entry) && total != (uint64_t) archive_entry_size(entry))
+    if (n == 0 && archive_entry_size_is_set(member->entry) &&
+        member->total != (uint64_t) archive_entry_size(member->entry))
         return hs_error_set(err, HS_EMODEL, "the archive cannot be read: its member is cut short");
-    return 0;
+    return (long) n;
 }
 
 static int write_member(struct archive *in, struct archive_entry *entry, const char *path, uint64_t max_bytes,
                         struct hs_error *err)
 {
+    static const char too_large[] = "the archive's member has more bytes than the file may have";
+    struct member member = {in, entry, 0};
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
         return hs_error_set(err, HS_EMODEL, "the archive's member is no regular file");
     if (archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
-        return hs_error_set(err, HS_ETOOLARGE, "the archive's member has more bytes than the file may have");
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
-    int status = copy_member(in, entry, fd, max_bytes, err);
-    if (close(fd) < 0 && status == 0)
-        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", path, strerror(errno));
-    if (status < 0)
-        unlink(path);
-    return status;
+        return hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
+    return hs_install_write(path, max_bytes, too_large, read_member, &member, err);
 }
 
 static int find_member(struct archive *in, const char *member, struct archive_entry **ret_entry, struct hs_error *err)

@@ -6,7 +6,7 @@
 
 #include "hs/status.h"
 
-/* Writes the regular file that the archive calls exactly `member` to `path` (replaced where it exists), at most
+/* Writes the regular file that the archive calls exactly `member` to `path` (replaced if it exists), at most
  * max_bytes. Nothing else of the archive is written, and its names are only compared. HS_ENOTFOUND: no such member;
  * HS_EMODEL: no archive, a damaged one, or the member is no regular file; HS_ETOOLARGE; HS_EIO. Any thread. */
 int hs_archive_take(const char *archive, const char *member, const char *path, uint64_t max_bytes,

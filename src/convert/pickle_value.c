@@ -1,0 +1,409 @@
+#include "convert/pickle_value.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { INDEX_FROM = 16, MAX_DEPTH = 16 };
+
+/* Doubles the array `data` of `size`-byte elements when it is full. */
+static int grow(struct hs_arena *arena, void **data, uint32_t len, uint32_t *capacity, size_t size)
+{
+    if (len < *capacity)
+        return 0;
+    if (*capacity > UINT32_MAX / 2)
+        return HS_ENOMEM;
+    uint32_t more = *capacity ? *capacity * 2 : 4;
+    void *copy = hs_arena_alloc(arena, more * size);
+    if (!copy)
+        return HS_ENOMEM;
+    if (len)
+        memcpy(copy, *data, len * size);
+    *data = copy;
+    *capacity = more;
+    return 0;
+}
+
+int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items, struct hs_pickle_value *value)
+{
+    void *data = items->data;
+    int r = grow(arena, &data, items->len, &items->capacity, sizeof(items->data[0]));
+    if (r < 0)
+        return r;
+    items->data = data;
+    items->data[items->len++] = value;
+    return 0;
+}
+
+static uint8_t hash_key[crypto_shorthash_KEYBYTES];
+
+/* A secret key, because a hostile pickle could otherwise choose keys that all collide. */
+static void make_hash_key(void)
+{
+    if (getrandom(hash_key, sizeof(hash_key), GRND_NONBLOCK) < 0)
+        memset(hash_key, 0, sizeof(hash_key));
+}
+
+/* The form in which keys are compared: equal keys have the same type and bytes here. */
+struct canonical {
+    enum hs_pickle_type type;
+    const void *data;
+    size_t len;
+    union {
+        int64_t integer;
+        double real;
+        const void *self;
+    };
+};
+
+/* True, 1 and 1.0 are the same key. Tuples and records are equal only to themselves (a checkpoint has no use for more),
+ * and so is a NaN. */
+static void make_canonical(const struct hs_pickle_value *key, struct canonical *ret)
+{
+    bool whole = key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 &&
+                 key->real == floor(key->real);
+    *ret = (struct canonical) { .type = key->type, .data = &ret->integer, .len = 8 };
+    if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_INT || whole) {
+        ret->type = HS_PICKLE_INT;
+        ret->integer = whole ? (int64_t) key->real : key->type == HS_PICKLE_BOOL ? key->boolean : key->integer;
+    } else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) {
+        ret->real = key->real;
+    } else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES) {
+        ret->data = key->text.data;
+        ret->len = key->text.len;
+    } else if (key->type == HS_PICKLE_NONE) {
+        ret->len = 0;
+    } else {
+        ret->self = key;
+        ret->len = sizeof(ret->self);
+    }
+}
+
+static uint64_t hash_of(const struct hs_pickle_value *key)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint64_t hash;
+    struct canonical k;
+    _Static_assert(crypto_shorthash_BYTES == sizeof(hash), "a 64-bit hash");
+    pthread_once(&once, make_hash_key);
+    make_canonical(key, &k);
+    crypto_shorthash((uint8_t *) &hash, k.data, k.len, hash_key);
+    return hash;
+}
+
+static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_value *b)
+{
+    struct canonical x, y;
+    make_canonical(a, &x);
+    make_canonical(b, &y);
+    return x.type == y.type && x.len == y.len && (x.len == 0 || !memcmp(x.data, y.data, x.len));
+}
+
+static size_t index_size(const struct hs_pickle_dict *dict)
+{
+    return (size_t) dict->capacity * 2;
+}
+
+static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
+{
+    size_t mask = index_size(dict) - 1, at = hash_of(dict->entries[entry].key) & mask;
+    while (dict->index[at])
+        at = (at + 1) & mask;
+    dict->index[at] = entry + 1;
+}
+
+static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, const struct hs_pickle_value *key)
+{
+    for (uint32_t i = 0; !dict->index && i < dict->len; i++)
+        if (keys_equal(dict->entries[i].key, key))
+            return &dict->entries[i];
+    size_t mask = index_size(dict) - 1;
+    for (size_t at = dict->index ? hash_of(key) & mask : 0; dict->index && dict->index[at]; at = (at + 1) & mask) {
+        struct hs_pickle_entry *entry = &dict->entries[dict->index[at] - 1];
+        if (keys_equal(entry->key, key))
+            return entry;
+    }
+    return NULL;
+}
+
+/* Capacities are powers of two, so the index (twice as large) never fills and masks work. */
+static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
+{
+    uint32_t before = dict->capacity;
+    void *entries = dict->entries;
+    int r = grow(arena, &entries, dict->len, &dict->capacity, sizeof(dict->entries[0]));
+    if (r < 0)
+        return r;
+    dict->entries = entries;
+    if (dict->capacity == before || dict->capacity < INDEX_FROM)
+        return 0;
+    uint32_t *index = hs_arena_alloc(arena, index_size(dict) * sizeof(*index));
+    if (!index) {
+        dict->capacity = before;
+        return HS_ENOMEM;
+    }
+    dict->index = index;
+    for (uint32_t i = 0; i < dict->len; i++)
+        index_insert(dict, i);
+    return 0;
+}
+
+int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, struct hs_pickle_value *key,
+                       struct hs_pickle_value *value)
+{
+    if (key->type == HS_PICKLE_LIST || key->type == HS_PICKLE_DICT)
+        return HS_EINVAL;
+    struct hs_pickle_entry *entry = dict_find(dict, key);
+    if (entry) {
+        entry->value = value;
+        return 0;
+    }
+    int r = dict_grow(arena, dict);
+    if (r < 0)
+        return r;
+    dict->entries[dict->len++] = (struct hs_pickle_entry) { key, value };
+    if (dict->index)
+        index_insert(dict, dict->len - 1);
+    return 0;
+}
+
+static const struct hs_pickle_value *dict_get(const struct hs_pickle_dict *dict, const char *key)
+{
+    const struct hs_pickle_value name = { .type = HS_PICKLE_STRING, .text = { key, strlen(key) } };
+    const struct hs_pickle_entry *entry = dict_find(dict, &name);
+    return entry ? entry->value : NULL;
+}
+
+const struct hs_pickle_value *hs_pickle_get(const struct hs_pickle_value *dict, const char *key)
+{
+    return dict && dict->type == HS_PICKLE_DICT ? dict_get(dict->dict, key) : NULL;
+}
+
+const struct hs_pickle_value *hs_pickle_attribute(const struct hs_pickle_value *record, const char *name)
+{
+    return record && record->type == HS_PICKLE_RECORD ? dict_get(&record->record->state, name) : NULL;
+}
+
+const char *hs_pickle_kind(const struct hs_pickle_value *record)
+{
+    return record && record->type == HS_PICKLE_RECORD ? record->record->kind : "";
+}
+
+const char *hs_pickle_kind_name(const struct hs_pickle_value *record)
+{
+    const char *kind = hs_pickle_kind(record), *space = strrchr(kind, ' ');
+    return space ? space + 1 : kind;
+}
+
+bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text)
+{
+    return value && value->type == HS_PICKLE_STRING && value->text.len == strlen(text) &&
+           !memcmp(value->text.data, text, value->text.len);
+}
+
+bool hs_pickle_is_true(const struct hs_pickle_value *value)
+{
+    switch (value ? value->type : HS_PICKLE_NONE) {
+    case HS_PICKLE_NONE:
+        return false;
+    case HS_PICKLE_BOOL:
+        return value->boolean;
+    case HS_PICKLE_INT:
+        return value->integer != 0;
+    case HS_PICKLE_DOUBLE:
+        return value->real != 0;
+    case HS_PICKLE_STRING:
+    case HS_PICKLE_BYTES:
+        return value->text.len != 0;
+    case HS_PICKLE_TUPLE:
+    case HS_PICKLE_LIST:
+        return value->items.len != 0;
+    case HS_PICKLE_DICT:
+        return value->dict->len != 0;
+    default:
+        return true;
+    }
+}
+
+bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret)
+{
+    if (!value || value->type != HS_PICKLE_INT)
+        return false;
+    *ret = value->integer;
+    return true;
+}
+
+bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret)
+{
+    if (!value || (value->type != HS_PICKLE_DOUBLE && value->type != HS_PICKLE_INT))
+        return false;
+    *ret = value->type == HS_PICKLE_DOUBLE ? value->real : (double) value->integer;
+    return true;
+}
+
+const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value)
+{
+    return value && (value->type == HS_PICKLE_TUPLE || value->type == HS_PICKLE_LIST) ? &value->items : NULL;
+}
+
+static uint32_t code_point(const char *text, size_t len)
+{
+    static const uint8_t first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 }; /* bits of the first byte that count */
+    uint32_t c = (uint8_t) text[0] & first[len];
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (text[i] & 0x3f);
+    return c;
+}
+
+/* The separators, formats, controls and private places of Unicode; code points that are not assigned yet count as
+ * printable here, in which we differ from Python. */
+static bool is_printable(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {
+        { 0, 0x1f }, { 0x7f, 0xa0 }, { 0xad, 0xad }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
+        { 0x70f, 0x70f }, { 0x1680, 0x1680 }, { 0x180e, 0x180e }, { 0x2000, 0x200f }, { 0x2028, 0x202f },
+        { 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xe000, 0xf8ff }, { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb },
+        { 0xfffe, 0xffff }, { 0xe0000, 0x10ffff },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(hidden); i++)
+        if (c >= hidden[i].first && c <= hidden[i].last)
+            return false;
+    return true;
+}
+
+static void put_character(struct hs_buf *buf, const char *text, size_t len, char quote)
+{
+    uint32_t c = code_point(text, len);
+    if (c == (uint32_t) quote || c == '\\')
+        hs_buf_printf(buf, "\\%c", (char) c);
+    else if (c == '\n' || c == '\r' || c == '\t')
+        hs_buf_append_str(buf, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+    else if (is_printable(c))
+        hs_buf_append(buf, text, len);
+    else
+        hs_buf_printf(buf, c <= 0xff ? "\\x%02" PRIx32 : c <= 0xffff ? "\\u%04" PRIx32 : "\\U%08" PRIx32, c);
+}
+
+static bool has(const struct hs_pickle_text *text, char c)
+{
+    return text->len && memchr(text->data, c, text->len);
+}
+
+static void put_text(struct hs_buf *buf, const struct hs_pickle_text *text, bool bytes)
+{
+    char quote = has(text, '\'') && !has(text, '"') ? '"' : '\'';
+    size_t len;
+    hs_buf_printf(buf, "%s%c", bytes ? "b" : "", quote);
+    for (size_t i = 0; i < text->len && hs_buf_error(buf) == 0; i += len) {
+        size_t sequence = bytes ? 0 : hs_utf8_sequence(text->data + i, text->len - i);
+        uint8_t byte = (uint8_t) text->data[i];
+        len = sequence ? sequence : 1;
+        if (sequence == 0 && byte > 0x7f)
+            hs_buf_printf(buf, "\\x%02x", byte);
+        else
+            put_character(buf, text->data + i, len, quote);
+    }
+    hs_buf_printf(buf, "%c", quote);
+}
+
+/* Python shows every float with a point or an exponent, and writes as many digits as read back the same. */
+static void put_double(struct hs_buf *buf, double value)
+{
+    char text[32];
+    if (!isfinite(value)) {
+        hs_buf_append_str(buf, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+        return;
+    }
+    int digits = 1;
+    double back;
+    do
+        snprintf(text, sizeof(text), "%.*e", digits - 1, value);
+    while (digits++ < 17 && (!hs_str_to_double(text, &back) || back != value));
+    const char *exponent = strchr(text, 'e'), *point = strchr(text, '.');
+    int power = (int) strtol(exponent + 1, NULL, 10), decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
+    if (power < -4 || power >= 16)
+        hs_buf_append_str(buf, text);
+    else
+        hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
+}
+
+static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int depth)
+{
+    bool tuple = value->type == HS_PICKLE_TUPLE;
+    if (depth >= MAX_DEPTH && hs_buf_error(buf) == 0)
+        buf->error = HS_EINVAL;
+    if (hs_buf_error(buf) < 0)
+        return;
+    switch (value->type) {
+    case HS_PICKLE_NONE:
+        hs_buf_append_str(buf, "None");
+        break;
+    case HS_PICKLE_BOOL:
+        hs_buf_append_str(buf, value->boolean ? "True" : "False");
+        break;
+    case HS_PICKLE_INT:
+        hs_buf_printf(buf, "%" PRId64, value->integer);
+        break;
+    case HS_PICKLE_DOUBLE:
+        put_double(buf, value->real);
+        break;
+    case HS_PICKLE_STRING:
+    case HS_PICKLE_BYTES:
+        put_text(buf, &value->text, value->type == HS_PICKLE_BYTES);
+        break;
+    case HS_PICKLE_TUPLE:
+    case HS_PICKLE_LIST:
+        hs_buf_append_str(buf, tuple ? "(" : "[");
+        for (uint32_t i = 0; i < value->items.len && hs_buf_error(buf) == 0; i++) {
+            hs_buf_append_str(buf, i ? ", " : "");
+            put(buf, value->items.data[i], depth + 1);
+        }
+        hs_buf_append_str(buf, !tuple ? "]" : value->items.len == 1 ? ",)" : ")");
+        break;
+    case HS_PICKLE_DICT:
+        hs_buf_append_str(buf, "{");
+        for (uint32_t i = 0; i < value->dict->len && hs_buf_error(buf) == 0; i++) {
+            hs_buf_append_str(buf, i ? ", " : "");
+            put(buf, value->dict->entries[i].key, depth + 1);
+            hs_buf_append_str(buf, ": ");
+            put(buf, value->dict->entries[i].value, depth + 1);
+        }
+        hs_buf_append_str(buf, "}");
+        break;
+    case HS_PICKLE_TENSOR:
+        hs_buf_append_str(buf, "<tensor>");
+        break;
+    case HS_PICKLE_RECORD:
+        hs_buf_printf(buf, "<%s>", value->record->kind);
+        break;
+    }
+}
+
+int hs_pickle_repr(const struct hs_pickle_value *value, struct hs_buf *buf)
+{
+    put(buf, value, 0);
+    return hs_buf_error(buf);
+}
+
+void hs_pickle_describe(const struct hs_pickle_value *value, char *dst, size_t size)
+{
+    struct hs_buf buf;
+    hs_buf_init(&buf, size - 1);
+    if (value)
+        hs_pickle_repr(value, &buf);
+    else
+        hs_buf_append_str(&buf, "nothing");
+    const char *text = hs_buf_str(&buf);
+    hs_str_copy(dst, size, text ? text : "");
+    hs_buf_finish(&buf);
+}

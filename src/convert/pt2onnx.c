@@ -1,0 +1,378 @@
+/* The file is a pure function of the checkpoint. The constants, nearly all of it, are collected in one buffer; what
+ * comes before them in the file is put in front of them at the end, so that a large network is in memory only once. */
+#include "convert/pt2onnx.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "convert/pt2onnx_decode.h"
+#include "convert/pt2onnx_layers.h"
+#include "convert/pt2onnx_module.h"
+
+enum { IR_VERSION = 8, OPSET = 17, MAX_FILE = 1 << 30, SMALL_MAX = 64 << 20, PATH_IN_MESSAGES = 200 };
+enum { MAX_BINS = 256, MAX_DIMS_OF_POINT = 3, MAX_TEXT = 1 << 20, MAX_SIDE = 1 << 16 };
+
+/* The parts of a checkpoint; borrowed from its archive. */
+struct model {
+    const struct hs_pickle_value *root;  /* what the file holds; NULL if that is the model itself */
+    const struct hs_pickle_value *model; /* ultralytics' PoseModel */
+    const struct hs_pickle_value *net;   /* the list of its layers */
+    const struct hs_pickle_value *head;  /* the last of them */
+    uint32_t body;                       /* how many come before it */
+};
+
+struct conversion {
+    struct hs_pt2onnx_options options;
+    struct hs_pt_graph graph;
+    struct model model;
+    struct hs_pt2onnx_info info;
+    struct hs_buf outputs;
+    struct hs_pt_edge *layers; /* what each layer of the body gives */
+    uint32_t layer_count;
+};
+
+/* ---- the parts of a checkpoint ---- */
+
+static void find_model(struct conversion *c)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    const struct hs_pickle_value *root = hs_pt_archive_root(graph->archive);
+    struct model found = {.model = root};
+    if (root && root->type == HS_PICKLE_DICT) {
+        /* Ultralytics itself prefers the averaged weights. */
+        const struct hs_pickle_value *ema = hs_pickle_get(root, "ema");
+        found.root = root;
+        found.model = hs_pickle_is_true(ema) ? ema : hs_pickle_get(root, "model");
+    }
+    found.net = hs_pt_child(found.model, "model");
+    if (!found.net || found.net->type != HS_PICKLE_RECORD) {
+        hs_pt_fail_with(graph, HS_EMODEL, "no Ultralytics model inside (bare weights?)");
+        return;
+    }
+    const struct hs_pt_module net = {graph, found.net, "model"};
+    const struct hs_pickle_dict *layers = hs_pt_children(&net);
+    if (!layers || layers->len == 0) {
+        hs_pt_fail_with(graph, HS_EMODEL, "the model has no layers");
+        return;
+    }
+    found.body = layers->len - 1;
+    found.head = layers->entries[found.body].value;
+    if (strcmp(hs_pickle_kind_name(found.head), "Pose") != 0 ||
+        hs_pickle_is_true(hs_pt_child(found.head, "one2one_cv2"))) {
+        char text[120], message[200];
+        hs_pickle_describe(found.head, text, sizeof(text));
+        hs_str_format(message, sizeof(message), "not a YOLOv8 or YOLO11 pose model: its head is %s", text);
+        hs_pt_fail_with(graph, HS_EMODEL, message);
+        return;
+    }
+    c->model = found;
+}
+
+/* ---- what it says in numbers and words ---- */
+
+/* Whole numbers, each another one. */
+static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info *info)
+{
+    struct hs_pt_graph *graph = head->graph;
+    struct hs_pt_array array;
+    const struct hs_pickle_value *stride = hs_pt_get(head, "stride");
+    if (graph->status == 0)
+        graph->status = hs_pt_archive_read_tensor(graph->archive, stride, "stride", &array, graph->err);
+    if (graph->status < 0)
+        return;
+    if (array.dims != 1 || array.count < 1 || array.count > HS_PT2ONNX_MAX_LEVELS)
+        hs_pt_fail(graph, "stride", "1 to %d numbers are needed, the file has %zu", HS_PT2ONNX_MAX_LEVELS, array.count);
+    for (size_t i = 0; i < array.count && graph->status == 0; i++) {
+        double value = array.data[i];
+        bool fine = value >= 1 && value <= HS_PT_MAX_STRIDE && value == floor(value);
+        for (int k = 0; k < info->levels; k++)
+            fine = fine && value != info->strides[k];
+        if (fine)
+            info->strides[info->levels++] = (int) value;
+        else
+            hs_pt_fail(graph, "stride", "cannot be %g", value);
+    }
+    free(array.data);
+}
+
+/* A side, or a list of sides. */
+static int image_size(const struct hs_pickle_value *arguments)
+{
+    const struct hs_pickle_value *size = hs_pickle_get(arguments, "imgsz");
+    const struct hs_pickle_items *items = hs_pickle_to_items(size);
+    int64_t side = 0, largest = 0;
+    if (hs_pickle_to_int(size, &side))
+        largest = side;
+    for (uint32_t i = 0; items && i < items->len; i++)
+        if (hs_pickle_to_int(items->data[i], &side) && side > largest)
+            largest = side;
+    return largest > 0 && largest <= MAX_SIDE ? (int) largest : 0;
+}
+
+static void read_license(struct conversion *c)
+{
+    const struct hs_pickle_value *license = hs_pickle_get(c->model.root, "license");
+    char *text = c->info.license;
+    if (!license || license->type == HS_PICKLE_NONE)
+        hs_str_copy(text, sizeof(c->info.license), "None");
+    else if (license->type != HS_PICKLE_STRING || memchr(license->text.data, '\0', license->text.len) ||
+             !hs_str_copy_n(text, sizeof(c->info.license), license->text.data, license->text.len))
+        hs_pt_fail_value(&c->graph, "license", "cannot be", license);
+}
+
+/* Everything but the names and source_sha256. */
+static void read_info(struct conversion *c)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_pt2onnx_info *info = &c->info;
+    const struct hs_pt_module head = {graph, c->model.head, "head"};
+    int64_t shape[2] = {1, 2};
+    info->bins = (int) hs_pt_get_int(&head, "reg_max", 1, MAX_BINS);
+    info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
+    if (hs_pt_get_pair(&head, "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
+        (shape[1] < 2 || shape[1] > MAX_DIMS_OF_POINT))
+        hs_pt_fail(graph, "head", "`kpt_shape` needs 2 or 3 numbers a point, not %d", (int) shape[1]);
+    info->keypoints = (int) shape[0];
+    info->keypoint_dims = (int) shape[1];
+    read_strides(&head, info);
+    info->image_size = image_size(hs_pickle_get(c->model.root, "train_args"));
+    if (info->image_size == 0)
+        info->image_size = image_size(hs_pickle_attribute(c->model.model, "args"));
+    read_license(c);
+}
+
+/* The names of the classes as Python prints them; false and a failure if there are none. */
+static bool put_names(struct conversion *c, struct hs_buf *ret_text)
+{
+    const struct hs_pt_module model = {&c->graph, c->model.model, "model"};
+    const struct hs_pickle_value *names = hs_pt_get(&model, "names");
+    if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
+        hs_pt_fail_value(&c->graph, "names", "a list of names is needed, the file has", names);
+    if (c->graph.status < 0)
+        return false;
+    int r = hs_pickle_repr(names, ret_text);
+    if (r == HS_ENOMEM || (r == 0 && !hs_buf_str(ret_text)))
+        hs_pt_fail_with(&c->graph, HS_ENOMEM, "no memory for the names");
+    else if (r < 0)
+        hs_pt_fail(&c->graph, "names", "too many, or too long");
+    return c->graph.status == 0;
+}
+
+/* ---- the body ---- */
+
+/* Layers name what they read as Python indexes a list: -1 is the one before. */
+static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_value *index, const char *path)
+{
+    int64_t at;
+    if (hs_pickle_to_int(index, &at) && at >= -(int64_t) c->layer_count && at < (int64_t) c->layer_count)
+        return c->layers[at < 0 ? at + c->layer_count : at];
+    hs_pt_fail_value(&c->graph, path, "no layer can be read that is", index);
+    return (struct hs_pt_edge){"", 0, 0};
+}
+
+static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_module *net, const char *name)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_pt_module layer;
+    hs_pt_enter(net, name, &layer);
+    const struct hs_pickle_value *from = hs_pt_get(&layer, "f");
+    const struct hs_pickle_items *list = hs_pickle_to_items(from);
+    if (!list)
+        return hs_pt_emit_part(net, name, c->layer_count > 0 ? source(c, from, layer.path)
+                                                             : (struct hs_pt_edge){"images", 3, 1});
+    struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, list->len, sizeof(*inputs));
+    for (uint32_t i = 0; inputs && i < list->len && graph->status == 0; i++)
+        inputs[i] = source(c, list->data[i], layer.path);
+    return hs_pt_emit_list_part(net, name, inputs, list->len);
+}
+
+static void emit_body(struct conversion *c)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    const struct hs_pt_module net = {graph, c->model.net, "model"};
+    const struct hs_pickle_dict *layers = hs_pt_children(&net);
+    c->layers = hs_pt_graph_alloc(graph, c->model.body, sizeof(*c->layers));
+    for (uint32_t i = 0; layers && c->layers && i < c->model.body && graph->status == 0; i++) {
+        char name[64], number[16];
+        hs_str_format(number, sizeof(number), "%" PRIu32, i);
+        if (!hs_pt_child_name(&net, layers, i, name))
+            return;
+        if (strcmp(name, number) != 0)
+            hs_pt_fail(graph, "model", "layer %s has the name %s", number, name);
+        c->layers[i] = emit_layer(c, &net, name);
+        c->layer_count = i + 1;
+    }
+}
+
+/* ---- the heads ---- */
+
+static void put_output(struct conversion *c, const char *name, int64_t channels, const char *height, const char *width)
+{
+    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, channels}, {height, 0}, {width, 0}};
+    hs_onnx_put_value_info(&c->outputs, HS_ONNX_GRAPH_OUTPUT, name, dims, width ? 4 : 3);
+}
+
+/* One branch at one level: `kind` is its output's name without the stride. Gives the name of what it computes; for
+ * scores these are the logits also if the output has probabilities. */
+static const char *emit_branch(struct conversion *c, const char *kind, const char *branch, int64_t channels, int level,
+                               struct hs_pt_edge x)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_pt_module head = {graph, c->model.head, ""}, list;
+    char number[16];
+    int stride = c->info.strides[level];
+    hs_str_format(head.path, sizeof(head.path), "model.%" PRIu32, c->model.body);
+    hs_str_format(number, sizeof(number), "%d", level);
+    unsigned before = graph->node_count;
+    if (!hs_pt_enter(&head, branch, &list))
+        return "";
+    struct hs_pt_edge y = hs_pt_emit_part(&list, number, x);
+    if (y.channels != channels || y.stride != stride || graph->node_count == before)
+        hs_pt_fail(graph, list.path, "gives %" PRId64 " channels at stride %" PRId64 ", %" PRId64 " at %d are needed",
+                   y.channels, y.stride, channels, stride);
+    const char *output = hs_pt_graph_name(graph, "%s_%d", kind, stride), *last = y.name;
+    bool probabilities = c->options.sigmoid && strcmp(kind, "cls") == 0;
+    if (probabilities)
+        last = HS_PT_ADD(graph, "Sigmoid", head.path, HS_PT_INPUTS({.name = y.name}));
+    hs_pt_graph_rename_last(graph, last, output);
+    put_output(c, output, channels, hs_pt_graph_name(graph, "height_%d", stride),
+               hs_pt_graph_name(graph, "width_%d", stride));
+    return probabilities ? y.name : output;
+}
+
+static void emit_heads(struct conversion *c)
+{
+    struct hs_pt_graph *graph = &c->graph;
+    const struct hs_pt2onnx_info *info = &c->info;
+    struct hs_pt_input cells[HS_PT2ONNX_MAX_LEVELS] = {{0}};
+    const struct hs_pt_module module = {graph, c->model.head, "head"};
+    const struct hs_pickle_value *from = hs_pt_get(&module, "f");
+    const struct hs_pickle_items *list = hs_pickle_to_items(from);
+    int64_t numbers = (int64_t) info->keypoints * info->keypoint_dims;
+    if (!list || list->len != (uint32_t) info->levels)
+        hs_pt_fail_value(graph, "head", "as many layers as strides must be read, not", from);
+    for (int level = 0; level < info->levels && graph->status == 0; level++) {
+        struct hs_pt_edge x = source(c, list->data[level], "head");
+        struct hs_pt_head head = {.stride = info->strides[level], .bins = info->bins, .points = info->keypoints,
+                                  .dims = info->keypoint_dims};
+        head.box = emit_branch(c, "box", "cv2", 4 * head.bins, level, x);
+        head.scores = emit_branch(c, "cls", "cv3", info->classes, level, x);
+        head.keypoints = emit_branch(c, "kpt", "cv4", numbers, level, x);
+        if (c->options.decoded)
+            cells[level].name = hs_pt_emit_decode(graph, &head);
+    }
+    if (!c->options.decoded || graph->status < 0)
+        return;
+    const char *last = HS_PT_ADD(graph, "Concat", "decode", .inputs = cells, .input_count = (size_t) info->levels,
+                                 HS_PT_ATTRIBUTES({"axis", .value = 2}));
+    hs_pt_graph_rename_last(graph, last, "output0");
+    put_output(c, "output0", 4 + info->classes + numbers, "cells", NULL);
+}
+
+/* ---- the file ---- */
+
+static void put_metadata(struct conversion *c, struct hs_buf *model)
+{
+    const struct hs_pt2onnx_info *info = &c->info;
+    struct hs_buf names;
+    char shape[64], strides[16 * HS_PT2ONNX_MAX_LEVELS] = "[";
+    hs_buf_init(&names, MAX_TEXT);
+    hs_str_format(shape, sizeof(shape), "[%d, %d]", info->keypoints, info->keypoint_dims);
+    for (int i = 0; i < info->levels; i++) {
+        size_t len = strlen(strides);
+        hs_str_format(strides + len, sizeof(strides) - len, i + 1 < info->levels ? "%d, " : "%d]", info->strides[i]);
+    }
+    hs_onnx_put_metadata(model, "task", "pose");
+    if (put_names(c, &names))
+        hs_onnx_put_metadata(model, "names", hs_buf_str(&names));
+    hs_buf_finish(&names);
+    hs_onnx_put_metadata(model, "kpt_shape", shape);
+    hs_onnx_put_metadata(model, "stride", strides);
+    hs_onnx_put_metadata(model, "scores", c->options.sigmoid ? "probabilities" : "logits");
+    hs_onnx_put_metadata(model, "license", info->license);
+    hs_onnx_put_metadata(model, "source_sha256", info->source_sha256);
+}
+
+/* Turns the constants, which are all of the file but its ends, into the whole file. */
+static void build_file(struct conversion *c)
+{
+    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
+    struct hs_pt_graph *graph = &c->graph;
+    struct hs_buf *whole = &graph->weights, front, back, name;
+    if (hs_pt_graph_close(graph) < 0)
+        return;
+    hs_buf_init(&front, MAX_FILE);
+    hs_buf_init(&back, SMALL_MAX);
+    hs_buf_init(&name, SMALL_MAX);
+    hs_onnx_put_string(&name, HS_ONNX_GRAPH_NAME, "yolo-pose");
+    hs_onnx_put_value_info(&back, HS_ONNX_GRAPH_INPUT, "images", dims, 4);
+    hs_onnx_put_fields(&back, &c->outputs);
+    hs_onnx_put_int(&front, HS_ONNX_MODEL_IR_VERSION, IR_VERSION);
+    hs_onnx_put_string(&front, HS_ONNX_MODEL_PRODUCER, "pt2onnx");
+    hs_onnx_put_head(&front, HS_ONNX_MODEL_GRAPH, graph->nodes.len + name.len + whole->len + back.len);
+    hs_onnx_put_fields(&front, &graph->nodes);
+    hs_onnx_put_fields(&front, &name);
+    hs_onnx_put_opset(&back, OPSET);
+    put_metadata(c, &back);
+    whole->error = whole->error ? whole->error : front.error;
+    if (hs_buf_reserve(whole, front.len + back.len) == 0) {
+        memmove(whole->data + front.len, whole->data, whole->len);
+        memcpy(whole->data, front.data, front.len);
+        whole->len += front.len;
+        hs_onnx_put_fields(whole, &back);
+    }
+    hs_pt_graph_close(graph);
+    hs_buf_finish(&name);
+    hs_buf_finish(&front);
+    hs_buf_finish(&back);
+}
+
+static int convert(struct conversion *c, const char *pt_path, struct hs_error *err)
+{
+    struct hs_pt_archive *archive = NULL;
+    int r = hs_pt_archive_open(pt_path, &archive, err);
+    if (r < 0)
+        return r;
+    /* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint
+     * is one whose layers share their weights to that end. */
+    uint64_t max = hs_pt_archive_file_size(archive) * 8 + (16 << 20);
+    hs_pt_graph_init(&c->graph, archive, max < MAX_FILE ? (size_t) max : MAX_FILE, err);
+    hs_buf_init(&c->outputs, SMALL_MAX);
+    find_model(c);
+    if (c->graph.status == 0)
+        read_info(c);
+    if (c->graph.status == 0)
+        emit_body(c);
+    if (c->graph.status == 0)
+        emit_heads(c);
+    if (c->graph.status == 0)
+        c->graph.status = hs_file_sha256(pt_path, c->info.source_sha256, err);
+    if (c->graph.status == 0)
+        build_file(c);
+    hs_pt_archive_close(archive);
+    return c->graph.status;
+}
+
+int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct hs_pt2onnx_options *options,
+                       struct hs_pt2onnx_info *ret_info, struct hs_error *err)
+{
+    struct conversion c = {.options = options ? *options : (struct hs_pt2onnx_options){false, false}};
+    struct hs_error reason = {0};
+    const char *name = strlen(pt_path) <= PATH_IN_MESSAGES ? pt_path : hs_path_base(pt_path);
+    int r = convert(&c, pt_path, &reason);
+    if (r == 0)
+        r = hs_file_write_atomic(onnx_path, c.graph.weights.data, c.graph.weights.len, 0644, err);
+    else if (hs_str_starts(reason.message, name)) /* reading it failed, and that message names the file itself */
+        hs_error_set(err, r, "%s", reason.message);
+    else
+        hs_error_set(err, r, "%.*s: %s", PATH_IN_MESSAGES, name, reason.message);
+    hs_pt_graph_finish(&c.graph);
+    hs_buf_finish(&c.outputs);
+    if (r == 0 && ret_info)
+        *ret_info = c.info;
+    return r;
+}

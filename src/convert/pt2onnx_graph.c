@@ -1,0 +1,224 @@
+#include "convert/pt2onnx_graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are written as they lie in memory");
+
+enum { NAME_TABLE_SIZE = 1 << 16, ARENA_MAX = 64 << 20, NODES_MAX = 64 << 20 };
+_Static_assert(NAME_TABLE_SIZE > 2 * HS_PT_MAX_NODES, "the table of names never fills");
+
+/* How many nodes have the name `base`, or that with a number after it. */
+struct hs_pt_name_count {
+    const char *base;
+    unsigned count;
+};
+
+void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, size_t max_bytes, struct hs_error *err)
+{
+    *graph = (struct hs_pt_graph){.archive = archive, .err = err};
+    hs_arena_init(&graph->arena, ARENA_MAX);
+    hs_buf_init(&graph->nodes, NODES_MAX);
+    hs_buf_init(&graph->weights, max_bytes);
+    hs_buf_init(&graph->last_inputs, NODES_MAX);
+    hs_buf_init(&graph->last_rest, NODES_MAX);
+    graph->names = hs_pt_graph_alloc(graph, NAME_TABLE_SIZE, sizeof(*graph->names));
+}
+
+void hs_pt_graph_finish(struct hs_pt_graph *graph)
+{
+    hs_arena_finish(&graph->arena);
+    hs_buf_finish(&graph->nodes);
+    hs_buf_finish(&graph->weights);
+    hs_buf_finish(&graph->last_inputs);
+    hs_buf_finish(&graph->last_rest);
+}
+
+void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message)
+{
+    if (graph->status == 0)
+        graph->status = hs_error_set(graph->err, code, "%s", message);
+}
+
+void hs_pt_fail(struct hs_pt_graph *graph, const char *path, const char *format, ...)
+{
+    char text[HS_ERROR_MESSAGE_SIZE];
+    if (graph->status < 0)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    graph->status = hs_error_set(graph->err, HS_EMODEL, "%s: %s", path, text);
+}
+
+void hs_pt_fail_value(struct hs_pt_graph *graph, const char *path, const char *what,
+                      const struct hs_pickle_value *value)
+{
+    char text[120];
+    hs_pickle_describe(value, text, sizeof(text));
+    hs_pt_fail(graph, path, "%s %s", what, text);
+}
+
+void hs_pt_no_memory(struct hs_pt_graph *graph)
+{
+    hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
+}
+
+/* A failure of the writers becomes the graph's. */
+static void collect(struct hs_pt_graph *graph)
+{
+    const struct hs_buf *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
+    for (size_t i = 0; i < HS_ARRAY_LEN(outs); i++) {
+        if (outs[i]->error == HS_ETOOLARGE)
+            hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
+        else if (outs[i]->error < 0)
+            hs_pt_no_memory(graph);
+    }
+}
+
+void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size)
+{
+    size_t total;
+    if (graph->status < 0)
+        return NULL;
+    void *memory = hs_size_mul(count, size, &total) ? hs_arena_alloc(&graph->arena, total > 0 ? total : 1) : NULL;
+    if (!memory && graph->arena.full)
+        hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
+    else if (!memory)
+        hs_pt_no_memory(graph);
+    return memory;
+}
+
+const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...)
+{
+    va_list args;
+    char text[2 * HS_PT_PATH_SIZE];
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len < 0 || (size_t) len >= sizeof(text)) {
+        hs_pt_fail_with(graph, HS_EMODEL, "a name is too long");
+        return "";
+    }
+    char *name = hs_pt_graph_alloc(graph, (size_t) len + 1, 1);
+    return name ? memcpy(name, text, (size_t) len + 1) : "";
+}
+
+/* "path/Type", then "path/Type_1" and so on. Paths have no '/', so that no two nodes get the same name. */
+static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_node *node)
+{
+    const char *base = hs_pt_graph_name(graph, "%s/%s", node->path, node->type);
+    if (graph->status < 0)
+        return "";
+    uint32_t at = UINT32_C(2166136261); /* FNV-1a */
+    for (const char *c = base; *c; c++)
+        at = (at ^ (uint8_t) *c) * UINT32_C(16777619);
+    at %= NAME_TABLE_SIZE;
+    while (graph->names[at].base && strcmp(graph->names[at].base, base) != 0)
+        at = (at + 1) % NAME_TABLE_SIZE;
+    graph->names[at].base = base;
+    unsigned before = graph->names[at].count++;
+    return before > 0 ? hs_pt_graph_name(graph, "%s_%u", base, before) : base;
+}
+
+struct hs_pt_input hs_pt_real_input(double value)
+{
+    return (struct hs_pt_input){.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) value}};
+}
+
+struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values)
+{
+    struct hs_pt_input input = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count}};
+    for (size_t i = 0; i < count && i < HS_ARRAY_LEN(input.ints); i++)
+        input.ints[i] = values[i];
+    return input;
+}
+
+static void put_constant(struct hs_pt_graph *graph, const char *name, const struct hs_pt_input *input)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < input->dims; i++)
+        count *= (size_t) input->size[i];
+    const void *inside = input->type == HS_ONNX_ELEM_INT64 ? (const void *) input->ints : (const void *) input->reals;
+    hs_onnx_put_tensor(&graph->weights, name, input->type, input->size, input->dims,
+                       input->elements ? input->elements : inside, count);
+}
+
+/* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
+static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, const char *name)
+{
+    struct hs_buf *rest = &graph->last_rest;
+    for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
+        const char *input = node->inputs[i].name;
+        if (!input) {
+            input = hs_pt_graph_name(graph, "%s.%zu", name, i);
+            put_constant(graph, input, &node->inputs[i]);
+        }
+        hs_onnx_put_string(&graph->last_inputs, 1, input);
+    }
+    hs_onnx_put_string(rest, 3, name);
+    hs_onnx_put_string(rest, 4, node->type);
+    for (size_t i = 0; i < node->attribute_count; i++)
+        hs_onnx_put_attribute(rest, &node->attributes[i]);
+}
+
+static void flush_last(struct hs_pt_graph *graph)
+{
+    struct hs_buf *inputs = &graph->last_inputs, *rest = &graph->last_rest;
+    if (graph->last_output_count == 0)
+        return;
+    for (size_t i = 0; i < graph->last_output_count; i++)
+        hs_onnx_put_string(inputs, 2, graph->last_outputs[i]);
+    collect(graph);
+    if (graph->status == 0) {
+        hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->len + rest->len);
+        hs_onnx_put_fields(&graph->nodes, inputs);
+        hs_onnx_put_fields(&graph->nodes, rest);
+    }
+    hs_buf_clear(inputs);
+    hs_buf_clear(rest);
+    graph->last_output_count = 0;
+    collect(graph);
+}
+
+void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
+                           const char **ret_names)
+{
+    flush_last(graph);
+    if (graph->status == 0 && ++graph->node_count > HS_PT_MAX_NODES)
+        hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
+    const char *name = unique_name(graph, node);
+    put_node(graph, node, name);
+    for (size_t i = 0; i < outputs; i++)
+        ret_names[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
+    for (size_t i = 0; i < outputs && i < HS_PT_MAX_OUTPUTS; i++)
+        graph->last_outputs[i] = ret_names[i];
+    graph->last_output_count = outputs;
+    collect(graph);
+}
+
+const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node)
+{
+    const char *name;
+    hs_pt_graph_add_split(graph, node, 1, &name);
+    return name;
+}
+
+void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name)
+{
+    if (graph->status < 0)
+        return;
+    if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0)
+        hs_pt_fail(graph, name, "the branch of the head computes nothing");
+    else
+        graph->last_outputs[0] = name;
+}
+
+int hs_pt_graph_close(struct hs_pt_graph *graph)
+{
+    flush_last(graph);
+    collect(graph);
+    return graph->status;
+}

@@ -1,0 +1,108 @@
+/* The ONNX graph while it grows: nodes, constants, and for each value that flows how many channels it has, so that a
+ * checkpoint that contradicts itself is refused here and not by an engine.
+ *
+ * The first failure stays in `status` and in *err; later calls do nothing and give empty edges, so that code which
+ * emits reads like the network and asks once at the end. */
+#ifndef HS_CONVERT_PT2ONNX_GRAPH_H
+#define HS_CONVERT_PT2ONNX_GRAPH_H
+
+#include "base/mem.h"
+#include "convert/arena.h"
+#include "convert/onnx_write.h"
+#include "convert/pickle_value.h"
+#include "convert/pt_archive.h"
+
+enum {
+    HS_PT_MAX_NODES = 20000, /* modules that share parts could otherwise multiply without end */
+    HS_PT_MAX_STEPS = 100000, /* modules that emit nothing, too */
+    HS_PT_MAX_DEPTH = 32,
+    HS_PT_MAX_OUTPUTS = 3, /* of a node */
+    HS_PT_PATH_SIZE = 256,
+    HS_PT_MAX_CHANNELS = 1 << 20,
+    HS_PT_MAX_STRIDE = 4096,
+};
+
+/* A value of the graph. A picture has channels, and `stride` pixels of the input along each side of a cell; for other
+ * values both are 0. The name lives as long as the graph. */
+struct hs_pt_edge {
+    const char *name;
+    int64_t channels, stride;
+};
+
+/* An input of a node: a value of that name ("" for one left out) or, if name is NULL, a constant. */
+struct hs_pt_input {
+    const char *name;
+    enum hs_onnx_elem type;
+    size_t dims;
+    int64_t size[4];
+    const void *elements; /* borrowed during the call; NULL: the numbers below */
+    union {
+        int64_t ints[4];
+        float reals[4];
+    };
+};
+
+/* Attributes in the order of their names. */
+struct hs_pt_node {
+    const char *type, *path;
+    const struct hs_pt_input *inputs;
+    size_t input_count;
+    const struct hs_onnx_attribute *attributes;
+    size_t attribute_count;
+};
+
+#define HS_PT_INPUTS(...) \
+    .inputs = (const struct hs_pt_input[]){__VA_ARGS__}, \
+    .input_count = HS_ARRAY_LEN(((const struct hs_pt_input[]){__VA_ARGS__}))
+#define HS_PT_ATTRIBUTES(...) \
+    .attributes = (const struct hs_onnx_attribute[]){__VA_ARGS__}, \
+    .attribute_count = HS_ARRAY_LEN(((const struct hs_onnx_attribute[]){__VA_ARGS__}))
+
+struct hs_pt_name_count;
+
+struct hs_pt_graph {
+    struct hs_pt_archive *archive; /* borrowed */
+    struct hs_error *err;          /* borrowed, not NULL */
+    int status;
+    struct hs_arena arena;
+    struct hs_buf nodes, weights;
+    struct hs_buf last_inputs, last_rest; /* of the node added last, whose output may still be renamed */
+    const char *last_outputs[HS_PT_MAX_OUTPUTS];
+    size_t last_output_count;
+    struct hs_pt_name_count *names;
+    unsigned node_count, steps, depth;
+};
+
+/* `max_bytes` bounds what is written. The caller finishes the graph whatever happens. */
+void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, size_t max_bytes, struct hs_error *err);
+void hs_pt_graph_finish(struct hs_pt_graph *graph);
+
+/* Writes the last node and gives the status: `nodes` and `weights` are then whole. */
+int hs_pt_graph_close(struct hs_pt_graph *graph);
+
+/* Fails with HS_EMODEL and "path: message", unless something failed before. fail_value ends it with what the file has
+ * there. fail_with takes a code and no path; no_memory is HS_ENOMEM. */
+void hs_pt_fail(struct hs_pt_graph *graph, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void hs_pt_fail_value(struct hs_pt_graph *graph, const char *path, const char *what,
+                      const struct hs_pickle_value *value);
+void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message);
+void hs_pt_no_memory(struct hs_pt_graph *graph);
+
+struct hs_pt_input hs_pt_real_input(double value); /* without dimensions */
+struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values); /* at most 4 */
+
+/* Zeroed memory that lives as long as the graph; NULL once something failed. */
+void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size);
+const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds a node with one output and gives that one's name; with several, their names into ret_names. */
+const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node);
+void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
+                           const char **ret_names);
+#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, __VA_ARGS__})
+
+/* Renames the only output of the node added last, which must be the edge `now`. */
+void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name);
+
+#endif

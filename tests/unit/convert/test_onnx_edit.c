@@ -1,0 +1,279 @@
+/* Graphs with the parts that are edited, once as they are exported and once as they should become. The networks behind
+ * the default weights are compared by hash when they are pulled. */
+#include "../unit.h"
+
+#include <stdlib.h>
+
+#include "../models/folder.h"
+#include "base/mem.h"
+#include "convert/onnx_edit.h"
+#include "convert/onnx_write.h"
+#include "says.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+/* What a graph has; the defaults make one that can be freed. */
+struct recipe {
+    bool freed, size;
+    const char *op;      /* of the first node; NULL: Relu */
+    const char *domain;  /* of it */
+    int64_t reshape[3];  /* all 0: [1, -1, 4] */
+    int64_t coarse[4];   /* size of the first Resize; all 0: half of the second */
+    int input[4];        /* all 0: [1, 3, 64, 64] */
+    int resizes;         /* -1: none; 0: two, where `size` */
+    bool shared;         /* another node uses the size too */
+    bool packed;         /* the shape's numbers lie in int64_data */
+    bool weights_listed; /* as old files do, among the inputs */
+    const char *weight;  /* name of a weight more */
+};
+
+static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs,
+                     size_t count, const char *output)
+{
+    struct hs_buf node;
+    hs_buf_init(&node, FILE_MAX);
+    for (size_t i = 0; i < count; i++)
+        hs_onnx_put_string(&node, 1, inputs[i]);
+    hs_onnx_put_string(&node, 2, output);
+    hs_onnx_put_string(&node, 4, op);
+    if (domain)
+        hs_onnx_put_string(&node, 7, domain);
+    hs_onnx_put_message(graph, HS_ONNX_GRAPH_NODE, &node);
+    hs_buf_finish(&node);
+}
+
+static void put_resize(struct hs_buf *graph, const struct recipe *recipe, const char *input, const char *size,
+                       const char *output)
+{
+    const char *const before[] = { input, "none", "none", size }, *const after[] = { input, "none", "doubled_scales" };
+    put_node(graph, "Resize", NULL, recipe->freed ? after : before, recipe->freed ? 3 : 4, output);
+}
+
+static void put_nodes(struct hs_buf *graph, const struct recipe *recipe)
+{
+    const char *const first[] = { "images", recipe->shared ? "size_1" : "w" };
+    put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, first, recipe->shared ? 2 : 1, "a");
+    if (recipe->size && recipe->resizes == 0) {
+        put_resize(graph, recipe, "a", "size_0", "b");
+        put_resize(graph, recipe, "b", "size_1", "c");
+    }
+    const char *const shape[] = { "c", "shape" };
+    put_node(graph, "Reshape", NULL, shape, 2, "rows");
+    put_node(graph, "Reshape", NULL, shape, 2, "more");
+}
+
+static void put_shape(struct hs_buf *graph, const struct recipe *recipe)
+{
+    int64_t shape[] = { recipe->freed ? 0 : 1, -1, 4 };
+    const int64_t dims[] = { 3 };
+    if (recipe->reshape[1])
+        memcpy(shape, recipe->reshape, sizeof(shape));
+    if (!recipe->packed) {
+        hs_onnx_put_tensor(graph, "shape", HS_ONNX_ELEM_INT64, dims, 1, shape, 3);
+        return;
+    }
+    struct hs_buf tensor;
+    hs_buf_init(&tensor, FILE_MAX);
+    hs_onnx_put_int(&tensor, 2, HS_ONNX_ELEM_INT64);
+    hs_onnx_put_bytes(&tensor, 7, "\x01\x04", 2);
+    hs_onnx_put_string(&tensor, 8, "shape");
+    hs_onnx_put_message(graph, HS_ONNX_GRAPH_INITIALIZER, &tensor);
+    hs_buf_finish(&tensor);
+}
+
+static void put_weights(struct hs_buf *graph, const struct recipe *recipe)
+{
+    static const int64_t fine[] = { 1, 8, 8, 8 }, four[] = { 4 }, two[] = { 2 };
+    static const float numbers[] = { 1, 2 };
+    int64_t coarse[] = { 1, 8, 4, 4 };
+    if (recipe->coarse[0])
+        memcpy(coarse, recipe->coarse, sizeof(coarse));
+    if (recipe->size && !recipe->freed) {
+        hs_onnx_put_tensor(graph, "size_0", HS_ONNX_ELEM_INT64, four, 1, coarse, 4);
+        hs_onnx_put_tensor(graph, "size_1", HS_ONNX_ELEM_INT64, four, 1, fine, 4);
+    }
+    put_shape(graph, recipe);
+    hs_onnx_put_tensor(graph, recipe->weight ? recipe->weight : "w", HS_ONNX_ELEM_FLOAT, two, 1, numbers, 2);
+}
+
+static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
+{
+    const int *in = recipe->input;
+    bool free_batch = recipe->freed, free_size = recipe->freed && recipe->size;
+    struct hs_onnx_dim image[] = { { NULL, 1 }, { NULL, 3 }, { NULL, 64 }, { NULL, 64 } };
+    struct hs_onnx_dim rows[] = { { NULL, 1 }, { NULL, 64 }, { NULL, 4 } };
+    for (int i = 0; in[0] && i < 4; i++)
+        image[i] = (struct hs_onnx_dim){ in[i] ? NULL : "free", in[i] };
+    image[0].name = rows[0].name = free_batch ? "batch" : NULL;
+    image[2].name = free_size ? "height" : image[2].name;
+    image[3].name = free_size ? "width" : image[3].name;
+    hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "images", image, 4);
+    if (recipe->weights_listed)
+        hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "w", rows, 1);
+    rows[1].name = free_size ? "rows_0" : NULL;
+    hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_OUTPUT, "rows", rows, 3);
+    rows[1].name = free_size ? "rows_1" : NULL;
+    hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_OUTPUT, "more", rows, 3);
+    if (!recipe->freed)
+        hs_onnx_put_value_info(graph, 13, "a", image, 4);
+}
+
+static void build(const struct recipe *recipe, struct hs_buf *model)
+{
+    static const float scales[] = { 1, 1, 2, 2 };
+    static const int64_t four[] = { 4 };
+    struct hs_buf graph;
+    hs_buf_init(model, FILE_MAX);
+    hs_buf_init(&graph, FILE_MAX);
+    put_nodes(&graph, recipe);
+    hs_onnx_put_string(&graph, HS_ONNX_GRAPH_NAME, "g");
+    put_weights(&graph, recipe);
+    put_ends(&graph, recipe);
+    if (recipe->freed && recipe->size)
+        hs_onnx_put_tensor(&graph, "doubled_scales", HS_ONNX_ELEM_FLOAT, four, 1, scales, 4);
+    hs_onnx_put_int(model, HS_ONNX_MODEL_IR_VERSION, 7);
+    hs_onnx_put_string(model, HS_ONNX_MODEL_PRODUCER, "test");
+    hs_onnx_put_message(model, HS_ONNX_MODEL_GRAPH, &graph);
+    hs_onnx_put_opset(model, 11);
+    hs_onnx_put_int(model, 100, 5); /* what nobody knows stays */
+    assert_int_equal(model->error, 0);
+    hs_buf_finish(&graph);
+}
+
+/* From a copy of exactly its length, so that a sanitizer sees a read past the end. */
+static int edit(enum hs_onnx_edit how, const struct hs_buf *model, size_t len, struct hs_buf *out, struct hs_error *err)
+{
+    uint8_t *copy = malloc(len ? len : 1);
+    assert_non_null(copy);
+    if (len)
+        memcpy(copy, model->data, len);
+    hs_buf_init(out, FILE_MAX);
+    *err = (struct hs_error){ 0 };
+    int status = hs_onnx_edit(how, copy, len, out, err);
+    if (len)
+        assert_memory_equal(copy, model->data, len);
+    free(copy);
+    return status;
+}
+
+static void becomes(enum hs_onnx_edit how, struct recipe recipe)
+{
+    struct hs_buf before, after;
+    struct hs_buf out;
+    struct hs_error err;
+    build(&recipe, &before);
+    recipe.freed = true;
+    build(&recipe, &after);
+    if (edit(how, &before, before.len, &out, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(out.len, after.len);
+    assert_memory_equal(out.data, after.data, out.len);
+    hs_buf_finish(&out);
+    hs_buf_finish(&before);
+    hs_buf_finish(&after);
+}
+
+static void refuses(enum hs_onnx_edit how, struct recipe recipe, const char *reason)
+{
+    struct hs_buf model;
+    struct hs_buf out;
+    struct hs_error err;
+    build(&recipe, &model);
+    assert_int_equal(edit(how, &model, model.len, &out, &err), HS_EMODEL);
+    assert_says(err.message, reason);
+    assert_int_equal(out.len, 0);
+    hs_buf_finish(&out);
+    hs_buf_finish(&model);
+}
+
+static void the_batch_is_freed(void **state)
+{
+    (void) state;
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe){ 0 });
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe){ .op = "PRelu" });
+}
+
+static void the_size_is_freed(void **state)
+{
+    (void) state;
+    becomes(HS_ONNX_FREE_SIZE, (struct recipe){ .size = true });
+}
+
+static void other_graphs_are_refused(void **state)
+{
+    (void) state;
+    const enum hs_onnx_edit batch = HS_ONNX_FREE_BATCH, size = HS_ONNX_FREE_SIZE;
+    refuses(batch, (struct recipe){ .op = "Gemm" }, "an operator that may depend");
+    refuses(batch, (struct recipe){ .domain = "com.example" }, "an operator that may depend");
+    refuses(batch, (struct recipe){ .size = true }, "an operator that may depend");
+    refuses(batch, (struct recipe){ .reshape = { 2, -1, 4 } }, "another shape than the constant");
+    refuses(batch, (struct recipe){ .reshape = { 1, 16, 4 } }, "another shape than the constant");
+    refuses(batch, (struct recipe){ .reshape = { 1, -1, -1 } }, "another shape than the constant");
+    refuses(batch, (struct recipe){ .packed = true }, "another shape than the constant");
+    refuses(batch, (struct recipe){ .input = { 2, 3, 64, 64 } }, "its input is not");
+    refuses(batch, (struct recipe){ .input = { 1, 1, 64, 64 } }, "its input is not");
+    refuses(batch, (struct recipe){ .input = { 1, 3, 0, 64 } }, "its input is not");
+    refuses(batch, (struct recipe){ .weights_listed = true }, "not a plain one");
+    refuses(size, (struct recipe){ 0 }, "2 Reshape and 0 Resize nodes");
+    refuses(size, (struct recipe){ .size = true, .coarse = { 1, 8, 2, 4 } }, "does not double to 1/16");
+    refuses(size, (struct recipe){ .size = true, .coarse = { 2, 8, 4, 4 } }, "does not double to 1/16");
+    refuses(size, (struct recipe){ .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
+    refuses(size, (struct recipe){ .size = true, .shared = true }, "shares its size");
+    refuses(size, (struct recipe){ .size = true, .weight = "doubled_scales" }, "freed already");
+}
+
+static void a_freed_file_is_not_freed_again(void **state)
+{
+    (void) state;
+    refuses(HS_ONNX_FREE_BATCH, (struct recipe){ .freed = true }, "its input is not");
+    refuses(HS_ONNX_FREE_SIZE, (struct recipe){ .freed = true, .size = true }, "its input is not");
+}
+
+static void every_cut_and_a_small_buffer(void **state)
+{
+    (void) state;
+    const struct recipe recipe = { .size = true };
+    struct hs_buf model;
+    struct hs_buf out;
+    struct hs_error err;
+    build(&recipe, &model);
+    size_t without_end = model.len - 3; /* the unknown field, then the operator set, may be missing */
+    for (size_t len = 0; len < model.len; len++) {
+        int status = edit(HS_ONNX_FREE_SIZE, &model, len, &out, &err);
+        assert_true(status == HS_EMODEL || len == without_end || len == without_end - 6);
+        hs_buf_finish(&out);
+    }
+    hs_buf_init(&out, 100);
+    assert_int_equal(hs_onnx_edit(HS_ONNX_FREE_SIZE, model.data, model.len, &out, &err), HS_ETOOLARGE);
+    hs_buf_finish(&out);
+    hs_buf_finish(&model);
+}
+
+static void from_file_to_file(void **state)
+{
+    const struct recipe recipe = { 0 }, freed = { .freed = true };
+    struct hs_buf before, after;
+    struct hs_error err = { 0 };
+    char from[PATH_MAX];
+    build(&recipe, &before);
+    build(&freed, &after);
+    folder_write(*state, "a.onnx", (const char *) before.data, before.len);
+    hs_str_copy(from, sizeof(from), folder_path(*state, "a.onnx"));
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_BATCH, from, folder_path(*state, "b.onnx"), &err), 0);
+    assert_true(folder_holds(*state, "b.onnx", (const char *) after.data, after.len));
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, from, folder_path(*state, "c.onnx"), &err), HS_EMODEL);
+    assert_false(folder_has(*state, "c.onnx"));
+    assert_int_equal(hs_onnx_edit_file(HS_ONNX_FREE_SIZE, "/nowhere", from, &err), HS_ENOTFOUND);
+    hs_buf_finish(&before);
+    hs_buf_finish(&after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_batch_is_freed),           cmocka_unit_test(the_size_is_freed),
+        cmocka_unit_test(other_graphs_are_refused),     cmocka_unit_test(a_freed_file_is_not_freed_again),
+        cmocka_unit_test(every_cut_and_a_small_buffer), FOLDER_TEST(from_file_to_file),
+    };
+    return HS_RUN_TESTS(tests);
+}
