@@ -50,7 +50,7 @@ static int bench(const char *path, int side, bool square, uint8_t *input, struct
     r = hs_image_probe(data, len, &info, err);
     if (r == 0) {
         if (!square)
-            hs_letterbox_rect(info.width, info.height, side, 32, &in_w, &in_h);
+            hs_letterbox_rect(info.width, info.height, side, 64, HS_LETTERBOX_BORDER, &in_w, &in_h);
         hs_letterbox_plan(info.width, info.height, in_w, in_h, &box);
     }
     for (int i = 0; r == 0 && i < ROUNDS; i++) {

@@ -86,7 +86,7 @@ static void plan(const struct hs_face_detector *d, const struct hs_image *image,
     const struct hs_engine_shape whole = { input->height, input->width };
     int in_w = input->width, in_h = input->height;
     if (input->stride > 0 && in_w == in_h)
-        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, input->stride, &in_w, &in_h);
+        hs_letterbox_rect(image->orig_width, image->orig_height, in_w, input->stride, 0, &in_w, &in_h);
     struct hs_engine_shape shape;
     hs_engine_choose_shape(d->network->engine, in_h, in_w, whole, &shape);
     hs_letterbox_plan(image->orig_width, image->orig_height, shape.w, shape.h, ret_box);

@@ -60,12 +60,13 @@ void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_let
     *ret_box = box;
 }
 
-void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int *ret_in_w, int *ret_in_h)
+void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int border, int *ret_in_w,
+                       int *ret_in_h)
 {
-    assert(orig_w > 0 && orig_h > 0 && multiple > 0 && long_side >= multiple);
+    assert(orig_w > 0 && orig_h > 0 && multiple > 0 && long_side >= multiple && border >= 0);
     bool wide = orig_w >= orig_h;
     double scale = (double) long_side / (wide ? orig_w : orig_h);
-    int side = round_at_least_one((wide ? orig_h : orig_w) * scale);
+    int side = round_at_least_one((wide ? orig_h : orig_w) * scale) + 2 * border;
     side = (side + multiple - 1) / multiple * multiple;
     if (side > long_side)
         side = long_side;

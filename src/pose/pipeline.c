@@ -36,7 +36,8 @@ static void choose_shape(const struct hs_pose_pipeline *pipeline, const struct h
     const struct hs_engine_shape whole = { h, w };
     /* A rectangle is the picture's own shape; where the configuration asks for one itself, that one stands. */
     if (pipeline->rectangular && w == h && stride > 0)
-        hs_letterbox_rect(image->orig_width, image->orig_height, w, hs_letterbox_step(stride, w), &w, &h);
+        hs_letterbox_rect(image->orig_width, image->orig_height, w, hs_letterbox_step(stride, w), HS_LETTERBOX_BORDER,
+                          &w, &h);
     hs_engine_choose_shape(network->engine, h, w, whole, ret_shape);
 }
 

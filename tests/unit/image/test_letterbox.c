@@ -39,19 +39,52 @@ static void plan_follows_ultralytics(void **state)
 static void rect_rounds_the_short_side_up(void **state)
 {
     (void) state;
-    static const int cases[][6] = {
-        /* w, h, long side, multiple -> in w, h */
-        {1280, 720, 640, 32, 640, 384}, {720, 1280, 640, 32, 384, 640}, {640, 480, 640, 32, 640, 480},
-        {4000, 3000, 640, 32, 640, 480}, {500, 500, 640, 32, 640, 640}, {4000, 4, 640, 32, 640, 32},
-        {4, 4000, 640, 32, 32, 640},     {1, 1, 320, 32, 320, 320},     {640, 481, 640, 32, 640, 512},
-        {1000, 999, 640, 32, 640, 640},
+    static const int cases[][7] = {
+        /* w, h, long side, multiple, border -> in w, h */
+        {1280, 720, 640, 32, 0, 640, 384}, {720, 1280, 640, 32, 0, 384, 640}, {640, 480, 640, 32, 0, 640, 480},
+        {4000, 3000, 640, 32, 0, 640, 480}, {500, 500, 640, 32, 0, 640, 640}, {4000, 4, 640, 32, 0, 640, 32},
+        {4, 4000, 640, 32, 0, 32, 640},     {1, 1, 320, 32, 0, 320, 320},     {640, 481, 640, 32, 0, 640, 512},
+        {1000, 999, 640, 32, 0, 640, 640},  {640, 304, 640, 32, 8, 640, 320}, {640, 305, 640, 32, 8, 640, 352},
+        {305, 640, 640, 32, 8, 352, 640},   {640, 160, 320, 32, 8, 320, 96},  {4000, 4, 640, 32, 8, 640, 32},
+        {640, 620, 640, 32, 16, 640, 640},  {1, 1, 320, 32, 1000, 320, 320},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const int *c = cases[i];
         int w, h;
-        hs_letterbox_rect(c[0], c[1], c[2], c[3], &w, &h);
-        assert_int_equal(w, c[4]);
-        assert_int_equal(h, c[5]);
+        hs_letterbox_rect(c[0], c[1], c[2], c[3], c[4], &w, &h);
+        assert_int_equal(w, c[5]);
+        assert_int_equal(h, c[6]);
+    }
+}
+
+/* The rule of pose networks. The usual ratios cost no more than without a border. */
+static void pose_inputs_have_a_border(void **state)
+{
+    (void) state;
+    static const int cases[][3] = {
+        /* w, h -> the short side at 640 */
+        {1280, 720, 384}, {640, 480, 512}, {3000, 2000, 448}, {320, 160, 384}, {2560, 1080, 320}, {1280, 1024, 576},
+        {640, 640, 640},  {640, 368, 384}, {640, 369, 448},   {640, 624, 640}, {4000, 10, 64},
+    };
+    int step = hs_letterbox_step(32, 640);
+    assert_int_equal(step, 64);
+    assert_int_equal(hs_letterbox_step(20, 640), 80);
+    assert_int_equal(hs_letterbox_step(32, 32), 32);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const int *c = cases[i];
+        int w, h;
+        struct hs_letterbox box;
+        hs_letterbox_rect(c[0], c[1], 640, step, HS_LETTERBOX_BORDER, &w, &h);
+        assert_int_equal(w, 640);
+        assert_int_equal(h, c[2]);
+        hs_letterbox_plan(c[0], c[1], w, h, &box);
+        if (h < 640) {
+            assert_true(box.pad_top >= HS_LETTERBOX_BORDER);
+            assert_true(h - box.pad_top - box.content_h >= HS_LETTERBOX_BORDER);
+        }
+        hs_letterbox_rect(c[1], c[0], 640, step, HS_LETTERBOX_BORDER, &w, &h); /* the same picture, turned */
+        assert_int_equal(w, c[2]);
+        assert_int_equal(h, 640);
     }
 }
 
@@ -263,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_follows_ultralytics),
         cmocka_unit_test(rect_rounds_the_short_side_up),
+        cmocka_unit_test(pose_inputs_have_a_border),
         cmocka_unit_test(points_go_back_to_the_original),
         cmocka_unit_test(same_size_is_copied_between_the_pads),
         cmocka_unit_test(growing_is_bilinear_between_pixel_centres),
