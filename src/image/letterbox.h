@@ -37,8 +37,8 @@ void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_let
  * `multiple`. Depends on the arguments alone. */
 void hs_letterbox_rect(int orig_w, int orig_h, int long_side, int multiple, int border, int *ret_in_w, int *ret_in_h);
 
-/* The multiple for a pose network of the given stride (32, for example): 64, if the stride allows it. That takes half as
- * many shapes as 32, and keypoint AP of yolo11n-pose is the same or better (docs/performance.md). */
+/* The multiple for a pose network of the given stride (32, for example): 64, if the stride allows it. That takes half
+ * as many shapes as 32, and keypoint AP of yolo11n-pose is the same or better (docs/performance.md). */
 int hs_letterbox_step(int stride, int long_side);
 
 /* Writes all of in_h * in_w * 3 bytes at dst: RGB, rows tightly packed. `image` shows the whole picture and may have
