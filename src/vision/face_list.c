@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/mem.h"
-
 void hs_face_list_init(struct hs_face_list *list)
 {
     *list = (struct hs_face_list) {0};
@@ -17,14 +15,10 @@ void hs_face_list_finish(struct hs_face_list *list)
 
 int hs_face_list_reserve(struct hs_face_list *list, size_t max)
 {
-    size_t bytes;
     list->count = 0;
     if (max <= list->capacity)
         return 0;
-    if (!hs_size_mul(max, sizeof(*list->faces), &bytes))
-        return HS_ENOMEM;
-    /* The content does not outlive a reservation, so it is not copied as realloc would. */
-    struct hs_face *faces = malloc(bytes);
+    struct hs_face *faces = calloc(max, sizeof(*faces));
     if (!faces)
         return HS_ENOMEM;
     free(list->faces);

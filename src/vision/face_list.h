@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "hs/status.h"
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* Left and right as seen in the picture: the image-left eye is the person's right one. */
 enum hs_face_landmark {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "hs/status.h"
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* `conf` 0..1 is the model's own confidence that the point is visible; 1 for a model that gives none. */
 struct hs_keypoint {

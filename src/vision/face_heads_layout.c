@@ -3,11 +3,7 @@
  * theirs. */
 #include "vision/face_heads.h"
 
-#include <math.h>
-#include <string.h>
-
-#include "base/mem.h"
-#include "base/str.h"
+#include "vision/detector.h"
 
 /* Far below what the 32-bit anchor numbers of the decoder hold. */
 enum { LARGEST_STRIDE = 32, MAX_CELLS = 1 << 23 };
@@ -20,21 +16,6 @@ struct form {
     bool joined;
 };
 
-/* "12800x4, 80x80x8, ...", cut where it does not fit. */
-static void shapes_text(const struct hs_tensor_desc *outputs, int count, char *dst, size_t size)
-{
-    size_t used = 0;
-    dst[0] = '\0';
-    for (int i = 0; i < count && used < size; i++) {
-        const char *comma = i ? ", " : "";
-        if (outputs[i].layout == HS_LAYOUT_ROWS)
-            hs_str_format(dst + used, size - used, "%s%dx%d", comma, outputs[i].h, outputs[i].w);
-        else
-            hs_str_format(dst + used, size - used, "%s%dx%dx%d", comma, outputs[i].h, outputs[i].w, outputs[i].c);
-        used += strlen(dst + used);
-    }
-}
-
 static int check_input(int input_w, int input_h, struct hs_error *err)
 {
     if (input_w < 1 || input_h < 1 || input_w % LARGEST_STRIDE || input_h % LARGEST_STRIDE)
@@ -42,21 +23,6 @@ static int check_input(int input_w, int input_h, struct hs_error *err)
                             input_h, LARGEST_STRIDE);
     if ((int64_t) (input_w / 8) * (input_h / 8) > MAX_CELLS)
         return hs_error_set(err, HS_EMODEL, "the input size %dx%d of a face detector is too large", input_w, input_h);
-    return 0;
-}
-
-static int check_output(const struct hs_tensor_desc *output, int index, struct hs_error *err)
-{
-    size_t bytes = hs_dtype_size(output->dtype);
-    if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
-        !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
-        bytes > PTRDIFF_MAX || output->size_bytes < bytes)
-        return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", index, output->h,
-                            output->w, output->c, output->size_bytes);
-    if (output->dtype != HS_DTYPE_F32 &&
-        (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
-        return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", index,
-                            (double) output->scale, (double) output->zero_point);
     return 0;
 }
 
@@ -153,15 +119,20 @@ static bool is_complete(struct hs_face_layout *layout)
     return landmarks == 0 || landmarks == HS_FACE_LEVELS;
 }
 
-int hs_face_heads_find(const struct hs_tensor_desc *outputs, int output_count, int input_w, int input_h,
-                       enum hs_face_score score, bool joined, struct hs_face_layout *ret_layout, struct hs_error *err)
+int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_desc *outputs, int output_count,
+                        int input_w, int input_h, bool score_logits, struct hs_face_layout *ret_layout,
+                        struct hs_error *err)
 {
-    struct hs_face_layout layout = { .input_w = input_w, .input_h = input_h, .score = score };
-    bool pair = score == HS_FACE_PROBABILITY_PAIR || score == HS_FACE_LOGIT_PAIR, placed = true;
-    struct form form = { .width = { pair ? 2 : 1, 4, 2 * HS_FACE_LANDMARKS }, .joined = joined };
+    struct hs_face_layout layout = {
+        .network = network, .input_w = input_w, .input_h = input_h, .score_logits = score_logits,
+    };
+    struct form form = {
+        .width = { hs_face_score_width(network), 4, 2 * HS_FACE_LANDMARKS }, .joined = network == HS_FACE_RETINAFACE,
+    };
+    bool placed = true;
     int status = check_input(input_w, input_h, err);
-    for (int i = 0; status == 0 && i < output_count; i++)
-        status = check_output(&outputs[i], i, err);
+    if (status == 0)
+        status = hs_outputs_check(outputs, output_count, err);
     if (status < 0)
         return status;
     init_levels(&layout);
@@ -169,7 +140,7 @@ int hs_face_heads_find(const struct hs_tensor_desc *outputs, int output_count, i
         placed = place_output(&outputs[i], i, &form, &layout);
     if (!placed || !is_complete(&layout)) {
         char shapes[300];
-        shapes_text(outputs, output_count, shapes, sizeof(shapes));
+        hs_outputs_text(outputs, output_count, shapes, sizeof(shapes));
         return hs_error_set(err, HS_EMODEL,
                             "the outputs are not those of a face detector with an input of %dx%d (scores, boxes, and "
                             "landmarks or none, on strides 8, 16 and 32, two anchors a cell): %s",
