@@ -43,7 +43,7 @@ struct decoder {
     jmp_buf jump;
     bool ran_out; /* the data ended before the end marker */
     struct hs_image *image;
-    const struct hs_image_part *part; /* NULL: all */
+    const struct hs_decode_request *request;
     JDIMENSION first_row, end_row;    /* of the scaled picture; what is decoded */
     uint8_t *row;                     /* CMYK only */
     int status;
@@ -172,7 +172,7 @@ static void source_skip(j_decompress_ptr jpeg, long count)
     jpeg->src->bytes_in_buffer -= (size_t) count;
 }
 
-static void decoder_init(struct decoder *d, const uint8_t *data, size_t len)
+static void decoder_init(struct decoder *d)
 {
     d->jpeg.err = jpeg_std_error(&d->errors);
     d->errors.error_exit = on_error;
@@ -183,7 +183,7 @@ static void decoder_init(struct decoder *d, const uint8_t *data, size_t len)
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
     d->source = (struct jpeg_source_mgr) {
-        .next_input_byte = data, .bytes_in_buffer = len, .init_source = source_nothing,
+        .next_input_byte = d->request->data, .bytes_in_buffer = d->request->len, .init_source = source_nothing,
         .fill_input_buffer = source_fill, .skip_input_data = source_skip,
         .resync_to_restart = jpeg_resync_to_restart, .term_source = source_nothing,
     };
@@ -277,10 +277,11 @@ static void read_rows(struct decoder *d)
 static void cut(struct decoder *d, struct hs_image_part *ret_part)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
-    JDIMENSION denom = jpeg->scale_denom, x = (JDIMENSION) d->part->x / denom;
-    JDIMENSION width = ((JDIMENSION) (d->part->x + d->part->width) + denom - 1) / denom - x;
-    d->first_row = (JDIMENSION) d->part->y / denom;
-    d->end_row = ((JDIMENSION) (d->part->y + d->part->height) + denom - 1) / denom;
+    const struct hs_image_part *part = d->request->part;
+    JDIMENSION denom = jpeg->scale_denom, x = (JDIMENSION) part->x / denom;
+    JDIMENSION width = ((JDIMENSION) (part->x + part->width) + denom - 1) / denom - x;
+    d->first_row = (JDIMENSION) part->y / denom;
+    d->end_row = ((JDIMENSION) (part->y + part->height) + denom - 1) / denom;
     if (d->end_row > jpeg->output_height)
         d->end_row = jpeg->output_height;
     if (width < jpeg->output_width)
@@ -294,17 +295,17 @@ static void cut(struct decoder *d, struct hs_image_part *ret_part)
 }
 
 /* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
-static void decode_picture(struct decoder *d, const struct hs_image_limits *limits, int need_w, int need_h,
-                           struct hs_image_part *ret_part)
+static void decode_picture(struct decoder *d, struct hs_image_part *ret_part)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
+    const struct hs_image_limits *limits = d->request->limits;
     int r;
     jpeg_read_header(jpeg, TRUE);
     r = hs_codec_check_size(limits, jpeg->image_width, jpeg->image_height, d->err);
     if (r < 0)
         fail(d, r);
     choose_output(d);
-    choose_scale(jpeg, need_w, need_h);
+    choose_scale(jpeg, d->request->need_w, d->request->need_h);
     jpeg_calc_output_dimensions(jpeg);
     uint64_t pixels = (uint64_t) jpeg->output_width * jpeg->output_height * 3;
     /* Rows in the making: at most 16 lines of blocks of up to 4 components, twice. */
@@ -314,7 +315,7 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
         fail(d, r);
     jpeg_start_decompress(jpeg);
     d->end_row = jpeg->output_height;
-    if (d->part)
+    if (d->request->part)
         cut(d, ret_part);
     r = hs_image_create((int) jpeg->output_width, (int) (d->end_row - d->first_row), &d->image, d->err);
     if (r < 0)
@@ -330,18 +331,17 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
         fail_cut(d);
 }
 
-static int decode_part(const uint8_t *data, size_t len, const struct hs_image_limits *limits, int need_w, int need_h,
-                       const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                       struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                  struct hs_error *err)
 {
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a JPEG");
     d->err = err;
-    d->part = part;
+    d->request = request;
     if (setjmp(d->jump) == 0) {
-        decoder_init(d, data, len);
-        decode_picture(d, limits, need_w, need_h, ret_part);
+        decoder_init(d);
+        decode_picture(d, ret_part);
         *ret_image = d->image;
         d->image = NULL;
     }
@@ -353,12 +353,4 @@ static int decode_part(const uint8_t *data, size_t len, const struct hs_image_li
     return status;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err)
-{
-    (void) info;
-    return decode_part(data, len, limits, need_w, need_h, NULL, ret_image, NULL, err);
-}
-
-const struct hs_codec hs_codec_jpeg = {"JPEG", match, probe, decode, decode_part};
+const struct hs_codec hs_codec_jpeg = { "JPEG", true, match, probe, decode };

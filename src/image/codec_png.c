@@ -64,26 +64,23 @@ static int decode_pixels(spng_ctx *png, struct hs_image *image)
     return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? r : 0;
 }
 
-static int decode_with(spng_ctx *png, const uint8_t *data, size_t len, const struct hs_image_limits *limits,
-                       struct hs_image **ret_image, struct hs_error *err)
+static int decode_with(spng_ctx *png, const struct hs_decode_request *request, struct hs_image **ret_image,
+                       struct hs_error *err)
 {
     struct spng_ihdr header;
     int r;
     /* A wrong checksum in what makes the picture is an error; an ornament with one is left out. */
     if ((r = spng_set_crc_action(png, SPNG_CRC_ERROR, SPNG_CRC_DISCARD)) != 0 ||
         (r = spng_set_chunk_limits(png, MAX_CHUNKS, MAX_CHUNKS)) != 0 ||
-        (r = spng_set_png_buffer(png, data, len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
+        (r = spng_set_png_buffer(png, request->data, request->len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
         return spng_failed(r, err);
-    r = hs_codec_check_size(limits, header.width, header.height, err);
+    r = hs_codec_check_size(request->limits, header.width, header.height, err);
     if (r < 0)
         return r;
     /* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
-    uint64_t bytes = (uint64_t) header.width * header.height * 3 + (uint64_t) header.width * 8 * 3 + MAX_CHUNKS;
-    r = hs_codec_check_memory(limits, bytes, err);
-    if (r < 0)
-        return r;
     struct hs_image *image;
-    r = hs_image_create((int) header.width, (int) header.height, &image, err);
+    r = hs_codec_create_image(request->limits, (int) header.width, (int) header.height,
+                              (uint64_t) header.width * 8 * 3 + MAX_CHUNKS, &image, err);
     if (r < 0)
         return r;
     r = decode_pixels(png, image);
@@ -95,17 +92,16 @@ static int decode_with(spng_ctx *png, const uint8_t *data, size_t len, const str
     return 0;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
                   struct hs_error *err)
 {
-    (void) info, (void) need_w, (void) need_h;
+    (void) ret_part;
     spng_ctx *png = spng_ctx_new(0);
     if (!png)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
-    int r = decode_with(png, data, len, limits, ret_image, err);
+    int r = decode_with(png, request, ret_image, err);
     spng_ctx_free(png);
     return r;
 }
 
-const struct hs_codec hs_codec_png = {"PNG", match, probe, decode, NULL};
+const struct hs_codec hs_codec_png = { "PNG", false, match, probe, decode };

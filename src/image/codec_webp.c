@@ -53,14 +53,14 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
     return 0;
 }
 
-/* Memory for a frame of w x h decoded into out_w x out_h pixels: lossless frames are held as 32-bit pixels (and, while
- * they are read, a few rows more), alpha as a plane. */
-static uint64_t frame_memory(const WebPBitstreamFeatures *features, uint64_t out_w, uint64_t out_h)
+/* Memory to decode a frame, besides the pixels: lossless frames are held as 32-bit pixels (and, while they are read, a
+ * few rows more), alpha as a plane. */
+static uint64_t frame_memory(const WebPBitstreamFeatures *features)
 {
     uint64_t w = (uint64_t) features->width, h = (uint64_t) features->height;
     bool lossless = features->format != 1;
     uint64_t held = w * h * (lossless ? 4 : features->has_alpha ? 2 : 0);
-    return out_w * out_h * 3 + held + w * 64 * 4 + (1 << 20);
+    return held + w * 64 * 4 + (1 << 20);
 }
 
 /* Decodes one bare frame to RGB rows at pixels. out_w and out_h differ from the frame's own size to scale it. */
@@ -127,26 +127,24 @@ static int decode_animation(const uint8_t *data, size_t len, struct hs_image *im
     return r;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
                   struct hs_error *err)
 {
+    (void) ret_part;
+    const struct hs_image_info *info = &request->info;
     WebPBitstreamFeatures features;
-    VP8StatusCode code = WebPGetFeatures(data, len, &features);
+    VP8StatusCode code = WebPGetFeatures(request->data, request->len, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
-    /* libwebp's own scaler averages areas, which is what the letterbox would do from a factor of 2 on. */
-    bool scale = !info->animated && info->width >= need_w * 2 && info->height >= need_h * 2;
-    int out_w = scale ? need_w : info->width, out_h = scale ? need_h : info->height;
-    int r = hs_codec_check_memory(limits, frame_memory(&features, (uint64_t) out_w, (uint64_t) out_h), err);
-    if (r < 0)
-        return r;
+    /* libwebp's own scaler averages areas, as the letterbox does from a factor of 2 on. */
+    bool scale = !info->animated && info->width >= request->need_w * 2 && info->height >= request->need_h * 2;
+    int w = scale ? request->need_w : info->width, h = scale ? request->need_h : info->height;
     struct hs_image *image;
-    r = hs_image_create(out_w, out_h, &image, err);
+    int r = hs_codec_create_image(request->limits, w, h, frame_memory(&features), &image, err);
     if (r < 0)
         return r;
-    r = info->animated ? decode_animation(data, len, image, err)
-                       : decode_frame(data, len, out_w, out_h, image->pixels, image->stride, err);
+    r = info->animated ? decode_animation(request->data, request->len, image, err)
+                       : decode_frame(request->data, request->len, w, h, image->pixels, image->stride, err);
     if (r < 0) {
         hs_image_destroy(image);
         return r;
@@ -155,4 +153,4 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = {"WebP", match, probe, decode, NULL};
+const struct hs_codec hs_codec_webp = { "WebP", false, match, probe, decode };

@@ -1,11 +1,11 @@
 /* Bytes of a picture -> RGB. The format is told by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK, YCCK,
- * sequential and progressive), PNG, WebP (the first frame of an animation) and BMP. Colours come out as Pillow's
+ * sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out as Pillow's
  * convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high byte.
  *
  * Errors, each with one line that names the reason:
  *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
  *                    refused, a JPEG too; damage inside a complete JPEG is decoded as well as it goes.
- *   HS_EUNSUPPORTED  a format that we know but do not read (GIF, TIFF, AVIF…), named in the message
+ *   HS_EUNSUPPORTED  a known format that is not read (GIF, TIFF, AVIF, BMP with run lengths…), named in the message
  *   HS_ETOOLARGE     past a limit; found from the header, before anything is allocated
  *   HS_ENOMEM        no memory
  * All functions may be called from any thread. */
@@ -86,9 +86,5 @@ int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_
 /* A picture of its own, tightly packed, pixels not set; caller frees with hs_image_destroy. */
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err);
 void hs_image_destroy(struct hs_image *image); /* NULL allowed */
-
-/* Turns *image upright as EXIF `orientation` (1..8) asks, replacing it by another one where pixels have to move.
- * On failure *image is as before. */
-int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err);
 
 #endif

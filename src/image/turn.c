@@ -1,9 +1,8 @@
 /* Turning by the EXIF orientation. Every orientation is an optional exchange of rows and columns followed by optional
  * mirrors, so one loop with two strides does all of them. */
-#include <assert.h>
-#include <string.h>
+#include "image/turn.h"
 
-#include "image/image.h"
+#include <assert.h>
 
 enum { TILE = 32 };
 
