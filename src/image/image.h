@@ -1,6 +1,7 @@
 /* Bytes of a picture -> RGB. The format is told by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK, YCCK,
- * sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out as Pillow's
- * convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high byte.
+ * sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out as
+ * Pillow's convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high
+ * byte.
  *
  * Errors, each with one line that names the reason:
  *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
