@@ -42,6 +42,13 @@ int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, 
 int hs_codec_create_image(const struct hs_image_limits *limits, int width, int height, uint64_t more,
                           struct hs_image **ret_image, struct hs_error *err);
 
+/* The orientation 1..8 in an EXIF block: a TIFF structure, after "Exif\0\0" or without it. 1 for anything broken. */
+int hs_exif_orientation(const uint8_t *data, size_t len);
+
+/* The name of a format that is known by its first bytes but not read: "GIF", "TIFF", "AVIF" and so on. NULL for other
+ * bytes. A constant string. */
+const char *hs_sniff_unsupported(const uint8_t *data, size_t len);
+
 static inline uint32_t hs_codec_le16(const uint8_t *p)
 {
     return (uint32_t) p[0] | (uint32_t) p[1] << 8;

@@ -11,7 +11,6 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/exif.h"
 
 /* T.81 B.1.1.3 */
 enum {
@@ -38,7 +37,6 @@ static const uint64_t fixed_memory = 1 << 20;
 struct decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
-    struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
     bool ran_out; /* the data ended before the end marker */
@@ -127,6 +125,9 @@ static _Noreturn void on_error(j_common_ptr jpeg)
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *d = jpeg->client_data;
+    /* The whole file was given at once, so it is cut if libjpeg wants more; an end marker stands in then. */
+    if (jpeg->err->msg_code == JWRN_JPEG_EOF)
+        d->ran_out = true;
     /* Bits are needed that are not there, and the reason is the file's end, not a misplaced marker. */
     if (level < 0 && jpeg->err->msg_code == JWRN_HIT_MARKER && d->jpeg.unread_marker == M_EOI)
         fail_cut(d);
@@ -144,34 +145,6 @@ static void on_progress(j_common_ptr jpeg)
         fail(d, hs_error_set(d->err, HS_ETOOLARGE, "JPEG has more than %d scans", MAX_SCANS));
 }
 
-static void source_nothing(j_decompress_ptr jpeg)
-{
-    (void) jpeg;
-}
-
-/* The whole file was given at once, so being asked for more means that it is cut: an end marker stands in. */
-static boolean source_fill(j_decompress_ptr jpeg)
-{
-    static const JOCTET end[2] = {0xff, M_EOI};
-    struct decoder *d = jpeg->client_data;
-    d->ran_out = true;
-    jpeg->src->next_input_byte = end;
-    jpeg->src->bytes_in_buffer = sizeof(end);
-    return TRUE;
-}
-
-static void source_skip(j_decompress_ptr jpeg, long count)
-{
-    if (count <= 0)
-        return;
-    if ((size_t) count > jpeg->src->bytes_in_buffer) {
-        source_fill(jpeg);
-        return;
-    }
-    jpeg->src->next_input_byte += count;
-    jpeg->src->bytes_in_buffer -= (size_t) count;
-}
-
 static void decoder_init(struct decoder *d)
 {
     d->jpeg.err = jpeg_std_error(&d->errors);
@@ -182,12 +155,7 @@ static void decoder_init(struct decoder *d)
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
-    d->source = (struct jpeg_source_mgr) {
-        .next_input_byte = d->request->data, .bytes_in_buffer = d->request->len, .init_source = source_nothing,
-        .fill_input_buffer = source_fill, .skip_input_data = source_skip,
-        .resync_to_restart = jpeg_resync_to_restart, .term_source = source_nothing,
-    };
-    d->jpeg.src = &d->source;
+    jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->request->len);
 }
 
 /* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: 3/8

@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/exif.h"
 
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 

@@ -6,7 +6,6 @@
 #include <webp/demux.h>
 
 #include "image/codec.h"
-#include "image/exif.h"
 
 static bool match(const uint8_t *data, size_t len)
 {

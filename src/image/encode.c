@@ -44,11 +44,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
                          text));
 }
 
-static void on_message(j_common_ptr jpeg, int level)
-{
-    (void) jpeg, (void) level;
-}
-
+/* libjpeg would print. */
 static void on_output(j_common_ptr jpeg)
 {
     (void) jpeg;
@@ -86,7 +82,6 @@ static void encode_picture(struct jpeg_encoder *e, const struct hs_image *image,
     struct jpeg_compress_struct *jpeg = &e->jpeg;
     jpeg->err = jpeg_std_error(&e->errors);
     e->errors.error_exit = on_error;
-    e->errors.emit_message = on_message;
     e->errors.output_message = on_output;
     jpeg->client_data = e;
     jpeg_create_compress(jpeg);

@@ -6,43 +6,10 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
-#include "image/sniff.h"
 #include "image/turn.h"
 
 /* In the order of enum hs_image_format. */
 static const struct hs_codec *const codecs[] = {&hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp};
-
-const char *hs_image_format_name(enum hs_image_format format)
-{
-    return codecs[format]->name;
-}
-
-int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err)
-{
-    if (limits->max_pixels > 0 && width > limits->max_pixels / height)
-        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %g megapixels are accepted",
-                            (long long) width, (long long) height, (double) limits->max_pixels / 1e6);
-    if (limits->max_side > 0 && (width > limits->max_side || height > limits->max_side))
-        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, a side of at most %d is accepted",
-                            (long long) width, (long long) height, limits->max_side);
-    return 0;
-}
-
-int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
-{
-    if (limits->max_memory > 0 && bytes > limits->max_memory)
-        return hs_error_set(err, HS_ETOOLARGE,
-                            "image would take %.0f MB of memory to decode, at most %.0f are accepted",
-                            (double) bytes / 1e6, (double) limits->max_memory / 1e6);
-    return 0;
-}
-
-int hs_codec_create_image(const struct hs_image_limits *limits, int width, int height, uint64_t more,
-                          struct hs_image **ret_image, struct hs_error *err)
-{
-    int r = hs_codec_check_memory(limits, (uint64_t) width * (uint64_t) height * 3 + more, err);
-    return r < 0 ? r : hs_image_create(width, height, ret_image, err);
-}
 
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err)
 {

@@ -58,9 +58,6 @@ struct hs_image_options {
     bool apply_exif; /* turn the picture upright */
 };
 
-/* "JPEG", "PNG", "WebP", "BMP". */
-const char *hs_image_format_name(enum hs_image_format format);
-
 /* Reads the header only and allocates nothing. Does not check limits. */
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 

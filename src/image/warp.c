@@ -63,20 +63,6 @@ static void store(const float sum[3], float scale, uint8_t *dst)
         dst[c] = (uint8_t) (sum[c] * scale + 0.5f);
 }
 
-static void sample_bilinear(const struct hs_image *image, double u, double v, uint8_t *dst)
-{
-    float sum[3] = { 0, 0, 0 };
-    if (u > -1 && v > -1 && u < image->width && v < image->height) {
-        int x = (int) floor(u), y = (int) floor(v);
-        float fx = (float) (u - x), fy = (float) (v - y);
-        add_pixel(image, x, y, (1 - fx) * (1 - fy), sum);
-        add_pixel(image, x + 1, y, fx * (1 - fy), sum);
-        add_pixel(image, x, y + 1, (1 - fx) * fy, sum);
-        add_pixel(image, x + 1, y + 1, fx * fy, sum);
-    }
-    store(sum, 1, dst);
-}
-
 /* The parts of four pixels, the upper left one at (x, y), that a sample touches. `right` and `below` are the shares of
  * the pixels there. */
 struct sample {
@@ -109,6 +95,16 @@ static void add_crossing(const struct hs_image *image, const struct sample *s, f
     add_pixel(image, s->x + 1, s->y, s->right * (1 - s->below), sum);
     add_pixel(image, s->x, s->y + 1, (1 - s->right) * s->below, sum);
     add_pixel(image, s->x + 1, s->y + 1, s->right * s->below, sum);
+}
+
+static void sample_bilinear(const struct hs_image *image, double u, double v, uint8_t *dst)
+{
+    float sum[3] = { 0, 0, 0 };
+    if (u > -1 && v > -1 && u < image->width && v < image->height) {
+        int x = (int) floor(u), y = (int) floor(v);
+        add_crossing(image, &(struct sample) { x, y, (float) (u - x), (float) (v - y) }, sum);
+    }
+    store(sum, 1, dst);
 }
 
 /* The mean of n x n samples under the square around (u, v), whose sides are those of the path. Samples reach less
