@@ -52,18 +52,7 @@ static int spng_failed(int code, struct hs_error *err)
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 
-/* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone: once
- * the picture is whole, a missing end or an odd ornament does no harm. */
-static int decode_pixels(spng_ctx *png, struct hs_image *image)
-{
-    int r = spng_decode_image(png, image->pixels, image->stride * (size_t) image->height, SPNG_FMT_RGB8, 0);
-    if (r != 0)
-        return r;
-    r = spng_decode_chunks(png);
-    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? r : 0;
-}
-
-static int decode_with(spng_ctx *png, const struct hs_decode_request *request, struct hs_image **ret_image,
+static int decode_with(spng_ctx *png, const struct hs_decode_request *request, struct hs_image **image,
                        struct hs_error *err)
 {
     struct spng_ihdr header;
@@ -74,32 +63,35 @@ static int decode_with(spng_ctx *png, const struct hs_decode_request *request, s
         (r = spng_set_png_buffer(png, request->data, request->len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
         return spng_failed(r, err);
     r = hs_codec_check_size(request->limits, header.width, header.height, err);
-    if (r < 0)
-        return r;
     /* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
-    struct hs_image *image;
-    r = hs_codec_create_image(request->limits, (int) header.width, (int) header.height,
-                              (uint64_t) header.width * 8 * 3 + MAX_CHUNKS, &image, err);
+    if (r == 0)
+        r = hs_codec_create_image(request->limits, (int) header.width, (int) header.height,
+                                  (uint64_t) header.width * 8 * 3 + MAX_CHUNKS, image, err);
     if (r < 0)
         return r;
-    r = decode_pixels(png, image);
-    if (r != 0) {
-        hs_image_destroy(image);
+    r = spng_decode_image(png, (*image)->pixels, (*image)->stride * header.height, SPNG_FMT_RGB8, 0);
+    if (r != 0)
         return spng_failed(r, err);
-    }
-    *ret_image = image;
-    return 0;
+    /* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone:
+     * once the picture is whole, a missing end or an odd ornament does no harm. */
+    r = spng_decode_chunks(png);
+    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
 }
 
 static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
                   struct hs_error *err)
 {
     (void) ret_part;
+    struct hs_image *image = NULL;
     spng_ctx *png = spng_ctx_new(0);
     if (!png)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
-    int r = decode_with(png, request, ret_image, err);
+    int r = decode_with(png, request, &image, err);
     spng_ctx_free(png);
+    if (r == 0)
+        *ret_image = image;
+    else
+        hs_image_destroy(image);
     return r;
 }
 

@@ -87,35 +87,35 @@ static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, u
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
 
-/* The first frame lies somewhere on the canvas; what it leaves free is transparent black, so black without alpha. */
+/* Decodes the first frame of an animation. It lies somewhere on the canvas; what it leaves free is transparent black, so
+ * black without alpha. */
 static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
 {
+    WebPBitstreamFeatures features;
+    const WebPData *bytes = &frame->fragment;
     if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
         frame->width > image->width - frame->x_offset || frame->height > image->height - frame->y_offset)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame lies outside of the picture");
-    memset(image->pixels, 0, image->stride * (size_t) image->height);
-    uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
-    WebPBitstreamFeatures features;
-    VP8StatusCode code = WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features);
+    VP8StatusCode code = WebPGetFeatures(bytes->bytes, bytes->size, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
     if (features.width != frame->width || features.height != frame->height)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame has another size than it says");
-    return decode_frame(frame->fragment.bytes, frame->fragment.size, frame->width, frame->height, at, image->stride,
-                        err);
+    memset(image->pixels, 0, image->stride * (size_t) image->height);
+    uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
+    return decode_frame(bytes->bytes, bytes->size, frame->width, frame->height, at, image->stride, err);
 }
 
 static int decode_animation(const uint8_t *data, size_t len, struct hs_image *image, struct hs_error *err)
 {
-    WebPData bytes = {data, len};
     WebPDemuxState state;
-    WebPDemuxer *demuxer = WebPDemuxPartial(&bytes, &state);
+    WebPDemuxer *demuxer = WebPDemuxPartial(&(WebPData) { data, len }, &state);
     WebPIterator frame;
     int r;
     if (!demuxer)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: its chunks are broken");
     if (state != WEBP_DEMUX_DONE) {
-        r = hs_error_set(err, HS_EDECODE, "WebP is cut: its data end before the picture is complete");
+        r = webp_failed(VP8_STATUS_NOT_ENOUGH_DATA, err);
     } else if (!WebPDemuxGetFrame(demuxer, 1, &frame)) {
         r = hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: it has no frame");
     } else {
