@@ -11,6 +11,7 @@ struct hs_decode_request {
     const struct hs_image_limits *limits;
     int need_w, need_h;               /* pixels, as stored and not turned; at most the full size */
     const struct hs_image_part *part; /* NULL: the whole picture */
+    struct hs_image_part *ret_part;   /* with a part, see hs_image_decode_part */
 };
 
 struct hs_codec {
@@ -24,10 +25,8 @@ struct hs_codec {
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
     /* Decodes to at least need_w x need_h pixels. Checks the size that the library reports again, and the memory that
-     * decoding takes, before it allocates anything large. With a part see hs_image_decode_part; without one *ret_part
-     * stays as it is. */
-    int (*decode)(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err);
+     * decoding takes, before it allocates anything large. */
+    int (*decode)(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err);
 };
 
 extern const struct hs_codec hs_codec_jpeg, hs_codec_png, hs_codec_webp, hs_codec_bmp;

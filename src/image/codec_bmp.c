@@ -103,10 +103,8 @@ static void convert_bgr(const struct bmp *bmp, const uint8_t *src, uint8_t *dst)
     }
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
-    (void) ret_part;
     struct bmp bmp;
     int r = parse(request->data, request->len, &bmp, err);
     if (r < 0)

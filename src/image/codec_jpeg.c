@@ -242,7 +242,7 @@ static void read_rows(struct decoder *d)
 }
 
 /* Cuts the picture to the part: columns at borders of blocks, rows as they are. libjpeg has begun. */
-static void cut(struct decoder *d, struct hs_image_part *ret_part)
+static void cut(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     const struct hs_image_part *part = d->request->part;
@@ -256,14 +256,14 @@ static void cut(struct decoder *d, struct hs_image_part *ret_part)
         jpeg_crop_scanline(jpeg, &x, &width);
     else
         x = 0;
-    *ret_part = (struct hs_image_part) {
+    *d->request->ret_part = (struct hs_image_part) {
         (int) (x * denom), (int) (d->first_row * denom), (int) (jpeg->output_width * denom),
         (int) ((d->end_row - d->first_row) * denom),
     };
 }
 
 /* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
-static void decode_picture(struct decoder *d, struct hs_image_part *ret_part)
+static void decode_picture(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     const struct hs_image_limits *limits = d->request->limits;
@@ -284,7 +284,7 @@ static void decode_picture(struct decoder *d, struct hs_image_part *ret_part)
     jpeg_start_decompress(jpeg);
     d->end_row = jpeg->output_height;
     if (d->request->part)
-        cut(d, ret_part);
+        cut(d);
     r = hs_image_create((int) jpeg->output_width, (int) (d->end_row - d->first_row), &d->image, d->err);
     if (r < 0)
         fail(d, r);
@@ -299,8 +299,7 @@ static void decode_picture(struct decoder *d, struct hs_image_part *ret_part)
         fail_cut(d);
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d)
@@ -309,7 +308,7 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     d->request = request;
     if (setjmp(d->jump) == 0) {
         decoder_init(d);
-        decode_picture(d, ret_part);
+        decode_picture(d);
         *ret_image = d->image;
         d->image = NULL;
     }

@@ -78,10 +78,8 @@ static int decode_with(spng_ctx *png, const struct hs_decode_request *request, s
     return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
-    (void) ret_part;
     struct hs_image *image = NULL;
     spng_ctx *png = spng_ctx_new(0);
     if (!png)

@@ -87,8 +87,8 @@ static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, u
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
 
-/* Decodes the first frame of an animation. It lies somewhere on the canvas; what it leaves free is transparent black, so
- * black without alpha. */
+/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest is transparent black, so black
+ * without alpha. */
 static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
 {
     WebPBitstreamFeatures features;
@@ -126,10 +126,8 @@ static int decode_animation(const uint8_t *data, size_t len, struct hs_image *im
     return r;
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
-    (void) ret_part;
     const struct hs_image_info *info = &request->info;
     WebPBitstreamFeatures features;
     VP8StatusCode code = WebPGetFeatures(request->data, request->len, &features);

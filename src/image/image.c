@@ -94,7 +94,7 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_options
                   struct hs_error *err)
 {
     const struct hs_image_limits *limits = &options->limits;
-    struct hs_decode_request request = { .data = data, .len = len, .limits = limits, .part = part };
+    struct hs_decode_request request = { data, len, .limits = limits, .part = part, .ret_part = ret_part };
     struct hs_image_info *info = &request.info;
     if (limits->max_bytes > 0 && len > limits->max_bytes)
         return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
@@ -111,7 +111,7 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_options
     decode_need(options, &request);
     struct hs_image *image;
     *ret_part = (struct hs_image_part) { 0, 0, info->width, info->height };
-    r = codecs[info->format]->decode(&request, &image, ret_part, err);
+    r = codecs[info->format]->decode(&request, &image, err);
     if (r < 0)
         return r;
     image->orig_width = ret_part->width;

@@ -17,14 +17,6 @@ struct path {
  * comes from landmarks and those from a stranger's picture; MAX_SAMPLES squared is enough for any average. */
 enum { MAX_SHRINK = 1 << 15, MAX_SAMPLES = 16 };
 
-/* Samples a side of an output pixel when areas are averaged. A sample is itself the average over a small upright
- * square, so one for each decoded pixel leaves no gap: the result is within 0.03 gray levels of the exact average in
- * the mean, beside the rounding to whole levels. */
-static int samples_a_side(double width)
-{
-    return (int) fmin(ceil(width), MAX_SAMPLES);
-}
-
 static bool is_similarity(const double m[6])
 {
     double scale = hypot(m[0], m[3]);
@@ -143,7 +135,10 @@ int hs_warp_similarity(const struct hs_image *image, const double matrix[6], int
         return hs_error_set(err, HS_EINVAL, "the matrix is no similarity that keeps the picture visible");
     struct path path = path_of(image, matrix);
     double width = fmax(hypot(path.ux, path.uy), hypot(path.vx, path.vy));
-    int n = width > 2 ? samples_a_side(width) : 0;
+    /* Samples a side of an output pixel if areas are averaged, else 0. A sample is itself the average over a small
+     * upright square, so one for each decoded pixel leaves no gap: the result is within 0.03 gray levels of the exact
+     * average in the mean, beside the rounding to whole levels. */
+    int n = width > 2 ? (int) fmin(ceil(width), MAX_SAMPLES) : 0;
     for (int y = 0; y < out_h; y++) {
         for (int x = 0; x < out_w; x++, dst += 3) {
             double u = path.u0 + x * path.ux + y * path.vx, v = path.v0 + x * path.uy + y * path.vy;

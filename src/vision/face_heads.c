@@ -8,8 +8,6 @@
 
 #include "vision/detector.h"
 
-enum { BOX_WIDTH = 4, LANDMARK_WIDTH = 2 * HS_FACE_LANDMARKS };
-
 /* Of RetinaFace's box coding. */
 #define CENTRE_VARIANCE 0.1f
 #define SIZE_VARIANCE 0.2f
@@ -24,7 +22,7 @@ struct part {
 struct level {
     int h, w, stride;
     uint32_t first_anchor;
-    struct part score, box, landmark;
+    struct part parts[HS_FACE_PARTS];
 };
 
 /* An anchor by its place. */
@@ -68,10 +66,9 @@ static void open_levels(struct decoder *decoder, const struct hs_tensor_view *vi
         const struct hs_face_level *from = &layout->levels[i];
         struct level *level = &decoder->levels[i];
         *level = (struct level) { .h = from->h, .w = from->w, .stride = from->stride, .first_anchor = anchors };
-        level->score = open_part(&views[from->score], from, from->score_rows, hs_face_score_width(layout->network));
-        level->box = open_part(&views[from->box], from, from->box_rows, BOX_WIDTH);
-        if (layout->has_landmarks)
-            level->landmark = open_part(&views[from->landmark], from, from->landmark_rows, LANDMARK_WIDTH);
+        for (int part = 0; part < (layout->has_landmarks ? HS_FACE_PARTS : HS_FACE_POINTS); part++)
+            level->parts[part] = open_part(&views[from->output[part]], from, from->rows[part],
+                                           hs_face_part_width(layout->network, part));
         anchors += (uint32_t) from->h * (uint32_t) from->w * HS_FACE_ANCHORS;
     }
 }
@@ -80,9 +77,10 @@ static void open_levels(struct decoder *decoder, const struct hs_tensor_view *vi
  * anchor number of each row. */
 static int scan_single(const struct decoder *decoder, const struct level *level, struct hs_hits *hits)
 {
-    const struct part *part = &level->score;
+    const struct part *part = &level->parts[HS_FACE_SCORE];
     uint32_t w = (uint32_t) level->w;
-    ptrdiff_t last = hs_face_score_width(decoder->layout->network) - 1, at = part->first + last * part->per_number;
+    ptrdiff_t last = hs_face_part_width(decoder->layout->network, HS_FACE_SCORE) - 1;
+    ptrdiff_t at = part->first + last * part->per_number;
     struct hs_score_run run = { .view = &part->view, .at = at, .first_place = level->first_anchor };
     int status = 0;
     if (part->per_column == HS_FACE_ANCHORS * part->per_anchor && part->per_row == level->w * part->per_column) {
@@ -107,7 +105,7 @@ static int scan_single(const struct decoder *decoder, const struct level *level,
 /* Softmax over two is the sigmoid of their difference, so the difference is compared and nothing else computed. */
 static int scan_logit_pairs(const struct level *level, struct hs_hits *hits)
 {
-    const struct part *part = &level->score;
+    const struct part *part = &level->parts[HS_FACE_SCORE];
     float above = hs_logit_threshold(hits->threshold);
     uint32_t anchor = level->first_anchor;
     int status = 0;
@@ -145,8 +143,9 @@ static struct hs_point decode_point(const struct decoder *decoder, const struct 
                                (y + 0.5f) * s + raw_y * CENTRE_VARIANCE * size };
 }
 
-static void read_numbers(const struct part *part, const struct anchor *anchor, int count, float *ret_numbers)
+static void read_numbers(const struct anchor *anchor, enum hs_face_part which, int count, float *ret_numbers)
 {
+    const struct part *part = &anchor->level->parts[which];
     ptrdiff_t at = part->first + anchor->y * part->per_row + anchor->x * part->per_column +
                    anchor->number * part->per_anchor;
     for (int i = 0; i < count; i++, at += part->per_number)
@@ -158,8 +157,8 @@ static struct hs_rect decode_box(const void *arg, uint32_t number)
 {
     const struct decoder *decoder = arg;
     struct anchor anchor = find_anchor(decoder, number);
-    float raw[BOX_WIDTH];
-    read_numbers(&anchor.level->box, &anchor, BOX_WIDTH, raw);
+    float raw[4];
+    read_numbers(&anchor, HS_FACE_BOX, 4, raw);
     if (decoder->layout->network == HS_FACE_SCRFD) {
         float x = (float) anchor.x, y = (float) anchor.y, s = (float) anchor.level->stride;
         return (struct hs_rect) { (x - raw[0]) * s, (y - raw[1]) * s, (x + raw[2]) * s, (y + raw[3]) * s };
@@ -173,9 +172,9 @@ static struct hs_rect decode_box(const void *arg, uint32_t number)
 static bool decode_landmarks(const struct decoder *decoder, uint32_t number, struct hs_face *face)
 {
     struct anchor anchor = find_anchor(decoder, number);
-    float raw[LANDMARK_WIDTH];
+    float raw[2 * HS_FACE_LANDMARKS];
     bool finite = true;
-    read_numbers(&anchor.level->landmark, &anchor, LANDMARK_WIDTH, raw);
+    read_numbers(&anchor, HS_FACE_POINTS, 2 * HS_FACE_LANDMARKS, raw);
     for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
         face->landmarks[i] = decode_point(decoder, &anchor, raw[2 * i], raw[2 * i + 1]);
         finite = finite && isfinite(face->landmarks[i].x) && isfinite(face->landmarks[i].y);

@@ -30,12 +30,14 @@ enum { HS_FACE_LEVELS = 3, HS_FACE_ANCHORS = 2, HS_FACE_MAX_FACES = 1000 };
 
 enum hs_face_network { HS_FACE_SCRFD, HS_FACE_RETINAFACE };
 
-/* One stride. The parts are indices into the model's outputs; landmark is -1 if there is none. */
+enum hs_face_part { HS_FACE_SCORE, HS_FACE_BOX, HS_FACE_POINTS, HS_FACE_PARTS };
+
+/* One stride. */
 struct hs_face_level {
     int h, w, stride;
-    int score, box, landmark;
-    bool score_rows, box_rows, landmark_rows; /* that output is a matrix */
-    int first_row;                            /* of this stride in a joined matrix, else 0 */
+    int output[HS_FACE_PARTS]; /* index into the model's outputs; -1 for landmarks if there are none */
+    bool rows[HS_FACE_PARTS];  /* that output is a matrix */
+    int first_row;             /* of this stride in a joined matrix, else 0 */
 };
 
 /* Made once for a model and input size by hs_face_layout_init, then only read. */
@@ -53,10 +55,10 @@ struct hs_face_params {
     int max_faces;         /* 0.., cut to HS_FACE_MAX_FACES; applied after suppression */
 };
 
-/* Numbers that one anchor has in a score output. */
-static inline int hs_face_score_width(enum hs_face_network network)
+/* Numbers that one anchor has in an output. */
+static inline int hs_face_part_width(enum hs_face_network network, enum hs_face_part part)
 {
-    return network == HS_FACE_RETINAFACE ? 2 : 1;
+    return part == HS_FACE_BOX ? 4 : part == HS_FACE_POINTS ? 10 : network == HS_FACE_RETINAFACE ? 2 : 1;
 }
 
 /* Finds the part of each output. Both sides of the input are multiples of 32. `score_logits`: the sigmoid (SCRFD) or

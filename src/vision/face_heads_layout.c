@@ -8,14 +8,6 @@
 /* Far below what the 32-bit anchor numbers of the decoder hold. */
 enum { LARGEST_STRIDE = 32, MAX_CELLS = 1 << 23 };
 
-enum part { SCORE, BOX, LANDMARK, PARTS };
-
-/* What the parts of this network are wide, and whether matrices hold all strides. */
-struct form {
-    int width[PARTS];
-    bool joined;
-};
-
 static int check_input(int input_w, int input_h, struct hs_error *err)
 {
     if (input_w < 1 || input_h < 1 || input_w % LARGEST_STRIDE || input_h % LARGEST_STRIDE)
@@ -38,37 +30,31 @@ static void init_levels(struct hs_face_layout *layout)
         level->stride = 8 << i;
         level->h = layout->input_h / level->stride;
         level->w = layout->input_w / level->stride;
-        level->score = level->box = level->landmark = -1;
+        for (int part = 0; part < HS_FACE_PARTS; part++)
+            level->output[part] = -1;
     }
 }
 
-static int *place_of(struct hs_face_level *level, int part)
-{
-    return part == SCORE ? &level->score : part == BOX ? &level->box : &level->landmark;
-}
-
-/* Puts output `index` into an empty place of the level; false where there is none of its shape. */
+/* Puts output `index` into an empty place of the level; false if it is taken. */
 static bool put(struct hs_face_level *level, int part, int index, bool rows, int first_row)
 {
-    int *place = place_of(level, part);
-    if (*place >= 0)
+    if (level->output[part] >= 0)
         return false;
-    *place = index;
-    *(part == SCORE ? &level->score_rows : part == BOX ? &level->box_rows : &level->landmark_rows) = rows;
+    level->output[part] = index;
+    level->rows[part] = rows;
     if (rows)
         level->first_row = first_row;
     return true;
 }
 
-static bool place_joined(const struct hs_tensor_desc *output, int index, const struct form *form,
-                         struct hs_face_layout *layout)
+static bool place_joined(const struct hs_tensor_desc *output, int index, struct hs_face_layout *layout)
 {
     int total = 0, first = 0;
     bool put_all = true;
     for (int i = 0; i < HS_FACE_LEVELS; i++)
         total += anchors_of(&layout->levels[i]);
-    for (int part = 0; part < PARTS; part++) {
-        if (output->h != total || output->w != form->width[part])
+    for (int part = 0; part < HS_FACE_PARTS; part++) {
+        if (output->h != total || output->w != hs_face_part_width(layout->network, part))
             continue;
         for (int i = 0; i < HS_FACE_LEVELS; i++) {
             put_all = put(&layout->levels[i], part, index, true, first) && put_all;
@@ -79,14 +65,17 @@ static bool place_joined(const struct hs_tensor_desc *output, int index, const s
     return false;
 }
 
-static bool place_single(const struct hs_tensor_desc *output, int index, const struct form *form,
-                         struct hs_face_layout *layout)
+static bool place_output(const struct hs_tensor_desc *output, int index, struct hs_face_layout *layout)
 {
     bool rows = output->layout == HS_LAYOUT_ROWS;
+    if (rows && output->c != 1)
+        return false;
+    if (rows && layout->network == HS_FACE_RETINAFACE)
+        return place_joined(output, index, layout);
     for (int i = 0; i < HS_FACE_LEVELS; i++) {
         struct hs_face_level *level = &layout->levels[i];
-        for (int part = 0; part < PARTS; part++) {
-            int width = form->width[part];
+        for (int part = 0; part < HS_FACE_PARTS; part++) {
+            int width = hs_face_part_width(layout->network, part);
             bool fits = rows ? output->h == anchors_of(level) && output->w == width
                              : output->h == level->h && output->w == level->w && output->c == HS_FACE_ANCHORS * width;
             if (fits)
@@ -96,24 +85,15 @@ static bool place_single(const struct hs_tensor_desc *output, int index, const s
     return false;
 }
 
-static bool place_output(const struct hs_tensor_desc *output, int index, const struct form *form,
-                         struct hs_face_layout *layout)
-{
-    if (output->layout != HS_LAYOUT_ROWS)
-        return place_single(output, index, form, layout);
-    return output->c == 1 &&
-           (form->joined ? place_joined(output, index, form, layout) : place_single(output, index, form, layout));
-}
-
 /* Every stride has scores and boxes, and all or none have landmarks. */
 static bool is_complete(struct hs_face_layout *layout)
 {
     int landmarks = 0;
     for (int i = 0; i < HS_FACE_LEVELS; i++) {
         const struct hs_face_level *level = &layout->levels[i];
-        if (level->score < 0 || level->box < 0)
+        if (level->output[HS_FACE_SCORE] < 0 || level->output[HS_FACE_BOX] < 0)
             return false;
-        landmarks += level->landmark >= 0;
+        landmarks += level->output[HS_FACE_POINTS] >= 0;
     }
     layout->has_landmarks = landmarks == HS_FACE_LEVELS;
     return landmarks == 0 || landmarks == HS_FACE_LEVELS;
@@ -126,9 +106,6 @@ int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_des
     struct hs_face_layout layout = {
         .network = network, .input_w = input_w, .input_h = input_h, .score_logits = score_logits,
     };
-    struct form form = {
-        .width = { hs_face_score_width(network), 4, 2 * HS_FACE_LANDMARKS }, .joined = network == HS_FACE_RETINAFACE,
-    };
     bool placed = true;
     int status = check_input(input_w, input_h, err);
     if (status == 0)
@@ -137,7 +114,7 @@ int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_des
         return status;
     init_levels(&layout);
     for (int i = 0; placed && i < output_count; i++)
-        placed = place_output(&outputs[i], i, &form, &layout);
+        placed = place_output(&outputs[i], i, &layout);
     if (!placed || !is_complete(&layout)) {
         char shapes[300];
         hs_outputs_text(outputs, output_count, shapes, sizeof(shapes));
