@@ -31,7 +31,7 @@ enum {
  * can ask for minutes. Encoders send about 10, the most elaborate scripts some 30. */
 enum { MAX_SCANS = 64 };
 
-/* What libjpeg may take besides coefficients and pixels: tables, and rows in the making. */
+/* Memory of libjpeg besides coefficients and pixels: tables and rows in progress. */
 static const uint64_t fixed_memory = 1 << 20;
 
 struct decoder {
@@ -125,7 +125,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *d = jpeg->client_data;
-    /* The whole file was given at once, so it is cut if libjpeg wants more; an end marker stands in then. */
+    /* libjpeg has the whole file, so the file is cut if it wants more. It then goes on as after an end marker. */
     if (jpeg->err->msg_code == JWRN_JPEG_EOF)
         d->ran_out = true;
     /* Bits are needed that are not there, and the reason is the file's end, not a misplaced marker. */
@@ -229,7 +229,7 @@ static void read_rows(struct decoder *d)
             jpeg_read_scanlines(&d->jpeg, &d->row, 1);
             cmyk_to_rgb(d->row, out, image->width);
         } else {
-            /* As many rows as one call can give; libjpeg stops where it likes. */
+            /* One call gives some of these rows. */
             JSAMPROW rows[8];
             JDIMENSION count = d->end_row - d->jpeg.output_scanline;
             if (count > HS_ARRAY_LEN(rows))

@@ -9,7 +9,7 @@
 
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
-/* What all chunks besides the pixels may hold when unpacked. Colour profiles and XMP are the largest in practice,
+/* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
 

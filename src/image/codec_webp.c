@@ -87,8 +87,8 @@ static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, u
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
 
-/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest is transparent black, so black
- * without alpha. */
+/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest is transparent black, so
+ * black without alpha. */
 static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
 {
     WebPBitstreamFeatures features;

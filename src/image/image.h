@@ -1,7 +1,7 @@
-/* Bytes of a picture -> RGB. The format is told by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK, YCCK,
- * sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out as
- * Pillow's convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high
- * byte.
+/* Bytes of a picture -> RGB. The format is recognised by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK,
+ * YCCK, sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out
+ * as Pillow's convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the
+ * high byte.
  *
  * Errors, each with one line that names the reason:
  *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
@@ -28,10 +28,10 @@ struct hs_image {
     uint8_t *pixels;
     /* The size of the whole picture, in the same turn as width and height. Larger than them after a reduced decode. */
     int orig_width, orig_height;
-    int orientation; /* EXIF, 1..8, as the file says; 1 where it says nothing. Already applied if that was asked for. */
+    int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied if that was asked for. */
 };
 
-/* What the header says. width and height are those of the stored pixels, before any turn. */
+/* The header. width and height are those of the stored pixels, before any turn. */
 struct hs_image_info {
     enum hs_image_format format;
     int width, height;

@@ -1,5 +1,5 @@
-/* Each output pixel is looked up backwards, so the picture is read only where the output needs it. Positions are
- * doubles; a picture's sides fit in 31 bits, and what is far outside is told before it becomes an integer. */
+/* Each output pixel is looked up backwards, so only the pixels that it needs are read. Positions are doubles;
+ * a picture's sides fit in 31 bits, and positions far outside are sorted out before they become integers. */
 #include "image/warp.h"
 
 #include <math.h>

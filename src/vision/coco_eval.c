@@ -18,7 +18,7 @@ struct key {
     size_t index;
 };
 
-/* What became of one detection; bit t of the masks belongs to threshold t. */
+/* The outcome of one detection; bit t of the masks belongs to threshold t. */
 struct outcome {
     double score;
     size_t order;

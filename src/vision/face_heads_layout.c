@@ -1,4 +1,4 @@
-/* Which output of a face network plays which part: told by shapes alone, because names and order differ between
+/* Finds the part of each output of a face network by its shape alone, because names and order differ between
  * exporters, compilers and their versions. With a known input size every place has one shape, and no two places share
  * theirs. */
 #include "vision/face_heads.h"

@@ -1,4 +1,4 @@
-/* What a face detector found. */
+/* Faces that a detector found. */
 #ifndef HS_VISION_FACE_LIST_H
 #define HS_VISION_FACE_LIST_H
 

@@ -1,4 +1,4 @@
-/* What a pose decoder found: people (or animals, hands, ...) with a box and keypoints each. */
+/* Detections of a pose network: people (or animals, hands, ...) with a box and keypoints each. */
 #ifndef HS_VISION_POSE_LIST_H
 #define HS_VISION_POSE_LIST_H
 

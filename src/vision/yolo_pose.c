@@ -160,7 +160,7 @@ static struct hs_rect decode_box(const void *arg, uint32_t cell)
 }
 
 /* Keypoints of raw heads: x = (2 v + column) * stride, y alike with the row, without the half cell that boxes have.
- * False where a number is not finite. */
+ * False if a number is not finite. */
 static bool decode_keypoints(const struct decoder *decoder, uint32_t cell, struct hs_keypoint *points)
 {
     const struct hs_yolo_pose_spec *spec = &decoder->layout->spec;

@@ -1,4 +1,4 @@
-/* Which output of a pose network plays which part: told by shapes alone, because names and order differ between
+/* Finds the part of each output of a pose network by its shape alone, because names and order differ between
  * exporters, compilers and their versions. */
 #include "vision/yolo_pose.h"
 
@@ -32,7 +32,7 @@ static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_la
         return hs_error_set(err, HS_EMODEL,
                             "the only output, %dx%dx%d, is no matrix with %d rows (4 + %d classes + %d x %d)",
                             output->h, output->w, output->c, channels, spec->classes, spec->keypoints, spec->dims);
-    /* [channels, N] is what Ultralytics writes; it is also taken where N happens to equal the channel count. */
+    /* [channels, N] is what Ultralytics writes; it is also taken if N happens to equal the channel count. */
     layout->rows = true;
     layout->rows_transposed = output->h != channels;
     if ((layout->rows_transposed ? output->h : output->w) > MAX_CELLS)
@@ -92,7 +92,7 @@ static int init_level(const struct hs_tensor_desc *outputs, const int index[PART
     return 0;
 }
 
-/* The indices of all outputs with the grid of output `first`; -1 where that is not three. */
+/* The indices of all outputs with the grid of output `first`; -1 if that is not three. */
 static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int first, int ret_index[PARTS])
 {
     int found = 0;
