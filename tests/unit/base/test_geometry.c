@@ -44,7 +44,7 @@ static void pixels_stay_in_the_picture(void **state)
 static void transforms_clamp_to_the_picture(void **state)
 {
     (void) state;
-    struct hs_transform to = { .scale_x = 0.5f, .scale_y = 0.25f, .pad_x = 10, .pad_y = 20, .width = 300, .height = 100 };
+    struct hs_transform to = { 0.5f, 0.25f, 10, 20, 300, 100 };
     struct hs_rect rect = hs_transform_rect(&to, &(struct hs_rect) { 0, 25, 60, 1000 });
     assert_float_equal(rect.x1, 0, 0);
     assert_float_equal(rect.y1, 20, 1e-5);
