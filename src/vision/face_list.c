@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
+
 void hs_face_list_init(struct hs_face_list *list)
 {
     *list = (struct hs_face_list) {0};
@@ -15,10 +17,11 @@ void hs_face_list_finish(struct hs_face_list *list)
 
 int hs_face_list_reserve(struct hs_face_list *list, size_t max)
 {
+    size_t bytes;
     list->count = 0;
     if (max <= list->capacity)
         return 0;
-    struct hs_face *faces = calloc(max, sizeof(*faces));
+    struct hs_face *faces = hs_size_mul(max, sizeof(*faces), &bytes) ? malloc(bytes) : NULL;
     if (!faces)
         return HS_ENOMEM;
     free(list->faces);

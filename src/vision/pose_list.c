@@ -18,13 +18,15 @@ void hs_pose_list_finish(struct hs_pose_list *list)
 
 int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_count)
 {
-    size_t points;
+    size_t points, pose_bytes, keypoint_bytes;
     list->count = 0;
     list->keypoint_count = keypoint_count;
-    if (!hs_size_mul(max, (size_t) keypoint_count, &points))
+    if (!hs_size_mul(max, sizeof(struct hs_pose), &pose_bytes) ||
+        !hs_size_mul(max, (size_t) keypoint_count, &points) ||
+        !hs_size_mul(points, sizeof(struct hs_keypoint), &keypoint_bytes))
         return HS_ENOMEM;
     if (max > list->pose_capacity) {
-        struct hs_pose *poses = calloc(max, sizeof(*poses));
+        struct hs_pose *poses = malloc(pose_bytes);
         if (!poses)
             return HS_ENOMEM;
         free(list->poses);
@@ -32,7 +34,7 @@ int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_cou
         list->pose_capacity = max;
     }
     if (points > list->keypoint_capacity) {
-        struct hs_keypoint *keypoints = calloc(points, sizeof(*keypoints));
+        struct hs_keypoint *keypoints = malloc(keypoint_bytes);
         if (!keypoints)
             return HS_ENOMEM;
         free(list->keypoints);
