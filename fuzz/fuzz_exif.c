@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/exif.h"
+#include "image/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

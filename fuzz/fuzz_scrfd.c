@@ -6,8 +6,7 @@
 
 #include "vision/align.h"
 #include "vision/face_quality.h"
-#include "vision/retinaface.h"
-#include "vision/scrfd.h"
+#include "vision/face_heads.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -86,14 +85,6 @@ static struct hs_tensor_desc describe(const struct network *net, int index)
     return d;
 }
 
-static int open_layout(const struct network *net, const struct hs_tensor_desc *descs, int count,
-                       struct hs_face_layout *layout)
-{
-    if (net->retina)
-        return hs_retinaface_layout_init(descs, count, net->w, net->h, net->logits, layout, NULL);
-    return hs_scrfd_layout_init(descs, count, net->w, net->h, net->logits, layout, NULL);
-}
-
 static void run(const struct network *net, const struct hs_face_params *params, const uint8_t *data, size_t len)
 {
     int count = (net->landmarks ? 3 : 2) * (net->retina && !net->grids ? 1 : 3);
@@ -110,10 +101,9 @@ static void run(const struct network *net, const struct hs_face_params *params, 
         views[i] = hs_tensor_view_of(&descs[i], memory[i]);
         enough = enough && memory[i];
     }
-    need(open_layout(net, descs, count, &layout) == 0);
-    int status = !enough        ? HS_ENOMEM
-                 : net->retina ? hs_retinaface_decode(&layout, views, params, &list)
-                                : hs_scrfd_decode(&layout, views, params, &list);
+    need(hs_face_layout_init(net->retina ? HS_FACE_RETINAFACE : HS_FACE_SCRFD, descs, count, net->w, net->h,
+                             net->logits, &layout, NULL) == 0);
+    int status = enough ? hs_face_decode(&layout, views, params, &list) : HS_ENOMEM;
     if (status == 0)
         check(&list, params, net->landmarks);
     hs_face_list_finish(&list);
@@ -131,8 +121,9 @@ static void try_wild_shapes(const uint8_t *data, size_t len)
         descs[i] = (struct hs_tensor_desc) { .dtype = byte % 4, .layout = byte / 4 % 3, .h = byte * 12800, .w = byte,
                                              .c = byte % 21, .scale = byte, .size_bytes = SIZE_MAX };
     }
-    hs_scrfd_layout_init(descs, (int) (len % (OUTPUTS + 1)), 640, 640, false, &layout, NULL);
-    hs_retinaface_layout_init(descs, (int) (len % (OUTPUTS + 1)), 32 * (int) len, 640, true, &layout, NULL);
+    hs_face_layout_init(HS_FACE_SCRFD, descs, (int) (len % (OUTPUTS + 1)), 640, 640, false, &layout, NULL);
+    hs_face_layout_init(HS_FACE_RETINAFACE, descs, (int) (len % (OUTPUTS + 1)), 32 * (int) len, 640, true, &layout,
+                        NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -109,7 +109,7 @@ static int match(struct compare *compare, const struct picture *picture, struct 
     size_t *of = NULL;
     int r = hs_compare_match(&device, &against, counts, &of, err);
     for (size_t i = 0; r == 0 && i < device.count; i++)
-        if (of[i] != HS_MATCH_NONE)
+        if (of[i] != HS_IOU_MATCH_NONE)
             r = add_face(compare, &found[OF_DEVICE].faces[i].face, &found[OF_AGAINST].faces[of[i]].face, err);
     free(of);
     return r;

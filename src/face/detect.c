@@ -3,8 +3,7 @@
 #include <math.h>
 
 #include "image/letterbox.h"
-#include "vision/retinaface.h"
-#include "vision/scrfd.h"
+#include "vision/face_heads.h"
 
 /* Tiles of a second look overlap by so many pixels of the network's input, and only faces up to that size are taken
  * from them: each of those lies in some tile completely. */
@@ -40,28 +39,21 @@ static int decode_outputs(const struct hs_face_detector *d, const struct hs_leas
                           const struct hs_letterbox *box, struct hs_face_list *list, struct hs_error *err)
 {
     const struct hs_pack_file *file = d->runner->choice.file;
-    bool logits = file->scores == HS_SCORES_LOGITS, scrfd = file->decode == HS_DECODE_SCRFD;
+    enum hs_face_network network = file->decode == HS_DECODE_SCRFD ? HS_FACE_SCRFD : HS_FACE_RETINAFACE;
     const struct hs_face_params params = {
         .score_threshold = d->score_threshold,
         .iou_threshold = d->iou_threshold,
         .max_faces = HS_FACE_MAX_FACES,
     };
     struct hs_face_layout layout;
-    int r = (scrfd ? hs_scrfd_layout_init : hs_retinaface_layout_init)(lease->descs, lease->output_count, box->in_w,
-                                                                       box->in_h, logits, &layout, err);
+    int r = hs_face_layout_init(network, lease->descs, lease->output_count, box->in_w, box->in_h,
+                                file->scores == HS_SCORES_LOGITS, &layout, err);
     if (r < 0)
         return r;
-    r = (scrfd ? hs_scrfd_decode : hs_retinaface_decode)(&layout, lease->outputs, &params, list);
+    r = hs_face_decode(&layout, lease->outputs, &params, list);
     if (r < 0)
         return hs_error_set(err, r, "no memory for the faces");
-    const struct hs_transform to_picture = {
-        .scale_x = box->scale_x,
-        .scale_y = box->scale_y,
-        .pad_x = (float) box->pad_left,
-        .pad_y = (float) box->pad_top,
-        .width = (float) box->orig_w,
-        .height = (float) box->orig_h,
-    };
+    const struct hs_transform to_picture = hs_letterbox_transform(box);
     hs_face_list_map(list, &to_picture);
     return 0;
 }

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "hs/status.h"
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* A picture, with the box of a face or without; each is there once. */
 struct hs_face_picture {

@@ -1,38 +1,52 @@
-/* What a file format gives to image.c: one constant table a format, and what all of them share. */
+/* The interface of a file format to image.c, one constant table a format, and helpers for all of them. */
 #ifndef HS_IMAGE_CODEC_H
 #define HS_IMAGE_CODEC_H
 
 #include "image/image.h"
 
+struct hs_decode_request {
+    const uint8_t *data;
+    size_t len;
+    struct hs_image_info info; /* from probe */
+    const struct hs_image_limits *limits;
+    int need_w, need_h;               /* pixels, as stored and not turned; at most the full size */
+    const struct hs_image_part *part; /* NULL: the whole picture */
+    struct hs_image_part *ret_part;   /* with a part, see hs_image_decode_part */
+};
+
 struct hs_codec {
     const char *name;
+    bool decodes_parts;
 
-    /* Do the first bytes say that it is this format? len may be anything. */
+    /* True if the first bytes are those of this format. len may be anything. */
     bool (*match)(const uint8_t *data, size_t len);
 
     /* Fills all but ret_info->format. Allocates nothing. */
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
-    /* `info` is what probe gave. Decodes to at least need_w x need_h pixels (as stored, not turned), or to the full
-     * size where that is smaller. Checks the size that the library reports once more, and the memory it will take,
-     * before anything large is allocated. */
-    int (*decode)(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err);
-
-    /* The same of a part, see hs_image_decode_part; NULL where the format has no way to skip the rest. */
-    int (*decode_part)(const uint8_t *data, size_t len, const struct hs_image_limits *limits, int need_w, int need_h,
-                       const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                       struct hs_error *err);
+    /* Decodes to at least need_w x need_h pixels. Checks the size that the library reports again, and the memory that
+     * decoding takes, before it allocates anything large. */
+    int (*decode)(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err);
 };
 
 extern const struct hs_codec hs_codec_jpeg, hs_codec_png, hs_codec_webp, hs_codec_bmp;
 
-/* HS_ETOOLARGE where a picture of width x height is past max_side or max_pixels. */
+/* HS_ETOOLARGE if a picture of width x height is past max_side or max_pixels. */
 int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err);
 
-/* HS_ETOOLARGE where `bytes` are past max_memory. */
+/* HS_ETOOLARGE if `bytes` are past max_memory. */
 int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err);
+
+/* hs_image_create after hs_codec_check_memory for the pixels and `more` bytes. */
+int hs_codec_create_image(const struct hs_image_limits *limits, int width, int height, uint64_t more,
+                          struct hs_image **ret_image, struct hs_error *err);
+
+/* The orientation 1..8 in an EXIF block: a TIFF structure, after "Exif\0\0" or without it. 1 for anything broken. */
+int hs_exif_orientation(const uint8_t *data, size_t len);
+
+/* The name of a format that is known by its first bytes but not read: "GIF", "TIFF", "AVIF" and so on. NULL for other
+ * bytes. A constant string. */
+const char *hs_sniff_unsupported(const uint8_t *data, size_t len);
 
 static inline uint32_t hs_codec_le16(const uint8_t *p)
 {

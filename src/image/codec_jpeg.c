@@ -11,7 +11,6 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/exif.h"
 
 /* T.81 B.1.1.3 */
 enum {
@@ -32,18 +31,17 @@ enum {
  * can ask for minutes. Encoders send about 10, the most elaborate scripts some 30. */
 enum { MAX_SCANS = 64 };
 
-/* What libjpeg may take besides coefficients and pixels: tables, and rows in the making. */
+/* Memory of libjpeg besides coefficients and pixels: tables and rows in progress. */
 static const uint64_t fixed_memory = 1 << 20;
 
 struct decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
-    struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
     bool ran_out; /* the data ended before the end marker */
     struct hs_image *image;
-    const struct hs_image_part *part; /* NULL: all */
+    const struct hs_decode_request *request;
     JDIMENSION first_row, end_row;    /* of the scaled picture; what is decoded */
     uint8_t *row;                     /* CMYK only */
     int status;
@@ -127,6 +125,9 @@ static _Noreturn void on_error(j_common_ptr jpeg)
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *d = jpeg->client_data;
+    /* libjpeg has the whole file, so the file is cut if it wants more. It then goes on as after an end marker. */
+    if (jpeg->err->msg_code == JWRN_JPEG_EOF)
+        d->ran_out = true;
     /* Bits are needed that are not there, and the reason is the file's end, not a misplaced marker. */
     if (level < 0 && jpeg->err->msg_code == JWRN_HIT_MARKER && d->jpeg.unread_marker == M_EOI)
         fail_cut(d);
@@ -144,35 +145,7 @@ static void on_progress(j_common_ptr jpeg)
         fail(d, hs_error_set(d->err, HS_ETOOLARGE, "JPEG has more than %d scans", MAX_SCANS));
 }
 
-static void source_nothing(j_decompress_ptr jpeg)
-{
-    (void) jpeg;
-}
-
-/* The whole file was given at once, so being asked for more means that it is cut: an end marker stands in. */
-static boolean source_fill(j_decompress_ptr jpeg)
-{
-    static const JOCTET end[2] = {0xff, M_EOI};
-    struct decoder *d = jpeg->client_data;
-    d->ran_out = true;
-    jpeg->src->next_input_byte = end;
-    jpeg->src->bytes_in_buffer = sizeof(end);
-    return TRUE;
-}
-
-static void source_skip(j_decompress_ptr jpeg, long count)
-{
-    if (count <= 0)
-        return;
-    if ((size_t) count > jpeg->src->bytes_in_buffer) {
-        source_fill(jpeg);
-        return;
-    }
-    jpeg->src->next_input_byte += count;
-    jpeg->src->bytes_in_buffer -= (size_t) count;
-}
-
-static void decoder_init(struct decoder *d, const uint8_t *data, size_t len)
+static void decoder_init(struct decoder *d)
 {
     d->jpeg.err = jpeg_std_error(&d->errors);
     d->errors.error_exit = on_error;
@@ -182,12 +155,7 @@ static void decoder_init(struct decoder *d, const uint8_t *data, size_t len)
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
-    d->source = (struct jpeg_source_mgr) {
-        .next_input_byte = data, .bytes_in_buffer = len, .init_source = source_nothing,
-        .fill_input_buffer = source_fill, .skip_input_data = source_skip,
-        .resync_to_restart = jpeg_resync_to_restart, .term_source = source_nothing,
-    };
-    d->jpeg.src = &d->source;
+    jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->request->len);
 }
 
 /* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: 3/8
@@ -261,7 +229,7 @@ static void read_rows(struct decoder *d)
             jpeg_read_scanlines(&d->jpeg, &d->row, 1);
             cmyk_to_rgb(d->row, out, image->width);
         } else {
-            /* As many rows as one call can give; libjpeg stops where it likes. */
+            /* One call gives some of these rows. */
             JSAMPROW rows[8];
             JDIMENSION count = d->end_row - d->jpeg.output_scanline;
             if (count > HS_ARRAY_LEN(rows))
@@ -274,37 +242,38 @@ static void read_rows(struct decoder *d)
 }
 
 /* Cuts the picture to the part: columns at borders of blocks, rows as they are. libjpeg has begun. */
-static void cut(struct decoder *d, struct hs_image_part *ret_part)
+static void cut(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
-    JDIMENSION denom = jpeg->scale_denom, x = (JDIMENSION) d->part->x / denom;
-    JDIMENSION width = ((JDIMENSION) (d->part->x + d->part->width) + denom - 1) / denom - x;
-    d->first_row = (JDIMENSION) d->part->y / denom;
-    d->end_row = ((JDIMENSION) (d->part->y + d->part->height) + denom - 1) / denom;
+    const struct hs_image_part *part = d->request->part;
+    JDIMENSION denom = jpeg->scale_denom, x = (JDIMENSION) part->x / denom;
+    JDIMENSION width = ((JDIMENSION) (part->x + part->width) + denom - 1) / denom - x;
+    d->first_row = (JDIMENSION) part->y / denom;
+    d->end_row = ((JDIMENSION) (part->y + part->height) + denom - 1) / denom;
     if (d->end_row > jpeg->output_height)
         d->end_row = jpeg->output_height;
     if (width < jpeg->output_width)
         jpeg_crop_scanline(jpeg, &x, &width);
     else
         x = 0;
-    *ret_part = (struct hs_image_part) {
+    *d->request->ret_part = (struct hs_image_part) {
         (int) (x * denom), (int) (d->first_row * denom), (int) (jpeg->output_width * denom),
         (int) ((d->end_row - d->first_row) * denom),
     };
 }
 
 /* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
-static void decode_picture(struct decoder *d, const struct hs_image_limits *limits, int need_w, int need_h,
-                           struct hs_image_part *ret_part)
+static void decode_picture(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
+    const struct hs_image_limits *limits = d->request->limits;
     int r;
     jpeg_read_header(jpeg, TRUE);
     r = hs_codec_check_size(limits, jpeg->image_width, jpeg->image_height, d->err);
     if (r < 0)
         fail(d, r);
     choose_output(d);
-    choose_scale(jpeg, need_w, need_h);
+    choose_scale(jpeg, d->request->need_w, d->request->need_h);
     jpeg_calc_output_dimensions(jpeg);
     uint64_t pixels = (uint64_t) jpeg->output_width * jpeg->output_height * 3;
     /* Rows in the making: at most 16 lines of blocks of up to 4 components, twice. */
@@ -314,8 +283,8 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
         fail(d, r);
     jpeg_start_decompress(jpeg);
     d->end_row = jpeg->output_height;
-    if (d->part)
-        cut(d, ret_part);
+    if (d->request->part)
+        cut(d);
     r = hs_image_create((int) jpeg->output_width, (int) (d->end_row - d->first_row), &d->image, d->err);
     if (r < 0)
         fail(d, r);
@@ -330,18 +299,16 @@ static void decode_picture(struct decoder *d, const struct hs_image_limits *limi
         fail_cut(d);
 }
 
-static int decode_part(const uint8_t *data, size_t len, const struct hs_image_limits *limits, int need_w, int need_h,
-                       const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                       struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a JPEG");
     d->err = err;
-    d->part = part;
+    d->request = request;
     if (setjmp(d->jump) == 0) {
-        decoder_init(d, data, len);
-        decode_picture(d, limits, need_w, need_h, ret_part);
+        decoder_init(d);
+        decode_picture(d);
         *ret_image = d->image;
         d->image = NULL;
     }
@@ -353,12 +320,4 @@ static int decode_part(const uint8_t *data, size_t len, const struct hs_image_li
     return status;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err)
-{
-    (void) info;
-    return decode_part(data, len, limits, need_w, need_h, NULL, ret_image, NULL, err);
-}
-
-const struct hs_codec hs_codec_jpeg = {"JPEG", match, probe, decode, decode_part};
+const struct hs_codec hs_codec_jpeg = { "JPEG", true, match, probe, decode };

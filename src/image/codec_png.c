@@ -6,11 +6,10 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/exif.h"
 
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
-/* What all chunks besides the pixels may hold when unpacked. Colour profiles and XMP are the largest in practice,
+/* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
 
@@ -53,59 +52,45 @@ static int spng_failed(int code, struct hs_error *err)
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 
-/* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone: once
- * the picture is whole, a missing end or an odd ornament does no harm. */
-static int decode_pixels(spng_ctx *png, struct hs_image *image)
-{
-    int r = spng_decode_image(png, image->pixels, image->stride * (size_t) image->height, SPNG_FMT_RGB8, 0);
-    if (r != 0)
-        return r;
-    r = spng_decode_chunks(png);
-    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? r : 0;
-}
-
-static int decode_with(spng_ctx *png, const uint8_t *data, size_t len, const struct hs_image_limits *limits,
-                       struct hs_image **ret_image, struct hs_error *err)
+static int decode_with(spng_ctx *png, const struct hs_decode_request *request, struct hs_image **image,
+                       struct hs_error *err)
 {
     struct spng_ihdr header;
     int r;
     /* A wrong checksum in what makes the picture is an error; an ornament with one is left out. */
     if ((r = spng_set_crc_action(png, SPNG_CRC_ERROR, SPNG_CRC_DISCARD)) != 0 ||
         (r = spng_set_chunk_limits(png, MAX_CHUNKS, MAX_CHUNKS)) != 0 ||
-        (r = spng_set_png_buffer(png, data, len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
+        (r = spng_set_png_buffer(png, request->data, request->len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
         return spng_failed(r, err);
-    r = hs_codec_check_size(limits, header.width, header.height, err);
-    if (r < 0)
-        return r;
+    r = hs_codec_check_size(request->limits, header.width, header.height, err);
     /* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
-    uint64_t bytes = (uint64_t) header.width * header.height * 3 + (uint64_t) header.width * 8 * 3 + MAX_CHUNKS;
-    r = hs_codec_check_memory(limits, bytes, err);
+    if (r == 0)
+        r = hs_codec_create_image(request->limits, (int) header.width, (int) header.height,
+                                  (uint64_t) header.width * 8 * 3 + MAX_CHUNKS, image, err);
     if (r < 0)
         return r;
-    struct hs_image *image;
-    r = hs_image_create((int) header.width, (int) header.height, &image, err);
-    if (r < 0)
-        return r;
-    r = decode_pixels(png, image);
-    if (r != 0) {
-        hs_image_destroy(image);
+    r = spng_decode_image(png, (*image)->pixels, (*image)->stride * header.height, SPNG_FMT_RGB8, 0);
+    if (r != 0)
         return spng_failed(r, err);
-    }
-    *ret_image = image;
-    return 0;
+    /* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone:
+     * once the picture is whole, a missing end or an odd ornament does no harm. */
+    r = spng_decode_chunks(png);
+    return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
-    (void) info, (void) need_w, (void) need_h;
+    struct hs_image *image = NULL;
     spng_ctx *png = spng_ctx_new(0);
     if (!png)
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
-    int r = decode_with(png, data, len, limits, ret_image, err);
+    int r = decode_with(png, request, &image, err);
     spng_ctx_free(png);
+    if (r == 0)
+        *ret_image = image;
+    else
+        hs_image_destroy(image);
     return r;
 }
 
-const struct hs_codec hs_codec_png = {"PNG", match, probe, decode, NULL};
+const struct hs_codec hs_codec_png = { "PNG", false, match, probe, decode };

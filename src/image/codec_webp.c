@@ -6,7 +6,6 @@
 #include <webp/demux.h>
 
 #include "image/codec.h"
-#include "image/exif.h"
 
 static bool match(const uint8_t *data, size_t len)
 {
@@ -53,14 +52,14 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
     return 0;
 }
 
-/* Memory for a frame of w x h decoded into out_w x out_h pixels: lossless frames are held as 32-bit pixels (and, while
- * they are read, a few rows more), alpha as a plane. */
-static uint64_t frame_memory(const WebPBitstreamFeatures *features, uint64_t out_w, uint64_t out_h)
+/* Memory to decode a frame, besides the pixels: lossless frames are held as 32-bit pixels (and, while they are read, a
+ * few rows more), alpha as a plane. */
+static uint64_t frame_memory(const WebPBitstreamFeatures *features)
 {
     uint64_t w = (uint64_t) features->width, h = (uint64_t) features->height;
     bool lossless = features->format != 1;
     uint64_t held = w * h * (lossless ? 4 : features->has_alpha ? 2 : 0);
-    return out_w * out_h * 3 + held + w * 64 * 4 + (1 << 20);
+    return held + w * 64 * 4 + (1 << 20);
 }
 
 /* Decodes one bare frame to RGB rows at pixels. out_w and out_h differ from the frame's own size to scale it. */
@@ -88,35 +87,35 @@ static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, u
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
 
-/* The first frame lies somewhere on the canvas; what it leaves free is transparent black, so black without alpha. */
+/* Decodes the first frame of an animation, which may be smaller than the canvas. The rest is transparent black, so
+ * black without alpha. */
 static int decode_first_frame(const WebPIterator *frame, struct hs_image *image, struct hs_error *err)
 {
+    WebPBitstreamFeatures features;
+    const WebPData *bytes = &frame->fragment;
     if (frame->x_offset < 0 || frame->y_offset < 0 || frame->width < 1 || frame->height < 1 ||
         frame->width > image->width - frame->x_offset || frame->height > image->height - frame->y_offset)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame lies outside of the picture");
-    memset(image->pixels, 0, image->stride * (size_t) image->height);
-    uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
-    WebPBitstreamFeatures features;
-    VP8StatusCode code = WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &features);
+    VP8StatusCode code = WebPGetFeatures(bytes->bytes, bytes->size, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
     if (features.width != frame->width || features.height != frame->height)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame has another size than it says");
-    return decode_frame(frame->fragment.bytes, frame->fragment.size, frame->width, frame->height, at, image->stride,
-                        err);
+    memset(image->pixels, 0, image->stride * (size_t) image->height);
+    uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
+    return decode_frame(bytes->bytes, bytes->size, frame->width, frame->height, at, image->stride, err);
 }
 
 static int decode_animation(const uint8_t *data, size_t len, struct hs_image *image, struct hs_error *err)
 {
-    WebPData bytes = {data, len};
     WebPDemuxState state;
-    WebPDemuxer *demuxer = WebPDemuxPartial(&bytes, &state);
+    WebPDemuxer *demuxer = WebPDemuxPartial(&(WebPData) { data, len }, &state);
     WebPIterator frame;
     int r;
     if (!demuxer)
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: its chunks are broken");
     if (state != WEBP_DEMUX_DONE) {
-        r = hs_error_set(err, HS_EDECODE, "WebP is cut: its data end before the picture is complete");
+        r = webp_failed(VP8_STATUS_NOT_ENOUGH_DATA, err);
     } else if (!WebPDemuxGetFrame(demuxer, 1, &frame)) {
         r = hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: it has no frame");
     } else {
@@ -127,26 +126,22 @@ static int decode_animation(const uint8_t *data, size_t len, struct hs_image *im
     return r;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_image_info *info,
-                  const struct hs_image_limits *limits, int need_w, int need_h, struct hs_image **ret_image,
-                  struct hs_error *err)
+static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
+    const struct hs_image_info *info = &request->info;
     WebPBitstreamFeatures features;
-    VP8StatusCode code = WebPGetFeatures(data, len, &features);
+    VP8StatusCode code = WebPGetFeatures(request->data, request->len, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
-    /* libwebp's own scaler averages areas, which is what the letterbox would do from a factor of 2 on. */
-    bool scale = !info->animated && info->width >= need_w * 2 && info->height >= need_h * 2;
-    int out_w = scale ? need_w : info->width, out_h = scale ? need_h : info->height;
-    int r = hs_codec_check_memory(limits, frame_memory(&features, (uint64_t) out_w, (uint64_t) out_h), err);
-    if (r < 0)
-        return r;
+    /* libwebp's own scaler averages areas, as the letterbox does from a factor of 2 on. */
+    bool scale = !info->animated && info->width >= request->need_w * 2 && info->height >= request->need_h * 2;
+    int w = scale ? request->need_w : info->width, h = scale ? request->need_h : info->height;
     struct hs_image *image;
-    r = hs_image_create(out_w, out_h, &image, err);
+    int r = hs_codec_create_image(request->limits, w, h, frame_memory(&features), &image, err);
     if (r < 0)
         return r;
-    r = info->animated ? decode_animation(data, len, image, err)
-                       : decode_frame(data, len, out_w, out_h, image->pixels, image->stride, err);
+    r = info->animated ? decode_animation(request->data, request->len, image, err)
+                       : decode_frame(request->data, request->len, w, h, image->pixels, image->stride, err);
     if (r < 0) {
         hs_image_destroy(image);
         return r;
@@ -155,4 +150,4 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_info *i
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = {"WebP", match, probe, decode, NULL};
+const struct hs_codec hs_codec_webp = { "WebP", false, match, probe, decode };

@@ -68,8 +68,7 @@ static uint32_t text_color(uint32_t color)
     return luma > 140 * 1000 ? 0x000000 : 0xffffff;
 }
 
-/* A filled bar with the text in it, its lower left corner at x, y, moved down where it would leave the picture's top.
- */
+/* A filled bar with the text in it, its lower left corner at x, y, moved down if it would leave the picture's top. */
 static void draw_label(cairo_t *cairo, const struct hs_draw_shape *shape, double unit)
 {
     if (!shape->label || !shape->label[0] || !hs_utf8_valid(shape->label, strlen(shape->label)))

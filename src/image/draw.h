@@ -8,7 +8,7 @@
 #include "image/image.h"
 
 enum hs_draw_kind {
-    HS_DRAW_RECT,   /* corners x0,y0 and x1,y1; the outline; the label stands in a filled bar at its top left */
+    HS_DRAW_RECT,   /* corners x0,y0 and x1,y1; the outline; the label is in a filled bar at its top left */
     HS_DRAW_LINE,   /* from x0,y0 to x1,y1 */
     HS_DRAW_CIRCLE, /* filled; the middle is x0,y0 */
     HS_DRAW_TEXT,   /* the label alone, its bar's lower left corner at x0,y0 */
@@ -24,7 +24,7 @@ struct hs_draw_shape {
     const char *label;
 };
 
-/* What one unit of `size` and of the text's height is in pixels, so that drawings look alike on small and large
+/* Pixels of one unit of `size` and of the text's height, so that drawings look alike on small and large
  * pictures: the longer side / 640, at least 1. */
 float hs_draw_unit(int width, int height);
 

@@ -44,11 +44,7 @@ static _Noreturn void on_error(j_common_ptr jpeg)
                          text));
 }
 
-static void on_message(j_common_ptr jpeg, int level)
-{
-    (void) jpeg, (void) level;
-}
-
+/* libjpeg would print. */
 static void on_output(j_common_ptr jpeg)
 {
     (void) jpeg;
@@ -86,7 +82,6 @@ static void encode_picture(struct jpeg_encoder *e, const struct hs_image *image,
     struct jpeg_compress_struct *jpeg = &e->jpeg;
     jpeg->err = jpeg_std_error(&e->errors);
     e->errors.error_exit = on_error;
-    e->errors.emit_message = on_message;
     e->errors.output_message = on_output;
     jpeg->client_data = e;
     jpeg_create_compress(jpeg);
@@ -137,14 +132,6 @@ static int write_png(spng_ctx *png, void *user, void *data, size_t len)
     return writer->status < 0 ? SPNG_IO_ERROR : 0;
 }
 
-static int encode_rows(spng_ctx *png, const struct hs_image *image)
-{
-    int r = spng_encode_image(png, NULL, 0, SPNG_FMT_PNG, SPNG_ENCODE_PROGRESSIVE | SPNG_ENCODE_FINALIZE);
-    for (int y = 0; r == 0 && y < image->height; y++)
-        r = spng_encode_row(png, image->pixels + (size_t) y * image->stride, (size_t) image->width * 3);
-    return r == SPNG_EOI ? 0 : r;
-}
-
 int hs_image_encode_png(const struct hs_image *image, struct hs_buf *out, struct hs_error *err)
 {
     struct png_writer writer = {.out = out};
@@ -162,9 +149,11 @@ int hs_image_encode_png(const struct hs_image *image, struct hs_buf *out, struct
     if (r == 0)
         r = spng_set_ihdr(png, &header);
     if (r == 0)
-        r = encode_rows(png, image);
+        r = spng_encode_image(png, NULL, 0, SPNG_FMT_PNG, SPNG_ENCODE_PROGRESSIVE | SPNG_ENCODE_FINALIZE);
+    for (int y = 0; r == 0 && y < image->height; y++)
+        r = spng_encode_row(png, image->pixels + (size_t) y * image->stride, (size_t) image->width * 3);
     spng_ctx_free(png);
-    if (r == 0)
+    if (r == 0 || r == SPNG_EOI)
         return 0;
     if (writer.status < 0)
         return buffer_failed(writer.status, err);

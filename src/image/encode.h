@@ -1,4 +1,4 @@
-/* RGB pictures -> files in memory. The bytes are appended to *out, which the caller made and frees; HS_ETOOLARGE where
+/* RGB pictures -> files in memory. The bytes are appended to *out, which the caller made and frees; HS_ETOOLARGE if
  * they do not fit its maximum (*out then holds a part and is good for nothing). Any thread. */
 #ifndef HS_IMAGE_ENCODE_H
 #define HS_IMAGE_ENCODE_H

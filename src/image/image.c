@@ -6,35 +6,10 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
-#include "image/sniff.h"
+#include "image/turn.h"
 
 /* In the order of enum hs_image_format. */
 static const struct hs_codec *const codecs[] = {&hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp};
-
-const char *hs_image_format_name(enum hs_image_format format)
-{
-    return codecs[format]->name;
-}
-
-int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err)
-{
-    if (limits->max_pixels > 0 && width > limits->max_pixels / height)
-        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %g megapixels are accepted",
-                            (long long) width, (long long) height, (double) limits->max_pixels / 1e6);
-    if (limits->max_side > 0 && (width > limits->max_side || height > limits->max_side))
-        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, a side of at most %d is accepted",
-                            (long long) width, (long long) height, limits->max_side);
-    return 0;
-}
-
-int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
-{
-    if (limits->max_memory > 0 && bytes > limits->max_memory)
-        return hs_error_set(err, HS_ETOOLARGE,
-                            "image would take %.0f MB of memory to decode, at most %.0f are accepted",
-                            (double) bytes / 1e6, (double) limits->max_memory / 1e6);
-    return 0;
-}
 
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err)
 {
@@ -98,77 +73,78 @@ void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *
 }
 
 /* How many stored pixels the letterbox of the options will sample, an axis; the full size without a target. */
-static void decode_need(const struct hs_image_info *info, const struct hs_image_options *options, int *ret_w,
-                        int *ret_h)
+static void decode_need(const struct hs_image_options *options, struct hs_decode_request *request)
 {
-    *ret_w = info->width;
-    *ret_h = info->height;
+    const struct hs_image_info *info = &request->info;
+    request->need_w = info->width;
+    request->need_h = info->height;
     if (options->target_w < 1 || options->target_h < 1)
         return;
     bool swap = options->apply_exif && info->orientation >= 5;
     struct hs_letterbox box;
     hs_letterbox_plan(info->width, info->height, swap ? options->target_h : options->target_w,
                       swap ? options->target_w : options->target_h, &box);
-    *ret_w = box.content_w;
-    *ret_h = box.content_h;
+    request->need_w = box.content_w;
+    request->need_h = box.content_h;
 }
 
-static int probe_within(const uint8_t *data, size_t len, const struct hs_image_limits *limits,
-                        struct hs_image_info *ret_info, struct hs_error *err)
+/* `ret_part` has the whole picture's size if there is no part. */
+static int decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                  const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                  struct hs_error *err)
 {
+    const struct hs_image_limits *limits = &options->limits;
+    struct hs_decode_request request = { data, len, .limits = limits, .part = part, .ret_part = ret_part };
+    struct hs_image_info *info = &request.info;
     if (limits->max_bytes > 0 && len > limits->max_bytes)
         return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
-    int r = hs_image_probe(data, len, ret_info, err);
-    return r < 0 ? r : hs_codec_check_size(limits, ret_info->width, ret_info->height, err);
+    int r = hs_image_probe(data, len, info, err);
+    if (r == 0)
+        r = hs_codec_check_size(limits, info->width, info->height, err);
+    if (r < 0)
+        return r;
+    if (part && (part->x < 0 || part->y < 0 || part->width < 1 || part->height < 1 ||
+                 part->width > info->width - part->x || part->height > info->height - part->y))
+        return hs_error_set(err, HS_EINVAL, "the part does not lie in the picture");
+    if (part && (!codecs[info->format]->decodes_parts || (options->apply_exif && info->orientation > 1)))
+        return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
+    decode_need(options, &request);
+    struct hs_image *image;
+    *ret_part = (struct hs_image_part) { 0, 0, info->width, info->height };
+    r = codecs[info->format]->decode(&request, &image, err);
+    if (r < 0)
+        return r;
+    image->orig_width = ret_part->width;
+    image->orig_height = ret_part->height;
+    image->orientation = info->orientation;
+    *ret_image = image;
+    return 0;
 }
 
 int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
                          const struct hs_image_part *part, struct hs_image **ret_image,
                          struct hs_image_part *ret_part, struct hs_error *err)
 {
-    struct hs_image_info info;
-    int need_w, need_h, r = probe_within(data, len, &options->limits, &info, err);
-    if (r < 0)
-        return r;
-    const struct hs_codec *codec = codecs[info.format];
-    if (part->x < 0 || part->y < 0 || part->width < 1 || part->height < 1 || part->width > info.width - part->x ||
-        part->height > info.height - part->y)
-        return hs_error_set(err, HS_EINVAL, "the part does not lie in the picture");
-    if (!codec->decode_part || (options->apply_exif && info.orientation > 1))
-        return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
-    decode_need(&info, options, &need_w, &need_h);
-    struct hs_image *image;
-    r = codec->decode_part(data, len, &options->limits, need_w, need_h, part, &image, ret_part, err);
-    if (r < 0)
-        return r;
-    image->orig_width = ret_part->width;
-    image->orig_height = ret_part->height;
-    image->orientation = info.orientation;
-    *ret_image = image;
-    return 0;
+    struct hs_image_part got;
+    int r = decode(data, len, options, part, ret_image, &got, err);
+    if (r == 0)
+        *ret_part = got;
+    return r;
 }
 
 int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
                     struct hs_image **ret_image, struct hs_error *err)
 {
-    const struct hs_image_limits *limits = &options->limits;
-    struct hs_image_info info;
-    int need_w, need_h, r = probe_within(data, len, limits, &info, err);
-    if (r < 0)
-        return r;
-    decode_need(&info, options, &need_w, &need_h);
+    struct hs_image_part whole;
     struct hs_image *image;
-    r = codecs[info.format]->decode(data, len, &info, limits, need_w, need_h, &image, err);
+    int r = decode(data, len, options, NULL, &image, &whole, err);
     if (r < 0)
         return r;
-    image->orig_width = info.width;
-    image->orig_height = info.height;
-    image->orientation = info.orientation;
-    if (options->apply_exif && info.orientation > 1) {
+    if (options->apply_exif && image->orientation > 1) {
         /* Turning holds two pictures at once. */
-        r = hs_codec_check_memory(limits, (uint64_t) image->stride * (uint64_t) image->height * 2, err);
+        r = hs_codec_check_memory(&options->limits, (uint64_t) image->stride * (uint64_t) image->height * 2, err);
         if (r == 0)
-            r = hs_image_turn(&image, info.orientation, err);
+            r = hs_image_turn(&image, image->orientation, err);
         if (r < 0) {
             hs_image_destroy(image);
             return r;

@@ -1,11 +1,12 @@
-/* Bytes of a picture -> RGB. The format is told by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK, YCCK,
- * sequential and progressive), PNG, WebP (the first frame of an animation) and BMP. Colours come out as Pillow's
- * convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the high byte.
+/* Bytes of a picture -> RGB. The format is recognised by the content, never by a name: JPEG (gray, YCbCr, RGB, CMYK,
+ * YCCK, sequential and progressive), PNG, WebP (the first frame of an animation) and uncompressed BMP. Colours come out
+ * as Pillow's convert("RGB") gives them: gray and palette expanded, alpha dropped and not blended, 16 bits cut to the
+ * high byte.
  *
  * Errors, each with one line that names the reason:
  *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
  *                    refused, a JPEG too; damage inside a complete JPEG is decoded as well as it goes.
- *   HS_EUNSUPPORTED  a format that we know but do not read (GIF, TIFF, AVIF…), named in the message
+ *   HS_EUNSUPPORTED  a known format that is not read (GIF, TIFF, AVIF, BMP with run lengths…), named in the message
  *   HS_ETOOLARGE     past a limit; found from the header, before anything is allocated
  *   HS_ENOMEM        no memory
  * All functions may be called from any thread. */
@@ -27,10 +28,10 @@ struct hs_image {
     uint8_t *pixels;
     /* The size of the whole picture, in the same turn as width and height. Larger than them after a reduced decode. */
     int orig_width, orig_height;
-    int orientation; /* EXIF, 1..8, as the file says; 1 where it says nothing. Already applied if that was asked for. */
+    int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied if that was asked for. */
 };
 
-/* What the header says. width and height are those of the stored pixels, before any turn. */
+/* The header. width and height are those of the stored pixels, before any turn. */
 struct hs_image_info {
     enum hs_image_format format;
     int width, height;
@@ -56,9 +57,6 @@ struct hs_image_options {
     int target_w, target_h;
     bool apply_exif; /* turn the picture upright */
 };
-
-/* "JPEG", "PNG", "WebP", "BMP". */
-const char *hs_image_format_name(enum hs_image_format format);
 
 /* Reads the header only and allocates nothing. Does not check limits. */
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
@@ -86,9 +84,5 @@ int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_
 /* A picture of its own, tightly packed, pixels not set; caller frees with hs_image_destroy. */
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err);
 void hs_image_destroy(struct hs_image *image); /* NULL allowed */
-
-/* Turns *image upright as EXIF `orientation` (1..8) asks, replacing it by another one where pixels have to move.
- * On failure *image is as before. */
-int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err);
 
 #endif

@@ -215,32 +215,12 @@ static void average_columns(const uint16_t *line, const struct tap *taps, uint8_
     }
 }
 
-/* What one call holds, in one allocation: taps of both axes, the sums and the lines. */
+/* Buffers of one call. */
 struct scratch {
     struct axis columns, rows;
-    uint32_t *sums;
-    uint16_t *line; /* of a source row's length; where the picture is enlarged two of an output row's */
+    uint32_t *sums; /* of a source row's length */
+    uint16_t *line; /* the same; two of an output row's length if the picture is enlarged */
 };
-
-static bool enlarges(const struct hs_letterbox *box, const struct hs_image *image)
-{
-    return box->content_h > image->height && box->content_w >= image->width;
-}
-
-static void *scratch_create(struct scratch *scratch, const struct hs_letterbox *box, const struct hs_image *image)
-{
-    size_t n = (size_t) image->width * 3, taps = (size_t) box->content_w + (size_t) box->content_h;
-    size_t sums = enlarges(box, image) ? 0 : n;
-    size_t line = enlarges(box, image) ? (size_t) box->content_w * 3 * 2 : n;
-    struct tap *memory = malloc(taps * sizeof(struct tap) + sums * sizeof(uint32_t) + line * sizeof(uint16_t));
-    if (!memory)
-        return NULL;
-    plan_axis(&scratch->columns, memory, image->width, box->content_w);
-    plan_axis(&scratch->rows, memory + box->content_w, image->height, box->content_h);
-    scratch->sums = (uint32_t *) (memory + taps);
-    scratch->line = (uint16_t *) (scratch->sums + sums);
-    return memory;
-}
 
 static void shrink(const struct hs_letterbox *box, const struct hs_image *image, const struct scratch *scratch,
                    uint8_t *dst, size_t dst_stride)
@@ -280,14 +260,17 @@ static void enlarge(const struct hs_letterbox *box, const struct hs_image *image
 
 static int resample(const struct hs_letterbox *box, const struct hs_image *image, uint8_t *dst, size_t dst_stride)
 {
-    struct scratch scratch;
-    void *memory = scratch_create(&scratch, box, image);
+    bool grows = box->content_h > image->height && box->content_w >= image->width;
+    size_t n = (size_t) image->width * 3, taps = (size_t) box->content_w + (size_t) box->content_h;
+    size_t sums = grows ? 0 : n, line = grows ? (size_t) box->content_w * 3 * 2 : n;
+    struct tap *memory = malloc(taps * sizeof(struct tap) + sums * sizeof(uint32_t) + line * sizeof(uint16_t));
     if (!memory)
         return HS_ENOMEM;
-    if (enlarges(box, image))
-        enlarge(box, image, &scratch, dst, dst_stride);
-    else
-        shrink(box, image, &scratch, dst, dst_stride);
+    struct scratch scratch = { .sums = (uint32_t *) (memory + taps) };
+    scratch.line = (uint16_t *) (scratch.sums + sums);
+    plan_axis(&scratch.columns, memory, image->width, box->content_w);
+    plan_axis(&scratch.rows, memory + box->content_w, image->height, box->content_h);
+    (grows ? enlarge : shrink)(box, image, &scratch, dst, dst_stride);
     free(memory);
     return 0;
 }

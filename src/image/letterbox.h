@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "base/geometry.h"
 #include "image/image.h"
 
 enum {
@@ -61,13 +62,17 @@ void hs_letterbox_rect(const struct hs_letterbox_rule *rule, int orig_w, int ori
  * been decoded smaller than box->orig_w x box->orig_h. HS_ENOMEM: no memory for the line buffers. */
 int hs_letterbox_apply(const struct hs_letterbox *box, const struct hs_image *image, uint8_t *dst);
 
-/* A point of the network's input in pixels of the original picture. Not clamped: a point in the border lands outside.
- */
-static inline void hs_letterbox_to_original(const struct hs_letterbox *box, float x, float y, float *ret_x,
-                                            float *ret_y)
+/* From pixels of the network's input to pixels of the original picture. */
+static inline struct hs_transform hs_letterbox_transform(const struct hs_letterbox *box)
 {
-    *ret_x = (x - (float) box->pad_left) / box->scale_x;
-    *ret_y = (y - (float) box->pad_top) / box->scale_y;
+    return (struct hs_transform) {
+        .scale_x = box->scale_x,
+        .scale_y = box->scale_y,
+        .pad_x = (float) box->pad_left,
+        .pad_y = (float) box->pad_top,
+        .width = (float) box->orig_w,
+        .height = (float) box->orig_h,
+    };
 }
 
 #endif

@@ -1,9 +1,8 @@
 /* Turning by the EXIF orientation. Every orientation is an optional exchange of rows and columns followed by optional
  * mirrors, so one loop with two strides does all of them. */
-#include <assert.h>
-#include <string.h>
+#include "image/turn.h"
 
-#include "image/image.h"
+#include <assert.h>
 
 enum { TILE = 32 };
 
@@ -30,8 +29,8 @@ static void copy_turned(struct hs_image *dst, const uint8_t *src, ptrdiff_t step
 
 int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err)
 {
-    /* What an upright pixel (x, y) shows lies in the stored picture at column x and row y, each counted from the far
-     * end where the flag is set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
+    /* The upright pixel (x, y) is the stored pixel at column x and row y, each counted from the far end if the flag is
+     * set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
     static const struct {
         bool far_column, far_row;
     } turns[9] = {[2] = {true, false},  [3] = {true, true}, [4] = {false, true},

@@ -12,8 +12,8 @@
  * in OpenCV's warpAffine. `image` may have been decoded smaller than the original; the matrix stays the same.
  *
  * The filter depends on how many decoded pixels an output pixel is wide: up to 2, bilinear; more, the average over the
- * square that the output pixel covers, from a regular grid of samples of a decoded pixel each (16 x 16 at most). What
- * lies outside the picture is black and is blended as such.
+ * square that the output pixel covers, from a regular grid of samples of a decoded pixel each (16 x 16 at most). The
+ * outside of the picture is black and is blended as such.
  *
  * Writes out_w * out_h * 3 bytes at dst: RGB, rows tightly packed. Allocates nothing. HS_EINVAL: the matrix is not
  * finite, is no similarity (its rows are not (a, -b) and (b, a)) or has a scale of (nearly) zero. */

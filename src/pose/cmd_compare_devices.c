@@ -112,7 +112,7 @@ static int match(struct compare *compare, struct hs_compare_counts *counts, stru
     size_t *of = NULL;
     int r = hs_compare_match(&device, &against, counts, &of, err);
     for (size_t i = 0; r == 0 && i < device.count; i++)
-        if (of[i] != HS_MATCH_NONE)
+        if (of[i] != HS_IOU_MATCH_NONE)
             r = add_person(compare, i, of[i], err);
     free(of);
     return r;

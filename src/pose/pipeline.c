@@ -52,14 +52,7 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
         return hs_error_set(err, r, "no memory for the detections");
-    const struct hs_transform to_picture = {
-        .scale_x = box->scale_x,
-        .scale_y = box->scale_y,
-        .pad_x = (float) box->pad_left,
-        .pad_y = (float) box->pad_top,
-        .width = (float) box->orig_w,
-        .height = (float) box->orig_h,
-    };
+    const struct hs_transform to_picture = hs_letterbox_transform(box);
     hs_pose_list_map(people, &to_picture);
     return 0;
 }

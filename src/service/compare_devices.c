@@ -34,7 +34,7 @@ int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *again
         free(taken);
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
     }
-    size_t both = hs_match_boxes(device, against, same_box, of, taken);
+    size_t both = hs_iou_match(device, against, same_box, of, taken);
     counts->both += both;
     counts->only[HS_COMPARE_DEVICE] += device->count - both;
     counts->only[HS_COMPARE_AGAINST] += against->count - both;

@@ -11,7 +11,7 @@
 #include "hs/status.h"
 #include "service/model_runner.h"
 #include "service/series.h"
-#include "vision/match.h"
+#include "vision/iou_match.h"
 
 /* The device that is looked at, and the one that it is held against. */
 enum { HS_COMPARE_DEVICE, HS_COMPARE_AGAINST, HS_COMPARE_SIDES };
@@ -48,7 +48,7 @@ struct hs_compare_command {
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg);
 
 /* Finds who is the same, and counts. *ret_of[i] is the index of the other side's box for the device's box i, or
- * HS_MATCH_NONE; the caller frees it with free(). HS_ENOMEM. */
+ * HS_IOU_MATCH_NONE; the caller frees it with free(). HS_ENOMEM. */
 int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
                      size_t **ret_of, struct hs_error *err);
 

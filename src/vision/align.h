@@ -16,7 +16,7 @@ extern const struct hs_point hs_align_template[HS_FACE_LANDMARKS];
 struct hs_alignment {
     double matrix[6];  /* picture to aligned picture */
     double inverse[6]; /* aligned picture to picture */
-    double scale;      /* aligned pixels for one picture pixel: below 1 where the face shrinks */
+    double scale;      /* aligned pixels for one picture pixel: below 1 if the face shrinks */
     double angle_deg;  /* how far the face is turned in the picture, -180..180, clockwise as one sees it */
     double rms_error;  /* how far the mapped landmarks lie from the template, aligned pixels, root of the mean square */
 };

@@ -7,8 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/mem.h"
-
 enum { THRESHOLDS = 10, RECALLS = 101, RANGES = 3, MAX_RESULTS = 20 };
 
 static const double area_range[RANGES][2] = {{0, 1e10}, {32 * 32, 96 * 96}, {96 * 96, 1e10}};
@@ -20,7 +18,7 @@ struct key {
     size_t index;
 };
 
-/* What became of one detection; bit t of the masks belongs to threshold t. */
+/* The outcome of one detection; bit t of the masks belongs to threshold t. */
 struct outcome {
     double score;
     size_t order;
@@ -290,17 +288,6 @@ static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
     return 0;
 }
 
-static size_t largest_group(const struct key *keys, size_t count)
-{
-    size_t largest = 0, length = 0;
-    for (size_t i = 0; i < count; i++) {
-        length = i > 0 && keys[i].image_id == keys[i - 1].image_id ? length + 1 : 1;
-        if (length > largest)
-            largest = length;
-    }
-    return largest;
-}
-
 static int sort_keys(struct evaluation *e, const int64_t *ids, size_t id_count, size_t truth_count, size_t result_count)
 {
     e->truth_keys = calloc(truth_count + 1, sizeof(struct key));
@@ -321,7 +308,7 @@ static int sort_keys(struct evaluation *e, const int64_t *ids, size_t id_count, 
 
 static int allocate(struct evaluation *e)
 {
-    size_t truths = largest_group(e->truth_keys, e->truth_count) + 1;
+    size_t truths = e->truth_count + 1; /* of one picture: at most all */
     e->similarity = calloc(truths, MAX_RESULTS * sizeof(*e->similarity));
     e->truth_order = calloc(truths, sizeof(*e->truth_order));
     e->truth_ignored = calloc(truths, sizeof(*e->truth_ignored));

@@ -29,7 +29,7 @@ struct hs_coco_result {
     double keypoints[3 * HS_COCO_KEYPOINTS];
 };
 
-/* 0..1 each, or -1 where no person of that size is annotated. */
+/* 0..1 each, or -1 if no person of that size is annotated. */
 struct hs_coco_metrics {
     double ap, ap50, ap75, ap_medium, ap_large;
     double ar, ar50, ar75, ar_medium, ar_large;

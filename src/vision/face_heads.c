@@ -1,16 +1,16 @@
-/* Anchors are numbered through all strides, finest first. A decode is four passes that each see far fewer items than
- * the one before: scan raw scores (every anchor), decode boxes (anchors above the threshold), suppress, decode
- * landmarks (what is returned). Grids and matrices differ only in how far apart their numbers lie. */
+/* Anchors are numbered through all strides, finest first. Grids and matrices differ only in how far apart their numbers
+ * lie. */
 #include "vision/face_heads.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "vision/nms.h"
-#include "vision/scan.h"
+#include "vision/detector.h"
 
-enum { BOX_WIDTH = 4, LANDMARK_WIDTH = 2 * HS_FACE_LANDMARKS };
+/* Of RetinaFace's box coding. */
+#define CENTRE_VARIANCE 0.1f
+#define SIZE_VARIANCE 0.2f
 
 /* One output on one stride: number k of anchor a of cell (x, y) lies at
  * first + y * per_row + x * per_column + a * per_anchor + k * per_number. */
@@ -22,43 +22,21 @@ struct part {
 struct level {
     int h, w, stride;
     uint32_t first_anchor;
-    struct part score, box, landmark;
+    struct part parts[HS_FACE_PARTS];
 };
 
-/* An anchor above the threshold. */
-struct hit {
-    float score;
-    uint32_t anchor;
-};
-
-struct hits {
-    struct hit *items;
-    size_t count, capacity;
+/* An anchor by its place. */
+struct anchor {
+    const struct level *level;
+    int x, y;         /* the cell */
+    int number;       /* 0 or 1: which of the cell's anchors */
+    float prior_size; /* RetinaFace's: two octaves a stride */
 };
 
 struct decoder {
     const struct hs_face_layout *layout;
-    const struct hs_face_coding *coding;
-    float threshold;
     struct level levels[HS_FACE_LEVELS];
 };
-
-static float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
-/* A lower bound of the logit at which the score passes `threshold`. It is lowered by more than the rounding of both
- * functions, because each hit's score is compared once more. */
-static float logit_threshold(float threshold)
-{
-    if (threshold <= 0)
-        return -INFINITY;
-    if (threshold >= 1)
-        return INFINITY;
-    double t = threshold, logit = log(t / (1 - t));
-    return (float) (logit - 1e-3 * (1 + fabs(logit)));
-}
 
 static struct part open_part(const struct hs_tensor_view *view, const struct hs_face_level *level, bool rows, int width)
 {
@@ -80,11 +58,6 @@ static struct part open_part(const struct hs_tensor_view *view, const struct hs_
     return part;
 }
 
-static int score_width(enum hs_face_score score)
-{
-    return score == HS_FACE_PROBABILITY_PAIR || score == HS_FACE_LOGIT_PAIR ? 2 : 1;
-}
-
 static void open_levels(struct decoder *decoder, const struct hs_tensor_view *views)
 {
     const struct hs_face_layout *layout = decoder->layout;
@@ -93,77 +66,47 @@ static void open_levels(struct decoder *decoder, const struct hs_tensor_view *vi
         const struct hs_face_level *from = &layout->levels[i];
         struct level *level = &decoder->levels[i];
         *level = (struct level) { .h = from->h, .w = from->w, .stride = from->stride, .first_anchor = anchors };
-        level->score = open_part(&views[from->score], from, from->score_rows, score_width(layout->score));
-        level->box = open_part(&views[from->box], from, from->box_rows, BOX_WIDTH);
-        if (layout->has_landmarks)
-            level->landmark = open_part(&views[from->landmark], from, from->landmark_rows, LANDMARK_WIDTH);
+        for (int part = 0; part < (layout->has_landmarks ? HS_FACE_PARTS : HS_FACE_POINTS); part++)
+            level->parts[part] = open_part(&views[from->output[part]], from, from->rows[part],
+                                           hs_face_part_width(layout->network, part));
         anchors += (uint32_t) from->h * (uint32_t) from->w * HS_FACE_ANCHORS;
     }
 }
 
-static int push_hit(struct hits *hits, const struct hit *hit)
+/* Scores that are a number each, or whose last number is the probability: all anchors of the stride in one run, or each
+ * anchor number of each row. */
+static int scan_single(const struct decoder *decoder, const struct level *level, struct hs_hits *hits)
 {
-    if (hits->count == hits->capacity) {
-        size_t capacity = hits->capacity ? 2 * hits->capacity : 256;
-        struct hit *items = realloc(hits->items, capacity * sizeof(*items));
-        if (!items)
-            return HS_ENOMEM;
-        hits->items = items;
-        hits->capacity = capacity;
-    }
-    hits->items[hits->count++] = *hit;
-    return 0;
-}
-
-static int consider(const struct decoder *decoder, float score, uint32_t anchor, struct hits *hits)
-{
-    if (!isfinite(score) || !(score > decoder->threshold))
-        return 0;
-    return push_hit(hits, &(struct hit) { .score = score > 1 ? 1 : score, .anchor = anchor });
-}
-
-/* Anchors `first`, first + step, ... whose `count` scores lie `apart` elements from one another, `at` the first. */
-static int scan_run(const struct decoder *decoder, const struct part *part, ptrdiff_t at, ptrdiff_t apart, size_t count,
-                    uint32_t first, uint32_t step, struct hits *hits)
-{
-    bool logit = decoder->layout->score == HS_FACE_LOGIT;
-    const struct hs_tensor_view *view = &part->view;
-    const char *run = (const char *) view->data + at * (ptrdiff_t) hs_dtype_size(view->dtype);
-    float above = logit ? logit_threshold(decoder->threshold) : decoder->threshold;
-    struct hs_scan_limit limit = hs_scan_limit_of(view, above);
-    for (size_t i = 0; (i = hs_scan_next(&limit, run, count, apart, i)) < count; i++) {
-        float raw = hs_tensor_at(view, at + (ptrdiff_t) i * apart);
-        int status = consider(decoder, logit ? sigmoid(raw) : raw, first + (uint32_t) i * step, hits);
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
-/* One number a score: either all anchors of the stride in one run, or each anchor number of each row. */
-static int scan_single(const struct decoder *decoder, const struct level *level, struct hits *hits)
-{
-    const struct part *part = &level->score;
+    const struct part *part = &level->parts[HS_FACE_SCORE];
     uint32_t w = (uint32_t) level->w;
-    ptrdiff_t last = score_width(decoder->layout->score) - 1, at = part->first + last * part->per_number;
+    ptrdiff_t last = hs_face_part_width(decoder->layout->network, HS_FACE_SCORE) - 1;
+    ptrdiff_t at = part->first + last * part->per_number;
+    struct hs_score_run run = { .view = &part->view, .at = at, .first_place = level->first_anchor };
     int status = 0;
-    if (part->per_column == HS_FACE_ANCHORS * part->per_anchor && part->per_row == level->w * part->per_column)
-        return scan_run(decoder, part, at, part->per_anchor, (size_t) level->h * w * HS_FACE_ANCHORS,
-                        level->first_anchor, 1, hits);
+    if (part->per_column == HS_FACE_ANCHORS * part->per_anchor && part->per_row == level->w * part->per_column) {
+        run.step = part->per_anchor;
+        run.count = (size_t) level->h * w * HS_FACE_ANCHORS;
+        run.place_step = 1;
+        return hs_hits_scan(hits, &run);
+    }
+    run.step = part->per_column;
+    run.count = w;
+    run.place_step = HS_FACE_ANCHORS;
     for (int y = 0; y < level->h; y++) {
-        for (uint32_t a = 0; status == 0 && a < HS_FACE_ANCHORS; a++)
-            status = scan_run(decoder, part, at + y * part->per_row + (ptrdiff_t) a * part->per_anchor,
-                              part->per_column, w, level->first_anchor + (uint32_t) y * w * HS_FACE_ANCHORS + a,
-                              HS_FACE_ANCHORS, hits);
+        for (uint32_t a = 0; status == 0 && a < HS_FACE_ANCHORS; a++) {
+            run.at = at + y * part->per_row + (ptrdiff_t) a * part->per_anchor;
+            run.first_place = level->first_anchor + (uint32_t) y * w * HS_FACE_ANCHORS + a;
+            status = hs_hits_scan(hits, &run);
+        }
     }
     return status;
 }
 
 /* Softmax over two is the sigmoid of their difference, so the difference is compared and nothing else computed. */
-static int scan_logit_pairs(const struct decoder *decoder, const struct level *level, struct hits *hits)
+static int scan_logit_pairs(const struct level *level, struct hs_hits *hits)
 {
-    const struct part *part = &level->score;
-    float above = logit_threshold(decoder->threshold);
+    const struct part *part = &level->parts[HS_FACE_SCORE];
+    float above = hs_logit_threshold(hits->threshold);
     uint32_t anchor = level->first_anchor;
     int status = 0;
     for (int y = 0; y < level->h; y++) {
@@ -172,133 +115,98 @@ static int scan_logit_pairs(const struct decoder *decoder, const struct level *l
                 ptrdiff_t at = part->first + y * part->per_row + x * part->per_column + a * part->per_anchor;
                 float no = hs_tensor_at(&part->view, at), yes = hs_tensor_at(&part->view, at + part->per_number);
                 if (yes - no > above)
-                    status = consider(decoder, sigmoid(yes - no), anchor, hits);
+                    status = hs_hits_add(hits, hs_sigmoid(yes - no), anchor, 0);
             }
         }
     }
     return status;
 }
 
-static int scan_level(const struct decoder *decoder, const struct level *level, struct hits *hits)
-{
-    if (decoder->layout->score == HS_FACE_LOGIT_PAIR)
-        return scan_logit_pairs(decoder, level, hits);
-    return scan_single(decoder, level, hits);
-}
-
-static struct hs_face_anchor find_anchor(const struct decoder *decoder, uint32_t number)
+static struct anchor find_anchor(const struct decoder *decoder, uint32_t number)
 {
     int i = HS_FACE_LEVELS - 1;
     while (decoder->levels[i].first_anchor > number)
         i--;
     const struct level *level = &decoder->levels[i];
     uint32_t local = number - level->first_anchor, cell = local / HS_FACE_ANCHORS, w = (uint32_t) level->w;
-    return (struct hs_face_anchor) { .level = i,
-                                     .stride = level->stride,
-                                     .x = (int) (cell % w),
-                                     .y = (int) (cell / w),
-                                     .number = (int) (local % HS_FACE_ANCHORS) };
+    int of_cell = (int) (local % HS_FACE_ANCHORS);
+    return (struct anchor) { level, (int) (cell % w), (int) (cell / w), of_cell, (float) (16 << (2 * i + of_cell)) };
 }
 
-static void read_numbers(const struct part *part, const struct hs_face_anchor *anchor, int count, float *ret_numbers)
+static struct hs_point decode_point(const struct decoder *decoder, const struct anchor *anchor, float raw_x,
+                                    float raw_y)
 {
+    float x = (float) anchor->x, y = (float) anchor->y, s = (float) anchor->level->stride, size = anchor->prior_size;
+    if (decoder->layout->network == HS_FACE_SCRFD)
+        return (struct hs_point) { (x + raw_x) * s, (y + raw_y) * s };
+    return (struct hs_point) { (x + 0.5f) * s + raw_x * CENTRE_VARIANCE * size,
+                               (y + 0.5f) * s + raw_y * CENTRE_VARIANCE * size };
+}
+
+static void read_numbers(const struct anchor *anchor, enum hs_face_part which, int count, float *ret_numbers)
+{
+    const struct part *part = &anchor->level->parts[which];
     ptrdiff_t at = part->first + anchor->y * part->per_row + anchor->x * part->per_column +
                    anchor->number * part->per_anchor;
     for (int i = 0; i < count; i++, at += part->per_number)
         ret_numbers[i] = hs_tensor_at(&part->view, at);
 }
 
-static bool is_usable(const struct hs_rect *box)
+/* The box of an anchor, for hs_hits_suppress. */
+static struct hs_rect decode_box(const void *arg, uint32_t number)
 {
-    return isfinite(box->x1) && isfinite(box->y1) && isfinite(box->x2) && isfinite(box->y2) && box->x2 >= box->x1 &&
-           box->y2 >= box->y1;
-}
-
-static size_t decode_boxes(const struct decoder *decoder, const struct hits *hits, size_t count,
-                           struct hs_nms_candidate *candidates)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct hit *hit = &hits->items[i];
-        struct hs_face_anchor anchor = find_anchor(decoder, hit->anchor);
-        float raw[BOX_WIDTH];
-        read_numbers(&decoder->levels[anchor.level].box, &anchor, BOX_WIDTH, raw);
-        struct hs_rect box = decoder->coding->box(&anchor, raw);
-        if (is_usable(&box))
-            candidates[used++] = (struct hs_nms_candidate) { .box = box, .score = hit->score, .id = hit->anchor };
+    const struct decoder *decoder = arg;
+    struct anchor anchor = find_anchor(decoder, number);
+    float raw[4];
+    read_numbers(&anchor, HS_FACE_BOX, 4, raw);
+    if (decoder->layout->network == HS_FACE_SCRFD) {
+        float x = (float) anchor.x, y = (float) anchor.y, s = (float) anchor.level->stride;
+        return (struct hs_rect) { (x - raw[0]) * s, (y - raw[1]) * s, (x + raw[2]) * s, (y + raw[3]) * s };
     }
-    return used;
+    struct hs_point centre = decode_point(decoder, &anchor, raw[0], raw[1]);
+    float w = anchor.prior_size * expf(raw[2] * SIZE_VARIANCE), h = anchor.prior_size * expf(raw[3] * SIZE_VARIANCE);
+    return (struct hs_rect) { centre.x - w / 2, centre.y - h / 2, centre.x + w / 2, centre.y + h / 2 };
 }
 
-/* False where a number is not finite. */
+/* False if a number is not finite. */
 static bool decode_landmarks(const struct decoder *decoder, uint32_t number, struct hs_face *face)
 {
-    struct hs_face_anchor anchor = find_anchor(decoder, number);
-    float raw[LANDMARK_WIDTH];
+    struct anchor anchor = find_anchor(decoder, number);
+    float raw[2 * HS_FACE_LANDMARKS];
     bool finite = true;
-    read_numbers(&decoder->levels[anchor.level].landmark, &anchor, LANDMARK_WIDTH, raw);
+    read_numbers(&anchor, HS_FACE_POINTS, 2 * HS_FACE_LANDMARKS, raw);
     for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
-        face->landmarks[i] = decoder->coding->point(&anchor, raw[2 * i], raw[2 * i + 1]);
+        face->landmarks[i] = decode_point(decoder, &anchor, raw[2 * i], raw[2 * i + 1]);
         finite = finite && isfinite(face->landmarks[i].x) && isfinite(face->landmarks[i].y);
     }
     face->has_landmarks = true;
     return finite;
 }
 
-static int fill_list(const struct decoder *decoder, const struct hs_nms_candidate *kept, size_t count,
-                     struct hs_face_list *list)
+int hs_face_decode(const struct hs_face_layout *layout, const struct hs_tensor_view *views,
+                   const struct hs_face_params *params, struct hs_face_list *list)
 {
-    int status = hs_face_list_reserve(list, count);
+    bool logit_pairs = layout->network == HS_FACE_RETINAFACE && layout->score_logits;
+    struct decoder decoder = { .layout = layout };
+    struct hs_hits hits = { .threshold = params->score_threshold, .logits = layout->score_logits };
+    struct hs_nms_candidate *kept = NULL;
+    size_t count = 0;
+    int max = params->max_faces < HS_FACE_MAX_FACES ? params->max_faces : HS_FACE_MAX_FACES;
+    int status = hs_face_list_reserve(list, 0);
+    open_levels(&decoder, views);
+    for (int i = 0; status == 0 && i < HS_FACE_LEVELS; i++)
+        status = logit_pairs ? scan_logit_pairs(&decoder.levels[i], &hits)
+                             : scan_single(&decoder, &decoder.levels[i], &hits);
+    if (status == 0)
+        status = hs_hits_suppress(&hits, decode_box, &decoder, params->iou_threshold, max, &kept, &count);
+    if (status == 0)
+        status = hs_face_list_reserve(list, count);
     for (size_t i = 0; status == 0 && i < count; i++) {
         struct hs_face face = { .box = kept[i].box, .score = kept[i].score };
-        if (!decoder->layout->has_landmarks || decode_landmarks(decoder, kept[i].id, &face))
+        if (!layout->has_landmarks || decode_landmarks(&decoder, kept[i].id, &face))
             list->faces[list->count++] = face;
     }
-    return status;
-}
-
-/* Best first. Anchors are unique, so the order is total. */
-static int compare_hits(const void *left, const void *right)
-{
-    const struct hit *a = left, *b = right;
-    if (a->score != b->score)
-        return a->score > b->score ? -1 : 1;
-    return (a->anchor > b->anchor) - (a->anchor < b->anchor);
-}
-
-static int decode_hits(const struct decoder *decoder, struct hits *hits, const struct hs_face_params *params,
-                       struct hs_face_list *list)
-{
-    int max = params->max_faces < HS_FACE_MAX_FACES ? params->max_faces : HS_FACE_MAX_FACES;
-    size_t count = hits->count;
-    if (count == 0 || max <= 0)
-        return 0;
-    if (count > HS_NMS_MAX_CANDIDATES) {
-        qsort(hits->items, count, sizeof(*hits->items), compare_hits);
-        count = HS_NMS_MAX_CANDIDATES;
-    }
-    struct hs_nms_candidate *candidates = malloc(count * sizeof(*candidates));
-    if (!candidates)
-        return HS_ENOMEM;
-    count = decode_boxes(decoder, hits, count, candidates);
-    count = hs_nms_run(candidates, count, params->iou_threshold, (size_t) max);
-    int status = fill_list(decoder, candidates, count, list);
-    free(candidates);
-    return status;
-}
-
-int hs_face_heads_decode(const struct hs_face_layout *layout, const struct hs_tensor_view *views,
-                         const struct hs_face_params *params, const struct hs_face_coding *coding,
-                         struct hs_face_list *list)
-{
-    struct decoder decoder = { .layout = layout, .coding = coding, .threshold = params->score_threshold };
-    struct hits hits = { 0 };
-    open_levels(&decoder, views);
-    int status = hs_face_list_reserve(list, 0);
-    for (int i = 0; status == 0 && i < HS_FACE_LEVELS; i++)
-        status = scan_level(&decoder, &decoder.levels[i], &hits);
-    if (status == 0)
-        status = decode_hits(&decoder, &hits, params, list);
-    free(hits.items);
+    free(kept);
+    hs_hits_finish(&hits);
     return status;
 }

@@ -1,13 +1,20 @@
-/* What the anchor-based face networks (SCRFD, RetinaFace) share: outputs found by shape, scores scanned raw, then
- * suppression, then landmarks. Users include scrfd.h or retinaface.h and need only the structs of this page. Pure
- * functions, any thread.
+/* Decoder of anchor-based face detectors. Pure functions on tensors: no threads, no files, nothing global.
  *
- * Both networks have strides 8, 16 and 32 and two anchors a cell, numbered row by row, column by column, anchor by
- * anchor. An output comes in one of two forms, in any order and number type:
- * - a grid [h, w, 2 * k] (HS_LAYOUT_NHWC or HS_LAYOUT_NCHW), channels anchor by anchor;
- * - a matrix [anchors, k] (HS_LAYOUT_ROWS): of one stride or, where the network joins them, of all strides in turn.
- * k is 4 for boxes, 10 for landmarks (x, y of five points) and the decoder's own for scores. Landmarks may be missing;
- * then they are missing on every stride. */
+ * SCRFD (InsightFace, "Sample and Computation Redistribution for Efficient Face Detection", arXiv:2105.04714): box
+ * numbers are the distances left, top, right, bottom in strides from the anchor (x * stride, y * stride), which has no
+ * half cell; landmark numbers are offsets in strides from there.
+ *
+ * RetinaFace with the priors of biubug6's PyTorch port (arXiv:1905.00641; SSD's box coding, arXiv:1512.02325): a prior
+ * of size a (16 32, 64 128, 256 512 pixels) stands on the middle of its cell, p = ((x + 0.5) * stride,
+ * (y + 0.5) * stride). Its box has the centre p + 0.1 * a * (dx, dy) and the sides a * exp(0.2 * (dw, dh)); its
+ * landmarks are p + 0.1 * a * (dx, dy).
+ *
+ * Both have strides 8, 16 and 32 and two anchors a cell, numbered row by row, column by column, anchor by anchor. An
+ * output comes in one of two forms, in any order and number type, and is identified by its shape alone:
+ * - a grid [h, w, 2 * k] (HS_LAYOUT_NHWC or HS_LAYOUT_NCHW), channels anchor by anchor (HEF);
+ * - a matrix [anchors, k] (HS_LAYOUT_ROWS, ONNX exports) of one stride (SCRFD) or of all strides in turn (RetinaFace).
+ * k is 4 for boxes, 10 for landmarks (x, y of five points) and for scores 1 (SCRFD) or 2 (RetinaFace: no face, face).
+ * Landmarks may be missing; then they are missing on every stride. */
 #ifndef HS_VISION_FACE_HEADS_H
 #define HS_VISION_FACE_HEADS_H
 
@@ -21,26 +28,23 @@
 
 enum { HS_FACE_LEVELS = 3, HS_FACE_ANCHORS = 2, HS_FACE_MAX_FACES = 1000 };
 
-/* What each score output holds for one anchor. */
-enum hs_face_score {
-    HS_FACE_PROBABILITY,      /* k = 1: the probability */
-    HS_FACE_LOGIT,            /* k = 1: needs the sigmoid */
-    HS_FACE_PROBABILITY_PAIR, /* k = 2: no face, face; softmax done */
-    HS_FACE_LOGIT_PAIR,       /* k = 2: no face, face; needs the softmax */
-};
+enum hs_face_network { HS_FACE_SCRFD, HS_FACE_RETINAFACE };
 
-/* One stride. The parts are indices into the model's outputs; landmark is -1 where there is none. */
+enum hs_face_part { HS_FACE_SCORE, HS_FACE_BOX, HS_FACE_POINTS, HS_FACE_PARTS };
+
+/* One stride. */
 struct hs_face_level {
     int h, w, stride;
-    int score, box, landmark;
-    bool score_rows, box_rows, landmark_rows; /* that output is a matrix */
-    int first_row;                            /* of this stride in a joined matrix, else 0 */
+    int output[HS_FACE_PARTS]; /* index into the model's outputs; -1 for landmarks if there are none */
+    bool rows[HS_FACE_PARTS];  /* that output is a matrix */
+    int first_row;             /* of this stride in a joined matrix, else 0 */
 };
 
-/* Made once for a model and input size by hs_scrfd_layout_init or hs_retinaface_layout_init, then only read. */
+/* Made once for a model and input size by hs_face_layout_init, then only read. */
 struct hs_face_layout {
+    enum hs_face_network network;
     int input_w, input_h;
-    enum hs_face_score score;
+    bool score_logits;
     bool has_landmarks;
     struct hs_face_level levels[HS_FACE_LEVELS]; /* by ascending stride */
 };
@@ -51,28 +55,25 @@ struct hs_face_params {
     int max_faces;         /* 0.., cut to HS_FACE_MAX_FACES; applied after suppression */
 };
 
-/* An anchor by its place. */
-struct hs_face_anchor {
-    int level, stride;
-    int x, y;   /* the cell */
-    int number; /* 0 or 1: which of the cell's anchors */
-};
+/* Numbers that one anchor has in an output. */
+static inline int hs_face_part_width(enum hs_face_network network, enum hs_face_part part)
+{
+    return part == HS_FACE_BOX ? 4 : part == HS_FACE_POINTS ? 10 : network == HS_FACE_RETINAFACE ? 2 : 1;
+}
 
-/* The network's own geometry: raw numbers of an anchor to pixels of the network's input. */
-struct hs_face_coding {
-    struct hs_rect (*box)(const struct hs_face_anchor *anchor, const float raw[4]);
-    struct hs_point (*point)(const struct hs_face_anchor *anchor, float raw_x, float raw_y);
-};
+/* Finds the part of each output. Both sides of the input are multiples of 32. `score_logits`: the sigmoid (SCRFD) or
+ * the softmax over "no face, face" (RetinaFace) is still to be done. HS_EMODEL with a message that names the shapes if
+ * an output fits nowhere or a place stays empty; a graph that is bound to another input size fails this way. */
+int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_desc *outputs, int output_count,
+                        int input_w, int input_h, bool score_logits, struct hs_face_layout *ret_layout,
+                        struct hs_error *err);
 
-/* Finds the part of each output by shape alone. `joined`: matrices hold all strides, else one each. Both sides of the
- * input are multiples of 32. HS_EMODEL with a message that names the shapes where an output fits nowhere, or a place
- * stays empty: so a graph that is bound to another input size is refused here. */
-int hs_face_heads_find(const struct hs_tensor_desc *outputs, int output_count, int input_w, int input_h,
-                       enum hs_face_score score, bool joined, struct hs_face_layout *ret_layout, struct hs_error *err);
-
-/* See hs_scrfd_decode. */
-int hs_face_heads_decode(const struct hs_face_layout *layout, const struct hs_tensor_view *views,
-                         const struct hs_face_params *params, const struct hs_face_coding *coding,
-                         struct hs_face_list *list);
+/* Decodes one picture's outputs; views[i] is output i as described to hs_face_layout_init. The list is emptied first,
+ * then holds the faces by descending score, in pixels of the network's input, not clamped. Scores are compared in
+ * their raw form, and only anchors above the threshold are decoded further; landmarks only for what suppression keeps.
+ * An anchor with a NaN, an infinity or an inverted box is no face. HS_ENOMEM is the only failure. Any thread, one list
+ * a thread. */
+int hs_face_decode(const struct hs_face_layout *layout, const struct hs_tensor_view *views,
+                   const struct hs_face_params *params, struct hs_face_list *list);
 
 #endif

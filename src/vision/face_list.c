@@ -21,10 +21,7 @@ int hs_face_list_reserve(struct hs_face_list *list, size_t max)
     list->count = 0;
     if (max <= list->capacity)
         return 0;
-    if (!hs_size_mul(max, sizeof(*list->faces), &bytes))
-        return HS_ENOMEM;
-    /* The content does not outlive a reservation, so it is not copied as realloc would. */
-    struct hs_face *faces = malloc(bytes);
+    struct hs_face *faces = hs_size_mul(max, sizeof(*faces), &bytes) ? malloc(bytes) : NULL;
     if (!faces)
         return HS_ENOMEM;
     free(list->faces);

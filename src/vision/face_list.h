@@ -1,4 +1,4 @@
-/* What a face detector found. */
+/* Faces that a detector found. */
 #ifndef HS_VISION_FACE_LIST_H
 #define HS_VISION_FACE_LIST_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "hs/status.h"
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* Left and right as seen in the picture: the image-left eye is the person's right one. */
 enum hs_face_landmark {

@@ -1,5 +1,5 @@
-/* What can be said of a face before it is enrolled or compared, as plain numbers. Nothing is judged here. Pure
- * functions, any thread.
+/* Measures of a face before it is enrolled or compared, as plain numbers without a verdict. Pure functions, any
+ * thread.
  *
  * `aligned` is HS_ALIGN_SIZE x HS_ALIGN_SIZE pixels RGB, tightly packed, made with hs_align_face. Gray is
  * (77 R + 150 G + 29 B) / 256. */
@@ -47,12 +47,12 @@ float hs_face_sharpness(const uint8_t *aligned);
  * The nose's tip stands out from the plane of eyes and mouth by 0.41 of the eyes' distance, and of h (the six-point
  * head model of OpenCV's examples, the pupils taken at 0.7 of the outer corners); 0.495 is where ArcFace's template has
  * the nose.
- * Beyond +-90 the points are no face. False, and nothing written, where a number is not finite or the eyes coincide. */
+ * Beyond +-90 the points are no face. False, and nothing written, if a number is not finite or the eyes coincide. */
 bool hs_face_pose_estimate(const struct hs_point landmarks[HS_FACE_LANDMARKS], struct hs_face_pose *ret_pose);
 
 struct hs_face_exposure hs_face_exposure_measure(const uint8_t *aligned);
 
-/* All of them. False, and nothing written, where hs_face_pose_estimate says so; the face has landmarks. */
+/* All of them. False, and nothing written, if the face has no landmarks or hs_face_pose_estimate fails. */
 bool hs_face_quality_measure(const struct hs_face *face, const uint8_t *aligned, struct hs_face_quality *ret_quality);
 
 #endif

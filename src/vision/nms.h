@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* How many candidates a decoder hands to hs_nms_run at most (the best ones by score): the limit that Ultralytics'
  * non_max_suppression calls max_nms. It bounds the quadratic worst case. */

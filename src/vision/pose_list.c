@@ -16,37 +16,32 @@ void hs_pose_list_finish(struct hs_pose_list *list)
     hs_pose_list_init(list);
 }
 
-/* The content does not outlive a reservation, so it is not copied as realloc would. */
-static int grow(void **memory, size_t *capacity, size_t wanted, size_t item_size)
-{
-    size_t bytes;
-    if (wanted <= *capacity)
-        return 0;
-    if (!hs_size_mul(wanted, item_size, &bytes))
-        return HS_ENOMEM;
-    void *fresh = malloc(bytes);
-    if (!fresh)
-        return HS_ENOMEM;
-    free(*memory);
-    *memory = fresh;
-    *capacity = wanted;
-    return 0;
-}
-
 int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_count)
 {
-    size_t points;
-    void *poses = list->poses, *keypoints = list->keypoints;
+    size_t points, pose_bytes, keypoint_bytes;
     list->count = 0;
-    if (!hs_size_mul(max, (size_t) keypoint_count, &points))
-        return HS_ENOMEM;
-    int status = grow(&poses, &list->pose_capacity, max, sizeof(*list->poses));
-    list->poses = poses;
-    if (status == 0)
-        status = grow(&keypoints, &list->keypoint_capacity, points, sizeof(*list->keypoints));
-    list->keypoints = keypoints;
     list->keypoint_count = keypoint_count;
-    return status;
+    if (!hs_size_mul(max, sizeof(struct hs_pose), &pose_bytes) ||
+        !hs_size_mul(max, (size_t) keypoint_count, &points) ||
+        !hs_size_mul(points, sizeof(struct hs_keypoint), &keypoint_bytes))
+        return HS_ENOMEM;
+    if (max > list->pose_capacity) {
+        struct hs_pose *poses = malloc(pose_bytes);
+        if (!poses)
+            return HS_ENOMEM;
+        free(list->poses);
+        list->poses = poses;
+        list->pose_capacity = max;
+    }
+    if (points > list->keypoint_capacity) {
+        struct hs_keypoint *keypoints = malloc(keypoint_bytes);
+        if (!keypoints)
+            return HS_ENOMEM;
+        free(list->keypoints);
+        list->keypoints = keypoints;
+        list->keypoint_capacity = points;
+    }
+    return 0;
 }
 
 void hs_pose_list_map(struct hs_pose_list *list, const struct hs_transform *to)

@@ -1,11 +1,11 @@
-/* What a pose decoder found: people (or animals, hands, ...) with a box and keypoints each. */
+/* Detections of a pose network: people (or animals, hands, ...) with a box and keypoints each. */
 #ifndef HS_VISION_POSE_LIST_H
 #define HS_VISION_POSE_LIST_H
 
 #include <stddef.h>
 
 #include "hs/status.h"
-#include "vision/geometry.h"
+#include "base/geometry.h"
 
 /* `conf` 0..1 is the model's own confidence that the point is visible; 1 for a model that gives none. */
 struct hs_keypoint {

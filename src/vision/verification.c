@@ -15,12 +15,6 @@ struct step {
     double threshold;
 };
 
-/* The step before all: the highest score as threshold, so nothing is accepted. */
-static struct step first_step(const struct hs_verification_pair *pairs)
-{
-    return (struct step){ .threshold = pairs[0].score };
-}
-
 /* Accepts the pairs that score as the threshold was. False: all are accepted already. */
 static bool next_step(const struct hs_verification_pair *pairs, size_t count, struct step *step)
 {
@@ -79,7 +73,7 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
         return hs_error_set(err, HS_EINVAL, "there are no pairs of %s",
                             v.same ? "different people" : "the same person");
     qsort(pairs, count, sizeof(*pairs), descending);
-    struct step step = first_step(pairs), before = step;
+    struct step step = { .threshold = pairs[0].score }, before = step; /* accepts nothing */
     double closest = 2;
     weigh(&v, pairs, NULL, &step, &closest);
     while (next_step(pairs, count, &step)) {
@@ -95,7 +89,7 @@ struct hs_verification_point hs_verification_at_far(const struct hs_verification
 {
     size_t same, different;
     count_pairs(pairs, count, &same, &different);
-    struct step step = first_step(pairs), best = step;
+    struct step step = { .threshold = pairs[0].score }, best = step; /* accepts nothing */
     while (next_step(pairs, count, &step) && share(step.different, different) <= far)
         best = step;
     return (struct hs_verification_point){

@@ -1,6 +1,6 @@
-/* How well scores tell pairs of the same person from pairs of different ones. Pure functions, any thread.
+/* How well scores separate pairs of the same person from pairs of different ones. Pure functions, any thread.
  *
- * A pair is accepted where its score is above the threshold. TAR is the share of same pairs that are accepted, FAR that
+ * A pair is accepted if its score is above the threshold. TAR is the share of same pairs that are accepted, FAR that
  * of different ones. The thresholds tried are the scores themselves, and one that accepts all: the lowest score - 1. */
 #ifndef HS_VISION_VERIFICATION_H
 #define HS_VISION_VERIFICATION_H
@@ -15,7 +15,7 @@ struct hs_verification_pair {
     bool same;
 };
 
-/* What a threshold does. */
+/* The effect of a threshold. */
 struct hs_verification_point {
     double threshold, tar, far;
 };
@@ -37,7 +37,7 @@ int hs_verification_measure(struct hs_verification_pair *pairs, size_t count, st
  * hs_verification_measure left them. */
 struct hs_verification_point hs_verification_at_far(const struct hs_verification_pair *pairs, size_t count, double far);
 
-/* What a given threshold does; the pairs may be in any order. */
+/* The effect of a given threshold; the pairs may be in any order. */
 struct hs_verification_point hs_verification_at(const struct hs_verification_pair *pairs, size_t count,
                                                 double threshold);
 

@@ -3,7 +3,7 @@
  * Two forms of output are understood:
  * - raw heads: for each of 1..5 strides three tensors over the same grid, with 4 * bins channels (box sides as
  *   distributions over bins), `classes` channels (scores) and keypoints * dims channels. Tensors come in any order and
- *   any layout and number type; they are told apart by shape alone, never by name.
+ *   any layout and number type; they are identified by shape alone, never by name.
  * - rows: one matrix [4 + classes + keypoints * dims, N] (or its transpose), an ordinary Ultralytics export, boxes as
  *   centre and size in input pixels, scores and visibilities as probabilities. */
 #ifndef HS_VISION_YOLO_POSE_H
@@ -24,7 +24,7 @@ enum {
     HS_YOLO_POSE_MAX_DETECTIONS = 1000,
 };
 
-/* What the pack says about the model, and the size of its input. */
+/* The model according to its pack, and the size of its input. */
 struct hs_yolo_pose_spec {
     int classes;
     int keypoints;
@@ -50,8 +50,8 @@ struct hs_yolo_pose_layout {
     struct hs_yolo_pose_level levels[HS_YOLO_POSE_MAX_LEVELS];
 };
 
-/* Finds the part of each output. HS_EMODEL with a message that names the shapes where they do not fit the spec, or fit
- * it in more than one way (classes == keypoints * dims, say: then nothing in the shapes tells them apart). */
+/* Finds the part of each output. HS_EMODEL with a message that names the shapes if they do not fit the spec or fit it
+ * in more than one way (classes == keypoints * dims, for example: then the shapes do not separate them). */
 int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_count,
                              const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_layout *ret_layout,
                              struct hs_error *err);

@@ -1,28 +1,13 @@
-/* Which output of a pose network plays which part: told by shapes alone, because names and order differ between
+/* Finds the part of each output of a pose network by its shape alone, because names and order differ between
  * exporters, compilers and their versions. */
 #include "vision/yolo_pose.h"
 
-#include <math.h>
-#include <string.h>
-
-#include "base/mem.h"
-#include "base/str.h"
+#include "vision/detector.h"
 
 /* Enough for an input of 8192 x 8192 at stride 4, and far below what the 32-bit cell numbers of the decoder hold. */
 enum { MAX_CELLS = 1 << 23 };
 
 enum part { BOX, SCORE, KEYPOINT, PARTS };
-
-/* "80x80x64, 80x80x1, ...", cut where it does not fit. */
-static void shapes_text(const struct hs_tensor_desc *outputs, int count, char *dst, size_t size)
-{
-    size_t used = 0;
-    dst[0] = '\0';
-    for (int i = 0; i < count && used < size; i++) {
-        hs_str_format(dst + used, size - used, "%s%dx%dx%d", i ? ", " : "", outputs[i].h, outputs[i].w, outputs[i].c);
-        used += strlen(dst + used);
-    }
-}
 
 static int check_spec(const struct hs_yolo_pose_spec *spec, struct hs_error *err)
 {
@@ -39,21 +24,6 @@ static int check_spec(const struct hs_yolo_pose_spec *spec, struct hs_error *err
     return 0;
 }
 
-static int check_output(const struct hs_tensor_desc *output, int index, struct hs_error *err)
-{
-    size_t bytes = hs_dtype_size(output->dtype);
-    if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
-        !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
-        bytes > PTRDIFF_MAX || output->size_bytes < bytes)
-        return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", index, output->h,
-                            output->w, output->c, output->size_bytes);
-    if (output->dtype != HS_DTYPE_F32 &&
-        (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
-        return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", index,
-                            (double) output->scale, (double) output->zero_point);
-    return 0;
-}
-
 static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_layout *layout, struct hs_error *err)
 {
     const struct hs_yolo_pose_spec *spec = &layout->spec;
@@ -62,7 +32,7 @@ static int init_rows(const struct hs_tensor_desc *output, struct hs_yolo_pose_la
         return hs_error_set(err, HS_EMODEL,
                             "the only output, %dx%dx%d, is no matrix with %d rows (4 + %d classes + %d x %d)",
                             output->h, output->w, output->c, channels, spec->classes, spec->keypoints, spec->dims);
-    /* [channels, N] is what Ultralytics writes; it is also taken where N happens to equal the channel count. */
+    /* [channels, N] is what Ultralytics writes; it is also taken if N happens to equal the channel count. */
     layout->rows = true;
     layout->rows_transposed = output->h != channels;
     if ((layout->rows_transposed ? output->h : output->w) > MAX_CELLS)
@@ -122,7 +92,7 @@ static int init_level(const struct hs_tensor_desc *outputs, const int index[PART
     return 0;
 }
 
-/* The indices of all outputs with the grid of output `first`; -1 where that is not three. */
+/* The indices of all outputs with the grid of output `first`; -1 if that is not three. */
 static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int first, int ret_index[PARTS])
 {
     int found = 0;
@@ -164,7 +134,7 @@ static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs
             continue;
         if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || outputs_of_grid(outputs, count, i, index) < 0) {
             char shapes[300];
-            shapes_text(outputs, count, shapes, sizeof(shapes));
+            hs_outputs_text(outputs, count, shapes, sizeof(shapes));
             return hs_error_set(err, HS_EMODEL, "a pose network has three outputs on each of at most %d grids, not: %s",
                                 HS_YOLO_POSE_MAX_LEVELS, shapes);
         }
@@ -187,8 +157,8 @@ int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_co
     int status = check_spec(spec, err);
     if (status == 0 && output_count < 1)
         status = hs_error_set(err, HS_EMODEL, "the model has no output");
-    for (int i = 0; status == 0 && i < output_count; i++)
-        status = check_output(&outputs[i], i, err);
+    if (status == 0)
+        status = hs_outputs_check(outputs, output_count, err);
     if (status == 0)
         status = output_count == 1 ? init_rows(outputs, &layout, err) : init_heads(outputs, output_count, &layout, err);
     if (status == 0)

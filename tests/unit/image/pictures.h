@@ -19,7 +19,12 @@ struct hs_image *make_pixels(int width, int height, const uint8_t *rgb);
 /* Decodes with the plain options; fails the test where that fails. */
 struct hs_image *decode_ok(const void *data, size_t len);
 
-/* Decodes with `options` (NULL: plain), which must fail with `code` and a one-line message that contains `text`. */
+/* A copy whose end is that of readable memory: one byte read past it ends the test. */
+uint8_t *guarded_copy(const void *data, size_t len);
+void guarded_free(uint8_t *copy, size_t len);
+
+/* Decodes a guarded copy with `options` (NULL: plain), which must fail with `code` and a one-line message that contains
+ * `text`. */
 void decode_fails(const void *data, size_t len, const struct hs_image_options *options, int code, const char *text);
 
 const uint8_t *pixel_at(const struct hs_image *image, int x, int y);

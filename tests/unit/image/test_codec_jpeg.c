@@ -346,6 +346,29 @@ static void coefficients_count_as_memory(void **state)
     hs_buf_finish(&progressive);
 }
 
+/* Segments that end with the file or say that they go on behind it; reading there ends the test (guarded_copy). */
+static void headers_are_not_read_past_the_end(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        { "\xff\xd8\xff", 3 },
+        { "\xff\xd8\xff\xc0", 4 },
+        { "\xff\xd8\xff\xc0\0", 5 },
+        { "\xff\xd8\xff\xc0\0\x11", 6 },
+        { "\xff\xd8\xff\xc0\0\x11\x08", 7 },
+        { "\xff\xd8\xff\xc0\0\x11\x08\0\x10\0", 10 },
+        { "\xff\xd8\xff\xc0\0\2\xff\xc0\0\7\x08\0\x10\0\x10", 15 },
+        { "\xff\xd8\xff\xe1\xff\xff" "Exif\0\0II*\0\x08\0\0\0\xff\xff", 22 },
+        { "\xff\xd8\xff\xe1\0\x08" "Exif\0\0", 12 },
+        { "\xff\xd8\xff\xfe\xff\xff", 6 },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EDECODE, "JPEG ends before it says its size");
+}
+
 static void impossible_files(void **state)
 {
     (void) state;
@@ -374,6 +397,7 @@ int main(void)
         cmocka_unit_test(size_of_the_real_header_counts),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(coefficients_count_as_memory),
+        cmocka_unit_test(headers_are_not_read_past_the_end),
         cmocka_unit_test(impossible_files),
     };
     return HS_RUN_TESTS(tests);

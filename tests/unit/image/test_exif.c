@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/exif.h"
+#include "image/codec.h"
 
 /* A copy of exactly len bytes, so that a sanitizer sees a read past the end. */
 static int orientation_of(const char *bytes, size_t len)

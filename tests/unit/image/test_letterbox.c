@@ -13,6 +13,8 @@ static void plan_follows_ultralytics(void **state)
         {1280, 720, 640, 640, 640, 360, 0, 140},
         {1280, 720, 640, 384, 640, 360, 0, 12},
         {720, 1280, 640, 640, 360, 640, 140, 0},
+        {720, 1280, 640, 384, 216, 384, 212, 0},   /* a wide input for a tall picture, and the other way round */
+        {1280, 720, 384, 640, 384, 216, 0, 212},
         {810, 1080, 640, 640, 480, 640, 80, 0},
         {640, 640, 640, 640, 640, 640, 0, 0},
         {100, 50, 640, 640, 640, 320, 0, 160},     /* grown */
@@ -114,19 +116,24 @@ static void points_go_back_to_the_original(void **state)
 {
     (void) state;
     struct hs_letterbox box;
-    float x, y;
     hs_letterbox_plan(1280, 720, 640, 640, &box);
-    hs_letterbox_to_original(&box, 320, 320, &x, &y);
-    assert_float_equal(x, 640, 1e-3);
-    assert_float_equal(y, 360, 1e-3);
-    hs_letterbox_to_original(&box, 0, 140, &x, &y);
-    assert_float_equal(x, 0, 1e-3);
-    assert_float_equal(y, 0, 1e-3);
-    hs_letterbox_to_original(&box, 640, 500, &x, &y);
-    assert_float_equal(x, 1280, 1e-3);
-    assert_float_equal(y, 720, 1e-3);
-    hs_letterbox_to_original(&box, 0, 0, &x, &y);
-    assert_float_equal(y, -280, 1e-3);
+    struct hs_transform wide = hs_letterbox_transform(&box);
+    assert_float_equal(hs_transform_x(&wide, 320), 640, 1e-3);
+    assert_float_equal(hs_transform_y(&wide, 320), 360, 1e-3);
+    assert_float_equal(hs_transform_x(&wide, 0), 0, 1e-3);
+    assert_float_equal(hs_transform_y(&wide, 140), 0, 1e-3);
+    assert_float_equal(hs_transform_x(&wide, 640), 1280, 1e-3);
+    assert_float_equal(hs_transform_y(&wide, 500), 720, 1e-3);
+    assert_float_equal(hs_transform_y(&wide, 0), 0, 0); /* in the border: the nearest pixel of the picture */
+    assert_float_equal(hs_transform_y(&wide, 640), 720, 0);
+    /* Sides and pads that all differ: none may stand in for another. */
+    hs_letterbox_plan(300, 1000, 320, 640, &box);
+    struct hs_transform tall = hs_letterbox_transform(&box);
+    assert_float_equal(hs_transform_x(&tall, 160), 150, 1e-3);
+    assert_float_equal(hs_transform_x(&tall, 64), 0, 1e-3);
+    assert_float_equal(hs_transform_x(&tall, 320), 300, 0);
+    assert_float_equal(hs_transform_y(&tall, 64), 100, 1e-3);
+    assert_float_equal(hs_transform_y(&tall, 640), 1000, 1e-3);
 }
 
 /* Runs a letterbox into a buffer with guards around it. */

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "sim_script.h"
 #include "vision/embedding.h"
-#include "vision/scrfd.h"
+#include "vision/face_heads.h"
 #include "vision/yolo_pose.h"
 
 enum { PATIENCE_MS = 20000 };
@@ -118,9 +118,11 @@ static void read_faces(struct hs_model *model, int slot, struct hs_face_list *li
     struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
     struct hs_error err = { 0 };
     assert_int_equal(
-        hs_scrfd_layout_init(info->outputs, info->output_count, info->input_w, info->input_h, false, &layout, &err), 0);
+        hs_face_layout_init(HS_FACE_SCRFD, info->outputs, info->output_count, info->input_w, info->input_h, false,
+                            &layout, &err),
+        0);
     read_outputs(model, slot, 0, views);
-    assert_int_equal(hs_scrfd_decode(&layout, views, &params, list), 0);
+    assert_int_equal(hs_face_decode(&layout, views, &params, list), 0);
 }
 
 static void check_box(const struct hs_rect *box, const struct hs_sim_blob *blob, float within)

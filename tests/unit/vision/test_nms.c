@@ -10,20 +10,6 @@ static struct hs_nms_candidate candidate(float x1, float y1, float x2, float y2,
     return (struct hs_nms_candidate){{x1, y1, x2, y2}, score, class_id, id};
 }
 
-static void iou_by_hand(void **state)
-{
-    (void) state;
-    struct hs_rect a = {0, 0, 10, 10}, half = {0, 0, 10, 5}, apart = {10, 0, 20, 10}, shifted = {5, 5, 15, 15};
-    struct hs_rect empty = {3, 3, 3, 3}, inverted = {10, 10, 0, 0};
-    assert_float_equal(hs_rect_iou(&a, &a), 1, 0);
-    assert_float_equal(hs_rect_iou(&a, &half), 0.5, 0);
-    assert_float_equal(hs_rect_iou(&a, &apart), 0, 0); /* they share an edge, not a pixel */
-    assert_float_equal(hs_rect_iou(&a, &shifted), 25.0 / 175, 1e-7);
-    assert_float_equal(hs_rect_iou(&a, &empty), 0, 0);
-    assert_float_equal(hs_rect_iou(&empty, &empty), 0, 0);
-    assert_float_equal(hs_rect_iou(&inverted, &inverted), 0, 0);
-}
-
 static void exactly_the_threshold_stays(void **state)
 {
     (void) state;
@@ -93,7 +79,6 @@ static void the_cut_comes_after_suppression(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(iou_by_hand),
         cmocka_unit_test(exactly_the_threshold_stays),
         cmocka_unit_test(a_suppressed_one_suppresses_nothing),
         cmocka_unit_test(classes_do_not_touch_each_other),

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "face_tensors.h"
-#include "vision/retinaface.h"
+#include "vision/face_heads.h"
 
 static const struct hs_face_params usual = { 0.5f, 0.4f, 100 };
 
@@ -49,11 +49,11 @@ static void decode(const struct face_network *net, const struct face_tensors *t,
 {
     struct hs_face_layout layout;
     struct hs_error err = { 0 };
-    int status = hs_retinaface_layout_init(t->descs, t->count, net->w, net->h, logits, &layout, &err);
+    int status = hs_face_layout_init(HS_FACE_RETINAFACE, t->descs, t->count, net->w, net->h, logits, &layout, &err);
     if (status < 0)
         print_error("%s\n", err.message);
     assert_int_equal(status, 0);
-    assert_int_equal(hs_retinaface_decode(&layout, t->views, &usual, list), 0);
+    assert_int_equal(hs_face_decode(&layout, t->views, &usual, list), 0);
 }
 
 static void one_face_in_every_form(void **state)
@@ -154,11 +154,11 @@ static void another_input_size_is_refused(void **state)
     struct face_tensors t = face_tensors_create(&net, FORM_JOINED, HS_DTYPE_F32, true, false, NULL);
     struct hs_face_layout layout;
     struct hs_error err = { 0 };
-    assert_int_equal(hs_retinaface_layout_init(t.descs, 3, 96, 96, false, &layout, &err), HS_EMODEL);
+    assert_int_equal(hs_face_layout_init(HS_FACE_RETINAFACE, t.descs, 3, 96, 96, false, &layout, &err), HS_EMODEL);
     assert_non_null(strstr(err.message, "252x10"));
-    assert_int_equal(hs_retinaface_layout_init(t.descs, 1, 96, 64, false, &layout, &err), HS_EMODEL);
+    assert_int_equal(hs_face_layout_init(HS_FACE_RETINAFACE, t.descs, 1, 96, 64, false, &layout, &err), HS_EMODEL);
     t.descs[2] = t.descs[1];
-    assert_int_equal(hs_retinaface_layout_init(t.descs, 3, 96, 64, false, &layout, &err), HS_EMODEL);
+    assert_int_equal(hs_face_layout_init(HS_FACE_RETINAFACE, t.descs, 3, 96, 64, false, &layout, &err), HS_EMODEL);
     face_tensors_destroy(&t);
     face_network_destroy(&net);
 }

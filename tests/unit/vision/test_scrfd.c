@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "face_tensors.h"
-#include "vision/scrfd.h"
+#include "vision/face_heads.h"
 
 static const struct hs_face_params usual = { 0.5f, 0.4f, 100 };
 
@@ -14,11 +14,11 @@ static void decode(const struct face_network *net, const struct face_tensors *t,
 {
     struct hs_face_layout layout;
     struct hs_error err = { 0 };
-    int status = hs_scrfd_layout_init(t->descs, t->count, net->w, net->h, logits, &layout, &err);
+    int status = hs_face_layout_init(HS_FACE_SCRFD, t->descs, t->count, net->w, net->h, logits, &layout, &err);
     if (status < 0)
         print_error("%s\n", err.message);
     assert_int_equal(status, 0);
-    assert_int_equal(hs_scrfd_decode(&layout, t->views, &params, list), 0);
+    assert_int_equal(hs_face_decode(&layout, t->views, &params, list), 0);
 }
 
 static void decode_rows(const struct face_network *net, bool logits, struct hs_face_params params,
@@ -334,7 +334,7 @@ static void refuse(const struct face_tensors *t, int count, int w, int h, const 
 {
     struct hs_face_layout layout = { .input_w = 42 };
     struct hs_error err = { 0 };
-    assert_int_equal(hs_scrfd_layout_init(t->descs, count, w, h, false, &layout, &err), HS_EMODEL);
+    assert_int_equal(hs_face_layout_init(HS_FACE_SCRFD, t->descs, count, w, h, false, &layout, &err), HS_EMODEL);
     if (!strstr(err.message, word))
         print_error("%s\n", err.message);
     assert_non_null(strstr(err.message, word));

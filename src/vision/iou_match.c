@@ -1,4 +1,4 @@
-#include "vision/match.h"
+#include "vision/iou_match.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@ static const struct hs_rect *box(const struct hs_boxes *boxes, size_t i)
 static size_t best_of(const struct hs_rect *wanted, const struct hs_boxes *boxes, float least_iou,
                       const unsigned char *taken)
 {
-    size_t best = HS_MATCH_NONE;
+    size_t best = HS_IOU_MATCH_NONE;
     float most = 0;
     for (size_t i = 0; i < boxes->count; i++) {
         float iou = taken[i] ? 0 : hs_rect_iou(wanted, box(boxes, i));
@@ -23,15 +23,15 @@ static size_t best_of(const struct hs_rect *wanted, const struct hs_boxes *boxes
     return best;
 }
 
-size_t hs_match_boxes(const struct hs_boxes *a, const struct hs_boxes *b, float least_iou, size_t *ret_of_a,
-                      unsigned char *taken)
+size_t hs_iou_match(const struct hs_boxes *a, const struct hs_boxes *b, float least_iou, size_t *ret_of_a,
+                    unsigned char *taken)
 {
     size_t matched = 0;
     if (b->count)
         memset(taken, 0, b->count);
     for (size_t i = 0; i < a->count; i++) {
         ret_of_a[i] = best_of(box(a, i), b, least_iou, taken);
-        if (ret_of_a[i] != HS_MATCH_NONE) {
+        if (ret_of_a[i] != HS_IOU_MATCH_NONE) {
             taken[ret_of_a[i]] = 1;
             matched++;
         }

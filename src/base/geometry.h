@@ -1,6 +1,6 @@
 /* Points and rectangles as plain values, in pixels of whatever picture the owner says. */
-#ifndef HS_VISION_GEOMETRY_H
-#define HS_VISION_GEOMETRY_H
+#ifndef HS_BASE_GEOMETRY_H
+#define HS_BASE_GEOMETRY_H
 
 struct hs_point {
     float x, y;
@@ -25,27 +25,30 @@ static inline int hs_pixel(float v, int size)
     return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
 }
 
-/* Intersection over union, 0..1; 0 where the union is empty. Width is x2 - x1 (no "+ 1"). */
-static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b)
+/* The area that both cover. */
+static inline float hs_rect_common(const struct hs_rect *a, const struct hs_rect *b)
 {
     struct hs_rect common = {
-        .x1 = a->x1 > b->x1 ? a->x1 : b->x1, .y1 = a->y1 > b->y1 ? a->y1 : b->y1,
-        .x2 = a->x2 < b->x2 ? a->x2 : b->x2, .y2 = a->y2 < b->y2 ? a->y2 : b->y2,
+        .x1 = a->x1 > b->x1 ? a->x1 : b->x1,
+        .y1 = a->y1 > b->y1 ? a->y1 : b->y1,
+        .x2 = a->x2 < b->x2 ? a->x2 : b->x2,
+        .y2 = a->y2 < b->y2 ? a->y2 : b->y2,
     };
-    float inter = hs_rect_area(&common);
-    float both = hs_rect_area(a) + hs_rect_area(b) - inter;
+    return hs_rect_area(&common);
+}
+
+/* Intersection over union, 0..1; 0 if the union is empty. */
+static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b)
+{
+    float inter = hs_rect_common(a, b), both = hs_rect_area(a) + hs_rect_area(b) - inter;
     return both > 0 ? inter / both : 0;
 }
 
-/* How much of the smaller one is common to both, 0..1; 0 where one is empty. */
+/* The share of the smaller one that both cover, 0..1; 0 if one is empty. */
 static inline float hs_rect_share(const struct hs_rect *a, const struct hs_rect *b)
 {
-    struct hs_rect common = {
-        .x1 = a->x1 > b->x1 ? a->x1 : b->x1, .y1 = a->y1 > b->y1 ? a->y1 : b->y1,
-        .x2 = a->x2 < b->x2 ? a->x2 : b->x2, .y2 = a->y2 < b->y2 ? a->y2 : b->y2,
-    };
     float area_a = hs_rect_area(a), area_b = hs_rect_area(b), smaller = area_a < area_b ? area_a : area_b;
-    return smaller > 0 ? hs_rect_area(&common) / smaller : 0;
+    return smaller > 0 ? hs_rect_common(a, b) / smaller : 0;
 }
 
 /* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and

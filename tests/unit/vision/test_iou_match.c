@@ -1,7 +1,7 @@
 #include "../unit.h"
 
 #include "base/mem.h"
-#include "vision/match.h"
+#include "vision/iou_match.h"
 
 /* A box among other things, as lists have it. */
 struct thing {
@@ -28,11 +28,11 @@ static void each_gets_the_best_that_is_free(void **state)
     struct hs_boxes all_a = boxes_of(a, HS_ARRAY_LEN(a)), all_b = boxes_of(b, HS_ARRAY_LEN(b));
     size_t of[HS_ARRAY_LEN(a)];
     unsigned char taken[HS_ARRAY_LEN(b)] = { 9, 9, 9 };
-    assert_int_equal(hs_match_boxes(&all_a, &all_b, .5f, of, taken), 3);
+    assert_int_equal(hs_iou_match(&all_a, &all_b, .5f, of, taken), 3);
     assert_int_equal(of[0], 1);
     assert_int_equal(of[1], 2); /* the one that lies just there is the first one's */
     assert_int_equal(of[2], 0);
-    assert_true(of[3] == HS_MATCH_NONE);
+    assert_true(of[3] == HS_IOU_MATCH_NONE);
 }
 
 static void what_overlaps_less_is_another_one(void **state)
@@ -42,9 +42,9 @@ static void what_overlaps_less_is_another_one(void **state)
     struct hs_boxes all_a = boxes_of(a, 1), all_b = boxes_of(b, 1);
     size_t of[1];
     unsigned char taken[1];
-    assert_int_equal(hs_match_boxes(&all_a, &all_b, .5f, of, taken), 0); /* IoU 1/3 */
-    assert_true(of[0] == HS_MATCH_NONE);
-    assert_int_equal(hs_match_boxes(&all_a, &all_b, .33f, of, taken), 1);
+    assert_int_equal(hs_iou_match(&all_a, &all_b, .5f, of, taken), 0); /* IoU 1/3 */
+    assert_true(of[0] == HS_IOU_MATCH_NONE);
+    assert_int_equal(hs_iou_match(&all_a, &all_b, .33f, of, taken), 1);
 }
 
 static void nothing_is_matched_with_nothing(void **state)
@@ -54,10 +54,10 @@ static void nothing_is_matched_with_nothing(void **state)
     struct hs_boxes all = boxes_of(a, 1), none = { 0 };
     size_t of[1];
     unsigned char taken[1];
-    assert_int_equal(hs_match_boxes(&none, &all, .5f, of, taken), 0);
-    assert_int_equal(hs_match_boxes(&all, &none, .5f, of, NULL), 0);
-    assert_true(of[0] == HS_MATCH_NONE);
-    assert_int_equal(hs_match_boxes(&none, &none, .5f, NULL, NULL), 0);
+    assert_int_equal(hs_iou_match(&none, &all, .5f, of, taken), 0);
+    assert_int_equal(hs_iou_match(&all, &none, .5f, of, NULL), 0);
+    assert_true(of[0] == HS_IOU_MATCH_NONE);
+    assert_int_equal(hs_iou_match(&none, &none, .5f, NULL, NULL), 0);
 }
 
 int main(void)

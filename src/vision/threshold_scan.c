@@ -1,4 +1,4 @@
-#include "vision/scan.h"
+#include "vision/threshold_scan.h"
 
 /* A block is examined without branches, which compilers turn into vector code; nearly all blocks hold nothing. */
 enum { BLOCK = 64 };
@@ -36,9 +36,9 @@ static void range_of(enum hs_dtype dtype, int32_t *ret_min, int32_t *ret_max)
     *ret_max = dtype == HS_DTYPE_I8 ? INT8_MAX : dtype == HS_DTYPE_U16 ? UINT16_MAX : UINT8_MAX;
 }
 
-struct hs_scan_limit hs_scan_limit_of(const struct hs_tensor_view *view, float real)
+struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float real)
 {
-    struct hs_scan_limit limit = {.dtype = view->dtype, .above = real};
+    struct hs_threshold limit = {.dtype = view->dtype, .above = real};
     if (view->dtype == HS_DTYPE_F32)
         return limit;
     /* Real values grow with stored ones, so the border is found by halving. The expression is that of hs_tensor_at:
@@ -57,7 +57,7 @@ struct hs_scan_limit hs_scan_limit_of(const struct hs_tensor_view *view, float r
     return limit;
 }
 
-size_t hs_scan_next(const struct hs_scan_limit *limit, const void *run, size_t count, ptrdiff_t step, size_t from)
+size_t hs_threshold_next(const struct hs_threshold *limit, const void *run, size_t count, ptrdiff_t step, size_t from)
 {
     int32_t min, max;
     if (limit->dtype == HS_DTYPE_F32)

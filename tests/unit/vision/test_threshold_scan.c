@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "vision/scan.h"
+#include "vision/threshold_scan.h"
 
 static void finds_all_and_only_what_passes(void **state)
 {
@@ -14,23 +14,23 @@ static void finds_all_and_only_what_passes(void **state)
     values[70] = 0.5f;
     values[71] = NAN;
     struct hs_tensor_view view = {.dtype = HS_DTYPE_F32, .scale = 1};
-    struct hs_scan_limit limit = hs_scan_limit_of(&view, 0.5f);
+    struct hs_threshold limit = hs_threshold_of(&view, 0.5f);
     const size_t wanted[] = {0, 63, 64, 130, 199};
     size_t at = 0;
     for (size_t i = 0; i < 5; i++, at++) {
-        at = hs_scan_next(&limit, values, 200, 1, at);
+        at = hs_threshold_next(&limit, values, 200, 1, at);
         assert_int_equal(at, wanted[i]);
     }
-    assert_int_equal(hs_scan_next(&limit, values, 200, 1, at), 200);
-    assert_int_equal(hs_scan_next(&limit, values, 0, 1, 0), 0);
-    assert_int_equal(hs_scan_next(&limit, values, 7, 10, 1), 7);   /* 10, 20 .. 60 */
-    assert_int_equal(hs_scan_next(&limit, values, 14, 10, 1), 13); /* 130 */
+    assert_int_equal(hs_threshold_next(&limit, values, 200, 1, at), 200);
+    assert_int_equal(hs_threshold_next(&limit, values, 0, 1, 0), 0);
+    assert_int_equal(hs_threshold_next(&limit, values, 7, 10, 1), 7);   /* 10, 20 .. 60 */
+    assert_int_equal(hs_threshold_next(&limit, values, 14, 10, 1), 13); /* 130 */
 }
 
 static void check_border(enum hs_dtype dtype, float scale, float zero_point, float real, int32_t low, int32_t high)
 {
     struct hs_tensor_view view = {.dtype = dtype, .scale = scale, .zero_point = zero_point};
-    struct hs_scan_limit limit = hs_scan_limit_of(&view, real);
+    struct hs_threshold limit = hs_threshold_of(&view, real);
     for (int32_t q = low; q <= high; q++) {
         union {
             float f32;
@@ -46,7 +46,7 @@ static void check_border(enum hs_dtype dtype, float scale, float zero_point, flo
             stored.u8 = (uint8_t) q;
         view.data = &stored;
         bool passes = hs_tensor_at(&view, 0) > real;
-        assert_int_equal(hs_scan_next(&limit, view.data, 1, 1, 0), passes ? 0 : 1);
+        assert_int_equal(hs_threshold_next(&limit, view.data, 1, 1, 0), passes ? 0 : 1);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Finds the few tensor elements above a threshold, comparing stored numbers so that nothing is dequantised to be
  * thrown away. */
-#ifndef HS_VISION_SCAN_H
-#define HS_VISION_SCAN_H
+#ifndef HS_VISION_THRESHOLD_SCAN_H
+#define HS_VISION_THRESHOLD_SCAN_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "hs/tensor.h"
 
 /* A threshold in the tensor's own numbers. */
-struct hs_scan_limit {
+struct hs_threshold {
     enum hs_dtype dtype;
     float above;        /* floats: an element passes when it is greater (a NaN never is) */
     int32_t at_least;   /* integers: an element passes when it is at least this; may lie outside the type's range */
@@ -17,10 +17,10 @@ struct hs_scan_limit {
 
 /* The limit that passes exactly those elements whose real value (hs_tensor_at) is greater than `real`. The view's scale
  * is above 0. */
-struct hs_scan_limit hs_scan_limit_of(const struct hs_tensor_view *view, float real);
+struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float real);
 
 /* Index of the first element at or after `from` that passes, or `count`. The run has `count` elements that lie `step`
  * elements apart; step 1 is the fast case (whole blocks at once). */
-size_t hs_scan_next(const struct hs_scan_limit *limit, const void *run, size_t count, ptrdiff_t step, size_t from);
+size_t hs_threshold_next(const struct hs_threshold *limit, const void *run, size_t count, ptrdiff_t step, size_t from);
 
 #endif

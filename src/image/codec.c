@@ -1,0 +1,146 @@
+#include "image/codec.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err)
+{
+    if (limits->max_pixels > 0 && width > limits->max_pixels / height)
+        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, at most %g megapixels are accepted",
+                            (long long) width, (long long) height, (double) limits->max_pixels / 1e6);
+    if (limits->max_side > 0 && (width > limits->max_side || height > limits->max_side))
+        return hs_error_set(err, HS_ETOOLARGE, "image is %lldx%lld pixels, a side of at most %d is accepted",
+                            (long long) width, (long long) height, limits->max_side);
+    return 0;
+}
+
+int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
+{
+    if (limits->max_memory > 0 && bytes > limits->max_memory)
+        return hs_error_set(err, HS_ETOOLARGE,
+                            "image would take %.0f MB of memory to decode, at most %.0f are accepted",
+                            (double) bytes / 1e6, (double) limits->max_memory / 1e6);
+    return 0;
+}
+
+int hs_codec_create_image(const struct hs_image_limits *limits, int width, int height, uint64_t more,
+                          struct hs_image **ret_image, struct hs_error *err)
+{
+    int r = hs_codec_check_memory(limits, (uint64_t) width * (uint64_t) height * 3 + more, err);
+    return r < 0 ? r : hs_image_create(width, height, ret_image, err);
+}
+
+/* EXIF 2.32, 4.6.4: tag 0x0112 in IFD0, one SHORT. Some writers use LONG. */
+enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_SIZE = 12 };
+
+static uint32_t read16(const uint8_t *p, bool big)
+{
+    return big ? hs_codec_be16(p) : hs_codec_le16(p);
+}
+
+static uint32_t read32(const uint8_t *p, bool big)
+{
+    return big ? hs_codec_be32(p) : hs_codec_le32(p);
+}
+
+int hs_exif_orientation(const uint8_t *data, size_t len)
+{
+    if (len >= 6 && memcmp(data, "Exif\0\0", 6) == 0) {
+        data += 6;
+        len -= 6;
+    }
+    if (len < 8 || (memcmp(data, "II*\0", 4) != 0 && memcmp(data, "MM\0*", 4) != 0))
+        return 1;
+    bool big = data[0] == 'M';
+    size_t at = read32(data + 4, big);
+    if (at > len || len - at < 2)
+        return 1;
+    uint32_t count = read16(data + at, big);
+    at += 2;
+    for (uint32_t i = 0; i < count && len - at >= ENTRY_SIZE; i++, at += ENTRY_SIZE) {
+        const uint8_t *entry = data + at;
+        if (read16(entry, big) != TAG_ORIENTATION)
+            continue;
+        uint32_t type = read16(entry + 2, big);
+        uint32_t value = type == TYPE_SHORT ? read16(entry + 8, big) : type == TYPE_LONG ? read32(entry + 8, big) : 0;
+        return value >= 1 && value <= 8 ? (int) value : 1;
+    }
+    return 1;
+}
+
+/* Each from the format's own definition; most are also in file(1)'s magic. Longer patterns stand before shorter ones
+ * that begin alike. */
+static const struct {
+    const char *name;
+    size_t at, len;
+    const char *bytes;
+} magics[] = {
+    {"GIF", 0, 4, "GIF8"},
+    {"TIFF", 0, 4, "II*\0"},
+    {"TIFF", 0, 4, "MM\0*"},
+    {"TIFF", 0, 4, "II+\0"},
+    {"TIFF", 0, 4, "MM\0+"},
+    {"AVIF", 4, 7, "ftypavi"},
+    {"HEIC", 4, 7, "ftyphei"},
+    {"HEIC", 4, 7, "ftyphev"},
+    {"HEIF", 4, 8, "ftypmif1"},
+    {"HEIF", 4, 8, "ftypmsf1"},
+    {"video (MP4)", 4, 4, "ftyp"},
+    {"video (Matroska)", 0, 4, "\x1a\x45\xdf\xa3"},
+    {"JPEG XL", 0, 12, "\0\0\0\x0cJXL \r\n\x87\n"},
+    {"JPEG XL", 0, 2, "\xff\x0a"},
+    {"JPEG 2000", 0, 12, "\0\0\0\x0cjP  \r\n\x87\n"},
+    {"JPEG 2000", 0, 4, "\xff\x4f\xff\x51"},
+    {"PDF", 0, 5, "%PDF-"},
+    {"PostScript", 0, 4, "%!PS"},
+    {"Photoshop (PSD)", 0, 4, "8BPS"},
+    {"OpenEXR", 0, 4, "\x76\x2f\x31\x01"},
+    {"DDS", 0, 4, "DDS "},
+    {"QOI", 0, 4, "qoif"},
+    {"MNG", 0, 8, "\x8aMNG\r\n\x1a\n"},
+    {"an icon (ICO)", 0, 4, "\0\0\1\0"},
+};
+
+/* Text at the front after a byte-order mark and white space. */
+static const uint8_t *text_start(const uint8_t *data, size_t *len)
+{
+    if (*len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+        data += 3;
+        *len -= 3;
+    }
+    while (*len > 0 && (*data == ' ' || *data == '\t' || *data == '\r' || *data == '\n')) {
+        data++;
+        --*len;
+    }
+    return data;
+}
+
+/* SVG begins with its own element, or with an XML declaration, comments and a doctype before it. */
+static bool is_svg(const uint8_t *data, size_t len)
+{
+    if (len > 1024)
+        len = 1024;
+    data = text_start(data, &len);
+    if (len < 5 || (memcmp(data, "<svg", 4) != 0 && memcmp(data, "<?xml", 5) != 0 && memcmp(data, "<!--", 4) != 0))
+        return false;
+    return memmem(data, len, "<svg", 4) != NULL;
+}
+
+/* The magic number "P1" to "P6" of the Netpbm formats and white space. */
+static bool is_netpbm(const uint8_t *data, size_t len)
+{
+    return len >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6' &&
+           (data[2] == '\n' || data[2] == ' ' || data[2] == '\t' || data[2] == '\r');
+}
+
+const char *hs_sniff_unsupported(const uint8_t *data, size_t len)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(magics); i++) {
+        if (len >= magics[i].at + magics[i].len && memcmp(data + magics[i].at, magics[i].bytes, magics[i].len) == 0)
+            return magics[i].name;
+    }
+    if (is_svg(data, len))
+        return "SVG";
+    return is_netpbm(data, len) ? "Netpbm (PNM)" : NULL;
+}

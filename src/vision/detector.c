@@ -1,0 +1,129 @@
+#include "vision/detector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "vision/threshold_scan.h"
+
+/* The bound is lowered by more than the rounding of log and exp, because hs_hits_add compares the score again. */
+float hs_logit_threshold(float threshold)
+{
+    if (threshold <= 0)
+        return -INFINITY;
+    if (threshold >= 1)
+        return INFINITY;
+    double t = threshold, logit = log(t / (1 - t));
+    return (float) (logit - 1e-3 * (1 + fabs(logit)));
+}
+
+int hs_outputs_check(const struct hs_tensor_desc *outputs, int count, struct hs_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        const struct hs_tensor_desc *output = &outputs[i];
+        size_t bytes = hs_dtype_size(output->dtype);
+        if (output->h < 1 || output->w < 1 || output->c < 1 || !hs_size_mul(bytes, (size_t) output->h, &bytes) ||
+            !hs_size_mul(bytes, (size_t) output->w, &bytes) || !hs_size_mul(bytes, (size_t) output->c, &bytes) ||
+            bytes > PTRDIFF_MAX || output->size_bytes < bytes)
+            return hs_error_set(err, HS_EMODEL, "output %d (%dx%dx%d) does not fit its %zu bytes", i, output->h,
+                                output->w, output->c, output->size_bytes);
+        if (output->dtype != HS_DTYPE_F32 &&
+            (!isfinite(output->scale) || !(output->scale > 0) || !isfinite(output->zero_point)))
+            return hs_error_set(err, HS_EMODEL, "output %d has an unusable quantisation (scale %g, zero point %g)", i,
+                                (double) output->scale, (double) output->zero_point);
+    }
+    return 0;
+}
+
+void hs_outputs_text(const struct hs_tensor_desc *outputs, int count, char *dst, size_t size)
+{
+    size_t used = 0;
+    dst[0] = '\0';
+    for (int i = 0; i < count && used < size; i++) {
+        const struct hs_tensor_desc *output = &outputs[i];
+        hs_str_format(dst + used, size - used, output->layout == HS_LAYOUT_ROWS ? "%s%dx%d" : "%s%dx%dx%d",
+                      i ? ", " : "", output->h, output->w, output->c);
+        used += strlen(dst + used);
+    }
+}
+
+int hs_hits_add(struct hs_hits *hits, float score, uint32_t place, int32_t class_id)
+{
+    if (!isfinite(score) || !(score > hits->threshold))
+        return 0;
+    if (hits->count == hits->capacity) {
+        size_t capacity = hits->capacity ? 2 * hits->capacity : 256;
+        struct hs_hit *items = realloc(hits->items, capacity * sizeof(*items));
+        if (!items)
+            return HS_ENOMEM;
+        hits->items = items;
+        hits->capacity = capacity;
+    }
+    /* 255 * (1/255 rounded) and the like may end slightly above 1. */
+    hits->items[hits->count++] = (struct hs_hit) { .score = fminf(score, 1), .place = place, .class_id = class_id };
+    return 0;
+}
+
+int hs_hits_scan(struct hs_hits *hits, const struct hs_score_run *run)
+{
+    const struct hs_tensor_view *view = run->view;
+    const char *data = (const char *) view->data + run->at * (ptrdiff_t) hs_dtype_size(view->dtype);
+    float above = hits->logits ? hs_logit_threshold(hits->threshold) : hits->threshold;
+    struct hs_threshold limit = hs_threshold_of(view, above);
+    for (size_t i = 0; (i = hs_threshold_next(&limit, data, run->count, run->step, i)) < run->count; i++) {
+        float raw = hs_tensor_at(view, run->at + (ptrdiff_t) i * run->step);
+        int status = hs_hits_add(hits, hits->logits ? hs_sigmoid(raw) : raw,
+                                 run->first_place + (uint32_t) i * run->place_step, run->class_id);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+/* Best first. No two hits have the same place, so the order is total. */
+static int compare_hits(const void *left, const void *right)
+{
+    const struct hs_hit *a = left, *b = right;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+static bool is_usable(const struct hs_rect *box)
+{
+    return isfinite(box->x1) && isfinite(box->y1) && isfinite(box->x2) && isfinite(box->y2) && box->x2 >= box->x1 &&
+           box->y2 >= box->y1;
+}
+
+int hs_hits_suppress(struct hs_hits *hits, struct hs_rect (*box_of)(const void *decoder, uint32_t place),
+                     const void *decoder, float iou_threshold, int max_out, struct hs_nms_candidate **ret_kept,
+                     size_t *ret_count)
+{
+    size_t count = hits->count, used = 0;
+    if (max_out <= 0)
+        count = 0;
+    if (count > HS_NMS_MAX_CANDIDATES) {
+        qsort(hits->items, count, sizeof(*hits->items), compare_hits);
+        count = HS_NMS_MAX_CANDIDATES;
+    }
+    struct hs_nms_candidate *candidates = malloc((count ? count : 1) * sizeof(*candidates));
+    if (!candidates)
+        return HS_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const struct hs_hit *hit = &hits->items[i];
+        struct hs_rect box = box_of(decoder, hit->place);
+        if (is_usable(&box))
+            candidates[used++] = (struct hs_nms_candidate) { box, hit->score, hit->class_id, hit->place };
+    }
+    *ret_kept = candidates;
+    *ret_count = hs_nms_run(candidates, used, iou_threshold, (size_t) (max_out > 0 ? max_out : 0));
+    return 0;
+}
+
+void hs_hits_finish(struct hs_hits *hits)
+{
+    free(hits->items);
+    hits->items = NULL;
+    hits->count = hits->capacity = 0;
+}
