@@ -90,6 +90,23 @@ struct run {
     }
 };
 
+/* A picture that HailoRT has, held by its callback. HailoRT drops some callbacks without calling them: that of the run
+ * whose outputs it is reading when the link breaks, or when the read times out. The last reference ends the run then.
+ */
+class ticket
+{
+public:
+    ticket(std::shared_ptr<run> of, uint32_t which) : owner(std::move(of)), picture(which) { owner->begin(picture); }
+    ticket(const ticket &) = delete;
+    ticket &operator=(const ticket &) = delete;
+    ~ticket() { end(HAILO_COMMUNICATION_CLOSED); }
+    void end(hailo_status how) { owner->end(picture, how); }
+
+private:
+    const std::shared_ptr<run> owner;
+    const uint32_t picture;
+};
+
 struct slot {
     uint8_t *memory = nullptr; /* the inputs, then each picture's outputs */
     std::shared_ptr<run> current;
@@ -436,16 +453,16 @@ const void *hs_hailo::output(hs_model *model, int slot, int picture, int index)
 static hailo_status start_picture(const std::shared_ptr<network> &net, const std::shared_ptr<run> &run, size_t bindings,
                                   uint32_t picture)
 {
-    run->begin(picture);
+    auto ticket = std::make_shared<class ticket>(run, picture);
     auto job = net->configured.run_async(
         net->bindings[bindings],
-        [run, picture](const hailort::AsyncInferCompletionInfo &how) { run->end(picture, how.status); });
+        [ticket](const hailort::AsyncInferCompletionInfo &how) { ticket->end(how.status); });
     if (job) {
         job->detach();
         return HAILO_SUCCESS;
     }
     net->dead = true;
-    run->end(picture, job.status());
+    ticket->end(job.status());
     return job.status();
 }
 

@@ -2,6 +2,7 @@
  * double has nothing under way and saw no rule broken. */
 #include "../unit.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ static const struct hs_backend *hailo;
 static struct {
     void (*inject)(const char *call, int status, int count);
     void (*release)(void);
+    void (*lose)(void);
+    int (*open)(void);
     int (*violations)(char *last, size_t size);
     int (*in_flight)(int *ret_most);
     int (*mapped)(int *ret_ever);
@@ -61,6 +64,8 @@ static int find_backend(void **state)
     assert_non_null(library);
     *(void **) &twin.inject = symbol(library, "hs_hailo_double_fail");
     *(void **) &twin.release = symbol(library, "hs_hailo_double_release");
+    *(void **) &twin.lose = symbol(library, "hs_hailo_double_lose");
+    *(void **) &twin.open = symbol(library, "hs_hailo_double_open");
     *(void **) &twin.violations = symbol(library, "hs_hailo_double_violations");
     *(void **) &twin.in_flight = symbol(library, "hs_hailo_double_in_flight");
     *(void **) &twin.mapped = symbol(library, "hs_hailo_double_mapped");
@@ -92,6 +97,7 @@ static int nothing_is_left(void **state)
         twin.release();
     assert_int_equal(twin.in_flight(&most), 0);
     assert_int_equal(twin.mapped(&most), 0);
+    assert_int_equal(twin.open(), 0);
     return 0;
 }
 
@@ -645,6 +651,91 @@ static void a_lost_device_stays_lost_until_it_is_opened_again(void **state)
     tear_down(&scene);
 }
 
+/* ---- losses ---- */
+
+/* HailoRT drops the callback of a run whose outputs it was reading when the link broke. */
+static void a_run_that_nobody_hears_of_ends_with_the_link(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_script("latency_ms: 1\nfaults: [{kind: hang}]");
+    for (int batch = 1; batch <= 4; batch += 3) {
+        set_up(&scene, EMBEDDINGS, SIDE, 2, batch);
+        assert_int_equal(submit(&scene, 0, batch, 1), 0);
+        assert_int_equal(submit(&scene, 1, batch, 1), 0);
+        assert_int_equal(wait_for(&scene, 0, 0), HS_ETIMEOUT);
+        twin.lose();
+        assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), HS_ELOST);
+        assert_int_equal(wait_for(&scene, 1, PATIENCE_MS), HS_ELOST);
+        assert_int_equal(submit(&scene, 0, 1, 1), HS_ELOST);
+        tear_down(&scene);
+    }
+}
+
+/* A run that could not be started is not lost with its callback: the caller is told why. */
+static void a_run_that_was_not_started_keeps_its_reason(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 4);
+    twin.inject("run", 71, 1);
+    assert_int_equal(submit(&scene, 0, 4, 1), HS_ENOMEM);
+    assert_int_equal(run(&scene, 0, 4, 1), 0);
+    tear_down(&scene);
+}
+
+static int count_entries(const char *folder)
+{
+    int count = 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static void lose_once(const char *path)
+{
+    struct scene scene = { 0 };
+    const struct hs_model_spec spec = { .path = path, .input_h = SIDE, .input_w = SIDE, .slots = 2, .batch = 1 };
+    if (open_device(&scene) != 0 || hailo->load(scene.device, &spec, &scene.model, &scene.err) != 0)
+        fail_msg("%s", scene.err.message);
+    scene.info = hailo->info(scene.model);
+    assert_int_equal(submit(&scene, 0, 1, 1), 0);
+    assert_int_equal(submit(&scene, 1, 1, 2), 0);
+    twin.lose();
+    assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), HS_ELOST);
+    assert_int_equal(wait_for(&scene, 1, PATIENCE_MS), HS_ELOST);
+    tear_down(&scene);
+}
+
+/* A thread that was joined may be listed for a moment longer. */
+static void expect_threads(int wanted)
+{
+    int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
+    while (count_entries("/proc/self/task") != wanted && hs_clock_now_ns() < give_up_ns)
+        continue;
+    assert_int_equal(count_entries("/proc/self/task"), wanted);
+}
+
+static void a_thousand_losses_leave_nothing_behind(void **state)
+{
+    (void) state;
+    const char *path = sim_script(EMBEDDINGS);
+    int threads = count_entries("/proc/self/task");
+    set_script("latency_ms: 1\nfaults: [{kind: hang}]");
+    lose_once(path);
+    int descriptors = count_entries("/proc/self/fd");
+    int64_t resident = hs_mem_resident();
+    for (int i = 1; i < 1000; i++)
+        lose_once(path);
+    assert_int_equal(count_entries("/proc/self/fd"), descriptors);
+    expect_threads(threads);
+    /* The slots of one device alone would be 90 MB a thousand times. */
+    assert_true(hs_mem_resident() - resident < 32 << 20);
+}
+
 /* ---- many at once ---- */
 
 struct worker {
@@ -686,11 +777,13 @@ static void a_thousand_pictures_are_not_mixed_up(void **state)
 
 /* ---- with the engine ---- */
 
-static struct hs_engine *create_engine(int slots, int batch)
+#define RUN_TIMEOUT_NS (100 * HS_NS_PER_MS)
+
+static struct hs_engine *create_engine(int slots, int batch, int64_t run_timeout_ns)
 {
     const struct hs_engine_options options = {
         .backend = hailo, .slots = slots, .batch = batch, .max_copies = 2, .queue_max = 64, .keep_alive_s = -1,
-        .retry_max_ns = 100 * HS_NS_PER_MS, .run_timeout_ns = 100 * HS_NS_PER_MS, .failures_max = 2,
+        .retry_max_ns = 100 * HS_NS_PER_MS, .run_timeout_ns = run_timeout_ns, .failures_max = 2,
     };
     const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS };
     struct hs_engine *engine = NULL;
@@ -710,6 +803,20 @@ static int ask(struct hs_engine *engine, uint64_t seed)
         r = -1000;
     hs_engine_release(lease);
     return r;
+}
+
+struct asker {
+    struct hs_engine *engine;
+    pthread_t thread;
+    uint64_t seed;
+    int right, wrong, result;
+};
+
+static void *ask_once(void *arg)
+{
+    struct asker *a = arg;
+    a->result = ask(a->engine, a->seed);
+    return NULL;
 }
 
 static void wait_until_ready(struct hs_engine *engine)
@@ -739,7 +846,7 @@ static void the_engine_brings_it_back(void **state)
         char script[100];
         hs_str_format(script, sizeof(script), "latency_ms: 1\nfaults: [%s]", cases[i].fault);
         set_script(script);
-        struct hs_engine *engine = create_engine(4, 1);
+        struct hs_engine *engine = create_engine(4, 1, RUN_TIMEOUT_NS);
         int r = ask(engine, 1);
         if (r == 0)
             r = ask(engine, 2);
@@ -751,11 +858,38 @@ static void the_engine_brings_it_back(void **state)
     }
 }
 
+/* Each loss meets a run that would hang, and more of them than slots or copies. The runs in between show that the
+ * device is back. */
+static void the_engine_comes_back_from_every_loss(void **state)
+{
+    (void) state;
+    enum { LOSSES = 14 };
+    char script[64 + LOSSES * 40] = "latency_ms: 1\nfaults:\n";
+    int most;
+    for (int i = 0; i < LOSSES; i++)
+        hs_str_format(script + strlen(script), 40, "  - {kind: hang, at: %d, count: 1}\n", 2 * i + 1);
+    set_script(script);
+    struct hs_engine *engine = create_engine(2, 1, PATIENCE_MS * HS_NS_PER_MS);
+    for (int i = 0; i < LOSSES; i++) {
+        struct asker asker = { .engine = engine, .seed = 1 };
+        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
+        assert_int_equal(pthread_create(&asker.thread, NULL, ask_once, &asker), 0);
+        while (twin.in_flight(&most) == 0 && hs_clock_now_ns() < give_up_ns)
+            continue;
+        twin.lose();
+        pthread_join(asker.thread, NULL);
+        assert_int_equal(asker.result, HS_ELOST);
+        wait_until_ready(engine);
+    }
+    assert_int_equal(ask(engine, 1), 0);
+    hs_engine_destroy(engine);
+}
+
 static void the_engine_leaves_alone_what_hangs(void **state)
 {
     (void) state;
     set_script("latency_ms: 1\nfaults: [{kind: hang, at: 2, count: 2}]");
-    struct hs_engine *engine = create_engine(4, 1);
+    struct hs_engine *engine = create_engine(4, 1, RUN_TIMEOUT_NS);
     assert_int_equal(ask(engine, 1), 0);
     assert_int_equal(ask(engine, 2), HS_ELOST);
     assert_int_equal(ask(engine, 3), HS_ELOST);
@@ -764,13 +898,6 @@ static void the_engine_leaves_alone_what_hangs(void **state)
     twin.release(); /* given back in the end: unloaded and closed then */
     hs_engine_destroy(engine);
 }
-
-struct asker {
-    struct hs_engine *engine;
-    pthread_t thread;
-    uint64_t seed;
-    int right, wrong;
-};
 
 static void *ask_often(void *arg)
 {
@@ -788,7 +915,7 @@ static void batches_and_faults_mix_nothing_up(void **state)
     (void) state;
     set_script("latency_ms: 1\nfaults:\n  - {kind: lost, at: 100, count: 2}\n  - {kind: error, at: 200, count: 3}\n"
                "  - {kind: late, at: 300, count: 3, extra_ms: 150}\n  - {kind: queue_full, at: 320, count: 2}\n");
-    struct hs_engine *engine = create_engine(2, 4);
+    struct hs_engine *engine = create_engine(2, 4, RUN_TIMEOUT_NS);
     struct asker askers[10];
     for (size_t i = 0; i < HS_ARRAY_LEN(askers); i++) {
         askers[i] = (struct asker) { .engine = engine, .seed = (uint64_t) i << 32 };
@@ -862,8 +989,12 @@ int main(void)
         TEST(a_run_that_cannot_be_started_is_mended),
         TEST(a_batch_that_fails_half_way),
         TEST(a_lost_device_stays_lost_until_it_is_opened_again),
+        TEST(a_run_that_nobody_hears_of_ends_with_the_link),
+        TEST(a_run_that_was_not_started_keeps_its_reason),
+        TEST(a_thousand_losses_leave_nothing_behind),
         TEST(a_thousand_pictures_are_not_mixed_up),
         TEST(the_engine_brings_it_back),
+        TEST(the_engine_comes_back_from_every_loss),
         TEST(the_engine_leaves_alone_what_hangs),
         TEST(batches_and_faults_mix_nothing_up),
         TEST(a_module_without_its_library_says_so_in_one_sentence),
