@@ -283,8 +283,14 @@ static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
     desc->zero_point = desc->dtype == HS_DTYPE_F32 ? 0 : infos[0].qp_zp;
 }
 
-static bool is_packed(hailo_format_order_t order)
+/* Leaves the output packed, cell by cell. NC and NHW are so already, and HailoRT refuses to make NHWC of them. */
+static bool choose_order(InferModel::InferStream &stream)
 {
+    hailo_format_order_t order = stream.format().order;
+    if (order == HAILO_FORMAT_ORDER_FCR || order == HAILO_FORMAT_ORDER_F8CR) {
+        order = HAILO_FORMAT_ORDER_NHWC;
+        stream.set_format_order(order);
+    }
     return order == HAILO_FORMAT_ORDER_NHWC || order == HAILO_FORMAT_ORDER_NC || order == HAILO_FORMAT_ORDER_NHW;
 }
 
@@ -295,7 +301,7 @@ static int describe_output(hs_model *model, InferModel &infer, const std::string
         return fail(model->device, stream.status(), HS_HAILO_LOAD, err);
     hs_tensor_desc *desc = &model->info.outputs[model->info.output_count];
     hailo_3d_image_shape_t shape = stream->shape();
-    if (stream->is_nms() || !is_packed(stream->format().order))
+    if (stream->is_nms() || !choose_order(*stream))
         return refuse(err, "no plain tensor is its output", name.c_str());
     choose_format(*stream, desc);
     hs_str_copy(desc->name, sizeof(desc->name), name.c_str());

@@ -490,6 +490,19 @@ static void without_one_scale_it_is_float32(void **state)
     tear_down(&scene);
 }
 
+/* As they may come from a compiler: FCR and F8CR are asked for as NHWC, of NHW HailoRT makes none. */
+static void other_orders_are_packed_too(void **state)
+{
+    (void) state;
+    struct scene scene;
+    set_up(&scene, POSES "order sim/box_8 FCR\norder sim/keypoints_16 F8CR\norder sim/score_32 NHW\n", 320, 1, 1);
+    compare_tensors(&scene, "");
+    tear_down(&scene);
+    set_up(&scene, POSES "order sim/box_8 F8CR\ninvalid sim/box_8\n", 320, 1, 1);
+    compare_tensors(&scene, "sim/box_8");
+    tear_down(&scene);
+}
+
 static void no_more_in_flight_than_the_queue_holds(void **state)
 {
     (void) state;
@@ -1062,6 +1075,7 @@ int main(void)
         TEST(files_that_are_no_models),
         TEST(tensors_keep_their_types),
         TEST(without_one_scale_it_is_float32),
+        TEST(other_orders_are_packed_too),
         TEST(no_more_in_flight_than_the_queue_holds),
         TEST(memory_is_mapped_once),
         TEST(runs_fail_as_scripted),
