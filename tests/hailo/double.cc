@@ -1235,7 +1235,11 @@ public:
     {
         using Result = Expected<hailo_chip_temperature_info_t>;
         entered("get_chip_temperature");
-        WorldGuard guard(link->world);
+        Guard guard;
+        hailo_status status = injected("temperature");
+        if (status != HAILO_SUCCESS)
+            return Result::failed(status);
+        WorldGuard world_guard(link->world);
         float celsius = static_cast<float>(link->world->script.temperature_c);
         if (is_gone(*link))
             return Result::failed(HAILO_COMMUNICATION_CLOSED);

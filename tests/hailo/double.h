@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* The next `count` calls give this status. Calls: "scan", "create", "read", "configure", "map", "ready", "run",
- * "complete". */
+ * "complete", "temperature". */
 void hs_hailo_double_fail(const char *call, int status, int count);
 
 /* Hung runs and hung releases end now. */

@@ -173,7 +173,7 @@ static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
     } else {
         hailo_status status = read_temperature(device, &ret_health->temperature_c);
         ret_health->ok = ret_health->has_temperature = status == HAILO_SUCCESS;
-        fail(device, status, HS_HAILO_RUN, &why);
+        fail(device, status, HS_HAILO_HEALTH, &why);
         if (ret_health->ok)
             read_firmware(device);
     }

@@ -271,6 +271,30 @@ static void health_tells_the_firmware(void **state)
     tear_down(&scene);
 }
 
+/* A temperature that cannot be read says nothing about the rest; only a broken link does. */
+static void a_device_without_a_temperature_goes_on(void **state)
+{
+    (void) state;
+    static const int statuses[] = { 4, 13, 36, 63, 77, 87, 89, 96 };
+    struct scene scene;
+    struct hs_device_health health;
+    set_up(&scene, EMBEDDINGS, SIDE, 1, 1);
+    for (size_t i = 0; i < HS_ARRAY_LEN(statuses); i++) {
+        twin.inject("temperature", statuses[i], 1);
+        assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
+        assert_false(health.ok || health.has_temperature);
+        assert_non_null(strstr(health.note, "did not tell its temperature"));
+        assert_int_equal(run(&scene, 0, 1, i), 0);
+        assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
+        assert_true(health.ok);
+    }
+    twin.inject("temperature", 62, 1);
+    assert_int_equal(hailo->health(scene.device, &health, NULL), 0);
+    assert_non_null(strstr(health.note, "lost"));
+    assert_int_equal(submit(&scene, 0, 1, 1), HS_ELOST);
+    tear_down(&scene);
+}
+
 /* ---- the numbers of a picture ---- */
 
 static const struct hs_tensor_desc *find_output(const struct scene *scene, const char *name, int *ret_index)
@@ -356,17 +380,22 @@ static void each_status_has_its_class_and_remedy(void **state)
         { "create", 2, HS_ENODEVICE, "inference.device_id" },
         { "create", 85, HS_EVERSION, "one release" },
         { "create", 36, HS_ELOST, "may open" },
+        { "create", 36, HS_ELOST, "cut the power" },
+        { "create", 76, HS_EVERSION, "cut the power" },
+        { "create", 89, HS_ELOST, "cut the power" },
         { "create", 3, HS_ENOMEM, "inference.slots" },
         { "create", 8, HS_EDEVICE, "restart the service" },
+        { "create", 13, HS_EDEVICE, "restart the service" },
         { "create", 4711, HS_EDEVICE, "unknown to HailoRT, 4711" },
         { "read", 13, HS_EMODEL, "may be read" },
         { "read", 14, HS_EMODEL, "pull it again" },
-        { "read", 26, HS_EMODEL, "pull it again" },
+        { "read", 26, HS_EMODEL, "another version" },
         { "read", 91, HS_EMODEL, "pull it again" },
         { "read", 92, HS_EMODEL, "another version" },
         { "read", 7, HS_EMODEL, "another version" },
         { "read", 93, HS_EMODEL, "Hailo-10H" },
         { "read", 62, HS_ELOST, "opened again" },
+        { "read", 62, HS_ELOST, "cut the power" },
         { "read", 6, HS_ETRANSIENT, "try again" },
         { "configure", 71, HS_ENOMEM, "unload" },
         { "configure", 81, HS_ENOMEM, "CMA" },
@@ -1067,6 +1096,7 @@ int main(void)
         TEST(the_device_is_shared_and_named),
         TEST(health_tells_the_temperature),
         TEST(health_tells_the_firmware),
+        TEST(a_device_without_a_temperature_goes_on),
         TEST(what_keeps_a_device_from_being_opened),
         TEST(each_status_has_its_class_and_remedy),
         TEST(loads_fail_as_scripted),
