@@ -64,7 +64,8 @@ static void probe(const hs_device_options *, hs_backend_probe *ret_probe)
         none_found(status, &err);
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
     } else {
-        hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo-10H %s", found.ids[0].id);
+        /* HailoRT names the kind of a board only once it is opened. */
+        hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo %s", found.ids[0].id);
     }
 }
 

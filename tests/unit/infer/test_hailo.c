@@ -206,7 +206,7 @@ static void a_device_is_found(void **state)
     assert_true(probe.available);
     assert_int_equal(probe.device_count, 2);
     assert_string_equal(probe.ids[1], "0000:02:00.0");
-    assert_string_equal(probe.device, "Hailo-10H 0000:01:00.0");
+    assert_string_equal(probe.device, "Hailo 0000:01:00.0");
     assert_string_equal(probe.version, "HailoRT 5.1.1");
     assert_string_equal(probe.reason, "");
     set_script("faults: [{kind: none}]");
