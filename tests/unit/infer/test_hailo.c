@@ -796,8 +796,7 @@ static void a_thousand_losses_leave_nothing_behind(void **state)
         lose_once(path);
     assert_int_equal(count_entries("/proc/self/fd"), descriptors);
     expect_threads(threads);
-    /* The slots of one device alone would be 90 MB a thousand times. A sanitizer keeps freed memory, and looks for leaks
-     * by itself. */
+    /* The slots alone would be 90 MB a thousand times. A sanitizer keeps freed memory, and looks for leaks itself. */
     if (!SANITIZED)
         assert_true(hs_mem_resident() - resident < 16 << 20);
 }
