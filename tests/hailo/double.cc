@@ -1,7 +1,7 @@
 /* A double of HailoRT: the functions that the Hailo backend uses, with a scripted device behind them (double.h). It
- * keeps HailoRT's rules towards its user: callbacks come on one thread of its own, what is under way is not cancelled,
- * a run that cannot be started kills its network, a lost connection stays lost. And it watches that its user keeps
- * HailoRT's: whatever breaks one is printed and counted. */
+ * keeps HailoRT's rules towards its user: callbacks come on one thread of each device, what is under way is not
+ * cancelled, a run that cannot be started kills its network, a lost connection stays lost. And it watches that its user
+ * keeps HailoRT's: whatever breaks one is printed and counted. */
 #include "double.h"
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include <pthread.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ enum { CONNECTION_REFUSED = 89, DEFAULT_QUEUE = 16 };
 struct Tensor {
     hs_tensor_desc native;
     hailo_format_type_t type;
-    hailo_format_order_t order;
+    hailo_format_order_t order, device_order;
     bool valid; /* one scale for all of it */
 };
 
@@ -86,12 +87,16 @@ struct Hef {
     std::vector<std::string> names;
 };
 
-/* A device as one user opened it. */
+/* A device as one user opened it: a connection with a thread that reads from it, as in HailoRT. */
 struct Link {
     hs_sim_world *world;
     int unit;
     unsigned losses;
     std::atomic<int> networks{ 0 };
+    pthread_t thread;
+    int fd = -1;
+    bool unheard = false; /* it was lost, and the run whose outputs were being read then is forgotten */
+    bool closed = false;
 };
 
 /* A configured network. */
@@ -140,18 +145,31 @@ using namespace hailort;
 static struct Double {
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that is here; a world's comes after it */
     pthread_cond_t changed;
-    bool has_thread = false;
     std::vector<Job> *jobs = new std::vector<Job>;
     Fails *fails = new Fails;
     char group[64] = "";
-    int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0;
+    int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0, open = 0;
+    int64_t release_ms = 0; /* how long a call that frees something waits for its reply */
+    hs_sim_world *world = nullptr; /* of the newest device */
+    int unit = 0;
     std::atomic<int> violations{ 0 };
     char last[200] = "";
-    Double() { hs_cond_init(&changed); }
+    Double()
+    {
+        const char *ms = getenv("HS_HAILO_DOUBLE_RELEASE_MS");
+        hs_cond_init(&changed);
+        release_ms = ms ? strtoll(ms, nullptr, 10) : 0;
+    }
 } &d = *new Double;
 
-/* The thread that is inside a callback. */
-static std::atomic<pthread_t> in_callback{ pthread_t() };
+/* Set for a thread that is inside a callback. (LeakSanitizer does not stand thread_local in a library that was opened
+ * by name.) */
+static const pthread_key_t in_callback = [] {
+    pthread_key_t key;
+    if (pthread_key_create(&key, nullptr) != 0)
+        abort();
+    return key;
+}();
 
 struct Guard {
     Guard() { pthread_mutex_lock(&d.lock); }
@@ -167,7 +185,7 @@ static void violation(const char *what)
 
 static void entered(const char *call)
 {
-    if (pthread_equal(in_callback, pthread_self()))
+    if (pthread_getspecific(in_callback))
         violation((std::string(call) + " was called from a callback").c_str());
 }
 
@@ -219,6 +237,21 @@ static bool is_gone(const Link &link)
 {
     hs_sim_advance(link.world, link.unit);
     return link.world->units[link.unit].losses != link.losses;
+}
+
+/* A call that frees something. One to a chip that has stopped answering waits for its reply; to a lost one it does not.
+ */
+static void await_release(const Link &link, const char *call)
+{
+    entered(call);
+    Guard guard;
+    int64_t deadline_ns = hs_deadline_in_ms(d.release_ms);
+    auto answers = [&] {
+        WorldGuard world_guard(link.world);
+        return d.release_ms == 0 || is_gone(link);
+    };
+    while (!answers() && hs_cond_wait_until(&d.changed, &d.lock, deadline_ns) == 0)
+        continue;
 }
 
 static hailo_status approach(hs_sim_world *world, int unit)
@@ -385,8 +418,9 @@ static void spoil_outputs(const Bound &bound)
 
 static bool is_due(Job &job, int64_t now_ns)
 {
-    WorldGuard guard(job.bound->state->link->world);
-    if (is_gone(*job.bound->state->link))
+    const Link &link = *job.bound->state->link;
+    WorldGuard guard(link.world);
+    if (link.closed || is_gone(link))
         job.status = HAILO_COMMUNICATION_CLOSED;
     else if (job.bound->state->failed)
         job.status = HAILO_STREAM_ABORT;
@@ -442,7 +476,7 @@ static void finish(Job &job)
 }
 
 /* The first one that is due; of a network that shuffles, any that is. The end, and when to look again: none is. */
-static std::vector<Job>::iterator choose_due(int64_t *ret_next_ns)
+static std::vector<Job>::iterator choose_due(const Link *link, int64_t *ret_next_ns)
 {
     static uint32_t chance = 1;
     int64_t now_ns = hs_clock_now_ns();
@@ -450,6 +484,8 @@ static std::vector<Job>::iterator choose_due(int64_t *ret_next_ns)
     auto chosen = d.jobs->end();
     *ret_next_ns = d.jobs->empty() ? HS_NO_DEADLINE : now_ns + 5 * HS_NS_PER_MS;
     for (auto job = d.jobs->begin(); job != d.jobs->end(); ++job) {
+        if (job->bound->state->link.get() != link)
+            continue;
         if (!is_due(*job, now_ns)) {
             *ret_next_ns = std::min(*ret_next_ns, job->due_ns);
             continue;
@@ -461,12 +497,37 @@ static std::vector<Job>::iterator choose_due(int64_t *ret_next_ns)
     return chosen;
 }
 
-static void *run_callbacks(void *)
+/* When the link breaks, HailoRT has taken the run whose outputs it is reading off its list, and drops its callback
+ * without calling it. All others are called. */
+static bool is_heard(const Job &job, Link *link)
 {
+    bool heard = job.status != HAILO_COMMUNICATION_CLOSED || link->closed || link->unheard;
+    link->unheard = link->unheard || !heard;
+    return heard;
+}
+
+/* The lock is held, and let go meanwhile: a callback that is dropped may have something to do, too. */
+static void call_back(Job &job, bool heard)
+{
+    pthread_mutex_unlock(&d.lock);
+    pthread_setspecific(in_callback, &job);
+    if (heard)
+        job.callback(AsyncInferCompletionInfo(job.status));
+    job.callback = nullptr;
+    pthread_setspecific(in_callback, nullptr);
+    job.bound.reset();
+    pthread_mutex_lock(&d.lock);
+}
+
+static void *run_callbacks(void *arg)
+{
+    auto *link = static_cast<Link *>(arg);
     pthread_mutex_lock(&d.lock);
     for (;;) {
         int64_t next_ns;
-        auto job = choose_due(&next_ns);
+        auto job = choose_due(link, &next_ns);
+        if (job == d.jobs->end() && link->closed)
+            break;
         if (job == d.jobs->end()) {
             hs_cond_wait_until(&d.changed, &d.lock, next_ns);
             continue;
@@ -475,23 +536,10 @@ static void *run_callbacks(void *)
         d.jobs->erase(job);
         compute(due);
         finish(due);
-        pthread_mutex_unlock(&d.lock);
-        in_callback = pthread_self();
-        due.callback(AsyncInferCompletionInfo(due.status));
-        due.callback = nullptr;
-        in_callback = pthread_t();
-        due.bound.reset();
-        pthread_mutex_lock(&d.lock);
+        call_back(due, is_heard(due, link));
     }
+    pthread_mutex_unlock(&d.lock);
     return nullptr;
-}
-
-static void start_thread()
-{
-    pthread_t thread;
-    if (!d.has_thread && pthread_create(&thread, nullptr, run_callbacks, nullptr) == 0)
-        pthread_detach(thread);
-    d.has_thread = true;
 }
 
 /* What that variable of the environment says, else 5.1.1. */
@@ -566,7 +614,28 @@ EXPORT void hs_hailo_double_release()
     Guard guard;
     for (Job &job : *d.jobs)
         job.due_ns = 0;
+    d.release_ms = 0;
     pthread_cond_broadcast(&d.changed);
+}
+
+EXPORT void hs_hailo_double_hang_releases(int ms)
+{
+    Guard guard;
+    d.release_ms = ms;
+}
+
+EXPORT void hs_hailo_double_lose()
+{
+    Guard guard;
+    WorldGuard world_guard(d.world);
+    d.world->units[d.unit].losses++;
+    pthread_cond_broadcast(&d.changed);
+}
+
+EXPORT int hs_hailo_double_open()
+{
+    Guard guard;
+    return d.open;
 }
 
 EXPORT int hs_hailo_double_violations(char *last, size_t size)
@@ -605,6 +674,7 @@ static std::shared_ptr<Stream> make_stream(const hs_tensor_desc &desc)
     stream->tensor.native = desc;
     stream->tensor.type = desc.dtype == HS_DTYPE_U16 ? HAILO_FORMAT_TYPE_UINT16 : HAILO_FORMAT_TYPE_UINT8;
     stream->tensor.order = desc.h == 1 && desc.w == 1 ? HAILO_FORMAT_ORDER_NC : HAILO_FORMAT_ORDER_NHWC;
+    stream->tensor.device_order = stream->tensor.order;
     stream->tensor.valid = desc.scale > 0;
     stream->is_input = false;
     return stream;
@@ -661,10 +731,18 @@ static void apply_network_line(Hef *hef, const std::string &key, std::istringstr
         hef->shuffled = true;
 }
 
+static hailo_format_order_t order_of(const std::string &name)
+{
+    return name == "FCR"    ? HAILO_FORMAT_ORDER_FCR
+           : name == "F8CR" ? HAILO_FORMAT_ORDER_F8CR
+           : name == "NHW"  ? HAILO_FORMAT_ORDER_NHW
+                            : HAILO_FORMAT_ORDER_NHCW;
+}
+
 static void apply_line(Hef *hef, const std::string &line)
 {
     std::istringstream words(line);
-    std::string key, name;
+    std::string key, name, order;
     words >> key;
     apply_network_line(hef, key, words);
     if (key == "finds") {
@@ -678,12 +756,12 @@ static void apply_line(Hef *hef, const std::string &line)
     } else if (key == "reversed") {
         std::reverse(hef->outputs.begin(), hef->outputs.end());
     } else if (key == "invalid" || key == "order") {
-        words >> name;
+        words >> name >> order;
         for (auto &stream : hef->outputs) {
             if (name != stream->tensor.native.name)
                 continue;
             if (key == "order")
-                stream->tensor.order = HAILO_FORMAT_ORDER_NHCW;
+                stream->tensor.order = stream->tensor.device_order = order_of(order);
             else
                 stream->tensor.valid = false;
         }
@@ -786,6 +864,12 @@ public:
     std::shared_ptr<Stream> in = std::make_shared<Stream>();
     bool configured = false;
 
+    ~InferModelDouble() override
+    {
+        if (link)
+            await_release(*link, "the end of a model");
+    }
+
     void set_batch_size(uint16_t) override { entered("set_batch_size"); }
 
     Expected<InferStream> input(const std::string &name) override
@@ -817,10 +901,21 @@ private:
     void note_formats(State *state) const;
 };
 
+/* Of the orders that an output may have on the device, HailoRT makes NHWC of these, and leaves the others as they are.
+ */
+static bool can_reorder(const Tensor &tensor)
+{
+    return tensor.order == tensor.device_order ||
+           (tensor.order == HAILO_FORMAT_ORDER_NHWC && (tensor.device_order == HAILO_FORMAT_ORDER_FCR ||
+                                                        tensor.device_order == HAILO_FORMAT_ORDER_F8CR ||
+                                                        tensor.device_order == HAILO_FORMAT_ORDER_NHCW));
+}
+
 bool InferModelDouble::formats_fit() const
 {
     for (const auto &stream : hef.outputs)
-        if (stream->tensor.type == HAILO_FORMAT_TYPE_UINT8 && stream->tensor.native.dtype == HS_DTYPE_U16)
+        if ((stream->tensor.type == HAILO_FORMAT_TYPE_UINT8 && stream->tensor.native.dtype == HS_DTYPE_U16) ||
+            !can_reorder(stream->tensor))
             return false;
     return in->tensor.type == HAILO_FORMAT_TYPE_UINT8 && in->tensor.order == HAILO_FORMAT_ORDER_NHWC;
 }
@@ -873,10 +968,10 @@ Expected<ConfiguredInferModel> InferModelDouble::configure()
 
 Running::~Running()
 {
-    entered("the end of a network");
-    Guard guard;
     if (!state)
         return;
+    await_release(*state->link, "the end of a network");
+    Guard guard;
     if (state->in_flight > 0)
         violation("a network was freed while the device had pictures of it");
     if (!state->shut && !state->failed)
@@ -1095,8 +1190,8 @@ EXPORT Expected<AsyncInferJob> ConfiguredInferModel::run_async(const Bindings &b
 
 EXPORT hailo_status ConfiguredInferModel::shutdown()
 {
+    await_release(*running->state->link, "shutdown");
     Guard guard;
-    entered("shutdown");
     if (running->state->in_flight > 0)
         violation("a network was shut down while the device had pictures of it");
     running->state->shut = true;
@@ -1147,7 +1242,11 @@ public:
     {
         using Result = Expected<hailo_chip_temperature_info_t>;
         entered("get_chip_temperature");
-        WorldGuard guard(link->world);
+        Guard guard;
+        hailo_status status = injected("temperature");
+        if (status != HAILO_SUCCESS)
+            return Result::failed(status);
+        WorldGuard world_guard(link->world);
         float celsius = static_cast<float>(link->world->script.temperature_c);
         if (is_gone(*link))
             return Result::failed(HAILO_COMMUNICATION_CLOSED);
@@ -1163,9 +1262,16 @@ public:
 
     ~VDeviceDouble() override
     {
-        entered("the end of a device");
+        await_release(*link, "the end of a device");
         if (link->networks > 0)
             violation("a device was closed before its networks");
+        pthread_mutex_lock(&d.lock);
+        link->closed = true;
+        d.open--;
+        pthread_cond_broadcast(&d.changed);
+        pthread_mutex_unlock(&d.lock);
+        pthread_join(link->thread, nullptr);
+        close(link->fd);
     }
 
     Expected<std::shared_ptr<InferModel>> create_infer_model(const std::string &hef_path, const std::string &) override
@@ -1244,6 +1350,18 @@ static hailo_status try_create(const hailo_vdevice_params_t &params, hs_sim_worl
     return goes_away(world, unit) ? static_cast<hailo_status>(CONNECTION_REFUSED) : approach(world, unit);
 }
 
+static void connect_link(Link *link, hs_sim_world *world, int unit)
+{
+    WorldGuard world_guard(world);
+    link->world = d.world = world;
+    link->unit = d.unit = unit;
+    link->losses = world->units[unit].losses;
+    link->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (pthread_create(&link->thread, nullptr, run_callbacks, link) != 0)
+        abort();
+    d.open++;
+}
+
 EXPORT Expected<std::shared_ptr<VDevice>> VDevice::create_shared(const hailo_vdevice_params_t &params)
 {
     using Result = Expected<std::shared_ptr<VDevice>>;
@@ -1258,16 +1376,10 @@ EXPORT Expected<std::shared_ptr<VDevice>> VDevice::create_shared(const hailo_vde
     hailo_status status = try_create(params, world, unit);
     if (status != HAILO_SUCCESS)
         return Result::failed(status);
-    start_thread();
     hs_str_copy(d.group, sizeof(d.group), params.group_id);
     auto vdevice = std::make_shared<VDeviceDouble>();
     vdevice->link = std::make_shared<Link>();
-    vdevice->link->world = world;
-    vdevice->link->unit = unit;
-    {
-        WorldGuard world_guard(world);
-        vdevice->link->losses = world->units[unit].losses;
-    }
+    connect_link(vdevice->link.get(), world, unit);
     vdevice->device.link = vdevice->link;
     return Result(std::move(vdevice));
 }

@@ -1,6 +1,8 @@
 """hailo-pose on the Hailo backend: the real module's code against a double of HailoRT (tests/hailo), from the picture
 over UINT8 and UINT16 tensors to the answer. HS_HAILO_DIR: the folder that the build put both in."""
 import os
+import signal
+import time
 
 import pytest
 
@@ -135,6 +137,25 @@ def test_a_hung_device_is_opened_anew(board):
     wait_for(lambda: detect(server, picture).status == 200)  # more runs hang than there are slots
     wait_for(lambda: server.get('/health/ready').status == 200)
     assert_finds(server, 300, 220, 96, 224)
+
+
+SHUTDOWN_S = 10
+
+
+@pytest.mark.parametrize('faults', ['[]', '[{kind: hang, at: 2, count: 3}]'])
+def test_a_chip_that_stops_answering_does_not_hold_up_the_end(board, faults):
+    """Each call that frees something on the chip would take a minute, in the second case after runs that hang."""
+    board.add_model()
+    board.env['HS_HAILO_DOUBLE_RELEASE_MS'] = '60000'
+    board.play(f'latency_ms: 2\nfaults: {faults}')
+    server = board.serve(**{'device.timeout': '0.2', 'server.shutdown_timeout': str(SHUTDOWN_S)})
+    assert_finds(server, 200, 120, 96, 224)
+    picture = blob(200, 120, 96, 224)
+    wait_for(lambda: detect(server, picture).status == 200)
+    start = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.finish() == 0
+    assert time.monotonic() - start < SHUTDOWN_S + 5
 
 
 def test_only_files_that_were_verified_are_loaded(board):

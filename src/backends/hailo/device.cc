@@ -64,7 +64,8 @@ static void probe(const hs_device_options *, hs_backend_probe *ret_probe)
         none_found(status, &err);
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
     } else {
-        hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo-10H %s", found.ids[0].id);
+        /* HailoRT names the kind of a board only once it is opened. */
+        hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo %s", found.ids[0].id);
     }
 }
 
@@ -78,22 +79,33 @@ static hailo_device_id_t *choose(struct found *found, const char *id)
 }
 
 /* With its id named, HailoRT says of a device that another program has it that it is in use, and not that there is
- * none. */
-static hailo_status create_vdevice(hs_device *device, hailo_device_id_t *id)
+ * none. A reply that comes very early may be missed by HailoRT, which then times out: it is tried once more. */
+static hailo_status create_vdevice(hailo_device_id_t *id, const char *group,
+                                   std::shared_ptr<hailort::VDevice> *ret_vdevice)
 {
+    struct opened {
+        std::string group; /* HailoRT keeps a pointer to it */
+        std::shared_ptr<hailort::VDevice> vdevice;
+    };
+    auto opened = std::make_shared<struct opened>();
     hailo_vdevice_params_t params = {};
     hailo_status status = hailo_init_vdevice_params(&params);
     if (status != HAILO_SUCCESS)
         return status;
+    opened->group = group;
     params.device_ids = id;
     params.device_count = 1;
     params.scheduling_algorithm = HAILO_SCHEDULING_ALGORITHM_ROUND_ROBIN;
-    params.group_id = device->group.c_str();
-    auto vdevice = hailort::VDevice::create_shared(params);
-    if (!vdevice)
-        return vdevice.status();
-    device->vdevice = vdevice.release();
-    return HAILO_SUCCESS;
+    params.group_id = opened->group.c_str();
+    status = HAILO_TIMEOUT;
+    for (int attempt = 0; attempt < 2 && status == HAILO_TIMEOUT; attempt++) {
+        auto vdevice = hailort::VDevice::create_shared(params);
+        status = vdevice.status();
+        if (vdevice)
+            opened->vdevice = vdevice.release();
+    }
+    *ret_vdevice = { opened, opened->vdevice.get() };
+    return status;
 }
 
 static int open_device(const hs_device_options *options, hs_device **ret_device, hs_error *err)
@@ -109,9 +121,9 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
     std::unique_ptr<hs_device> device(new (std::nothrow) hs_device);
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
-    device->group = options->group && options->group[0] ? options->group : default_group;
     hs_str_copy(device->id, sizeof(device->id), id->id);
-    status = create_vdevice(device.get(), id);
+    const char *group = options->group && options->group[0] ? options->group : default_group;
+    status = create_vdevice(id, group, &device->vdevice);
     if (status != HAILO_SUCCESS)
         return fail(nullptr, status, HS_HAILO_OPEN, err);
     *ret_device = device.release();
@@ -120,6 +132,8 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
 
 static void close_device(hs_device *device)
 {
+    if (device)
+        release(device, [vdevice = std::move(device->vdevice)]() mutable { vdevice.reset(); });
     delete device;
 }
 
@@ -160,7 +174,7 @@ static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
     } else {
         hailo_status status = read_temperature(device, &ret_health->temperature_c);
         ret_health->ok = ret_health->has_temperature = status == HAILO_SUCCESS;
-        fail(device, status, HS_HAILO_RUN, &why);
+        fail(device, status, HS_HAILO_HEALTH, &why);
         if (ret_health->ok)
             read_firmware(device);
     }

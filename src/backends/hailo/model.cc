@@ -4,15 +4,15 @@
  * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
  * call HailoRT. Pictures of a batch are so many calls, which the chip computes together as the batch size has it.
  * (HailoRT also has a call for several; where its third picture fails it never tells of the first two.) A slot is done
- * when the last of them is. What HailoRT still holds is named by two counted references, so that neither a late
- * callback nor a network that is gone can hit memory that is no more: the callback's to the run, the slot's to the
- * network. */
+ * when the last of them is. What HailoRT still holds is counted, so that neither a late callback nor a network that is
+ * gone can hit memory that is no more: a callback holds its run, a slot in flight its network, a network the slots'
+ * memory. */
 #include "backends/hailo/shim.hpp"
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <new>
-#include <set>
 #include <vector>
 
 #include <sys/mman.h>
@@ -24,19 +24,62 @@ using hailort::InferModel;
 
 /* How long a submission waits for room in HailoRT's queue, which is as long as there are slots. */
 static const std::chrono::milliseconds ready_wait(100);
+/* How long a release may keep its caller. With a chip that answers it takes milliseconds. */
+static const int64_t release_wait_ms = 2000;
 
 namespace
 {
 
-/* A network as HailoRT has it; one that failed to start a run is dead, and made anew. */
-struct network {
+/* The memory of a model's slots. Each network that is bound to it holds it, because the device may write to it until
+ * that network is gone.
+ *
+ * It is mapped for the driver once, which saves doing so at every run; if the driver refuses, runs are only slower. The
+ * driver pins the pages it finds. After a fork() the first write to such a page may give this process a copy that the
+ * device does not know, so nothing here may fork() while a device is open; posix_spawn() and vfork() do no harm. */
+struct memory {
+    struct mapping {
+        void *start;
+        size_t bytes;
+        hailo_dma_buffer_direction_t direction;
+    };
     std::shared_ptr<hailort::VDevice> vdevice; /* outlives the rest */
+    std::vector<mapping> mapped;
+    std::vector<std::pair<void *, size_t>> pages;
+
+    ~memory()
+    {
+        for (const mapping &m : mapped)
+            vdevice->dma_unmap(m.start, m.bytes, m.direction);
+        for (const auto &p : pages)
+            munmap(p.first, p.second);
+    }
+
+    uint8_t *allocate(size_t bytes)
+    {
+        void *start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (start == MAP_FAILED)
+            return nullptr;
+        pages.emplace_back(start, bytes);
+        return static_cast<uint8_t *>(start);
+    }
+
+    void map(void *start, size_t bytes, hailo_dma_buffer_direction_t direction)
+    {
+        if (vdevice->dma_map(start, bytes, direction) == HAILO_SUCCESS)
+            mapped.push_back({ start, bytes, direction });
+    }
+};
+
+/* A network as HailoRT has it; one that failed to start a run is dead, and loaded again. */
+struct network {
+    std::shared_ptr<struct memory> memory; /* and the device; both outlive the rest */
     std::shared_ptr<InferModel> model;
     ConfiguredInferModel configured;
     std::vector<ConfiguredInferModel::Bindings> bindings; /* slot after slot, a picture each */
     bool is_configured = false;
     std::atomic<bool> dead{ false };
 
+    explicit network(std::shared_ptr<struct memory> bound_to) : memory(std::move(bound_to)) {}
     ~network()
     {
         if (is_configured && !dead)
@@ -81,17 +124,39 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    bool is_pending()
+    /* Whether HailoRT has nothing more of it; `ret_status` may be null. */
+    bool wait(int64_t deadline_ns, hailo_status *ret_status)
     {
         pthread_mutex_lock(&lock);
-        bool some = pending != 0;
+        while (pending != 0 && hs_cond_wait_until(&done, &lock, deadline_ns) == 0)
+            continue;
+        bool is_done = pending == 0;
+        if (ret_status)
+            *ret_status = status;
         pthread_mutex_unlock(&lock);
-        return some;
+        return is_done;
     }
 };
 
+/* A picture that HailoRT has, held by its callback. HailoRT drops some callbacks without calling them: that of the run
+ * whose outputs it is reading when the link breaks, or when the read times out. The last reference ends the run then.
+ */
+class ticket
+{
+public:
+    ticket(std::shared_ptr<run> of, uint32_t which) : owner(std::move(of)), picture(which) { owner->begin(picture); }
+    ticket(const ticket &) = delete;
+    ticket &operator=(const ticket &) = delete;
+    ~ticket() { end(HAILO_COMMUNICATION_CLOSED); }
+    void end(hailo_status how) { owner->end(picture, how); }
+
+private:
+    const std::shared_ptr<run> owner;
+    const uint32_t picture;
+};
+
 struct slot {
-    uint8_t *memory = nullptr; /* the inputs, then each picture's outputs */
+    uint8_t *start = nullptr; /* the inputs, then each picture's outputs */
     std::shared_ptr<run> current;
     std::shared_ptr<network> holds; /* while HailoRT has it */
 };
@@ -106,20 +171,20 @@ size_t whole_pages(size_t bytes)
 
 struct hs_model {
     hs_device *device;
+    std::shared_ptr<struct memory> memory = std::make_shared<struct memory>();
     std::string path;
     hs_model_info info = {};
     std::string input_name;
     std::vector<std::string> output_names;
     size_t output_at[HS_MODEL_MAX_OUTPUTS] = {}; /* in a picture's outputs, each on a page of its own */
-    size_t picture_bytes = 0, slot_bytes = 0;
+    size_t picture_bytes = 0;
     slot slots[HS_MODEL_MAX_SLOTS];
-    std::set<uint8_t *> mapped; /* tensors whose memory the driver has */
     std::mutex lock; /* guards `net`, and is held while a run is started */
     std::shared_ptr<network> net;
 
     uint8_t *input_of(int slot, int picture) const
     {
-        return slots[slot].memory + static_cast<size_t>(picture) * info.input_stride;
+        return slots[slot].start + static_cast<size_t>(picture) * info.input_stride;
     }
 
     uint8_t *output_of(int slot, int picture, int index) const
@@ -127,6 +192,48 @@ struct hs_model {
         return input_of(slot, info.batch) + static_cast<size_t>(picture) * picture_bytes + output_at[index];
     }
 };
+
+/* ---- Releases ---- */
+
+namespace
+{
+
+struct release_job {
+    std::function<void()> work;
+    std::shared_ptr<run> done;
+};
+
+void *work_off(void *arg)
+{
+    std::unique_ptr<release_job> job(static_cast<release_job *>(arg));
+    job->work();
+    job->done->end(1, HAILO_SUCCESS);
+    return nullptr;
+}
+
+} // namespace
+
+void hs_hailo::release(hs_device *device, std::function<void()> work)
+{
+    auto done = std::make_shared<run>();
+    auto *job = new release_job{ std::move(work), done };
+    pthread_t thread;
+    done->begin(1);
+    if (!done->usable || pthread_create(&thread, nullptr, work_off, job) != 0) {
+        work_off(job);
+        return;
+    }
+    pthread_detach(thread);
+    if (!done->wait(hs_deadline_in_ms(device->hung ? 0 : release_wait_ms), nullptr))
+        device->hung = device->lost = true;
+}
+
+/* Whoever drops the last reference waits for the release. */
+static std::shared_ptr<network> new_network(const hs_model *model)
+{
+    hs_device *device = model->device;
+    return { new network(model->memory), [device](network *net) { release(device, [net] { delete net; }); } };
+}
 
 /* ---- What a network looks like ---- */
 
@@ -176,8 +283,14 @@ static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
     desc->zero_point = desc->dtype == HS_DTYPE_F32 ? 0 : infos[0].qp_zp;
 }
 
-static bool is_packed(hailo_format_order_t order)
+/* Leaves the output packed, cell by cell. NC and NHW are so already, and HailoRT refuses to make NHWC of them. */
+static bool choose_order(InferModel::InferStream &stream)
 {
+    hailo_format_order_t order = stream.format().order;
+    if (order == HAILO_FORMAT_ORDER_FCR || order == HAILO_FORMAT_ORDER_F8CR) {
+        order = HAILO_FORMAT_ORDER_NHWC;
+        stream.set_format_order(order);
+    }
     return order == HAILO_FORMAT_ORDER_NHWC || order == HAILO_FORMAT_ORDER_NC || order == HAILO_FORMAT_ORDER_NHW;
 }
 
@@ -188,7 +301,7 @@ static int describe_output(hs_model *model, InferModel &infer, const std::string
         return fail(model->device, stream.status(), HS_HAILO_LOAD, err);
     hs_tensor_desc *desc = &model->info.outputs[model->info.output_count];
     hailo_3d_image_shape_t shape = stream->shape();
-    if (stream->is_nms() || !is_packed(stream->format().order))
+    if (stream->is_nms() || !choose_order(*stream))
         return refuse(err, "no plain tensor is its output", name.c_str());
     choose_format(*stream, desc);
     hs_str_copy(desc->name, sizeof(desc->name), name.c_str());
@@ -206,6 +319,8 @@ static int describe_output(hs_model *model, InferModel &infer, const std::string
 
 static int describe(hs_model *model, InferModel &infer, const hs_model_spec *spec, hs_error *err)
 {
+    model->info.output_count = 0;
+    model->picture_bytes = 0;
     model->output_names = infer.get_output_names();
     if (model->output_names.size() > HS_MODEL_MAX_OUTPUTS)
         return refuse(err, "it has too many outputs, the last one", model->output_names.back().c_str());
@@ -231,22 +346,8 @@ static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 
 /* ---- From a file to a network ---- */
 
-/* A reply that comes very early may be missed by HailoRT, which then waits in vain: once more is worth it. */
-static int read_file(hs_model *model, std::shared_ptr<InferModel> *ret_infer, hs_error *err)
-{
-    hailo_status status = HAILO_TIMEOUT;
-    for (int attempt = 0; attempt < 2 && status == HAILO_TIMEOUT; attempt++) {
-        auto infer = model->device->vdevice->create_infer_model(model->path);
-        status = infer.status();
-        if (infer)
-            *ret_infer = infer.release();
-    }
-    return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_LOAD, err);
-}
-
 static int configure(hs_model *model, network *net, hs_error *err)
 {
-    net->vdevice = model->device->vdevice;
     net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
     auto configured = net->model->configure();
     if (!configured)
@@ -254,6 +355,31 @@ static int configure(hs_model *model, network *net, hs_error *err)
     net->configured = configured.release();
     net->is_configured = true;
     return 0;
+}
+
+/* `spec` null: it has to be the network that it was. */
+static int try_build(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
+{
+    auto infer = model->device->vdevice->create_infer_model(model->path);
+    if (!infer)
+        return fail(model->device, infer.status(), HS_HAILO_LOAD, err);
+    net->model = infer.release();
+    int r = spec ? describe(model, *net->model, spec, err) : describe_again(model, *net->model, err);
+    return r == 0 ? configure(model, net, err) : r;
+}
+
+/* HailoRT may miss a reply that comes very early, and then waits for it until it times out. So a transient failure is
+ * tried once more, from the file on, because a network can be configured only once. */
+static int build(hs_model *model, const hs_model_spec *spec, std::shared_ptr<network> *ret_net, hs_error *err)
+{
+    int r = HS_ETRANSIENT;
+    for (int attempt = 0; attempt < 2 && r == HS_ETRANSIENT; attempt++) {
+        auto net = new_network(model);
+        r = try_build(model, spec, net.get(), err);
+        if (r == 0)
+            *ret_net = std::move(net);
+    }
+    return r;
 }
 
 static hailo_status bind(hs_model *model, network *net, int slot, int picture)
@@ -298,62 +424,39 @@ static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, h
     return 0;
 }
 
-/* Calls for the memory of every tensor, just as it is bound. */
-template <typename Each> static void each_buffer(hs_model *model, Each each)
+/* Every tensor by itself, just as it is bound. */
+static void map_for_device(hs_model *model)
 {
     size_t bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
     for (int i = 0; i < model->info.slots * model->info.batch; i++) {
         int slot = i / model->info.batch, picture = i % model->info.batch;
-        if (!model->slots[slot].memory)
-            return;
-        each(model->input_of(slot, picture), bytes, HAILO_DMA_BUFFER_DIRECTION_H2D);
+        model->memory->map(model->input_of(slot, picture), bytes, HAILO_DMA_BUFFER_DIRECTION_H2D);
         for (int k = 0; k < model->info.output_count; k++)
-            each(model->output_of(slot, picture, k), model->info.outputs[k].size_bytes, HAILO_DMA_BUFFER_DIRECTION_D2H);
+            model->memory->map(model->output_of(slot, picture, k), model->info.outputs[k].size_bytes,
+                               HAILO_DMA_BUFFER_DIRECTION_D2H);
     }
 }
 
-/* Told to the driver once, memory need not be at every run. A driver that does not want to know is only slower. */
-static void map_for_device(hs_model *model)
+static int allocate_slots(hs_model *model, hs_error *err)
 {
-    each_buffer(model, [&](uint8_t *memory, size_t bytes, hailo_dma_buffer_direction_t direction) {
-        if (model->device->vdevice->dma_map(memory, bytes, direction) == HAILO_SUCCESS)
-            model->mapped.insert(memory);
-    });
-}
-
-static void unmap_from_device(hs_model *model)
-{
-    each_buffer(model, [&](uint8_t *memory, size_t bytes, hailo_dma_buffer_direction_t direction) {
-        if (model->mapped.erase(memory) > 0)
-            model->device->vdevice->dma_unmap(memory, bytes, direction);
-    });
-}
-
-static int map_slots(hs_model *model, hs_error *err)
-{
-    model->slot_bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
+    size_t bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
     for (int i = 0; i < model->info.slots; i++) {
-        void *memory = mmap(nullptr, model->slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
+        model->slots[i].start = model->memory->allocate(bytes);
+        if (!model->slots[i].start)
             return hs_error_set(err, HS_ENOMEM, "no memory for %d slots of the model; lower inference.slots or "
                                 "device.batch_size", model->info.slots);
-        model->slots[i].memory = static_cast<uint8_t *>(memory);
     }
     return 0;
 }
 
 static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
 {
-    auto net = std::make_shared<network>();
-    int r = read_file(model, &net->model, err);
-    if (r == 0)
-        r = describe(model, *net->model, spec, err);
-    if (r == 0)
-        r = configure(model, net.get(), err);
+    std::shared_ptr<network> net;
+    int r = build(model, spec, &net, err);
     if (r == 0)
         r = fit_queue(model, spec, net.get(), err);
     if (r == 0)
-        r = map_slots(model, err);
+        r = allocate_slots(model, err);
     if (r == 0)
         r = bind_all(model, net.get(), err);
     if (r == 0) {
@@ -363,17 +466,12 @@ static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
     return r;
 }
 
-/* After a run that could not be started HailoRT takes no more of this network; and one can be configured only once. The
- * model's lock is held. */
+/* After a run that could not be started HailoRT takes no more of this network. The model's lock is held. */
 static int revive(hs_model *model, hs_error *err)
 {
-    auto net = std::make_shared<network>();
+    std::shared_ptr<network> net;
     hs_error why = {};
-    int r = read_file(model, &net->model, &why);
-    if (r == 0)
-        r = describe_again(model, *net->model, &why);
-    if (r == 0)
-        r = configure(model, net.get(), &why);
+    int r = build(model, nullptr, &net, &why);
     if (r == 0)
         r = bind_all(model, net.get(), &why);
     if (r != 0)
@@ -394,6 +492,7 @@ int hs_hailo::load(hs_device *device, const hs_model_spec *spec, hs_model **ret_
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
     model->device = device;
+    model->memory->vdevice = device->vdevice;
     model->path = spec->path;
     model->info.batch = spec->batch < 1 ? 1 : spec->batch;
     int r = make(model, spec, err);
@@ -406,13 +505,6 @@ int hs_hailo::load(hs_device *device, const hs_model_spec *spec, hs_model **ret_
 
 void hs_hailo::unload(hs_model *model)
 {
-    if (!model)
-        return;
-    model->net.reset(); /* HailoRT lets go of the memory before it goes */
-    unmap_from_device(model);
-    for (slot &slot : model->slots)
-        if (slot.memory)
-            munmap(slot.memory, model->slot_bytes);
     delete model;
 }
 
@@ -436,16 +528,16 @@ const void *hs_hailo::output(hs_model *model, int slot, int picture, int index)
 static hailo_status start_picture(const std::shared_ptr<network> &net, const std::shared_ptr<run> &run, size_t bindings,
                                   uint32_t picture)
 {
-    run->begin(picture);
+    auto ticket = std::make_shared<class ticket>(run, picture);
     auto job = net->configured.run_async(
         net->bindings[bindings],
-        [run, picture](const hailort::AsyncInferCompletionInfo &how) { run->end(picture, how.status); });
+        [ticket](const hailort::AsyncInferCompletionInfo &how) { ticket->end(how.status); });
     if (job) {
         job->detach();
         return HAILO_SUCCESS;
     }
     net->dead = true;
-    run->end(picture, job.status());
+    ticket->end(job.status());
     return job.status();
 }
 
@@ -457,7 +549,7 @@ static int start(hs_model *model, slot *slot, int index, int count, hs_error *er
     for (int i = 0; i < count && status == HAILO_SUCCESS; i++)
         status = start_picture(net, slot->current, static_cast<size_t>(index * model->info.batch + i),
                                uint32_t{ 1 } << i);
-    if (status == HAILO_SUCCESS || slot->current->is_pending()) {
+    if (status == HAILO_SUCCESS || !slot->current->wait(0, nullptr)) {
         slot->holds = net;
         return 0;
     }
@@ -489,14 +581,8 @@ int hs_hailo::submit(hs_model *model, int index, int count, hs_error *err)
 int hs_hailo::wait(hs_model *model, int index, int64_t deadline_ns, hs_error *err)
 {
     slot *slot = &model->slots[index];
-    run *run = slot->current.get();
-    pthread_mutex_lock(&run->lock);
-    while (run->pending != 0 && hs_cond_wait_until(&run->done, &run->lock, deadline_ns) == 0)
-        continue;
-    bool done = run->pending == 0;
-    hailo_status status = run->status;
-    pthread_mutex_unlock(&run->lock);
-    if (!done)
+    hailo_status status;
+    if (!slot->current->wait(deadline_ns, &status))
         return hs_error_set(err, HS_ETIMEOUT, "the Hailo device is still running");
     bool died = slot->holds && slot->holds->dead;
     slot->holds.reset();

@@ -7,6 +7,7 @@
 #define HS_BACKENDS_HAILO_SHIM_HPP
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,11 +25,11 @@ extern "C" {
 }
 
 struct hs_device {
-    std::shared_ptr<hailort::VDevice> vdevice;
+    std::shared_ptr<hailort::VDevice> vdevice; /* models hold it, too */
     char id[HS_DEVICE_ID_SIZE] = "";
-    std::string group; /* HailoRT keeps a pointer to it */
     char firmware[32] = ""; /* its version, once it was asked for */
     std::atomic<bool> lost{ false }; /* for good: closed and opened again it is another one */
+    std::atomic<bool> hung{ false }; /* a release did not end in time */
 };
 
 namespace hs_hailo
@@ -37,6 +38,11 @@ namespace hs_hailo
 /* Fills *err and returns the code; a device that is lost is marked as such. `device` may be null. */
 int fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err);
 int lost(hs_error *err);
+
+/* Does `work`, which frees what HailoRT has, on a thread of its own, and waits for its end, but no longer than
+ * release_wait_ms (model.cc). A device that takes longer is hung and lost: the thread is left to end by itself, and no
+ * other release of that device is waited for. `work` must not use `device`, which may be gone by then. */
+void release(hs_device *device, std::function<void()> work);
 
 /* model.cc: those of the table. */
 int load(hs_device *device, const hs_model_spec *spec, hs_model **ret_model, hs_error *err);

@@ -6,10 +6,16 @@
 #include "hs/status.h"
 
 /* What was being done; some codes mean another thing then. */
-enum hs_hailo_step { HS_HAILO_OPEN, HS_HAILO_LOAD, HS_HAILO_RUN };
+enum hs_hailo_step { HS_HAILO_OPEN, HS_HAILO_LOAD, HS_HAILO_RUN, HS_HAILO_HEALTH };
 
 /* Numbers that decide what the shim does next. */
-enum { HS_HAILO_SUCCESS = 0, HS_HAILO_TIMEOUT = 4, HS_HAILO_ABORTED = 63, HS_HAILO_NONE_FREE = 74 };
+enum {
+    HS_HAILO_SUCCESS = 0,
+    HS_HAILO_TIMEOUT = 4,
+    HS_HAILO_CLOSED = 62,
+    HS_HAILO_ABORTED = 63,
+    HS_HAILO_NONE_FREE = 74,
+};
 
 /* 0 for success, else the HS_E… of a code. */
 int hs_hailo_class(int status, enum hs_hailo_step step);
