@@ -1,5 +1,6 @@
 /* The backend interface: one constant table that describes a kind of device and its functions. A backend owns a device
- * and nothing else; the runner (src/infer) owns queues, threads and policy. A backend sees only include/hs and src/base.
+ * and nothing else; the runner (src/infer) owns queues, threads and policy. A backend sees only include/hs and
+ * src/base.
  *
  * Life: probe -> open -> load -> { resize, input, submit, wait, output }* -> unload -> close.
  * A model has `slots` independent places for work in flight. One slot is used by one thread at a time; different slots

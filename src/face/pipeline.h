@@ -50,10 +50,10 @@ struct hs_face_timings {
 struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
-    int dimension; /* of the embeddings */
-    char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the pool
-                                                                may be closed before the answer is written */
-    float threshold;           /* that the pack recommends */
+    int dimension;                                               /* of the embeddings */
+    char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the
+                                                                pool may be closed before the answer is written */
+    float threshold;                                             /* that the pack recommends */
     int width, height;
     struct hs_face_timings timings;
     const char *device; /* that ran the networks: "cpu", "hailo", "sim"; static */

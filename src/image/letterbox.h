@@ -33,16 +33,16 @@ struct hs_letterbox {
 /* All four sizes are at least 1. */
 void hs_letterbox_plan(int orig_w, int orig_h, int in_w, int in_h, struct hs_letterbox *ret_box);
 
-/* How the input of a network with free sides follows from the size of a picture, and from nothing else. The long side is
- * `long_side`. The short one is the picture's with `border` pixels on each side of it, rounded up to a multiple of
+/* How the input of a network with free sides follows from the size of a picture, and from nothing else. The long side
+ * is `long_side`. The short one is the picture's with `border` pixels on each side of it, rounded up to a multiple of
  * `multiple`, at least `least`; above `most` it is long_side. */
 struct hs_letterbox_rule {
     int long_side, multiple, border, least, most;
 };
 
-/* The rule for a network of the given stride. It has at most seven sizes, so that a service can prepare for all of them:
- * multiples of a tenth of the long side (64 of 640) from six to eight tenths, which 16:9, 3:2 and 4:3 need, and the
- * square. Each size costs about 8 MB. Keypoint AP of yolo11n-pose is the same or better than with steps of 32
+/* The rule for a network of the given stride. It has at most seven sizes, so that a service can prepare for all of
+ * them: multiples of a tenth of the long side (64 of 640) from six to eight tenths, which 16:9, 3:2 and 4:3 need, and
+ * the square. Each size costs about 8 MB. Keypoint AP of yolo11n-pose is the same or better than with steps of 32
  * (docs/performance.md). long_side is a multiple of stride. */
 struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int border);
 
@@ -53,7 +53,8 @@ struct hs_letterbox_size {
 };
 
 /* All sizes of the rule, the square first. Returns how many. */
-int hs_letterbox_sizes(const struct hs_letterbox_rule *rule, struct hs_letterbox_size ret_sizes[HS_LETTERBOX_SIZES_MAX]);
+int hs_letterbox_sizes(const struct hs_letterbox_rule *rule,
+                       struct hs_letterbox_size ret_sizes[HS_LETTERBOX_SIZES_MAX]);
 
 /* The size for a picture. */
 void hs_letterbox_rect(const struct hs_letterbox_rule *rule, int orig_w, int orig_h, int *ret_in_w, int *ret_in_h);
@@ -65,7 +66,7 @@ int hs_letterbox_apply(const struct hs_letterbox *box, const struct hs_image *im
 /* From pixels of the network's input to pixels of the original picture. */
 static inline struct hs_transform hs_letterbox_transform(const struct hs_letterbox *box)
 {
-    return (struct hs_transform) {
+    return (struct hs_transform){
         .scale_x = box->scale_x,
         .scale_y = box->scale_y,
         .pad_x = (float) box->pad_left,

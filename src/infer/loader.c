@@ -1,10 +1,11 @@
-/* The loader: the one thread that opens, loads, unloads and closes, so that a backend never sees two of these at once and
- * a request whose deadline passes during a load need not wait for its end. It also polls slots that the device still
- * holds after their deadline, brings back a device that is down, restarts one whose process has grown too large, and
- * polls the device's health.
+/* The loader: the one thread that opens, loads, unloads and closes, so that a backend never sees two of these at once
+ * and a request whose deadline passes during a load need not wait for its end. It also polls slots that the device
+ * still holds after their deadline, brings back a device that is down, restarts one whose process has grown too large,
+ * and polls the device's health.
  *
- * Restarts: on some machines the memory of an inference runtime grows for as long as it is used, and only closing all of
- * it gives that back. No request fails for it: running ones end first, the others wait until the model is loaded again. */
+ * Restarts: on some machines the memory of an inference runtime grows for as long as it is used, and only closing all
+ * of it gives that back. No request fails for it: running ones end first, the others wait until the model is loaded
+ * again. */
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static int make_slots(struct hs_instance *instance, struct hs_error *err)
             return hs_error_set(err, HS_ENOMEM, "no memory for the model's slots");
         instance->slot_count++;
         for (int k = 0; k < info->batch; k++)
-            slot->share[k] = (struct hs_share) {
+            slot->share[k] = (struct hs_share){
                 .slot = slot,
                 .lease = { .input_stride = info->input_stride, .output_count = info->output_count },
             };

@@ -84,8 +84,10 @@ static int check_table(const struct hs_backend *backend, const char *name, const
     if (!backend)
         return hs_error_set(err, HS_EVERSION, "%s is no backend: it lacks the symbol " HS_BACKEND_SYMBOL, path);
     if (backend->abi != HS_BACKEND_ABI)
-        return hs_error_set(err, HS_EVERSION, "%s was built for backend interface %u, this program has %d; build both "
-                            "from the same source", path, backend->abi, HS_BACKEND_ABI);
+        return hs_error_set(err, HS_EVERSION,
+                            "%s was built for backend interface %u, this program has %d; build both "
+                            "from the same source",
+                            path, backend->abi, HS_BACKEND_ABI);
     if (!backend->name || strcmp(backend->name, name) != 0)
         return hs_error_set(err, HS_EVERSION, "%s calls itself '%s'", path, backend->name ? backend->name : "");
     return 0;

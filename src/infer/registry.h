@@ -27,7 +27,7 @@ struct hs_registry_entry {
     char path[HS_REGISTRY_PATH_SIZE]; /* of the module; "" for a built-in one */
     bool usable;                      /* its table could be had; `probe` is filled then */
     struct hs_backend_probe probe;
-    struct hs_error error;            /* where not usable: why */
+    struct hs_error error; /* where not usable: why */
 };
 
 /* The backend called `name`; "cpu" is another name for "openvino". The result lives until the process ends.

@@ -1,13 +1,12 @@
 /* The queue in front of a device, and its circuit breaker. */
 #include "infer/runner.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "infer/runner_internal.h"
 
 #define FIRST_PAUSE_NS (100 * HS_NS_PER_MS)
@@ -76,20 +75,6 @@ static int check_options(const struct hs_runner_options *options, struct hs_erro
     return 0;
 }
 
-/* Signals are for the main thread; a new thread inherits this mask. */
-static int start_loader(struct hs_runner *runner)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&runner->loader, NULL, hs_runner_load_loop, runner);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0)
-        return HS_ENOMEM;
-    pthread_setname_np(runner->loader, "loader");
-    return 0;
-}
-
 int hs_runner_create(const struct hs_runner_options *options, const struct hs_model_spec *spec,
                      struct hs_runner **ret_runner, struct hs_error *err)
 {
@@ -107,7 +92,7 @@ int hs_runner_create(const struct hs_runner_options *options, const struct hs_mo
         r = copy_options(runner, options, spec);
     runner->keep_alive_s = options->keep_alive_s;
     if (r == 0)
-        r = start_loader(runner);
+        r = hs_thread_start(&runner->loader, "loader", hs_runner_load_loop, runner);
     if (r != 0) {
         free_runner(runner);
         return hs_error_set(err, r, "no memory for the runner");
@@ -168,7 +153,8 @@ void hs_runner_preload(struct hs_runner *runner)
 
 static bool is_loading(const struct hs_runner *runner)
 {
-    return runner->restarting || runner->preload_asked || runner->load_state == HS_LOAD_WANTED || runner->load_state == HS_LOAD_LOADING;
+    return runner->restarting || runner->preload_asked || runner->load_state == HS_LOAD_WANTED ||
+           runner->load_state == HS_LOAD_LOADING;
 }
 
 int hs_runner_wait_loaded(struct hs_runner *runner, int64_t deadline_ns, struct hs_error *err)
@@ -408,7 +394,7 @@ static enum hs_runner_state state_of(const struct hs_runner *runner)
 void hs_runner_get_status(struct hs_runner *runner, struct hs_runner_status *ret_status)
 {
     pthread_mutex_lock(&runner->lock);
-    *ret_status = (struct hs_runner_status) {
+    *ret_status = (struct hs_runner_status){
         .state = state_of(runner),
         .loaded = runner->load_state == HS_LOAD_LOADED,
         .backend = runner->options.backend->name,

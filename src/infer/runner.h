@@ -11,9 +11,9 @@
  * left. Leases of different requests may share the batch of one slot.
  *
  * The model is loaded once. If its sides are free, one loaded model takes every input size, so that the answer to a
- * request never depends on earlier ones. One thread of the runner, the loader, opens, loads, unloads and closes; it also
- * collects slots that a device gave back after their deadline, and brings back a device that is down. All functions may
- * be called from any thread; a lease is used by one thread at a time. */
+ * request never depends on earlier ones. One thread of the runner, the loader, opens, loads, unloads and closes; it
+ * also collects slots that a device gave back after their deadline, and brings back a device that is down. All
+ * functions may be called from any thread; a lease is used by one thread at a time. */
 #ifndef HS_INFER_RUNNER_H
 #define HS_INFER_RUNNER_H
 
@@ -39,26 +39,26 @@ struct hs_runner_options {
     int batch;             /* most pictures in a slot, 0..HS_MODEL_MAX_BATCH; 0 and 1: one. The model may allow fewer */
     int64_t batch_wait_ns; /* longest wait of a picture for others to fill its batch while the device is idle */
     int warmup;            /* runs after a load, before the first use */
-    int64_t run_timeout_ns; /* a run that takes longer is a failure of the device; 0: no such bound */
-    int failures_max;       /* runs in a row that fail until the device counts as down; 0: no such bound */
-    int64_t retry_max_ns;   /* a device that is down is tried again after a tenth of a second, and then after pauses
-                               that double up to this; 0: five seconds */
-    int queue_max;          /* requests that may wait for a slot; one more gets HS_EBUSY */
-    int64_t restart_above;  /* resident bytes of this process above which the model is unloaded, the device closed and
-                               opened, and the model loaded again. Requests wait meanwhile. 0: never */
+    int64_t run_timeout_ns;   /* a run that takes longer is a failure of the device; 0: no such bound */
+    int failures_max;         /* runs in a row that fail until the device counts as down; 0: no such bound */
+    int64_t retry_max_ns;     /* a device that is down is tried again after a tenth of a second, and then after pauses
+                                 that double up to this; 0: five seconds */
+    int queue_max;            /* requests that may wait for a slot; one more gets HS_EBUSY */
+    int64_t restart_above;    /* resident bytes of this process above which the model is unloaded, the device closed and
+                                 opened, and the model loaded again. Requests wait meanwhile. 0: never */
     int64_t restart_pause_ns; /* least time between two restarts */
     /* Called on the loader's thread, without a lock, after a restart has closed the device: resident memory before and
      * now. It must not call the runner. May be NULL. */
     void (*on_restart)(void *arg, int64_t before_bytes, int64_t after_bytes);
     void *on_restart_arg;
-    double keep_alive_s; /* negative: loaded for good; 0: unloaded when idle; else unloaded, and the device closed, after
-                            so many seconds without use */
+    double keep_alive_s; /* negative: loaded for good; 0: unloaded when idle; else unloaded, and the device closed,
+                            after so many seconds without use */
 };
 
 /* FAILED: the device is down, after a load failed, a run returned HS_ELOST, failures_max runs failed in a row, or every
  * slot is stuck. Requests then fail at once, and the loader opens, loads and runs again until that works. */
 enum hs_runner_state {
-    HS_RUNNER_IDLE,      /* not loaded; the next request loads */
+    HS_RUNNER_IDLE, /* not loaded; the next request loads */
     HS_RUNNER_LOADING,
     HS_RUNNER_READY,
     HS_RUNNER_UNLOADING,
@@ -124,7 +124,8 @@ void hs_runner_destroy(struct hs_runner *runner);
 /* Starts to load and returns at once. Nothing happens while the device is down. */
 void hs_runner_preload(struct hs_runner *runner);
 
-/* Waits until no load is under way: 0 if the model is loaded, else the error of the load; HS_ETIMEOUT at the deadline. */
+/* Waits until no load is under way: 0 if the model is loaded, else the error of the load; HS_ETIMEOUT at the deadline.
+ */
 int hs_runner_wait_loaded(struct hs_runner *runner, int64_t deadline_ns, struct hs_error *err);
 
 /* Changes options.keep_alive_s. */

@@ -1,5 +1,5 @@
-/* The inside of a runner, shared by runner.c (the queue and what workers call), slot.c (a slot from its first picture to
- * its results) and loader.c (the thread that owns the device). Not for other folders. */
+/* The inside of a runner, shared by runner.c (the queue and what workers call), slot.c (a slot from its first picture
+ * to its results) and loader.c (the thread that owns the device). Not for other folders. */
 #ifndef HS_INFER_RUNNER_INTERNAL_H
 #define HS_INFER_RUNNER_INTERNAL_H
 
@@ -13,8 +13,8 @@
 /* The table at the top of slot.c shows the transitions. */
 enum hs_slot_state { HS_SLOT_FREE, HS_SLOT_FILLING, HS_SLOT_RUNNING, HS_SLOT_DONE, HS_SLOT_STUCK };
 
-/* NONE -> WANTED -> LOADING -> LOADED -> DRAINING -> NONE. A draining model is not handed out and is unloaded as soon as
- * no slot is in use. A load that fails leads back to NONE. Every change broadcasts `changed`. */
+/* NONE -> WANTED -> LOADING -> LOADED -> DRAINING -> NONE. A draining model is not handed out and is unloaded as soon
+ * as no slot is in use. A load that fails leads back to NONE. Every change broadcasts `changed`. */
 enum hs_load_state { HS_LOAD_NONE, HS_LOAD_WANTED, HS_LOAD_LOADING, HS_LOAD_LOADED, HS_LOAD_DRAINING };
 
 struct hs_slot;
@@ -34,12 +34,12 @@ struct hs_slot {
     struct hs_instance *instance;
     int index;
     enum hs_slot_state state;
-    int h, w;         /* of its pictures */
-    int taken;        /* pictures given out, from the first */
-    int held, ready;  /* shares not yet released; shares whose pictures are written or given up */
-    int shares;       /* given out since the slot was last free */
-    bool attended;    /* a thread is inside the backend for it */
-    int64_t ready_ns; /* time at which the first share became ready */
+    int h, w;           /* of its pictures */
+    int taken;          /* pictures given out, from the first */
+    int held, ready;    /* shares not yet released; shares whose pictures are written or given up */
+    int shares;         /* given out since the slot was last free */
+    bool attended;      /* a thread is inside the backend for it */
+    int64_t ready_ns;   /* time at which the first share became ready */
     int64_t started_ns; /* time of submission */
     int result;
     struct hs_error error;

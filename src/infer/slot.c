@@ -2,12 +2,11 @@
  *
  *   state    entered when                                        owned by           leaves to
  *   FREE     -                                                   -                  FILLING: hs_slot_take
- *   FILLING  the first share is handed out                       its shares         RUNNING: all shares ready, submitted
- *                                                                                   FREE: all released before that
- *   RUNNING  submitted                                           device and shares  DONE: the backend returned a result
- *                                                                                   STUCK: all shares released before
- *   DONE     `result` is known                                   its shares         FREE: all shares released
- *   STUCK    nobody waits for the run any more                   device             FREE: the device gave it back
+ *   FILLING  the first share is handed out                       its shares         RUNNING: all shares ready,
+ * submitted FREE: all released before that RUNNING  submitted                                           device and
+ * shares  DONE: the backend returned a result STUCK: all shares released before DONE     `result` is known its shares
+ * FREE: all shares released STUCK    nobody waits for the run any more                   device             FREE: the
+ * device gave it back
  *
  * Shares are filled by one thread each. When all are ready one of the threads submits the slot and waits inside the
  * backend (`attended`); the others wait on `changed`. Leaving the backend always broadcasts, so that another waiter
@@ -30,8 +29,8 @@ void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tenso
     const struct hs_backend *backend = instance->runner->options.backend;
     assert(picture >= 0 && picture < lease->pictures);
     for (int i = 0; i < lease->output_count; i++)
-        ret_views[i] = hs_tensor_view_of(
-            &lease->descs[i], backend->output(instance->model, slot->index, share->first + picture, i));
+        ret_views[i] = hs_tensor_view_of(&lease->descs[i],
+                                         backend->output(instance->model, slot->index, share->first + picture, i));
 }
 
 /* ---- Handing out and taking back, with the runner's lock held ---- */
@@ -256,7 +255,7 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
         hs_lease_outputs(lease, 0, lease->outputs);
     }
     if (ret_timings)
-        *ret_timings = (struct hs_runner_timings) {
+        *ret_timings = (struct hs_runner_timings){
             .queue_ns = share->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };

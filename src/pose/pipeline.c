@@ -8,7 +8,7 @@
 
 void hs_pose_result_init(struct hs_pose_result *result)
 {
-    *result = (struct hs_pose_result) { 0 };
+    *result = (struct hs_pose_result){ 0 };
     hs_pose_list_init(&result->people);
 }
 
@@ -115,11 +115,15 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
 }
 
 int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool,
-                         const struct hs_image *image, const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
-                         struct hs_pose_result *result, struct hs_error *err)
+                         const struct hs_image *image, const struct hs_pose_params *params, int64_t deadline_ns,
+                         struct hs_cancel *cancel, struct hs_pose_result *result, struct hs_error *err)
 {
     struct work w = {
-        .pipeline = pipeline, .image = image, .params = params, .deadline_ns = deadline_ns, .cancel = cancel,
+        .pipeline = pipeline,
+        .image = image,
+        .params = params,
+        .deadline_ns = deadline_ns,
+        .cancel = cancel,
         .result = result,
     };
     int64_t start = hs_clock_now_ns();

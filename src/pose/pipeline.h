@@ -50,8 +50,8 @@ int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_model_pool
                    struct hs_pose_result *result, struct hs_error *err);
 
 /* The same for a picture that is decoded already. */
-int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool, const struct hs_image *image,
-                         const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
-                         struct hs_pose_result *result, struct hs_error *err);
+int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool,
+                         const struct hs_image *image, const struct hs_pose_params *params, int64_t deadline_ns,
+                         struct hs_cancel *cancel, struct hs_pose_result *result, struct hs_error *err);
 
 #endif

@@ -40,8 +40,8 @@ static void get_ready(struct hs_http_request *req)
     hs_model_pool_get_status(app->pool, &status);
     const char *reason = hs_model_pool_reason(&status, &detail);
     if (reason)
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
-                                               detail[0] ? detail : NULL));
+        hs_http_reply_json(
+            req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail", detail[0] ? detail : NULL));
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
@@ -245,14 +245,14 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
 static void post_batch(struct hs_http_request *req)
 {
     struct detect_batch of = { .app = hs_http_context(req) };
-    const struct hs_batch batch = { .answer = answer_one, .together = of.app->settings->device.batch_size,
-                                    .ctx = &of };
+    const struct hs_batch batch = { .answer = answer_one, .together = of.app->settings->device.batch_size, .ctx = &of };
     struct hs_error err;
     const char *field;
     int r = read_detect(req, of.app, &of.detect, &field, &err);
     if (r == 0) {
         field = "model";
-        r = hs_request_options_ref(req, &of.detect.wish, of.app->cache, of.app->settings->model.keep_alive, &of.pool, &err);
+        r = hs_request_options_ref(req, &of.detect.wish, of.app->cache, of.app->settings->model.keep_alive, &of.pool,
+                                   &err);
     }
     if (r < 0) {
         hs_http_reply_error(req, r, hs_status_http(r) < 499 ? field : NULL, "%s", err.message);
@@ -266,8 +266,13 @@ static void post_batch(struct hs_http_request *req)
 
 static const char *const batch_list[] = { "images", "image", NULL };
 static const char *const detect_files[] = { "image", NULL };
-static const char *const detect_texts[] = { "confidence_threshold", "iou_threshold",  "keypoint_threshold",
-                                            "max_detections",       "apply_exif",     HS_REQUEST_OPTION_FIELDS, NULL };
+static const char *const detect_texts[] = { "confidence_threshold",
+                                            "iou_threshold",
+                                            "keypoint_threshold",
+                                            "max_detections",
+                                            "apply_exif",
+                                            HS_REQUEST_OPTION_FIELDS,
+                                            NULL };
 
 const struct hs_http_route hs_pose_routes[] = {
     { .method = "GET", .path = "/health", .handle = get_health, .flags = HS_HTTP_INLINE },

@@ -132,8 +132,10 @@ static const struct {
     double (*value)(const struct device *device);
 } series[] = {
     { "device_runs_total", "counter", "Runs of the network.", runs },
-    { "device_run_seconds_total", "counter", "What these took, from submission to their end; of a slower device "
-      "it is more.", run_seconds },
+    { "device_run_seconds_total", "counter",
+      "What these took, from submission to their end; of a slower device "
+      "it is more.",
+      run_seconds },
     { "device_pictures_total", "counter", "Pictures in these runs.", pictures },
     { "device_failures_total", "counter", "Runs that failed.", failures },
     { "device_timeouts_total", "counter", "Requests whose time was over while they waited or ran.", timeouts },
@@ -150,8 +152,8 @@ static const struct {
 
 static void put_labels(struct page *out, const char *name, const struct device *d)
 {
-    put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", name,
-        d->model->task, d->runner->choice.pack->name, d->runner->device, d->index, d->standby);
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\",device=\"%s\",index=\"%d\",standby=\"%d\"", name, d->model->task,
+        d->runner->choice.pack->name, d->runner->device, d->index, d->standby);
 }
 
 static void put_device(struct page *out, size_t row, const struct device *d)
@@ -192,8 +194,10 @@ static void each_device(struct page *out, const struct model *models, size_t cou
         for (int k = 0; k < pool->count + (pool->fallback != NULL); k++) {
             bool standby = k == pool->count;
             struct device d = {
-                .model = &models[i], .runner = standby ? pool->fallback : &pool->runners[k],
-                .index = standby ? 0 : k, .standby = standby,
+                .model = &models[i],
+                .runner = standby ? pool->fallback : &pool->runners[k],
+                .index = standby ? 0 : k,
+                .standby = standby,
             };
             hs_runner_get_status(d.runner->runner, &d.status);
             put_one(out, row, &d);
@@ -203,7 +207,8 @@ static void each_device(struct page *out, const struct model *models, size_t cou
 
 static void put_model(struct page *out, const char *name, const struct model *model)
 {
-    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task, hs_model_pool_first(model->pool)->choice.pack->name);
+    put(out, "hailo_%s{task=\"%s\",model=\"%s\"", name, model->task,
+        hs_model_pool_first(model->pool)->choice.pack->name);
 }
 
 static void put_models(struct page *out, const struct model *models, size_t count)
@@ -258,7 +263,7 @@ void hs_metrics_reply(struct hs_http_request *req, const struct hs_metrics_part 
     for (size_t i = 0; i < count; i++) {
         held_count[i] = hs_model_cache_ref_all(parts[i].cache, held[i]);
         for (size_t k = 0; k < held_count[i]; k++)
-            models[model_count++] = (struct model) { parts[i].task, held[i][k] };
+            models[model_count++] = (struct model){ parts[i].task, held[i][k] };
     }
     hs_http_stats_of(req, &stats);
     hs_buf_init(&out.text, METRICS_MAX);

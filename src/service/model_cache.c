@@ -6,14 +6,18 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
-/* EMPTY -> OPENING -> READY -> CLOSING -> EMPTY; back from OPENING to EMPTY if that fails. OPENING and CLOSING belong to
- * the thread that set them; the others wait on `changed` or do without the entry. */
-enum entry_state { EMPTY, OPENING, READY, CLOSING };
+/* EMPTY -> OPENING -> READY -> CLOSING -> EMPTY, or from OPENING to FAILED if the model cannot be had. In OPENING and
+ * CLOSING the entry belongs to a thread of its own, so that no request takes longer for it than its deadline allows.
+ * FAILED is EMPTY, but with the reason for those who wait. */
+enum entry_state { EMPTY, OPENING, READY, CLOSING, FAILED };
 
 struct entry {
+    struct hs_model_cache *cache;
     enum entry_state state;
-    int refs; /* of READY; an entry with references is not closed */
+    struct hs_error error; /* of FAILED */
+    int refs;              /* of READY; an entry with references is not closed */
     int64_t last_used_ns;
     const struct hs_pack *pack; /* of the store */
     struct hs_model_pool pool;
@@ -25,8 +29,9 @@ struct hs_model_cache {
     const char *runtime; /* NULL, or `version` */
     char version[HS_RUNTIME_SIZE];
     int64_t memory_max;
-    pthread_mutex_t lock;   /* guards `entries`, but not their pools */
-    pthread_cond_t changed; /* an entry left OPENING or CLOSING, or lost its last reference */
+    pthread_mutex_t lock;                     /* guards `entries`, but not their pools */
+    pthread_cond_t changed;                   /* an entry changed its state */
+    int threads;                              /* that open or close an entry */
     struct entry entries[HS_MODEL_CACHE_MAX]; /* the first one is the configured model, READY for good */
 };
 
@@ -43,6 +48,8 @@ int hs_model_cache_create(const struct hs_model_options *options, int64_t memory
     cache->backend = hs_model_runner_backend_name(hs_model_runner_device(options));
     cache->runtime = hs_model_runner_runtime(cache->backend, cache->version);
     cache->memory_max = memory_max;
+    for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
+        cache->entries[i].cache = cache;
     cache->options.refused = NULL; /* is about the configured model only */
     struct entry *first = &cache->entries[0];
     int r = hs_model_pool_init(&first->pool, options, err);
@@ -60,6 +67,10 @@ void hs_model_cache_destroy(struct hs_model_cache *cache)
 {
     if (!cache)
         return;
+    pthread_mutex_lock(&cache->lock);
+    while (cache->threads > 0)
+        pthread_cond_wait(&cache->changed, &cache->lock);
+    pthread_mutex_unlock(&cache->lock);
     for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
         if (cache->entries[i].state == READY)
             hs_model_pool_finish(&cache->entries[i].pool);
@@ -109,43 +120,65 @@ static struct entry *least_recently_used(struct hs_model_cache *cache, bool load
     return best;
 }
 
-/* An empty entry, if need be by closing another one, for which the lock is given up; NULL: all are in use. */
-static struct entry *make_room(struct hs_model_cache *cache)
+static void *open_or_close(void *arg)
 {
-    for (int i = 1; i < HS_MODEL_CACHE_MAX; i++)
-        if (cache->entries[i].state == EMPTY)
-            return &cache->entries[i];
-    struct entry *entry = least_recently_used(cache, false);
-    if (!entry)
-        return NULL;
-    set_state(cache, entry, CLOSING);
-    pthread_mutex_unlock(&cache->lock);
-    hs_model_pool_finish(&entry->pool);
+    struct entry *entry = arg;
+    struct hs_model_cache *cache = entry->cache;
+    struct hs_model_options options = cache->options;
+    bool closing = entry->state == CLOSING;
+    int r = 0;
+    options.model = entry->pack->name;
+    if (closing)
+        hs_model_pool_finish(&entry->pool);
+    else
+        r = hs_model_pool_init(&entry->pool, &options, &entry->error);
     pthread_mutex_lock(&cache->lock);
-    set_state(cache, entry, EMPTY);
-    return entry;
+    cache->threads--;
+    set_state(cache, entry, closing ? EMPTY : r == 0 ? READY : FAILED);
+    pthread_mutex_unlock(&cache->lock);
+    return NULL;
 }
 
-/* Puts the model together, for which the lock is given up. */
-static int open_entry(struct hs_model_cache *cache, struct entry *entry, const struct hs_pack *pack,
-                      struct hs_error *err)
+/* Hands the entry to a thread that opens or closes it. */
+static int begin(struct hs_model_cache *cache, struct entry *entry, enum entry_state state, struct hs_error *err)
 {
-    struct hs_model_options options = cache->options;
-    options.model = pack->name;
-    entry->pack = pack;
-    entry->refs = 0;
-    set_state(cache, entry, OPENING);
-    pthread_mutex_unlock(&cache->lock);
-    int r = hs_model_pool_init(&entry->pool, &options, err);
-    pthread_mutex_lock(&cache->lock);
-    set_state(cache, entry, r == 0 ? READY : EMPTY);
-    return r;
+    enum entry_state before = entry->state;
+    pthread_t thread;
+    entry->state = state;
+    if (hs_thread_start(&thread, "models", open_or_close, entry) != 0) {
+        entry->state = before;
+        return hs_error_set(err, HS_ENOMEM, "no thread for the model");
+    }
+    pthread_detach(thread);
+    cache->threads++;
+    return 0;
+}
+
+/* Makes an entry for the pack, or room for one. */
+static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct hs_error *err)
+{
+    struct entry *entry = find(cache, pack); /* that FAILED before */
+    bool closing = false;
+    for (int i = 1; i < HS_MODEL_CACHE_MAX && !entry; i++) {
+        closing |= cache->entries[i].state == CLOSING;
+        if (cache->entries[i].state == EMPTY || cache->entries[i].state == FAILED)
+            entry = &cache->entries[i];
+    }
+    if (entry) {
+        entry->pack = pack;
+        entry->refs = 0;
+        return begin(cache, entry, OPENING, err);
+    }
+    struct entry *oldest = least_recently_used(cache, false);
+    if (!oldest && !closing)
+        return hs_error_set(err, HS_EBUSY, "%d models are in use already", HS_MODEL_CACHE_MAX);
+    return closing ? 0 : begin(cache, oldest, CLOSING, err);
 }
 
 static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t deadline_ns, struct entry **ret_entry,
                struct hs_error *err)
 {
-    for (;;) {
+    for (bool waited = false;; waited = true) {
         struct entry *entry = find(cache, pack);
         if (entry && entry->state == READY) {
             entry->refs++;
@@ -153,20 +186,13 @@ static int ref(struct hs_model_cache *cache, const struct hs_pack *pack, int64_t
             *ret_entry = entry;
             return 0;
         }
-        if (entry) {
-            if (hs_cond_wait_until(&cache->changed, &cache->lock, deadline_ns) == HS_ETIMEOUT)
-                return hs_error_set(err, HS_ETIMEOUT, "%s is still being prepared", pack->name);
-            continue;
-        }
-        entry = make_room(cache);
-        if (!entry)
-            return hs_error_set(err, HS_EBUSY, "%d models are in use already", HS_MODEL_CACHE_MAX);
-        /* The lock may have been given up: another thread may have been faster. */
-        if (find(cache, pack))
-            continue;
-        int r = open_entry(cache, entry, pack, err);
+        if (entry && entry->state == FAILED && waited)
+            return hs_error_set(err, entry->error.code, "%s", entry->error.message);
+        int r = !entry || entry->state == FAILED ? add(cache, pack, err) : 0;
         if (r < 0)
             return r;
+        if (hs_cond_wait_until(&cache->changed, &cache->lock, deadline_ns) == HS_ETIMEOUT)
+            return hs_error_set(err, HS_ETIMEOUT, "%s is still being prepared", pack->name);
     }
 }
 
@@ -272,6 +298,8 @@ const char *hs_model_cache_state(struct hs_model_cache *cache, const struct hs_p
     const char *state = NULL;
     pthread_mutex_lock(&cache->lock);
     struct entry *entry = find(cache, pack);
+    if (entry && entry->state == FAILED)
+        entry = NULL;
     if (entry && entry->state == READY) {
         struct hs_model_pool_status status;
         hs_model_pool_get_status(&entry->pool, &status);

@@ -1,5 +1,5 @@
-/* The models of a service by name: the configured one, and those that requests name. No lock is held while a model is put
- * together, which reads and hashes its whole file, or taken apart, which may wait for its device. Any thread. */
+/* The models of a service by name: the configured one, and those that requests name. No lock is held while a model is
+ * put together, which reads and hashes its whole file, or taken apart, which may wait for its device. Any thread. */
 #ifndef HS_SERVICE_MODEL_CACHE_H
 #define HS_SERVICE_MODEL_CACHE_H
 
@@ -32,8 +32,8 @@ void hs_model_cache_unref(struct hs_model_cache *cache, struct hs_model_pool *po
 size_t hs_model_cache_ref_all(struct hs_model_cache *cache, struct hs_model_pool *ret_pools[HS_MODEL_CACHE_MAX]);
 void hs_model_cache_unref_all(struct hs_model_cache *cache, struct hs_model_pool *const *pools, size_t count);
 
-/* The state of a pack: hs_runner_state_name of its pool; "idle" if its file is here but it was not used yet; "absent" if
- * it is not here. */
+/* The state of a pack: hs_runner_state_name of its pool; "idle" if its file is here but it was not used yet; "absent"
+ * if it is not here. */
 const char *hs_model_cache_state(struct hs_model_cache *cache, const struct hs_pack *pack);
 
 /* Unloads the model as soon as it is not used. False: it was not loaded. */

@@ -24,7 +24,7 @@ static void find_devices(const struct hs_model_options *options, struct hs_backe
     const char *device = hs_model_runner_device(options);
     const struct hs_device_options look = { .script = hs_model_runner_script(device) };
     const struct hs_backend *backend;
-    *ret_probe = (struct hs_backend_probe) { 0 };
+    *ret_probe = (struct hs_backend_probe){ 0 };
     if (!hs_given(options->inference->device_id) &&
         hs_registry_find(hs_model_runner_backend_name(device), &backend, NULL) == 0)
         backend->probe(&look, ret_probe);
@@ -91,7 +91,7 @@ static int init_fallback(struct hs_model_pool *pool, const struct hs_model_optio
 int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
 {
     struct hs_error why;
-    *pool = (struct hs_model_pool) { 0 };
+    *pool = (struct hs_model_pool){ 0 };
     int r = init_devices(pool, options, err);
     if (r < 0) {
         hs_model_pool_finish(pool);
@@ -188,8 +188,8 @@ static int run_on(struct hs_model_pool *pool, const struct hs_model_runner *runn
                   int64_t deadline_ns, struct hs_cancel *cancel, struct hs_error *err)
 {
     int r = attempt(arg, runner, err);
-    for (int retry = 0; hs_status_recovery(r) == HS_RECOVERY_RETRY && retry < RETRIES_MAX &&
-                        pause_before(retry, deadline_ns, cancel);
+    for (int retry = 0;
+         hs_status_recovery(r) == HS_RECOVERY_RETRY && retry < RETRIES_MAX && pause_before(retry, deadline_ns, cancel);
          retry++) {
         atomic_fetch_add(&pool->retries, 1);
         r = attempt(arg, runner, err);
@@ -275,8 +275,8 @@ void hs_model_pool_unload(struct hs_model_pool *pool)
 static int rank(enum hs_runner_state state)
 {
     static const int ranks[] = {
-        [HS_RUNNER_READY] = 0, [HS_RUNNER_IDLE] = 1, [HS_RUNNER_UNLOADING] = 2, [HS_RUNNER_LOADING] = 3,
-        [HS_RUNNER_FAILED] = 4,
+        [HS_RUNNER_READY] = 0,   [HS_RUNNER_IDLE] = 1,   [HS_RUNNER_UNLOADING] = 2,
+        [HS_RUNNER_LOADING] = 3, [HS_RUNNER_FAILED] = 4,
     };
     return ranks[state];
 }
@@ -284,8 +284,11 @@ static int rank(enum hs_runner_state state)
 void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_status *ret_status)
 {
     struct hs_model_pool_status s = {
-        .state = HS_RUNNER_FAILED, .device = hs_model_pool_first(pool)->device, .devices = pool->count,
-        .retries = atomic_load(&pool->retries), .fallbacks = atomic_load(&pool->fallbacks),
+        .state = HS_RUNNER_FAILED,
+        .device = hs_model_pool_first(pool)->device,
+        .devices = pool->count,
+        .retries = atomic_load(&pool->retries),
+        .fallbacks = atomic_load(&pool->fallbacks),
         .no_fallback = hs_given(pool->no_fallback),
     };
     struct hs_runner_status one;

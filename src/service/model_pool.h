@@ -1,6 +1,6 @@
-/* A pool is one model on everything that can run it: a runner for each device of its kind, and if the settings allow it a
- * fallback on the processor. This is the one place that decides about retries and the fallback, by the recovery column of
- * the status list (hs/status.h). */
+/* A pool is one model on everything that can run it: a runner for each device of its kind, and if the settings allow it
+ * a fallback on the processor. This is the one place that decides about retries and the fallback, by the recovery
+ * column of the status list (hs/status.h). */
 #ifndef HS_SERVICE_MODEL_POOL_H
 #define HS_SERVICE_MODEL_POOL_H
 
@@ -12,14 +12,14 @@
 #include "service/model_runner.h"
 
 struct hs_model_pool {
-    struct hs_model_runner *runners;  /* one for each device, all of the same pack */
-    int count;                        /* at least 1 */
-    struct hs_model_runner *fallback; /* on the processor; NULL: none */
+    struct hs_model_runner *runners;         /* one for each device, all of the same pack */
+    int count;                               /* at least 1 */
+    struct hs_model_runner *fallback;        /* on the processor; NULL: none */
     char no_fallback[HS_ERROR_MESSAGE_SIZE]; /* why there is none although the settings ask for it; "": there is */
-    atomic_uint next;                 /* device to look at first */
-    atomic_bool logged_fallback;      /* the log says that the fallback answers */
-    bool logged_down;                 /* the log says that a device is down; of hs_model_pool_watch */
-    atomic_ullong retries, fallbacks; /* runs done again, and by the fallback */
+    atomic_uint next;                        /* device to look at first */
+    atomic_bool logged_fallback;             /* the log says that the fallback answers */
+    bool logged_down;                        /* the log says that a device is down; of hs_model_pool_watch */
+    atomic_ullong retries, fallbacks;        /* runs done again, and by the fallback */
 };
 
 /* As hs_model_runner_init, for every device that the settings allow. If a fallback cannot be had, the log says why; an
@@ -37,9 +37,9 @@ static inline const struct hs_model_runner *hs_model_pool_first(const struct hs_
 /* One run on a runner, from hs_runner_acquire to hs_runner_release; may be called several times. */
 typedef int (*hs_model_attempt)(void *arg, const struct hs_model_runner *runner, struct hs_error *err);
 
-/* Calls `attempt` for the device with the least to do. HS_RECOVERY_RETRY: again after a pause that doubles, with jitter;
- * then, and for every other failure of the device, on the next device, and at last on the fallback. Errors of the
- * request are returned at once. *ret_runner is the runner that answered. cancel may be NULL. Any thread. */
+/* Calls `attempt` for the device with the least to do. HS_RECOVERY_RETRY: again after a pause that doubles, with
+ * jitter; then, and for every other failure of the device, on the next device, and at last on the fallback. Errors of
+ * the request are returned at once. *ret_runner is the runner that answered. cancel may be NULL. Any thread. */
 int hs_model_pool_run(struct hs_model_pool *pool, hs_model_attempt attempt, void *arg, int64_t deadline_ns,
                       struct hs_cancel *cancel, const struct hs_model_runner **ret_runner, struct hs_error *err);
 
@@ -62,8 +62,8 @@ struct hs_model_pool_status {
     bool hung;                  /* a device does not give its pictures back */
     const char *device;         /* the kind of device that answers now: "hailo", "cpu" */
     int devices, devices_up;
-    int slots;                  /* pictures that may be in all devices at the same time */
-    struct hs_error error;      /* of the first device that is down; code 0: none is */
+    int slots;             /* pictures that may be in all devices at the same time */
+    struct hs_error error; /* of the first device that is down; code 0: none is */
     uint64_t retries, fallbacks;
     const char *no_fallback; /* why the processor cannot be the fallback although the settings ask for it; else NULL */
 };

@@ -53,7 +53,8 @@ const char *hs_model_runner_device(const struct hs_model_options *options)
 static void describe_simulated(struct hs_model_runner *runner)
 {
     static const enum hs_decode decodes[] = {
-        [HS_TASK_POSE] = HS_DECODE_YOLO_POSE_RAW, [HS_TASK_FACE_DETECTION] = HS_DECODE_SCRFD,
+        [HS_TASK_POSE] = HS_DECODE_YOLO_POSE_RAW,
+        [HS_TASK_FACE_DETECTION] = HS_DECODE_SCRFD,
         [HS_TASK_FACE_EMBEDDING] = HS_DECODE_ARCFACE,
     };
     runner->pack = *runner->choice.pack;
@@ -61,8 +62,10 @@ static void describe_simulated(struct hs_model_runner *runner)
     runner->file.decode = decodes[runner->pack.task];
     runner->file.scores = HS_SCORES_PROBABILITIES;
     if (runner->pack.task == HS_TASK_FACE_EMBEDDING)
-        runner->pack.embedding = (struct hs_pack_embedding) {
-            .space = "sim", .dimension = HS_SIM_VECTOR_SIZE, .threshold = SIM_THRESHOLD,
+        runner->pack.embedding = (struct hs_pack_embedding){
+            .space = "sim",
+            .dimension = HS_SIM_VECTOR_SIZE,
+            .threshold = SIM_THRESHOLD,
         };
     runner->choice.pack = &runner->pack;
     runner->choice.file = &runner->file;
@@ -98,7 +101,7 @@ static int choose_model(struct hs_model_runner *runner, const struct hs_model_op
 static void choose_input(struct hs_model_runner *runner, const struct hs_model_options *options)
 {
     const struct hs_pack_input *input = &runner->choice.pack->input;
-    runner->input = (struct hs_input_size) { input->height, input->width };
+    runner->input = (struct hs_input_size){ input->height, input->width };
     if (input->stride == 0 || runner->backend->traits & HS_BACKEND_FIXED_SIZE)
         return;
     if (options->input.w > 0)
@@ -124,8 +127,8 @@ static bool cache_folder(const struct hs_model_runner *runner, const struct hs_m
 {
     struct hs_error err;
     const char *named = hs_given(options->inference->cache_dir);
-    if (hs_model_runner_is_simulated(runner) || !(named ? hs_str_copy(dst, size, named)
-                                      : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
+    if (hs_model_runner_is_simulated(runner) ||
+        !(named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
         return false;
     if (hs_dir_make(dst, &err) == 0 && access(dst, W_OK) == 0)
         return true;
@@ -137,8 +140,8 @@ static void log_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 {
     const struct hs_model_runner *runner = arg;
     hs_log_info("%s: the process was past inference.restart_above with %lld MiB; %s was closed and opened again, which "
-                "leaves %lld MiB before the model is loaded again", runner->model, (long long) before_bytes >> 20,
-                runner->device, (long long) after_bytes >> 20);
+                "leaves %lld MiB before the model is loaded again",
+                runner->model, (long long) before_bytes >> 20, runner->device, (long long) after_bytes >> 20);
 }
 
 static int create_runner(struct hs_model_runner *runner, const struct hs_model_options *options, struct hs_error *err)
@@ -179,7 +182,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
     spec.free_size = runner->free_size;
     spec.size_count = runner->free_size ? hs_letterbox_sizes(&runner->rule, rule_sizes) : 0;
     for (int i = 0; i < spec.size_count; i++)
-        sizes[i] = (struct hs_input_size) { rule_sizes[i].h, rule_sizes[i].w };
+        sizes[i] = (struct hs_input_size){ rule_sizes[i].h, rule_sizes[i].w };
     spec.sizes = sizes;
     spec.precision = (enum hs_precision) s->precision;
     spec.free_threads = !s->pin_threads;
@@ -200,7 +203,7 @@ static int find_backend(const char *name, const struct hs_backend **ret_backend,
 int hs_model_runner_init(struct hs_model_runner *runner, const struct hs_model_options *options, struct hs_error *err)
 {
     const char *device = hs_model_runner_device(options);
-    *runner = (struct hs_model_runner) { 0 };
+    *runner = (struct hs_model_runner){ 0 };
     int r = find_backend(hs_model_runner_backend_name(device), &runner->backend, err);
     if (r == 0 && hs_model_runner_is_simulated(runner))
         r = hs_sim_check_script(hs_model_runner_script(device), err);
@@ -220,5 +223,5 @@ void hs_model_runner_finish(struct hs_model_runner *runner)
 {
     hs_runner_destroy(runner->runner);
     free(runner->path);
-    *runner = (struct hs_model_runner) { 0 };
+    *runner = (struct hs_model_runner){ 0 };
 }

@@ -15,17 +15,17 @@ enum { HS_REFUSED_SIZE = 256, HS_RUNTIME_SIZE = 32 };
 struct hs_model_options {
     const struct hs_store *store;
     enum hs_task task;
-    const char *model;                             /* a pack's name, or "auto" */
+    const char *model; /* a pack's name, or "auto" */
     const struct hs_inference_settings *inference;
-    const char *device;                            /* instead of inference->device; NULL: that */
-    const char *device_id;                         /* instead of inference->device_id; NULL: that; "": any */
-    const struct hs_device_settings *policy;       /* failures of the device, batches */
+    const char *device;                      /* instead of inference->device; NULL: that */
+    const char *device_id;                   /* instead of inference->device_id; NULL: that; "": any */
+    const struct hs_device_settings *policy; /* failures of the device, batches */
     const struct hs_performance_settings *performance;
     struct hs_input_size input; /* largest input of a network with free sides; 0x0: the pack's */
     bool rectangular;           /* such a network gets an input as wide and high as the picture needs */
     int border;                 /* pixels of the input, as in struct hs_letterbox_rule */
-    char *refused;       /* HS_REFUSED_SIZE bytes for the name of the model's file if it is the reason of a failure; NULL */
-    int batch;           /* most pictures of one run on a processor */
+    char *refused; /* HS_REFUSED_SIZE bytes for the name of the model's file if it is the reason of a failure; NULL */
+    int batch;     /* most pictures of one run on a processor */
     double keep_alive_s; /* as in struct hs_runner_options */
 };
 
@@ -62,8 +62,8 @@ static inline bool hs_model_runner_is_processor(const struct hs_model_runner *ru
     return runner->backend->traits & HS_BACKEND_PROCESSOR;
 }
 
-/* The backend that the setting inference.device names, as packs write it: "auto" is "hailo" if such a device is present,
- * else "openvino". */
+/* The backend that the setting inference.device names, as packs write it: "auto" is "hailo" if such a device is
+ * present, else "openvino". */
 const char *hs_model_runner_backend_name(const char *device);
 
 /* The version of that backend's runtime, by which the store chooses among files (hs_pack_find_file), written to dst.

@@ -19,8 +19,8 @@ struct hs_request_options {
 int hs_request_options_read(struct hs_http_request *req, struct hs_request_options *ret_options, const char **ret_field,
                             struct hs_error *err);
 
-/* The pool for the request, by the request's deadline, with its keep-alive time set: the request's, else `keep_alive_s`.
- * The caller gives it back with hs_model_cache_unref. Errors of hs_model_cache_ref. */
+/* The pool for the request, by the request's deadline, with its keep-alive time set: the request's, else
+ * `keep_alive_s`. The caller gives it back with hs_model_cache_unref. Errors of hs_model_cache_ref. */
 int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_options *options,
                            struct hs_model_cache *cache, double keep_alive_s, struct hs_model_pool **ret_pool,
                            struct hs_error *err);

@@ -1,8 +1,8 @@
 /* The CPU backend: OpenVINO through its C API.
  *
  * A slot is input memory and one infer request for each picture of its batch. OpenVINO calls a set of threads that work
- * on one picture a stream. By default there is one stream with all cores, and two slots, so that one picture is prepared
- * while another is computed; a model loaded with N slots gets N streams, among which the threads are divided.
+ * on one picture a stream. By default there is one stream with all cores, and two slots, so that one picture is
+ * prepared while another is computed; a model loaded with N slots gets N streams, among which the threads are divided.
  *
  * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
  * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
@@ -39,11 +39,11 @@ struct request {
 struct slot {
     uint8_t *input;
     size_t mapped_bytes;
-    int h, w;                   /* of the picture that the tensors are bound to */
-    struct request *requests;   /* one for each picture of a batch */
-    struct request many;        /* for a full batch; handle NULL: no batches */
-    int count;                  /* pictures under way */
-    int started;                /* of `requests` */
+    int h, w;                 /* of the picture that the tensors are bound to */
+    struct request *requests; /* one for each picture of a batch */
+    struct request many;      /* for a full batch; handle NULL: no batches */
+    int count;                /* pictures under way */
+    int started;              /* of `requests` */
     struct hs_error start_error;
     struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
 };
@@ -260,8 +260,7 @@ static int wait_request(struct request *request, int64_t deadline_ns, struct hs_
         return hs_openvino_check(ov_infer_request_wait(request->handle), HS_EDEVICE, err, "the network failed");
     /* OpenVINO counts in whole milliseconds; rounding up keeps the promise not to give up early. */
     int64_t left = deadline_ns - hs_clock_now_ns();
-    ov_status_e s =
-        ov_infer_request_wait_for(request->handle, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
+    ov_status_e s = ov_infer_request_wait_for(request->handle, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
     if (s == RESULT_NOT_READY)
         return hs_error_set(err, HS_ETIMEOUT, "the network is still running");
     return hs_openvino_check(s, HS_EDEVICE, err, "the network failed");
@@ -291,8 +290,8 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     return failed;
 }
 
-/* Runs all slots once at the same time, so that each stream has prepared itself for this size: a stream's first run of a
- * size costs about as much again as the run itself. */
+/* Runs all slots once at the same time, so that each stream has prepared itself for this size: a stream's first run of
+ * a size costs about as much again as the run itself. */
 static int run_all(struct hs_model *model, int h, int w, int count, struct hs_error *err)
 {
     int started = 0, r = 0;

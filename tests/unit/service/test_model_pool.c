@@ -14,8 +14,9 @@ enum { DEVICES = 3 };
 /* A pool of idle devices, with or without a standby. */
 static void build(struct hs_model_pool *pool, int devices, bool standby)
 {
-    const struct hs_runner_options options = { .backend = &hs_backend_sim, .slots = 1,
-                                               .queue_max = 4, .keep_alive_s = -1 };
+    const struct hs_runner_options options = {
+        .backend = &hs_backend_sim, .slots = 1, .queue_max = 4, .keep_alive_s = -1
+    };
     const struct hs_model_spec spec = { .std = { 1, 1, 1 } };
     memset(pool, 0, sizeof(*pool));
     pool->runners = calloc((size_t) devices, sizeof(*pool->runners));
@@ -45,7 +46,8 @@ static int attempt(void *arg, const struct hs_model_runner *network, struct hs_e
     return code ? hs_error_set(err, code, "scripted") : 0;
 }
 
-static int run(struct script *s, int64_t deadline_ms, struct hs_cancel *cancel, const struct hs_model_runner **ret_runner)
+static int run(struct script *s, int64_t deadline_ms, struct hs_cancel *cancel,
+               const struct hs_model_runner **ret_runner)
 {
     struct hs_error err;
     return hs_model_pool_run(s->pool, attempt, s, hs_deadline_in_ms(deadline_ms), cancel, ret_runner, &err);
@@ -76,8 +78,8 @@ static void what_passes_is_tried_again_in_place(void **state)
 static void another_device_takes_over(void **state)
 {
     (void) state;
-    static const int codes[] = { HS_ELOST, HS_EDEVICE, HS_ENODEVICE, HS_EINUSE, HS_EVERSION, HS_EMODEL, HS_ENOMEM,
-                                 HS_ENOTREADY };
+    static const int codes[] = { HS_ELOST,    HS_EDEVICE, HS_ENODEVICE, HS_EINUSE,
+                                 HS_EVERSION, HS_EMODEL,  HS_ENOMEM,    HS_ENOTREADY };
     struct hs_model_pool pool;
     build(&pool, DEVICES, false);
     for (size_t i = 0; i < HS_ARRAY_LEN(codes); i++) {
@@ -164,12 +166,9 @@ static void work_is_spread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_passes_is_tried_again_in_place),
-        cmocka_unit_test(another_device_takes_over),
-        cmocka_unit_test(the_standby_is_the_last_resort),
-        cmocka_unit_test(errors_of_the_request_are_passed_on),
-        cmocka_unit_test(a_client_that_left_ends_the_pauses),
-        cmocka_unit_test(work_is_spread),
+        cmocka_unit_test(what_passes_is_tried_again_in_place), cmocka_unit_test(another_device_takes_over),
+        cmocka_unit_test(the_standby_is_the_last_resort),      cmocka_unit_test(errors_of_the_request_are_passed_on),
+        cmocka_unit_test(a_client_that_left_ends_the_pauses),  cmocka_unit_test(work_is_spread),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,45 @@
+"""Models that requests name: nobody waits for another client's model, nor longer than the request allows."""
+import threading
+import time
+
+from server import Server, png, wait_for
+
+LOAD_S = 6
+OTHERS = ['yolo11s-pose', 'yolo11m-pose', 'yolo11l-pose', 'yolo11x-pose', 'yolov8n-pose', 'yolov8s-pose', 'yolov8m-pose']
+LAST = 'yolov8x-pose'
+
+
+def test_a_default_request_does_not_wait_for_the_models_of_others(tmp_path):
+    """With all places taken by models that are loading, one must be closed to make room for the next, which takes as
+    long as its load. A default request goes on meanwhile, and the one that needs the room ends at its own deadline."""
+    script = tmp_path / 'slow.yaml'
+    script.write_text(f'load_ms: {LOAD_S * 1000}\nlatency_ms: 1\n', encoding='utf-8')
+
+    def ask(**fields):
+        began = time.monotonic()
+        return server.post_form({'image': png(), **fields}).status, time.monotonic() - began
+
+    with Server(tmp_path, device=f'sim:{script}') as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
+        for name in OTHERS:
+            assert ask(model=name, timeout='0.05')[0] == 504
+        last = []
+        thread = threading.Thread(target=lambda: last.append(ask(model=LAST, timeout='0.05')))
+        thread.start()
+        while thread.is_alive():
+            status, took_s = ask(timeout='2')
+            assert status == 200
+            assert took_s < LOAD_S / 2
+        thread.join()
+        assert last[0][0] == 504
+        assert last[0][1] < LOAD_S / 2
+        # The model comes all the same, for a request that waits for it.
+        assert ask(model=LAST, timeout='30')[0] == 200
+
+
+def test_a_model_that_cannot_be_had_is_looked_for_again(tmp_path):
+    with Server(tmp_path, device='cpu') as server:
+        for _ in range(3):
+            answer = server.post_form({'image': png(), 'model': 'yolo11x-pose'})
+            assert answer.status == 404, answer
+            assert 'yolo11x-pose' in answer.body.decode()
