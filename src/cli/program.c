@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { COMMON = 4 };
+enum { COMMON = 4, REPORT_MAX = 64 << 20 };
 
 static void common_options(struct hs_invocation *call, struct hs_option ret[COMMON])
 {
@@ -76,6 +76,18 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     va_end(args);
     fprintf(stderr, "%s: %s\n", call->who, message);
     return code;
+}
+
+int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err)
+{
+    struct hs_buf out;
+    hs_buf_init(&out, REPORT_MAX);
+    int r = report ? hs_json_write(report, style, &out) : HS_ENOMEM;
+    json_decref(report);
+    if (r == 0)
+        printf("%.*s%s", (int) out.len, (const char *) out.data, style == HS_JSON_SPACED ? "\n" : "");
+    hs_buf_finish(&out);
+    return r < 0 ? hs_error_set(err, r, "no memory for the report") : 0;
 }
 
 static const struct hs_command *find(const struct hs_program *program, const char *name)

@@ -3,11 +3,15 @@
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "cli/options.h"
+#include "http/json_write.h"
 
+struct hs_app;
 struct hs_invocation;
+struct hs_schema;
 
 struct hs_command {
     const char *name;
@@ -20,6 +24,8 @@ struct hs_program {
     const char *name; /* "hailo-pose" */
     const char *summary;
     const char *version;
+    const struct hs_schema *schema; /* of its settings */
+    const struct hs_app *app;       /* for the commands of service/app.h; NULL: it has none of them */
     const struct hs_command *commands;
     size_t command_count;
 };
@@ -45,6 +51,10 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv);
  * *ret_code (help was printed, or the usage was wrong). */
 bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
                          struct hs_text_list *positional, size_t positional_max, int *ret_code);
+
+/* Prints a report or an answer on standard output and a line feed after it. Takes the reference; NULL means that there
+ * was no memory for it. */
+int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err);
 
 /* Prints "hailo-pose detect: …" on stderr and gives `code`, so that `return hs_invocation_fail(…)` reads well. */
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)

@@ -255,7 +255,7 @@ static int run_action(struct db *db, const struct action *action)
 {
     struct hs_gallery_opened opened;
     struct hs_error err;
-    int code = hs_face_load_settings(db->call, NULL, 0, &db->settings);
+    int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);

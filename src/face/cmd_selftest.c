@@ -1,5 +1,4 @@
-/* What this machine has, whether both models run on it, whether the gallery can be used, and what to do where something
- * is missing. */
+/* The face program's part of `selftest`: the drawn face through both models, and whether the gallery can be used. */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -15,9 +14,7 @@
 #include "face/pick.h"
 #include "gallery/inspect.h"
 #include "image/encode.h"
-#include "service/figure.h"
-#include "service/hailo.h"
-#include "service/selftest.h"
+#include "service/test_image.h"
 #include "vision/embedding.h"
 
 enum { PICTURE_MAX = 16 << 20, BUSY_TIMEOUT_MS = 5000 };
@@ -31,7 +28,7 @@ static const float tolerance = 12;
 /* Vectors of one and the same picture are this near to each other, whatever thread or copy of the network made them. */
 static const float same_cosine = .999f;
 
-/* ---- networks ---- */
+/* ---- models ---- */
 
 static float worst_distance(const struct hs_face *face)
 {
@@ -44,7 +41,7 @@ static float worst_distance(const struct hs_face *face)
 static int figure_png(struct hs_buf *out, struct hs_error *err)
 {
     struct hs_image *image;
-    int r = hs_figure_draw(&image, err);
+    int r = hs_test_image_create(&image, err);
     if (r < 0)
         return r;
     r = hs_image_encode_png(image, out, err);
@@ -55,7 +52,9 @@ static int figure_png(struct hs_buf *out, struct hs_error *err)
 static int look(const struct hs_face_app *app, const struct hs_buf *picture, struct hs_face_result *ret,
                 struct hs_error *err)
 {
-    const struct hs_face_request request = { .score_threshold = HS_FACE_FIGURE_SCORE, .max_faces = 10, .embed = true };
+    const struct hs_face_request request = {
+        .score_threshold = HS_FACE_TEST_IMAGE_SCORE, .max_faces = 10, .embed = true,
+    };
     return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
 }
 
@@ -103,8 +102,9 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
                     (double) norm, (double) cosine, first->timings.embed_ms);
 }
 
-static void check_picture(struct hs_selftest *test, const struct hs_face_app *app)
+void hs_face_check_picture(struct hs_selftest *test, void *state)
 {
+    const struct hs_face_app *app = state;
     struct hs_buf picture;
     struct hs_face_result first = { 0 }, again = { 0 };
     struct hs_error err;
@@ -126,20 +126,6 @@ static void check_picture(struct hs_selftest *test, const struct hs_face_app *ap
     hs_face_result_finish(&first);
     hs_face_result_finish(&again);
     hs_buf_finish(&picture);
-}
-
-static bool check_network(struct hs_selftest *test, const struct hs_network *network)
-{
-    struct hs_error err;
-    int64_t start = hs_clock_now_ns();
-    bool loaded = hs_engine_wait_loaded(network->engine, HS_NO_DEADLINE, &err) == 0;
-    if (!loaded)
-        hs_selftest_add(test, "device", false,
-                        "choose another with --set inference.device=…, or mend what the message names", "%s: %s",
-                        network->model, err.message);
-    else
-        hs_selftest_add_device(test, network->engine, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
-    return loaded;
 }
 
 /* ---- gallery ---- */
@@ -189,8 +175,10 @@ static void check_content(struct hs_selftest *test, const char *path)
                         path, (long long) found.identities, (long long) found.embeddings, found.schema_version);
 }
 
-static void check_gallery(struct hs_selftest *test, const struct hs_database_section *s)
+/* Only looks, so that opening the gallery does not repair or migrate anything. */
+void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
 {
+    const struct hs_database_section *s = &((const struct hs_face_settings *) settings)->database;
     char folder[PATH_MAX];
     if (!s->enabled) {
         hs_selftest_add(test, "gallery", true, NULL, "database.enabled is false: there is none");
@@ -203,55 +191,4 @@ static void check_gallery(struct hs_selftest *test, const struct hs_database_sec
         writable = check_folder(test, "backups", s->backup_path) && writable;
     if (writable)
         check_content(test, s->db_file);
-}
-
-/* ---- all of it ---- */
-
-/* The gallery is looked at by itself, so that opening it does not repair or migrate anything. */
-static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
-{
-    hs_selftest_add(test, "models", true, NULL, "%s and %s in %s, hashes verified",
-                    hs_fleet_first(app->detector)->choice.pack->name,
-                    hs_fleet_first(app->embedder)->choice.pack->name, hs_store_dir(app->store));
-    hs_face_app_start_loading(app);
-    if (check_network(test, hs_fleet_first(app->detector)) && check_network(test, hs_fleet_first(app->embedder)))
-        check_picture(test, app);
-}
-
-static void check_hailo(struct hs_selftest *test, const struct hs_face_settings *s)
-{
-    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
-    const struct hs_hailo_settings hailo = {
-        .inference = &s->inference, .policy = &s->device, .model = &s->model, .service = hs_face_schema.program,
-        .tasks = tasks, .task_count = HS_ARRAY_LEN(tasks),
-    };
-    hs_hailo_selftest(test, &hailo);
-}
-
-static void check(struct hs_selftest *test, struct hs_settings *settings)
-{
-    struct hs_face_app app;
-    struct hs_error err;
-    const struct hs_face_settings *s = hs_settings_values(settings);
-    check_hailo(test, s);
-    check_gallery(test, &s->database);
-    if (hs_face_app_init_networks(&app, settings, &err) < 0) {
-        hs_selftest_add(test, "models", false,
-                        "'models pull' brings the default models, 'models list' shows all of them", "%s", err.message);
-        return;
-    }
-    check_networks(test, &app);
-    hs_face_app_finish(&app);
-}
-
-static int load(const struct hs_invocation *call, struct hs_settings **ret_settings)
-{
-    static const struct hs_config_override always[] = { { "this command", "model.keep_alive", "-1" } };
-    return hs_face_load_settings(call, always, HS_ARRAY_LEN(always), ret_settings);
-}
-
-int hs_face_cmd_selftest(struct hs_invocation *call)
-{
-    static const struct hs_selftest_command command = { .load = load, .check = check };
-    return hs_selftest_command_run(call, &command);
 }

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/str.h"
 #include "pose/commands.h"
 #include "service/compare_devices.h"
 #include "vision/coco_eval.h"
@@ -19,35 +18,15 @@ static const double filled = .53;
 enum { PEOPLE_MAX = 300 };
 
 struct compare {
-    struct hs_pose_app apps[HS_COMPARE_SIDES];
-    int opened;
-    double least_oks;
+    double least_oks, seen; /* confidence of a keypoint that counts */
     struct hs_pose_result found[HS_COMPARE_SIDES];
-    struct hs_series box, points, similarity;
+    struct hs_samples box, points, similarity;
 };
-
-/* Both see the picture in the same shape, as the whole input of the model, which is all that a HEF has. */
-static int start(void *arg, int side, struct hs_invocation *call)
-{
-    struct compare *compare = arg;
-    char model[HS_PACK_NAME_SIZE + sizeof("model.name=")] = "";
-    if (side == HS_COMPARE_AGAINST) {
-        const struct hs_network *first = hs_fleet_first(compare->apps[HS_COMPARE_DEVICE].fleet);
-        hs_str_format(model, sizeof(model), "model.name=%s", first->choice.pack->name);
-    }
-    if (!hs_text_list_add(&call->sets, "inference.rectangular=false") ||
-        (model[0] && !hs_text_list_add(&call->sets, model)))
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
-    int code = hs_pose_start_app(call, &compare->apps[side]);
-    compare->opened += code == HS_EXIT_OK;
-    return code;
-}
 
 /* ---- one picture ---- */
 
-static int detect(struct compare *compare, int side, const char *path, struct hs_error *err)
+static int detect(const struct hs_pose_app *app, const char *path, struct hs_pose_result *result, struct hs_error *err)
 {
-    const struct hs_pose_app *app = &compare->apps[side];
     struct hs_pose_params params = hs_pose_app_params(app);
     uint8_t *data;
     size_t len;
@@ -55,8 +34,7 @@ static int detect(struct compare *compare, int side, const char *path, struct hs
     int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;
-    r = hs_pose_detect(&app->pipeline, app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, &compare->found[side],
-                       err);
+    r = hs_pose_detect(&app->pipeline, app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, result, err);
     free(data);
     return r;
 }
@@ -68,7 +46,7 @@ static int add_similarity(struct compare *compare, const struct hs_keypoint *dev
     struct hs_coco_truth truth = { .area = (double) hs_rect_area(&other->box) * filled };
     struct hs_coco_result result = { 0 };
     for (int k = 0; k < HS_COCO_KEYPOINTS; k++) {
-        bool seen = (double) against[k].conf >= compare->apps[HS_COMPARE_AGAINST].settings->pose.keypoint_threshold;
+        bool seen = (double) against[k].conf >= compare->seen;
         truth.keypoint_count += seen;
         truth.keypoints[3 * k] = (double) against[k].x;
         truth.keypoints[3 * k + 1] = (double) against[k].y;
@@ -77,7 +55,9 @@ static int add_similarity(struct compare *compare, const struct hs_keypoint *dev
         result.keypoints[3 * k + 1] = (double) device[k].y;
         result.keypoints[3 * k + 2] = 1;
     }
-    return truth.keypoint_count > 0 ? hs_series_add(&compare->similarity, hs_coco_similarity(&truth, &result), err) : 0;
+    if (truth.keypoint_count == 0)
+        return 0;
+    return hs_samples_add(&compare->similarity, hs_coco_similarity(&truth, &result), err);
 }
 
 static int add_person(struct compare *compare, size_t i, size_t k, struct hs_error *err)
@@ -85,12 +65,11 @@ static int add_person(struct compare *compare, size_t i, size_t k, struct hs_err
     const struct hs_pose_list *device = &compare->found[HS_COMPARE_DEVICE].people,
                               *against = &compare->found[HS_COMPARE_AGAINST].people;
     const struct hs_keypoint *a = hs_pose_list_keypoints(device, i), *b = hs_pose_list_keypoints(against, k);
-    double seen = compare->apps[HS_COMPARE_AGAINST].settings->pose.keypoint_threshold;
-    int r = hs_series_add(&compare->box, hs_compare_box_distance(&device->poses[i].box, &against->poses[k].box),
+    int r = hs_samples_add(&compare->box, hs_compare_box_distance(&device->poses[i].box, &against->poses[k].box),
                           err);
     for (int p = 0; p < against->keypoint_count && r == 0; p++)
-        if ((double) b[p].conf >= seen)
-            r = hs_series_add(&compare->points, (double) hypotf(a[p].x - b[p].x, a[p].y - b[p].y), err);
+        if ((double) b[p].conf >= compare->seen)
+            r = hs_samples_add(&compare->points, (double) hypotf(a[p].x - b[p].x, a[p].y - b[p].y), err);
     if (r == 0 && against->keypoint_count == HS_COCO_KEYPOINTS)
         r = add_similarity(compare, a, &against->poses[k], b, err);
     return r;
@@ -105,41 +84,41 @@ static struct hs_boxes boxes_of(const struct hs_pose_list *people)
     };
 }
 
-static int match(struct compare *compare, struct hs_compare_counts *counts, struct hs_error *err)
+static int look(void *arg, void *const *states, const char *path, struct hs_compare_counts *counts,
+                struct hs_error *err)
 {
-    struct hs_boxes device = boxes_of(&compare->found[HS_COMPARE_DEVICE].people),
-                    against = boxes_of(&compare->found[HS_COMPARE_AGAINST].people);
+    struct compare *compare = arg;
+    struct hs_boxes boxes[HS_COMPARE_SIDES];
+    const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
     size_t *of = NULL;
-    int r = hs_compare_match(&device, &against, counts, &of, err);
-    for (size_t i = 0; r == 0 && i < device.count; i++)
+    int r = 0;
+    compare->seen = against->settings->pose.keypoint_threshold;
+    for (int side = 0; side < HS_COMPARE_SIDES && r == 0; side++) {
+        r = detect(states[side], path, &compare->found[side], err);
+        boxes[side] = boxes_of(&compare->found[side].people);
+    }
+    if (r == 0)
+        r = hs_compare_match(&boxes[HS_COMPARE_DEVICE], &boxes[HS_COMPARE_AGAINST], counts, &of, err);
+    for (size_t i = 0; r == 0 && i < boxes[HS_COMPARE_DEVICE].count; i++)
         if (of[i] != HS_MATCH_NONE)
             r = add_person(compare, i, of[i], err);
     free(of);
     return r;
 }
 
-static int look(void *arg, const char *path, struct hs_compare_counts *counts, struct hs_error *err)
-{
-    struct compare *compare = arg;
-    int r = 0;
-    for (int side = 0; side < HS_COMPARE_SIDES && r == 0; side++)
-        r = detect(compare, side, path, err);
-    return r == 0 ? match(compare, counts, err) : r;
-}
-
 /* ---- all of them ---- */
 
-static int report(void *arg, struct hs_compare_report *report, struct hs_error *err)
+static int report(void *arg, void *const *states, struct hs_compare_report *report,
+                  struct hs_error *err)
 {
     struct compare *compare = arg;
+    const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
     (void) err;
-    for (int side = 0; side < HS_COMPARE_SIDES; side++)
-        hs_compare_report_side(report, side, "pose", hs_fleet_first(compare->apps[side].fleet));
     hs_compare_report_numbers(report, "box_pixels", "boxes, pixels", &compare->box);
     hs_compare_report_numbers(report, "keypoint_pixels", "keypoints, pixels", &compare->points);
     hs_compare_report_numbers(report, "oks", "keypoints, OKS", &compare->similarity);
-    if (hs_fleet_first(compare->apps[HS_COMPARE_AGAINST].fleet)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS)
-        hs_compare_report_check(report, "oks", "median OKS", hs_series_summarize(&compare->similarity).median,
+    if (hs_fleet_first(against->fleet)->choice.pack->keypoint_count == HS_COCO_KEYPOINTS)
+        hs_compare_report_check(report, "oks", "median OKS", hs_samples_summarize(&compare->similarity).median,
                                 compare->least_oks);
     return 0;
 }
@@ -152,18 +131,17 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
           .max = 1, .help = "median similarity (COCO's OKS) of the keypoints; 0.95 where nothing is said" },
     };
     const struct hs_compare_command command = {
-        .options = options, .option_count = HS_ARRAY_LEN(options), .what = "people", .open = start, .look = look,
-        .report = report,
+        .options = options, .option_count = HS_ARRAY_LEN(options), .what = "people",
+        /* Both get the picture in the same shape, as the whole input of the model, which is all that a HEF has. */
+        .set = "inference.rectangular=false", .look = look, .report = report,
     };
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         hs_pose_result_init(&compare.found[side]);
     int code = hs_compare_command_run(call, &command, &compare);
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         hs_pose_result_finish(&compare.found[side]);
-    while (compare.opened > 0)
-        hs_pose_app_finish(&compare.apps[--compare.opened]);
-    hs_series_finish(&compare.box);
-    hs_series_finish(&compare.points);
-    hs_series_finish(&compare.similarity);
+    hs_samples_finish(&compare.box);
+    hs_samples_finish(&compare.points);
+    hs_samples_finish(&compare.similarity);
     return code;
 }

@@ -1,17 +1,13 @@
 /* Pictures in, the API's JSON out, without a server. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "http/json_write.h"
 #include "pose/annotate.h"
 #include "pose/answer.h"
 #include "pose/commands.h"
 #include "service/drawing.h"
-
-enum { ANSWER_MAX = 64 << 20 };
 
 struct detect {
     struct hs_invocation *call;
@@ -43,20 +39,9 @@ static int print_answer(const struct detect *d, const char *picture, const struc
         .skeleton = d->app->settings->pose.skeleton_connections,
     };
     json_t *answer = hs_pose_answer(result, &options);
-    if (answer && d->lines && json_object_set_new(answer, "file", json_string(picture)) < 0) {
-        json_decref(answer);
-        answer = NULL;
-    }
-    if (!answer)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the answer");
-    struct hs_buf out;
-    hs_buf_init(&out, ANSWER_MAX);
-    int r = hs_json_write(answer, HS_JSON_SPACED, &out);
-    json_decref(answer);
-    if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
-    hs_buf_finish(&out);
-    return r < 0 ? hs_error_set(err, r, "the answer could not be written") : 0;
+    if (answer && d->lines)
+        json_object_set_new(answer, "file", json_string(picture));
+    return hs_print_json(answer, HS_JSON_SPACED, err);
 }
 
 static int detect_file(const struct detect *d, const char *picture, struct hs_pose_result *result, struct hs_error *err)
@@ -81,12 +66,12 @@ static int detect_file(const struct detect *d, const char *picture, struct hs_po
 
 static int run(struct detect *d, const struct hs_text_list *pictures)
 {
-    struct hs_pose_app app;
-    int code = hs_pose_start_app(d->call, &app);
+    void *state;
+    struct hs_pose_result result;
+    int code = hs_app_start(d->call, NULL, 0, HS_APP_LOAD, &state);
     if (code != HS_EXIT_OK)
         return code;
-    d->app = &app;
-    struct hs_pose_result result;
+    d->app = state;
     hs_pose_result_init(&result);
     for (size_t i = 0; i < pictures->count; i++) {
         struct hs_error err;
@@ -94,7 +79,7 @@ static int run(struct detect *d, const struct hs_text_list *pictures)
             code = hs_invocation_fail(d->call, HS_EXIT_FAILURE, "%s", err.message);
     }
     hs_pose_result_finish(&result);
-    hs_pose_app_finish(&app);
+    hs_app_destroy(state);
     return code;
 }
 

@@ -94,7 +94,7 @@ static void read_timings(struct http_worker *worker, double *ret_ms)
 {
     json_t *answer = json_loadb((const char *) worker->answer.data, worker->answer.len, 0, NULL);
     const json_t *timings = json_object_get(answer, "timings_ms");
-    const struct hs_bench_stages *stages = &worker->input->stages;
+    const struct hs_bench_stages *stages = &worker->input->bench->stages;
     for (size_t i = 0; i + 1 < stages->count; i++)
         ret_ms[i] = json_number_value(json_object_get(timings, stages->names[i]));
     json_decref(answer);

@@ -1,5 +1,6 @@
 #include "service/compare_devices.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,17 +8,18 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/print_json.h"
+#include "base/str.h"
 #include "cli/progress.h"
-#include "service/picture_files.h"
 
-/* Where the scores of a person or a face are near the threshold, rounding decides which side tells of it. */
+/* If the score of a person or a face is near the threshold, rounding decides which side finds it. */
 static const double least_agreement = .9;
+
+enum { OPTIONS_MAX = 8 };
 
 /* Least overlap (IoU) of two boxes that are of the same person or face. */
 static const float same_box = .5f;
 
-/* A processor that stands in would be compared with itself. */
+/* With a fallback the processor would be compared with itself. */
 #define ALONE "device.fallback=none"
 
 static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
@@ -52,24 +54,27 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 
 /* ---- the report ---- */
 
-void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
-                            const struct hs_network *network)
+/* Says which models a side runs, and on which device. */
+static void report_side(struct hs_compare_report *report, int side, const struct hs_app_core *core)
 {
-    json_t *sides = json_object_get(report->root, side_keys[side]);
-    const char *file = network->simulated ? "no file" : network->choice.file->name;
-    if (!sides) {
-        sides = json_pack("{s:s}", "device", network->device);
-        json_object_set_new(report->root, side_keys[side], sides);
+    json_t *models = json_object();
+    for (size_t i = 0; i < core->models.part_count; i++) {
+        const struct hs_network *network = hs_fleet_first(hs_app_core_fleet(core, i));
+        const char *file = network->simulated ? "no file" : network->choice.file->name;
+        if (i == 0)
+            json_object_set_new(models, "device", json_string(network->device));
+        json_object_set_new(models, core->app->models[i].role,
+                            json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
+        if (!report->json)
+            printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
     }
-    json_object_set_new(sides, key, json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
-    if (!report->json)
-        printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
+    json_object_set_new(report->root, side_keys[side], models);
 }
 
 void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,
-                               struct hs_series *series)
+                               struct hs_samples *samples)
 {
-    struct hs_series_summary s = hs_series_summarize(series);
+    struct hs_sample_stats s = hs_samples_summarize(samples);
     json_object_set_new(report->root, key,
                         json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", s.least,
                                   "median", s.median, "mean", s.mean, "most", s.most));
@@ -111,8 +116,9 @@ struct compare {
     bool json;
     double least_agreement;
     struct hs_picture_files files;
+    void *states[HS_COMPARE_SIDES];
     struct hs_compare_counts counts;
-    size_t failed; /* pictures that could not be looked at */
+    size_t failed; /* pictures that could not be read */
 };
 
 static void report_counts(const struct compare *compare, struct hs_compare_report *report)
@@ -136,12 +142,14 @@ static int print_report(struct compare *compare)
     struct hs_compare_report report = { .json = compare->json, .ok = compare->failed == 0, .root = json_object(),
                                         .checks = json_array() };
     struct hs_error err;
-    int r = compare->command->report(compare->arg, &report, &err);
+    for (int side = 0; side < HS_COMPARE_SIDES; side++)
+        report_side(&report, side, compare->states[side]);
+    int r = compare->command->report(compare->arg, compare->states, &report, &err);
     report_counts(compare, &report);
     json_object_set_new(report.root, "checks", report.checks);
     json_object_set_new(report.root, "ok", json_boolean(report.ok));
     if (r == 0 && compare->json)
-        r = hs_print_json(json_incref(report.root), &err);
+        r = hs_print_json(json_incref(report.root), HS_JSON_SPACED, &err);
     else if (r == 0)
         puts(report.ok ? "the devices agree" : "the devices do not agree; see above");
     json_decref(report.root);
@@ -158,7 +166,7 @@ static void look_at_all(struct compare *compare)
     for (size_t i = 0; i < compare->files.count; i++) {
         const char *path = compare->files.items[i].path;
         struct hs_error err;
-        if (compare->command->look(compare->arg, path, &compare->counts, &err) == 0) {
+        if (compare->command->look(compare->arg, compare->states, path, &compare->counts, &err) == 0) {
             compare->counts.pictures++;
         } else {
             compare->failed++;
@@ -170,32 +178,42 @@ static void look_at_all(struct compare *compare)
     hs_progress_clear(&progress);
 }
 
-static int open_side(struct compare *compare, int side, struct hs_invocation *call)
+static int open_side(struct compare *compare, int side)
 {
-    *call = *compare->call;
-    call->sets = (struct hs_text_list) { 0 };
-    if (side == HS_COMPARE_AGAINST)
-        call->device = compare->against;
+    const struct hs_app *app = compare->call->program->app;
+    const struct hs_text_list *given = &compare->call->sets;
+    struct hs_invocation call = *compare->call;
+    char models[HS_MODELS_API_PARTS][256];
     bool fits = true;
-    for (size_t i = 0; i < compare->call->sets.count; i++)
-        fits = fits && hs_text_list_add(&call->sets, compare->call->sets.items[i]);
-    if (!fits || !hs_text_list_add(&call->sets, ALONE))
-        return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
-    return compare->command->open(compare->arg, side, call);
+    call.sets = (struct hs_text_list) { 0 };
+    for (size_t i = 0; i < given->count; i++)
+        fits = fits && hs_text_list_add(&call.sets, given->items[i]);
+    fits = fits && hs_text_list_add(&call.sets, ALONE) && hs_text_list_add(&call.sets, compare->command->set);
+    if (side == HS_COMPARE_AGAINST)
+        call.device = compare->against;
+    for (size_t i = 0; side == HS_COMPARE_AGAINST && i < app->model_count; i++) {
+        const struct hs_fleet *first = hs_app_core_fleet(compare->states[HS_COMPARE_DEVICE], i);
+        fits = fits && hs_str_format(models[i], sizeof(models[i]), "%s=%s", app->models[i].setting,
+                                     hs_fleet_first(first)->choice.pack->name) &&
+               hs_text_list_add(&call.sets, models[i]);
+    }
+    int code = fits ? hs_app_start(&call, NULL, 0, HS_APP_LOAD, &compare->states[side])
+                    : hs_invocation_fail(&call, HS_EXIT_FAILURE, "no memory");
+    hs_text_list_finish(&call.sets);
+    return code;
 }
 
 static int run(struct compare *compare)
 {
-    struct hs_invocation calls[HS_COMPARE_SIDES] = { 0 };
     int code = HS_EXIT_OK;
     for (int side = 0; side < HS_COMPARE_SIDES && code == HS_EXIT_OK; side++)
-        code = open_side(compare, side, &calls[side]);
+        code = open_side(compare, side);
     if (code == HS_EXIT_OK) {
         look_at_all(compare);
         code = print_report(compare);
     }
-    for (int side = 0; side < HS_COMPARE_SIDES; side++)
-        hs_text_list_finish(&calls[side].sets);
+    for (int side = HS_COMPARE_SIDES - 1; side >= 0; side--)
+        hs_app_destroy(compare->states[side]);
     return code;
 }
 
@@ -210,35 +228,23 @@ static int find_pictures(struct compare *compare, const struct hs_text_list *pat
     return HS_EXIT_OK;
 }
 
-static bool parse(struct compare *compare, struct hs_text_list *paths, int *ret_code)
-{
-    const struct hs_option shared[] = {
-        { .name = "against", .kind = HS_OPTION_TEXT, .target = &compare->against, .value = "NAME",
-          .help = "the device to compare with --device; cpu where nothing is said" },
-        { .name = "least-agreement", .kind = HS_OPTION_NUMBER, .target = &compare->least_agreement, .value = "PART",
-          .min = 0, .max = 1, .help = "of all that is found, the part to be found by both; 0.9 where nothing is said" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &compare->json, .help = "print JSON" },
-    };
-    size_t count = compare->command->option_count;
-    struct hs_option *all = calloc(count + HS_ARRAY_LEN(shared), sizeof(*all));
-    if (!all) {
-        *ret_code = hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
-        return false;
-    }
-    memcpy(all, shared, sizeof(shared));
-    memcpy(all + HS_ARRAY_LEN(shared), compare->command->options, count * sizeof(*all));
-    bool go = hs_invocation_parse(compare->call, all, count + HS_ARRAY_LEN(shared), paths, SIZE_MAX, ret_code);
-    free(all);
-    return go;
-}
-
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg)
 {
     struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
                                .least_agreement = least_agreement };
+    struct hs_option options[OPTIONS_MAX] = {
+        { .name = "against", .kind = HS_OPTION_TEXT, .target = &compare.against, .value = "NAME",
+          .help = "the device to compare with --device; cpu where nothing is said" },
+        { .name = "least-agreement", .kind = HS_OPTION_NUMBER, .target = &compare.least_agreement, .value = "PART",
+          .min = 0, .max = 1, .help = "of all that is found, the part to be found by both; 0.9 where nothing is said" },
+        { .name = "json", .kind = HS_OPTION_FLAG, .target = &compare.json, .help = "print JSON" },
+    };
+    const size_t shared = 3;
     struct hs_text_list paths = { 0 };
     int code;
-    if (parse(&compare, &paths, &code)) {
+    assert(shared + command->option_count <= OPTIONS_MAX);
+    memcpy(options + shared, command->options, command->option_count * sizeof(*options));
+    if (hs_invocation_parse(call, options, shared + command->option_count, &paths, SIZE_MAX, &code)) {
         code = find_pictures(&compare, &paths);
         if (code == HS_EXIT_OK)
             code = run(&compare);

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
-#include "service/agreement.h"
+#include "service/embedding_parity.h"
 #include "service/startup.h"
 
 /* A transient failure is tried again after about 5, 10 and 20 ms. */
@@ -61,7 +61,7 @@ static int check_fit(const struct hs_store *store, const struct hs_network *stan
         return 0;
     if (strcmp(a->embedding.space, b->embedding.space) != 0)
         return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", standby->model);
-    return hs_agreement_check(store, &first->choice, &standby->choice, err);
+    return hs_embedding_parity_check(store, &first->choice, &standby->choice, err);
 }
 
 static int init_standby(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err)

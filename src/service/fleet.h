@@ -22,8 +22,8 @@ struct hs_fleet {
 };
 
 /* As hs_network_init, for every device that the settings allow. A standby that cannot be had is said in the log and
- * done without: for embeddings also one whose vectors are not shown to be the same (service/agreement.h). *fleet must
- * not move. Caller frees with hs_fleet_finish. */
+ * done without: for embeddings also one whose vectors are not shown to be the same (service/embedding_parity.h). *fleet
+ * must not move. Caller frees with hs_fleet_finish. */
 int hs_fleet_init(struct hs_fleet *fleet, const struct hs_network_options *options, struct hs_error *err);
 void hs_fleet_finish(struct hs_fleet *fleet); /* a zeroed one is fine */
 

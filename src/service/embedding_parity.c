@@ -1,4 +1,4 @@
-#include "service/agreement.h"
+#include "service/embedding_parity.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -17,20 +17,20 @@ enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
 #define COMMAND "hailo-face compare-devices"
 #define AGAIN "run " COMMAND " again"
 
-bool hs_agreement_is_alike(const struct hs_series_summary *cosine)
+bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine)
 {
-    return cosine->median >= HS_AGREEMENT_MEDIAN && cosine->least >= HS_AGREEMENT_LEAST;
+    return cosine->median >= HS_PARITY_MEDIAN && cosine->least >= HS_PARITY_LEAST;
 }
 
-int hs_agreement_judge(const struct hs_series_summary *cosine, struct hs_error *err)
+int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err)
 {
-    if (!hs_agreement_is_alike(cosine))
+    if (!hs_embedding_parity_is_close(cosine))
         return hs_error_set(err, HS_EMODEL, "the vectors of one face differ: over %zu faces the median cosine is %.4f "
                             "(at least %.2f is wanted), the least %.4f (%.2f)", cosine->count, cosine->median,
-                            HS_AGREEMENT_MEDIAN, cosine->least, HS_AGREEMENT_LEAST);
-    if (cosine->count < HS_AGREEMENT_FACES)
+                            HS_PARITY_MEDIAN, cosine->least, HS_PARITY_LEAST);
+    if (cosine->count < HS_PARITY_FACES)
         return hs_error_set(err, HS_EMODEL, "only %zu faces were compared, %d are wanted: run " COMMAND
-                            " with more pictures", cosine->count, HS_AGREEMENT_FACES);
+                            " with more pictures", cosine->count, HS_PARITY_FACES);
     return 0;
 }
 
@@ -60,7 +60,7 @@ static void time_text(char ret[32])
         ret[0] = '\0';
 }
 
-static json_t *record_json(const struct hs_agreement *a, const char *device_sha256, const char *against_sha256)
+static json_t *record_json(const struct hs_embedding_parity *a, const char *device_sha256, const char *against_sha256)
 {
     char when[32];
     time_text(when);
@@ -84,7 +84,7 @@ static int write_record(const char *path, json_t *record, struct hs_error *err)
     return r;
 }
 
-int hs_agreement_save(const struct hs_agreement *agreement, struct hs_error *err)
+int hs_embedding_parity_save(const struct hs_embedding_parity *agreement, struct hs_error *err)
 {
     char path[PATH_MAX], device[65], against[65];
     int r = hs_store_expected(agreement->store, agreement->device.file, device, err);
@@ -99,7 +99,7 @@ int hs_agreement_save(const struct hs_agreement *agreement, struct hs_error *err
 
 struct record {
     char device[65], against[65];
-    struct hs_series_summary cosine;
+    struct hs_sample_stats cosine;
 };
 
 static bool parse(const json_t *root, struct record *ret)
@@ -110,7 +110,7 @@ static bool parse(const json_t *root, struct record *ret)
     if (json_unpack((json_t *) root, "{s:{s:s}, s:{s:s}, s:I, s:F, s:F}", "device", "sha256", &device, "against",
                     "sha256", &against, "faces", &faces, "least_cosine", &least, "median_cosine", &median) != 0)
         return false;
-    ret->cosine = (struct hs_series_summary) { .count = (size_t) faces, .least = least, .median = median };
+    ret->cosine = (struct hs_sample_stats) { .count = (size_t) faces, .least = least, .median = median };
     return faces >= 0 && faces <= FACES_MAX && fabs(least) <= 1.001 && fabs(median) <= 1.001 &&
            hs_str_copy(ret->device, sizeof(ret->device), device) &&
            hs_str_copy(ret->against, sizeof(ret->against), against);
@@ -133,7 +133,7 @@ static int read_record(const char *path, struct record *ret, struct hs_error *er
     return good ? 0 : hs_error_set(err, HS_EMODEL, "%s is damaged; " AGAIN, path);
 }
 
-int hs_agreement_check(const struct hs_store *store, const struct hs_model_choice *device,
+int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
                        const struct hs_model_choice *against, struct hs_error *err)
 {
     char path[PATH_MAX], device_sha256[65], against_sha256[65];
@@ -148,5 +148,5 @@ int hs_agreement_check(const struct hs_store *store, const struct hs_model_choic
         r = read_record(path, &record, err);
     if (r == 0 && (strcmp(record.device, device_sha256) != 0 || strcmp(record.against, against_sha256) != 0))
         r = hs_error_set(err, HS_EMODEL, "other model files were compared than those that are here: " AGAIN);
-    return r == 0 ? hs_agreement_judge(&record.cosine, err) : r;
+    return r == 0 ? hs_embedding_parity_judge(&record.cosine, err) : r;
 }

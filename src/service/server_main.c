@@ -1,11 +1,16 @@
-#include "service/serve.h"
+#include "service/server_main.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "service/app.h"
+#include "service/hailo.h"
 #include "service/startup.h"
 
 /* Workers that may wait for an accelerator at least, while others work. */
@@ -46,25 +51,24 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
 
 /* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
  * waits for an accelerator with its picture, and a request that waits for a worker is not looked at, so there are more
- * of them then: that those whose device hangs do not keep others past their deadlines, and for two batches. */
-static int default_workers(const struct hs_service *service)
+ * of them then: for two batches, and so that requests whose device hangs do not keep others past their deadlines. */
+static int default_workers(const struct hs_app_core *core)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int own = processors > 0 ? (int) processors + 1 : 2;
-    if (!service->accelerated)
+    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->sections.device->batch_size;
+    if (strcmp(hs_fleet_first(hs_app_core_fleet(core, 0))->device, "cpu") == 0)
         return own;
-    return own + (2 * service->batch_size > WAITING_MIN ? 2 * service->batch_size : WAITING_MIN);
+    return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
 }
 
-static void http_options(const struct hs_service *service, struct hs_http_options *ret)
+static void http_options(const struct hs_app_core *core, struct hs_http_options *ret)
 {
-    const struct hs_server_settings *server = service->settings;
-    const struct hs_performance_settings *performance = service->performance;
+    const struct hs_server_settings *server = core->sections.server;
+    const struct hs_performance_settings *performance = core->sections.performance;
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
-    ret->workers =
-        performance->worker_threads > 0 ? performance->worker_threads : default_workers(service);
+    ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
@@ -77,60 +81,72 @@ static void http_options(const struct hs_service *service, struct hs_http_option
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
     ret->request_timeout_ms = performance->request_timeout < 0 ? -1 : (int64_t) (performance->request_timeout * 1000);
+    if (core->app->shape)
+        core->app->shape(core, ret);
 }
 
-/* The line that scripts wait for. It goes to standard output whatever the log level is. */
-static void announce(const struct hs_http_server *server)
+/* Whether a device keeps its pictures and the settings want a new process for that. */
+static bool must_end(const struct hs_app_core *core)
 {
-    printf("listening on http://%s\n", hs_http_address(server));
-    fflush(stdout);
+    bool hung = false;
+    for (size_t i = 0; i < core->models.part_count; i++) {
+        struct hs_fleet_status status;
+        hs_fleet_get_status(hs_app_core_fleet(core, i), &status);
+        hung |= status.hung;
+    }
+    return hung && core->sections.device->on_hang == HS_HANG_EXIT;
 }
 
-/* The signal, or 0 where the service must end. */
-static int wait_for_end(const struct hs_service *service, const sigset_t *waited)
+/* Returns the signal, or 0 if the service must end. */
+static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 {
     const struct timespec second = { .tv_sec = 1 };
     for (;;) {
         int number = sigtimedwait(waited, NULL, &second);
         if (number > 0)
             return number;
-        if (service->watch)
-            service->watch(service->ctx);
-        if (service->must_end && service->must_end(service->ctx))
+        for (size_t i = 0; i < core->models.part_count; i++)
+            hs_fleet_watch(hs_app_core_fleet(core, i));
+        if (must_end(core))
             return 0;
     }
 }
 
-int hs_serve(const struct hs_invocation *call, const struct hs_service *service, sigset_t *waited)
+static int serve(const struct hs_invocation *call, struct hs_app_core *core, sigset_t *waited)
 {
-    struct hs_error err;
+    const struct hs_app *app = core->app;
     struct hs_http_options options;
     struct hs_http_server *server;
-    http_options(service, &options);
-    if (service->shape)
-        service->shape(&options);
-    if (hs_http_create(&options, service->routes, service->route_count, service->ctx, &server, &err) < 0)
+    struct hs_error err;
+    char names[HS_MODELS_API_PARTS * 256 + 16];
+    http_options(core, &options);
+    if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    if (service->begin)
-        service->begin(service->ctx);
+    if (app->begin)
+        app->begin(core);
+    if (core->sections.model->keep_alive != 0)
+        hs_app_core_start_loading(core);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
-        hs_startup_tell_port(service->settings->port, &err);
+        hs_startup_tell_port(core->sections.server->port, &err);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
-    announce(server);
-    hs_log_info("%s serves %s", call->program->name, service->what);
-    int number = wait_for_end(service, waited);
+    /* The line that scripts wait for goes to standard output whatever the log level is. */
+    printf("listening on http://%s\n", hs_http_address(server));
+    fflush(stdout);
+    hs_app_core_names(core, names, sizeof(names));
+    hs_log_info("%s serves %s on %s", call->program->name, names, hs_fleet_first(hs_app_core_fleet(core, 0))->device);
+    int number = wait_for_end(core, waited);
     if (number > 0)
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
     else
         hs_log_error("the device hangs: finishing what runs, to be started again");
-    stop(server, service->settings, waited);
+    stop(server, core->sections.server, waited);
     hs_log_info("stopped");
     return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
-int hs_serve_command_run(struct hs_invocation *call, const struct hs_serve_command *command)
+int hs_cmd_serve(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
     const struct hs_option options[] = {
@@ -144,12 +160,25 @@ int hs_serve_command_run(struct hs_invocation *call, const struct hs_serve_comma
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
         return code;
     sigset_t waited;
-    take_signals(&waited);
+    take_signals(&waited); /* before any thread starts */
     const struct hs_config_override given[] = {
         { "--host", "server.host", host },
         { "--port", "server.port", port },
     };
+    const struct hs_app *app = call->program->app;
     struct hs_settings *settings;
-    code = command->load(call, given, HS_ARRAY_LEN(given), &settings);
-    return code == HS_EXIT_OK ? command->run(call, settings, &waited) : code;
+    void *state;
+    struct hs_error err;
+    char refused[HS_REFUSED_SIZE];
+    code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    hs_hailo_log_start(app->sections(hs_settings_values(settings)).inference);
+    if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
+        hs_startup_tell_model(refused);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    code = serve(call, state, &waited);
+    hs_app_destroy(state);
+    return code;
 }

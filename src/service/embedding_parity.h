@@ -1,43 +1,43 @@
 /* Whether the processor's face vectors may stand in for a device's. A gallery holds vectors of the device, so they may
  * where both are of one embedding space and that was tried: `hailo-face compare-devices` embeds the same aligned faces
  * with both, and writes down beside the models how alike the vectors are, and which two files made them. */
-#ifndef HS_SERVICE_AGREEMENT_H
-#define HS_SERVICE_AGREEMENT_H
+#ifndef HS_SERVICE_EMBEDDING_PARITY_H
+#define HS_SERVICE_EMBEDDING_PARITY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "models/store.h"
-#include "service/series.h"
+#include "service/sample_stats.h"
 
 /* A vector whose cosine with the right one is c keeps about c of its likeness to others, and some noise of
  * sqrt(1 - c * c) / sqrt(its 512 numbers): .01 at .97. Faces of one person have about .7 +- .1 here, the thresholds are
  * .4 to .5: at .97 as good as no decision changes. A single face at .9 loses a tenth, less than faces of one person
  * differ among themselves. With 20 faces a median says something, and a network that reads its input wrongly (channels,
  * scale) shows itself with the first. */
-#define HS_AGREEMENT_MEDIAN .97
-#define HS_AGREEMENT_LEAST .9
-enum { HS_AGREEMENT_FACES = 20 };
+#define HS_PARITY_MEDIAN .97
+#define HS_PARITY_LEAST .9
+enum { HS_PARITY_FACES = 20 };
 
 /* What was found of one pair of files. */
-struct hs_agreement {
+struct hs_embedding_parity {
     const struct hs_store *store;
     struct hs_model_choice device, against;
-    struct hs_series_summary cosine;
+    struct hs_sample_stats cosine;
 };
 
 /* Whether vectors are so much alike, however few they are. */
-bool hs_agreement_is_alike(const struct hs_series_summary *cosine);
+bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine);
 
 /* 0 where they are, and of enough faces, else HS_EMODEL and why not. */
-int hs_agreement_judge(const struct hs_series_summary *cosine, struct hs_error *err);
+int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err);
 
 /* Writes it down, in place of what was known of the device's pack. */
-int hs_agreement_save(const struct hs_agreement *agreement, struct hs_error *err);
+int hs_embedding_parity_save(const struct hs_embedding_parity *agreement, struct hs_error *err);
 
 /* 0: the vectors of both may be compared: both files are the same, or what is written down of just these two passes.
  * Else HS_EMODEL, and what is to be done. */
-int hs_agreement_check(const struct hs_store *store, const struct hs_model_choice *device,
+int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
                        const struct hs_model_choice *against, struct hs_error *err);
 
 #endif

@@ -1,11 +1,11 @@
-#include "service/start_log.h"
+#include "service/log_init.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 
-void hs_start_log(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
                   const struct hs_problems *problems)
 {
     bool serving = strcmp(call->command->name, "serve") == 0;

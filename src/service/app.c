@@ -1,0 +1,192 @@
+#include "service/app.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "service/log_init.h"
+
+enum { EXTRA_MAX = 4 };
+
+int hs_app_main(const struct hs_app *app, int argc, char **argv)
+{
+    const struct hs_program program = {
+        .name = app->schema->program,
+        .summary = app->summary,
+        .version = app->version,
+        .schema = app->schema,
+        .app = app,
+        .commands = app->commands,
+        .command_count = app->command_count,
+    };
+    return hs_program_main(&program, argc, argv);
+}
+
+size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS])
+{
+    for (size_t i = 0; i < app->model_count; i++)
+        ret_tasks[i] = app->models[i].task;
+    return app->model_count;
+}
+
+const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model)
+{
+    const struct hs_schema *schema = hs_settings_schema(config);
+    size_t offset = 0;
+    hs_schema_row(schema, (size_t) hs_schema_find(schema, model->setting), &offset);
+    return *(char *const *) (const void *) ((const char *) hs_settings_values(config) + offset);
+}
+
+/* ---- state ---- */
+
+int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err)
+{
+    const struct hs_app_sections *s = &core->sections;
+    const struct hs_app_model *model = &core->app->models[core->models.part_count];
+    const struct hs_network_options options = {
+        .store = core->store,
+        .task = model->task,
+        .model = pack ? pack : hs_app_pack(core->config, model),
+        .inference = s->inference,
+        .policy = s->device,
+        .performance = s->performance,
+        .refused = core->refused,
+        .batch = model->batch,
+        .keep_alive_s = s->model->keep_alive,
+    };
+    struct hs_models_api_part part = {
+        .task = model->task,
+        .name = model->name,
+        .h = model->sized ? s->inference->input_size[1] : 0,
+        .w = model->sized ? s->inference->input_size[0] : 0,
+    };
+    int r = hs_fleets_create(&options, s->model->max_memory, &part.fleets, err);
+    if (r == 0)
+        core->models.parts[core->models.part_count++] = part;
+    return r;
+}
+
+void hs_app_core_start_loading(const struct hs_app_core *core)
+{
+    for (size_t i = 0; i < core->models.part_count; i++) {
+        const struct hs_models_api_part *part = &core->models.parts[i];
+        struct hs_fleet *fleet = hs_app_core_fleet(core, i);
+        const struct hs_pack_input *input = &hs_fleet_first(fleet)->choice.pack->input;
+        bool own = part->h == 0 || input->stride == 0;
+        hs_fleet_start_loading(fleet, own ? input->height : part->h, own ? input->width : part->w);
+    }
+}
+
+int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err)
+{
+    return hs_fleet_wait_loaded(hs_app_core_fleet(core, index), HS_NO_DEADLINE, err);
+}
+
+void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
+{
+    dst[0] = '\0';
+    for (size_t i = 0, len = 0; i < core->models.part_count; i++, len = strlen(dst))
+        hs_str_format(dst + len, size - len, "%s%s", i ? " and " : "",
+                      hs_fleet_first(hs_app_core_fleet(core, i))->model);
+}
+
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool open, char refused[HS_REFUSED_SIZE],
+                  void **ret_state, struct hs_error *err)
+{
+    struct hs_app_core *core = calloc(1, app->state_size);
+    if (!core) {
+        hs_settings_destroy(config);
+        return hs_error_set(err, HS_ENOMEM, "no memory for the models");
+    }
+    core->app = app;
+    core->config = config;
+    core->sections = app->sections(hs_settings_values(config));
+    core->started_ns = hs_clock_now_ns();
+    const struct hs_store_options store = {
+        .service = app->schema->program,
+        .models_dir = hs_given(core->sections.model->dir),
+        .packs_dir = hs_given(core->sections.model->packs_dir),
+    };
+    int r = hs_store_open(&store, &core->store, err);
+    core->models.store = core->store;
+    core->models.created_s = hs_clock_wall_s();
+    if (r == 0)
+        r = app->init(core, err);
+    if (r == 0 && open && app->open)
+        r = app->open(core, err);
+    if (r == 0) {
+        *ret_state = core;
+        return 0;
+    }
+    if (refused)
+        hs_str_copy(refused, HS_REFUSED_SIZE, core->refused);
+    hs_app_destroy(core);
+    return r;
+}
+
+void hs_app_destroy(void *state)
+{
+    struct hs_app_core *core = state;
+    if (!core)
+        return;
+    if (core->app->finish)
+        core->app->finish(state);
+    while (core->models.part_count > 0)
+        hs_fleets_destroy(core->models.parts[--core->models.part_count].fleets);
+    hs_store_close(core->store);
+    hs_settings_destroy(core->config);
+    free(core);
+}
+
+/* ---- for commands ---- */
+
+int hs_app_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                         struct hs_settings **ret_settings)
+{
+    struct hs_problems problems = { 0 };
+    int code = hs_load_settings(call, extra, extra_count, ret_settings, &problems);
+    if (code == HS_EXIT_OK)
+        hs_log_init(call, call->program->app->sections(hs_settings_values(*ret_settings)).logging, &problems);
+    hs_problems_finish(&problems);
+    return code;
+}
+
+int hs_app_start(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                 unsigned flags, void **ret_state)
+{
+    /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
+     * order. A server cannot afford that. */
+    struct hs_config_override overrides[EXTRA_MAX + 2] = {
+        { "this command", "inference.max_shapes", "16" },
+        { "this command", "inference.max_memory", "0" },
+    };
+    const struct hs_app *app = call->program->app;
+    struct hs_settings *settings;
+    struct hs_app_core *core;
+    void *state;
+    struct hs_error err;
+    assert(extra_count <= EXTRA_MAX);
+    for (size_t i = 0; i < extra_count; i++)
+        overrides[2 + i] = extra[i];
+    int code = hs_app_load_settings(call, overrides, 2 + extra_count, &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    bool open = flags & HS_APP_OPEN || (flags & HS_APP_OPEN_FOUND && app->found &&
+                                        app->found(hs_settings_values(settings)));
+    int r = hs_app_create(app, settings, open, NULL, &state, &err);
+    if (r < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    core = state;
+    if (flags & HS_APP_LOAD)
+        hs_app_core_start_loading(core);
+    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->models.part_count; i++)
+        r = hs_app_core_wait_loaded(core, i, &err);
+    if (r < 0) {
+        hs_app_destroy(state);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    *ret_state = state;
+    return HS_EXIT_OK;
+}
