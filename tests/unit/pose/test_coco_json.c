@@ -83,6 +83,18 @@ static void a_bad_set_is_refused_with_its_place(void **state)
     }
 }
 
+static void files_that_cannot_be_read(void **state)
+{
+    (void) state;
+    struct hs_coco_set *set = NULL;
+    struct hs_error err = {0};
+    assert_int_equal(hs_coco_set_load("/no/such/folder/annotations.json", &set, &err), HS_ENOTFOUND);
+    assert_non_null(strstr(err.message, "annotations.json"));
+    assert_null(set);
+    assert_true(hs_coco_set_load("/", &set, &err) < 0);
+    assert_null(set);
+}
+
 static void results_read_back_as_written(void **state)
 {
     (void) state;
@@ -158,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_needed),
         cmocka_unit_test(a_bad_set_is_refused_with_its_place),
+        cmocka_unit_test(files_that_cannot_be_read),
         cmocka_unit_test(results_read_back_as_written),
         cmocka_unit_test(areas_come_from_boxes_where_there_are_any),
     };
