@@ -135,24 +135,19 @@ int hs_cmd_backends(struct hs_invocation *call)
     struct build wanted = { .sdk = NULL };
     bool json = false;
     const struct hs_option options[] = {
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &json, .help = "list: as JSON" },
-        { .name = "sdk", .kind = HS_OPTION_TEXT, .target = &wanted.sdk, .value = "DIR",
-          .help = "build: HailoRT's folder, with include/ and lib/; else where compiler and loader look" },
-        { .name = "output", .kind = HS_OPTION_TEXT, .target = &wanted.output, .value = "DIR",
-          .help = "build: folder for the module; else where the program looks for it" },
+        HS_FLAG("json", &json, "list: as JSON"),
+        HS_TEXT("sdk", &wanted.sdk, "DIR",
+                "build: HailoRT's folder, with include/ and lib/; else where compiler and loader look"),
+        HS_TEXT("output", &wanted.output, "DIR", "build: folder for the module; else where the program looks for it"),
     };
-    struct hs_text_list words = { 0 };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &words, 1, &code)) {
-        const char *action = words.count ? words.items[0] : "";
-        if (strcmp(action, "list") == 0)
-            code = list(call, json);
-        else if (strcmp(action, "build") == 0)
-            code = build(call, &wanted);
-        else
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
-                                      words.count ? "no such action: " : "which", action);
-    }
-    hs_text_list_finish(&words);
-    return code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 1, &code))
+        return code;
+    const char *action = call->words.count ? call->words.items[0] : "";
+    if (strcmp(action, "list") == 0)
+        return list(call, json);
+    if (strcmp(action, "build") == 0)
+        return build(call, &wanted);
+    return hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
+                              call->words.count ? "no such action: " : "which", action);
 }

@@ -18,7 +18,6 @@ enum { PAGE_MAX = 8 << 20 };
 struct config_call {
     struct hs_invocation *call;
     const struct hs_schema *schema;
-    struct hs_text_list words; /* the action, and what follows it */
     const char *input, *output;
     bool list;
     struct hs_buf page; /* what is printed or written */
@@ -58,7 +57,7 @@ static int run_show_or_check(struct config_call *config)
     struct hs_problems problems = { 0 };
     struct hs_settings *settings = NULL;
     int code = hs_load_settings(config->call, NULL, 0, &settings, &problems), r;
-    if (code == HS_EXIT_OK && strcmp(config->words.items[0], "check") == 0) {
+    if (code == HS_EXIT_OK && strcmp(config->call->words.items[0], "check") == 0) {
         printf("The configuration is fine (%zu warning%s).\n", problems.warnings, problems.warnings == 1 ? "" : "s");
     } else if (code == HS_EXIT_OK && config->list) {
         code = print_page(config, hs_settings_write_list(settings, &config->page));
@@ -211,16 +210,16 @@ static int change(json_t *tree, const char *assignment, struct hs_error *err)
 /* `render OUTPUT [NAME=VALUE...]`: the configuration with --set and these changes, as YAML in the same order. */
 static int render_yaml(struct config_call *config, struct hs_error *err)
 {
-    const char *output = config->words.items[1];
-    const struct hs_text_list *sets = &config->call->sets;
+    const struct hs_text_list *sets = &config->call->sets, *words = &config->call->words;
+    const char *output = words->items[1];
     struct hs_settings *settings = NULL;
     struct hs_doc *doc;
     json_t *tree = NULL;
     int r = load_tree(config, &tree, err);
     for (size_t i = 0; r == 0 && i < sets->count; i++)
         r = change(tree, sets->items[i], err);
-    for (size_t i = 2; r == 0 && i < config->words.count; i++)
-        r = change(tree, config->words.items[i], err);
+    for (size_t i = 2; r == 0 && i < words->count; i++)
+        r = change(tree, words->items[i], err);
     if (r == 0 && (r = hs_yaml_write(tree, &config->page)) < 0)
         hs_error_set(err, r, "%s: cannot be written: %s", output, hs_status_name(r));
     if (r == 0)
@@ -238,7 +237,7 @@ static int run_render(struct config_call *config)
 {
     struct hs_error err;
     int r;
-    if (!config->input && !config->output && config->words.count > 1)
+    if (!config->input && !config->output && config->call->words.count > 1)
         r = render_yaml(config, &err);
     else if (config->input && config->output)
         r = render_json(config, &err);
@@ -260,26 +259,22 @@ int hs_cmd_config(struct hs_invocation *call)
                     { "example", run_example } };
     struct config_call config = { .call = call, .schema = call->program->schema };
     const struct hs_option options[] = {
-        { .name = "input", .kind = HS_OPTION_TEXT, .target = &config.input, .value = "FILE",
-          .help = "render: the configuration to read, YAML or JSON" },
-        { .name = "output", .kind = HS_OPTION_TEXT, .target = &config.output, .value = "FILE",
-          .help = "render: the JSON file to write; its folder is made" },
-        { .name = "list", .kind = HS_OPTION_FLAG, .target = &config.list,
-          .help = "show: a line a setting, with where each value comes from" },
+        HS_TEXT("input", &config.input, "FILE", "render: the configuration to read, YAML or JSON"),
+        HS_TEXT("output", &config.output, "FILE", "render: the JSON file to write; its folder is made"),
+        HS_FLAG("list", &config.list, "show: a line a setting, with where each value comes from"),
     };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &config.words, SIZE_MAX, &code)) {
-        const char *action = config.words.count ? config.words.items[0] : "";
-        bool alone = config.words.count <= 1 || (strcmp(action, "render") == 0 && !config.input && !config.output);
-        size_t i = 0;
-        while (i < HS_ARRAY_LEN(actions) && strcmp(actions[i].name, action) != 0)
-            i++;
-        hs_buf_init(&config.page, PAGE_MAX);
-        code = alone && i < HS_ARRAY_LEN(actions)
-                   ? actions[i].run(&config)
-                   : hs_invocation_fail(call, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
-        hs_buf_finish(&config.page);
-    }
-    hs_text_list_finish(&config.words);
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
+        return code;
+    const char *action = call->words.count ? call->words.items[0] : "";
+    bool alone = call->words.count <= 1 || (strcmp(action, "render") == 0 && !config.input && !config.output);
+    size_t i = 0;
+    while (i < HS_ARRAY_LEN(actions) && strcmp(actions[i].name, action) != 0)
+        i++;
+    if (!alone || i == HS_ARRAY_LEN(actions))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
+    hs_buf_init(&config.page, PAGE_MAX);
+    code = actions[i].run(&config);
+    hs_buf_finish(&config.page);
     return code;
 }

@@ -41,16 +41,17 @@ struct hs_invocation {
     const char *config_path; /* --config; NULL: not given */
     const char *device;      /* --device; NULL: not given */
     struct hs_text_list sets; /* --set key=value, in order */
+    struct hs_text_list words; /* what follows the subcommand's name and is no option */
 };
 
 /* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here.
  * A program called by a name that ends with "-server" runs `serve`. */
 int hs_program_main(const struct hs_program *program, int argc, char **argv);
 
-/* Reads a subcommand's arguments: its own options and those for all. Returns true to go on; false: done, with
- * *ret_code (help was printed, or the usage was wrong). */
-bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
-                         struct hs_text_list *positional, size_t positional_max, int *ret_code);
+/* Reads a subcommand's arguments: its own options, those for all, and at most `words_max` words. Returns true to go on;
+ * false: done, with *ret_code (help was printed, or the usage was wrong). */
+bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
+                         int *ret_code);
 
 /* Prints a report or an answer on standard output and a line feed after it. Takes the reference; NULL means that there
  * was no memory for it. */

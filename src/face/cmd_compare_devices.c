@@ -18,23 +18,17 @@ static const double least_overlap = .8;
 /* All that are there: which of them are the first few is decided by digits that rounding changes. */
 enum { FACES_MAX = 1000 };
 
+/* Three looks at a picture: with the device's detector, with both models of the other side, and with the device's
+ * embedder at the faces that the other side has found, so that both embed the same aligned faces. */
+enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
+
 struct compare {
+    struct hs_face_result found[LOOKS];
     double least_iou, least_cosine, least_median;
     struct hs_samples box, overlap, points, cosine;
 };
 
-/* Three looks at a picture: with the device's detector, with both networks of the other side, and with the device's
- * embedder at the faces that the other side has found, so that both embed the same aligned faces. */
-enum { OF_DEVICE, OF_AGAINST, EMBEDDED, LOOKS };
-
 /* ---- one picture ---- */
-
-/* All that was found of it, by each look. */
-struct picture {
-    uint8_t *data;
-    size_t len;
-    struct hs_face_result found[LOOKS];
-};
 
 static const struct hs_network *embedder(const struct hs_face_app *app)
 {
@@ -48,85 +42,71 @@ static bool has_same_vectors(void *const *states)
     return strcmp(a->embedding.space, b->embedding.space) == 0 && a->embedding.dimension == b->embedding.dimension;
 }
 
-static int find(const struct hs_face_app *app, struct picture *picture, int look, struct hs_error *err)
+static int match(void *arg, size_t i, size_t k, struct hs_error *err)
 {
-    const struct hs_face_section *s = &app->settings->face_recognition;
-    const struct hs_face_request request = {
-        .score_threshold = (float) s->detection_threshold,
-        .max_faces = FACES_MAX,
-        .tiny = s->tiny_faces,
-        .embed = look != OF_DEVICE,
-        .known = look == EMBEDDED ? &picture->found[OF_AGAINST] : NULL,
-    };
-    return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL,
-                        &picture->found[look], err);
-}
-
-static int add_face(struct compare *compare, const struct hs_face *a, const struct hs_face *b, struct hs_error *err)
-{
+    struct compare *compare = arg;
+    const struct hs_face *a = &compare->found[OF_DEVICE].faces[i].face, *b = &compare->found[OF_AGAINST].faces[k].face;
     int r = hs_samples_add(&compare->box, hs_compare_box_distance(&a->box, &b->box), err);
     if (r == 0)
         r = hs_samples_add(&compare->overlap, (double) hs_rect_iou(&a->box, &b->box), err);
-    for (int i = 0; r == 0 && a->has_landmarks && b->has_landmarks && i < HS_FACE_LANDMARKS; i++)
-        r = hs_samples_add(&compare->points, (double) hypotf(a->landmarks[i].x - b->landmarks[i].x,
-                                                            a->landmarks[i].y - b->landmarks[i].y), err);
+    for (int p = 0; r == 0 && a->has_landmarks && b->has_landmarks && p < HS_FACE_LANDMARKS; p++)
+        r = hs_samples_add(&compare->points, (double) hypotf(a->landmarks[p].x - b->landmarks[p].x,
+                                                             a->landmarks[p].y - b->landmarks[p].y), err);
     return r;
 }
 
-static struct hs_boxes boxes_of(const struct hs_face_result *result)
+static int compare_vectors(struct compare *compare, struct hs_error *err)
 {
-    return (struct hs_boxes) {
-        .first = result->count ? &result->faces[0].face.box : NULL,
-        .count = result->count,
-        .stride = sizeof(struct hs_face_found),
-    };
-}
-
-static int match(struct compare *compare, const struct picture *picture, struct hs_compare_counts *counts,
-                 struct hs_error *err)
-{
-    const struct hs_face_result *found = picture->found;
-    struct hs_boxes device = boxes_of(&found[OF_DEVICE]), against = boxes_of(&found[OF_AGAINST]);
-    size_t *of = NULL;
-    int r = hs_compare_match(&device, &against, counts, &of, err);
-    for (size_t i = 0; r == 0 && i < device.count; i++)
-        if (of[i] != HS_MATCH_NONE)
-            r = add_face(compare, &found[OF_DEVICE].faces[i].face, &found[OF_AGAINST].faces[of[i]].face, err);
-    free(of);
-    return r;
-}
-
-static int compare_vectors(struct compare *compare, const struct picture *picture, struct hs_error *err)
-{
-    const struct hs_face_result *device = &picture->found[EMBEDDED], *against = &picture->found[OF_AGAINST];
-    size_t dimension = (size_t) against->dimension;
+    const struct hs_face_result *device = &compare->found[EMBEDDED], *against = &compare->found[OF_AGAINST];
     int r = 0;
     for (size_t i = 0; r == 0 && i < against->count; i++) {
         const float *a = device->faces[i].embedding, *b = against->faces[i].embedding;
         if (a && b)
-            r = hs_samples_add(&compare->cosine, (double) hs_embedding_cosine(a, b, dimension), err);
+            r = hs_samples_add(&compare->cosine, (double) hs_embedding_cosine(a, b, (size_t) against->dimension), err);
     }
     return r;
 }
 
-static int look(void *arg, void *const *states, const char *path, struct hs_compare_counts *counts,
+static void forget(struct compare *compare)
+{
+    for (int i = 0; i < LOOKS; i++)
+        hs_face_result_finish(&compare->found[i]);
+}
+
+static int look(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
                 struct hs_error *err)
 {
     struct compare *compare = arg;
     const struct hs_face_app *device = states[HS_COMPARE_DEVICE];
-    struct picture picture = { 0 };
-    int looks = has_same_vectors(states) ? LOOKS : EMBEDDED;
-    int r = hs_file_read(path, device->pipeline.limits.max_bytes, &picture.data, &picture.len, err);
-    for (int i = 0; r == 0 && i < looks; i++)
-        r = find(i == OF_AGAINST ? states[HS_COMPARE_AGAINST] : device, &picture, i, err);
-    if (r == 0)
-        r = match(compare, &picture, counts, err);
-    if (r == 0 && looks == LOOKS)
-        r = compare_vectors(compare, &picture, err);
-    for (int i = 0; i < LOOKS; i++)
-        hs_face_result_finish(&picture.found[i]);
-    free(picture.data);
-    return r;
+    uint8_t *data;
+    size_t len;
+    bool same_vectors = has_same_vectors(states);
+    int r = hs_file_read(path, device->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    forget(compare);
+    for (int i = 0; r == 0 && i < (same_vectors ? LOOKS : EMBEDDED); i++) {
+        const struct hs_face_app *app = i == OF_AGAINST ? states[HS_COMPARE_AGAINST] : device;
+        const struct hs_face_section *s = &app->settings->face_recognition;
+        const struct hs_face_request request = {
+            .score_threshold = (float) s->detection_threshold,
+            .max_faces = FACES_MAX,
+            .tiny = s->tiny_faces,
+            .embed = i != OF_DEVICE,
+            .known = i == EMBEDDED ? &compare->found[OF_AGAINST] : NULL,
+        };
+        r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &compare->found[i], err);
+    }
+    free(data);
+    for (int side = 0; side < HS_COMPARE_SIDES; side++) {
+        const struct hs_face_result *found = &compare->found[side == HS_COMPARE_DEVICE ? OF_DEVICE : OF_AGAINST];
+        ret_boxes[side] = (struct hs_boxes) {
+            .first = found->count ? &found->faces[0].face.box : NULL,
+            .count = found->count,
+            .stride = sizeof(struct hs_face_found),
+        };
+    }
+    return r == 0 && same_vectors ? compare_vectors(compare, err) : r;
 }
 
 /* ---- all of them ---- */
@@ -182,18 +162,18 @@ int hs_face_cmd_compare_devices(struct hs_invocation *call)
     struct compare compare = { .least_iou = least_overlap, .least_cosine = HS_PARITY_LEAST,
                                .least_median = HS_PARITY_MEDIAN };
     const struct hs_option options[] = {
-        { .name = "least-iou", .kind = HS_OPTION_NUMBER, .target = &compare.least_iou, .value = "IOU", .min = 0,
-          .max = 1, .help = "median overlap of the boxes; 0.8 where nothing is said" },
-        { .name = "least-cosine", .kind = HS_OPTION_NUMBER, .target = &compare.least_cosine, .value = "COSINE",
-          .min = -1, .max = 1, .help = "of the two vectors of each face; 0.9 where nothing is said" },
-        { .name = "least-median", .kind = HS_OPTION_NUMBER, .target = &compare.least_median, .value = "COSINE",
-          .min = -1, .max = 1, .help = "their median; 0.97 where nothing is said" },
+        HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1,
+                  "median overlap of the boxes; 0.8 where nothing is said"),
+        HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1,
+                  "of the two vectors of each face; 0.9 where nothing is said"),
+        HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1, "their median; 0.97 where nothing is said"),
     };
     const struct hs_compare_command command = {
         .options = options, .option_count = HS_ARRAY_LEN(options), .what = "faces",
-        .set = "database.enabled=false", .look = look, .report = report,
+        .set = "database.enabled=false", .look = look, .match = match, .report = report,
     };
     int code = hs_compare_command_run(call, &command, &compare);
+    forget(&compare);
     hs_samples_finish(&compare.box);
     hs_samples_finish(&compare.overlap);
     hs_samples_finish(&compare.points);

@@ -311,10 +311,10 @@ int hs_face_cmd_db(struct hs_invocation *call)
           .help = "add, import of a folder: print the report as JSON" },
     };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, SIZE_MAX, &code)) {
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code)) {
+        db.words = call->words;
         db.adding.gate = gate;
         code = find_and_run(&db);
     }
-    hs_text_list_finish(&db.words);
     return code;
 }

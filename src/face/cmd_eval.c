@@ -206,28 +206,17 @@ int hs_face_cmd_eval(struct hs_invocation *call)
 {
     struct eval eval = { .call = call, .face = "largest" };
     const struct hs_option options[] = {
-        { .name = "pairs",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.pairs_file,
-          .value = "FILE",
-          .help = "CSV with the columns image1, image2, same and, if wanted, bbox1, bbox2 (docs/face.md); required" },
-        { .name = "images",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.images,
-          .value = "DIR",
-          .help = "the folder of their pictures; required" },
-        { .name = "face",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.face,
-          .value = "RULE",
-          .help = "which face of a picture is meant: largest, best (by score) or middle (largest)" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &eval.json, .help = "print JSON" },
+        HS_TEXT("pairs", &eval.pairs_file, "FILE",
+                "CSV with the columns image1, image2, same and, if wanted, bbox1, bbox2 (docs/face.md); required"),
+        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
+        HS_TEXT("face", &eval.face, "RULE",
+                "which face of a picture is meant: largest, best (by score) or middle (largest)"),
+        HS_FLAG("json", &eval.json, "print JSON"),
     };
-    struct hs_text_list none = { 0 };
     int code;
     hs_progress_init(&eval.progress);
     eval.progress.counts = true;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.pairs_file || !eval.images)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--pairs and --images are required");

@@ -12,7 +12,6 @@
 struct pictures {
     struct hs_invocation *call;
     struct hs_face_app *app;
-    struct hs_text_list paths;
     struct hs_drawing_target draw; /* of detect and recognize */
 };
 
@@ -104,9 +103,9 @@ static int recognize(const struct pictures *p, struct picture *picture, struct h
 static int compare(const struct pictures *p, struct hs_error *err)
 {
     struct picture a, b = { 0 };
-    int r = find(p->app, p->paths.items[0], true, &a, err);
+    int r = find(p->app, p->call->words.items[0], true, &a, err);
     if (r == 0)
-        r = find(p->app, p->paths.items[1], true, &b, err);
+        r = find(p->app, p->call->words.items[1], true, &b, err);
     if (r == 0) {
         const struct hs_face_found *one = hs_face_best(&a.result), *two = hs_face_best(&b.result);
         r = one && two ? print(hs_face_answer_compare(p->app, one, &a.result, two, &b.result), a.path, err)
@@ -127,9 +126,9 @@ static int run(struct pictures *p)
         return code;
     if (strcmp(name, "compare") == 0 && compare(p, &err) < 0)
         code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
-    for (size_t i = 0; strcmp(name, "compare") != 0 && i < p->paths.count; i++) {
+    for (size_t i = 0; strcmp(name, "compare") != 0 && i < p->call->words.count; i++) {
         struct picture picture;
-        int r = find(p->app, p->paths.items[i], !detects, &picture, &err);
+        int r = find(p->app, p->call->words.items[i], !detects, &picture, &err);
         if (r == 0)
             r = detects ? detect(p, &picture, &err) : recognizes ? recognize(p, &picture, &err)
                                                                  : embed(p, &picture, &err);
@@ -150,14 +149,11 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
         hs_drawing_option(&p.draw, "also write the picture with faces drawn in; a folder takes any number"),
     };
     int code;
-    if (hs_invocation_parse(call, options, draws, &p.paths, pair ? 2 : SIZE_MAX, &code)) {
-        if (!hs_drawing_target_settle(&p.draw, p.paths.count))
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
-        else if (p.paths.count < (pair ? 2 : 1))
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, pair ? "name two pictures" : "name at least one picture");
-        else
-            code = run(&p);
-    }
-    hs_text_list_finish(&p.paths);
-    return code;
+    if (!hs_invocation_parse(call, options, draws, pair ? 2 : SIZE_MAX, &code))
+        return code;
+    if (!hs_drawing_target_settle(&p.draw, call->words.count))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
+    if (call->words.count < (pair ? 2 : 1))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, pair ? "name two pictures" : "name at least one picture");
+    return run(&p);
 }

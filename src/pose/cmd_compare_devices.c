@@ -60,13 +60,13 @@ static int add_similarity(struct compare *compare, const struct hs_keypoint *dev
     return hs_samples_add(&compare->similarity, hs_coco_similarity(&truth, &result), err);
 }
 
-static int add_person(struct compare *compare, size_t i, size_t k, struct hs_error *err)
+static int match(void *arg, size_t i, size_t k, struct hs_error *err)
 {
+    struct compare *compare = arg;
     const struct hs_pose_list *device = &compare->found[HS_COMPARE_DEVICE].people,
                               *against = &compare->found[HS_COMPARE_AGAINST].people;
     const struct hs_keypoint *a = hs_pose_list_keypoints(device, i), *b = hs_pose_list_keypoints(against, k);
-    int r = hs_samples_add(&compare->box, hs_compare_box_distance(&device->poses[i].box, &against->poses[k].box),
-                          err);
+    int r = hs_samples_add(&compare->box, hs_compare_box_distance(&device->poses[i].box, &against->poses[k].box), err);
     for (int p = 0; p < against->keypoint_count && r == 0; p++)
         if ((double) b[p].conf >= compare->seen)
             r = hs_samples_add(&compare->points, (double) hypotf(a[p].x - b[p].x, a[p].y - b[p].y), err);
@@ -75,35 +75,24 @@ static int add_person(struct compare *compare, size_t i, size_t k, struct hs_err
     return r;
 }
 
-static struct hs_boxes boxes_of(const struct hs_pose_list *people)
-{
-    return (struct hs_boxes) {
-        .first = people->count ? &people->poses[0].box : NULL,
-        .count = people->count,
-        .stride = sizeof(struct hs_pose),
-    };
-}
-
-static int look(void *arg, void *const *states, const char *path, struct hs_compare_counts *counts,
+static int look(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
                 struct hs_error *err)
 {
     struct compare *compare = arg;
-    struct hs_boxes boxes[HS_COMPARE_SIDES];
     const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
-    size_t *of = NULL;
-    int r = 0;
     compare->seen = against->settings->pose.keypoint_threshold;
-    for (int side = 0; side < HS_COMPARE_SIDES && r == 0; side++) {
-        r = detect(states[side], path, &compare->found[side], err);
-        boxes[side] = boxes_of(&compare->found[side].people);
+    for (int side = 0; side < HS_COMPARE_SIDES; side++) {
+        const struct hs_pose_list *people = &compare->found[side].people;
+        int r = detect(states[side], path, &compare->found[side], err);
+        if (r < 0)
+            return r;
+        ret_boxes[side] = (struct hs_boxes) {
+            .first = people->count ? &people->poses[0].box : NULL,
+            .count = people->count,
+            .stride = sizeof(struct hs_pose),
+        };
     }
-    if (r == 0)
-        r = hs_compare_match(&boxes[HS_COMPARE_DEVICE], &boxes[HS_COMPARE_AGAINST], counts, &of, err);
-    for (size_t i = 0; r == 0 && i < boxes[HS_COMPARE_DEVICE].count; i++)
-        if (of[i] != HS_MATCH_NONE)
-            r = add_person(compare, i, of[i], err);
-    free(of);
-    return r;
+    return 0;
 }
 
 /* ---- all of them ---- */
@@ -127,13 +116,13 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
 {
     struct compare compare = { .least_oks = least_similarity };
     const struct hs_option options[] = {
-        { .name = "least-oks", .kind = HS_OPTION_NUMBER, .target = &compare.least_oks, .value = "OKS", .min = 0,
-          .max = 1, .help = "median similarity (COCO's OKS) of the keypoints; 0.95 where nothing is said" },
+        HS_NUMBER("least-oks", &compare.least_oks, "OKS", 0, 1,
+                  "median similarity (COCO's OKS) of the keypoints; 0.95 where nothing is said"),
     };
     const struct hs_compare_command command = {
         .options = options, .option_count = HS_ARRAY_LEN(options), .what = "people",
         /* Both get the picture in the same shape, as the whole input of the model, which is all that a HEF has. */
-        .set = "inference.rectangular=false", .look = look, .report = report,
+        .set = "inference.rectangular=false", .look = look, .match = match, .report = report,
     };
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         hs_pose_result_init(&compare.found[side]);

@@ -64,8 +64,9 @@ static int detect_file(const struct detect *d, const char *picture, struct hs_po
     return r;
 }
 
-static int run(struct detect *d, const struct hs_text_list *pictures)
+static int run(struct detect *d)
 {
+    const struct hs_text_list *pictures = &d->call->words;
     void *state;
     struct hs_pose_result result;
     int code = hs_app_start(d->call, NULL, 0, HS_APP_LOAD, &state);
@@ -89,22 +90,17 @@ int hs_pose_cmd_detect(struct hs_invocation *call)
     bool json = false;
     const struct hs_option options[] = {
         hs_drawing_option(&d.draw, "also write the picture with people drawn in; a folder takes any number"),
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &json, .help = "print the API's answer (the default)" },
-        { .name = "jsonl", .kind = HS_OPTION_FLAG, .target = &d.lines,
-          .help = "the same with the picture's name in it, a line a picture" },
+        HS_FLAG("json", &json, "print the API's answer (the default)"),
+        HS_FLAG("jsonl", &d.lines, "the same with the picture's name in it, a line a picture"),
     };
-    struct hs_text_list pictures = { 0 };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &pictures, SIZE_MAX, &code)) {
-        if (pictures.count == 0)
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture");
-        else if (!hs_drawing_target_settle(&d.draw, pictures.count))
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
-        else if (json && d.lines)
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
-        else
-            code = run(&d, &pictures);
-    }
-    hs_text_list_finish(&pictures);
-    return code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
+        return code;
+    if (call->words.count == 0)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture");
+    if (!hs_drawing_target_settle(&d.draw, call->words.count))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
+    if (json && d.lines)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
+    return run(&d);
 }

@@ -176,21 +176,17 @@ int hs_pose_cmd_eval(struct hs_invocation *call)
 {
     struct eval eval = { 0 };
     const struct hs_option options[] = {
-        { .name = "coco", .kind = HS_OPTION_TEXT, .target = &eval.coco, .value = "FILE",
-          .help = "annotations in COCO's keypoint format; required" },
-        { .name = "images", .kind = HS_OPTION_TEXT, .target = &eval.images, .value = "DIR",
-          .help = "the folder of their pictures; required" },
-        { .name = "results", .kind = HS_OPTION_TEXT, .target = &eval.results, .value = "FILE",
-          .help = "also write what was found, as a COCO results file" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &eval.json, .help = "print JSON" },
+        HS_TEXT("coco", &eval.coco, "FILE", "annotations in COCO's keypoint format; required"),
+        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
+        HS_TEXT("results", &eval.results, "FILE", "also write what was found, as a COCO results file"),
+        HS_FLAG("json", &eval.json, "print JSON"),
     };
-    struct hs_text_list none = { 0 };
     struct hs_error err;
     void *state;
     int code;
     hs_progress_init(&eval.progress);
     eval.progress.counts = true;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.coco || !eval.images)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--coco and --images are required");

@@ -30,16 +30,14 @@ static int refuse(const struct place *place, const char *what)
 static int parse(const char *text, size_t len, const char *name, json_t **ret_root, struct hs_error *err)
 {
     json_error_t detail;
-    json_t *root = json_loadb(text, len, 0, &detail);
-    if (!root) {
-        bool memory = json_error_code(&detail) == json_error_out_of_memory;
-        hs_error_set(err, memory ? HS_ENOMEM : HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
-        if (err)
-            err->line = detail.line;
-        return memory ? HS_ENOMEM : HS_EDECODE;
-    }
-    *ret_root = root;
-    return 0;
+    *ret_root = json_loadb(text, len, 0, &detail);
+    if (*ret_root)
+        return 0;
+    bool memory = json_error_code(&detail) == json_error_out_of_memory;
+    int r = hs_error_set(err, memory ? HS_ENOMEM : HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
+    if (err)
+        err->line = detail.line;
+    return r;
 }
 
 /* Exactly `count` numbers. */
@@ -137,9 +135,9 @@ static int read_images(const json_t *root, struct hs_coco_set *set, const char *
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct place place = {name, "images", i, err};
-        int status = read_image(json_array_get(list, i), &set->images[set->image_count++], &place);
-        if (status < 0)
-            return status;
+        int r = read_image(json_array_get(list, i), &set->images[set->image_count++], &place);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -160,9 +158,9 @@ static int read_truths(const json_t *root, struct hs_coco_set *set, const char *
             return refuse(&place, "no integer \"category_id\"");
         if (category != set->category_id)
             continue;
-        int status = read_truth(item, &set->truths[set->truth_count], &place);
-        if (status < 0)
-            return status;
+        int r = read_truth(item, &set->truths[set->truth_count], &place);
+        if (r < 0)
+            return r;
         set->truth_count++;
     }
     return 0;
@@ -189,36 +187,36 @@ int hs_coco_set_parse(const char *text, size_t len, const char *name, struct hs_
                       struct hs_error *err)
 {
     json_t *root;
-    int status = parse(text, len, name, &root, err);
-    if (status < 0)
-        return status;
+    int r = parse(text, len, name, &root, err);
+    if (r < 0)
+        return r;
     struct hs_coco_set *set = calloc(1, sizeof(*set));
     if (!set)
-        status = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
-    if (status == 0)
-        status = read_category(root, set, name, err);
-    if (status == 0)
-        status = read_images(root, set, name, err);
-    if (status == 0)
-        status = read_truths(root, set, name, err);
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
+    if (r == 0)
+        r = read_category(root, set, name, err);
+    if (r == 0)
+        r = read_images(root, set, name, err);
+    if (r == 0)
+        r = read_truths(root, set, name, err);
     json_decref(root);
-    if (status < 0)
+    if (r < 0)
         hs_coco_set_destroy(set);
     else
         *ret_set = set;
-    return status;
+    return r;
 }
 
 int hs_coco_set_load(const char *path, struct hs_coco_set **ret_set, struct hs_error *err)
 {
     uint8_t *text;
     size_t len;
-    int status = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
-    status = hs_coco_set_parse((const char *) text, len, path, ret_set, err);
+    int r = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_coco_set_parse((const char *) text, len, path, ret_set, err);
     free(text);
-    return status;
+    return r;
 }
 
 void hs_coco_set_destroy(struct hs_coco_set *set)
@@ -262,9 +260,9 @@ static int read_results(const json_t *root, const char *name, int64_t category_i
             return refuse(&place, "no integer \"category_id\"");
         if (category != category_id)
             continue;
-        int status = read_result(item, with_box, &results[count], &place);
-        if (status < 0)
-            return status;
+        int r = read_result(item, with_box, &results[count], &place);
+        if (r < 0)
+            return r;
         count++;
     }
     *ret_count = count;
@@ -276,21 +274,21 @@ int hs_coco_results_parse(const char *text, size_t len, const char *name, int64_
 {
     struct hs_coco_result *results = NULL;
     json_t *root;
-    int status = parse(text, len, name, &root, err);
-    if (status < 0)
-        return status;
+    int r = parse(text, len, name, &root, err);
+    if (r < 0)
+        return r;
     if (!json_is_array(root))
-        status = hs_error_set(err, HS_EDECODE, "%s: results are a list", name);
+        r = hs_error_set(err, HS_EDECODE, "%s: results are a list", name);
     else if (!(results = calloc(json_array_size(root) + 1, sizeof(*results))))
-        status = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
     else
-        status = read_results(root, name, category_id, results, ret_count, err);
+        r = read_results(root, name, category_id, results, ret_count, err);
     json_decref(root);
-    if (status < 0)
+    if (r < 0)
         free(results);
     else
         *ret_results = results;
-    return status;
+    return r;
 }
 
 int hs_coco_results_load(const char *path, int64_t category_id, struct hs_coco_result **ret_results, size_t *ret_count,
@@ -298,25 +296,25 @@ int hs_coco_results_load(const char *path, int64_t category_id, struct hs_coco_r
 {
     uint8_t *text;
     size_t len;
-    int status = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
-    status = hs_coco_results_parse((const char *) text, len, path, category_id, ret_results, ret_count, err);
+    int r = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_coco_results_parse((const char *) text, len, path, category_id, ret_results, ret_count, err);
     free(text);
-    return status;
+    return r;
 }
 
 static int append_result(struct hs_buf *buf, int64_t category_id, const struct hs_coco_result *result)
 {
     char number[32];
-    int status = hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [",
+    int r = hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [",
                                (long long) result->image_id, (long long) category_id);
-    for (int i = 0; status == 0 && i < NUMBERS; i++) {
+    for (int i = 0; r == 0 && i < NUMBERS; i++) {
         hs_str_from_double(result->keypoints[i], number);
-        status = hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
+        r = hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
     }
     hs_str_from_double(result->score, number);
-    return status < 0 ? status : hs_buf_printf(buf, "], \"score\": %s}", number);
+    return r < 0 ? r : hs_buf_printf(buf, "], \"score\": %s}", number);
 }
 
 int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_coco_result *results, size_t count,
@@ -324,18 +322,18 @@ int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_
 {
     struct hs_buf buf;
     hs_buf_init(&buf, HS_COCO_FILE_MAX);
-    int status = hs_buf_append_str(&buf, "[");
-    for (size_t i = 0; status == 0 && i < count; i++) {
-        status = hs_buf_append_str(&buf, i ? ",\n" : "\n");
-        if (status == 0)
-            status = append_result(&buf, category_id, &results[i]);
+    int r = hs_buf_append_str(&buf, "[");
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = hs_buf_append_str(&buf, i ? ",\n" : "\n");
+        if (r == 0)
+            r = append_result(&buf, category_id, &results[i]);
     }
-    if (status == 0)
-        status = hs_buf_append_str(&buf, "\n]\n");
-    if (status < 0)
-        hs_error_set(err, status, "%s: %zu results need too much memory", path, count);
+    if (r == 0)
+        r = hs_buf_append_str(&buf, "\n]\n");
+    if (r < 0)
+        hs_error_set(err, r, "%s: %zu results need too much memory", path, count);
     else
-        status = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
+        r = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
     hs_buf_finish(&buf);
-    return status;
+    return r;
 }

@@ -142,8 +142,9 @@ static int measure_here(struct bench_call *bench)
     return code;
 }
 
-static int run(struct bench_call *bench, const struct hs_text_list *paths)
+static int run(struct bench_call *bench)
 {
+    const struct hs_text_list *paths = &bench->call->words;
     size_t count = paths->count ? paths->count : 1;
     struct hs_bench_picture *pictures = calloc(count, sizeof(*pictures));
     struct hs_error err;
@@ -170,21 +171,13 @@ int hs_cmd_bench(struct hs_invocation *call)
     hs_str_format(url_help, sizeof(url_help), "measure a server (its …%s) instead of this process",
                   bench.input.bench->route);
     const struct hs_option options[] = {
-        { .name = "url", .kind = HS_OPTION_TEXT, .target = &bench.input.url, .value = "URL", .help = url_help },
-        { .name = "clients", .kind = HS_OPTION_INT, .target = &bench.clients, .value = "N", .min = 1, .max = 1024,
-          .help = "pictures under way at the same time (1)" },
-        { .name = "seconds", .kind = HS_OPTION_NUMBER, .target = &bench.seconds, .value = "S", .min = .01,
-          .max = 86400, .help = "how long (10)" },
-        { .name = "rounds", .kind = HS_OPTION_INT, .target = &bench.rounds, .value = "N", .min = 0, .max = 1e6,
-          .help = "stop after so many pictures (0: only time counts)" },
-        { .name = "warm", .kind = HS_OPTION_NUMBER, .target = &bench.warm, .value = "S", .min = 0, .max = 3600,
-          .help = "how long before that, not counted (1)" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &bench.json, .help = "print JSON" },
+        HS_TEXT("url", &bench.input.url, "URL", url_help),
+        HS_INT("clients", &bench.clients, "N", 1, 1024, "pictures under way at the same time (1)"),
+        HS_NUMBER("seconds", &bench.seconds, "S", .01, 86400, "how long (10)"),
+        HS_INT("rounds", &bench.rounds, "N", 0, 1e6, "stop after so many pictures (0: only time counts)"),
+        HS_NUMBER("warm", &bench.warm, "S", 0, 3600, "how long before that, not counted (1)"),
+        HS_FLAG("json", &bench.json, "print JSON"),
     };
-    struct hs_text_list paths = { 0 };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &paths, SIZE_MAX, &code))
-        code = run(&bench, &paths);
-    hs_text_list_finish(&paths);
-    return code;
+    return hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code) ? run(&bench) : code;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
+#include "service/picture_files.h"
 
 /* If the score of a person or a face is near the threshold, rounding decides which side finds it. */
 static const double least_agreement = .9;
@@ -23,27 +24,6 @@ static const float same_box = .5f;
 #define ALONE "device.fallback=none"
 
 static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
-
-/* ---- one picture ---- */
-
-int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
-                     size_t **ret_of, struct hs_error *err)
-{
-    size_t *of = calloc(device->count + 1, sizeof(*of));
-    unsigned char *taken = calloc(against->count + 1, 1);
-    if (!of || !taken) {
-        free(of);
-        free(taken);
-        return hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
-    }
-    size_t both = hs_match_boxes(device, against, same_box, of, taken);
-    counts->both += both;
-    counts->only[HS_COMPARE_DEVICE] += device->count - both;
-    counts->only[HS_COMPARE_AGAINST] += against->count - both;
-    free(taken);
-    *ret_of = of;
-    return 0;
-}
 
 double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 {
@@ -117,23 +97,22 @@ struct compare {
     double least_agreement;
     struct hs_picture_files files;
     void *states[HS_COMPARE_SIDES];
-    struct hs_compare_counts counts;
+    size_t pictures, both, only[HS_COMPARE_SIDES]; /* found by both sides, and by one alone */
     size_t failed; /* pictures that could not be read */
 };
 
 static void report_counts(const struct compare *compare, struct hs_compare_report *report)
 {
-    const struct hs_compare_counts *c = &compare->counts;
-    size_t all = c->both + c->only[HS_COMPARE_DEVICE] + c->only[HS_COMPARE_AGAINST];
+    size_t both = compare->both, device = compare->only[HS_COMPARE_DEVICE], against = compare->only[HS_COMPARE_AGAINST];
+    size_t all = both + device + against;
     json_object_update_new(report->root,
-                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) c->pictures, "failed",
-                                     (json_int_t) compare->failed, "both", (json_int_t) c->both, "only_device",
-                                     (json_int_t) c->only[HS_COMPARE_DEVICE], "only_against",
-                                     (json_int_t) c->only[HS_COMPARE_AGAINST]));
+                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) compare->pictures, "failed",
+                                     (json_int_t) compare->failed, "both", (json_int_t) both, "only_device",
+                                     (json_int_t) device, "only_against", (json_int_t) against));
     if (!report->json)
-        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", c->pictures,
-               c->both, compare->command->what, c->only[HS_COMPARE_DEVICE], c->only[HS_COMPARE_AGAINST]);
-    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) c->both / (double) all : 0,
+        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n",
+               compare->pictures, both, compare->command->what, device, against);
+    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) both / (double) all : 0,
                             compare->least_agreement);
 }
 
@@ -158,7 +137,33 @@ static int print_report(struct compare *compare)
     return report.ok ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
-static void look_at_all(struct compare *compare)
+static int run_picture(struct compare *compare, const char *path, struct hs_error *err)
+{
+    struct hs_boxes boxes[HS_COMPARE_SIDES];
+    int r = compare->command->look(compare->arg, compare->states, path, boxes, err);
+    if (r < 0)
+        return r;
+    const struct hs_boxes *device = &boxes[HS_COMPARE_DEVICE], *against = &boxes[HS_COMPARE_AGAINST];
+    size_t *of = calloc(device->count + 1, sizeof(*of));
+    unsigned char *taken = calloc(against->count + 1, 1);
+    if (of && taken) {
+        size_t both = hs_match_boxes(device, against, same_box, of, taken);
+        compare->pictures++;
+        compare->both += both;
+        compare->only[HS_COMPARE_DEVICE] += device->count - both;
+        compare->only[HS_COMPARE_AGAINST] += against->count - both;
+    } else {
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
+    }
+    for (size_t i = 0; r == 0 && i < device->count; i++)
+        if (of[i] != HS_MATCH_NONE)
+            r = compare->command->match(compare->arg, i, of[i], err);
+    free(taken);
+    free(of);
+    return r;
+}
+
+static void run_pictures(struct compare *compare)
 {
     struct hs_progress progress;
     hs_progress_init(&progress);
@@ -166,9 +171,7 @@ static void look_at_all(struct compare *compare)
     for (size_t i = 0; i < compare->files.count; i++) {
         const char *path = compare->files.items[i].path;
         struct hs_error err;
-        if (compare->command->look(compare->arg, compare->states, path, &compare->counts, &err) == 0) {
-            compare->counts.pictures++;
-        } else {
+        if (run_picture(compare, path, &err) < 0) {
             compare->failed++;
             hs_progress_clear(&progress);
             hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s: %s", path, err.message);
@@ -209,7 +212,7 @@ static int run(struct compare *compare)
     for (int side = 0; side < HS_COMPARE_SIDES && code == HS_EXIT_OK; side++)
         code = open_side(compare, side);
     if (code == HS_EXIT_OK) {
-        look_at_all(compare);
+        run_pictures(compare);
         code = print_report(compare);
     }
     for (int side = HS_COMPARE_SIDES - 1; side >= 0; side--)
@@ -217,39 +220,31 @@ static int run(struct compare *compare)
     return code;
 }
 
-static int find_pictures(struct compare *compare, const struct hs_text_list *paths)
-{
-    struct hs_error err;
-    for (size_t i = 0; i < paths->count; i++)
-        if (hs_picture_files_add(&compare->files, "", paths->items[i], &err) < 0)
-            return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
-    if (compare->files.count == 0)
-        return hs_invocation_fail(compare->call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
-    return HS_EXIT_OK;
-}
-
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg)
 {
     struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
                                .least_agreement = least_agreement };
     struct hs_option options[OPTIONS_MAX] = {
-        { .name = "against", .kind = HS_OPTION_TEXT, .target = &compare.against, .value = "NAME",
-          .help = "the device to compare with --device; cpu where nothing is said" },
-        { .name = "least-agreement", .kind = HS_OPTION_NUMBER, .target = &compare.least_agreement, .value = "PART",
-          .min = 0, .max = 1, .help = "of all that is found, the part to be found by both; 0.9 where nothing is said" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &compare.json, .help = "print JSON" },
+        HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device; cpu where nothing is said"),
+        HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,
+                  "of all that is found, the part to be found by both; 0.9 where nothing is said"),
+        HS_FLAG("json", &compare.json, "print JSON"),
     };
     const size_t shared = 3;
-    struct hs_text_list paths = { 0 };
-    int code;
+    struct hs_error err;
+    int code, r = 0;
     assert(shared + command->option_count <= OPTIONS_MAX);
     memcpy(options + shared, command->options, command->option_count * sizeof(*options));
-    if (hs_invocation_parse(call, options, shared + command->option_count, &paths, SIZE_MAX, &code)) {
-        code = find_pictures(&compare, &paths);
-        if (code == HS_EXIT_OK)
-            code = run(&compare);
-    }
+    if (!hs_invocation_parse(call, options, shared + command->option_count, SIZE_MAX, &code))
+        return code;
+    for (size_t i = 0; r == 0 && i < call->words.count; i++)
+        r = hs_picture_files_add(&compare.files, "", call->words.items[i], &err);
+    if (r < 0)
+        code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    else if (compare.files.count == 0)
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
+    else
+        code = run(&compare);
     hs_picture_files_finish(&compare.files);
-    hs_text_list_finish(&paths);
     return code;
 }

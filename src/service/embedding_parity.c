@@ -34,65 +34,50 @@ int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_er
     return 0;
 }
 
-/* <pack>.agreement.json in the models folder. */
-static int record_path(const struct hs_store *store, const struct hs_pack *pack, char path[PATH_MAX],
-                       struct hs_error *err)
+/* The record's path, <pack>.agreement.json in the models folder, and the hashes that both files must have. */
+static int find_record(const struct hs_store *store, const struct hs_model_choice *device,
+                       const struct hs_model_choice *against, char path[PATH_MAX], char device_sha256[65],
+                       char against_sha256[65], struct hs_error *err)
 {
     char name[HS_PACK_NAME_SIZE + sizeof(".agreement.json")];
-    if (!hs_str_format(name, sizeof(name), "%s.agreement.json", pack->name) ||
-        !hs_store_path(store, name, path, PATH_MAX))
-        return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
-    return 0;
+    int r = hs_store_expected(store, device->file, device_sha256, err);
+    if (r == 0)
+        r = hs_store_expected(store, against->file, against_sha256, err);
+    if (r == 0 && (!hs_str_format(name, sizeof(name), "%s.agreement.json", device->pack->name) ||
+                   !hs_store_path(store, name, path, PATH_MAX)))
+        r = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    return r;
 }
-
-/* ---- written ---- */
 
 static json_t *file_json(const struct hs_model_choice *choice, const char *sha256)
 {
     return json_pack("{s:s, s:s, s:s}", "backend", choice->file->backend, "file", choice->file->name, "sha256", sha256);
 }
 
-static void time_text(char ret[32])
+int hs_embedding_parity_save(const struct hs_embedding_parity *parity, struct hs_error *err)
 {
+    const struct hs_model_choice *device = &parity->device, *against = &parity->against;
+    char path[PATH_MAX], device_sha256[65], against_sha256[65], when[32] = "";
     time_t now = (time_t) hs_clock_wall_s();
     struct tm utc;
-    if (!gmtime_r(&now, &utc) || strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-        ret[0] = '\0';
-}
-
-static json_t *record_json(const struct hs_embedding_parity *a, const char *device_sha256, const char *against_sha256)
-{
-    char when[32];
-    time_text(when);
-    return json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", a->device.pack->name, "space",
-                     a->device.pack->embedding.space, "device", file_json(&a->device, device_sha256), "against",
-                     file_json(&a->against, against_sha256), "faces", (json_int_t) a->cosine.count, "least_cosine",
-                     a->cosine.least, "median_cosine", a->cosine.median, "when", when);
-}
-
-static int write_record(const char *path, json_t *record, struct hs_error *err)
-{
     struct hs_buf out;
-    hs_buf_init(&out, RECORD_MAX);
-    int r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;
+    int r = find_record(parity->store, device, against, path, device_sha256, against_sha256, err);
     if (r < 0)
-        hs_error_set(err, r, "no memory for the record");
-    else
-        r = hs_file_write_atomic(path, out.data, out.len, 0644, err);
+        return r;
+    if (gmtime_r(&now, &utc))
+        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
+                               device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
+                               file_json(against, against_sha256), "faces", (json_int_t) parity->cosine.count,
+                               "least_cosine", parity->cosine.least, "median_cosine", parity->cosine.median, "when",
+                               when);
+    hs_buf_init(&out, RECORD_MAX);
+    r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;
+    r = r < 0 ? hs_error_set(err, r, "no memory for the record")
+              : hs_file_write_atomic(path, out.data, out.len, 0644, err);
     hs_buf_finish(&out);
     json_decref(record);
     return r;
-}
-
-int hs_embedding_parity_save(const struct hs_embedding_parity *agreement, struct hs_error *err)
-{
-    char path[PATH_MAX], device[65], against[65];
-    int r = hs_store_expected(agreement->store, agreement->device.file, device, err);
-    if (r == 0)
-        r = hs_store_expected(agreement->store, agreement->against.file, against, err);
-    if (r == 0)
-        r = record_path(agreement->store, agreement->device.pack, path, err);
-    return r == 0 ? write_record(path, record_json(agreement, device, against), err) : r;
 }
 
 /* ---- read ---- */
@@ -116,37 +101,29 @@ static bool parse(const json_t *root, struct record *ret)
            hs_str_copy(ret->against, sizeof(ret->against), against);
 }
 
-static int read_record(const char *path, struct record *ret, struct hs_error *err)
+int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
+                              const struct hs_model_choice *against, struct hs_error *err)
 {
+    char path[PATH_MAX], device_sha256[65], against_sha256[65];
+    struct record record;
     struct hs_error why;
     uint8_t *data;
     size_t len;
-    int r = hs_file_read(path, RECORD_MAX, &data, &len, &why);
+    int r = find_record(store, device, against, path, device_sha256, against_sha256, err);
+    if (r < 0 || strcmp(device_sha256, against_sha256) == 0)
+        return r;
+    r = hs_file_read(path, RECORD_MAX, &data, &len, &why);
     if (r == HS_ENOTFOUND)
         return hs_error_set(err, HS_EMODEL, "not compared yet: run " COMMAND);
     if (r < 0)
         return hs_error_set(err, HS_EMODEL, "%s; " AGAIN, why.message);
     json_t *root = json_loadb((const char *) data, len, JSON_REJECT_DUPLICATES, NULL);
     free(data);
-    bool good = parse(root, ret);
+    bool good = parse(root, &record);
     json_decref(root);
-    return good ? 0 : hs_error_set(err, HS_EMODEL, "%s is damaged; " AGAIN, path);
-}
-
-int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
-                       const struct hs_model_choice *against, struct hs_error *err)
-{
-    char path[PATH_MAX], device_sha256[65], against_sha256[65];
-    struct record record;
-    int r = hs_store_expected(store, device->file, device_sha256, err);
-    if (r == 0)
-        r = hs_store_expected(store, against->file, against_sha256, err);
-    if (r < 0 || strcmp(device_sha256, against_sha256) == 0)
-        return r;
-    r = record_path(store, device->pack, path, err);
-    if (r == 0)
-        r = read_record(path, &record, err);
-    if (r == 0 && (strcmp(record.device, device_sha256) != 0 || strcmp(record.against, against_sha256) != 0))
-        r = hs_error_set(err, HS_EMODEL, "other model files were compared than those that are here: " AGAIN);
-    return r == 0 ? hs_embedding_parity_judge(&record.cosine, err) : r;
+    if (!good)
+        return hs_error_set(err, HS_EMODEL, "%s is damaged; " AGAIN, path);
+    if (strcmp(record.device, device_sha256) != 0 || strcmp(record.against, against_sha256) != 0)
+        return hs_error_set(err, HS_EMODEL, "other model files were compared than those that are here: " AGAIN);
+    return hs_embedding_parity_judge(&record.cosine, err);
 }

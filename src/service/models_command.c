@@ -377,38 +377,30 @@ int hs_cmd_models(struct hs_invocation *call)
 {
     struct command cmd = { .call = call, .app = call->program->app };
     const struct hs_option options[] = {
-        { "json", HS_OPTION_FLAG, &cmd.json, NULL, "list: as JSON", 0, 0 },
-        { "mirror", HS_OPTION_TEXT, &cmd.mirror, "PLACE",
-          "pull: a folder or address to try first; wins over model.mirror", 0, 0 },
-        { "backend", HS_OPTION_TEXT, &cmd.backend, "NAME", "pull: the file for openvino or hailo", 0, 0 },
-        { "runtime", HS_OPTION_TEXT, &cmd.runtime, "VERSION",
-          "pull: the file for this version of the device's runtime", 0, 0 },
-        { "timeout", HS_OPTION_INT, &cmd.timeout, "SECONDS",
-          "pull: give a source up when nothing arrives for so long (30)", 1, 3600 },
-        { "force", HS_OPTION_FLAG, &cmd.force, NULL, "pull: fetch again; import: replace", 0, 0 },
-        { "name", HS_OPTION_TEXT, &cmd.name, "NAME", "import: what the model will be called", 0, 0 },
-        { "title", HS_OPTION_TEXT, &cmd.title, "TEXT", "import: what it is", 0, 0 },
-        { "licence", HS_OPTION_TEXT, &cmd.licence, "TEXT", "import: its licence", 0, 0 },
-        { "keypoints", HS_OPTION_INT, &cmd.keypoints, "N", "import: how many, where the file does not say", 1, 256 },
-        { "dims", HS_OPTION_INT, &cmd.dims, "N", "import: numbers a keypoint, 2 or 3", 2, 3 },
-        { "classes", HS_OPTION_INT, &cmd.classes, "N", "import: how many classes", 1, 1000 },
-        { "normalize", HS_OPTION_TEXT, &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128", 0, 0 },
-        { "threshold", HS_OPTION_NUMBER, &cmd.threshold, "COSINE", "import: of a face embedding (0.5)", 0.01, 1 },
-        { "input", HS_OPTION_INT, &cmd.input, "SIDE", "import: side of the input, where the file leaves it open", 32,
-          8192 },
+        HS_FLAG("json", &cmd.json, "list: as JSON"),
+        HS_TEXT("mirror", &cmd.mirror, "PLACE", "pull: a folder or address to try first; wins over model.mirror"),
+        HS_TEXT("backend", &cmd.backend, "NAME", "pull: the file for openvino or hailo"),
+        HS_TEXT("runtime", &cmd.runtime, "VERSION", "pull: the file for this version of the device's runtime"),
+        HS_INT("timeout", &cmd.timeout, "SECONDS", 1, 3600,
+               "pull: give a source up when nothing arrives for so long (30)"),
+        HS_FLAG("force", &cmd.force, "pull: fetch again; import: replace"),
+        HS_TEXT("name", &cmd.name, "NAME", "import: what the model will be called"),
+        HS_TEXT("title", &cmd.title, "TEXT", "import: what it is"),
+        HS_TEXT("licence", &cmd.licence, "TEXT", "import: its licence"),
+        HS_INT("keypoints", &cmd.keypoints, "N", 1, 256, "import: how many, where the file does not say"),
+        HS_INT("dims", &cmd.dims, "N", 2, 3, "import: numbers a keypoint, 2 or 3"),
+        HS_INT("classes", &cmd.classes, "N", 1, 1000, "import: how many classes"),
+        HS_TEXT("normalize", &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128"),
+        HS_NUMBER("threshold", &cmd.threshold, "COSINE", 0.01, 1, "import: of a face embedding (0.5)"),
+        HS_INT("input", &cmd.input, "SIDE", 32, 8192, "import: side of the input, where the file leaves it open"),
     };
-    struct hs_text_list words = { 0 };
     int code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 100, &code))
+        return code;
+    if (call->words.count == 0)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
     hs_app_tasks(cmd.app, cmd.tasks);
     hs_progress_init(&cmd.progress);
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &words, 100, &code)) {
-        if (words.count == 0) {
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
-        } else {
-            cmd.names = (struct hs_text_list) { words.items + 1, words.count - 1 };
-            code = run_action(&cmd, words.items[0]);
-        }
-    }
-    hs_text_list_finish(&words);
-    return code;
+    cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
+    return run_action(&cmd, call->words.items[0]);
 }

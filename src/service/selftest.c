@@ -124,12 +124,11 @@ int hs_cmd_selftest(struct hs_invocation *call)
     const struct hs_app *app = call->program->app;
     struct hs_selftest test = { .ok = true };
     const struct hs_option options[] = {
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &test.json, .help = "print JSON" },
+        HS_FLAG("json", &test.json, "print JSON"),
     };
-    struct hs_text_list none = { 0 };
     struct hs_settings *settings;
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     code = hs_app_load_settings(call, NULL, 0, &settings);
     if (code != HS_EXIT_OK)

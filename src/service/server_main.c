@@ -150,14 +150,11 @@ int hs_cmd_serve(struct hs_invocation *call)
 {
     const char *host = NULL, *port = NULL;
     const struct hs_option options[] = {
-        { .name = "host", .kind = HS_OPTION_TEXT, .target = &host, .value = "ADDRESS",
-          .help = "where to listen; wins over server.host" },
-        { .name = "port", .kind = HS_OPTION_TEXT, .target = &port, .value = "N",
-          .help = "port; 0 picks a free one; wins over server.port" },
+        HS_TEXT("host", &host, "ADDRESS", "where to listen; wins over server.host"),
+        HS_TEXT("port", &port, "N", "port; 0 picks a free one; wins over server.port"),
     };
-    struct hs_text_list none = { 0 };
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     sigset_t waited;
     take_signals(&waited); /* before any thread starts */
