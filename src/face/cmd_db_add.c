@@ -125,8 +125,7 @@ int hs_face_db_add(struct hs_invocation *call, const struct hs_picture_files *fi
     if (!read_gate(options->gate, &adding.gate))
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--gate is off, standard or strict");
     adding.refusals = json_array();
-    hs_progress_init(&adding.progress);
-    adding.progress.counts = true;
+    hs_progress_init(&adding.progress, true);
     int code = files->count ? run(&adding, files)
                             : hs_invocation_fail(call, HS_EXIT_FAILURE, "there are no pictures in that folder");
     json_decref(adding.refusals);

@@ -74,12 +74,6 @@ static int embed(void *arg, size_t index, struct hs_error *err)
     return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
 }
 
-static void show_progress(void *arg, size_t done, size_t total)
-{
-    struct eval *eval = arg;
-    hs_progress_show(&eval->progress, "pictures", done, total);
-}
-
 static void score(struct eval *eval)
 {
     for (size_t i = 0; i < eval->pairs->pair_count; i++) {
@@ -162,7 +156,8 @@ static int evaluate(struct eval *eval, struct hs_error *err)
     size_t numbers;
     hs_fleet_get_status(eval->app->detector, &status);
     const struct hs_parallel_for loop = {
-        .count = pairs->picture_count, .threads = status.slots, .run = embed, .progress = show_progress, .arg = eval,
+        .count = pairs->picture_count, .threads = status.slots, .run = embed, .arg = eval,
+        .progress = &eval->progress,
     };
     eval->dimension = (size_t) hs_fleet_first(eval->app->embedder)->choice.pack->embedding.dimension;
     if (hs_size_mul(pairs->picture_count, eval->dimension, &numbers))
@@ -174,7 +169,6 @@ static int evaluate(struct eval *eval, struct hs_error *err)
         r = hs_error_set(err, HS_ENOMEM, "no memory for %zu pictures", pairs->picture_count);
     if (r == 0)
         r = hs_parallel_for(&loop, err);
-    hs_progress_clear(&eval->progress);
     if (r == 0) {
         score(eval);
         r = report(eval, err);
@@ -214,8 +208,7 @@ int hs_face_cmd_eval(struct hs_invocation *call)
         HS_FLAG("json", &eval.json, "print JSON"),
     };
     int code;
-    hs_progress_init(&eval.progress);
-    eval.progress.counts = true;
+    hs_progress_init(&eval.progress, true);
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.pairs_file || !eval.images)

@@ -36,20 +36,6 @@ static const struct hs_app_model models[HS_FACE_MODELS] = {
                            .setting = "face_recognition.recognition_model", .batch = EMBEDDER_BATCH },
 };
 
-static struct hs_app_sections sections(const void *settings)
-{
-    const struct hs_face_settings *s = settings;
-    return (struct hs_app_sections) {
-        .server = &s->server,
-        .model = &s->model,
-        .inference = &s->inference,
-        .device = &s->device,
-        .performance = &s->performance,
-        .image = &s->image,
-        .logging = &s->logging,
-    };
-}
-
 static bool gallery_exists(const void *settings)
 {
     const struct hs_face_settings *s = settings;
@@ -71,7 +57,7 @@ static const struct hs_app app = {
     .commands = commands,
     .command_count = HS_ARRAY_LEN(commands),
     .schema = &hs_face_schema,
-    .sections = sections,
+    .offsets = HS_APP_OFFSETS(struct hs_face_settings),
     .models = models,
     .model_count = HS_FACE_MODELS,
     .state_size = sizeof(struct hs_face_app),

@@ -84,12 +84,6 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     return r;
 }
 
-static void show_progress(void *arg, size_t done, size_t total)
-{
-    struct eval *eval = arg;
-    hs_progress_show(&eval->progress, "pictures", done, total);
-}
-
 /* ---- all of them ---- */
 
 /* The findings of all pictures as one list. */
@@ -141,7 +135,8 @@ static int evaluate(struct eval *eval, struct hs_error *err)
     struct hs_fleet_status status;
     hs_fleet_get_status(eval->app->fleet, &status);
     const struct hs_parallel_for loop = {
-        .count = set->image_count, .threads = status.slots, .run = detect, .progress = show_progress, .arg = eval,
+        .count = set->image_count, .threads = status.slots, .run = detect, .arg = eval,
+        .progress = &eval->progress,
     };
     struct hs_coco_metrics metrics;
     struct hs_coco_result *results = NULL;
@@ -155,7 +150,6 @@ static int evaluate(struct eval *eval, struct hs_error *err)
         ids[i] = set->images[i].id;
     if (r == 0)
         r = hs_parallel_for(&loop, err);
-    hs_progress_clear(&eval->progress);
     if (r == 0)
         r = join_results(eval, &results, &count, err);
     if (r == 0 && eval->results)
@@ -184,8 +178,7 @@ int hs_pose_cmd_eval(struct hs_invocation *call)
     struct hs_error err;
     void *state;
     int code;
-    hs_progress_init(&eval.progress);
-    eval.progress.counts = true;
+    hs_progress_init(&eval.progress, true);
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.coco || !eval.images)

@@ -23,27 +23,13 @@ static const struct hs_app_model models[] = {
       .sized = true },
 };
 
-static struct hs_app_sections sections(const void *settings)
-{
-    const struct hs_pose_settings *s = settings;
-    return (struct hs_app_sections) {
-        .server = &s->server,
-        .model = &s->model,
-        .inference = &s->inference,
-        .device = &s->device,
-        .performance = &s->performance,
-        .image = &s->image,
-        .logging = &s->logging,
-    };
-}
-
 static const struct hs_app app = {
     .summary = "people and their keypoints in pictures",
     .version = HS_VERSION,
     .commands = commands,
     .command_count = HS_ARRAY_LEN(commands),
     .schema = &hs_pose_schema,
-    .sections = sections,
+    .offsets = HS_APP_OFFSETS(struct hs_pose_settings),
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
     .state_size = sizeof(struct hs_pose_app),

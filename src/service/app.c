@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
-#include "service/log_init.h"
 
 enum { EXTRA_MAX = 4 };
 
@@ -29,6 +29,20 @@ size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_A
     for (size_t i = 0; i < app->model_count; i++)
         ret_tasks[i] = app->models[i].task;
     return app->model_count;
+}
+
+struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings)
+{
+    const char *values = hs_settings_values(settings);
+    return (struct hs_app_sections) {
+        .server = (const void *) (values + app->offsets.server),
+        .model = (const void *) (values + app->offsets.model),
+        .inference = (const void *) (values + app->offsets.inference),
+        .device = (const void *) (values + app->offsets.device),
+        .performance = (const void *) (values + app->offsets.performance),
+        .image = (const void *) (values + app->offsets.image),
+        .logging = (const void *) (values + app->offsets.logging),
+    };
 }
 
 const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model)
@@ -102,7 +116,7 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool ope
     }
     core->app = app;
     core->config = config;
-    core->sections = app->sections(hs_settings_values(config));
+    core->sections = hs_app_sections(app, config);
     core->started_ns = hs_clock_now_ns();
     const struct hs_store_options store = {
         .service = app->schema->program,
@@ -142,13 +156,31 @@ void hs_app_destroy(void *state)
 
 /* ---- for commands ---- */
 
+void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                  const struct hs_problems *problems)
+{
+    bool serving = strcmp(call->command->name, "serve") == 0;
+    hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
+    /* HailoRT has no way to hand its messages to us; what it offers beside files and stderr is syslog. */
+    if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
+        setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);
+    for (size_t i = 0; i < problems->count; i++) {
+        if (problems->items[i].level != HS_PROBLEM_NOTE)
+            continue;
+        if (serving)
+            hs_log_info("%s", problems->items[i].text);
+        else
+            hs_log_debug("%s", problems->items[i].text);
+    }
+}
+
 int hs_app_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                          struct hs_settings **ret_settings)
 {
     struct hs_problems problems = { 0 };
     int code = hs_load_settings(call, extra, extra_count, ret_settings, &problems);
     if (code == HS_EXIT_OK)
-        hs_log_init(call, call->program->app->sections(hs_settings_values(*ret_settings)).logging, &problems);
+        hs_log_init(call, hs_app_sections(call->program->app, *ret_settings).logging, &problems);
     hs_problems_finish(&problems);
     return code;
 }

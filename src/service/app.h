@@ -19,7 +19,15 @@ struct hs_app_model {
     bool sized;          /* inference.input_size is its input, if the model leaves that free */
 };
 
-/* The sections of a program's settings that all programs have. */
+/* The sections of a program's settings that all programs have; and where they are in its struct. */
+struct hs_app_offsets {
+    size_t server, model, inference, device, performance, image, logging;
+};
+
+#define HS_APP_OFFSETS(type) \
+    { offsetof(type, server), offsetof(type, model), offsetof(type, inference), offsetof(type, device), \
+      offsetof(type, performance), offsetof(type, image), offsetof(type, logging) }
+
 struct hs_app_sections {
     const struct hs_server_settings *server;
     const struct hs_model_settings *model;
@@ -30,13 +38,14 @@ struct hs_app_sections {
     const struct hs_logging_settings *logging;
 };
 
-/* Functions get the program's state, a struct that begins with a struct hs_app_core. */
+/* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct
+ * hs_app_core. */
 struct hs_app {
     const char *summary, *version;
     const struct hs_command *commands;
     size_t command_count;
     const struct hs_schema *schema;
-    struct hs_app_sections (*sections)(const void *settings); /* of hs_settings_values */
+    struct hs_app_offsets offsets; /* into the settings: HS_APP_OFFSETS(struct hs_pose_settings) */
     const struct hs_app_model *models;
     size_t model_count; /* at most HS_MODELS_API_PARTS */
 
@@ -62,6 +71,8 @@ int hs_app_main(const struct hs_app *app, int argc, char **argv);
 
 /* The tasks of its models; returns how many. */
 size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS]);
+
+struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings);
 
 /* The pack that the settings name for a model, or "auto". */
 const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model);
@@ -104,7 +115,13 @@ void hs_app_destroy(void *state); /* NULL allowed */
 
 /* ---- for commands: these print why they failed, and return HS_EXIT_OK or the exit code to end with ---- */
 
-/* hs_load_settings; the log is set up as the settings say. Caller frees with hs_settings_destroy. */
+/* Sets the log up, and HailoRT's, which reads the environment when it is loaded: so this comes before any thread and
+ * any search for devices. What the environment has already stays. Notes among the problems are for a server's log; the
+ * output of other commands stays free of them. */
+void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                 const struct hs_problems *problems);
+
+/* hs_load_settings and hs_log_init. Caller frees with hs_settings_destroy. */
 int hs_app_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                          struct hs_settings **ret_settings);
 

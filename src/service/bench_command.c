@@ -9,7 +9,6 @@
 #include "base/str.h"
 #include "image/encode.h"
 #include "service/app.h"
-#include "service/bench_http.h"
 #include "service/test_image.h"
 
 enum { PICTURE_MAX = 256 << 20, TEST_IMAGE_QUALITY = 90 };

@@ -1,4 +1,4 @@
-#include "service/bench_http.h"
+#include "service/bench_command.h"
 
 #include <curl/curl.h>
 #include <jansson.h>

@@ -166,8 +166,7 @@ static int run_picture(struct compare *compare, const char *path, struct hs_erro
 static void run_pictures(struct compare *compare)
 {
     struct hs_progress progress;
-    hs_progress_init(&progress);
-    progress.counts = true;
+    hs_progress_init(&progress, true);
     for (size_t i = 0; i < compare->files.count; i++) {
         const char *path = compare->files.items[i].path;
         struct hs_error err;

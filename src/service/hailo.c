@@ -136,7 +136,7 @@ static void check_files(struct hs_selftest *test, const struct look *look, const
 
 void hs_hailo_selftest(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
 {
-    const struct hs_app_sections sections = app->sections(hs_settings_values(settings));
+    const struct hs_app_sections sections = hs_app_sections(app, settings);
     const char *device = sections.inference->device;
     struct look look;
     if (!is_wanted(device) && strcmp(device, "auto") != 0)

@@ -143,7 +143,7 @@ static void say(void *arg, const char *line)
 static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
 {
     const struct hs_pack *pack = choice->pack;
-    const char *mirror = cmd->app->sections(hs_settings_values(cmd->settings)).model->mirror, *url = pack->licence_url;
+    const char *mirror = hs_app_sections(cmd->app, cmd->settings).model->mirror, *url = pack->licence_url;
     const struct hs_fetch_options options = {
         .mirror = cmd->mirror ? cmd->mirror : hs_given(mirror),
         .force = cmd->force,
@@ -328,7 +328,7 @@ static int do_remove(struct command *cmd)
 
 static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
 {
-    const struct hs_app_sections s = cmd->app->sections(hs_settings_values(cmd->settings));
+    const struct hs_app_sections s = hs_app_sections(cmd->app, cmd->settings);
     const struct hs_store_options options = {
         .service = cmd->call->program->name,
         .models_dir = hs_given(s.model->dir),
@@ -400,7 +400,7 @@ int hs_cmd_models(struct hs_invocation *call)
     if (call->words.count == 0)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
     hs_app_tasks(cmd.app, cmd.tasks);
-    hs_progress_init(&cmd.progress);
+    hs_progress_init(&cmd.progress, false);
     cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
     return run_action(&cmd, call->words.items[0]);
 }

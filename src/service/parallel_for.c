@@ -28,7 +28,7 @@ static void *work(void *arg)
         }
         run->done++;
         if (loop->progress)
-            loop->progress(loop->arg, run->done, loop->count);
+            hs_progress_show(loop->progress, "pictures", run->done, loop->count);
     }
     pthread_mutex_unlock(&run->lock);
     return NULL;
@@ -53,6 +53,8 @@ int hs_parallel_for(const struct hs_parallel_for *loop, struct hs_error *err)
     for (int i = 0; i < running; i++)
         pthread_join(threads[i], NULL);
     free(threads);
+    if (loop->progress)
+        hs_progress_clear(loop->progress);
     if (run.code < 0 && err)
         *err = run.error;
     return run.code;

@@ -170,7 +170,7 @@ int hs_cmd_serve(struct hs_invocation *call)
     code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
     if (code != HS_EXIT_OK)
         return code;
-    hs_hailo_log_start(app->sections(hs_settings_values(settings)).inference);
+    hs_hailo_log_start(hs_app_sections(app, settings).inference);
     if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
         hs_startup_tell_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);

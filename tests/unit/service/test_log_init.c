@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "service/log_init.h"
+#include "service/app.h"
 
 static const struct hs_program program = { .name = "hailo-test" };
 static const struct hs_command command = { .name = "detect" };
