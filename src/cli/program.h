@@ -41,7 +41,7 @@ struct hs_invocation {
     const char *config_path; /* --config; NULL: not given */
     const char *device;      /* --device; NULL: not given */
     struct hs_text_list sets; /* --set key=value, in order */
-    struct hs_text_list words; /* what follows the subcommand's name and is no option */
+    struct hs_text_list words; /* arguments of the subcommand that are not options */
 };
 
 /* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here.

@@ -1,5 +1,5 @@
-/* Whether a device finds the same faces as another one, and whether it makes the same vectors of them. The latter is
- * recorded, and decides whether the processor may stand in for the device (service/embedding_parity.h). */
+/* `compare-devices`: checks that a device finds the same faces as another one and makes the same vectors of them. The
+ * latter is recorded, and decides whether the processor may stand in for the device (service/embedding_parity.h). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 /* Boxes that overlap so much cut the same face. */
 static const double least_overlap = .8;
 
-/* All that are there: which of them are the first few is decided by digits that rounding changes. */
+/* All of them: digits that rounding changes would decide which are the first few. */
 enum { FACES_MAX = 1000 };
 
 /* Three looks at a picture: with the device's detector, with both models of the other side, and with the device's
@@ -111,7 +111,7 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
 
 /* ---- all of them ---- */
 
-/* A good result of few faces says too little to take the place of what is known. */
+/* A good result of few faces does not replace an older record. */
 static int record(void *const *states, const struct hs_sample_stats *cosine, struct hs_compare_report *report,
                   struct hs_error *err)
 {
@@ -163,10 +163,10 @@ int hs_face_cmd_compare_devices(struct hs_invocation *call)
                                .least_median = HS_PARITY_MEDIAN };
     const struct hs_option options[] = {
         HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1,
-                  "median overlap of the boxes; 0.8 where nothing is said"),
+                  "least median overlap of the boxes (0.8)"),
         HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1,
-                  "of the two vectors of each face; 0.9 where nothing is said"),
-        HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1, "their median; 0.97 where nothing is said"),
+                  "least of the two vectors of a face (0.9)"),
+        HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1, "least median of these (0.97)"),
     };
     const struct hs_compare_command command = {
         .options = options, .option_count = HS_ARRAY_LEN(options), .what = "faces",

@@ -58,7 +58,7 @@ static int look(const struct hs_face_app *app, const struct hs_buf *picture, str
     return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
 }
 
-/* The detector: one face where one is drawn, its points where they are drawn. Gives the face, or NULL. */
+/* The detector: one face where one is drawn, its points where they are drawn. Returns the face, or NULL. */
 static const struct hs_face_found *judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
@@ -90,7 +90,7 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
 {
     const struct hs_face_found *a = hs_face_pick(first, HS_FACE_BEST), *b = hs_face_pick(again, HS_FACE_BEST);
     if (!a || !a->embedding || !b || !b->embedding) {
-        hs_selftest_add(test, "embedder", false, "mend the detector first", "there is no face to be embedded");
+        hs_selftest_add(test, "embedder", false, "fix the detector first", "there is no face to be embedded");
         return;
     }
     float norm = norm_of(a->embedding, first->dimension);
@@ -140,7 +140,7 @@ static void go_up(char *path)
         slash[slash == path] = '\0';
 }
 
-/* The folder, or where it is still to be made the nearest one above it, can be written. */
+/* The folder, or if it does not exist the nearest one above it, can be written. */
 static bool check_folder(struct hs_selftest *test, const char *name, const char *folder)
 {
     char above[PATH_MAX];

@@ -229,7 +229,7 @@ int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct h
     if (!reader.pairs || !(reader.pairs->text = strndup(text, len)) || !make_room(reader.pairs))
         r = no_memory(&reader);
     else if (strlen(reader.pairs->text) < len)
-        r = bad(&reader, "this is no text");
+        r = bad(&reader, "not a text file");
     else
         r = read_all(&reader, reader.pairs->text);
     tdestroy(reader.known, keep);

@@ -1,4 +1,4 @@
-/* Whether a device finds the same people as another one. */
+/* `compare-devices`: checks that a device finds the same people as another one. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ static const double least_similarity = .95;
 /* Of a person's box, the part that COCO's persons fill on the average. */
 static const double filled = .53;
 
-/* All that are there: which of them are the first few is decided by digits that rounding changes. */
+/* All of them: digits that rounding changes would decide which are the first few. */
 enum { PEOPLE_MAX = 300 };
 
 struct compare {
@@ -39,7 +39,7 @@ static int detect(const struct hs_pose_app *app, const char *path, struct hs_pos
     return r;
 }
 
-/* Of people with COCO's points, of whom the other side sees some. */
+/* Only for people of whom the other side finds some of COCO's points. */
 static int add_similarity(struct compare *compare, const struct hs_keypoint *device, const struct hs_pose *other,
                           const struct hs_keypoint *against, struct hs_error *err)
 {
@@ -117,7 +117,7 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
     struct compare compare = { .least_oks = least_similarity };
     const struct hs_option options[] = {
         HS_NUMBER("least-oks", &compare.least_oks, "OKS", 0, 1,
-                  "median similarity (COCO's OKS) of the keypoints; 0.95 where nothing is said"),
+                  "least median similarity (COCO's OKS) of the keypoints (0.95)"),
     };
     const struct hs_compare_command command = {
         .options = options, .option_count = HS_ARRAY_LEN(options), .what = "people",

@@ -7,10 +7,10 @@
 #include "service/test_image.h"
 #include "vision/coco_pose.h"
 
-/* The figure's own points are this far off at most, in fractions of its height; its limbs are about as thick. */
+/* Points may be this far off, in fractions of the picture's height; the drawn limbs are about as thick. */
 static const float tolerance = .06f;
 
-/* How far the found points are from where they were drawn, in fractions of the figure's height. */
+/* The largest distance of a found point from the drawn one, in fractions of the picture's height. */
 static float worst_distance(const struct hs_pose_result *result)
 {
     const struct hs_keypoint *points = hs_pose_list_keypoints(&result->people, 0);

@@ -15,7 +15,7 @@
 
 enum { NUMBERS = 3 * HS_COCO_KEYPOINTS };
 
-/* Where in which file a value stands; what every message begins with. */
+/* The place of a value in a file, with which every message begins. */
 struct place {
     const char *name, *list;
     size_t index;
@@ -71,7 +71,7 @@ static bool get_int(const json_t *object, const char *key, int *ret)
     return true;
 }
 
-/* The picture is opened below a folder that the user names: the annotation file must not lead out of it. */
+/* Pictures are opened below a folder that the user names: the annotation file must not lead out of it. */
 static bool stays_below(const char *path)
 {
     if (path[0] == '\0' || path[0] == '/')
@@ -121,7 +121,7 @@ static int read_truth(const json_t *item, struct hs_coco_truth *truth, const str
     if (!json_object_get(item, "num_keypoints"))
         truth->keypoint_count = count_labelled(truth->keypoints);
     else if (!get_int(item, "num_keypoints", &truth->keypoint_count))
-        return refuse(place, "\"num_keypoints\" is no count");
+        return refuse(place, "\"num_keypoints\" is not a count");
     return 0;
 }
 

@@ -19,7 +19,7 @@ struct hs_app_model {
     bool sized;          /* inference.input_size is its input, if the model leaves that free */
 };
 
-/* The sections of a program's settings that all programs have; and where they are in its struct. */
+/* The sections of settings that all programs have, and their places in a program's settings struct. */
 struct hs_app_offsets {
     size_t server, model, inference, device, performance, image, logging;
 };
@@ -116,8 +116,8 @@ void hs_app_destroy(void *state); /* NULL allowed */
 /* ---- for commands: these print why they failed, and return HS_EXIT_OK or the exit code to end with ---- */
 
 /* Sets the log up, and HailoRT's, which reads the environment when it is loaded: so this comes before any thread and
- * any search for devices. What the environment has already stays. Notes among the problems are for a server's log; the
- * output of other commands stays free of them. */
+ * any search for devices. A variable that is set already stays. Notes among the problems go to a server's log, and into
+ * that of other commands only at debug level. */
 void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
                  const struct hs_problems *problems);
 

@@ -32,8 +32,8 @@ struct hs_bench_input {
     const void *state; /* of this process */
 };
 
-/* The picture as a form to a server. One kept connection a client; its arg is a struct hs_bench_input. Stage times are
- * what the answer says under their names, in its member `timings_ms` or in a header Server-Timing; the rest is zero. */
+/* The picture as a form to a server. One kept connection a client; its arg is a struct hs_bench_input. Stage times
+ * are those of the answer's member `timings_ms` or of a header Server-Timing; the rest is zero. */
 extern const struct hs_bench_job hs_bench_over_http;
 
 /* Reads the options, measures and prints. Returns the exit code. */

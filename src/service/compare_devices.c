@@ -224,9 +224,9 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
     struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
                                .least_agreement = least_agreement };
     struct hs_option options[OPTIONS_MAX] = {
-        HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device; cpu where nothing is said"),
+        HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device (cpu)"),
         HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,
-                  "of all that is found, the part to be found by both; 0.9 where nothing is said"),
+                  "least part of all findings that both must share (0.9)"),
         HS_FLAG("json", &compare.json, "print JSON"),
     };
     const size_t shared = 3;

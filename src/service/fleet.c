@@ -345,7 +345,7 @@ void hs_fleet_watch(struct hs_fleet *fleet)
     else
         hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
     if (complaint && status.error.code == HS_EMODEL && !first->simulated)
-        hs_startup_tell_model(first->choice.file->name);
+        hs_startup_report_model(first->choice.file->name);
     if (complaint && status.error.code == HS_EINUSE && !first->simulated)
         hs_startup_log_holders();
 }

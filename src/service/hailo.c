@@ -73,12 +73,12 @@ static void try_file(struct hs_selftest *test, const struct look *look, const st
     struct hs_model_spec spec;
     struct hs_model *model;
     struct hs_error err;
-    char mend[200];
+    char remedy[200];
     hs_pack_spec(pack, path, &spec);
     if (look->backend->load(look->device, &spec, &model, &err) < 0) {
-        hs_str_format(mend, sizeof(mend), "models pull %s%s", pack->name,
+        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
                       err.code == HS_EMODEL ? " --force" : "; see the message");
-        hs_selftest_add(test, "hef", false, mend, "%s: %s", file->name, err.message);
+        hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
         return;
     }
     hs_selftest_add(test, "hef", true, NULL, "%s (%s) fits this device and HailoRT %s", file->name, pack->name,
@@ -86,7 +86,7 @@ static void try_file(struct hs_selftest *test, const struct look *look, const st
     look->backend->unload(model);
 }
 
-/* One for another version of HailoRT is not used, so it is no failure. */
+/* A file for another version of HailoRT is not used, so it counts as ok. */
 static void check_file(struct hs_selftest *test, const struct look *look, const struct hs_store *store,
                        const struct hs_pack *pack, const struct hs_pack_file *file)
 {
@@ -150,7 +150,7 @@ void hs_hailo_selftest(struct hs_selftest *test, const struct hs_app *app, const
     if (look.health.has_temperature)
         hs_selftest_add(test, "temperature", true, NULL, "%.1f degrees Celsius", (double) look.health.temperature_c);
     else
-        hs_selftest_add(test, "temperature", true, NULL, "the chip tells none: %s", look.health.note);
+        hs_selftest_add(test, "temperature", true, NULL, "not reported: %s", look.health.note);
     look.backend->close(look.device);
 }
 
@@ -162,7 +162,7 @@ void hs_hailo_log_start(const struct hs_inference_settings *inference)
     if (!wanted && strcmp(inference->device, "auto") != 0)
         return;
     look_around(&look);
-    /* A device that HailoRT finds is asked when it is opened, and says by itself what is wrong then. */
+    /* A device that HailoRT finds reports its own errors when it is opened. */
     if (look.runtime.devices > 0)
         return;
     hs_preflight_tell(&look.host, &look.runtime, wanted, &report);

@@ -387,12 +387,12 @@ int hs_cmd_models(struct hs_invocation *call)
         HS_TEXT("name", &cmd.name, "NAME", "import: what the model will be called"),
         HS_TEXT("title", &cmd.title, "TEXT", "import: what it is"),
         HS_TEXT("licence", &cmd.licence, "TEXT", "import: its licence"),
-        HS_INT("keypoints", &cmd.keypoints, "N", 1, 256, "import: how many, where the file does not say"),
+        HS_INT("keypoints", &cmd.keypoints, "N", 1, 256, "import: how many, if the file does not say"),
         HS_INT("dims", &cmd.dims, "N", 2, 3, "import: numbers a keypoint, 2 or 3"),
         HS_INT("classes", &cmd.classes, "N", 1, 1000, "import: how many classes"),
         HS_TEXT("normalize", &cmd.normalize, "MEAN,STD", "import: of a face model, such as 127.5,128"),
         HS_NUMBER("threshold", &cmd.threshold, "COSINE", 0.01, 1, "import: of a face embedding (0.5)"),
-        HS_INT("input", &cmd.input, "SIDE", 32, 8192, "import: side of the input, where the file leaves it open"),
+        HS_INT("input", &cmd.input, "SIDE", 32, 8192, "import: side of the input, if the file leaves it open"),
     };
     int code;
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 100, &code))

@@ -14,7 +14,7 @@
 
 enum { ENTRIES_MAX = 16, LINE = 512 };
 
-void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *mend, const char *format, ...)
+void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
 {
     char detail[LINE];
     va_list args;
@@ -23,13 +23,13 @@ void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const 
     va_end(args);
     if (!ok)
         test->ok = false;
-    json_array_append_new(
-        test->checks, json_pack("{s:s, s:b, s:s, s:s?}", "name", name, "ok", (int) ok, "detail", detail, "mend", mend));
+    json_array_append_new(test->checks, json_pack("{s:s, s:b, s:s, s:s?}", "name", name, "ok", (int) ok, "detail",
+                                                  detail, "mend", remedy));
     if (test->json)
         return;
     printf("%-4s %-11s %s\n", ok ? "ok" : "FAIL", name, detail);
-    if (mend)
-        printf("     %-11s %s\n", "", mend);
+    if (remedy)
+        printf("     %-11s %s\n", "", remedy);
 }
 
 static void check_machine(struct hs_selftest *test)
@@ -66,8 +66,8 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
         struct hs_error err;
         if (hs_app_core_wait_loaded(core, i, &err) < 0) {
             hs_selftest_add(test, "device", false,
-                            "choose another with --set inference.device=…, or mend what the message names", "%s: %s",
-                            network->model, err.message);
+                            "choose another with --set inference.device=…, or fix the cause that the message names",
+                            "%s: %s", network->model, err.message);
             return false;
         }
         hs_engine_get_status(network->engine, &status);

@@ -13,8 +13,8 @@ struct hs_selftest {
     json_t *checks; /* array of {name, ok, detail, mend} */
 };
 
-/* Adds a check, and prints it unless JSON is wanted. `mend` is the remedy; NULL if all is well. */
-void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *mend, const char *format, ...)
+/* Adds a check, and prints it unless JSON is wanted. `remedy` is NULL if all is well. */
+void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
 /* Reads the options, checks machine, backends, models and a picture, and prints. Returns the exit code: failure if a

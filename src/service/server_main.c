@@ -85,7 +85,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
         core->app->shape(core, ret);
 }
 
-/* Whether a device keeps its pictures and the settings want a new process for that. */
+/* A device keeps its pictures, and the settings ask for a new process then. */
 static bool must_end(const struct hs_app_core *core)
 {
     bool hung = false;
@@ -128,7 +128,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
         hs_app_core_start_loading(core);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
-        hs_startup_tell_port(core->sections.server->port, &err);
+        hs_startup_report_port(core->sections.server->port, &err);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     /* The line that scripts wait for goes to standard output whatever the log level is. */
@@ -172,7 +172,7 @@ int hs_cmd_serve(struct hs_invocation *call)
         return code;
     hs_hailo_log_start(hs_app_sections(app, settings).inference);
     if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
-        hs_startup_tell_model(refused);
+        hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     code = serve(call, state, &waited);

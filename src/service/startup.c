@@ -19,7 +19,7 @@ void hs_startup_log_holders(void)
         hs_log_error("%s (pid %d) has %s open", host.holders[i].command, host.holders[i].pid, host.holders[i].node);
 }
 
-void hs_startup_tell_model(const char *file)
+void hs_startup_report_model(const char *file)
 {
     char what[512];
     if (!file[0])
@@ -28,7 +28,7 @@ void hs_startup_tell_model(const char *file)
     hs_startup_error(what, "Download model or check model path");
 }
 
-void hs_startup_tell_port(int port, const struct hs_error *err)
+void hs_startup_report_port(int port, const struct hs_error *err)
 {
     char what[80];
     if (err->code != HS_ECONFLICT)
