@@ -13,7 +13,6 @@
 #include "face/commands.h"
 #include "face/pick.h"
 #include "gallery/inspect.h"
-#include "image/encode.h"
 #include "service/test_image.h"
 #include "vision/embedding.h"
 
@@ -36,17 +35,6 @@ static float worst_distance(const struct hs_face *face)
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
         worst = fmaxf(worst, hypotf(face->landmarks[i].x - drawn[i].x, face->landmarks[i].y - drawn[i].y));
     return worst;
-}
-
-static int figure_png(struct hs_buf *out, struct hs_error *err)
-{
-    struct hs_image *image;
-    int r = hs_test_image_create(&image, err);
-    if (r < 0)
-        return r;
-    r = hs_image_encode_png(image, out, err);
-    hs_image_destroy(image);
-    return r;
 }
 
 static int look(const struct hs_face_app *app, const struct hs_buf *picture, struct hs_face_result *ret,
@@ -109,7 +97,7 @@ void hs_face_check_picture(struct hs_selftest *test, void *state)
     struct hs_face_result first = { 0 }, again = { 0 };
     struct hs_error err;
     hs_buf_init(&picture, PICTURE_MAX);
-    int r = figure_png(&picture, &err);
+    int r = hs_test_image_encode(&picture, &err);
     if (r == 0)
         r = look(app, &picture, &first, &err);
     if (r == 0)

@@ -10,6 +10,8 @@
 /* Points may be this far off, in fractions of the picture's height; the drawn limbs are about as thick. */
 static const float tolerance = .06f;
 
+enum { PICTURE_MAX = 16 << 20 };
+
 /* The largest distance of a found point from the drawn one, in fractions of the picture's height. */
 static float worst_distance(const struct hs_pose_result *result)
 {
@@ -45,16 +47,17 @@ static void judge_picture(struct hs_selftest *test, const struct hs_pose_app *ap
 void hs_pose_check_picture(struct hs_selftest *test, void *state)
 {
     const struct hs_pose_app *app = state;
-    struct hs_error err;
-    struct hs_image *image;
+    const struct hs_pose_params params = hs_pose_app_params(app);
     struct hs_pose_result result;
-    struct hs_pose_params params = hs_pose_app_params(app);
-    if (hs_test_image_create(&image, &err) < 0) {
-        hs_selftest_add(test, "picture", false, "free some memory", "%s", err.message);
-        return;
-    }
+    struct hs_buf picture;
+    struct hs_error err;
+    hs_buf_init(&picture, PICTURE_MAX);
     hs_pose_result_init(&result);
-    if (hs_pose_detect_image(&app->pipeline, app->fleet, image, &params, HS_NO_DEADLINE, NULL, &result, &err) < 0)
+    int r = hs_test_image_encode(&picture, &err);
+    if (r == 0)
+        r = hs_pose_detect(&app->pipeline, app->fleet, picture.data, picture.len, &params, HS_NO_DEADLINE, NULL, &result,
+                           &err);
+    if (r < 0)
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);
     else if (hs_fleet_first(app->fleet)->simulated)
@@ -63,5 +66,5 @@ void hs_pose_check_picture(struct hs_selftest *test, void *state)
     else
         judge_picture(test, app, &result);
     hs_pose_result_finish(&result);
-    hs_image_destroy(image);
+    hs_buf_finish(&picture);
 }

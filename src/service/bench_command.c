@@ -7,11 +7,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "image/encode.h"
 #include "service/app.h"
 #include "service/test_image.h"
 
-enum { PICTURE_MAX = 256 << 20, TEST_IMAGE_QUALITY = 90 };
+enum { PICTURE_MAX = 256 << 20 };
 
 struct bench_call {
     struct hs_invocation *call;
@@ -21,56 +20,30 @@ struct bench_call {
     bool json;
 };
 
-/* ---- rounds in this process ---- */
-
-static void *make_worker(void *arg, struct hs_error *err)
-{
-    (void) err;
-    return arg;
-}
-
+/* A round in this process. */
 static int run_round(void *worker, size_t round, double *ret_ms, struct hs_error *err)
 {
     const struct hs_bench_input *input = worker;
     return input->bench->round(input->state, &input->pictures[round % input->count], ret_ms, err);
 }
 
-static void free_worker(void *worker)
-{
-    (void) worker;
-}
-
-static const struct hs_bench_job in_process = {
-    .make_worker = make_worker, .run = run_round, .free_worker = free_worker,
-};
-
-/* ---- */
-
-static int encode_test_image(struct hs_bench_picture *ret, struct hs_error *err)
-{
-    struct hs_image *image;
-    struct hs_buf out;
-    int r = hs_test_image_create(&image, err);
-    if (r < 0)
-        return r;
-    hs_buf_init(&out, PICTURE_MAX);
-    r = hs_image_encode_jpeg(image, TEST_IMAGE_QUALITY, &out, err);
-    hs_image_destroy(image);
-    *ret = (struct hs_bench_picture) { .path = "built-in picture", .built_in = true };
-    if (r == 0)
-        ret->data = hs_buf_take(&out, &ret->len);
-    hs_buf_finish(&out);
-    return r;
-}
+static const struct hs_bench_job in_process = { .run = run_round };
 
 static int read_pictures(const struct hs_text_list *paths, struct hs_bench_picture *pictures, struct hs_error *err)
 {
-    if (paths->count == 0)
-        return encode_test_image(&pictures[0], err);
     int r = 0;
     for (size_t i = 0; i < paths->count && r == 0; i++) {
         pictures[i].path = paths->items[i];
         r = hs_file_read(paths->items[i], PICTURE_MAX, &pictures[i].data, &pictures[i].len, err);
+    }
+    if (paths->count == 0) {
+        struct hs_buf out;
+        hs_buf_init(&out, PICTURE_MAX);
+        r = hs_test_image_encode(&out, err);
+        pictures[0] = (struct hs_bench_picture) { .path = "built-in picture", .built_in = true };
+        if (r == 0)
+            pictures[0].data = hs_buf_take(&out, &pictures[0].len);
+        hs_buf_finish(&out);
     }
     return r;
 }

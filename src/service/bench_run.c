@@ -60,7 +60,7 @@ static int run_client(void *arg, size_t index, struct hs_error *err)
     size_t round;
     int r = 0;
     (void) index;
-    void *worker = bench->job->make_worker(bench->arg, &failure);
+    void *worker = bench->job->make_worker ? bench->job->make_worker(bench->arg, &failure) : bench->arg;
     if (!worker) {
         record_failure(bench, &failure);
         return 0;
@@ -75,7 +75,8 @@ static int run_client(void *arg, size_t index, struct hs_error *err)
         else
             r = record(bench, ms, err);
     }
-    bench->job->free_worker(worker);
+    if (bench->job->free_worker)
+        bench->job->free_worker(worker);
     return r;
 }
 

@@ -16,9 +16,10 @@ struct hs_bench_stages {
 };
 
 /* One round: does the work and gives the ms of each stage but the last. `worker` is made by make_worker for each
- * thread, so that it may hold a connection. 0, or a failure that is counted and whose message is kept. */
+ * thread, so that it may hold a connection; it is the job's arg if there is no make_worker. 0, or a failure that is
+ * counted and whose message is kept. */
 struct hs_bench_job {
-    void *(*make_worker)(void *arg, struct hs_error *err); /* NULL: failed */
+    void *(*make_worker)(void *arg, struct hs_error *err); /* returns NULL if it failed */
     int (*run)(void *worker, size_t round, double *ret_ms, struct hs_error *err);
     void (*free_worker)(void *worker);
 };

@@ -5,6 +5,9 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "image/encode.h"
+
+enum { QUALITY = 90 };
 
 /* Read off the drawing below. Ears, elbows and wrists are left out: on so plain a drawing networks disagree about where
  * exactly they are. */
@@ -114,7 +117,7 @@ static void draw_all(cairo_t *cr)
     draw_head(cr);
 }
 
-int hs_test_image_create(struct hs_image **ret_image, struct hs_error *err)
+int hs_test_image_encode(struct hs_buf *out, struct hs_error *err)
 {
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, HS_TEST_IMAGE_W, HS_TEST_IMAGE_H);
     cairo_t *cr = cairo_create(surface);
@@ -141,7 +144,8 @@ int hs_test_image_create(struct hs_image **ret_image, struct hs_error *err)
             to[2] = (uint8_t) from[x];
         }
     }
-    *ret_image = image;
+    r = hs_image_encode_jpeg(image, QUALITY, out, err);
+    hs_image_destroy(image);
 out:
     cairo_destroy(cr);
     cairo_surface_destroy(surface);

@@ -3,8 +3,8 @@
 #ifndef HS_SERVICE_TEST_IMAGE_H
 #define HS_SERVICE_TEST_IMAGE_H
 
+#include "base/buf.h"
 #include "hs/status.h"
-#include "image/image.h"
 
 enum { HS_TEST_IMAGE_W = 480, HS_TEST_IMAGE_H = 640 };
 
@@ -17,7 +17,7 @@ struct hs_test_image_point {
 extern const struct hs_test_image_point hs_test_image_points[];
 extern const int hs_test_image_point_count;
 
-/* Draws it, HS_TEST_IMAGE_W x HS_TEST_IMAGE_H RGB. Caller frees with hs_image_destroy. */
-int hs_test_image_create(struct hs_image **ret_image, struct hs_error *err);
+/* Draws it, HS_TEST_IMAGE_W x HS_TEST_IMAGE_H, and appends it as a JPEG file. */
+int hs_test_image_encode(struct hs_buf *out, struct hs_error *err);
 
 #endif
