@@ -55,8 +55,8 @@ void hs_pose_check_picture(struct hs_selftest *test, void *state)
     hs_pose_result_init(&result);
     int r = hs_test_image_encode(&picture, &err);
     if (r == 0)
-        r = hs_pose_detect(&app->pipeline, app->fleet, picture.data, picture.len, &params, HS_NO_DEADLINE, NULL, &result,
-                           &err);
+        r = hs_pose_detect(&app->pipeline, app->fleet, picture.data, picture.len, &params, HS_NO_DEADLINE, NULL,
+                           &result, &err);
     if (r < 0)
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);
