@@ -78,6 +78,7 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
 {
     struct compare *compare = arg;
     const struct hs_face_app *device = states[HS_COMPARE_DEVICE];
+    struct hs_error why;
     uint8_t *data;
     size_t len;
     bool same_vectors = has_same_vectors(states);
@@ -95,9 +96,11 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
             .embed = i != OF_DEVICE,
             .known = i == EMBEDDED ? &compare->found[OF_AGAINST] : NULL,
         };
-        r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &compare->found[i], err);
+        r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &compare->found[i], &why);
     }
     free(data);
+    if (r < 0)
+        return hs_error_set(err, r, "%s: %s", path, why.message);
     for (int side = 0; side < HS_COMPARE_SIDES; side++) {
         const struct hs_face_result *found = &compare->found[side == HS_COMPARE_DEVICE ? OF_DEVICE : OF_AGAINST];
         ret_boxes[side] = (struct hs_boxes) {
@@ -106,7 +109,7 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
             .stride = sizeof(struct hs_face_found),
         };
     }
-    return r == 0 && same_vectors ? compare_vectors(compare, err) : r;
+    return same_vectors ? compare_vectors(compare, err) : 0;
 }
 
 /* ---- all of them ---- */

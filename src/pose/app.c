@@ -1,5 +1,9 @@
 #include "pose/app.h"
 
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
 #include "service/image_limits.h"
 
 int hs_pose_app_init(void *state, struct hs_error *err)
@@ -28,4 +32,18 @@ struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app)
         .max_detections = app->settings->inference.max_detections,
         .apply_exif = app->settings->image.apply_exif,
     };
+}
+
+int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, const struct hs_pose_params *params,
+                            struct hs_pose_result *result, struct hs_error *err)
+{
+    struct hs_error why;
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_pose_detect(&app->pipeline, app->fleet, data, len, params, HS_NO_DEADLINE, NULL, result, &why);
+    free(data);
+    return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
 }

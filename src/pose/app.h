@@ -20,4 +20,8 @@ int hs_pose_app_init(void *state, struct hs_error *err);
 /* The parameters that the settings give to a picture. */
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app);
 
+/* hs_pose_detect of a file. Messages name the file. */
+int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, const struct hs_pose_params *params,
+                            struct hs_pose_result *result, struct hs_error *err);
+
 #endif

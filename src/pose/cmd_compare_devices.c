@@ -1,9 +1,6 @@
 /* `compare-devices`: checks that a device finds the same people as another one. */
 #include <math.h>
-#include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "pose/commands.h"
 #include "service/compare_devices.h"
@@ -24,20 +21,6 @@ struct compare {
 };
 
 /* ---- one picture ---- */
-
-static int detect(const struct hs_pose_app *app, const char *path, struct hs_pose_result *result, struct hs_error *err)
-{
-    struct hs_pose_params params = hs_pose_app_params(app);
-    uint8_t *data;
-    size_t len;
-    params.max_detections = PEOPLE_MAX;
-    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
-    r = hs_pose_detect(&app->pipeline, app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, result, err);
-    free(data);
-    return r;
-}
 
 /* Only for people of whom the other side finds some of COCO's points. */
 static int add_similarity(struct compare *compare, const struct hs_keypoint *device, const struct hs_pose *other,
@@ -82,8 +65,11 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
     const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
     compare->seen = against->settings->pose.keypoint_threshold;
     for (int side = 0; side < HS_COMPARE_SIDES; side++) {
+        const struct hs_pose_app *app = states[side];
         const struct hs_pose_list *people = &compare->found[side].people;
-        int r = detect(states[side], path, &compare->found[side], err);
+        struct hs_pose_params params = hs_pose_app_params(app);
+        params.max_detections = PEOPLE_MAX;
+        int r = hs_pose_app_detect_file(app, path, &params, &compare->found[side], err);
         if (r < 0)
             return r;
         ret_boxes[side] = (struct hs_boxes) {

@@ -1,8 +1,4 @@
 /* Pictures in, the API's JSON out, without a server. */
-#include <stdlib.h>
-
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "pose/annotate.h"
 #include "pose/answer.h"
@@ -46,19 +42,11 @@ static int print_answer(const struct detect *d, const char *picture, const struc
 
 static int detect_file(const struct detect *d, const char *picture, struct hs_pose_result *result, struct hs_error *err)
 {
-    uint8_t *data;
-    size_t len;
     struct hs_pose_params params = hs_pose_app_params(d->app);
     params.keep_image = d->draw.path != NULL;
-    int r = hs_file_read(picture, d->app->pipeline.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
-    struct hs_error why;
-    r = hs_pose_detect(&d->app->pipeline, d->app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
-    free(data);
-    if (r < 0)
-        return hs_error_set(err, r, "%s: %s", picture, why.message);
-    r = print_answer(d, picture, result, err);
+    int r = hs_pose_app_detect_file(d->app, picture, &params, result, err);
+    if (r == 0)
+        r = print_answer(d, picture, result, err);
     if (r == 0 && d->draw.path)
         r = write_drawing(d, picture, result, err);
     return r;

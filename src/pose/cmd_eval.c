@@ -4,15 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/progress.h"
 #include "pose/coco_json.h"
 #include "pose/commands.h"
 #include "service/parallel_for.h"
-
-enum { PICTURE_MAX = 256 << 20 };
 
 /* The usual parameters of a COCO evaluation: nearly everything counts, the evaluation itself cuts to 20 a picture. */
 static const struct hs_pose_params params = {
@@ -62,23 +59,14 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     const struct hs_coco_image *image = &eval->set->images[index];
     struct hs_pose_result result;
     char path[PATH_MAX];
-    uint8_t *data;
-    size_t len;
-    struct hs_error why;
     if (!hs_path_join(path, sizeof(path), eval->images, image->file_name))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", image->file_name);
-    int r = hs_file_read(path, PICTURE_MAX, &data, &len, err);
-    if (r < 0)
-        return r;
     hs_pose_result_init(&result);
-    r = hs_pose_detect(&eval->app->pipeline, eval->app->fleet, data, len, &params, HS_NO_DEADLINE, NULL, &result, &why);
-    free(data);
-    if (r < 0)
-        hs_error_set(err, r, "%s: %s", path, why.message);
-    else if (result.width != image->width || result.height != image->height)
+    int r = hs_pose_app_detect_file(eval->app, path, &params, &result, err);
+    if (r == 0 && (result.width != image->width || result.height != image->height))
         r = hs_error_set(err, HS_EDECODE, "%s: %dx%d pixels, the annotations say %dx%d", path, result.width,
                          result.height, image->width, image->height);
-    else
+    if (r == 0)
         r = to_coco(&result, image->id, &eval->found[index], err);
     hs_pose_result_finish(&result);
     return r;

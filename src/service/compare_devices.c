@@ -168,12 +168,11 @@ static void run_pictures(struct compare *compare)
     struct hs_progress progress;
     hs_progress_init(&progress, true);
     for (size_t i = 0; i < compare->files.count; i++) {
-        const char *path = compare->files.items[i].path;
         struct hs_error err;
-        if (run_picture(compare, path, &err) < 0) {
+        if (run_picture(compare, compare->files.items[i].path, &err) < 0) {
             compare->failed++;
             hs_progress_clear(&progress);
-            hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s: %s", path, err.message);
+            hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
         }
         hs_progress_show(&progress, "pictures", i + 1, compare->files.count);
     }

@@ -23,7 +23,7 @@ struct hs_compare_command {
     const char *what; /* "people" */
     const char *set;  /* a setting for both sides: "name=value" */
 
-    /* Runs a picture on both sides. The boxes found are borrowed until the next call. */
+    /* Runs a picture on both sides. The boxes found are borrowed until the next call. Messages name the file. */
     int (*look)(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
                 struct hs_error *err);
 
