@@ -41,14 +41,11 @@ static int print_page(const struct config_call *config, int r)
     return HS_EXIT_OK;
 }
 
-static int run_reference(struct config_call *config)
+static int run_page(struct config_call *config)
 {
-    return print_page(config, hs_render_reference(config->schema, &config->page));
-}
-
-static int run_example(struct config_call *config)
-{
-    return print_page(config, hs_render_example(config->schema, &config->page));
+    bool reference = strcmp(config->call->words.items[0], "reference") == 0;
+    return print_page(config, reference ? hs_render_reference(config->schema, &config->page)
+                                        : hs_render_example(config->schema, &config->page));
 }
 
 /* Both load the settings as the service would, which prints every problem. */
@@ -255,8 +252,8 @@ int hs_cmd_config(struct hs_invocation *call)
     } actions[] = { { "render", run_render },
                     { "check", run_show_or_check },
                     { "show", run_show_or_check },
-                    { "reference", run_reference },
-                    { "example", run_example } };
+                    { "reference", run_page },
+                    { "example", run_page } };
     struct config_call config = { .call = call, .schema = call->program->schema };
     const struct hs_option options[] = {
         HS_TEXT("input", &config.input, "FILE", "render: the configuration to read, YAML or JSON"),

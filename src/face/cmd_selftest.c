@@ -46,8 +46,8 @@ static int look(const struct hs_face_app *app, const struct hs_buf *picture, str
     return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
 }
 
-/* The detector: one face where one is drawn, its points where they are drawn. Returns the face, or NULL. */
-static const struct hs_face_found *judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
+/* The detector: one face where one is drawn, its points where they are drawn. */
+static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
     if (!face || result->count != 1) {
@@ -61,7 +61,6 @@ static const struct hs_face_found *judge_detector(struct hs_selftest *test, cons
                         "the drawn face found with score %.2f, its points within %.0f pixels, %.1f ms",
                         (double) face->face.score, (double) worst_distance(&face->face), result->timings.detect_ms);
     }
-    return face;
 }
 
 static float norm_of(const float *vector, int dimension)

@@ -269,16 +269,14 @@ static int verify_pack(const struct command *cmd, const struct hs_pack *pack, bo
 
 static int do_verify(struct command *cmd)
 {
+    bool named = cmd->names.count > 0;
     int code = HS_EXIT_OK;
-    size_t count = 0;
-    for (size_t i = 0; i < cmd->names.count; i++) {
-        const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
-        if (!pack || verify_pack(cmd, pack, true, &count) != HS_EXIT_OK)
+    size_t count = 0, packs = named ? cmd->names.count : hs_store_count(cmd->store);
+    for (size_t i = 0; i < packs; i++) {
+        const struct hs_pack *pack = named ? find_pack(cmd, cmd->names.items[i]) : hs_store_pack(cmd->store, i);
+        if (!pack || verify_pack(cmd, pack, named, &count) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
     }
-    for (size_t i = 0; cmd->names.count == 0 && i < hs_store_count(cmd->store); i++)
-        if (verify_pack(cmd, hs_store_pack(cmd->store, i), false, &count) != HS_EXIT_OK)
-            code = HS_EXIT_FAILURE;
     if (count == 0 && code == HS_EXIT_OK)
         printf("no model files in %s\n", hs_store_dir(cmd->store));
     return code;
