@@ -118,7 +118,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
     struct hs_http_options options;
     struct hs_http_server *server;
     struct hs_error err;
-    char names[HS_MODELS_API_PARTS * 256 + 16];
+    char names[HS_MODELS_API_PARTS * 256 + 16], in_use[80];
     http_options(core, &options);
     if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -128,7 +128,9 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
         hs_app_core_start_loading(core);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
-        hs_startup_report_port(core->sections.server->port, &err);
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->sections.server->port);
+        if (err.code == HS_ECONFLICT)
+            hs_startup_error(in_use, "Change port in config or stop conflicting service");
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
     /* The line that scripts wait for goes to standard output whatever the log level is. */

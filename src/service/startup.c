@@ -27,12 +27,3 @@ void hs_startup_report_model(const char *file)
     hs_str_format(what, sizeof(what), "Cannot load model '%s'", file);
     hs_startup_error(what, "Download model or check model path");
 }
-
-void hs_startup_report_port(int port, const struct hs_error *err)
-{
-    char what[80];
-    if (err->code != HS_ECONFLICT)
-        return;
-    hs_str_format(what, sizeof(what), "Address already in use (port %d)", port);
-    hs_startup_error(what, "Change port in config or stop conflicting service");
-}

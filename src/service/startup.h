@@ -16,7 +16,4 @@ void hs_startup_log_holders(void);
 /* For a model file; prints nothing if the name is "". */
 void hs_startup_report_model(const char *file);
 
-/* For a port; prints nothing unless `err` is HS_ECONFLICT: another program has it. */
-void hs_startup_report_port(int port, const struct hs_error *err);
-
 #endif
