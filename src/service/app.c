@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum { EXTRA_MAX = 4 };
+enum { OWN = 3, EXTRA_MAX = 4 }; /* overrides of settings */
 
 int hs_app_main(const struct hs_app *app, int argc, char **argv)
 {
@@ -189,10 +189,11 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
                  unsigned flags, void **ret_state)
 {
     /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
-     * order. A server cannot afford that. */
-    struct hs_config_override overrides[EXTRA_MAX + 2] = {
+     * order. A server cannot afford that. Models stay loaded until the command ends. */
+    struct hs_config_override overrides[OWN + EXTRA_MAX] = {
         { "this command", "inference.max_shapes", "16" },
         { "this command", "inference.max_memory", "0" },
+        { "this command", "model.keep_alive", "-1" },
     };
     const struct hs_app *app = call->program->app;
     struct hs_settings *settings;
@@ -201,8 +202,8 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     struct hs_error err;
     assert(extra_count <= EXTRA_MAX);
     for (size_t i = 0; i < extra_count; i++)
-        overrides[2 + i] = extra[i];
-    int code = hs_app_load_settings(call, overrides, 2 + extra_count, &settings);
+        overrides[OWN + i] = extra[i];
+    int code = hs_app_load_settings(call, overrides, OWN + extra_count, &settings);
     if (code != HS_EXIT_OK)
         return code;
     bool open = flags & HS_APP_OPEN || (flags & HS_APP_OPEN_FOUND && app->found &&

@@ -121,6 +121,7 @@ static int print_report(const struct hs_selftest *test)
 
 int hs_cmd_selftest(struct hs_invocation *call)
 {
+    static const struct hs_config_override loaded = { "this command", "model.keep_alive", "-1" };
     const struct hs_app *app = call->program->app;
     struct hs_selftest test = { .ok = true };
     const struct hs_option options[] = {
@@ -130,7 +131,7 @@ int hs_cmd_selftest(struct hs_invocation *call)
     int code;
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
-    code = hs_app_load_settings(call, NULL, 0, &settings);
+    code = hs_app_load_settings(call, &loaded, 1, &settings);
     if (code != HS_EXIT_OK)
         return code;
     test.checks = json_array();
