@@ -72,20 +72,16 @@ no_memory:
 /* "decode;dur=1.5, detect;dur=20" */
 static void read_header(const struct hs_bench_stages *stages, const char *text, double *ret_ms)
 {
-    static const char mark[] = ";dur=";
-    for (; *text; text += strspn(text, ", ")) {
-        char number[32];
-        size_t len = strcspn(text, ","), name = strcspn(text, ";,");
+    char mark[64], number[32];
+    for (size_t i = 0; i + 1 < stages->count; i++) {
+        hs_str_format(mark, sizeof(mark), "%s;dur=", stages->names[i]);
+        const char *at = text;
+        while ((at = strstr(at, mark)) && at > text && at[-1] != ' ' && at[-1] != ',')
+            at++;
         double ms;
-        bool read =
-            strncmp(text + name, mark, sizeof(mark) - 1) == 0 &&
-            hs_str_copy_n(number, sizeof(number), text + name + sizeof(mark) - 1, len - name - sizeof(mark) + 1) &&
-            hs_str_to_double(number, &ms);
-        for (size_t i = 0; read && i + 1 < stages->count; i++) {
-            if (strlen(stages->names[i]) == name && memcmp(stages->names[i], text, name) == 0)
-                ret_ms[i] = ms;
-        }
-        text += len;
+        if (at && hs_str_copy_n(number, sizeof(number), at + strlen(mark), strcspn(at + strlen(mark), ",; ")) &&
+            hs_str_to_double(number, &ms))
+            ret_ms[i] = ms;
     }
 }
 
