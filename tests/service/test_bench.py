@@ -86,7 +86,8 @@ def test_refused_requests_are_not_answered_ones(tmp_path, scripted):
 
 
 def test_stage_times_come_from_the_answer(tmp_path, scripted):
-    timing = {'Server-Timing': 'decode;dur=1.5, subtotal;dur=7, inference;desc="x";dur=3, postprocess;dur=0.25;desc="y",total;dur=20'}
+    timing = {'Server-Timing': 'decode;dur=1.5, subtotal;dur=7, inference;desc="x";dur=3, '
+                               'postprocess;dur=0.25;desc="y",total;dur=20'}
     scripted.answers = [(200, timing, b'{"timings_ms": {"preprocess": 2.5, "decode": 99}}')]
     stages = bench(tmp_path, '--url', scripted.url, '--rounds', 2)['stages_ms']
     assert list(stages) == STAGES[BINARY]
