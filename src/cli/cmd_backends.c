@@ -1,12 +1,18 @@
 #include "cli/cmd_backends.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "cli/backend_build.h"
-#include "cli/print_json.h"
+#include "base/str.h"
+#include "cli/paths.h"
 #include "infer/registry.h"
+#include "preflight/host.h"
 
 enum { ENTRIES_MAX = 16 };
 
@@ -25,7 +31,7 @@ static int list_json(const struct hs_invocation *call, const struct hs_registry_
                                               e->usable && e->probe.available, "file", e->path, "version",
                                               e->probe.version, "device", e->probe.device, "reason", reason_of(e)));
     }
-    if (hs_print_json(json_pack("{s:o}", "backends", list), &err) == 0)
+    if (hs_print_json(json_pack("{s:o}", "backends", list), HS_JSON_SPACED, &err) == 0)
         return HS_EXIT_OK;
     return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
 }
@@ -46,40 +52,102 @@ static int list(const struct hs_invocation *call, bool json)
     return HS_EXIT_OK;
 }
 
-static int build(const struct hs_invocation *call, const struct hs_backend_build *options)
+/* ---- build ---- */
+
+struct build {
+    const char *sdk;    /* a folder with include/ and lib/ of HailoRT; NULL: compiler and loader find them */
+    const char *output; /* folder for the module; NULL: where the programs look for modules */
+    char program[PATH_MAX], script[PATH_MAX], library[PATH_MAX];
+};
+
+/* The script that builds the module: beside an installed program, or in the source tree around a build folder. */
+static int find_script(struct build *build, struct hs_error *err)
 {
-    struct hs_backend_built built;
+    static const char script[] = "src/backends/hailo/build.sh";
+    char tree[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", build->program, sizeof(build->program) - 1);
+    build->program[len > 0 ? len : 0] = '\0';
+    int dir = (int) (hs_path_base(build->program) - build->program);
+    const char *const trees[] = { "../share/hailo-services/backend-hailo", "..", HS_SHIM_INSTALL_DIR,
+                                  HS_SHIM_SOURCE_DIR };
+    for (size_t i = 0; i < HS_ARRAY_LEN(trees); i++) {
+        bool beside = trees[i][0] == '.';
+        if (hs_str_format(tree, sizeof(tree), "%.*s%s", beside ? dir : 0, build->program, trees[i]) &&
+            hs_path_join(build->script, sizeof(build->script), tree, script) && hs_file_exists(build->script))
+            return 0;
+    }
+    return hs_error_set(err, HS_ENOTFOUND, "the backend's sources are not in %s; install the program again",
+                        HS_SHIM_INSTALL_DIR);
+}
+
+/* The name without a version first: that is the one whose headers are installed. */
+static int find_library(struct build *build, struct hs_error *err)
+{
+    struct hs_host host = { .library_count = 0 };
+    char folder[PATH_MAX] = "";
+    if (build->sdk && hs_path_join(folder, sizeof(folder), build->sdk, "lib"))
+        hs_host_find_libraries_in("", folder, &host);
+    else if (!build->sdk)
+        hs_host_find_libraries("", &host);
+    for (size_t i = 0; i < host.library_count; i++)
+        if (hs_path_join(build->library, PATH_MAX, host.libraries[i].folder, "libhailort.so") &&
+            hs_file_exists(build->library))
+            return 0;
+    if (host.library_count > 0 && hs_str_format(build->library, PATH_MAX, "%s/libhailort.so.%s",
+                                                host.libraries[0].folder, host.libraries[0].version))
+        return 0;
+    return hs_error_set(err, HS_ENOTFOUND, "HailoRT's library (libhailort.so) is not %s%s: sudo apt install "
+                        "hailo-h10-all, or name HailoRT's folder with --sdk DIR (it holds include/ and lib/)",
+                        build->sdk ? "in " : "installed", folder);
+}
+
+/* Becomes the script, which prints what it has built or why it could not. */
+static int run_script(const struct build *build, const char *output, struct hs_error *err)
+{
+    const char *argv[] = { "sh", build->script, build->program, output, build->library,
+                           build->sdk ? build->sdk : "", HS_SHIM_SOURCES, NULL };
+    fflush(NULL);
+    execv("/bin/sh", (char *const *) argv);
+    return hs_error_set(err, HS_EIO, "cannot run /bin/sh: %s", strerror(errno));
+}
+
+static int build(const struct hs_invocation *call, struct build *build)
+{
     struct hs_error err;
-    if (hs_backend_build(options, &built, &err) < 0)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    printf("%s: built by %s against %s, opens, and runs with %s\n", built.module, built.compiler, built.library,
-           built.version);
-    return HS_EXIT_OK;
+    char sdk[PATH_MAX], folder[HS_REGISTRY_PATH_SIZE];
+    int r = 0;
+    if (build->sdk && !realpath(build->sdk, sdk))
+        r = hs_error_set(&err, HS_ENOTFOUND, "--sdk: %s: %s", build->sdk, strerror(errno));
+    build->sdk = build->sdk ? sdk : NULL;
+    if (r == 0)
+        r = find_script(build, &err);
+    if (r == 0)
+        r = find_library(build, &err);
+    if (r == 0 && !build->output && !hs_registry_folder(folder))
+        r = hs_error_set(&err, HS_EINVAL, "the path of the modules is too long");
+    if (r == 0)
+        run_script(build, build->output ? build->output : folder, &err);
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
 }
 
 int hs_cmd_backends(struct hs_invocation *call)
 {
-    struct hs_backend_build wanted = { .sdk = NULL };
+    struct build wanted = { .sdk = NULL };
     bool json = false;
     const struct hs_option options[] = {
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &json, .help = "list: as JSON" },
-        { .name = "sdk", .kind = HS_OPTION_TEXT, .target = &wanted.sdk, .value = "DIR",
-          .help = "build: HailoRT's folder, with include/ and lib/; else where compiler and loader look" },
-        { .name = "output", .kind = HS_OPTION_TEXT, .target = &wanted.output, .value = "DIR",
-          .help = "build: folder for the module; else where the program looks for it" },
+        HS_FLAG("json", &json, "list: as JSON"),
+        HS_TEXT("sdk", &wanted.sdk, "DIR",
+                "build: HailoRT's folder, with include/ and lib/; else where compiler and loader look"),
+        HS_TEXT("output", &wanted.output, "DIR", "build: folder for the module; else where the program looks for it"),
     };
-    struct hs_text_list words = { 0 };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &words, 1, &code)) {
-        const char *action = words.count ? words.items[0] : "";
-        if (strcmp(action, "list") == 0)
-            code = list(call, json);
-        else if (strcmp(action, "build") == 0)
-            code = build(call, &wanted);
-        else
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
-                                      words.count ? "no such action: " : "which", action);
-    }
-    hs_text_list_finish(&words);
-    return code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 1, &code))
+        return code;
+    const char *action = call->words.count ? call->words.items[0] : "";
+    if (strcmp(action, "list") == 0)
+        return list(call, json);
+    if (strcmp(action, "build") == 0)
+        return build(call, &wanted);
+    return hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
+                              call->words.count ? "no such action: " : "which", action);
 }

@@ -1,90 +1,67 @@
 #include "cli/cmd_config.h"
 
+#include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/config_write.h"
 #include "cli/load_settings.h"
 #include "config/render.h"
+#include "config/yaml_write.h"
 
 enum { PAGE_MAX = 8 << 20 };
 
 struct config_call {
     struct hs_invocation *call;
     const struct hs_schema *schema;
-    struct hs_text_list words; /* the action, and what follows it */
     const char *input, *output;
     bool list;
+    struct hs_buf page; /* what is printed or written */
 };
 
-static int fail(const struct config_call *call, const struct hs_error *err)
+static int fail(const struct hs_error *err)
 {
-    (void) call;
     fprintf(stderr, "Error: %s\n", err->message);
     return HS_EXIT_FAILURE;
 }
 
-/* Writes what `render` made of the schema or the settings to stdout. */
-static int print_page(const struct config_call *call, int r, struct hs_buf *buf)
+/* Prints the page if it could be made. */
+static int print_page(const struct config_call *config, int r)
 {
     struct hs_error err;
-    if (r == 0)
-        fwrite(buf->data, 1, buf->len, stdout);
-    hs_buf_finish(buf);
-    if (r == 0)
-        return HS_EXIT_OK;
-    hs_error_set(&err, r, "the page cannot be made: %s", hs_status_name(r));
-    return fail(call, &err);
-}
-
-static int run_reference(const struct config_call *call)
-{
-    struct hs_buf buf;
-    hs_buf_init(&buf, PAGE_MAX);
-    return print_page(call, hs_render_reference(call->schema, &buf), &buf);
-}
-
-static int run_example(const struct config_call *call)
-{
-    struct hs_buf buf;
-    hs_buf_init(&buf, PAGE_MAX);
-    return print_page(call, hs_render_example(call->schema, &buf), &buf);
-}
-
-/* Loads the settings as the service would; prints every problem. HS_EXIT_OK or the exit code. */
-static int load(const struct config_call *call, struct hs_settings **ret_settings, struct hs_problems *problems)
-{
-    return hs_load_settings(call->call, call->schema, NULL, 0, ret_settings, problems);
-}
-
-static int run_show(const struct config_call *call)
-{
-    struct hs_problems problems = { 0 };
-    struct hs_settings *settings = NULL;
-    int code = load(call, &settings, &problems);
-    if (code == HS_EXIT_OK) {
-        struct hs_buf buf;
-        hs_buf_init(&buf, PAGE_MAX);
-        int r = call->list ? hs_settings_write_list(settings, &buf) : hs_settings_write_json(settings, &buf);
-        if (r == 0 && !call->list)
-            r = hs_buf_append_str(&buf, "\n");
-        code = print_page(call, r, &buf);
+    if (r < 0) {
+        hs_error_set(&err, r, "the page cannot be made: %s", hs_status_name(r));
+        return fail(&err);
     }
-    hs_settings_destroy(settings);
-    hs_problems_finish(&problems);
-    return code;
+    fwrite(config->page.data, 1, config->page.len, stdout);
+    return HS_EXIT_OK;
 }
 
-static int run_check(const struct config_call *call)
+static int run_page(struct config_call *config)
+{
+    bool reference = strcmp(config->call->words.items[0], "reference") == 0;
+    return print_page(config, reference ? hs_render_reference(config->schema, &config->page)
+                                        : hs_render_example(config->schema, &config->page));
+}
+
+/* Both load the settings as the service would, which prints every problem. */
+static int run_show_or_check(struct config_call *config)
 {
     struct hs_problems problems = { 0 };
     struct hs_settings *settings = NULL;
-    int code = load(call, &settings, &problems);
-    if (code == HS_EXIT_OK)
+    int code = hs_load_settings(config->call, NULL, 0, &settings, &problems), r;
+    if (code == HS_EXIT_OK && strcmp(config->call->words.items[0], "check") == 0) {
         printf("The configuration is fine (%zu warning%s).\n", problems.warnings, problems.warnings == 1 ? "" : "s");
+    } else if (code == HS_EXIT_OK && config->list) {
+        code = print_page(config, hs_settings_write_list(settings, &config->page));
+    } else if (code == HS_EXIT_OK) {
+        r = hs_settings_write_json(settings, &config->page);
+        code = print_page(config, r == 0 ? hs_buf_append_str(&config->page, "\n") : r);
+    }
     hs_settings_destroy(settings);
     hs_problems_finish(&problems);
     return code;
@@ -103,7 +80,7 @@ static const struct hs_node *find_node(const struct hs_node *root, const char *n
     return hs_node_get(hs_node_get(root, section), point + 1);
 }
 
-/* What a service cannot do without, in a file that is meant to describe all of it. */
+/* The settings that a service cannot do without, in a file that is meant to describe all of it. */
 static int check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
                           struct hs_problems *problems)
 {
@@ -121,105 +98,180 @@ static int check_required(const struct hs_schema *schema, const struct hs_node *
     return r;
 }
 
-/* Reads the file as the service would and adds all that is wrong. The document is borrowed from *ret_settings. */
-static int read_input(const struct config_call *call, const char *path, struct hs_settings **ret_settings,
-                      const struct hs_node **ret_root, struct hs_problems *problems, struct hs_error *err)
+/* Checks a document as the service would and prints all that is wrong; `complete`: it must hold what the schema
+ * requires. Takes it, and gives it back in *ret_settings. */
+static int check_doc(const struct config_call *config, struct hs_doc *doc, const char *name, bool complete,
+                     struct hs_settings **ret_settings, struct hs_error *err)
 {
-    struct hs_doc *doc;
+    struct hs_problems problems = { 0 };
     struct hs_settings *settings;
-    int r = hs_doc_load(path, &doc, err);
-    if (r < 0)
-        return r;
-    r = hs_settings_create(call->schema, &settings, err);
+    int r = hs_settings_create(config->schema, &settings, err);
     if (r < 0) {
         hs_doc_destroy(doc);
         return r;
     }
-    const struct hs_node *root = hs_doc_root(doc);
-    r = hs_settings_apply_doc(settings, doc, path, problems);
-    if (r == 0)
-        r = check_required(call->schema, root, path, problems);
-    if (r < 0) {
-        hs_settings_destroy(settings);
-        return hs_error_set(err, r, "out of memory");
-    }
-    *ret_settings = settings;
-    *ret_root = root;
-    return 0;
-}
-
-static int write_output(const struct hs_node *root, const char *path, struct hs_error *err)
-{
-    struct hs_buf buf;
-    hs_buf_init(&buf, PAGE_MAX);
-    int r = hs_render_node_json(root, &buf);
-    if (r == 0)
-        r = hs_buf_append_str(&buf, "\n");
+    r = hs_settings_apply_doc(settings, doc, name, &problems);
+    if (r == 0 && complete)
+        r = check_required(config->schema, hs_doc_root(doc), name, &problems);
+    hs_print_problems(&problems);
     if (r < 0)
-        hs_error_set(err, r, "%s: cannot be rendered: %s", path, hs_status_name(r));
+        hs_error_set(err, r, "out of memory");
+    else if (problems.errors)
+        r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written", name, problems.errors,
+                         problems.errors == 1 ? "" : "s");
+    hs_problems_finish(&problems);
     if (r == 0)
-        r = hs_dir_make_parent(path, err);
-    if (r == 0)
-        r = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
-    hs_buf_finish(&buf);
+        *ret_settings = settings;
+    else
+        hs_settings_destroy(settings);
     return r;
 }
 
-static int run_render(const struct config_call *call)
+static int write_page(const struct config_call *config, const char *path, struct hs_error *err)
 {
-    const char *input = call->input, *output = call->output;
-    if (!input && !output && call->words.count > 1)
-        return hs_config_write(call->call, call->schema, call->words.items[1], call->words.items + 2,
-                               call->words.count - 2);
-    if (!input || !output)
-        return hs_invocation_fail(call->call, HS_EXIT_USAGE,
-                                  "--input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
-    struct hs_problems problems = { 0 };
-    struct hs_settings *settings = NULL;
-    const struct hs_node *root = NULL;
-    struct hs_error err;
-    int r = read_input(call, input, &settings, &root, &problems, &err);
-    hs_print_problems(&problems);
-    if (r == 0 && problems.errors)
-        r = hs_error_set(&err, HS_EINVAL, "%s: %zu error%s, nothing was written", input, problems.errors,
-                         problems.errors == 1 ? "" : "s");
-    if (r == 0)
-        r = write_output(root, output, &err);
-    hs_settings_destroy(settings);
-    hs_problems_finish(&problems);
-    return r < 0 ? fail(call, &err) : HS_EXIT_OK;
+    int r = hs_dir_make_parent(path, err);
+    return r == 0 ? hs_file_write_atomic(path, config->page.data, config->page.len, 0644, err) : r;
 }
 
-int hs_cmd_config_run(struct hs_invocation *invocation, const struct hs_schema *schema)
+/* `render --input FILE --output FILE`: a complete file, as JSON. */
+static int render_json(struct config_call *config, struct hs_error *err)
+{
+    struct hs_settings *settings;
+    struct hs_doc *doc;
+    int r = hs_doc_load(config->input, &doc, err);
+    if (r == 0)
+        r = check_doc(config, doc, config->input, true, &settings, err);
+    if (r < 0)
+        return r;
+    r = hs_render_node_json(hs_doc_root(doc), &config->page);
+    if (r == 0)
+        r = hs_buf_append_str(&config->page, "\n");
+    r = r < 0 ? hs_error_set(err, r, "%s: cannot be rendered: %s", config->output, hs_status_name(r))
+              : write_page(config, config->output, err);
+    hs_settings_destroy(settings);
+    return r;
+}
+
+/* The file that --config names, else the standard one, else the built-in defaults; as a tree that can be changed. */
+static int load_tree(struct config_call *config, json_t **ret_tree, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    const char *file = config->call->config_path;
+    struct hs_doc *doc;
+    int r;
+    if (!file && hs_config_default_path(config->schema, (const char *const *) environ, path, sizeof(path)) &&
+        hs_file_exists(path))
+        file = path;
+    if (file)
+        r = hs_doc_load(file, &doc, err);
+    else if ((r = hs_render_example(config->schema, &config->page)) < 0)
+        hs_error_set(err, r, "the defaults cannot be written");
+    else
+        r = hs_doc_parse((const char *) config->page.data, config->page.len, "defaults", &doc, err);
+    if (r < 0)
+        return r;
+    config->page.len = 0;
+    r = hs_render_node_json(hs_doc_root(doc), &config->page);
+    json_t *tree = r == 0 ? json_loadb((const char *) config->page.data, config->page.len, 0, NULL) : NULL;
+    config->page.len = 0;
+    hs_doc_destroy(doc);
+    if (!json_is_object(tree)) {
+        json_decref(tree);
+        return hs_error_set(err, HS_EINVAL, "the configuration holds no sections");
+    }
+    *ret_tree = tree;
+    return 0;
+}
+
+/* Applies "a.b=value"; sections that are missing are made. */
+static int change(json_t *tree, const char *assignment, struct hs_error *err)
+{
+    char name[256];
+    const char *equals = strchr(assignment, '=');
+    if (!equals || equals == assignment ||
+        !hs_str_copy_n(name, sizeof(name), assignment, (size_t) (equals - assignment)))
+        return hs_error_set(err, HS_EINVAL, "%.100s is not NAME=VALUE", assignment);
+    char *at = name;
+    for (char *point; json_is_object(tree) && (point = strchr(at, '.')); at = point + 1) {
+        *point = '\0';
+        json_t *section = json_object_get(tree, at);
+        if (!section || json_is_null(section))
+            json_object_set_new(tree, at, json_object());
+        tree = json_object_get(tree, at);
+    }
+    if (!json_is_object(tree) || !at[0] || json_object_set_new(tree, at, hs_yaml_value(equals + 1)) < 0)
+        return hs_error_set(err, HS_EINVAL, "%.100s cannot be set", assignment);
+    return 0;
+}
+
+/* `render OUTPUT [NAME=VALUE...]`: the configuration with --set and these changes, as YAML in the same order. */
+static int render_yaml(struct config_call *config, struct hs_error *err)
+{
+    const struct hs_text_list *sets = &config->call->sets, *words = &config->call->words;
+    const char *output = words->items[1];
+    struct hs_settings *settings = NULL;
+    struct hs_doc *doc;
+    json_t *tree = NULL;
+    int r = load_tree(config, &tree, err);
+    for (size_t i = 0; r == 0 && i < sets->count; i++)
+        r = change(tree, sets->items[i], err);
+    for (size_t i = 2; r == 0 && i < words->count; i++)
+        r = change(tree, words->items[i], err);
+    if (r == 0 && (r = hs_yaml_write(tree, &config->page)) < 0)
+        hs_error_set(err, r, "%s: cannot be written: %s", output, hs_status_name(r));
+    if (r == 0)
+        r = hs_doc_parse((const char *) config->page.data, config->page.len, "result", &doc, err);
+    if (r == 0)
+        r = check_doc(config, doc, "result", false, &settings, err);
+    if (r == 0)
+        r = write_page(config, output, err);
+    hs_settings_destroy(settings);
+    json_decref(tree);
+    return r;
+}
+
+static int run_render(struct config_call *config)
+{
+    struct hs_error err;
+    int r;
+    if (!config->input && !config->output && config->call->words.count > 1)
+        r = render_yaml(config, &err);
+    else if (config->input && config->output)
+        r = render_json(config, &err);
+    else
+        return hs_invocation_fail(config->call, HS_EXIT_USAGE,
+                                  "--input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
+    return r < 0 ? fail(&err) : HS_EXIT_OK;
+}
+
+int hs_cmd_config(struct hs_invocation *call)
 {
     static const struct {
         const char *name;
-        int (*run)(const struct config_call *call);
-    } actions[] = { { "render", run_render }, { "check", run_check }, { "show", run_show },
-                    { "reference", run_reference }, { "example", run_example } };
-    struct config_call call = { .call = invocation, .schema = schema };
+        int (*run)(struct config_call *config);
+    } actions[] = { { "render", run_render },
+                    { "check", run_show_or_check },
+                    { "show", run_show_or_check },
+                    { "reference", run_page },
+                    { "example", run_page } };
+    struct config_call config = { .call = call, .schema = call->program->schema };
     const struct hs_option options[] = {
-        { .name = "input", .kind = HS_OPTION_TEXT, .target = &call.input, .value = "FILE",
-          .help = "render: the configuration to read, YAML or JSON" },
-        { .name = "output", .kind = HS_OPTION_TEXT, .target = &call.output, .value = "FILE",
-          .help = "render: the JSON file to write; its folder is made" },
-        { .name = "list", .kind = HS_OPTION_FLAG, .target = &call.list,
-          .help = "show: a line a setting, with where each value comes from" },
+        HS_TEXT("input", &config.input, "FILE", "render: the configuration to read, YAML or JSON"),
+        HS_TEXT("output", &config.output, "FILE", "render: the JSON file to write; its folder is made"),
+        HS_FLAG("list", &config.list, "show: a line a setting, with where each value comes from"),
     };
     int code;
-    if (!hs_invocation_parse(invocation, options, HS_ARRAY_LEN(options), &call.words, SIZE_MAX, &code)) {
-        hs_text_list_finish(&call.words);
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
         return code;
-    }
-    const char *action = call.words.count ? call.words.items[0] : "";
-    bool alone = call.words.count <= 1 || (strcmp(action, "render") == 0 && !call.input && !call.output);
-    code = -1;
-    for (size_t i = 0; alone && i < HS_ARRAY_LEN(actions) && code < 0; i++) {
-        if (strcmp(actions[i].name, action) == 0)
-            code = actions[i].run(&call);
-    }
-    hs_text_list_finish(&call.words);
-    if (code < 0)
-        return hs_invocation_fail(invocation, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
+    const char *action = call->words.count ? call->words.items[0] : "";
+    bool alone = call->words.count <= 1 || (strcmp(action, "render") == 0 && !config.input && !config.output);
+    size_t i = 0;
+    while (i < HS_ARRAY_LEN(actions) && strcmp(actions[i].name, action) != 0)
+        i++;
+    if (!alone || i == HS_ARRAY_LEN(actions))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
+    hs_buf_init(&config.page, PAGE_MAX);
+    code = actions[i].run(&config);
+    hs_buf_finish(&config.page);
     return code;
 }

@@ -3,9 +3,8 @@
 #define HS_CLI_CMD_CONFIG_H
 
 #include "cli/program.h"
-#include "config/setting.h"
 
-/* call->argv[0] is "config". Gives the exit code. */
-int hs_cmd_config_run(struct hs_invocation *call, const struct hs_schema *schema);
+/* Returns the exit code. */
+int hs_cmd_config(struct hs_invocation *call);
 
 #endif

@@ -4,24 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What the options say, as overrides of settings. `ret` has room for all of them. */
-static size_t collect(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
-                      struct hs_config_override *ret)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < call->sets.count; i++)
-        ret[count++] = (struct hs_config_override) { "--set", NULL, call->sets.items[i] };
-    if (call->models_dir)
-        ret[count++] = (struct hs_config_override) { "--models", "model.dir", call->models_dir };
-    if (call->device)
-        ret[count++] = (struct hs_config_override) { "--device", "inference.device", call->device };
-    for (size_t i = 0; i < extra_count; i++) {
-        if (extra[i].assignment)
-            ret[count++] = extra[i];
-    }
-    return count;
-}
-
 void hs_print_problems(const struct hs_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
@@ -33,19 +15,29 @@ void hs_print_problems(const struct hs_problems *problems)
         fprintf(stderr, "… and %zu more\n", problems->dropped);
 }
 
-int hs_load_settings(const struct hs_invocation *call, const struct hs_schema *schema,
-                     const struct hs_config_override *extra, size_t extra_count, struct hs_settings **ret_settings,
-                     struct hs_problems *problems)
+int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                     struct hs_settings **ret_settings, struct hs_problems *problems)
 {
     struct hs_config_override *overrides = calloc(call->sets.count + extra_count + 2, sizeof(*overrides));
     if (!overrides)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
+    size_t count = 0;
+    for (size_t i = 0; i < call->sets.count; i++)
+        overrides[count++] = (struct hs_config_override) { "--set", NULL, call->sets.items[i] };
+    if (call->models_dir)
+        overrides[count++] = (struct hs_config_override) { "--models", "model.dir", call->models_dir };
+    if (call->device)
+        overrides[count++] = (struct hs_config_override) { "--device", "inference.device", call->device };
+    for (size_t i = 0; i < extra_count; i++) {
+        if (extra[i].assignment)
+            overrides[count++] = extra[i];
+    }
     const struct hs_config_request request = {
-        .schema = schema,
+        .schema = call->program->schema,
         .path = call->config_path,
         .environment = (const char *const *) environ,
         .overrides = overrides,
-        .override_count = collect(call, extra, extra_count, overrides),
+        .override_count = count,
     };
     struct hs_error err;
     int r = hs_config_load(&request, ret_settings, problems, &err);

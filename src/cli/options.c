@@ -68,8 +68,7 @@ static int set_value(const char *who, const struct hs_option *option, const char
     }
 }
 
-/* argv[*at] is an option; *at moves over its value where that is a word of its own. */
-static int parse_option(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at)
+int hs_option_parse(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at)
 {
     const char *name = argv[*at] + 2, *equals = strchr(name, '=');
     size_t len = equals ? (size_t) (equals - name) : strlen(name);
@@ -104,7 +103,7 @@ int hs_options_parse(const char *who, const struct hs_option *options, size_t co
             *ret_help = true;
             return HS_EXIT_OK;
         } else if (!only_positional && argv[i][0] == '-' && argv[i][1] != '\0') {
-            code = parse_option(who, options, count, argc, argv, &i);
+            code = hs_option_parse(who, options, count, argc, argv, &i);
         } else if (positional->count >= positional_max) {
             fprintf(stderr, "%s: unexpected argument '%s'; try '%s --help'\n", who, argv[i], who);
             code = HS_EXIT_USAGE;

@@ -26,7 +26,7 @@ enum hs_option_kind {
     HS_OPTION_LIST,   /* struct hs_text_list: may be repeated */
 };
 
-/* `target` is set where the option is given and left alone else, so it holds the default beforehand. */
+/* `target` is set if the option is given and left alone else, so it holds the default beforehand. */
 struct hs_option {
     const char *name;  /* without the dashes */
     enum hs_option_kind kind;
@@ -36,8 +36,23 @@ struct hs_option {
     double min, max;   /* of INT and NUMBER */
 };
 
-/* Reads argv[1..]. `positional` takes what is no option, at most `positional_max` of them. Complaints go to stderr as
- * "WHO: …". HS_EXIT_OK or HS_EXIT_USAGE; *ret_help: --help was given, nothing else was checked. */
+/* Rows of a table of options. */
+#define HS_FLAG(name_, target_, help_) \
+    { .name = (name_), .kind = HS_OPTION_FLAG, .target = (target_), .help = (help_) }
+#define HS_TEXT(name_, target_, value_, help_) \
+    { .name = (name_), .kind = HS_OPTION_TEXT, .target = (target_), .value = (value_), .help = (help_) }
+#define HS_INT(name_, target_, value_, min_, max_, help_) \
+    { .name = (name_), .kind = HS_OPTION_INT, .target = (target_), .value = (value_), .min = (min_), .max = (max_), \
+      .help = (help_) }
+#define HS_NUMBER(name_, target_, value_, min_, max_, help_) \
+    { .name = (name_), .kind = HS_OPTION_NUMBER, .target = (target_), .value = (value_), .min = (min_), \
+      .max = (max_), .help = (help_) }
+
+/* Reads the option argv[*at]; *at moves over its value if that is a word of its own. Complaints as below. */
+int hs_option_parse(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at);
+
+/* Reads argv[1..]. `positional` takes the words that are no options, at most `positional_max`. Complaints go to stderr
+ * as "WHO: …". HS_EXIT_OK or HS_EXIT_USAGE; *ret_help: --help was given, nothing else was checked. */
 int hs_options_parse(const char *who, const struct hs_option *options, size_t count, int argc, char **argv,
                      struct hs_text_list *positional, size_t positional_max, bool *ret_help);
 

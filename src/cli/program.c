@@ -10,18 +10,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { COMMON = 4 };
+enum { COMMON = 4, REPORT_MAX = 64 << 20 };
 
 static void common_options(struct hs_invocation *call, struct hs_option ret[COMMON])
 {
-    ret[0] = (struct hs_option) { .name = "models", .kind = HS_OPTION_TEXT, .target = &call->models_dir, .value = "DIR",
-                                  .help = "folder of model files (else HS_MODELS_DIR, else the usual places)" };
-    ret[1] = (struct hs_option) { .name = "config", .kind = HS_OPTION_TEXT, .target = &call->config_path,
-                                  .value = "FILE", .help = "configuration, JSON or YAML" };
-    ret[2] = (struct hs_option) { .name = "device", .kind = HS_OPTION_TEXT, .target = &call->device, .value = "NAME",
-                                  .help = "auto, cpu, hailo, sim or sim:SCRIPT; wins over inference.device" };
-    ret[3] = (struct hs_option) { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
-                                  .help = "a setting that wins over the file and the environment; may be repeated" };
+    const struct hs_option options[COMMON] = {
+        HS_TEXT("models", &call->models_dir, "DIR",
+                "folder of model files (else HS_MODELS_DIR, else the usual places)"),
+        HS_TEXT("config", &call->config_path, "FILE", "configuration, JSON or YAML"),
+        HS_TEXT("device", &call->device, "NAME", "auto, cpu, hailo, sim or sim:SCRIPT; wins over inference.device"),
+        { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
+          .help = "a setting that wins over the file and the environment; may be repeated" },
+    };
+    memcpy(ret, options, sizeof(options));
 }
 
 static void print_program_help(const struct hs_program *program)
@@ -47,8 +48,8 @@ static void print_command_help(const struct hs_invocation *call, const struct hs
     hs_options_print(options, count);
 }
 
-bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
-                         struct hs_text_list *positional, size_t positional_max, int *ret_code)
+bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
+                         int *ret_code)
 {
     struct hs_option *all = calloc(count + COMMON, sizeof(*all));
     if (!all) {
@@ -59,7 +60,7 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
         memcpy(all, options, count * sizeof(*all));
     common_options(call, all + count);
     bool help;
-    *ret_code = hs_options_parse(call->who, all, count + COMMON, call->argc, call->argv, positional, positional_max,
+    *ret_code = hs_options_parse(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max,
                                  &help);
     if (help)
         print_command_help(call, all, count + COMMON);
@@ -78,6 +79,18 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     return code;
 }
 
+int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err)
+{
+    struct hs_buf out;
+    hs_buf_init(&out, REPORT_MAX);
+    int r = report ? hs_json_write(report, style, &out) : HS_ENOMEM;
+    json_decref(report);
+    if (r == 0)
+        printf("%.*s%s", (int) out.len, (const char *) out.data, style == HS_JSON_SPACED ? "\n" : "");
+    hs_buf_finish(&out);
+    return r < 0 ? hs_error_set(err, r, "no memory for the report") : 0;
+}
+
 static const struct hs_command *find(const struct hs_program *program, const char *name)
 {
     for (size_t i = 0; i < program->command_count; i++) {
@@ -87,23 +100,16 @@ static const struct hs_command *find(const struct hs_program *program, const cha
     return NULL;
 }
 
-/* Options before the subcommand's name: only those of every command. Gives the index of the name, or -1. */
+/* Reads the options before the subcommand's name: only those of every command. Returns the index of the name, or -1. */
 static int skip_common(struct hs_invocation *call, int argc, char **argv)
 {
+    struct hs_option common[COMMON];
     int at = 1;
-    while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
-           strcmp(argv[at], "--version") != 0) {
-        struct hs_option common[COMMON];
-        common_options(call, common);
-        struct hs_text_list none = { 0 };
-        bool help;
-        int words = strchr(argv[at], '=') ? 1 : 2;
-        char *piece[] = { argv[0], argv[at], at + 1 < argc ? argv[at + 1] : NULL, NULL };
-        if (hs_options_parse(call->who, common, COMMON, at + words <= argc ? 1 + words : 2, piece, &none, 0, &help) !=
-            HS_EXIT_OK)
+    common_options(call, common);
+    for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
+           strcmp(argv[at], "--version") != 0; at++)
+        if (hs_option_parse(call->who, common, COMMON, argc, argv, &at) != HS_EXIT_OK)
             return -1;
-        at += words;
-    }
     return at;
 }
 
@@ -119,14 +125,15 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     call->argc = argc;
     call->argv = argv;
     int code = call->command->run(call);
-    /* What was printed counts only once it has arrived. */
+    /* A command succeeds only if its output has arrived. */
     if (code == HS_EXIT_OK && (fflush(stdout) != 0 || ferror(stdout)))
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "the output could not be written");
     return code;
 }
 
-/* The C library else makes up to eight heaps a processor for its threads, and each keeps what was freed in it. Models
- * come and go in pieces of megabytes; with one heap for all the program stays a tenth smaller. Before any thread. */
+/* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was freed in
+ * it. Models come and go in pieces of megabytes; with one heap for all the program stays a tenth smaller. Called before
+ * any thread starts. */
 static void share_one_heap(void)
 {
 #ifdef M_ARENA_MAX
@@ -139,15 +146,12 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
     share_one_heap();
     struct hs_invocation call = { .program = program };
     hs_str_copy(call.who, sizeof(call.who), program->name);
-    int code;
-    if (argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server")) {
-        code = run_command(&call, "serve", argc, argv);
-        hs_text_list_finish(&call.sets);
-        return code;
-    }
-    int at = skip_common(&call, argc, argv);
+    bool server = argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server");
+    int at = server ? 0 : skip_common(&call, argc, argv), code;
     const char *name = at >= 0 && at < argc ? argv[at] : NULL;
-    if (at < 0) {
+    if (server) {
+        code = run_command(&call, "serve", argc, argv);
+    } else if (at < 0) {
         code = HS_EXIT_USAGE;
     } else if (!name) {
         fprintf(stderr, "usage: %s COMMAND [OPTION]... [ARGUMENT]...; try '%s help'\n", program->name, program->name);
@@ -165,6 +169,7 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
     } else {
         code = run_command(&call, name, argc - at, argv + at);
     }
+    hs_text_list_finish(&call.words);
     hs_text_list_finish(&call.sets);
     return code;
 }

@@ -3,11 +3,15 @@
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "cli/options.h"
+#include "http/json_write.h"
 
+struct hs_app;
 struct hs_invocation;
+struct hs_schema;
 
 struct hs_command {
     const char *name;
@@ -20,6 +24,8 @@ struct hs_program {
     const char *name; /* "hailo-pose" */
     const char *summary;
     const char *version;
+    const struct hs_schema *schema; /* of its settings */
+    const struct hs_app *app;       /* for the commands of service/app.h; NULL: it has none of them */
     const struct hs_command *commands;
     size_t command_count;
 };
@@ -35,16 +41,21 @@ struct hs_invocation {
     const char *config_path; /* --config; NULL: not given */
     const char *device;      /* --device; NULL: not given */
     struct hs_text_list sets; /* --set key=value, in order */
+    struct hs_text_list words; /* arguments of the subcommand that are not options */
 };
 
 /* Finds and runs the subcommand; gives the exit code. `help` and `--help`, `version` and `--version` are handled here.
  * A program called by a name that ends with "-server" runs `serve`. */
 int hs_program_main(const struct hs_program *program, int argc, char **argv);
 
-/* Reads a subcommand's arguments: its own options and those for all. Returns true to go on; false: done, with
- * *ret_code (help was printed, or the usage was wrong). */
-bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count,
-                         struct hs_text_list *positional, size_t positional_max, int *ret_code);
+/* Reads a subcommand's arguments: its own options, those for all, and at most `words_max` words. Returns true to go on;
+ * false: done, with *ret_code (help was printed, or the usage was wrong). */
+bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
+                         int *ret_code);
+
+/* Prints a report or an answer on standard output and a line feed after it. Takes the reference; NULL means that there
+ * was no memory for it. */
+int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err);
 
 /* Prints "hailo-pose detect: …" on stderr and gives `code`, so that `return hs_invocation_fail(…)` reads well. */
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)

@@ -9,9 +9,9 @@
 
 enum { BAR_WIDTH = 30, STEPS = 10 };
 
-void hs_progress_init(struct hs_progress *progress)
+void hs_progress_init(struct hs_progress *progress, bool counts)
 {
-    *progress = (struct hs_progress){.terminal = isatty(STDERR_FILENO), .last_step = -1};
+    *progress = (struct hs_progress) { .terminal = isatty(STDERR_FILENO), .counts = counts, .last_step = -1 };
 }
 
 void hs_progress_size(uint64_t bytes, char ret_text[32])

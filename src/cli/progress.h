@@ -8,14 +8,14 @@
 
 struct hs_progress {
     bool terminal;
-    bool counts;          /* of things and not of bytes; set after init */
+    bool counts;          /* of things and not of bytes */
     bool drawn;           /* a bar stands in the current line */
     int64_t last_ns;      /* of the last drawing */
     int last_step;        /* of the last line */
     char what[128];       /* whose steps those are */
 };
 
-void hs_progress_init(struct hs_progress *progress);
+void hs_progress_init(struct hs_progress *progress, bool counts);
 
 /* Fits hs_fetch_progress, with the struct as its arg. `total` 0: not known. */
 void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total);

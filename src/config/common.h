@@ -81,7 +81,7 @@ struct hs_device_settings {
 };
 
 struct hs_performance_settings {
-    int worker_threads;     /* 0: as src/service/serve.c finds best */
+    int worker_threads;     /* 0: as src/service/server_main.c finds best */
     int max_queue_size;     /* requests waiting for a worker; and for a device */
     double request_timeout; /* -1: none */
     bool warmup_enabled;

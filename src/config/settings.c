@@ -97,6 +97,11 @@ const void *hs_settings_values(const struct hs_settings *settings)
     return settings->values;
 }
 
+const struct hs_schema *hs_settings_schema(const struct hs_settings *settings)
+{
+    return settings->schema;
+}
+
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index)
 {
     return settings->origins[index] ? settings->origins[index] : "default";

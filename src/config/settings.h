@@ -18,6 +18,8 @@ void hs_settings_destroy(struct hs_settings *settings); /* NULL allowed */
 /* The program's settings struct (schema->settings_size bytes); texts in it live as long as the settings. */
 const void *hs_settings_values(const struct hs_settings *settings);
 
+const struct hs_schema *hs_settings_schema(const struct hs_settings *settings);
+
 /* The origin of a value: "default", "pose.yaml:3", "HAILO_POSE_SERVER_PORT", "--set". */
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index);
 

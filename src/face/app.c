@@ -3,35 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "face/open_gallery.h"
 #include "gallery/inspect.h"
 #include "service/image_limits.h"
-#include "vision/align.h"
 
-/* Faces of one picture that are embedded at a time. On two cores of an AMD EPYC a face costs the processor 7.4 ms
- * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
-enum { HS_FACE_BATCH = 4 };
 enum { BUSY_TIMEOUT_MS = 5000 };
-
-static int init_network(struct hs_face_app *app, enum hs_task task, const char *model,
-                        struct hs_model_cache **ret_cache, struct hs_error *err)
-{
-    const struct hs_model_options options = {
-        .store = app->store,
-        .task = task,
-        .model = model,
-        .inference = &app->settings->inference,
-        .policy = &app->settings->device,
-        .performance = &app->settings->performance,
-        .refused = app->refused,
-        .rectangular = true,
-        .batch = task == HS_TASK_FACE_EMBEDDING ? HS_FACE_BATCH : 1,
-        .keep_alive_s = app->settings->model.keep_alive,
-    };
-    return hs_model_cache_create(&options, app->settings->model.max_memory, ret_cache, err);
-}
 
 /* With `auto`, a gallery that has vectors decides: those of another embedding space would not be found any more. */
 static const char *choose_embedder(const struct hs_face_app *app)
@@ -44,12 +21,12 @@ static const char *choose_embedder(const struct hs_face_app *app)
     if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
         return wanted;
     hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
-    for (size_t i = 0; space[0] && i < hs_store_count(app->store); i++) {
-        const struct hs_pack *pack = hs_store_pack(app->store, i);
+    for (size_t i = 0; space[0] && i < hs_store_count(app->core.store); i++) {
+        const struct hs_pack *pack = hs_store_pack(app->core.store, i);
         struct hs_model_choice choice;
         if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
-            hs_store_choose(app->store, pack->task, pack->name, backend, runtime, &choice, NULL) == 0 &&
-            hs_store_has(app->store, choice.file))
+            hs_store_choose(app->core.store, pack->task, pack->name, backend, runtime, &choice, NULL) == 0 &&
+            hs_store_has(app->core.store, choice.file))
             return pack->name;
     }
     if (space[0])
@@ -58,14 +35,19 @@ static const char *choose_embedder(const struct hs_face_app *app)
     return wanted;
 }
 
-static int init_networks(struct hs_face_app *app, struct hs_error *err)
+int hs_face_app_init(void *state, struct hs_error *err)
 {
-    const struct hs_face_section *s = &app->settings->face_recognition;
-    int r = init_network(app, HS_TASK_FACE_DETECTION, s->detection_model, &app->detectors, err);
+    struct hs_face_app *app = state;
+    app->settings = hs_settings_values(app->core.config);
+    hs_face_once_init(&app->once);
+    int r = hs_app_core_add_model(&app->core, NULL, err);
     if (r == 0)
-        r = init_network(app, HS_TASK_FACE_EMBEDDING, choose_embedder(app), &app->embedders, err);
+        r = hs_app_core_add_model(&app->core, choose_embedder(app), err);
     if (r < 0)
         return r;
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    app->detectors = app->core.models.parts[HS_FACE_DETECTOR].cache;
+    app->embedders = app->core.models.parts[HS_FACE_EMBEDDER].cache;
     app->detector = hs_model_cache_default(app->detectors);
     app->embedder = hs_model_cache_default(app->embedders);
     const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
@@ -78,30 +60,19 @@ static int init_networks(struct hs_face_app *app, struct hs_error *err)
         hs_log_warning("face_recognition.recognition_threshold %.2f is below %.2f, where %s confuses people",
                        app->recognition_threshold, (double) embedding->threshold_min,
                        hs_model_pool_first(app->embedder)->model);
-    return 0;
-}
-
-static void fill(struct hs_face_app *app)
-{
-    const struct hs_face_settings *s = app->settings;
     app->pipeline = (struct hs_face_pipeline) {
         .detector = app->detector,
         .embedder = app->embedder,
-        .limits = hs_image_limits_of(&s->server, &s->image),
-        .iou_threshold = (float) s->face_recognition.detection_iou,
-        .apply_exif = s->image.apply_exif,
+        .limits = hs_image_limits_of(&app->settings->server, &app->settings->image),
+        .iou_threshold = (float) s->detection_iou,
+        .apply_exif = app->settings->image.apply_exif,
     };
-    app->models = (struct hs_models_api) {
-        .store = app->store,
-        .created_s = hs_clock_wall_s(),
-        .parts = { { .cache = app->detectors, .task = HS_TASK_FACE_DETECTION, .name = "face-detection" },
-                   { .cache = app->embedders, .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding" } },
-        .part_count = 2,
-    };
+    return 0;
 }
 
-static int open_gallery(struct hs_face_app *app, struct hs_error *err)
+int hs_face_app_open(void *state, struct hs_error *err)
 {
+    struct hs_face_app *app = state;
     const struct hs_database_section *s = &app->settings->database;
     const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     struct hs_gallery_opened opened;
@@ -123,61 +94,20 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
     return hs_face_upkeep_create(&options, &app->upkeep, err);
 }
 
-int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
+void hs_face_app_begin(void *state)
 {
-    *app = (struct hs_face_app) {
-        .config = config,
-        .settings = hs_settings_values(config),
-        .started_ns = hs_clock_now_ns(),
-    };
-    hs_face_once_init(&app->once);
-    const struct hs_store_options store = {
-        .service = hs_face_schema.program,
-        .models_dir = hs_given(app->settings->model.dir),
-        .packs_dir = hs_given(app->settings->model.packs_dir),
-    };
-    int r = hs_store_open(&store, &app->store, err);
-    if (r == 0)
-        r = init_networks(app, err);
-    if (r < 0) {
-        hs_face_app_finish(app);
-        return r;
-    }
-    fill(app);
-    return 0;
-}
-
-int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
-{
-    int r = hs_face_app_init_networks(app, config, err);
-    if (r < 0)
-        return r;
-    r = open_gallery(app, err);
-    if (r < 0)
-        hs_face_app_finish(app);
-    return r;
-}
-
-void hs_face_app_finish(struct hs_face_app *app)
-{
-    hs_face_upkeep_destroy(app->upkeep);
-    hs_face_index_destroy(app->index);
-    hs_gallery_close(app->gallery);
-    hs_model_cache_destroy(app->embedders);
-    hs_model_cache_destroy(app->detectors);
-    hs_store_close(app->store);
-    hs_settings_destroy(app->config);
-    hs_face_once_finish(&app->once);
-}
-
-void hs_face_app_start_loading(struct hs_face_app *app)
-{
+    struct hs_face_app *app = state;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
     if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
         hs_log_error("%s", err.message);
-    if (app->settings->model.keep_alive == 0)
-        return;
-    hs_model_pool_preload(app->detector);
-    hs_model_pool_preload(app->embedder);
+}
+
+void hs_face_app_finish(void *state)
+{
+    struct hs_face_app *app = state;
+    hs_face_upkeep_destroy(app->upkeep);
+    hs_face_index_destroy(app->index);
+    hs_gallery_close(app->gallery);
+    hs_face_once_finish(&app->once);
 }

@@ -1,46 +1,35 @@
-/* The face service put together from its settings: two networks, the pipeline, the gallery and its index. */
+/* The state of hailo-face: two models, the pipeline over them, the gallery and its index. */
 #ifndef HS_FACE_APP_H
 #define HS_FACE_APP_H
 
-#include <stdint.h>
-
-#include "config/settings.h"
 #include "face/index.h"
 #include "face/once.h"
 #include "face/pipeline.h"
 #include "face/settings.h"
 #include "face/upkeep.h"
-#include "models/store.h"
-#include "service/models_api.h"
+#include "service/app.h"
+
+/* The two models, in the order of hs_app.models. */
+enum { HS_FACE_DETECTOR, HS_FACE_EMBEDDER, HS_FACE_MODELS };
 
 struct hs_face_app {
-    struct hs_settings *config;
-    const struct hs_face_settings *settings; /* of config */
-    struct hs_store *store;
+    struct hs_app_core core; /* first */
+    const struct hs_face_settings *settings; /* of core.config */
     struct hs_model_cache *detectors, *embedders;
     struct hs_model_pool *detector, *embedder; /* the configured ones of these */
-    struct hs_models_api models;
     struct hs_face_pipeline pipeline;
-    struct hs_gallery *gallery;    /* NULL where database.enabled is false */
+    struct hs_gallery *gallery;    /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */
-    struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_start_loading was called */
+    struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_begin was called */
     struct hs_face_once once;
     double recognition_threshold; /* in force: the setting, or the space's own */
-    int64_t started_ns;
-    char refused[HS_REFUSED_SIZE]; /* after a failure of hs_face_app_init: the model file at fault; "": none is */
 };
 
-/* Takes config (also on failure), finds and verifies models, opens the gallery (and says in the log what was migrated
- * or repaired). Models are not loaded yet, and the gallery is not read. On failure everything is undone. Caller frees
- * with hs_face_app_finish. */
-int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
-void hs_face_app_finish(struct hs_face_app *app);
-
-/* The same without the gallery, whatever the settings say: for what only looks at pictures. */
-int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err);
-
-/* Begins to load both models, unless they are to be unloaded whenever nothing runs, and to read and look after the
- * gallery. Returns at once. */
-void hs_face_app_start_loading(struct hs_face_app *app);
+/* hs_app.init, .open, .begin and .finish of hailo-face. `open` opens the gallery, and logs what was migrated or
+ * repaired; the gallery is not read. `begin` begins to read and look after it. */
+int hs_face_app_init(void *state, struct hs_error *err);
+int hs_face_app_open(void *state, struct hs_error *err);
+void hs_face_app_begin(void *state);
+void hs_face_app_finish(void *state);
 
 #endif

@@ -219,7 +219,8 @@ static int read_models(struct hs_http_request *req, const struct hs_face_app *ap
     ret_embed->model = NULL;
     if (r == 0)
         r = hs_param_string(hs_http_body(req), "recognition_model", NULL, &ret_embed->model, err);
-    const struct hs_pack *named = r == 0 && ret_detect->model ? hs_store_find(app->store, ret_detect->model) : NULL;
+    const char *model = r == 0 ? ret_detect->model : NULL;
+    const struct hs_pack *named = model ? hs_store_find(app->core.store, model) : NULL;
     if (named && named->task == HS_TASK_FACE_EMBEDDING && !ret_embed->model) {
         ret_embed->model = ret_detect->model;
         ret_detect->model = NULL;

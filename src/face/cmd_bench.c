@@ -1,12 +1,9 @@
-/* How fast this machine is, stage by stage. */
+/* The stages of `bench`. The gallery is searched if there is one; none is made for this. */
 #include <math.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "face/commands.h"
-#include "service/bench_command.h"
 
 enum { ROUND_TIMEOUT_MS = 120000 };
 
@@ -17,17 +14,6 @@ static const char *const stage_names[] = {
     [DECODE] = "decode", [DETECT] = "detect", [EMBED] = "embed",
     [SEARCH] = "search", [TOTAL] = "total",   [ROUND_TRIP] = "round_trip",
 };
-
-static void *make_worker(void *arg, struct hs_error *err)
-{
-    (void) err;
-    return arg;
-}
-
-static void free_worker(void *worker)
-{
-    (void) worker;
-}
 
 /* Two names for each face, as an answer needs them. */
 static int search(const struct hs_face_app *app, const struct hs_face_result *result, struct hs_error *err)
@@ -43,14 +29,12 @@ static int search(const struct hs_face_app *app, const struct hs_face_result *re
     return r;
 }
 
-static int run_round(void *worker, size_t round, double *ret_ms, struct hs_error *err)
+static int run_round(const void *state, const struct hs_bench_picture *picture, double *ret_ms, struct hs_error *err)
 {
-    const struct hs_bench_input *input = worker;
-    const struct hs_face_app *app = input->app;
-    const struct hs_bench_picture *picture = &input->pictures[round % input->count];
+    const struct hs_face_app *app = state;
     const struct hs_face_section *s = &app->settings->face_recognition;
     const struct hs_face_request request = {
-        .score_threshold = input->built_in ? HS_FACE_FIGURE_SCORE : (float) s->detection_threshold,
+        .score_threshold = picture->built_in ? HS_FACE_TEST_IMAGE_SCORE : (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .tiny = s->tiny_faces,
         .embed = true,
@@ -70,41 +54,8 @@ static int run_round(void *worker, size_t round, double *ret_ms, struct hs_error
     return r;
 }
 
-/* The gallery is searched where there is one; none is made for this. */
-static int wants_gallery(const struct hs_invocation *call, bool *ret)
-{
-    struct hs_settings *settings;
-    int code = hs_face_load_settings(call, NULL, 0, &settings);
-    if (code != HS_EXIT_OK)
-        return code;
-    const struct hs_face_settings *s = hs_settings_values(settings);
-    *ret = s->database.enabled && hs_file_exists(s->database.db_file);
-    hs_settings_destroy(settings);
-    return HS_EXIT_OK;
-}
-
-static int start(const struct hs_invocation *call, void **ret_app)
-{
-    static struct hs_face_app app;
-    bool gallery;
-    int code = wants_gallery(call, &gallery);
-    *ret_app = &app;
-    return code == HS_EXIT_OK ? hs_face_start_app(call, gallery, &app) : code;
-}
-
-static void finish(void *app)
-{
-    hs_face_app_finish(app);
-}
-
-int hs_face_cmd_bench(struct hs_invocation *call)
-{
-    static const struct hs_bench_command command = {
-        .route = "/v1/recognize",
-        .stages = { stage_names, HS_ARRAY_LEN(stage_names) },
-        .start = start,
-        .finish = finish,
-        .in_process = { .make_worker = make_worker, .run = run_round, .free_worker = free_worker },
-    };
-    return hs_bench_command_run(call, &command);
-}
+const struct hs_app_bench hs_face_bench = {
+    .route = "/v1/recognize",
+    .stages = { stage_names, HS_ARRAY_LEN(stage_names) },
+    .round = run_round,
+};

@@ -255,7 +255,7 @@ static int run_action(struct db *db, const struct action *action)
 {
     struct hs_gallery_opened opened;
     struct hs_error err;
-    int code = hs_face_load_settings(db->call, NULL, 0, &db->settings);
+    int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
@@ -311,10 +311,10 @@ int hs_face_cmd_db(struct hs_invocation *call)
           .help = "add, import of a folder: print the report as JSON" },
     };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &db.words, SIZE_MAX, &code)) {
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code)) {
+        db.words = call->words;
         db.adding.gate = gate;
         code = find_and_run(&db);
     }
-    hs_text_list_finish(&db.words);
     return code;
 }

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/print_json.h"
 #include "cli/progress.h"
 #include "face/cmd_db_add.h"
 
@@ -78,7 +77,7 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
         return hs_print_json(json_pack("{s:I, s:I, s:O, s:I, s:b}", "added", (json_int_t) adding->added, "present",
                                        (json_int_t) adding->present, "refused", adding->refusals, "left",
                                        (json_int_t) left, "interrupted", (int) (interrupted != 0)),
-                             err);
+                             HS_JSON_SPACED, err);
     printf("%zu added, %zu were there, %zu refused", adding->added, adding->present, adding->refused);
     if (left)
         printf(", %zu not looked at: run it again to go on", left);
@@ -88,23 +87,23 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
 
 static int run(struct adding *adding, const struct hs_picture_files *files)
 {
-    struct hs_face_app app;
+    struct hs_face_app *app;
     struct hs_error err, why;
-    int code = hs_face_start_app(adding->call, true, &app);
+    int code = hs_face_start(adding->call, true, &app);
     if (code != HS_EXIT_OK)
         return code;
     watch_signals();
     if (!adding->options->gate)
-        adding->gate = (enum hs_enrol_gate) app.settings->database.enrolment;
-    int r = add_all(adding, &app, files, &err);
+        adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
+    int r = add_all(adding, app, files, &err);
     /* What gave way to a new vector. */
     if (r == 0)
-        r = hs_gallery_finish_erasing(app.gallery, &err);
+        r = hs_gallery_finish_erasing(app->gallery, &err);
     if (r < 0)
         code = hs_invocation_fail(adding->call, HS_EXIT_FAILURE, "%s", err.message);
     if (report(adding, files->count, &why) < 0)
         code = hs_invocation_fail(adding->call, HS_EXIT_FAILURE, "%s", why.message);
-    hs_face_app_finish(&app);
+    hs_app_destroy(app);
     return adding->refused || interrupted ? HS_EXIT_FAILURE : code;
 }
 
@@ -126,8 +125,7 @@ int hs_face_db_add(struct hs_invocation *call, const struct hs_picture_files *fi
     if (!read_gate(options->gate, &adding.gate))
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--gate is off, standard or strict");
     adding.refusals = json_array();
-    hs_progress_init(&adding.progress);
-    adding.progress.counts = true;
+    hs_progress_init(&adding.progress, true);
     int code = files->count ? run(&adding, files)
                             : hs_invocation_fail(call, HS_EXIT_FAILURE, "there are no pictures in that folder");
     json_decref(adding.refusals);

@@ -1,19 +1,37 @@
-/* How well the models tell people apart, over labelled pairs of pictures. */
+/* How well the models tell people apart, over labelled pairs of pictures, with the service's own pipeline. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
-#include "cli/print_json.h"
 #include "cli/progress.h"
 #include "face/commands.h"
-#include "face/eval_run.h"
+#include "face/pairs.h"
+#include "face/pick.h"
+#include "service/parallel_for.h"
+#include "vision/embedding.h"
+#include "vision/verification.h"
 
-struct eval_call {
+enum { FACES_MAX = 1000 };
+
+struct eval {
     struct hs_invocation *call;
-    const char *pairs, *images, *face;
-    enum hs_face_rule rule;
+    const char *pairs_file, *images, *face;
+    enum hs_face_rule rule; /* for pictures without a box */
     bool json;
+    const struct hs_face_app *app;
+    struct hs_face_pairs *pairs;
     struct hs_progress progress;
+    size_t dimension;
+    float *vectors; /* one a picture */
+    bool *found;    /* whether it has one */
+    size_t missed;  /* pictures without a vector */
+    struct hs_verification_pair *scored; /* pairs of which both faces have a vector */
+    size_t scored_count;
 };
 
 /* Thresholds of the report, by the share of different pairs that may be accepted. */
@@ -22,18 +40,67 @@ static const struct {
     double far;
 } rows[] = { { "0", "0", 0 }, { "0.001", "0.1 %", .001 }, { "0.01", "1 %", .01 } };
 
-static void show_progress(void *arg, size_t done, size_t total)
+/* ---- vectors ---- */
+
+static int embed(void *arg, size_t index, struct hs_error *err)
 {
-    hs_progress_show(arg, "pictures", done, total);
+    struct eval *eval = arg;
+    const struct hs_face_app *app = eval->app;
+    const struct hs_face_picture *picture = &eval->pairs->pictures[index];
+    const struct hs_face_request request = {
+        .score_threshold = (float) app->settings->face_recognition.detection_threshold,
+        .max_faces = FACES_MAX,
+        .tiny = app->settings->face_recognition.tiny_faces,
+        .inside = picture->boxed ? &picture->box : NULL,
+        .embed = true,
+    };
+    struct hs_face_result result = { 0 };
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t len;
+    struct hs_error why;
+    if (!hs_path_join(path, sizeof(path), eval->images, picture->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", picture->path);
+    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &result, &why);
+    free(data);
+    const struct hs_face_found *face = r == 0 ? hs_face_pick(&result, eval->rule) : NULL;
+    eval->found[index] = face && face->embedding;
+    if (eval->found[index])
+        memcpy(eval->vectors + index * eval->dimension, face->embedding, eval->dimension * sizeof(float));
+    hs_face_result_finish(&result);
+    return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
 }
 
-static void print_table(const struct hs_face_pairs *pairs, const struct hs_face_eval *eval,
-                        const struct hs_verification *v, const struct hs_verification_point *configured)
+static void score(struct eval *eval)
 {
-    printf("%zu pictures, %zu without a face; %zu pairs left out\n", pairs->picture_count, eval->missed_count,
+    for (size_t i = 0; i < eval->pairs->pair_count; i++) {
+        const struct hs_face_pair *pair = &eval->pairs->pairs[i];
+        if (!eval->found[pair->a] || !eval->found[pair->b])
+            continue;
+        eval->scored[eval->scored_count++] = (struct hs_verification_pair) {
+            .score = (double) hs_embedding_cosine(eval->vectors + pair->a * eval->dimension,
+                                                  eval->vectors + pair->b * eval->dimension, eval->dimension),
+            .same = pair->same,
+        };
+    }
+    for (size_t i = 0; i < eval->pairs->picture_count; i++)
+        eval->missed += !eval->found[i];
+}
+
+/* ---- the report ---- */
+
+static void print_table(const struct eval *eval, const struct hs_verification *v,
+                        const struct hs_verification_point *configured)
+{
+    const struct hs_face_pairs *pairs = eval->pairs;
+    printf("%zu pictures, %zu without a face; %zu pairs left out\n", pairs->picture_count, eval->missed,
            pairs->pair_count - eval->scored_count);
-    for (size_t i = 0; i < eval->missed_count; i++)
-        printf("  no face: %s\n", eval->missed[i]->path);
+    for (size_t i = 0; i < pairs->picture_count; i++)
+        if (!eval->found[i])
+            printf("  no face: %s\n", pairs->pictures[i].path);
     printf("%zu pairs: %zu of the same person, %zu of different ones\n", eval->scored_count, v->same, v->different);
     printf("AUC   %.4f\nEER   %.4f at %.3f\nbest  %.4f of all pairs right at %.3f\n", v->auc, v->eer, v->eer_threshold,
            v->accuracy, v->best_threshold);
@@ -50,104 +117,101 @@ static json_t *point_json(const struct hs_verification_point *at)
     return json_pack("{s:f, s:f, s:f}", "threshold", at->threshold, "tar", at->tar, "far", at->far);
 }
 
-static json_t *report_json(const struct hs_face_pairs *pairs, const struct hs_face_eval *eval,
-                           const struct hs_verification *v, const struct hs_verification_point *configured)
+static json_t *report_json(const struct eval *eval, const struct hs_verification *v,
+                           const struct hs_verification_point *configured)
 {
     json_t *missed = json_array(), *at_far = json_object();
-    for (size_t i = 0; i < eval->missed_count; i++)
-        json_array_append_new(missed, json_string(eval->missed[i]->path));
+    for (size_t i = 0; i < eval->pairs->picture_count; i++)
+        if (!eval->found[i])
+            json_array_append_new(missed, json_string(eval->pairs->pictures[i].path));
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         struct hs_verification_point at = hs_verification_at_far(eval->scored, eval->scored_count, rows[i].far);
         json_object_set_new(at_far, rows[i].name, point_json(&at));
     }
     return json_pack("{s:I, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "pictures",
-                     (json_int_t) pairs->picture_count, "pairs", (json_int_t) eval->scored_count, "same",
+                     (json_int_t) eval->pairs->picture_count, "pairs", (json_int_t) eval->scored_count, "same",
                      (json_int_t) v->same, "different", (json_int_t) v->different, "no_face", missed, "auc", v->auc,
                      "eer", v->eer, "eer_threshold", v->eer_threshold, "accuracy", v->accuracy, "best_threshold",
                      v->best_threshold, "at_far", at_far, "configured", point_json(configured));
 }
 
-static int report(const struct eval_call *eval, const struct hs_face_app *app, const struct hs_face_pairs *pairs,
-                  const struct hs_face_eval *found, struct hs_error *err)
+static int report(const struct eval *eval, struct hs_error *err)
 {
     struct hs_verification v;
-    int r = hs_verification_measure(found->scored, found->scored_count, &v, err);
+    int r = hs_verification_measure(eval->scored, eval->scored_count, &v, err);
     if (r < 0)
         return r;
     const struct hs_verification_point configured =
-        hs_verification_at(found->scored, found->scored_count, app->recognition_threshold);
+        hs_verification_at(eval->scored, eval->scored_count, eval->app->recognition_threshold);
     if (eval->json)
-        return hs_print_json(report_json(pairs, found, &v, &configured), err);
-    print_table(pairs, found, &v, &configured);
+        return hs_print_json(report_json(eval, &v, &configured), HS_JSON_SPACED, err);
+    print_table(eval, &v, &configured);
     return 0;
 }
 
-static int evaluate(struct eval_call *eval, struct hs_face_app *app, const struct hs_face_pairs *pairs,
-                    struct hs_error *err)
+static int evaluate(struct eval *eval, struct hs_error *err)
 {
+    const struct hs_face_pairs *pairs = eval->pairs;
     struct hs_model_pool_status status;
-    hs_model_pool_get_status(app->detector, &status);
-    const struct hs_face_eval_options options = {
-        .images_dir = eval->images,
-        .rule = eval->rule,
-        .threads = status.slots,
-        .progress = show_progress,
-        .arg = &eval->progress,
+    size_t numbers;
+    hs_model_pool_get_status(eval->app->detector, &status);
+    const struct hs_parallel_for loop = {
+        .count = pairs->picture_count, .threads = status.slots, .run = embed, .arg = eval,
+        .progress = &eval->progress,
     };
-    struct hs_face_eval found;
-    int r = hs_face_eval_run(app, pairs, &options, &found, err);
-    hs_progress_clear(&eval->progress);
+    eval->dimension = (size_t) hs_model_pool_first(eval->app->embedder)->choice.pack->embedding.dimension;
+    if (hs_size_mul(pairs->picture_count, eval->dimension, &numbers))
+        eval->vectors = calloc(numbers, sizeof(float));
+    eval->found = calloc(pairs->picture_count, sizeof(bool));
+    eval->scored = calloc(pairs->pair_count, sizeof(*eval->scored));
+    int r = 0;
+    if (!eval->vectors || !eval->found || !eval->scored)
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %zu pictures", pairs->picture_count);
     if (r == 0)
-        r = report(eval, app, pairs, &found, err);
-    hs_face_eval_finish(&found);
+        r = hs_parallel_for(&loop, err);
+    if (r == 0) {
+        score(eval);
+        r = report(eval, err);
+    }
+    free(eval->vectors);
+    free(eval->found);
+    free(eval->scored);
     return r;
 }
 
-static int run(struct eval_call *eval)
+static int run(struct eval *eval)
 {
     struct hs_error err;
-    struct hs_face_pairs *pairs;
-    struct hs_face_app app;
-    if (hs_face_pairs_load(eval->pairs, &pairs, &err) < 0)
+    struct hs_face_app *app;
+    if (hs_face_pairs_load(eval->pairs_file, &eval->pairs, &err) < 0)
         return hs_invocation_fail(eval->call, HS_EXIT_FAILURE, "%s", err.message);
-    int code = hs_face_start_app(eval->call, false, &app);
+    int code = hs_face_start(eval->call, false, &app);
     if (code == HS_EXIT_OK) {
-        if (evaluate(eval, &app, pairs, &err) < 0)
+        eval->app = app;
+        if (evaluate(eval, &err) < 0)
             code = hs_invocation_fail(eval->call, HS_EXIT_FAILURE, "%s", err.message);
-        hs_face_app_finish(&app);
+        hs_app_destroy(app);
     }
-    hs_face_pairs_destroy(pairs);
+    hs_face_pairs_destroy(eval->pairs);
     return code;
 }
 
 int hs_face_cmd_eval(struct hs_invocation *call)
 {
-    struct eval_call eval = { .call = call, .face = "largest" };
+    struct eval eval = { .call = call, .face = "largest" };
     const struct hs_option options[] = {
-        { .name = "pairs",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.pairs,
-          .value = "FILE",
-          .help = "CSV with the columns image1, image2, same and, if wanted, bbox1, bbox2 (docs/face.md); required" },
-        { .name = "images",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.images,
-          .value = "DIR",
-          .help = "the folder of their pictures; required" },
-        { .name = "face",
-          .kind = HS_OPTION_TEXT,
-          .target = &eval.face,
-          .value = "RULE",
-          .help = "which face of a picture is meant: largest, best (by score) or middle (largest)" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &eval.json, .help = "print JSON" },
+        HS_TEXT("pairs", &eval.pairs_file, "FILE",
+                "CSV with the columns image1, image2, same and, if wanted, bbox1, bbox2 (docs/face.md); required"),
+        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
+        HS_TEXT("face", &eval.face, "RULE",
+                "which face of a picture is meant: largest, best (by score) or middle (largest)"),
+        HS_FLAG("json", &eval.json, "print JSON"),
     };
-    struct hs_text_list none = { 0 };
     int code;
-    hs_progress_init(&eval.progress);
-    eval.progress.counts = true;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    hs_progress_init(&eval.progress, true);
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
-    if (!eval.pairs || !eval.images)
+    if (!eval.pairs_file || !eval.images)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--pairs and --images are required");
     if (!hs_face_rule_read(eval.face, &eval.rule))
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--face is largest, best or middle");

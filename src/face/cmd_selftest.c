@@ -1,5 +1,4 @@
-/* What this machine has, whether both models run on it, whether the gallery can be used, and what to do where something
- * is missing. */
+/* The face program's part of `selftest`: the drawn face through both models, and whether the gallery can be used. */
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -14,10 +13,7 @@
 #include "face/commands.h"
 #include "face/pick.h"
 #include "gallery/inspect.h"
-#include "image/encode.h"
-#include "service/figure.h"
-#include "service/hailo.h"
-#include "service/selftest.h"
+#include "service/test_image.h"
 #include "vision/embedding.h"
 
 enum { PICTURE_MAX = 16 << 20, BUSY_TIMEOUT_MS = 5000 };
@@ -31,7 +27,7 @@ static const float tolerance = 12;
 /* Vectors of one and the same picture are this near to each other, whatever thread or copy of the network made them. */
 static const float same_cosine = .999f;
 
-/* ---- networks ---- */
+/* ---- models ---- */
 
 static float worst_distance(const struct hs_face *face)
 {
@@ -41,26 +37,17 @@ static float worst_distance(const struct hs_face *face)
     return worst;
 }
 
-static int figure_png(struct hs_buf *out, struct hs_error *err)
-{
-    struct hs_image *image;
-    int r = hs_figure_draw(&image, err);
-    if (r < 0)
-        return r;
-    r = hs_image_encode_png(image, out, err);
-    hs_image_destroy(image);
-    return r;
-}
-
 static int look(const struct hs_face_app *app, const struct hs_buf *picture, struct hs_face_result *ret,
                 struct hs_error *err)
 {
-    const struct hs_face_request request = { .score_threshold = HS_FACE_FIGURE_SCORE, .max_faces = 10, .embed = true };
+    const struct hs_face_request request = {
+        .score_threshold = HS_FACE_TEST_IMAGE_SCORE, .max_faces = 10, .embed = true,
+    };
     return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
 }
 
-/* The detector: one face where one is drawn, its points where they are drawn. Gives the face, or NULL. */
-static const struct hs_face_found *judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
+/* The detector: one face where one is drawn, its points where they are drawn. */
+static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
     const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
     if (!face || result->count != 1) {
@@ -74,7 +61,6 @@ static const struct hs_face_found *judge_detector(struct hs_selftest *test, cons
                         "the drawn face found with score %.2f, its points within %.0f pixels, %.1f ms",
                         (double) face->face.score, (double) worst_distance(&face->face), result->timings.detect_ms);
     }
-    return face;
 }
 
 static float norm_of(const float *vector, int dimension)
@@ -91,7 +77,7 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
 {
     const struct hs_face_found *a = hs_face_pick(first, HS_FACE_BEST), *b = hs_face_pick(again, HS_FACE_BEST);
     if (!a || !a->embedding || !b || !b->embedding) {
-        hs_selftest_add(test, "embedder", false, "mend the detector first", "there is no face to be embedded");
+        hs_selftest_add(test, "embedder", false, "fix the detector first", "there is no face to be embedded");
         return;
     }
     float norm = norm_of(a->embedding, first->dimension);
@@ -103,13 +89,14 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
                     (double) norm, (double) cosine, first->timings.embed_ms);
 }
 
-static void check_picture(struct hs_selftest *test, const struct hs_face_app *app)
+void hs_face_check_picture(struct hs_selftest *test, void *state)
 {
+    const struct hs_face_app *app = state;
     struct hs_buf picture;
     struct hs_face_result first = { 0 }, again = { 0 };
     struct hs_error err;
     hs_buf_init(&picture, PICTURE_MAX);
-    int r = figure_png(&picture, &err);
+    int r = hs_test_image_encode(&picture, &err);
     if (r == 0)
         r = look(app, &picture, &first, &err);
     if (r == 0)
@@ -128,20 +115,6 @@ static void check_picture(struct hs_selftest *test, const struct hs_face_app *ap
     hs_buf_finish(&picture);
 }
 
-static bool check_network(struct hs_selftest *test, const struct hs_model_runner *network)
-{
-    struct hs_error err;
-    int64_t start = hs_clock_now_ns();
-    bool loaded = hs_runner_wait_loaded(network->runner, HS_NO_DEADLINE, &err) == 0;
-    if (!loaded)
-        hs_selftest_add(test, "device", false,
-                        "choose another with --set inference.device=…, or mend what the message names", "%s: %s",
-                        network->model, err.message);
-    else
-        hs_selftest_add_device(test, network->runner, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
-    return loaded;
-}
-
 /* ---- gallery ---- */
 
 /* Cuts the last part off a path, in place. */
@@ -154,7 +127,7 @@ static void go_up(char *path)
         slash[slash == path] = '\0';
 }
 
-/* The folder, or where it is still to be made the nearest one above it, can be written. */
+/* The folder, or if it does not exist the nearest one above it, can be written. */
 static bool check_folder(struct hs_selftest *test, const char *name, const char *folder)
 {
     char above[PATH_MAX];
@@ -189,8 +162,10 @@ static void check_content(struct hs_selftest *test, const char *path)
                         path, (long long) found.identities, (long long) found.embeddings, found.schema_version);
 }
 
-static void check_gallery(struct hs_selftest *test, const struct hs_database_section *s)
+/* Only looks, so that opening the gallery does not repair or migrate anything. */
+void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
 {
+    const struct hs_database_section *s = &((const struct hs_face_settings *) settings)->database;
     char folder[PATH_MAX];
     if (!s->enabled) {
         hs_selftest_add(test, "gallery", true, NULL, "database.enabled is false: there is none");
@@ -203,55 +178,4 @@ static void check_gallery(struct hs_selftest *test, const struct hs_database_sec
         writable = check_folder(test, "backups", s->backup_path) && writable;
     if (writable)
         check_content(test, s->db_file);
-}
-
-/* ---- all of it ---- */
-
-/* The gallery is looked at by itself, so that opening it does not repair or migrate anything. */
-static void check_networks(struct hs_selftest *test, struct hs_face_app *app)
-{
-    hs_selftest_add(test, "models", true, NULL, "%s and %s in %s, hashes verified",
-                    hs_model_pool_first(app->detector)->choice.pack->name,
-                    hs_model_pool_first(app->embedder)->choice.pack->name, hs_store_dir(app->store));
-    hs_face_app_start_loading(app);
-    if (check_network(test, hs_model_pool_first(app->detector)) && check_network(test, hs_model_pool_first(app->embedder)))
-        check_picture(test, app);
-}
-
-static void check_hailo(struct hs_selftest *test, const struct hs_face_settings *s)
-{
-    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
-    const struct hs_hailo_settings hailo = {
-        .inference = &s->inference, .policy = &s->device, .model = &s->model, .service = hs_face_schema.program,
-        .tasks = tasks, .task_count = HS_ARRAY_LEN(tasks),
-    };
-    hs_hailo_selftest(test, &hailo);
-}
-
-static void check(struct hs_selftest *test, struct hs_settings *settings)
-{
-    struct hs_face_app app;
-    struct hs_error err;
-    const struct hs_face_settings *s = hs_settings_values(settings);
-    check_hailo(test, s);
-    check_gallery(test, &s->database);
-    if (hs_face_app_init_networks(&app, settings, &err) < 0) {
-        hs_selftest_add(test, "models", false,
-                        "'models pull' brings the default models, 'models list' shows all of them", "%s", err.message);
-        return;
-    }
-    check_networks(test, &app);
-    hs_face_app_finish(&app);
-}
-
-static int load(const struct hs_invocation *call, struct hs_settings **ret_settings)
-{
-    static const struct hs_config_override always[] = { { "this command", "model.keep_alive", "-1" } };
-    return hs_face_load_settings(call, always, HS_ARRAY_LEN(always), ret_settings);
-}
-
-int hs_face_cmd_selftest(struct hs_invocation *call)
-{
-    static const struct hs_selftest_command command = { .load = load, .check = check };
-    return hs_selftest_command_run(call, &command);
 }

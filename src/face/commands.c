@@ -1,35 +1,15 @@
 #include "face/commands.h"
 
-#include "base/mem.h"
-#include "service/start_log.h"
-
-int hs_face_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
-                          struct hs_settings **ret_settings)
+int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
 {
-    struct hs_problems problems = { 0 };
-    int code = hs_load_settings(call, &hs_face_schema, extra, extra_count, ret_settings, &problems);
-    if (code == HS_EXIT_OK) {
-        const struct hs_face_settings *s = hs_settings_values(*ret_settings);
-        hs_start_log(call, &s->logging, &problems);
-    }
-    hs_problems_finish(&problems);
-    return code;
-}
-
-int hs_face_start_app(const struct hs_invocation *call, bool gallery, struct hs_face_app *ret_app)
-{
-    const struct hs_config_override always[] = {
-        { "this command", "database.enabled", gallery ? NULL : "false" },
-    };
-    struct hs_settings *settings;
-    struct hs_error err;
-    int code = hs_face_load_settings(call, always, HS_ARRAY_LEN(always), &settings);
+    static const struct hs_config_override off = { "this command", "database.enabled", "false" };
+    void *state;
+    int code = hs_app_start(call, &off, gallery ? 0 : 1, gallery ? HS_APP_OPEN : 0, &state);
     if (code != HS_EXIT_OK)
         return code;
-    if (hs_face_app_init(ret_app, settings, &err) < 0)
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    if (!gallery || ret_app->gallery)
+    *ret_app = state;
+    if (!gallery || (*ret_app)->gallery)
         return HS_EXIT_OK;
-    hs_face_app_finish(ret_app);
+    hs_app_destroy(state);
     return hs_invocation_fail(call, HS_EXIT_FAILURE, "database.enabled is false");
 }

@@ -1,34 +1,80 @@
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cmd_backends.h"
+#include "cli/cmd_config.h"
 #include "face/commands.h"
+#include "face/routes.h"
+#include "service/models_command.h"
+#include "service/server_main.h"
 
 static const struct hs_command commands[] = {
-    { "serve", "", "answer over HTTP", hs_face_cmd_serve },
-    { "detect", "PICTURE...", "find faces in pictures, without a server", hs_face_cmd_look },
-    { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_look },
-    { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_look },
-    { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_look },
+    { "serve", "", "answer over HTTP", hs_cmd_serve },
+    { "detect", "PICTURE...", "find faces in pictures, without a server", hs_face_cmd_pictures },
+    { "embed", "PICTURE...", "the vector of the best face", hs_face_cmd_pictures },
+    { "recognize", "PICTURE...", "whose faces they are", hs_face_cmd_pictures },
+    { "compare", "PICTURE PICTURE", "whether the best faces of two pictures are one person's", hs_face_cmd_pictures },
     { "db", "ACTION [NAME]...", "the gallery: list, show, add, rename, merge, remove, backup, restore, check, import",
       hs_face_cmd_db },
     { "eval", "", "how well people are told apart, over labelled pairs of pictures", hs_face_cmd_eval },
-    { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_face_cmd_bench },
+    { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_cmd_bench },
     { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same faces and make the same vectors",
       hs_face_cmd_compare_devices },
-    { "models", "list|pull|verify|import|remove", "model files", hs_face_cmd_models },
+    { "models", "list|pull|verify|import|remove", "model files", hs_cmd_models },
     { "backends", "list|build", "what runs networks; and the Hailo's module, built on its machine", hs_cmd_backends },
-    { "config", "render|check|show|reference|example", "settings", hs_face_cmd_config },
-    { "selftest", "", "what this machine has and whether the models run on it", hs_face_cmd_selftest },
+    { "config", "render|check|show|reference|example", "settings", hs_cmd_config },
+    { "selftest", "", "what this machine has and whether the models run on it", hs_cmd_selftest },
 };
 
-static const struct hs_program program = {
-    .name = "hailo-face",
+/* Faces of one picture that are embedded at a time. On two cores of an AMD EPYC a face costs the processor 7.4 ms
+ * alone, 6.2 in a batch of 4 and 6.1 in one of 8, which takes a third more memory and seldom fills. */
+enum { EMBEDDER_BATCH = 4 };
+
+static const struct hs_app_model models[HS_FACE_MODELS] = {
+    [HS_FACE_DETECTOR] = { .task = HS_TASK_FACE_DETECTION, .name = "face-detection", .role = "detector",
+                           .setting = "face_recognition.detection_model", .batch = 1 },
+    [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding", .role = "embedder",
+                           .setting = "face_recognition.recognition_model", .batch = EMBEDDER_BATCH },
+};
+
+static bool gallery_exists(const void *settings)
+{
+    const struct hs_face_settings *s = settings;
+    return s->database.enabled && hs_file_exists(s->database.db_file);
+}
+
+static void shape(const void *state, struct hs_http_options *ret)
+{
+    const struct hs_face_app *app = state;
+    if (app->settings->older.debug)
+        hs_face_shape_debug(ret);
+    else
+        hs_face_shape(ret);
+}
+
+static const struct hs_app app = {
     .summary = "faces in pictures, and whose they are",
     .version = HS_VERSION,
     .commands = commands,
     .command_count = HS_ARRAY_LEN(commands),
+    .schema = &hs_face_schema,
+    .offsets = HS_APP_OFFSETS(struct hs_face_settings),
+    .models = models,
+    .model_count = HS_FACE_MODELS,
+    .state_size = sizeof(struct hs_face_app),
+    .init = hs_face_app_init,
+    .open = hs_face_app_open,
+    .found = gallery_exists,
+    .begin = hs_face_app_begin,
+    .finish = hs_face_app_finish,
+    .routes = hs_face_routes,
+    .route_count = &hs_face_route_count,
+    .shape = shape,
+    .bench = &hs_face_bench,
+    .check_settings = hs_face_check_gallery,
+    .check_picture = hs_face_check_picture,
 };
 
 int main(int argc, char **argv)
 {
-    return hs_program_main(&program, argc, argv);
+    return hs_app_main(&app, argc, argv);
 }

@@ -21,17 +21,11 @@ static const struct {
     { "same", SAME },     { "bbox1", BBOX1 },   { "bbox2", BBOX2 },
 };
 
-/* A node of the tree of known pictures: the picture and its place in the list. */
-struct known {
-    struct hs_face_picture picture; /* its path belongs to the list */
-    size_t index;
-};
-
 struct reader {
     const char *name;
     int line;
     struct hs_face_pairs *pairs;
-    void *known;        /* tsearch: struct known */
+    void *known;        /* tsearch: pictures, by path and box */
     int place[COLUMNS]; /* of a column in a line; -1: absent */
     struct hs_error *error;
 };
@@ -47,20 +41,6 @@ static int bad(const struct reader *reader, const char *what)
 static int no_memory(const struct reader *reader)
 {
     return hs_error_set(reader->error, HS_ENOMEM, "%s: no memory for the pairs", reader->name);
-}
-
-/* Room for one more item. */
-static bool grow(void **items, size_t *capacity, size_t count, size_t size)
-{
-    size_t wanted = *capacity ? *capacity * 2 : 64, bytes;
-    if (count < *capacity)
-        return true;
-    void *more = hs_size_mul(wanted, size, &bytes) ? realloc(*items, bytes) : NULL;
-    if (!more)
-        return false;
-    *items = more;
-    *capacity = wanted;
-    return true;
 }
 
 /* ---- lines and cells ---- */
@@ -122,9 +102,9 @@ static int read_header(struct reader *reader, char **cells, int count)
 
 /* ---- pictures ---- */
 
-static int compare_known(const void *a, const void *b)
+static int compare_pictures(const void *a, const void *b)
 {
-    const struct hs_face_picture *x = &((const struct known *) a)->picture, *y = &((const struct known *) b)->picture;
+    const struct hs_face_picture *x = a, *y = b;
     int order = strcmp(x->path, y->path);
     if (order || (!x->boxed && !y->boxed))
         return order;
@@ -154,46 +134,23 @@ static bool read_box(const char *text, struct hs_rect *ret)
     return text[strspn(text, " ")] == '\0' && ret->x2 > ret->x1 && ret->y2 > ret->y1;
 }
 
-/* The picture's place in the list, which it joins where it is new. */
-static int find_picture(struct reader *reader, const struct hs_face_picture *picture, size_t *ret_index)
-{
-    struct hs_face_pairs *pairs = reader->pairs;
-    struct known key = { .picture = *picture };
-    struct known **found = tfind(&key, &reader->known, compare_known);
-    if (found) {
-        *ret_index = (*found)->index;
-        return 0;
-    }
-    if (!grow((void **) &pairs->pictures, &pairs->picture_capacity, pairs->picture_count, sizeof(*pairs->pictures)))
-        return no_memory(reader);
-    struct known *node = malloc(sizeof(*node));
-    char *path = strdup(picture->path);
-    if (!node || !path) {
-        free(node);
-        free(path);
-        return no_memory(reader);
-    }
-    *node = (struct known) { .picture = *picture, .index = pairs->picture_count };
-    node->picture.path = path;
-    pairs->pictures[pairs->picture_count++] = node->picture;
-    if (!tsearch(node, &reader->known, compare_known)) {
-        free(node);
-        return no_memory(reader);
-    }
-    *ret_index = node->index;
-    return 0;
-}
-
+/* *ret_index is the picture's place in the list, which it joins if it is new. */
 static int read_picture(struct reader *reader, char **cells, enum column path, enum column box, size_t *ret_index)
 {
-    struct hs_face_picture picture = { .path = cells[reader->place[path]] };
+    struct hs_face_pairs *pairs = reader->pairs;
+    struct hs_face_picture *picture = &pairs->pictures[pairs->picture_count];
     const char *text = reader->place[box] >= 0 ? cells[reader->place[box]] : "";
-    if (!picture.path[0])
+    *picture = (struct hs_face_picture) { .path = cells[reader->place[path]], .boxed = text[0] != '\0' };
+    if (!picture->path[0])
         return bad(reader, "the name of a picture is empty");
-    picture.boxed = text[0] != '\0';
-    if (picture.boxed && !read_box(text, &picture.box))
+    if (picture->boxed && !read_box(text, &picture->box))
         return bad(reader, "a box is four numbers: x y width height");
-    return find_picture(reader, &picture, ret_index);
+    struct hs_face_picture **known = tsearch(picture, &reader->known, compare_pictures);
+    if (!known)
+        return no_memory(reader);
+    *ret_index = (size_t) (*known - pairs->pictures);
+    pairs->picture_count += *known == picture;
+    return 0;
 }
 
 static bool read_same(const char *text, bool *ret)
@@ -215,15 +172,12 @@ static int read_pair(struct reader *reader, char **cells, int count)
     int r = read_picture(reader, cells, IMAGE1, BBOX1, &pair.a);
     if (r == 0)
         r = read_picture(reader, cells, IMAGE2, BBOX2, &pair.b);
-    if (r < 0)
-        return r;
-    if (!grow((void **) &pairs->pairs, &pairs->pair_capacity, pairs->pair_count, sizeof(*pairs->pairs)))
-        return no_memory(reader);
-    pairs->pairs[pairs->pair_count++] = pair;
-    return 0;
+    if (r == 0)
+        pairs->pairs[pairs->pair_count++] = pair;
+    return r;
 }
 
-/* `text` is changed. */
+/* Cuts `text` into cells, to which the pictures point then. */
 static int read_all(struct reader *reader, char *text)
 {
     char *cells[CELLS_MAX];
@@ -251,24 +205,34 @@ static int read_all(struct reader *reader, char *text)
     return r;
 }
 
+static void keep(void *node)
+{
+    (void) node;
+}
+
+/* Room for a pair a line. */
+static bool make_room(struct hs_face_pairs *pairs)
+{
+    size_t lines = 1;
+    for (const char *at = pairs->text; (at = strchr(at, '\n')); at++)
+        lines++;
+    pairs->pairs = calloc(lines, sizeof(*pairs->pairs));
+    pairs->pictures = calloc(lines + 1, 2 * sizeof(*pairs->pictures));
+    return pairs->pairs && pairs->pictures;
+}
+
 int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct hs_face_pairs **ret_pairs,
                         struct hs_error *err)
 {
     struct reader reader = { .name = name, .pairs = calloc(1, sizeof(struct hs_face_pairs)), .error = err };
-    char *copy = malloc(len + 1);
     int r;
-    if (copy) {
-        memcpy(copy, text, len);
-        copy[len] = '\0';
-    }
-    if (!reader.pairs || !copy)
+    if (!reader.pairs || !(reader.pairs->text = strndup(text, len)) || !make_room(reader.pairs))
         r = no_memory(&reader);
-    else if (strlen(copy) < len)
-        r = bad(&reader, "this is no text");
+    else if (strlen(reader.pairs->text) < len)
+        r = bad(&reader, "not a text file");
     else
-        r = read_all(&reader, copy);
-    free(copy);
-    tdestroy(reader.known, free);
+        r = read_all(&reader, reader.pairs->text);
+    tdestroy(reader.known, keep);
     if (r < 0)
         hs_face_pairs_destroy(reader.pairs);
     else
@@ -292,9 +256,8 @@ void hs_face_pairs_destroy(struct hs_face_pairs *pairs)
 {
     if (!pairs)
         return;
-    for (size_t i = 0; i < pairs->picture_count; i++)
-        free(pairs->pictures[i].path);
     free(pairs->pictures);
     free(pairs->pairs);
+    free(pairs->text);
     free(pairs);
 }

@@ -15,7 +15,7 @@
 
 /* A picture, with the box of a face or without; each is there once. */
 struct hs_face_picture {
-    char *path; /* as the file has it, not empty */
+    const char *path; /* as the file has it, not empty; in the pairs' text */
     bool boxed;
     struct hs_rect box; /* of some width and height */
 };
@@ -27,9 +27,10 @@ struct hs_face_pair {
 
 struct hs_face_pairs {
     struct hs_face_picture *pictures;
-    size_t picture_count, picture_capacity;
+    size_t picture_count;
     struct hs_face_pair *pairs; /* at least one */
-    size_t pair_count, pair_capacity;
+    size_t pair_count;
+    char *text;
 };
 
 /* `name` is what messages call the text. HS_EINVAL with the line, also in err->line. Caller frees with

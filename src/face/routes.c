@@ -146,7 +146,7 @@ static void post_pull(struct hs_http_request *req)
     static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
     const struct hs_face_app *app = hs_http_context(req);
     const struct hs_pull pull = {
-        .store = app->store,
+        .store = app->core.store,
         .tasks = tasks,
         .task_count = HS_ARRAY_LEN(tasks),
         .settings = &app->settings->model,
@@ -261,19 +261,19 @@ static void get_metrics(struct hs_http_request *req)
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_list(req, &app->models);
+    hs_models_api_list(req, &app->core.models);
 }
 
 static void post_load(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_load(req, &app->models);
+    hs_models_api_load(req, &app->core.models);
 }
 
 static void post_unload(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_unload(req, &app->models);
+    hs_models_api_unload(req, &app->core.models);
 }
 
 static const char *const one_picture[] = { "image", NULL };

@@ -1,17 +1,9 @@
 /* Pictures in, the API's JSON out, without a server. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "http/json_write.h"
 #include "pose/annotate.h"
 #include "pose/answer.h"
 #include "pose/commands.h"
 #include "service/drawing.h"
-
-enum { ANSWER_MAX = 64 << 20 };
 
 struct detect {
     struct hs_invocation *call;
@@ -43,50 +35,32 @@ static int print_answer(const struct detect *d, const char *picture, const struc
         .skeleton = d->app->settings->pose.skeleton_connections,
     };
     json_t *answer = hs_pose_answer(result, &options);
-    if (answer && d->lines && json_object_set_new(answer, "file", json_string(picture)) < 0) {
-        json_decref(answer);
-        answer = NULL;
-    }
-    if (!answer)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the answer");
-    struct hs_buf out;
-    hs_buf_init(&out, ANSWER_MAX);
-    int r = hs_json_write(answer, HS_JSON_SPACED, &out);
-    json_decref(answer);
-    if (r == 0)
-        printf("%.*s\n", (int) out.len, (const char *) out.data);
-    hs_buf_finish(&out);
-    return r < 0 ? hs_error_set(err, r, "the answer could not be written") : 0;
+    if (answer && d->lines)
+        json_object_set_new(answer, "file", json_string(picture));
+    return hs_print_json(answer, HS_JSON_SPACED, err);
 }
 
 static int detect_file(const struct detect *d, const char *picture, struct hs_pose_result *result, struct hs_error *err)
 {
-    uint8_t *data;
-    size_t len;
     struct hs_pose_params params = hs_pose_app_params(d->app);
     params.keep_image = d->draw.path != NULL;
-    int r = hs_file_read(picture, d->app->pipeline.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
-    struct hs_error why;
-    r = hs_pose_detect(&d->app->pipeline, d->app->pool, data, len, &params, HS_NO_DEADLINE, NULL, result, &why);
-    free(data);
-    if (r < 0)
-        return hs_error_set(err, r, "%s: %s", picture, why.message);
-    r = print_answer(d, picture, result, err);
+    int r = hs_pose_app_detect_file(d->app, picture, &params, result, err);
+    if (r == 0)
+        r = print_answer(d, picture, result, err);
     if (r == 0 && d->draw.path)
         r = write_drawing(d, picture, result, err);
     return r;
 }
 
-static int run(struct detect *d, const struct hs_text_list *pictures)
+static int run(struct detect *d)
 {
-    struct hs_pose_app app;
-    int code = hs_pose_start_app(d->call, &app);
+    const struct hs_text_list *pictures = &d->call->words;
+    void *state;
+    struct hs_pose_result result;
+    int code = hs_app_start(d->call, NULL, 0, HS_APP_LOAD, &state);
     if (code != HS_EXIT_OK)
         return code;
-    d->app = &app;
-    struct hs_pose_result result;
+    d->app = state;
     hs_pose_result_init(&result);
     for (size_t i = 0; i < pictures->count; i++) {
         struct hs_error err;
@@ -94,7 +68,7 @@ static int run(struct detect *d, const struct hs_text_list *pictures)
             code = hs_invocation_fail(d->call, HS_EXIT_FAILURE, "%s", err.message);
     }
     hs_pose_result_finish(&result);
-    hs_pose_app_finish(&app);
+    hs_app_destroy(state);
     return code;
 }
 
@@ -104,22 +78,17 @@ int hs_pose_cmd_detect(struct hs_invocation *call)
     bool json = false;
     const struct hs_option options[] = {
         hs_drawing_option(&d.draw, "also write the picture with people drawn in; a folder takes any number"),
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &json, .help = "print the API's answer (the default)" },
-        { .name = "jsonl", .kind = HS_OPTION_FLAG, .target = &d.lines,
-          .help = "the same with the picture's name in it, a line a picture" },
+        HS_FLAG("json", &json, "print the API's answer (the default)"),
+        HS_FLAG("jsonl", &d.lines, "the same with the picture's name in it, a line a picture"),
     };
-    struct hs_text_list pictures = { 0 };
     int code;
-    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &pictures, SIZE_MAX, &code)) {
-        if (pictures.count == 0)
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture");
-        else if (!hs_drawing_target_settle(&d.draw, pictures.count))
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
-        else if (json && d.lines)
-            code = hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
-        else
-            code = run(&d, &pictures);
-    }
-    hs_text_list_finish(&pictures);
-    return code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
+        return code;
+    if (call->words.count == 0)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture");
+    if (!hs_drawing_target_settle(&d.draw, call->words.count))
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
+    if (json && d.lines)
+        return hs_invocation_fail(call, HS_EXIT_USAGE, "--json and --jsonl exclude each other");
+    return run(&d);
 }

@@ -1,110 +1,185 @@
-/* Keypoint AP over a COCO annotations file. */
+/* Keypoint AP over a COCO annotations file, with the service's own pipeline. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/progress.h"
+#include "pose/coco_json.h"
 #include "pose/commands.h"
-#include "pose/eval_run.h"
+#include "service/parallel_for.h"
 
-/* What COCO evaluations of these networks use: nearly everything counts, the evaluation itself cuts to 20 a picture. */
+/* The usual parameters of a COCO evaluation: nearly everything counts, the evaluation itself cuts to 20 a picture. */
 static const struct hs_pose_params params = {
     .confidence_threshold = .001f, .iou_threshold = .7f, .max_detections = 300,
 };
 
-struct eval_call {
-    const char *coco, *images, *results;
-    bool json;
+struct found {
+    struct hs_coco_result *items;
+    size_t count;
 };
 
-static void show_progress(void *arg, size_t done, size_t total)
+struct eval {
+    const char *coco, *images, *results;
+    bool json;
+    const struct hs_pose_app *app;
+    struct hs_coco_set *set;
+    struct found *found; /* one a picture, in the order of the set */
+    struct hs_progress progress;
+};
+
+/* ---- one picture ---- */
+
+static int to_coco(const struct hs_pose_result *result, int64_t image_id, struct found *ret, struct hs_error *err)
 {
-    hs_progress_show(arg, "pictures", done, total);
+    size_t n = result->people.count;
+    struct hs_coco_result *items = calloc(n ? n : 1, sizeof(*items));
+    if (!items)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu results", n);
+    for (size_t i = 0; i < n; i++) {
+        const struct hs_keypoint *points = hs_pose_list_keypoints(&result->people, i);
+        items[i].image_id = image_id;
+        items[i].score = (double) result->people.poses[i].score;
+        for (int k = 0; k < HS_COCO_KEYPOINTS; k++) {
+            items[i].keypoints[3 * k] = (double) points[k].x;
+            items[i].keypoints[3 * k + 1] = (double) points[k].y;
+            items[i].keypoints[3 * k + 2] = (double) points[k].conf;
+        }
+        items[i].area = hs_coco_result_area(items[i].keypoints);
+    }
+    *ret = (struct found) { items, n };
+    return 0;
 }
 
-static void print_metrics(const struct hs_coco_metrics *m, const struct hs_coco_set *set, size_t results, bool json)
+static int detect(void *arg, size_t index, struct hs_error *err)
 {
+    struct eval *eval = arg;
+    const struct hs_coco_image *image = &eval->set->images[index];
+    struct hs_pose_result result;
+    char path[PATH_MAX];
+    if (!hs_path_join(path, sizeof(path), eval->images, image->file_name))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", image->file_name);
+    hs_pose_result_init(&result);
+    int r = hs_pose_app_detect_file(eval->app, path, &params, &result, err);
+    if (r == 0 && (result.width != image->width || result.height != image->height))
+        r = hs_error_set(err, HS_EDECODE, "%s: %dx%d pixels, the annotations say %dx%d", path, result.width,
+                         result.height, image->width, image->height);
+    if (r == 0)
+        r = to_coco(&result, image->id, &eval->found[index], err);
+    hs_pose_result_finish(&result);
+    return r;
+}
+
+/* ---- all of them ---- */
+
+/* The findings of all pictures as one list. */
+static int join_results(const struct eval *eval, struct hs_coco_result **ret_results, size_t *ret_count,
+                        struct hs_error *err)
+{
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < eval->set->image_count; i++)
+        total += eval->found[i].count;
+    struct hs_coco_result *all = calloc(total ? total : 1, sizeof(*all));
+    if (!all)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu results", total);
+    for (size_t i = 0; i < eval->set->image_count; i++) {
+        if (eval->found[i].count)
+            memcpy(all + at, eval->found[i].items, eval->found[i].count * sizeof(*all));
+        at += eval->found[i].count;
+    }
+    *ret_results = all;
+    *ret_count = total;
+    return 0;
+}
+
+static void print_metrics(const struct eval *eval, const struct hs_coco_metrics *m, size_t results)
+{
+    const struct hs_coco_set *set = eval->set;
     const struct {
         const char *name;
         double value;
     } rows[] = { { "AP", m->ap },    { "AP50", m->ap50 }, { "AP75", m->ap75 },  { "APM", m->ap_medium },
                  { "APL", m->ap_large }, { "AR", m->ar }, { "AR50", m->ar50 }, { "AR75", m->ar75 },
                  { "ARM", m->ar_medium }, { "ARL", m->ar_large } };
-    if (json)
+    if (eval->json)
         printf("{\"images\": %zu, \"annotations\": %zu, \"results\": %zu", set->image_count, set->truth_count, results);
     else
         printf("%zu pictures, %zu annotated people, %zu results\n", set->image_count, set->truth_count, results);
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++)
-        printf(json ? ", \"%s\": %.6f" : "%-5s %.4f\n", rows[i].name, rows[i].value);
-    if (json)
+        printf(eval->json ? ", \"%s\": %.6f" : "%-5s %.4f\n", rows[i].name, rows[i].value);
+    if (eval->json)
         puts("}");
 }
 
-static int evaluate(const struct hs_pose_app *app, const struct hs_coco_set *set, const struct eval_call *eval,
-                    struct hs_error *err)
+static int evaluate(struct eval *eval, struct hs_error *err)
 {
+    const struct hs_coco_set *set = eval->set;
+    const struct hs_model_runner *network = hs_model_pool_first(eval->app->pool);
+    if (network->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
+        return hs_error_set(err, HS_EMODEL, "%s has %zu keypoints; COCO's evaluation is defined for its %d",
+                            network->choice.pack->name, network->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
     struct hs_model_pool_status status;
-    hs_model_pool_get_status(app->pool, &status);
-    struct hs_progress progress;
-    hs_progress_init(&progress);
-    progress.counts = true;
-    const struct hs_eval_options options = {
-        .images_dir = eval->images,
-        .params = params,
-        .threads = status.slots,
-        .progress = show_progress,
-        .arg = &progress,
+    hs_model_pool_get_status(eval->app->pool, &status);
+    const struct hs_parallel_for loop = {
+        .count = set->image_count, .threads = status.slots, .run = detect, .arg = eval,
+        .progress = &eval->progress,
     };
+    struct hs_coco_metrics metrics;
     struct hs_coco_result *results = NULL;
     size_t count = 0;
-    int r = hs_eval_run(app, set, &options, &results, &count, err);
-    hs_progress_clear(&progress);
-    if (r == 0 && eval->results)
-        r = hs_coco_results_save(eval->results, set->category_id, results, count, err);
-    int64_t *ids = r == 0 ? calloc(set->image_count ? set->image_count : 1, sizeof(*ids)) : NULL;
-    if (r == 0 && !ids)
+    int64_t *ids = calloc(set->image_count, sizeof(*ids));
+    int r = 0;
+    eval->found = calloc(set->image_count, sizeof(*eval->found));
+    if (!ids || !eval->found)
         r = hs_error_set(err, HS_ENOMEM, "no memory for %zu pictures", set->image_count);
-    struct hs_coco_metrics metrics;
     for (size_t i = 0; r == 0 && i < set->image_count; i++)
         ids[i] = set->images[i].id;
     if (r == 0)
+        r = hs_parallel_for(&loop, err);
+    if (r == 0)
+        r = join_results(eval, &results, &count, err);
+    if (r == 0 && eval->results)
+        r = hs_coco_results_save(eval->results, set->category_id, results, count, err);
+    if (r == 0)
         r = hs_coco_evaluate(ids, set->image_count, set->truths, set->truth_count, results, count, &metrics, err);
     if (r == 0)
-        print_metrics(&metrics, set, count, eval->json);
-    free(ids);
+        print_metrics(eval, &metrics, count);
+    for (size_t i = 0; eval->found && i < set->image_count; i++)
+        free(eval->found[i].items);
+    free(eval->found);
     free(results);
+    free(ids);
     return r;
 }
 
 int hs_pose_cmd_eval(struct hs_invocation *call)
 {
-    struct eval_call eval = { 0 };
+    struct eval eval = { 0 };
     const struct hs_option options[] = {
-        { .name = "coco", .kind = HS_OPTION_TEXT, .target = &eval.coco, .value = "FILE",
-          .help = "annotations in COCO's keypoint format; required" },
-        { .name = "images", .kind = HS_OPTION_TEXT, .target = &eval.images, .value = "DIR",
-          .help = "the folder of their pictures; required" },
-        { .name = "results", .kind = HS_OPTION_TEXT, .target = &eval.results, .value = "FILE",
-          .help = "also write what was found, as a COCO results file" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &eval.json, .help = "print JSON" },
+        HS_TEXT("coco", &eval.coco, "FILE", "annotations in COCO's keypoint format; required"),
+        HS_TEXT("images", &eval.images, "DIR", "the folder of their pictures; required"),
+        HS_TEXT("results", &eval.results, "FILE", "also write what was found, as a COCO results file"),
+        HS_FLAG("json", &eval.json, "print JSON"),
     };
-    struct hs_text_list none = { 0 };
+    struct hs_error err;
+    void *state;
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), &none, 0, &code))
+    hs_progress_init(&eval.progress, true);
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.coco || !eval.images)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--coco and --images are required");
-    struct hs_error err;
-    struct hs_coco_set *set;
-    if (hs_coco_set_load(eval.coco, &set, &err) < 0)
+    if (hs_coco_set_load(eval.coco, &eval.set, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-    struct hs_pose_app app;
-    code = hs_pose_start_app(call, &app);
+    code = hs_app_start(call, NULL, 0, HS_APP_LOAD, &state);
     if (code == HS_EXIT_OK) {
-        if (evaluate(&app, set, &eval, &err) < 0)
+        eval.app = state;
+        if (evaluate(&eval, &err) < 0)
             code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-        hs_pose_app_finish(&app);
+        hs_app_destroy(state);
     }
-    hs_coco_set_destroy(set);
+    hs_coco_set_destroy(eval.set);
     return code;
 }

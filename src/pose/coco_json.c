@@ -15,7 +15,7 @@
 
 enum { NUMBERS = 3 * HS_COCO_KEYPOINTS };
 
-/* Where in which file a value stands; what every message begins with. */
+/* The place of a value in a file, with which every message begins. */
 struct place {
     const char *name, *list;
     size_t index;
@@ -30,16 +30,14 @@ static int refuse(const struct place *place, const char *what)
 static int parse(const char *text, size_t len, const char *name, json_t **ret_root, struct hs_error *err)
 {
     json_error_t detail;
-    json_t *root = json_loadb(text, len, 0, &detail);
-    if (!root) {
-        bool memory = json_error_code(&detail) == json_error_out_of_memory;
-        hs_error_set(err, memory ? HS_ENOMEM : HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
-        if (err)
-            err->line = detail.line;
-        return memory ? HS_ENOMEM : HS_EDECODE;
-    }
-    *ret_root = root;
-    return 0;
+    *ret_root = json_loadb(text, len, 0, &detail);
+    if (*ret_root)
+        return 0;
+    bool memory = json_error_code(&detail) == json_error_out_of_memory;
+    int r = hs_error_set(err, memory ? HS_ENOMEM : HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
+    if (err)
+        err->line = detail.line;
+    return r;
 }
 
 /* Exactly `count` numbers. */
@@ -73,7 +71,7 @@ static bool get_int(const json_t *object, const char *key, int *ret)
     return true;
 }
 
-/* The picture is opened below a folder that the user names: the annotation file must not lead out of it. */
+/* Pictures are opened below a folder that the user names: the annotation file must not lead out of it. */
 static bool stays_below(const char *path)
 {
     if (path[0] == '\0' || path[0] == '/')
@@ -123,7 +121,7 @@ static int read_truth(const json_t *item, struct hs_coco_truth *truth, const str
     if (!json_object_get(item, "num_keypoints"))
         truth->keypoint_count = count_labelled(truth->keypoints);
     else if (!get_int(item, "num_keypoints", &truth->keypoint_count))
-        return refuse(place, "\"num_keypoints\" is no count");
+        return refuse(place, "\"num_keypoints\" is not a count");
     return 0;
 }
 
@@ -137,9 +135,9 @@ static int read_images(const json_t *root, struct hs_coco_set *set, const char *
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct place place = {name, "images", i, err};
-        int status = read_image(json_array_get(list, i), &set->images[set->image_count++], &place);
-        if (status < 0)
-            return status;
+        int r = read_image(json_array_get(list, i), &set->images[set->image_count++], &place);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -160,9 +158,9 @@ static int read_truths(const json_t *root, struct hs_coco_set *set, const char *
             return refuse(&place, "no integer \"category_id\"");
         if (category != set->category_id)
             continue;
-        int status = read_truth(item, &set->truths[set->truth_count], &place);
-        if (status < 0)
-            return status;
+        int r = read_truth(item, &set->truths[set->truth_count], &place);
+        if (r < 0)
+            return r;
         set->truth_count++;
     }
     return 0;
@@ -189,36 +187,36 @@ int hs_coco_set_parse(const char *text, size_t len, const char *name, struct hs_
                       struct hs_error *err)
 {
     json_t *root;
-    int status = parse(text, len, name, &root, err);
-    if (status < 0)
-        return status;
+    int r = parse(text, len, name, &root, err);
+    if (r < 0)
+        return r;
     struct hs_coco_set *set = calloc(1, sizeof(*set));
     if (!set)
-        status = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
-    if (status == 0)
-        status = read_category(root, set, name, err);
-    if (status == 0)
-        status = read_images(root, set, name, err);
-    if (status == 0)
-        status = read_truths(root, set, name, err);
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
+    if (r == 0)
+        r = read_category(root, set, name, err);
+    if (r == 0)
+        r = read_images(root, set, name, err);
+    if (r == 0)
+        r = read_truths(root, set, name, err);
     json_decref(root);
-    if (status < 0)
+    if (r < 0)
         hs_coco_set_destroy(set);
     else
         *ret_set = set;
-    return status;
+    return r;
 }
 
 int hs_coco_set_load(const char *path, struct hs_coco_set **ret_set, struct hs_error *err)
 {
     uint8_t *text;
     size_t len;
-    int status = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
-    status = hs_coco_set_parse((const char *) text, len, path, ret_set, err);
+    int r = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_coco_set_parse((const char *) text, len, path, ret_set, err);
     free(text);
-    return status;
+    return r;
 }
 
 void hs_coco_set_destroy(struct hs_coco_set *set)
@@ -232,91 +230,17 @@ void hs_coco_set_destroy(struct hs_coco_set *set)
     free(set);
 }
 
-static int read_result(const json_t *item, bool with_box, struct hs_coco_result *result, const struct place *place)
-{
-    const json_t *score = json_object_get(item, "score");
-    double box[4];
-    if (!get_id(item, "image_id", &result->image_id))
-        return refuse(place, "no integer \"image_id\"");
-    if (!get_numbers(item, "keypoints", result->keypoints, NUMBERS))
-        return refuse(place, "no \"keypoints\" of 51 numbers");
-    if (!json_is_number(score))
-        return refuse(place, "no number \"score\"");
-    if (with_box && !get_numbers(item, "bbox", box, HS_ARRAY_LEN(box)))
-        return refuse(place, "no \"bbox\" of 4 numbers, while the first entry has one");
-    result->score = json_number_value(score);
-    result->area = with_box ? box[2] * box[3] : hs_coco_result_area(result->keypoints);
-    return 0;
-}
-
-static int read_results(const json_t *root, const char *name, int64_t category_id, struct hs_coco_result *results,
-                        size_t *ret_count, struct hs_error *err)
-{
-    bool with_box = json_array_size(json_object_get(json_array_get(root, 0), "bbox")) > 0;
-    size_t count = 0;
-    for (size_t i = 0; i < json_array_size(root); i++) {
-        struct place place = {name, "results", i, err};
-        const json_t *item = json_array_get(root, i);
-        int64_t category;
-        if (!get_id(item, "category_id", &category))
-            return refuse(&place, "no integer \"category_id\"");
-        if (category != category_id)
-            continue;
-        int status = read_result(item, with_box, &results[count], &place);
-        if (status < 0)
-            return status;
-        count++;
-    }
-    *ret_count = count;
-    return 0;
-}
-
-int hs_coco_results_parse(const char *text, size_t len, const char *name, int64_t category_id,
-                          struct hs_coco_result **ret_results, size_t *ret_count, struct hs_error *err)
-{
-    struct hs_coco_result *results = NULL;
-    json_t *root;
-    int status = parse(text, len, name, &root, err);
-    if (status < 0)
-        return status;
-    if (!json_is_array(root))
-        status = hs_error_set(err, HS_EDECODE, "%s: results are a list", name);
-    else if (!(results = calloc(json_array_size(root) + 1, sizeof(*results))))
-        status = hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
-    else
-        status = read_results(root, name, category_id, results, ret_count, err);
-    json_decref(root);
-    if (status < 0)
-        free(results);
-    else
-        *ret_results = results;
-    return status;
-}
-
-int hs_coco_results_load(const char *path, int64_t category_id, struct hs_coco_result **ret_results, size_t *ret_count,
-                         struct hs_error *err)
-{
-    uint8_t *text;
-    size_t len;
-    int status = hs_file_read(path, HS_COCO_FILE_MAX, &text, &len, err);
-    if (status < 0)
-        return status;
-    status = hs_coco_results_parse((const char *) text, len, path, category_id, ret_results, ret_count, err);
-    free(text);
-    return status;
-}
-
 static int append_result(struct hs_buf *buf, int64_t category_id, const struct hs_coco_result *result)
 {
     char number[32];
-    int status = hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [",
+    int r = hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [",
                                (long long) result->image_id, (long long) category_id);
-    for (int i = 0; status == 0 && i < NUMBERS; i++) {
+    for (int i = 0; r == 0 && i < NUMBERS; i++) {
         hs_str_from_double(result->keypoints[i], number);
-        status = hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
+        r = hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
     }
     hs_str_from_double(result->score, number);
-    return status < 0 ? status : hs_buf_printf(buf, "], \"score\": %s}", number);
+    return r < 0 ? r : hs_buf_printf(buf, "], \"score\": %s}", number);
 }
 
 int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_coco_result *results, size_t count,
@@ -324,18 +248,18 @@ int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_
 {
     struct hs_buf buf;
     hs_buf_init(&buf, HS_COCO_FILE_MAX);
-    int status = hs_buf_append_str(&buf, "[");
-    for (size_t i = 0; status == 0 && i < count; i++) {
-        status = hs_buf_append_str(&buf, i ? ",\n" : "\n");
-        if (status == 0)
-            status = append_result(&buf, category_id, &results[i]);
+    int r = hs_buf_append_str(&buf, "[");
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = hs_buf_append_str(&buf, i ? ",\n" : "\n");
+        if (r == 0)
+            r = append_result(&buf, category_id, &results[i]);
     }
-    if (status == 0)
-        status = hs_buf_append_str(&buf, "\n]\n");
-    if (status < 0)
-        hs_error_set(err, status, "%s: %zu results need too much memory", path, count);
+    if (r == 0)
+        r = hs_buf_append_str(&buf, "\n]\n");
+    if (r < 0)
+        hs_error_set(err, r, "%s: %zu results need too much memory", path, count);
     else
-        status = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
+        r = hs_file_write_atomic(path, buf.data, buf.len, 0644, err);
     hs_buf_finish(&buf);
-    return status;
+    return r;
 }

@@ -24,7 +24,7 @@ static void get_health(struct hs_http_request *req)
     const struct hs_pose_app *app = hs_http_context(req);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(app->pool, &status);
-    double uptime_s = (double) ((hs_clock_now_ns() - app->started_ns) / 1000) / 1e6;
+    double uptime_s = (double) ((hs_clock_now_ns() - app->core.started_ns) / 1000) / 1e6;
     json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
                                "model_loaded", (int) status.loaded, "uptime_seconds", uptime_s);
     struct hs_model_pool *pool = app->pool;
@@ -56,19 +56,19 @@ static void get_metrics(struct hs_http_request *req)
 static void get_models(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_list(req, &app->models);
+    hs_models_api_list(req, &app->core.models);
 }
 
 static void post_load(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_load(req, &app->models);
+    hs_models_api_load(req, &app->core.models);
 }
 
 static void post_unload(struct hs_http_request *req)
 {
     const struct hs_pose_app *app = hs_http_context(req);
-    hs_models_api_unload(req, &app->models);
+    hs_models_api_unload(req, &app->core.models);
 }
 
 static void post_pull(struct hs_http_request *req)
@@ -76,7 +76,7 @@ static void post_pull(struct hs_http_request *req)
     static const enum hs_task tasks[] = { HS_TASK_POSE };
     const struct hs_pose_app *app = hs_http_context(req);
     const struct hs_pull pull = {
-        .store = app->store,
+        .store = app->core.store,
         .tasks = tasks,
         .task_count = HS_ARRAY_LEN(tasks),
         .settings = &app->settings->model,

@@ -1,4 +1,4 @@
-#include "service/bench_http.h"
+#include "service/bench_command.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -72,20 +72,16 @@ no_memory:
 /* "decode;dur=1.5, detect;dur=20" */
 static void read_header(const struct hs_bench_stages *stages, const char *text, double *ret_ms)
 {
-    static const char mark[] = ";dur=";
-    for (; *text; text += strspn(text, ", ")) {
-        char number[32];
-        size_t len = strcspn(text, ","), name = strcspn(text, ";,");
+    char mark[64], number[32];
+    for (size_t i = 0; i + 1 < stages->count; i++) {
+        hs_str_format(mark, sizeof(mark), "%s;dur=", stages->names[i]);
+        const char *at = text;
+        while ((at = strstr(at, mark)) && at > text && at[-1] != ' ' && at[-1] != ',')
+            at++;
         double ms;
-        bool read =
-            strncmp(text + name, mark, sizeof(mark) - 1) == 0 &&
-            hs_str_copy_n(number, sizeof(number), text + name + sizeof(mark) - 1, len - name - sizeof(mark) + 1) &&
-            hs_str_to_double(number, &ms);
-        for (size_t i = 0; read && i + 1 < stages->count; i++) {
-            if (strlen(stages->names[i]) == name && memcmp(stages->names[i], text, name) == 0)
-                ret_ms[i] = ms;
-        }
-        text += len;
+        if (at && hs_str_copy_n(number, sizeof(number), at + strlen(mark), strcspn(at + strlen(mark), ",; ")) &&
+            hs_str_to_double(number, &ms))
+            ret_ms[i] = ms;
     }
 }
 
@@ -94,7 +90,7 @@ static void read_timings(struct http_worker *worker, double *ret_ms)
 {
     json_t *answer = json_loadb((const char *) worker->answer.data, worker->answer.len, 0, NULL);
     const json_t *timings = json_object_get(answer, "timings_ms");
-    const struct hs_bench_stages *stages = &worker->input->stages;
+    const struct hs_bench_stages *stages = &worker->input->bench->stages;
     for (size_t i = 0; i + 1 < stages->count; i++)
         ret_ms[i] = json_number_value(json_object_get(timings, stages->names[i]));
     json_decref(answer);

@@ -1,13 +1,14 @@
 #include "service/bench_run.h"
 
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "service/parallel_for.h"
+#include "service/sample_stats.h"
 
+/* Of a run that is longer the first ones stand for all. */
 enum { SAMPLES_MAX = 1000000 };
 
 struct bench {
@@ -15,11 +16,11 @@ struct bench {
     void *arg;
     size_t stages;
     pthread_mutex_t lock; /* guards what follows */
-    double (*samples)[HS_BENCH_STAGES_MAX];
-    size_t count, capacity, started, failures, rounds_max;
+    struct hs_samples samples[HS_BENCH_STAGES_MAX]; /* ms */
+    size_t started, rounds_max, rounds, failures;
     int64_t end_ns;
     char first_failure[200];
-    bool keep;
+    bool warming; /* nothing but failures is kept */
 };
 
 static bool may_start(struct bench *bench, size_t *ret_round)
@@ -32,102 +33,62 @@ static bool may_start(struct bench *bench, size_t *ret_round)
     return go;
 }
 
-static void record(struct bench *bench, const double ms[HS_BENCH_STAGES_MAX], const struct hs_error *failure)
+static void record_failure(struct bench *bench, const struct hs_error *failure)
 {
     pthread_mutex_lock(&bench->lock);
-    if (failure) {
-        if (bench->failures++ == 0)
-            hs_str_copy(bench->first_failure, sizeof(bench->first_failure), failure->message);
-    } else if (bench->keep && bench->count < bench->capacity) {
-        memcpy(bench->samples[bench->count++], ms, sizeof(bench->samples[0]));
-    }
+    if (bench->failures++ == 0)
+        hs_str_copy(bench->first_failure, sizeof(bench->first_failure), failure->message);
     pthread_mutex_unlock(&bench->lock);
 }
 
-static void *work(void *arg)
+static int record(struct bench *bench, const double ms[HS_BENCH_STAGES_MAX], struct hs_error *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&bench->lock);
+    if (!bench->warming && bench->rounds++ < SAMPLES_MAX)
+        for (size_t i = 0; i < bench->stages && r == 0; i++)
+            r = hs_samples_add(&bench->samples[i], ms[i], err);
+    pthread_mutex_unlock(&bench->lock);
+    return r;
+}
+
+/* One client: rounds one after the other until the time is over. */
+static int run_client(void *arg, size_t index, struct hs_error *err)
 {
     struct bench *bench = arg;
-    struct hs_error err;
-    double none[HS_BENCH_STAGES_MAX] = { 0 };
-    void *worker = bench->job->make_worker(bench->arg, &err);
-    if (!worker) {
-        record(bench, none, &err);
-        return NULL;
-    }
+    struct hs_error failure;
     size_t round;
-    while (may_start(bench, &round)) {
+    int r = 0;
+    (void) index;
+    void *worker = bench->job->make_worker ? bench->job->make_worker(bench->arg, &failure) : bench->arg;
+    if (!worker) {
+        record_failure(bench, &failure);
+        return 0;
+    }
+    while (r == 0 && may_start(bench, &round)) {
         double ms[HS_BENCH_STAGES_MAX] = { 0 };
         int64_t start = hs_clock_now_ns();
-        int r = bench->job->run(worker, round, ms, &err);
+        int done = bench->job->run(worker, round, ms, &failure);
         ms[bench->stages - 1] = hs_ns_to_ms(hs_clock_now_ns() - start);
-        record(bench, ms, r < 0 ? &err : NULL);
+        if (done < 0)
+            record_failure(bench, &failure);
+        else
+            r = record(bench, ms, err);
     }
-    bench->job->free_worker(worker);
-    return NULL;
+    if (bench->job->free_worker)
+        bench->job->free_worker(worker);
+    return r;
 }
 
-static int run_phase(struct bench *bench, int clients, double seconds, struct hs_error *err)
+static int run_phase(struct bench *bench, int clients, double seconds, size_t rounds_max, struct hs_error *err)
 {
-    pthread_t *threads = calloc((size_t) clients, sizeof(*threads));
-    if (!threads)
-        return hs_error_set(err, HS_ENOMEM, "no memory for %d clients", clients);
+    const struct hs_parallel_for loop = {
+        .count = (size_t) clients, .threads = clients, .run = run_client, .arg = bench,
+    };
     bench->end_ns = hs_clock_now_ns() + (int64_t) (seconds * 1e9);
     bench->started = 0;
-    int running = 0;
-    while (running < clients && pthread_create(&threads[running], NULL, work, bench) == 0)
-        running++;
-    for (int i = 0; i < running; i++)
-        pthread_join(threads[i], NULL);
-    free(threads);
-    if (running < clients)
-        return hs_error_set(err, HS_ENOMEM, "only %d of %d client threads could be started", running, clients);
-    return 0;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-    return (x > y) - (x < y);
-}
-
-static double percentile(const double *sorted, size_t count, double q)
-{
-    size_t rank = (size_t) (q * (double) count + 0.999999);
-    return sorted[rank > 0 ? rank - 1 : 0];
-}
-
-struct hs_bench_times hs_bench_times_of(double *samples, size_t count)
-{
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += samples[i];
-    qsort(samples, count, sizeof(*samples), compare_doubles);
-    return (struct hs_bench_times) {
-        .mean = sum / (double) count,
-        .p50 = percentile(samples, count, .50),
-        .p95 = percentile(samples, count, .95),
-        .p99 = percentile(samples, count, .99),
-    };
-}
-
-static int summarise(const struct bench *bench, struct hs_bench_summary *s, struct hs_error *err)
-{
-    if (bench->count == 0)
-        return hs_error_set(err, HS_EIO, "no round succeeded: %s",
-                            bench->failures ? bench->first_failure : "the time was too short");
-    double *column = malloc(bench->count * sizeof(*column));
-    if (!column)
-        return hs_error_set(err, HS_ENOMEM, "no memory for %zu samples", bench->count);
-    for (size_t stage = 0; stage < bench->stages; stage++) {
-        for (size_t i = 0; i < bench->count; i++)
-            column[i] = bench->samples[i][stage];
-        s->stages[stage] = hs_bench_times_of(column, bench->count);
-    }
-    free(column);
-    s->rounds = bench->count;
-    s->failures = bench->failures;
-    hs_str_copy(s->first_failure, sizeof(s->first_failure), bench->first_failure);
-    return 0;
+    bench->rounds_max = rounds_max;
+    return hs_parallel_for(&loop, err);
 }
 
 static double cpu_seconds(void)
@@ -138,37 +99,46 @@ static double cpu_seconds(void)
            (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
+static int measure(struct bench *bench, const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary,
+                   struct hs_error *err)
+{
+    struct hs_bench_summary s = { 0 };
+    bench->warming = true;
+    int r = plan->warm_seconds > 0 ? run_phase(bench, plan->clients, plan->warm_seconds, 0, err) : 0;
+    if (r < 0)
+        return r;
+    bench->warming = false;
+    double cpu = cpu_seconds();
+    int64_t start = hs_clock_now_ns();
+    r = run_phase(bench, plan->clients, plan->seconds, plan->rounds_max, err);
+    if (r < 0)
+        return r;
+    s.seconds = (double) (hs_clock_now_ns() - start) / 1e9;
+    s.rounds = bench->rounds;
+    s.failures = bench->failures;
+    hs_str_copy(s.first_failure, sizeof(s.first_failure), bench->first_failure);
+    if (s.rounds == 0)
+        return hs_error_set(err, HS_EIO, "no round succeeded: %s",
+                            s.failures ? s.first_failure : "the time was too short");
+    s.per_second = (double) s.rounds / s.seconds;
+    s.cpu_seconds_per_round = (cpu_seconds() - cpu) / (double) s.rounds;
+    for (size_t i = 0; i < bench->stages; i++) {
+        struct hs_samples *samples = &bench->samples[i];
+        s.stages[i].mean = hs_samples_summarize(samples).mean;
+        s.stages[i].p50 = hs_samples_percentile(samples, .50);
+        s.stages[i].p95 = hs_samples_percentile(samples, .95);
+        s.stages[i].p99 = hs_samples_percentile(samples, .99);
+    }
+    *ret_summary = s;
+    return 0;
+}
+
 int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_stages *stages,
                  const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary, struct hs_error *err)
 {
-    struct bench bench = {
-        .job = job,
-        .arg = arg,
-        .stages = stages->count,
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .capacity = plan->rounds_max && plan->rounds_max < SAMPLES_MAX ? plan->rounds_max : SAMPLES_MAX,
-    };
-    bench.samples = calloc(bench.capacity, sizeof(*bench.samples));
-    if (!bench.samples)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the samples");
-    int r = plan->warm_seconds > 0 ? run_phase(&bench, plan->clients, plan->warm_seconds, err) : 0;
-    if (r == 0) {
-        bench.keep = true;
-        bench.rounds_max = plan->rounds_max;
-        struct hs_bench_summary summary = { 0 };
-        double cpu = cpu_seconds();
-        int64_t start = hs_clock_now_ns();
-        r = run_phase(&bench, plan->clients, plan->seconds, err);
-        summary.seconds = (double) (hs_clock_now_ns() - start) / 1e9;
-        cpu = cpu_seconds() - cpu;
-        if (r == 0)
-            r = summarise(&bench, &summary, err);
-        if (r == 0) {
-            summary.per_second = (double) summary.rounds / summary.seconds;
-            summary.cpu_seconds_per_round = cpu / (double) summary.rounds;
-            *ret_summary = summary;
-        }
-    }
-    free(bench.samples);
+    struct bench bench = { .job = job, .arg = arg, .stages = stages->count, .lock = PTHREAD_MUTEX_INITIALIZER };
+    int r = measure(&bench, plan, ret_summary, err);
+    for (size_t i = 0; i < stages->count; i++)
+        hs_samples_finish(&bench.samples[i]);
     return r;
 }

@@ -1,4 +1,4 @@
-/* Runs one job from N threads for a while and keeps what each round took. */
+/* Runs one job from N threads for a while and keeps how long each round took. */
 #ifndef HS_SERVICE_BENCH_RUN_H
 #define HS_SERVICE_BENCH_RUN_H
 
@@ -9,16 +9,17 @@
 
 enum { HS_BENCH_STAGES_MAX = 8 };
 
-/* What a round is made of. The last stage is the caller's whole round trip, measured by hs_bench_run. */
+/* The stages of a round. The last one is the caller's whole round trip, measured by hs_bench_run. */
 struct hs_bench_stages {
     const char *const *names;
     size_t count; /* at most HS_BENCH_STAGES_MAX */
 };
 
-/* One round: does the work and says what each stage but the last took, in ms. `worker` is made by make_worker for each
- * thread, so that it may hold a connection. 0, or a failure that is counted and whose message is kept. */
+/* One round: does the work and gives the ms of each stage but the last. `worker` is made by make_worker for each
+ * thread, so that it may hold a connection; it is the job's arg if there is no make_worker. 0, or a failure that is
+ * counted and whose message is kept. */
 struct hs_bench_job {
-    void *(*make_worker)(void *arg, struct hs_error *err); /* NULL: failed */
+    void *(*make_worker)(void *arg, struct hs_error *err); /* returns NULL if it failed */
     int (*run)(void *worker, size_t round, double *ret_ms, struct hs_error *err);
     void (*free_worker)(void *worker);
 };
@@ -35,16 +36,12 @@ struct hs_bench_times {
 };
 
 struct hs_bench_summary {
-    size_t rounds, failures;
+    size_t rounds, failures; /* rounds: those that succeeded */
     double seconds, per_second;
     double cpu_seconds_per_round; /* of this process */
     struct hs_bench_times stages[HS_BENCH_STAGES_MAX];
     char first_failure[200];
 };
-
-/* Sorts `samples` (ms; at least one) and says what they are like. A percentile is the nearest rank: the smallest sample
- * that at least so many of all samples do not exceed. */
-struct hs_bench_times hs_bench_times_of(double *samples, size_t count);
 
 int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_stages *stages,
                  const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary, struct hs_error *err);

@@ -1,5 +1,6 @@
 #include "service/compare_devices.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,41 +8,22 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/print_json.h"
+#include "base/str.h"
 #include "cli/progress.h"
 #include "service/picture_files.h"
 
-/* Where the scores of a person or a face are near the threshold, rounding decides which side tells of it. */
+/* If the score of a person or a face is near the threshold, rounding decides which side finds it. */
 static const double least_agreement = .9;
+
+enum { OPTIONS_MAX = 8 };
 
 /* Least overlap (IoU) of two boxes that are of the same person or face. */
 static const float same_box = .5f;
 
-/* A processor that stands in would be compared with itself. */
+/* With a fallback the processor would be compared with itself. */
 #define ALONE "device.fallback=none"
 
 static const char *const side_keys[HS_COMPARE_SIDES] = { "device", "against" };
-
-/* ---- one picture ---- */
-
-int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
-                     size_t **ret_of, struct hs_error *err)
-{
-    size_t *of = calloc(device->count + 1, sizeof(*of));
-    unsigned char *taken = calloc(against->count + 1, 1);
-    if (!of || !taken) {
-        free(of);
-        free(taken);
-        return hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
-    }
-    size_t both = hs_iou_match(device, against, same_box, of, taken);
-    counts->both += both;
-    counts->only[HS_COMPARE_DEVICE] += device->count - both;
-    counts->only[HS_COMPARE_AGAINST] += against->count - both;
-    free(taken);
-    *ret_of = of;
-    return 0;
-}
 
 double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 {
@@ -52,24 +34,27 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 
 /* ---- the report ---- */
 
-void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
-                            const struct hs_model_runner *network)
+/* Says which models a side runs, and on which device. */
+static void report_side(struct hs_compare_report *report, int side, const struct hs_app_core *core)
 {
-    json_t *sides = json_object_get(report->root, side_keys[side]);
-    const char *file = hs_model_runner_is_simulated(network) ? "no file" : network->choice.file->name;
-    if (!sides) {
-        sides = json_pack("{s:s}", "device", network->device);
-        json_object_set_new(report->root, side_keys[side], sides);
+    json_t *models = json_object();
+    for (size_t i = 0; i < core->models.part_count; i++) {
+        const struct hs_model_runner *network = hs_model_pool_first(hs_app_core_pool(core, i));
+        const char *file = hs_model_runner_is_simulated(network) ? "no file" : network->choice.file->name;
+        if (i == 0)
+            json_object_set_new(models, "device", json_string(network->device));
+        json_object_set_new(models, core->app->models[i].role,
+                            json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
+        if (!report->json)
+            printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
     }
-    json_object_set_new(sides, key, json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
-    if (!report->json)
-        printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
+    json_object_set_new(report->root, side_keys[side], models);
 }
 
 void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,
-                               struct hs_series *series)
+                               struct hs_samples *samples)
 {
-    struct hs_series_summary s = hs_series_summarize(series);
+    struct hs_sample_stats s = hs_samples_summarize(samples);
     json_object_set_new(report->root, key,
                         json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t) s.count, "least", s.least,
                                   "median", s.median, "mean", s.mean, "most", s.most));
@@ -111,23 +96,23 @@ struct compare {
     bool json;
     double least_agreement;
     struct hs_picture_files files;
-    struct hs_compare_counts counts;
-    size_t failed; /* pictures that could not be looked at */
+    void *states[HS_COMPARE_SIDES];
+    size_t pictures, both, only[HS_COMPARE_SIDES]; /* found by both sides, and by one alone */
+    size_t failed; /* pictures that could not be read */
 };
 
 static void report_counts(const struct compare *compare, struct hs_compare_report *report)
 {
-    const struct hs_compare_counts *c = &compare->counts;
-    size_t all = c->both + c->only[HS_COMPARE_DEVICE] + c->only[HS_COMPARE_AGAINST];
+    size_t both = compare->both, device = compare->only[HS_COMPARE_DEVICE], against = compare->only[HS_COMPARE_AGAINST];
+    size_t all = both + device + against;
     json_object_update_new(report->root,
-                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) c->pictures, "failed",
-                                     (json_int_t) compare->failed, "both", (json_int_t) c->both, "only_device",
-                                     (json_int_t) c->only[HS_COMPARE_DEVICE], "only_against",
-                                     (json_int_t) c->only[HS_COMPARE_AGAINST]));
+                           json_pack("{s:I, s:I, s:I, s:I, s:I}", "pictures", (json_int_t) compare->pictures, "failed",
+                                     (json_int_t) compare->failed, "both", (json_int_t) both, "only_device",
+                                     (json_int_t) device, "only_against", (json_int_t) against));
     if (!report->json)
-        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", c->pictures,
-               c->both, compare->command->what, c->only[HS_COMPARE_DEVICE], c->only[HS_COMPARE_AGAINST]);
-    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) c->both / (double) all : 0,
+        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n",
+               compare->pictures, both, compare->command->what, device, against);
+    hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) both / (double) all : 0,
                             compare->least_agreement);
 }
 
@@ -136,12 +121,14 @@ static int print_report(struct compare *compare)
     struct hs_compare_report report = { .json = compare->json, .ok = compare->failed == 0, .root = json_object(),
                                         .checks = json_array() };
     struct hs_error err;
-    int r = compare->command->report(compare->arg, &report, &err);
+    for (int side = 0; side < HS_COMPARE_SIDES; side++)
+        report_side(&report, side, compare->states[side]);
+    int r = compare->command->report(compare->arg, compare->states, &report, &err);
     report_counts(compare, &report);
     json_object_set_new(report.root, "checks", report.checks);
     json_object_set_new(report.root, "ok", json_boolean(report.ok));
     if (r == 0 && compare->json)
-        r = hs_print_json(json_incref(report.root), &err);
+        r = hs_print_json(json_incref(report.root), HS_JSON_SPACED, &err);
     else if (r == 0)
         puts(report.ok ? "the devices agree" : "the devices do not agree; see above");
     json_decref(report.root);
@@ -150,100 +137,112 @@ static int print_report(struct compare *compare)
     return report.ok ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
-static void look_at_all(struct compare *compare)
+static int run_picture(struct compare *compare, const char *path, struct hs_error *err)
+{
+    struct hs_boxes boxes[HS_COMPARE_SIDES];
+    int r = compare->command->look(compare->arg, compare->states, path, boxes, err);
+    if (r < 0)
+        return r;
+    const struct hs_boxes *device = &boxes[HS_COMPARE_DEVICE], *against = &boxes[HS_COMPARE_AGAINST];
+    size_t *of = calloc(device->count + 1, sizeof(*of));
+    unsigned char *taken = calloc(against->count + 1, 1);
+    if (of && taken) {
+        size_t both = hs_iou_match(device, against, same_box, of, taken);
+        compare->pictures++;
+        compare->both += both;
+        compare->only[HS_COMPARE_DEVICE] += device->count - both;
+        compare->only[HS_COMPARE_AGAINST] += against->count - both;
+    } else {
+        r = hs_error_set(err, HS_ENOMEM, "no memory for %zu boxes", device->count);
+    }
+    for (size_t i = 0; r == 0 && i < device->count; i++)
+        if (of[i] != HS_IOU_MATCH_NONE)
+            r = compare->command->match(compare->arg, i, of[i], err);
+    free(taken);
+    free(of);
+    return r;
+}
+
+static void run_pictures(struct compare *compare)
 {
     struct hs_progress progress;
-    hs_progress_init(&progress);
-    progress.counts = true;
+    hs_progress_init(&progress, true);
     for (size_t i = 0; i < compare->files.count; i++) {
-        const char *path = compare->files.items[i].path;
         struct hs_error err;
-        if (compare->command->look(compare->arg, path, &compare->counts, &err) == 0) {
-            compare->counts.pictures++;
-        } else {
+        if (run_picture(compare, compare->files.items[i].path, &err) < 0) {
             compare->failed++;
             hs_progress_clear(&progress);
-            hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s: %s", path, err.message);
+            hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
         }
         hs_progress_show(&progress, "pictures", i + 1, compare->files.count);
     }
     hs_progress_clear(&progress);
 }
 
-static int open_side(struct compare *compare, int side, struct hs_invocation *call)
+static int open_side(struct compare *compare, int side)
 {
-    *call = *compare->call;
-    call->sets = (struct hs_text_list) { 0 };
-    if (side == HS_COMPARE_AGAINST)
-        call->device = compare->against;
+    const struct hs_app *app = compare->call->program->app;
+    const struct hs_text_list *given = &compare->call->sets;
+    struct hs_invocation call = *compare->call;
+    char models[HS_MODELS_API_PARTS][256];
     bool fits = true;
-    for (size_t i = 0; i < compare->call->sets.count; i++)
-        fits = fits && hs_text_list_add(&call->sets, compare->call->sets.items[i]);
-    if (!fits || !hs_text_list_add(&call->sets, ALONE))
-        return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
-    return compare->command->open(compare->arg, side, call);
+    call.sets = (struct hs_text_list) { 0 };
+    for (size_t i = 0; i < given->count; i++)
+        fits = fits && hs_text_list_add(&call.sets, given->items[i]);
+    fits = fits && hs_text_list_add(&call.sets, ALONE) && hs_text_list_add(&call.sets, compare->command->set);
+    if (side == HS_COMPARE_AGAINST)
+        call.device = compare->against;
+    for (size_t i = 0; side == HS_COMPARE_AGAINST && i < app->model_count; i++) {
+        const struct hs_model_pool *first = hs_app_core_pool(compare->states[HS_COMPARE_DEVICE], i);
+        fits = fits && hs_str_format(models[i], sizeof(models[i]), "%s=%s", app->models[i].setting,
+                                     hs_model_pool_first(first)->choice.pack->name) &&
+               hs_text_list_add(&call.sets, models[i]);
+    }
+    int code = fits ? hs_app_start(&call, NULL, 0, HS_APP_LOAD, &compare->states[side])
+                    : hs_invocation_fail(&call, HS_EXIT_FAILURE, "no memory");
+    hs_text_list_finish(&call.sets);
+    return code;
 }
 
 static int run(struct compare *compare)
 {
-    struct hs_invocation calls[HS_COMPARE_SIDES] = { 0 };
     int code = HS_EXIT_OK;
     for (int side = 0; side < HS_COMPARE_SIDES && code == HS_EXIT_OK; side++)
-        code = open_side(compare, side, &calls[side]);
+        code = open_side(compare, side);
     if (code == HS_EXIT_OK) {
-        look_at_all(compare);
+        run_pictures(compare);
         code = print_report(compare);
     }
-    for (int side = 0; side < HS_COMPARE_SIDES; side++)
-        hs_text_list_finish(&calls[side].sets);
+    for (int side = HS_COMPARE_SIDES - 1; side >= 0; side--)
+        hs_app_destroy(compare->states[side]);
     return code;
-}
-
-static int find_pictures(struct compare *compare, const struct hs_text_list *paths)
-{
-    struct hs_error err;
-    for (size_t i = 0; i < paths->count; i++)
-        if (hs_picture_files_add(&compare->files, "", paths->items[i], &err) < 0)
-            return hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "%s", err.message);
-    if (compare->files.count == 0)
-        return hs_invocation_fail(compare->call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
-    return HS_EXIT_OK;
-}
-
-static bool parse(struct compare *compare, struct hs_text_list *paths, int *ret_code)
-{
-    const struct hs_option shared[] = {
-        { .name = "against", .kind = HS_OPTION_TEXT, .target = &compare->against, .value = "NAME",
-          .help = "the device to compare with --device; cpu where nothing is said" },
-        { .name = "least-agreement", .kind = HS_OPTION_NUMBER, .target = &compare->least_agreement, .value = "PART",
-          .min = 0, .max = 1, .help = "of all that is found, the part to be found by both; 0.9 where nothing is said" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &compare->json, .help = "print JSON" },
-    };
-    size_t count = compare->command->option_count;
-    struct hs_option *all = calloc(count + HS_ARRAY_LEN(shared), sizeof(*all));
-    if (!all) {
-        *ret_code = hs_invocation_fail(compare->call, HS_EXIT_FAILURE, "no memory");
-        return false;
-    }
-    memcpy(all, shared, sizeof(shared));
-    memcpy(all + HS_ARRAY_LEN(shared), compare->command->options, count * sizeof(*all));
-    bool go = hs_invocation_parse(compare->call, all, count + HS_ARRAY_LEN(shared), paths, SIZE_MAX, ret_code);
-    free(all);
-    return go;
 }
 
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg)
 {
     struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
                                .least_agreement = least_agreement };
-    struct hs_text_list paths = { 0 };
-    int code;
-    if (parse(&compare, &paths, &code)) {
-        code = find_pictures(&compare, &paths);
-        if (code == HS_EXIT_OK)
-            code = run(&compare);
-    }
+    struct hs_option options[OPTIONS_MAX] = {
+        HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device (cpu)"),
+        HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,
+                  "least part of all findings that both must share (0.9)"),
+        HS_FLAG("json", &compare.json, "print JSON"),
+    };
+    const size_t shared = 3;
+    struct hs_error err;
+    int code, r = 0;
+    assert(shared + command->option_count <= OPTIONS_MAX);
+    memcpy(options + shared, command->options, command->option_count * sizeof(*options));
+    if (!hs_invocation_parse(call, options, shared + command->option_count, SIZE_MAX, &code))
+        return code;
+    for (size_t i = 0; r == 0 && i < call->words.count; i++)
+        r = hs_picture_files_add(&compare.files, "", call->words.items[i], &err);
+    if (r < 0)
+        code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    else if (compare.files.count == 0)
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
+    else
+        code = run(&compare);
     hs_picture_files_finish(&compare.files);
-    hs_text_list_finish(&paths);
     return code;
 }

@@ -1,25 +1,14 @@
-/* `compare-devices`: pictures through the same model on two devices, and how far the answers are apart. What every
- * service shares: options, pictures, the report. */
+/* `compare-devices`: pictures through the same models on two devices, and how far the answers are apart. All services
+ * share options, pictures, the matching of boxes and the report. */
 #ifndef HS_SERVICE_COMPARE_DEVICES_H
 #define HS_SERVICE_COMPARE_DEVICES_H
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "cli/program.h"
-#include "hs/status.h"
-#include "service/model_runner.h"
-#include "service/series.h"
+#include "service/app.h"
+#include "service/sample_stats.h"
 #include "vision/iou_match.h"
 
-/* The device that is looked at, and the one that it is held against. */
+/* The device under test, and the one that it is compared with. */
 enum { HS_COMPARE_DEVICE, HS_COMPARE_AGAINST, HS_COMPARE_SIDES };
-
-/* What was found by both, and by one alone. */
-struct hs_compare_counts {
-    size_t pictures, both, only[HS_COMPARE_SIDES];
-};
 
 /* Filled by the functions below; printed on the way, or as one line of JSON at the end. */
 struct hs_compare_report {
@@ -27,41 +16,34 @@ struct hs_compare_report {
     json_t *root, *checks;
 };
 
+/* The program's part. `states` are both sides' states; the other side has the device's models. */
 struct hs_compare_command {
     const struct hs_option *options; /* the program's own, beside --against, --json and --least-agreement */
     size_t option_count;
     const char *what; /* "people" */
+    const char *set;  /* a setting for both sides: "name=value" */
 
-    /* Puts the program together as `call` says; its sets may be added to. The device comes first; the other side is to
-     * have the same models. HS_EXIT_OK, or the exit code to end with, and why was said. */
-    int (*open)(void *arg, int side, struct hs_invocation *call);
+    /* Runs a picture on both sides. The boxes found are borrowed until the next call. Messages name the file. */
+    int (*look)(void *arg, void *const *states, const char *path, struct hs_boxes ret_boxes[HS_COMPARE_SIDES],
+                struct hs_error *err);
 
-    /* Looks at a picture with both, and counts. */
-    int (*look)(void *arg, const char *path, struct hs_compare_counts *counts, struct hs_error *err);
+    /* Box i of the device and box k of the other side, of the picture that `look` ran last, are the same. */
+    int (*match)(void *arg, size_t i, size_t k, struct hs_error *err);
 
-    /* Adds what it has found beyond the counts. */
-    int (*report)(void *arg, struct hs_compare_report *report, struct hs_error *err);
+    /* Adds its findings to the report, after the models and before the counts. */
+    int (*report)(void *arg, void *const *states, struct hs_compare_report *report, struct hs_error *err);
 };
 
-/* Reads the options, opens both sides, looks at all pictures and prints. Gives the exit code: failure where a check
- * failed, a picture could not be looked at, or nothing was found. Whatever was opened stays the caller's. */
+/* Reads the options, opens both sides, runs all pictures and prints. Returns the exit code: failure if a check failed,
+ * a picture could not be read, or nothing was found. */
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg);
-
-/* Finds who is the same, and counts. *ret_of[i] is the index of the other side's box for the device's box i, or
- * HS_IOU_MATCH_NONE; the caller frees it with free(). HS_ENOMEM. */
-int hs_compare_match(const struct hs_boxes *device, const struct hs_boxes *against, struct hs_compare_counts *counts,
-                     size_t **ret_of, struct hs_error *err);
 
 /* How far the sides of two boxes are apart at most, in pixels. */
 double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b);
 
-/* Says which model a side runs, where. */
-void hs_compare_report_side(struct hs_compare_report *report, int side, const char *key,
-                            const struct hs_model_runner *network);
-
-/* Least, median, mean and most of them. `unit` may be "". */
+/* Least, median, mean and most of the samples. */
 void hs_compare_report_numbers(struct hs_compare_report *report, const char *key, const char *text,
-                               struct hs_series *series);
+                               struct hs_samples *samples);
 
 /* A check: the value must be at least so much. */
 void hs_compare_report_check(struct hs_compare_report *report, const char *key, const char *text, double value,

@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
-#include "service/model_runner.h"
+#include "preflight/report.h"
 #include "service/startup.h"
 
-/* What is looked at, and the device while it is open. */
+/* The findings, and the device while it is open. */
 struct look {
     const struct hs_backend *backend; /* NULL: its module cannot be opened */
     struct hs_host host;
@@ -25,7 +25,7 @@ static bool is_wanted(const char *device)
     return strcmp(device, "hailo") == 0;
 }
 
-/* What can be seen without opening the device. */
+/* Looks at everything that shows without opening the device. */
 static void look_around(struct look *look)
 {
     struct hs_backend_probe probe;
@@ -40,11 +40,11 @@ static void look_around(struct look *look)
         look->runtime.version[0] = '\0';
 }
 
-static void open_device(struct look *look, const struct hs_hailo_settings *settings)
+static void open_device(struct look *look, const struct hs_app_sections *sections)
 {
     const struct hs_device_options options = {
-        .device_id = hs_given(settings->inference->device_id),
-        .group = settings->policy->group,
+        .device_id = hs_given(sections->inference->device_id),
+        .group = sections->device->group,
     };
     if (!look->backend || (look->runtime.devices == 0 && look->host.node_count == 0))
         return;
@@ -73,12 +73,12 @@ static void try_file(struct hs_selftest *test, const struct look *look, const st
     struct hs_model_spec spec;
     struct hs_model *model;
     struct hs_error err;
-    char mend[200];
+    char remedy[200];
     hs_pack_spec(pack, path, &spec);
     if (look->backend->load(look->device, &spec, &model, &err) < 0) {
-        hs_str_format(mend, sizeof(mend), "models pull %s%s", pack->name,
+        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
                       err.code == HS_EMODEL ? " --force" : "; see the message");
-        hs_selftest_add(test, "hef", false, mend, "%s: %s", file->name, err.message);
+        hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
         return;
     }
     hs_selftest_add(test, "hef", true, NULL, "%s (%s) fits this device and HailoRT %s", file->name, pack->name,
@@ -86,7 +86,7 @@ static void try_file(struct hs_selftest *test, const struct look *look, const st
     look->backend->unload(model);
 }
 
-/* One for another version of HailoRT is not used, so it is no failure. */
+/* A file for another version of HailoRT is not used, so it counts as ok. */
 static void check_file(struct hs_selftest *test, const struct look *look, const struct hs_store *store,
                        const struct hs_pack *pack, const struct hs_pack_file *file)
 {
@@ -107,13 +107,16 @@ static void check_file(struct hs_selftest *test, const struct look *look, const 
     }
 }
 
-static void check_files(struct hs_selftest *test, const struct look *look, const struct hs_hailo_settings *settings)
+static void check_files(struct hs_selftest *test, const struct look *look, const struct hs_app *app,
+                        const struct hs_model_settings *model)
 {
     const struct hs_store_options options = {
-        .service = settings->service,
-        .models_dir = hs_given(settings->model->dir),
-        .packs_dir = hs_given(settings->model->packs_dir),
+        .service = app->schema->program,
+        .models_dir = hs_given(model->dir),
+        .packs_dir = hs_given(model->packs_dir),
     };
+    enum hs_task tasks[HS_MODELS_API_PARTS];
+    size_t task_count = hs_app_tasks(app, tasks);
     struct hs_store *store;
     struct hs_error err;
     if (hs_store_open(&options, &store, &err) < 0) {
@@ -122,35 +125,36 @@ static void check_files(struct hs_selftest *test, const struct look *look, const
     }
     for (size_t i = 0; i < hs_store_count(store); i++) {
         const struct hs_pack *pack = hs_store_pack(store, i);
-        bool served = hs_pack_serves(pack, settings->tasks, settings->task_count);
+        bool served = hs_pack_serves(pack, tasks, task_count);
         for (size_t k = 0; served && k < pack->file_count; k++)
             check_file(test, look, store, pack, &pack->files[k]);
     }
     hs_store_close(store);
 }
 
-/* ---- What others call ---- */
+/* ---- */
 
-void hs_hailo_selftest(struct hs_selftest *test, const struct hs_hailo_settings *settings)
+void hs_hailo_selftest(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
 {
-    const char *device = settings->inference->device;
+    const struct hs_app_sections sections = hs_app_sections(app, settings);
+    const char *device = sections.inference->device;
     struct look look;
     if (!is_wanted(device) && strcmp(device, "auto") != 0)
         return;
     look_around(&look);
-    open_device(&look, settings);
+    open_device(&look, &sections);
     add_report(test, &look, is_wanted(device));
     if (!look.runtime.opened)
         return;
-    check_files(test, &look, settings);
+    check_files(test, &look, app, sections.model);
     if (look.health.has_temperature)
         hs_selftest_add(test, "temperature", true, NULL, "%.1f degrees Celsius", (double) look.health.temperature_c);
     else
-        hs_selftest_add(test, "temperature", true, NULL, "the chip tells none: %s", look.health.note);
+        hs_selftest_add(test, "temperature", true, NULL, "not reported: %s", look.health.note);
     look.backend->close(look.device);
 }
 
-void hs_hailo_tell_start(const struct hs_inference_settings *inference)
+void hs_hailo_log_start(const struct hs_inference_settings *inference)
 {
     struct look look;
     struct hs_preflight_report report;
@@ -158,7 +162,7 @@ void hs_hailo_tell_start(const struct hs_inference_settings *inference)
     if (!wanted && strcmp(inference->device, "auto") != 0)
         return;
     look_around(&look);
-    /* A device that HailoRT finds is asked when it is opened, and says by itself what is wrong then. */
+    /* A device that HailoRT finds reports its own errors when it is opened. */
     if (look.runtime.devices > 0)
         return;
     hs_preflight_tell(&look.host, &look.runtime, wanted, &report);

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "infer/registry.h"
-#include "service/agreement.h"
+#include "service/embedding_parity.h"
 #include "service/startup.h"
 
 /* A transient failure is retried after about 5, 10 and 20 ms. */
@@ -60,7 +60,7 @@ static int check_embeddings(const struct hs_store *store, const struct hs_model_
         return 0;
     if (strcmp(a->embedding.space, b->embedding.space) != 0)
         return hs_error_set(err, HS_EMODEL, "vectors of %s are of another embedding space", fallback->model);
-    return hs_agreement_check(store, &first->choice, &fallback->choice, err);
+    return hs_embedding_parity_check(store, &first->choice, &fallback->choice, err);
 }
 
 /* The same model on the processor, or if its pack has no file for that, the best one that has. */
@@ -327,7 +327,7 @@ void hs_model_pool_watch(struct hs_model_pool *pool)
     else
         hs_log_error("%s does not run %s: %s", first->device, first->model, complaint);
     if (complaint && status.error.code == HS_EMODEL && !hs_model_runner_is_simulated(first))
-        hs_startup_tell_model(first->choice.file->name);
+        hs_startup_report_model(first->choice.file->name);
     if (complaint && status.error.code == HS_EINUSE && !hs_model_runner_is_simulated(first))
         hs_startup_log_holders();
 }

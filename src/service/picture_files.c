@@ -48,11 +48,9 @@ static bool is_picture_name(const char *name)
     return false;
 }
 
-/* Calls `each` with what is in a folder, sorted by name; what begins with a point is left out. */
-static int walk(struct hs_picture_files *files, const char *name, const char *folder,
-                int (*each)(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
-                            struct hs_error *err),
-                struct hs_error *err)
+/* Adds the pictures of a folder, sorted by name, without those that begin with a point. `name` NULL: those of the
+ * folders in it, each under its folder's name. */
+static int add_folder(struct hs_picture_files *files, const char *name, const char *folder, struct hs_error *err)
 {
     struct dirent **entries;
     char path[PATH_MAX];
@@ -61,37 +59,28 @@ static int walk(struct hs_picture_files *files, const char *name, const char *fo
         return hs_error_set(err, errno == ENOENT ? HS_ENOTFOUND : HS_EIO, "%s: %s", folder, strerror(errno));
     for (int i = 0; i < count; i++) {
         const char *entry = entries[i]->d_name;
-        if (r == 0 && entry[0] != '.')
-            r = hs_path_join(path, sizeof(path), folder, entry)
-                    ? each(files, name, entry, path, err)
-                    : hs_error_set(err, HS_EINVAL, "%s/%s: the path is too long", folder, entry);
+        if (r == 0 && entry[0] != '.') {
+            if (!hs_path_join(path, sizeof(path), folder, entry))
+                r = hs_error_set(err, HS_EINVAL, "%s/%s: the path is too long", folder, entry);
+            else if (is_folder(path))
+                r = name ? 0 : add_folder(files, entry, path, err);
+            else if (name && is_picture_name(entry))
+                r = append(files, name, path, err);
+        }
         free(entries[i]);
     }
     free(entries);
     return r;
 }
 
-static int each_picture(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
-                        struct hs_error *err)
-{
-    return is_picture_name(entry) && !is_folder(path) ? append(files, name, path, err) : 0;
-}
-
-static int each_person(struct hs_picture_files *files, const char *name, const char *entry, const char *path,
-                       struct hs_error *err)
-{
-    (void) name;
-    return is_folder(path) ? walk(files, entry, path, each_picture, err) : 0;
-}
-
 int hs_picture_files_add(struct hs_picture_files *files, const char *name, const char *path, struct hs_error *err)
 {
-    return is_folder(path) ? walk(files, name, path, each_picture, err) : append(files, name, path, err);
+    return is_folder(path) ? add_folder(files, name, path, err) : append(files, name, path, err);
 }
 
 int hs_picture_files_add_tree(struct hs_picture_files *files, const char *folder, struct hs_error *err)
 {
-    int r = walk(files, NULL, folder, each_person, err);
+    int r = add_folder(files, NULL, folder, err);
     if (r == 0 && files->count == 0)
         r = hs_error_set(err, HS_EINVAL,
                          "%s: there is no folder with pictures in it; one folder for each name is wanted", folder);

@@ -6,7 +6,7 @@
 
 #include "hs/status.h"
 
-/* A picture, and whose it is where that matters. Texts are owned. */
+/* A picture, and the name of its identity or "". Texts are owned. */
 struct hs_picture_file {
     char *name, *path;
 };
@@ -20,7 +20,7 @@ struct hs_picture_files {
  * inside it). HS_ENOTFOUND, HS_EIO, HS_ENOMEM. */
 int hs_picture_files_add(struct hs_picture_files *files, const char *name, const char *path, struct hs_error *err);
 
-/* Adds the pictures of each folder in `folder`, whose name is that of the identity. HS_EINVAL: there is none. */
+/* Adds the pictures of each folder in `folder`, whose name is that of the identity. HS_EINVAL: there are none. */
 int hs_picture_files_add_tree(struct hs_picture_files *files, const char *folder, struct hs_error *err);
 void hs_picture_files_finish(struct hs_picture_files *files);
 

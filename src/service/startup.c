@@ -19,20 +19,11 @@ void hs_startup_log_holders(void)
         hs_log_error("%s (pid %d) has %s open", host.holders[i].command, host.holders[i].pid, host.holders[i].node);
 }
 
-void hs_startup_tell_model(const char *file)
+void hs_startup_report_model(const char *file)
 {
     char what[512];
     if (!file[0])
         return;
     hs_str_format(what, sizeof(what), "Cannot load model '%s'", file);
     hs_startup_error(what, "Download model or check model path");
-}
-
-void hs_startup_tell_port(int port, const struct hs_error *err)
-{
-    char what[80];
-    if (err->code != HS_ECONFLICT)
-        return;
-    hs_str_format(what, sizeof(what), "Address already in use (port %d)", port);
-    hs_startup_error(what, "Change port in config or stop conflicting service");
 }

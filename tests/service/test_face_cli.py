@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from server import FACE, Server, environment, png, run
+from server import BINARY, FACE, Server, environment, png, run
 
 SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'compare-devices', 'db', 'eval', 'bench', 'models', 'config',
                'selftest']
@@ -157,6 +157,15 @@ def test_debug_makes_answers_for_people(tmp_path):
     with Server(tmp_path, settings=settings, program=[FACE, 'serve']) as server:
         body = server.get('/health').body.decode()
         assert '\n  "status": "healthy"' in body and body.endswith('}\n')
+
+
+# ---- settings
+
+def test_the_mirror_of_both_programs_can_be_named_by_one_variable(tmp_path):
+    env = environment(tmp_path, HS_MODELS_MIRROR='/srv/mirror')
+    for program in (BINARY, FACE):
+        done = run(tmp_path, 'config', 'show', program=program, env=env)
+        assert json.loads(done.stdout)['model']['mirror'] == '/srv/mirror'
 
 
 # ---- selftest

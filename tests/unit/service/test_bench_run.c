@@ -1,23 +1,10 @@
 #include "../unit.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "service/bench_run.h"
-
-static void percentiles_are_the_nearest_rank(void **state)
-{
-    (void) state;
-    double one[] = { 7 }, few[] = { 4, 1, 3, 2 }, many[200];
-    struct hs_bench_times t = hs_bench_times_of(one, 1);
-    assert_true(t.mean == 7 && t.p50 == 7 && t.p95 == 7 && t.p99 == 7);
-    t = hs_bench_times_of(few, HS_ARRAY_LEN(few));
-    assert_true(t.mean == 2.5 && t.p50 == 2 && t.p95 == 4 && t.p99 == 4);
-    for (int i = 0; i < 200; i++)
-        many[i] = 200 - i;
-    t = hs_bench_times_of(many, HS_ARRAY_LEN(many));
-    assert_true(t.mean == 100.5 && t.p50 == 100 && t.p95 == 190 && t.p99 == 198);
-}
 
 /* Rounds whose first stage takes as many ms as their number; every third one fails. */
 static void *make_worker(void *arg, struct hs_error *err)
@@ -59,6 +46,50 @@ static void failures_are_counted_and_not_measured(void **state)
     assert_true(s.stages[1].p50 >= 0 && s.per_second > 0);
 }
 
+/* Each round takes 5 ms of this thread's processor time, however long that lasts. */
+static int work_5_ms(void *worker, size_t round, double *ret_ms, struct hs_error *err)
+{
+    struct timespec start, now;
+    (void) worker;
+    (void) round;
+    (void) ret_ms;
+    (void) err;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    while ((now.tv_sec - start.tv_sec) * 1000000000L + (now.tv_nsec - start.tv_nsec) < 5000000L);
+    return 0;
+}
+
+static void processor_time_is_that_of_a_round(void **state)
+{
+    (void) state;
+    const struct hs_bench_job job = { make_worker, work_5_ms, free_worker };
+    const struct hs_bench_plan plan = { .clients = 2, .seconds = 60, .rounds_max = 20 };
+    struct hs_bench_summary s;
+    struct hs_error err;
+    int context;
+    assert_int_equal(hs_bench_run(&job, &context, &stages, &plan, &s, &err), 0);
+    assert_int_equal(s.rounds, 20);
+    assert_int_equal(s.failures, 0);
+    /* getrusage may count in ticks of 4 ms. */
+    assert_true(s.cpu_seconds_per_round > .004 && s.cpu_seconds_per_round < .02);
+    assert_true(s.per_second * s.seconds > 19.99 && s.per_second * s.seconds < 20.01);
+    assert_true(s.stages[1].p50 >= 5 && s.stages[1].p50 <= s.stages[1].p95 && s.stages[1].p95 <= s.stages[1].p99);
+}
+
+static void rounds_of_the_warming_are_not_counted(void **state)
+{
+    (void) state;
+    const struct hs_bench_job job = { make_worker, work_5_ms, free_worker };
+    const struct hs_bench_plan plan = { .clients = 1, .seconds = 60, .rounds_max = 3, .warm_seconds = .02 };
+    struct hs_bench_summary s;
+    struct hs_error err;
+    int context;
+    assert_int_equal(hs_bench_run(&job, &context, &stages, &plan, &s, &err), 0);
+    assert_int_equal(s.rounds, 3);
+}
+
 static void *make_none(void *arg, struct hs_error *err)
 {
     (void) arg;
@@ -80,8 +111,9 @@ static void no_round_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(percentiles_are_the_nearest_rank),
         cmocka_unit_test(failures_are_counted_and_not_measured),
+        cmocka_unit_test(processor_time_is_that_of_a_round),
+        cmocka_unit_test(rounds_of_the_warming_are_not_counted),
         cmocka_unit_test(no_round_is_an_error),
     };
     return HS_RUN_TESTS(tests);

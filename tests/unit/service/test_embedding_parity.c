@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "../models/scene.h"
-#include "service/agreement.h"
+#include "service/embedding_parity.h"
 
 #define PACK(name, sha_hailo, sha_openvino) \
     "name: " name "\n" \
@@ -17,7 +17,7 @@
     "hailo: {file: " name ".hef, sha256: " sha_hailo "}\n" \
     "openvino: {file: " name ".onnx, sha256: " sha_openvino "}\n"
 
-static const struct hs_series_summary fine = { .count = 40, .least = .95, .median = .99 };
+static const struct hs_sample_stats fine = { .count = 40, .least = .95, .median = .99 };
 
 static struct hs_model_choice file_of(const struct hs_store *store, const char *name, const char *backend)
 {
@@ -33,19 +33,19 @@ static struct hs_store *open_with(const char *folder, const char *pack)
     return scene_open(folder);
 }
 
-static void save(const struct hs_store *store, struct hs_series_summary cosine)
+static void save(const struct hs_store *store, struct hs_sample_stats cosine)
 {
-    const struct hs_agreement agreement = {
+    const struct hs_embedding_parity agreement = {
         .store = store, .device = file_of(store, "made", "hailo"), .against = file_of(store, "made", "openvino"),
         .cosine = cosine,
     };
-    assert_int_equal(hs_agreement_save(&agreement, NULL), 0);
+    assert_int_equal(hs_embedding_parity_save(&agreement, NULL), 0);
 }
 
 static int check(const struct hs_store *store, struct hs_error *err)
 {
     struct hs_model_choice device = file_of(store, "made", "hailo"), against = file_of(store, "made", "openvino");
-    return hs_agreement_check(store, &device, &against, err);
+    return hs_embedding_parity_check(store, &device, &against, err);
 }
 
 static void refused(const struct hs_store *store, const char *why)
@@ -59,17 +59,17 @@ static void refused(const struct hs_store *store, const char *why)
 static void bounds(void **state)
 {
     (void) state;
-    struct hs_series_summary s = { .count = HS_AGREEMENT_FACES, .least = HS_AGREEMENT_LEAST,
-                                   .median = HS_AGREEMENT_MEDIAN };
-    assert_int_equal(hs_agreement_judge(&s, NULL), 0);
+    struct hs_sample_stats s = { .count = HS_PARITY_FACES, .least = HS_PARITY_LEAST,
+                                   .median = HS_PARITY_MEDIAN };
+    assert_int_equal(hs_embedding_parity_judge(&s, NULL), 0);
     s.count--;
-    assert_int_equal(hs_agreement_judge(&s, NULL), HS_EMODEL);
-    s = (struct hs_series_summary) { .count = 99, .least = HS_AGREEMENT_LEAST - .001, .median = .999 };
-    assert_int_equal(hs_agreement_judge(&s, NULL), HS_EMODEL);
-    s = (struct hs_series_summary) { .count = 99, .least = .95, .median = HS_AGREEMENT_MEDIAN - .001 };
-    assert_int_equal(hs_agreement_judge(&s, NULL), HS_EMODEL);
+    assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
+    s = (struct hs_sample_stats) { .count = 99, .least = HS_PARITY_LEAST - .001, .median = .999 };
+    assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
+    s = (struct hs_sample_stats) { .count = 99, .least = .95, .median = HS_PARITY_MEDIAN - .001 };
+    assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
     s.median = (double) NAN;
-    assert_int_equal(hs_agreement_judge(&s, NULL), HS_EMODEL);
+    assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
 }
 
 static void only_what_was_compared_passes(void **state)
@@ -79,9 +79,9 @@ static void only_what_was_compared_passes(void **state)
     save(store, fine);
     assert_true(folder_has(*state, "store/made.agreement.json"));
     assert_int_equal(check(store, NULL), 0);
-    save(store, (struct hs_series_summary) { .count = 40, .least = .5, .median = .8 });
+    save(store, (struct hs_sample_stats) { .count = 40, .least = .5, .median = .8 });
     refused(store, "median cosine is 0.8000 (at least 0.97 is wanted), the least 0.5000");
-    save(store, (struct hs_series_summary) { .count = 7, .least = .98, .median = .99 });
+    save(store, (struct hs_sample_stats) { .count = 7, .least = .98, .median = .99 });
     refused(store, "only 7 faces");
     hs_store_close(store);
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "service/start_log.h"
+#include "service/app.h"
 
 static const struct hs_program program = { .name = "hailo-test" };
 static const struct hs_command command = { .name = "detect" };
@@ -12,7 +12,7 @@ static void start(enum hs_hailort_log hailort)
 {
     const struct hs_logging_settings logging = { .level = 1, .hailort = hailort };
     const struct hs_problems problems = { 0 };
-    hs_start_log(&call, &logging, &problems);
+    hs_log_init(&call, &logging, &problems);
 }
 
 static void hailort_is_led_into_the_journal(void **state)

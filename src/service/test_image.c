@@ -1,18 +1,21 @@
-#include "service/figure.h"
+#include "service/test_image.h"
 
 #include <cairo.h>
 #include <math.h>
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "image/encode.h"
+
+enum { QUALITY = 90 };
 
 /* Read off the drawing below. Ears, elbows and wrists are left out: on so plain a drawing networks disagree about where
  * exactly they are. */
-const struct hs_figure_point hs_figure_points[] = {
+const struct hs_test_image_point hs_test_image_points[] = {
     { 0, 240, 138 },  { 1, 257, 122 },  { 2, 223, 122 },  { 5, 294, 206 },  { 6, 186, 206 },  { 11, 268, 362 },
     { 12, 212, 362 }, { 13, 273, 465 }, { 14, 207, 465 }, { 15, 277, 555 }, { 16, 203, 555 },
 };
-const int hs_figure_point_count = (int) HS_ARRAY_LEN(hs_figure_points);
+const int hs_test_image_point_count = (int) HS_ARRAY_LEN(hs_test_image_points);
 
 struct colour {
     double r, g, b;
@@ -106,17 +109,17 @@ static void draw_head(cairo_t *cr)
 
 static void draw_all(cairo_t *cr)
 {
-    box(cr, 0, 0, HS_FIGURE_W, HS_FIGURE_H, sky);
-    box(cr, 0, 490, HS_FIGURE_W, HS_FIGURE_H, ground);
+    box(cr, 0, 0, HS_TEST_IMAGE_W, HS_TEST_IMAGE_H, sky);
+    box(cr, 0, 490, HS_TEST_IMAGE_W, HS_TEST_IMAGE_H, ground);
     draw_side(cr, -1);
     draw_side(cr, 1);
     draw_torso(cr);
     draw_head(cr);
 }
 
-int hs_figure_draw(struct hs_image **ret_image, struct hs_error *err)
+int hs_test_image_encode(struct hs_buf *out, struct hs_error *err)
 {
-    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, HS_FIGURE_W, HS_FIGURE_H);
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, HS_TEST_IMAGE_W, HS_TEST_IMAGE_H);
     cairo_t *cr = cairo_create(surface);
     draw_all(cr);
     cairo_surface_flush(surface);
@@ -126,22 +129,23 @@ int hs_figure_draw(struct hs_image **ret_image, struct hs_error *err)
         r = hs_error_set(err, HS_ENOMEM, "cannot draw: %s", cairo_status_to_string(cairo_status(cr)));
         goto out;
     }
-    r = hs_image_create(HS_FIGURE_W, HS_FIGURE_H, &image, err);
+    r = hs_image_create(HS_TEST_IMAGE_W, HS_TEST_IMAGE_H, &image, err);
     if (r < 0)
         goto out;
     const uint8_t *pixels = cairo_image_surface_get_data(surface);
     int stride = cairo_image_surface_get_stride(surface);
-    for (int y = 0; y < HS_FIGURE_H; y++) {
+    for (int y = 0; y < HS_TEST_IMAGE_H; y++) {
         /* RGB24 is a 32-bit number 0x00rrggbb in the machine's byte order. */
         const uint32_t *from = (const uint32_t *) (const void *) (pixels + (ptrdiff_t) y * stride);
         uint8_t *to = image->pixels + (size_t) y * image->stride;
-        for (int x = 0; x < HS_FIGURE_W; x++, to += 3) {
+        for (int x = 0; x < HS_TEST_IMAGE_W; x++, to += 3) {
             to[0] = (uint8_t) (from[x] >> 16);
             to[1] = (uint8_t) (from[x] >> 8);
             to[2] = (uint8_t) from[x];
         }
     }
-    *ret_image = image;
+    r = hs_image_encode_jpeg(image, QUALITY, out, err);
+    hs_image_destroy(image);
 out:
     cairo_destroy(cr);
     cairo_surface_destroy(surface);

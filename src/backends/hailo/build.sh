@@ -1,0 +1,68 @@
+#!/bin/sh
+# Builds the Hailo backend's module on the machine that has HailoRT, whose library runs only programs that were built
+# against its very version. `hailo-pose backends build` and `hailo-face backends build` run this.
+#
+#   build.sh PROGRAM OUTPUT LIBRARY SDK SOURCE...
+#
+# PROGRAM opens the new module; OUTPUT is the folder for it; LIBRARY is libhailort.so; SDK holds include/ and lib/ ("" if
+# compiler and loader find them by themselves). Sources are named below this script's tree, ../../.. from here.
+# Everything is made in a folder inside OUTPUT and renamed at the end, so an older module stays until the new one works.
+set -u
+program=$1 output=$2 library=$3 sdk=$4
+shift 4
+tree=${0%/*}/../../..
+hint='sudo apt install hailo-h10-all, or name HailoRT'\''s folder with --sdk DIR (it holds include/ and lib/)'
+
+fail() {
+    echo "${program##*/} backends: $1" >&2
+    exit 1
+}
+
+cxx=
+for name in "${CXX:-c++}" g++ clang++; do
+    if command -v "$name" >/dev/null && "$name" --version >/dev/null 2>&1; then
+        cxx=$name
+        break
+    fi
+done
+[ -n "$cxx" ] || fail "there is no C++ compiler (${CXX:-c++}, g++, clang++): sudo apt install g++"
+
+compile() { # SOURCE OPTION...: what the compiler says goes to stderr
+    case $1 in
+    *.c) language='-x c -std=c17' ;;
+    *) language='-std=c++17 -fno-exceptions -fno-rtti' ;;
+    esac
+    # shellcheck disable=SC2086
+    "$cxx" $language -O2 -g -fPIC -fvisibility=hidden -D_GNU_SOURCE -Wall -I "$tree/src" -isystem "$tree/include" \
+        ${sdk:+-isystem "$sdk/include"} "$@"
+}
+
+# Check write access before compiling.
+mkdir -p "$output" 2>/dev/null && output=$(cd "$output" && pwd)
+work=$(mktemp -d "$output/.hailo-backend-XXXXXX" 2>/dev/null) ||
+    fail "$output cannot be written; run this with sudo, or name another folder with --output (the environment variable \
+HS_BACKEND_DIR makes the programs look there)"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+printf '#include <hailo/infer_model.hpp>\n#include <hailo/vdevice.hpp>\n' >"$work/headers.cc"
+compile "$work/headers.cc" -fsyntax-only ||
+    fail "HailoRT's headers (hailo/infer_model.hpp) cannot be used${sdk:+ from $sdk/include}: $hint"
+
+count=0
+for source; do
+    count=$((count + 1))
+    compile "$tree/$source" -c -o "$work/$count.o" ||
+        fail "$source does not compile with this HailoRT (written for 5.1 and 5.2)"
+done
+module=hs_backend_hailo.so
+"$cxx" -shared -Wl,-z,defs -pthread -o "$work/$module" "$work"/*.o "$library" \
+    "-Wl,--version-script=$tree/src/backends/hailo/exports.map" ${sdk:+"-Wl,-rpath,$sdk/lib"} ||
+    fail "the module cannot be linked with $library: are library and headers of one version?"
+
+# One line of JSON, in which the module's own entry says its version if it could be opened, else why not.
+entry=$(HS_BACKEND_DIR=$work "$program" backends list --json | sed -n 's/.*{"name": "hailo", \([^}]*\)}.*/\1/p')
+version=$(printf '%s\n' "$entry" | sed -n 's/.*"version": "\([^"]*\)".*/\1/p')
+[ -n "$version" ] || fail "$(printf '%s\n' "$entry" | sed 's/.*"reason": "\(.*\)"$/\1/')"
+chmod 755 "$work/$module" && mv -f "$work/$module" "$output/$module" || fail "cannot write $output/$module"
+echo "$output/$module: built by $cxx against $library, opens, and runs with $version"

@@ -1,0 +1,218 @@
+#include "service/app.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+enum { OWN = 3, EXTRA_MAX = 4 }; /* overrides of settings */
+
+int hs_app_main(const struct hs_app *app, int argc, char **argv)
+{
+    const struct hs_program program = {
+        .name = app->schema->program,
+        .summary = app->summary,
+        .version = app->version,
+        .schema = app->schema,
+        .app = app,
+        .commands = app->commands,
+        .command_count = app->command_count,
+    };
+    return hs_program_main(&program, argc, argv);
+}
+
+size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS])
+{
+    for (size_t i = 0; i < app->model_count; i++)
+        ret_tasks[i] = app->models[i].task;
+    return app->model_count;
+}
+
+struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings)
+{
+    const char *values = hs_settings_values(settings);
+    return (struct hs_app_sections) {
+        .server = (const void *) (values + app->offsets.server),
+        .model = (const void *) (values + app->offsets.model),
+        .inference = (const void *) (values + app->offsets.inference),
+        .device = (const void *) (values + app->offsets.device),
+        .performance = (const void *) (values + app->offsets.performance),
+        .image = (const void *) (values + app->offsets.image),
+        .logging = (const void *) (values + app->offsets.logging),
+    };
+}
+
+const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model)
+{
+    const struct hs_schema *schema = hs_settings_schema(config);
+    size_t offset = 0;
+    hs_schema_row(schema, (size_t) hs_schema_find(schema, model->setting), &offset);
+    return *(char *const *) (const void *) ((const char *) hs_settings_values(config) + offset);
+}
+
+/* ---- state ---- */
+
+int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err)
+{
+    const struct hs_app_sections *s = &core->sections;
+    const struct hs_app_model *model = &core->app->models[core->models.part_count];
+    const struct hs_model_options options = {
+        .store = core->store,
+        .task = model->task,
+        .model = pack ? pack : hs_app_pack(core->config, model),
+        .inference = s->inference,
+        .policy = s->device,
+        .performance = s->performance,
+        .refused = core->refused,
+        .input = { model->sized ? s->inference->input_size[1] : 0, model->sized ? s->inference->input_size[0] : 0 },
+        .rectangular = s->inference->rectangular,
+        .border = model->border,
+        .batch = model->batch,
+        .keep_alive_s = s->model->keep_alive,
+    };
+    struct hs_models_api_part part = { .task = model->task, .name = model->name };
+    int r = hs_model_cache_create(&options, s->model->max_memory, &part.cache, err);
+    if (r == 0)
+        core->models.parts[core->models.part_count++] = part;
+    return r;
+}
+
+void hs_app_core_start_loading(const struct hs_app_core *core)
+{
+    for (size_t i = 0; i < core->models.part_count; i++)
+        hs_model_pool_preload(hs_app_core_pool(core, i));
+}
+
+int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err)
+{
+    return hs_model_pool_wait_loaded(hs_app_core_pool(core, index), HS_NO_DEADLINE, err);
+}
+
+void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
+{
+    dst[0] = '\0';
+    for (size_t i = 0, len = 0; i < core->models.part_count; i++, len = strlen(dst))
+        hs_str_format(dst + len, size - len, "%s%s", i ? " and " : "",
+                      hs_model_pool_first(hs_app_core_pool(core, i))->model);
+}
+
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool open, char refused[HS_REFUSED_SIZE],
+                  void **ret_state, struct hs_error *err)
+{
+    struct hs_app_core *core = calloc(1, app->state_size);
+    if (!core) {
+        hs_settings_destroy(config);
+        return hs_error_set(err, HS_ENOMEM, "no memory for the models");
+    }
+    core->app = app;
+    core->config = config;
+    core->sections = hs_app_sections(app, config);
+    core->started_ns = hs_clock_now_ns();
+    const struct hs_store_options store = {
+        .service = app->schema->program,
+        .models_dir = hs_given(core->sections.model->dir),
+        .packs_dir = hs_given(core->sections.model->packs_dir),
+    };
+    int r = hs_store_open(&store, &core->store, err);
+    core->models.store = core->store;
+    core->models.created_s = hs_clock_wall_s();
+    if (r == 0)
+        r = app->init(core, err);
+    if (r == 0 && open && app->open)
+        r = app->open(core, err);
+    if (r == 0) {
+        *ret_state = core;
+        return 0;
+    }
+    if (refused)
+        hs_str_copy(refused, HS_REFUSED_SIZE, core->refused);
+    hs_app_destroy(core);
+    return r;
+}
+
+void hs_app_destroy(void *state)
+{
+    struct hs_app_core *core = state;
+    if (!core)
+        return;
+    if (core->app->finish)
+        core->app->finish(state);
+    while (core->models.part_count > 0)
+        hs_model_cache_destroy(core->models.parts[--core->models.part_count].cache);
+    hs_store_close(core->store);
+    hs_settings_destroy(core->config);
+    free(core);
+}
+
+/* ---- for commands ---- */
+
+void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                  const struct hs_problems *problems)
+{
+    bool serving = strcmp(call->command->name, "serve") == 0;
+    hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
+    /* HailoRT has no way to hand its messages to us; what it offers beside files and stderr is syslog. */
+    if (logging->hailort == HS_HAILORT_LOG_JOURNAL)
+        setenv("HAILO_PRINT_TO_SYSLOG", "1", 0);
+    for (size_t i = 0; i < problems->count; i++) {
+        if (problems->items[i].level != HS_PROBLEM_NOTE)
+            continue;
+        if (serving)
+            hs_log_info("%s", problems->items[i].text);
+        else
+            hs_log_debug("%s", problems->items[i].text);
+    }
+}
+
+int hs_app_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                         struct hs_settings **ret_settings)
+{
+    struct hs_problems problems = { 0 };
+    int code = hs_load_settings(call, extra, extra_count, ret_settings, &problems);
+    if (code == HS_EXIT_OK)
+        hs_log_init(call, hs_app_sections(call->program->app, *ret_settings).logging, &problems);
+    hs_problems_finish(&problems);
+    return code;
+}
+
+int hs_app_start(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                 unsigned flags, void **ret_state)
+{
+    /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
+     * order. A server cannot afford that. Models stay loaded until the command ends. */
+    struct hs_config_override overrides[OWN + EXTRA_MAX] = {
+        { "this command", "inference.max_shapes", "16" },
+        { "this command", "inference.max_memory", "0" },
+        { "this command", "model.keep_alive", "-1" },
+    };
+    const struct hs_app *app = call->program->app;
+    struct hs_settings *settings;
+    struct hs_app_core *core;
+    void *state;
+    struct hs_error err;
+    assert(extra_count <= EXTRA_MAX);
+    for (size_t i = 0; i < extra_count; i++)
+        overrides[OWN + i] = extra[i];
+    int code = hs_app_load_settings(call, overrides, OWN + extra_count, &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    bool open = flags & HS_APP_OPEN || (flags & HS_APP_OPEN_FOUND && app->found &&
+                                        app->found(hs_settings_values(settings)));
+    int r = hs_app_create(app, settings, open, NULL, &state, &err);
+    if (r < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    core = state;
+    if (flags & HS_APP_LOAD)
+        hs_app_core_start_loading(core);
+    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->models.part_count; i++)
+        r = hs_app_core_wait_loaded(core, i, &err);
+    if (r < 0) {
+        hs_app_destroy(state);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    *ret_state = state;
+    return HS_EXIT_OK;
+}

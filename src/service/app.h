@@ -1,0 +1,138 @@
+/* One description of a program, and the commands and the state that hailo-pose and hailo-face make of it. */
+#ifndef HS_SERVICE_APP_H
+#define HS_SERVICE_APP_H
+
+#include "cli/load_settings.h"
+#include "config/common.h"
+#include "http/server.h"
+#include "service/bench_command.h"
+#include "service/models_api.h"
+#include "service/selftest.h"
+
+/* A model that the program serves. */
+struct hs_app_model {
+    enum hs_task task;
+    const char *name;    /* of the task in /v1/models: "face-detection" */
+    const char *role;    /* in reports: "detector" */
+    const char *setting; /* names its pack, or "auto": "face_recognition.detection_model" */
+    int batch;           /* pictures of one request at a time, on a processor */
+    bool sized;          /* inference.input_size is its input, if the model leaves that free */
+    int border;          /* as in struct hs_letterbox_rule */
+};
+
+/* The sections of settings that all programs have, and their places in a program's settings struct. */
+struct hs_app_offsets {
+    size_t server, model, inference, device, performance, image, logging;
+};
+
+#define HS_APP_OFFSETS(type) \
+    { offsetof(type, server), offsetof(type, model), offsetof(type, inference), offsetof(type, device), \
+      offsetof(type, performance), offsetof(type, image), offsetof(type, logging) }
+
+struct hs_app_sections {
+    const struct hs_server_settings *server;
+    const struct hs_model_settings *model;
+    const struct hs_inference_settings *inference;
+    const struct hs_device_settings *device;
+    const struct hs_performance_settings *performance;
+    const struct hs_image_settings *image;
+    const struct hs_logging_settings *logging;
+};
+
+/* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct
+ * hs_app_core. */
+struct hs_app {
+    const char *summary, *version;
+    const struct hs_command *commands;
+    size_t command_count;
+    const struct hs_schema *schema;
+    struct hs_app_offsets offsets; /* into the settings: HS_APP_OFFSETS(struct hs_pose_settings) */
+    const struct hs_app_model *models;
+    size_t model_count; /* at most HS_MODELS_API_PARTS */
+
+    size_t state_size;
+    int (*init)(void *state, struct hs_error *err); /* the models (hs_app_core_add_model) and what uses them */
+    int (*open)(void *state, struct hs_error *err); /* what only the service needs, as a gallery; NULL: nothing */
+    bool (*found)(const void *settings);            /* whether `open` would make nothing new; NULL: no */
+    void (*begin)(void *state);                     /* the service starts; NULL: nothing but loading its models */
+    void (*finish)(void *state); /* undoes init and open, also after a failure; NULL: nothing but the core is left */
+
+    const struct hs_http_route *routes; /* handlers find the state as the server's context */
+    const size_t *route_count;
+    void (*shape)(const void *state, struct hs_http_options *ret); /* NULL: answers as http/server.h has them */
+
+    const struct hs_app_bench *bench;
+    /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models. */
+    void (*check_settings)(struct hs_selftest *test, const void *settings);
+    void (*check_picture)(struct hs_selftest *test, void *state);
+};
+
+/* Runs the program; returns the exit code. */
+int hs_app_main(const struct hs_app *app, int argc, char **argv);
+
+/* The tasks of its models; returns how many. */
+size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS]);
+
+struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings);
+
+/* The pack that the settings name for a model, or "auto". */
+const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model);
+
+/* ---- state ---- */
+
+struct hs_app_core {
+    const struct hs_app *app;
+    struct hs_settings *config;
+    struct hs_app_sections sections; /* of config */
+    struct hs_store *store;
+    struct hs_models_api models; /* a part for each of app->models */
+    int64_t started_ns;
+    char refused[HS_REFUSED_SIZE]; /* after a failure of app->init: the model file at fault; "": none is */
+};
+
+/* Adds the next of app->models: the pack of that name, NULL: the configured one. Nothing is loaded yet. */
+int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err);
+
+/* The configured model of that index. */
+static inline struct hs_model_pool *hs_app_core_pool(const struct hs_app_core *core, size_t index)
+{
+    return hs_model_cache_default(core->models.parts[index].cache);
+}
+
+/* Begins to load all models, and returns at once. */
+void hs_app_core_start_loading(const struct hs_app_core *core);
+
+/* Waits until the model of that index is loaded. */
+int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err);
+
+/* "a and b": the models' names. */
+void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size);
+
+/* Makes the state from the settings, which it takes, also on failure; `open`: as the service has it. On failure
+ * `refused`, if not NULL, gets the model file at fault. */
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool open, char refused[HS_REFUSED_SIZE],
+                  void **ret_state, struct hs_error *err);
+void hs_app_destroy(void *state); /* NULL allowed */
+
+/* ---- for commands: these print why they failed, and return HS_EXIT_OK or the exit code to end with ---- */
+
+/* Sets the log up, and HailoRT's, which reads the environment when it is loaded: so this comes before any thread and
+ * any search for devices. A variable that is set already stays. Notes among the problems go to a server's log, and into
+ * that of other commands only at debug level. */
+void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
+                 const struct hs_problems *problems);
+
+/* hs_load_settings and hs_log_init. Caller frees with hs_settings_destroy. */
+int hs_app_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                         struct hs_settings **ret_settings);
+
+/* The state for a command that works through given pictures. */
+enum {
+    HS_APP_LOAD = 1,       /* wait until all models are loaded */
+    HS_APP_OPEN = 2,       /* hs_app_create's `open` */
+    HS_APP_OPEN_FOUND = 4, /* the same if app->found says so */
+};
+int hs_app_start(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                 unsigned flags, void **ret_state);
+
+#endif

@@ -1,0 +1,129 @@
+#include "service/embedding_parity.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "http/json_write.h"
+
+enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
+
+#define COMMAND "hailo-face compare-devices"
+#define AGAIN "run " COMMAND " again"
+
+bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine)
+{
+    return cosine->median >= HS_PARITY_MEDIAN && cosine->least >= HS_PARITY_LEAST;
+}
+
+int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err)
+{
+    if (!hs_embedding_parity_is_close(cosine))
+        return hs_error_set(err, HS_EMODEL, "the vectors of one face differ: over %zu faces the median cosine is %.4f "
+                            "(at least %.2f is wanted), the least %.4f (%.2f)", cosine->count, cosine->median,
+                            HS_PARITY_MEDIAN, cosine->least, HS_PARITY_LEAST);
+    if (cosine->count < HS_PARITY_FACES)
+        return hs_error_set(err, HS_EMODEL, "only %zu faces were compared, %d are wanted: run " COMMAND
+                            " with more pictures", cosine->count, HS_PARITY_FACES);
+    return 0;
+}
+
+/* The record's path, <pack>.agreement.json in the models folder, and the hashes that both files must have. */
+static int find_record(const struct hs_store *store, const struct hs_model_choice *device,
+                       const struct hs_model_choice *against, char path[PATH_MAX], char device_sha256[65],
+                       char against_sha256[65], struct hs_error *err)
+{
+    char name[HS_PACK_NAME_SIZE + sizeof(".agreement.json")];
+    int r = hs_store_expected(store, device->file, device_sha256, err);
+    if (r == 0)
+        r = hs_store_expected(store, against->file, against_sha256, err);
+    if (r == 0 && (!hs_str_format(name, sizeof(name), "%s.agreement.json", device->pack->name) ||
+                   !hs_store_path(store, name, path, PATH_MAX)))
+        r = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
+    return r;
+}
+
+static json_t *file_json(const struct hs_model_choice *choice, const char *sha256)
+{
+    return json_pack("{s:s, s:s, s:s}", "backend", choice->file->backend, "file", choice->file->name, "sha256", sha256);
+}
+
+int hs_embedding_parity_save(const struct hs_embedding_parity *parity, struct hs_error *err)
+{
+    const struct hs_model_choice *device = &parity->device, *against = &parity->against;
+    char path[PATH_MAX], device_sha256[65], against_sha256[65], when[32] = "";
+    time_t now = (time_t) hs_clock_wall_s();
+    struct tm utc;
+    struct hs_buf out;
+    int r = find_record(parity->store, device, against, path, device_sha256, against_sha256, err);
+    if (r < 0)
+        return r;
+    if (gmtime_r(&now, &utc))
+        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
+                               device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
+                               file_json(against, against_sha256), "faces", (json_int_t) parity->cosine.count,
+                               "least_cosine", parity->cosine.least, "median_cosine", parity->cosine.median, "when",
+                               when);
+    hs_buf_init(&out, RECORD_MAX);
+    r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;
+    r = r < 0 ? hs_error_set(err, r, "no memory for the record")
+              : hs_file_write_atomic(path, out.data, out.len, 0644, err);
+    hs_buf_finish(&out);
+    json_decref(record);
+    return r;
+}
+
+/* ---- read ---- */
+
+struct record {
+    char device[65], against[65];
+    struct hs_sample_stats cosine;
+};
+
+static bool parse(const json_t *root, struct record *ret)
+{
+    const char *device, *against;
+    json_int_t faces;
+    double least, median;
+    if (json_unpack((json_t *) root, "{s:{s:s}, s:{s:s}, s:I, s:F, s:F}", "device", "sha256", &device, "against",
+                    "sha256", &against, "faces", &faces, "least_cosine", &least, "median_cosine", &median) != 0)
+        return false;
+    ret->cosine = (struct hs_sample_stats) { .count = (size_t) faces, .least = least, .median = median };
+    return faces >= 0 && faces <= FACES_MAX && fabs(least) <= 1.001 && fabs(median) <= 1.001 &&
+           hs_str_copy(ret->device, sizeof(ret->device), device) &&
+           hs_str_copy(ret->against, sizeof(ret->against), against);
+}
+
+int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
+                              const struct hs_model_choice *against, struct hs_error *err)
+{
+    char path[PATH_MAX], device_sha256[65], against_sha256[65];
+    struct record record;
+    struct hs_error why;
+    uint8_t *data;
+    size_t len;
+    int r = find_record(store, device, against, path, device_sha256, against_sha256, err);
+    if (r < 0 || strcmp(device_sha256, against_sha256) == 0)
+        return r;
+    r = hs_file_read(path, RECORD_MAX, &data, &len, &why);
+    if (r == HS_ENOTFOUND)
+        return hs_error_set(err, HS_EMODEL, "not compared yet: run " COMMAND);
+    if (r < 0)
+        return hs_error_set(err, HS_EMODEL, "%s; " AGAIN, why.message);
+    json_t *root = json_loadb((const char *) data, len, JSON_REJECT_DUPLICATES, NULL);
+    free(data);
+    bool good = parse(root, &record);
+    json_decref(root);
+    if (!good)
+        return hs_error_set(err, HS_EMODEL, "%s is damaged; " AGAIN, path);
+    if (strcmp(record.device, device_sha256) != 0 || strcmp(record.against, against_sha256) != 0)
+        return hs_error_set(err, HS_EMODEL, "other model files were compared than those that are here: " AGAIN);
+    return hs_embedding_parity_judge(&record.cosine, err);
+}

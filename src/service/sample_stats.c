@@ -1,0 +1,51 @@
+#include "service/sample_stats.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+int hs_samples_add(struct hs_samples *samples, double value, struct hs_error *err)
+{
+    if (samples->count == samples->capacity) {
+        size_t wanted = samples->capacity ? samples->capacity * 2 : 64, bytes;
+        void *more = hs_size_mul(wanted, sizeof(*samples->values), &bytes) ? realloc(samples->values, bytes) : NULL;
+        if (!more)
+            return hs_error_set(err, HS_ENOMEM, "no memory for %zu numbers", wanted);
+        samples->values = more;
+        samples->capacity = wanted;
+    }
+    samples->values[samples->count++] = value;
+    return 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+    return (x > y) - (x < y);
+}
+
+struct hs_sample_stats hs_samples_summarize(struct hs_samples *samples)
+{
+    struct hs_sample_stats s = { .count = samples->count };
+    if (s.count == 0)
+        return s;
+    qsort(samples->values, s.count, sizeof(*samples->values), ascending);
+    for (size_t i = 0; i < s.count; i++)
+        s.mean += samples->values[i] / (double) s.count;
+    s.least = samples->values[0];
+    s.most = samples->values[s.count - 1];
+    s.median = (samples->values[(s.count - 1) / 2] + samples->values[s.count / 2]) / 2;
+    return s;
+}
+
+double hs_samples_percentile(const struct hs_samples *samples, double q)
+{
+    size_t rank = (size_t) (q * (double) samples->count + 0.999999);
+    return samples->values[rank > 0 ? rank - 1 : 0];
+}
+
+void hs_samples_finish(struct hs_samples *samples)
+{
+    free(samples->values);
+    *samples = (struct hs_samples) { 0 };
+}

@@ -1,0 +1,183 @@
+#include "service/server_main.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "service/app.h"
+#include "service/hailo.h"
+#include "service/startup.h"
+
+/* Workers that may wait for an accelerator at least, while others work. */
+enum { WAITING_MIN = 16 };
+
+/* Signals wait for the main thread, and a client that hangs up is an error of its write, not a signal. */
+static void take_signals(sigset_t *ret_waited)
+{
+    sigemptyset(ret_waited);
+    sigaddset(ret_waited, SIGTERM);
+    sigaddset(ret_waited, SIGINT);
+    pthread_sigmask(SIG_BLOCK, ret_waited, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* While the main thread drains, this one waits for a second signal and then ends the process at once. */
+static void *end_at_once(void *arg)
+{
+    int number;
+    sigwait(arg, &number);
+    hs_log_warning("stopped at once by a second signal");
+    _exit(HS_EXIT_OK);
+}
+
+static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, sigset_t *waited)
+{
+    pthread_t watcher;
+    bool watched = pthread_create(&watcher, NULL, end_at_once, waited) == 0;
+    int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000);
+    if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0)
+        hs_log_warning("requests that did not finish in %.1f s are cut off", settings->shutdown_timeout);
+    hs_http_destroy(server);
+    if (watched) {
+        pthread_cancel(watcher);
+        pthread_join(watcher, NULL);
+    }
+}
+
+/* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
+ * waits for an accelerator with its picture, and a request that waits for a worker is not looked at, so there are more
+ * of them then: for two batches, and so that requests whose device hangs do not keep others past their deadlines. */
+static int default_workers(const struct hs_app_core *core)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->sections.device->batch_size;
+    if (hs_model_runner_is_processor(hs_model_pool_first(hs_app_core_pool(core, 0))))
+        return own;
+    return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
+}
+
+static void http_options(const struct hs_app_core *core, struct hs_http_options *ret)
+{
+    const struct hs_server_settings *server = core->sections.server;
+    const struct hs_performance_settings *performance = core->sections.performance;
+    hs_http_options_init(ret);
+    ret->host = server->host;
+    ret->port = server->port;
+    ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
+    ret->queue_max = (size_t) performance->max_queue_size;
+    ret->header_max = (size_t) server->max_header_kb << 10;
+    ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
+    ret->connections_max = (size_t) server->max_connections;
+    ret->connections_per_address = (size_t) server->max_connections_per_address;
+    ret->batch_max = (size_t) server->max_batch;
+    ret->body_max = (size_t) server->max_body_mb << 20;
+    ret->bodies_max = (size_t) server->max_body_memory;
+    ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
+    ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
+    ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
+    ret->request_timeout_ms = performance->request_timeout < 0 ? -1 : (int64_t) (performance->request_timeout * 1000);
+    if (core->app->shape)
+        core->app->shape(core, ret);
+}
+
+/* A device keeps its pictures, and the settings ask for a new process then. */
+static bool must_end(const struct hs_app_core *core)
+{
+    bool hung = false;
+    for (size_t i = 0; i < core->models.part_count; i++) {
+        struct hs_model_pool_status status;
+        hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
+        hung |= status.hung;
+    }
+    return hung && core->sections.device->on_hang == HS_HANG_EXIT;
+}
+
+/* Returns the signal, or 0 if the service must end. */
+static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
+{
+    const struct timespec second = { .tv_sec = 1 };
+    for (;;) {
+        int number = sigtimedwait(waited, NULL, &second);
+        if (number > 0)
+            return number;
+        for (size_t i = 0; i < core->models.part_count; i++)
+            hs_model_pool_watch(hs_app_core_pool(core, i));
+        if (must_end(core))
+            return 0;
+    }
+}
+
+static int serve(const struct hs_invocation *call, struct hs_app_core *core, sigset_t *waited)
+{
+    const struct hs_app *app = core->app;
+    struct hs_http_options options;
+    struct hs_http_server *server;
+    struct hs_error err;
+    char names[HS_MODELS_API_PARTS * 256 + 16], in_use[80];
+    http_options(core, &options);
+    if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    if (app->begin)
+        app->begin(core);
+    if (core->sections.model->keep_alive != 0)
+        hs_app_core_start_loading(core);
+    if (hs_http_start(server, &err) < 0) {
+        hs_http_destroy(server);
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->sections.server->port);
+        if (err.code == HS_ECONFLICT)
+            hs_startup_error(in_use, "Change port in config or stop conflicting service");
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    /* The line that scripts wait for goes to standard output whatever the log level is. */
+    printf("listening on http://%s\n", hs_http_address(server));
+    fflush(stdout);
+    hs_app_core_names(core, names, sizeof(names));
+    hs_log_info("%s serves %s on %s", call->program->name, names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    int number = wait_for_end(core, waited);
+    if (number > 0)
+        hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
+    else
+        hs_log_error("the device hangs: finishing what runs, to be started again");
+    stop(server, core->sections.server, waited);
+    hs_log_info("stopped");
+    return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
+}
+
+int hs_cmd_serve(struct hs_invocation *call)
+{
+    const char *host = NULL, *port = NULL;
+    const struct hs_option options[] = {
+        HS_TEXT("host", &host, "ADDRESS", "where to listen; wins over server.host"),
+        HS_TEXT("port", &port, "N", "port; 0 picks a free one; wins over server.port"),
+    };
+    int code;
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
+        return code;
+    sigset_t waited;
+    take_signals(&waited); /* before any thread starts */
+    const struct hs_config_override given[] = {
+        { "--host", "server.host", host },
+        { "--port", "server.port", port },
+    };
+    const struct hs_app *app = call->program->app;
+    struct hs_settings *settings;
+    void *state;
+    struct hs_error err;
+    char refused[HS_REFUSED_SIZE];
+    code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
+    if (code != HS_EXIT_OK)
+        return code;
+    hs_hailo_log_start(hs_app_sections(app, settings).inference);
+    if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
+        hs_startup_report_model(refused);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
+    code = serve(call, state, &waited);
+    hs_app_destroy(state);
+    return code;
+}

@@ -1,0 +1,129 @@
+"""The figures of `bench`: what it counts and what it leaves out, against a server that is told what to answer, and with the
+scripted device in its own process."""
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from server import BINARY, FACE, environment, png, run
+from test_devices import blob
+
+STAGES = {BINARY: ['decode', 'preprocess', 'queue', 'inference', 'postprocess', 'total', 'round_trip'],
+          FACE: ['decode', 'detect', 'embed', 'search', 'total', 'round_trip']}
+
+
+class Scripted:
+    """Answers POST with (status, headers, body) in turn, the last one for good; keeps the bodies."""
+
+    def __init__(self):
+        self.answers = []
+        self.bodies = []
+        self.count = 0
+        lock, outer = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self):  # pylint: disable=invalid-name
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                with lock:
+                    status, headers, answer = outer.answers[min(outer.count, len(outer.answers) - 1)]
+                    outer.bodies.append(body)
+                    outer.count += 1
+                self.send_response(status)
+                for key, value in {**headers, 'Content-Length': len(answer)}.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self):
+        return f'http://127.0.0.1:{self._server.server_port}/any'
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(name='scripted')
+def scripted_fixture():
+    server = Scripted()
+    yield server
+    server.close()
+
+
+def bench(folder, *arguments, program=BINARY, code=0):
+    done = run(folder, 'bench', '--warm', 0, '--seconds', 60, '--json', *arguments, program=program,
+               env=environment(folder))
+    assert done.returncode == code, done
+    return json.loads(done.stdout)
+
+
+def test_refused_requests_are_not_answered_ones(tmp_path, scripted):
+    good, busy = (200, {}, b'{}'), (503, {'Retry-After': '1'}, b'{"error": "busy"}')
+    scripted.answers = [good, busy, busy, good, good]
+    report = bench(tmp_path, '--url', scripted.url, '--rounds', 5, code=1)
+    assert (report['pictures'], report['failures'], scripted.count) == (3, 2, 5)
+    assert report['pictures_per_second'] == pytest.approx(3 / report['seconds'])
+    assert 'cpu_seconds_per_picture' not in report  # of the server nobody knows it
+    scripted.answers = [busy]
+    done = run(tmp_path, 'bench', '--warm', 0, '--seconds', 60, '--rounds', 2, '--url', scripted.url)
+    assert done.returncode == 1 and 'no round succeeded: HTTP 503: {"error": "busy"}' in done.stderr
+    scripted.answers = [good, busy]
+    scripted.count = 0
+    done = run(tmp_path, 'bench', '--warm', 0, '--seconds', 60, '--rounds', 2, '--url', scripted.url)
+    assert done.returncode == 1 and '1 failed: HTTP 503: {"error": "busy"}' in done.stdout
+
+
+def test_stage_times_come_from_the_answer(tmp_path, scripted):
+    timing = {'Server-Timing': 'decode;dur=1.5, subtotal;dur=7, inference;desc="x";dur=3, '
+                               'postprocess;dur=0.25;desc="y",total;dur=20'}
+    scripted.answers = [(200, timing, b'{"timings_ms": {"preprocess": 2.5, "decode": 99}}')]
+    stages = bench(tmp_path, '--url', scripted.url, '--rounds', 2)['stages_ms']
+    assert list(stages) == STAGES[BINARY]
+    for name, value in {'decode': 1.5, 'preprocess': 2.5, 'queue': 0, 'postprocess': 0.25, 'total': 20}.items():
+        assert stages[name] == {'mean': value, 'p50': value, 'p95': value, 'p99': value}, name
+    assert stages['round_trip']['p50'] > 0
+    scripted.answers = [(200, {}, b'no JSON')]
+    stages = bench(tmp_path, '--url', scripted.url, '--rounds', 1)['stages_ms']
+    assert all(stages[name]['mean'] == 0 for name in STAGES[BINARY][:-1])
+
+
+def test_the_pictures_that_are_named_are_sent_in_turn(tmp_path, scripted):
+    scripted.answers = [(200, {}, b'{}')]
+    pictures = [png(20 + i, 10) for i in range(3)]
+    for i, data in enumerate(pictures):
+        (tmp_path / f'{i}.png').write_bytes(data)
+    bench(tmp_path, '--url', scripted.url, '--rounds', 6, '0.png', '1.png', '2.png')
+    assert [[data in body for data in pictures] for body in scripted.bodies] == [
+        [i % 3 == k for k in range(3)] for i in range(6)]
+    assert all(b'name="image"' in body for body in scripted.bodies)
+    scripted.bodies.clear()
+    bench(tmp_path, '--url', scripted.url, '--rounds', 1)  # without any: the built-in one
+    assert b'\xff\xd8\xff' in scripted.bodies[0] and len(scripted.bodies[0]) > 5000
+
+
+@pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
+def test_in_this_process(tmp_path, program):
+    (tmp_path / 'good.png').write_bytes(blob(60, 40, 60, 150))
+    (tmp_path / 'bad.png').write_text('no picture')
+    report = bench(tmp_path, '--device', 'sim', '--rounds', 4, '--clients', 2, 'good.png', program=program)
+    assert (report['pictures'], report['failures'], report['clients']) == (4, 0, 2)
+    assert list(report['stages_ms']) == STAGES[program]
+    assert report['stages_ms']['decode']['mean'] > 0 and report['cpu_seconds_per_picture'] > 0
+    assert report['stages_ms']['total']['p50'] <= report['stages_ms']['round_trip']['p50']
+    # Every other picture is refused, so the pictures named are those that are decoded.
+    report = bench(tmp_path, '--device', 'sim', '--rounds', 4, 'good.png', 'bad.png', program=program, code=1)
+    assert (report['pictures'], report['failures']) == (2, 2)
+    done = run(tmp_path, 'bench', '--device', 'sim', 'absent.png', program=program)
+    assert done.returncode == 1 and 'absent.png' in done.stderr and not done.stdout
