@@ -40,8 +40,8 @@
     X(EREFUSED, -28, "refused", 422, NONE)
 
 /* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same
- * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down until
- * it was opened and loaded again. All but NONE count as failures of the device. */
+ * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down
+ * until it was opened and loaded again. All but NONE count as failures of the device. */
 enum hs_recovery { HS_RECOVERY_NONE, HS_RECOVERY_RETRY, HS_RECOVERY_ELSEWHERE, HS_RECOVERY_REOPEN };
 
 enum hs_status {

@@ -210,8 +210,9 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
 }
 
 /* What the request says of its two models. */
-static int read_models(struct hs_http_request *req, const struct hs_face_app *app, struct hs_request_options *ret_detect,
-                       struct hs_request_options *ret_embed, struct hs_error *err)
+static int read_models(struct hs_http_request *req, const struct hs_face_app *app,
+                       struct hs_request_options *ret_detect, struct hs_request_options *ret_embed,
+                       struct hs_error *err)
 {
     const char *field;
     int r = hs_request_options_read(req, ret_detect, &field, err);

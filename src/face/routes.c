@@ -24,8 +24,8 @@ static void get_health(struct hs_http_request *req)
     hs_model_pool_get_status(app->embedder, &embed);
     json_t *health = json_pack(
         "{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service", "hailo-face", "model_loaded",
-        detect.loaded && embed.loaded, "detection_model", hs_model_pool_first(app->detector)->model, "recognition_model",
-        embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
+        detect.loaded && embed.loaded, "detection_model", hs_model_pool_first(app->detector)->model,
+        "recognition_model", embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
         embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
     struct hs_model_pool *pools[] = { app->detector, app->embedder };
     hs_health_add_devices(health, pools, HS_ARRAY_LEN(pools));

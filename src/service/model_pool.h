@@ -23,8 +23,8 @@ struct hs_model_pool {
 };
 
 /* As hs_model_runner_init, for every device that the settings allow. If a fallback cannot be had, the log says why; an
- * embedding model is one only if its vectors are shown to be the same (service/embedding_parity.h). *pool must not move. The
- * caller frees with hs_model_pool_finish. */
+ * embedding model is one only if its vectors are shown to be the same (service/embedding_parity.h). *pool must not
+ * move. The caller frees with hs_model_pool_finish. */
 int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err);
 void hs_model_pool_finish(struct hs_model_pool *pool); /* a zeroed one is fine */
 

@@ -137,7 +137,8 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
     printf("listening on http://%s\n", hs_http_address(server));
     fflush(stdout);
     hs_app_core_names(core, names, sizeof(names));
-    hs_log_info("%s serves %s on %s", call->program->name, names, hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    hs_log_info("%s serves %s on %s", call->program->name, names,
+                hs_model_pool_first(hs_app_core_pool(core, 0))->device);
     int number = wait_for_end(core, waited);
     if (number > 0)
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
