@@ -223,8 +223,6 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
     int r = entry->request ? hs_gallery_add_once(app->gallery, entry->request, entry->name, entry->metadata, &embedding,
                                                  ret_added, err)
                            : hs_gallery_add(app->gallery, entry->name, entry->metadata, &embedding, ret_added, err);
-    if (r == 0)
-        hs_face_index_added(app->index, entry->name, ret_added, found->embedding);
     json_decref(quality);
     free(text);
     return r;

@@ -18,7 +18,7 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
-static int open_gallery(const struct hs_database_section *settings, bool rewrite_later, struct hs_gallery **ret_gallery,
+static int open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
     const struct hs_gallery_options options = {
@@ -27,7 +27,7 @@ static int open_gallery(const struct hs_database_section *settings, bool rewrite
         .keep_backups = settings->keep_backups,
         .max_embeddings_per_identity = settings->max_embeddings_per_identity,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
-        .rewrite_later = rewrite_later,
+        .erase_later = erase_later,
     };
     int r = hs_dir_make_parent(settings->db_file, err);
     if (r == 0)

@@ -69,7 +69,6 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
         hs_face_reply_no_identity(req, name);
         return;
     }
-    hs_face_index_removed(app->index, name);
     if (r < 0) {
         hs_face_reply_failure(req, r, &err);
         return;

@@ -87,8 +87,6 @@ static void change(struct hs_http_request *req, const struct hs_face_app *app, c
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    if (update->new_name)
-        hs_face_index_renamed(app->index, name, update->new_name);
     reply_person(req, update->new_name ? update->new_name : name);
 }
 
@@ -182,7 +180,6 @@ static void remove_embedding(struct hs_http_request *req, const struct hs_galler
         hs_face_reply_failure(req, r, &err);
         return;
     }
-    hs_face_index_removed_embedding(app->index, id);
     hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
     json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
                                "embedding_count", (json_int_t) person->count - 1);

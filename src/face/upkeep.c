@@ -13,8 +13,7 @@ struct hs_face_upkeep {
     struct hs_face_upkeep_options options;
     pthread_t thread;
     bool started;
-    uint64_t
-        backed_up; /* own and foreign changes that the last backup has; UINT64_MAX: there is none; the thread's own */
+    struct hs_gallery_version backed_up; /* what the last backup has; change -1: there is none; the thread's own */
 
     pthread_mutex_t lock; /* guards what follows; never held while the gallery is asked */
     pthread_cond_t wake;
@@ -31,7 +30,7 @@ int hs_face_upkeep_create(const struct hs_face_upkeep_options *options, struct h
         return hs_error_set(err, HS_ENOMEM, "no memory for the gallery's upkeep");
     upkeep->options = *options;
     upkeep->status.opened = *options->opened;
-    upkeep->backed_up = options->opened->created ? 0 : UINT64_MAX;
+    upkeep->backed_up.change = options->opened->created ? 0 : -1;
     upkeep->erase_due_ns = upkeep->backup_due_ns = INT64_MAX;
     pthread_mutex_init(&upkeep->lock, NULL);
     hs_cond_init(&upkeep->wake);
@@ -71,21 +70,16 @@ static void find_last_backup(struct hs_face_upkeep *upkeep)
     hs_gallery_backups_destroy(backups);
 }
 
-static uint64_t changes(const struct hs_gallery_version *version)
-{
-    return version->own + version->foreign;
-}
-
 /* Where the gallery is as it was at the last backup there is nothing to do. */
 static int back_up_changed(struct hs_face_upkeep *upkeep, struct hs_error *err)
 {
     struct hs_gallery_version version;
     int r = hs_gallery_get_version(upkeep->options.gallery, &version, err);
-    if (r < 0 || changes(&version) == upkeep->backed_up)
+    if (r < 0 || (version.change == upkeep->backed_up.change && version.resets == upkeep->backed_up.resets))
         return r;
     r = hs_gallery_backup(upkeep->options.gallery, NULL, err);
     if (r == 0)
-        upkeep->backed_up = changes(&version);
+        upkeep->backed_up = version;
     return r;
 }
 

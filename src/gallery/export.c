@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "gallery/input.h"
 #include "gallery/sql.h"
-#include "gallery/store.h"
+#include "gallery/gallery_internal.h"
 
 static const char format_name[] = "hailo-services-gallery";
 enum { FORMAT_VERSION = 1, PAGE = 100, BASE64 = sodium_base64_VARIANT_ORIGINAL };
@@ -19,18 +19,13 @@ struct writer {
     crypto_hash_sha256_state sum;
 };
 
-static int no_memory(struct hs_error *err)
-{
-    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-}
-
 /* Writes a line and takes the object (NULL: there was no memory for it). */
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
 {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     if (!text)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     size_t len = strlen(text);
     text[len] = '\n'; /* in the place of the NUL: the length is known */
     crypto_hash_sha256_update(&writer->sum, (const unsigned char *) text, len + 1);
@@ -116,7 +111,7 @@ static int write_identities(struct hs_gallery *gallery, struct writer *writer, s
         free(after);
         after = page->count > 0 ? strdup(page->identities[page->count - 1].name) : NULL;
         if (r == 0 && more && !after)
-            r = no_memory(err);
+            r = hs_gallery_no_memory(err);
         hs_gallery_page_destroy(page);
     }
     free(after);
@@ -172,7 +167,7 @@ static int parse_line(const char *line, size_t len, json_t **ret_object, struct 
     json_error_t problem = { 0 };
     *ret_object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &problem);
     if (!*ret_object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     return 0;
 }
 
@@ -281,7 +276,7 @@ static int import_embedding(struct importer *importer, const char *name, const c
     e.dimension = size / sizeof(float);
     char *quality_text = quality ? json_dumps(quality, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     if (quality && !quality_text)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     e.quality = quality_text;
     int r = hs_gallery_check_embedding(&e, err);
     if (r == 0)
@@ -320,14 +315,14 @@ static int import_identity(struct importer *importer, const char *line, size_t l
     if (!object || !name || !json_is_array(list))
         refuse(importer, -1, "not an object with a name and embeddings");
     else if (metadata && !metadata_text)
-        r = no_memory(err);
+        r = hs_gallery_no_memory(err);
     else if ((r = hs_gallery_check_name(name, &why)) == 0 && (r = hs_gallery_check_metadata(metadata_text, &why)) == 0)
         r = import_embeddings(importer, name, metadata_text, list, err);
     else if (r == HS_EINVAL) {
         refuse(importer, -1, why.message);
         r = 0;
     } else
-        r = no_memory(err);
+        r = hs_gallery_no_memory(err);
     free(metadata_text);
     json_decref(object);
     return r;
@@ -357,17 +352,13 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
         return r;
     struct hs_gallery_imported *done = calloc(1, sizeof(*done));
     if (!done)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     struct importer importer = { .gallery = gallery, .done = done };
-    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
         r = hs_gallery_end(gallery, r, importer.dropped, err);
-        /* Many changes at once: an index had better be built anew. */
-        gallery->version.foreign += r == 0;
     }
-    hs_gallery_unlock_change(gallery);
     if (r == 0)
         *ret_imported = *done;
     free(done);

@@ -2,7 +2,11 @@
 
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
+#include "gallery/scrub.h"
+
+enum { CACHE_KIB = 2048 };
 
 static int status_of(int code)
 {
@@ -34,11 +38,12 @@ static int status_of(int code)
     }
 }
 
-int hs_sql_error(sqlite3 *db, int code, const char *what, struct hs_error *err)
+int hs_sql_error(int code, const char *what, struct hs_error *err)
 {
-    /* sqlite3_errmsg speaks of the last call, which may have been another one. */
-    const char *text = db && sqlite3_extended_errcode(db) == code ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-    return hs_error_set(err, status_of(code), "gallery: %s: %s", what, text);
+    int status = status_of(code);
+    const char *text =
+        status == HS_EBUSY ? "it is busy with a change by another process; try again" : sqlite3_errstr(code);
+    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "", text, code);
 }
 
 bool hs_sql_is_damage(int code)
@@ -53,7 +58,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
     *ret_code = code;
     if (code != SQLITE_OK) {
-        int r = hs_sql_error(db, code, path, err);
+        int r = hs_sql_error(code, hs_path_base(path), err);
         sqlite3_close(db);
         return r;
     }
@@ -62,16 +67,30 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     return 0;
 }
 
+int hs_sql_configure(sqlite3 *db, struct hs_error *err)
+{
+    char sql[300];
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    hs_str_format(sql, sizeof(sql),
+                  "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;"
+                  "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                  "PRAGMA cache_size = -%d; PRAGMA max_page_count = %d",
+                  CACHE_KIB, HS_SCRUB_PAGES_MAX);
+    return hs_sql_exec(db, sql, err);
+}
+
 int hs_sql_exec(sqlite3 *db, const char *sql, struct hs_error *err)
 {
     int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, NULL, err);
 }
 
 int hs_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err)
 {
     int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
-    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, NULL, err);
 }
 
 int hs_sql_step(sqlite3_stmt *stmt, struct hs_error *err)
@@ -79,7 +98,7 @@ int hs_sql_step(sqlite3_stmt *stmt, struct hs_error *err)
     int code = sqlite3_step(stmt);
     if (code == SQLITE_ROW)
         return 1;
-    int r = code == SQLITE_DONE ? 0 : hs_sql_error(sqlite3_db_handle(stmt), code, sqlite3_sql(stmt), err);
+    int r = code == SQLITE_DONE ? 0 : hs_sql_error(code, NULL, err);
     sqlite3_reset(stmt);
     return r;
 }
@@ -132,7 +151,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
     if (code == SQLITE_OK)
         code = sqlite3_step(stmt);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        r = hs_sql_error(db, code, "check", err);
+        r = hs_sql_error(code, "check", err);
         /* The statement is right, so what SQLite cannot make sense of is the file's format or schema. */
         damaged = hs_sql_is_damage(code) || (code & 0xff) == SQLITE_ERROR;
     } else if (code == SQLITE_ROW) {

@@ -8,8 +8,9 @@
 
 #include "hs/status.h"
 
-/* What went wrong in db (NULL: what `code` says by itself), as one of ours; `what` was being done. */
-int hs_sql_error(sqlite3 *db, int code, const char *what, struct hs_error *err);
+/* Turns SQLite's code into one of ours. The message is for clients of the service: it has no SQL and no path. `what`
+ * says what was being done; NULL: nothing to say. */
+int hs_sql_error(int code, const char *what, struct hs_error *err);
 
 /* The file itself is damaged, or is no database. */
 bool hs_sql_is_damage(int code);
@@ -17,6 +18,9 @@ bool hs_sql_is_damage(int code);
 /* Opens with extended result codes. On failure nothing is left open, and *ret_code is SQLite's. */
 int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
                 struct hs_error *err);
+
+/* The settings of each connection to a gallery file. Triggers and views of the file do nothing. */
+int hs_sql_configure(sqlite3 *db, struct hs_error *err);
 
 int hs_sql_exec(sqlite3 *db, const char *sql, struct hs_error *err);
 int hs_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err);

@@ -150,7 +150,7 @@ static void test_failure(void **state)
 static void test_erasing(void **state)
 {
     struct fixture *f = *state;
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     open_with(f, 1);
     fixture_plant(f, 1);
     /* The first backup might still find her there. */

@@ -85,7 +85,7 @@ static void test_residue(void **state)
 static void test_residue_later(void **state)
 {
     struct fixture *f = *state;
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     add(fixture_open(f), "a", 1);
     add(f->gallery, "b", 2);
     fixture_plant(f, 1);
@@ -107,7 +107,8 @@ static void test_residue_later(void **state)
     assert_false(folder_has(f, 1));
     assert_true(folder_has(f, 2));
     assert_int_equal(hs_gallery_get_version(f->gallery, &after, NULL), 0);
-    assert_int_equal(after.foreign, before.foreign);
+    assert_int_equal(after.change, before.change);
+    assert_int_equal(after.resets, before.resets);
     assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
     assert_false(folder_has(f, 1));
     assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
@@ -117,7 +118,7 @@ static void test_residue_later(void **state)
 static void test_nothing_later(void **state)
 {
     struct fixture *f = *state;
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     struct hs_gallery_erased erased;
     add(fixture_open(f), "a", 1);
     assert_int_equal(hs_gallery_remove(f->gallery, "a", &erased, NULL), 0);
@@ -138,7 +139,7 @@ static void test_nothing_later(void **state)
 static void test_foreign_change_before_rewriting(void **state)
 {
     struct fixture *f = *state;
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     struct hs_gallery_version before, after;
     add(fixture_open(f), "a", 1);
     fixture_plant(f, 1);
@@ -147,7 +148,7 @@ static void test_foreign_change_before_rewriting(void **state)
     run_sql(f->path, "INSERT INTO identities (name) VALUES ('other')");
     assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
     assert_int_equal(hs_gallery_get_version(f->gallery, &after, NULL), 0);
-    assert_true(after.foreign > before.foreign);
+    assert_true(after.resets > before.resets);
     assert_int_equal(hs_gallery_get_counts(f->gallery).identities, 1);
 }
 

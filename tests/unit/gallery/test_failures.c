@@ -55,7 +55,7 @@ static int run_remove_later(struct fixture *f)
 {
     struct hs_gallery_erased erased;
     fixture_close(f);
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     int r = hs_gallery_open(&f->options, &f->gallery, &f->opened, NULL);
     if (r < 0) {
         f->gallery = NULL;
