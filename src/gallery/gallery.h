@@ -181,8 +181,8 @@ int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *
                         struct hs_gallery_version *ret_version, struct hs_error *err);
 
 /* Leads from `since` to *ret_version: calls `touched` for every identity that was changed, removed or made after
- * `since`, then `each` for all embeddings that these have now. HS_ENOTFOUND: the changes are not all known any more, and
- * nothing was called. */
+ * `since`, then `each` for all embeddings that these have now. HS_ENOTFOUND: the changes are not all known any more,
+ * and nothing was called. */
 int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_gallery_version *since,
                               hs_gallery_touched touched, hs_gallery_each each, void *arg,
                               struct hs_gallery_version *ret_version, struct hs_error *err);
