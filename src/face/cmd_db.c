@@ -1,5 +1,6 @@
 /* The gallery from the command line; the service may run meanwhile and notices what was changed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,20 +176,25 @@ static int write_piece(void *arg, const char *data, size_t len)
     return fwrite(data, 1, len, arg) == len ? 0 : HS_EIO;
 }
 
-/* Beside the file first, so that what is there under its name is whole. */
+/* Beside the file first, so that what is there under its name is whole. The vectors are biometric data: nobody else may
+ * read them, and what is not a file is not replaced. */
 static int do_export(struct db *db)
 {
+    const char *path = word(db, 0);
     char part[PATH_MAX];
+    struct stat st;
     struct hs_error err;
-    if (!hs_str_format(part, sizeof(part), "%s.part", word(db, 0)))
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: the path is too long", word(db, 0));
-    FILE *file = fopen(part, "we");
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s is not a regular file", path);
+    bool fits = hs_str_format(part, sizeof(part), "%s.XXXXXX", path);
+    int fd = fits ? mkostemp(part, O_CLOEXEC) : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file)
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", part, strerror(errno));
-    hs_error_set(&err, HS_EIO, "%s cannot be written", part);
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", path, fits ? strerror(errno) : "too long");
+    hs_error_set(&err, HS_EIO, "%s cannot be written", path);
     int r = hs_gallery_export(db->gallery, write_piece, file, &err);
-    bool whole = fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if (fclose(file) != 0 || !whole || r < 0 || rename(part, word(db, 0)) != 0) {
+    bool whole = fflush(file) == 0 && fsync(fd) == 0;
+    if (fclose(file) != 0 || !whole || r < 0 || rename(part, path) != 0) {
         unlink(part);
         return fail(db, &err);
     }

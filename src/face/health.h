@@ -7,7 +7,7 @@
 #include "face/app.h"
 
 /* How the gallery is; NULL where there is none. `state` is the first of these that is so:
- *   "failed"    it could not be read: recognition fails
+ *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
  *   "loading"   it is being read
  *   "restored"  it was damaged when the service started, and a backup took its place
  *   "emptied"   it was damaged, and there was no good backup

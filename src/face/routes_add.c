@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/ask.h"
+#include "face/database_reply.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
 #include "gallery/input.h"
@@ -175,7 +176,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     struct hs_error err;
     int r = hs_enrol_store(add->app, &entry, found, result, &added, &err);
     if (r < 0) {
-        hs_face_reply_failure(add->req, r, &err);
+        hs_face_reply_gallery_failure(add->req, add->app, add->name, r, &err);
         return;
     }
     if (added.embedding_dropped)

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-enum { SHA256_DIGITS = 64 };
+/* An answer has room for so many levels of JSON and a few of its own. */
+enum { SHA256_DIGITS = 64, DEPTH_MAX = 32 };
 
 /* UTF-8 of 1..max bytes without control characters (C0, DEL, C1). */
 static int check_text(const char *what, const char *text, size_t max, struct hs_error *err)
@@ -31,6 +32,18 @@ int hs_gallery_check_name(const char *name, struct hs_error *err)
     return check_text("name", name, HS_GALLERY_NAME_MAX, err);
 }
 
+/* Whether nothing is nested deeper than `depth` levels. */
+static bool is_shallow(json_t *value, int depth)
+{
+    bool shallow = depth > 0 || !(json_is_object(value) || json_is_array(value));
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach(value, key, member) shallow = shallow && is_shallow(member, depth - 1);
+    json_array_foreach(value, i, member) shallow = shallow && is_shallow(member, depth - 1);
+    return shallow;
+}
+
 /* Parses a text that must be a JSON object; the caller releases *ret_object. */
 static int parse_object(const char *what, const char *text, json_t **ret_object, struct hs_error *err)
 {
@@ -46,6 +59,10 @@ static int parse_object(const char *what, const char *text, json_t **ret_object,
         int r = hs_error_set(err, HS_EINVAL, "%s: not a JSON object%s%s", what, *why ? ": " : "", why);
         json_decref(object);
         return r;
+    }
+    if (!is_shallow(object, DEPTH_MAX)) {
+        json_decref(object);
+        return hs_error_set(err, HS_EINVAL, "%s: nested deeper than %d levels", what, DEPTH_MAX);
     }
     *ret_object = object;
     return 0;
