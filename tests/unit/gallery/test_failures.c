@@ -320,6 +320,27 @@ static void test_open(void **state)
     }
 }
 
+/* A folder that cannot be locked is not used as if it were. */
+static void test_locks(void **state)
+{
+    (void) state;
+    void *own;
+    fixture_setup(&own);
+    struct fixture *f = own;
+    struct hs_error err;
+    add(fixture_open(f), "a", 1);
+    faults_arm(FAULT_LOCK, 1);
+    assert_int_equal(hs_gallery_backup(f->gallery, NULL, &err), HS_EIO);
+    assert_true(faults_disarm());
+    assert_non_null(strstr(err.message, "locked"));
+    fixture_close(f);
+    faults_arm(FAULT_LOCK, 1);
+    assert_int_equal(hs_gallery_open(&f->options, &f->gallery, NULL, NULL), HS_EIO);
+    assert_true(faults_disarm());
+    fixture_open(f);
+    fixture_teardown(&own);
+}
+
 int main(void)
 {
     faults_install();
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_writes),
         cmocka_unit_test(test_open),
+        cmocka_unit_test(test_locks),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -201,6 +202,33 @@ static void test_for_each_since(void **state)
     hs_gallery_close(other);
 }
 
+/* A file that is gone, or another one, is noticed by the next change. What is open can still be read. */
+static void test_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_error err;
+    char aside[PATH_MAX];
+    for (int replaced = 0; replaced < 2; replaced++) {
+        struct hs_gallery *g = fixture_open(f);
+        add(g, "a", (unsigned) replaced + 1);
+        assert_false(hs_gallery_get_counts(g).lost);
+        hs_str_format(aside, sizeof(aside), "%s.aside", f->path);
+        assert_int_equal(rename(f->path, aside), 0);
+        if (replaced)
+            run_sql(f->path, "CREATE TABLE t (a)");
+        assert_int_equal(hs_gallery_rename(g, "a", "b", &err), HS_EIO);
+        assert_non_null(strstr(err.message, "deleted or replaced"));
+        assert_int_equal(try_add(g, "c", 9, NULL), HS_EIO);
+        assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), HS_EIO);
+        assert_true(hs_gallery_get_counts(g).lost);
+        assert_true(hs_gallery_backup(g, NULL, NULL) < 0);
+        /* The program that made the other file has taken the log, too. */
+        assert_true(replaced || count_of(g, "a") == 1);
+        fixture_close(f);
+        assert_int_equal(rename(aside, f->path), 0);
+    }
+}
+
 static void test_bad_input(void **state)
 {
     struct hs_gallery *g = fixture_open(*state);
@@ -380,7 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages),
         GALLERY_TEST(test_change),      GALLERY_TEST(test_limit),
-        GALLERY_TEST(test_for_each), GALLERY_TEST(test_for_each_since),    GALLERY_TEST(test_bad_input),
+        GALLERY_TEST(test_for_each), GALLERY_TEST(test_for_each_since), GALLERY_TEST(test_lost),    GALLERY_TEST(test_bad_input),
         GALLERY_TEST(test_bad_options), GALLERY_TEST(test_threads),
         GALLERY_TEST(test_once),        GALLERY_TEST(test_once_is_forgotten),
         GALLERY_TEST(test_update),      GALLERY_TEST(test_counts),

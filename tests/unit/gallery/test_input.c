@@ -1,6 +1,7 @@
 #include "../unit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gallery/input.h"
@@ -34,6 +35,22 @@ static void test_metadata(void **state)
     assert_int_equal(hs_gallery_check_metadata("null", NULL), HS_EINVAL);
 }
 
+/* What an answer could not show is not taken. */
+static void test_depth(void **state)
+{
+    (void) state;
+    for (int depth = 32; depth <= 33; depth++) {
+        char text[200];
+        size_t len = 0;
+        for (int i = 1; i < depth; i++)
+            len += (size_t) snprintf(text + len, sizeof(text) - len, "%s", i % 2 ? "{\"\":" : "[");
+        len += (size_t) snprintf(text + len, sizeof(text) - len, "%s", depth % 2 ? "{}" : "[]");
+        for (int i = depth - 1; i > 0; i--)
+            len += (size_t) snprintf(text + len, sizeof(text) - len, "%s", i % 2 ? "}" : "]");
+        assert_int_equal(hs_gallery_check_metadata(text, NULL), depth == 32 ? 0 : HS_EINVAL);
+    }
+}
+
 static void test_vectors(void **state)
 {
     (void) state;
@@ -58,6 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_depth),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_score),
     };
