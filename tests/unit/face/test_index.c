@@ -240,12 +240,9 @@ static void test_deadline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_changes),
-        GALLERY_TEST(test_others),
-        GALLERY_TEST(test_failed_change),
-        GALLERY_TEST(test_query_beside_waiting_change),
-        GALLERY_TEST(test_renames),
-        GALLERY_TEST(test_deadline),
+        GALLERY_TEST(test_changes),       GALLERY_TEST(test_others),
+        GALLERY_TEST(test_failed_change), GALLERY_TEST(test_query_beside_waiting_change),
+        GALLERY_TEST(test_renames),       GALLERY_TEST(test_deadline),
     };
     return HS_RUN_TESTS(tests);
 }

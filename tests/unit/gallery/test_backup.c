@@ -350,12 +350,18 @@ static void test_leftovers_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_backup_and_restore), GALLERY_TEST(test_keep),
-        GALLERY_TEST(test_no_folder),          GALLERY_TEST(test_bad_backups),
-        GALLERY_TEST(test_damaged_file),       GALLERY_TEST(test_damaged_without_backup),
-        GALLERY_TEST(test_flipped_bytes),      GALLERY_TEST(test_foreign_tables),
-        GALLERY_TEST(test_leftovers_go),       GALLERY_TEST(test_clock),
-        GALLERY_TEST(test_shared_folder),      GALLERY_TEST(test_busy),
+        GALLERY_TEST(test_backup_and_restore),
+        GALLERY_TEST(test_keep),
+        GALLERY_TEST(test_no_folder),
+        GALLERY_TEST(test_bad_backups),
+        GALLERY_TEST(test_damaged_file),
+        GALLERY_TEST(test_damaged_without_backup),
+        GALLERY_TEST(test_flipped_bytes),
+        GALLERY_TEST(test_foreign_tables),
+        GALLERY_TEST(test_leftovers_go),
+        GALLERY_TEST(test_clock),
+        GALLERY_TEST(test_shared_folder),
+        GALLERY_TEST(test_busy),
         GALLERY_TEST(test_crafted),
     };
     return HS_RUN_TESTS(tests);

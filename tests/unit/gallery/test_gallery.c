@@ -406,11 +406,10 @@ static void test_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages),
-        GALLERY_TEST(test_change),      GALLERY_TEST(test_limit),
-        GALLERY_TEST(test_for_each), GALLERY_TEST(test_for_each_since), GALLERY_TEST(test_lost),    GALLERY_TEST(test_bad_input),
-        GALLERY_TEST(test_bad_options), GALLERY_TEST(test_threads),
-        GALLERY_TEST(test_once),        GALLERY_TEST(test_once_is_forgotten),
+        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages), GALLERY_TEST(test_change),
+        GALLERY_TEST(test_limit),       GALLERY_TEST(test_for_each),   GALLERY_TEST(test_for_each_since),
+        GALLERY_TEST(test_lost),        GALLERY_TEST(test_bad_input),  GALLERY_TEST(test_bad_options),
+        GALLERY_TEST(test_threads),     GALLERY_TEST(test_once),       GALLERY_TEST(test_once_is_forgotten),
         GALLERY_TEST(test_update),      GALLERY_TEST(test_counts),
     };
     return HS_RUN_TESTS(tests);

@@ -73,11 +73,8 @@ static void test_score(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_score),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_metadata), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_score),
     };
     return HS_RUN_TESTS(tests);
 }
