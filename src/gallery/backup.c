@@ -2,7 +2,6 @@
 #include "gallery/backup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,11 +53,9 @@ static int copy_pages(sqlite3 *from, sqlite3 *into, struct hs_error *err)
 static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL, *into = NULL;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return hs_error_set(err, HS_EIO, "%s: %s", path, strerror(errno));
-    close(fd);
-    int r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
+    int r = hs_gallery_make_file(path, err);
+    if (r == 0)
+        r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
     if (r == 0)
         r = hs_gallery_check_file(gallery, err);
     if (r == 0)
@@ -91,6 +88,8 @@ static int write_backup(struct hs_gallery *gallery, const char *copy, const char
                         struct hs_error *err)
 {
     int r = copy_to(gallery, copy, err);
+    if (r == 0)
+        r = hs_gallery_make_file(packed, err);
     if (r == 0)
         r = hs_gallery_compress(copy, packed, err);
     if (r == 0 && rename(packed, path) < 0)

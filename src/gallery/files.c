@@ -81,6 +81,15 @@ void hs_gallery_sync_folder(const char *path)
     }
 }
 
+int hs_gallery_make_file(const char *path, struct hs_error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return file_error(path, err);
+    close(fd);
+    return 0;
+}
+
 int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err)
 {
     if (!hs_str_format(ret_path, PATH_MAX, "%sXXXXXX", prefix))
@@ -135,23 +144,20 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to);
 }
 
-int hs_gallery_rename_free(const char *from, const char *base, const char *suffix, char ret_path[PATH_MAX],
-                           struct hs_error *err)
+int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    for (int n = 0; n < FREE_NAMES; n++) {
-        char number[16] = "";
-        if (n > 0)
-            hs_str_format(number, sizeof(number), "-%d", n);
-        if (!hs_str_format(ret_path, PATH_MAX, "%s%s%s", base, number, suffix))
-            return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
-        if (rename_new(from, ret_path) == 0) {
-            hs_gallery_sync_folder(ret_path);
-            return 0;
-        }
-        if (errno != EEXIST)
-            break;
+    bool fits = hs_str_copy(ret_path, PATH_MAX, base);
+    int r = fits ? rename_new(from, ret_path) : 0;
+    for (int n = 1; fits && r < 0 && errno == EEXIST && n < FREE_NAMES; n++) {
+        fits = hs_str_format(ret_path, PATH_MAX, "%s-%d", base, n);
+        r = fits ? rename_new(from, ret_path) : 0;
     }
-    return file_error(ret_path, err);
+    if (!fits)
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
+    if (r < 0)
+        return file_error(ret_path, err);
+    hs_gallery_sync_folder(ret_path);
+    return 0;
 }
 
 static int gz_error(gzFile file, const char *path, struct hs_error *err)
@@ -172,50 +178,42 @@ static int sync_file(const char *path, struct hs_error *err)
     return r;
 }
 
-int hs_gallery_compress(const char *from, const char *to, struct hs_error *err)
+/* zlib reads what is not compressed as it is, and writes so in mode "T". */
+static int copy_file(const char *from, const char *to, const char *mode, struct hs_error *err)
 {
     static const int piece_size = 65536;
-    FILE *in = fopen(from, "rbe");
-    gzFile out = in ? gzopen(to, "wbe6") : NULL;
-    unsigned char *piece = malloc((size_t) piece_size);
-    int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0;
-    if (r == 0 && !piece)
-        r = hs_gallery_no_memory(err);
-    size_t n;
-    while (r == 0 && (n = fread(piece, 1, (size_t) piece_size, in)) > 0)
-        if (gzwrite(out, piece, (unsigned) n) != (int) n)
-            r = gz_error(out, to, err);
-    if (r == 0 && ferror(in))
-        r = file_error(from, err);
-    if (out && gzclose(out) != Z_OK && r == 0)
-        r = file_error(to, err);
-    if (in)
-        fclose(in);
-    free(piece);
-    return r < 0 ? r : sync_file(to, err);
-}
-
-int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
-{
-    static const int piece_size = 65536;
-    gzFile in = gzopen(from, "rbe");
-    FILE *out = in ? fopen(to, "wbe") : NULL;
+    gzFile in = gzopen(from, "rbe"), out = in ? gzopen(to, mode) : NULL;
     unsigned char *piece = malloc((size_t) piece_size);
     int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0, n = 0;
     if (r == 0 && !piece)
         r = hs_gallery_no_memory(err);
     while (r == 0 && (n = gzread(in, piece, (unsigned) piece_size)) > 0)
-        if (fwrite(piece, 1, (size_t) n, out) != (size_t) n)
-            r = file_error(to, err);
+        if (gzwrite(out, piece, (unsigned) n) != n)
+            r = gz_error(out, to, err);
     if (r == 0 && n < 0)
         r = gz_error(in, from, err);
-    /* What ends in the middle of its compressed data is noticed here only. */
+    /* A file that ends in the middle of its compressed data is noticed here only. */
     if (in && gzclose(in) != Z_OK && r == 0)
         r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
-    if (out && fclose(out) != 0 && r == 0)
+    if (out && gzclose(out) != Z_OK && r == 0)
         r = file_error(to, err);
     free(piece);
     return r < 0 ? r : sync_file(to, err);
+}
+
+int hs_gallery_compress(const char *from, const char *to, struct hs_error *err)
+{
+    return copy_file(from, to, "wbe6", err);
+}
+
+int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
+{
+    struct stat st;
+    if (stat(from, &st) < 0)
+        return file_error(from, err);
+    if (!S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EDECODE, "%s: not a regular file", from);
+    return copy_file(from, to, "wbeT", err);
 }
 
 /* ---- names ---- */

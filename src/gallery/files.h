@@ -26,7 +26,10 @@ bool hs_gallery_is_uid(const char *text);
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err);
 void hs_gallery_unlock_folder(int lock);
 
-/* Makes a new empty file, mode 0600, of a name that begins with prefix. */
+/* Makes a new empty file, mode 0600. */
+int hs_gallery_make_file(const char *path, struct hs_error *err);
+
+/* The same, of a name that begins with prefix. */
 int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Deletes a database and what SQLite keeps beside it. */
@@ -38,9 +41,8 @@ bool hs_gallery_has_log(const char *path);
 /* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
 void hs_gallery_delete_leftovers(const char *folder, const char *prefix, const char *part);
 
-/* Renames from to "<base>[-n]<suffix>", the first that is free, without ever replacing a file. */
-int hs_gallery_rename_free(const char *from, const char *base, const char *suffix, char ret_path[PATH_MAX],
-                           struct hs_error *err);
+/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
+int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err);
 
 int hs_gallery_compress(const char *from, const char *to, struct hs_error *err);   /* to exists, and is synced */
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err); /* the same; checks the sum */

@@ -213,13 +213,10 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- changing ---- */
 
-/* `metadata` is a JSON object; NULL removes what is there. HS_ENOTFOUND, HS_EINVAL. */
-int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err);
-
 /* HS_ENOTFOUND, HS_EINVAL: new name, HS_ECONFLICT: it is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
-/* Both at once, in one transaction: what is NULL stays. Errors of both. */
+/* Name and metadata at once, in one transaction: what is NULL stays. Errors as of rename; HS_EINVAL: metadata. */
 struct hs_gallery_update {
     const char *new_name;
     const char *metadata; /* a JSON object; "" removes what is there */
@@ -288,9 +285,6 @@ void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
 /* Replaces all content by that of a backup (a path, or a name in the backup folder), once it has been unpacked and
  * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup, or its tables are not ours. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
-
-/* Deletes backups and set-aside files made before `older_than_s` (seconds since 1970 UTC). ret_count may be NULL. */
-int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *ret_count, struct hs_error *err);
 
 /* Deletes all backups and set-aside files, which may hold what was erased since. Where there are backups among them, a
  * new one is made before, so that there is always one: *ret_backup ("" where none was made) names it. What an erasure

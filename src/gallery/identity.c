@@ -210,11 +210,6 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
     return r < 0 ? r : hs_gallery_end(gallery, update_inside(gallery, name, update, err), false, err);
 }
 
-int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err)
-{
-    return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .metadata = metadata ? metadata : "" }, err);
-}
-
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)
 {
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);

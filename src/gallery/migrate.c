@@ -85,9 +85,19 @@ static int run_statement(sqlite3 *db, const char *sql, const char *value, struct
     return r;
 }
 
+static int end(sqlite3 *db, int r, struct hs_error *err)
+{
+    if (r == 0)
+        r = hs_sql_exec(db, "COMMIT", err);
+    /* SQLite ends the transaction by itself after some failures. */
+    if (r != 0 && !sqlite3_get_autocommit(db))
+        hs_sql_exec(db, "ROLLBACK", NULL);
+    return r;
+}
+
 static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *err)
 {
-    int r = hs_sql_begin(db, err);
+    int r = hs_sql_exec(db, "BEGIN IMMEDIATE", err);
     if (r < 0)
         return r;
     /* Another process may have done it before our turn came. */
@@ -101,7 +111,7 @@ static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *e
         if (r == 0)
             r = hs_sql_exec(db, set_version, err);
     }
-    return hs_sql_end(db, r, err);
+    return end(db, r, err);
 }
 
 static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err)
@@ -111,14 +121,9 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
                        &count, err);
     if (r < 0 || count == 0)
         return r;
-    r = hs_sql_begin(db, err);
-    if (r < 0)
-        return r;
     r = hs_sql_exec(db, "DELETE FROM embeddings WHERE identity_id NOT IN (SELECT id FROM identities)", err);
-    count = sqlite3_changes64(db);
-    r = hs_sql_end(db, r, err);
     if (r == 0)
-        *ret_orphans = count;
+        *ret_orphans = sqlite3_changes64(db);
     return r;
 }
 

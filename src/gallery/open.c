@@ -198,7 +198,7 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
         !hs_str_format(log, sizeof(log), "%s-wal", gallery->path) ||
         !hs_str_format(index, sizeof(index), "%s-shm", gallery->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    int r = hs_gallery_rename_free(gallery->path, base, "", ret_path, err);
+    int r = hs_gallery_rename_free(gallery->path, base, ret_path, err);
     if (r < 0)
         return r;
     unlink(index);

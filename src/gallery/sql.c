@@ -41,9 +41,10 @@ static int status_of(int code)
 int hs_sql_error(int code, const char *what, struct hs_error *err)
 {
     int status = status_of(code);
-    const char *text =
-        status == HS_EBUSY ? "it is busy with a change by another process; try again" : sqlite3_errstr(code);
-    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "", text, code);
+    if (status == HS_EBUSY)
+        return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
+    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "",
+                        sqlite3_errstr(code), code);
 }
 
 bool hs_sql_is_damage(int code)
@@ -166,20 +167,5 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
     sqlite3_finalize(stmt);
     if (ret_damaged)
         *ret_damaged = damaged;
-    return r;
-}
-
-int hs_sql_begin(sqlite3 *db, struct hs_error *err)
-{
-    return hs_sql_exec(db, "BEGIN IMMEDIATE", err);
-}
-
-int hs_sql_end(sqlite3 *db, int r, struct hs_error *err)
-{
-    if (r == 0)
-        r = hs_sql_exec(db, "COMMIT", err);
-    /* SQLite ends the transaction by itself after some failures. */
-    if (r != 0 && !sqlite3_get_autocommit(db))
-        hs_sql_exec(db, "ROLLBACK", NULL);
     return r;
 }

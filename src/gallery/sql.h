@@ -41,9 +41,4 @@ int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error
  * file is to blame, and not the disk or the memory. */
 int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_error *err);
 
-/* BEGIN IMMEDIATE; then COMMIT where r is 0, ROLLBACK where it is not (or where COMMIT fails). end returns r or the
- * failure. */
-int hs_sql_begin(sqlite3 *db, struct hs_error *err);
-int hs_sql_end(sqlite3 *db, int r, struct hs_error *err);
-
 #endif

@@ -71,15 +71,20 @@ static void test_list_pages(void **state)
     assert_int_equal(hs_gallery_list(g, NULL, 0, &page, NULL), HS_EINVAL);
 }
 
+static int update_metadata(struct hs_gallery *g, const char *name, const char *metadata, struct hs_error *err)
+{
+    return hs_gallery_update(g, name, &(struct hs_gallery_update){ .metadata = metadata }, err);
+}
+
 static void test_change(void **state)
 {
     struct hs_gallery *g = fixture_open(*state);
     struct hs_error err;
     add(g, "a", 1);
     add(g, "b", 2);
-    assert_int_equal(hs_gallery_set_metadata(g, "a", "{\"x\":[]}", NULL), 0);
-    assert_int_equal(hs_gallery_set_metadata(g, "a", "[]", &err), HS_EINVAL);
-    assert_int_equal(hs_gallery_set_metadata(g, "nobody", NULL, &err), HS_ENOTFOUND);
+    assert_int_equal(update_metadata(g, "a", "{\"x\":[]}", NULL), 0);
+    assert_int_equal(update_metadata(g, "a", "[]", &err), HS_EINVAL);
+    assert_int_equal(update_metadata(g, "nobody", "", &err), HS_ENOTFOUND);
     assert_string_equal(err.message, "Identity 'nobody' not found");
     assert_int_equal(hs_gallery_rename(g, "a", "b", &err), HS_ECONFLICT);
     assert_int_equal(hs_gallery_rename(g, "a", "", &err), HS_EINVAL);

@@ -79,7 +79,8 @@ static void test_marks(void **state)
         if (!present[i]) {
             enrol(f, i);
         } else if (x >> 31) {
-            assert_int_equal(hs_gallery_set_metadata(f->gallery, name, metadata, NULL), 0);
+            assert_int_equal(
+                hs_gallery_update(f->gallery, name, &(struct hs_gallery_update){ .metadata = metadata }, NULL), 0);
             continue;
         } else {
             assert_int_equal(hs_gallery_remove(f->gallery, name, NULL, NULL), 0);
