@@ -115,19 +115,7 @@ int hs_search_add(struct hs_search *search, int64_t id, int64_t identity, const 
     pthread_rwlock_wrlock(&search->lock);
     r = hs_search_rows_add(&search->rows, id, identity, vector);
     pthread_rwlock_unlock(&search->lock);
-    if (r == HS_ECONFLICT)
-        return hs_error_set(err, r, "embedding %lld is in the search index already", (long long) id);
     return r < 0 ? hs_error_set(err, r, "no memory for another embedding") : 0;
-}
-
-int hs_search_remove(struct hs_search *search, int64_t id)
-{
-    pthread_rwlock_wrlock(&search->lock);
-    const uint32_t *row = hs_search_map_find(&search->rows.map, id);
-    if (row)
-        hs_search_rows_remove(&search->rows, *row);
-    pthread_rwlock_unlock(&search->lock);
-    return row ? 0 : HS_ENOTFOUND;
 }
 
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity)

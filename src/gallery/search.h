@@ -41,14 +41,11 @@ void hs_search_destroy(struct hs_search *search);
  * faster. Memory of removed vectors is kept for later ones. HS_ENOMEM. */
 int hs_search_reserve(struct hs_search *search, size_t count, struct hs_error *err);
 
-/* `vector` is only read during the call. To be called after the store has it. HS_EINVAL: its length is not 1 (by more
- * than a hundredth) or not a number; HS_ECONFLICT: the id is there already; HS_ENOMEM. Nothing changes on failure. */
+/* `vector` is only read during the call. HS_EINVAL: its length is not 1 (by more
+ * than a hundredth) or not a number; HS_ENOMEM. Nothing changes on failure. The id must not be there already. */
 int hs_search_add(struct hs_search *search, int64_t id, int64_t identity, const float *vector, struct hs_error *err);
 
-/* To be called after the store has removed it. HS_ENOTFOUND where there is none. */
-int hs_search_remove(struct hs_search *search, int64_t id);
-
-/* Removes all embeddings of an identity and returns how many there were. */
+/* Removes all embeddings of an identity and returns how many there were. Looks at all identities: 50 us of 100,000. */
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity);
 
 size_t hs_search_count(struct hs_search *search);
