@@ -15,25 +15,19 @@
 /* A restore changes everything at once. No process can make so many changes before it notices that. */
 enum { RESTORE_CHANGES = 1 << 20 };
 
-static int unpack_prefix(const struct hs_gallery *gallery, char ret_prefix[PATH_MAX], struct hs_error *err)
-{
-    if (!hs_str_format(ret_prefix, PATH_MAX, "%s.restore-", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    return 0;
-}
+/* Follows the path of the database in the name of an unpacked backup. */
+#define UNPACKED ".restore-"
 
 /* Other galleries may be making backups in the same folder. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery)
 {
-    char prefix[PATH_MAX], folder[PATH_MAX], own[32];
-    hs_str_format(own, sizeof(own), "-%s.db.gz.", gallery->uid);
+    char folder[PATH_MAX], part[NAME_MAX + 16];
+    hs_str_format(part, sizeof(part), "-%s.db.gz.", gallery->uid);
     if (gallery->backup_dir)
-        hs_gallery_delete_leftovers(gallery->backup_dir, ".faces-", own);
-    const char *slash = strrchr(gallery->path, '/');
-    if (slash ? hs_str_copy_n(folder, sizeof(folder), gallery->path, (size_t) (slash - gallery->path) + 1)
-              : hs_str_copy(folder, sizeof(folder), "."))
-        if (unpack_prefix(gallery, prefix, NULL) == 0)
-            hs_gallery_delete_leftovers(folder, hs_path_base(prefix), "");
+        hs_gallery_delete_leftovers(gallery->backup_dir, ".faces-", part);
+    if (hs_gallery_folder_of(gallery->path, folder) &&
+        hs_str_format(part, sizeof(part), "%s" UNPACKED, hs_path_base(gallery->path)))
+        hs_gallery_delete_leftovers(folder, part, "");
 }
 
 /* All pages of one moment of `from` replace those of `into`, in one transaction of that. */
@@ -160,10 +154,9 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err)
 {
-    char prefix[PATH_MAX];
-    int r = unpack_prefix(gallery, prefix, err);
-    if (r == 0)
-        r = hs_gallery_temporary(prefix, ret_path, err);
+    if (!hs_str_format(ret_path, PATH_MAX, "%s" UNPACKED "XXXXXX", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    int r = hs_gallery_temporary(ret_path, err);
     if (r < 0)
         return r;
     r = hs_gallery_uncompress(backup, ret_path, err);

@@ -203,9 +203,8 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-/* The first column of a statement's only row; 0 if it has none. */
-static int read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
-                       struct hs_error *err)
+int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
+                           struct hs_error *err)
 {
     sqlite3_stmt *stmt = conn->statements[which];
     int r = hs_sql_step(stmt, err);
@@ -220,9 +219,9 @@ static int read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement w
 static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t data_version, change;
-    int r = read_number(gallery->writer, HS_STMT_GET_CHANGE, &change, err);
+    int r = hs_gallery_read_number(gallery->writer, HS_STMT_GET_CHANGE, &change, err);
     if (r == 0)
-        r = read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
+        r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
     if (r < 0)
         return r;
     if (data_version != gallery->data_version && change <= gallery->change) {
@@ -237,7 +236,7 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t data_version;
-    int r = read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
+    int r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
     if (r < 0 || data_version == gallery->data_version)
         return r;
     r = hs_sql_run(gallery->writer->statements[HS_STMT_BEGIN_READ], err);

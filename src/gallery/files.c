@@ -36,7 +36,7 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
     strftime(ret_stamp, HS_GALLERY_STAMP_SIZE, "%Y%m%d-%H%M%S", &tm);
 }
 
-static bool folder_of(const char *path, char ret_folder[PATH_MAX])
+bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
@@ -47,7 +47,7 @@ static bool folder_of(const char *path, char ret_folder[PATH_MAX])
 static int open_folder(const char *path)
 {
     char folder[PATH_MAX];
-    return folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return hs_gallery_folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err)
@@ -90,13 +90,11 @@ int hs_gallery_make_file(const char *path, struct hs_error *err)
     return 0;
 }
 
-int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err)
+int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
 {
-    if (!hs_str_format(ret_path, PATH_MAX, "%sXXXXXX", prefix))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", prefix);
-    int fd = mkostemp(ret_path, O_CLOEXEC);
+    int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        return file_error(ret_path, err);
+        return file_error(path, err);
     close(fd);
     return 0;
 }
@@ -338,7 +336,8 @@ static int find_set_aside(struct finding *finding)
 {
     char folder[PATH_MAX], prefix[PATH_MAX];
     const char *path = finding->gallery->path;
-    if (!folder_of(path, folder) || !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
+    if (!hs_gallery_folder_of(path, folder) ||
+        !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
         return hs_error_set(finding->err, HS_EINVAL, "%s: the path is too long", path);
     DIR *dir = opendir(folder);
     if (!dir)

@@ -21,16 +21,16 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE]);
 
 bool hs_gallery_is_uid(const char *text);
 
+bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX]); /* false: does not fit */
+
 /* One process (or thread) at a time opens, backs up or restores the galleries of a folder: waits for the lock of the
  * folder of `path`. hs_gallery_unlock_folder takes *ret_lock, or -1. HS_EIO: the file system has no locks. */
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err);
 void hs_gallery_unlock_folder(int lock);
 
-/* Makes a new empty file, mode 0600. */
+/* Makes a new empty file, mode 0600; of the second the name ends in XXXXXX, which is replaced. */
 int hs_gallery_make_file(const char *path, struct hs_error *err);
-
-/* The same, of a name that begins with prefix. */
-int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err);
+int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
 
 /* Deletes a database and what SQLite keeps beside it. */
 void hs_gallery_delete_database(const char *path);

@@ -15,11 +15,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored
 /* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS, calls `each` (NULL: none) for the embeddings that can be compared, and
  * counts the others. */
 static int walk(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, enum hs_gallery_statement which,
-                int64_t since, hs_gallery_each each, void *arg, int64_t *ret_usable, int64_t *ret_unusable,
-                struct hs_error *err)
+                int64_t since, hs_gallery_each each, void *arg, int64_t *ret_unusable, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
-    int64_t usable = 0, unusable = 0;
+    int64_t unusable = 0;
     sqlite3_stmt *stmt = conn->statements[which];
     if (which == HS_STMT_CHANGED_EMBEDDINGS)
         sqlite3_bind_int64(stmt, 1, since);
@@ -38,16 +37,12 @@ static int walk(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, 
             stopped = hs_gallery_no_memory(err);
         else if (!hs_gallery_is_unit_vector(values, entry.dimension))
             unusable++;
-        else {
-            usable++;
-            stopped = each ? each(arg, &entry) : 0;
-        }
+        else if (each)
+            stopped = each(arg, &entry);
     }
     hs_sql_release(stmt);
     if (stopped || r < 0)
         return stopped ? stopped : r;
-    if (ret_usable)
-        *ret_usable = usable;
     if (ret_unusable)
         *ret_unusable = unusable;
     return 0;
@@ -65,16 +60,6 @@ static int read_resets(struct hs_gallery *gallery, uint64_t *ret_resets, struct 
     return r;
 }
 
-static int read_change(struct hs_gallery_conn *conn, int64_t *ret_change, struct hs_error *err)
-{
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_GET_CHANGE];
-    int r = hs_sql_step(stmt, err);
-    if (r >= 0)
-        *ret_change = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
-    hs_sql_release(stmt);
-    return r < 0 ? r : 0;
-}
-
 /* Begins to read, and says of which version. A reset that comes in between is noticed the next time. */
 static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn,
                          struct hs_gallery_version *ret_version, struct hs_error *err)
@@ -84,7 +69,7 @@ static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **re
         r = hs_gallery_begin_read(gallery, ret_conn, err);
     if (r < 0)
         return r;
-    r = read_change(*ret_conn, &ret_version->change, err);
+    r = hs_gallery_read_number(*ret_conn, HS_STMT_GET_CHANGE, &ret_version->change, err);
     if (r < 0)
         hs_gallery_end_read(gallery, *ret_conn);
     return r;
@@ -107,7 +92,7 @@ int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *
     int r = begin_version(gallery, &conn, &version, err);
     if (r < 0)
         return r;
-    r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, each, arg, NULL, NULL, err);
+    r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, each, arg, NULL, err);
     hs_gallery_end_read(gallery, conn);
     if (r == 0 && ret_version)
         *ret_version = version;
@@ -156,7 +141,7 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     if (r == 0)
         r = walk_identities(conn, since->change, touched, arg, err);
     if (r == 0)
-        r = walk(gallery, conn, HS_STMT_CHANGED_EMBEDDINGS, since->change, each, arg, NULL, NULL, err);
+        r = walk(gallery, conn, HS_STMT_CHANGED_EMBEDDINGS, since->change, each, arg, NULL, err);
     hs_gallery_end_read(gallery, conn);
     if (r == 0)
         *ret_version = version;
@@ -201,7 +186,7 @@ int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *re
         return r;
     r = count_rows(conn, &stats.identities, &stats.embeddings, err);
     if (r == 0)
-        r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, NULL, NULL, NULL, &stats.unusable, err);
+        r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, NULL, NULL, &stats.unusable, err);
     hs_gallery_end_read(gallery, conn);
     if (r < 0)
         return r;

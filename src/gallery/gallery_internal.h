@@ -59,8 +59,6 @@
     X(HAS_EMBEDDING,                                                                                                   \
       "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
       " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
-    X(COUNT_IDENTITIES, "SELECT count(*) FROM identities")                                                             \
-    X(COUNT_EMBEDDINGS, "SELECT count(*) FROM embeddings")                                                             \
     X(FORGET_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
                        " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
     X(REMEMBER_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"  \
@@ -189,6 +187,10 @@ int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
 
 /* ---- columns ---- */
+
+/* The first column of a statement's only row; 0 if it has none. */
+int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
+                           struct hs_error *err);
 
 /* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);

@@ -2,7 +2,6 @@
 
 #include <stddef.h>
 
-#include "base/str.h"
 #include "gallery/migrate.h"
 #include "gallery/sql.h"
 
@@ -33,26 +32,16 @@ int hs_gallery_inspect(const char *path, int busy_timeout_ms, struct hs_gallery_
     return r;
 }
 
-static void read_main_space(sqlite3 *db, char ret_space[HS_GALLERY_SPACE_MAX + 1])
-{
-    static const char query[] = "SELECT space FROM embeddings WHERE space IS NOT NULL"
-                                " GROUP BY space ORDER BY count(*) DESC, space LIMIT 1";
-    sqlite3_stmt *stmt;
-    /* Files of the first programs have no such column. */
-    if (hs_sql_prepare(db, query, &stmt, NULL) < 0)
-        return;
-    if (hs_sql_step(stmt, NULL) == 1 && sqlite3_column_type(stmt, 0) == SQLITE_TEXT)
-        hs_str_copy(ret_space, HS_GALLERY_SPACE_MAX + 1, (const char *) sqlite3_column_text(stmt, 0));
-    sqlite3_finalize(stmt);
-}
-
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1])
 {
+    static const char query[] = "SELECT space FROM embeddings WHERE typeof(space) = 'text'"
+                                " GROUP BY space ORDER BY count(*) DESC, space LIMIT 1";
     sqlite3 *db;
     int code;
     ret_space[0] = '\0';
     if (hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, NULL) < 0)
         return;
-    read_main_space(db, ret_space);
+    /* Files of the first programs have no such column. */
+    hs_sql_text(db, query, ret_space, HS_GALLERY_SPACE_MAX + 1, NULL);
     sqlite3_close(db);
 }

@@ -132,35 +132,25 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
 
 static int use_log(sqlite3 *db, struct hs_error *err)
 {
-    sqlite3_stmt *stmt;
-    int r = hs_sql_prepare(db, "PRAGMA journal_mode = WAL", &stmt, err);
-    if (r < 0)
-        return r;
-    r = hs_sql_step(stmt, err);
-    const char *mode = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
-    if (r >= 0)
-        r = mode && strcmp(mode, "wal") == 0 ? 0 : hs_error_set(err, HS_EIO, "gallery: this folder takes no log");
-    sqlite3_finalize(stmt);
+    char mode[16];
+    int r = hs_sql_text(db, "PRAGMA journal_mode = WAL", mode, sizeof(mode), err);
+    if (r == 0 && strcmp(mode, "wal") != 0)
+        r = hs_error_set(err, HS_EIO, "gallery: this folder takes no log");
     return r;
 }
 
 /* *ret_damaged: there is none, or it is not one of ours. */
 static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
 {
-    sqlite3_stmt *stmt;
-    int r = hs_sql_prepare(gallery->writer->db, "SELECT uid FROM gallery", &stmt, err);
+    char uid[HS_GALLERY_UID_SIZE + 1];
+    int r = hs_sql_text(gallery->writer->db, "SELECT uid FROM gallery", uid, sizeof(uid), err);
     if (r < 0)
         return r;
-    r = hs_sql_step(stmt, err);
-    if (r >= 0) {
-        const char *uid = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
-        *ret_damaged = sqlite3_errcode(gallery->writer->db) != SQLITE_NOMEM && (!uid || !hs_gallery_is_uid(uid));
-        r = uid && !*ret_damaged ? 0 : hs_error_set(err, HS_EIO, "gallery: it has no uid");
-        if (r == 0)
-            hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
-    }
-    sqlite3_finalize(stmt);
-    return r;
+    *ret_damaged = !hs_gallery_is_uid(uid);
+    if (*ret_damaged)
+        return hs_error_set(err, HS_EIO, "gallery: it has no uid");
+    hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
+    return 0;
 }
 
 /* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */

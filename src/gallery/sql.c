@@ -135,6 +135,22 @@ int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error
     return 0;
 }
 
+int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struct hs_error *err)
+{
+    sqlite3_stmt *stmt;
+    int r = hs_sql_prepare(db, sql, &stmt, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_step(stmt, err);
+    const char *text = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
+    if (r > 0 && !text && sqlite3_errcode(db) == SQLITE_NOMEM)
+        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+    if (r >= 0)
+        hs_str_copy(ret_text, size, text ? text : "");
+    sqlite3_finalize(stmt);
+    return r < 0 ? r : 0;
+}
+
 /* A page that could not be read is a complaint like any other, with SQLite's code at its end: "error code=522". */
 static bool complaint_is_damage(const char *text)
 {

@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "hs/status.h"
@@ -34,8 +35,9 @@ int hs_sql_run(sqlite3_stmt *stmt, struct hs_error *err);
 /* Ends the use of a statement: reset, and its bindings forgotten. */
 void hs_sql_release(sqlite3_stmt *stmt);
 
-/* The first column of the first row; 0 where there is none. */
+/* The first column of the first row; 0 or "" if there is none. A text that does not fit is cut. */
 int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error *err);
+int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struct hs_error *err);
 
 /* Runs a quick_check or integrity_check. HS_EIO with its first complaint; *ret_damaged (may be NULL) is set where the
  * file is to blame, and not the disk or the memory. */
