@@ -99,9 +99,11 @@ static void back_up(struct hs_face_upkeep *upkeep)
     pthread_mutex_unlock(&upkeep->lock);
 }
 
+/* The index forgets first, so that nothing of it stays in memory either. */
 static void finish_erasing(struct hs_face_upkeep *upkeep)
 {
     struct hs_error err;
+    hs_face_index_refresh(upkeep->options.index, HS_NO_DEADLINE, NULL);
     if (hs_gallery_finish_erasing(upkeep->options.gallery, &err) == 0)
         return;
     hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
@@ -138,6 +140,8 @@ static void *run(void *arg)
 {
     struct hs_face_upkeep *upkeep = arg;
     read_gallery(upkeep);
+    if (hs_gallery_get_counts(upkeep->options.gallery).erase_pending)
+        finish_erasing(upkeep);
     if (upkeep->options.backups && !is_stopped(upkeep))
         back_up(upkeep);
     else
