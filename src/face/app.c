@@ -106,7 +106,7 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery_to_serve(s, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery(s, true, &app->gallery, &opened, err);
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);

@@ -15,7 +15,7 @@
 #include "face/open_gallery.h"
 #include "gallery/export.h"
 
-enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
+enum { IMPORT_MAX = 1 << 30 };
 
 struct db {
     struct hs_invocation *call;
@@ -42,27 +42,17 @@ static const char *word(const struct db *db, size_t i)
     return db->words.items[i + 1];
 }
 
+static int print_identity(void *arg, const struct hs_gallery_identity *identity)
+{
+    (void) arg;
+    printf("%-40s %6lld  %s\n", identity->name, (long long) identity->embedding_count, identity->created_at);
+    return 0;
+}
+
 static int do_list(struct db *db)
 {
-    char *after = NULL;
-    bool more = true;
     struct hs_error err;
-    int r = 0;
-    while (r == 0 && more) {
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(db->gallery, after, PAGE, &page, &err);
-        if (r < 0)
-            break;
-        for (size_t i = 0; i < page->count; i++)
-            printf("%-40s %6lld  %s\n", page->identities[i].name, (long long) page->identities[i].embedding_count,
-                   page->identities[i].created_at);
-        more = page->more && page->count > 0;
-        free(after);
-        after = more ? strdup(page->identities[page->count - 1].name) : NULL;
-        hs_gallery_page_destroy(page);
-    }
-    free(after);
-    return done(db, r, &err);
+    return done(db, hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &err), &err);
 }
 
 static int do_show(struct db *db)
@@ -265,7 +255,7 @@ static int run_action(struct db *db, const struct action *action)
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    if (hs_face_open_gallery(&s->database, &db->gallery, &opened, &err) < 0)
+    if (hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &err) < 0)
         code = fail(db, &err);
     else
         code = action->run(db);

@@ -18,8 +18,8 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
-static int open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
-                        struct hs_gallery_opened *ret_opened, struct hs_error *err)
+int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
+                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
     const struct hs_gallery_options options = {
         .path = settings->db_file,
@@ -35,16 +35,4 @@ static int open_gallery(const struct hs_database_section *settings, bool erase_l
     if (r == 0)
         tell(ret_opened);
     return r;
-}
-
-int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
-                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
-{
-    return open_gallery(settings, false, ret_gallery, ret_opened, err);
-}
-
-int hs_face_open_gallery_to_serve(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
-                                  struct hs_gallery_opened *ret_opened, struct hs_error *err)
-{
-    return open_gallery(settings, true, ret_gallery, ret_opened, err);
 }

@@ -5,13 +5,9 @@
 #include "face/settings.h"
 #include "gallery/gallery.h"
 
-/* Makes the folder where it is missing, opens the gallery, and says in the log what was migrated or repaired. Caller
- * closes *ret_gallery with hs_gallery_close. */
-int hs_face_open_gallery(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
+/* Makes the folder if it is missing, opens the gallery, and logs what was migrated or repaired. With erase_later the
+ * rest of an erasure is left to upkeep (face/upkeep.h). Caller closes *ret_gallery with hs_gallery_close. */
+int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err);
-
-/* The same for the service, which leaves the rewriting after an erasure to its upkeep (face/upkeep.h). */
-int hs_face_open_gallery_to_serve(const struct hs_database_section *settings, struct hs_gallery **ret_gallery,
-                                  struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
 #endif

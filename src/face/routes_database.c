@@ -76,40 +76,16 @@ void hs_face_post_verify(struct hs_http_request *req)
 
 /* ---- list ---- */
 
-/* All identities, page by page; with `limit` only so many, and the cursor of the next page. */
-static int list_all(const struct hs_face_app *app, const char *after, size_t limit, json_t *identities, bool *ret_more,
-                    struct hs_error *err)
+static int list_identity(void *arg, const struct hs_gallery_identity *identity)
 {
-    char *last = NULL;
-    int r = 0;
-    *ret_more = true;
-    while (r == 0 && *ret_more && json_array_size(identities) < limit) {
-        size_t left = limit - json_array_size(identities);
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(app->gallery, last ? last : after, left < HS_GALLERY_PAGE_MAX ? left : HS_GALLERY_PAGE_MAX,
-                            &page, err);
-        if (r < 0)
-            break;
-        for (size_t i = 0; i < page->count; i++)
-            json_array_append_new(identities, hs_face_identity_json(&page->identities[i]));
-        *ret_more = page->more;
-        if (page->count > 0) {
-            free(last);
-            last = strdup(page->identities[page->count - 1].name);
-            if (!last)
-                r = hs_error_set(err, HS_ENOMEM, "no memory for the list");
-        }
-        hs_gallery_page_destroy(page);
-    }
-    free(last);
-    return r;
+    return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
 }
 
 void hs_face_get_list(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     const char *limit_text = hs_http_query(req, "limit"), *cursor = hs_http_query(req, "cursor");
-    struct hs_error err;
+    struct hs_error err = { .message = "no memory for the list" };
     int64_t limit = INT64_MAX;
     bool more;
     if (!hs_face_ask_gallery(req, app))
@@ -119,7 +95,8 @@ void hs_face_get_list(struct hs_http_request *req)
         return;
     }
     json_t *identities = json_array();
-    int r = list_all(app, cursor && cursor[0] ? cursor : NULL, (size_t) limit, identities, &more, &err);
+    int r = hs_gallery_for_each_identity(app->gallery, cursor && cursor[0] ? cursor : NULL, (size_t) limit,
+                                         list_identity, identities, &more, &err);
     if (r < 0) {
         json_decref(identities);
         hs_face_reply_failure(req, r, &err);

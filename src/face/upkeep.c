@@ -60,12 +60,10 @@ static void find_last_backup(struct hs_face_upkeep *upkeep)
     struct hs_gallery_backups *backups;
     if (hs_gallery_list_backups(upkeep->options.gallery, &backups, NULL) < 0)
         return;
-    size_t i = 0;
-    while (i < backups->count && backups->items[i].set_aside)
-        i++;
+    bool any = backups->count > 0 && !backups->items[0].set_aside;
     pthread_mutex_lock(&upkeep->lock);
     hs_str_copy(upkeep->status.last_backup_at, sizeof(upkeep->status.last_backup_at),
-                i < backups->count ? backups->items[i].created_at : "");
+                any ? backups->items[0].created_at : "");
     pthread_mutex_unlock(&upkeep->lock);
     hs_gallery_backups_destroy(backups);
 }

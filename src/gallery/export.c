@@ -11,12 +11,14 @@
 #include "gallery/gallery_internal.h"
 
 static const char format_name[] = "hailo-services-gallery";
-enum { FORMAT_VERSION = 1, PAGE = 100, BASE64 = sodium_base64_VARIANT_ORIGINAL };
+enum { FORMAT_VERSION = 1, BASE64 = sodium_base64_VARIANT_ORIGINAL };
 
 struct writer {
     int (*write)(void *arg, const char *data, size_t len);
     void *arg;
     crypto_hash_sha256_state sum;
+    struct hs_gallery *gallery;
+    struct hs_error *err;
 };
 
 /* Writes a line and takes the object (NULL: there was no memory for it). */
@@ -77,44 +79,15 @@ static json_t *person_json(const struct hs_gallery_person *person)
     return NULL;
 }
 
-static int write_page(struct hs_gallery *gallery, const struct hs_gallery_page *page, struct writer *writer,
-                      struct hs_error *err)
+static int write_identity(void *arg, const struct hs_gallery_identity *identity)
 {
-    int r = 0;
-    for (size_t i = 0; i < page->count && r == 0; i++) {
-        struct hs_gallery_person *person;
-        r = hs_gallery_get(gallery, page->identities[i].name, true, &person, err);
-        if (r == HS_ENOTFOUND) {
-            r = 0; /* removed meanwhile */
-            continue;
-        }
-        if (r < 0)
-            break;
-        r = write_line(writer, person_json(person), err);
-        hs_gallery_person_destroy(person);
-    }
-    return r;
-}
-
-static int write_identities(struct hs_gallery *gallery, struct writer *writer, struct hs_error *err)
-{
-    char *after = NULL;
-    bool more = true;
-    int r = 0;
-    while (more && r == 0) {
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(gallery, after, PAGE, &page, err);
-        if (r < 0)
-            break;
-        more = page->more;
-        r = write_page(gallery, page, writer, err);
-        free(after);
-        after = page->count > 0 ? strdup(page->identities[page->count - 1].name) : NULL;
-        if (r == 0 && more && !after)
-            r = hs_gallery_no_memory(err);
-        hs_gallery_page_destroy(page);
-    }
-    free(after);
+    struct writer *writer = arg;
+    struct hs_gallery_person *person;
+    int r = hs_gallery_get(writer->gallery, identity->name, true, &person, writer->err);
+    if (r < 0)
+        return r == HS_ENOTFOUND ? 0 : r; /* removed meanwhile */
+    r = write_line(writer, person_json(person), writer->err);
+    hs_gallery_person_destroy(person);
     return r;
 }
 
@@ -128,11 +101,11 @@ static void sum_text(crypto_hash_sha256_state *state, char ret_hex[65])
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
                       struct hs_error *err)
 {
-    struct writer writer = { .write = write, .arg = arg };
+    struct writer writer = { .write = write, .arg = arg, .gallery = gallery, .err = err };
     crypto_hash_sha256_init(&writer.sum);
     int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", FORMAT_VERSION), err);
     if (r == 0)
-        r = write_identities(gallery, &writer, err);
+        r = hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);
     if (r != 0)
         return r;
     char sum[65];

@@ -132,6 +132,13 @@ int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit,
                     struct hs_error *err);
 void hs_gallery_page_destroy(struct hs_gallery_page *page);
 
+/* Calls `each` for at most `limit` identities as hs_gallery_list gives them, page by page, so it may call into the
+ * gallery; identities that change meanwhile may be as before or as after. A result other than 0 ends the walk, which
+ * returns it. *ret_more (may be NULL): others follow. */
+int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
+                                 int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
+                                 bool *ret_more, struct hs_error *err);
+
 struct hs_gallery_embedding {
     int64_t id;
     size_t dimension;
@@ -268,7 +275,7 @@ struct hs_gallery_backup {
 };
 
 struct hs_gallery_backups {
-    struct hs_gallery_backup *items; /* newest first, whatever the clock says */
+    struct hs_gallery_backup *items; /* newest first, whatever the clock says; damaged files last */
     size_t count;
 };
 

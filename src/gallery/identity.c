@@ -88,6 +88,32 @@ int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit,
     return 0;
 }
 
+int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
+                                 int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
+                                 bool *ret_more, struct hs_error *err)
+{
+    struct hs_gallery_page *page = NULL;
+    bool more = true;
+    int r = 0;
+    while (r == 0 && more && limit > 0) {
+        struct hs_gallery_page *next;
+        r = hs_gallery_list(gallery, page ? page->identities[page->count - 1].name : after,
+                            limit < HS_GALLERY_PAGE_MAX ? limit : HS_GALLERY_PAGE_MAX, &next, err);
+        if (r < 0)
+            break;
+        hs_gallery_page_destroy(page);
+        page = next;
+        for (size_t i = 0; i < page->count && r == 0; i++)
+            r = each(arg, &page->identities[i]);
+        limit -= page->count;
+        more = page->more;
+    }
+    hs_gallery_page_destroy(page);
+    if (r == 0 && ret_more)
+        *ret_more = more;
+    return r;
+}
+
 void hs_gallery_person_destroy(struct hs_gallery_person *person)
 {
     if (!person)
