@@ -99,14 +99,14 @@ int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *
     return r;
 }
 
-/* All changes after `since` are in the log, and none of them may have touched everything. */
+/* All changes after `since` are in the log, and did not touch so much (an import does) that reading all is quicker. */
 static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, struct hs_error *err)
 {
     sqlite3_stmt *stmt = conn->statements[HS_STMT_COUNT_CHANGES];
     sqlite3_bind_int64(stmt, 1, since);
     int r = hs_sql_step(stmt, err);
-    bool known =
-        r > 0 && sqlite3_column_int64(stmt, 0) == now - since && (now == since || sqlite3_column_int64(stmt, 1) > 0);
+    bool known = r > 0 && sqlite3_column_int64(stmt, 0) == now - since &&
+                 sqlite3_column_int64(stmt, 1) <= 2 * HS_GALLERY_CHANGES_MAX;
     hs_sql_release(stmt);
     if (r < 0)
         return r;

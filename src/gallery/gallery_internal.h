@@ -50,7 +50,8 @@
       " FROM embeddings e JOIN identities i ON i.id = e.identity_id"                                                   \
       " WHERE e.identity_id IN (SELECT identity_id FROM changes WHERE number > ?1) ORDER BY e.id")                     \
     X(CHANGED_IDENTITIES, "SELECT DISTINCT identity_id FROM changes WHERE number > ?1")                                \
-    X(COUNT_CHANGES, "SELECT count(DISTINCT number), min(identity_id) FROM changes WHERE number > ?1")                 \
+    X(COUNT_CHANGES,                                                                                                   \
+      "SELECT count(DISTINCT number), count(*) FROM changes WHERE number > ?1")                                        \
     X(LOG_CHANGE, "INSERT OR IGNORE INTO changes (number, identity_id) VALUES (?1, ?2)")                               \
     X(FORGET_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
@@ -152,7 +153,7 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery);
  * writes; HS_EIO: the file was deleted or replaced. */
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 
-/* Inside a change: remembers that this identity was touched, for indexes; 0: everything may have been. */
+/* Inside a change: remembers that this identity was touched, for indexes. */
 int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err);
 
 /* Ends a change: commits if r is 0, and rolls back otherwise. Empties the log if the change erased something or an

@@ -200,7 +200,13 @@ static void test_for_each_since(void **state)
     version.change = 1; /* the log reaches back that far */
     seen = (struct seen){ 0 };
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
-    run_sql(f->path, "DELETE FROM changes WHERE number = 2");
+    /* So much at once that reading everything is quicker. */
+    run_sql(f->path, "INSERT INTO changes SELECT (SELECT change FROM gallery), 100 + value FROM (WITH RECURSIVE"
+                     " n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n LIMIT 2001) SELECT value FROM n)");
+    assert_int_equal(hs_gallery_get_version(other, &later, NULL), 0);
+    later.change--;
+    assert_int_equal(hs_gallery_for_each_since(other, &later, touched, see, &seen, &version, NULL), HS_ENOTFOUND);
+    run_sql(f->path, "DELETE FROM changes WHERE number = 2 OR identity_id > 100");
     assert_int_equal(hs_gallery_get_version(other, &later, NULL), 0);
     later.change = 1;
     assert_int_equal(hs_gallery_for_each_since(other, &later, touched, see, &seen, &version, NULL), HS_ENOTFOUND);
