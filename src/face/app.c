@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "face/open_gallery.h"
-#include "gallery/inspect.h"
+#include "gallery/peek.h"
 #include "service/image_limits.h"
 #include "vision/align.h"
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "face/ask.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 
 /* Metadata of older files may be nested deeper than an answer can be; it is left out then. */
 json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)

@@ -10,7 +10,7 @@
 #include "face/database_reply.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "http/param.h"
 
 enum { KEY_MAX = 255 };

@@ -2,8 +2,8 @@
 #include "base/str.h"
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
-#include "gallery/input.h"
-#include "gallery/kept.h"
+#include "gallery/validate.h"
+#include "gallery/diversity_prune.h"
 #include "gallery/sql.h"
 
 static int insert_identity(struct hs_gallery *gallery, const char *name, const char *metadata, int64_t *ret_id,
@@ -181,8 +181,8 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
 {
     if (gallery->max_embeddings_per_identity == 0)
         return 0;
-    struct hs_kept kept;
-    hs_kept_init(&kept, (size_t) gallery->max_embeddings_per_identity);
+    struct hs_prune kept;
+    hs_prune_init(&kept, (size_t) gallery->max_embeddings_per_identity);
     float values[HS_GALLERY_DIMENSION_MAX];
     sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_EMBEDDINGS_OF];
     sqlite3_bind_int64(stmt, 1, identity_id);
@@ -194,7 +194,7 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
         const char *quality = (const char *) sqlite3_column_text(stmt, 4);
         if (!hs_gallery_is_unit_vector(values, dimension))
             dimension = 0;
-        if (!space || hs_kept_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
+        if (!space || hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
                                   hs_gallery_quality_score(quality)) < 0) {
             r = hs_gallery_no_memory(err);
             break;
@@ -205,6 +205,6 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
         r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_EMBEDDING, kept.dropped[i], err);
         *ret_dropped = kept.dropped[i];
     }
-    hs_kept_finish(&kept);
+    hs_prune_finish(&kept);
     return r;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "gallery/sql.h"
 #include "gallery/gallery_internal.h"
 

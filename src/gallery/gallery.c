@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "gallery/gallery_internal.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "gallery/migrate.h"
 #include "gallery/sql.h"
 

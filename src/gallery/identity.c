@@ -3,7 +3,7 @@
 
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "gallery/sql.h"
 
 #include "base/str.h"

@@ -33,13 +33,13 @@
 
 #include "gallery/search_kernel.h"
 #include "gallery/search_scan.h"
-#include "gallery/search_team.h"
+#include "gallery/parallel_scan.h"
 
 struct hs_search {
     size_t dimension;
     hs_search_fetch fetch;
     void *ctx;
-    struct hs_search_team *team; /* has its own locks */
+    struct hs_parallel_scan *team; /* has its own locks */
 
     pthread_rwlock_t lock; /* guards rows; not held while vectors are fetched */
     struct hs_search_rows rows;
@@ -70,7 +70,7 @@ int hs_search_create(size_t dimension, int threads, hs_search_fetch fetch, void 
     search->ctx = ctx;
     init_lock(&search->lock);
     hs_search_rows_init(&search->rows, dimension);
-    search->team = hs_search_team_create(threads);
+    search->team = hs_parallel_scan_create(threads);
     if (!search->team) {
         hs_search_destroy(search);
         return hs_error_set(err, HS_ENOMEM, "no memory for the search index");
@@ -83,7 +83,7 @@ void hs_search_destroy(struct hs_search *search)
 {
     if (!search)
         return;
-    hs_search_team_destroy(search->team);
+    hs_parallel_scan_destroy(search->team);
     hs_search_rows_finish(&search->rows);
     pthread_rwlock_destroy(&search->lock);
     free(search);
@@ -145,12 +145,12 @@ size_t hs_search_memory(struct hs_search *search)
 /* Scores the findings until no other can be among the best. *ret_gone: the store does not have one any more, which was
  * noted in the query. */
 static int decide(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                  const struct hs_search_finding *findings, size_t count, struct hs_search_best *best, bool *ret_gone,
+                  const struct hs_search_finding *findings, size_t count, struct hs_top_k *best, bool *ret_gone,
                   struct hs_error *err)
 {
     *ret_gone = false;
-    hs_search_best_clear(best);
-    for (size_t i = 0; i < count && findings[i].upper >= hs_search_best_limit(best); i++) {
+    hs_top_k_clear(best);
+    for (size_t i = 0; i < count && findings[i].upper >= hs_top_k_limit(best); i++) {
         int r = search->fetch(search->ctx, findings[i].id, fetched, err);
         if (r == HS_ENOTFOUND) {
             *ret_gone = true;
@@ -162,19 +162,19 @@ static int decide(struct hs_search *search, struct hs_search_query *query, const
         if (r < 0)
             return r;
         double score = hs_search_score(vector, fetched, search->dimension);
-        hs_search_best_offer(best, (struct hs_search_hit) { findings[i].identity, findings[i].id, score });
+        hs_top_k_offer(best, (struct hs_search_hit) { findings[i].identity, findings[i].id, score });
     }
     return 0;
 }
 
 /* One pass over the rows, and the true scores of what it leaves. */
 static int pass(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                struct hs_search_best *best, bool *ret_again, struct hs_error *err)
+                struct hs_top_k *best, bool *ret_again, struct hs_error *err)
 {
     struct hs_search_finding *findings = NULL;
     size_t count = 0;
     pthread_rwlock_rdlock(&search->lock);
-    int r = hs_search_team_scan(search->team, &search->rows, query, best, &findings, &count);
+    int r = hs_parallel_scan_scan(search->team, &search->rows, query, best, &findings, &count);
     pthread_rwlock_unlock(&search->lock);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
@@ -183,7 +183,7 @@ static int pass(struct hs_search *search, struct hs_search_query *query, const f
     return r;
 }
 
-static int search_best(struct hs_search *search, const float *vector, struct hs_search_best *best, struct hs_error *err)
+static int search_best(struct hs_search *search, const float *vector, struct hs_top_k *best, struct hs_error *err)
 {
     struct hs_search_query query;
     float *fetched = calloc(search->dimension, sizeof(*fetched));
@@ -206,18 +206,18 @@ static int answer(struct hs_search *search, const float *vector, size_t k, doubl
     int r = check_vector(search, vector, err);
     if (r < 0)
         return r;
-    struct hs_search_best best;
-    r = hs_search_best_init(&best, k, by_identity, above);
+    struct hs_top_k best;
+    r = hs_top_k_init(&best, k, by_identity, above);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
     r = search_best(search, vector, &best, err);
     if (r == 0) {
-        hs_search_best_sort(&best);
+        hs_top_k_sort(&best);
         for (size_t i = 0; i < best.count; i++)
             ret_hits[i] = best.hits[i];
         *ret_count = best.count;
     }
-    hs_search_best_finish(&best);
+    hs_top_k_finish(&best);
     return r;
 }
 

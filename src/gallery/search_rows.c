@@ -127,7 +127,7 @@ int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity
     size_t at;
     struct hs_search_block *block = hs_search_rows_block(rows, (uint32_t) rows->count, &at);
     struct hs_search_scale scale =
-        hs_search_encode(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
+        hs_quantize(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
     block->ids[at] = id;
     block->identities[at] = identity;
     block->scales[at] = scale.scale;

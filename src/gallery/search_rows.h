@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gallery/search_code.h"
+#include "gallery/quantize.h"
 
 /* One allocation, of which `codes` is the begin. */
 struct hs_search_block {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gallery/search_best.h"
+#include "gallery/top_k.h"
 #include "gallery/search_rows.h"
 
 /* The vector asked for, in codes. */
@@ -31,7 +31,7 @@ struct hs_search_candidate {
 
 /* What one thread has found. */
 struct hs_search_scan {
-    struct hs_search_best lower; /* lower bounds of scores */
+    struct hs_top_k lower; /* lower bounds of scores */
     struct hs_search_candidate *candidates;
     size_t count, capacity;
     int status; /* 0, or HS_ENOMEM once memory was short; then nothing else counts */

@@ -1,4 +1,4 @@
-#include "gallery/kept.h"
+#include "gallery/diversity_prune.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 #include "hs/status.h"
 
-struct hs_kept_one {
+struct hs_prune_item {
     int64_t id;
     char *space;
     float *values;
@@ -18,18 +18,18 @@ struct hs_kept_one {
     bool alone; /* there is no other of the space */
 };
 
-void hs_kept_init(struct hs_kept *kept, size_t max)
+void hs_prune_init(struct hs_prune *kept, size_t max)
 {
-    *kept = (struct hs_kept) { .max = max };
+    *kept = (struct hs_prune) { .max = max };
 }
 
-static void finish_one(struct hs_kept_one *one)
+static void finish_one(struct hs_prune_item *one)
 {
     free(one->space);
     free(one->values);
 }
 
-void hs_kept_finish(struct hs_kept *kept)
+void hs_prune_finish(struct hs_prune *kept)
 {
     for (size_t i = 0; i < kept->count; i++)
         finish_one(&kept->items[i]);
@@ -37,13 +37,13 @@ void hs_kept_finish(struct hs_kept *kept)
     free(kept->dropped);
 }
 
-static bool same_space(const struct hs_kept_one *a, const struct hs_kept_one *b)
+static bool same_space(const struct hs_prune_item *a, const struct hs_prune_item *b)
 {
     return strcmp(a->space, b->space) == 0;
 }
 
 /* The cosine; what cannot be compared is closer than anything. */
-static float similarity(const struct hs_kept_one *a, const struct hs_kept_one *b)
+static float similarity(const struct hs_prune_item *a, const struct hs_prune_item *b)
 {
     if (a->dimension == 0 || b->dimension == 0)
         return 2;
@@ -55,7 +55,7 @@ static float similarity(const struct hs_kept_one *a, const struct hs_kept_one *b
     return sum;
 }
 
-static void offer(struct hs_kept_one *one, size_t other, float value)
+static void offer(struct hs_prune_item *one, size_t other, float value)
 {
     if (!one->alone && value <= one->similarity)
         return;
@@ -65,16 +65,16 @@ static void offer(struct hs_kept_one *one, size_t other, float value)
 }
 
 /* Looks for the nearest of one item anew. */
-static void find_nearest(struct hs_kept *kept, size_t at)
+static void find_nearest(struct hs_prune *kept, size_t at)
 {
-    struct hs_kept_one *one = &kept->items[at];
+    struct hs_prune_item *one = &kept->items[at];
     one->alone = true;
     for (size_t i = 0; i < kept->count; i++)
         if (i != at && same_space(one, &kept->items[i]))
             offer(one, i, similarity(one, &kept->items[i]));
 }
 
-static bool is_worse(const struct hs_kept_one *a, const struct hs_kept_one *b)
+static bool is_worse(const struct hs_prune_item *a, const struct hs_prune_item *b)
 {
     if ((a->dimension == 0) != (b->dimension == 0))
         return a->dimension == 0;
@@ -84,12 +84,12 @@ static bool is_worse(const struct hs_kept_one *a, const struct hs_kept_one *b)
 }
 
 /* The worse one of the most similar pair in the space of the last item. */
-static size_t choose(const struct hs_kept *kept)
+static size_t choose(const struct hs_prune *kept)
 {
-    const struct hs_kept_one *last = &kept->items[kept->count - 1];
+    const struct hs_prune_item *last = &kept->items[kept->count - 1];
     size_t best = kept->count - 1;
     for (size_t i = 0; i < kept->count; i++) {
-        const struct hs_kept_one *one = &kept->items[i];
+        const struct hs_prune_item *one = &kept->items[i];
         if (same_space(one, last) && one->similarity > kept->items[best].similarity)
             best = i;
     }
@@ -97,14 +97,14 @@ static size_t choose(const struct hs_kept *kept)
     return kept->items[best].alone || is_worse(&kept->items[best], &kept->items[nearest]) ? best : nearest;
 }
 
-static void drop(struct hs_kept *kept, size_t at)
+static void drop(struct hs_prune *kept, size_t at)
 {
     kept->dropped[kept->dropped_count++] = kept->items[at].id;
     finish_one(&kept->items[at]);
     kept->count--;
     memmove(&kept->items[at], &kept->items[at + 1], (kept->count - at) * sizeof(*kept->items));
     for (size_t i = 0; i < kept->count; i++) {
-        struct hs_kept_one *one = &kept->items[i];
+        struct hs_prune_item *one = &kept->items[i];
         if (one->alone || one->nearest == at)
             find_nearest(kept, i);
         else if (one->nearest > at)
@@ -126,7 +126,7 @@ static bool grow(void **items, size_t size, size_t count, size_t *room)
     return true;
 }
 
-int hs_kept_add(struct hs_kept *kept, int64_t id, const char *space, const float *values, size_t dimension,
+int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
                 double score)
 {
     void *items = kept->items, *dropped = kept->dropped;
@@ -136,7 +136,7 @@ int hs_kept_add(struct hs_kept *kept, int64_t id, const char *space, const float
     kept->dropped = dropped;
     if (!grown)
         return HS_ENOMEM;
-    struct hs_kept_one one = { .id = id, .dimension = dimension, .score = score, .alone = true };
+    struct hs_prune_item one = { .id = id, .dimension = dimension, .score = score, .alone = true };
     one.space = strdup(space);
     one.values = malloc(dimension * sizeof(float) + 1);
     if (!one.space || !one.values) {

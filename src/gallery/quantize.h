@@ -1,6 +1,6 @@
 /* Vectors in eight bits a component, how far that is from the vector, and the score of two vectors. */
-#ifndef HS_GALLERY_SEARCH_CODE_H
-#define HS_GALLERY_SEARCH_CODE_H
+#ifndef HS_GALLERY_QUANTIZE_H
+#define HS_GALLERY_QUANTIZE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +16,10 @@ struct hs_search_scale {
 
 /* Writes `dimension` codes between -127 and 127, then zeros up to `stride`, a multiple of 64. Components are
  * finite. */
-struct hs_search_scale hs_search_encode(const float *vector, size_t dimension, size_t stride, int8_t *codes);
+struct hs_search_scale hs_quantize(const float *vector, size_t dimension, size_t stride, int8_t *codes);
 
 /* The same for what `first` and its codes leave of the vector: together they have about sixteen bits. */
-struct hs_search_scale hs_search_encode_rest(const float *vector, size_t dimension, size_t stride,
+struct hs_search_scale hs_quantize_rest(const float *vector, size_t dimension, size_t stride,
                                              struct hs_search_scale first, const int8_t *first_codes, int8_t *codes);
 
 double hs_search_norm(const float *vector, size_t dimension);

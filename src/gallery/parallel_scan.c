@@ -1,4 +1,4 @@
-#include "gallery/search_team.h"
+#include "gallery/parallel_scan.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 
-struct hs_search_team {
+struct hs_parallel_scan {
     int threads;
     pthread_mutex_t lock; /* guards what follows */
     struct hs_pool *pool; /* NULL until a large scan wants it, or where threads could not be started */
@@ -29,9 +29,9 @@ struct helper {
     struct hs_search_scan scan;
 };
 
-struct hs_search_team *hs_search_team_create(int threads)
+struct hs_parallel_scan *hs_parallel_scan_create(int threads)
 {
-    struct hs_search_team *team = calloc(1, sizeof(*team));
+    struct hs_parallel_scan *team = calloc(1, sizeof(*team));
     if (!team)
         return NULL;
     team->threads = threads;
@@ -39,7 +39,7 @@ struct hs_search_team *hs_search_team_create(int threads)
     return team;
 }
 
-void hs_search_team_destroy(struct hs_search_team *team)
+void hs_parallel_scan_destroy(struct hs_parallel_scan *team)
 {
     if (!team)
         return;
@@ -49,7 +49,7 @@ void hs_search_team_destroy(struct hs_search_team *team)
 }
 
 /* Without helpers a scan is slower, not wrong, so a failure to start them is not an error. */
-static struct hs_pool *pool_of(struct hs_search_team *team)
+static struct hs_pool *pool_of(struct hs_parallel_scan *team)
 {
     pthread_mutex_lock(&team->lock);
     if (!team->tried) {
@@ -83,7 +83,7 @@ static void help(void *arg)
 /* Starts helpers and returns their number; none where others still wait: when queries meet, each has a thread already.
  */
 static int start(struct hs_pool *pool, struct work *work, struct helper *helpers, int wanted,
-                 const struct hs_search_best *best)
+                 const struct hs_top_k *best)
 {
     int count = 0;
     if (hs_pool_waiting(pool) > 0)
@@ -116,7 +116,7 @@ static void wait_for_all(struct work *work)
     pthread_mutex_unlock(&work->lock);
 }
 
-static void scan_together(struct hs_search_team *team, struct work *work, struct hs_search_scan *scan)
+static void scan_together(struct hs_parallel_scan *team, struct work *work, struct hs_search_scan *scan)
 {
     struct hs_pool *pool = pool_of(team);
     struct helper *helpers = pool ? calloc((size_t) team->threads - 1, sizeof(*helpers)) : NULL;
@@ -134,8 +134,8 @@ static void scan_together(struct hs_search_team *team, struct work *work, struct
     free(helpers);
 }
 
-int hs_search_team_scan(struct hs_search_team *team, const struct hs_search_rows *rows,
-                        const struct hs_search_query *query, const struct hs_search_best *best,
+int hs_parallel_scan_scan(struct hs_parallel_scan *team, const struct hs_search_rows *rows,
+                        const struct hs_search_query *query, const struct hs_top_k *best,
                         struct hs_search_finding **ret_findings, size_t *ret_count)
 {
     struct hs_search_scan scan;

@@ -1,21 +1,21 @@
-#include "gallery/search_best.h"
+#include "gallery/top_k.h"
 
 #include <stdlib.h>
 
-int hs_search_best_init(struct hs_search_best *best, size_t k, bool by_identity, double floor)
+int hs_top_k_init(struct hs_top_k *best, size_t k, bool by_identity, double floor)
 {
-    *best = (struct hs_search_best) { .k = k, .by_identity = by_identity, .floor = floor };
+    *best = (struct hs_top_k) { .k = k, .by_identity = by_identity, .floor = floor };
     best->hits = calloc(k, sizeof(*best->hits));
     return best->hits ? 0 : HS_ENOMEM;
 }
 
-void hs_search_best_finish(struct hs_search_best *best)
+void hs_top_k_finish(struct hs_top_k *best)
 {
     free(best->hits);
     best->hits = NULL;
 }
 
-void hs_search_best_clear(struct hs_search_best *best)
+void hs_top_k_clear(struct hs_top_k *best)
 {
     best->count = best->worst = 0;
 }
@@ -31,7 +31,7 @@ static int compare(const void *pa, const void *pb)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static struct hs_search_hit *find(struct hs_search_best *best, const struct hs_search_hit *hit)
+static struct hs_search_hit *find(struct hs_top_k *best, const struct hs_search_hit *hit)
 {
     for (size_t i = 0; i < best->count; i++) {
         const struct hs_search_hit *have = &best->hits[i];
@@ -41,7 +41,7 @@ static struct hs_search_hit *find(struct hs_search_best *best, const struct hs_s
     return NULL;
 }
 
-void hs_search_best_offer(struct hs_search_best *best, struct hs_search_hit hit)
+void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit)
 {
     bool full = best->count == best->k;
     if (hit.score <= best->floor || (full && compare(&hit, &best->hits[best->worst]) >= 0))
@@ -58,7 +58,7 @@ void hs_search_best_offer(struct hs_search_best *best, struct hs_search_hit hit)
             best->worst = i;
 }
 
-void hs_search_best_sort(struct hs_search_best *best)
+void hs_top_k_sort(struct hs_top_k *best)
 {
     qsort(best->hits, best->count, sizeof(*best->hits), compare);
 }

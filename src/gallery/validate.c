@@ -1,4 +1,4 @@
-#include "gallery/input.h"
+#include "gallery/validate.h"
 
 #include <jansson.h>
 #include <math.h>

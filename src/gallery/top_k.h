@@ -1,34 +1,34 @@
 /* The best k of a stream of scores, one for each embedding or one for each identity. Not thread-safe. */
-#ifndef HS_GALLERY_SEARCH_BEST_H
-#define HS_GALLERY_SEARCH_BEST_H
+#ifndef HS_GALLERY_TOP_K_H
+#define HS_GALLERY_TOP_K_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "gallery/search.h"
 
-struct hs_search_best {
+struct hs_top_k {
     struct hs_search_hit *hits;
     size_t k, count, worst; /* `worst` is an index, once there are k */
     bool by_identity;
     double floor; /* nothing at or below it is wanted */
 };
 
-int hs_search_best_init(struct hs_search_best *best, size_t k, bool by_identity, double floor); /* HS_ENOMEM */
-void hs_search_best_finish(struct hs_search_best *best);
-void hs_search_best_clear(struct hs_search_best *best);
+int hs_top_k_init(struct hs_top_k *best, size_t k, bool by_identity, double floor); /* HS_ENOMEM */
+void hs_top_k_finish(struct hs_top_k *best);
+void hs_top_k_clear(struct hs_top_k *best);
 
 /* Of two offers for the same identity (or embedding) the better counts. */
-void hs_search_best_offer(struct hs_search_best *best, struct hs_search_hit hit);
+void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit);
 
 /* What scores less than this can no longer be among them; an equal score can. */
-static inline double hs_search_best_limit(const struct hs_search_best *best)
+static inline double hs_top_k_limit(const struct hs_top_k *best)
 {
     double worst = best->count == best->k ? best->hits[best->worst].score : best->floor;
     return worst > best->floor ? worst : best->floor;
 }
 
 /* Best first; equal scores by identity, then id. The object may only be cleared or finished afterwards. */
-void hs_search_best_sort(struct hs_search_best *best);
+void hs_top_k_sort(struct hs_top_k *best);
 
 #endif

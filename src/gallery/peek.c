@@ -1,11 +1,11 @@
-#include "gallery/inspect.h"
+#include "gallery/peek.h"
 
 #include <stddef.h>
 
 #include "gallery/migrate.h"
 #include "gallery/sql.h"
 
-static int look(sqlite3 *db, struct hs_gallery_inspected *found, struct hs_error *err)
+static int look(sqlite3 *db, struct hs_gallery_peeked *found, struct hs_error *err)
 {
     int r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
     if (r == 0)
@@ -16,10 +16,10 @@ static int look(sqlite3 *db, struct hs_gallery_inspected *found, struct hs_error
     return r < 0 ? r : hs_sql_int(db, "SELECT count(*) FROM embeddings", &found->embeddings, err);
 }
 
-int hs_gallery_inspect(const char *path, int busy_timeout_ms, struct hs_gallery_inspected *ret_found,
+int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found,
                        struct hs_error *err)
 {
-    struct hs_gallery_inspected found = { 0 };
+    struct hs_gallery_peeked found = { 0 };
     sqlite3 *db;
     int code;
     int r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);

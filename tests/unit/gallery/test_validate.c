@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gallery/input.h"
+#include "gallery/validate.h"
 
 static void test_names(void **state)
 {

@@ -1,4 +1,4 @@
-#include "gallery/search_code.h"
+#include "gallery/quantize.h"
 
 #include <float.h>
 #include <math.h>
@@ -85,13 +85,13 @@ static struct hs_search_scale encode(const struct source *from, size_t dimension
     return result;
 }
 
-struct hs_search_scale hs_search_encode(const float *vector, size_t dimension, size_t stride, int8_t *codes)
+struct hs_search_scale hs_quantize(const float *vector, size_t dimension, size_t stride, int8_t *codes)
 {
     struct source from = { .vector = vector };
     return encode(&from, dimension, stride, codes);
 }
 
-struct hs_search_scale hs_search_encode_rest(const float *vector, size_t dimension, size_t stride,
+struct hs_search_scale hs_quantize_rest(const float *vector, size_t dimension, size_t stride,
                                              struct hs_search_scale first, const int8_t *first_codes, int8_t *codes)
 {
     struct source from = { .vector = vector, .codes = first_codes, .scale = first.scale };

@@ -1,6 +1,6 @@
 /* What may enter the gallery. The messages name the field. */
-#ifndef HS_GALLERY_INPUT_H
-#define HS_GALLERY_INPUT_H
+#ifndef HS_GALLERY_VALIDATE_H
+#define HS_GALLERY_VALIDATE_H
 
 #include <stdbool.h>
 
