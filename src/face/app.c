@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "face/open_gallery.h"
+#include "face/gallery_setup.h"
 #include "gallery/peek.h"
 #include "service/image_limits.h"
 #include "vision/align.h"
@@ -112,14 +112,14 @@ static int open_gallery(struct hs_face_app *app, struct hs_error *err)
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
     if (r < 0)
         return r;
-    const struct hs_face_upkeep_options options = {
+    const struct hs_face_maintenance_options options = {
         .gallery = app->gallery,
         .index = app->index,
         .opened = &opened,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,
     };
-    return hs_face_upkeep_create(&options, &app->upkeep, err);
+    return hs_face_maintenance_create(&options, &app->maintenance, err);
 }
 
 int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *config, struct hs_error *err)
@@ -129,7 +129,7 @@ int hs_face_app_init_networks(struct hs_face_app *app, struct hs_settings *confi
         .settings = hs_settings_values(config),
         .started_ns = hs_clock_now_ns(),
     };
-    hs_face_once_init(&app->once);
+    hs_face_idempotency_init(&app->idempotency);
     const struct hs_store_options store = {
         .service = hs_face_schema.program,
         .models_dir = hs_given(app->settings->model.dir),
@@ -159,14 +159,14 @@ int hs_face_app_init(struct hs_face_app *app, struct hs_settings *config, struct
 
 void hs_face_app_finish(struct hs_face_app *app)
 {
-    hs_face_upkeep_destroy(app->upkeep);
+    hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
     hs_fleets_destroy(app->embedders);
     hs_fleets_destroy(app->detectors);
     hs_store_close(app->store);
     hs_settings_destroy(app->config);
-    hs_face_once_finish(&app->once);
+    hs_face_idempotency_finish(&app->idempotency);
 }
 
 void hs_face_app_start_loading(struct hs_face_app *app)
@@ -174,7 +174,7 @@ void hs_face_app_start_loading(struct hs_face_app *app)
     const struct hs_pack_input *input = &hs_fleet_first(app->detector)->choice.pack->input;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
-    if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
+    if (app->maintenance && hs_face_maintenance_start(app->maintenance, &err) < 0)
         hs_log_error("%s", err.message);
     if (app->settings->model.keep_alive == 0)
         return;

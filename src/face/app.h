@@ -6,10 +6,10 @@
 
 #include "config/settings.h"
 #include "face/index.h"
-#include "face/once.h"
+#include "face/idempotency.h"
 #include "face/pipeline.h"
 #include "face/settings.h"
-#include "face/upkeep.h"
+#include "face/gallery_maintenance.h"
 #include "models/store.h"
 #include "service/models_api.h"
 
@@ -23,8 +23,8 @@ struct hs_face_app {
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL where database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */
-    struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_start_loading was called */
-    struct hs_face_once once;
+    struct hs_face_maintenance *maintenance; /* NULL as the gallery; works once hs_face_app_start_loading was called */
+    struct hs_face_idempotency idempotency;
     double recognition_threshold; /* in force: the setting, or the space's own */
     int64_t started_ns;
     char refused[HS_REFUSED_SIZE]; /* after a failure of hs_face_app_init: the model file at fault; "": none is */

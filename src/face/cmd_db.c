@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/cmd_db_add.h"
-#include "face/open_gallery.h"
+#include "face/gallery_setup.h"
 #include "gallery/export.h"
 
 enum { IMPORT_MAX = 1 << 30 };

@@ -2,7 +2,7 @@
 #ifndef HS_FACE_CMD_DB_ADD_H
 #define HS_FACE_CMD_DB_ADD_H
 
-#include "face/add_files.h"
+#include "face/bulk_enrol.h"
 #include "face/commands.h"
 
 struct hs_db_add_options {

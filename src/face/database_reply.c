@@ -82,7 +82,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
     hs_gallery_erased_finish(erased);
     if (purge)
         add_purged(app, answer);
-    hs_face_upkeep_erased(app->upkeep);
+    hs_face_maintenance_erased(app->maintenance);
     hs_http_reply_json(req, 200, answer);
 }
 

@@ -71,7 +71,7 @@ static size_t count_others(const struct hs_enrol_limits *limits, const struct hs
     return count;
 }
 
-void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
+void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict)
 {
     *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
@@ -166,7 +166,7 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
         .threshold = app->recognition_threshold,
         .deadline_ns = deadline_ns,
     };
-    hs_enrol_judge(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
     if (gate == HS_ENROL_OFF || !ret_verdict->face)
         return 0;
     return hs_enrol_compare(&against, name, source_sha256, (size_t) result->dimension, ret_verdict, err);

@@ -43,7 +43,7 @@ struct hs_enrol_verdict {
 /* Judges the faces that were found in a picture, without looking into the gallery. `chosen` says that the caller picked
  * the face (by a box), so that others beside it do not matter. limits NULL: nothing speaks against anything.
  * verdict->face points into result. Pure. */
-void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
+void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict);
 
 /* What the gallery has to say: adds "duplicate" and "identity_conflict" to the verdict. */

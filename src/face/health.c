@@ -5,7 +5,7 @@
 
 static const char file_gone[] = "the gallery's file was deleted or replaced; changes fail until a restart";
 
-static const char *state_of(const struct hs_face_app *app, const struct hs_face_upkeep_status *status, bool lost)
+static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status, bool lost)
 {
     if (lost)
         return "failed";
@@ -23,10 +23,10 @@ static const char *given(const char *text)
 
 json_t *hs_face_health_database(const struct hs_face_app *app)
 {
-    struct hs_face_upkeep_status status;
+    struct hs_face_maintenance_status status;
     if (!app->gallery)
         return NULL;
-    hs_face_upkeep_get_status(app->upkeep, &status);
+    hs_face_maintenance_get_status(app->maintenance, &status);
     const struct hs_gallery_opened *opened = &status.opened;
     struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
     json_t *answer =
@@ -54,7 +54,7 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
 
 const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE])
 {
-    struct hs_face_upkeep_status status;
+    struct hs_face_maintenance_status status;
     ret_detail[0] = '\0';
     if (!app->gallery)
         return NULL;
@@ -64,7 +64,7 @@ const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char re
     }
     if (hs_face_index_is_read(app->index))
         return NULL;
-    hs_face_upkeep_get_status(app->upkeep, &status);
+    hs_face_maintenance_get_status(app->maintenance, &status);
     hs_str_copy(ret_detail, HS_ERROR_MESSAGE_SIZE, status.read_error);
     return status.read_error[0] ? "gallery_failed" : "gallery_loading";
 }

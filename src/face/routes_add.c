@@ -180,7 +180,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
         return;
     }
     if (added.embedding_dropped)
-        hs_face_upkeep_erased(add->app->upkeep);
+        hs_face_maintenance_erased(add->app->maintenance);
     reply_added(add, add->name, &added);
 }
 
@@ -228,11 +228,11 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */
 static void do_once(const struct add *add)
 {
-    struct hs_face_once *once = &add->app->once;
+    struct hs_face_idempotency *idempotency = &add->app->idempotency;
     struct hs_gallery_recalled recalled;
-    struct hs_face_once_key key;
+    struct hs_face_idempotency_key key;
     struct hs_error err;
-    if (!hs_face_once_begin(once, add->key_sha256, &key)) {
+    if (!hs_face_idempotency_begin(idempotency, add->key_sha256, &key)) {
         hs_http_reply_error(add->req, HS_ECONFLICT, NULL,
                             "Idempotency-Key: a request with this key is still being done");
         return;
@@ -244,7 +244,7 @@ static void do_once(const struct add *add)
         find_and_store(add);
     else
         hs_face_reply_failure(add->req, r, &err);
-    hs_face_once_end(once, &key);
+    hs_face_idempotency_end(idempotency, &key);
 }
 
 void hs_face_post_add(struct hs_http_request *req)

@@ -1,6 +1,6 @@
 /* Picture files into the gallery, one after the other: `db add` and `db import FOLDER`. */
-#ifndef HS_FACE_ADD_FILES_H
-#define HS_FACE_ADD_FILES_H
+#ifndef HS_FACE_BULK_ENROL_H
+#define HS_FACE_BULK_ENROL_H
 
 #include "face/enrol.h"
 #include "service/picture_files.h"

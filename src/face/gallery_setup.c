@@ -1,4 +1,4 @@
-#include "face/open_gallery.h"
+#include "face/gallery_setup.h"
 
 #include "base/file.h"
 #include "base/log.h"

@@ -1,4 +1,4 @@
-#include "face/add_files.h"
+#include "face/bulk_enrol.h"
 
 #include <stdlib.h>
 #include <string.h>
