@@ -220,9 +220,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
         .quality = text,
         .source_sha256 = entry->source_sha256,
     };
-    int r = entry->request ? hs_gallery_add_once(app->gallery, entry->request, entry->name, entry->metadata, &embedding,
-                                                 ret_added, err)
-                           : hs_gallery_add(app->gallery, entry->name, entry->metadata, &embedding, ret_added, err);
+    int r = hs_gallery_add(app->gallery, entry->request, entry->name, entry->metadata, &embedding, ret_added, err);
     json_decref(quality);
     free(text);
     return r;

@@ -73,10 +73,10 @@ struct hs_enrol_entry {
     const char *name;
     const char *metadata;                     /* JSON object */
     const char *source_sha256;                /* of the picture's bytes */
-    const struct hs_gallery_request *request; /* to be done once only */
+    const struct hs_gallery_request *request; /* to be remembered */
 };
 
-/* Adds the face's vector to the gallery and to the index. Errors are those of hs_gallery_add_once. */
+/* Adds the face's vector to the gallery and to the index. Errors are those of hs_gallery_add. */
 int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
                    const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err);
 

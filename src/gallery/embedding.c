@@ -1,10 +1,10 @@
 /* Embeddings: adding one, and which of too many stay. */
 #include "base/str.h"
+#include "gallery/diversity_prune.h"
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
-#include "gallery/validate.h"
-#include "gallery/diversity_prune.h"
 #include "gallery/sql.h"
+#include "gallery/validate.h"
 
 static int insert_identity(struct hs_gallery *gallery, const char *name, const char *metadata, int64_t *ret_id,
                            struct hs_error *err)
@@ -97,17 +97,15 @@ static int remember(struct hs_gallery *gallery, const struct hs_gallery_request 
     return hs_sql_run(stmt, err);
 }
 
-static int check_request(const struct hs_gallery_request *request, struct hs_error *err)
-{
-    int r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
-    return r < 0 ? r : hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
-}
-
-static int add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
-               const char *metadata, const struct hs_gallery_new_embedding *embedding,
-               struct hs_gallery_added *ret_added, struct hs_error *err)
+int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                   const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                   struct hs_gallery_added *ret_added, struct hs_error *err)
 {
     int r = hs_gallery_check_name(name, err);
+    if (r == 0 && request)
+        r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
+    if (r == 0 && request)
+        r = hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
     if (r == 0)
         r = hs_gallery_check_metadata(metadata, err);
     if (r == 0)
@@ -125,21 +123,6 @@ static int add(struct hs_gallery *gallery, const struct hs_gallery_request *requ
     if (r == 0 && ret_added)
         *ret_added = added;
     return r;
-}
-
-int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
-                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
-                   struct hs_error *err)
-{
-    return add(gallery, NULL, name, metadata, embedding, ret_added, err);
-}
-
-int hs_gallery_add_once(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
-                        const char *metadata, const struct hs_gallery_new_embedding *embedding,
-                        struct hs_gallery_added *ret_added, struct hs_error *err)
-{
-    int r = check_request(request, err);
-    return r < 0 ? r : add(gallery, request, name, metadata, embedding, ret_added, err);
 }
 
 static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
@@ -195,7 +178,7 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
         if (!hs_gallery_is_unit_vector(values, dimension))
             dimension = 0;
         if (!space || hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
-                                  hs_gallery_quality_score(quality)) < 0) {
+                                   hs_gallery_quality_score(quality)) < 0) {
             r = hs_gallery_no_memory(err);
             break;
         }

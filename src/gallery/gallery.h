@@ -79,14 +79,6 @@ struct hs_gallery_added {
     int64_t embedding_dropped; /* id of the one that went because the identity was full; 0: none */
 };
 
-/* Adds an embedding to the identity of that name, which is made where there is none. `metadata` (a JSON object)
- * replaces what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space,
- * and keeps those that are most different: of the most similar pair the one of lower quality goes, then the older one;
- * that may be the new one itself. HS_EINVAL: name, metadata or embedding. */
-int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
-                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
-                   struct hs_error *err);
-
 /* Names a request, so that the same one is not done twice. Kept for 24 hours, of the newest HS_GALLERY_REQUESTS_MAX, as
  * long as its identity is there; of a merge or a rename it follows the identity. */
 enum { HS_GALLERY_REQUESTS_MAX = 10000 };
@@ -94,11 +86,14 @@ struct hs_gallery_request {
     const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
 };
 
-/* hs_gallery_add, and remembers in the same transaction that this request was done. HS_ECONFLICT: it was done already.
- */
-int hs_gallery_add_once(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
-                        const char *metadata, const struct hs_gallery_new_embedding *embedding,
-                        struct hs_gallery_added *ret_added, struct hs_error *err);
+/* Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
+ * what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space, and keeps
+ * those that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
+ * be the new one itself. `request` (NULL: none) is remembered in the same transaction.
+ * HS_EINVAL: request, name, metadata or embedding; HS_ECONFLICT: that request was done already. */
+int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                   const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                   struct hs_gallery_added *ret_added, struct hs_error *err);
 
 struct hs_gallery_recalled {
     char body_sha256[65];

@@ -91,7 +91,7 @@ static int start(struct hs_pool *pool, struct work *work, struct helper *helpers
     while (count < wanted) {
         struct helper *helper = &helpers[count];
         helper->work = work;
-        if (hs_search_scan_init(&helper->scan, best->k, best->by_identity, best->floor) < 0)
+        if (hs_search_scan_init(&helper->scan, best->k, best->floor) < 0)
             break;
         pthread_mutex_lock(&work->lock);
         work->running++;
@@ -140,7 +140,7 @@ int hs_parallel_scan_scan(struct hs_parallel_scan *team, const struct hs_search_
 {
     struct hs_search_scan scan;
     struct work work = { .rows = rows, .query = query };
-    int r = hs_search_scan_init(&scan, best->k, best->by_identity, best->floor);
+    int r = hs_search_scan_init(&scan, best->k, best->floor);
     if (r == 0) {
         if (team->threads > 1 && rows->count > HS_SEARCH_ALONE_ROWS)
             scan_together(team, &work, &scan);

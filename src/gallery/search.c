@@ -10,8 +10,8 @@
  * exact integer, times both scales; rounding of the few operations after it is covered by a fixed slack. So each score
  * lies between a lower and an upper bound, about 0.015 to both sides for 512 dimensions.
  *
- * 1. The scan reads all codes once. It keeps the k best lower bounds, of different identities where identities are
- *    asked for. k scores are at least the worst of these, so what has its upper bound below it cannot be in the answer.
+ * 1. The scan reads all codes once. It keeps the k best lower bounds, of different identities. k scores are at least
+ *    the worst of these, so what has its upper bound below it cannot be in the answer.
  * 2. What is left is looked at again with q in two sets of codes, which makes |f| two hundred times smaller.
  * 3. Vectors are fetched and scored in full, highest upper bound first, until the next bound is below the k-th score.
  *
@@ -31,9 +31,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "gallery/parallel_scan.h"
 #include "gallery/search_kernel.h"
 #include "gallery/search_scan.h"
-#include "gallery/parallel_scan.h"
 
 struct hs_search {
     size_t dimension;
@@ -198,8 +198,8 @@ static int search_best(struct hs_search *search, const float *vector, struct hs_
     return r;
 }
 
-static int answer(struct hs_search *search, const float *vector, size_t k, double above, bool by_identity,
-                  struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
+int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
+                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
 {
     if (k < 1 || k > HS_SEARCH_MAX_K)
         return hs_error_set(err, HS_EINVAL, "%zu results asked for; 1 to %d can be", k, HS_SEARCH_MAX_K);
@@ -207,7 +207,7 @@ static int answer(struct hs_search *search, const float *vector, size_t k, doubl
     if (r < 0)
         return r;
     struct hs_top_k best;
-    r = hs_top_k_init(&best, k, by_identity, above);
+    r = hs_top_k_init(&best, k, above);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
     r = search_best(search, vector, &best, err);
@@ -219,18 +219,6 @@ static int answer(struct hs_search *search, const float *vector, size_t k, doubl
     }
     hs_top_k_finish(&best);
     return r;
-}
-
-int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
-{
-    return answer(search, vector, k, above, true, ret_hits, ret_count, err);
-}
-
-int hs_search_embeddings(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
-{
-    return answer(search, vector, k, above, false, ret_hits, ret_count, err);
 }
 
 const char *hs_search_kernel_name(void)

@@ -1,4 +1,4 @@
-/* The exact index of face embeddings in memory: which embeddings, or which identities, are closest to a vector.
+/* The exact index of face embeddings in memory: which identities are closest to a vector.
  *
  * Vectors have unit length, so that their dot product is the cosine. The index holds a copy of eight bits a component
  * (about 0.27 of the float32 vectors at 512 dimensions, all told); the vectors themselves stay in the store, and a
@@ -18,7 +18,7 @@ struct hs_search;
 
 enum { HS_SEARCH_MAX_DIMENSION = 8192, HS_SEARCH_MAX_K = 1024 };
 
-/* An embedding found. A query for identities gives each once, with its best embedding. */
+/* An identity found, with its best embedding. */
 struct hs_search_hit {
     int64_t identity, id;
     double score;
@@ -55,8 +55,6 @@ size_t hs_search_memory(struct hs_search *search); /* bytes, what is reserved in
  * by ascending identity, then id. ret_hits has room for k. *ret_count is 0 in an empty index. A threshold makes a query
  * faster where nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
 int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
-int hs_search_embeddings(struct hs_search *search, const float *vector, size_t k, double above,
                          struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
 
 /* The dot product: each product is exact in double precision, and the order of the sum is fixed, so every machine and

@@ -51,10 +51,10 @@ static bool is_gone(const struct hs_search_query *query, int64_t id)
     return false;
 }
 
-int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above)
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above)
 {
     *scan = (struct hs_search_scan) { .status = 0 };
-    return scan->status = hs_top_k_init(&scan->lower, k, by_identity, above);
+    return scan->status = hs_top_k_init(&scan->lower, k, above);
 }
 
 void hs_search_scan_finish(struct hs_search_scan *scan)
@@ -226,8 +226,7 @@ int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_
         const struct hs_search_block *block = hs_search_rows_block(rows, scan->candidates[i].row, &at);
         double margin, score = closer_score(rows, query, block, at, &margin);
         findings[i] = (struct hs_search_finding) { block->identities[at], block->ids[at], score + margin };
-        hs_top_k_offer(&scan->lower,
-                             (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
+        hs_top_k_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
     }
     double limit = hs_top_k_limit(&scan->lower);
     size_t kept = 0;

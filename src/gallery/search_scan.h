@@ -38,7 +38,7 @@ struct hs_search_scan {
 };
 
 /* HS_ENOMEM. Either way to be finished. */
-int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above);
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above);
 void hs_search_scan_finish(struct hs_search_scan *scan);
 
 void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,

@@ -1,10 +1,11 @@
 #include "gallery/top_k.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
-int hs_top_k_init(struct hs_top_k *best, size_t k, bool by_identity, double floor)
+int hs_top_k_init(struct hs_top_k *best, size_t k, double floor)
 {
-    *best = (struct hs_top_k) { .k = k, .by_identity = by_identity, .floor = floor };
+    *best = (struct hs_top_k) { .k = k, .floor = floor };
     best->hits = calloc(k, sizeof(*best->hits));
     return best->hits ? 0 : HS_ENOMEM;
 }
@@ -31,13 +32,11 @@ static int compare(const void *pa, const void *pb)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static struct hs_search_hit *find(struct hs_top_k *best, const struct hs_search_hit *hit)
+static struct hs_search_hit *find(struct hs_top_k *best, int64_t identity)
 {
-    for (size_t i = 0; i < best->count; i++) {
-        const struct hs_search_hit *have = &best->hits[i];
-        if (best->by_identity ? have->identity == hit->identity : have->id == hit->id)
+    for (size_t i = 0; i < best->count; i++)
+        if (best->hits[i].identity == identity)
             return &best->hits[i];
-    }
     return NULL;
 }
 
@@ -46,7 +45,7 @@ void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit)
     bool full = best->count == best->k;
     if (hit.score <= best->floor || (full && compare(&hit, &best->hits[best->worst]) >= 0))
         return;
-    struct hs_search_hit *place = find(best, &hit);
+    struct hs_search_hit *place = find(best, hit.identity);
     if (place && compare(&hit, place) >= 0)
         return;
     if (!place)

@@ -1,8 +1,7 @@
-/* The best k of a stream of scores, one for each embedding or one for each identity. Not thread-safe. */
+/* The best k of a stream of scores, one for each identity. Not thread-safe. */
 #ifndef HS_GALLERY_TOP_K_H
 #define HS_GALLERY_TOP_K_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "gallery/search.h"
@@ -10,15 +9,14 @@
 struct hs_top_k {
     struct hs_search_hit *hits;
     size_t k, count, worst; /* `worst` is an index, once there are k */
-    bool by_identity;
     double floor; /* nothing at or below it is wanted */
 };
 
-int hs_top_k_init(struct hs_top_k *best, size_t k, bool by_identity, double floor); /* HS_ENOMEM */
+int hs_top_k_init(struct hs_top_k *best, size_t k, double floor); /* HS_ENOMEM */
 void hs_top_k_finish(struct hs_top_k *best);
 void hs_top_k_clear(struct hs_top_k *best);
 
-/* Of two offers for the same identity (or embedding) the better counts. */
+/* Of two offers for the same identity the better counts. */
 void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit);
 
 /* What scores less than this can no longer be among them; an equal score can. */

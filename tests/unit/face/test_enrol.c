@@ -155,7 +155,7 @@ static void test_gallery(void **state)
     const struct hs_gallery_new_embedding e = {
         .values = unit_vector(1, vector), .dimension = DIMENSION, .space = "test", .source_sha256 = sum_1
     };
-    assert_int_equal(hs_gallery_add(f->gallery, "Ann", NULL, &e, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_add(f->gallery, NULL, "Ann", NULL, &e, NULL, NULL), 0);
     add(f->gallery, "Bob", 2);
     assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &against.index, NULL), 0);
 

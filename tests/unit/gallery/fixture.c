@@ -104,7 +104,7 @@ int try_add(struct hs_gallery *gallery, const char *name, unsigned seed, struct 
     struct hs_gallery_new_embedding e = { .values = unit_vector(seed, values),
                                           .dimension = DIMENSION,
                                           .space = "test" };
-    return hs_gallery_add(gallery, name, NULL, &e, ret_added, NULL);
+    return hs_gallery_add(gallery, NULL, name, NULL, &e, ret_added, NULL);
 }
 
 struct hs_gallery_added add(struct hs_gallery *gallery, const char *name, unsigned seed)

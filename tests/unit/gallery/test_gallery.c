@@ -21,7 +21,7 @@ static void test_add_and_get(void **state)
         .source_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     };
     struct hs_gallery_added added;
-    assert_int_equal(hs_gallery_add(g, "Ada", "{\"a\": 1}", &e, &added, NULL), 0);
+    assert_int_equal(hs_gallery_add(g, NULL, "Ada", "{\"a\": 1}", &e, &added, NULL), 0);
     assert_true(added.identity_created);
     assert_int_equal(added.embedding_dropped, 0);
     struct hs_gallery_added again = add(g, "Ada", 8);
@@ -245,15 +245,15 @@ static void test_bad_input(void **state)
     struct hs_gallery *g = fixture_open(*state);
     float values[DIMENSION] = { 0 };
     struct hs_gallery_new_embedding e = { .values = values, .dimension = DIMENSION, .space = "s" };
-    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, NULL, "a", NULL, &e, NULL, NULL), HS_EINVAL);
     values[0] = 1;
-    assert_int_equal(hs_gallery_add(g, "a\n", NULL, &e, NULL, NULL), HS_EINVAL);
-    assert_int_equal(hs_gallery_add(g, "a", "{", &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, NULL, "a\n", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, NULL, "a", "{", &e, NULL, NULL), HS_EINVAL);
     e.quality = "{\"a\":\"b\"}";
-    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, NULL, "a", NULL, &e, NULL, NULL), HS_EINVAL);
     e.quality = NULL;
     e.dimension = HS_GALLERY_DIMENSION_MAX + 1;
-    assert_int_equal(hs_gallery_add(g, "a", NULL, &e, NULL, NULL), HS_EINVAL);
+    assert_int_equal(hs_gallery_add(g, NULL, "a", NULL, &e, NULL, NULL), HS_EINVAL);
     assert_int_equal(stats_of(g).identities, 0);
 }
 
@@ -328,7 +328,7 @@ static int add_once(struct fixture *f, const char *key, const char *body, const 
                                                 .dimension = DIMENSION,
                                                 .space = "test" };
     const struct hs_gallery_request request = { key, body };
-    return hs_gallery_add_once(f->gallery, &request, name, NULL, &e, NULL, NULL);
+    return hs_gallery_add(f->gallery, &request, name, NULL, &e, NULL, NULL);
 }
 
 static void test_once(void **state)

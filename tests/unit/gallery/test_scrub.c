@@ -61,7 +61,7 @@ static void enrol(struct fixture *f, unsigned i)
                                                 .dimension = DIMENSION,
                                                 .space = "test" };
     texts_of(i, i, name, metadata);
-    assert_int_equal(hs_gallery_add(f->gallery, name, metadata, &e, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_add(f->gallery, NULL, name, metadata, &e, NULL, NULL), 0);
 }
 
 /* Pages split and merge while people of all lengths come and go; no mark of those who went is left. */
@@ -143,7 +143,7 @@ static void test_old_copies(void **state)
                                                 .dimension = DIMENSION,
                                                 .space = "test" };
     fixture_open(f);
-    assert_int_equal(hs_gallery_add(f->gallery, "~Li", "{\"n\":\"^7731\"}", &e, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_add(f->gallery, NULL, "~Li", "{\"n\":\"^7731\"}", &e, NULL, NULL), 0);
     fixture_close(f);
     int64_t root = ask_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
     assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
