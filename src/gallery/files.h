@@ -9,12 +9,6 @@
 
 #include "gallery/gallery_internal.h"
 
-/* Appended to the name of a file that SQLite holds: its log, the log's index, the journal. */
-#define HS_GALLERY_SIDE_FILES                                                                                          \
-    {                                                                                                                  \
-        "-wal", "-shm", "-journal"                                                                                     \
-    }
-
 /* "YYYYMMDD-HHMMSS" of now, as the names have it. */
 enum { HS_GALLERY_STAMP_SIZE = 16 };
 void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE]);

@@ -134,7 +134,7 @@ static void scan_together(struct hs_parallel_scan *team, struct work *work, stru
     free(helpers);
 }
 
-int hs_parallel_scan_scan(struct hs_parallel_scan *team, const struct hs_search_rows *rows,
+int hs_parallel_scan_run(struct hs_parallel_scan *team, const struct hs_search_rows *rows,
                         const struct hs_search_query *query, const struct hs_top_k *best,
                         struct hs_search_finding **ret_findings, size_t *ret_count)
 {

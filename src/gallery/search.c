@@ -174,7 +174,7 @@ static int pass(struct hs_search *search, struct hs_search_query *query, const f
     struct hs_search_finding *findings = NULL;
     size_t count = 0;
     pthread_rwlock_rdlock(&search->lock);
-    int r = hs_parallel_scan_scan(search->team, &search->rows, query, best, &findings, &count);
+    int r = hs_parallel_scan_run(search->team, &search->rows, query, best, &findings, &count);
     pthread_rwlock_unlock(&search->lock);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
