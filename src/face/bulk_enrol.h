@@ -17,7 +17,7 @@ struct hs_face_add_result {
     char reason[300];
 };
 
-/* Looks at one file and adds it. Fails (and says so in err) only where going on makes no sense: the gallery or a
+/* Looks at one file and adds it. Fails (and says so in err) only if going on makes no sense: the gallery or a
  * network failed. The file's SHA-256 is kept with the vector. */
 int hs_face_add_file(const struct hs_face_app *app, const struct hs_picture_file *file, enum hs_enrol_gate gate,
                      struct hs_face_add_result *ret_result, struct hs_error *err);

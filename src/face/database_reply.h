@@ -1,4 +1,4 @@
-/* What the handlers of /v1/database share: JSON of the gallery, and answers that are always the same. */
+/* Shared by the handlers of /v1/database: JSON of the gallery, and answers that are always the same. */
 #ifndef HS_FACE_DATABASE_REPLY_H
 #define HS_FACE_DATABASE_REPLY_H
 

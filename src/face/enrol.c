@@ -129,7 +129,7 @@ static int find_duplicate(const struct hs_enrol_against *against, const char *na
     return 0;
 }
 
-/* The best name but this one, where it would be recognised as that. */
+/* The best other name, if the face would be recognised as that. */
 static int find_conflict(const struct hs_enrol_against *against, const char *name, struct hs_enrol_verdict *verdict,
                          struct hs_error *err)
 {
@@ -208,7 +208,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
                    const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err)
 {
     json_t *quality = hs_face_quality_json(found);
-    /* What the gallery goes by where an identity has more vectors than may stay. */
+    /* The gallery prefers vectors with a higher score if an identity has more than may stay. */
     if (json_is_object(quality))
         json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;

@@ -68,7 +68,7 @@ static void find_last_backup(struct hs_face_maintenance *maintenance)
     hs_gallery_backups_destroy(backups);
 }
 
-/* Where the gallery is as it was at the last backup there is nothing to do. */
+/* Does nothing if the gallery is as it was at the last backup. */
 static int back_up_changed(struct hs_face_maintenance *maintenance, struct hs_error *err)
 {
     struct hs_gallery_version version;

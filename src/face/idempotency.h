@@ -16,9 +16,9 @@ struct hs_face_idempotency {
 };
 
 void hs_face_idempotency_init(struct hs_face_idempotency *idempotency);
-void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency); /* nothing may be under way */
+void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency); /* no request may be in progress */
 
-/* False where a request of that key is under way. Else `key`, which the caller owns, is in use until
+/* False if a request of that key is in progress. Else `key`, which the caller owns, is in use until
  * hs_face_idempotency_end. Any thread. */
 bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const char *key_sha256,
                                struct hs_face_idempotency_key *key);

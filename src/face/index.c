@@ -47,7 +47,7 @@ static void content_finish(struct content *content)
     *content = (struct content) { 0 };
 }
 
-/* Where the identity stands, or would have to. */
+/* The place of the identity, or the place where it would be inserted. */
 static size_t place_of(const struct content *content, int64_t identity_id)
 {
     size_t low = 0, high = content->count;

@@ -30,7 +30,7 @@ void hs_face_index_destroy(struct hs_face_index *index); /* NULL allowed */
  * deadline. */
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err);
 
-/* Whether the gallery was read once. Never waits. */
+/* True once the gallery was read. Never waits. */
 bool hs_face_index_is_read(const struct hs_face_index *index);
 
 /* The best `k` names whose score is above `above`, best first; refreshes before. ret_matches has room for k. */

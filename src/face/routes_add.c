@@ -28,7 +28,7 @@ struct add {
     char picture_sha256[65], key_sha256[65], body_sha256[65]; /* key_sha256 "": without a key */
 };
 
-/* ---- what is asked ---- */
+/* ---- the request ---- */
 
 static bool read_options(struct add *add)
 {
@@ -75,7 +75,7 @@ static bool read_key(struct add *add)
     return true;
 }
 
-/* What makes two requests the same: the picture's bytes, and all other fields that mean something here. */
+/* Two requests are the same if the picture's bytes are, and all other fields that mean something here. */
 static bool sum_body(struct add *add)
 {
     static const char *const fields[] = { "name",    "bbox",  "metadata",         "gate",
@@ -143,7 +143,7 @@ static bool exists(const struct hs_face_app *app, const char *name, int64_t *ret
     return true;
 }
 
-/* What adding would do. */
+/* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
                         const struct hs_enrol_verdict *verdict)
 {

@@ -25,7 +25,7 @@ void hs_face_post_remove(struct hs_http_request *req)
 
 /* ---- verify ---- */
 
-/* The best of the identity's vectors that can be compared; false where it has none. */
+/* The best of the identity's vectors that can be compared; false if it has none. */
 static bool best_score(const struct hs_face_app *app, const struct hs_gallery_person *person, const float *vector,
                        double *ret_score)
 {

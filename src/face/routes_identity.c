@@ -97,7 +97,7 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     hs_gallery_person_destroy(person);
 }
 
-/* The embedding of the path, where it is this identity's. */
+/* The embedding of the path, if it is this identity's. */
 static const struct hs_gallery_embedding *find_embedding(struct hs_http_request *req,
                                                          const struct hs_gallery_person *person)
 {

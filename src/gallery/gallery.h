@@ -41,18 +41,18 @@ struct hs_gallery_options {
     bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
-/* What opening did. The texts are empty where nothing of the kind happened. */
+/* What opening did. A text is empty if nothing of the kind happened. */
 struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
-    int migrated_from;            /* schema version before; -1 where it was the present one or the file is new */
+    int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
     int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
     char restored_from[PATH_MAX]; /* the backup that took its place */
 };
 
-/* Opens the file: checks it (quick_check), backs it up and migrates it where it is of an older version. A damaged file
- * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; where there is none, a new empty
+/* Opens the file: checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
+ * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
  * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
@@ -227,7 +227,7 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
                       struct hs_error *err);
 
 /* Moves the embeddings of `from` to `into` (as many as may stay: see hs_gallery_add) and removes `from`. `into` keeps
- * its metadata, or gets that of `from` where it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
+ * its metadata, or gets that of `from` if it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
 
 /* ---- erasing ---- */
@@ -288,10 +288,10 @@ void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
  * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup, or its tables are not ours. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
 
-/* Deletes all backups and set-aside files, which may hold what was erased since. Where there are backups among them, a
- * new one is made before, so that there is always one: *ret_backup ("" where none was made) names it. What an erasure
+/* Deletes all backups and set-aside files, which may hold what was erased since. If there are backups among them, a
+ * new one is made before, so that there is always one: *ret_backup ("" if none was made) names it. What an erasure
  * left pending is done first. On success the caller frees *ret_purged, what went, with hs_gallery_backups_destroy;
- * where it fails, some of the files may be gone. */
+ * if it fails, some of the files may be gone. */
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 

@@ -25,7 +25,7 @@ struct hs_scrub {
 int hs_scrub_attach(struct hs_scrub *scrub, sqlite3 *db, struct hs_error *err);
 
 /* Whether an unused part of the database file (free space of b-tree pages, free pages) is not zero: another program
- * wrote it. True also where the file cannot be read. Reads the whole file. */
+ * wrote it. True also if the file cannot be read. Reads the whole file. */
 bool hs_scrub_is_needed(sqlite3 *db);
 
 #endif

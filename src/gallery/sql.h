@@ -39,7 +39,7 @@ void hs_sql_release(sqlite3_stmt *stmt);
 int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error *err);
 int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struct hs_error *err);
 
-/* Runs a quick_check or integrity_check. HS_EIO with its first complaint; *ret_damaged (may be NULL) is set where the
+/* Runs a quick_check or integrity_check. HS_EIO with its first complaint; *ret_damaged (may be NULL) is set if the
  * file is to blame, and not the disk or the memory. */
 int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_error *err);
 
