@@ -64,7 +64,7 @@ static void offer(struct hs_prune_item *one, size_t other, float value)
     one->similarity = value;
 }
 
-/* Looks for the nearest of one item anew. */
+/* Finds the nearest of one item again. */
 static void find_nearest(struct hs_prune *kept, size_t at)
 {
     struct hs_prune_item *one = &kept->items[at];

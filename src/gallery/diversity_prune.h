@@ -19,7 +19,7 @@ struct hs_prune {
 void hs_prune_init(struct hs_prune *kept, size_t max);
 void hs_prune_finish(struct hs_prune *kept);
 
-/* Takes one more; where its space now has more than max, one of that space is dropped: of the most similar pair the one
+/* Takes one more; if its space now has more than max, one of that space is dropped: of the most similar pair the one
  * with the lower score, then the older. Vectors are of length 1; one of dimension 0 cannot be compared and goes first.
  * Texts and values are copied. 0 or HS_ENOMEM. */
 int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,

@@ -36,7 +36,7 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     return r;
 }
 
-/* A text as it is, or as the JSON that it holds; sets nothing where it is NULL. 0 or -1. */
+/* A text as it is, or as the JSON that it holds; sets nothing if it is NULL. 0 or -1. */
 static int set_text(json_t *object, const char *key, const char *text, bool is_json)
 {
     if (!text)
@@ -134,7 +134,7 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
     return true;
 }
 
-/* *ret_object is NULL where the line is no JSON. 0 or HS_ENOMEM. */
+/* *ret_object is NULL if the line is no JSON. 0 or HS_ENOMEM. */
 static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
     json_error_t problem = { 0 };
@@ -217,7 +217,7 @@ static int add_checked(struct importer *importer, const char *name, const char *
     return r;
 }
 
-/* The text of a member, or of the JSON that it is; *ret_bad where it is there and of another type. */
+/* The text of a member, or of the JSON that it is; *ret_bad if it is there and of another type. */
 static const char *optional_text(const json_t *object, const char *key, bool *ret_bad)
 {
     json_t *value = json_object_get(object, key);

@@ -10,7 +10,7 @@
 struct hs_parallel_scan {
     int threads;
     pthread_mutex_t lock; /* guards what follows */
-    struct hs_pool *pool; /* NULL until a large scan wants it, or where threads could not be started */
+    struct hs_pool *pool; /* NULL until a large scan wants it, or if threads could not be started */
     bool tried;
 };
 
@@ -80,7 +80,7 @@ static void help(void *arg)
     pthread_mutex_unlock(&work->lock);
 }
 
-/* Starts helpers and returns their number; none where others still wait: when queries meet, each has a thread already.
+/* Starts helpers and returns their number; none if others still wait: when queries meet, each has a thread already.
  */
 static int start(struct hs_pool *pool, struct work *work, struct helper *helpers, int wanted,
                  const struct hs_top_k *best)

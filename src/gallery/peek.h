@@ -17,7 +17,7 @@ struct hs_gallery_peeked {
 int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found,
                        struct hs_error *err);
 
-/* The embedding space that most embeddings of the file are in; "" where there is no file, none has one, or it cannot be
+/* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
  * told. Looks at nothing else. */
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 

@@ -12,7 +12,7 @@
 /* Sums and maxima go through so many variables, by position, which lets them overlap. */
 enum { LANES = 8 };
 
-/* A vector, less scale * codes where there are some. A code times a scale is exact in double. */
+/* A vector, less scale * codes if there are some. A code times a scale is exact in double. */
 struct source {
     const float *vector;
     const int8_t *codes;

@@ -9,7 +9,7 @@
 /* Vectors longer than this are refused, and those shorter than 2 - this. */
 #define HS_SEARCH_MAX_NORM 1.01
 
-/* What turns codes back into a vector, scale * codes; `error` is the length of what then is missing, rounded up. */
+/* Turns codes back into a vector, scale * codes; `error` is the length of the rest, rounded up. */
 struct hs_search_scale {
     float scale, error;
 };

@@ -17,7 +17,7 @@
  *
  * The answer is hence that of scoring every vector. Fetching a handful of vectors (8 for k = 5 in a random gallery) is
  * cheaper than a second copy in memory: sixteen bits a component would take half of what the vectors take. The worst
- * case is a gallery of equal vectors, all of which must be fetched where the threshold does not rule them out.
+ * case is a gallery of equal vectors, all of which must be fetched if the threshold does not rule them out.
  *
  * If the store no longer has a vector that the index still knew, the scan is done again without it: it may have
  * raised the limit for others.

@@ -24,7 +24,7 @@ struct hs_search_hit {
     double score;
 };
 
-/* Writes the vector that was added as `id` to dst (the index's dimension). 0; HS_ENOTFOUND where the store does not
+/* Writes the vector that was added as `id` to dst (the index's dimension). 0; HS_ENOTFOUND if the store does not
  * have it any more: then the answer is as if it had been removed; another code ends the query. Called from the thread
  * that asks, without a lock held, so it may take the locks that are held around add and remove. */
 typedef int (*hs_search_fetch)(void *ctx, int64_t id, float *dst, struct hs_error *err);
@@ -53,7 +53,7 @@ size_t hs_search_memory(struct hs_search *search); /* bytes, what is reserved in
 
 /* The best `k` (1 to HS_SEARCH_MAX_K) of those that score more than `above` (-INFINITY: all), best first, equal scores
  * by ascending identity, then id. ret_hits has room for k. *ret_count is 0 in an empty index. A threshold makes a query
- * faster where nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
+ * faster if nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
 int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
                          struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
 

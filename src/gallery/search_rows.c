@@ -110,7 +110,7 @@ int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count)
     return r;
 }
 
-/* Not for blocks that single additions make: the first touch of a huge page can take milliseconds where the system has
+/* Not for blocks that single additions make: the first touch of a huge page can take milliseconds if the system has
  * to move others out of its way. A wish; it works without. */
 void hs_search_rows_use_huge_pages(struct hs_search_rows *rows)
 {

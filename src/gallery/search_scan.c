@@ -82,7 +82,7 @@ static void prune(struct hs_search_scan *scan)
     scan->count = kept;
 }
 
-/* Grows only where forgetting does not leave half of it free. */
+/* Grows only if forgetting does not leave half of it free. */
 static bool make_room(struct hs_search_scan *scan)
 {
     prune(scan);

@@ -29,7 +29,7 @@ struct hs_search_candidate {
     float upper;
 };
 
-/* What one thread has found. */
+/* The findings of one thread. */
 struct hs_search_scan {
     struct hs_top_k lower; /* lower bounds of scores */
     struct hs_search_candidate *candidates;

@@ -21,7 +21,7 @@ void hs_top_k_clear(struct hs_top_k *best)
     best->count = best->worst = 0;
 }
 
-/* Negative where a comes first. */
+/* Negative if a comes first. */
 static int compare(const void *pa, const void *pb)
 {
     const struct hs_search_hit *a = pa, *b = pb;

@@ -19,7 +19,7 @@ void hs_top_k_clear(struct hs_top_k *best);
 /* Of two offers for the same identity the better counts. */
 void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit);
 
-/* What scores less than this can no longer be among them; an equal score can. */
+/* A lower score than this can no longer be among them; an equal one can. */
 static inline double hs_top_k_limit(const struct hs_top_k *best)
 {
     double worst = best->count == best->k ? best->hits[best->worst].score : best->floor;

@@ -32,7 +32,7 @@ int hs_gallery_check_name(const char *name, struct hs_error *err)
     return check_text("name", name, HS_GALLERY_NAME_MAX, err);
 }
 
-/* Whether nothing is nested deeper than `depth` levels. */
+/* True if nothing is nested deeper than `depth` levels. */
 static bool is_shallow(json_t *value, int depth)
 {
     bool shallow = depth > 0 || !(json_is_object(value) || json_is_array(value));
@@ -116,7 +116,7 @@ bool hs_gallery_is_unit_vector(const float *values, size_t dimension)
     double sum = 0;
     for (size_t i = 0; i < dimension; i++)
         sum += (double) values[i] * (double) values[i];
-    return fabs(sqrt(sum) - 1) <= 1e-3; /* false where the sum is not a number */
+    return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is not a number */
 }
 
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err)

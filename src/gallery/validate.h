@@ -1,4 +1,4 @@
-/* What may enter the gallery. The messages name the field. */
+/* Checks of what may enter the gallery. The messages name the field. */
 #ifndef HS_GALLERY_VALIDATE_H
 #define HS_GALLERY_VALIDATE_H
 
@@ -17,7 +17,7 @@ int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error 
 /* Finite and of length 1 within 1e-3, 1..HS_GALLERY_DIMENSION_MAX values. */
 bool hs_gallery_is_unit_vector(const float *values, size_t dimension);
 
-/* "score" of a quality text, 0 where it has none. */
+/* "score" of a quality text, 0 if it has none. */
 double hs_gallery_quality_score(const char *quality);
 
 #endif
