@@ -134,7 +134,7 @@ int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backup
     return hs_gallery_find_files(gallery, false, ret_backups, err);
 }
 
-/* A good database of ours; what SQLite says about any other is that the backup is bad. */
+/* HS_EDECODE for anything but a good database of ours. */
 static int check_unpacked(const struct hs_gallery *gallery, const char *path, const char *backup, struct hs_error *err)
 {
     sqlite3 *db = NULL;
@@ -145,6 +145,8 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
         r = hs_sql_check(db, "PRAGMA integrity_check(1)", &damaged, err);
     if (r == 0)
         r = hs_gallery_schema_of(db, &version, err);
+    if (r == 0 && version == HS_GALLERY_SCHEMA)
+        r = hs_gallery_check_schema(db, err);
     sqlite3_close(db);
     if (damaged || (r == 0 && version < 0))
         r = hs_error_set(err, HS_EDECODE, "%s: no good backup", backup);

@@ -189,6 +189,11 @@ static void test_crafted(void **state)
     add(fixture_open(f), "b", 2);
     assert_int_equal(count_of(f->gallery, "a"), 1);
     assert_int_equal(count_of(f->gallery, "b"), 1);
+    /* Nor does such a backup take the place of a damaged file. */
+    backup(f, other);
+    damage(f);
+    fixture_open(f);
+    assert_string_equal(f->opened.restored_from, "");
 }
 
 static void test_no_folder(void **state)
