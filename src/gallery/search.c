@@ -32,7 +32,6 @@
 #include <stdlib.h>
 
 #include "gallery/parallel_scan.h"
-#include "gallery/search_kernel.h"
 #include "gallery/search_scan.h"
 
 struct hs_search {
@@ -219,9 +218,4 @@ int hs_search_identities(struct hs_search *search, const float *vector, size_t k
     }
     hs_top_k_finish(&best);
     return r;
-}
-
-const char *hs_search_kernel_name(void)
-{
-    return hs_search_kernel_best()->name;
 }

@@ -61,7 +61,4 @@ int hs_search_identities(struct hs_search *search, const float *vector, size_t k
  * compiler gives the same. */
 double hs_search_score(const float *a, const float *b, size_t dimension);
 
-/* The code that scans on this machine: "avx512vnni", "avx2", "dotprod", "neon" or "plain". */
-const char *hs_search_kernel_name(void);
-
 #endif
