@@ -175,8 +175,10 @@ static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs
 {
     int r = 0;
     pthread_mutex_lock(&gallery->change_lock);
+    gallery->changes_waiting++;
     while (gallery->changing && r == 0)
         r = hs_cond_wait_until(&gallery->change_ends, &gallery->change_lock, deadline_ns);
+    gallery->changes_waiting--;
     bool mine = !gallery->changing;
     gallery->changing = true;
     pthread_mutex_unlock(&gallery->change_lock);
@@ -188,9 +190,14 @@ int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err)
     return lock_until(gallery, hs_deadline_in_ms(gallery->busy_timeout_ms), err);
 }
 
+/* Changes that wait come first, so that many readers cannot keep them out. */
 bool hs_gallery_try_lock_change(struct hs_gallery *gallery)
 {
-    return lock_until(gallery, 0, NULL) == 0;
+    pthread_mutex_lock(&gallery->change_lock);
+    bool mine = !gallery->changing && gallery->changes_waiting == 0;
+    gallery->changing |= mine;
+    pthread_mutex_unlock(&gallery->change_lock);
+    return mine;
 }
 
 void hs_gallery_unlock_change(struct hs_gallery *gallery)

@@ -105,6 +105,7 @@ struct hs_gallery {
     pthread_mutex_t change_lock;
     pthread_cond_t change_ends;
     bool changing;
+    int changes_waiting;
     struct hs_gallery_conn *writer;
     int64_t data_version; /* SQLite's, when `change` was last read */
     int64_t change;       /* number of the last change in the file */
