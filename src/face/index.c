@@ -28,10 +28,11 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t turn_lock; /* guards refreshing */
+    pthread_mutex_t turn_lock; /* guards what follows up to `refreshing` */
     pthread_cond_t turn_ends;
-    bool refreshing;       /* a thread follows the gallery; comes before `lock` */
-    pthread_rwlock_t lock; /* guards what follows; held for reading during a query */
+    uint64_t turns, good_turn; /* how many began; the last one that ended well */
+    bool refreshing;           /* a thread follows the gallery; comes before `lock` */
+    pthread_rwlock_t lock;     /* guards what follows; held for reading during a query */
     struct content content;
     bool built; /* content is that of `version` */
     struct hs_gallery_version version;
@@ -218,32 +219,39 @@ bool hs_face_index_is_read(const struct hs_face_index *index)
     return index->read;
 }
 
-/* A lock that can be waited for until a deadline. (pthread_mutex_clocklock is not known to ThreadSanitizer yet.) */
-static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
+/* One thread at a time follows the gallery; the others wait until a deadline, and if a turn that began after their call
+ * has ended well they need none of their own: *ret_done. */
+static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *ret_done, struct hs_error *err)
 {
     int r = 0;
     pthread_mutex_lock(&index->turn_lock);
-    while (r == 0 && index->refreshing)
+    uint64_t enough = index->turns + 1;
+    while (index->refreshing && index->good_turn < enough && r == 0)
         r = hs_cond_wait_until(&index->turn_ends, &index->turn_lock, deadline_ns);
-    bool mine = !index->refreshing;
-    index->refreshing = true;
+    *ret_done = index->good_turn >= enough;
+    bool mine = !*ret_done && !index->refreshing;
+    index->refreshing |= mine;
+    index->turns += mine;
     pthread_mutex_unlock(&index->turn_lock);
-    return mine ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
+    return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
 }
 
-static void end_turn(struct hs_face_index *index)
+static void end_turn(struct hs_face_index *index, bool well)
 {
     pthread_mutex_lock(&index->turn_lock);
     index->refreshing = false;
-    pthread_cond_signal(&index->turn_ends);
+    if (well)
+        index->good_turn = index->turns;
+    pthread_cond_broadcast(&index->turn_ends);
     pthread_mutex_unlock(&index->turn_lock);
 }
 
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
-    int r = begin_turn(index, deadline_ns, err);
-    if (r < 0)
+    bool done;
+    int r = begin_turn(index, deadline_ns, &done, err);
+    if (r < 0 || done)
         return r;
     r = hs_gallery_get_version(index->gallery, &version, err);
     if (r == 0) {
@@ -255,7 +263,7 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
         if (r == HS_ENOTFOUND)
             r = rebuild(index, err);
     }
-    end_turn(index);
+    end_turn(index, r == 0);
     return r;
 }
 
