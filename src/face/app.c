@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "face/open_gallery.h"
-#include "gallery/inspect.h"
+#include "face/gallery_setup.h"
+#include "gallery/peek.h"
 #include "service/image_limits.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
@@ -39,7 +39,7 @@ int hs_face_app_init(void *state, struct hs_error *err)
 {
     struct hs_face_app *app = state;
     app->settings = hs_settings_values(app->core.config);
-    hs_face_once_init(&app->once);
+    hs_face_idempotency_init(&app->idempotency);
     int r = hs_app_core_add_model(&app->core, NULL, err);
     if (r == 0)
         r = hs_app_core_add_model(&app->core, choose_embedder(app), err);
@@ -78,20 +78,20 @@ int hs_face_app_open(void *state, struct hs_error *err)
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery_to_serve(s, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery(s, true, &app->gallery, &opened, err);
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
     if (r < 0)
         return r;
-    const struct hs_face_upkeep_options options = {
+    const struct hs_face_maintenance_options options = {
         .gallery = app->gallery,
         .index = app->index,
         .opened = &opened,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,
     };
-    return hs_face_upkeep_create(&options, &app->upkeep, err);
+    return hs_face_maintenance_create(&options, &app->maintenance, err);
 }
 
 void hs_face_app_begin(void *state)
@@ -99,15 +99,15 @@ void hs_face_app_begin(void *state)
     struct hs_face_app *app = state;
     struct hs_error err;
     /* Without the thread the first query reads the gallery, and nothing else is lost but backups. */
-    if (app->upkeep && hs_face_upkeep_start(app->upkeep, &err) < 0)
+    if (app->maintenance && hs_face_maintenance_start(app->maintenance, &err) < 0)
         hs_log_error("%s", err.message);
 }
 
 void hs_face_app_finish(void *state)
 {
     struct hs_face_app *app = state;
-    hs_face_upkeep_destroy(app->upkeep);
+    hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
-    hs_face_once_finish(&app->once);
+    hs_face_idempotency_finish(&app->idempotency);
 }

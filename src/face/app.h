@@ -2,11 +2,11 @@
 #ifndef HS_FACE_APP_H
 #define HS_FACE_APP_H
 
+#include "face/gallery_maintenance.h"
+#include "face/idempotency.h"
 #include "face/index.h"
-#include "face/once.h"
 #include "face/pipeline.h"
 #include "face/settings.h"
-#include "face/upkeep.h"
 #include "service/app.h"
 
 /* The two models, in the order of hs_app.models. */
@@ -20,8 +20,8 @@ struct hs_face_app {
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */
-    struct hs_face_upkeep *upkeep; /* NULL as the gallery; works once hs_face_app_begin was called */
-    struct hs_face_once once;
+    struct hs_face_maintenance *maintenance; /* NULL as the gallery; works once hs_face_app_begin was called */
+    struct hs_face_idempotency idempotency;
     double recognition_threshold; /* in force: the setting, or the space's own */
 };
 

@@ -1,5 +1,6 @@
 /* The gallery from the command line; the service may run meanwhile and notices what was changed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/cmd_db_add.h"
-#include "face/open_gallery.h"
+#include "face/gallery_setup.h"
 #include "gallery/export.h"
 
-enum { PAGE = 500, IMPORT_MAX = 1 << 30 };
+enum { IMPORT_MAX = 1 << 30 };
 
 struct db {
     struct hs_invocation *call;
@@ -41,27 +42,17 @@ static const char *word(const struct db *db, size_t i)
     return db->words.items[i + 1];
 }
 
+static int print_identity(void *arg, const struct hs_gallery_identity *identity)
+{
+    (void) arg;
+    printf("%-40s %6lld  %s\n", identity->name, (long long) identity->embedding_count, identity->created_at);
+    return 0;
+}
+
 static int do_list(struct db *db)
 {
-    char *after = NULL;
-    bool more = true;
     struct hs_error err;
-    int r = 0;
-    while (r == 0 && more) {
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(db->gallery, after, PAGE, &page, &err);
-        if (r < 0)
-            break;
-        for (size_t i = 0; i < page->count; i++)
-            printf("%-40s %6lld  %s\n", page->identities[i].name, (long long) page->identities[i].embedding_count,
-                   page->identities[i].created_at);
-        more = page->more && page->count > 0;
-        free(after);
-        after = more ? strdup(page->identities[page->count - 1].name) : NULL;
-        hs_gallery_page_destroy(page);
-    }
-    free(after);
-    return done(db, r, &err);
+    return done(db, hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &err), &err);
 }
 
 static int do_show(struct db *db)
@@ -175,20 +166,25 @@ static int write_piece(void *arg, const char *data, size_t len)
     return fwrite(data, 1, len, arg) == len ? 0 : HS_EIO;
 }
 
-/* Beside the file first, so that what is there under its name is whole. */
+/* Beside the file first, so that what is there under its name is whole. The vectors are biometric data: nobody else may
+ * read them, and what is not a file is not replaced. */
 static int do_export(struct db *db)
 {
+    const char *path = word(db, 0);
     char part[PATH_MAX];
+    struct stat st;
     struct hs_error err;
-    if (!hs_str_format(part, sizeof(part), "%s.part", word(db, 0)))
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: the path is too long", word(db, 0));
-    FILE *file = fopen(part, "we");
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s is not a regular file", path);
+    bool fits = hs_str_format(part, sizeof(part), "%s.XXXXXX", path);
+    int fd = fits ? mkostemp(part, O_CLOEXEC) : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file)
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", part, strerror(errno));
-    hs_error_set(&err, HS_EIO, "%s cannot be written", part);
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", path, fits ? strerror(errno) : "too long");
+    hs_error_set(&err, HS_EIO, "%s cannot be written", path);
     int r = hs_gallery_export(db->gallery, write_piece, file, &err);
-    bool whole = fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if (fclose(file) != 0 || !whole || r < 0 || rename(part, word(db, 0)) != 0) {
+    bool whole = fflush(file) == 0 && fsync(fd) == 0;
+    if (fclose(file) != 0 || !whole || r < 0 || rename(part, path) != 0) {
         unlink(part);
         return fail(db, &err);
     }
@@ -259,7 +255,7 @@ static int run_action(struct db *db, const struct action *action)
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    if (hs_face_open_gallery(&s->database, &db->gallery, &opened, &err) < 0)
+    if (hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &err) < 0)
         code = fail(db, &err);
     else
         code = action->run(db);

@@ -1,5 +1,5 @@
-/* Pictures into the gallery from the command line: `db add NAME PICTURE…` and `db import FOLDER`. What was done stays
- * done where it is interrupted, and a second run goes on from there. */
+/* Pictures into the gallery from the command line: `db add NAME PICTURE…` and `db import FOLDER`. Each picture that was
+ * added stays if it is interrupted, and a second run goes on from there. */
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,7 +96,7 @@ static int run(struct adding *adding, const struct hs_picture_files *files)
     if (!adding->options->gate)
         adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
     int r = add_all(adding, app, files, &err);
-    /* What gave way to a new vector. */
+    /* Vectors that were dropped for new ones. */
     if (r == 0)
         r = hs_gallery_finish_erasing(app->gallery, &err);
     if (r < 0)

@@ -2,7 +2,7 @@
 #ifndef HS_FACE_CMD_DB_ADD_H
 #define HS_FACE_CMD_DB_ADD_H
 
-#include "face/add_files.h"
+#include "face/bulk_enrol.h"
 #include "face/commands.h"
 
 struct hs_db_add_options {
@@ -10,7 +10,7 @@ struct hs_db_add_options {
     bool json;
 };
 
-/* Adds the files and prints what became of them. Gives the exit code: HS_EXIT_FAILURE also where one was refused or it
+/* Adds the files and prints what became of them. Gives the exit code: HS_EXIT_FAILURE also if one was refused or it
  * was interrupted; what was added stays. */
 int hs_face_db_add(struct hs_invocation *call, const struct hs_picture_files *files,
                    const struct hs_db_add_options *options);

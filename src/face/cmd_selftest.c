@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/pick.h"
-#include "gallery/inspect.h"
+#include "gallery/peek.h"
 #include "service/test_image.h"
 #include "vision/embedding.h"
 
@@ -145,14 +145,14 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
 
 static void check_content(struct hs_selftest *test, const char *path)
 {
-    struct hs_gallery_inspected found;
+    struct hs_gallery_peeked found;
     struct hs_error err;
     if (!hs_file_exists(path))
         hs_selftest_add(test, "gallery", true, NULL, "%s is not there yet: the first start makes it", path);
     else if (access(path, R_OK | W_OK) < 0)
         hs_selftest_add(test, "gallery", false, "run this as the user of the service, or give the file to that user",
                         "%s: %s", path, strerror(errno));
-    else if (hs_gallery_inspect(path, BUSY_TIMEOUT_MS, &found, &err) < 0)
+    else if (hs_gallery_peek(path, BUSY_TIMEOUT_MS, &found, &err) < 0)
         hs_selftest_add(test, "gallery", false,
                         err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
                                                 : "start the service, which puts the newest good backup in its place",

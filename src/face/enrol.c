@@ -71,7 +71,7 @@ static size_t count_others(const struct hs_enrol_limits *limits, const struct hs
     return count;
 }
 
-void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
+void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict)
 {
     *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
@@ -129,7 +129,7 @@ static int find_duplicate(const struct hs_enrol_against *against, const char *na
     return 0;
 }
 
-/* The best name but this one, where it would be recognised as that. */
+/* The best other name, if the face would be recognised as that. */
 static int find_conflict(const struct hs_enrol_against *against, const char *name, struct hs_enrol_verdict *verdict,
                          struct hs_error *err)
 {
@@ -166,7 +166,7 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
         .threshold = app->recognition_threshold,
         .deadline_ns = deadline_ns,
     };
-    hs_enrol_judge(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
     if (gate == HS_ENROL_OFF || !ret_verdict->face)
         return 0;
     return hs_enrol_compare(&against, name, source_sha256, (size_t) result->dimension, ret_verdict, err);
@@ -208,7 +208,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
                    const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err)
 {
     json_t *quality = hs_face_quality_json(found);
-    /* What the gallery goes by where an identity has more vectors than may stay. */
+    /* The gallery prefers vectors with a higher score if an identity has more than may stay. */
     if (json_is_object(quality))
         json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
@@ -220,11 +220,7 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
         .quality = text,
         .source_sha256 = entry->source_sha256,
     };
-    int r = entry->request ? hs_gallery_add_once(app->gallery, entry->request, entry->name, entry->metadata, &embedding,
-                                                 ret_added, err)
-                           : hs_gallery_add(app->gallery, entry->name, entry->metadata, &embedding, ret_added, err);
-    if (r == 0)
-        hs_face_index_added(app->index, entry->name, ret_added, found->embedding);
+    int r = hs_gallery_add(app->gallery, entry->request, entry->name, entry->metadata, &embedding, ret_added, err);
     json_decref(quality);
     free(text);
     return r;

@@ -22,7 +22,7 @@ struct hs_enrol_limits {
 };
 const struct hs_enrol_limits *hs_enrol_limits_of(enum hs_enrol_gate gate); /* NULL for HS_ENROL_OFF */
 
-/* A vector is there already where one of the name is at least so similar. */
+/* A vector is a duplicate if one of the name is at least so similar. */
 #define HS_ENROL_DUPLICATE 0.9995
 
 enum { HS_ENROL_REASONS_MAX = 10, HS_ENROL_CODE_SIZE = 24 };
@@ -35,7 +35,7 @@ struct hs_enrol_reason {
 };
 
 struct hs_enrol_verdict {
-    const struct hs_face_found *face; /* the one to be enrolled; NULL where there is none with a vector */
+    const struct hs_face_found *face; /* the one to be enrolled; NULL if none has a vector */
     struct hs_enrol_reason reasons[HS_ENROL_REASONS_MAX]; /* all that speak against it */
     size_t count;
 };
@@ -43,10 +43,10 @@ struct hs_enrol_verdict {
 /* Judges the faces that were found in a picture, without looking into the gallery. `chosen` says that the caller picked
  * the face (by a box), so that others beside it do not matter. limits NULL: nothing speaks against anything.
  * verdict->face points into result. Pure. */
-void hs_enrol_judge(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
+void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
                     struct hs_enrol_verdict *ret_verdict);
 
-/* What the gallery has to say: adds "duplicate" and "identity_conflict" to the verdict. */
+/* Compares with the gallery: adds "duplicate" and "identity_conflict" to the verdict. */
 struct hs_enrol_against {
     struct hs_gallery *gallery;
     struct hs_face_index *index;
@@ -57,7 +57,7 @@ struct hs_enrol_against {
 int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
                      size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err);
 
-/* Both, as the app is set up; the gallery is asked only where gate is on and there is a face. */
+/* Both, as the app is set up; the gallery is asked only if gate is on and there is a face. */
 int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const char *name, const char *source_sha256,
                    const struct hs_face_result *result, bool chosen, int64_t deadline_ns,
                    struct hs_enrol_verdict *ret_verdict, struct hs_error *err);
@@ -65,18 +65,18 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
 /* [{"code", "measure", "value", "limit", "identity"}]; NULL without memory. */
 json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict);
 
-/* "blurred (sharpness 0.12, limit 0.25); …", cut where it does not fit. "" where there is no reason. */
+/* "blurred (sharpness 0.12, limit 0.25); …", cut if it does not fit. "" if there is no reason. */
 void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, size_t size);
 
-/* What is stored beside the vector. NULL: not known, or nothing. */
+/* Stored beside the vector. NULL: not known, or nothing. */
 struct hs_enrol_entry {
     const char *name;
     const char *metadata;                     /* JSON object */
     const char *source_sha256;                /* of the picture's bytes */
-    const struct hs_gallery_request *request; /* to be done once only */
+    const struct hs_gallery_request *request; /* to be remembered */
 };
 
-/* Adds the face's vector to the gallery and to the index. Errors are those of hs_gallery_add_once. */
+/* Adds the face's vector to the gallery and to the index. Errors are those of hs_gallery_add. */
 int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *entry, const struct hs_face_found *found,
                    const struct hs_face_result *result, struct hs_gallery_added *ret_added, struct hs_error *err);
 

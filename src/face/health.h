@@ -1,4 +1,4 @@
-/* What /health and /health/ready say. Nothing here waits, so the network thread may ask. */
+/* The gallery in /health and /health/ready. Nothing here waits, so the network thread may call it. */
 #ifndef HS_FACE_HEALTH_H
 #define HS_FACE_HEALTH_H
 
@@ -6,8 +6,8 @@
 
 #include "face/app.h"
 
-/* How the gallery is; NULL where there is none. `state` is the first of these that is so:
- *   "failed"    it could not be read: recognition fails
+/* The state of the gallery; NULL if there is none. `state` is the first of these that is so:
+ *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
  *   "loading"   it is being read
  *   "restored"  it was damaged when the service started, and a backup took its place
  *   "emptied"   it was damaged, and there was no good backup
@@ -15,7 +15,7 @@
  *   "ok" */
 json_t *hs_face_health_database(const struct hs_face_app *app);
 
-/* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL where it is, or where there is none.
+/* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL if it is, or if there is none.
  * ret_detail gets what failed, or "". */
 const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
 

@@ -9,12 +9,14 @@
 #include "base/str.h"
 #include "gallery/search.h"
 
+enum { MOST_TRIES = 1000 }; /* of a query whose vectors are removed meanwhile */
+
 struct name {
     int64_t identity_id;
     char *text;
 };
 
-/* What a rebuild makes anew. `names` is sorted by identity_id. */
+/* `names` is sorted by identity_id. */
 struct content {
     struct hs_search *search;
     struct name *names;
@@ -26,13 +28,14 @@ struct hs_face_index {
     char *space;
     size_t dimension;
     int threads;
-    pthread_mutex_t turn_lock; /* guards refreshing */
+    pthread_mutex_t turn_lock; /* guards what follows up to `refreshing` */
     pthread_cond_t turn_ends;
-    bool refreshing;       /* somebody's turn to rebuild or change; comes before `lock` */
-    pthread_rwlock_t lock; /* guards what follows; held for reading during a query */
+    uint64_t turns, good_turn; /* how many began; the last one that ended well */
+    bool refreshing;           /* a thread follows the gallery; comes before `lock` */
+    pthread_rwlock_t lock;     /* guards what follows; held for reading during a query */
     struct content content;
-    bool built;
-    uint64_t foreign; /* changes by others that the content knows of */
+    bool built; /* content is that of `version` */
+    struct hs_gallery_version version;
     atomic_bool read; /* content was built once */
 };
 
@@ -45,7 +48,7 @@ static void content_finish(struct content *content)
     *content = (struct content) { 0 };
 }
 
-/* Where the identity stands, or would have to. */
+/* The place of the identity, or the place where it would be inserted. */
 static size_t place_of(const struct content *content, int64_t identity_id)
 {
     size_t low = 0, high = content->count;
@@ -87,10 +90,24 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
     return 0;
 }
 
+static void forget(struct content *content, int64_t identity_id)
+{
+    size_t at = place_of(content, identity_id);
+    hs_search_remove_identity(content->search, identity_id);
+    if (at == content->count || content->names[at].identity_id != identity_id)
+        return;
+    free(content->names[at].text);
+    content->count--;
+    memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
+}
+
+/* A vector that the index has and the file has not was removed since: the query has to begin again, because other
+ * changes may have come before that one. */
 static int fetch(void *ctx, int64_t id, float *dst, struct hs_error *err)
 {
     struct hs_face_index *index = ctx;
-    return hs_gallery_read_vector(index->gallery, id, dst, index->dimension, err);
+    int r = hs_gallery_read_vector(index->gallery, id, dst, index->dimension, err);
+    return r == HS_ENOTFOUND ? HS_ECONFLICT : r;
 }
 
 int hs_face_index_create(struct hs_gallery *gallery, const char *space, size_t dimension, int threads,
@@ -126,55 +143,75 @@ void hs_face_index_destroy(struct hs_face_index *index)
     free(index);
 }
 
-struct rebuild {
+/* ---- following the gallery ---- */
+
+struct filling {
     const struct hs_face_index *index;
-    struct content content;
+    struct content *content;
     struct hs_error *err;
 };
 
+static void drop_identity(void *arg, int64_t identity_id)
+{
+    struct filling *filling = arg;
+    forget(filling->content, identity_id);
+}
+
 static int take_entry(void *arg, const struct hs_gallery_entry *entry)
 {
-    struct rebuild *rebuild = arg;
-    if (entry->dimension != rebuild->index->dimension || strcmp(entry->space, rebuild->index->space) != 0)
+    struct filling *filling = arg;
+    if (entry->dimension != filling->index->dimension || strcmp(entry->space, filling->index->space) != 0)
         return 0;
-    if (put_name(&rebuild->content, entry->identity_id, entry->name) < 0)
-        return hs_error_set(rebuild->err, HS_ENOMEM, "no memory for the index");
-    return hs_search_add(rebuild->content.search, entry->id, entry->identity_id, entry->values, rebuild->err);
+    if (put_name(filling->content, entry->identity_id, entry->name) < 0)
+        return hs_error_set(filling->err, HS_ENOMEM, "no memory for the index");
+    return hs_search_add(filling->content->search, entry->id, entry->identity_id, entry->values, filling->err);
 }
 
 static int rebuild(struct hs_face_index *index, struct hs_error *err)
 {
-    struct rebuild rebuild = { .index = index, .err = err };
+    struct content content = { 0 };
+    struct filling filling = { index, &content, err };
     struct hs_gallery_version version;
-    struct hs_gallery_stats stats;
-    int r = hs_search_create(index->dimension, index->threads, fetch, index, &rebuild.content.search, err);
+    int r = hs_search_create(index->dimension, index->threads, fetch, index, &content.search, err);
     if (r == 0)
-        r = hs_gallery_get_stats(index->gallery, &stats, err);
+        r = hs_search_reserve(content.search, (size_t) hs_gallery_get_counts(index->gallery).embeddings, err);
     if (r == 0)
-        r = hs_search_reserve(rebuild.content.search, (size_t) stats.embeddings, err);
-    if (r == 0)
-        r = hs_gallery_for_each(index->gallery, take_entry, &rebuild, &version, err);
+        r = hs_gallery_for_each(index->gallery, take_entry, &filling, &version, err);
     if (r != 0) {
-        content_finish(&rebuild.content);
+        content_finish(&content);
         return r;
     }
     pthread_rwlock_wrlock(&index->lock);
     struct content old = index->content;
-    index->content = rebuild.content;
+    index->content = content;
+    index->version = version;
     index->built = true;
-    index->foreign = version.foreign;
     index->read = true;
     pthread_rwlock_unlock(&index->lock);
     content_finish(&old);
     return 0;
 }
 
-static bool is_fresh(struct hs_face_index *index, uint64_t foreign)
+/* HS_ENOTFOUND: there is nothing to go on from. After another failure there is not, either. */
+static int follow(struct hs_face_index *index, struct hs_error *err)
 {
-    pthread_rwlock_rdlock(&index->lock);
-    bool fresh = index->built && index->foreign == foreign;
+    struct filling filling = { index, &index->content, err };
+    pthread_rwlock_wrlock(&index->lock);
+    int r = HS_ENOTFOUND;
+    if (index->built)
+        r = hs_gallery_for_each_since(index->gallery, &index->version, drop_identity, take_entry, &filling,
+                                      &index->version, err);
+    index->built = r == 0;
     pthread_rwlock_unlock(&index->lock);
-    return fresh;
+    return r;
+}
+
+/* With the lock held. The index may be ahead of `version`, which was asked for earlier. */
+static bool is_fresh(const struct hs_face_index *index, const struct hs_gallery_version *version)
+{
+    if (index->version.resets != version->resets)
+        return index->built && index->version.resets > version->resets;
+    return index->built && index->version.change >= version->change;
 }
 
 bool hs_face_index_is_read(const struct hs_face_index *index)
@@ -182,129 +219,62 @@ bool hs_face_index_is_read(const struct hs_face_index *index)
     return index->read;
 }
 
-/* A lock that can be waited for until a deadline. (pthread_mutex_clocklock is not known to ThreadSanitizer yet.) */
-static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
+/* One thread at a time follows the gallery; the others wait until a deadline, and if a turn that began after their call
+ * has ended well they need none of their own: *ret_done. */
+static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *ret_done, struct hs_error *err)
 {
     int r = 0;
     pthread_mutex_lock(&index->turn_lock);
-    while (r == 0 && index->refreshing)
+    uint64_t enough = index->turns + 1;
+    while (index->refreshing && index->good_turn < enough && r == 0)
         r = hs_cond_wait_until(&index->turn_ends, &index->turn_lock, deadline_ns);
-    bool mine = !index->refreshing;
-    index->refreshing = true;
+    *ret_done = index->good_turn >= enough;
+    bool mine = !*ret_done && !index->refreshing;
+    index->refreshing |= mine;
+    index->turns += mine;
     pthread_mutex_unlock(&index->turn_lock);
-    return mine ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
+    return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
 }
 
-static void end_turn(struct hs_face_index *index)
+static void end_turn(struct hs_face_index *index, bool well)
 {
     pthread_mutex_lock(&index->turn_lock);
     index->refreshing = false;
-    pthread_cond_signal(&index->turn_ends);
+    if (well)
+        index->good_turn = index->turns;
+    pthread_cond_broadcast(&index->turn_ends);
     pthread_mutex_unlock(&index->turn_lock);
 }
 
-/* The gallery is asked inside the turn: while somebody reads all of it, the gallery itself would keep us waiting,
- * and knows no deadline. */
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err)
 {
     struct hs_gallery_version version;
-    int r = begin_turn(index, deadline_ns, err);
-    if (r < 0)
+    bool done;
+    int r = begin_turn(index, deadline_ns, &done, err);
+    if (r < 0 || done)
         return r;
     r = hs_gallery_get_version(index->gallery, &version, err);
-    if (r == 0 && !is_fresh(index, version.foreign))
-        r = rebuild(index, err);
-    end_turn(index);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&index->lock);
+        bool fresh = is_fresh(index, &version);
+        pthread_rwlock_unlock(&index->lock);
+        if (!fresh)
+            r = follow(index, err);
+        if (r == HS_ENOTFOUND)
+            r = rebuild(index, err);
+    }
+    end_turn(index, r == 0);
     return r;
 }
 
-/* A rebuild either saw the change or comes after it. */
-static void begin_change(struct hs_face_index *index)
-{
-    begin_turn(index, HS_NO_DEADLINE, NULL);
-    pthread_rwlock_wrlock(&index->lock);
-}
+/* ---- queries ---- */
 
-static void end_change(struct hs_face_index *index)
+/* With the lock held. */
+static int search(struct hs_face_index *index, const float *vector, size_t k, double above, struct hs_search_hit *hits,
+                  struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
 {
-    pthread_rwlock_unlock(&index->lock);
-    end_turn(index);
-}
-
-void hs_face_index_added(struct hs_face_index *index, const char *name, const struct hs_gallery_added *added,
-                         const float *vector)
-{
-    begin_change(index);
-    if (index->built) {
-        struct content *content = &index->content;
-        int r = put_name(content, added->identity_id, name);
-        if (r == 0 && added->embedding_dropped != added->embedding_id)
-            r = hs_search_add(content->search, added->embedding_id, added->identity_id, vector, NULL);
-        if (r == 0 && added->embedding_dropped)
-            hs_search_remove(content->search, added->embedding_dropped);
-        index->built = r == 0 || r == HS_ECONFLICT;
-    }
-    end_change(index);
-}
-
-/* Where the identity of that name stands; content->count where there is none. */
-static size_t find_name(const struct content *content, const char *name)
-{
-    size_t i = 0;
-    while (i < content->count && strcmp(content->names[i].text, name) != 0)
-        i++;
-    return i;
-}
-
-void hs_face_index_removed(struct hs_face_index *index, const char *name)
-{
-    begin_change(index);
-    struct content *content = &index->content;
-    size_t i = find_name(content, name);
-    if (i < content->count) {
-        hs_search_remove_identity(content->search, content->names[i].identity_id);
-        free(content->names[i].text);
-        content->count--;
-        memmove(content->names + i, content->names + i + 1, (content->count - i) * sizeof(content->names[0]));
-    }
-    end_change(index);
-}
-
-void hs_face_index_renamed(struct hs_face_index *index, const char *name, const char *new_name)
-{
-    begin_change(index);
-    struct content *content = &index->content;
-    size_t i = find_name(content, name);
-    char *text = i < content->count ? strdup(new_name) : NULL;
-    if (text) {
-        free(content->names[i].text);
-        content->names[i].text = text;
-    } else if (i < content->count) {
-        index->built = false;
-    }
-    end_change(index);
-}
-
-void hs_face_index_removed_embedding(struct hs_face_index *index, int64_t embedding_id)
-{
-    begin_change(index);
-    if (index->content.search)
-        hs_search_remove(index->content.search, embedding_id);
-    end_change(index);
-}
-
-int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above, int64_t deadline_ns,
-                       struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
-{
-    int r = hs_face_index_refresh(index, deadline_ns, err);
-    if (r < 0)
-        return r;
-    struct hs_search_hit *hits = calloc(k, sizeof(*hits));
-    if (!hits)
-        return hs_error_set(err, HS_ENOMEM, "no memory for %zu matches", k);
     size_t count = 0, kept = 0;
-    pthread_rwlock_rdlock(&index->lock);
-    r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
+    int r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
@@ -312,8 +282,38 @@ int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t 
         /* By rounding, the product of two vectors of length 1 may pass 1. */
         ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
-    pthread_rwlock_unlock(&index->lock);
-    free(hits);
     *ret_count = kept;
     return r;
+}
+
+/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
+static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
+                    struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
+                    struct hs_error *err)
+{
+    struct hs_gallery_version version;
+    int r = hs_gallery_get_version(index->gallery, &version, err);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&index->lock);
+    r = is_fresh(index, &version) ? search(index, vector, k, above, hits, ret_matches, ret_count, err) : HS_ECONFLICT;
+    pthread_rwlock_unlock(&index->lock);
+    return r;
+}
+
+int hs_face_index_find(struct hs_face_index *index, const float *vector, size_t k, double above, int64_t deadline_ns,
+                       struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
+{
+    struct hs_search_hit *hits = calloc(k, sizeof(*hits));
+    if (!hits)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu matches", k);
+    int r = HS_ECONFLICT;
+    for (int tries = 0; r == HS_ECONFLICT && tries < MOST_TRIES; tries++) {
+        r = try_find(index, vector, k, above, hits, ret_matches, ret_count, err);
+        int refreshed = r == HS_ECONFLICT ? hs_face_index_refresh(index, deadline_ns, err) : 0;
+        if (refreshed < 0)
+            r = refreshed;
+    }
+    free(hits);
+    return r == HS_ECONFLICT ? hs_error_set(err, HS_EBUSY, "the gallery changes faster than it can be searched") : r;
 }

@@ -7,9 +7,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/ask.h"
+#include "face/database_reply.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "http/param.h"
 
 enum { KEY_MAX = 255 };
@@ -27,7 +28,7 @@ struct add {
     char picture_sha256[65], key_sha256[65], body_sha256[65]; /* key_sha256 "": without a key */
 };
 
-/* ---- what is asked ---- */
+/* ---- the request ---- */
 
 static bool read_options(struct add *add)
 {
@@ -74,7 +75,7 @@ static bool read_key(struct add *add)
     return true;
 }
 
-/* What makes two requests the same: the picture's bytes, and all other fields that mean something here. */
+/* Two requests are the same if the picture's bytes are, and all other fields that mean something here. */
 static bool sum_body(struct add *add)
 {
     static const char *const fields[] = { "name",    "bbox",  "metadata",         "gate",
@@ -142,7 +143,7 @@ static bool exists(const struct hs_face_app *app, const char *name, int64_t *ret
     return true;
 }
 
-/* What adding would do. */
+/* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
                         const struct hs_enrol_verdict *verdict)
 {
@@ -175,11 +176,11 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     struct hs_error err;
     int r = hs_enrol_store(add->app, &entry, found, result, &added, &err);
     if (r < 0) {
-        hs_face_reply_failure(add->req, r, &err);
+        hs_face_reply_gallery_failure(add->req, add->app, add->name, r, &err);
         return;
     }
     if (added.embedding_dropped)
-        hs_face_upkeep_erased(add->app->upkeep);
+        hs_face_maintenance_erased(add->app->maintenance);
     reply_added(add, add->name, &added);
 }
 
@@ -227,11 +228,11 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */
 static void do_once(const struct add *add)
 {
-    struct hs_face_once *once = &add->app->once;
+    struct hs_face_idempotency *idempotency = &add->app->idempotency;
     struct hs_gallery_recalled recalled;
-    struct hs_face_once_key key;
+    struct hs_face_idempotency_key key;
     struct hs_error err;
-    if (!hs_face_once_begin(once, add->key_sha256, &key)) {
+    if (!hs_face_idempotency_begin(idempotency, add->key_sha256, &key)) {
         hs_http_reply_error(add->req, HS_ECONFLICT, NULL,
                             "Idempotency-Key: a request with this key is still being done");
         return;
@@ -243,7 +244,7 @@ static void do_once(const struct add *add)
         find_and_store(add);
     else
         hs_face_reply_failure(add->req, r, &err);
-    hs_face_once_end(once, &key);
+    hs_face_idempotency_end(idempotency, &key);
 }
 
 void hs_face_post_add(struct hs_http_request *req)

@@ -1,82 +1,13 @@
 #include "face/routes_database.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "face/ask.h"
+#include "face/database_reply.h"
 #include "http/param.h"
 #include "vision/embedding.h"
-
-/* ---- remove ---- */
-
-void hs_face_reply_no_identity(struct hs_http_request *req, const char *name)
-{
-    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Identity '%s' not found", name);
-}
-
-static void add_path(json_t *list, const char *path)
-{
-    json_array_append_new(list, json_string(path));
-}
-
-/* Older backups still hold what was erased: the answer names them, or says that they went. A purge that fails does not
- * take back the removal, so it is told beside it. */
-static void add_purged(const struct hs_face_app *app, json_t *answer)
-{
-    struct hs_gallery_backups *purged;
-    struct hs_error err;
-    char backup[PATH_MAX];
-    json_t *list = json_array();
-    if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
-        json_object_set_new(answer, "purge_error", json_string(err.message));
-    } else {
-        for (size_t i = 0; i < purged->count; i++)
-            add_path(list, purged->items[i].path);
-        hs_gallery_backups_destroy(purged);
-        json_object_set_new(answer, "erasure_pending", json_false());
-        json_object_set_new(answer, "older_backups", json_array());
-        if (backup[0])
-            json_object_set_new(answer, "backup", json_string(backup));
-    }
-    json_object_set_new(answer, "purged_backups", list);
-}
-
-void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
-                          struct hs_gallery_erased *erased, bool purge)
-{
-    json_t *files = json_array();
-    for (size_t i = 0; i < erased->file_count; i++)
-        add_path(files, erased->files[i]);
-    json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
-    json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
-    json_object_set_new(answer, "older_backups", files);
-    hs_gallery_erased_finish(erased);
-    if (purge)
-        add_purged(app, answer);
-    hs_face_upkeep_erased(app->upkeep);
-    hs_http_reply_json(req, 200, answer);
-}
-
-void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge)
-{
-    struct hs_gallery_erased erased;
-    struct hs_error err;
-    char message[HS_GALLERY_NAME_MAX + 64];
-    int r = hs_gallery_remove(app->gallery, name, &erased, &err);
-    if (r == HS_ENOTFOUND || r == HS_EINVAL) {
-        hs_face_reply_no_identity(req, name);
-        return;
-    }
-    hs_face_index_removed(app->index, name);
-    if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
-        return;
-    }
-    hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);
-    hs_face_reply_erased(req, app, json_pack("{s:s, s:s}", "message", message, "name", name), &erased, purge);
-}
 
 void hs_face_post_remove(struct hs_http_request *req)
 {
@@ -94,7 +25,7 @@ void hs_face_post_remove(struct hs_http_request *req)
 
 /* ---- verify ---- */
 
-/* The best of the identity's vectors that can be compared; false where it has none. */
+/* The best of the identity's vectors that can be compared; false if it has none. */
 static bool best_score(const struct hs_face_app *app, const struct hs_gallery_person *person, const float *vector,
                        double *ret_score)
 {
@@ -115,18 +46,10 @@ static bool best_score(const struct hs_face_app *app, const struct hs_gallery_pe
 static void reply_verified(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
                            const struct hs_face_found *found, const struct hs_face_result *result)
 {
-    struct hs_gallery_person *person;
-    struct hs_error err;
     double score = 0;
-    int r = hs_gallery_get(app->gallery, name, true, &person, &err);
-    if (r == HS_ENOTFOUND || r == HS_EINVAL) {
-        hs_face_reply_no_identity(req, name);
+    struct hs_gallery_person *person = hs_face_get_person(req, name, true);
+    if (!person)
         return;
-    }
-    if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
-        return;
-    }
     bool any = best_score(app, person, found->embedding, &score);
     hs_http_reply_json(req, 200,
                        json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
@@ -153,40 +76,16 @@ void hs_face_post_verify(struct hs_http_request *req)
 
 /* ---- list ---- */
 
-/* All identities, page by page; with `limit` only so many, and the cursor of the next page. */
-static int list_all(const struct hs_face_app *app, const char *after, size_t limit, json_t *identities, bool *ret_more,
-                    struct hs_error *err)
+static int list_identity(void *arg, const struct hs_gallery_identity *identity)
 {
-    char *last = NULL;
-    int r = 0;
-    *ret_more = true;
-    while (r == 0 && *ret_more && json_array_size(identities) < limit) {
-        size_t left = limit - json_array_size(identities);
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(app->gallery, last ? last : after, left < HS_GALLERY_PAGE_MAX ? left : HS_GALLERY_PAGE_MAX,
-                            &page, err);
-        if (r < 0)
-            break;
-        for (size_t i = 0; i < page->count; i++)
-            json_array_append_new(identities, hs_face_identity_json(&page->identities[i]));
-        *ret_more = page->more;
-        if (page->count > 0) {
-            free(last);
-            last = strdup(page->identities[page->count - 1].name);
-            if (!last)
-                r = hs_error_set(err, HS_ENOMEM, "no memory for the list");
-        }
-        hs_gallery_page_destroy(page);
-    }
-    free(last);
-    return r;
+    return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
 }
 
 void hs_face_get_list(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     const char *limit_text = hs_http_query(req, "limit"), *cursor = hs_http_query(req, "cursor");
-    struct hs_error err;
+    struct hs_error err = { .message = "no memory for the list" };
     int64_t limit = INT64_MAX;
     bool more;
     if (!hs_face_ask_gallery(req, app))
@@ -196,17 +95,18 @@ void hs_face_get_list(struct hs_http_request *req)
         return;
     }
     json_t *identities = json_array();
-    int r = list_all(app, cursor && cursor[0] ? cursor : NULL, (size_t) limit, identities, &more, &err);
+    int r = hs_gallery_for_each_identity(app->gallery, cursor && cursor[0] ? cursor : NULL, (size_t) limit,
+                                         list_identity, identities, &more, &err);
     if (r < 0) {
         json_decref(identities);
         hs_face_reply_failure(req, r, &err);
         return;
     }
     size_t count = json_array_size(identities);
-    const char *next = more && count > 0
-                           ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name"))
-                           : NULL;
-    hs_http_reply_json(req, 200, json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count,
-                                           "next_cursor", next));
+    const char *next =
+        more && count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
+    hs_http_reply_json(
+        req, 200,
+        json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next));
     json_decref(identities);
 }

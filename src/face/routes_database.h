@@ -2,11 +2,6 @@
 #ifndef HS_FACE_ROUTES_DATABASE_H
 #define HS_FACE_ROUTES_DATABASE_H
 
-#include <jansson.h>
-#include <stdbool.h>
-
-#include "face/app.h"
-
 struct hs_http_request;
 
 /* routes_add.c */
@@ -24,19 +19,5 @@ void hs_face_delete_identity(struct hs_http_request *req);
 void hs_face_get_embeddings(struct hs_http_request *req);
 void hs_face_get_embedding(struct hs_http_request *req);
 void hs_face_delete_embedding(struct hs_http_request *req);
-
-/* ---- what these share ---- */
-
-json_t *hs_face_identity_json(const struct hs_gallery_identity *identity); /* NULL without memory */
-
-void hs_face_reply_no_identity(struct hs_http_request *req, const char *name);
-
-/* Removes an identity, and where `purge` the backups that hold it, and answers. */
-void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge);
-
-/* Adds to the answer what was erased and which files still hold it, or were purged; and answers. Takes the reference to
- * answer, finishes erased. */
-void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
-                          struct hs_gallery_erased *erased, bool purge);
 
 #endif

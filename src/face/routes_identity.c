@@ -4,15 +4,9 @@
 
 #include "base/str.h"
 #include "face/ask.h"
+#include "face/database_reply.h"
 #include "face/routes_database.h"
 #include "http/param.h"
-
-json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
-{
-    json_t *metadata = identity->metadata ? json_loads(identity->metadata, 0, NULL) : NULL;
-    return json_pack("{s:s, s:I, s:s, s:o*}", "name", identity->name, "embedding_count",
-                     (json_int_t) identity->embedding_count, "created_at", identity->created_at, "metadata", metadata);
-}
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
@@ -30,27 +24,9 @@ static json_t *embeddings_json(const struct hs_gallery_person *person)
     return list;
 }
 
-/* The identity of the path; NULL where that was answered with what is wrong. Caller destroys it. */
-static struct hs_gallery_person *get_person(struct hs_http_request *req, const char *name, bool with_values)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    struct hs_gallery_person *person;
-    struct hs_error err;
-    if (!hs_face_ask_gallery(req, app))
-        return NULL;
-    int r = hs_gallery_get(app->gallery, name, with_values, &person, &err);
-    if (r == 0)
-        return person;
-    if (r == HS_ENOTFOUND || r == HS_EINVAL)
-        hs_face_reply_no_identity(req, name);
-    else
-        hs_face_reply_failure(req, r, &err);
-    return NULL;
-}
-
 static void reply_person(struct hs_http_request *req, const char *name)
 {
-    struct hs_gallery_person *person = get_person(req, name, false);
+    struct hs_gallery_person *person = hs_face_get_person(req, name, false);
     if (!person)
         return;
     json_t *answer = hs_face_identity_json(&person->identity);
@@ -79,16 +55,10 @@ static void change(struct hs_http_request *req, const struct hs_face_app *app, c
 {
     struct hs_error err;
     int r = hs_gallery_update(app->gallery, name, update, &err);
-    if (r == HS_ENOTFOUND) {
-        hs_face_reply_no_identity(req, name);
-        return;
-    }
     if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
         return;
     }
-    if (update->new_name)
-        hs_face_index_renamed(app->index, name, update->new_name);
     reply_person(req, update->new_name ? update->new_name : name);
 }
 
@@ -118,7 +88,7 @@ void hs_face_put_identity(struct hs_http_request *req)
 
 void hs_face_get_embeddings(struct hs_http_request *req)
 {
-    struct hs_gallery_person *person = get_person(req, hs_http_param(req, 0), false);
+    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
     hs_http_reply_json(req, 200,
@@ -127,7 +97,7 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     hs_gallery_person_destroy(person);
 }
 
-/* The embedding of the path, where it is this identity's. */
+/* The embedding of the path, if it is this identity's. */
 static const struct hs_gallery_embedding *find_embedding(struct hs_http_request *req,
                                                          const struct hs_gallery_person *person)
 {
@@ -155,7 +125,7 @@ void hs_face_get_embedding(struct hs_http_request *req)
     bool vector;
     if (!hs_face_ask_query_bool(req, "vector", &vector))
         return;
-    struct hs_gallery_person *person = get_person(req, hs_http_param(req, 0), vector);
+    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), vector);
     if (!person)
         return;
     const struct hs_gallery_embedding *e = find_embedding(req, person);
@@ -179,10 +149,12 @@ static void remove_embedding(struct hs_http_request *req, const struct hs_galler
     char message[HS_GALLERY_NAME_MAX + 64];
     int r = hs_gallery_remove_embedding(app->gallery, id, &erased, &err);
     if (r < 0) {
-        hs_face_reply_failure(req, r, &err);
+        if (r == HS_ENOTFOUND)
+            hs_face_reply_failure(req, r, &err);
+        else
+            hs_face_reply_gallery_failure(req, app, name, r, &err);
         return;
     }
-    hs_face_index_removed_embedding(app->index, id);
     hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
     json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
                                "embedding_count", (json_int_t) person->count - 1);
@@ -194,7 +166,7 @@ void hs_face_delete_embedding(struct hs_http_request *req)
     bool purge;
     if (!hs_face_ask_query_bool(req, "purge_backups", &purge))
         return;
-    struct hs_gallery_person *person = get_person(req, hs_http_param(req, 0), false);
+    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
     const struct hs_gallery_embedding *e = find_embedding(req, person);

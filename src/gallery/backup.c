@@ -1,45 +1,33 @@
+/* Copies of a database, and databases from copies. */
 #include "gallery/backup.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "gallery/files.h"
 #include "gallery/migrate.h"
 #include "gallery/sql.h"
 
-/* Beginnings of the names of files in the making; no backup is called so. */
-static const char copy_name[] = ".faces-copy-", packed_name[] = ".faces-packed-";
+/* A restore changes everything at once. No process can make so many changes before it notices that. */
+enum { RESTORE_CHANGES = 1 << 20 };
 
-static int backup_prefix(const struct hs_gallery *gallery, const char *name, char ret_prefix[PATH_MAX],
-                         struct hs_error *err)
-{
-    if (!hs_path_join(ret_prefix, PATH_MAX, gallery->backup_dir, name))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->backup_dir);
-    return 0;
-}
+/* Follows the path of the database in the name of an unpacked backup. */
+#define UNPACKED ".restore-"
 
-static int unpack_prefix(const struct hs_gallery *gallery, char ret_prefix[PATH_MAX], struct hs_error *err)
-{
-    if (!hs_str_format(ret_prefix, PATH_MAX, "%s.restore-", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    return 0;
-}
-
+/* Other galleries may be making backups in the same folder. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery)
 {
-    char prefix[PATH_MAX];
-    if (gallery->backup_dir && backup_prefix(gallery, copy_name, prefix, NULL) == 0)
-        hs_gallery_delete_leftovers(prefix);
-    if (gallery->backup_dir && backup_prefix(gallery, packed_name, prefix, NULL) == 0)
-        hs_gallery_delete_leftovers(prefix);
-    if (unpack_prefix(gallery, prefix, NULL) == 0)
-        hs_gallery_delete_leftovers(prefix);
+    char folder[PATH_MAX], part[NAME_MAX + 16];
+    hs_str_format(part, sizeof(part), "-%s.db.gz.", gallery->uid);
+    if (gallery->backup_dir)
+        hs_gallery_delete_leftovers(gallery->backup_dir, ".faces-", part);
+    if (hs_gallery_folder_of(gallery->path, folder) &&
+        hs_str_format(part, sizeof(part), "%s" UNPACKED, hs_path_base(gallery->path)))
+        hs_gallery_delete_leftovers(folder, part, "");
 }
 
 /* All pages of one moment of `from` replace those of `into`, in one transaction of that. */
@@ -47,84 +35,82 @@ static int copy_pages(sqlite3 *from, sqlite3 *into, struct hs_error *err)
 {
     sqlite3_backup *backup = sqlite3_backup_init(into, "main", from, "main");
     if (!backup)
-        return hs_sql_error(into, sqlite3_extended_errcode(into), "backup", err);
-    sqlite3_backup_step(backup, -1);
-    int code = sqlite3_backup_finish(backup);
-    return code == SQLITE_OK ? 0 : hs_sql_error(into, code, "backup", err);
+        return hs_sql_error(sqlite3_extended_errcode(into), "backup", err);
+    /* A lock that is held by others is told by the step alone. */
+    int step = sqlite3_backup_step(backup, -1), code = sqlite3_backup_finish(backup);
+    if (code == SQLITE_OK && step != SQLITE_DONE)
+        code = step == SQLITE_OK ? SQLITE_BUSY : step;
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, "backup", err);
 }
 
-/* A connection of its own, so that the gallery's stays free meanwhile. */
-static int copy_to(const struct hs_gallery *gallery, const char *path, struct hs_error *err)
+/* A connection of its own, so that the copying holds no reader of the gallery. */
+static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error *err)
 {
-    sqlite3 *from = NULL, *into = NULL;
-    int code;
-    int r =
-        hs_sql_open(gallery->path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &from, &code, err);
+    struct hs_gallery_conn *from = NULL, *into = NULL;
+    int r = hs_gallery_make_file(path, err);
     if (r == 0)
-        r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, 0, &into, &code, err);
+        r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
     if (r == 0)
-        r = copy_pages(from, into, err);
+        r = hs_gallery_check_file(gallery, err);
+    if (r == 0)
+        r = hs_gallery_connect(gallery, path, false, &into, NULL, err);
+    if (r == 0)
+        r = copy_pages(from->db, into->db, err);
     /* One file by itself, without a log. */
     if (r == 0)
-        r = hs_sql_exec(into, "PRAGMA journal_mode = DELETE", err);
-    /* What was erased is not to live on in an unused part of a page. */
-    if (r == 0 && gallery->vacuum_pending)
-        r = hs_sql_exec(into, "PRAGMA temp_store = MEMORY; VACUUM", err);
+        r = hs_sql_exec(into->db, "PRAGMA journal_mode = DELETE", err);
     if (r == 0)
-        r = hs_sql_check(into, "PRAGMA integrity_check(1)", NULL, err);
-    sqlite3_close(from);
-    sqlite3_close(into);
+        r = hs_sql_check(into->db, "PRAGMA integrity_check(1)", NULL, err);
+    hs_gallery_disconnect(from);
+    hs_gallery_disconnect(into);
     return r;
 }
 
+/* Those without a number stay: they may be another gallery's, whose program is older. */
 static void delete_surplus(const struct hs_gallery *gallery)
 {
     struct hs_gallery_backups *files;
-    if (hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, NULL) < 0)
+    if (hs_gallery_find_files(gallery, false, &files, NULL) < 0)
         return;
-    int kept = 0;
-    for (size_t i = 0; i < files->count; i++)
-        if (!files->items[i].set_aside && ++kept > gallery->keep_backups)
+    for (size_t i = (size_t) gallery->keep_backups; i < files->count; i++)
+        if (files->items[i].number > 0)
             hs_gallery_delete_file(&files->items[i], NULL);
     hs_gallery_backups_destroy(files);
 }
 
-static int pack(const struct hs_gallery *gallery, const char *copy, char ret_path[PATH_MAX], struct hs_error *err)
+static int write_backup(struct hs_gallery *gallery, const char *copy, const char *packed, const char *path,
+                        struct hs_error *err)
 {
-    char prefix[PATH_MAX], packed[PATH_MAX], base[PATH_MAX], name[40], stamp[HS_GALLERY_STAMP_SIZE];
-    int r = backup_prefix(gallery, packed_name, prefix, err);
+    int r = copy_to(gallery, copy, err);
     if (r == 0)
-        r = hs_gallery_temporary(prefix, packed, err);
-    if (r < 0)
-        return r;
-    hs_gallery_stamp(stamp);
-    hs_str_format(name, sizeof(name), "faces-%s", stamp);
-    r = hs_gallery_compress(copy, packed, err);
+        r = hs_gallery_make_file(packed, err);
     if (r == 0)
-        r = backup_prefix(gallery, name, base, err);
+        r = hs_gallery_compress(copy, packed, err);
+    if (r == 0 && rename(packed, path) < 0)
+        r = hs_error_set(err, HS_EIO, "%s: %s", path, strerror(errno));
     if (r == 0)
-        r = hs_gallery_rename_free(packed, base, ".db.gz", ret_path, err);
-    if (r < 0)
-        unlink(packed);
+        hs_gallery_sync_folder(path);
+    unlink(packed);
+    hs_gallery_delete_database(copy);
     return r;
 }
 
-int hs_gallery_backup_locked(const struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
+int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     if (!gallery->backup_dir)
         return hs_error_set(err, HS_EUNSUPPORTED, "gallery: there is no backup folder");
-    char prefix[PATH_MAX], copy[PATH_MAX], path[PATH_MAX];
+    char name[HS_GALLERY_BACKUP_NAME_SIZE], path[PATH_MAX], copy[PATH_MAX], packed[PATH_MAX];
     int r = hs_dir_make(gallery->backup_dir, err);
     if (r == 0)
-        r = backup_prefix(gallery, copy_name, prefix, err);
-    if (r == 0)
-        r = hs_gallery_temporary(prefix, copy, err);
+        r = hs_gallery_next_backup(gallery, name, err);
     if (r < 0)
         return r;
-    r = copy_to(gallery, copy, err);
-    if (r == 0)
-        r = pack(gallery, copy, path, err);
-    hs_gallery_delete_database(copy);
+    if (!hs_path_join(path, sizeof(path), gallery->backup_dir, name) ||
+        !hs_str_format(copy, sizeof(copy), "%s/.%s.copy", gallery->backup_dir, name) ||
+        !hs_str_format(packed, sizeof(packed), "%s/.%s.part", gallery->backup_dir, name))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->backup_dir);
+    hs_gallery_clean_up(gallery);
+    r = write_backup(gallery, copy, packed, path, err);
     if (r < 0)
         return r;
     delete_surplus(gallery);
@@ -135,19 +121,20 @@ int hs_gallery_backup_locked(const struct hs_gallery *gallery, char ret_path[PAT
 
 int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    /* Paths and settings do not change while the gallery is open, so its own lock is not needed. */
-    int lock = hs_gallery_lock_folder(gallery->path);
-    int r = hs_gallery_backup_locked(gallery, ret_path, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    if (r < 0)
+        return r;
+    r = hs_gallery_backup_locked(gallery, ret_path, err);
     hs_gallery_unlock_folder(lock);
     return r;
 }
 
 int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backups **ret_backups, struct hs_error *err)
 {
-    return hs_gallery_find_files(gallery->backup_dir, gallery->path, ret_backups, err);
+    return hs_gallery_find_files(gallery, false, ret_backups, err);
 }
 
-/* A good database of ours; what SQLite says about any other is that the backup is bad. */
+/* HS_EDECODE for anything but a good database of ours. */
 static int check_unpacked(const struct hs_gallery *gallery, const char *path, const char *backup, struct hs_error *err)
 {
     sqlite3 *db = NULL;
@@ -158,6 +145,8 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
         r = hs_sql_check(db, "PRAGMA integrity_check(1)", &damaged, err);
     if (r == 0)
         r = hs_gallery_schema_of(db, &version, err);
+    if (r == 0 && version == HS_GALLERY_SCHEMA)
+        r = hs_gallery_check_schema(db, err);
     sqlite3_close(db);
     if (damaged || (r == 0 && version < 0))
         r = hs_error_set(err, HS_EDECODE, "%s: no good backup", backup);
@@ -167,10 +156,9 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err)
 {
-    char prefix[PATH_MAX];
-    int r = unpack_prefix(gallery, prefix, err);
-    if (r == 0)
-        r = hs_gallery_temporary(prefix, ret_path, err);
+    if (!hs_str_format(ret_path, PATH_MAX, "%s" UNPACKED "XXXXXX", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    int r = hs_gallery_temporary(ret_path, err);
     if (r < 0)
         return r;
     r = hs_gallery_uncompress(backup, ret_path, err);
@@ -181,10 +169,12 @@ int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char
     return r;
 }
 
-int hs_gallery_restore_newest(const struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_error *err)
+int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
+                              struct hs_error *err)
 {
     struct hs_gallery_backups *files;
-    int r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, err);
+    hs_gallery_find_uid(gallery, set_aside);
+    int r = hs_gallery_find_files(gallery, false, &files, err);
     if (r < 0)
         return r;
     r = HS_ENOTFOUND;
@@ -206,40 +196,47 @@ int hs_gallery_restore_newest(const struct hs_gallery *gallery, char ret_backup[
     return r == HS_EDECODE ? HS_ENOTFOUND : r;
 }
 
-/* Brings an unpacked database to the present schema and to the page size of the gallery, which cannot change. */
-static int prepare(const struct hs_gallery *gallery, sqlite3 *db, struct hs_error *err)
+/* Brings an unpacked database to the present schema, to the page size of the gallery, which cannot change, and to its
+ * name and a number of changes that no index has followed. */
+static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, struct hs_error *err)
 {
     int64_t have, wanted, orphans;
-    int r = hs_gallery_migrate(db, gallery->legacy_space, &orphans, err);
+    char sql[160];
+    int r = hs_gallery_migrate(db, gallery->legacy_space, gallery->uid, &orphans, err);
+    if (r == 0)
+        r = hs_gallery_check_schema(db, err);
     if (r == 0)
         r = hs_sql_int(db, "PRAGMA page_size", &have, err);
     if (r == 0)
-        r = hs_sql_int(gallery->db, "PRAGMA page_size", &wanted, err);
+        r = hs_sql_int(gallery->writer->db, "PRAGMA page_size", &wanted, err);
+    if (r < 0)
+        return r;
+    hs_str_format(sql, sizeof(sql), "DELETE FROM changes; UPDATE gallery SET uid = '%s', change = %lld", gallery->uid,
+                  (long long) change);
+    r = hs_sql_exec(db, sql, err);
     if (r < 0 || have == wanted)
         return r;
-    char sql[64];
     hs_str_format(sql, sizeof(sql), "PRAGMA page_size = %lld; VACUUM", (long long) wanted);
     return hs_sql_exec(db, sql, err);
 }
 
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
 {
-    sqlite3 *db = NULL;
-    int code;
-    int r = hs_sql_open(unpacked, SQLITE_OPEN_READWRITE, gallery->vfs, 0, &db, &code, err);
+    struct hs_gallery_conn *from = NULL;
+    int64_t change;
+    int r = hs_sql_int(gallery->writer->db, "SELECT change FROM gallery", &change, err);
     if (r == 0)
-        r = prepare(gallery, db, err);
+        r = hs_gallery_connect(gallery, unpacked, false, &from, NULL, err);
+    if (r == 0)
+        r = prepare(gallery, from->db, change + RESTORE_CHANGES, err);
     if (r == 0 && gallery->backup_dir)
         r = hs_gallery_backup_locked(gallery, NULL, err);
     if (r == 0)
-        r = copy_pages(db, gallery->db, err);
-    sqlite3_close(db);
-    if (r < 0)
-        return r;
-    gallery->version.own++;
-    gallery->version.foreign++;
-    hs_gallery_empty_log(gallery);
-    return 0;
+        r = copy_pages(from->db, gallery->writer->db, err);
+    hs_gallery_disconnect(from);
+    if (r == 0)
+        hs_gallery_empty_log(gallery, false, NULL);
+    return r;
 }
 
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err)
@@ -249,9 +246,14 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
-    hs_gallery_lock_change(gallery);
-    int lock = hs_gallery_lock_folder(gallery->path);
-    int r = hs_gallery_unpack(gallery, path, unpacked, err);
+    int lock = -1, r = hs_gallery_lock_change(gallery, err);
+    if (r < 0)
+        return r;
+    r = hs_gallery_check_file(gallery, err);
+    if (r == 0)
+        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    if (r == 0)
+        r = hs_gallery_unpack(gallery, path, unpacked, err);
     if (r == 0) {
         r = replace_content(gallery, unpacked, err);
         hs_gallery_delete_database(unpacked);
@@ -259,67 +261,4 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     hs_gallery_unlock_folder(lock);
     hs_gallery_unlock_change(gallery);
     return r;
-}
-
-static void time_text(int64_t at_s, char ret_time[HS_GALLERY_TIME_SIZE])
-{
-    time_t at = (time_t) at_s;
-    struct tm tm;
-    if (!gmtime_r(&at, &tm) || strftime(ret_time, HS_GALLERY_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0)
-        hs_str_copy(ret_time, HS_GALLERY_TIME_SIZE, at_s < 0 ? "" : "9999-99-99");
-}
-
-int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *ret_count, struct hs_error *err)
-{
-    char limit[HS_GALLERY_TIME_SIZE];
-    time_text(older_than_s, limit);
-    int lock = hs_gallery_lock_folder(gallery->path);
-    struct hs_gallery_backups *files;
-    int r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, err);
-    size_t count = 0;
-    for (size_t i = 0; r == 0 && i < files->count; i++) {
-        if (strcmp(files->items[i].created_at, limit) >= 0)
-            continue;
-        r = hs_gallery_delete_file(&files->items[i], err);
-        count += r == 0;
-    }
-    if (r == 0 && ret_count)
-        *ret_count = count;
-    if (r == 0)
-        hs_gallery_backups_destroy(files);
-    hs_gallery_unlock_folder(lock);
-    return r;
-}
-
-static bool has_backup(const struct hs_gallery_backups *files)
-{
-    for (size_t i = 0; i < files->count; i++)
-        if (!files->items[i].set_aside)
-            return true;
-    return false;
-}
-
-int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
-                         struct hs_error *err)
-{
-    char backup[PATH_MAX] = "";
-    struct hs_gallery_backups *files = NULL;
-    int r = hs_gallery_finish_erasing(gallery, err);
-    if (r < 0)
-        return r;
-    /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
-    int lock = hs_gallery_lock_folder(gallery->path);
-    r = hs_gallery_find_files(gallery->backup_dir, gallery->path, &files, err);
-    if (r == 0 && has_backup(files))
-        r = hs_gallery_backup_locked(gallery, backup, err);
-    for (size_t i = 0; r == 0 && i < files->count; i++)
-        r = hs_gallery_delete_file(&files->items[i], err);
-    hs_gallery_unlock_folder(lock);
-    if (r < 0) {
-        hs_gallery_backups_destroy(files);
-        return r;
-    }
-    hs_str_copy(ret_backup, PATH_MAX, backup);
-    *ret_purged = files;
-    return 0;
 }

@@ -6,23 +6,20 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "gallery/input.h"
+#include "gallery/validate.h"
 #include "gallery/sql.h"
-#include "gallery/store.h"
+#include "gallery/gallery_internal.h"
 
 static const char format_name[] = "hailo-services-gallery";
-enum { FORMAT_VERSION = 1, PAGE = 100, BASE64 = sodium_base64_VARIANT_ORIGINAL };
+enum { FORMAT_VERSION = 1, BASE64 = sodium_base64_VARIANT_ORIGINAL };
 
 struct writer {
     int (*write)(void *arg, const char *data, size_t len);
     void *arg;
     crypto_hash_sha256_state sum;
+    struct hs_gallery *gallery;
+    struct hs_error *err;
 };
-
-static int no_memory(struct hs_error *err)
-{
-    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-}
 
 /* Writes a line and takes the object (NULL: there was no memory for it). */
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
@@ -30,7 +27,7 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     if (!text)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     size_t len = strlen(text);
     text[len] = '\n'; /* in the place of the NUL: the length is known */
     crypto_hash_sha256_update(&writer->sum, (const unsigned char *) text, len + 1);
@@ -39,7 +36,7 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     return r;
 }
 
-/* A text as it is, or as the JSON that it holds; sets nothing where it is NULL. 0 or -1. */
+/* A text as it is, or as the JSON that it holds; sets nothing if it is NULL. 0 or -1. */
 static int set_text(json_t *object, const char *key, const char *text, bool is_json)
 {
     if (!text)
@@ -82,44 +79,15 @@ static json_t *person_json(const struct hs_gallery_person *person)
     return NULL;
 }
 
-static int write_page(struct hs_gallery *gallery, const struct hs_gallery_page *page, struct writer *writer,
-                      struct hs_error *err)
+static int write_identity(void *arg, const struct hs_gallery_identity *identity)
 {
-    int r = 0;
-    for (size_t i = 0; i < page->count && r == 0; i++) {
-        struct hs_gallery_person *person;
-        r = hs_gallery_get(gallery, page->identities[i].name, true, &person, err);
-        if (r == HS_ENOTFOUND) {
-            r = 0; /* removed meanwhile */
-            continue;
-        }
-        if (r < 0)
-            break;
-        r = write_line(writer, person_json(person), err);
-        hs_gallery_person_destroy(person);
-    }
-    return r;
-}
-
-static int write_identities(struct hs_gallery *gallery, struct writer *writer, struct hs_error *err)
-{
-    char *after = NULL;
-    bool more = true;
-    int r = 0;
-    while (more && r == 0) {
-        struct hs_gallery_page *page;
-        r = hs_gallery_list(gallery, after, PAGE, &page, err);
-        if (r < 0)
-            break;
-        more = page->more;
-        r = write_page(gallery, page, writer, err);
-        free(after);
-        after = page->count > 0 ? strdup(page->identities[page->count - 1].name) : NULL;
-        if (r == 0 && more && !after)
-            r = no_memory(err);
-        hs_gallery_page_destroy(page);
-    }
-    free(after);
+    struct writer *writer = arg;
+    struct hs_gallery_person *person;
+    int r = hs_gallery_get(writer->gallery, identity->name, true, &person, writer->err);
+    if (r < 0)
+        return r == HS_ENOTFOUND ? 0 : r; /* removed meanwhile */
+    r = write_line(writer, person_json(person), writer->err);
+    hs_gallery_person_destroy(person);
     return r;
 }
 
@@ -133,11 +101,11 @@ static void sum_text(crypto_hash_sha256_state *state, char ret_hex[65])
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
                       struct hs_error *err)
 {
-    struct writer writer = { .write = write, .arg = arg };
+    struct writer writer = { .write = write, .arg = arg, .gallery = gallery, .err = err };
     crypto_hash_sha256_init(&writer.sum);
     int r = write_line(&writer, json_pack("{s:s, s:i}", "format", format_name, "version", FORMAT_VERSION), err);
     if (r == 0)
-        r = write_identities(gallery, &writer, err);
+        r = hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);
     if (r != 0)
         return r;
     char sum[65];
@@ -166,13 +134,13 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
     return true;
 }
 
-/* *ret_object is NULL where the line is no JSON. 0 or HS_ENOMEM. */
+/* *ret_object is NULL if the line is no JSON. 0 or HS_ENOMEM. */
 static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
     json_error_t problem = { 0 };
     *ret_object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &problem);
     if (!*ret_object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     return 0;
 }
 
@@ -249,7 +217,7 @@ static int add_checked(struct importer *importer, const char *name, const char *
     return r;
 }
 
-/* The text of a member, or of the JSON that it is; *ret_bad where it is there and of another type. */
+/* The text of a member, or of the JSON that it is; *ret_bad if it is there and of another type. */
 static const char *optional_text(const json_t *object, const char *key, bool *ret_bad)
 {
     json_t *value = json_object_get(object, key);
@@ -281,7 +249,7 @@ static int import_embedding(struct importer *importer, const char *name, const c
     e.dimension = size / sizeof(float);
     char *quality_text = quality ? json_dumps(quality, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     if (quality && !quality_text)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     e.quality = quality_text;
     int r = hs_gallery_check_embedding(&e, err);
     if (r == 0)
@@ -320,14 +288,14 @@ static int import_identity(struct importer *importer, const char *line, size_t l
     if (!object || !name || !json_is_array(list))
         refuse(importer, -1, "not an object with a name and embeddings");
     else if (metadata && !metadata_text)
-        r = no_memory(err);
+        r = hs_gallery_no_memory(err);
     else if ((r = hs_gallery_check_name(name, &why)) == 0 && (r = hs_gallery_check_metadata(metadata_text, &why)) == 0)
         r = import_embeddings(importer, name, metadata_text, list, err);
     else if (r == HS_EINVAL) {
         refuse(importer, -1, why.message);
         r = 0;
     } else
-        r = no_memory(err);
+        r = hs_gallery_no_memory(err);
     free(metadata_text);
     json_decref(object);
     return r;
@@ -357,17 +325,13 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
         return r;
     struct hs_gallery_imported *done = calloc(1, sizeof(*done));
     if (!done)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     struct importer importer = { .gallery = gallery, .done = done };
-    hs_gallery_lock_change(gallery);
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
         r = hs_gallery_end(gallery, r, importer.dropped, err);
-        /* Many changes at once: an index had better be built anew. */
-        gallery->version.foreign += r == 0;
     }
-    hs_gallery_unlock_change(gallery);
     if (r == 0)
         *ret_imported = *done;
     free(done);

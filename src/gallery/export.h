@@ -15,12 +15,12 @@
 
 enum { HS_GALLERY_REFUSED_MAX = 100 };
 
-/* Calls `write` with pieces of the file, in order; stops where it returns other than 0, and returns that. Each identity
+/* Calls `write` with pieces of the file, in order; stops if it returns other than 0, and returns that. Each identity
  * is of one moment; those that change meanwhile may be in it as before or as after. */
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
                       struct hs_error *err);
 
-/* What was not taken: a whole identity (embedding -1) or one embedding of it, and why. */
+/* Not taken: a whole identity (embedding -1) or one embedding of it, and why. */
 struct hs_gallery_refused {
     size_t line;       /* of the file, from 1 */
     int64_t embedding; /* its place in the identity, from 0; -1: the identity */

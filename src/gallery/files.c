@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +18,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-static const char *const side_files[] = HS_GALLERY_SIDE_FILES;
+/* What SQLite keeps beside a file: its log, the index of that, the journal. */
+static const char *const side_files[] = { "-wal", "-shm", "-journal" };
 static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", aside_mark[] = ".corrupt-";
-enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, FREE_NAMES = 1000 };
+enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1, FREE_NAMES = 1000 };
 
 static int file_error(const char *path, struct hs_error *err)
 {
@@ -35,7 +37,7 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
     strftime(ret_stamp, HS_GALLERY_STAMP_SIZE, "%Y%m%d-%H%M%S", &tm);
 }
 
-static bool folder_of(const char *path, char ret_folder[PATH_MAX])
+bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
@@ -46,21 +48,29 @@ static bool folder_of(const char *path, char ret_folder[PATH_MAX])
 static int open_folder(const char *path)
 {
     char folder[PATH_MAX];
-    return folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return hs_gallery_folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
-int hs_gallery_lock_folder(const char *path)
+int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err)
 {
     int fd = open_folder(path);
-    while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
-        continue;
-    return fd;
-}
-
-void hs_gallery_unlock_folder(int fd)
-{
+    int r = fd < 0 ? -1 : flock(fd, LOCK_EX);
+    while (fd >= 0 && r < 0 && errno == EINTR)
+        r = flock(fd, LOCK_EX);
+    if (r == 0) {
+        *ret_lock = fd;
+        return 0;
+    }
+    r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
+    return r;
+}
+
+void hs_gallery_unlock_folder(int lock)
+{
+    if (lock >= 0)
+        close(lock);
 }
 
 void hs_gallery_sync_folder(const char *path)
@@ -72,13 +82,20 @@ void hs_gallery_sync_folder(const char *path)
     }
 }
 
-int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err)
+int hs_gallery_make_file(const char *path, struct hs_error *err)
 {
-    if (!hs_str_format(ret_path, PATH_MAX, "%sXXXXXX", prefix))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", prefix);
-    int fd = mkostemp(ret_path, O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return file_error(ret_path, err);
+        return file_error(path, err);
+    close(fd);
+    return 0;
+}
+
+int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
+{
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return file_error(path, err);
     close(fd);
     return 0;
 }
@@ -93,15 +110,21 @@ void hs_gallery_delete_database(const char *path)
     }
 }
 
-void hs_gallery_delete_leftovers(const char *prefix)
+bool hs_gallery_has_log(const char *path)
 {
-    char folder[PATH_MAX];
-    DIR *dir = folder_of(prefix, folder) ? opendir(folder) : NULL;
+    char log[PATH_MAX];
+    struct stat st;
+    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
+}
+
+void hs_gallery_delete_leftovers(const char *folder, const char *prefix, const char *part)
+{
+    DIR *dir = opendir(folder);
     if (!dir)
         return;
     struct dirent *entry;
     while ((entry = readdir(dir)))
-        if (hs_str_starts(entry->d_name, hs_path_base(prefix)))
+        if (hs_str_starts(entry->d_name, prefix) && strstr(entry->d_name, part))
             unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
 }
@@ -120,23 +143,20 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to);
 }
 
-int hs_gallery_rename_free(const char *from, const char *base, const char *suffix, char ret_path[PATH_MAX],
-                           struct hs_error *err)
+int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    for (int n = 0; n < FREE_NAMES; n++) {
-        char number[16] = "";
-        if (n > 0)
-            hs_str_format(number, sizeof(number), "-%d", n);
-        if (!hs_str_format(ret_path, PATH_MAX, "%s%s%s", base, number, suffix))
-            return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
-        if (rename_new(from, ret_path) == 0) {
-            hs_gallery_sync_folder(ret_path);
-            return 0;
-        }
-        if (errno != EEXIST)
-            break;
+    bool fits = hs_str_copy(ret_path, PATH_MAX, base);
+    int r = fits ? rename_new(from, ret_path) : 0;
+    for (int n = 1; fits && r < 0 && errno == EEXIST && n < FREE_NAMES; n++) {
+        fits = hs_str_format(ret_path, PATH_MAX, "%s-%d", base, n);
+        r = fits ? rename_new(from, ret_path) : 0;
     }
-    return file_error(ret_path, err);
+    if (!fits)
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
+    if (r < 0)
+        return file_error(ret_path, err);
+    hs_gallery_sync_folder(ret_path);
+    return 0;
 }
 
 static int gz_error(gzFile file, const char *path, struct hs_error *err)
@@ -157,53 +177,52 @@ static int sync_file(const char *path, struct hs_error *err)
     return r;
 }
 
-int hs_gallery_compress(const char *from, const char *to, struct hs_error *err)
+/* zlib reads what is not compressed as it is, and writes so in mode "T". */
+static int copy_file(const char *from, const char *to, const char *mode, struct hs_error *err)
 {
     static const int piece_size = 65536;
-    FILE *in = fopen(from, "rbe");
-    gzFile out = in ? gzopen(to, "wbe6") : NULL;
+    gzFile in = gzopen(from, "rbe"), out = in ? gzopen(to, mode) : NULL;
     unsigned char *piece = malloc((size_t) piece_size);
-    int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0;
+    int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0, n = 0;
     if (r == 0 && !piece)
-        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-    size_t n;
-    while (r == 0 && (n = fread(piece, 1, (size_t) piece_size, in)) > 0)
-        if (gzwrite(out, piece, (unsigned) n) != (int) n)
+        r = hs_gallery_no_memory(err);
+    while (r == 0 && (n = gzread(in, piece, (unsigned) piece_size)) > 0)
+        if (gzwrite(out, piece, (unsigned) n) != n)
             r = gz_error(out, to, err);
-    if (r == 0 && ferror(in))
-        r = file_error(from, err);
+    if (r == 0 && n < 0)
+        r = gz_error(in, from, err);
+    /* A file that ends in the middle of its compressed data is noticed here only. */
+    if (in && gzclose(in) != Z_OK && r == 0)
+        r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
     if (out && gzclose(out) != Z_OK && r == 0)
         r = file_error(to, err);
-    if (in)
-        fclose(in);
     free(piece);
     return r < 0 ? r : sync_file(to, err);
+}
+
+int hs_gallery_compress(const char *from, const char *to, struct hs_error *err)
+{
+    return copy_file(from, to, "wbe6", err);
 }
 
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
 {
-    static const int piece_size = 65536;
-    gzFile in = gzopen(from, "rbe");
-    FILE *out = in ? fopen(to, "wbe") : NULL;
-    unsigned char *piece = malloc((size_t) piece_size);
-    int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0, n = 0;
-    if (r == 0 && !piece)
-        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-    while (r == 0 && (n = gzread(in, piece, (unsigned) piece_size)) > 0)
-        if (fwrite(piece, 1, (size_t) n, out) != (size_t) n)
-            r = file_error(to, err);
-    if (r == 0 && n < 0)
-        r = gz_error(in, from, err);
-    /* What ends in the middle of its compressed data is noticed here only. */
-    if (in && gzclose(in) != Z_OK && r == 0)
-        r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
-    if (out && fclose(out) != 0 && r == 0)
-        r = file_error(to, err);
-    free(piece);
-    return r < 0 ? r : sync_file(to, err);
+    struct stat st;
+    if (stat(from, &st) < 0)
+        return file_error(from, err);
+    if (!S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EDECODE, "%s: not a regular file", from);
+    return copy_file(from, to, "wbeT", err);
 }
 
-/* "YYYYMMDD-HHMMSS" at text as a time for people; false where there is none. */
+/* ---- names ---- */
+
+bool hs_gallery_is_uid(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == UID_LEN && text[UID_LEN] == '\0';
+}
+
+/* "YYYYMMDD-HHMMSS" at text as a time for people; false if there is none. */
 static bool read_stamp(const char *text, char ret_time[HS_GALLERY_TIME_SIZE])
 {
     for (int i = 0; i < STAMP_LEN; i++)
@@ -213,7 +232,7 @@ static bool read_stamp(const char *text, char ret_time[HS_GALLERY_TIME_SIZE])
                          text + 9, text + 11, text + 13);
 }
 
-/* What follows a stamp: nothing or "-n", then the suffix. */
+/* The end of a name that has no number of its own: nothing or "-n", then the suffix. */
 static bool read_rest(const char *rest, const char *suffix)
 {
     if (*rest == '-') {
@@ -225,12 +244,37 @@ static bool read_rest(const char *rest, const char *suffix)
     return strcmp(rest, suffix) == 0;
 }
 
+/* faces-<number>-<stamp>-<uid>.db.gz, or what older programs wrote: faces-<stamp>[-n].db.gz, with ret_uid "". */
+static bool read_backup_name(const char *name, struct hs_gallery_backup *file, char ret_uid[HS_GALLERY_UID_SIZE])
+{
+    if (!hs_str_starts(name, backup_prefix))
+        return false;
+    const char *text = name + strlen(backup_prefix);
+    size_t digits = strspn(text, "0123456789");
+    const char *stamp = text + digits + 1, *uid = stamp + STAMP_LEN + 1;
+    if (digits >= 6 && digits <= 18 && text[digits] == '-' && read_stamp(stamp, file->created_at) && uid[-1] == '-' &&
+        strspn(uid, "0123456789abcdef") == UID_LEN && strcmp(uid + UID_LEN, backup_suffix) == 0) {
+        file->number = strtoll(text, NULL, 10);
+        return hs_str_copy_n(ret_uid, HS_GALLERY_UID_SIZE, uid, UID_LEN);
+    }
+    ret_uid[0] = '\0';
+    if (!read_stamp(text, file->created_at) || !read_rest(text + STAMP_LEN, backup_suffix))
+        return false;
+    /* A clock that was wrong must not make such a one the newest. */
+    char now[HS_GALLERY_STAMP_SIZE];
+    hs_gallery_stamp(now);
+    file->number = strncmp(text, now, STAMP_LEN) > 0 ? -1 : 0;
+    return true;
+}
+
+/* ---- finding ---- */
+
 static int append_file(struct hs_gallery_backups *files, const char *folder, const char *name,
-                       struct hs_gallery_backup file, struct hs_error *err)
+                       struct hs_gallery_backup file, bool unfinished, struct hs_error *err)
 {
     char path[PATH_MAX];
-    struct stat st;
-    if (!hs_path_join(path, sizeof(path), folder, name) || stat(path, &st) < 0)
+    struct stat st = { .st_size = 0 };
+    if (!hs_path_join(path, sizeof(path), folder, name) || (stat(path, &st) < 0 && !unfinished))
         return 0; /* gone meanwhile */
     struct hs_gallery_backup *items = reallocarray(files->items, files->count + 1, sizeof(*items));
     if (items)
@@ -238,16 +282,18 @@ static int append_file(struct hs_gallery_backups *files, const char *folder, con
     file.path = strdup(path);
     if (!items || !file.path) {
         free(file.path);
-        return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+        return hs_gallery_no_memory(err);
     }
     file.size_bytes = (int64_t) st.st_size;
     files->items[files->count++] = file;
     return 0;
 }
 
-/* Adds the files of a folder named <prefix><stamp>[-n]<suffix>. A folder that is not there has none. */
-static int scan(struct hs_gallery_backups *files, const char *folder, const char *prefix, const char *suffix,
-                bool set_aside, struct hs_error *err)
+/* Calls `each` for the files of a folder that are backups, or that are being made (".<name>.copy"), until it returns
+ * other than 0. A folder that is not there has none. */
+static int scan_backups(const char *folder, bool unfinished,
+                        int (*each)(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file),
+                        void *arg, struct hs_error *err)
 {
     DIR *dir = opendir(folder);
     if (!dir)
@@ -255,25 +301,88 @@ static int scan(struct hs_gallery_backups *files, const char *folder, const char
     int r = 0;
     struct dirent *entry;
     while (r == 0 && (entry = readdir(dir))) {
-        struct hs_gallery_backup file = { .set_aside = set_aside };
-        const char *stamp = entry->d_name + strlen(prefix);
-        if (hs_str_starts(entry->d_name, prefix) && read_stamp(stamp, file.created_at) &&
-            read_rest(stamp + STAMP_LEN, suffix))
-            r = append_file(files, folder, entry->d_name, file, err);
+        char name[sizeof(entry->d_name)], uid[HS_GALLERY_UID_SIZE];
+        struct hs_gallery_backup file = { .path = NULL };
+        size_t len = strlen(entry->d_name);
+        bool whole = !unfinished;
+        hs_str_copy(name, sizeof(name), entry->d_name);
+        if (unfinished && name[0] == '.' && hs_str_ends(name, ".copy"))
+            whole = hs_str_copy_n(name, sizeof(name), entry->d_name + 1, len - strlen(".copy") - 1);
+        if (whole && read_backup_name(name, &file, uid))
+            r = each(arg, name, uid, &file);
     }
     closedir(dir);
     return r;
 }
 
-/* Newest first; of one second the higher number, which has the longer or the greater text. */
+struct finding {
+    const struct hs_gallery *gallery;
+    struct hs_gallery_backups *files;
+    bool unfinished; /* what is looked for now */
+    bool others;     /* another gallery has files there */
+    struct hs_error *err;
+};
+
+static int take_backup(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file)
+{
+    struct finding *finding = arg;
+    if (uid[0] && strcmp(uid, finding->gallery->uid) != 0) {
+        finding->others = true;
+        return 0;
+    }
+    return append_file(finding->files, finding->gallery->backup_dir, name, *file, finding->unfinished, finding->err);
+}
+
+static int find_set_aside(struct finding *finding)
+{
+    char folder[PATH_MAX], prefix[PATH_MAX];
+    const char *path = finding->gallery->path;
+    if (!hs_gallery_folder_of(path, folder) ||
+        !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
+        return hs_error_set(finding->err, HS_EINVAL, "%s: the path is too long", path);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return file_error(folder, finding->err);
+    int r = 0;
+    struct dirent *entry;
+    while (r == 0 && (entry = readdir(dir))) {
+        struct hs_gallery_backup file = { .set_aside = true, .number = INT64_MIN };
+        const char *stamp = entry->d_name + strlen(prefix);
+        if (hs_str_starts(entry->d_name, prefix) && read_stamp(stamp, file.created_at) &&
+            read_rest(stamp + STAMP_LEN, ""))
+            r = append_file(finding->files, folder, entry->d_name, file, false, finding->err);
+    }
+    closedir(dir);
+    return r;
+}
+
+/* Newest first. Without numbers by time, and of one second the higher "-n", which has the longer or the greater text.
+ */
 static int compare_files(const void *pa, const void *pb)
 {
     const struct hs_gallery_backup *a = pa, *b = pb;
+    if (a->number != b->number)
+        return a->number < b->number ? 1 : -1;
     int by_time = strcmp(b->created_at, a->created_at);
     if (by_time)
         return by_time;
     size_t la = strlen(a->path), lb = strlen(b->path);
     return la != lb ? (la < lb ? 1 : -1) : strcmp(b->path, a->path);
+}
+
+/* Keeps the first of each path, and those without a number only if the folder is not shared. */
+static void sift(struct hs_gallery_backups *files, bool shared)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        struct hs_gallery_backup *file = &files->items[i];
+        bool twice = kept > 0 && strcmp(files->items[kept - 1].path, file->path) == 0;
+        if (twice || (shared && !file->set_aside && file->number <= 0))
+            free(file->path);
+        else
+            files->items[kept++] = *file;
+    }
+    files->count = kept;
 }
 
 void hs_gallery_backups_destroy(struct hs_gallery_backups *backups)
@@ -286,26 +395,82 @@ void hs_gallery_backups_destroy(struct hs_gallery_backups *backups)
     free(backups);
 }
 
-int hs_gallery_find_files(const char *backup_dir, const char *path, struct hs_gallery_backups **ret_files,
+int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, struct hs_gallery_backups **ret_files,
                           struct hs_error *err)
 {
-    char folder[PATH_MAX], prefix[PATH_MAX];
-    if (!folder_of(path, folder) || !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
-    struct hs_gallery_backups *files = calloc(1, sizeof(*files));
-    if (!files)
-        return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-    int r = backup_dir ? scan(files, backup_dir, backup_prefix, backup_suffix, false, err) : 0;
+    struct finding finding = { .gallery = gallery, .unfinished = unfinished, .err = err };
+    finding.files = calloc(1, sizeof(*finding.files));
+    if (!finding.files)
+        return hs_gallery_no_memory(err);
+    int r = 0;
+    /* In this order, so that a backup which is finished meanwhile is found once at least. */
+    if (gallery->backup_dir && unfinished)
+        r = scan_backups(gallery->backup_dir, true, take_backup, &finding, err);
+    finding.unfinished = false;
+    if (gallery->backup_dir && r == 0)
+        r = scan_backups(gallery->backup_dir, false, take_backup, &finding, err);
     if (r == 0)
-        r = scan(files, folder, prefix, "", true, err);
+        r = find_set_aside(&finding);
     if (r < 0) {
-        hs_gallery_backups_destroy(files);
+        hs_gallery_backups_destroy(finding.files);
         return r;
     }
-    if (files->count > 0)
-        qsort(files->items, files->count, sizeof(*files->items), compare_files);
-    *ret_files = files;
+    if (finding.files->count > 0)
+        qsort(finding.files->items, finding.files->count, sizeof(*finding.files->items), compare_files);
+    sift(finding.files, finding.others);
+    *ret_files = finding.files;
     return 0;
+}
+
+int hs_gallery_next_backup(const struct hs_gallery *gallery, char ret_name[HS_GALLERY_BACKUP_NAME_SIZE],
+                           struct hs_error *err)
+{
+    struct hs_gallery_backups *files;
+    char stamp[HS_GALLERY_STAMP_SIZE];
+    int r = hs_gallery_find_files(gallery, false, &files, err);
+    if (r < 0)
+        return r;
+    int64_t newest = files->count > 0 && files->items[0].number > 0 ? files->items[0].number : 0;
+    hs_gallery_backups_destroy(files);
+    hs_gallery_stamp(stamp);
+    hs_str_format(ret_name, HS_GALLERY_BACKUP_NAME_SIZE, "%s%06lld-%s-%s%s", backup_prefix, (long long) newest + 1,
+                  stamp, gallery->uid, backup_suffix);
+    return 0;
+}
+
+/* ---- whose a damaged file is ---- */
+
+struct search {
+    struct hs_gallery *gallery;
+    const uint8_t *data;
+    size_t len;
+};
+
+static int look_for_uid(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file)
+{
+    struct search *search = arg;
+    (void) name;
+    (void) file;
+    if (!uid[0] || !memmem(search->data, search->len, uid, UID_LEN))
+        return 0;
+    hs_str_copy(search->gallery->uid, sizeof(search->gallery->uid), uid);
+    return 1;
+}
+
+void hs_gallery_find_uid(struct hs_gallery *gallery, const char *damaged)
+{
+    struct stat st;
+    int fd = gallery->backup_dir ? open(damaged, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *data = fstat(fd, &st) == 0 && st.st_size > 0 ? mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
+                                                       : MAP_FAILED;
+    close(fd);
+    if (data == MAP_FAILED)
+        return;
+    struct search search = { gallery, data, (size_t) st.st_size };
+    scan_backups(gallery->backup_dir, false, look_for_uid, &search, NULL);
+    munmap(data, (size_t) st.st_size);
 }
 
 int hs_gallery_delete_file(const struct hs_gallery_backup *file, struct hs_error *err)

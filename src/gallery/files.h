@@ -7,43 +7,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gallery/gallery.h"
-
-/* Appended to the name of a file that SQLite holds: its log, the log's index, the journal. */
-#define HS_GALLERY_SIDE_FILES                                                                                          \
-    {                                                                                                                  \
-        "-wal", "-shm", "-journal"                                                                                     \
-    }
+#include "gallery/gallery_internal.h"
 
 /* "YYYYMMDD-HHMMSS" of now, as the names have it. */
 enum { HS_GALLERY_STAMP_SIZE = 16 };
 void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE]);
 
-/* One process (or thread) at a time opens, backs up or restores the galleries of a folder: waits for the lock of the
- * folder of `path`. hs_gallery_unlock takes what this returns, also -1 (where the file system has no locks). */
-int hs_gallery_lock_folder(const char *path);
-void hs_gallery_unlock_folder(int fd);
+bool hs_gallery_is_uid(const char *text);
 
-/* Makes a new empty file, mode 0600, of a name that begins with prefix. */
-int hs_gallery_temporary(const char *prefix, char ret_path[PATH_MAX], struct hs_error *err);
+bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX]); /* false: does not fit */
+
+/* One process (or thread) at a time opens, backs up or restores the galleries of a folder: waits for the lock of the
+ * folder of `path`. hs_gallery_unlock_folder takes *ret_lock, or -1. HS_EIO: the file system has no locks. */
+int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err);
+void hs_gallery_unlock_folder(int lock);
+
+/* Makes a new empty file, mode 0600; of the second the name ends in XXXXXX, which is replaced. */
+int hs_gallery_make_file(const char *path, struct hs_error *err);
+int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
 
 /* Deletes a database and what SQLite keeps beside it. */
 void hs_gallery_delete_database(const char *path);
 
-/* Deletes what an interrupted backup or restore left: files in the folder of prefix whose name begins like it. Only
- * with the folder locked. */
-void hs_gallery_delete_leftovers(const char *prefix);
+/* The log of the database at path has something in it. */
+bool hs_gallery_has_log(const char *path);
 
-/* Renames from to "<base>[-n]<suffix>", the first that is free, without ever replacing a file. */
-int hs_gallery_rename_free(const char *from, const char *base, const char *suffix, char ret_path[PATH_MAX],
-                           struct hs_error *err);
+/* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
+void hs_gallery_delete_leftovers(const char *folder, const char *prefix, const char *part);
+
+/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
+int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err);
 
 int hs_gallery_compress(const char *from, const char *to, struct hs_error *err);   /* to exists, and is synced */
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err); /* the same; checks the sum */
 
-/* Backups in a folder (NULL: none) and set-aside files of the database at path, newest first. */
-int hs_gallery_find_files(const char *backup_dir, const char *path, struct hs_gallery_backups **ret_files,
+/* The name that the next backup gets. Of a backup that is being made, these files are in the backup folder:
+ * ".<name>.copy" and ".<name>.part". */
+enum { HS_GALLERY_BACKUP_NAME_SIZE = 80 };
+int hs_gallery_next_backup(const struct hs_gallery *gallery, char ret_name[HS_GALLERY_BACKUP_NAME_SIZE],
+                           struct hs_error *err);
+
+/* Backups and set-aside files of this gallery, as hs_gallery_list_backups gives them; with `unfinished` also backups
+ * that are being made. */
+int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, struct hs_gallery_backups **ret_files,
                           struct hs_error *err);
+
+/* Sets gallery->uid to that of a damaged database, if one of the galleries with files in the backup folder has it. */
+void hs_gallery_find_uid(struct hs_gallery *gallery, const char *damaged);
 
 /* Deletes a backup, or a set-aside file and its log. */
 int hs_gallery_delete_file(const struct hs_gallery_backup *file, struct hs_error *err);

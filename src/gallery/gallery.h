@@ -1,12 +1,13 @@
-/* The gallery: identities and their embeddings, kept in one SQLite file. It is the record; the search index in memory
- * is built from it (hs_gallery_for_each) and kept fresh by hs_gallery_get_version.
+/* The gallery: identities and their embeddings in one SQLite file. The search index in memory is built from it
+ * (hs_gallery_for_each) and follows its changes in the order of their commits (hs_gallery_for_each_since).
  *
- * A struct hs_gallery may be used by several threads: each call takes the gallery's own lock, so a callback must not
- * call into the gallery that called it. Several processes may have one file open. Every change is one transaction: when
- * a call returns 0 it is on disk, when it returns an error nothing of it is. Not across fork.
+ * Several threads may use a struct hs_gallery, and several processes may have one file open. Changes run one at a time;
+ * reading never waits for a change. Every change is one transaction: when a call returns 0 it is on disk, when it
+ * returns an error nothing of it is. Callbacks must not call into the gallery. Not across fork.
  *
- * Errors of all calls: HS_EBUSY (another process holds the file for longer than busy_timeout_ms), HS_EIO (disk full,
- * not readable, damaged), HS_ENOMEM, HS_EVERSION (a file from a newer version), and those named beside each call.
+ * Errors of all calls: HS_EBUSY (a change, here or in another process, took longer than busy_timeout_ms), HS_EIO (disk
+ * full, not readable, damaged; for changes also: the file was deleted or replaced while it was open), HS_ENOMEM,
+ * HS_EVERSION (a file from a newer version), and those named beside each call. Messages have no SQL.
  * `err` may be NULL. Names and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
 #ifndef HS_GALLERY_GALLERY_H
 #define HS_GALLERY_GALLERY_H
@@ -30,28 +31,28 @@ enum {
 };
 
 struct hs_gallery_options {
-    const char *path;                /* made, with mode 0600, where it does not exist; its folder must */
+    const char *path;                /* made, with mode 0600, if it does not exist; its folder must */
     const char *backup_dir;          /* made when first needed. NULL: no backups, and so none to restore from */
-    int keep_backups;                /* 1 or more: what is past the newest that many goes after each backup */
+    int keep_backups;                /* 1 or more: after each backup, older ones than the newest that many go */
     int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
-    int busy_timeout_ms;             /* how long a call waits for another process */
+    int busy_timeout_ms;             /* how long a change waits for other changes */
     const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
-    bool rewrite_later;              /* see hs_gallery_finish_erasing */
+    bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
-/* What opening did. The texts are empty where nothing of the kind happened. */
+/* What opening did. A text is empty if nothing of the kind happened. */
 struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
-    int migrated_from;            /* schema version before; -1 where it was the present one or the file is new */
+    int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
     int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
     char restored_from[PATH_MAX]; /* the backup that took its place */
 };
 
-/* Opens the file: checks it (quick_check), backs it up and migrates it where it is of an older version. A damaged file
- * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; where there is none, a new empty
+/* Opens the file: checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
+ * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
  * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
@@ -78,14 +79,6 @@ struct hs_gallery_added {
     int64_t embedding_dropped; /* id of the one that went because the identity was full; 0: none */
 };
 
-/* Adds an embedding to the identity of that name, which is made where there is none. `metadata` (a JSON object)
- * replaces what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space,
- * and keeps those that are most different: of the most similar pair the one of lower quality goes, then the older one;
- * that may be the new one itself. HS_EINVAL: name, metadata or embedding. */
-int hs_gallery_add(struct hs_gallery *gallery, const char *name, const char *metadata,
-                   const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *ret_added,
-                   struct hs_error *err);
-
 /* Names a request, so that the same one is not done twice. Kept for 24 hours, of the newest HS_GALLERY_REQUESTS_MAX, as
  * long as its identity is there; of a merge or a rename it follows the identity. */
 enum { HS_GALLERY_REQUESTS_MAX = 10000 };
@@ -93,11 +86,14 @@ struct hs_gallery_request {
     const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
 };
 
-/* hs_gallery_add, and remembers in the same transaction that this request was done. HS_ECONFLICT: it was done already.
- */
-int hs_gallery_add_once(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
-                        const char *metadata, const struct hs_gallery_new_embedding *embedding,
-                        struct hs_gallery_added *ret_added, struct hs_error *err);
+/* Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
+ * what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space, and keeps
+ * those that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
+ * be the new one itself. `request` (NULL: none) is remembered in the same transaction.
+ * HS_EINVAL: request, name, metadata or embedding; HS_ECONFLICT: that request was done already. */
+int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                   const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                   struct hs_gallery_added *ret_added, struct hs_error *err);
 
 struct hs_gallery_recalled {
     char body_sha256[65];
@@ -130,6 +126,13 @@ struct hs_gallery_page {
 int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
                     struct hs_error *err);
 void hs_gallery_page_destroy(struct hs_gallery_page *page);
+
+/* Calls `each` for at most `limit` identities as hs_gallery_list gives them, page by page, so it may call into the
+ * gallery; identities that change meanwhile may be as before or as after. A result other than 0 ends the walk, which
+ * returns it. *ret_more (may be NULL): others follow. */
+int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
+                                 int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
+                                 bool *ret_more, struct hs_error *err);
 
 struct hs_gallery_embedding {
     int64_t id;
@@ -164,19 +167,29 @@ struct hs_gallery_entry {
 int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, float *ret_values, size_t dimension,
                            struct hs_error *err);
 
-/* Counters that only grow while the gallery is open. */
+/* The state of the file: equal versions have equal content. */
 struct hs_gallery_version {
-    uint64_t own;     /* changes made through this struct hs_gallery */
-    uint64_t foreign; /* times that changes made elsewhere (or a restore) were noticed: rebuild the index */
+    int64_t change;  /* number of the last change; the file has it */
+    uint64_t resets; /* times that a change without a number was noticed: by another program, or to an empty log */
 };
 
-/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). Embeddings that cannot be
- * compared (not finite, not of length 1, cut) are left out; hs_gallery_get_stats counts them. Stops where `each`
- * returns other than 0, and returns that. */
-int hs_gallery_for_each(struct hs_gallery *gallery, int (*each)(void *arg, const struct hs_gallery_entry *entry),
-                        void *arg, struct hs_gallery_version *ret_version, struct hs_error *err);
+/* Called for every embedding. A result other than 0 ends the walk, which returns it. */
+typedef int (*hs_gallery_each)(void *arg, const struct hs_gallery_entry *entry);
+typedef void (*hs_gallery_touched)(void *arg, int64_t identity_id);
 
-/* Cheap: may be asked before each search. */
+/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). Embeddings that cannot be
+ * compared (not finite, not of length 1, cut) are left out; hs_gallery_get_stats counts them. */
+int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
+                        struct hs_gallery_version *ret_version, struct hs_error *err);
+
+/* Leads from `since` to *ret_version: calls `touched` for every identity that was changed, removed or made after
+ * `since`, then `each` for all embeddings that these have now. HS_ENOTFOUND: the changes are not all known any more,
+ * and nothing was called. */
+int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_gallery_version *since,
+                              hs_gallery_touched touched, hs_gallery_each each, void *arg,
+                              struct hs_gallery_version *ret_version, struct hs_error *err);
+
+/* Cheap, and does not wait for changes: may be asked before each search. */
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err);
 
 struct hs_gallery_stats {
@@ -191,9 +204,10 @@ int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *re
 struct hs_gallery_counts {
     int64_t identities, embeddings;
     bool erase_pending; /* something that was erased is not yet gone from the file */
+    bool lost;          /* the file was deleted or replaced while it was open: changes fail */
 };
 
-/* Never waits: while the gallery is in use, what was last counted. */
+/* Never waits for a change. What cannot be counted now is as it was last counted. */
 struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery);
 
 /* SQLite's full integrity check and the foreign keys. HS_EIO with the first problem in err. Takes long. */
@@ -201,13 +215,10 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- changing ---- */
 
-/* `metadata` is a JSON object; NULL removes what is there. HS_ENOTFOUND, HS_EINVAL. */
-int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err);
-
 /* HS_ENOTFOUND, HS_EINVAL: new name, HS_ECONFLICT: it is taken. */
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err);
 
-/* Both at once, in one transaction: what is NULL stays. Errors of both. */
+/* Name and metadata at once, in one transaction: what is NULL stays. Errors as of rename; HS_EINVAL: metadata. */
 struct hs_gallery_update {
     const char *new_name;
     const char *metadata; /* a JSON object; "" removes what is there */
@@ -216,15 +227,16 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
                       struct hs_error *err);
 
 /* Moves the embeddings of `from` to `into` (as many as may stay: see hs_gallery_add) and removes `from`. `into` keeps
- * its metadata, or gets that of `from` where it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
+ * its metadata, or gets that of `from` if it has none. HS_ENOTFOUND, HS_EINVAL: both are the same. */
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err);
 
 /* ---- erasing ---- */
 
 struct hs_gallery_erased {
     int64_t embeddings; /* how many went */
-    /* Another process is reading (or the disk failed just now), so the log still holds the data: the next change, the
-     * next opening or hs_gallery_close erases it. With rewrite_later also: hs_gallery_finish_erasing has to. */
+    /* The log still holds the data, because a backup or another process is reading, or the disk failed; or another
+     * program may have left copies in the file. The next change, the next opening, hs_gallery_finish_erasing or
+     * hs_gallery_close erases it. */
     bool pending;
     /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
      * hs_gallery_purge deletes them. */
@@ -232,38 +244,40 @@ struct hs_gallery_erased {
     size_t file_count;
 };
 
-/* Removes an identity, or one embedding, so that no byte of the vectors is left in the database, its log or its free
- * pages. (What the file system or the disk keeps below the file is out of reach.) ret_erased may be NULL;
- * else the end of a backup that is being made is waited for, to name that too, and the caller frees the content with
- * hs_gallery_erased_finish. HS_ENOTFOUND. */
+/* Removes an identity, or one embedding, so that no byte of the vectors, the name or the metadata is left in the
+ * database, its log or its free pages. (What the file system or the disk keeps below the file is out of reach.)
+ * ret_erased may be NULL; else the caller frees the content with hs_gallery_erased_finish. A backup that is being made
+ * is among its files, by the name that it will have. HS_ENOTFOUND. */
 int hs_gallery_remove(struct hs_gallery *gallery, const char *name, struct hs_gallery_erased *ret_erased,
                       struct hs_error *err);
 int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id, struct hs_gallery_erased *ret_erased,
                                 struct hs_error *err);
 void hs_gallery_erased_finish(struct hs_gallery_erased *erased);
 
-/* Does what an erasure left pending. SQLite sometimes leaves old copies of rows in the unused part of a page, and then
- * the file has to be rewritten, which takes long. With options.rewrite_later a removal does not do that but says
- * `pending`, and this is to be called from a thread that has time: others may read meanwhile, changes wait. Nothing to
- * do is fine too. HS_EBUSY: another process is reading; try again later. */
+/* Does what an erasure left pending. With options.erase_later a removal does not wait for readers, and does not look
+ * through the file for what another program may have left, but says `pending`; this is to be called then, from a thread
+ * that has time. Rarely it rewrites the file; others may read meanwhile. HS_EBUSY: somebody is reading; try again. */
 int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- backups ---- */
 
 struct hs_gallery_backup {
     char *path;
-    char created_at[HS_GALLERY_TIME_SIZE];
+    char created_at[HS_GALLERY_TIME_SIZE]; /* as the clock was */
+    int64_t number;                        /* newer backups have greater ones; 0: made before backups had numbers */
     int64_t size_bytes;
     bool set_aside; /* a damaged database, not a backup */
 };
 
 struct hs_gallery_backups {
-    struct hs_gallery_backup *items; /* newest first */
+    struct hs_gallery_backup *items; /* newest first, whatever the clock says; damaged files last */
     size_t count;
 };
 
-/* Writes backup_dir/faces-YYYYMMDD-HHMMSS.db.gz: a copy of one moment, checked, compressed, renamed into place. Others
- * may read and write meanwhile. ret_path may be NULL. HS_EUNSUPPORTED: there is no backup folder. */
+/* Writes backup_dir/faces-NNNNNN-YYYYMMDD-HHMMSS-<id>.db.gz: a copy of one moment, checked, compressed, renamed into
+ * place. The number follows that of the newest backup, and the id is the gallery's: galleries may share a folder.
+ * Backups without number and id, of older programs, count as this gallery's unless another one's are in the folder.
+ * Others may read and write meanwhile. ret_path may be NULL. HS_EUNSUPPORTED: there is no backup folder. */
 int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Caller frees *ret_backups with hs_gallery_backups_destroy. */
@@ -271,16 +285,13 @@ int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backup
 void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
 
 /* Replaces all content by that of a backup (a path, or a name in the backup folder), once it has been unpacked and
- * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup. */
+ * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup, or its tables are not ours. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
 
-/* Deletes backups and set-aside files made before `older_than_s` (seconds since 1970 UTC). ret_count may be NULL. */
-int hs_gallery_purge(struct hs_gallery *gallery, int64_t older_than_s, size_t *ret_count, struct hs_error *err);
-
-/* Deletes all backups and set-aside files, which may hold what was erased since. Where there are backups among them, a
- * new one is made before, so that there is always one: *ret_backup ("" where none was made) names it. What an erasure
+/* Deletes all backups and set-aside files, which may hold what was erased since. If there are backups among them, a
+ * new one is made before, so that there is always one: *ret_backup ("" if none was made) names it. What an erasure
  * left pending is done first. On success the caller frees *ret_purged, what went, with hs_gallery_backups_destroy;
- * where it fails, some of the files may be gone. */
+ * if it fails, some of the files may be gone. */
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 

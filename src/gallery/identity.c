@@ -2,16 +2,11 @@
 #include <stdlib.h>
 
 #include "gallery/gallery.h"
-#include "gallery/input.h"
+#include "gallery/gallery_internal.h"
+#include "gallery/validate.h"
 #include "gallery/sql.h"
-#include "gallery/store.h"
 
 #include "base/str.h"
-
-static int no_memory(struct hs_error *err)
-{
-    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
-}
 
 /* A time of a row; text that is no time of ours is cut. */
 static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_TIME_SIZE])
@@ -28,7 +23,7 @@ static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identit
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
     if (!hs_gallery_column_text(stmt, 1, &identity->name) || !hs_gallery_column_text(stmt, 2, &identity->metadata))
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     return 0;
 }
 
@@ -73,21 +68,50 @@ int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit,
         page->identities = calloc(limit, sizeof(*page->identities));
     if (!page || !page->identities) {
         free(page);
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     }
-    pthread_mutex_lock(&gallery->lock);
-    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_LIST);
-    sqlite3_bind_text(stmt, 1, after, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 2, (int64_t) limit + 1);
-    int r = fill_page(stmt, limit, page, err);
-    hs_sql_release(stmt);
-    pthread_mutex_unlock(&gallery->lock);
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r == 0) {
+        sqlite3_stmt *stmt = conn->statements[HS_STMT_LIST];
+        sqlite3_bind_text(stmt, 1, after, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 2, (int64_t) limit + 1);
+        r = fill_page(stmt, limit, page, err);
+        hs_sql_release(stmt);
+        hs_gallery_end_read(gallery, conn);
+    }
     if (r < 0) {
         hs_gallery_page_destroy(page);
         return r;
     }
     *ret_page = page;
     return 0;
+}
+
+int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
+                                 int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
+                                 bool *ret_more, struct hs_error *err)
+{
+    struct hs_gallery_page *page = NULL;
+    bool more = true;
+    int r = 0;
+    while (r == 0 && more && limit > 0) {
+        struct hs_gallery_page *next;
+        r = hs_gallery_list(gallery, page ? page->identities[page->count - 1].name : after,
+                            limit < HS_GALLERY_PAGE_MAX ? limit : HS_GALLERY_PAGE_MAX, &next, err);
+        if (r < 0)
+            break;
+        hs_gallery_page_destroy(page);
+        page = next;
+        for (size_t i = 0; i < page->count && r == 0; i++)
+            r = each(arg, &page->identities[i]);
+        limit -= page->count;
+        more = page->more;
+    }
+    hs_gallery_page_destroy(page);
+    if (r == 0 && ret_more)
+        *ret_more = more;
+    return r;
 }
 
 void hs_gallery_person_destroy(struct hs_gallery_person *person)
@@ -115,24 +139,24 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     copy_time(stmt, 6, e->created_at);
     if (!hs_gallery_column_text(stmt, 2, &e->space) || !hs_gallery_column_text(stmt, 3, &e->model) ||
         !hs_gallery_column_text(stmt, 4, &e->quality) || !hs_gallery_column_text(stmt, 5, &e->source_sha256))
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     if (!with_values)
         return 0;
     e->values = calloc(e->dimension ? e->dimension : 1, sizeof(float));
     if (!e->values)
-        return no_memory(err);
+        return hs_gallery_no_memory(err);
     hs_gallery_column_floats(stmt, 1, e->values, e->dimension);
     return 0;
 }
 
-static int read_embeddings(struct hs_gallery *gallery, bool with_values, struct hs_gallery_person *person,
-                           struct hs_error *err)
+static int read_embeddings(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, bool with_values,
+                           struct hs_gallery_person *person, struct hs_error *err)
 {
     size_t room = (size_t) person->identity.embedding_count;
     person->embeddings = calloc(room ? room : 1, sizeof(*person->embeddings));
     if (!person->embeddings)
-        return no_memory(err);
-    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_EMBEDDINGS_OF);
+        return hs_gallery_no_memory(err);
+    sqlite3_stmt *stmt = conn->statements[HS_STMT_EMBEDDINGS_OF];
     sqlite3_bind_int64(stmt, 1, person->identity.id);
     sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
     int r = 0;
@@ -142,10 +166,10 @@ static int read_embeddings(struct hs_gallery *gallery, bool with_values, struct 
     return r;
 }
 
-static int read_person(struct hs_gallery *gallery, const char *name, bool with_values, struct hs_gallery_person *person,
-                       struct hs_error *err)
+static int read_person(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, const char *name,
+                       bool with_values, struct hs_gallery_person *person, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_GET);
+    sqlite3_stmt *stmt = conn->statements[HS_STMT_GET];
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     int r = hs_sql_step(stmt, err);
     if (r == 0)
@@ -153,7 +177,7 @@ static int read_person(struct hs_gallery *gallery, const char *name, bool with_v
     else if (r > 0)
         r = read_identity(stmt, &person->identity, err);
     hs_sql_release(stmt);
-    return r < 0 ? r : read_embeddings(gallery, with_values, person, err);
+    return r < 0 ? r : read_embeddings(gallery, conn, with_values, person, err);
 }
 
 int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
@@ -161,15 +185,13 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
 {
     struct hs_gallery_person *person = calloc(1, sizeof(*person));
     if (!person)
-        return no_memory(err);
-    pthread_mutex_lock(&gallery->lock);
-    /* A transaction, so that the count and the rows are of one moment. */
-    int r = hs_gallery_begin_read(gallery, err);
+        return hs_gallery_no_memory(err);
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r == 0) {
-        r = read_person(gallery, name, with_values, person, err);
-        hs_gallery_end_read(gallery);
+        r = read_person(gallery, conn, name, with_values, person, err);
+        hs_gallery_end_read(gallery, conn);
     }
-    pthread_mutex_unlock(&gallery->lock);
     if (r < 0) {
         hs_gallery_person_destroy(person);
         return r;
@@ -178,52 +200,14 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     return 0;
 }
 
-/* Inside a transaction: runs a statement of (id, text). */
+/* Inside a change: runs a statement of (id, text). */
 static int set_text(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id, const char *text,
                     struct hs_error *err)
 {
-    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, which);
+    sqlite3_stmt *stmt = gallery->writer->statements[which];
     sqlite3_bind_int64(stmt, 1, id);
     sqlite3_bind_text(stmt, 2, text, -1, SQLITE_STATIC);
     return hs_sql_run(stmt, err);
-}
-
-int hs_gallery_set_metadata(struct hs_gallery *gallery, const char *name, const char *metadata, struct hs_error *err)
-{
-    int r = hs_gallery_check_metadata(metadata, err);
-    if (r < 0)
-        return r;
-    hs_gallery_lock_change(gallery);
-    r = hs_gallery_begin(gallery, err);
-    if (r == 0) {
-        int64_t id;
-        r = hs_gallery_find(gallery, name, &id, err);
-        if (r == 0)
-            r = set_text(gallery, HS_STMT_SET_METADATA, id, metadata, err);
-        r = hs_gallery_end(gallery, r, false, err);
-    }
-    hs_gallery_unlock_change(gallery);
-    return r;
-}
-
-int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)
-{
-    int r = hs_gallery_check_name(new_name, err);
-    if (r < 0)
-        return r;
-    hs_gallery_lock_change(gallery);
-    r = hs_gallery_begin(gallery, err);
-    if (r == 0) {
-        int64_t id;
-        r = hs_gallery_find(gallery, name, &id, err);
-        if (r == 0)
-            r = set_text(gallery, HS_STMT_SET_NAME, id, new_name, err);
-        if (r == HS_ECONFLICT)
-            hs_error_set(err, r, "Identity '%s' exists already", new_name);
-        r = hs_gallery_end(gallery, r, false, err);
-    }
-    hs_gallery_unlock_change(gallery);
-    return r;
 }
 
 static int update_inside(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
@@ -233,11 +217,12 @@ static int update_inside(struct hs_gallery *gallery, const char *name, const str
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0 && update->metadata)
         r = set_text(gallery, HS_STMT_SET_METADATA, id, update->metadata[0] ? update->metadata : NULL, err);
-    if (r == 0 && update->new_name)
+    if (r == 0 && update->new_name) {
         r = set_text(gallery, HS_STMT_SET_NAME, id, update->new_name, err);
-    if (r == HS_ECONFLICT)
-        hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
-    return r;
+        if (r == HS_ECONFLICT)
+            hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
+    }
+    return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }
 
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
@@ -246,21 +231,21 @@ int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct
     int r = update->new_name ? hs_gallery_check_name(update->new_name, err) : 0;
     if (r == 0 && update->metadata && update->metadata[0])
         r = hs_gallery_check_metadata(update->metadata, err);
-    if (r < 0)
-        return r;
-    hs_gallery_lock_change(gallery);
-    r = hs_gallery_begin(gallery, err);
     if (r == 0)
-        r = hs_gallery_end(gallery, update_inside(gallery, name, update, err), false, err);
-    hs_gallery_unlock_change(gallery);
-    return r;
+        r = hs_gallery_begin(gallery, err);
+    return r < 0 ? r : hs_gallery_end(gallery, update_inside(gallery, name, update, err), false, err);
 }
 
-/* Runs a statement of (id, id). */
+int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)
+{
+    return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
+}
+
+/* Inside a change: runs a statement of (id, id). */
 static int move(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t from, int64_t into,
                 struct hs_error *err)
 {
-    sqlite3_stmt *stmt = hs_gallery_stmt(gallery, which);
+    sqlite3_stmt *stmt = gallery->writer->statements[which];
     sqlite3_bind_int64(stmt, 1, from);
     sqlite3_bind_int64(stmt, 2, into);
     return hs_sql_run(stmt, err);
@@ -281,23 +266,21 @@ static int merge_inside(struct hs_gallery *gallery, const char *from, const char
         r = move(gallery, HS_STMT_MOVE_METADATA, from_id, into_id, err);
     if (r == 0)
         r = move(gallery, HS_STMT_MOVE_REQUESTS, from_id, into_id, err);
-    if (r == 0) {
-        sqlite3_stmt *stmt = hs_gallery_stmt(gallery, HS_STMT_DELETE_IDENTITY);
-        sqlite3_bind_int64(stmt, 1, from_id);
-        r = hs_sql_run(stmt, err);
-    }
+    if (r == 0)
+        r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_IDENTITY, from_id, err);
+    if (r == 0)
+        r = hs_gallery_touch(gallery, from_id, err);
+    if (r == 0)
+        r = hs_gallery_touch(gallery, into_id, err);
     return r < 0 ? r : hs_gallery_trim(gallery, into_id, ret_dropped, err);
 }
 
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err)
 {
     int64_t dropped = 0;
-    hs_gallery_lock_change(gallery);
     int r = hs_gallery_begin(gallery, err);
-    if (r == 0) {
-        r = merge_inside(gallery, from, into, &dropped, err);
-        r = hs_gallery_end(gallery, r, dropped != 0, err);
-    }
-    hs_gallery_unlock_change(gallery);
-    return r;
+    if (r < 0)
+        return r;
+    r = merge_inside(gallery, from, into, &dropped, err);
+    return hs_gallery_end(gallery, r, dropped != 0, err);
 }

@@ -4,8 +4,8 @@
 #include "base/str.h"
 #include "gallery/sql.h"
 
-/* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings. Steps are never
- * changed once released: a new one is added below. */
+/* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings (in step 5 the
+ * uid). Steps are never changed once released: a new one is added below. */
 static const char *const step_1[] = {
     "CREATE TABLE IF NOT EXISTS identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,"
     " created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)",
@@ -43,7 +43,16 @@ static const char *const step_4[] = {
     NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2, step_3, step_4 };
+/* The number of the last change, what the newest changes touched, and a name for the gallery: ?1. */
+static const char *const step_5[] = {
+    "CREATE TABLE IF NOT EXISTS gallery (uid TEXT NOT NULL, change INTEGER NOT NULL)",
+    "INSERT INTO gallery (uid, change) SELECT ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM gallery)",
+    "CREATE TABLE IF NOT EXISTS changes (number INTEGER NOT NULL, identity_id INTEGER NOT NULL,"
+    " PRIMARY KEY (number, identity_id)) WITHOUT ROWID",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
 _Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
 
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
@@ -62,14 +71,13 @@ int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
     return 0;
 }
 
-static int run_statement(sqlite3 *db, const char *sql, const char *legacy_space, struct hs_error *err)
+static int run_statement(sqlite3 *db, const char *sql, const char *value, struct hs_error *err)
 {
     sqlite3_stmt *stmt;
     int r = hs_sql_prepare(db, sql, &stmt, err);
     if (r < 0)
         return r;
-    if (sqlite3_bind_parameter_count(stmt) > 0 &&
-        sqlite3_bind_text(stmt, 1, legacy_space, -1, SQLITE_STATIC) != SQLITE_OK)
+    if (sqlite3_bind_parameter_count(stmt) > 0 && sqlite3_bind_text(stmt, 1, value, -1, SQLITE_STATIC) != SQLITE_OK)
         r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
     if (r == 0)
         r = hs_sql_run(stmt, err);
@@ -77,9 +85,19 @@ static int run_statement(sqlite3 *db, const char *sql, const char *legacy_space,
     return r;
 }
 
-static int run_step(sqlite3 *db, int from, const char *legacy_space, struct hs_error *err)
+static int end(sqlite3 *db, int r, struct hs_error *err)
 {
-    int r = hs_sql_begin(db, err);
+    if (r == 0)
+        r = hs_sql_exec(db, "COMMIT", err);
+    /* SQLite ends the transaction by itself after some failures. */
+    if (r != 0 && !sqlite3_get_autocommit(db))
+        hs_sql_exec(db, "ROLLBACK", NULL);
+    return r;
+}
+
+static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *err)
+{
+    int r = hs_sql_exec(db, "BEGIN IMMEDIATE", err);
     if (r < 0)
         return r;
     /* Another process may have done it before our turn came. */
@@ -87,13 +105,13 @@ static int run_step(sqlite3 *db, int from, const char *legacy_space, struct hs_e
     r = hs_sql_int(db, "PRAGMA user_version", &now, err);
     if (r == 0 && now == from) {
         for (const char *const *sql = steps[from]; *sql && r == 0; sql++)
-            r = run_statement(db, *sql, legacy_space, err);
+            r = run_statement(db, *sql, value, err);
         char set_version[40];
         hs_str_format(set_version, sizeof(set_version), "PRAGMA user_version = %d", from + 1);
         if (r == 0)
             r = hs_sql_exec(db, set_version, err);
     }
-    return hs_sql_end(db, r, err);
+    return end(db, r, err);
 }
 
 static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err)
@@ -103,18 +121,41 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
                        &count, err);
     if (r < 0 || count == 0)
         return r;
-    r = hs_sql_begin(db, err);
-    if (r < 0)
-        return r;
     r = hs_sql_exec(db, "DELETE FROM embeddings WHERE identity_id NOT IN (SELECT id FROM identities)", err);
-    count = sqlite3_changes64(db);
-    r = hs_sql_end(db, r, err);
     if (r == 0)
-        *ret_orphans = count;
+        *ret_orphans = sqlite3_changes64(db);
     return r;
 }
 
-int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, int64_t *ret_orphans, struct hs_error *err)
+/* The objects of a file of the present schema, by kind, name and table, and the columns of its tables. Differences in
+ * the texts of the statements do not matter: older programs wrote them in other words. */
+int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
+{
+    static const char foreign_objects[] =
+        "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        " AND (type, name) NOT IN (VALUES ('table', 'identities'), ('table', 'embeddings'), ('table', 'requests'),"
+        " ('table', 'gallery'), ('table', 'changes'), ('index', 'idx_embeddings_identity'),"
+        " ('index', 'idx_requests_identity'), ('index', 'idx_requests_created'))";
+    static const char our_columns[] =
+        "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata;"
+        "id,identity_id,embedding,created_at,space,model,quality,source_sha256;"
+        "key_sha256,body_sha256,identity_id,embedding_id,identity_created,embedding_dropped,created_at;"
+        "uid,change;number,identity_id' FROM (SELECT (SELECT group_concat(name) FROM pragma_table_xinfo(t.column1))"
+        " AS columns FROM (VALUES ('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes')) t)";
+    static const char checks[] = "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%check%(%'";
+    int64_t foreign, same, checking;
+    int r = hs_sql_int(db, foreign_objects, &foreign, err);
+    if (r == 0)
+        r = hs_sql_int(db, our_columns, &same, err);
+    if (r == 0)
+        r = hs_sql_int(db, checks, &checking, err);
+    if (r < 0)
+        return r;
+    return foreign || !same || checking ? hs_error_set(err, HS_EDECODE, "gallery: the tables are not ours") : 0;
+}
+
+int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
+                       struct hs_error *err)
 {
     int version, from;
     int r = hs_gallery_schema_of(db, &version, err);
@@ -123,7 +164,7 @@ int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, int64_t *ret_orpha
     from = version;
     int64_t orphans = 0;
     for (version = version < 0 ? 0 : version; version < HS_GALLERY_SCHEMA && r == 0; version++)
-        r = run_step(db, version, legacy_space, err);
+        r = run_step(db, version, version == 4 ? uid : legacy_space, err);
     if (r == 0)
         r = erase_orphans(db, &orphans, err);
     /* Older programs deleted without overwriting: what they left in free pages goes too. */

@@ -10,14 +10,14 @@
  * exact integer, times both scales; rounding of the few operations after it is covered by a fixed slack. So each score
  * lies between a lower and an upper bound, about 0.015 to both sides for 512 dimensions.
  *
- * 1. The scan reads all codes once. It keeps the k best lower bounds, of different identities where identities are
- *    asked for. k scores are at least the worst of these, so what has its upper bound below it cannot be in the answer.
+ * 1. The scan reads all codes once. It keeps the k best lower bounds, of different identities. k scores are at least
+ *    the worst of these, so what has its upper bound below it cannot be in the answer.
  * 2. What is left is looked at again with q in two sets of codes, which makes |f| two hundred times smaller.
  * 3. Vectors are fetched and scored in full, highest upper bound first, until the next bound is below the k-th score.
  *
  * The answer is hence that of scoring every vector. Fetching a handful of vectors (8 for k = 5 in a random gallery) is
  * cheaper than a second copy in memory: sixteen bits a component would take half of what the vectors take. The worst
- * case is a gallery of equal vectors, all of which must be fetched where the threshold does not rule them out.
+ * case is a gallery of equal vectors, all of which must be fetched if the threshold does not rule them out.
  *
  * If the store no longer has a vector that the index still knew, the scan is done again without it: it may have
  * raised the limit for others.
@@ -31,15 +31,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "gallery/search_kernel.h"
+#include "gallery/parallel_scan.h"
 #include "gallery/search_scan.h"
-#include "gallery/search_team.h"
 
 struct hs_search {
     size_t dimension;
     hs_search_fetch fetch;
     void *ctx;
-    struct hs_search_team *team; /* has its own locks */
+    struct hs_parallel_scan *team; /* has its own locks */
 
     pthread_rwlock_t lock; /* guards rows; not held while vectors are fetched */
     struct hs_search_rows rows;
@@ -70,7 +69,7 @@ int hs_search_create(size_t dimension, int threads, hs_search_fetch fetch, void 
     search->ctx = ctx;
     init_lock(&search->lock);
     hs_search_rows_init(&search->rows, dimension);
-    search->team = hs_search_team_create(threads);
+    search->team = hs_parallel_scan_create(threads);
     if (!search->team) {
         hs_search_destroy(search);
         return hs_error_set(err, HS_ENOMEM, "no memory for the search index");
@@ -83,7 +82,7 @@ void hs_search_destroy(struct hs_search *search)
 {
     if (!search)
         return;
-    hs_search_team_destroy(search->team);
+    hs_parallel_scan_destroy(search->team);
     hs_search_rows_finish(&search->rows);
     pthread_rwlock_destroy(&search->lock);
     free(search);
@@ -115,19 +114,7 @@ int hs_search_add(struct hs_search *search, int64_t id, int64_t identity, const 
     pthread_rwlock_wrlock(&search->lock);
     r = hs_search_rows_add(&search->rows, id, identity, vector);
     pthread_rwlock_unlock(&search->lock);
-    if (r == HS_ECONFLICT)
-        return hs_error_set(err, r, "embedding %lld is in the search index already", (long long) id);
     return r < 0 ? hs_error_set(err, r, "no memory for another embedding") : 0;
-}
-
-int hs_search_remove(struct hs_search *search, int64_t id)
-{
-    pthread_rwlock_wrlock(&search->lock);
-    const uint32_t *row = hs_search_map_find(&search->rows.map, id);
-    if (row)
-        hs_search_rows_remove(&search->rows, *row);
-    pthread_rwlock_unlock(&search->lock);
-    return row ? 0 : HS_ENOTFOUND;
 }
 
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity)
@@ -157,12 +144,12 @@ size_t hs_search_memory(struct hs_search *search)
 /* Scores the findings until no other can be among the best. *ret_gone: the store does not have one any more, which was
  * noted in the query. */
 static int decide(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                  const struct hs_search_finding *findings, size_t count, struct hs_search_best *best, bool *ret_gone,
+                  const struct hs_search_finding *findings, size_t count, struct hs_top_k *best, bool *ret_gone,
                   struct hs_error *err)
 {
     *ret_gone = false;
-    hs_search_best_clear(best);
-    for (size_t i = 0; i < count && findings[i].upper >= hs_search_best_limit(best); i++) {
+    hs_top_k_clear(best);
+    for (size_t i = 0; i < count && findings[i].upper >= hs_top_k_limit(best); i++) {
         int r = search->fetch(search->ctx, findings[i].id, fetched, err);
         if (r == HS_ENOTFOUND) {
             *ret_gone = true;
@@ -174,19 +161,19 @@ static int decide(struct hs_search *search, struct hs_search_query *query, const
         if (r < 0)
             return r;
         double score = hs_search_score(vector, fetched, search->dimension);
-        hs_search_best_offer(best, (struct hs_search_hit) { findings[i].identity, findings[i].id, score });
+        hs_top_k_offer(best, (struct hs_search_hit) { findings[i].identity, findings[i].id, score });
     }
     return 0;
 }
 
 /* One pass over the rows, and the true scores of what it leaves. */
 static int pass(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
-                struct hs_search_best *best, bool *ret_again, struct hs_error *err)
+                struct hs_top_k *best, bool *ret_again, struct hs_error *err)
 {
     struct hs_search_finding *findings = NULL;
     size_t count = 0;
     pthread_rwlock_rdlock(&search->lock);
-    int r = hs_search_team_scan(search->team, &search->rows, query, best, &findings, &count);
+    int r = hs_parallel_scan_run(search->team, &search->rows, query, best, &findings, &count);
     pthread_rwlock_unlock(&search->lock);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
@@ -195,7 +182,7 @@ static int pass(struct hs_search *search, struct hs_search_query *query, const f
     return r;
 }
 
-static int search_best(struct hs_search *search, const float *vector, struct hs_search_best *best, struct hs_error *err)
+static int search_best(struct hs_search *search, const float *vector, struct hs_top_k *best, struct hs_error *err)
 {
     struct hs_search_query query;
     float *fetched = calloc(search->dimension, sizeof(*fetched));
@@ -210,42 +197,25 @@ static int search_best(struct hs_search *search, const float *vector, struct hs_
     return r;
 }
 
-static int answer(struct hs_search *search, const float *vector, size_t k, double above, bool by_identity,
-                  struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
+int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
+                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
 {
     if (k < 1 || k > HS_SEARCH_MAX_K)
         return hs_error_set(err, HS_EINVAL, "%zu results asked for; 1 to %d can be", k, HS_SEARCH_MAX_K);
     int r = check_vector(search, vector, err);
     if (r < 0)
         return r;
-    struct hs_search_best best;
-    r = hs_search_best_init(&best, k, by_identity, above);
+    struct hs_top_k best;
+    r = hs_top_k_init(&best, k, above);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");
     r = search_best(search, vector, &best, err);
     if (r == 0) {
-        hs_search_best_sort(&best);
+        hs_top_k_sort(&best);
         for (size_t i = 0; i < best.count; i++)
             ret_hits[i] = best.hits[i];
         *ret_count = best.count;
     }
-    hs_search_best_finish(&best);
+    hs_top_k_finish(&best);
     return r;
-}
-
-int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
-{
-    return answer(search, vector, k, above, true, ret_hits, ret_count, err);
-}
-
-int hs_search_embeddings(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err)
-{
-    return answer(search, vector, k, above, false, ret_hits, ret_count, err);
-}
-
-const char *hs_search_kernel_name(void)
-{
-    return hs_search_kernel_best()->name;
 }

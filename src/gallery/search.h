@@ -1,4 +1,4 @@
-/* The exact index of face embeddings in memory: which embeddings, or which identities, are closest to a vector.
+/* The exact index of face embeddings in memory: which identities are closest to a vector.
  *
  * Vectors have unit length, so that their dot product is the cosine. The index holds a copy of eight bits a component
  * (about 0.27 of the float32 vectors at 512 dimensions, all told); the vectors themselves stay in the store, and a
@@ -18,13 +18,13 @@ struct hs_search;
 
 enum { HS_SEARCH_MAX_DIMENSION = 8192, HS_SEARCH_MAX_K = 1024 };
 
-/* An embedding found. A query for identities gives each once, with its best embedding. */
+/* An identity found, with its best embedding. */
 struct hs_search_hit {
     int64_t identity, id;
     double score;
 };
 
-/* Writes the vector that was added as `id` to dst (the index's dimension). 0; HS_ENOTFOUND where the store does not
+/* Writes the vector that was added as `id` to dst (the index's dimension). 0; HS_ENOTFOUND if the store does not
  * have it any more: then the answer is as if it had been removed; another code ends the query. Called from the thread
  * that asks, without a lock held, so it may take the locks that are held around add and remove. */
 typedef int (*hs_search_fetch)(void *ctx, int64_t id, float *dst, struct hs_error *err);
@@ -41,14 +41,11 @@ void hs_search_destroy(struct hs_search *search);
  * faster. Memory of removed vectors is kept for later ones. HS_ENOMEM. */
 int hs_search_reserve(struct hs_search *search, size_t count, struct hs_error *err);
 
-/* `vector` is only read during the call. To be called after the store has it. HS_EINVAL: its length is not 1 (by more
- * than a hundredth) or not a number; HS_ECONFLICT: the id is there already; HS_ENOMEM. Nothing changes on failure. */
+/* `vector` is only read during the call. HS_EINVAL: its length is not 1 (by more
+ * than a hundredth) or not a number; HS_ENOMEM. Nothing changes on failure. The id must not be there already. */
 int hs_search_add(struct hs_search *search, int64_t id, int64_t identity, const float *vector, struct hs_error *err);
 
-/* To be called after the store has removed it. HS_ENOTFOUND where there is none. */
-int hs_search_remove(struct hs_search *search, int64_t id);
-
-/* Removes all embeddings of an identity and returns how many there were. */
+/* Removes all embeddings of an identity and returns how many there were. Looks at all identities: 50 us of 100,000. */
 size_t hs_search_remove_identity(struct hs_search *search, int64_t identity);
 
 size_t hs_search_count(struct hs_search *search);
@@ -56,17 +53,12 @@ size_t hs_search_memory(struct hs_search *search); /* bytes, what is reserved in
 
 /* The best `k` (1 to HS_SEARCH_MAX_K) of those that score more than `above` (-INFINITY: all), best first, equal scores
  * by ascending identity, then id. ret_hits has room for k. *ret_count is 0 in an empty index. A threshold makes a query
- * faster where nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
+ * faster if nobody is similar. HS_EINVAL as for add; HS_ENOMEM; what `fetch` returned. */
 int hs_search_identities(struct hs_search *search, const float *vector, size_t k, double above,
-                         struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
-int hs_search_embeddings(struct hs_search *search, const float *vector, size_t k, double above,
                          struct hs_search_hit *ret_hits, size_t *ret_count, struct hs_error *err);
 
 /* The dot product: each product is exact in double precision, and the order of the sum is fixed, so every machine and
  * compiler gives the same. */
 double hs_search_score(const float *a, const float *b, size_t dimension);
-
-/* The code that scans on this machine: "avx512vnni", "avx2", "dotprod", "neon" or "plain". */
-const char *hs_search_kernel_name(void);
 
 #endif

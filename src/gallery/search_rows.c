@@ -24,7 +24,6 @@ void hs_search_rows_finish(struct hs_search_rows *rows)
     for (size_t i = 0; i < rows->block_count; i++)
         free(rows->blocks[i].codes);
     free(rows->blocks);
-    hs_search_map_finish(&rows->map);
 }
 
 static size_t row_bytes(const struct hs_search_rows *rows)
@@ -111,7 +110,7 @@ int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count)
     return r;
 }
 
-/* Not for blocks that single additions make: the first touch of a huge page can take milliseconds where the system has
+/* Not for blocks that single additions make: the first touch of a huge page can take milliseconds if the system has
  * to move others out of its way. A wish; it works without. */
 void hs_search_rows_use_huge_pages(struct hs_search_rows *rows)
 {
@@ -122,18 +121,13 @@ void hs_search_rows_use_huge_pages(struct hs_search_rows *rows)
 
 int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity, const float *vector)
 {
-    if (hs_search_map_find(&rows->map, id))
-        return HS_ECONFLICT;
-    uint32_t row = (uint32_t) rows->count;
     int r = hs_search_rows_reserve(rows, rows->count + 1);
-    if (r == 0)
-        r = hs_search_map_add(&rows->map, id, row);
     if (r < 0)
         return r;
     size_t at;
-    struct hs_search_block *block = hs_search_rows_block(rows, row, &at);
+    struct hs_search_block *block = hs_search_rows_block(rows, (uint32_t) rows->count, &at);
     struct hs_search_scale scale =
-        hs_search_encode(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
+        hs_quantize(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
     block->ids[at] = id;
     block->identities[at] = identity;
     block->scales[at] = scale.scale;
@@ -147,11 +141,8 @@ void hs_search_rows_remove(struct hs_search_rows *rows, uint32_t row)
     size_t at, last_at;
     struct hs_search_block *block = hs_search_rows_block(rows, row, &at);
     struct hs_search_block *last = hs_search_rows_block(rows, (uint32_t) rows->count - 1, &last_at);
-    hs_search_map_remove(&rows->map, block->ids[at]);
-    if (row != rows->count - 1) {
-        *hs_search_map_find(&rows->map, last->ids[last_at]) = row;
+    if (row != rows->count - 1)
         copy_rows(rows, block, at, last, last_at, 1);
-    }
     /* A face that was removed leaves no trace in memory either. */
     memset(last->codes + last_at * rows->stride, 0, rows->stride);
     rows->count--;
@@ -176,7 +167,7 @@ size_t hs_search_rows_remove_identity(struct hs_search_rows *rows, int64_t ident
 
 size_t hs_search_rows_memory(const struct hs_search_rows *rows)
 {
-    size_t bytes = hs_search_map_memory(&rows->map) + rows->block_count * sizeof(*rows->blocks);
+    size_t bytes = rows->block_count * sizeof(*rows->blocks);
     for (size_t i = 0; i < rows->block_count; i++)
         bytes += rows->blocks[i].capacity * row_bytes(rows);
     return bytes;

@@ -7,8 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gallery/search_code.h"
-#include "gallery/search_map.h"
+#include "gallery/quantize.h"
 
 /* One allocation, of which `codes` is the begin. */
 struct hs_search_block {
@@ -24,7 +23,6 @@ struct hs_search_rows {
     unsigned shift; /* a block has 1 << shift rows; only the last may have room for fewer */
     struct hs_search_block *blocks;
     size_t block_count;
-    struct hs_search_map map;
 };
 
 /* Allocates nothing. */
@@ -35,7 +33,7 @@ int hs_search_rows_reserve(struct hs_search_rows *rows, size_t count); /* HS_ENO
 
 void hs_search_rows_use_huge_pages(struct hs_search_rows *rows);
 
-/* HS_ECONFLICT where the id is present, HS_ENOMEM; nothing changes then. */
+/* The id is not there yet. HS_ENOMEM, and nothing changes then. */
 int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity, const float *vector);
 
 void hs_search_rows_remove(struct hs_search_rows *rows, uint32_t row);

@@ -21,9 +21,9 @@ int hs_search_query_init(struct hs_search_query *query, const struct hs_search_r
     if (!query->coarse)
         return HS_ENOMEM;
     query->fine = query->coarse + rows->stride;
-    query->coarse_scale = hs_search_encode(vector, rows->dimension, rows->stride, query->coarse);
+    query->coarse_scale = hs_quantize(vector, rows->dimension, rows->stride, query->coarse);
     query->fine_scale =
-        hs_search_encode_rest(vector, rows->dimension, rows->stride, query->coarse_scale, query->coarse, query->fine);
+        hs_quantize_rest(vector, rows->dimension, rows->stride, query->coarse_scale, query->coarse, query->fine);
     return 0;
 }
 
@@ -51,22 +51,22 @@ static bool is_gone(const struct hs_search_query *query, int64_t id)
     return false;
 }
 
-int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above)
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above)
 {
     *scan = (struct hs_search_scan) { .status = 0 };
-    return scan->status = hs_search_best_init(&scan->lower, k, by_identity, above);
+    return scan->status = hs_top_k_init(&scan->lower, k, above);
 }
 
 void hs_search_scan_finish(struct hs_search_scan *scan)
 {
-    hs_search_best_finish(&scan->lower);
+    hs_top_k_finish(&scan->lower);
     free(scan->candidates);
 }
 
 /* As a float that is not above it. */
 static float limit_of(const struct hs_search_scan *scan)
 {
-    double limit = hs_search_best_limit(&scan->lower);
+    double limit = hs_top_k_limit(&scan->lower);
     float rounded = (float) limit;
     return (double) rounded > limit ? nextafterf(rounded, -INFINITY) : rounded;
 }
@@ -82,7 +82,7 @@ static void prune(struct hs_search_scan *scan)
     scan->count = kept;
 }
 
-/* Grows only where forgetting does not leave half of it free. */
+/* Grows only if forgetting does not leave half of it free. */
 static bool make_room(struct hs_search_scan *scan)
 {
     prune(scan);
@@ -118,8 +118,8 @@ static void take(struct hs_search_scan *scan, const struct hs_search_block *bloc
         return;
     push(scan, (struct hs_search_candidate) { .row = row, .upper = slice->scores[i] + slice->margins[i] });
     double lower = (double) slice->scores[i] - slice->margins[i];
-    if (lower > hs_search_best_limit(&scan->lower) || scan->lower.count < scan->lower.k)
-        hs_search_best_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], lower });
+    if (lower > hs_top_k_limit(&scan->lower) || scan->lower.count < scan->lower.k)
+        hs_top_k_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], lower });
 }
 
 /* Inline, so that a full slice has a constant length: compilers then make vector code of the loop. */
@@ -183,7 +183,7 @@ void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_ro
 void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_scan *other)
 {
     for (size_t i = 0; i < other->lower.count; i++)
-        hs_search_best_offer(&scan->lower, other->lower.hits[i]);
+        hs_top_k_offer(&scan->lower, other->lower.hits[i]);
     for (size_t i = 0; i < other->count && scan->status == 0; i++)
         push(scan, other->candidates[i]);
     if (other->status < 0)
@@ -220,16 +220,15 @@ int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_
     struct hs_search_finding *findings = calloc(scan->count + 1, sizeof(*findings));
     if (!findings)
         return HS_ENOMEM;
-    hs_search_best_clear(&scan->lower);
+    hs_top_k_clear(&scan->lower);
     for (size_t i = 0; i < scan->count; i++) {
         size_t at;
         const struct hs_search_block *block = hs_search_rows_block(rows, scan->candidates[i].row, &at);
         double margin, score = closer_score(rows, query, block, at, &margin);
         findings[i] = (struct hs_search_finding) { block->identities[at], block->ids[at], score + margin };
-        hs_search_best_offer(&scan->lower,
-                             (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
+        hs_top_k_offer(&scan->lower, (struct hs_search_hit) { block->identities[at], block->ids[at], score - margin });
     }
-    double limit = hs_search_best_limit(&scan->lower);
+    double limit = hs_top_k_limit(&scan->lower);
     size_t kept = 0;
     for (size_t i = 0; i < scan->count; i++)
         if (findings[i].upper >= limit)

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gallery/search_best.h"
+#include "gallery/top_k.h"
 #include "gallery/search_rows.h"
 
 /* The vector asked for, in codes. */
@@ -29,16 +29,16 @@ struct hs_search_candidate {
     float upper;
 };
 
-/* What one thread has found. */
+/* The findings of one thread. */
 struct hs_search_scan {
-    struct hs_search_best lower; /* lower bounds of scores */
+    struct hs_top_k lower; /* lower bounds of scores */
     struct hs_search_candidate *candidates;
     size_t count, capacity;
     int status; /* 0, or HS_ENOMEM once memory was short; then nothing else counts */
 };
 
 /* HS_ENOMEM. Either way to be finished. */
-int hs_search_scan_init(struct hs_search_scan *scan, size_t k, bool by_identity, double above);
+int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above);
 void hs_search_scan_finish(struct hs_search_scan *scan);
 
 void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,

@@ -2,7 +2,11 @@
 
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
+#include "gallery/scrub.h"
+
+enum { CACHE_KIB = 2048 };
 
 static int status_of(int code)
 {
@@ -34,11 +38,13 @@ static int status_of(int code)
     }
 }
 
-int hs_sql_error(sqlite3 *db, int code, const char *what, struct hs_error *err)
+int hs_sql_error(int code, const char *what, struct hs_error *err)
 {
-    /* sqlite3_errmsg speaks of the last call, which may have been another one. */
-    const char *text = db && sqlite3_extended_errcode(db) == code ? sqlite3_errmsg(db) : sqlite3_errstr(code);
-    return hs_error_set(err, status_of(code), "gallery: %s: %s", what, text);
+    int status = status_of(code);
+    if (status == HS_EBUSY)
+        return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
+    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "",
+                        sqlite3_errstr(code), code);
 }
 
 bool hs_sql_is_damage(int code)
@@ -53,7 +59,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
     *ret_code = code;
     if (code != SQLITE_OK) {
-        int r = hs_sql_error(db, code, path, err);
+        int r = hs_sql_error(code, hs_path_base(path), err);
         sqlite3_close(db);
         return r;
     }
@@ -62,16 +68,30 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
     return 0;
 }
 
+int hs_sql_configure(sqlite3 *db, struct hs_error *err)
+{
+    char sql[300];
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    hs_str_format(sql, sizeof(sql),
+                  "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;"
+                  "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                  "PRAGMA cache_size = -%d; PRAGMA max_page_count = %d",
+                  CACHE_KIB, HS_SCRUB_PAGES_MAX);
+    return hs_sql_exec(db, sql, err);
+}
+
 int hs_sql_exec(sqlite3 *db, const char *sql, struct hs_error *err)
 {
     int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, NULL, err);
 }
 
 int hs_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err)
 {
     int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
-    return code == SQLITE_OK ? 0 : hs_sql_error(db, code, sql, err);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, NULL, err);
 }
 
 int hs_sql_step(sqlite3_stmt *stmt, struct hs_error *err)
@@ -79,7 +99,7 @@ int hs_sql_step(sqlite3_stmt *stmt, struct hs_error *err)
     int code = sqlite3_step(stmt);
     if (code == SQLITE_ROW)
         return 1;
-    int r = code == SQLITE_DONE ? 0 : hs_sql_error(sqlite3_db_handle(stmt), code, sqlite3_sql(stmt), err);
+    int r = code == SQLITE_DONE ? 0 : hs_sql_error(code, NULL, err);
     sqlite3_reset(stmt);
     return r;
 }
@@ -115,6 +135,22 @@ int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error
     return 0;
 }
 
+int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struct hs_error *err)
+{
+    sqlite3_stmt *stmt;
+    int r = hs_sql_prepare(db, sql, &stmt, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_step(stmt, err);
+    const char *text = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
+    if (r > 0 && !text && sqlite3_errcode(db) == SQLITE_NOMEM)
+        r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+    if (r >= 0)
+        hs_str_copy(ret_text, size, text ? text : "");
+    sqlite3_finalize(stmt);
+    return r < 0 ? r : 0;
+}
+
 /* A page that could not be read is a complaint like any other, with SQLite's code at its end: "error code=522". */
 static bool complaint_is_damage(const char *text)
 {
@@ -132,7 +168,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
     if (code == SQLITE_OK)
         code = sqlite3_step(stmt);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        r = hs_sql_error(db, code, "check", err);
+        r = hs_sql_error(code, "check", err);
         /* The statement is right, so what SQLite cannot make sense of is the file's format or schema. */
         damaged = hs_sql_is_damage(code) || (code & 0xff) == SQLITE_ERROR;
     } else if (code == SQLITE_ROW) {
@@ -147,20 +183,5 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
     sqlite3_finalize(stmt);
     if (ret_damaged)
         *ret_damaged = damaged;
-    return r;
-}
-
-int hs_sql_begin(sqlite3 *db, struct hs_error *err)
-{
-    return hs_sql_exec(db, "BEGIN IMMEDIATE", err);
-}
-
-int hs_sql_end(sqlite3 *db, int r, struct hs_error *err)
-{
-    if (r == 0)
-        r = hs_sql_exec(db, "COMMIT", err);
-    /* SQLite ends the transaction by itself after some failures. */
-    if (r != 0 && !sqlite3_get_autocommit(db))
-        hs_sql_exec(db, "ROLLBACK", NULL);
     return r;
 }

@@ -118,6 +118,52 @@ def test_what_is_refused(server, name, body, status, text):
     assert answer.status == status and text in answer.json()['error'], answer
 
 
+def test_deep_metadata(server, tmp_path):
+    """What an answer could not show is refused however it comes, and what an older version took does not break lists."""
+    deep = '{"a":' * 80 + '1' + '}' * 80
+    for body, kind in ((json.dumps({'metadata': json.loads(deep)}).encode(), 'application/json'),
+                       (f'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{deep}\r\n--b--\r\n'.encode(),
+                        'multipart/form-data; boundary=b')):
+        refused = server.request('PUT', IDENTITIES + 'Ann', body, {'Content-Type': kind})
+        assert refused.status == 400 and 'nested' in refused.json()['error'], refused
+    with sqlite3.connect(tmp_path / 'faces.db') as file:
+        file.execute('UPDATE identities SET metadata = ?', (deep,))
+    file.close()
+    listed = server.get('/v1/database/list')
+    assert listed.status == 200 and [entry['name'] for entry in listed.json()['identities']] == ['Ann', 'Bob']
+    assert server.get(IDENTITIES + 'Ann').status == 200
+
+
+def test_a_change_that_failed(server, tmp_path):
+    """Another process holds the file: 503 without a word of SQL, and nothing is changed."""
+    other = sqlite3.connect(tmp_path / 'faces.db', isolation_level=None)
+    other.execute('BEGIN IMMEDIATE')
+    refused = server.request('DELETE', IDENTITIES + 'Ann')
+    assert refused.status == 503 and 'busy' in refused.json()['error'], refused
+    assert not any(word in refused.json()['error'] for word in ('BEGIN', 'SELECT', 'database is locked')), refused
+    assert server.get(IDENTITIES + 'Ann').status == 200, 'reading does not wait'
+    other.execute('ROLLBACK')
+    other.close()
+    assert server.get(IDENTITIES + 'Ann').json()['embedding_count'] == 2
+
+
+@pytest.mark.parametrize('replaced', [False, True])
+def test_a_file_that_is_gone(make, tmp_path, replaced):
+    server = make()
+    for name in ('faces.db', 'faces.db-wal', 'faces.db-shm'):
+        (tmp_path / name).rename(tmp_path / f'old-{name}')
+    if replaced:
+        put(tmp_path, ('Eve',))
+    assert database(server)['state'] == 'ok'
+    refused = send(server, 'PUT', IDENTITIES + 'Ann', {'name': 'Zoe'})
+    assert refused.status == 500 and 'deleted or replaced' in refused.json()['error'], refused
+    health = database(server)
+    assert health['state'] == 'failed' and 'deleted or replaced' in health['error'], health
+    ready = server.get('/health/ready')
+    assert ready.status == 503 and ready.json()['reason'] == 'gallery_failed', ready
+    assert 'deleted or replaced' in server.log
+
+
 def test_methods(server):
     answer = server.request('PATCH', IDENTITIES + 'Ann')
     assert answer.status == 405 and answer.headers['Allow'] == 'GET, HEAD, PUT, DELETE'

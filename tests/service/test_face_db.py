@@ -71,6 +71,33 @@ def test_export_and_import(db, tmp_path):
     assert names(db('list', folder='c')) == []
 
 
+def test_export_is_private(db, tmp_path):
+    """Biometric data for the owner's eyes; and only a regular file is replaced."""
+    put(tmp_path / 'a' / 'faces.db', ('Ann',))
+    assert db('export', 'all.jsonl').returncode == 0
+    assert (tmp_path / 'all.jsonl').stat().st_mode & 0o777 == 0o600
+    victim = tmp_path / 'victim'
+    victim.write_text('mine')
+    (tmp_path / 'link').symlink_to(victim)
+    (tmp_path / 'all.jsonl.part').symlink_to(victim)
+    os.mkfifo(tmp_path / 'fifo')
+    for name in ('link', 'fifo'):
+        refused = db('export', name)
+        assert refused.returncode == 1 and 'not a regular file' in refused.stderr, refused
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'fifo').is_fifo()
+    assert db('export', 'all.jsonl').returncode == 0
+    assert victim.read_text() == 'mine'
+
+
+def test_restore_of_what_is_no_file(db, tmp_path):
+    put(tmp_path / 'a' / 'faces.db', ('Ann',))
+    os.mkfifo(tmp_path / 'fifo')
+    for path in ('/dev/zero', str(tmp_path / 'fifo')):
+        refused = db('restore', path)
+        assert refused.returncode == 1 and 'not a regular file' in refused.stderr, refused
+    assert db('list').stdout.startswith('Ann')
+
+
 def test_what_is_wrong_is_said(db):
     assert db('remove', 'nobody').returncode == 1
     assert 'nobody' in db('show', 'nobody').stderr

@@ -35,7 +35,7 @@ static void test_good(void **state)
     const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
     struct hs_enrol_verdict verdict;
     for (int gate = HS_ENROL_OFF; gate <= HS_ENROL_STRICT; gate++) {
-        hs_enrol_judge(hs_enrol_limits_of((enum hs_enrol_gate) gate), &result, false, &verdict);
+        hs_enrol_quality_gate(hs_enrol_limits_of((enum hs_enrol_gate) gate), &result, false, &verdict);
         assert_int_equal(verdict.count, 0);
         assert_ptr_equal(verdict.face, &face);
     }
@@ -53,7 +53,7 @@ static void test_all_reasons_at_once(void **state)
     faces[0].quality.pose = (struct hs_face_pose){ .yaw = -60, .pitch = 50, .roll = 70 };
     const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
     struct hs_enrol_verdict verdict;
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
     assert_int_equal(verdict.count, 7);
     assert_true(has(&verdict, "multiple_faces", "faces"));
     assert_true(has(&verdict, "face_too_small", "size"));
@@ -74,10 +74,10 @@ static void test_all_reasons_at_once(void **state)
     hs_enrol_reasons_text(&verdict, cut, sizeof(cut));
     assert_true(strlen(cut) < sizeof(cut));
     /* The caller chose the face: others do not matter, its own faults do. */
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, true, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, true, &verdict);
     assert_false(has(&verdict, "multiple_faces", "faces"));
     assert_int_equal(verdict.count, 6);
-    hs_enrol_judge(NULL, &result, false, &verdict);
+    hs_enrol_quality_gate(NULL, &result, false, &verdict);
     assert_int_equal(verdict.count, 0);
 }
 
@@ -90,9 +90,9 @@ static void test_background(void **state)
     faces[1].face.box = (struct hs_rect){ 0, 0, 40, 40 };
     const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
     struct hs_enrol_verdict verdict;
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
     assert_int_equal(verdict.count, 0);
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STRICT), &result, false, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STRICT), &result, false, &verdict);
     assert_true(has(&verdict, "multiple_faces", "faces"));
 }
 
@@ -101,10 +101,10 @@ static void test_odd_faces(void **state)
     (void) state;
     const struct hs_face_result nothing = { .dimension = 4 };
     struct hs_enrol_verdict verdict;
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STRICT), &nothing, false, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STRICT), &nothing, false, &verdict);
     assert_true(verdict.count == 1 && has(&verdict, "no_face", "faces"));
     assert_null(verdict.face);
-    hs_enrol_judge(NULL, &nothing, false, &verdict);
+    hs_enrol_quality_gate(NULL, &nothing, false, &verdict);
     assert_int_equal(verdict.count, 0);
     /* Numbers that are none do not pass. */
     float vector[4] = { 1 };
@@ -112,7 +112,7 @@ static void test_odd_faces(void **state)
     face.quality.sharpness = NAN;
     face.quality.pose.yaw = NAN;
     const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
-    hs_enrol_judge(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
+    hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
     assert_true(has(&verdict, "blurred", "sharpness") && has(&verdict, "extreme_pose", "yaw"));
 }
 
@@ -155,7 +155,7 @@ static void test_gallery(void **state)
     const struct hs_gallery_new_embedding e = {
         .values = unit_vector(1, vector), .dimension = DIMENSION, .space = "test", .source_sha256 = sum_1
     };
-    assert_int_equal(hs_gallery_add(f->gallery, "Ann", NULL, &e, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_add(f->gallery, NULL, "Ann", NULL, &e, NULL, NULL), 0);
     add(f->gallery, "Bob", 2);
     assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &against.index, NULL), 0);
 

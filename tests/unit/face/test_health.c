@@ -13,13 +13,15 @@ static void set_up(struct fixture *f, struct hs_face_app *app)
 {
     *app = (struct hs_face_app){ .gallery = f->gallery };
     assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &app->index, NULL), 0);
-    const struct hs_face_upkeep_options options = { .gallery = f->gallery, .index = app->index, .opened = &f->opened };
-    assert_int_equal(hs_face_upkeep_create(&options, &app->upkeep, NULL), 0);
+    const struct hs_face_maintenance_options options = { .gallery = f->gallery,
+                                                         .index = app->index,
+                                                         .opened = &f->opened };
+    assert_int_equal(hs_face_maintenance_create(&options, &app->maintenance, NULL), 0);
 }
 
 static void tear_down(struct hs_face_app *app)
 {
-    hs_face_upkeep_destroy(app->upkeep);
+    hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
 }
 
@@ -74,7 +76,7 @@ static void test_failed(void **state)
     add(fixture_open(f), "Ann", 1);
     set_up(f, &app);
     run_sql(f->path, "ALTER TABLE embeddings RENAME TO gone");
-    assert_int_equal(hs_face_upkeep_start(app.upkeep, NULL), 0);
+    assert_int_equal(hs_face_maintenance_start(app.maintenance, NULL), 0);
     char detail[HS_ERROR_MESSAGE_SIZE] = "";
     int64_t deadline = hs_deadline_in_ms(20000);
     while (!detail[0] && hs_clock_now_ns() < deadline) {

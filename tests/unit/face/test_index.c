@@ -29,59 +29,181 @@ static const char *who(struct hs_face_index *index, unsigned seed)
 static void test_changes(void **state)
 {
     struct fixture *f = *state;
-    float values[DIMENSION];
     add(fixture_open(f), "Ann", 1);
     struct hs_face_index *index = create(f);
     assert_false(hs_face_index_is_read(index));
-    /* Changes before the first reading are part of it. */
-    struct hs_gallery_added added = add(f->gallery, "Bob", 2);
-    hs_face_index_added(index, "Bob", &added, unit_vector(2, values));
-    hs_face_index_removed_embedding(index, 99);
-    hs_face_index_renamed(index, "Ann", "Eve");
+    add(f->gallery, "Bob", 2);
     assert_string_equal(who(index, 1), "Ann");
     assert_true(hs_face_index_is_read(index));
     assert_string_equal(who(index, 2), "Bob");
-    added = add(f->gallery, "Bob", 3);
-    hs_face_index_added(index, "Bob", &added, unit_vector(3, values));
+    struct hs_gallery_added added = add(f->gallery, "Bob", 3);
     assert_string_equal(who(index, 3), "Bob");
     assert_int_equal(hs_gallery_rename(f->gallery, "Bob", "Cid", NULL), 0);
-    hs_face_index_renamed(index, "Bob", "Cid");
     assert_string_equal(who(index, 3), "Cid");
     assert_int_equal(hs_gallery_remove_embedding(f->gallery, added.embedding_id, NULL, NULL), 0);
-    hs_face_index_removed_embedding(index, added.embedding_id);
     assert_string_equal(who(index, 3), "");
     assert_string_equal(who(index, 2), "Cid");
-    assert_int_equal(hs_gallery_remove(f->gallery, "Cid", NULL, NULL), 0);
-    hs_face_index_removed(index, "Cid");
+    assert_int_equal(hs_gallery_merge(f->gallery, "Cid", "Ann", NULL), 0);
+    assert_string_equal(who(index, 2), "Ann");
+    assert_int_equal(hs_gallery_remove(f->gallery, "Ann", NULL, NULL), 0);
     assert_string_equal(who(index, 2), "");
-    /* Somebody else's change. */
+    assert_string_equal(who(index, 1), "");
+    hs_face_index_destroy(index);
+}
+
+/* ---- other processes ---- */
+
+/* Changes of other processes, by our programs or by others, are followed in the order of their commits. */
+static void test_others(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *other;
+    add(fixture_open(f), "Ann", 1);
+    struct hs_face_index *index = create(f);
+    assert_string_equal(who(index, 1), "Ann");
+    assert_int_equal(hs_gallery_open(&f->options, &other, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_rename(other, "Ann", "Bob", NULL), 0);
+    assert_string_equal(who(index, 1), "Bob");
+    add(other, "Ann", 2);
+    assert_int_equal(hs_gallery_remove(other, "Bob", NULL, NULL), 0);
+    assert_int_equal(hs_gallery_rename(other, "Ann", "Bob", NULL), 0);
+    assert_string_equal(who(index, 1), "");
+    assert_string_equal(who(index, 2), "Bob");
     run_sql(f->path, "UPDATE identities SET name = 'Zoe'");
-    assert_string_equal(who(index, 1), "Zoe");
+    assert_string_equal(who(index, 2), "Zoe");
+    /* That and one of ours before the index looks again. */
+    run_sql(f->path, "UPDATE identities SET name = 'Eve'");
+    add(f->gallery, "Fay", 3);
+    assert_string_equal(who(index, 2), "Eve");
+    assert_string_equal(who(index, 3), "Fay");
+    hs_gallery_close(other);
+    hs_face_index_destroy(index);
+}
+
+/* A change that failed, because another process held the file, changes nothing. */
+static void test_failed_change(void **state)
+{
+    struct fixture *f = *state;
+    f->options.busy_timeout_ms = 20;
+    add(fixture_open(f), "Ann", 1);
+    struct hs_face_index *index = create(f);
+    assert_string_equal(who(index, 1), "Ann");
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct hs_error err;
+    assert_int_equal(hs_gallery_remove(f->gallery, "Ann", NULL, &err), HS_EBUSY);
+    assert_null(strstr(err.message, "BEGIN"));
+    assert_int_equal(hs_gallery_rename(f->gallery, "Ann", "Bob", NULL), HS_EBUSY);
+    assert_int_equal(try_add(f->gallery, "Ann", 2, NULL), HS_EBUSY);
+    assert_string_equal(who(index, 1), "Ann");
+    assert_string_equal(who(index, 2), "");
+    sqlite3_close(db);
+    hs_face_index_destroy(index);
+}
+
+struct waiting {
+    struct hs_gallery *gallery;
+    atomic_bool done;
+};
+
+static void *wait_to_add(void *arg)
+{
+    struct waiting *waiting = arg;
+    assert_int_equal(try_add(waiting->gallery, "Bob", 2, NULL), 0);
+    waiting->done = true;
+    return NULL;
+}
+
+/* A query is answered while a change of ours waits for another process: it does not depend on time here, since the
+ * lock is held until the query is done. */
+static void test_query_beside_waiting_change(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    add(fixture_open(f), "Ann", 1);
+    struct hs_face_index *index = create(f);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct waiting waiting = { .gallery = f->gallery };
+    pthread_create(&thread, NULL, wait_to_add, &waiting);
+    usleep(50000);
+    assert_string_equal(who(index, 1), "Ann");
+    assert_int_equal(count_of(f->gallery, "Ann"), 1);
+    assert_false(waiting.done);
+    sqlite3_close(db);
+    pthread_join(thread, NULL);
+    assert_string_equal(who(index, 2), "Bob");
+    hs_face_index_destroy(index);
+}
+
+/* ---- names and commits ---- */
+
+enum { RENAMES = 400 };
+
+static void *rename_often(void *arg)
+{
+    static const char *const names[] = { "A", "B" };
+    for (int i = 0; i < RENAMES; i++)
+        if (hs_gallery_rename(arg, names[i % 2], names[(i + 1) % 2], NULL) != 0)
+            return arg;
+    return NULL;
+}
+
+/* Two names change places in one order of commits; the index ends as the file does, and knows nobody else meanwhile. */
+static void test_renames(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *other;
+    pthread_t thread;
+    void *failed;
+    add(fixture_open(f), "A", 1);
+    assert_int_equal(hs_gallery_open(&f->options, &other, NULL, NULL), 0);
+    struct hs_face_index *index = create(f);
+    pthread_create(&thread, NULL, rename_often, other);
+    for (int i = 0; i < RENAMES; i++) {
+        const char *name = who(index, 1);
+        assert_true(strcmp(name, "A") == 0 || strcmp(name, "B") == 0);
+        if (i % 8 == 0) {
+            add(f->gallery, "C", 2);
+            assert_string_equal(who(index, 2), "C");
+            assert_int_equal(hs_gallery_remove(f->gallery, "C", NULL, NULL), 0);
+            assert_string_equal(who(index, 2), "");
+        }
+    }
+    pthread_join(thread, &failed);
+    assert_null(failed);
+    assert_string_equal(who(index, 1), "A");
+    hs_gallery_close(other);
     hs_face_index_destroy(index);
 }
 
 /* ---- a gallery that is being read ---- */
 
+static _Thread_local bool held;
 static atomic_bool holds, let_go;
 
-static int hold_entry(void *arg, const struct hs_gallery_entry *entry)
+/* SQLite calls this again and again while it reads. */
+static int hold(void *arg)
 {
     (void) arg;
-    (void) entry;
-    holds = true;
-    while (!let_go)
+    while (held && !let_go) {
+        holds = true;
         usleep(1000);
+    }
     return 0;
 }
 
-static void *hold(void *arg)
+static int hold_connection(sqlite3 *db)
 {
-    hs_gallery_for_each(arg, hold_entry, NULL, NULL, NULL);
-    return NULL;
+    sqlite3_progress_handler(db, 1, hold, NULL);
+    return SQLITE_OK;
 }
 
 static void *refresh(void *arg)
 {
+    held = true;
     hs_face_index_refresh(arg, HS_NO_DEADLINE, NULL);
     return NULL;
 }
@@ -89,35 +211,38 @@ static void *refresh(void *arg)
 static void test_deadline(void **state)
 {
     struct fixture *f = *state;
-    pthread_t holder, reader;
+    pthread_t reader;
     float values[DIMENSION];
     struct hs_face_match match;
     struct hs_error err;
     size_t count = 0;
     add(fixture_open(f), "Ann", 1);
+    fixture_close(f);
+    sqlite3_auto_extension((void (*)(void)) hold_connection);
+    fixture_open(f);
     struct hs_face_index *index = create(f);
-    pthread_create(&holder, NULL, hold, f->gallery);
+    pthread_create(&reader, NULL, refresh, index);
     while (!holds)
         usleep(1000);
-    pthread_create(&reader, NULL, refresh, index);
-    int r = 0;
     unit_vector(1, values);
-    /* Until the reader is where it keeps others waiting, this would wait for the gallery itself. */
-    usleep(100000);
-    r = hs_face_index_find(index, values, 1, 0, hs_deadline_in_ms(50), &match, &count, &err);
+    int r = hs_face_index_find(index, values, 1, 0, hs_deadline_in_ms(50), &match, &count, &err);
     assert_int_equal(r, HS_ETIMEOUT);
     assert_false(hs_face_index_is_read(index));
     let_go = true;
     r = hs_face_index_find(index, values, 1, 0, hs_deadline_in_ms(20000), &match, &count, &err);
     assert_int_equal(r, 0);
     assert_string_equal(match.name, "Ann");
-    pthread_join(holder, NULL);
     pthread_join(reader, NULL);
+    sqlite3_reset_auto_extension();
     hs_face_index_destroy(index);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { GALLERY_TEST(test_changes), GALLERY_TEST(test_deadline) };
+    const struct CMUnitTest tests[] = {
+        GALLERY_TEST(test_changes),       GALLERY_TEST(test_others),
+        GALLERY_TEST(test_failed_change), GALLERY_TEST(test_query_beside_waiting_change),
+        GALLERY_TEST(test_renames),       GALLERY_TEST(test_deadline),
+    };
     return HS_RUN_TESTS(tests);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long left[2]; /* calls until the failure; 0: none to come */
+static long left[3]; /* calls until the failure; 0: none to come */
 static bool failed;
 
 static bool fails(enum fault fault)
@@ -27,7 +27,7 @@ void faults_arm(enum fault fault, long nth)
 
 bool faults_disarm(void)
 {
-    left[FAULT_ALLOCATION] = left[FAULT_DISK] = 0;
+    left[FAULT_ALLOCATION] = left[FAULT_DISK] = left[FAULT_LOCK] = 0;
     return failed;
 }
 
@@ -67,6 +67,14 @@ void *__wrap_reallocarray(void *old, size_t count, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return fails(FAULT_ALLOCATION) ? NULL : __real_strdup(text);
+}
+
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+
+int __wrap_flock(int fd, int operation)
+{
+    return fails(FAULT_LOCK) ? -1 : __real_flock(fd, operation);
 }
 
 /* ---- SQLite's ---- */

@@ -7,7 +7,7 @@
 
 #define FAULTY_VFS "faulty"
 
-enum fault { FAULT_ALLOCATION, FAULT_DISK };
+enum fault { FAULT_ALLOCATION, FAULT_DISK, FAULT_LOCK }; /* the last is flock */
 
 void faults_install(void); /* before any use of SQLite */
 void faults_arm(enum fault fault, long nth);

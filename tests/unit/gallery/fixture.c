@@ -73,9 +73,11 @@ void fixture_plant(struct fixture *f, unsigned seed)
     uint8_t *data;
     size_t len;
     fixture_close(f);
+    int64_t root = ask_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'idx_requests_created'");
+    assert_int_equal(ask_sql(f->path, "PRAGMA page_size"), 4096);
     assert_int_equal(hs_file_read(f->path, 1 << 20, &data, &len, NULL), 0);
     unit_vector(seed, values);
-    memcpy(data + len - 2048, values, sizeof(values));
+    memcpy(data + (root - 1) * 4096 + 2048, values, sizeof(values));
     assert_int_equal(hs_file_write_atomic(f->path, data, len, 0600, NULL), 0);
     free(data);
     fixture_open(f);
@@ -102,7 +104,7 @@ int try_add(struct hs_gallery *gallery, const char *name, unsigned seed, struct 
     struct hs_gallery_new_embedding e = { .values = unit_vector(seed, values),
                                           .dimension = DIMENSION,
                                           .space = "test" };
-    return hs_gallery_add(gallery, name, NULL, &e, ret_added, NULL);
+    return hs_gallery_add(gallery, NULL, name, NULL, &e, ret_added, NULL);
 }
 
 struct hs_gallery_added add(struct hs_gallery *gallery, const char *name, unsigned seed)

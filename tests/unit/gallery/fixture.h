@@ -25,7 +25,7 @@ int fixture_teardown(void **state);
 struct hs_gallery *fixture_open(struct fixture *f);
 void fixture_close(struct fixture *f);
 
-/* Writes unit_vector(seed) where the last page of the file, an index, is unused; the gallery is opened anew. */
+/* Writes unit_vector(seed) into the unused part of a page, an empty index, and opens the gallery again. */
 void fixture_plant(struct fixture *f, unsigned seed);
 
 /* A unit vector that looks random and is the same for the same seed. */

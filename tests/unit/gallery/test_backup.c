@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ static void test_backup_and_restore(void **state)
     assert_int_equal(count_of(g, "b"), -1);
     assert_int_equal(count_of(other, "a"), 1);
     assert_int_equal(hs_gallery_get_version(other, &after, NULL), 0);
-    assert_true(after.foreign > before.foreign);
+    assert_true(after.change > before.change + 1000);
     /* What was replaced was backed up. */
     struct hs_gallery_backups *list;
     assert_int_equal(hs_gallery_list_backups(g, &list, NULL), 0);
@@ -56,6 +57,143 @@ static void test_keep(void **state)
     assert_false(hs_file_exists(first));
     assert_true(hs_file_exists(second));
     assert_true(hs_file_exists(third));
+}
+
+/* Moves a backup to another name of the folder, whose part up to the id is `start`. */
+static void rename_backup(const struct fixture *f, char path[PATH_MAX], const char *start, bool numbered)
+{
+    char to[PATH_MAX];
+    const char *rest = numbered ? strrchr(path, '-') : ".db.gz";
+    hs_str_format(to, sizeof(to), "%s/%s%s", f->backups, start, rest);
+    assert_int_equal(rename(path, to), 0);
+    hs_str_copy(path, PATH_MAX, to);
+}
+
+static void damage(struct fixture *f);
+
+/* Backups that a wrong clock dated into the future are not the newest, and do not make the next one go. */
+static void test_clock(void **state)
+{
+    struct fixture *f = *state;
+    f->options.keep_backups = 2;
+    fixture_open(f);
+    char future[PATH_MAX], unnumbered[PATH_MAX], old[PATH_MAX], newer[PATH_MAX], newest[PATH_MAX];
+    backup(f, old);
+    rename_backup(f, old, "faces-20200101-000000", false);
+    backup(f, unnumbered);
+    rename_backup(f, unnumbered, "faces-20991231-000000", false);
+    backup(f, future);
+    rename_backup(f, future, "faces-000001-20991231-000000", true);
+    add(f->gallery, "a", 1);
+    backup(f, newer);
+    struct hs_gallery_backups *list;
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 4);
+    const char *order[] = { newer, future, old, unnumbered };
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(list->items[i].path, order[i]);
+    hs_gallery_backups_destroy(list);
+    add(f->gallery, "b", 2);
+    backup(f, newest);
+    assert_true(hs_file_exists(newest));
+    assert_true(hs_file_exists(newer));
+    assert_false(hs_file_exists(future));
+    damage(f);
+    fixture_open(f);
+    assert_string_equal(f->opened.restored_from, newest);
+    assert_int_equal(count_of(f->gallery, "b"), 1);
+}
+
+/* Two galleries with one backup folder: neither takes, counts or deletes what is the other's. */
+static void test_shared_folder(void **state)
+{
+    struct fixture *f = *state, *other;
+    void *own;
+    char first[PATH_MAX], theirs[PATH_MAX], mine[PATH_MAX], fresh[PATH_MAX], unknown[PATH_MAX];
+    fixture_setup(&own);
+    other = own;
+    hs_str_copy(other->backups, sizeof(other->backups), f->backups);
+    f->options.keep_backups = other->options.keep_backups = 1;
+    add(fixture_open(f), "a", 1);
+    add(fixture_open(other), "b", 2);
+    backup(f, unknown);
+    rename_backup(f, unknown, "faces-20200101-000000", false);
+    backup(f, first);
+    backup(other, theirs);
+    backup(f, mine);
+    assert_true(hs_file_exists(theirs));
+    assert_false(hs_file_exists(first));
+    backup(other, theirs);
+    struct hs_gallery_backups *list;
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->items[0].path, mine);
+    hs_gallery_backups_destroy(list);
+    damage(f);
+    fixture_open(f);
+    assert_string_equal(f->opened.restored_from, mine);
+    assert_int_equal(count_of(f->gallery, "a"), 1);
+    assert_int_equal(hs_gallery_purge_all(f->gallery, fresh, &list, NULL), 0);
+    hs_gallery_backups_destroy(list);
+    assert_false(hs_file_exists(mine));
+    assert_true(hs_file_exists(fresh));
+    assert_true(hs_file_exists(theirs));
+    assert_true(hs_file_exists(unknown));
+    fixture_teardown(&own);
+}
+
+/* A restoration that another process kept from happening is none. */
+static void test_busy(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    sqlite3 *db;
+    f->options.busy_timeout_ms = 50;
+    add(fixture_open(f), "a", 1);
+    backup(f, path);
+    add(f->gallery, "b", 2);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), HS_EBUSY);
+    sqlite3_close(db);
+    assert_int_equal(count_of(f->gallery, "b"), 1);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    assert_int_equal(count_of(f->gallery, "b"), -1);
+}
+
+/* A file whose schema does more than ours is not restored; what such a file does when it is opened is nothing. */
+static void test_crafted(void **state)
+{
+    static const char *const crafts[] = {
+        "CREATE TRIGGER t AFTER INSERT ON embeddings BEGIN DELETE FROM identities; END",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TABLE more (a)",
+        "CREATE UNIQUE INDEX u ON embeddings (identity_id)",
+        "ALTER TABLE identities ADD COLUMN extra TEXT",
+        "ALTER TABLE embeddings ADD COLUMN extra INTEGER CHECK (extra > 0)",
+    };
+    struct fixture *f = *state;
+    char other[PATH_MAX];
+    add(fixture_open(f), "a", 1);
+    hs_path_join(other, sizeof(other), f->dir, "other.db");
+    for (size_t i = 0; i < sizeof(crafts) / sizeof(crafts[0]); i++) {
+        char sql[PATH_MAX];
+        unlink(other);
+        hs_str_format(sql, sizeof(sql), "VACUUM INTO '%s'", other);
+        run_sql(f->path, sql);
+        run_sql(other, crafts[i]);
+        assert_int_equal(hs_gallery_restore(f->gallery, other, NULL), HS_EDECODE);
+    }
+    fixture_close(f);
+    run_sql(f->path, crafts[0]);
+    add(fixture_open(f), "b", 2);
+    assert_int_equal(count_of(f->gallery, "a"), 1);
+    assert_int_equal(count_of(f->gallery, "b"), 1);
+    /* Nor does such a backup take the place of a damaged file. */
+    backup(f, other);
+    damage(f);
+    fixture_open(f);
+    assert_string_equal(f->opened.restored_from, "");
 }
 
 static void test_no_folder(void **state)
@@ -217,11 +355,19 @@ static void test_leftovers_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_backup_and_restore), GALLERY_TEST(test_keep),
-        GALLERY_TEST(test_no_folder),          GALLERY_TEST(test_bad_backups),
-        GALLERY_TEST(test_damaged_file),       GALLERY_TEST(test_damaged_without_backup),
-        GALLERY_TEST(test_flipped_bytes),      GALLERY_TEST(test_foreign_tables),
+        GALLERY_TEST(test_backup_and_restore),
+        GALLERY_TEST(test_keep),
+        GALLERY_TEST(test_no_folder),
+        GALLERY_TEST(test_bad_backups),
+        GALLERY_TEST(test_damaged_file),
+        GALLERY_TEST(test_damaged_without_backup),
+        GALLERY_TEST(test_flipped_bytes),
+        GALLERY_TEST(test_foreign_tables),
         GALLERY_TEST(test_leftovers_go),
+        GALLERY_TEST(test_clock),
+        GALLERY_TEST(test_shared_folder),
+        GALLERY_TEST(test_busy),
+        GALLERY_TEST(test_crafted),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -44,7 +44,7 @@ static void test_there_and_back(void **state)
                                           .space = "s",
                                           .model = "m",
                                           .quality = "{\"score\":0.5}" };
-    assert_int_equal(hs_gallery_add(g, "Ad\"a", "{\"k\":[1]}", &e, NULL, NULL), 0);
+    assert_int_equal(hs_gallery_add(g, NULL, "Ad\"a", "{\"k\":[1]}", &e, NULL, NULL), 0);
     for (unsigned i = 0; i < 150; i++) {
         char name[16];
         hs_str_format(name, sizeof(name), "n%u", i);

@@ -38,7 +38,7 @@ static int run_add_once(struct fixture *f)
     const struct hs_gallery_new_embedding e = { .values = unit_vector(10, values),
                                                 .dimension = DIMENSION,
                                                 .space = "test" };
-    return hs_gallery_add_once(f->gallery, &(struct hs_gallery_request){ key, key }, "new", NULL, &e, NULL, NULL);
+    return hs_gallery_add(f->gallery, &(struct hs_gallery_request){ key, key }, "new", NULL, &e, NULL, NULL);
 }
 
 /* The embedding and the memory of it are there, or neither is. */
@@ -55,7 +55,7 @@ static int run_remove_later(struct fixture *f)
 {
     struct hs_gallery_erased erased;
     fixture_close(f);
-    f->options.rewrite_later = true;
+    f->options.erase_later = true;
     int r = hs_gallery_open(&f->options, &f->gallery, &f->opened, NULL);
     if (r < 0) {
         f->gallery = NULL;
@@ -320,6 +320,27 @@ static void test_open(void **state)
     }
 }
 
+/* A folder that cannot be locked is not used as if it were. */
+static void test_locks(void **state)
+{
+    (void) state;
+    void *own;
+    fixture_setup(&own);
+    struct fixture *f = own;
+    struct hs_error err;
+    add(fixture_open(f), "a", 1);
+    faults_arm(FAULT_LOCK, 1);
+    assert_int_equal(hs_gallery_backup(f->gallery, NULL, &err), HS_EIO);
+    assert_true(faults_disarm());
+    assert_non_null(strstr(err.message, "locked"));
+    fixture_close(f);
+    faults_arm(FAULT_LOCK, 1);
+    assert_int_equal(hs_gallery_open(&f->options, &f->gallery, NULL, NULL), HS_EIO);
+    assert_true(faults_disarm());
+    fixture_open(f);
+    fixture_teardown(&own);
+}
+
 int main(void)
 {
     faults_install();
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_writes),
         cmocka_unit_test(test_open),
+        cmocka_unit_test(test_locks),
     };
     return HS_RUN_TESTS(tests);
 }

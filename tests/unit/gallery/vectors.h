@@ -105,7 +105,7 @@ static inline int compare_hits(const void *pa, const void *pb)
 }
 
 /* All of the gallery, scored and sorted; for identities, the first of each. Caller frees. */
-static inline size_t plain_answer(const struct gallery *g, const float *query, double above, bool by_identity,
+static inline size_t plain_answer(const struct gallery *g, const float *query, double above,
                                   struct hs_search_hit **ret_hits)
 {
     struct hs_search_hit *hits = calloc(g->count + 1, sizeof(*hits));
@@ -118,7 +118,7 @@ static inline size_t plain_answer(const struct gallery *g, const float *query, d
     qsort(hits, count, sizeof(*hits), compare_hits);
     for (size_t i = 0; i < count; i++) {
         bool seen = false;
-        for (size_t k = 0; by_identity && k < kept && kept < 64 && !seen; k++)
+        for (size_t k = 0; k < kept && kept < 64 && !seen; k++)
             seen = hits[k].identity == hits[i].identity;
         if (!seen)
             hits[kept++] = hits[i];
@@ -131,15 +131,13 @@ static inline size_t plain_answer(const struct gallery *g, const float *query, d
 
 /* The index gives what the plain scan gives; k at most 64. */
 static inline void check_query(struct hs_search *search, const struct gallery *g, const float *query, size_t k,
-                               double above, bool by_identity)
+                               double above)
 {
     struct hs_search_hit *expected, hits[64];
-    size_t wanted = plain_answer(g, query, above, by_identity, &expected), count = 99;
+    size_t wanted = plain_answer(g, query, above, &expected), count = 99;
     if (wanted > k)
         wanted = k;
-    int r = by_identity ? hs_search_identities(search, query, k, above, hits, &count, NULL)
-                        : hs_search_embeddings(search, query, k, above, hits, &count, NULL);
-    assert_int_equal(r, 0);
+    assert_int_equal(hs_search_identities(search, query, k, above, hits, &count, NULL), 0);
     assert_int_equal(count, wanted);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(hits[i].identity, expected[i].identity);

@@ -1,0 +1,201 @@
+#include "face/gallery_maintenance.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+enum { ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* after a failure */
+
+struct hs_face_maintenance {
+    struct hs_face_maintenance_options options;
+    pthread_t thread;
+    bool started;
+    struct hs_gallery_version backed_up; /* what the last backup has; change -1: there is none; the thread's own */
+
+    pthread_mutex_t lock; /* guards what follows; never held while the gallery is asked */
+    pthread_cond_t wake;
+    bool stop;
+    int64_t erase_due_ns, backup_due_ns; /* INT64_MAX: not at all */
+    struct hs_face_maintenance_status status;
+};
+
+int hs_face_maintenance_create(const struct hs_face_maintenance_options *options,
+                               struct hs_face_maintenance **ret_maintenance, struct hs_error *err)
+{
+    struct hs_face_maintenance *maintenance = calloc(1, sizeof(*maintenance));
+    if (!maintenance)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the gallery's maintenance");
+    maintenance->options = *options;
+    maintenance->status.opened = *options->opened;
+    maintenance->backed_up.change = options->opened->created ? 0 : -1;
+    maintenance->erase_due_ns = maintenance->backup_due_ns = INT64_MAX;
+    pthread_mutex_init(&maintenance->lock, NULL);
+    hs_cond_init(&maintenance->wake);
+    *ret_maintenance = maintenance;
+    return 0;
+}
+
+static int64_t in_seconds(double seconds)
+{
+    return hs_clock_now_ns() + (int64_t) (seconds * (double) HS_NS_PER_S);
+}
+
+/* ---- what the thread does ---- */
+
+static void read_gallery(struct hs_face_maintenance *maintenance)
+{
+    struct hs_error err = { .message = "" };
+    if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
+        hs_log_error("the gallery could not be read: %s", err.message);
+    pthread_mutex_lock(&maintenance->lock);
+    hs_str_copy(maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
+static void find_last_backup(struct hs_face_maintenance *maintenance)
+{
+    struct hs_gallery_backups *backups;
+    if (hs_gallery_list_backups(maintenance->options.gallery, &backups, NULL) < 0)
+        return;
+    bool any = backups->count > 0 && !backups->items[0].set_aside;
+    pthread_mutex_lock(&maintenance->lock);
+    hs_str_copy(maintenance->status.last_backup_at, sizeof(maintenance->status.last_backup_at),
+                any ? backups->items[0].created_at : "");
+    pthread_mutex_unlock(&maintenance->lock);
+    hs_gallery_backups_destroy(backups);
+}
+
+/* Does nothing if the gallery is as it was at the last backup. */
+static int back_up_changed(struct hs_face_maintenance *maintenance, struct hs_error *err)
+{
+    struct hs_gallery_version version;
+    int r = hs_gallery_get_version(maintenance->options.gallery, &version, err);
+    if (r < 0 || (version.change == maintenance->backed_up.change && version.resets == maintenance->backed_up.resets))
+        return r;
+    r = hs_gallery_backup(maintenance->options.gallery, NULL, err);
+    if (r == 0)
+        maintenance->backed_up = version;
+    return r;
+}
+
+static void back_up(struct hs_face_maintenance *maintenance)
+{
+    struct hs_error err = { .message = "" };
+    double interval_s = maintenance->options.backup_interval_s;
+    int r = back_up_changed(maintenance, &err);
+    if (r < 0) {
+        hs_log_warning("the gallery could not be backed up: %s", err.message);
+        interval_s = interval_s > 0 && interval_s < BACKUP_AGAIN_S ? interval_s : BACKUP_AGAIN_S;
+    }
+    find_last_backup(maintenance);
+    pthread_mutex_lock(&maintenance->lock);
+    hs_str_copy(maintenance->status.backup_error, sizeof(maintenance->status.backup_error), r < 0 ? err.message : "");
+    maintenance->backup_due_ns = interval_s > 0 ? in_seconds(interval_s) : INT64_MAX;
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
+/* The index forgets first, so that nothing of it stays in memory either. */
+static void finish_erasing(struct hs_face_maintenance *maintenance)
+{
+    struct hs_error err;
+    hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, NULL);
+    if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
+        return;
+    hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
+                   err.message);
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->erase_due_ns = in_seconds(ERASE_AGAIN_S);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
+/* With the lock held, and again afterwards. */
+static void do_what_is_due(struct hs_face_maintenance *maintenance)
+{
+    int64_t now = hs_clock_now_ns();
+    bool erase = maintenance->erase_due_ns <= now, backup = maintenance->backup_due_ns <= now;
+    if (erase)
+        maintenance->erase_due_ns = INT64_MAX;
+    pthread_mutex_unlock(&maintenance->lock);
+    if (erase)
+        finish_erasing(maintenance);
+    if (backup)
+        back_up(maintenance);
+    pthread_mutex_lock(&maintenance->lock);
+}
+
+static bool is_stopped(struct hs_face_maintenance *maintenance)
+{
+    pthread_mutex_lock(&maintenance->lock);
+    bool stop = maintenance->stop;
+    pthread_mutex_unlock(&maintenance->lock);
+    return stop;
+}
+
+static void *run(void *arg)
+{
+    struct hs_face_maintenance *maintenance = arg;
+    read_gallery(maintenance);
+    if (hs_gallery_get_counts(maintenance->options.gallery).erase_pending)
+        finish_erasing(maintenance);
+    if (maintenance->options.backups && !is_stopped(maintenance))
+        back_up(maintenance);
+    else
+        find_last_backup(maintenance);
+    pthread_mutex_lock(&maintenance->lock);
+    while (!maintenance->stop) {
+        int64_t due = maintenance->erase_due_ns < maintenance->backup_due_ns ? maintenance->erase_due_ns
+                                                                             : maintenance->backup_due_ns;
+        if (due <= hs_clock_now_ns())
+            do_what_is_due(maintenance);
+        else
+            hs_cond_wait_until(&maintenance->wake, &maintenance->lock, due);
+    }
+    pthread_mutex_unlock(&maintenance->lock);
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+int hs_face_maintenance_start(struct hs_face_maintenance *maintenance, struct hs_error *err)
+{
+    if (pthread_create(&maintenance->thread, NULL, run, maintenance) != 0)
+        return hs_error_set(err, HS_ENOMEM, "no thread for the gallery's maintenance");
+    maintenance->started = true;
+    return 0;
+}
+
+void hs_face_maintenance_destroy(struct hs_face_maintenance *maintenance)
+{
+    if (!maintenance)
+        return;
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->stop = true;
+    pthread_cond_broadcast(&maintenance->wake);
+    pthread_mutex_unlock(&maintenance->lock);
+    if (maintenance->started)
+        pthread_join(maintenance->thread, NULL);
+    pthread_cond_destroy(&maintenance->wake);
+    pthread_mutex_destroy(&maintenance->lock);
+    free(maintenance);
+}
+
+void hs_face_maintenance_erased(struct hs_face_maintenance *maintenance)
+{
+    if (!maintenance)
+        return;
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->erase_due_ns = hs_clock_now_ns();
+    pthread_cond_broadcast(&maintenance->wake);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
+void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
+                                    struct hs_face_maintenance_status *ret_status)
+{
+    pthread_mutex_lock(&maintenance->lock);
+    *ret_status = maintenance->status;
+    pthread_mutex_unlock(&maintenance->lock);
+}

@@ -1,0 +1,389 @@
+/* Connections to the file, the change lock, and the beginning and end of changes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "gallery/gallery_internal.h"
+#include "gallery/sql.h"
+
+/* While others wait for the answer to a removal, a reader that keeps the log from being emptied is not waited for. */
+enum { EMPTY_LOG_MS = 100 };
+
+int hs_gallery_no_memory(struct hs_error *err)
+{
+    return hs_error_set(err, HS_ENOMEM, "gallery: no memory");
+}
+
+/* ---- connections ---- */
+
+int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err)
+{
+    static const char *const texts[] = {
+#define HS_GALLERY_TEXT(name, sql) sql,
+        HS_GALLERY_STATEMENTS(HS_GALLERY_TEXT)
+#undef HS_GALLERY_TEXT
+    };
+    _Static_assert(HS_ARRAY_LEN(texts) == HS_STMT_COUNT, "one text a statement");
+    int r = 0;
+    for (size_t i = 0; i < HS_STMT_COUNT && r == 0; i++)
+        r = hs_sql_prepare(conn->db, texts[i], &conn->statements[i], err);
+    return r;
+}
+
+/* A file that another program made with it has pages that the scrubber must not see. */
+static int drop_auto_vacuum(sqlite3 *db, struct hs_error *err)
+{
+    int64_t mode;
+    int r = hs_sql_int(db, "PRAGMA auto_vacuum", &mode, err);
+    return r < 0 || mode == 0 ? r : hs_sql_exec(db, "PRAGMA auto_vacuum = 0; VACUUM", err);
+}
+
+int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
+                       struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err)
+{
+    struct hs_gallery_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        return hs_gallery_no_memory(err);
+    int code;
+    int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &conn->db, &code, err);
+    if (r < 0 && ret_damaged)
+        *ret_damaged = hs_sql_is_damage(code);
+    if (r == 0 && ret_damaged)
+        r = hs_sql_check(conn->db, "PRAGMA quick_check(1)", ret_damaged, err);
+    if (r == 0)
+        r = hs_sql_configure(conn->db, err);
+    if (r == 0)
+        r = drop_auto_vacuum(conn->db, err);
+    if (r == 0)
+        r = hs_scrub_attach(&conn->scrub, conn->db, err);
+    if (r == 0 && prepared)
+        r = hs_gallery_prepare(conn, err);
+    if (r < 0) {
+        hs_gallery_disconnect(conn);
+        return r;
+    }
+    *ret_conn = conn;
+    return 0;
+}
+
+void hs_gallery_disconnect(struct hs_gallery_conn *conn)
+{
+    if (!conn)
+        return;
+    for (size_t i = 0; i < HS_STMT_COUNT; i++)
+        sqlite3_finalize(conn->statements[i]);
+    sqlite3_close(conn->db);
+    free(conn);
+}
+
+int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct stat st;
+    if (stat(gallery->path, &st) < 0 ? errno == ENOENT : st.st_dev != gallery->dev || st.st_ino != gallery->ino)
+        gallery->lost = true;
+    if (gallery->lost)
+        return hs_error_set(err, HS_EIO,
+                            "The gallery's file was deleted or replaced while it was in use; nothing can be "
+                            "changed until the service is restarted");
+    return 0;
+}
+
+/* The statement is prepared, so it does not fail for lack of memory. */
+static void roll_back(struct hs_gallery_conn *conn)
+{
+    if (!sqlite3_get_autocommit(conn->db))
+        hs_sql_run(conn->statements[HS_STMT_ROLLBACK], NULL);
+}
+
+/* ---- readers ---- */
+
+/* An idle reader; NULL if the caller has to make one, which is counted already. */
+static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
+{
+    pthread_mutex_lock(&gallery->readers_lock);
+    while (!gallery->idle && gallery->reader_count == HS_GALLERY_READERS)
+        pthread_cond_wait(&gallery->reader_is_idle, &gallery->readers_lock);
+    struct hs_gallery_conn *conn = gallery->idle;
+    if (conn)
+        gallery->idle = conn->next;
+    else
+        gallery->reader_count++;
+    pthread_mutex_unlock(&gallery->readers_lock);
+    return conn;
+}
+
+/* NULL: the reader could not be made. */
+static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+{
+    pthread_mutex_lock(&gallery->readers_lock);
+    if (conn) {
+        conn->next = gallery->idle;
+        gallery->idle = conn;
+    } else {
+        gallery->reader_count--;
+    }
+    pthread_cond_signal(&gallery->reader_is_idle);
+    pthread_mutex_unlock(&gallery->readers_lock);
+}
+
+int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err)
+{
+    struct hs_gallery_conn *conn = take_reader(gallery);
+    int r = 0;
+    if (!conn) {
+        r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
+        if (r == 0)
+            r = hs_gallery_check_file(gallery, err);
+        if (r < 0) {
+            hs_gallery_disconnect(conn);
+            conn = NULL;
+        }
+    }
+    if (r == 0)
+        r = hs_sql_run(conn->statements[HS_STMT_BEGIN_READ], err);
+    if (r < 0) {
+        give_reader(gallery, conn);
+        return r;
+    }
+    *ret_conn = conn;
+    return 0;
+}
+
+void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+{
+    roll_back(conn);
+    give_reader(gallery, conn);
+}
+
+void hs_gallery_close_readers(struct hs_gallery *gallery)
+{
+    while (gallery->idle) {
+        struct hs_gallery_conn *conn = gallery->idle;
+        gallery->idle = conn->next;
+        gallery->reader_count--;
+        hs_gallery_disconnect(conn);
+    }
+}
+
+/* ---- the change lock ---- */
+
+static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&gallery->change_lock);
+    gallery->changes_waiting++;
+    while (gallery->changing && r == 0)
+        r = hs_cond_wait_until(&gallery->change_ends, &gallery->change_lock, deadline_ns);
+    gallery->changes_waiting--;
+    bool mine = !gallery->changing;
+    gallery->changing = true;
+    pthread_mutex_unlock(&gallery->change_lock);
+    return mine ? 0 : hs_error_set(err, HS_EBUSY, "The gallery is busy with another change; try again");
+}
+
+int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err)
+{
+    return lock_until(gallery, hs_deadline_in_ms(gallery->busy_timeout_ms), err);
+}
+
+/* Changes that wait come first, so that many readers cannot keep them out. */
+bool hs_gallery_try_lock_change(struct hs_gallery *gallery)
+{
+    pthread_mutex_lock(&gallery->change_lock);
+    bool mine = !gallery->changing && gallery->changes_waiting == 0;
+    gallery->changing |= mine;
+    pthread_mutex_unlock(&gallery->change_lock);
+    return mine;
+}
+
+void hs_gallery_unlock_change(struct hs_gallery *gallery)
+{
+    pthread_mutex_lock(&gallery->change_lock);
+    gallery->changing = false;
+    pthread_cond_signal(&gallery->change_ends);
+    pthread_mutex_unlock(&gallery->change_lock);
+}
+
+/* ---- changes ---- */
+
+int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
+                           struct hs_error *err)
+{
+    sqlite3_stmt *stmt = conn->statements[which];
+    int r = hs_sql_step(stmt, err);
+    if (r >= 0)
+        *ret = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    hs_sql_release(stmt);
+    return r < 0 ? r : 0;
+}
+
+/* Inside a transaction of the writer. A commit that left the number of changes as it was, or set it back, is that of
+ * another program; and a log that another process emptied looks the same. */
+static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+{
+    int64_t data_version, change;
+    int r = hs_gallery_read_number(gallery->writer, HS_STMT_GET_CHANGE, &change, err);
+    if (r == 0)
+        r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
+    if (r < 0)
+        return r;
+    if (data_version != gallery->data_version && change <= gallery->change) {
+        gallery->resets++;
+        gallery->suspect = true;
+    }
+    gallery->data_version = data_version;
+    gallery->change = change;
+    return 0;
+}
+
+int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
+{
+    int64_t data_version;
+    int r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
+    if (r < 0 || data_version == gallery->data_version)
+        return r;
+    r = hs_sql_run(gallery->writer->statements[HS_STMT_BEGIN_READ], err);
+    if (r == 0)
+        r = notice_inside(gallery, err);
+    roll_back(gallery->writer);
+    return r;
+}
+
+static int begin_inside(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
+{
+    struct hs_gallery_conn *conn = gallery->writer;
+    int64_t left_ns = deadline_ns - hs_clock_now_ns();
+    roll_back(conn); /* if it failed when a change ended */
+    int r = hs_gallery_check_file(gallery, err);
+    if (r < 0)
+        return r;
+    sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
+    r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
+    sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
+    if (r == 0)
+        r = notice_inside(gallery, err);
+    if (r < 0)
+        roll_back(conn);
+    gallery->logged = false;
+    return r;
+}
+
+int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
+{
+    int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms);
+    int r = lock_until(gallery, deadline_ns, err);
+    if (r < 0)
+        return r;
+    r = begin_inside(gallery, deadline_ns, err);
+    if (r < 0)
+        hs_gallery_unlock_change(gallery);
+    return r;
+}
+
+int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id,
+                           struct hs_error *err)
+{
+    sqlite3_stmt *stmt = gallery->writer->statements[which];
+    sqlite3_bind_int64(stmt, 1, id);
+    return hs_sql_run(stmt, err);
+}
+
+int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_LOG_CHANGE];
+    sqlite3_bind_int64(stmt, 1, gallery->change + 1);
+    sqlite3_bind_int64(stmt, 2, identity_id);
+    gallery->logged = true;
+    return hs_sql_run(stmt, err);
+}
+
+/* Numbers the change, so that indexes follow the order of commits. */
+static int count_change(struct hs_gallery *gallery, struct hs_error *err)
+{
+    int64_t change = gallery->change + 1;
+    int r = hs_gallery_run_with_id(gallery, HS_STMT_SET_CHANGE, change, err);
+    return r < 0 ? r : hs_gallery_run_with_id(gallery, HS_STMT_FORGET_CHANGES, change - HS_GALLERY_CHANGES_MAX, err);
+}
+
+int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err)
+{
+    if (r == 0 && gallery->logged)
+        r = count_change(gallery, err);
+    if (r == 0)
+        r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
+    if (r < 0) {
+        roll_back(gallery->writer);
+    } else {
+        gallery->change += gallery->logged;
+        if (erases || gallery->erase_pending)
+            hs_gallery_empty_log(gallery, false, NULL);
+    }
+    hs_gallery_unlock_change(gallery);
+    return r;
+}
+
+static int checkpoint(struct hs_gallery *gallery, bool waits, struct hs_error *err)
+{
+    sqlite3 *db = gallery->writer->db;
+    sqlite3_busy_timeout(db, waits ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
+    int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(db, gallery->busy_timeout_ms);
+    return code == SQLITE_OK ? 0 : hs_sql_error(code, "the log cannot be emptied", err);
+}
+
+int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err)
+{
+    bool waits = thoroughly || !gallery->erase_later;
+    gallery->erase_pending = true;
+    int r = checkpoint(gallery, waits, err);
+    if (r == 0 && gallery->suspect && waits) {
+        if (hs_scrub_is_needed(gallery->writer->db)) {
+            r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
+            if (r == 0)
+                r = checkpoint(gallery, waits, err);
+        }
+        gallery->suspect = r < 0;
+    }
+    gallery->erase_pending = r < 0 || gallery->suspect;
+    return r;
+}
+
+int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err)
+{
+    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_FIND_IDENTITY];
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    int r = hs_sql_step(stmt, err);
+    if (r > 0)
+        *ret_id = sqlite3_column_int64(stmt, 0);
+    hs_sql_release(stmt);
+    if (r < 0)
+        return r;
+    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
+}
+
+/* ---- columns ---- */
+
+bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text)
+{
+    if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
+        *ret_text = NULL;
+        return true;
+    }
+    const char *text = (const char *) sqlite3_column_text(stmt, column);
+    *ret_text = text ? strdup(text) : NULL;
+    return *ret_text != NULL;
+}
+
+size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max)
+{
+    const void *blob = sqlite3_column_blob(stmt, column);
+    size_t size = (size_t) sqlite3_column_bytes(stmt, column);
+    if (!blob || size % sizeof(float) != 0 || size / sizeof(float) > max)
+        return 0;
+    memcpy(ret_values, blob, size);
+    return size / sizeof(float);
+}

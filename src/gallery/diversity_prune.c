@@ -1,0 +1,161 @@
+#include "gallery/diversity_prune.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hs/status.h"
+
+struct hs_prune_item {
+    int64_t id;
+    char *space;
+    float *values;
+    size_t dimension;
+    double score;
+    /* The most similar one of the same space, by index: what adding and dropping has to keep right. */
+    size_t nearest;
+    float similarity;
+    bool alone; /* there is no other of the space */
+};
+
+void hs_prune_init(struct hs_prune *kept, size_t max)
+{
+    *kept = (struct hs_prune) { .max = max };
+}
+
+static void finish_one(struct hs_prune_item *one)
+{
+    free(one->space);
+    free(one->values);
+}
+
+void hs_prune_finish(struct hs_prune *kept)
+{
+    for (size_t i = 0; i < kept->count; i++)
+        finish_one(&kept->items[i]);
+    free(kept->items);
+    free(kept->dropped);
+}
+
+static bool same_space(const struct hs_prune_item *a, const struct hs_prune_item *b)
+{
+    return strcmp(a->space, b->space) == 0;
+}
+
+/* The cosine; what cannot be compared is closer than anything. */
+static float similarity(const struct hs_prune_item *a, const struct hs_prune_item *b)
+{
+    if (a->dimension == 0 || b->dimension == 0)
+        return 2;
+    if (a->dimension != b->dimension)
+        return -1;
+    float sum = 0;
+    for (size_t i = 0; i < a->dimension; i++)
+        sum += a->values[i] * b->values[i];
+    return sum;
+}
+
+static void offer(struct hs_prune_item *one, size_t other, float value)
+{
+    if (!one->alone && value <= one->similarity)
+        return;
+    one->alone = false;
+    one->nearest = other;
+    one->similarity = value;
+}
+
+/* Finds the nearest of one item again. */
+static void find_nearest(struct hs_prune *kept, size_t at)
+{
+    struct hs_prune_item *one = &kept->items[at];
+    one->alone = true;
+    for (size_t i = 0; i < kept->count; i++)
+        if (i != at && same_space(one, &kept->items[i]))
+            offer(one, i, similarity(one, &kept->items[i]));
+}
+
+static bool is_worse(const struct hs_prune_item *a, const struct hs_prune_item *b)
+{
+    if ((a->dimension == 0) != (b->dimension == 0))
+        return a->dimension == 0;
+    if (a->score < b->score || a->score > b->score)
+        return a->score < b->score;
+    return a->id < b->id;
+}
+
+/* The worse one of the most similar pair in the space of the last item. */
+static size_t choose(const struct hs_prune *kept)
+{
+    const struct hs_prune_item *last = &kept->items[kept->count - 1];
+    size_t best = kept->count - 1;
+    for (size_t i = 0; i < kept->count; i++) {
+        const struct hs_prune_item *one = &kept->items[i];
+        if (same_space(one, last) && one->similarity > kept->items[best].similarity)
+            best = i;
+    }
+    size_t nearest = kept->items[best].nearest;
+    return kept->items[best].alone || is_worse(&kept->items[best], &kept->items[nearest]) ? best : nearest;
+}
+
+static void drop(struct hs_prune *kept, size_t at)
+{
+    kept->dropped[kept->dropped_count++] = kept->items[at].id;
+    finish_one(&kept->items[at]);
+    kept->count--;
+    memmove(&kept->items[at], &kept->items[at + 1], (kept->count - at) * sizeof(*kept->items));
+    for (size_t i = 0; i < kept->count; i++) {
+        struct hs_prune_item *one = &kept->items[i];
+        if (one->alone || one->nearest == at)
+            find_nearest(kept, i);
+        else if (one->nearest > at)
+            one->nearest--;
+    }
+}
+
+/* Room for one more item, or one more id. */
+static bool grow(void **items, size_t size, size_t count, size_t *room)
+{
+    if (count < *room)
+        return true;
+    size_t more = *room ? 2 * *room : 16;
+    void *bigger = reallocarray(*items, more, size);
+    if (!bigger)
+        return false;
+    *items = bigger;
+    *room = more;
+    return true;
+}
+
+int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
+                double score)
+{
+    void *items = kept->items, *dropped = kept->dropped;
+    bool grown = grow(&items, sizeof(*kept->items), kept->count, &kept->room) &&
+                 grow(&dropped, sizeof(*kept->dropped), kept->dropped_count, &kept->dropped_room);
+    kept->items = items;
+    kept->dropped = dropped;
+    if (!grown)
+        return HS_ENOMEM;
+    struct hs_prune_item one = { .id = id, .dimension = dimension, .score = score, .alone = true };
+    one.space = strdup(space);
+    one.values = malloc(dimension * sizeof(float) + 1);
+    if (!one.space || !one.values) {
+        finish_one(&one);
+        return HS_ENOMEM;
+    }
+    if (dimension > 0)
+        memcpy(one.values, values, dimension * sizeof(float));
+    size_t at = kept->count, in_space = 1;
+    kept->items[kept->count++] = one;
+    for (size_t i = 0; i < at; i++) {
+        if (!same_space(&kept->items[i], &one))
+            continue;
+        in_space++;
+        float value = similarity(&kept->items[i], &one);
+        offer(&kept->items[i], at, value);
+        offer(&kept->items[at], i, value);
+    }
+    if (in_space > kept->max)
+        drop(kept, choose(kept));
+    return 0;
+}

@@ -1,0 +1,205 @@
+/* Inside the gallery: what its files share.
+ *
+ * One connection writes, guarded by the change lock: a mutex for threads of this process, BEGIN IMMEDIATE for other
+ * processes. Up to HS_GALLERY_READERS other connections read, each in a transaction of its own; the log (WAL) lets them
+ * read while a change waits or runs. */
+#ifndef HS_GALLERY_GALLERY_INTERNAL_H
+#define HS_GALLERY_GALLERY_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "gallery/gallery.h"
+#include "gallery/scrub.h"
+
+/* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
+ * programs since, name no space: ?9 stands for theirs. */
+#define HS_GALLERY_STATEMENTS(X)                                                                                       \
+    X(BEGIN_READ, "BEGIN")                                                                                             \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
+    X(FIND_IDENTITY, "SELECT id FROM identities WHERE name = ?1")                                                      \
+    X(INSERT_IDENTITY, "INSERT INTO identities (name, metadata) VALUES (?1, ?2)")                                      \
+    X(TOUCH_IDENTITY, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                            \
+    X(SET_METADATA, "UPDATE identities SET metadata = ?2, updated_at = CURRENT_TIMESTAMP WHERE id = ?1")               \
+    X(SET_NAME, "UPDATE identities SET name = ?2, updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                       \
+    X(DELETE_IDENTITY, "DELETE FROM identities WHERE id = ?1")                                                         \
+    X(INSERT_EMBEDDING, "INSERT INTO embeddings (identity_id, embedding, space, model, quality, source_sha256)"        \
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                            \
+    X(DELETE_EMBEDDING, "DELETE FROM embeddings WHERE id = ?1")                                                        \
+    X(DELETE_EMBEDDINGS_OF, "DELETE FROM embeddings WHERE identity_id = ?1")                                           \
+    X(OWNER_OF_EMBEDDING, "SELECT identity_id FROM embeddings WHERE id = ?1")                                          \
+    X(MOVE_EMBEDDINGS, "UPDATE embeddings SET identity_id = ?2 WHERE identity_id = ?1")                                \
+    X(MOVE_METADATA, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP, metadata = coalesce(metadata,"             \
+                     " (SELECT metadata FROM identities WHERE id = ?1)) WHERE id = ?2")                                \
+    X(LIST, "SELECT id, name, metadata, coalesce(created_at, ''), coalesce(updated_at, ''),"                           \
+            " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id)"                                          \
+            " FROM identities i WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")                                 \
+    X(GET, "SELECT id, name, metadata, coalesce(created_at, ''), coalesce(updated_at, ''),"                            \
+           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id) FROM identities i WHERE name = ?1")        \
+    X(EMBEDDINGS_OF,                                                                                                   \
+      "SELECT id, embedding, coalesce(space, ?9), model, quality, source_sha256, coalesce(created_at, '')"             \
+      " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
+    X(ALL_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                         \
+                      " FROM embeddings e JOIN identities i ON i.id = e.identity_id ORDER BY e.id")                    \
+    X(CHANGED_EMBEDDINGS,                                                                                              \
+      "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                                         \
+      " FROM embeddings e JOIN identities i ON i.id = e.identity_id"                                                   \
+      " WHERE e.identity_id IN (SELECT identity_id FROM changes WHERE number > ?1) ORDER BY e.id")                     \
+    X(CHANGED_IDENTITIES, "SELECT DISTINCT identity_id FROM changes WHERE number > ?1")                                \
+    X(COUNT_CHANGES,                                                                                                   \
+      "SELECT count(DISTINCT number), count(*) FROM changes WHERE number > ?1")                                        \
+    X(LOG_CHANGE, "INSERT OR IGNORE INTO changes (number, identity_id) VALUES (?1, ?2)")                               \
+    X(FORGET_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
+    X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
+    X(SET_CHANGE, "UPDATE gallery SET change = ?1")                                                                    \
+    X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
+    X(HAS_EMBEDDING,                                                                                                   \
+      "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
+      " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
+    X(FORGET_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
+                       " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
+    X(REMEMBER_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"  \
+                        " embedding_dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                         \
+    X(RECALL_REQUEST,                                                                                                  \
+      "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
+      " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
+      " AND r.created_at > datetime('now', '-24 hours')")                                                              \
+    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
+    X(DATA_VERSION, "PRAGMA data_version")
+
+enum hs_gallery_statement {
+#define HS_GALLERY_ENUM(name, sql) HS_STMT_##name,
+    HS_GALLERY_STATEMENTS(HS_GALLERY_ENUM)
+#undef HS_GALLERY_ENUM
+        HS_STMT_COUNT
+};
+
+enum {
+    HS_GALLERY_READERS = 8,
+    HS_GALLERY_CHANGES_MAX = 1000, /* changes that the file remembers, for hs_gallery_for_each_since */
+    HS_GALLERY_UID_SIZE = 17,      /* 16 hexadecimal digits and NUL */
+};
+
+struct hs_gallery_conn {
+    sqlite3 *db;
+    sqlite3_stmt *statements[HS_STMT_COUNT];
+    struct hs_gallery_conn *next; /* of the idle readers */
+    struct hs_scrub scrub;
+};
+
+struct hs_gallery {
+    /* Constant while the gallery is open. */
+    char *path, *backup_dir, *legacy_space, *vfs; /* backup_dir and vfs may be NULL */
+    int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
+    bool erase_later;
+    char uid[HS_GALLERY_UID_SIZE]; /* the gallery's own name, which the file has; set while it is opened */
+    dev_t dev;                     /* of the file */
+    ino_t ino;
+
+    /* The change lock: `changing` is true while a thread has it, and then that thread owns what follows up to the
+     * readers. Taken before `readers_lock`. */
+    pthread_mutex_t change_lock;
+    pthread_cond_t change_ends;
+    bool changing;
+    int changes_waiting;
+    struct hs_gallery_conn *writer;
+    int64_t data_version; /* SQLite's, when `change` was last read */
+    int64_t change;       /* number of the last change in the file */
+    bool logged;          /* the change in progress has touched something */
+    bool suspect;         /* another program may have left old content in unused parts of the file */
+
+    pthread_mutex_t readers_lock; /* guards what follows */
+    pthread_cond_t reader_is_idle;
+    struct hs_gallery_conn *idle;
+    int reader_count;
+
+    atomic_uint_least64_t resets;
+    atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
+    atomic_bool lost;          /* the file was deleted or replaced */
+
+    pthread_mutex_t counts_lock; /* guards what follows */
+    struct hs_gallery_counts counts;
+    struct hs_gallery_version counted; /* when that was counted */
+};
+
+/* ---- connections ---- */
+
+/* Opens a connection with its settings and the scrubber, and prepares all statements if `prepared`. *ret_damaged is set
+ * if the file is to blame for the failure. Caller frees with hs_gallery_disconnect. */
+int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
+                       struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err);
+int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err);
+void hs_gallery_disconnect(struct hs_gallery_conn *conn); /* NULL allowed */
+
+/* HS_EIO if another file, or none, is at the path by now; that is remembered as `lost`. Any thread. */
+int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
+
+/* Begins to read one moment of the file; waits for other readers at most, never for a change. */
+int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);
+void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn);
+void hs_gallery_close_readers(struct hs_gallery *gallery);
+
+/* ---- changes ---- */
+
+/* Waits for the change lock, at most busy_timeout_ms (HS_EBUSY). */
+int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err);
+bool hs_gallery_try_lock_change(struct hs_gallery *gallery);
+void hs_gallery_unlock_change(struct hs_gallery *gallery);
+
+/* Takes the change lock and begins a transaction of the writer. On failure neither is held. HS_EBUSY: another process
+ * writes; HS_EIO: the file was deleted or replaced. */
+int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
+
+/* Inside a change: remembers that this identity was touched, for indexes. */
+int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err);
+
+/* Ends a change: commits if r is 0, and rolls back otherwise. Empties the log if the change erased something or an
+ * erasure is pending. Gives the lock back. Returns r or the failure. */
+int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
+
+/* With the change lock held: notices what other processes did without counting it, which raises `resets`. */
+int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err);
+
+/* With the change lock held: moves everything from the log into the database and cuts it to nothing, and rewrites the
+ * file if its unused parts hold something. Returns what failed; erase_pending says so too. A file is looked at only if
+ * `thoroughly`, as that takes long. */
+int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
+
+/* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name
+ * has this very embedding. */
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err);
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
+
+/* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
+ * *ret_dropped, else 0. */
+int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
+
+/* Inside a change: runs a statement whose parameter 1 is an id. */
+int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id,
+                           struct hs_error *err);
+
+/* Inside a change: HS_ENOTFOUND names the identity. */
+int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
+
+/* ---- columns ---- */
+
+/* The first column of a statement's only row; 0 if it has none. */
+int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
+                           struct hs_error *err);
+
+/* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
+size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
+
+/* Copies the text of a column (NULL for NULL) into *ret_text; false without memory. Caller frees with free(). */
+bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text);
+
+int hs_gallery_no_memory(struct hs_error *err); /* HS_ENOMEM */
+
+#endif

@@ -1,0 +1,144 @@
+#include "gallery/validate.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* An answer has room for so many levels of JSON and a few of its own. */
+enum { SHA256_DIGITS = 64, DEPTH_MAX = 32 };
+
+/* UTF-8 of 1..max bytes without control characters (C0, DEL, C1). */
+static int check_text(const char *what, const char *text, size_t max, struct hs_error *err)
+{
+    size_t len = text ? strnlen(text, max + 1) : 0;
+    if (len == 0)
+        return hs_error_set(err, HS_EINVAL, "%s: must not be empty", what);
+    if (len > max)
+        return hs_error_set(err, HS_EINVAL, "%s: longer than %zu bytes", what, max);
+    if (!hs_utf8_valid(text, len))
+        return hs_error_set(err, HS_EINVAL, "%s: not UTF-8", what);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char) text[i];
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char) text[i + 1] < 0xa0))
+            return hs_error_set(err, HS_EINVAL, "%s: has control characters", what);
+    }
+    return 0;
+}
+
+int hs_gallery_check_name(const char *name, struct hs_error *err)
+{
+    return check_text("name", name, HS_GALLERY_NAME_MAX, err);
+}
+
+/* True if nothing is nested deeper than `depth` levels. */
+static bool is_shallow(json_t *value, int depth)
+{
+    bool shallow = depth > 0 || !(json_is_object(value) || json_is_array(value));
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach(value, key, member) shallow = shallow && is_shallow(member, depth - 1);
+    json_array_foreach(value, i, member) shallow = shallow && is_shallow(member, depth - 1);
+    return shallow;
+}
+
+/* Parses a text that must be a JSON object; the caller releases *ret_object. */
+static int parse_object(const char *what, const char *text, json_t **ret_object, struct hs_error *err)
+{
+    size_t len = strnlen(text, HS_GALLERY_METADATA_MAX + 1);
+    if (len > HS_GALLERY_METADATA_MAX)
+        return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", what, HS_GALLERY_METADATA_MAX);
+    json_error_t problem = { 0 };
+    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
+    if (!object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
+        return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
+    if (!json_is_object(object)) {
+        const char *why = object ? "" : problem.text;
+        int r = hs_error_set(err, HS_EINVAL, "%s: not a JSON object%s%s", what, *why ? ": " : "", why);
+        json_decref(object);
+        return r;
+    }
+    if (!is_shallow(object, DEPTH_MAX)) {
+        json_decref(object);
+        return hs_error_set(err, HS_EINVAL, "%s: nested deeper than %d levels", what, DEPTH_MAX);
+    }
+    *ret_object = object;
+    return 0;
+}
+
+int hs_gallery_check_metadata(const char *metadata, struct hs_error *err)
+{
+    if (!metadata)
+        return 0;
+    json_t *object;
+    int r = parse_object("metadata", metadata, &object, err);
+    if (r == 0)
+        json_decref(object);
+    return r;
+}
+
+static int check_quality(const char *quality, struct hs_error *err)
+{
+    json_t *object;
+    int r = parse_object("quality", quality, &object, err);
+    if (r < 0)
+        return r;
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (!json_is_number(value)) {
+            r = hs_error_set(err, HS_EINVAL, "quality: not all of it are numbers");
+            break;
+        }
+    }
+    json_decref(object);
+    return r;
+}
+
+int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
+{
+    size_t len = strnlen(text, SHA256_DIGITS + 1);
+    for (size_t i = 0; i < len; i++)
+        if (hs_str_hex_digit(text[i]) < 0)
+            len = 0;
+    if (len != SHA256_DIGITS)
+        return hs_error_set(err, HS_EINVAL, "%s: not 64 hexadecimal digits", what);
+    return 0;
+}
+
+bool hs_gallery_is_unit_vector(const float *values, size_t dimension)
+{
+    if (dimension < 1 || dimension > HS_GALLERY_DIMENSION_MAX)
+        return false;
+    double sum = 0;
+    for (size_t i = 0; i < dimension; i++)
+        sum += (double) values[i] * (double) values[i];
+    return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is not a number */
+}
+
+int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err)
+{
+    if (!embedding->values || embedding->dimension < 1 || embedding->dimension > HS_GALLERY_DIMENSION_MAX)
+        return hs_error_set(err, HS_EINVAL, "embedding: must have 1 to %d numbers", HS_GALLERY_DIMENSION_MAX);
+    if (!hs_gallery_is_unit_vector(embedding->values, embedding->dimension))
+        return hs_error_set(err, HS_EINVAL, "embedding: must be finite and of length 1");
+    int r = check_text("space", embedding->space, HS_GALLERY_SPACE_MAX, err);
+    if (r == 0 && embedding->model)
+        r = check_text("model", embedding->model, HS_GALLERY_SPACE_MAX, err);
+    if (r == 0 && embedding->quality)
+        r = check_quality(embedding->quality, err);
+    if (r == 0 && embedding->source_sha256)
+        r = hs_gallery_check_sha256("source_sha256", embedding->source_sha256, err);
+    return r;
+}
+
+double hs_gallery_quality_score(const char *quality)
+{
+    json_t *object = quality ? json_loads(quality, 0, NULL) : NULL;
+    double score = json_number_value(json_object_get(object, "score"));
+    json_decref(object);
+    return isfinite(score) ? score : 0;
+}

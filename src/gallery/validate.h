@@ -1,0 +1,23 @@
+/* Checks of what may enter the gallery. The messages name the field. */
+#ifndef HS_GALLERY_VALIDATE_H
+#define HS_GALLERY_VALIDATE_H
+
+#include <stdbool.h>
+
+#include "gallery/gallery.h"
+
+/* 0 or HS_EINVAL. */
+int hs_gallery_check_name(const char *name, struct hs_error *err);
+int hs_gallery_check_metadata(const char *metadata, struct hs_error *err); /* NULL is none, and good */
+int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err);
+
+/* 64 hexadecimal digits; `what` names the field. */
+int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err);
+
+/* Finite and of length 1 within 1e-3, 1..HS_GALLERY_DIMENSION_MAX values. */
+bool hs_gallery_is_unit_vector(const float *values, size_t dimension);
+
+/* "score" of a quality text, 0 if it has none. */
+double hs_gallery_quality_score(const char *quality);
+
+#endif
