@@ -1,4 +1,4 @@
-/* A network and its slots. Each slot has one mapping with whole pages for every tensor of every picture, bound once and
+/* A network and its slots. Each slot has whole pages for every tensor of every picture, which are bound once and
  * used again and again.
  *
  * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
