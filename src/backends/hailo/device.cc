@@ -133,7 +133,7 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
 static void close_device(hs_device *device)
 {
     if (device)
-        release(device, [vdevice = std::move(device->vdevice)]() mutable { vdevice.reset(); });
+        release(device, std::move(device->vdevice));
     delete device;
 }
 

@@ -1,4 +1,4 @@
-/* A network and its slots. Each slot has one mapping with whole pages for every tensor of every picture, bound once and
+/* A network and its slots. Each slot has whole pages for every tensor of every picture, which are bound once and
  * used again and again.
  *
  * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
@@ -10,7 +10,6 @@
 #include "backends/hailo/shim.hpp"
 
 #include <chrono>
-#include <functional>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -43,46 +42,36 @@ struct memory {
         hailo_dma_buffer_direction_t direction;
     };
     std::shared_ptr<hailort::VDevice> vdevice; /* outlives the rest */
+    void *start = MAP_FAILED;
+    size_t bytes = 0;
     std::vector<mapping> mapped;
-    std::vector<std::pair<void *, size_t>> pages;
 
     ~memory()
     {
         for (const mapping &m : mapped)
             vdevice->dma_unmap(m.start, m.bytes, m.direction);
-        for (const auto &p : pages)
-            munmap(p.first, p.second);
+        if (start != MAP_FAILED)
+            munmap(start, bytes);
     }
 
-    uint8_t *allocate(size_t bytes)
+    void map(void *tensor, size_t size, hailo_dma_buffer_direction_t direction)
     {
-        void *start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (start == MAP_FAILED)
-            return nullptr;
-        pages.emplace_back(start, bytes);
-        return static_cast<uint8_t *>(start);
-    }
-
-    void map(void *start, size_t bytes, hailo_dma_buffer_direction_t direction)
-    {
-        if (vdevice->dma_map(start, bytes, direction) == HAILO_SUCCESS)
-            mapped.push_back({ start, bytes, direction });
+        if (vdevice->dma_map(tensor, size, direction) == HAILO_SUCCESS)
+            mapped.push_back({ tensor, size, direction });
     }
 };
 
-/* A network as HailoRT has it; one that failed to start a run is dead, and loaded again. */
+/* A network as HailoRT has it. One that failed to start a run is dead, and loaded again. */
 struct network {
     std::shared_ptr<struct memory> memory; /* and the device; both outlive the rest */
     std::shared_ptr<InferModel> model;
     ConfiguredInferModel configured;
     std::vector<ConfiguredInferModel::Bindings> bindings; /* slot after slot, a picture each */
-    bool is_configured = false;
-    std::atomic<bool> dead{ false };
+    std::atomic<bool> dead{ true }; /* until it is configured, too */
 
-    explicit network(std::shared_ptr<struct memory> bound_to) : memory(std::move(bound_to)) {}
     ~network()
     {
-        if (is_configured && !dead)
+        if (!dead)
             configured.shutdown();
     }
 };
@@ -124,15 +113,13 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    /* Whether HailoRT has nothing more of it; `ret_status` may be null. */
-    bool wait(int64_t deadline_ns, hailo_status *ret_status)
+    /* Whether HailoRT has nothing more of it by then. */
+    bool wait(int64_t deadline_ns)
     {
         pthread_mutex_lock(&lock);
         while (pending != 0 && hs_cond_wait_until(&done, &lock, deadline_ns) == 0)
             continue;
         bool is_done = pending == 0;
-        if (ret_status)
-            *ret_status = status;
         pthread_mutex_unlock(&lock);
         return is_done;
     }
@@ -141,18 +128,10 @@ struct run {
 /* A picture that HailoRT has, held by its callback. HailoRT drops some callbacks without calling them: that of the run
  * whose outputs it is reading when the link breaks, or when the read times out. The last reference ends the run then.
  */
-class ticket
-{
-public:
-    ticket(std::shared_ptr<run> of, uint32_t which) : owner(std::move(of)), picture(which) { owner->begin(picture); }
-    ticket(const ticket &) = delete;
-    ticket &operator=(const ticket &) = delete;
-    ~ticket() { end(HAILO_COMMUNICATION_CLOSED); }
-    void end(hailo_status how) { owner->end(picture, how); }
-
-private:
-    const std::shared_ptr<run> owner;
-    const uint32_t picture;
+struct ticket {
+    std::shared_ptr<struct run> run;
+    uint32_t picture;
+    ~ticket() { run->end(picture, HAILO_COMMUNICATION_CLOSED); }
 };
 
 struct slot {
@@ -195,44 +174,32 @@ struct hs_model {
 
 /* ---- Releases ---- */
 
-namespace
-{
-
 struct release_job {
-    std::function<void()> work;
+    std::shared_ptr<void> what;
     std::shared_ptr<run> done;
 };
 
-void *work_off(void *arg)
+static void *drop(void *arg)
 {
     std::unique_ptr<release_job> job(static_cast<release_job *>(arg));
-    job->work();
+    job->what.reset();
     job->done->end(1, HAILO_SUCCESS);
     return nullptr;
 }
 
-} // namespace
-
-void hs_hailo::release(hs_device *device, std::function<void()> work)
+void hs_hailo::release(hs_device *device, std::shared_ptr<void> what)
 {
     auto done = std::make_shared<run>();
-    auto *job = new release_job{ std::move(work), done };
+    auto *job = new release_job{ std::move(what), done };
     pthread_t thread;
     done->begin(1);
-    if (!done->usable || pthread_create(&thread, nullptr, work_off, job) != 0) {
-        work_off(job);
+    if (!done->usable || pthread_create(&thread, nullptr, drop, job) != 0) {
+        drop(job);
         return;
     }
     pthread_detach(thread);
-    if (!done->wait(hs_deadline_in_ms(device->hung ? 0 : release_wait_ms), nullptr))
+    if (!done->wait(hs_deadline_in_ms(device->hung ? 0 : release_wait_ms)))
         device->hung = device->lost = true;
-}
-
-/* Whoever drops the last reference waits for the release. */
-static std::shared_ptr<network> new_network(const hs_model *model)
-{
-    hs_device *device = model->device;
-    return { new network(model->memory), [device](network *net) { release(device, [net] { delete net; }); } };
 }
 
 /* ---- What a network looks like ---- */
@@ -346,17 +313,6 @@ static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 
 /* ---- From a file to a network ---- */
 
-static int configure(hs_model *model, network *net, hs_error *err)
-{
-    net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
-    auto configured = net->model->configure();
-    if (!configured)
-        return fail(model->device, configured.status(), HS_HAILO_LOAD, err);
-    net->configured = configured.release();
-    net->is_configured = true;
-    return 0;
-}
-
 /* `spec` null: it has to be the network that it was. */
 static int try_build(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
 {
@@ -365,16 +321,28 @@ static int try_build(hs_model *model, const hs_model_spec *spec, network *net, h
         return fail(model->device, infer.status(), HS_HAILO_LOAD, err);
     net->model = infer.release();
     int r = spec ? describe(model, *net->model, spec, err) : describe_again(model, *net->model, err);
-    return r == 0 ? configure(model, net, err) : r;
+    if (r != 0)
+        return r;
+    net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
+    auto configured = net->model->configure();
+    if (!configured)
+        return fail(model->device, configured.status(), HS_HAILO_LOAD, err);
+    net->configured = configured.release();
+    net->dead = false;
+    return 0;
 }
 
 /* HailoRT may miss a reply that comes very early, and then waits for it until it times out. So a transient failure is
  * tried once more, from the file on, because a network can be configured only once. */
 static int build(hs_model *model, const hs_model_spec *spec, std::shared_ptr<network> *ret_net, hs_error *err)
 {
+    hs_device *device = model->device;
     int r = HS_ETRANSIENT;
     for (int attempt = 0; attempt < 2 && r == HS_ETRANSIENT; attempt++) {
-        auto net = new_network(model);
+        /* Whoever drops the last reference waits for the release. */
+        std::shared_ptr<network> net(new network,
+                                     [device](network *old) { release(device, std::shared_ptr<network>(old)); });
+        net->memory = model->memory;
         r = try_build(model, spec, net.get(), err);
         if (r == 0)
             *ret_net = std::move(net);
@@ -424,60 +392,43 @@ static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, h
     return 0;
 }
 
-/* Every tensor by itself, just as it is bound. */
-static void map_for_device(hs_model *model)
-{
-    size_t bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
-    for (int i = 0; i < model->info.slots * model->info.batch; i++) {
-        int slot = i / model->info.batch, picture = i % model->info.batch;
-        model->memory->map(model->input_of(slot, picture), bytes, HAILO_DMA_BUFFER_DIRECTION_H2D);
-        for (int k = 0; k < model->info.output_count; k++)
-            model->memory->map(model->output_of(slot, picture, k), model->info.outputs[k].size_bytes,
-                               HAILO_DMA_BUFFER_DIRECTION_D2H);
-    }
-}
-
+/* Tensors are mapped one by one, as they are bound. */
 static int allocate_slots(hs_model *model, hs_error *err)
 {
-    size_t bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
+    size_t input_bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
+    size_t slot_bytes = (model->info.input_stride + model->picture_bytes) * static_cast<size_t>(model->info.batch);
+    memory *memory = model->memory.get();
+    memory->bytes = slot_bytes * static_cast<size_t>(model->info.slots);
+    memory->start = mmap(nullptr, memory->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory->start == MAP_FAILED)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %d slots of the model; lower inference.slots or "
+                            "device.batch_size", model->info.slots);
     for (int i = 0; i < model->info.slots; i++) {
-        model->slots[i].start = model->memory->allocate(bytes);
-        if (!model->slots[i].start)
-            return hs_error_set(err, HS_ENOMEM, "no memory for %d slots of the model; lower inference.slots or "
-                                "device.batch_size", model->info.slots);
+        model->slots[i].start = static_cast<uint8_t *>(memory->start) + static_cast<size_t>(i) * slot_bytes;
+        for (int picture = 0; picture < model->info.batch; picture++) {
+            memory->map(model->input_of(i, picture), input_bytes, HAILO_DMA_BUFFER_DIRECTION_H2D);
+            for (int k = 0; k < model->info.output_count; k++)
+                memory->map(model->output_of(i, picture, k), model->info.outputs[k].size_bytes,
+                            HAILO_DMA_BUFFER_DIRECTION_D2H);
+        }
     }
     return 0;
 }
 
+/* `spec` null: loads it again, after a run that could not be started. The model's lock is held then. */
 static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
 {
     std::shared_ptr<network> net;
     int r = build(model, spec, &net, err);
-    if (r == 0)
+    if (r == 0 && spec)
         r = fit_queue(model, spec, net.get(), err);
-    if (r == 0)
+    if (r == 0 && spec)
         r = allocate_slots(model, err);
     if (r == 0)
         r = bind_all(model, net.get(), err);
-    if (r == 0) {
-        map_for_device(model);
-        model->net = std::move(net);
-    }
-    return r;
-}
-
-/* After a run that could not be started HailoRT takes no more of this network. The model's lock is held. */
-static int revive(hs_model *model, hs_error *err)
-{
-    std::shared_ptr<network> net;
-    hs_error why = {};
-    int r = build(model, nullptr, &net, &why);
     if (r == 0)
-        r = bind_all(model, net.get(), &why);
-    if (r != 0)
-        return hs_error_set(err, HS_ELOST, "the network failed and cannot be loaded again: %s", why.message);
-    model->net = std::move(net);
-    return 0;
+        model->net = std::move(net);
+    return r;
 }
 
 int hs_hailo::load(hs_device *device, const hs_model_spec *spec, hs_model **ret_model, hs_error *err)
@@ -528,16 +479,17 @@ const void *hs_hailo::output(hs_model *model, int slot, int picture, int index)
 static hailo_status start_picture(const std::shared_ptr<network> &net, const std::shared_ptr<run> &run, size_t bindings,
                                   uint32_t picture)
 {
-    auto ticket = std::make_shared<class ticket>(run, picture);
+    run->begin(picture);
+    std::shared_ptr<ticket> held(new ticket{ run, picture });
     auto job = net->configured.run_async(
         net->bindings[bindings],
-        [ticket](const hailort::AsyncInferCompletionInfo &how) { ticket->end(how.status); });
+        [held](const hailort::AsyncInferCompletionInfo &how) { held->run->end(held->picture, how.status); });
     if (job) {
         job->detach();
         return HAILO_SUCCESS;
     }
     net->dead = true;
-    ticket->end(job.status());
+    run->end(picture, job.status());
     return job.status();
 }
 
@@ -549,7 +501,7 @@ static int start(hs_model *model, slot *slot, int index, int count, hs_error *er
     for (int i = 0; i < count && status == HAILO_SUCCESS; i++)
         status = start_picture(net, slot->current, static_cast<size_t>(index * model->info.batch + i),
                                uint32_t{ 1 } << i);
-    if (status == HAILO_SUCCESS || !slot->current->wait(0, nullptr)) {
+    if (status == HAILO_SUCCESS || !slot->current->wait(0)) {
         slot->holds = net;
         return 0;
     }
@@ -567,9 +519,9 @@ int hs_hailo::submit(hs_model *model, int index, int count, hs_error *err)
     std::lock_guard<std::mutex> guard(model->lock);
     if (model->device->lost)
         return lost(err);
-    int r = model->net->dead ? revive(model, err) : 0;
-    if (r != 0)
-        return r;
+    hs_error why = {};
+    if (model->net->dead && make(model, nullptr, &why) != 0)
+        return hs_error_set(err, HS_ELOST, "the network failed and cannot be loaded again: %s", why.message);
     hailo_status status = model->net->configured.wait_for_async_ready(ready_wait, static_cast<uint32_t>(count));
     if (status == HAILO_TIMEOUT)
         return hs_error_set(err, HS_EBUSY, "the Hailo device has no room for another picture; try again");
@@ -581,9 +533,9 @@ int hs_hailo::submit(hs_model *model, int index, int count, hs_error *err)
 int hs_hailo::wait(hs_model *model, int index, int64_t deadline_ns, hs_error *err)
 {
     slot *slot = &model->slots[index];
-    hailo_status status;
-    if (!slot->current->wait(deadline_ns, &status))
+    if (!slot->current->wait(deadline_ns))
         return hs_error_set(err, HS_ETIMEOUT, "the Hailo device is still running");
+    hailo_status status = slot->current->status;
     bool died = slot->holds && slot->holds->dead;
     slot->holds.reset();
     if (static_cast<int>(status) == HS_HAILO_ABORTED && died)

@@ -7,7 +7,6 @@
 #define HS_BACKENDS_HAILO_SHIM_HPP
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -39,10 +38,10 @@ namespace hs_hailo
 int fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err);
 int lost(hs_error *err);
 
-/* Does `work`, which frees what HailoRT has, on a thread of its own, and waits for its end, but no longer than
- * release_wait_ms (model.cc). A device that takes longer is hung and lost: the thread is left to end by itself, and no
- * other release of that device is waited for. `work` must not use `device`, which may be gone by then. */
-void release(hs_device *device, std::function<void()> work);
+/* Drops this reference, which may free what HailoRT has, on a thread of its own, and waits for it, but no longer than
+ * release_wait_ms (model.cc). A device that takes longer is hung and lost: the thread ends by itself, and no other
+ * release of that device is waited for. `what` must not refer to `device`, which may be gone by then. */
+void release(hs_device *device, std::shared_ptr<void> what);
 
 /* model.cc: those of the table. */
 int load(hs_device *device, const hs_model_spec *spec, hs_model **ret_model, hs_error *err);

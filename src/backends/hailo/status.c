@@ -22,8 +22,8 @@ struct meaning {
 static const struct meaning meanings[] = {
     { 3, HS_ENOMEM, "this machine has no memory left for the Hailo device; lower inference.slots or device.batch_size, "
                     "or end other programs" },
-    { HS_HAILO_TIMEOUT, HS_ETRANSIENT, "the Hailo device did not answer in time; try again, and if it stays so, end "
-                                       "other programs that use it" },
+    { 4, HS_ETRANSIENT, "the Hailo device did not answer in time; try again, and if it stays so, end "
+                        "other programs that use it" },
     { 6, HS_ETRANSIENT, "the Hailo device refused at this moment, as it does when another program uses it at the same "
                         "time; try again" },
     { 26, HS_EMODEL, OTHER_FILE },
@@ -33,7 +33,7 @@ static const struct meaning meanings[] = {
     { HS_HAILO_ABORTED, HS_ELOST, LOST },
     { 71, HS_ENOMEM, "the Hailo device has no memory left; unload other models, or end other programs that use it" },
     { 73, HS_EINUSE, IN_USE },
-    { HS_HAILO_NONE_FREE, HS_EINUSE, IN_USE },
+    { 74, HS_EINUSE, IN_USE },
     { 76, HS_EVERSION, VERSIONS },
     { 77, HS_ELOST, LOST },
     { 81, HS_ENOMEM, "this machine has no contiguous memory (CMA) left for the Hailo device; restart it, or give CMA "
@@ -77,11 +77,6 @@ static const struct meaning *find(int status, enum hs_hailo_step step)
         if (meanings[i].status == status)
             return &meanings[i];
     return &other;
-}
-
-int hs_hailo_class(int status, enum hs_hailo_step step)
-{
-    return status == HS_HAILO_SUCCESS ? 0 : find(status, step)->code;
 }
 
 int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct hs_error *err)

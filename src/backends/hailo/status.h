@@ -9,18 +9,10 @@
 enum hs_hailo_step { HS_HAILO_OPEN, HS_HAILO_LOAD, HS_HAILO_RUN, HS_HAILO_HEALTH };
 
 /* Numbers that decide what the shim does next. */
-enum {
-    HS_HAILO_SUCCESS = 0,
-    HS_HAILO_TIMEOUT = 4,
-    HS_HAILO_CLOSED = 62,
-    HS_HAILO_ABORTED = 63,
-    HS_HAILO_NONE_FREE = 74,
-};
+enum { HS_HAILO_SUCCESS = 0, HS_HAILO_CLOSED = 62, HS_HAILO_ABORTED = 63 };
 
-/* 0 for success, else the HS_E… of a code. */
-int hs_hailo_class(int status, enum hs_hailo_step step);
-
-/* The same, and fills *err with the sentence, the number and `name`, what HailoRT calls it (NULL: it has none). */
+/* 0 for success, else the HS_E… of a code; fills *err with the sentence, the number and `name`, what HailoRT calls it
+ * (NULL: it has none). */
 int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct hs_error *err);
 
 #endif
