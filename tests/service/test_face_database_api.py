@@ -161,7 +161,7 @@ def test_a_file_that_is_gone(make, tmp_path, replaced):
     assert health['state'] == 'failed' and 'deleted or replaced' in health['error'], health
     ready = server.get('/health/ready')
     assert ready.status == 503 and ready.json()['reason'] == 'gallery_failed', ready
-    assert 'deleted or replaced' in server.log
+    assert wait_for(lambda: 'deleted or replaced' in server.log)
 
 
 def test_methods(server):
@@ -188,6 +188,8 @@ def test_embeddings(server, tmp_path):
     gone = server.request('DELETE', f'{IDENTITIES}Bob/embeddings/{first}').json()
     assert gone['embeddings_erased'] == 1 and gone['embedding_count'] == 1 and gone['older_backups']
     assert wait_for(lambda: not database(server)['erasure_pending'])
+    # The removal does not wait for a backup that is being made: older_backups names it.
+    assert wait_for(lambda: not list((tmp_path / 'backups').glob('.faces-*')))
     assert not on_disk(tmp_path, vector(2)) and on_disk(tmp_path, vector(3))
     # The last one leaves an identity without any.
     assert server.request('DELETE', f'{IDENTITIES}Bob/embeddings/{second}').json()['embedding_count'] == 0
