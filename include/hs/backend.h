@@ -37,7 +37,7 @@ struct hs_backend_probe {
     bool available;     /* a device is here and could be opened */
     int device_count;
     char ids[HS_PROBE_MAX_DEVICES][HS_DEVICE_ID_SIZE]; /* for hs_device_options.device_id; "": no ids */
-    char device[64];    /* what it is, for people: "AMD EPYC, 2 cores", "Hailo-10H 0000:01:00.0" */
+    char device[64];    /* what it is, for people: "AMD EPYC, 2 cores", "Hailo 0000:01:00.0" */
     char version[64];   /* of the runtime: "OpenVINO 2026.4.1" */
     char reason[200];   /* where available is false: why, and what would mend it */
 };

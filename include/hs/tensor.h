@@ -36,10 +36,14 @@ struct hs_tensor_view {
 /* The view of a tightly packed tensor. */
 static inline struct hs_tensor_view hs_tensor_view_of(const struct hs_tensor_desc *desc, const void *data)
 {
-    struct hs_tensor_view view = {
-        .data = data, .dtype = desc->dtype, .h = desc->h, .w = desc->w, .c = desc->c,
-        .scale = desc->scale, .zero_point = desc->zero_point,
-    };
+    struct hs_tensor_view view;
+    view.data = data;
+    view.dtype = desc->dtype;
+    view.h = desc->h;
+    view.w = desc->w;
+    view.c = desc->c;
+    view.scale = desc->scale;
+    view.zero_point = desc->zero_point;
     if (desc->layout == HS_LAYOUT_NHWC) {
         view.stride_c = 1;
         view.stride_w = desc->c;
