@@ -398,11 +398,11 @@ def compare_people(bench, what, found, wanted):
 def measure_fallback(bench):
     pictures = {name: (TREE / '.deps' / 'samples' / name).read_bytes() for name in ('bus.jpg', 'zidane.jpg')}
     # Without the bound on memory each picture has the input size that suits it best, with whatever is loaded.
-    with bench.start(device='cpu', inference_max_memory=0) as server:
+    with bench.start(device='cpu') as server:
         wait_ready(server)
         wanted = {name: asyncio.run(ask_once(server, form(data))).json() for name, data in pictures.items()}
     script = 'latency_ms: 20\nfaults: [{kind: lost, at: 3, for_ms: 3000}]'
-    with bench.start(script, device_fallback='cpu', device_probe_interval=PROBE_S, inference_max_memory=0) as server:
+    with bench.start(script, device_fallback='cpu', device_probe_interval=PROBE_S) as server:
         wait_ready(server)
         first = asyncio.run(ask_once(server, form(pictures['bus.jpg'], timeout=10)))
         bench.check(first.json().get('device') == 'sim', f'before the loss: {first.body}')

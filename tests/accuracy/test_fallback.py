@@ -6,8 +6,6 @@ import pytest
 from pose_tools import SAMPLES, need
 from server import Server, wait_for
 
-# Without the bound on memory a picture has the input size that suits it, whatever else is loaded.
-SETTINGS = {'inference.max_memory': 0}
 PIXELS, SCORE = 2, 0.01
 TIMEOUT_S = 20
 PATIENCE_S = 60
@@ -31,11 +29,11 @@ def same_people(found, wanted):
 
 def test_the_processor_stands_in_for_a_lost_device_with_its_own_answers(tmp_path):
     pictures = [need(SAMPLES / name).read_bytes() for name in ('bus.jpg', 'zidane.jpg')]
-    with Server(tmp_path, device='cpu', settings=SETTINGS) as server:
+    with Server(tmp_path, device='cpu') as server:
         wanted = [ask(server, picture)['poses'] for picture in pictures]
     script = tmp_path / 'lost.yaml'
     script.write_text('latency_ms: 300\nfaults: [{kind: lost, at: 2, for_ms: 12000}]\n', encoding='utf-8')
-    settings = {**SETTINGS, 'device.fallback': 'cpu', 'device.probe_interval': '0.2'}
+    settings = {'device.fallback': 'cpu', 'device.probe_interval': '0.2'}
     with Server(tmp_path, device=f'sim:{script}', settings=settings) as server:
         first = ask(server, pictures[0])
         assert first['device'] == 'sim' and 'degraded' not in first
