@@ -5,8 +5,6 @@
 #include "convert/onnx_edit.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,18 +47,10 @@ struct editor {
     struct hs_error *err;
 };
 
-static void refuse(struct editor *ed, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void refuse(struct editor *ed, const char *format, ...)
-{
-    char text[200];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (ed->status == 0)
-        ed->status = hs_error_set(ed->err, HS_EMODEL, "the model cannot be freed of its fixed input: %s", text);
-}
+/* The first refusal stays. */
+#define REFUSE(ed, ...) \
+    ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
+#define REFUSED "the model cannot be freed of its fixed input: "
 
 static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
 {
@@ -81,7 +71,7 @@ static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
         if (!hs_protobuf_is_bytes(&field, NODE_INPUT))
             continue;
         if (node.input_count == MAX_INPUTS)
-            refuse(ed, "a node has more than %d inputs", MAX_INPUTS);
+            REFUSE(ed, "a node has more than %d inputs", MAX_INPUTS);
         else
             node.inputs[node.input_count++] = field.bytes;
     }
@@ -138,7 +128,7 @@ static void free_reshape(struct editor *ed, const struct node *node)
     for (size_t i = 2; fine && i < shape.count; i++)
         fine = shape.values[i] > 0;
     if (!fine) {
-        refuse(ed, "a Reshape node has another shape than the constant [1, -1, …]");
+        REFUSE(ed, "a Reshape node has another shape than the constant [1, -1, …]");
         return;
     }
     /* The bytes lie in our own copy of the file. */
@@ -166,13 +156,13 @@ static void free_resize(struct editor *ed, const struct node *node)
     const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
     struct constant size;
     if (ed->resizes == RESIZES)
-        refuse(ed, "it has more than %d Resize nodes", RESIZES);
+        REFUSE(ed, "it has more than %d Resize nodes", RESIZES);
     else if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
              size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
              size.values[3] != input[3] / stride)
-        refuse(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
+        REFUSE(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
     else if (count_uses(ed, node->inputs[3]) != 1)
-        refuse(ed, "a Resize node shares its size with another node");
+        REFUSE(ed, "a Resize node shares its size with another node");
     else
         ed->sizes[ed->resizes++] = node->inputs[3];
 }
@@ -188,18 +178,18 @@ static void check_nodes(struct editor *ed)
         struct node node = read_node(ed, field.bytes);
         bool resize = is_text(node.op, "Resize");
         if (++count > MAX_NODES)
-            refuse(ed, "it has more than %d nodes", MAX_NODES);
+            REFUSE(ed, "it has more than %d nodes", MAX_NODES);
         else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
-            refuse(ed, "it has an operator that may depend on the size");
+            REFUSE(ed, "it has an operator that may depend on the size");
         else if (resize)
             free_resize(ed, &node);
         else if (is_text(node.op, "Reshape"))
             free_reshape(ed, &node);
     }
     if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
-        refuse(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
+        REFUSE(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
     if (find_tensor(ed, (struct hs_protobuf_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
-        refuse(ed, "it was freed already");
+        REFUSE(ed, "it was freed already");
 }
 
 /* One picture in, [1, …] out. */
@@ -208,19 +198,19 @@ static void check_ends(struct editor *ed)
     const struct hs_onnx_info *info = ed->info;
     const struct hs_onnx_value *input = &info->inputs[0];
     if (info->external_data)
-        refuse(ed, "its weights lie in other files");
+        REFUSE(ed, "its weights lie in other files");
     else if (info->input_count != 1 || input->rank != 4 || input->elem_type != HS_ONNX_FLOAT || input->dims[0] != 1 ||
              input->dims[1] != 3 || input->dims[2] < 1 || input->dims[3] < 1)
-        refuse(ed, "its input is not [1, 3, height, width] with fixed sizes");
+        REFUSE(ed, "its input is not [1, 3, height, width] with fixed sizes");
     else if (info->output_count == 0)
-        refuse(ed, "it has no output");
+        REFUSE(ed, "it has no output");
     for (size_t i = 0; i < info->output_count; i++) {
         const struct hs_onnx_value *output = &info->outputs[i];
         bool fine = output->elem_type == HS_ONNX_FLOAT && output->rank >= 2 && output->dims[0] == 1;
         for (int k = 1; fine && k < output->rank; k++)
             fine = output->dims[k] > 0;
         if (!fine)
-            refuse(ed, "its output %zu is not [1, …] with fixed sizes", i);
+            REFUSE(ed, "its output %zu is not [1, …] with fixed sizes", i);
     }
 }
 
@@ -236,7 +226,7 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     if (index < (input ? info->input_count : info->output_count))
         value = (input ? info->inputs : info->outputs) + index;
     if (!value || !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
-        refuse(ed, "the name of an input or output is not a plain one");
+        REFUSE(ed, "the name of an input or output is not a plain one");
         return;
     }
     for (int i = 0; i < value->rank; i++)
@@ -311,24 +301,25 @@ static int write_model(struct editor *ed, struct hs_buf *out)
 {
     struct hs_protobuf_span in = { ed->copy, ed->len };
     struct hs_protobuf_field field;
-    struct hs_buf model, graph;
-    hs_buf_init(&model, out->max);
+    struct hs_buf graph;
+    size_t before = out->len;
     hs_buf_init(&graph, out->max);
     put_graph(ed, &graph);
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH))
-            hs_onnx_put_message(&model, HS_ONNX_MODEL_GRAPH, &graph);
+            hs_onnx_put_message(out, HS_ONNX_MODEL_GRAPH, &graph);
         else
-            hs_buf_append(&model, field.whole.data, field.whole.len);
+            hs_buf_append(out, field.whole.data, field.whole.len);
     }
-    int error = hs_buf_error(&model);
+    int error = hs_buf_error(out);
     if (ed->status == 0 && ed->damaged)
         ed->status = hs_error_set(ed->err, HS_EMODEL, "the ONNX file is damaged");
-    else if (ed->status == 0 && (error || (error = hs_buf_append(out, model.data, model.len)) < 0))
+    else if (ed->status == 0 && error < 0)
         ed->status = hs_error_set(ed->err, error,
                                   error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
+    if (ed->status < 0)
+        out->len = before;
     hs_buf_finish(&graph);
-    hs_buf_finish(&model);
     return ed->status;
 }
 

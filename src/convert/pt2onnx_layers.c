@@ -129,7 +129,7 @@ static void read_weights(const struct hs_pt_module *m, struct conv *conv)
 
 static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
 {
-    if (norm->graph->status < 0 || !norm->value || norm->value->type == HS_PICKLE_NONE)
+    if (!norm || norm->graph->status < 0 || !norm->value || norm->value->type == HS_PICKLE_NONE)
         return;
     double eps = hs_pt_get_real(norm, "eps");
     double *variance = hs_pt_read_vector(norm, "_buffers", "running_var", conv->channels);
@@ -199,8 +199,8 @@ static struct hs_pt_edge add_node(const struct hs_pt_module *m, const struct con
     return y;
 }
 
-/* torch's Conv2d, with the batch norm `norm` after it folded in (its value NULL or None: there is none) and, if `order`
- * is not NULL, its output channels put in that order; `order_len` must be their number. */
+/* torch's Conv2d, with the batch norm `norm` after it folded in (NULL, or no value: there is none) and, if `order` is
+ * not NULL, its output channels put in that order; `order_len` must be their number. */
 static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct hs_pt_module *norm, const size_t *order,
                                     size_t order_len, struct hs_pt_edge x)
 {
@@ -231,8 +231,7 @@ static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct h
 
 static struct hs_pt_edge emit_conv2d(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    const struct hs_pt_module no_norm = {.graph = m->graph};
-    return plain_conv(m, &no_norm, NULL, 0, x);
+    return plain_conv(m, NULL, NULL, 0, x);
 }
 
 static struct hs_pt_edge conv_ordered(const struct hs_pt_module *m, const size_t *order, size_t order_len,
@@ -273,7 +272,7 @@ static struct hs_pt_edge emit_bottleneck(const struct hs_pt_module *m, struct hs
 {
     struct hs_pt_edge y = hs_pt_emit_part(m, "cv1", x);
     y = hs_pt_emit_part(m, "cv2", y);
-    return hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
+    return hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
 }
 
 /* C3k2 too, whose inner blocks differ. */
@@ -417,7 +416,7 @@ static struct hs_pt_edge emit_psa_block(const struct hs_pt_module *m, struct hs_
     const char *const names[] = {"attn", "ffn"};
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         struct hs_pt_edge y = hs_pt_emit_part(m, names[i], x);
-        x = hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
+        x = hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
     }
     return x;
 }

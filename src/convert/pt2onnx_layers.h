@@ -2,7 +2,7 @@
 #ifndef HS_CONVERT_PT2ONNX_LAYERS_H
 #define HS_CONVERT_PT2ONNX_LAYERS_H
 
-#include "convert/pt2onnx_module.h"
+#include "convert/pt2onnx_graph.h"
 
 /* Emits the submodule `name` of `parent`. */
 struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char *name, struct hs_pt_edge x);
