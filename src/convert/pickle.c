@@ -25,6 +25,7 @@ struct reader {
     size_t values;
     struct hs_pickle_value *none, *yes, *no, *empty_tuple; /* made once: nothing can change them */
     struct hs_pickle_value *root;
+    struct hs_pickle_value scratch; /* made after a failure, so that makers need not look */
 };
 
 static void fail(struct reader *r, const char *reason)
@@ -94,33 +95,29 @@ static void *alloc(struct reader *r, size_t size)
     return memory;
 }
 
+/* Never NULL. */
 static struct hs_pickle_value *make(struct reader *r, enum hs_pickle_type type)
 {
     count_values(r, 1);
     struct hs_pickle_value *value = alloc(r, sizeof(*value));
-    if (value)
-        value->type = type;
+    value = value ? value : &r->scratch;
+    value->type = type;
     return value;
 }
 
 static struct hs_pickle_value *make_dict(struct reader *r)
 {
-    struct hs_pickle_dict *dict = alloc(r, sizeof(*dict));
     struct hs_pickle_value *value = make(r, HS_PICKLE_DICT);
-    if (value)
-        value->dict = dict;
+    value->dict = alloc(r, sizeof(*value->dict));
     return value;
 }
 
 static struct hs_pickle_value *make_record(struct reader *r, const char *kind, const struct hs_pickle_value *args)
 {
-    struct hs_pickle_record *record = alloc(r, sizeof(*record));
     struct hs_pickle_value *value = make(r, HS_PICKLE_RECORD);
-    if (!value)
-        return NULL;
-    record->kind = kind;
-    record->args = args;
-    value->record = record;
+    value->record = alloc(r, sizeof(*value->record));
+    if (value->record)
+        *value->record = (struct hs_pickle_record){.kind = kind, .args = args};
     return value;
 }
 
@@ -198,7 +195,7 @@ static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct 
     if (args->len > 1)
         fail(r, "an OrderedDict with several arguments");
     struct hs_pickle_value *dict = make_dict(r);
-    if (!dict || args->len == 0)
+    if (r->status < 0 || args->len == 0)
         return dict;
     const struct hs_pickle_items *pairs = hs_pickle_to_items(args->data[0]);
     if (args->data[0]->type == HS_PICKLE_DICT)
@@ -272,8 +269,7 @@ static struct hs_pickle_value *call_tensor(struct reader *r, const struct hs_pic
          !read_dims(args->data[3], tensor->stride, &strides) || strides != tensor->dims))
         fail(r, "a tensor that is none");
     struct hs_pickle_value *value = make(r, HS_PICKLE_TENSOR);
-    if (value)
-        value->tensor = tensor;
+    value->tensor = tensor;
     return value;
 }
 
@@ -304,8 +300,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
 static struct hs_pickle_value *make_int(struct reader *r, int64_t integer)
 {
     struct hs_pickle_value *value = make(r, HS_PICKLE_INT);
-    if (value)
-        value->integer = integer;
+    value->integer = integer;
     return value;
 }
 
@@ -329,8 +324,7 @@ static struct hs_pickle_value *make_double(struct reader *r)
     for (size_t i = 0; bytes && i < 8; i++)
         bits = bits << 8 | bytes[i];
     struct hs_pickle_value *value = make(r, HS_PICKLE_DOUBLE);
-    if (value)
-        memcpy(&value->real, &bits, sizeof(bits));
+    memcpy(&value->real, &bits, sizeof(bits));
     return value;
 }
 
@@ -341,8 +335,7 @@ static struct hs_pickle_value *make_text(struct reader *r, enum hs_pickle_type t
     if (bytes && type == HS_PICKLE_STRING && !hs_utf8_valid(bytes, (size_t) len))
         fail(r, "a text that is not UTF-8");
     struct hs_pickle_value *value = make(r, type);
-    if (value)
-        value->text = (struct hs_pickle_text){bytes, (size_t) len};
+    value->text = (struct hs_pickle_text){bytes, (size_t) len};
     return value;
 }
 
@@ -351,10 +344,9 @@ static struct hs_pickle_value *make_tuple(struct reader *r, struct hs_pickle_val
     if (r->status < 0 || count == 0)
         return r->empty_tuple;
     struct hs_pickle_value **copy = alloc(r, count * sizeof(items[0])), *value = make(r, HS_PICKLE_TUPLE);
-    if (value) {
+    if (copy)
         memcpy(copy, items, count * sizeof(items[0]));
-        value->items = (struct hs_pickle_items){copy, (uint32_t) count, (uint32_t) count};
-    }
+    value->items = (struct hs_pickle_items){copy, (uint32_t) count, (uint32_t) count};
     return value;
 }
 
@@ -553,8 +545,7 @@ int hs_pickle_read(const uint8_t *data, size_t len, struct hs_arena *arena, cons
     r->yes = make(r, HS_PICKLE_BOOL);
     r->no = make(r, HS_PICKLE_BOOL);
     r->empty_tuple = make(r, HS_PICKLE_TUPLE);
-    if (r->yes)
-        r->yes->boolean = true;
+    r->yes->boolean = true;
     while (r->status == 0 && !r->root) {
         r->op_at = r->at;
         const uint8_t *code = take(r, 1);

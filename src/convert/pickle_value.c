@@ -211,26 +211,14 @@ bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text)
 
 bool hs_pickle_is_true(const struct hs_pickle_value *value)
 {
-    switch (value ? value->type : HS_PICKLE_NONE) {
-    case HS_PICKLE_NONE:
-        return false;
-    case HS_PICKLE_BOOL:
-        return value->boolean;
-    case HS_PICKLE_INT:
-        return value->integer != 0;
-    case HS_PICKLE_DOUBLE:
-        return value->real != 0;
-    case HS_PICKLE_STRING:
-    case HS_PICKLE_BYTES:
-        return value->text.len != 0;
-    case HS_PICKLE_TUPLE:
-    case HS_PICKLE_LIST:
-        return value->items.len != 0;
-    case HS_PICKLE_DICT:
-        return value->dict->len != 0;
-    default:
-        return true;
-    }
+    enum hs_pickle_type type = value ? value->type : HS_PICKLE_NONE;
+    return type == HS_PICKLE_BOOL                                ? value->boolean
+           : type == HS_PICKLE_INT                               ? value->integer != 0
+           : type == HS_PICKLE_DOUBLE                            ? value->real != 0
+           : type == HS_PICKLE_STRING || type == HS_PICKLE_BYTES ? value->text.len != 0
+           : type == HS_PICKLE_TUPLE || type == HS_PICKLE_LIST   ? value->items.len != 0
+           : type == HS_PICKLE_DICT                              ? value->dict->len != 0
+                                                                 : type != HS_PICKLE_NONE;
 }
 
 bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret)

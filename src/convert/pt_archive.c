@@ -111,16 +111,12 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
     return archive->root;
 }
 
-static size_t dtype_size(enum hs_pickle_dtype dtype)
-{
-    static const uint8_t sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8, [HS_PICKLE_I32] = 4,
-                                    [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
-    return sizes[dtype];
-}
+static const uint8_t dtype_sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8,
+                                      [HS_PICKLE_I32] = 4, [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
 
 static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool big_endian)
 {
-    size_t size = dtype_size(dtype);
+    size_t size = dtype_sizes[dtype];
     uint64_t bits = 0;
     for (size_t i = 0; i < size; i++)
         bits = bits << 8 | bytes[big_endian ? i : size - 1 - i];
@@ -188,7 +184,7 @@ static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_te
         return hs_error_set(err, HS_EMODEL, "%s: the checkpoint has no storage %s", what, key);
     }
     uint64_t size;
-    if (__builtin_mul_overflow((uint64_t) tensor->count, dtype_size(tensor->dtype), &size) || member->size != size)
+    if (__builtin_mul_overflow((uint64_t) tensor->count, dtype_sizes[tensor->dtype], &size) || member->size != size)
         return hs_error_set(err, HS_EMODEL, "%s: the storage has %" PRIu64 " bytes, not %" PRId64 " numbers", what,
                             member->size, tensor->count);
     *ret = member;
@@ -199,7 +195,7 @@ static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_te
 static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bool big_endian, double *data,
                    size_t count)
 {
-    size_t size = dtype_size(tensor->dtype);
+    size_t size = dtype_sizes[tensor->dtype];
     int64_t index[HS_PICKLE_MAX_DIMS] = {0};
     uint64_t at = 0; /* wraps if a side of 1 has an absurd stride, and wraps back */
     for (size_t i = 0; i < count; i++) {
@@ -217,52 +213,42 @@ static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bo
     return true;
 }
 
-static int read_numbers(struct hs_pt_archive *archive, const struct hs_pickle_tensor *tensor,
-                        struct hs_zip_member *member, const struct span *span, const char *what, double **ret_data,
-                        struct hs_error *err)
-{
-    size_t size = dtype_size(tensor->dtype), data_size = 0;
-    size_t bytes = span->count ? (size_t) (span->end - span->first) * size : 0;
-    bool fits = hs_size_mul((size_t) span->count, sizeof(double), &data_size);
-    uint8_t *raw = fits ? malloc(bytes + 1) : NULL;
-    double *data = fits ? malloc(data_size + 1) : NULL;
-    struct hs_error why;
-    int r = HS_ENOMEM;
-    if (!raw || !data)
-        hs_error_set(err, r, "%s: no memory for %" PRIu64 " numbers", what, span->count);
-    else if ((r = hs_zip_read(archive->zip, member, span->count ? span->first * size : 0, raw, bytes, &why)) < 0)
-        hs_error_set(err, r, "%s: %s", what, why.message);
-    else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span->count))
-        r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
-    free(raw);
-    if (r < 0)
-        free(data);
-    else
-        *ret_data = data;
-    return r;
-}
-
 int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pickle_value *value, const char *what,
                               struct hs_pt_array *ret_array, struct hs_error *err)
 {
+    char text[MAX_DESCRIPTION];
+    struct hs_error why;
+    struct span span;
+    struct hs_zip_member *member = NULL;
     if (!value || value->type != HS_PICKLE_TENSOR) {
-        char text[MAX_DESCRIPTION];
         hs_pickle_describe(value, text, sizeof(text));
         return hs_error_set(err, HS_EMODEL, "%s: a tensor is needed, the file has %s", what, text);
     }
     const struct hs_pickle_tensor *tensor = value->tensor;
     if (tensor->dtype == HS_PICKLE_OTHER)
         return hs_error_set(err, HS_EMODEL, "%s: tensors of <%s> are not supported", what, tensor->storage_kind);
-    struct span span;
     if (!find_span(tensor, &span))
         return hs_error_set(err, HS_EMODEL, "%s: the tensor does not fit its storage", what);
-    struct hs_zip_member *member = NULL;
-    struct hs_pt_array array = {.count = (size_t) span.count, .dims = tensor->dims};
-    memcpy(array.size, tensor->size, sizeof(array.size));
     int r = find_storage(archive, tensor, what, &member, err);
-    if (r == 0)
-        r = read_numbers(archive, tensor, member, &span, what, &array.data, err);
-    if (r == 0)
-        *ret_array = array;
-    return r;
+    if (r < 0)
+        return r;
+    size_t size = dtype_sizes[tensor->dtype], data_size = 0;
+    size_t bytes = span.count ? (size_t) (span.end - span.first) * size : 0;
+    bool fits = hs_size_mul((size_t) span.count, sizeof(double), &data_size);
+    uint8_t *raw = fits ? malloc(bytes + 1) : NULL;
+    double *data = fits ? malloc(data_size + 1) : NULL;
+    if (!raw || !data)
+        r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %" PRIu64 " numbers", what, span.count);
+    else if ((r = hs_zip_read(archive->zip, member, span.count ? span.first * size : 0, raw, bytes, &why)) < 0)
+        hs_error_set(err, r, "%s: %s", what, why.message);
+    else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span.count))
+        r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
+    free(raw);
+    if (r < 0) {
+        free(data);
+        return r;
+    }
+    *ret_array = (struct hs_pt_array){.data = data, .count = (size_t) span.count, .dims = tensor->dims};
+    memcpy(ret_array->size, tensor->size, sizeof(tensor->size));
+    return 0;
 }

@@ -14,7 +14,6 @@
 #include "base/str.h"
 #include "convert/onnx_edit.h"
 #include "convert/pt2onnx.h"
-#include "models/archive.h"
 #include "models/download.h"
 #include "models/file_install.h"
 #include "models/registry_client.h"
@@ -121,7 +120,7 @@ static int take_member(struct pull *pull, const struct hs_source *source, struct
     char member[PATH_MAX];
     int status = work_path(pull, "member", member, err);
     if (status == 0)
-        status = hs_archive_take(pull->at, source->member, member, pull->max_bytes, err);
+        status = hs_install_member(pull->at, source->member, member, pull->max_bytes, err);
     if (status == 0 && source->member_sha256)
         status = check_hash(member, source->member_sha256, source->member, err);
     hs_str_copy(pull->at, sizeof(pull->at), member);
