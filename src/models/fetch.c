@@ -253,9 +253,7 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
         status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
     if (status < 0 && status != HS_ENOTFOUND)
         return hs_error_set(err, status, "%s", local.message);
-    status = 0;
-    if (status == 0 && !pull->options->force)
-        status = hs_store_check(pull->store, pull->file, &state, pull->found, err);
+    status = pull->options->force ? 0 : hs_store_check(pull->store, pull->file, &state, pull->found, err);
     if (status == 0 && state != HS_FILE_VERIFIED)
         status = try_all(pull, err);
     if (status < 0)
