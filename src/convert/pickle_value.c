@@ -4,15 +4,14 @@
 #include <math.h>
 #include <pthread.h>
 #include <sodium.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { INDEX_FROM = 16, MAX_DEPTH = 16 };
+enum { MAX_DEPTH = 16 };
 
 /* Doubles the array `data` of `size`-byte elements when it is full. */
 static int grow(struct hs_arena *arena, void **data, uint32_t len, uint32_t *capacity, size_t size)
@@ -122,11 +121,10 @@ static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 
 static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, const struct hs_pickle_value *key)
 {
-    for (uint32_t i = 0; !dict->index && i < dict->len; i++)
-        if (keys_equal(dict->entries[i].key, key))
-            return &dict->entries[i];
     size_t mask = index_size(dict) - 1;
-    for (size_t at = dict->index ? hash_of(key) & mask : 0; dict->index && dict->index[at]; at = (at + 1) & mask) {
+    if (dict->len == 0)
+        return NULL;
+    for (size_t at = hash_of(key) & mask; dict->index[at]; at = (at + 1) & mask) {
         struct hs_pickle_entry *entry = &dict->entries[dict->index[at] - 1];
         if (keys_equal(entry->key, key))
             return entry;
@@ -143,7 +141,7 @@ static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
     if (r < 0)
         return r;
     dict->entries = entries;
-    if (dict->capacity == before || dict->capacity < INDEX_FROM)
+    if (dict->capacity == before)
         return 0;
     uint32_t *index = hs_arena_alloc(arena, index_size(dict) * sizeof(*index));
     if (!index) {
@@ -170,8 +168,7 @@ int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, stru
     if (r < 0)
         return r;
     dict->entries[dict->len++] = (struct hs_pickle_entry) { key, value };
-    if (dict->index)
-        index_insert(dict, dict->len - 1);
+    index_insert(dict, dict->len - 1);
     return 0;
 }
 
@@ -304,30 +301,10 @@ static void put_text(struct hs_buf *buf, const struct hs_pickle_text *text, bool
     hs_buf_printf(buf, "%c", quote);
 }
 
-/* Python shows every float with a point or an exponent, and writes as many digits as read back the same. */
-static void put_double(struct hs_buf *buf, double value)
-{
-    char text[32];
-    if (!isfinite(value)) {
-        hs_buf_append_str(buf, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-        return;
-    }
-    int digits = 1;
-    double back;
-    do
-        snprintf(text, sizeof(text), "%.*e", digits - 1, value);
-    while (digits++ < 17 && (!hs_str_to_double(text, &back) || back != value));
-    const char *exponent = strchr(text, 'e'), *point = strchr(text, '.');
-    int power = (int) strtol(exponent + 1, NULL, 10), decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
-    if (power < -4 || power >= 16)
-        hs_buf_append_str(buf, text);
-    else
-        hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
-}
-
 static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int depth)
 {
     bool tuple = value->type == HS_PICKLE_TUPLE;
+    char number[32];
     if (depth >= MAX_DEPTH && hs_buf_error(buf) == 0)
         buf->error = HS_EINVAL;
     if (hs_buf_error(buf) < 0)
@@ -343,7 +320,10 @@ static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int dep
         hs_buf_printf(buf, "%" PRId64, value->integer);
         break;
     case HS_PICKLE_DOUBLE:
-        put_double(buf, value->real);
+        if (isfinite(value->real))
+            hs_buf_append(buf, number, hs_json_double(value->real, number));
+        else
+            hs_buf_append_str(buf, isnan(value->real) ? "nan" : value->real < 0 ? "-inf" : "inf");
         break;
     case HS_PICKLE_STRING:
     case HS_PICKLE_BYTES:

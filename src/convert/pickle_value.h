@@ -45,7 +45,7 @@ struct hs_pickle_entry {
     struct hs_pickle_value *key, *value;
 };
 
-/* Entries in the order of insertion, keys unique. `index` is a hash table of entry numbers, made once it pays. */
+/* Entries in the order of insertion, keys unique. `index` is a hash table of entry numbers. */
 struct hs_pickle_dict {
     struct hs_pickle_entry *entries;
     uint32_t *index;

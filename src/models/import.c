@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "convert/model_shape.h"
 #include "convert/onnx_info.h"
@@ -202,24 +203,17 @@ static int name_file(struct import *import, struct hs_error *err)
 
 /* ---- the pack ---- */
 
-/* A double-quoted YAML text. Control characters become '?': packs refuse them. */
+/* A double-quoted YAML text, as any of JSON is. Control characters become '?': packs refuse them. */
 static void put_text(struct hs_buf *out, const char *text)
 {
-    hs_buf_append_str(out, "\"");
-    for (size_t left = strlen(text); left > 0;) {
-        size_t len = hs_utf8_sequence(text, left);
-        if (len == 0 || (unsigned char) *text < 32 || *text == 127) {
-            hs_buf_append_str(out, "?");
-            len = 1;
-        } else {
-            if (*text == '"' || *text == '\\')
-                hs_buf_append_str(out, "\\");
-            hs_buf_append(out, text, len);
-        }
-        text += len;
-        left -= len;
+    char *line = strdup(text);
+    if (line) {
+        hs_str_make_line(line);
+        hs_json_put_string(out, line, strlen(line), false);
+    } else {
+        out->error = HS_ENOMEM;
     }
-    hs_buf_append_str(out, "\"");
+    free(line);
 }
 
 /* Packs want short names, no two alike, which the file's need not be. */
