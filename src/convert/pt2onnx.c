@@ -224,25 +224,18 @@ static const char *binary(const struct head *d, const char *type, const char *a,
 /* Multiplication, addition … with a number. */
 static const char *by_number(const struct head *d, const char *type, const char *a, double number)
 {
-    return ADD(d, type, HS_PT_INPUTS(VALUE(a), hs_pt_real_input(number)));
+    return ADD(d, type, HS_PT_INPUTS(VALUE(a), HS_PT_REAL(number)));
 }
 
-static const char *reshape(const struct head *d, const char *a, size_t count, const int64_t *shape)
-{
-    return ADD(d, "Reshape", HS_PT_INPUTS(VALUE(a), hs_pt_ints_input(count, shape)));
-}
-#define RESHAPE(d, a, ...) \
-    reshape(d, a, HS_ARRAY_LEN(((const int64_t[]){__VA_ARGS__})), (const int64_t[]){__VA_ARGS__})
-
+#define RESHAPE(d, a, ...) ADD(d, "Reshape", HS_PT_INPUTS(VALUE(a), HS_PT_INTS(__VA_ARGS__)))
 #define CONCAT(d, along, ...) \
     ADD(d, "Concat", HS_PT_INPUTS(__VA_ARGS__), HS_PT_ATTRIBUTES({"axis", .value = along}))
 
 static void split_in_two(const struct head *d, const char *a, int64_t first, int64_t second, int64_t axis,
                          const char *ret_parts[2])
 {
-    const struct hs_pt_node node = {
-        "Split", d->path, HS_PT_INPUTS(VALUE(a), hs_pt_ints_input(2, (int64_t[]){first, second})),
-        HS_PT_ATTRIBUTES({"axis", .value = axis})};
+    const struct hs_pt_node node = {"Split", d->path, HS_PT_INPUTS(VALUE(a), HS_PT_INTS(first, second)),
+                                    HS_PT_ATTRIBUTES({"axis", .value = axis})};
     hs_pt_graph_add_split(d->graph, &node, 2, ret_parts);
 }
 
@@ -254,7 +247,7 @@ static const char *centres(const struct head *d, int64_t axis)
     n = unary(d, "Squeeze", n);
     n = ADD(d, "Cast", HS_PT_INPUTS(VALUE(n)), HS_PT_ATTRIBUTES({"to", .value = HS_ONNX_ELEM_FLOAT}));
     n = by_number(d, "Add", n, .5);
-    return ADD(d, "Range", HS_PT_INPUTS(hs_pt_real_input(.5), VALUE(n), hs_pt_real_input(1)));
+    return ADD(d, "Range", HS_PT_INPUTS(HS_PT_REAL(.5), VALUE(n), HS_PT_REAL(1)));
 }
 
 /* The centre of each cell, [1, 2, cells]: x, y in cells. */
@@ -281,7 +274,7 @@ static const char *sides(const struct head *d)
     const struct hs_pt_input weights = {.type = HS_ONNX_ELEM_FLOAT, .dims = 4, .size = {1, 1, bins, 1},
                                         .elements = distances};
     spread = ADD(d, "Mul", HS_PT_INPUTS(VALUE(spread), weights));
-    return ADD(d, "ReduceSum", HS_PT_INPUTS(VALUE(spread), hs_pt_ints_input(1, (int64_t[]){2})),
+    return ADD(d, "ReduceSum", HS_PT_INPUTS(VALUE(spread), HS_PT_INTS(2)),
                HS_PT_ATTRIBUTES({"keepdims", .value = 0}));
 }
 

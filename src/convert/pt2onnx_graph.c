@@ -127,19 +127,6 @@ static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_nod
     return before > 0 ? hs_pt_graph_name(graph, "%s_%u", base, before) : base;
 }
 
-struct hs_pt_input hs_pt_real_input(double value)
-{
-    return (struct hs_pt_input){.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) value}};
-}
-
-struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values)
-{
-    struct hs_pt_input input = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count}};
-    for (size_t i = 0; i < count && i < HS_ARRAY_LEN(input.ints); i++)
-        input.ints[i] = values[i];
-    return input;
-}
-
 static void put_constant(struct hs_pt_graph *graph, const char *name, const struct hs_pt_input *input)
 {
     size_t count = 1;
@@ -232,13 +219,6 @@ int hs_pt_graph_close(struct hs_pt_graph *graph)
 const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, const char *name)
 {
     return hs_pickle_get(hs_pickle_attribute(module, "_modules"), name);
-}
-
-struct hs_pt_module hs_pt_part(const struct hs_pt_module *m, const char *name)
-{
-    struct hs_pt_module part = *m;
-    part.value = hs_pt_child(m->value, name);
-    return part;
 }
 
 /* "path.name", or a failure. */

@@ -51,6 +51,11 @@ struct hs_pt_node {
     size_t attribute_count;
 };
 
+/* Constants as inputs: a number without dimensions, and one to four whole numbers. */
+#define HS_PT_REAL(value) {.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) (value)}}
+#define HS_PT_INTS(...) \
+    {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {HS_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))}, .ints = {__VA_ARGS__}}
+
 #define HS_PT_INPUTS(...) \
     .inputs = (const struct hs_pt_input[]){__VA_ARGS__}, \
     .input_count = HS_ARRAY_LEN(((const struct hs_pt_input[]){__VA_ARGS__}))
@@ -89,9 +94,6 @@ void hs_pt_fail_value(struct hs_pt_graph *graph, const char *path, const char *w
 void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message);
 void hs_pt_no_memory(struct hs_pt_graph *graph);
 
-struct hs_pt_input hs_pt_real_input(double value); /* without dimensions */
-struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values); /* at most 4 */
-
 /* Zeroed memory that lives as long as the graph; NULL once something failed. */
 void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size);
 const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -113,10 +115,9 @@ struct hs_pt_module {
     char path[HS_PT_PATH_SIZE];
 };
 
-/* The submodule of that name; NULL if there is none. `part` gives it the path of its parent; `enter` "path.name",
- * and is false, with a failure, if that is too long or something failed before. */
+/* The submodule of that name; NULL if there is none. `enter` gives it the path "path.name", and is false, with a
+ * failure, if that is too long or something failed before. */
 const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, const char *name);
-struct hs_pt_module hs_pt_part(const struct hs_pt_module *m, const char *name);
 bool hs_pt_enter(const struct hs_pt_module *m, const char *name, struct hs_pt_module *ret_module);
 
 /* All submodules in order; NULL and a failure if the module has no such list. */

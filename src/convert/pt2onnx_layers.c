@@ -64,9 +64,10 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
         sum += channels[i];
     if (sum != x.channels)
         hs_pt_fail(m->graph, m->path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
-    const struct hs_pt_node node = {
-        "Split", m->path, HS_PT_INPUTS({.name = x.name}, hs_pt_ints_input(count, channels)),
-        HS_PT_ATTRIBUTES({"axis", .value = 1})};
+    const struct hs_pt_input sizes = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count},
+                                      .elements = channels};
+    const struct hs_pt_node node = {"Split", m->path, HS_PT_INPUTS({.name = x.name}, sizes),
+                                    HS_PT_ATTRIBUTES({"axis", .value = 1})};
     hs_pt_graph_add_split(m->graph, &node, count, names);
     for (size_t i = 0; i < count; i++)
         ret_parts[i] = (struct hs_pt_edge){names[i], channels[i], x.stride};
@@ -237,7 +238,9 @@ static struct hs_pt_edge emit_conv2d(const struct hs_pt_module *m, struct hs_pt_
 static struct hs_pt_edge conv_ordered(const struct hs_pt_module *m, const size_t *order, size_t order_len,
                                       struct hs_pt_edge x)
 {
-    const struct hs_pt_module conv = hs_pt_part(m, "conv"), norm = hs_pt_part(m, "bn");
+    struct hs_pt_module conv = *m, norm = *m;
+    conv.value = hs_pt_child(m->value, "conv");
+    norm.value = hs_pt_child(m->value, "bn");
     const struct hs_pickle_value *act = hs_pt_child(m->value, "act");
     const char *name = hs_pickle_kind_name(act);
     x = plain_conv(&conv, &norm, order, order_len, x);
@@ -368,7 +371,7 @@ static struct hs_pt_edge reshape(const struct hs_pt_module *m, struct hs_pt_edge
 /* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
 static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
 {
-    return reshape(m, x, hs_pt_ints_input(4, (int64_t[]){0, heads, x.channels / heads, -1}));
+    return reshape(m, x, (struct hs_pt_input) HS_PT_INTS(0, heads, x.channels / heads, -1));
 }
 
 static struct hs_pt_edge transpose(const struct hs_pt_module *m, struct hs_pt_edge x)
@@ -389,7 +392,7 @@ static struct hs_pt_edge attend(const struct hs_pt_module *m, int64_t heads, dou
                                 const struct hs_pt_edge qkv[3])
 {
     struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
-    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, hs_pt_real_input(scale)));
+    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, HS_PT_REAL(scale)));
     struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
     weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
     return mat_mul(m, v, transpose(m, weight));
