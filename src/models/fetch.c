@@ -54,11 +54,12 @@ static int work_path(const struct pull *pull, const char *name, char dst[PATH_MA
     return hs_error_set(err, HS_EINVAL, "the path %s is too long", pull->work);
 }
 
+/* `expected` NULL: any will do. */
 static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
 {
     char found[65];
-    int status = hs_file_sha256(path, found, err);
-    if (status == 0 && strcmp(found, expected) != 0)
+    int status = expected ? hs_file_sha256(path, found, err) : 0;
+    if (status == 0 && expected && strcmp(found, expected) != 0)
         status = hs_error_set(err, HS_EMODEL, "%s has the SHA-256 %s instead of %s", what, found, expected);
     return status;
 }
@@ -100,7 +101,6 @@ static int get_https(const struct pull *pull, const struct hs_source *source, bo
  * with a hash must not change before it is used. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    const char *sha256 = wanted_hash(pull, source);
     int status;
     if (source->kind == HS_SOURCE_HTTPS) {
         hs_str_copy(pull->at, sizeof(pull->at), pull->part);
@@ -112,7 +112,7 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
         status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
     else if ((status = work_path(pull, "copy", pull->at, err)) == 0)
         status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
-    return status == 0 && sha256 ? check_hash(pull->at, sha256, hs_path_base(source->address), err) : status;
+    return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
 }
 
 static int take_member(struct pull *pull, const struct hs_source *source, struct hs_error *err)
@@ -121,7 +121,7 @@ static int take_member(struct pull *pull, const struct hs_source *source, struct
     int status = work_path(pull, "member", member, err);
     if (status == 0)
         status = hs_install_member(pull->at, source->member, member, pull->max_bytes, err);
-    if (status == 0 && source->member_sha256)
+    if (status == 0)
         status = check_hash(member, source->member_sha256, source->member, err);
     hs_str_copy(pull->at, sizeof(pull->at), member);
     return status;
@@ -258,10 +258,9 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
         status = try_all(pull, err);
     if (status < 0)
         return status;
-    bool already = state == HS_FILE_VERIFIED;
     *ret_result = (struct hs_fetch_result){
-        .already = already,
-        .recorded = !already && !pull->file->sha256 && !pull->expected[0],
+        .already = state == HS_FILE_VERIFIED,
+        .recorded = state != HS_FILE_VERIFIED && !pull->file->sha256 && !pull->expected[0],
         .source_verified = pull->source_verified,
         .size = stat(pull->path, &st) == 0 ? (uint64_t) st.st_size : 0,
     };

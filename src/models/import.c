@@ -31,7 +31,8 @@ struct import {
     const struct hs_import_options *options;
     enum file_kind kind;
     struct hs_model_shape shape;
-    char licence[HS_PACK_TITLE_MAX + 1];
+    char file_licence[HS_PACK_TITLE_MAX + 1];
+    const char *licence;      /* the user's, else the file's */
     char work[PATH_MAX];      /* the model file before it has its name */
     char file_name[128];      /* its name in the store */
     char sha256[65];
@@ -141,19 +142,20 @@ static int read_shape(struct import *import, struct hs_error *err)
     else if ((status = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
         status = read_normalize(import, err);
     const char *licence = hs_onnx_info_prop(info, "license");
-    if (status == 0 && licence && strcmp(licence, "None") != 0)
-        hs_str_copy(import->licence, sizeof(import->licence), licence);
+    if (licence && licence[0] && strcmp(licence, "None") != 0)
+        hs_str_copy(import->file_licence, sizeof(import->file_licence), licence);
     hs_onnx_info_destroy(info);
     return status;
 }
 
-/* Makes the model file under its working name, and reads what it is. */
+/* Makes the model file under its working name, reads what it is, and names it after its hash. */
 static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
     struct hs_model_shape *shape = &import->shape;
     struct hs_error local = {0};
     struct hs_pt2onnx_info converted = {0};
+    struct stat st;
     int status;
     *shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
                                      .dims = options->dims, .input = options->input};
@@ -183,20 +185,15 @@ static int make_file(struct import *import, struct hs_error *err)
     /* The user knows the file by another name than that of the copy. */
     if (status < 0)
         return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);
-    return check_task(import, err);
-}
-
-/* Names the file after its hash. */
-static int name_file(struct import *import, struct hs_error *err)
-{
-    struct stat st;
-    int status = hs_file_sha256(import->work, import->sha256, err);
+    status = check_task(import, err);
+    if (status == 0)
+        status = hs_file_sha256(import->work, import->sha256, err);
+    if (status == 0 && stat(import->work, &st) < 0)
+        status = hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
     if (status < 0)
         return status;
-    if (stat(import->work, &st) < 0)
-        return hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
     import->size = (uint64_t) st.st_size;
-    hs_str_format(import->file_name, sizeof(import->file_name), "%s-%.12s.%s", import->options->name, import->sha256,
+    hs_str_format(import->file_name, sizeof(import->file_name), "%s-%.12s.%s", options->name, import->sha256,
                   import->kind == KIND_HEF ? "hef" : "onnx");
     return 0;
 }
@@ -220,10 +217,10 @@ static void put_text(struct hs_buf *out, const char *text)
 static bool label_usable(const struct hs_label_list *labels, size_t index)
 {
     const char *label = labels->labels[index];
-    size_t len = strlen(label);
-    bool usable = len > 0 && len <= HS_PACK_LABEL_MAX && hs_utf8_valid(label, len);
-    for (size_t i = 0; usable && i < len; i++)
-        usable = (unsigned char) label[i] >= 32 && label[i] != 127;
+    char line[HS_PACK_LABEL_MAX + 1];
+    bool usable = hs_str_copy(line, sizeof(line), label) && label[0];
+    hs_str_make_line(line);
+    usable = usable && strcmp(line, label) == 0;
     for (size_t i = 0; usable && i < index; i++)
         usable = strcmp(labels->labels[i], label) != 0;
     return usable;
@@ -292,11 +289,6 @@ static const struct hs_pack *find_coco(const struct import *import)
     return NULL;
 }
 
-static const char *pack_licence(const struct import *import)
-{
-    return import->options->licence ? import->options->licence : import->licence[0] ? import->licence : "not stated";
-}
-
 static void put_pack(const struct import *import, struct hs_buf *out)
 {
     const struct hs_import_options *options = import->options;
@@ -306,7 +298,7 @@ static void put_pack(const struct import *import, struct hs_buf *out)
     hs_buf_printf(out, "name: \"%s\"\ntask: %s\ntitle: ", options->name, hs_task_name(shape->task));
     put_text(out, options->title ? options->title : title);
     hs_buf_append_str(out, "\nlicence:\n  name: ");
-    put_text(out, pack_licence(import));
+    put_text(out, import->licence);
     hs_buf_printf(out, "\ninput:\n  width: %d\n  height: %d\n", shape->width, shape->height);
     if (shape->stride)
         hs_buf_printf(out, "  stride: %d\n", shape->stride);
@@ -390,7 +382,7 @@ static char *summarise(const struct import *import)
     else
         hs_str_copy(what, sizeof(what), shape->points ? "faces with 5 points" : "faces without points");
     if (asprintf(&line, "%s: %s, %d x %d%s, %s, licence: %s", import->options->name, what, shape->width, shape->height,
-                 shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), pack_licence(import)) < 0)
+                 shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), import->licence) < 0)
         return NULL;
     return line;
 }
@@ -405,6 +397,8 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     import->store = store;
     import->options = options;
+    hs_str_copy(import->file_licence, sizeof(import->file_licence), "not stated");
+    import->licence = options->licence ? options->licence : import->file_licence;
     int status = check_name(import, err);
     if (status == 0)
         status = find_kind(import, err);
@@ -415,8 +409,6 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
         status = hs_store_lock(store, options->name, true, &lock, err);
     if (status == 0) {
         status = make_file(import, err);
-        if (status == 0)
-            status = name_file(import, err);
         if (status == 0)
             status = make_pack(import, &text, err);
         if (status == 0)
