@@ -51,59 +51,50 @@ static void make_hash_key(void)
         memset(hash_key, 0, sizeof(hash_key));
 }
 
-/* The form in which keys are compared: equal keys have the same type and bytes here. */
+/* The form in which keys are compared: equal keys have the same type, bits and text here. */
 struct canonical {
     enum hs_pickle_type type;
-    const void *data;
-    size_t len;
-    union {
-        int64_t integer;
-        double real;
-        const void *self;
-    };
+    uint64_t bits;
+    struct hs_pickle_text text;
 };
 
 /* True, 1 and 1.0 are the same key. Tuples and records are equal only to themselves (a checkpoint has no use for more),
  * and so is a NaN. */
-static void make_canonical(const struct hs_pickle_value *key, struct canonical *ret)
+static struct canonical canonical_of(const struct hs_pickle_value *key)
 {
+    struct canonical ret = {.type = key->type, .bits = (uintptr_t) key};
     bool whole = key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 &&
                  key->real == floor(key->real);
-    *ret = (struct canonical) { .type = key->type, .data = &ret->integer, .len = 8 };
-    if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_INT || whole) {
-        ret->type = HS_PICKLE_INT;
-        ret->integer = whole ? (int64_t) key->real : key->type == HS_PICKLE_BOOL ? key->boolean : key->integer;
-    } else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) {
-        ret->real = key->real;
-    } else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES) {
-        ret->data = key->text.data;
-        ret->len = key->text.len;
-    } else if (key->type == HS_PICKLE_NONE) {
-        ret->len = 0;
-    } else {
-        ret->self = key;
-        ret->len = sizeof(ret->self);
-    }
+    if (key->type == HS_PICKLE_INT || whole)
+        ret.bits = (uint64_t) (whole ? (int64_t) key->real : key->integer);
+    else if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_NONE)
+        ret.bits = key->type == HS_PICKLE_BOOL && key->boolean;
+    else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real))
+        memcpy(&ret.bits, &key->real, sizeof(ret.bits));
+    else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
+        ret = (struct canonical){.type = key->type, .text = key->text};
+    if (key->type == HS_PICKLE_BOOL || whole)
+        ret.type = HS_PICKLE_INT;
+    return ret;
 }
 
 static uint64_t hash_of(const struct hs_pickle_value *key)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     uint64_t hash;
-    struct canonical k;
+    const struct canonical k = canonical_of(key);
+    const uint8_t *bytes = k.text.len ? (const uint8_t *) k.text.data : (const uint8_t *) &k.bits;
     _Static_assert(crypto_shorthash_BYTES == sizeof(hash), "a 64-bit hash");
     pthread_once(&once, make_hash_key);
-    make_canonical(key, &k);
-    crypto_shorthash((uint8_t *) &hash, k.data, k.len, hash_key);
+    crypto_shorthash((uint8_t *) &hash, bytes, k.text.len ? k.text.len : sizeof(k.bits), hash_key);
     return hash;
 }
 
 static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_value *b)
 {
-    struct canonical x, y;
-    make_canonical(a, &x);
-    make_canonical(b, &y);
-    return x.type == y.type && x.len == y.len && (x.len == 0 || !memcmp(x.data, y.data, x.len));
+    const struct canonical x = canonical_of(a), y = canonical_of(b);
+    return x.type == y.type && x.bits == y.bits && x.text.len == y.text.len &&
+           (x.text.len == 0 || !memcmp(x.text.data, y.text.data, x.text.len));
 }
 
 static size_t index_size(const struct hs_pickle_dict *dict)

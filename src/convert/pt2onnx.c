@@ -236,7 +236,7 @@ static void split_in_two(const struct head *d, const char *a, int64_t first, int
 {
     const struct hs_pt_node node = {"Split", d->path, HS_PT_INPUTS(VALUE(a), HS_PT_INTS(first, second)),
                                     HS_PT_ATTRIBUTES({"axis", .value = axis})};
-    hs_pt_graph_add_split(d->graph, &node, 2, ret_parts);
+    memcpy(ret_parts, hs_pt_graph_add(d->graph, &node, 2), 2 * sizeof(ret_parts[0]));
 }
 
 /* 0.5, 1.5, 2.5, … along one side of the grid. */

@@ -174,8 +174,7 @@ static void flush_last(struct hs_pt_graph *graph)
     collect(graph);
 }
 
-void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
-                           const char **ret_names)
+const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs)
 {
     flush_last(graph);
     if (graph->status == 0 && ++graph->node_count > HS_PT_MAX_NODES)
@@ -183,18 +182,10 @@ void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *n
     const char *name = unique_name(graph, node);
     put_node(graph, node, name);
     for (size_t i = 0; i < outputs; i++)
-        ret_names[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
-    for (size_t i = 0; i < outputs && i < HS_PT_MAX_OUTPUTS; i++)
-        graph->last_outputs[i] = ret_names[i];
+        graph->last_outputs[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
     graph->last_output_count = outputs;
     collect(graph);
-}
-
-const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node)
-{
-    const char *name;
-    hs_pt_graph_add_split(graph, node, 1, &name);
-    return name;
+    return graph->last_outputs;
 }
 
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name)

@@ -98,11 +98,9 @@ void hs_pt_no_memory(struct hs_pt_graph *graph);
 void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size);
 const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds a node with one output and gives that one's name; with several, their names into ret_names. */
-const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node);
-void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
-                           const char **ret_names);
-#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, __VA_ARGS__})
+/* Adds a node with at most HS_PT_MAX_OUTPUTS outputs and gives their names, in a list that the next node changes. */
+const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs);
+#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, __VA_ARGS__}, 1)[0]
 
 /* Renames the only output of the node added last, which must be the edge `now`. */
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name);

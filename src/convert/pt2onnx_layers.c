@@ -59,7 +59,6 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
                   struct hs_pt_edge *ret_parts)
 {
     int64_t sum = 0;
-    const char *names[HS_PT_MAX_OUTPUTS];
     for (size_t i = 0; i < count; i++)
         sum += channels[i];
     if (sum != x.channels)
@@ -68,7 +67,7 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
                                       .elements = channels};
     const struct hs_pt_node node = {"Split", m->path, HS_PT_INPUTS({.name = x.name}, sizes),
                                     HS_PT_ATTRIBUTES({"axis", .value = 1})};
-    hs_pt_graph_add_split(m->graph, &node, count, names);
+    const char *const *names = hs_pt_graph_add(m->graph, &node, count);
     for (size_t i = 0; i < count; i++)
         ret_parts[i] = (struct hs_pt_edge){names[i], channels[i], x.stride};
 }
