@@ -11,8 +11,6 @@
 enum { LABEL_SIZE_MAX = 1000 };
 enum { DEFAULT_INPUT = 640, DEFAULT_STRIDE = 32, LEVELS = 3, ANCHORS = 2, MIN_DIMENSION = 64, DIMENSION_STEP = 32 };
 
-/* ---- labels ---- */
-
 static void skip_space(const char **at)
 {
     while (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')
@@ -28,8 +26,7 @@ static bool skip_char(const char **at, char c)
     return true;
 }
 
-/* Reads the rest of an escape: repr() writes \\ \' \" \n \t \r and, for characters that do not print, \xNN, \uNNNN and
- * \UNNNNNNNN. */
+/* The rest of an escape: repr() writes \\ \' \" \n \t \r and, for what does not print, \xNN, \uNNNN, \UNNNNNNNN. */
 static bool read_escape(const char **at, struct hs_buf *out)
 {
     static const char kinds[] = "ntr\\'\"", plain[] = "\n\t\r\\'\"";
@@ -120,8 +117,6 @@ void hs_label_list_finish(struct hs_label_list *list)
     *list = (struct hs_label_list){0};
 }
 
-/* ---- shapes ---- */
-
 struct reader {
     const struct hs_onnx_info *info;
     struct hs_model_shape *shape;
@@ -129,14 +124,10 @@ struct reader {
     struct hs_error *err;
 };
 
+static const char other_files[] = "the weights lie in other files; save the model as a single file";
+
 /* The first refusal stays. */
 #define REFUSE(r, ...) ((r)->status = (r)->status < 0 ? (r)->status : hs_error_set((r)->err, HS_EMODEL, __VA_ARGS__))
-
-static void check_single_file(struct reader *r)
-{
-    if (r->info->external_data)
-        REFUSE(r, "the weights lie in other files; save the model as a single file");
-}
 
 static void check_input(struct reader *r, const char *kind)
 {
@@ -311,7 +302,8 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
         sizes[1] = sizes[0];
     shape->task = HS_TASK_POSE;
     normalise(shape, 0, 0, 0, 255);
-    check_single_file(r);
+    if (info->external_data)
+        REFUSE(r, "%s", other_files);
     read_metadata(r);
     check_input(r, "pose");
     read_size(r, sizes, stride);
@@ -445,7 +437,8 @@ int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, s
     found.decode = decode;
     found.scores = HS_SCORES_PROBABILITIES;
     found.task = embedding ? HS_TASK_FACE_EMBEDDING : HS_TASK_FACE_DETECTION;
-    check_single_file(r);
+    if (info->external_data)
+        REFUSE(r, "%s", other_files);
     check_input(r, "face");
     for (size_t i = 0; i < info->output_count; i++)
         if (info->outputs[i].elem_type != HS_ONNX_FLOAT)

@@ -1,7 +1,6 @@
 /* Two passes over the graph. The first looks at every node: it refuses what it does not know, patches the constants of
  * Reshape nodes in a copy of the file (their length stays), and notes the sizes of Resize nodes. The second writes the
- * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. Field
- * numbers are those of onnx.proto. */
+ * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. */
 #include "convert/onnx_edit.h"
 
 #include <inttypes.h>
@@ -169,6 +168,7 @@ static void free_resize(struct editor *ed, const struct node *node)
 
 static void check_nodes(struct editor *ed)
 {
+    const struct hs_protobuf_span scales = { (const uint8_t *) scales_name, strlen(scales_name) };
     struct hs_protobuf_span in = ed->graph, other;
     struct hs_protobuf_field field;
     size_t count = 0;
@@ -188,7 +188,7 @@ static void check_nodes(struct editor *ed)
     }
     if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
         REFUSE(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
-    if (find_tensor(ed, (struct hs_protobuf_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
+    if (find_tensor(ed, scales, &other))
         REFUSE(ed, "it was freed already");
 }
 

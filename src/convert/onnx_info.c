@@ -80,8 +80,7 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
     }
 }
 
-/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph; a sparse
- * tensor has the name of its values (1). */
+/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph. */
 static void walk(struct reader *reader, enum message message, struct hs_protobuf_span in, int depth, bool keep_names)
 {
     struct hs_protobuf_field field;
@@ -189,8 +188,7 @@ static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 }
 
 /* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25.
- * OperatorSetIdProto: domain 1, version 2; only the default domain matters. StringStringEntryProto: key 1, value 2.
- * Gives the number of graphs. */
+ * OperatorSetIdProto: domain 1, version 2. StringStringEntryProto: key 1, value 2. Gives the number of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
     struct hs_onnx_info *info = reader->info;

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "convert/pt2onnx_layers.h"
+#include "convert/pt2onnx_graph.h"
 
 enum { IR_VERSION = 8, OPSET = 17, MAX_FILE = 1 << 30, SMALL_MAX = 64 << 20, PATH_IN_MESSAGES = 200 };
 enum { MAX_BINS = 256, MAX_DIMS_OF_POINT = 3, MAX_TEXT = 1 << 20, MAX_SIDE = 1 << 16 };
@@ -197,10 +197,8 @@ static void emit_body(struct conversion *c)
 
 /* ---- decoding ---- */
 
-/* Everything is computed from the shapes at run time, so that the graph stays open to any size of picture. The nodes
- * are made in the order of evaluation; each helper makes one and gives the name of its output. */
-
-/* The raw heads of one stride. */
+/* The raw heads of one stride. They are decoded by the shapes at run time, so that the graph stays open to any size of
+ * picture. Nodes are made in the order of evaluation; each macro adds one and gives the name of its output. */
 struct head {
     struct hs_pt_graph *graph;
     const char *box, *scores, *keypoints; /* names of values; the scores are logits */
@@ -211,22 +209,9 @@ struct head {
 #define ADD(d, type, ...) HS_PT_ADD((d)->graph, type, (d)->path, __VA_ARGS__)
 #define VALUE(text) {.name = text}
 
-static const char *unary(const struct head *d, const char *type, const char *a)
-{
-    return ADD(d, type, HS_PT_INPUTS(VALUE(a)));
-}
-
-static const char *binary(const struct head *d, const char *type, const char *a, const char *b)
-{
-    return ADD(d, type, HS_PT_INPUTS(VALUE(a), VALUE(b)));
-}
-
-/* Multiplication, addition … with a number. */
-static const char *by_number(const struct head *d, const char *type, const char *a, double number)
-{
-    return ADD(d, type, HS_PT_INPUTS(VALUE(a), HS_PT_REAL(number)));
-}
-
+#define UNARY(d, type, a) ADD(d, type, HS_PT_INPUTS(VALUE(a)))
+#define BINARY(d, type, a, b) ADD(d, type, HS_PT_INPUTS(VALUE(a), VALUE(b)))
+#define BY_NUMBER(d, type, a, number) ADD(d, type, HS_PT_INPUTS(VALUE(a), HS_PT_REAL(number)))
 #define RESHAPE(d, a, ...) ADD(d, "Reshape", HS_PT_INPUTS(VALUE(a), HS_PT_INTS(__VA_ARGS__)))
 #define CONCAT(d, along, ...) \
     ADD(d, "Concat", HS_PT_INPUTS(__VA_ARGS__), HS_PT_ATTRIBUTES({"axis", .value = along}))
@@ -244,9 +229,9 @@ static const char *centres(const struct head *d, int64_t axis)
 {
     const char *n = ADD(d, "Shape", HS_PT_INPUTS(VALUE(d->box)),
                         HS_PT_ATTRIBUTES({"end", .value = axis + 1}, {"start", .value = axis}));
-    n = unary(d, "Squeeze", n);
+    n = UNARY(d, "Squeeze", n);
     n = ADD(d, "Cast", HS_PT_INPUTS(VALUE(n)), HS_PT_ATTRIBUTES({"to", .value = HS_ONNX_ELEM_FLOAT}));
-    n = by_number(d, "Add", n, .5);
+    n = BY_NUMBER(d, "Add", n, .5);
     return ADD(d, "Range", HS_PT_INPUTS(HS_PT_REAL(.5), VALUE(n), HS_PT_REAL(1)));
 }
 
@@ -254,9 +239,9 @@ static const char *centres(const struct head *d, int64_t axis)
 static const char *cell_centres(const struct head *d)
 {
     const char *grid = ADD(d, "Shape", HS_PT_INPUTS(VALUE(d->box)), HS_PT_ATTRIBUTES({"start", .value = 2}));
-    const char *x = binary(d, "Expand", centres(d, 3), grid);
+    const char *x = BINARY(d, "Expand", centres(d, 3), grid);
     const char *column = RESHAPE(d, centres(d, 2), -1, 1);
-    const char *y = binary(d, "Expand", column, grid);
+    const char *y = BINARY(d, "Expand", column, grid);
     x = RESHAPE(d, x, 1, 1, -1);
     y = RESHAPE(d, y, 1, 1, -1);
     return CONCAT(d, 1, VALUE(x), VALUE(y));
@@ -283,11 +268,11 @@ static const char *boxes(const struct head *d, const char *centre)
 {
     const char *parts[2];
     split_in_two(d, sides(d), 2, 2, 1, parts);
-    const char *a = binary(d, "Sub", centre, parts[0]);
-    const char *b = binary(d, "Add", centre, parts[1]);
-    const char *sum = binary(d, "Add", a, b);
-    const char *middle = by_number(d, "Mul", sum, .5);
-    const char *size = binary(d, "Sub", b, a);
+    const char *a = BINARY(d, "Sub", centre, parts[0]);
+    const char *b = BINARY(d, "Add", centre, parts[1]);
+    const char *sum = BINARY(d, "Add", a, b);
+    const char *middle = BY_NUMBER(d, "Mul", sum, .5);
+    const char *size = BINARY(d, "Sub", b, a);
     return CONCAT(d, 1, VALUE(middle), VALUE(size));
 }
 
@@ -297,13 +282,13 @@ static const char *keypoints(const struct head *d, const char *centre)
     const char *parts[2] = {RESHAPE(d, d->keypoints, 0, d->points, d->dims, -1), NULL};
     if (d->dims == 3)
         split_in_two(d, parts[0], 2, 1, 2, parts);
-    const char *xy = by_number(d, "Mul", parts[0], 2);
-    const char *corner = by_number(d, "Sub", centre, .5);
-    xy = binary(d, "Add", xy, corner);
-    xy = by_number(d, "Mul", xy, (double) d->stride);
+    const char *xy = BY_NUMBER(d, "Mul", parts[0], 2);
+    const char *corner = BY_NUMBER(d, "Sub", centre, .5);
+    xy = BINARY(d, "Add", xy, corner);
+    xy = BY_NUMBER(d, "Mul", xy, (double) d->stride);
     if (d->dims != 3)
         return CONCAT(d, 2, VALUE(xy));
-    const char *visible = unary(d, "Sigmoid", parts[1]);
+    const char *visible = UNARY(d, "Sigmoid", parts[1]);
     return CONCAT(d, 2, VALUE(xy), VALUE(visible));
 }
 
@@ -314,8 +299,8 @@ static const char *decode(const struct head *d)
     const char *centre = cell_centres(d);
     const char *box = boxes(d, centre);
     const char *points = keypoints(d, centre);
-    const char *scores = unary(d, "Sigmoid", RESHAPE(d, d->scores, 0, 0, -1));
-    box = by_number(d, "Mul", box, (double) d->stride);
+    const char *scores = UNARY(d, "Sigmoid", RESHAPE(d, d->scores, 0, 0, -1));
+    box = BY_NUMBER(d, "Mul", box, (double) d->stride);
     points = RESHAPE(d, points, 0, d->points * d->dims, -1);
     return CONCAT(d, 1, VALUE(box), VALUE(scores), VALUE(points));
 }

@@ -136,4 +136,11 @@ bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const ch
                        struct hs_pt_array *ret_array);
 double *hs_pt_read_vector(const struct hs_pt_module *m, const char *group, const char *name, size_t count);
 
+/* pt2onnx_layers.c: the modules that YOLOv8 and YOLO11 are made of, as nodes. Emits the submodule `name`. */
+struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char *name, struct hs_pt_edge x);
+
+/* The same for a layer that reads `count` values as a list. */
+struct hs_pt_edge hs_pt_emit_list_part(const struct hs_pt_module *parent, const char *name, const struct hs_pt_edge *x,
+                                       size_t count);
+
 #endif

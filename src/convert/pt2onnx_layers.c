@@ -1,6 +1,5 @@
-/* One function a module, as its forward() in Ultralytics' nn/modules and torch.nn computes. The first part of a name is
- * that of the attribute in the checkpoint. */
-#include "convert/pt2onnx_layers.h"
+/* One function a module, as its forward() in Ultralytics' nn/modules and torch.nn computes. */
+#include "convert/pt2onnx_graph.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -136,8 +135,7 @@ static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
     double *weight = hs_pt_read_vector(norm, "_parameters", "weight", conv->channels);
     double *mean = hs_pt_read_vector(norm, "_buffers", "running_mean", conv->channels);
     double *bias = hs_pt_read_vector(norm, "_parameters", "bias", conv->channels);
-    /* One statement a step: a compiler may not fuse a product and a sum across them, so that results are the same on
-     * every machine. */
+    /* One statement a step: compilers do not fuse across them, so that results are the same on every machine. */
     for (size_t channel = 0; channel < conv->channels && norm->graph->status == 0; channel++) {
         double shifted_variance = variance[channel] + eps;
         double scale = weight[channel] / sqrt(shifted_variance);
