@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "convert/onnx_info.h"
-#include "convert/onnx_write.h"
-#include "convert/protobuf_reader.h"
+#include "convert/onnx_wire.h"
 
 enum { MAX_INPUTS = 8, MAX_NODES = 10000, RESIZES = 2 };
 enum { NODE_INPUT = 1, NODE_OP_TYPE = 4, NODE_DOMAIN = 7 };

@@ -1,4 +1,4 @@
-/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/protobuf_reader.h.
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/onnx_wire.h.
  * Everything is a view into the file; what is kept is copied with a bound. */
 #include "convert/onnx_info.h"
 
@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "convert/protobuf_reader.h"
+#include "convert/onnx_wire.h"
 
 enum {
     MAX_DEPTH = 8,                /* of graphs inside nodes */

@@ -1,4 +1,4 @@
-#include "convert/pickle_value.h"
+#include "convert/pickle.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -401,7 +401,7 @@ static void build_file(struct conversion *c)
     const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
     struct hs_pt_graph *graph = &c->graph;
     struct hs_buf *whole = &graph->weights, front, back;
-    if (hs_pt_graph_close(graph) < 0)
+    if (hs_pt_graph_check(graph) < 0)
         return;
     hs_buf_init(&front, MAX_FILE);
     hs_buf_init(&back, SMALL_MAX);
@@ -421,7 +421,7 @@ static void build_file(struct conversion *c)
         whole->len += front.len;
         hs_onnx_put_fields(whole, &back);
     }
-    hs_pt_graph_close(graph);
+    hs_pt_graph_check(graph);
     hs_buf_finish(&front);
     hs_buf_finish(&back);
 }

@@ -25,8 +25,7 @@ void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, 
     hs_arena_init(&graph->arena, ARENA_MAX);
     hs_buf_init(&graph->nodes, NODES_MAX);
     hs_buf_init(&graph->weights, max_bytes);
-    hs_buf_init(&graph->last_inputs, NODES_MAX);
-    hs_buf_init(&graph->last_rest, NODES_MAX);
+    hs_buf_init(&graph->last, NODES_MAX);
     graph->names = hs_pt_graph_alloc(graph, NAME_TABLE_SIZE, sizeof(*graph->names));
 }
 
@@ -35,8 +34,7 @@ void hs_pt_graph_finish(struct hs_pt_graph *graph)
     hs_arena_finish(&graph->arena);
     hs_buf_finish(&graph->nodes);
     hs_buf_finish(&graph->weights);
-    hs_buf_finish(&graph->last_inputs);
-    hs_buf_finish(&graph->last_rest);
+    hs_buf_finish(&graph->last);
 }
 
 void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message)
@@ -70,16 +68,16 @@ void hs_pt_no_memory(struct hs_pt_graph *graph)
     hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
 }
 
-/* A failure of the writers becomes the graph's. */
-static void collect(struct hs_pt_graph *graph)
+int hs_pt_graph_check(struct hs_pt_graph *graph)
 {
-    const struct hs_buf *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
-    for (size_t i = 0; i < HS_ARRAY_LEN(outs); i++) {
-        if (outs[i]->error == HS_ETOOLARGE)
+    const int errors[] = {graph->nodes.error, graph->weights.error, graph->last.error};
+    for (size_t i = 0; i < HS_ARRAY_LEN(errors); i++) {
+        if (errors[i] == HS_ETOOLARGE)
             hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
-        else if (outs[i]->error < 0)
+        else if (errors[i] < 0)
             hs_pt_no_memory(graph);
     }
+    return graph->status;
 }
 
 void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size)
@@ -138,71 +136,57 @@ static void put_constant(struct hs_pt_graph *graph, const char *name, const stru
 }
 
 /* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
-static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, const char *name)
+const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs)
 {
-    struct hs_buf *rest = &graph->last_rest;
+    struct hs_buf *last = &graph->last;
+    if (graph->status == 0 && ++graph->node_count > HS_PT_MAX_NODES)
+        hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
+    const char *name = unique_name(graph, node);
+    hs_buf_clear(last);
     for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
         const char *input = node->inputs[i].name;
         if (!input) {
             input = hs_pt_graph_name(graph, "%s.%zu", name, i);
             put_constant(graph, input, &node->inputs[i]);
         }
-        hs_onnx_put_string(&graph->last_inputs, 1, input);
+        hs_onnx_put_string(last, 1, input);
     }
-    hs_onnx_put_string(rest, 3, name);
-    hs_onnx_put_string(rest, 4, node->type);
-    for (size_t i = 0; i < node->attribute_count; i++)
-        hs_onnx_put_attribute(rest, &node->attributes[i]);
-}
-
-static void flush_last(struct hs_pt_graph *graph)
-{
-    struct hs_buf *inputs = &graph->last_inputs, *rest = &graph->last_rest;
-    if (graph->last_output_count == 0)
-        return;
-    for (size_t i = 0; i < graph->last_output_count; i++)
-        hs_onnx_put_string(inputs, 2, graph->last_outputs[i]);
-    collect(graph);
-    if (graph->status == 0) {
-        hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->len + rest->len);
-        hs_onnx_put_fields(&graph->nodes, inputs);
-        hs_onnx_put_fields(&graph->nodes, rest);
-    }
-    hs_buf_clear(inputs);
-    hs_buf_clear(rest);
-    graph->last_output_count = 0;
-    collect(graph);
-}
-
-const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs)
-{
-    flush_last(graph);
-    if (graph->status == 0 && ++graph->node_count > HS_PT_MAX_NODES)
-        hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
-    const char *name = unique_name(graph, node);
-    put_node(graph, node, name);
-    for (size_t i = 0; i < outputs; i++)
-        graph->last_outputs[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
+    graph->last_output_at = last->len;
     graph->last_output_count = outputs;
-    collect(graph);
+    for (size_t i = 0; i < outputs; i++) {
+        graph->last_outputs[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
+        hs_onnx_put_string(last, 2, graph->last_outputs[i]);
+    }
+    graph->last_rest_at = last->len;
+    hs_onnx_put_string(last, 3, name);
+    hs_onnx_put_string(last, 4, node->type);
+    for (size_t i = 0; i < node->attribute_count; i++)
+        hs_onnx_put_attribute(last, &node->attributes[i]);
+    graph->last_at = graph->nodes.len;
+    if (hs_pt_graph_check(graph) == 0)
+        hs_onnx_put_message(&graph->nodes, HS_ONNX_GRAPH_NODE, last);
+    hs_pt_graph_check(graph);
     return graph->last_outputs;
 }
 
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name)
 {
+    struct hs_buf *last = &graph->last, renamed;
     if (graph->status < 0)
         return;
-    if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0)
+    if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0) {
         hs_pt_fail(graph, name, "the branch of the head computes nothing");
-    else
-        graph->last_outputs[0] = name;
-}
-
-int hs_pt_graph_close(struct hs_pt_graph *graph)
-{
-    flush_last(graph);
-    collect(graph);
-    return graph->status;
+        return;
+    }
+    hs_buf_init(&renamed, NODES_MAX);
+    hs_buf_append(&renamed, last->data, graph->last_output_at);
+    hs_onnx_put_string(&renamed, 2, name);
+    hs_buf_append(&renamed, last->data + graph->last_rest_at, last->len - graph->last_rest_at);
+    graph->nodes.len = graph->last_at;
+    hs_onnx_put_message(&graph->nodes, HS_ONNX_GRAPH_NODE, &renamed);
+    hs_buf_finish(&renamed);
+    graph->last_output_count = 0;
+    hs_pt_graph_check(graph);
 }
 
 /* ---- modules ---- */

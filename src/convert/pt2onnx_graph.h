@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "convert/arena.h"
-#include "convert/onnx_write.h"
-#include "convert/pickle_value.h"
+#include "convert/onnx_wire.h"
+#include "convert/pickle.h"
 #include "convert/pt_archive.h"
 
 enum {
@@ -71,9 +71,9 @@ struct hs_pt_graph {
     int status;
     struct hs_arena arena;
     struct hs_buf nodes, weights;
-    struct hs_buf last_inputs, last_rest; /* of the node added last, whose output may still be renamed */
+    struct hs_buf last; /* the node added last, whose output may still be renamed */
     const char *last_outputs[HS_PT_MAX_OUTPUTS];
-    size_t last_output_count;
+    size_t last_at, last_output_at, last_rest_at, last_output_count;
     struct hs_pt_name_count *names;
     unsigned node_count, steps, depth;
 };
@@ -82,8 +82,8 @@ struct hs_pt_graph {
 void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, size_t max_bytes, struct hs_error *err);
 void hs_pt_graph_finish(struct hs_pt_graph *graph);
 
-/* Writes the last node and gives the status: `nodes` and `weights` are then whole. */
-int hs_pt_graph_close(struct hs_pt_graph *graph);
+/* A failure of the buffers becomes the graph's. Gives the status. */
+int hs_pt_graph_check(struct hs_pt_graph *graph);
 
 /* Fails with HS_EMODEL and "path: message", unless something failed before. fail_value ends it with what the file has
  * there. fail_with takes a code and no path; no_memory is HS_ENOMEM. */

@@ -7,7 +7,7 @@
 #include "../models/folder.h"
 #include "base/mem.h"
 #include "convert/onnx_edit.h"
-#include "convert/onnx_write.h"
+#include "convert/onnx_wire.h"
 #include "says.h"
 
 enum { FILE_MAX = 1 << 20 };

@@ -1,5 +1,5 @@
 /* The bytes are worked out by hand from onnx.proto and the encoding of protocol buffers. */
-#include "convert/onnx_write.h"
+#include "convert/onnx_wire.h"
 
 #include <string.h>
 
