@@ -241,14 +241,6 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     hs_onnx_put_value_info(out, field->number, value->name, dims, (size_t) value->rank);
 }
 
-static bool is_resize_size(const struct editor *ed, struct hs_protobuf_span name)
-{
-    for (size_t i = 0; i < ed->resizes; i++)
-        if (same(ed->sizes[i], name))
-            return true;
-    return false;
-}
-
 /* A Resize node: scales in place of input 2, nothing in place of input 3. Any other node stays. */
 static void put_node(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field)
 {
@@ -280,19 +272,23 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
     struct hs_protobuf_field field;
     size_t inputs = 0, outputs = 0;
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
-        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
+        bool bytes = field.wire == HS_PROTOBUF_BYTES, drop = bytes && field.number == GRAPH_VALUE_INFO;
+        if (bytes && field.number == HS_ONNX_GRAPH_INITIALIZER) {
+            struct hs_protobuf_span name = hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged);
+            for (size_t i = 0; i < ed->resizes; i++)
+                drop = drop || same(ed->sizes[i], name);
+        }
+        if (bytes && field.number == HS_ONNX_GRAPH_NODE)
             put_node(ed, out, &field);
-        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INPUT))
+        else if (bytes && field.number == HS_ONNX_GRAPH_INPUT)
             put_value(ed, out, &field, inputs++);
-        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_OUTPUT))
+        else if (bytes && field.number == HS_ONNX_GRAPH_OUTPUT)
             put_value(ed, out, &field, outputs++);
-        else if (!hs_protobuf_is_bytes(&field, GRAPH_VALUE_INFO) &&
-                 !(hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-                   is_resize_size(ed, hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged))))
+        else if (!drop)
             hs_buf_append(out, field.whole.data, field.whole.len);
     }
     if (ed->edit == HS_ONNX_FREE_SIZE)
-        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales, 4);
+        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales);
 }
 
 /* Appends the model with the new graph to `out`. */

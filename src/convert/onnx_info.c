@@ -42,16 +42,6 @@ static uint64_t hash_of(struct hs_protobuf_span text)
     return hash;
 }
 
-static void add_weight(struct reader *reader, struct hs_protobuf_span name)
-{
-    if (reader->weight_count == MAX_INITIALIZERS)
-        reader->too_much = true;
-    else if (!HS_ARRAY_RESERVE(reader->weights, reader->weight_capacity, reader->weight_count + 1))
-        reader->no_memory = true;
-    else
-        reader->weights[reader->weight_count++] = hash_of(name);
-}
-
 enum message { GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, FUNCTION };
 
 /* Where nodes and weights are, by GraphProto, NodeProto, AttributeProto, SparseTensorProto and FunctionProto. */
@@ -73,10 +63,16 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
 {
     struct hs_protobuf_field field;
     while (hs_protobuf_next(&in, &field, &reader->damaged)) {
-        if (hs_protobuf_is_bytes(&field, 8) && keep_name)
-            add_weight(reader, field.bytes);
         if (field.number == 13 || (field.number == 14 && field.value != 0))
             reader->info->external_data = true;
+        if (!keep_name || !hs_protobuf_is_bytes(&field, 8))
+            continue;
+        if (reader->weight_count == MAX_INITIALIZERS)
+            reader->too_much = true;
+        else if (!HS_ARRAY_RESERVE(reader->weights, reader->weight_capacity, reader->weight_count + 1))
+            reader->no_memory = true;
+        else
+            reader->weights[reader->weight_count++] = hash_of(field.bytes);
     }
 }
 
@@ -84,20 +80,18 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
 static void walk(struct reader *reader, enum message message, struct hs_protobuf_span in, int depth, bool keep_names)
 {
     struct hs_protobuf_field field;
-    if (depth > MAX_DEPTH) {
-        reader->too_much = true;
-        return;
-    }
-    if (message == TENSOR) {
-        read_tensor(reader, in, keep_names);
-        return;
-    }
+    reader->too_much |= depth > MAX_DEPTH;
     reader->info->node_count += message == NODE;
-    while (hs_protobuf_next(&in, &field, &reader->damaged))
-        for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
-            if (parts[i].in == message && hs_protobuf_is_bytes(&field, parts[i].number))
-                walk(reader, parts[i].is, field.bytes, depth + (parts[i].is == GRAPH),
-                     keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2));
+    while (depth <= MAX_DEPTH && hs_protobuf_next(&in, &field, &reader->damaged))
+        for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++) {
+            if (parts[i].in != message || !hs_protobuf_is_bytes(&field, parts[i].number))
+                continue;
+            bool keep = keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2);
+            if (parts[i].is == TENSOR)
+                read_tensor(reader, field.bytes, keep);
+            else
+                walk(reader, parts[i].is, field.bytes, depth + (parts[i].is == GRAPH), keep);
+        }
 }
 
 /* TensorShapeProto: dim 1 { dim_value 1, dim_param 2 }. */

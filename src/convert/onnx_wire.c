@@ -169,13 +169,15 @@ void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *
 
 /* TensorProto: dims 1, data_type 2, name 8, raw_data 9. The elements, which can be many, are copied only once. */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
-                        size_t dim_count, const void *elements, size_t count)
+                        size_t dim_count, const void *elements)
 {
     struct hs_buf head = begin(graph);
-    size_t len = 0, total = 0;
-    bool fits = hs_size_mul(count, type == HS_ONNX_ELEM_INT64 ? 8 : 4, &len);
-    for (size_t i = 0; i < dim_count; i++)
+    size_t len = type == HS_ONNX_ELEM_INT64 ? 8 : 4, total = 0;
+    bool fits = true;
+    for (size_t i = 0; i < dim_count; i++) {
+        fits = fits && hs_size_mul(len, (size_t) dims[i], &len);
         hs_onnx_put_int(&head, 1, dims[i]);
+    }
     hs_onnx_put_int(&head, 2, type);
     hs_onnx_put_string(&head, 8, name);
     hs_onnx_put_head(&head, 9, len);

@@ -65,9 +65,9 @@ struct hs_onnx_attribute {
 /* NodeProto.attribute */
 void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *attribute);
 
-/* GraphProto.initializer of `count` little-endian elements (count is the product of dims). */
+/* GraphProto.initializer of little-endian elements, as many as the product of dims. */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
-                        size_t dim_count, const void *elements, size_t count);
+                        size_t dim_count, const void *elements);
 
 enum { HS_ONNX_GRAPH_NODE = 1, HS_ONNX_GRAPH_NAME = 2, HS_ONNX_GRAPH_INITIALIZER = 5, HS_ONNX_GRAPH_INPUT = 11,
        HS_ONNX_GRAPH_OUTPUT = 12 };

@@ -406,30 +406,12 @@ static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text
     return make_record(r, kind, NULL);
 }
 
-/* Attributes are kept for records; the state of any other object is ignored. */
-static void build(struct reader *r)
-{
-    struct hs_pickle_value **state = pop(r, 1), *object = top(r);
-    if (object && object->type == HS_PICKLE_RECORD && state[0]->type == HS_PICKLE_DICT)
-        update(r, &object->record->state, state[0]->dict);
-}
-
-static void stop(struct reader *r)
-{
-    if (r->stack_len != 1 || r->mark_count)
-        fail(r, "it does not end with one value");
-    else if (r->at != r->len)
-        fail(r, "something follows its end");
-    else
-        r->root = r->stack[0];
-}
-
 /* ---- the machine ---- */
 
 /* Runs one opcode. Returns the value that it pushes; NULL if it pushes none or failed. */
 static struct hs_pickle_value *run(struct reader *r, uint8_t code)
 {
-    struct hs_pickle_value **items;
+    struct hs_pickle_value **items, *object;
     struct hs_pickle_text module;
     size_t count = 1;
     switch (code) {
@@ -524,10 +506,19 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         put(r, code == 0x94 ? r->memo_count : take_number(r, code == 'q' ? 1 : 4));
         break;
     case 'b': /* BUILD */
-        build(r);
+        items = pop(r, 1);
+        object = top(r);
+        /* Attributes are kept for records; the state of any other object is ignored. */
+        if (object && object->type == HS_PICKLE_RECORD && items[0]->type == HS_PICKLE_DICT)
+            update(r, &object->record->state, items[0]->dict);
         break;
     case '.': /* STOP */
-        stop(r);
+        if (r->stack_len != 1 || r->mark_count)
+            fail(r, "it does not end with one value");
+        else if (r->at != r->len)
+            fail(r, "something follows its end");
+        else
+            r->root = r->stack[0];
         break;
     default:
         r->status = hs_error_set(r->err, HS_EMODEL, "forbidden pickle opcode 0x%02x at byte %zu", code, r->op_at);

@@ -125,16 +125,6 @@ static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_nod
     return before > 0 ? hs_pt_graph_name(graph, "%s_%u", base, before) : base;
 }
 
-static void put_constant(struct hs_pt_graph *graph, const char *name, const struct hs_pt_input *input)
-{
-    size_t count = 1;
-    for (size_t i = 0; i < input->dims; i++)
-        count *= (size_t) input->size[i];
-    const void *inside = input->type == HS_ONNX_ELEM_INT64 ? (const void *) input->ints : (const void *) input->reals;
-    hs_onnx_put_tensor(&graph->weights, name, input->type, input->size, input->dims,
-                       input->elements ? input->elements : inside, count);
-}
-
 /* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
 const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs)
 {
@@ -144,12 +134,13 @@ const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt
     const char *name = unique_name(graph, node);
     hs_buf_clear(last);
     for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
-        const char *input = node->inputs[i].name;
-        if (!input) {
-            input = hs_pt_graph_name(graph, "%s.%zu", name, i);
-            put_constant(graph, input, &node->inputs[i]);
-        }
-        hs_onnx_put_string(last, 1, input);
+        const struct hs_pt_input *input = &node->inputs[i];
+        const char *input_name = input->name ? input->name : hs_pt_graph_name(graph, "%s.%zu", name, i);
+        const void *inside = input->type == HS_ONNX_ELEM_INT64 ? (const void *) input->ints : input->reals;
+        if (!input->name)
+            hs_onnx_put_tensor(&graph->weights, input_name, input->type, input->size, input->dims,
+                               input->elements ? input->elements : inside);
+        hs_onnx_put_string(last, 1, input_name);
     }
     graph->last_output_at = last->len;
     graph->last_output_count = outputs;

@@ -57,19 +57,6 @@ static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
     return 0;
 }
 
-static int read_pickle(struct hs_pt_archive *archive, struct hs_zip_member *member, struct hs_error *err)
-{
-    if (member->size > HS_PICKLE_MAX_BYTES)
-        return hs_error_set(err, HS_EMODEL, "a pickle of %" PRIu64 " bytes; at most %d are read", member->size,
-                            HS_PICKLE_MAX_BYTES);
-    size_t len = (size_t) member->size;
-    archive->pickle = malloc(len ? len : 1);
-    if (!archive->pickle)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the pickle of a checkpoint");
-    int r = hs_zip_read(archive->zip, member, 0, archive->pickle, len, err);
-    return r < 0 ? r : hs_pickle_read(archive->pickle, len, &archive->arena, &archive->root, err);
-}
-
 int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err)
 {
     struct hs_zip_member *pickle = NULL;
@@ -82,8 +69,15 @@ int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, str
         r = find_pickle(archive, &pickle, err);
     if (r == 0)
         r = read_byte_order(archive, err);
+    if (r == 0 && pickle->size > HS_PICKLE_MAX_BYTES)
+        r = hs_error_set(err, HS_EMODEL, "a pickle of %" PRIu64 " bytes; at most %d are read", pickle->size,
+                         HS_PICKLE_MAX_BYTES);
+    if (r == 0 && !(archive->pickle = malloc((size_t) pickle->size + 1)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the pickle of a checkpoint");
     if (r == 0)
-        r = read_pickle(archive, pickle, err);
+        r = hs_zip_read(archive->zip, pickle, 0, archive->pickle, (size_t) pickle->size, err);
+    if (r == 0)
+        r = hs_pickle_read(archive->pickle, (size_t) pickle->size, &archive->arena, &archive->root, err);
     if (r < 0)
         hs_pt_archive_close(archive);
     else

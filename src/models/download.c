@@ -37,14 +37,6 @@ static bool is_cancelled(const struct hs_download *job)
     return job->cancel && hs_cancel_is_set(job->cancel);
 }
 
-/* Two lines: the address, and the validator that the server gave with it. */
-static void write_from(const struct attempt *attempt, const char *validator)
-{
-    char text[FROM_MAX];
-    if (hs_str_format(text, sizeof(text), "%s\n%s\n", attempt->job->url, validator))
-        hs_file_write_atomic(attempt->from, text, strlen(text), 0644, NULL);
-}
-
 /* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
  * can tell that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, const char *from, char validator[VALIDATOR_SIZE])
@@ -96,6 +88,7 @@ static bool goes_on(const struct attempt *attempt)
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
+    char from[FROM_MAX];
     long code = 0;
     curl_off_t length = -1;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &code);
@@ -124,8 +117,9 @@ static int begin_body(struct attempt *attempt)
         return STOP(attempt, HS_EIO, "the server sends an empty file");
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
         return STOP(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
-    if (anew)
-        write_from(attempt, validator_of(attempt));
+    /* Two lines: the address, and the validator that the server gave with it. */
+    if (anew && hs_str_format(from, sizeof(from), "%s\n%s\n", job->url, validator_of(attempt)))
+        hs_file_write_atomic(attempt->from, from, strlen(from), 0644, NULL);
     return 0;
 }
 

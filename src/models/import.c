@@ -324,20 +324,6 @@ static void put_pack(const struct import *import, struct hs_buf *out)
                   (unsigned long long) import->size, import->sha256);
 }
 
-/* The pack that is written is read back first: what the store could not open never gets into it. */
-static int make_pack(const struct import *import, struct hs_buf *out, struct hs_error *err)
-{
-    struct hs_pack *pack;
-    put_pack(import, out);
-    const char *text = hs_buf_str(out);
-    if (!text || out->len == 0 || text[out->len - 1] != '\n')
-        return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int status = hs_pack_parse(text, out->len, "the new pack", &pack, err);
-    if (status == 0)
-        hs_pack_destroy(pack);
-    return status;
-}
-
 /* ---- into the store ---- */
 
 static int install(const struct import *import, const struct hs_buf *text, struct hs_error *err)
@@ -390,6 +376,7 @@ static char *summarise(const struct import *import)
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary, struct hs_error *err)
 {
     struct import *import = calloc(1, sizeof(*import));
+    struct hs_pack *pack = NULL;
     struct hs_buf text;
     int lock = -1;
     hs_buf_init(&text, PACK_TEXT_MAX);
@@ -410,7 +397,12 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0) {
         status = make_file(import, err);
         if (status == 0)
-            status = make_pack(import, &text, err);
+            put_pack(import, &text);
+        if (status == 0 && hs_buf_error(&text) < 0)
+            status = hs_error_set(err, HS_ENOMEM, "out of memory");
+        /* The pack is read back first: what the store could not open never gets into it. */
+        if (status == 0)
+            status = hs_pack_parse((const char *) text.data, text.len, "the new pack", &pack, err);
         if (status == 0)
             status = install(import, &text, err);
         if (status < 0)
@@ -420,6 +412,7 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0 && ret_summary)
         *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
+    hs_pack_destroy(pack);
     hs_buf_finish(&text);
     free(import);
     return status;
