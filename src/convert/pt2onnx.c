@@ -100,17 +100,6 @@ static int image_size(const struct hs_pickle_value *arguments)
     return largest > 0 && largest <= MAX_SIDE ? (int) largest : 0;
 }
 
-static void read_license(struct conversion *c)
-{
-    const struct hs_pickle_value *license = hs_pickle_get(c->root, "license");
-    char *text = c->info.license;
-    if (!license || license->type == HS_PICKLE_NONE)
-        hs_str_copy(text, sizeof(c->info.license), "None");
-    else if (license->type != HS_PICKLE_STRING || memchr(license->text.data, '\0', license->text.len) ||
-             !hs_str_copy_n(text, sizeof(c->info.license), license->text.data, license->text.len))
-        hs_pt_fail_value(&c->graph, "license", "cannot be", license);
-}
-
 /* Everything but the names and source_sha256. */
 static void read_info(struct conversion *c)
 {
@@ -129,7 +118,12 @@ static void read_info(struct conversion *c)
     info->image_size = image_size(hs_pickle_get(c->root, "train_args"));
     if (info->image_size == 0)
         info->image_size = image_size(hs_pickle_attribute(c->model, "args"));
-    read_license(c);
+    const struct hs_pickle_value *license = hs_pickle_get(c->root, "license");
+    if (!license || license->type == HS_PICKLE_NONE)
+        hs_str_copy(info->license, sizeof(info->license), "None");
+    else if (license->type != HS_PICKLE_STRING || memchr(license->text.data, '\0', license->text.len) ||
+             !hs_str_copy_n(info->license, sizeof(info->license), license->text.data, license->text.len))
+        hs_pt_fail_value(graph, "license", "cannot be", license);
 }
 
 /* The names of the classes as Python prints them; false and a failure if there are none. */

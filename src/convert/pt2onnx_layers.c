@@ -359,16 +359,11 @@ static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t he
     return conv_ordered(&qkv, order, at, x);
 }
 
-static struct hs_pt_edge reshape(const struct hs_pt_module *m, struct hs_pt_edge x, struct hs_pt_input shape)
-{
-    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, shape));
-    return x;
-}
-
 /* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
 static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
 {
-    return reshape(m, x, (struct hs_pt_input) HS_PT_INTS(0, heads, x.channels / heads, -1));
+    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, HS_PT_INTS(0, heads, x.channels / heads, -1)));
+    return x;
 }
 
 static struct hs_pt_edge transpose(const struct hs_pt_module *m, struct hs_pt_edge x)
@@ -384,17 +379,6 @@ static struct hs_pt_edge mat_mul(const struct hs_pt_module *m, struct hs_pt_edge
     return a;
 }
 
-/* Scaled dot-product attention. The result has v's channels and cells. */
-static struct hs_pt_edge attend(const struct hs_pt_module *m, int64_t heads, double scale,
-                                const struct hs_pt_edge qkv[3])
-{
-    struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
-    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, HS_PT_REAL(scale)));
-    struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
-    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
-    return mat_mul(m, v, transpose(m, weight));
-}
-
 static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge qkv[3] = {nothing, nothing, nothing};
@@ -406,8 +390,13 @@ static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_
     split(m, x, (int64_t[]){heads * key, heads * key, heads * value}, 3, qkv);
     struct hs_pt_edge position = hs_pt_emit_part(m, "pe", qkv[2]);
     struct hs_pt_edge shape = unary(m, "Shape", qkv[2]);
-    struct hs_pt_edge y = attend(m, heads, scale, qkv);
-    y = reshape(m, y, (struct hs_pt_input){.name = shape.name});
+    /* Scaled dot products. The result has v's channels and cells. */
+    struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
+    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, HS_PT_REAL(scale)));
+    struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
+    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
+    struct hs_pt_edge y = mat_mul(m, v, transpose(m, weight));
+    y.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = y.name}, {.name = shape.name}));
     return hs_pt_emit_part(m, "proj", binary(m, "Add", y, position));
 }
 

@@ -112,18 +112,6 @@ static long read_member(void *arg, uint8_t *block, size_t size, struct hs_error 
     return (long) n;
 }
 
-static int write_member(struct archive *in, struct archive_entry *entry, const char *path, uint64_t max_bytes,
-                        struct hs_error *err)
-{
-    static const char too_large[] = "the archive's member has more bytes than the file may have";
-    struct member member = {in, entry, 0};
-    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
-        return hs_error_set(err, HS_EMODEL, "the archive's member is no regular file");
-    if (archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
-        return hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
-    return write_all(path, max_bytes, too_large, read_member, &member, err);
-}
-
 static int find_member(struct archive *in, const char *member, struct archive_entry **ret_entry, struct hs_error *err)
 {
     for (int i = 0; i < MAX_ENTRIES; i++) {
@@ -151,6 +139,7 @@ int hs_install_member(const char *archive, const char *member, const char *to, u
     archive_read_support_format_zip(in);
     archive_read_support_format_tar(in);
     archive_read_support_filter_gzip(in);
+    static const char too_large[] = "the archive's member has more bytes than the file may have";
     struct archive_entry *entry;
     int status = 0;
     if (!hs_file_exists(archive))
@@ -159,8 +148,12 @@ int hs_install_member(const char *archive, const char *member, const char *to, u
         status = archive_error(in, err);
     if (status == 0)
         status = find_member(in, member, &entry, err);
+    if (status == 0 && (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)))
+        status = hs_error_set(err, HS_EMODEL, "the archive's member is no regular file");
+    if (status == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
+        status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
     if (status == 0)
-        status = write_member(in, entry, to, max_bytes, err);
+        status = write_all(to, max_bytes, too_large, read_member, &(struct member){in, entry, 0}, err);
     archive_read_free(in);
     return status;
 }
