@@ -42,8 +42,7 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
  * outputs of 1, 4 and 10 numbers a row, RetinaFace three of 4, 2 and 10, ArcFace one vector. */
 bool hs_face_shape_match(const struct hs_onnx_info *info, enum hs_decode *ret_decode);
 
-/* Fills *shape for a file that hs_face_shape_match knows. HS_EMODEL with the reason if it cannot be served; nothing has
- * changed then. */
+/* Fills *shape for a file that hs_face_shape_match knows. HS_EMODEL with the reason; nothing has changed then. */
 int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, struct hs_model_shape *shape,
                        struct hs_error *err);
 

@@ -213,8 +213,7 @@ static void check_ends(struct editor *ed)
     }
 }
 
-/* ValueInfoProto: name 1. The names in info are cut and printable; weights that an old file lists as inputs are not in
- * it at all. Both show as another name. */
+/* ValueInfoProto: name 1. A name that info has cut, and a weight that old files list as an input, show as another. */
 static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
     const struct hs_onnx_info *info = ed->info;

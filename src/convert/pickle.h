@@ -104,11 +104,9 @@ bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text);
 bool hs_pickle_is_true(const struct hs_pickle_value *value); /* Python's truth; a record and a tensor are true */
 bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);   /* an int, not a bool */
 bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret); /* a float or an int */
-/* of a tuple or a list */
-const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value);
+const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value); /* of a tuple or a list */
 
-/* Appends the value as Python's repr() writes it; a record as <kind>. Stops at `buf`'s maximum with HS_ETOOLARGE, at a
- * depth of 16 with HS_EINVAL. */
+/* Appends Python's repr(); a record is <kind>. HS_ETOOLARGE past `buf`'s maximum, HS_EINVAL at a depth of 16. */
 int hs_pickle_repr(const struct hs_pickle_value *value, struct hs_buf *buf);
 
 /* repr for an error message: one line, cut to size. NULL gives "nothing". */

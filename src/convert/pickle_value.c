@@ -58,8 +58,7 @@ struct canonical {
     struct hs_pickle_text text;
 };
 
-/* True, 1 and 1.0 are the same key. Tuples and records are equal only to themselves (a checkpoint has no use for more),
- * and so is a NaN. */
+/* True, 1 and 1.0 are the same key. Tuples, records and a NaN are equal only to themselves. */
 static struct canonical canonical_of(const struct hs_pickle_value *key)
 {
     struct canonical ret = {.type = key->type, .bits = (uintptr_t) key};

@@ -115,31 +115,31 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
     return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
 }
 
-static int take_member(struct pull *pull, const struct hs_source *source, struct hs_error *err)
+/* Takes the member out of what came, and converts it: each step makes a file of ours, which is the next one's. */
+static int process(struct pull *pull, const struct hs_source *source, struct hs_error *err)
 {
-    char member[PATH_MAX];
-    int status = work_path(pull, "member", member, err);
-    if (status == 0)
-        status = hs_install_member(pull->at, source->member, member, pull->max_bytes, err);
-    if (status == 0)
-        status = check_hash(member, source->member_sha256, source->member, err);
-    hs_str_copy(pull->at, sizeof(pull->at), member);
-    return status;
-}
-
-static int convert(struct pull *pull, enum hs_convert how, struct hs_error *err)
-{
-    char converted[PATH_MAX];
-    int status = work_path(pull, "converted.onnx", converted, err);
-    if (status < 0)
+    char next[PATH_MAX];
+    enum hs_convert how = source->convert;
+    int status = 0;
+    if (source->member) {
+        status = work_path(pull, "member", next, err);
+        if (status == 0)
+            status = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
+        if (status == 0)
+            status = check_hash(next, source->member_sha256, source->member, err);
+        hs_str_copy(pull->at, sizeof(pull->at), next);
+    }
+    if (status == 0 && how != HS_CONVERT_NONE)
+        status = work_path(pull, "converted.onnx", next, err);
+    if (status < 0 || how == HS_CONVERT_NONE)
         return status;
     say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
     if (how == HS_CONVERT_PT2ONNX)
-        status = hs_pt2onnx_convert(pull->at, converted, NULL, NULL, err);
+        status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
     else
         status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at,
-                                   converted, err);
-    hs_str_copy(pull->at, sizeof(pull->at), converted);
+                                   next, err);
+    hs_str_copy(pull->at, sizeof(pull->at), next);
     return status;
 }
 
@@ -170,10 +170,8 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     if (status == 0)
         status = get_raw(pull, source, mirror, err);
     bool got = status == 0;
-    if (status == 0 && source->member)
-        status = take_member(pull, source, err);
-    if (status == 0 && source->convert != HS_CONVERT_NONE)
-        status = convert(pull, source->convert, err);
+    if (status == 0)
+        status = process(pull, source, err);
     if (status == 0)
         status = install(pull, err);
     if (status == 0)
@@ -186,20 +184,6 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     }
     hs_store_clear_work(pull->store, pull->file->name);
     return status;
-}
-
-/* The configured mirror holds files under the names that they have in the store. */
-static bool mirror_source(const struct pull *pull, struct hs_source *source, char *address, size_t size)
-{
-    const char *mirror = pull->options->mirror, *name = pull->file->name;
-    if (!mirror || !mirror[0])
-        return false;
-    bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
-    size_t len = strlen(mirror);
-    while (len > 1 && mirror[len - 1] == '/')
-        len--;
-    *source = (struct hs_source){.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
-    return hs_str_format(address, size, "%.*s/%s", (int) len, mirror, name);
 }
 
 static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
@@ -222,15 +206,22 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
     return hs_error_set(err, status, "%s", pull->reasons);
 }
 
+/* The configured mirror comes first; it holds files under the names that they have in the store. */
 static int try_all(struct pull *pull, struct hs_error *err)
 {
     const struct hs_pack_file *file = pull->file;
+    const char *mirror = pull->options->mirror;
     char address[1100];
-    struct hs_source mirror;
+    size_t len = mirror ? strlen(mirror) : 0;
     int status = hs_error_set(err, HS_ENOTFOUND,
                               "%s comes from no public place; import it, or name a mirror that has it", file->name);
-    if (mirror_source(pull, &mirror, address, sizeof(address)))
-        status = attempt(pull, &mirror, true, err);
+    while (len > 1 && mirror[len - 1] == '/')
+        len--;
+    if (len > 0 && hs_str_format(address, sizeof(address), "%.*s/%s", (int) len, mirror, file->name)) {
+        bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
+        const struct hs_source source = {.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
+        status = attempt(pull, &source, true, err);
+    }
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
         status = attempt(pull, &file->sources[i], false, err);
     return status;
