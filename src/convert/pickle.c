@@ -224,14 +224,9 @@ static struct hs_pickle_value *call_parameter(struct reader *r, const struct hs_
 /* The persistent id of a storage: ("storage", class, key, device, elements). */
 static bool read_storage(const struct hs_pickle_value *value, struct hs_pickle_tensor *tensor)
 {
-    static const struct {
-        const char *kind;
-        enum hs_pickle_dtype dtype;
-    } known[] = {
-        {"torch HalfStorage", HS_PICKLE_F16}, {"torch FloatStorage", HS_PICKLE_F32},
-        {"torch DoubleStorage", HS_PICKLE_F64}, {"torch IntStorage", HS_PICKLE_I32},
-        {"torch LongStorage", HS_PICKLE_I64},
-    };
+    static const char *const kinds[] = {[HS_PICKLE_F16] = "torch HalfStorage", [HS_PICKLE_F32] = "torch FloatStorage",
+                                        [HS_PICKLE_F64] = "torch DoubleStorage", [HS_PICKLE_I32] = "torch IntStorage",
+                                        [HS_PICKLE_I64] = "torch LongStorage"};
     if (strcmp(hs_pickle_kind(value), "storage") != 0)
         return false;
     const struct hs_pickle_items *id = hs_pickle_to_items(value->record->args);
@@ -239,9 +234,9 @@ static bool read_storage(const struct hs_pickle_value *value, struct hs_pickle_t
         return false;
     tensor->storage_kind = hs_pickle_kind(id->data[1]);
     tensor->dtype = HS_PICKLE_OTHER;
-    for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
-        if (!strcmp(known[i].kind, tensor->storage_kind))
-            tensor->dtype = known[i].dtype;
+    for (size_t i = 0; i < HS_ARRAY_LEN(kinds); i++)
+        if (!strcmp(kinds[i], tensor->storage_kind))
+            tensor->dtype = (enum hs_pickle_dtype) i;
     tensor->key = id->data[2]->text;
     return hs_pickle_to_int(id->data[4], &tensor->count);
 }

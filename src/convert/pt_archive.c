@@ -105,38 +105,33 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
     return archive->root;
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read through a union");
 static const uint8_t dtype_sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8,
                                       [HS_PICKLE_I32] = 4, [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
 
 static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool big_endian)
 {
     size_t size = dtype_sizes[dtype];
-    uint64_t bits = 0;
+    union {
+        uint64_t bits;
+        int32_t whole;
+        float narrow;
+        double wide;
+    } number = {0};
     for (size_t i = 0; i < size; i++)
-        bits = bits << 8 | bytes[big_endian ? i : size - 1 - i];
-    uint32_t low = (uint32_t) bits;
-    int exponent, fraction;
-    double wide;
-    float narrow;
-    switch (dtype) {
-    case HS_PICKLE_F16: /* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction */
-        exponent = (int) (bits >> 10 & 31);
-        fraction = (int) (bits & 1023);
-        wide = exponent == 31 ? (fraction ? NAN : INFINITY)
-               : exponent     ? ldexp(fraction + 1024, exponent - 25)
-                              : ldexp(fraction, -24);
-        return bits >> 15 ? -wide : wide;
-    case HS_PICKLE_F32:
-        memcpy(&narrow, &low, sizeof(low));
-        return (double) narrow;
-    case HS_PICKLE_F64:
-        memcpy(&wide, &bits, sizeof(bits));
-        return wide;
-    case HS_PICKLE_I32:
-        return (double) (int32_t) low;
-    default:
-        return (double) (int64_t) bits;
-    }
+        number.bits = number.bits << 8 | bytes[big_endian ? i : size - 1 - i];
+    if (dtype == HS_PICKLE_F32)
+        return (double) number.narrow;
+    if (dtype == HS_PICKLE_F64)
+        return number.wide;
+    if (dtype == HS_PICKLE_I32 || dtype == HS_PICKLE_I64)
+        return dtype == HS_PICKLE_I32 ? (double) number.whole : (double) (int64_t) number.bits;
+    /* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction */
+    int exponent = (int) (number.bits >> 10 & 31), fraction = (int) (number.bits & 1023);
+    double wide = exponent == 31 ? (fraction ? NAN : INFINITY)
+                  : exponent     ? ldexp(fraction + 1024, exponent - 25)
+                                 : ldexp(fraction, -24);
+    return number.bits >> 15 ? -wide : wide;
 }
 
 /* How many numbers, and from where to where they lie in the storage. */

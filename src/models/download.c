@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/str.h"
 
+enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 enum { MAX_ATTEMPTS = 50, MAX_REDIRECTS = 10, VALIDATOR_SIZE = 256, FROM_MAX = 4096 };
 
 /* One attempt: a request and what has come of it. */
@@ -34,7 +35,7 @@ struct attempt {
 
 static bool is_cancelled(const struct hs_download *job)
 {
-    return job->cancel && hs_cancel_is_set(job->cancel);
+    return job->options->cancel && hs_cancel_is_set(job->options->cancel);
 }
 
 /* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
@@ -144,13 +145,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
 {
     struct attempt *attempt = arg;
-    const struct hs_download *job = attempt->job;
+    const struct hs_fetch_options *options = attempt->job->options;
     (void) up_total;
     (void) up_now;
-    if (job->progress && attempt->begun && now > 0)
-        job->progress(job->arg, job->what, attempt->start + (uint64_t) now,
-                      total > 0 ? attempt->start + (uint64_t) total : 0);
-    return is_cancelled(job) ? 1 : 0;
+    if (options->progress && attempt->begun && now > 0)
+        options->progress(options->arg, hs_path_base(attempt->job->url), attempt->start + (uint64_t) now,
+                          total > 0 ? attempt->start + (uint64_t) total : 0);
+    return is_cancelled(attempt->job) ? 1 : 0;
 }
 
 static void init_curl(void)
@@ -169,6 +170,7 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     CURL *curl = attempt->curl;
     const struct hs_download *job = attempt->job;
     const char *authorities = getenv("SSL_CERT_FILE");
+    int connect_s = job->options->connect_s, stall_s = job->options->stall_s;
     char range[40];
     bool fine = curl_easy_setopt(curl, CURLOPT_URL, job->url) == CURLE_OK &&
                 curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols(job, false)) == CURLE_OK &&
@@ -179,9 +181,9 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hailo-services");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long) job->connect_s);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_s > 0 ? (long) connect_s : DEFAULT_CONNECT_S);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) job->stall_s);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall_s > 0 ? (long) stall_s : DEFAULT_STALL_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);

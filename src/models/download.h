@@ -10,15 +10,11 @@
 
 struct hs_download {
     const char *url;
-    const char *part;      /* where the bytes go; `<part>.from` beside it says where they came from */
-    const char *sha256;    /* what they must be; NULL: not known, then the sender must at least state the length */
+    const char *part;   /* where the bytes go; `<part>.from` beside it says where they came from */
+    const char *sha256; /* what they must be; NULL: not known, then the sender must at least state the length */
     uint64_t max_bytes;
-    bool mirror;           /* the user named this address: plain http is fine, redirects to it too */
-    int connect_s, stall_s;
-    struct hs_cancel *cancel;   /* NULL allowed */
-    hs_fetch_progress progress; /* NULL allowed */
-    const char *what;           /* for progress */
-    void *arg;
+    bool mirror; /* the user named this address: plain http is fine, redirects to it too */
+    const struct hs_fetch_options *options; /* times, cancelling and progress */
 };
 
 /* On success the part file is complete, synced, and its SHA-256 (in ret_hex) is the wanted one. A cut connection is

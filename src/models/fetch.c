@@ -18,7 +18,6 @@
 #include "models/file_install.h"
 #include "models/registry_client.h"
 
-enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
 
 struct pull {
@@ -76,35 +75,24 @@ static const char *wanted_hash(const struct pull *pull, const struct hs_source *
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
 }
 
-static int get_https(const struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
-{
-    const struct hs_fetch_options *options = pull->options;
-    uint64_t size = is_plain(source) ? pull->file->size : 0;
-    const struct hs_download job = {
-        .url = source->address,
-        .part = pull->part,
-        .sha256 = wanted_hash(pull, source),
-        .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
-        .mirror = mirror,
-        .connect_s = options->connect_s > 0 ? options->connect_s : DEFAULT_CONNECT_S,
-        .stall_s = options->stall_s > 0 ? options->stall_s : DEFAULT_STALL_S,
-        .cancel = options->cancel,
-        .progress = options->progress,
-        .what = hs_path_base(source->address),
-        .arg = options->arg,
-    };
-    char found[65];
-    return hs_download(&job, found, err);
-}
-
 /* The bytes as the source gives them, in a file of ours. A file of someone else's is copied first: what was compared
  * with a hash must not change before it is used. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
+    char found[65];
     int status;
     if (source->kind == HS_SOURCE_HTTPS) {
+        uint64_t size = is_plain(source) ? pull->file->size : 0;
+        const struct hs_download job = {
+            .url = source->address,
+            .part = pull->part,
+            .sha256 = wanted_hash(pull, source),
+            .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
+            .mirror = mirror,
+            .options = pull->options,
+        };
         hs_str_copy(pull->at, sizeof(pull->at), pull->part);
-        return get_https(pull, source, mirror, err);
+        return hs_download(&job, found, err);
     }
     if (source->kind != HS_SOURCE_FILE)
         status = hs_registry_get(source, pull->work, pull->max_bytes, pull->at, sizeof(pull->at), err);
