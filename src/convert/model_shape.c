@@ -144,25 +144,23 @@ static void check_input(struct reader *r, const char *kind)
         REFUSE(r, "the model is fixed to batches of %" PRId64 "; export it with batch 1", input->dims[0]);
 }
 
-static int side_of(int64_t dim, int wanted, int from_file)
-{
-    if (dim > 0 && dim <= HS_MODEL_MAX_INPUT)
-        return (int) dim;
-    return wanted > 0 ? wanted : from_file > 0 ? from_file : DEFAULT_INPUT;
-}
-
 /* Height and width: the fixed ones, else those that the user wants, else those in `from_file` (0: not said). */
 static void read_size(struct reader *r, const int from_file[2], int stride)
 {
-    const int64_t *dims = r->info->inputs[0].dims;
+    const int64_t *dims = &r->info->inputs[0].dims[2];
     struct hs_model_shape *shape = r->shape;
-    shape->height = side_of(dims[2], shape->input, from_file[0]);
-    shape->width = side_of(dims[3], shape->input, from_file[1]);
-    shape->stride = dims[2] < 0 && dims[3] < 0 ? stride : 0;
+    int *const sides[] = {&shape->height, &shape->width};
+    bool fine = true;
+    for (int i = 0; i < 2; i++) {
+        bool fixed = dims[i] > 0 && dims[i] <= HS_MODEL_MAX_INPUT;
+        int open = shape->input > 0 ? shape->input : from_file[i] > 0 ? from_file[i] : DEFAULT_INPUT;
+        *sides[i] = fixed ? (int) dims[i] : open;
+        fine = fine && dims[i] <= HS_MODEL_MAX_INPUT && *sides[i] <= HS_MODEL_MAX_INPUT && *sides[i] % stride == 0;
+    }
+    shape->stride = dims[0] < 0 && dims[1] < 0 ? stride : 0;
     if (shape->input > 0 && (shape->width != shape->input || shape->height != shape->input))
         REFUSE(r, "the model's input is fixed to %d x %d", shape->width, shape->height);
-    if (dims[2] > HS_MODEL_MAX_INPUT || dims[3] > HS_MODEL_MAX_INPUT || shape->width % stride ||
-        shape->height % stride || shape->width > HS_MODEL_MAX_INPUT || shape->height > HS_MODEL_MAX_INPUT)
+    if (!fine)
         REFUSE(r, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
                stride, HS_MODEL_MAX_INPUT);
 }

@@ -357,15 +357,14 @@ static void read_header(struct hs_zip *zip, struct hs_zip_member *member)
 
 static void check_crc(struct hs_zip *zip, struct hs_zip_member *member)
 {
-    uint8_t *piece = alloc(zip, PIECE, 1);
+    uint8_t piece[PIECE];
     uLong crc = crc32(0, NULL, 0);
     size_t len;
-    for (uint64_t at = 0; piece && at < member->size && zip->status == 0; at += len) {
+    for (uint64_t at = 0; at < member->size && zip->status == 0; at += len) {
         len = member->size - at < PIECE ? (size_t) (member->size - at) : PIECE;
         if (read_at(zip, member->data_offset + at, piece, len))
             crc = crc32(crc, piece, (uInt) len);
     }
-    free(piece);
     if (crc != member->crc)
         member_error(zip, member, "is damaged: its CRC-32 is wrong");
     member->verified = zip->status == 0;

@@ -88,22 +88,18 @@ static bool serves(const struct import *import, enum hs_task task)
     return options->task_count == 0;
 }
 
-static bool is_face(const struct import *import)
-{
-    return import->shape.task != HS_TASK_POSE;
-}
-
 /* Refuses a model that this program does not serve. Options for another kind of model are mistakes. */
 static int check_task(const struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
     const char *task = hs_task_name(import->shape.task);
+    bool pose = import->shape.task == HS_TASK_POSE;
     if (!serves(import, import->shape.task))
         return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve", task);
-    if (is_face(import) && (options->keypoints || options->dims || options->classes))
+    if (!pose && (options->keypoints || options->dims || options->classes))
         return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes are said of pose models; this is a %s model",
                             task);
-    if (!is_face(import) && options->normalize)
+    if (pose && options->normalize)
         return hs_error_set(err, HS_EINVAL, "a normalisation is said of face models; this is a pose model");
     if (options->threshold > 0 && import->shape.task != HS_TASK_FACE_EMBEDDING)
         return hs_error_set(err, HS_EINVAL, "a threshold is said of face embeddings; this is a %s model", task);
@@ -304,11 +300,11 @@ static void put_pack(const struct import *import, struct hs_buf *out)
         hs_buf_printf(out, "  stride: %d\n", shape->stride);
     put_triple(out, "mean", shape->mean);
     put_triple(out, "std", shape->std);
-    if (is_face(import))
+    if (shape->task != HS_TASK_POSE)
         hs_buf_printf(out, "  channels: %s\n", shape->bgr ? "bgr" : "rgb");
     hs_buf_printf(out, "decode: %s\nscores: %s\n", hs_decode_name(shape->decode),
                   shape->scores == HS_SCORES_LOGITS ? "logits" : "probabilities");
-    if (!is_face(import)) {
+    if (shape->task == HS_TASK_POSE) {
         put_classes(out, shape);
         put_keypoints(out, shape, find_coco(import));
     }
