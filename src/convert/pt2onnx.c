@@ -168,7 +168,7 @@ static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_mod
     struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, list->len, sizeof(*inputs));
     for (uint32_t i = 0; inputs && i < list->len && graph->status == 0; i++)
         inputs[i] = source(c, list->data[i], layer.path);
-    return hs_pt_emit_list_part(net, name, inputs, list->len);
+    return hs_pt_emit_list(&layer, inputs, list->len);
 }
 
 static void emit_body(struct conversion *c)

@@ -1,8 +1,6 @@
 /* The ONNX graph while it grows: nodes, constants, and for each value that flows how many channels it has, so that a
- * checkpoint that contradicts itself is refused here and not by an engine.
- *
- * The first failure stays in `status` and in *err; later calls do nothing and give empty edges, so that code which
- * emits reads like the network and asks once at the end. */
+ * checkpoint that contradicts itself is refused here and not by an engine. The first failure stays in `status` and in
+ * *err; later calls do nothing and give empty edges, so that code which emits reads like the network. */
 #ifndef HS_CONVERT_PT2ONNX_GRAPH_H
 #define HS_CONVERT_PT2ONNX_GRAPH_H
 
@@ -136,11 +134,9 @@ bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const ch
                        struct hs_pt_array *ret_array);
 double *hs_pt_read_vector(const struct hs_pt_module *m, const char *group, const char *name, size_t count);
 
-/* pt2onnx_layers.c: the modules that YOLOv8 and YOLO11 are made of, as nodes. Emits the submodule `name`. */
+/* pt2onnx_layers.c: the modules that YOLOv8 and YOLO11 are made of, as nodes. Emits the submodule `name`; emit_list a
+ * layer that reads `count` values as a list. */
 struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char *name, struct hs_pt_edge x);
-
-/* The same for a layer that reads `count` values as a list. */
-struct hs_pt_edge hs_pt_emit_list_part(const struct hs_pt_module *parent, const char *name, const struct hs_pt_edge *x,
-                                       size_t count);
+struct hs_pt_edge hs_pt_emit_list(const struct hs_pt_module *m, const struct hs_pt_edge *x, size_t count);
 
 #endif

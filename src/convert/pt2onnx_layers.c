@@ -503,16 +503,12 @@ struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char 
     return x;
 }
 
-struct hs_pt_edge hs_pt_emit_list_part(const struct hs_pt_module *parent, const char *name, const struct hs_pt_edge *x,
-                                       size_t count)
+struct hs_pt_edge hs_pt_emit_list(const struct hs_pt_module *m, const struct hs_pt_edge *x, size_t count)
 {
-    struct hs_pt_module m;
-    if (!hs_pt_enter(parent, name, &m))
-        return nothing;
-    if (!is_from(m.value, "Concat"))
-        hs_pt_fail_value(m.graph, m.path, "only Concat reads a list, and this is", m.value);
+    if (!is_from(m->value, "Concat"))
+        hs_pt_fail_value(m->graph, m->path, "only Concat reads a list, and this is", m->value);
     else if (count == 0 || count > MAX_PARTS)
-        hs_pt_fail(m.graph, m.path, "cannot join %zu values", count);
-    hs_pt_get_int(&m, "d", 1, 1);
-    return m.graph->status == 0 ? concat(&m, x, count) : nothing;
+        hs_pt_fail(m->graph, m->path, "cannot join %zu values", count);
+    hs_pt_get_int(m, "d", 1, 1);
+    return m->graph->status == 0 ? concat(m, x, count) : nothing;
 }
