@@ -50,6 +50,11 @@ struct editor {
     ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
 #define REFUSED "the model cannot be freed of its fixed input: "
 
+static struct hs_protobuf_span bytes_of(struct editor *ed, struct hs_protobuf_span in, uint32_t number)
+{
+    return hs_protobuf_last(in, number, HS_PROTOBUF_BYTES, &ed->damaged).bytes;
+}
+
 static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -62,8 +67,7 @@ static bool is_text(struct hs_protobuf_span span, const char *text)
 
 static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
 {
-    struct node node = { .op = hs_protobuf_bytes(in, NODE_OP_TYPE, &ed->damaged),
-                         .domain = hs_protobuf_bytes(in, NODE_DOMAIN, &ed->damaged) };
+    struct node node = { .op = bytes_of(ed, in, NODE_OP_TYPE), .domain = bytes_of(ed, in, NODE_DOMAIN) };
     struct hs_protobuf_field field;
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (!hs_protobuf_is_bytes(&field, NODE_INPUT))
@@ -85,7 +89,7 @@ static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct 
     while (name.len > 0 && hs_protobuf_next(&in, &field, &ed->damaged)) {
         *ret = field.bytes;
         if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-            same(hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged), name))
+            same(bytes_of(ed, field.bytes, TENSOR_NAME), name))
             return true;
     }
     return false;
@@ -97,10 +101,10 @@ static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struc
     struct hs_protobuf_span in;
     if (!find_tensor(ed, name, &in))
         return false;
-    ret->raw = hs_protobuf_bytes(in, TENSOR_RAW, &ed->damaged);
+    ret->raw = bytes_of(ed, in, TENSOR_RAW);
     ret->count = ret->raw.len / 8;
-    if (hs_protobuf_varint(in, TENSOR_TYPE, &ed->damaged) != HS_ONNX_ELEM_INT64 || ret->raw.len % 8 ||
-        ret->count < 2 || ret->count > HS_ARRAY_LEN(ret->values))
+    if (hs_protobuf_last(in, TENSOR_TYPE, HS_PROTOBUF_VARINT, &ed->damaged).value != HS_ONNX_ELEM_INT64 ||
+        ret->raw.len % 8 || ret->count < 2 || ret->count > HS_ARRAY_LEN(ret->values))
         return false;
     memcpy(ret->values, ret->raw.data, ret->raw.len);
     return true;
@@ -223,7 +227,7 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     char rows[32];
     if (index < (input ? info->input_count : info->output_count))
         value = (input ? info->inputs : info->outputs) + index;
-    if (!value || !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
+    if (!value || !is_text(bytes_of(ed, field->bytes, 1), value->name)) {
         REFUSE(ed, "the name of an input or output is not a plain one");
         return;
     }
@@ -273,7 +277,7 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         bool bytes = field.wire == HS_PROTOBUF_BYTES, drop = bytes && field.number == GRAPH_VALUE_INFO;
         if (bytes && field.number == HS_ONNX_GRAPH_INITIALIZER) {
-            struct hs_protobuf_span name = hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged);
+            struct hs_protobuf_span name = bytes_of(ed, field.bytes, TENSOR_NAME);
             for (size_t i = 0; i < ed->resizes; i++)
                 drop = drop || same(ed->sizes[i], name);
         }
@@ -327,7 +331,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     if (ed.copy) {
         memcpy(ed.copy, data, len);
         /* hs_onnx_info_parse has seen that there is exactly one graph. */
-        ed.graph = hs_protobuf_bytes((struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH, &ed.damaged);
+        ed.graph = bytes_of(&ed, (struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH);
         check_ends(&ed);
         if (ed.status == 0)
             check_nodes(&ed);

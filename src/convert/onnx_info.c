@@ -106,7 +106,7 @@ static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct
             reader->too_much = true;
             return;
         }
-        uint64_t size = hs_protobuf_varint(field.bytes, 1, &reader->damaged);
+        uint64_t size = hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_VARINT, &reader->damaged).value;
         value->dims[value->rank++] = size > 0 && size <= INT32_MAX ? (int64_t) size : -1;
     }
 }
@@ -199,16 +199,16 @@ static int read_model(struct reader *reader, struct hs_protobuf_span in, struct 
             graphs++;
         }
         if (hs_protobuf_is_bytes(&field, 8)) {
-            uint64_t version = hs_protobuf_varint(field.bytes, 2, damaged);
-            if (hs_protobuf_bytes(field.bytes, 1, damaged).len == 0 && version < 1000)
+            uint64_t version = hs_protobuf_last(field.bytes, 2, HS_PROTOBUF_VARINT, damaged).value;
+            if (hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_BYTES, damaged).bytes.len == 0 && version < 1000)
                 info->opset = (int64_t) version;
         }
         if (hs_protobuf_is_bytes(&field, 14) && info->prop_count == HS_ONNX_MAX_PROPS) {
             reader->too_much = true;
         } else if (hs_protobuf_is_bytes(&field, 14)) {
             struct hs_onnx_prop *prop = &info->props[info->prop_count++];
-            prop->key = copy_text(reader, hs_protobuf_bytes(field.bytes, 1, damaged));
-            prop->value = copy_text(reader, hs_protobuf_bytes(field.bytes, 2, damaged));
+            prop->key = copy_text(reader, hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_BYTES, damaged).bytes);
+            prop->value = copy_text(reader, hs_protobuf_last(field.bytes, 2, HS_PROTOBUF_BYTES, damaged).bytes);
         }
         if (hs_protobuf_is_bytes(&field, 25))
             walk(reader, FUNCTION, field.bytes, 1, false);

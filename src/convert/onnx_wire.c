@@ -63,23 +63,12 @@ bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret
     return fine;
 }
 
-struct hs_protobuf_span hs_protobuf_bytes(struct hs_protobuf_span in, uint32_t number, bool *damaged)
+struct hs_protobuf_field hs_protobuf_last(struct hs_protobuf_span in, uint32_t number, uint32_t wire, bool *damaged)
 {
-    struct hs_protobuf_span found = {0};
-    struct hs_protobuf_field field;
+    struct hs_protobuf_field field, found = {0};
     while (hs_protobuf_next(&in, &field, damaged))
-        if (hs_protobuf_is_bytes(&field, number))
-            found = field.bytes;
-    return found;
-}
-
-uint64_t hs_protobuf_varint(struct hs_protobuf_span in, uint32_t number, bool *damaged)
-{
-    uint64_t found = 0;
-    struct hs_protobuf_field field;
-    while (hs_protobuf_next(&in, &field, damaged))
-        if (field.number == number && field.wire == HS_PROTOBUF_VARINT)
-            found = field.value;
+        if (field.number == number && field.wire == wire)
+            found = field;
     return found;
 }
 

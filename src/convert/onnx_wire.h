@@ -26,9 +26,8 @@ struct hs_protobuf_field {
  * set; once it is, there is no next field. */
 bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged);
 
-/* The bytes, or the varint, of the last field of that number; empty, or 0, if there is none. */
-struct hs_protobuf_span hs_protobuf_bytes(struct hs_protobuf_span in, uint32_t number, bool *damaged);
-uint64_t hs_protobuf_varint(struct hs_protobuf_span in, uint32_t number, bool *damaged);
+/* The last field of that number and wire type; zeros if there is none. */
+struct hs_protobuf_field hs_protobuf_last(struct hs_protobuf_span in, uint32_t number, uint32_t wire, bool *damaged);
 
 /* The field has this number and a length with bytes. */
 bool hs_protobuf_is_bytes(const struct hs_protobuf_field *field, uint32_t number);

@@ -126,23 +126,6 @@ static void read_info(struct conversion *c)
         hs_pt_fail_value(graph, "license", "cannot be", license);
 }
 
-/* The names of the classes as Python prints them; false and a failure if there are none. */
-static bool put_names(struct conversion *c, struct hs_buf *ret_text)
-{
-    const struct hs_pt_module model = {&c->graph, c->model, "model"};
-    const struct hs_pickle_value *names = hs_pt_get(&model, "names");
-    if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
-        hs_pt_fail_value(&c->graph, "names", "a list of names is needed, the file has", names);
-    if (c->graph.status < 0)
-        return false;
-    int r = hs_pickle_repr(names, ret_text);
-    if (r == HS_ENOMEM || (r == 0 && !hs_buf_str(ret_text)))
-        hs_pt_fail_with(&c->graph, HS_ENOMEM, "no memory for the names");
-    else if (r < 0)
-        hs_pt_fail(&c->graph, "names", "too many, or too long");
-    return c->graph.status == 0;
-}
-
 /* ---- the body ---- */
 
 /* Layers name what they read as Python indexes a list: -1 is the one before. */
@@ -369,19 +352,29 @@ static void emit_heads(struct conversion *c)
 
 static void put_metadata(struct conversion *c, struct hs_buf *model)
 {
+    struct hs_pt_graph *graph = &c->graph;
     const struct hs_pt2onnx_info *info = &c->info;
-    struct hs_buf names;
+    const struct hs_pt_module module = {graph, c->model, "model"};
+    const struct hs_pickle_value *names = hs_pt_get(&module, "names");
+    struct hs_buf text; /* the names as Python prints them */
     char shape[64], strides[16 * HS_PT2ONNX_MAX_LEVELS] = "[";
-    hs_buf_init(&names, MAX_TEXT);
+    hs_buf_init(&text, MAX_TEXT);
     hs_str_format(shape, sizeof(shape), "[%d, %d]", info->keypoints, info->keypoint_dims);
     for (int i = 0; i < info->levels; i++) {
         size_t len = strlen(strides);
         hs_str_format(strides + len, sizeof(strides) - len, i + 1 < info->levels ? "%d, " : "%d]", info->strides[i]);
     }
+    if (names && names->type != HS_PICKLE_DICT && !hs_pickle_to_items(names))
+        hs_pt_fail_value(graph, "names", "a list of names is needed, the file has", names);
+    int r = graph->status == 0 ? hs_pickle_repr(names, &text) : 0;
+    if (r == HS_ENOMEM || !hs_buf_str(&text))
+        hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the names");
+    else if (r < 0)
+        hs_pt_fail(graph, "names", "too many, or too long");
     hs_onnx_put_metadata(model, "task", "pose");
-    if (put_names(c, &names))
-        hs_onnx_put_metadata(model, "names", hs_buf_str(&names));
-    hs_buf_finish(&names);
+    if (graph->status == 0)
+        hs_onnx_put_metadata(model, "names", hs_buf_str(&text));
+    hs_buf_finish(&text);
     hs_onnx_put_metadata(model, "kpt_shape", shape);
     hs_onnx_put_metadata(model, "stride", strides);
     hs_onnx_put_metadata(model, "scores", c->options.sigmoid ? "probabilities" : "logits");
