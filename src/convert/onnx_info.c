@@ -171,13 +171,10 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 
 static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 {
-    reader->too_much |= text.len > HS_ONNX_MAX_TEXT;
-    char *copy = text.len <= HS_ONNX_MAX_TEXT ? malloc(text.len + 1) : NULL;
-    reader->no_memory |= text.len <= HS_ONNX_MAX_TEXT && !copy;
-    if (copy && text.len)
-        memcpy(copy, text.data, text.len);
-    if (copy)
-        copy[text.len] = '\0';
+    bool fits = text.len <= HS_ONNX_MAX_TEXT;
+    char *copy = fits ? strndup(text.len ? (const char *) text.data : "", text.len) : NULL;
+    reader->too_much |= !fits;
+    reader->no_memory |= fits && !copy;
     return copy;
 }
 

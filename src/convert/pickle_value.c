@@ -96,14 +96,10 @@ static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_v
            (x.text.len == 0 || !memcmp(x.text.data, y.text.data, x.text.len));
 }
 
-static size_t index_size(const struct hs_pickle_dict *dict)
-{
-    return (size_t) dict->capacity * 2;
-}
-
+/* The index has twice the capacity, a power of two: it never fills, and masks work. */
 static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 {
-    size_t mask = index_size(dict) - 1, at = hash_of(dict->entries[entry].key) & mask;
+    size_t mask = 2 * (size_t) dict->capacity - 1, at = hash_of(dict->entries[entry].key) & mask;
     while (dict->index[at])
         at = (at + 1) & mask;
     dict->index[at] = entry + 1;
@@ -111,7 +107,7 @@ static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 
 static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, const struct hs_pickle_value *key)
 {
-    size_t mask = index_size(dict) - 1;
+    size_t mask = 2 * (size_t) dict->capacity - 1;
     if (dict->len == 0)
         return NULL;
     for (size_t at = hash_of(key) & mask; dict->index[at]; at = (at + 1) & mask) {
@@ -122,7 +118,6 @@ static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, cons
     return NULL;
 }
 
-/* Capacities are powers of two, so the index (twice as large) never fills and masks work. */
 static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
 {
     uint32_t before = dict->capacity;
@@ -133,7 +128,7 @@ static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
     dict->entries = entries;
     if (dict->capacity == before)
         return 0;
-    uint32_t *index = hs_arena_alloc(arena, index_size(dict) * sizeof(*index));
+    uint32_t *index = hs_arena_alloc(arena, 2 * (size_t) dict->capacity * sizeof(*index));
     if (!index) {
         dict->capacity = before;
         return HS_ENOMEM;

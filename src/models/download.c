@@ -237,13 +237,10 @@ static int request(struct attempt *attempt, struct hs_error *err)
     struct curl_slist *headers = NULL;
     pthread_once(&once, init_curl);
     attempt->curl = curl_easy_init();
-    bool ready = attempt->curl;
-    if (ready && attempt->start > 0 && attempt->known_validator[0]) {
-        hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator);
+    bool ready = attempt->curl, ranged = attempt->start > 0 && attempt->known_validator[0];
+    if (ready && ranged && hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator))
         headers = curl_slist_append(NULL, line);
-        ready = headers;
-    }
-    int status = ready && set_options(attempt, error_text, headers)
+    int status = ready && (headers || !ranged) && set_options(attempt, error_text, headers)
                      ? judge(attempt, curl_easy_perform(attempt->curl), error_text, err)
                      : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);
@@ -254,16 +251,12 @@ static int request(struct attempt *attempt, struct hs_error *err)
 static int try_once(struct attempt *attempt, struct hs_error *err)
 {
     const char *part = attempt->job->part;
-    int status = 0;
     attempt->start = attempt->offset = resumable(attempt->job, attempt->from, attempt->known_validator);
     /* Not truncated: what another source has begun stays until this one really gives something. */
     attempt->fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     bool written = attempt->fd >= 0 && lseek(attempt->fd, (off_t) attempt->start, SEEK_SET) >= 0;
-    if (written) {
-        status = request(attempt, err);
-        written = status < 0 || fsync(attempt->fd) == 0;
-    }
-    if (!written)
+    int status = written ? request(attempt, err) : HS_EIO;
+    if (!written || (status == 0 && fsync(attempt->fd) < 0))
         status = hs_error_set(err, HS_EIO, "cannot write %s: %s", part, strerror(errno));
     if (attempt->fd >= 0)
         close(attempt->fd);
