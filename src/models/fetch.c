@@ -19,6 +19,7 @@
 #include "models/registry_client.h"
 
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
+static const char longest_name[] = "converted.onnx"; /* of files in the work folder; pull_locked tries if it fits */
 
 struct pull {
     struct hs_store *store;
@@ -33,9 +34,7 @@ struct pull {
     bool source_verified;
 };
 
-static void say(const struct pull *pull, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(const struct pull *pull, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct pull *pull, const char *format, ...)
 {
     char line[600];
     va_list args;
@@ -44,13 +43,6 @@ static void say(const struct pull *pull, const char *format, ...)
     va_end(args);
     if (pull->options->say)
         pull->options->say(pull->options->arg, line);
-}
-
-static int work_path(const struct pull *pull, const char *name, char dst[PATH_MAX], struct hs_error *err)
-{
-    if (hs_path_join(dst, PATH_MAX, pull->work, name))
-        return 0;
-    return hs_error_set(err, HS_EINVAL, "the path %s is too long", pull->work);
 }
 
 /* `expected` NULL: any will do. */
@@ -80,7 +72,7 @@ static const char *wanted_hash(const struct pull *pull, const struct hs_source *
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     char found[65];
-    int status;
+    int status = 0;
     if (source->kind == HS_SOURCE_HTTPS) {
         uint64_t size = is_plain(source) ? pull->file->size : 0;
         const struct hs_download job = {
@@ -94,12 +86,14 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
         hs_str_copy(pull->at, sizeof(pull->at), pull->part);
         return hs_download(&job, found, err);
     }
-    if (source->kind != HS_SOURCE_FILE)
+    if (source->kind != HS_SOURCE_FILE) {
         status = hs_registry_get(source, pull->work, pull->max_bytes, pull->at, sizeof(pull->at), err);
-    else if (!hs_file_exists(source->address))
+    } else if (!hs_file_exists(source->address)) {
         status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
-    else if ((status = work_path(pull, "copy", pull->at, err)) == 0)
+    } else {
+        hs_path_join(pull->at, sizeof(pull->at), pull->work, "copy");
         status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
+    }
     return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
 }
 
@@ -110,17 +104,15 @@ static int process(struct pull *pull, const struct hs_source *source, struct hs_
     enum hs_convert how = source->convert;
     int status = 0;
     if (source->member) {
-        status = work_path(pull, "member", next, err);
-        if (status == 0)
-            status = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
+        hs_path_join(next, sizeof(next), pull->work, "member");
+        status = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
         if (status == 0)
             status = check_hash(next, source->member_sha256, source->member, err);
         hs_str_copy(pull->at, sizeof(pull->at), next);
     }
-    if (status == 0 && how != HS_CONVERT_NONE)
-        status = work_path(pull, "converted.onnx", next, err);
     if (status < 0 || how == HS_CONVERT_NONE)
         return status;
+    hs_path_join(next, sizeof(next), pull->work, longest_name);
     say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
     if (how == HS_CONVERT_PT2ONNX)
         status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
@@ -224,7 +216,8 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
     int status = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
-        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
+        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)) ||
+        !hs_path_join(pull->at, sizeof(pull->at), pull->work, longest_name))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     hs_store_clear_work(pull->store, name);
     /* With `force` a record is not looked at; it stays until there is something better. */
