@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "models/archive.h"
+#include "models/file_install.h"
 #include "scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -15,7 +15,7 @@ static size_t take(const char *archive, uint64_t max_bytes)
 {
     const char *path = hs_fuzz_scratch("member");
     struct hs_error err;
-    int r = hs_archive_take(archive, "m", path, max_bytes, &err);
+    int r = hs_install_member(archive, "m", path, max_bytes, &err);
     if (r < 0) {
         if (err.code != r || !err.message[0] || hs_file_exists(path))
             abort();

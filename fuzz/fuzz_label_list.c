@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "convert/label_list.h"
+#include "convert/model_shape.h"
 #include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

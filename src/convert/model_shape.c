@@ -1,16 +1,122 @@
 #include "convert/model_shape.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 
+enum { LABEL_SIZE_MAX = 1000 };
 enum { DEFAULT_INPUT = 640, DEFAULT_STRIDE = 32, LEVELS = 3, ANCHORS = 2, MIN_DIMENSION = 64, DIMENSION_STEP = 32 };
 
-/* The first refusal stays. */
+static void skip_space(const char **at)
+{
+    while (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')
+        (*at)++;
+}
+
+static bool skip_char(const char **at, char c)
+{
+    skip_space(at);
+    if (**at != c)
+        return false;
+    (*at)++;
+    return true;
+}
+
+/* The rest of an escape: repr() writes \\ \' \" \n \t \r and, for what does not print, \xNN, \uNNNN, \UNNNNNNNN. */
+static bool read_escape(const char **at, struct hs_buf *out)
+{
+    static const char kinds[] = "ntr\\'\"", plain[] = "\n\t\r\\'\"";
+    char c = *(*at)++;
+    const char *kind = c ? strchr(kinds, c) : NULL;
+    if (kind)
+        return hs_buf_append(out, &plain[kind - kinds], 1) == 0;
+    int digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    uint32_t value = 0;
+    for (int i = 0; i < digits; i++) {
+        int digit = hs_str_hex_digit(**at);
+        if (digit < 0)
+            return false;
+        value = value << 4 | (uint32_t) digit;
+        (*at)++;
+    }
+    if (digits == 0 || value == 0 || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return false;
+    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    uint8_t bytes[4];
+    size_t len = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; value >>= 6)
+        bytes[i] = (uint8_t) (0x80 | (value & 0x3f));
+    bytes[0] = (uint8_t) (first[len] | value);
+    return hs_buf_append(out, bytes, len) == 0;
+}
+
+/* A quoted string; NULL if there is none, or no memory. */
+static char *read_string(const char **at)
+{
+    struct hs_buf buf;
+    size_t len;
+    skip_space(at);
+    char quote = **at;
+    if (quote != '\'' && quote != '"')
+        return NULL;
+    (*at)++;
+    hs_buf_init(&buf, LABEL_SIZE_MAX);
+    bool fine = true;
+    while (fine && **at && **at != quote) {
+        char c = *(*at)++;
+        fine = c == '\\' ? **at && read_escape(at, &buf) : hs_buf_append(&buf, &c, 1) == 0;
+    }
+    fine = skip_char(at, quote) && hs_buf_append(&buf, "", 1) == 0 && fine;
+    char *text = fine ? (char *) hs_buf_take(&buf, &len) : NULL;
+    hs_buf_finish(&buf);
+    return text;
+}
+
+static bool read_key(const char **at, size_t expected)
+{
+    size_t value = 0, digits = 0;
+    skip_space(at);
+    while (**at >= '0' && **at <= '9' && digits++ < 9)
+        value = value * 10 + (size_t) (*(*at)++ - '0');
+    return digits > 0 && value == expected && skip_char(at, ':');
+}
+
+int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err)
+{
+    struct hs_label_list list = {.labels = calloc(max, sizeof(*list.labels))};
+    if (!list.labels)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    const char *at = text;
+    bool dict = skip_char(&at, '{'), fine = dict || skip_char(&at, '[');
+    char close = dict ? '}' : ']';
+    while (fine && !skip_char(&at, close)) {
+        fine = list.count < max && (list.count == 0 || skip_char(&at, ',')) && (!dict || read_key(&at, list.count));
+        char *label = fine ? read_string(&at) : NULL;
+        fine = label != NULL;
+        if (label)
+            list.labels[list.count++] = label;
+    }
+    skip_space(&at);
+    if (!fine || *at || list.count == 0) {
+        hs_label_list_finish(&list);
+        return hs_error_set(err, HS_EMODEL, "the class names in the model cannot be read");
+    }
+    *ret_list = list;
+    return 0;
+}
+
+void hs_label_list_finish(struct hs_label_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->labels[i]);
+    free(list->labels);
+    *list = (struct hs_label_list){0};
+}
+
 struct reader {
     const struct hs_onnx_info *info;
     struct hs_model_shape *shape;
@@ -18,60 +124,44 @@ struct reader {
     struct hs_error *err;
 };
 
-static void refuse(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static const char other_files[] = "the weights lie in other files; save the model as a single file";
 
-static void refuse(struct reader *r, const char *format, ...)
-{
-    char text[HS_ERROR_MESSAGE_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (r->status == 0)
-        r->status = hs_error_set(r->err, HS_EMODEL, "%s", text);
-}
-
-static void check_single_file(struct reader *r)
-{
-    if (r->info->external_data)
-        refuse(r, "the weights lie in other files; save the model as a single file");
-}
+/* The first refusal stays. */
+#define REFUSE(r, ...) ((r)->status = (r)->status < 0 ? (r)->status : hs_error_set((r)->err, HS_EMODEL, __VA_ARGS__))
 
 static void check_input(struct reader *r, const char *kind)
 {
     const struct hs_onnx_value *input = &r->info->inputs[0];
     if (r->info->input_count != 1 || input->rank != 4)
-        refuse(r, "a %s model has one input, a picture with 4 dimensions", kind);
+        REFUSE(r, "a %s model has one input, a picture with 4 dimensions", kind);
     if (input->elem_type == HS_ONNX_FLOAT16)
-        refuse(r, "the input is 16-bit; export the model without `half`");
+        REFUSE(r, "the input is 16-bit; export the model without `half`");
     if (input->elem_type != HS_ONNX_FLOAT)
-        refuse(r, "the input must be 32-bit float");
+        REFUSE(r, "the input must be 32-bit float");
     if (input->dims[1] != 3)
-        refuse(r, "the input must be [batch, 3, height, width]");
+        REFUSE(r, "the input must be [batch, 3, height, width]");
     if (input->dims[0] > 1)
-        refuse(r, "the model is fixed to batches of %" PRId64 "; export it with batch 1", input->dims[0]);
-}
-
-static int side_of(int64_t dim, int wanted, int from_file)
-{
-    if (dim > 0 && dim <= HS_MODEL_MAX_INPUT)
-        return (int) dim;
-    return wanted > 0 ? wanted : from_file > 0 ? from_file : DEFAULT_INPUT;
+        REFUSE(r, "the model is fixed to batches of %" PRId64 "; export it with batch 1", input->dims[0]);
 }
 
 /* Height and width: the fixed ones, else those that the user wants, else those in `from_file` (0: not said). */
 static void read_size(struct reader *r, const int from_file[2], int stride)
 {
-    const int64_t *dims = r->info->inputs[0].dims;
+    const int64_t *dims = &r->info->inputs[0].dims[2];
     struct hs_model_shape *shape = r->shape;
-    shape->height = side_of(dims[2], shape->input, from_file[0]);
-    shape->width = side_of(dims[3], shape->input, from_file[1]);
-    shape->stride = dims[2] < 0 && dims[3] < 0 ? stride : 0;
+    int *const sides[] = {&shape->height, &shape->width};
+    bool fine = true;
+    for (int i = 0; i < 2; i++) {
+        bool fixed = dims[i] > 0 && dims[i] <= HS_MODEL_MAX_INPUT;
+        int open = shape->input > 0 ? shape->input : from_file[i] > 0 ? from_file[i] : DEFAULT_INPUT;
+        *sides[i] = fixed ? (int) dims[i] : open;
+        fine = fine && dims[i] <= HS_MODEL_MAX_INPUT && *sides[i] <= HS_MODEL_MAX_INPUT && *sides[i] % stride == 0;
+    }
+    shape->stride = dims[0] < 0 && dims[1] < 0 ? stride : 0;
     if (shape->input > 0 && (shape->width != shape->input || shape->height != shape->input))
-        refuse(r, "the model's input is fixed to %d x %d", shape->width, shape->height);
-    if (dims[2] > HS_MODEL_MAX_INPUT || dims[3] > HS_MODEL_MAX_INPUT || shape->width % stride ||
-        shape->height % stride || shape->width > HS_MODEL_MAX_INPUT || shape->height > HS_MODEL_MAX_INPUT)
-        refuse(r, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
+        REFUSE(r, "the model's input is fixed to %d x %d", shape->width, shape->height);
+    if (!fine)
+        REFUSE(r, "the input's sides (%d x %d) must be multiples of %d, at most %d", shape->width, shape->height,
                stride, HS_MODEL_MAX_INPUT);
 }
 
@@ -103,7 +193,7 @@ static size_t read_numbers(const char *text, int *ret, size_t max)
 static void settle(struct reader *r, int *value, int from_file, const char *what)
 {
     if (*value > 0 && from_file > 0 && *value != from_file)
-        refuse(r, "the file says %d %s, not %d", from_file, what, *value);
+        REFUSE(r, "the file says %d %s, not %d", from_file, what, *value);
     if (*value == 0)
         *value = from_file;
 }
@@ -117,10 +207,10 @@ static void read_metadata(struct reader *r)
     int pair[2] = {0, 0};
     if (task && strcmp(task, "pose") != 0) {
         hs_str_quote(quoted, sizeof(quoted), task, strlen(task));
-        refuse(r, "the model's task is %s; only pose models can be served", quoted);
+        REFUSE(r, "the model's task is %s; only pose models can be served", quoted);
     }
     if (end2end && hs_str_equal_nocase(end2end, "true"))
-        refuse(r, "the model suppresses overlaps itself (end2end); export it without");
+        REFUSE(r, "the model suppresses overlaps itself (end2end); export it without");
     if (r->status == 0 && names)
         r->status = hs_label_list_parse(names, HS_MODEL_MAX_CLASSES, &shape->labels, r->err);
     settle(r, &shape->classes, (int) shape->labels.count, "classes");
@@ -134,7 +224,7 @@ static void check_counts(struct reader *r)
 {
     struct hs_model_shape *shape = r->shape;
     if (shape->keypoints == 0)
-        refuse(r, "the file does not say how many keypoints it has; say it with --keypoints N (and --dims 2 or 3, "
+        REFUSE(r, "the file does not say how many keypoints it has; say it with --keypoints N (and --dims 2 or 3, "
                   "--classes N)");
     if (shape->dims == 0)
         shape->dims = 3;
@@ -142,7 +232,7 @@ static void check_counts(struct reader *r)
         shape->classes = 1;
     if (shape->keypoints > HS_MODEL_MAX_KEYPOINTS || shape->classes > HS_MODEL_MAX_CLASSES ||
         (shape->dims != 2 && shape->dims != 3))
-        refuse(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes,
+        REFUSE(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes,
                shape->keypoints, shape->dims);
 }
 
@@ -154,11 +244,11 @@ static void read_decoded(struct reader *r)
     check_counts(r);
     int64_t wanted = 4 + shape->classes + (int64_t) shape->keypoints * shape->dims;
     if (dims[0] > 1)
-        refuse(r, "the model is fixed to batches of %" PRId64, dims[0]);
+        REFUSE(r, "the model is fixed to batches of %" PRId64, dims[0]);
     if (dims[2] == wanted && dims[1] != wanted)
-        refuse(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
+        REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
     if (dims[1] != wanted)
-        refuse(r, "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
+        REFUSE(r, "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
                   "4 + %d + %d * %d = %" PRId64,
                dims[1], shape->classes, shape->keypoints, shape->dims, shape->classes, shape->keypoints, shape->dims,
                wanted);
@@ -186,13 +276,13 @@ static void read_raw(struct reader *r)
     for (size_t i = 0; i < info->output_count; i++) {
         const struct hs_onnx_value *output = &info->outputs[i];
         if (output->rank != 4 || output->dims[0] > 1)
-            refuse(r, "each of the nine outputs must be [1, channels, height, width]");
+            REFUSE(r, "each of the nine outputs must be [1, channels, height, width]");
         if (output->dims[1] != classes && output->dims[1] != points)
             box = output->dims[1];
     }
     if (box <= 0 || box % 4 != 0 || count_channels(info, box) != LEVELS || count_channels(info, classes) != LEVELS ||
         count_channels(info, points) != LEVELS)
-        refuse(r, "the nine outputs must have three different channel counts, three of each: boxes, %" PRId64
+        REFUSE(r, "the nine outputs must have three different channel counts, three of each: boxes, %" PRId64
                   " classes, %d * %d for keypoints",
                classes, shape->keypoints, shape->dims);
     shape->decode = HS_DECODE_YOLO_POSE_RAW;
@@ -210,7 +300,8 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
         sizes[1] = sizes[0];
     shape->task = HS_TASK_POSE;
     normalise(shape, 0, 0, 0, 255);
-    check_single_file(r);
+    if (info->external_data)
+        REFUSE(r, "%s", other_files);
     read_metadata(r);
     check_input(r, "pose");
     read_size(r, sizes, stride);
@@ -219,7 +310,7 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
     else if (info->output_count == 3 * LEVELS)
         read_raw(r);
     else
-        refuse(r, "a pose model has one output [1, channels, cells] or nine raw ones; this one has %zu",
+        REFUSE(r, "a pose model has one output [1, channels, cells] or nine raw ones; this one has %zu",
                info->output_count);
     if (r->status < 0)
         hs_label_list_finish(&shape->labels);
@@ -293,10 +384,10 @@ static void read_scrfd(struct reader *r)
         int64_t rows[LEVELS] = { 0 };
         if (!read_levels(r->info, widths[i], rows) ||
             (rows[0] > 0 && (rows[0] != 4 * rows[1] || rows[1] != 4 * rows[2])))
-            refuse(r, "an SCRFD model has three outputs each of 1, 4 and, with points, 10 numbers a row, with N, N/4 "
+            REFUSE(r, "an SCRFD model has three outputs each of 1, 4 and, with points, 10 numbers a row, with N, N/4 "
                       "and N/16 rows");
         if (shape->stride == 0 && rows[0] > 0 && rows[0] != rows_at(shape, 8))
-            refuse(r, "the largest outputs have %" PRId64 " rows; two anchors a cell are %" PRId64, rows[0],
+            REFUSE(r, "the largest outputs have %" PRId64 " rows; two anchors a cell are %" PRId64, rows[0],
                    rows_at(shape, 8));
     }
     normalise(shape, 127.5f, 127.5f, 127.5f, 128);
@@ -310,7 +401,7 @@ static void read_retinaface(struct reader *r)
         const struct hs_onnx_value *output = &r->info->outputs[i];
         int64_t rows = output->dims[output->rank - 2];
         if (shape->stride == 0 && rows > 0 && rows != wanted)
-            refuse(r, "an output has %" PRId64 " rows; priors of RetinaFace (MobileNet) are %" PRId64, rows, wanted);
+            REFUSE(r, "an output has %" PRId64 " rows; priors of RetinaFace (MobileNet) are %" PRId64, rows, wanted);
     }
     shape->points = true;
     shape->bgr = true;
@@ -322,12 +413,12 @@ static void read_arcface(struct reader *r)
     const int64_t *input = r->info->inputs[0].dims, *output = r->info->outputs[0].dims;
     struct hs_model_shape *shape = r->shape;
     if (input[2] != HS_MODEL_FACE_SIDE || input[3] != HS_MODEL_FACE_SIDE)
-        refuse(r, "a model with one vector as output is a face embedding, and its input must be [batch, 3, %d, %d]",
+        REFUSE(r, "a model with one vector as output is a face embedding, and its input must be [batch, 3, %d, %d]",
                HS_MODEL_FACE_SIDE, HS_MODEL_FACE_SIDE);
     if (output[0] > 1)
-        refuse(r, "the model is fixed to batches of %" PRId64, output[0]);
+        REFUSE(r, "the model is fixed to batches of %" PRId64, output[0]);
     if (output[1] < MIN_DIMENSION || output[1] > HS_MODEL_MAX_EMBEDDING || output[1] % DIMENSION_STEP)
-        refuse(r, "the output is a vector of %" PRId64 " numbers; a face embedding has %d to %d, a multiple of %d",
+        REFUSE(r, "the output is a vector of %" PRId64 " numbers; a face embedding has %d to %d, a multiple of %d",
                output[1], MIN_DIMENSION, HS_MODEL_MAX_EMBEDDING, DIMENSION_STEP);
     shape->dimension = (int) output[1];
     shape->width = shape->height = HS_MODEL_FACE_SIDE;
@@ -344,16 +435,17 @@ int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, s
     found.decode = decode;
     found.scores = HS_SCORES_PROBABILITIES;
     found.task = embedding ? HS_TASK_FACE_EMBEDDING : HS_TASK_FACE_DETECTION;
-    check_single_file(r);
+    if (info->external_data)
+        REFUSE(r, "%s", other_files);
     check_input(r, "face");
     for (size_t i = 0; i < info->output_count; i++)
         if (info->outputs[i].elem_type != HS_ONNX_FLOAT)
-            refuse(r, "the outputs must be 32-bit float");
+            REFUSE(r, "the outputs must be 32-bit float");
     if (!embedding)
         read_size(r, (const int[2]){0, 0}, DEFAULT_STRIDE);
     for (size_t i = 0; i < info->output_count && !embedding; i++)
         if (info->outputs[i].rank == 3 && info->outputs[i].dims[0] > 1)
-            refuse(r, "the model is fixed to batches of %" PRId64, info->outputs[i].dims[0]);
+            REFUSE(r, "the model is fixed to batches of %" PRId64, info->outputs[i].dims[0]);
     if (decode == HS_DECODE_SCRFD)
         read_scrfd(r);
     else if (decode == HS_DECODE_RETINAFACE)

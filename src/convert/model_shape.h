@@ -4,10 +4,20 @@
 
 #include <stdbool.h>
 
-#include "convert/label_list.h"
 #include "convert/model_kind.h"
 #include "convert/onnx_info.h"
 #include "hs/status.h"
+
+struct hs_label_list {
+    size_t count;
+    char **labels;
+};
+
+/* Class names as Ultralytics writes them: a Python dict {0: 'person', 1: "dog"} (keys 0, 1, 2 … in order) or list
+ * ['person', 'dog'] of plain strings, at most `max`. Nothing is evaluated. HS_EMODEL for anything else. The caller
+ * finishes *ret_list. Any thread. */
+int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err);
+void hs_label_list_finish(struct hs_label_list *list); /* a zeroed one is fine */
 
 struct hs_model_shape {
     enum hs_task task;
@@ -32,8 +42,7 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
  * outputs of 1, 4 and 10 numbers a row, RetinaFace three of 4, 2 and 10, ArcFace one vector. */
 bool hs_face_shape_match(const struct hs_onnx_info *info, enum hs_decode *ret_decode);
 
-/* Fills *shape for a file that hs_face_shape_match knows. HS_EMODEL with the reason if it cannot be served; nothing has
- * changed then. */
+/* Fills *shape for a file that hs_face_shape_match knows. HS_EMODEL with the reason; nothing has changed then. */
 int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, struct hs_model_shape *shape,
                        struct hs_error *err);
 

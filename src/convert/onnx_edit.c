@@ -1,12 +1,9 @@
 /* Two passes over the graph. The first looks at every node: it refuses what it does not know, patches the constants of
  * Reshape nodes in a copy of the file (their length stays), and notes the sizes of Resize nodes. The second writes the
- * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. Field
- * numbers are those of onnx.proto. */
+ * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. */
 #include "convert/onnx_edit.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "convert/onnx_info.h"
-#include "convert/onnx_write.h"
-#include "convert/protobuf_reader.h"
+#include "convert/onnx_wire.h"
 
 enum { MAX_INPUTS = 8, MAX_NODES = 10000, RESIZES = 2 };
 enum { NODE_INPUT = 1, NODE_OP_TYPE = 4, NODE_DOMAIN = 7 };
@@ -49,17 +45,14 @@ struct editor {
     struct hs_error *err;
 };
 
-static void refuse(struct editor *ed, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The first refusal stays. */
+#define REFUSE(ed, ...) \
+    ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
+#define REFUSED "the model cannot be freed of its fixed input: "
 
-static void refuse(struct editor *ed, const char *format, ...)
+static struct hs_protobuf_span bytes_of(struct editor *ed, struct hs_protobuf_span in, uint32_t number)
 {
-    char text[200];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    if (ed->status == 0)
-        ed->status = hs_error_set(ed->err, HS_EMODEL, "the model cannot be freed of its fixed input: %s", text);
+    return hs_protobuf_last(in, number, HS_PROTOBUF_BYTES, &ed->damaged).bytes;
 }
 
 static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
@@ -74,14 +67,13 @@ static bool is_text(struct hs_protobuf_span span, const char *text)
 
 static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
 {
-    struct node node = { .op = hs_protobuf_bytes(in, NODE_OP_TYPE, &ed->damaged),
-                         .domain = hs_protobuf_bytes(in, NODE_DOMAIN, &ed->damaged) };
+    struct node node = { .op = bytes_of(ed, in, NODE_OP_TYPE), .domain = bytes_of(ed, in, NODE_DOMAIN) };
     struct hs_protobuf_field field;
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (!hs_protobuf_is_bytes(&field, NODE_INPUT))
             continue;
         if (node.input_count == MAX_INPUTS)
-            refuse(ed, "a node has more than %d inputs", MAX_INPUTS);
+            REFUSE(ed, "a node has more than %d inputs", MAX_INPUTS);
         else
             node.inputs[node.input_count++] = field.bytes;
     }
@@ -97,7 +89,7 @@ static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct 
     while (name.len > 0 && hs_protobuf_next(&in, &field, &ed->damaged)) {
         *ret = field.bytes;
         if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-            same(hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged), name))
+            same(bytes_of(ed, field.bytes, TENSOR_NAME), name))
             return true;
     }
     return false;
@@ -109,10 +101,10 @@ static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struc
     struct hs_protobuf_span in;
     if (!find_tensor(ed, name, &in))
         return false;
-    ret->raw = hs_protobuf_bytes(in, TENSOR_RAW, &ed->damaged);
+    ret->raw = bytes_of(ed, in, TENSOR_RAW);
     ret->count = ret->raw.len / 8;
-    if (hs_protobuf_varint(in, TENSOR_TYPE, &ed->damaged) != HS_ONNX_ELEM_INT64 || ret->raw.len % 8 ||
-        ret->count < 2 || ret->count > HS_ARRAY_LEN(ret->values))
+    if (hs_protobuf_last(in, TENSOR_TYPE, HS_PROTOBUF_VARINT, &ed->damaged).value != HS_ONNX_ELEM_INT64 ||
+        ret->raw.len % 8 || ret->count < 2 || ret->count > HS_ARRAY_LEN(ret->values))
         return false;
     memcpy(ret->values, ret->raw.data, ret->raw.len);
     return true;
@@ -138,7 +130,7 @@ static void free_reshape(struct editor *ed, const struct node *node)
     for (size_t i = 2; fine && i < shape.count; i++)
         fine = shape.values[i] > 0;
     if (!fine) {
-        refuse(ed, "a Reshape node has another shape than the constant [1, -1, …]");
+        REFUSE(ed, "a Reshape node has another shape than the constant [1, -1, …]");
         return;
     }
     /* The bytes lie in our own copy of the file. */
@@ -166,19 +158,20 @@ static void free_resize(struct editor *ed, const struct node *node)
     const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
     struct constant size;
     if (ed->resizes == RESIZES)
-        refuse(ed, "it has more than %d Resize nodes", RESIZES);
+        REFUSE(ed, "it has more than %d Resize nodes", RESIZES);
     else if (node->input_count != 4 || !read_constant(ed, node->inputs[3], &size) || size.count != 4 ||
              size.values[0] != 1 || input[2] % stride || input[3] % stride || size.values[2] != input[2] / stride ||
              size.values[3] != input[3] / stride)
-        refuse(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
+        REFUSE(ed, "a Resize node does not double to 1/%" PRId64 " of the input", stride);
     else if (count_uses(ed, node->inputs[3]) != 1)
-        refuse(ed, "a Resize node shares its size with another node");
+        REFUSE(ed, "a Resize node shares its size with another node");
     else
         ed->sizes[ed->resizes++] = node->inputs[3];
 }
 
 static void check_nodes(struct editor *ed)
 {
+    const struct hs_protobuf_span scales = { (const uint8_t *) scales_name, strlen(scales_name) };
     struct hs_protobuf_span in = ed->graph, other;
     struct hs_protobuf_field field;
     size_t count = 0;
@@ -188,18 +181,18 @@ static void check_nodes(struct editor *ed)
         struct node node = read_node(ed, field.bytes);
         bool resize = is_text(node.op, "Resize");
         if (++count > MAX_NODES)
-            refuse(ed, "it has more than %d nodes", MAX_NODES);
+            REFUSE(ed, "it has more than %d nodes", MAX_NODES);
         else if (!known_operator(&node) || (resize && ed->edit != HS_ONNX_FREE_SIZE))
-            refuse(ed, "it has an operator that may depend on the size");
+            REFUSE(ed, "it has an operator that may depend on the size");
         else if (resize)
             free_resize(ed, &node);
         else if (is_text(node.op, "Reshape"))
             free_reshape(ed, &node);
     }
     if (ed->reshapes == 0 || (ed->edit == HS_ONNX_FREE_SIZE && ed->resizes != RESIZES))
-        refuse(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
-    if (find_tensor(ed, (struct hs_protobuf_span){ (const uint8_t *) scales_name, strlen(scales_name) }, &other))
-        refuse(ed, "it was freed already");
+        REFUSE(ed, "it has %zu Reshape and %zu Resize nodes", ed->reshapes, ed->resizes);
+    if (find_tensor(ed, scales, &other))
+        REFUSE(ed, "it was freed already");
 }
 
 /* One picture in, [1, …] out. */
@@ -208,24 +201,23 @@ static void check_ends(struct editor *ed)
     const struct hs_onnx_info *info = ed->info;
     const struct hs_onnx_value *input = &info->inputs[0];
     if (info->external_data)
-        refuse(ed, "its weights lie in other files");
+        REFUSE(ed, "its weights lie in other files");
     else if (info->input_count != 1 || input->rank != 4 || input->elem_type != HS_ONNX_FLOAT || input->dims[0] != 1 ||
              input->dims[1] != 3 || input->dims[2] < 1 || input->dims[3] < 1)
-        refuse(ed, "its input is not [1, 3, height, width] with fixed sizes");
+        REFUSE(ed, "its input is not [1, 3, height, width] with fixed sizes");
     else if (info->output_count == 0)
-        refuse(ed, "it has no output");
+        REFUSE(ed, "it has no output");
     for (size_t i = 0; i < info->output_count; i++) {
         const struct hs_onnx_value *output = &info->outputs[i];
         bool fine = output->elem_type == HS_ONNX_FLOAT && output->rank >= 2 && output->dims[0] == 1;
         for (int k = 1; fine && k < output->rank; k++)
             fine = output->dims[k] > 0;
         if (!fine)
-            refuse(ed, "its output %zu is not [1, …] with fixed sizes", i);
+            REFUSE(ed, "its output %zu is not [1, …] with fixed sizes", i);
     }
 }
 
-/* ValueInfoProto: name 1. The names in info are cut and printable; weights that an old file lists as inputs are not in
- * it at all. Both show as another name. */
+/* ValueInfoProto: name 1. A name that info has cut, and a weight that old files list as an input, show as another. */
 static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
     const struct hs_onnx_info *info = ed->info;
@@ -235,8 +227,8 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     char rows[32];
     if (index < (input ? info->input_count : info->output_count))
         value = (input ? info->inputs : info->outputs) + index;
-    if (!value || !is_text(hs_protobuf_bytes(field->bytes, 1, &ed->damaged), value->name)) {
-        refuse(ed, "the name of an input or output is not a plain one");
+    if (!value || !is_text(bytes_of(ed, field->bytes, 1), value->name)) {
+        REFUSE(ed, "the name of an input or output is not a plain one");
         return;
     }
     for (int i = 0; i < value->rank; i++)
@@ -250,14 +242,6 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
         dims[1].name = rows;
     }
     hs_onnx_put_value_info(out, field->number, value->name, dims, (size_t) value->rank);
-}
-
-static bool is_resize_size(const struct editor *ed, struct hs_protobuf_span name)
-{
-    for (size_t i = 0; i < ed->resizes; i++)
-        if (same(ed->sizes[i], name))
-            return true;
-    return false;
 }
 
 /* A Resize node: scales in place of input 2, nothing in place of input 3. Any other node stays. */
@@ -291,19 +275,23 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
     struct hs_protobuf_field field;
     size_t inputs = 0, outputs = 0;
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
-        if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_NODE))
+        bool bytes = field.wire == HS_PROTOBUF_BYTES, drop = bytes && field.number == GRAPH_VALUE_INFO;
+        if (bytes && field.number == HS_ONNX_GRAPH_INITIALIZER) {
+            struct hs_protobuf_span name = bytes_of(ed, field.bytes, TENSOR_NAME);
+            for (size_t i = 0; i < ed->resizes; i++)
+                drop = drop || same(ed->sizes[i], name);
+        }
+        if (bytes && field.number == HS_ONNX_GRAPH_NODE)
             put_node(ed, out, &field);
-        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INPUT))
+        else if (bytes && field.number == HS_ONNX_GRAPH_INPUT)
             put_value(ed, out, &field, inputs++);
-        else if (hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_OUTPUT))
+        else if (bytes && field.number == HS_ONNX_GRAPH_OUTPUT)
             put_value(ed, out, &field, outputs++);
-        else if (!hs_protobuf_is_bytes(&field, GRAPH_VALUE_INFO) &&
-                 !(hs_protobuf_is_bytes(&field, HS_ONNX_GRAPH_INITIALIZER) &&
-                   is_resize_size(ed, hs_protobuf_bytes(field.bytes, TENSOR_NAME, &ed->damaged))))
+        else if (!drop)
             hs_buf_append(out, field.whole.data, field.whole.len);
     }
     if (ed->edit == HS_ONNX_FREE_SIZE)
-        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales, 4);
+        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales);
 }
 
 /* Appends the model with the new graph to `out`. */
@@ -311,24 +299,25 @@ static int write_model(struct editor *ed, struct hs_buf *out)
 {
     struct hs_protobuf_span in = { ed->copy, ed->len };
     struct hs_protobuf_field field;
-    struct hs_buf model, graph;
-    hs_buf_init(&model, out->max);
+    struct hs_buf graph;
+    size_t before = out->len;
     hs_buf_init(&graph, out->max);
     put_graph(ed, &graph);
     while (hs_protobuf_next(&in, &field, &ed->damaged)) {
         if (hs_protobuf_is_bytes(&field, HS_ONNX_MODEL_GRAPH))
-            hs_onnx_put_message(&model, HS_ONNX_MODEL_GRAPH, &graph);
+            hs_onnx_put_message(out, HS_ONNX_MODEL_GRAPH, &graph);
         else
-            hs_buf_append(&model, field.whole.data, field.whole.len);
+            hs_buf_append(out, field.whole.data, field.whole.len);
     }
-    int error = hs_buf_error(&model);
+    int error = hs_buf_error(out);
     if (ed->status == 0 && ed->damaged)
         ed->status = hs_error_set(ed->err, HS_EMODEL, "the ONNX file is damaged");
-    else if (ed->status == 0 && (error || (error = hs_buf_append(out, model.data, model.len)) < 0))
+    else if (ed->status == 0 && error < 0)
         ed->status = hs_error_set(ed->err, error,
                                   error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
+    if (ed->status < 0)
+        out->len = before;
     hs_buf_finish(&graph);
-    hs_buf_finish(&model);
     return ed->status;
 }
 
@@ -342,7 +331,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     if (ed.copy) {
         memcpy(ed.copy, data, len);
         /* hs_onnx_info_parse has seen that there is exactly one graph. */
-        ed.graph = hs_protobuf_bytes((struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH, &ed.damaged);
+        ed.graph = bytes_of(&ed, (struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH);
         check_ends(&ed);
         if (ed.status == 0)
             check_nodes(&ed);

@@ -1,4 +1,4 @@
-/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/protobuf_reader.h.
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/onnx_wire.h.
  * Everything is a view into the file; what is kept is copied with a bound. */
 #include "convert/onnx_info.h"
 
@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "convert/protobuf_reader.h"
+#include "convert/onnx_wire.h"
 
 enum {
     MAX_DEPTH = 8,                /* of graphs inside nodes */
@@ -42,16 +42,6 @@ static uint64_t hash_of(struct hs_protobuf_span text)
     return hash;
 }
 
-static void add_weight(struct reader *reader, struct hs_protobuf_span name)
-{
-    if (reader->weight_count == MAX_INITIALIZERS)
-        reader->too_much = true;
-    else if (!HS_ARRAY_RESERVE(reader->weights, reader->weight_capacity, reader->weight_count + 1))
-        reader->no_memory = true;
-    else
-        reader->weights[reader->weight_count++] = hash_of(name);
-}
-
 enum message { GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, FUNCTION };
 
 /* Where nodes and weights are, by GraphProto, NodeProto, AttributeProto, SparseTensorProto and FunctionProto. */
@@ -73,32 +63,35 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
 {
     struct hs_protobuf_field field;
     while (hs_protobuf_next(&in, &field, &reader->damaged)) {
-        if (hs_protobuf_is_bytes(&field, 8) && keep_name)
-            add_weight(reader, field.bytes);
         if (field.number == 13 || (field.number == 14 && field.value != 0))
             reader->info->external_data = true;
+        if (!keep_name || !hs_protobuf_is_bytes(&field, 8))
+            continue;
+        if (reader->weight_count == MAX_INITIALIZERS)
+            reader->too_much = true;
+        else if (!HS_ARRAY_RESERVE(reader->weights, reader->weight_capacity, reader->weight_count + 1))
+            reader->no_memory = true;
+        else
+            reader->weights[reader->weight_count++] = hash_of(field.bytes);
     }
 }
 
-/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph; a sparse
- * tensor has the name of its values (1). */
+/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph. */
 static void walk(struct reader *reader, enum message message, struct hs_protobuf_span in, int depth, bool keep_names)
 {
     struct hs_protobuf_field field;
-    if (depth > MAX_DEPTH) {
-        reader->too_much = true;
-        return;
-    }
-    if (message == TENSOR) {
-        read_tensor(reader, in, keep_names);
-        return;
-    }
+    reader->too_much |= depth > MAX_DEPTH;
     reader->info->node_count += message == NODE;
-    while (hs_protobuf_next(&in, &field, &reader->damaged))
-        for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++)
-            if (parts[i].in == message && hs_protobuf_is_bytes(&field, parts[i].number))
-                walk(reader, parts[i].is, field.bytes, depth + (parts[i].is == GRAPH),
-                     keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2));
+    while (depth <= MAX_DEPTH && hs_protobuf_next(&in, &field, &reader->damaged))
+        for (size_t i = 0; i < HS_ARRAY_LEN(parts); i++) {
+            if (parts[i].in != message || !hs_protobuf_is_bytes(&field, parts[i].number))
+                continue;
+            bool keep = keep_names && parts[i].is != NODE && !(message == SPARSE && field.number == 2);
+            if (parts[i].is == TENSOR)
+                read_tensor(reader, field.bytes, keep);
+            else
+                walk(reader, parts[i].is, field.bytes, depth + (parts[i].is == GRAPH), keep);
+        }
 }
 
 /* TensorShapeProto: dim 1 { dim_value 1, dim_param 2 }. */
@@ -113,7 +106,7 @@ static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct
             reader->too_much = true;
             return;
         }
-        uint64_t size = hs_protobuf_varint(field.bytes, 1, &reader->damaged);
+        uint64_t size = hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_VARINT, &reader->damaged).value;
         value->dims[value->rank++] = size > 0 && size <= INT32_MAX ? (int64_t) size : -1;
     }
 }
@@ -178,19 +171,15 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 
 static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 {
-    reader->too_much |= text.len > HS_ONNX_MAX_TEXT;
-    char *copy = text.len <= HS_ONNX_MAX_TEXT ? malloc(text.len + 1) : NULL;
-    reader->no_memory |= text.len <= HS_ONNX_MAX_TEXT && !copy;
-    if (copy && text.len)
-        memcpy(copy, text.data, text.len);
-    if (copy)
-        copy[text.len] = '\0';
+    bool fits = text.len <= HS_ONNX_MAX_TEXT;
+    char *copy = fits ? strndup(text.len ? (const char *) text.data : "", text.len) : NULL;
+    reader->too_much |= !fits;
+    reader->no_memory |= fits && !copy;
     return copy;
 }
 
 /* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25.
- * OperatorSetIdProto: domain 1, version 2; only the default domain matters. StringStringEntryProto: key 1, value 2.
- * Gives the number of graphs. */
+ * OperatorSetIdProto: domain 1, version 2. StringStringEntryProto: key 1, value 2. Gives the number of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
     struct hs_onnx_info *info = reader->info;
@@ -207,16 +196,16 @@ static int read_model(struct reader *reader, struct hs_protobuf_span in, struct 
             graphs++;
         }
         if (hs_protobuf_is_bytes(&field, 8)) {
-            uint64_t version = hs_protobuf_varint(field.bytes, 2, damaged);
-            if (hs_protobuf_bytes(field.bytes, 1, damaged).len == 0 && version < 1000)
+            uint64_t version = hs_protobuf_last(field.bytes, 2, HS_PROTOBUF_VARINT, damaged).value;
+            if (hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_BYTES, damaged).bytes.len == 0 && version < 1000)
                 info->opset = (int64_t) version;
         }
         if (hs_protobuf_is_bytes(&field, 14) && info->prop_count == HS_ONNX_MAX_PROPS) {
             reader->too_much = true;
         } else if (hs_protobuf_is_bytes(&field, 14)) {
             struct hs_onnx_prop *prop = &info->props[info->prop_count++];
-            prop->key = copy_text(reader, hs_protobuf_bytes(field.bytes, 1, damaged));
-            prop->value = copy_text(reader, hs_protobuf_bytes(field.bytes, 2, damaged));
+            prop->key = copy_text(reader, hs_protobuf_last(field.bytes, 1, HS_PROTOBUF_BYTES, damaged).bytes);
+            prop->value = copy_text(reader, hs_protobuf_last(field.bytes, 2, HS_PROTOBUF_BYTES, damaged).bytes);
         }
         if (hs_protobuf_is_bytes(&field, 25))
             walk(reader, FUNCTION, field.bytes, 1, false);

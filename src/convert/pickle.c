@@ -25,6 +25,7 @@ struct reader {
     size_t values;
     struct hs_pickle_value *none, *yes, *no, *empty_tuple; /* made once: nothing can change them */
     struct hs_pickle_value *root;
+    struct hs_pickle_value scratch; /* made after a failure, so that makers need not look */
 };
 
 static void fail(struct reader *r, const char *reason)
@@ -94,33 +95,29 @@ static void *alloc(struct reader *r, size_t size)
     return memory;
 }
 
+/* Never NULL. */
 static struct hs_pickle_value *make(struct reader *r, enum hs_pickle_type type)
 {
     count_values(r, 1);
     struct hs_pickle_value *value = alloc(r, sizeof(*value));
-    if (value)
-        value->type = type;
+    value = value ? value : &r->scratch;
+    value->type = type;
     return value;
 }
 
 static struct hs_pickle_value *make_dict(struct reader *r)
 {
-    struct hs_pickle_dict *dict = alloc(r, sizeof(*dict));
     struct hs_pickle_value *value = make(r, HS_PICKLE_DICT);
-    if (value)
-        value->dict = dict;
+    value->dict = alloc(r, sizeof(*value->dict));
     return value;
 }
 
 static struct hs_pickle_value *make_record(struct reader *r, const char *kind, const struct hs_pickle_value *args)
 {
-    struct hs_pickle_record *record = alloc(r, sizeof(*record));
     struct hs_pickle_value *value = make(r, HS_PICKLE_RECORD);
-    if (!value)
-        return NULL;
-    record->kind = kind;
-    record->args = args;
-    value->record = record;
+    value->record = alloc(r, sizeof(*value->record));
+    if (value->record)
+        *value->record = (struct hs_pickle_record){.kind = kind, .args = args};
     return value;
 }
 
@@ -198,7 +195,7 @@ static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct 
     if (args->len > 1)
         fail(r, "an OrderedDict with several arguments");
     struct hs_pickle_value *dict = make_dict(r);
-    if (!dict || args->len == 0)
+    if (r->status < 0 || args->len == 0)
         return dict;
     const struct hs_pickle_items *pairs = hs_pickle_to_items(args->data[0]);
     if (args->data[0]->type == HS_PICKLE_DICT)
@@ -227,14 +224,9 @@ static struct hs_pickle_value *call_parameter(struct reader *r, const struct hs_
 /* The persistent id of a storage: ("storage", class, key, device, elements). */
 static bool read_storage(const struct hs_pickle_value *value, struct hs_pickle_tensor *tensor)
 {
-    static const struct {
-        const char *kind;
-        enum hs_pickle_dtype dtype;
-    } known[] = {
-        {"torch HalfStorage", HS_PICKLE_F16}, {"torch FloatStorage", HS_PICKLE_F32},
-        {"torch DoubleStorage", HS_PICKLE_F64}, {"torch IntStorage", HS_PICKLE_I32},
-        {"torch LongStorage", HS_PICKLE_I64},
-    };
+    static const char *const kinds[] = {[HS_PICKLE_F16] = "torch HalfStorage", [HS_PICKLE_F32] = "torch FloatStorage",
+                                        [HS_PICKLE_F64] = "torch DoubleStorage", [HS_PICKLE_I32] = "torch IntStorage",
+                                        [HS_PICKLE_I64] = "torch LongStorage"};
     if (strcmp(hs_pickle_kind(value), "storage") != 0)
         return false;
     const struct hs_pickle_items *id = hs_pickle_to_items(value->record->args);
@@ -242,9 +234,9 @@ static bool read_storage(const struct hs_pickle_value *value, struct hs_pickle_t
         return false;
     tensor->storage_kind = hs_pickle_kind(id->data[1]);
     tensor->dtype = HS_PICKLE_OTHER;
-    for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
-        if (!strcmp(known[i].kind, tensor->storage_kind))
-            tensor->dtype = known[i].dtype;
+    for (size_t i = 0; i < HS_ARRAY_LEN(kinds); i++)
+        if (!strcmp(kinds[i], tensor->storage_kind))
+            tensor->dtype = (enum hs_pickle_dtype) i;
     tensor->key = id->data[2]->text;
     return hs_pickle_to_int(id->data[4], &tensor->count);
 }
@@ -272,8 +264,7 @@ static struct hs_pickle_value *call_tensor(struct reader *r, const struct hs_pic
          !read_dims(args->data[3], tensor->stride, &strides) || strides != tensor->dims))
         fail(r, "a tensor that is none");
     struct hs_pickle_value *value = make(r, HS_PICKLE_TENSOR);
-    if (value)
-        value->tensor = tensor;
+    value->tensor = tensor;
     return value;
 }
 
@@ -304,8 +295,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
 static struct hs_pickle_value *make_int(struct reader *r, int64_t integer)
 {
     struct hs_pickle_value *value = make(r, HS_PICKLE_INT);
-    if (value)
-        value->integer = integer;
+    value->integer = integer;
     return value;
 }
 
@@ -329,8 +319,7 @@ static struct hs_pickle_value *make_double(struct reader *r)
     for (size_t i = 0; bytes && i < 8; i++)
         bits = bits << 8 | bytes[i];
     struct hs_pickle_value *value = make(r, HS_PICKLE_DOUBLE);
-    if (value)
-        memcpy(&value->real, &bits, sizeof(bits));
+    memcpy(&value->real, &bits, sizeof(bits));
     return value;
 }
 
@@ -341,8 +330,7 @@ static struct hs_pickle_value *make_text(struct reader *r, enum hs_pickle_type t
     if (bytes && type == HS_PICKLE_STRING && !hs_utf8_valid(bytes, (size_t) len))
         fail(r, "a text that is not UTF-8");
     struct hs_pickle_value *value = make(r, type);
-    if (value)
-        value->text = (struct hs_pickle_text){bytes, (size_t) len};
+    value->text = (struct hs_pickle_text){bytes, (size_t) len};
     return value;
 }
 
@@ -351,10 +339,9 @@ static struct hs_pickle_value *make_tuple(struct reader *r, struct hs_pickle_val
     if (r->status < 0 || count == 0)
         return r->empty_tuple;
     struct hs_pickle_value **copy = alloc(r, count * sizeof(items[0])), *value = make(r, HS_PICKLE_TUPLE);
-    if (value) {
+    if (copy)
         memcpy(copy, items, count * sizeof(items[0]));
-        value->items = (struct hs_pickle_items){copy, (uint32_t) count, (uint32_t) count};
-    }
+    value->items = (struct hs_pickle_items){copy, (uint32_t) count, (uint32_t) count};
     return value;
 }
 
@@ -414,30 +401,12 @@ static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text
     return make_record(r, kind, NULL);
 }
 
-/* Attributes are kept for records; the state of any other object is ignored. */
-static void build(struct reader *r)
-{
-    struct hs_pickle_value **state = pop(r, 1), *object = top(r);
-    if (object && object->type == HS_PICKLE_RECORD && state[0]->type == HS_PICKLE_DICT)
-        update(r, &object->record->state, state[0]->dict);
-}
-
-static void stop(struct reader *r)
-{
-    if (r->stack_len != 1 || r->mark_count)
-        fail(r, "it does not end with one value");
-    else if (r->at != r->len)
-        fail(r, "something follows its end");
-    else
-        r->root = r->stack[0];
-}
-
 /* ---- the machine ---- */
 
 /* Runs one opcode. Returns the value that it pushes; NULL if it pushes none or failed. */
 static struct hs_pickle_value *run(struct reader *r, uint8_t code)
 {
-    struct hs_pickle_value **items;
+    struct hs_pickle_value **items, *object;
     struct hs_pickle_text module;
     size_t count = 1;
     switch (code) {
@@ -532,10 +501,19 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         put(r, code == 0x94 ? r->memo_count : take_number(r, code == 'q' ? 1 : 4));
         break;
     case 'b': /* BUILD */
-        build(r);
+        items = pop(r, 1);
+        object = top(r);
+        /* Attributes are kept for records; the state of any other object is ignored. */
+        if (object && object->type == HS_PICKLE_RECORD && items[0]->type == HS_PICKLE_DICT)
+            update(r, &object->record->state, items[0]->dict);
         break;
     case '.': /* STOP */
-        stop(r);
+        if (r->stack_len != 1 || r->mark_count)
+            fail(r, "it does not end with one value");
+        else if (r->at != r->len)
+            fail(r, "something follows its end");
+        else
+            r->root = r->stack[0];
         break;
     default:
         r->status = hs_error_set(r->err, HS_EMODEL, "forbidden pickle opcode 0x%02x at byte %zu", code, r->op_at);
@@ -553,8 +531,7 @@ int hs_pickle_read(const uint8_t *data, size_t len, struct hs_arena *arena, cons
     r->yes = make(r, HS_PICKLE_BOOL);
     r->no = make(r, HS_PICKLE_BOOL);
     r->empty_tuple = make(r, HS_PICKLE_TUPLE);
-    if (r->yes)
-        r->yes->boolean = true;
+    r->yes->boolean = true;
     while (r->status == 0 && !r->root) {
         r->op_at = r->at;
         const uint8_t *code = take(r, 1);

@@ -1,18 +1,17 @@
-#include "convert/pickle_value.h"
+#include "convert/pickle.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <sodium.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { INDEX_FROM = 16, MAX_DEPTH = 16 };
+enum { MAX_DEPTH = 16 };
 
 /* Doubles the array `data` of `size`-byte elements when it is full. */
 static int grow(struct hs_arena *arena, void **data, uint32_t len, uint32_t *capacity, size_t size)
@@ -52,69 +51,55 @@ static void make_hash_key(void)
         memset(hash_key, 0, sizeof(hash_key));
 }
 
-/* The form in which keys are compared: equal keys have the same type and bytes here. */
+/* The form in which keys are compared: equal keys have the same type, bits and text here. */
 struct canonical {
     enum hs_pickle_type type;
-    const void *data;
-    size_t len;
-    union {
-        int64_t integer;
-        double real;
-        const void *self;
-    };
+    uint64_t bits;
+    struct hs_pickle_text text;
 };
 
-/* True, 1 and 1.0 are the same key. Tuples and records are equal only to themselves (a checkpoint has no use for more),
- * and so is a NaN. */
-static void make_canonical(const struct hs_pickle_value *key, struct canonical *ret)
+/* True, 1 and 1.0 are the same key. Tuples, records and a NaN are equal only to themselves. */
+static struct canonical canonical_of(const struct hs_pickle_value *key)
 {
+    struct canonical ret = {.type = key->type, .bits = (uintptr_t) key};
     bool whole = key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 &&
                  key->real == floor(key->real);
-    *ret = (struct canonical) { .type = key->type, .data = &ret->integer, .len = 8 };
-    if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_INT || whole) {
-        ret->type = HS_PICKLE_INT;
-        ret->integer = whole ? (int64_t) key->real : key->type == HS_PICKLE_BOOL ? key->boolean : key->integer;
-    } else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real)) {
-        ret->real = key->real;
-    } else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES) {
-        ret->data = key->text.data;
-        ret->len = key->text.len;
-    } else if (key->type == HS_PICKLE_NONE) {
-        ret->len = 0;
-    } else {
-        ret->self = key;
-        ret->len = sizeof(ret->self);
-    }
+    if (key->type == HS_PICKLE_INT || whole)
+        ret.bits = (uint64_t) (whole ? (int64_t) key->real : key->integer);
+    else if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_NONE)
+        ret.bits = key->type == HS_PICKLE_BOOL && key->boolean;
+    else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real))
+        memcpy(&ret.bits, &key->real, sizeof(ret.bits));
+    else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
+        ret = (struct canonical){.type = key->type, .text = key->text};
+    if (key->type == HS_PICKLE_BOOL || whole)
+        ret.type = HS_PICKLE_INT;
+    return ret;
 }
 
 static uint64_t hash_of(const struct hs_pickle_value *key)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     uint64_t hash;
-    struct canonical k;
+    const struct canonical k = canonical_of(key);
+    const uint8_t *bytes = k.text.len ? (const uint8_t *) k.text.data : (const uint8_t *) &k.bits;
     _Static_assert(crypto_shorthash_BYTES == sizeof(hash), "a 64-bit hash");
     pthread_once(&once, make_hash_key);
-    make_canonical(key, &k);
-    crypto_shorthash((uint8_t *) &hash, k.data, k.len, hash_key);
+    crypto_shorthash((uint8_t *) &hash, bytes, k.text.len ? k.text.len : sizeof(k.bits), hash_key);
     return hash;
 }
 
 static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_value *b)
 {
-    struct canonical x, y;
-    make_canonical(a, &x);
-    make_canonical(b, &y);
-    return x.type == y.type && x.len == y.len && (x.len == 0 || !memcmp(x.data, y.data, x.len));
+    const struct canonical x = canonical_of(a), y = canonical_of(b);
+    return x.type == y.type && x.bits == y.bits && x.text.len == y.text.len &&
+           (x.text.len == 0 || !memcmp(x.text.data, y.text.data, x.text.len));
 }
 
-static size_t index_size(const struct hs_pickle_dict *dict)
-{
-    return (size_t) dict->capacity * 2;
-}
-
+/* The index has twice the capacity, a power of two: it never fills, and masks work. */
 static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 {
-    size_t mask = index_size(dict) - 1, at = hash_of(dict->entries[entry].key) & mask;
+    size_t mask = 2 * (size_t) dict->capacity - 1, at = hash_of(dict->entries[entry].key) & mask;
     while (dict->index[at])
         at = (at + 1) & mask;
     dict->index[at] = entry + 1;
@@ -122,11 +107,10 @@ static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 
 static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, const struct hs_pickle_value *key)
 {
-    for (uint32_t i = 0; !dict->index && i < dict->len; i++)
-        if (keys_equal(dict->entries[i].key, key))
-            return &dict->entries[i];
-    size_t mask = index_size(dict) - 1;
-    for (size_t at = dict->index ? hash_of(key) & mask : 0; dict->index && dict->index[at]; at = (at + 1) & mask) {
+    size_t mask = 2 * (size_t) dict->capacity - 1;
+    if (dict->len == 0)
+        return NULL;
+    for (size_t at = hash_of(key) & mask; dict->index[at]; at = (at + 1) & mask) {
         struct hs_pickle_entry *entry = &dict->entries[dict->index[at] - 1];
         if (keys_equal(entry->key, key))
             return entry;
@@ -134,7 +118,6 @@ static struct hs_pickle_entry *dict_find(const struct hs_pickle_dict *dict, cons
     return NULL;
 }
 
-/* Capacities are powers of two, so the index (twice as large) never fills and masks work. */
 static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
 {
     uint32_t before = dict->capacity;
@@ -143,9 +126,9 @@ static int dict_grow(struct hs_arena *arena, struct hs_pickle_dict *dict)
     if (r < 0)
         return r;
     dict->entries = entries;
-    if (dict->capacity == before || dict->capacity < INDEX_FROM)
+    if (dict->capacity == before)
         return 0;
-    uint32_t *index = hs_arena_alloc(arena, index_size(dict) * sizeof(*index));
+    uint32_t *index = hs_arena_alloc(arena, 2 * (size_t) dict->capacity * sizeof(*index));
     if (!index) {
         dict->capacity = before;
         return HS_ENOMEM;
@@ -170,8 +153,7 @@ int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, stru
     if (r < 0)
         return r;
     dict->entries[dict->len++] = (struct hs_pickle_entry) { key, value };
-    if (dict->index)
-        index_insert(dict, dict->len - 1);
+    index_insert(dict, dict->len - 1);
     return 0;
 }
 
@@ -211,26 +193,14 @@ bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text)
 
 bool hs_pickle_is_true(const struct hs_pickle_value *value)
 {
-    switch (value ? value->type : HS_PICKLE_NONE) {
-    case HS_PICKLE_NONE:
-        return false;
-    case HS_PICKLE_BOOL:
-        return value->boolean;
-    case HS_PICKLE_INT:
-        return value->integer != 0;
-    case HS_PICKLE_DOUBLE:
-        return value->real != 0;
-    case HS_PICKLE_STRING:
-    case HS_PICKLE_BYTES:
-        return value->text.len != 0;
-    case HS_PICKLE_TUPLE:
-    case HS_PICKLE_LIST:
-        return value->items.len != 0;
-    case HS_PICKLE_DICT:
-        return value->dict->len != 0;
-    default:
-        return true;
-    }
+    enum hs_pickle_type type = value ? value->type : HS_PICKLE_NONE;
+    return type == HS_PICKLE_BOOL                                ? value->boolean
+           : type == HS_PICKLE_INT                               ? value->integer != 0
+           : type == HS_PICKLE_DOUBLE                            ? value->real != 0
+           : type == HS_PICKLE_STRING || type == HS_PICKLE_BYTES ? value->text.len != 0
+           : type == HS_PICKLE_TUPLE || type == HS_PICKLE_LIST   ? value->items.len != 0
+           : type == HS_PICKLE_DICT                              ? value->dict->len != 0
+                                                                 : type != HS_PICKLE_NONE;
 }
 
 bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret)
@@ -316,30 +286,10 @@ static void put_text(struct hs_buf *buf, const struct hs_pickle_text *text, bool
     hs_buf_printf(buf, "%c", quote);
 }
 
-/* Python shows every float with a point or an exponent, and writes as many digits as read back the same. */
-static void put_double(struct hs_buf *buf, double value)
-{
-    char text[32];
-    if (!isfinite(value)) {
-        hs_buf_append_str(buf, isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
-        return;
-    }
-    int digits = 1;
-    double back;
-    do
-        snprintf(text, sizeof(text), "%.*e", digits - 1, value);
-    while (digits++ < 17 && (!hs_str_to_double(text, &back) || back != value));
-    const char *exponent = strchr(text, 'e'), *point = strchr(text, '.');
-    int power = (int) strtol(exponent + 1, NULL, 10), decimals = (point ? (int) (exponent - point) - 1 : 0) - power;
-    if (power < -4 || power >= 16)
-        hs_buf_append_str(buf, text);
-    else
-        hs_buf_printf(buf, "%.*f", decimals < 1 ? 1 : decimals, value);
-}
-
 static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int depth)
 {
     bool tuple = value->type == HS_PICKLE_TUPLE;
+    char number[32];
     if (depth >= MAX_DEPTH && hs_buf_error(buf) == 0)
         buf->error = HS_EINVAL;
     if (hs_buf_error(buf) < 0)
@@ -355,7 +305,10 @@ static void put(struct hs_buf *buf, const struct hs_pickle_value *value, int dep
         hs_buf_printf(buf, "%" PRId64, value->integer);
         break;
     case HS_PICKLE_DOUBLE:
-        put_double(buf, value->real);
+        if (isfinite(value->real))
+            hs_buf_append(buf, number, hs_json_double(value->real, number));
+        else
+            hs_buf_append_str(buf, isnan(value->real) ? "nan" : value->real < 0 ? "-inf" : "inf");
         break;
     case HS_PICKLE_STRING:
     case HS_PICKLE_BYTES:

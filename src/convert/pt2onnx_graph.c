@@ -1,8 +1,12 @@
 #include "convert/pt2onnx_graph.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/str.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are written as they lie in memory");
 
@@ -21,8 +25,7 @@ void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, 
     hs_arena_init(&graph->arena, ARENA_MAX);
     hs_buf_init(&graph->nodes, NODES_MAX);
     hs_buf_init(&graph->weights, max_bytes);
-    hs_buf_init(&graph->last_inputs, NODES_MAX);
-    hs_buf_init(&graph->last_rest, NODES_MAX);
+    hs_buf_init(&graph->last, NODES_MAX);
     graph->names = hs_pt_graph_alloc(graph, NAME_TABLE_SIZE, sizeof(*graph->names));
 }
 
@@ -31,8 +34,7 @@ void hs_pt_graph_finish(struct hs_pt_graph *graph)
     hs_arena_finish(&graph->arena);
     hs_buf_finish(&graph->nodes);
     hs_buf_finish(&graph->weights);
-    hs_buf_finish(&graph->last_inputs);
-    hs_buf_finish(&graph->last_rest);
+    hs_buf_finish(&graph->last);
 }
 
 void hs_pt_fail_with(struct hs_pt_graph *graph, int code, const char *message)
@@ -66,16 +68,16 @@ void hs_pt_no_memory(struct hs_pt_graph *graph)
     hs_pt_fail_with(graph, HS_ENOMEM, "no memory for the network");
 }
 
-/* A failure of the writers becomes the graph's. */
-static void collect(struct hs_pt_graph *graph)
+int hs_pt_graph_check(struct hs_pt_graph *graph)
 {
-    const struct hs_buf *outs[] = {&graph->nodes, &graph->weights, &graph->last_inputs, &graph->last_rest};
-    for (size_t i = 0; i < HS_ARRAY_LEN(outs); i++) {
-        if (outs[i]->error == HS_ETOOLARGE)
+    const int errors[] = {graph->nodes.error, graph->weights.error, graph->last.error};
+    for (size_t i = 0; i < HS_ARRAY_LEN(errors); i++) {
+        if (errors[i] == HS_ETOOLARGE)
             hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
-        else if (outs[i]->error < 0)
+        else if (errors[i] < 0)
             hs_pt_no_memory(graph);
     }
+    return graph->status;
 }
 
 void *hs_pt_graph_alloc(struct hs_pt_graph *graph, size_t count, size_t size)
@@ -123,102 +125,176 @@ static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_nod
     return before > 0 ? hs_pt_graph_name(graph, "%s_%u", base, before) : base;
 }
 
-struct hs_pt_input hs_pt_real_input(double value)
-{
-    return (struct hs_pt_input){.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) value}};
-}
-
-struct hs_pt_input hs_pt_ints_input(size_t count, const int64_t *values)
-{
-    struct hs_pt_input input = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count}};
-    for (size_t i = 0; i < count && i < HS_ARRAY_LEN(input.ints); i++)
-        input.ints[i] = values[i];
-    return input;
-}
-
-static void put_constant(struct hs_pt_graph *graph, const char *name, const struct hs_pt_input *input)
-{
-    size_t count = 1;
-    for (size_t i = 0; i < input->dims; i++)
-        count *= (size_t) input->size[i];
-    const void *inside = input->type == HS_ONNX_ELEM_INT64 ? (const void *) input->ints : (const void *) input->reals;
-    hs_onnx_put_tensor(&graph->weights, name, input->type, input->size, input->dims,
-                       input->elements ? input->elements : inside, count);
-}
-
 /* NodeProto: input 1, output 2, name 3, op_type 4, attribute 5. */
-static void put_node(struct hs_pt_graph *graph, const struct hs_pt_node *node, const char *name)
+const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs)
 {
-    struct hs_buf *rest = &graph->last_rest;
-    for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
-        const char *input = node->inputs[i].name;
-        if (!input) {
-            input = hs_pt_graph_name(graph, "%s.%zu", name, i);
-            put_constant(graph, input, &node->inputs[i]);
-        }
-        hs_onnx_put_string(&graph->last_inputs, 1, input);
-    }
-    hs_onnx_put_string(rest, 3, name);
-    hs_onnx_put_string(rest, 4, node->type);
-    for (size_t i = 0; i < node->attribute_count; i++)
-        hs_onnx_put_attribute(rest, &node->attributes[i]);
-}
-
-static void flush_last(struct hs_pt_graph *graph)
-{
-    struct hs_buf *inputs = &graph->last_inputs, *rest = &graph->last_rest;
-    if (graph->last_output_count == 0)
-        return;
-    for (size_t i = 0; i < graph->last_output_count; i++)
-        hs_onnx_put_string(inputs, 2, graph->last_outputs[i]);
-    collect(graph);
-    if (graph->status == 0) {
-        hs_onnx_put_head(&graph->nodes, HS_ONNX_GRAPH_NODE, inputs->len + rest->len);
-        hs_onnx_put_fields(&graph->nodes, inputs);
-        hs_onnx_put_fields(&graph->nodes, rest);
-    }
-    hs_buf_clear(inputs);
-    hs_buf_clear(rest);
-    graph->last_output_count = 0;
-    collect(graph);
-}
-
-void hs_pt_graph_add_split(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs,
-                           const char **ret_names)
-{
-    flush_last(graph);
+    struct hs_buf *last = &graph->last;
     if (graph->status == 0 && ++graph->node_count > HS_PT_MAX_NODES)
         hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
     const char *name = unique_name(graph, node);
-    put_node(graph, node, name);
-    for (size_t i = 0; i < outputs; i++)
-        ret_names[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
-    for (size_t i = 0; i < outputs && i < HS_PT_MAX_OUTPUTS; i++)
-        graph->last_outputs[i] = ret_names[i];
+    hs_buf_clear(last);
+    for (size_t i = 0; i < node->input_count && graph->status == 0; i++) {
+        const struct hs_pt_input *input = &node->inputs[i];
+        const char *input_name = input->name ? input->name : hs_pt_graph_name(graph, "%s.%zu", name, i);
+        const void *inside = input->type == HS_ONNX_ELEM_INT64 ? (const void *) input->ints : input->reals;
+        if (!input->name)
+            hs_onnx_put_tensor(&graph->weights, input_name, input->type, input->size, input->dims,
+                               input->elements ? input->elements : inside);
+        hs_onnx_put_string(last, 1, input_name);
+    }
+    graph->last_output_at = last->len;
     graph->last_output_count = outputs;
-    collect(graph);
-}
-
-const char *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node)
-{
-    const char *name;
-    hs_pt_graph_add_split(graph, node, 1, &name);
-    return name;
+    for (size_t i = 0; i < outputs; i++) {
+        graph->last_outputs[i] = outputs == 1 ? name : hs_pt_graph_name(graph, "%s:%zu", name, i);
+        hs_onnx_put_string(last, 2, graph->last_outputs[i]);
+    }
+    graph->last_rest_at = last->len;
+    hs_onnx_put_string(last, 3, name);
+    hs_onnx_put_string(last, 4, node->type);
+    for (size_t i = 0; i < node->attribute_count; i++)
+        hs_onnx_put_attribute(last, &node->attributes[i]);
+    graph->last_at = graph->nodes.len;
+    if (hs_pt_graph_check(graph) == 0)
+        hs_onnx_put_message(&graph->nodes, HS_ONNX_GRAPH_NODE, last);
+    hs_pt_graph_check(graph);
+    return graph->last_outputs;
 }
 
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name)
 {
+    struct hs_buf *last = &graph->last, renamed;
     if (graph->status < 0)
         return;
-    if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0)
+    if (graph->last_output_count != 1 || strcmp(graph->last_outputs[0], now) != 0) {
         hs_pt_fail(graph, name, "the branch of the head computes nothing");
-    else
-        graph->last_outputs[0] = name;
+        return;
+    }
+    hs_buf_init(&renamed, NODES_MAX);
+    hs_buf_append(&renamed, last->data, graph->last_output_at);
+    hs_onnx_put_string(&renamed, 2, name);
+    hs_buf_append(&renamed, last->data + graph->last_rest_at, last->len - graph->last_rest_at);
+    graph->nodes.len = graph->last_at;
+    hs_onnx_put_message(&graph->nodes, HS_ONNX_GRAPH_NODE, &renamed);
+    hs_buf_finish(&renamed);
+    graph->last_output_count = 0;
+    hs_pt_graph_check(graph);
 }
 
-int hs_pt_graph_close(struct hs_pt_graph *graph)
+/* ---- modules ---- */
+
+const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, const char *name)
 {
-    flush_last(graph);
-    collect(graph);
-    return graph->status;
+    return hs_pickle_get(hs_pickle_attribute(module, "_modules"), name);
+}
+
+/* "path.name", or a failure. */
+static bool join(const struct hs_pt_module *m, const char *name, char dst[HS_PT_PATH_SIZE])
+{
+    if (!hs_str_format(dst, HS_PT_PATH_SIZE, "%s.%s", m->path, name))
+        hs_pt_fail(m->graph, m->path, "modules inside one another too deeply");
+    return m->graph->status == 0;
+}
+
+bool hs_pt_enter(const struct hs_pt_module *m, const char *name, struct hs_pt_module *ret_module)
+{
+    ret_module->graph = m->graph;
+    ret_module->value = hs_pt_child(m->value, name);
+    return join(m, name, ret_module->path);
+}
+
+const struct hs_pickle_dict *hs_pt_children(const struct hs_pt_module *m)
+{
+    const struct hs_pickle_value *modules = hs_pickle_attribute(m->value, "_modules");
+    if (modules && modules->type == HS_PICKLE_DICT)
+        return modules->dict;
+    hs_pt_fail_value(m->graph, m->path, "a list of modules is needed, the file has", modules ? modules : m->value);
+    return NULL;
+}
+
+bool hs_pt_child_name(const struct hs_pt_module *m, const struct hs_pickle_dict *children, uint32_t i, char dst[64])
+{
+    const struct hs_pickle_value *key = children->entries[i].key;
+    if (key->type == HS_PICKLE_STRING && key->text.len > 0 && hs_str_copy_n(dst, 64, key->text.data, key->text.len) &&
+        strspn(dst, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == key->text.len)
+        return true;
+    hs_pt_fail_value(m->graph, m->path, "no name for a module:", key);
+    return false;
+}
+
+const struct hs_pickle_value *hs_pt_get(const struct hs_pt_module *m, const char *name)
+{
+    const struct hs_pickle_value *value = hs_pickle_attribute(m->value, name);
+    if (!value)
+        hs_pt_fail(m->graph, m->path, "`%s` is missing", name);
+    return value;
+}
+
+static void fail_attribute(const struct hs_pt_module *m, const char *name, const struct hs_pickle_value *value)
+{
+    char text[120];
+    hs_pickle_describe(value, text, sizeof(text));
+    hs_pt_fail(m->graph, m->path, "`%s` cannot be %s", name, text);
+}
+
+static bool in_range(const struct hs_pickle_value *value, int64_t min, int64_t max, int64_t *ret)
+{
+    return hs_pickle_to_int(value, ret) && *ret >= min && *ret <= max;
+}
+
+int64_t hs_pt_get_int(const struct hs_pt_module *m, const char *name, int64_t min, int64_t max)
+{
+    int64_t number;
+    const struct hs_pickle_value *value = hs_pt_get(m, name);
+    if (in_range(value, min, max, &number))
+        return number;
+    fail_attribute(m, name, value);
+    return min;
+}
+
+double hs_pt_get_real(const struct hs_pt_module *m, const char *name)
+{
+    double number;
+    const struct hs_pickle_value *value = hs_pt_get(m, name);
+    if (hs_pickle_to_double(value, &number) && isfinite(number) && fabs(number) < 1e30)
+        return number;
+    fail_attribute(m, name, value);
+    return 0;
+}
+
+bool hs_pt_get_pair(const struct hs_pt_module *m, const char *name, int64_t min, int64_t max, int64_t ret[2])
+{
+    const struct hs_pickle_value *value = hs_pt_get(m, name);
+    const struct hs_pickle_items *items = hs_pickle_to_items(value);
+    if (items && items->len == 2 && in_range(items->data[0], min, max, &ret[0]) &&
+        in_range(items->data[1], min, max, &ret[1]))
+        return true;
+    fail_attribute(m, name, value);
+    return false;
+}
+
+bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const char *name,
+                       struct hs_pt_array *ret_array)
+{
+    char what[HS_PT_PATH_SIZE];
+    const struct hs_pickle_value *tensor = hs_pickle_get(hs_pickle_attribute(m->value, group), name);
+    if (!join(m, name, what))
+        return false;
+    if (!tensor)
+        hs_pt_fail(m->graph, m->path, "no `%s`", name);
+    else
+        m->graph->status = hs_pt_archive_read_tensor(m->graph->archive, tensor, what, ret_array, m->graph->err);
+    return m->graph->status == 0;
+}
+
+double *hs_pt_read_vector(const struct hs_pt_module *m, const char *group, const char *name, size_t count)
+{
+    struct hs_pt_array array;
+    if (!hs_pt_read_tensor(m, group, name, &array))
+        return NULL;
+    if (array.dims == 1 && array.count == count)
+        return array.data;
+    hs_pt_fail(m->graph, m->path, "`%s` has %zu numbers in %d dimensions, not %zu in one", name, array.count,
+               array.dims, count);
+    free(array.data);
+    return NULL;
 }

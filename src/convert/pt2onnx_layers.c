@@ -1,6 +1,5 @@
-/* One function a module, as its forward() in Ultralytics' nn/modules and torch.nn computes. The first part of a name is
- * that of the attribute in the checkpoint. */
-#include "convert/pt2onnx_layers.h"
+/* One function a module, as its forward() in Ultralytics' nn/modules and torch.nn computes. */
+#include "convert/pt2onnx_graph.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -59,15 +58,15 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
                   struct hs_pt_edge *ret_parts)
 {
     int64_t sum = 0;
-    const char *names[HS_PT_MAX_OUTPUTS];
     for (size_t i = 0; i < count; i++)
         sum += channels[i];
     if (sum != x.channels)
         hs_pt_fail(m->graph, m->path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
-    const struct hs_pt_node node = {
-        "Split", m->path, HS_PT_INPUTS({.name = x.name}, hs_pt_ints_input(count, channels)),
-        HS_PT_ATTRIBUTES({"axis", .value = 1})};
-    hs_pt_graph_add_split(m->graph, &node, count, names);
+    const struct hs_pt_input sizes = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count},
+                                      .elements = channels};
+    const struct hs_pt_node node = {"Split", m->path, HS_PT_INPUTS({.name = x.name}, sizes),
+                                    HS_PT_ATTRIBUTES({"axis", .value = 1})};
+    const char *const *names = hs_pt_graph_add(m->graph, &node, count);
     for (size_t i = 0; i < count; i++)
         ret_parts[i] = (struct hs_pt_edge){names[i], channels[i], x.stride};
 }
@@ -129,15 +128,14 @@ static void read_weights(const struct hs_pt_module *m, struct conv *conv)
 
 static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
 {
-    if (norm->graph->status < 0 || !norm->value || norm->value->type == HS_PICKLE_NONE)
+    if (!norm || norm->graph->status < 0 || !norm->value || norm->value->type == HS_PICKLE_NONE)
         return;
     double eps = hs_pt_get_real(norm, "eps");
     double *variance = hs_pt_read_vector(norm, "_buffers", "running_var", conv->channels);
     double *weight = hs_pt_read_vector(norm, "_parameters", "weight", conv->channels);
     double *mean = hs_pt_read_vector(norm, "_buffers", "running_mean", conv->channels);
     double *bias = hs_pt_read_vector(norm, "_parameters", "bias", conv->channels);
-    /* One statement a step: a compiler may not fuse a product and a sum across them, so that results are the same on
-     * every machine. */
+    /* One statement a step: compilers do not fuse across them, so that results are the same on every machine. */
     for (size_t channel = 0; channel < conv->channels && norm->graph->status == 0; channel++) {
         double shifted_variance = variance[channel] + eps;
         double scale = weight[channel] / sqrt(shifted_variance);
@@ -199,8 +197,8 @@ static struct hs_pt_edge add_node(const struct hs_pt_module *m, const struct con
     return y;
 }
 
-/* torch's Conv2d, with the batch norm `norm` after it folded in (its value NULL or None: there is none) and, if `order`
- * is not NULL, its output channels put in that order; `order_len` must be their number. */
+/* torch's Conv2d, with the batch norm `norm` after it folded in (NULL, or no value: there is none) and, if `order` is
+ * not NULL, its output channels put in that order; `order_len` must be their number. */
 static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct hs_pt_module *norm, const size_t *order,
                                     size_t order_len, struct hs_pt_edge x)
 {
@@ -231,14 +229,15 @@ static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct h
 
 static struct hs_pt_edge emit_conv2d(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    const struct hs_pt_module no_norm = {.graph = m->graph};
-    return plain_conv(m, &no_norm, NULL, 0, x);
+    return plain_conv(m, NULL, NULL, 0, x);
 }
 
 static struct hs_pt_edge conv_ordered(const struct hs_pt_module *m, const size_t *order, size_t order_len,
                                       struct hs_pt_edge x)
 {
-    const struct hs_pt_module conv = hs_pt_part(m, "conv"), norm = hs_pt_part(m, "bn");
+    struct hs_pt_module conv = *m, norm = *m;
+    conv.value = hs_pt_child(m->value, "conv");
+    norm.value = hs_pt_child(m->value, "bn");
     const struct hs_pickle_value *act = hs_pt_child(m->value, "act");
     const char *name = hs_pickle_kind_name(act);
     x = plain_conv(&conv, &norm, order, order_len, x);
@@ -273,7 +272,7 @@ static struct hs_pt_edge emit_bottleneck(const struct hs_pt_module *m, struct hs
 {
     struct hs_pt_edge y = hs_pt_emit_part(m, "cv1", x);
     y = hs_pt_emit_part(m, "cv2", y);
-    return hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
+    return hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
 }
 
 /* C3k2 too, whose inner blocks differ. */
@@ -360,16 +359,11 @@ static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t he
     return conv_ordered(&qkv, order, at, x);
 }
 
-static struct hs_pt_edge reshape(const struct hs_pt_module *m, struct hs_pt_edge x, struct hs_pt_input shape)
-{
-    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, shape));
-    return x;
-}
-
 /* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
 static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
 {
-    return reshape(m, x, hs_pt_ints_input(4, (int64_t[]){0, heads, x.channels / heads, -1}));
+    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, HS_PT_INTS(0, heads, x.channels / heads, -1)));
+    return x;
 }
 
 static struct hs_pt_edge transpose(const struct hs_pt_module *m, struct hs_pt_edge x)
@@ -385,17 +379,6 @@ static struct hs_pt_edge mat_mul(const struct hs_pt_module *m, struct hs_pt_edge
     return a;
 }
 
-/* Scaled dot-product attention. The result has v's channels and cells. */
-static struct hs_pt_edge attend(const struct hs_pt_module *m, int64_t heads, double scale,
-                                const struct hs_pt_edge qkv[3])
-{
-    struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
-    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, hs_pt_real_input(scale)));
-    struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
-    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
-    return mat_mul(m, v, transpose(m, weight));
-}
-
 static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge qkv[3] = {nothing, nothing, nothing};
@@ -407,8 +390,13 @@ static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_
     split(m, x, (int64_t[]){heads * key, heads * key, heads * value}, 3, qkv);
     struct hs_pt_edge position = hs_pt_emit_part(m, "pe", qkv[2]);
     struct hs_pt_edge shape = unary(m, "Shape", qkv[2]);
-    struct hs_pt_edge y = attend(m, heads, scale, qkv);
-    y = reshape(m, y, (struct hs_pt_input){.name = shape.name});
+    /* Scaled dot products. The result has v's channels and cells. */
+    struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
+    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, HS_PT_REAL(scale)));
+    struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
+    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
+    struct hs_pt_edge y = mat_mul(m, v, transpose(m, weight));
+    y.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = y.name}, {.name = shape.name}));
     return hs_pt_emit_part(m, "proj", binary(m, "Add", y, position));
 }
 
@@ -417,7 +405,7 @@ static struct hs_pt_edge emit_psa_block(const struct hs_pt_module *m, struct hs_
     const char *const names[] = {"attn", "ffn"};
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         struct hs_pt_edge y = hs_pt_emit_part(m, names[i], x);
-        x = hs_pt_get_true(m, "add") ? binary(m, "Add", x, y) : y;
+        x = hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
     }
     return x;
 }
@@ -515,16 +503,12 @@ struct hs_pt_edge hs_pt_emit_part(const struct hs_pt_module *parent, const char 
     return x;
 }
 
-struct hs_pt_edge hs_pt_emit_list_part(const struct hs_pt_module *parent, const char *name, const struct hs_pt_edge *x,
-                                       size_t count)
+struct hs_pt_edge hs_pt_emit_list(const struct hs_pt_module *m, const struct hs_pt_edge *x, size_t count)
 {
-    struct hs_pt_module m;
-    if (!hs_pt_enter(parent, name, &m))
-        return nothing;
-    if (!is_from(m.value, "Concat"))
-        hs_pt_fail_value(m.graph, m.path, "only Concat reads a list, and this is", m.value);
+    if (!is_from(m->value, "Concat"))
+        hs_pt_fail_value(m->graph, m->path, "only Concat reads a list, and this is", m->value);
     else if (count == 0 || count > MAX_PARTS)
-        hs_pt_fail(m.graph, m.path, "cannot join %zu values", count);
-    hs_pt_get_int(&m, "d", 1, 1);
-    return m.graph->status == 0 ? concat(&m, x, count) : nothing;
+        hs_pt_fail(m->graph, m->path, "cannot join %zu values", count);
+    hs_pt_get_int(m, "d", 1, 1);
+    return m->graph->status == 0 ? concat(m, x, count) : nothing;
 }

@@ -57,19 +57,6 @@ static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
     return 0;
 }
 
-static int read_pickle(struct hs_pt_archive *archive, struct hs_zip_member *member, struct hs_error *err)
-{
-    if (member->size > HS_PICKLE_MAX_BYTES)
-        return hs_error_set(err, HS_EMODEL, "a pickle of %" PRIu64 " bytes; at most %d are read", member->size,
-                            HS_PICKLE_MAX_BYTES);
-    size_t len = (size_t) member->size;
-    archive->pickle = malloc(len ? len : 1);
-    if (!archive->pickle)
-        return hs_error_set(err, HS_ENOMEM, "no memory for the pickle of a checkpoint");
-    int r = hs_zip_read(archive->zip, member, 0, archive->pickle, len, err);
-    return r < 0 ? r : hs_pickle_read(archive->pickle, len, &archive->arena, &archive->root, err);
-}
-
 int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err)
 {
     struct hs_zip_member *pickle = NULL;
@@ -82,8 +69,15 @@ int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, str
         r = find_pickle(archive, &pickle, err);
     if (r == 0)
         r = read_byte_order(archive, err);
+    if (r == 0 && pickle->size > HS_PICKLE_MAX_BYTES)
+        r = hs_error_set(err, HS_EMODEL, "a pickle of %" PRIu64 " bytes; at most %d are read", pickle->size,
+                         HS_PICKLE_MAX_BYTES);
+    if (r == 0 && !(archive->pickle = malloc((size_t) pickle->size + 1)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the pickle of a checkpoint");
     if (r == 0)
-        r = read_pickle(archive, pickle, err);
+        r = hs_zip_read(archive->zip, pickle, 0, archive->pickle, (size_t) pickle->size, err);
+    if (r == 0)
+        r = hs_pickle_read(archive->pickle, (size_t) pickle->size, &archive->arena, &archive->root, err);
     if (r < 0)
         hs_pt_archive_close(archive);
     else
@@ -111,42 +105,33 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
     return archive->root;
 }
 
-static size_t dtype_size(enum hs_pickle_dtype dtype)
-{
-    static const uint8_t sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8, [HS_PICKLE_I32] = 4,
-                                    [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
-    return sizes[dtype];
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read through a union");
+static const uint8_t dtype_sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8,
+                                      [HS_PICKLE_I32] = 4, [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
 
 static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool big_endian)
 {
-    size_t size = dtype_size(dtype);
-    uint64_t bits = 0;
+    size_t size = dtype_sizes[dtype];
+    union {
+        uint64_t bits;
+        int32_t whole;
+        float narrow;
+        double wide;
+    } number = {0};
     for (size_t i = 0; i < size; i++)
-        bits = bits << 8 | bytes[big_endian ? i : size - 1 - i];
-    uint32_t low = (uint32_t) bits;
-    int exponent, fraction;
-    double wide;
-    float narrow;
-    switch (dtype) {
-    case HS_PICKLE_F16: /* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction */
-        exponent = (int) (bits >> 10 & 31);
-        fraction = (int) (bits & 1023);
-        wide = exponent == 31 ? (fraction ? NAN : INFINITY)
-               : exponent     ? ldexp(fraction + 1024, exponent - 25)
-                              : ldexp(fraction, -24);
-        return bits >> 15 ? -wide : wide;
-    case HS_PICKLE_F32:
-        memcpy(&narrow, &low, sizeof(low));
-        return (double) narrow;
-    case HS_PICKLE_F64:
-        memcpy(&wide, &bits, sizeof(bits));
-        return wide;
-    case HS_PICKLE_I32:
-        return (double) (int32_t) low;
-    default:
-        return (double) (int64_t) bits;
-    }
+        number.bits = number.bits << 8 | bytes[big_endian ? i : size - 1 - i];
+    if (dtype == HS_PICKLE_F32)
+        return (double) number.narrow;
+    if (dtype == HS_PICKLE_F64)
+        return number.wide;
+    if (dtype == HS_PICKLE_I32 || dtype == HS_PICKLE_I64)
+        return dtype == HS_PICKLE_I32 ? (double) number.whole : (double) (int64_t) number.bits;
+    /* IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction */
+    int exponent = (int) (number.bits >> 10 & 31), fraction = (int) (number.bits & 1023);
+    double wide = exponent == 31 ? (fraction ? NAN : INFINITY)
+                  : exponent     ? ldexp(fraction + 1024, exponent - 25)
+                                 : ldexp(fraction, -24);
+    return number.bits >> 15 ? -wide : wide;
 }
 
 /* How many numbers, and from where to where they lie in the storage. */
@@ -188,7 +173,7 @@ static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_te
         return hs_error_set(err, HS_EMODEL, "%s: the checkpoint has no storage %s", what, key);
     }
     uint64_t size;
-    if (__builtin_mul_overflow((uint64_t) tensor->count, dtype_size(tensor->dtype), &size) || member->size != size)
+    if (__builtin_mul_overflow((uint64_t) tensor->count, dtype_sizes[tensor->dtype], &size) || member->size != size)
         return hs_error_set(err, HS_EMODEL, "%s: the storage has %" PRIu64 " bytes, not %" PRId64 " numbers", what,
                             member->size, tensor->count);
     *ret = member;
@@ -199,7 +184,7 @@ static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_te
 static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bool big_endian, double *data,
                    size_t count)
 {
-    size_t size = dtype_size(tensor->dtype);
+    size_t size = dtype_sizes[tensor->dtype];
     int64_t index[HS_PICKLE_MAX_DIMS] = {0};
     uint64_t at = 0; /* wraps if a side of 1 has an absurd stride, and wraps back */
     for (size_t i = 0; i < count; i++) {
@@ -217,52 +202,42 @@ static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bo
     return true;
 }
 
-static int read_numbers(struct hs_pt_archive *archive, const struct hs_pickle_tensor *tensor,
-                        struct hs_zip_member *member, const struct span *span, const char *what, double **ret_data,
-                        struct hs_error *err)
-{
-    size_t size = dtype_size(tensor->dtype), data_size = 0;
-    size_t bytes = span->count ? (size_t) (span->end - span->first) * size : 0;
-    bool fits = hs_size_mul((size_t) span->count, sizeof(double), &data_size);
-    uint8_t *raw = fits ? malloc(bytes + 1) : NULL;
-    double *data = fits ? malloc(data_size + 1) : NULL;
-    struct hs_error why;
-    int r = HS_ENOMEM;
-    if (!raw || !data)
-        hs_error_set(err, r, "%s: no memory for %" PRIu64 " numbers", what, span->count);
-    else if ((r = hs_zip_read(archive->zip, member, span->count ? span->first * size : 0, raw, bytes, &why)) < 0)
-        hs_error_set(err, r, "%s: %s", what, why.message);
-    else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span->count))
-        r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
-    free(raw);
-    if (r < 0)
-        free(data);
-    else
-        *ret_data = data;
-    return r;
-}
-
 int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pickle_value *value, const char *what,
                               struct hs_pt_array *ret_array, struct hs_error *err)
 {
+    char text[MAX_DESCRIPTION];
+    struct hs_error why;
+    struct span span;
+    struct hs_zip_member *member = NULL;
     if (!value || value->type != HS_PICKLE_TENSOR) {
-        char text[MAX_DESCRIPTION];
         hs_pickle_describe(value, text, sizeof(text));
         return hs_error_set(err, HS_EMODEL, "%s: a tensor is needed, the file has %s", what, text);
     }
     const struct hs_pickle_tensor *tensor = value->tensor;
     if (tensor->dtype == HS_PICKLE_OTHER)
         return hs_error_set(err, HS_EMODEL, "%s: tensors of <%s> are not supported", what, tensor->storage_kind);
-    struct span span;
     if (!find_span(tensor, &span))
         return hs_error_set(err, HS_EMODEL, "%s: the tensor does not fit its storage", what);
-    struct hs_zip_member *member = NULL;
-    struct hs_pt_array array = {.count = (size_t) span.count, .dims = tensor->dims};
-    memcpy(array.size, tensor->size, sizeof(array.size));
     int r = find_storage(archive, tensor, what, &member, err);
-    if (r == 0)
-        r = read_numbers(archive, tensor, member, &span, what, &array.data, err);
-    if (r == 0)
-        *ret_array = array;
-    return r;
+    if (r < 0)
+        return r;
+    size_t size = dtype_sizes[tensor->dtype], data_size = 0;
+    size_t bytes = span.count ? (size_t) (span.end - span.first) * size : 0;
+    bool fits = hs_size_mul((size_t) span.count, sizeof(double), &data_size);
+    uint8_t *raw = fits ? malloc(bytes + 1) : NULL;
+    double *data = fits ? malloc(data_size + 1) : NULL;
+    if (!raw || !data)
+        r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %" PRIu64 " numbers", what, span.count);
+    else if ((r = hs_zip_read(archive->zip, member, span.count ? span.first * size : 0, raw, bytes, &why)) < 0)
+        hs_error_set(err, r, "%s: %s", what, why.message);
+    else if (!gather(tensor, raw, archive->big_endian, data, (size_t) span.count))
+        r = hs_error_set(err, HS_EMODEL, "%s: a number that is not finite", what);
+    free(raw);
+    if (r < 0) {
+        free(data);
+        return r;
+    }
+    *ret_array = (struct hs_pt_array){.data = data, .count = (size_t) span.count, .dims = tensor->dims};
+    memcpy(ret_array->size, tensor->size, sizeof(tensor->size));
+    return 0;
 }

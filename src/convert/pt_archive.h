@@ -2,7 +2,7 @@
 #ifndef HS_CONVERT_PT_ARCHIVE_H
 #define HS_CONVERT_PT_ARCHIVE_H
 
-#include "convert/pickle_value.h"
+#include "convert/pickle.h"
 #include "hs/status.h"
 
 struct hs_pt_archive;

@@ -65,23 +65,16 @@ static bool is_signature(const uint8_t *bytes, const char *signature)
     return !memcmp(bytes, signature, 4);
 }
 
-static void fail(struct hs_zip *zip, int status, const char *message)
-{
-    if (zip->status == 0)
-        zip->status = hs_error_set(zip->err, status, "%s", message);
-}
-
-static void damaged(struct hs_zip *zip, const char *reason)
-{
-    if (zip->status == 0)
-        zip->status = hs_error_set(zip->err, HS_EMODEL, "damaged zip file: %s", reason);
-}
+/* The first failure stays. */
+#define FAIL(zip, code, ...) \
+    ((zip)->status = (zip)->status < 0 ? (zip)->status : hs_error_set((zip)->err, code, __VA_ARGS__))
+#define DAMAGED(zip, reason) FAIL(zip, HS_EMODEL, "damaged zip file: " reason)
 
 static void *alloc(struct hs_zip *zip, size_t count, size_t size)
 {
     void *memory = zip->status == 0 ? calloc(count ? count : 1, size) : NULL;
     if (!memory)
-        fail(zip, HS_ENOMEM, "no memory for reading a zip file");
+        FAIL(zip, HS_ENOMEM, "no memory for reading a zip file");
     return memory;
 }
 
@@ -90,14 +83,13 @@ static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
 {
     uint8_t *bytes = dst;
     if (offset > zip->file_size || len > zip->file_size - offset)
-        damaged(zip, "it ends too early");
+        DAMAGED(zip, "it ends too early");
     while (zip->status == 0 && len > 0) {
         ssize_t n = pread(zip->fd, bytes, len, (off_t) offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            zip->status = hs_error_set(zip->err, HS_EIO, "reading: %s",
-                                       n < 0 ? strerror(errno) : "the file became shorter meanwhile");
+            FAIL(zip, HS_EIO, "reading: %s", n < 0 ? strerror(errno) : "the file became shorter meanwhile");
             break;
         }
         bytes += n;
@@ -123,7 +115,7 @@ static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
         }
     free(tail);
     if (offset == UINT64_MAX)
-        fail(zip, HS_EMODEL, "not a zip file, or one that was cut short");
+        FAIL(zip, HS_EMODEL, "not a zip file, or one that was cut short");
     return offset;
 }
 
@@ -142,14 +134,14 @@ static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const ui
         return;
     if (!is_signature(end64, "PK\6\6") || offset > locator_offset || locator_offset - offset < END64_SIZE ||
         u64(end64 + 4) != locator_offset - offset - 12)
-        damaged(zip, "its zip64 record is not where it should be");
+        DAMAGED(zip, "its zip64 record is not where it should be");
     *extent = (struct extent){u64(end64 + 48), u64(end64 + 40), u64(end64 + 32), offset};
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1 || u32(end64 + 16) != 0 || u32(end64 + 20) != 0 ||
         u64(end64 + 24) != extent->count)
-        damaged(zip, "it is one part of several");
+        DAMAGED(zip, "it is one part of several");
     if (!agree(u16(end + 10), UINT16_MAX, extent->count) || !agree(u32(end + 12), UINT32_MAX, extent->size) ||
         !agree(u32(end + 16), UINT32_MAX, extent->offset))
-        damaged(zip, "its two end records disagree");
+        DAMAGED(zip, "its two end records disagree");
 }
 
 static struct extent read_end(struct hs_zip *zip)
@@ -159,14 +151,14 @@ static struct extent read_end(struct hs_zip *zip)
     uint16_t disk = u16(end + 4);
     struct extent extent = {u32(end + 16), u32(end + 12), u16(end + 10), offset};
     if ((disk != 0 && disk != UINT16_MAX) || u16(end + 6) != disk || u16(end + 8) != u16(end + 10))
-        damaged(zip, "it is one part of several");
+        DAMAGED(zip, "it is one part of several");
     if (offset >= LOCATOR_SIZE && read_at(zip, offset - LOCATOR_SIZE, locator, sizeof(locator)) &&
         is_signature(locator, "PK\6\7"))
         read_end64(zip, end, locator, offset - LOCATOR_SIZE, &extent);
     if (extent.offset > extent.end || extent.size != extent.end - extent.offset)
-        damaged(zip, "its directory is not where it should be");
+        DAMAGED(zip, "its directory is not where it should be");
     if (extent.count > MAX_MEMBERS || extent.size > MAX_DIRECTORY)
-        damaged(zip, "it has too many members");
+        DAMAGED(zip, "it has too many members");
     return extent;
 }
 
@@ -196,12 +188,12 @@ static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip
 {
     uint8_t *entry = zip->directory + *at;
     if (len - *at < ENTRY_SIZE || !is_signature(entry, "PK\1\2")) {
-        damaged(zip, "its directory is no directory");
+        DAMAGED(zip, "its directory is no directory");
         return;
     }
     size_t name_len = u16(entry + 28), extra_len = u16(entry + 30), comment_len = u16(entry + 32);
     if (name_len + extra_len + comment_len > len - *at - ENTRY_SIZE) {
-        damaged(zip, "its directory ends too early");
+        DAMAGED(zip, "its directory ends too early");
         return;
     }
     *ret = (struct hs_zip_member){.name = (const char *) entry, .size = u32(entry + 24), .packed_size = u32(entry + 20),
@@ -210,9 +202,9 @@ static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip
     uint64_t *const numbers[] = {&ret->size, &ret->packed_size, &ret->header_offset};
     if (u16(entry + 34) != 0 || memchr(entry + ENTRY_SIZE, 0, name_len) ||
         !read_extra(entry + ENTRY_SIZE + name_len, extra_len, numbers, 3))
-        damaged(zip, "its directory is no directory");
+        DAMAGED(zip, "its directory is no directory");
     if (ret->method == 0 && ret->size != ret->packed_size)
-        damaged(zip, "a stored member has two sizes");
+        DAMAGED(zip, "a stored member has two sizes");
     memmove(entry, entry + ENTRY_SIZE, name_len);
     entry[name_len] = '\0';
     *at += ENTRY_SIZE + name_len + extra_len + comment_len;
@@ -235,7 +227,7 @@ static void read_directory(struct hs_zip *zip)
     struct extent extent = read_end(zip);
     size_t len = (size_t) extent.size, count = (size_t) extent.count, at = 0;
     if (count > len / ENTRY_SIZE)
-        damaged(zip, "its directory ends too early");
+        DAMAGED(zip, "its directory ends too early");
     zip->directory = alloc(zip, len, 1);
     zip->members = alloc(zip, count, sizeof(zip->members[0]));
     if (zip->members)
@@ -243,7 +235,7 @@ static void read_directory(struct hs_zip *zip)
     for (; zip->status == 0 && zip->count < count; zip->count++)
         read_entry(zip, len, &at, &zip->members[zip->count]);
     if (at != len)
-        damaged(zip, "its directory is longer than it says");
+        DAMAGED(zip, "its directory is longer than it says");
     if (zip->status < 0)
         return;
     /* Each member ends before the next one begins. How long its local header is shows only when it is read. */
@@ -254,12 +246,12 @@ static void read_directory(struct hs_zip *zip)
         uint64_t least = HEADER_SIZE + strlen(member->name);
         if (member->header_offset > member->limit || member->limit - member->header_offset < least ||
             member->limit - member->header_offset - least < member->packed_size)
-            damaged(zip, "its members overlap");
+            DAMAGED(zip, "its members overlap");
     }
     qsort(zip->members, zip->count, sizeof(zip->members[0]), by_name);
     for (size_t i = 1; i < zip->count; i++)
         if (!strcmp(zip->members[i - 1].name, zip->members[i].name))
-            damaged(zip, "two members have the same name");
+            DAMAGED(zip, "two members have the same name");
 }
 
 int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
@@ -271,9 +263,9 @@ int hs_zip_open(const char *path, struct hs_zip **ret_zip, struct hs_error *err)
     zip->err = err;
     zip->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (zip->fd < 0 || fstat(zip->fd, &st) < 0)
-        fail(zip, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, strerror(errno));
+        FAIL(zip, errno == ENOENT || errno == ENOTDIR ? HS_ENOTFOUND : HS_EIO, "%s", strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        fail(zip, HS_EIO, "not a regular file");
+        FAIL(zip, HS_EIO, "not a regular file");
     else
         zip->file_size = (uint64_t) st.st_size;
     if (zip->status == 0)
@@ -322,8 +314,7 @@ static void member_error(struct hs_zip *zip, const struct hs_zip_member *member,
 {
     char name[NAME_IN_MESSAGES];
     hs_str_quote(name, sizeof(name), member->name, strlen(member->name));
-    if (zip->status == 0)
-        zip->status = hs_error_set(zip->err, HS_EMODEL, "%s in the zip file %s", name, reason);
+    FAIL(zip, HS_EMODEL, "%s in the zip file %s", name, reason);
 }
 
 /* Compares the local header with the directory; a writer that did not know size and CRC yet says 0 and sets a flag. */
@@ -366,15 +357,14 @@ static void read_header(struct hs_zip *zip, struct hs_zip_member *member)
 
 static void check_crc(struct hs_zip *zip, struct hs_zip_member *member)
 {
-    uint8_t *piece = alloc(zip, PIECE, 1);
+    uint8_t piece[PIECE];
     uLong crc = crc32(0, NULL, 0);
     size_t len;
-    for (uint64_t at = 0; piece && at < member->size && zip->status == 0; at += len) {
+    for (uint64_t at = 0; at < member->size && zip->status == 0; at += len) {
         len = member->size - at < PIECE ? (size_t) (member->size - at) : PIECE;
         if (read_at(zip, member->data_offset + at, piece, len))
             crc = crc32(crc, piece, (uInt) len);
     }
-    free(piece);
     if (crc != member->crc)
         member_error(zip, member, "is damaged: its CRC-32 is wrong");
     member->verified = zip->status == 0;

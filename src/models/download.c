@@ -14,18 +14,20 @@
 #include "base/file.h"
 #include "base/str.h"
 
+enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 enum { MAX_ATTEMPTS = 50, MAX_REDIRECTS = 10, VALIDATOR_SIZE = 256, FROM_MAX = 4096 };
 
 /* One attempt: a request and what has come of it. */
 struct attempt {
     const struct hs_download *job;
+    const char *from; /* path of the note that says where the bytes came from */
     CURL *curl;
     int fd;
     uint64_t start;  /* bytes that were there before, and asked to go on from */
     uint64_t offset; /* bytes there now */
     bool begun;      /* the first body byte has been seen */
     bool stalled;    /* nothing came for too long */
-    bool other;      /* the answer goes on with something else than what is there */
+    bool restart;    /* the server cannot go on with what is there */
     char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
     int status;                           /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
@@ -33,51 +35,24 @@ struct attempt {
 
 static bool is_cancelled(const struct hs_download *job)
 {
-    return job->cancel && hs_cancel_is_set(job->cancel);
-}
-
-static bool from_path(const struct hs_download *job, char dst[PATH_MAX])
-{
-    return hs_str_format(dst, PATH_MAX, "%s.from", job->part);
-}
-
-/* Two lines: the address, and the validator that the server gave with it. */
-static void write_from(const struct hs_download *job, const char *validator)
-{
-    char path[PATH_MAX], text[FROM_MAX];
-    if (from_path(job, path) && hs_str_format(text, sizeof(text), "%s\n%s\n", job->url, validator))
-        hs_file_write_atomic(path, text, strlen(text), 0644, NULL);
+    return job->options->cancel && hs_cancel_is_set(job->options->cancel);
 }
 
 /* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
  * can tell that the rest belongs to the same file. */
-static uint64_t resumable(const struct hs_download *job, char validator[VALIDATOR_SIZE])
+static uint64_t resumable(const struct hs_download *job, const char *from, char validator[VALIDATOR_SIZE])
 {
-    char path[PATH_MAX], *save = NULL;
+    char *save = NULL;
     struct stat st;
     uint8_t *text = NULL;
     size_t len;
-    validator[0] = '\0';
     if (stat(job->part, &st) < 0 || st.st_size <= 0 || (uint64_t) st.st_size > job->max_bytes ||
-        !from_path(job, path) || hs_file_read(path, FROM_MAX, &text, &len, NULL) < 0)
+        hs_file_read(from, FROM_MAX, &text, &len, NULL) < 0)
         return 0;
     const char *url = strtok_r((char *) text, "\n", &save), *second = strtok_r(NULL, "\n", &save);
     bool same = url && strcmp(url, job->url) == 0 && hs_str_copy(validator, VALIDATOR_SIZE, second ? second : "");
     free(text);
     return same && (job->sha256 || validator[0]) ? (uint64_t) st.st_size : 0;
-}
-
-static void forget_from(const struct hs_download *job)
-{
-    char path[PATH_MAX];
-    if (from_path(job, path))
-        unlink(path);
-}
-
-static void discard(const struct hs_download *job)
-{
-    unlink(job->part);
-    forget_from(job);
 }
 
 /* A header of the final answer; "" if there is none. */
@@ -108,48 +83,44 @@ static bool goes_on(const struct attempt *attempt)
            (attempt->job->sha256 || strcmp(validator_of(attempt), attempt->known_validator) == 0);
 }
 
-static int stop(struct attempt *attempt, int status, const char *why)
-{
-    attempt->status = hs_error_set(&attempt->error, status, "%s", why);
-    return status;
-}
+#define STOP(attempt, code, ...) ((attempt)->status = hs_error_set(&(attempt)->error, code, __VA_ARGS__))
 
 /* Checks the answer when its first bytes come: whether it goes on as asked, and how long it is. */
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
+    char from[FROM_MAX];
     long code = 0;
     curl_off_t length = -1;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &code);
     curl_easy_getinfo(attempt->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     attempt->begun = true;
-    if (code != 200 && code != 206) {
-        attempt->status = hs_error_set(&attempt->error, HS_EIO, "the server answers %ld", code);
-        return attempt->status;
-    }
+    if (code != 200 && code != 206)
+        return STOP(attempt, HS_EIO, "the server answers %ld", code);
     if (code == 206 && attempt->start == 0)
-        return stop(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
+        return STOP(attempt, HS_EIO, "the server sends a part of the file that nobody asked for");
     if (code == 206 && !goes_on(attempt)) {
-        attempt->other = true;
-        return stop(attempt, HS_EIO, "the server does not go on with the file");
+        attempt->restart = true;
+        return STOP(attempt, HS_EIO, "the server does not go on with the file");
     }
     bool anew = code != 206;
     if (anew) {
         /* The bytes that are there are of another download. Their origin goes first: bytes without one are never
          * gone on from, bytes with the wrong one might be. */
-        forget_from(job);
+        unlink(attempt->from);
         if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
-            return stop(attempt, HS_EIO, strerror(errno));
+            return STOP(attempt, HS_EIO, "%s", strerror(errno));
         attempt->start = attempt->offset = 0;
     }
     if (length < 0 && !job->sha256)
-        return stop(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
+        return STOP(attempt, HS_EIO, "the server does not say how long the file is, and no checksum of it is known");
     if (length == 0 && anew)
-        return stop(attempt, HS_EIO, "the server sends an empty file");
+        return STOP(attempt, HS_EIO, "the server sends an empty file");
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
-        return stop(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
-    if (anew)
-        write_from(job, validator_of(attempt));
+        return STOP(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
+    /* Two lines: the address, and the validator that the server gave with it. */
+    if (anew && hs_str_format(from, sizeof(from), "%s\n%s\n", job->url, validator_of(attempt)))
+        hs_file_write_atomic(attempt->from, from, strlen(from), 0644, NULL);
     return 0;
 }
 
@@ -160,11 +131,11 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     if (!attempt->begun && begin_body(attempt) < 0)
         return 0;
     if (len > attempt->job->max_bytes - attempt->offset) {
-        stop(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
+        STOP(attempt, HS_ETOOLARGE, "the server sends more bytes than the file may have");
         return 0;
     }
     if (hs_file_write_all(attempt->fd, data, len) < 0) {
-        stop(attempt, HS_EIO, errno == ENOSPC ? "the disk is full" : strerror(errno));
+        STOP(attempt, HS_EIO, "%s", errno == ENOSPC ? "the disk is full" : strerror(errno));
         return 0;
     }
     attempt->offset += len;
@@ -174,13 +145,13 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
 {
     struct attempt *attempt = arg;
-    const struct hs_download *job = attempt->job;
+    const struct hs_fetch_options *options = attempt->job->options;
     (void) up_total;
     (void) up_now;
-    if (job->progress && attempt->begun && now > 0)
-        job->progress(job->arg, job->what, attempt->start + (uint64_t) now,
-                      total > 0 ? attempt->start + (uint64_t) total : 0);
-    return is_cancelled(job) ? 1 : 0;
+    if (options->progress && attempt->begun && now > 0)
+        options->progress(options->arg, hs_path_base(attempt->job->url), attempt->start + (uint64_t) now,
+                          total > 0 ? attempt->start + (uint64_t) total : 0);
+    return is_cancelled(attempt->job) ? 1 : 0;
 }
 
 static void init_curl(void)
@@ -199,6 +170,7 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     CURL *curl = attempt->curl;
     const struct hs_download *job = attempt->job;
     const char *authorities = getenv("SSL_CERT_FILE");
+    int connect_s = job->options->connect_s, stall_s = job->options->stall_s;
     char range[40];
     bool fine = curl_easy_setopt(curl, CURLOPT_URL, job->url) == CURLE_OK &&
                 curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, protocols(job, false)) == CURLE_OK &&
@@ -209,9 +181,9 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hailo-services");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long) job->connect_s);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_s > 0 ? (long) connect_s : DEFAULT_CONNECT_S);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) job->stall_s);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall_s > 0 ? (long) stall_s : DEFAULT_STALL_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
@@ -227,8 +199,7 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
 }
 
 /* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
-static int judge(struct attempt *attempt, CURLcode code, const char *error_text, bool *ret_restart,
-                 struct hs_error *err)
+static int judge(struct attempt *attempt, CURLcode code, const char *error_text, struct hs_error *err)
 {
     long answer = 0;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);
@@ -236,7 +207,6 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     if (code == CURLE_OK && !attempt->begun)
         begin_body(attempt);
     if (attempt->status < 0) {
-        *ret_restart = attempt->other;
         if (err)
             *err = attempt->error;
         return attempt->status;
@@ -244,8 +214,8 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     if (is_cancelled(attempt->job))
         return hs_error_set(err, HS_ECANCELED, "cancelled");
     if (answer == 416 && attempt->start > 0) {
-        *ret_restart = !attempt->job->sha256;
-        return *ret_restart ? hs_error_set(err, HS_EIO, "the server does not go on with the file") : 0;
+        attempt->restart = !attempt->job->sha256;
+        return attempt->restart ? hs_error_set(err, HS_EIO, "the server does not go on with the file") : 0;
     }
     if (code == CURLE_OK)
         return 0;
@@ -260,58 +230,49 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
 }
 
-static int request(struct attempt *attempt, bool *ret_restart, struct hs_error *err)
+static int request(struct attempt *attempt, struct hs_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     char error_text[CURL_ERROR_SIZE] = "", line[VALIDATOR_SIZE + 20];
     struct curl_slist *headers = NULL;
     pthread_once(&once, init_curl);
     attempt->curl = curl_easy_init();
-    bool ready = attempt->curl;
-    if (ready && attempt->start > 0 && attempt->known_validator[0]) {
-        hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator);
+    bool ready = attempt->curl, ranged = attempt->start > 0 && attempt->known_validator[0];
+    if (ready && ranged && hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator))
         headers = curl_slist_append(NULL, line);
-        ready = headers;
-    }
-    int status = ready && set_options(attempt, error_text, headers)
-                     ? judge(attempt, curl_easy_perform(attempt->curl), error_text, ret_restart, err)
+    int status = ready && (headers || !ranged) && set_options(attempt, error_text, headers)
+                     ? judge(attempt, curl_easy_perform(attempt->curl), error_text, err)
                      : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);
     curl_easy_cleanup(attempt->curl);
     return status;
 }
 
-static int try_once(const struct hs_download *job, bool *ret_resumed, bool *ret_progress, bool *ret_restart,
-                    struct hs_error *err)
+static int try_once(struct attempt *attempt, struct hs_error *err)
 {
-    struct attempt attempt = {.job = job};
-    int status = 0;
-    attempt.start = attempt.offset = resumable(job, attempt.known_validator);
+    const char *part = attempt->job->part;
+    attempt->start = attempt->offset = resumable(attempt->job, attempt->from, attempt->known_validator);
     /* Not truncated: what another source has begun stays until this one really gives something. */
-    attempt.fd = open(job->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool written = attempt.fd >= 0 && lseek(attempt.fd, (off_t) attempt.start, SEEK_SET) >= 0;
-    if (written) {
-        status = request(&attempt, ret_restart, err);
-        written = status < 0 || fsync(attempt.fd) == 0;
-    }
-    if (!written)
-        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", job->part, strerror(errno));
-    if (attempt.fd >= 0)
-        close(attempt.fd);
-    *ret_resumed = attempt.start > 0;
-    *ret_progress = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
+    attempt->fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    bool written = attempt->fd >= 0 && lseek(attempt->fd, (off_t) attempt->start, SEEK_SET) >= 0;
+    int status = written ? request(attempt, err) : HS_EIO;
+    if (!written || (status == 0 && fsync(attempt->fd) < 0))
+        status = hs_error_set(err, HS_EIO, "cannot write %s: %s", part, strerror(errno));
+    if (attempt->fd >= 0)
+        close(attempt->fd);
     return status;
 }
 
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err)
 {
     struct stat st;
-    char found[65];
+    char found[65], from[PATH_MAX];
     bool restarted = false;
+    if (!hs_str_format(from, sizeof(from), "%s.from", job->part))
+        return hs_error_set(err, HS_EINVAL, "the path %s is too long", job->part);
     for (int attempts = 0;; attempts++) {
-        bool resumed = false, progress = false, restart = false;
-        int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled")
-                                       : try_once(job, &resumed, &progress, &restart, err);
+        struct attempt attempt = {.job = job, .from = from};
+        int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled") : try_once(&attempt, err);
         if (status == 0)
             status = hs_file_sha256(job->part, found, err);
         if (status == 0 && job->sha256 && strcmp(job->sha256, found) != 0)
@@ -320,17 +281,17 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
             hs_str_copy(ret_hex, 65, found);
             return 0;
         }
-        bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE;
-        if (wrong || restart)
-            discard(job);
-        if ((restart || (wrong && resumed)) && !restarted) {
-            restarted = true;
-            continue;
+        bool wrong = status == HS_EMODEL || status == HS_ETOOLARGE, again = false;
+        if (!restarted && (attempt.restart || (wrong && attempt.start > 0)))
+            restarted = again = true;
+        else if (status == HS_EIO && !attempt.restart && attempts < MAX_ATTEMPTS)
+            again = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
+        /* A source that gave nothing leaves no file. */
+        if (wrong || attempt.restart || (!again && stat(job->part, &st) == 0 && st.st_size == 0)) {
+            unlink(job->part);
+            unlink(from);
         }
-        if (status != HS_EIO || !progress || attempts >= MAX_ATTEMPTS) {
-            if (stat(job->part, &st) == 0 && st.st_size == 0)
-                discard(job); /* a source that gave nothing leaves no file */
+        if (!again)
             return status;
-        }
     }
 }

@@ -10,22 +10,17 @@
 
 struct hs_download {
     const char *url;
-    const char *part;      /* where the bytes go; `<part>.from` beside it says where they came from */
-    const char *sha256;    /* what they must be; NULL: not known, then the sender must at least state the length */
+    const char *part;   /* where the bytes go; `<part>.from` beside it says where they came from */
+    const char *sha256; /* what they must be; NULL: not known, then the sender must at least state the length */
     uint64_t max_bytes;
-    bool mirror;           /* the user named this address: plain http is fine, redirects to it too */
-    int connect_s, stall_s;
-    struct hs_cancel *cancel;   /* NULL allowed */
-    hs_fetch_progress progress; /* NULL allowed */
-    const char *what;           /* for progress */
-    void *arg;
+    bool mirror; /* the user named this address: plain http is fine, redirects to it too */
+    const struct hs_fetch_options *options; /* times, cancelling and progress */
 };
 
 /* On success the part file is complete, synced, and its SHA-256 (in ret_hex) is the wanted one. A cut connection is
  * taken up again while bytes keep coming, a stalled one given up; a server without ranges, changed content or a wrong
  * hash after resuming start the file again from zero, once. On HS_EIO and HS_ECANCELED the part file stays for the next
- * call; bytes that turned out wrong (HS_EMODEL) or too many (HS_ETOOLARGE) are deleted. Needs the lock on the part
- * file. */
+ * call; wrong bytes (HS_EMODEL) and too many (HS_ETOOLARGE) are deleted. Needs the lock on the part file. */
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err);
 
 #endif

@@ -14,13 +14,12 @@
 #include "base/str.h"
 #include "convert/onnx_edit.h"
 #include "convert/pt2onnx.h"
-#include "models/archive.h"
 #include "models/download.h"
 #include "models/file_install.h"
 #include "models/registry_client.h"
 
-enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
+static const char longest_name[] = "converted.onnx"; /* of files in the work folder; pull_locked tries if it fits */
 
 struct pull {
     struct hs_store *store;
@@ -35,9 +34,7 @@ struct pull {
     bool source_verified;
 };
 
-static void say(const struct pull *pull, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(const struct pull *pull, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const struct pull *pull, const char *format, ...)
 {
     char line[600];
     va_list args;
@@ -48,18 +45,12 @@ static void say(const struct pull *pull, const char *format, ...)
         pull->options->say(pull->options->arg, line);
 }
 
-static int work_path(const struct pull *pull, const char *name, char dst[PATH_MAX], struct hs_error *err)
-{
-    if (hs_path_join(dst, PATH_MAX, pull->work, name))
-        return 0;
-    return hs_error_set(err, HS_EINVAL, "the path %s is too long", pull->work);
-}
-
+/* `expected` NULL: any will do. */
 static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
 {
     char found[65];
-    int status = hs_file_sha256(path, found, err);
-    if (status == 0 && strcmp(found, expected) != 0)
+    int status = expected ? hs_file_sha256(path, found, err) : 0;
+    if (status == 0 && expected && strcmp(found, expected) != 0)
         status = hs_error_set(err, HS_EMODEL, "%s has the SHA-256 %s instead of %s", what, found, expected);
     return status;
 }
@@ -76,71 +67,59 @@ static const char *wanted_hash(const struct pull *pull, const struct hs_source *
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
 }
 
-static int get_https(const struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
-{
-    const struct hs_fetch_options *options = pull->options;
-    uint64_t size = is_plain(source) ? pull->file->size : 0;
-    const struct hs_download job = {
-        .url = source->address,
-        .part = pull->part,
-        .sha256 = wanted_hash(pull, source),
-        .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
-        .mirror = mirror,
-        .connect_s = options->connect_s > 0 ? options->connect_s : DEFAULT_CONNECT_S,
-        .stall_s = options->stall_s > 0 ? options->stall_s : DEFAULT_STALL_S,
-        .cancel = options->cancel,
-        .progress = options->progress,
-        .what = hs_path_base(source->address),
-        .arg = options->arg,
-    };
-    char found[65];
-    return hs_download(&job, found, err);
-}
-
 /* The bytes as the source gives them, in a file of ours. A file of someone else's is copied first: what was compared
  * with a hash must not change before it is used. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    const char *sha256 = wanted_hash(pull, source);
-    int status;
+    char found[65];
+    int status = 0;
     if (source->kind == HS_SOURCE_HTTPS) {
+        uint64_t size = is_plain(source) ? pull->file->size : 0;
+        const struct hs_download job = {
+            .url = source->address,
+            .part = pull->part,
+            .sha256 = wanted_hash(pull, source),
+            .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
+            .mirror = mirror,
+            .options = pull->options,
+        };
         hs_str_copy(pull->at, sizeof(pull->at), pull->part);
-        return get_https(pull, source, mirror, err);
+        return hs_download(&job, found, err);
     }
-    if (source->kind != HS_SOURCE_FILE)
+    if (source->kind != HS_SOURCE_FILE) {
         status = hs_registry_get(source, pull->work, pull->max_bytes, pull->at, sizeof(pull->at), err);
-    else if (!hs_file_exists(source->address))
+    } else if (!hs_file_exists(source->address)) {
         status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
-    else if ((status = work_path(pull, "copy", pull->at, err)) == 0)
+    } else {
+        hs_path_join(pull->at, sizeof(pull->at), pull->work, "copy");
         status = hs_install_copy(source->address, pull->at, pull->max_bytes, err);
-    return status == 0 && sha256 ? check_hash(pull->at, sha256, hs_path_base(source->address), err) : status;
+    }
+    return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
 }
 
-static int take_member(struct pull *pull, const struct hs_source *source, struct hs_error *err)
+/* Takes the member out of what came, and converts it: each step makes a file of ours, which is the next one's. */
+static int process(struct pull *pull, const struct hs_source *source, struct hs_error *err)
 {
-    char member[PATH_MAX];
-    int status = work_path(pull, "member", member, err);
-    if (status == 0)
-        status = hs_archive_take(pull->at, source->member, member, pull->max_bytes, err);
-    if (status == 0 && source->member_sha256)
-        status = check_hash(member, source->member_sha256, source->member, err);
-    hs_str_copy(pull->at, sizeof(pull->at), member);
-    return status;
-}
-
-static int convert(struct pull *pull, enum hs_convert how, struct hs_error *err)
-{
-    char converted[PATH_MAX];
-    int status = work_path(pull, "converted.onnx", converted, err);
-    if (status < 0)
+    char next[PATH_MAX];
+    enum hs_convert how = source->convert;
+    int status = 0;
+    if (source->member) {
+        hs_path_join(next, sizeof(next), pull->work, "member");
+        status = hs_install_member(pull->at, source->member, next, pull->max_bytes, err);
+        if (status == 0)
+            status = check_hash(next, source->member_sha256, source->member, err);
+        hs_str_copy(pull->at, sizeof(pull->at), next);
+    }
+    if (status < 0 || how == HS_CONVERT_NONE)
         return status;
+    hs_path_join(next, sizeof(next), pull->work, longest_name);
     say(pull, how == HS_CONVERT_PT2ONNX ? "converting to ONNX" : "freeing the model of its fixed input");
     if (how == HS_CONVERT_PT2ONNX)
-        status = hs_pt2onnx_convert(pull->at, converted, NULL, NULL, err);
+        status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
     else
         status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at,
-                                   converted, err);
-    hs_str_copy(pull->at, sizeof(pull->at), converted);
+                                   next, err);
+    hs_str_copy(pull->at, sizeof(pull->at), next);
     return status;
 }
 
@@ -171,10 +150,8 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     if (status == 0)
         status = get_raw(pull, source, mirror, err);
     bool got = status == 0;
-    if (status == 0 && source->member)
-        status = take_member(pull, source, err);
-    if (status == 0 && source->convert != HS_CONVERT_NONE)
-        status = convert(pull, source->convert, err);
+    if (status == 0)
+        status = process(pull, source, err);
     if (status == 0)
         status = install(pull, err);
     if (status == 0)
@@ -187,20 +164,6 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     }
     hs_store_clear_work(pull->store, pull->file->name);
     return status;
-}
-
-/* The configured mirror holds files under the names that they have in the store. */
-static bool mirror_source(const struct pull *pull, struct hs_source *source, char *address, size_t size)
-{
-    const char *mirror = pull->options->mirror, *name = pull->file->name;
-    if (!mirror || !mirror[0])
-        return false;
-    bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
-    size_t len = strlen(mirror);
-    while (len > 1 && mirror[len - 1] == '/')
-        len--;
-    *source = (struct hs_source){.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
-    return hs_str_format(address, size, "%.*s/%s", (int) len, mirror, name);
 }
 
 static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
@@ -223,15 +186,22 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
     return hs_error_set(err, status, "%s", pull->reasons);
 }
 
+/* The configured mirror comes first; it holds files under the names that they have in the store. */
 static int try_all(struct pull *pull, struct hs_error *err)
 {
     const struct hs_pack_file *file = pull->file;
+    const char *mirror = pull->options->mirror;
     char address[1100];
-    struct hs_source mirror;
+    size_t len = mirror ? strlen(mirror) : 0;
     int status = hs_error_set(err, HS_ENOTFOUND,
                               "%s comes from no public place; import it, or name a mirror that has it", file->name);
-    if (mirror_source(pull, &mirror, address, sizeof(address)))
-        status = attempt(pull, &mirror, true, err);
+    while (len > 1 && mirror[len - 1] == '/')
+        len--;
+    if (len > 0 && hs_str_format(address, sizeof(address), "%.*s/%s", (int) len, mirror, file->name)) {
+        bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
+        const struct hs_source source = {.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
+        status = attempt(pull, &source, true, err);
+    }
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
         status = attempt(pull, &file->sources[i], false, err);
     return status;
@@ -246,7 +216,8 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
     int status = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
         !hs_str_format(pull->part, sizeof(pull->part), "%s.part", pull->path) ||
-        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)))
+        !hs_store_work_path(pull->store, name, pull->work, sizeof(pull->work)) ||
+        !hs_path_join(pull->at, sizeof(pull->at), pull->work, longest_name))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     hs_store_clear_work(pull->store, name);
     /* With `force` a record is not looked at; it stays until there is something better. */
@@ -254,17 +225,14 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
         status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
     if (status < 0 && status != HS_ENOTFOUND)
         return hs_error_set(err, status, "%s", local.message);
-    status = 0;
-    if (status == 0 && !pull->options->force)
-        status = hs_store_check(pull->store, pull->file, &state, pull->found, err);
+    status = pull->options->force ? 0 : hs_store_check(pull->store, pull->file, &state, pull->found, err);
     if (status == 0 && state != HS_FILE_VERIFIED)
         status = try_all(pull, err);
     if (status < 0)
         return status;
-    bool already = state == HS_FILE_VERIFIED;
     *ret_result = (struct hs_fetch_result){
-        .already = already,
-        .recorded = !already && !pull->file->sha256 && !pull->expected[0],
+        .already = state == HS_FILE_VERIFIED,
+        .recorded = state != HS_FILE_VERIFIED && !pull->file->sha256 && !pull->expected[0],
         .source_verified = pull->source_verified,
         .size = stat(pull->path, &st) == 0 ? (uint64_t) st.st_size : 0,
     };

@@ -1,5 +1,7 @@
 #include "models/file_install.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,14 +11,18 @@
 
 #include "base/file.h"
 
-enum { BLOCK_SIZE = 64 << 10 };
+enum { BLOCK_SIZE = 64 << 10, MAX_ENTRIES = 100000 };
+
+/* Gives the next bytes, at most `size`: how many, 0 at the end, or HS_E… with *err set. */
+typedef long (*read_fn)(void *arg, uint8_t *block, size_t size, struct hs_error *err);
 
 static int write_error(const char *to, struct hs_error *err)
 {
     return hs_error_set(err, HS_EIO, "cannot write %s: %s", to, errno == ENOSPC ? "the disk is full" : strerror(errno));
 }
 
-int hs_install_write(const char *to, uint64_t max_bytes, const char *too_large, hs_install_read read, void *arg,
+/* Writes what `read` gives to `to`, at most max_bytes, and syncs it. A file that fails is deleted. */
+static int write_all(const char *to, uint64_t max_bytes, const char *too_large, read_fn read, void *arg,
                      struct hs_error *err)
 {
     static _Thread_local uint8_t block[BLOCK_SIZE];
@@ -61,7 +67,7 @@ int hs_install_copy(const char *from, const char *to, uint64_t max_bytes, struct
     if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
         status = hs_error_set(err, HS_EIO, "%s is no regular file", from);
     else
-        status = hs_install_write(to, max_bytes, "the file is too large", read_block, &in, err);
+        status = write_all(to, max_bytes, "the file is too large", read_block, &in, err);
     close(in);
     return status;
 }
@@ -73,4 +79,81 @@ int hs_install_move(const char *from, const char *to, struct hs_error *err)
     if (fd >= 0)
         close(fd);
     return failed || rename(from, to) < 0 ? write_error(to, err) : 0;
+}
+
+/* ---- out of an archive ---- */
+
+/* Bound of what all entries unpack to: a small file must not take hours until its member comes. */
+static const int64_t unpacked_max = INT64_C(16) << 30;
+
+static int archive_error(struct archive *in, struct hs_error *err)
+{
+    const char *why = archive_error_string(in);
+    return hs_error_set(err, HS_EMODEL, "the archive cannot be read: %s", why ? why : "damaged");
+}
+
+struct member {
+    struct archive *in;
+    struct archive_entry *entry;
+    uint64_t total;
+};
+
+static long read_member(void *arg, uint8_t *block, size_t size, struct hs_error *err)
+{
+    struct member *member = arg;
+    la_ssize_t n = archive_read_data(member->in, block, size);
+    if (n < 0)
+        return archive_error(member->in, err);
+    member->total += (uint64_t) n;
+    /* libarchive is content with a stored member of a zip that has fewer bytes than its header says. */
+    if (n == 0 && archive_entry_size_is_set(member->entry) &&
+        member->total != (uint64_t) archive_entry_size(member->entry))
+        return hs_error_set(err, HS_EMODEL, "the archive cannot be read: its member is cut short");
+    return (long) n;
+}
+
+static int find_member(struct archive *in, const char *member, struct archive_entry **ret_entry, struct hs_error *err)
+{
+    for (int i = 0; i < MAX_ENTRIES; i++) {
+        int got = archive_read_next_header(in, ret_entry);
+        if (got == ARCHIVE_EOF)
+            return hs_error_set(err, HS_ENOTFOUND, "the archive has no member %s", member);
+        if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
+            return archive_error(in, err);
+        const char *name = archive_entry_pathname(*ret_entry);
+        if (name && strcmp(name, member) == 0)
+            return 0;
+        int64_t size = archive_entry_size(*ret_entry);
+        if (size < 0 || size > unpacked_max || archive_filter_bytes(in, 0) > unpacked_max - size)
+            break;
+    }
+    return hs_error_set(err, HS_ETOOLARGE, "the archive has too many or too large members before %s", member);
+}
+
+int hs_install_member(const char *archive, const char *member, const char *to, uint64_t max_bytes,
+                      struct hs_error *err)
+{
+    struct archive *in = archive_read_new();
+    if (!in)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    archive_read_support_format_zip(in);
+    archive_read_support_format_tar(in);
+    archive_read_support_filter_gzip(in);
+    static const char too_large[] = "the archive's member has more bytes than the file may have";
+    struct archive_entry *entry;
+    int status = 0;
+    if (!hs_file_exists(archive))
+        status = hs_error_set(err, HS_ENOTFOUND, "there is no %s", archive);
+    else if (archive_read_open_filename(in, archive, BLOCK_SIZE) != ARCHIVE_OK)
+        status = archive_error(in, err);
+    if (status == 0)
+        status = find_member(in, member, &entry, err);
+    if (status == 0 && (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)))
+        status = hs_error_set(err, HS_EMODEL, "the archive's member is no regular file");
+    if (status == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
+        status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
+    if (status == 0)
+        status = write_all(to, max_bytes, too_large, read_member, &(struct member){in, entry, 0}, err);
+    archive_read_free(in);
+    return status;
 }

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "base/str.h"
 #include "convert/model_shape.h"
 #include "convert/onnx_info.h"
@@ -30,7 +31,8 @@ struct import {
     const struct hs_import_options *options;
     enum file_kind kind;
     struct hs_model_shape shape;
-    char licence[HS_PACK_TITLE_MAX + 1];
+    char file_licence[HS_PACK_TITLE_MAX + 1];
+    const char *licence;      /* the user's, else the file's */
     char work[PATH_MAX];      /* the model file before it has its name */
     char file_name[128];      /* its name in the store */
     char sha256[65];
@@ -86,22 +88,18 @@ static bool serves(const struct import *import, enum hs_task task)
     return options->task_count == 0;
 }
 
-static bool is_face(const struct import *import)
-{
-    return import->shape.task != HS_TASK_POSE;
-}
-
 /* Refuses a model that this program does not serve. Options for another kind of model are mistakes. */
 static int check_task(const struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
     const char *task = hs_task_name(import->shape.task);
+    bool pose = import->shape.task == HS_TASK_POSE;
     if (!serves(import, import->shape.task))
         return hs_error_set(err, HS_EMODEL, "this is a %s model, which this program does not serve", task);
-    if (is_face(import) && (options->keypoints || options->dims || options->classes))
+    if (!pose && (options->keypoints || options->dims || options->classes))
         return hs_error_set(err, HS_EINVAL, "keypoints, dims and classes are said of pose models; this is a %s model",
                             task);
-    if (!is_face(import) && options->normalize)
+    if (pose && options->normalize)
         return hs_error_set(err, HS_EINVAL, "a normalisation is said of face models; this is a pose model");
     if (options->threshold > 0 && import->shape.task != HS_TASK_FACE_EMBEDDING)
         return hs_error_set(err, HS_EINVAL, "a threshold is said of face embeddings; this is a %s model", task);
@@ -140,19 +138,20 @@ static int read_shape(struct import *import, struct hs_error *err)
     else if ((status = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
         status = read_normalize(import, err);
     const char *licence = hs_onnx_info_prop(info, "license");
-    if (status == 0 && licence && strcmp(licence, "None") != 0)
-        hs_str_copy(import->licence, sizeof(import->licence), licence);
+    if (licence && licence[0] && strcmp(licence, "None") != 0)
+        hs_str_copy(import->file_licence, sizeof(import->file_licence), licence);
     hs_onnx_info_destroy(info);
     return status;
 }
 
-/* Makes the model file under its working name, and reads what it is. */
+/* Makes the model file under its working name, reads what it is, and names it after its hash. */
 static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
     struct hs_model_shape *shape = &import->shape;
     struct hs_error local = {0};
     struct hs_pt2onnx_info converted = {0};
+    struct stat st;
     int status;
     *shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
                                      .dims = options->dims, .input = options->input};
@@ -182,54 +181,42 @@ static int make_file(struct import *import, struct hs_error *err)
     /* The user knows the file by another name than that of the copy. */
     if (status < 0)
         return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);
-    return check_task(import, err);
-}
-
-/* Names the file after its hash. */
-static int name_file(struct import *import, struct hs_error *err)
-{
-    struct stat st;
-    int status = hs_file_sha256(import->work, import->sha256, err);
+    status = check_task(import, err);
+    if (status == 0)
+        status = hs_file_sha256(import->work, import->sha256, err);
+    if (status == 0 && stat(import->work, &st) < 0)
+        status = hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
     if (status < 0)
         return status;
-    if (stat(import->work, &st) < 0)
-        return hs_error_set(err, HS_EIO, "cannot read %s: %s", import->work, strerror(errno));
     import->size = (uint64_t) st.st_size;
-    hs_str_format(import->file_name, sizeof(import->file_name), "%s-%.12s.%s", import->options->name, import->sha256,
+    hs_str_format(import->file_name, sizeof(import->file_name), "%s-%.12s.%s", options->name, import->sha256,
                   import->kind == KIND_HEF ? "hef" : "onnx");
     return 0;
 }
 
 /* ---- the pack ---- */
 
-/* A double-quoted YAML text. Control characters become '?': packs refuse them. */
+/* A double-quoted YAML text, as any of JSON is. Control characters become '?': packs refuse them. */
 static void put_text(struct hs_buf *out, const char *text)
 {
-    hs_buf_append_str(out, "\"");
-    for (size_t left = strlen(text); left > 0;) {
-        size_t len = hs_utf8_sequence(text, left);
-        if (len == 0 || (unsigned char) *text < 32 || *text == 127) {
-            hs_buf_append_str(out, "?");
-            len = 1;
-        } else {
-            if (*text == '"' || *text == '\\')
-                hs_buf_append_str(out, "\\");
-            hs_buf_append(out, text, len);
-        }
-        text += len;
-        left -= len;
+    char *line = strdup(text);
+    if (line) {
+        hs_str_make_line(line);
+        hs_json_put_string(out, line, strlen(line), false);
+    } else {
+        out->error = HS_ENOMEM;
     }
-    hs_buf_append_str(out, "\"");
+    free(line);
 }
 
 /* Packs want short names, no two alike, which the file's need not be. */
 static bool label_usable(const struct hs_label_list *labels, size_t index)
 {
     const char *label = labels->labels[index];
-    size_t len = strlen(label);
-    bool usable = len > 0 && len <= HS_PACK_LABEL_MAX && hs_utf8_valid(label, len);
-    for (size_t i = 0; usable && i < len; i++)
-        usable = (unsigned char) label[i] >= 32 && label[i] != 127;
+    char line[HS_PACK_LABEL_MAX + 1];
+    bool usable = hs_str_copy(line, sizeof(line), label) && label[0];
+    hs_str_make_line(line);
+    usable = usable && strcmp(line, label) == 0;
     for (size_t i = 0; usable && i < index; i++)
         usable = strcmp(labels->labels[i], label) != 0;
     return usable;
@@ -298,11 +285,6 @@ static const struct hs_pack *find_coco(const struct import *import)
     return NULL;
 }
 
-static const char *pack_licence(const struct import *import)
-{
-    return import->options->licence ? import->options->licence : import->licence[0] ? import->licence : "not stated";
-}
-
 static void put_pack(const struct import *import, struct hs_buf *out)
 {
     const struct hs_import_options *options = import->options;
@@ -312,17 +294,17 @@ static void put_pack(const struct import *import, struct hs_buf *out)
     hs_buf_printf(out, "name: \"%s\"\ntask: %s\ntitle: ", options->name, hs_task_name(shape->task));
     put_text(out, options->title ? options->title : title);
     hs_buf_append_str(out, "\nlicence:\n  name: ");
-    put_text(out, pack_licence(import));
+    put_text(out, import->licence);
     hs_buf_printf(out, "\ninput:\n  width: %d\n  height: %d\n", shape->width, shape->height);
     if (shape->stride)
         hs_buf_printf(out, "  stride: %d\n", shape->stride);
     put_triple(out, "mean", shape->mean);
     put_triple(out, "std", shape->std);
-    if (is_face(import))
+    if (shape->task != HS_TASK_POSE)
         hs_buf_printf(out, "  channels: %s\n", shape->bgr ? "bgr" : "rgb");
     hs_buf_printf(out, "decode: %s\nscores: %s\n", hs_decode_name(shape->decode),
                   shape->scores == HS_SCORES_LOGITS ? "logits" : "probabilities");
-    if (!is_face(import)) {
+    if (shape->task == HS_TASK_POSE) {
         put_classes(out, shape);
         put_keypoints(out, shape, find_coco(import));
     }
@@ -336,20 +318,6 @@ static void put_pack(const struct import *import, struct hs_buf *out)
     hs_buf_printf(out, "%s:\n  file: \"%s\"\n  size: %llu\n  sha256: \"%s\"\n",
                   import->kind == KIND_HEF ? "hailo" : "openvino", import->file_name,
                   (unsigned long long) import->size, import->sha256);
-}
-
-/* The pack that is written is read back first: what the store could not open never gets into it. */
-static int make_pack(const struct import *import, struct hs_buf *out, struct hs_error *err)
-{
-    struct hs_pack *pack;
-    put_pack(import, out);
-    const char *text = hs_buf_str(out);
-    if (!text || out->len == 0 || text[out->len - 1] != '\n')
-        return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int status = hs_pack_parse(text, out->len, "the new pack", &pack, err);
-    if (status == 0)
-        hs_pack_destroy(pack);
-    return status;
 }
 
 /* ---- into the store ---- */
@@ -396,7 +364,7 @@ static char *summarise(const struct import *import)
     else
         hs_str_copy(what, sizeof(what), shape->points ? "faces with 5 points" : "faces without points");
     if (asprintf(&line, "%s: %s, %d x %d%s, %s, licence: %s", import->options->name, what, shape->width, shape->height,
-                 shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), pack_licence(import)) < 0)
+                 shape->stride ? " (other sizes too)" : "", hs_decode_name(shape->decode), import->licence) < 0)
         return NULL;
     return line;
 }
@@ -404,6 +372,7 @@ static char *summarise(const struct import *import)
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary, struct hs_error *err)
 {
     struct import *import = calloc(1, sizeof(*import));
+    struct hs_pack *pack = NULL;
     struct hs_buf text;
     int lock = -1;
     hs_buf_init(&text, PACK_TEXT_MAX);
@@ -411,6 +380,8 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     import->store = store;
     import->options = options;
+    hs_str_copy(import->file_licence, sizeof(import->file_licence), "not stated");
+    import->licence = options->licence ? options->licence : import->file_licence;
     int status = check_name(import, err);
     if (status == 0)
         status = find_kind(import, err);
@@ -422,9 +393,12 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0) {
         status = make_file(import, err);
         if (status == 0)
-            status = name_file(import, err);
+            put_pack(import, &text);
+        if (status == 0 && hs_buf_error(&text) < 0)
+            status = hs_error_set(err, HS_ENOMEM, "out of memory");
+        /* The pack is read back first: what the store could not open never gets into it. */
         if (status == 0)
-            status = make_pack(import, &text, err);
+            status = hs_pack_parse((const char *) text.data, text.len, "the new pack", &pack, err);
         if (status == 0)
             status = install(import, &text, err);
         if (status < 0)
@@ -434,6 +408,7 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     if (status == 0 && ret_summary)
         *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
+    hs_pack_destroy(pack);
     hs_buf_finish(&text);
     free(import);
     return status;

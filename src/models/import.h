@@ -23,12 +23,11 @@ struct hs_import_options {
 };
 
 /* Checkpoints are converted (convert/pt2onnx.h), ONNX files are taken as they are; how the outputs are read is decided
- * by their shapes (convert/model_shape.h). A face embedding gets a space of its own, called after
- * the name and the file's hash: its vectors are never compared with another model's. A model that cannot be served
- * (segmentation models, outputs whose channels do not add up, weights in other files) is HS_EMODEL with the reason; an
- * option that does not fit the model is HS_EINVAL; HS_ECONFLICT: the name is a shipped pack's, or taken. File and pack
- * land in the store by rename, the pack last. *ret_summary (caller frees with free(), may be NULL) is a line for
- * people. The store must be opened again to see the new pack. Nothing of the file is executed. */
+ * by their shapes (convert/model_shape.h). A face embedding gets a space of its own: its vectors are not compared with
+ * another model's. HS_EMODEL with the reason: the model cannot be served; HS_EINVAL: an option does not fit it;
+ * HS_ECONFLICT: the name is a shipped pack's, or taken. File and pack land in the store by rename, the pack last.
+ * *ret_summary (caller frees with free(), may be NULL) is a line for people. The store must be opened again to see the
+ * new pack. Nothing of the file is executed. */
 int hs_import(struct hs_store *store, const struct hs_import_options *options, char **ret_summary,
               struct hs_error *err);
 

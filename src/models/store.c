@@ -362,26 +362,19 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
                    char ret_hex[65], struct hs_error *err)
 {
     char path[PATH_MAX], found[65] = "", expected[65];
-    struct hs_error local = {0};
     int status = path_of(store, "", file->name, "", path, sizeof(path), err);
-    if (status < 0)
-        return status;
-    if (ret_hex)
-        ret_hex[0] = '\0';
-    if (!hs_file_exists(path)) {
-        *ret_state = HS_FILE_MISSING;
-        return 0;
-    }
-    status = hs_file_sha256(path, found, err);
-    if (status < 0)
-        return status;
+    bool there = status == 0 && hs_file_exists(path);
+    if (there)
+        status = hs_file_sha256(path, found, err);
     if (ret_hex)
         hs_str_copy(ret_hex, 65, found);
-    status = hs_store_expected(store, file, expected, &local);
-    if (status == HS_ENOTFOUND)
-        *ret_state = HS_FILE_UNRECORDED;
-    else
-        *ret_state = status == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED : HS_FILE_BAD;
+    if (status < 0)
+        return status;
+    status = there ? hs_store_expected(store, file, expected, NULL) : HS_ENOTFOUND;
+    *ret_state = !there                                        ? HS_FILE_MISSING
+                 : status == HS_ENOTFOUND                      ? HS_FILE_UNRECORDED
+                 : status == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED
+                                                               : HS_FILE_BAD;
     return 0;
 }
 
@@ -466,28 +459,23 @@ static int delete_model_file(const struct hs_store *store, const char *name, int
     return status;
 }
 
-static void forget(struct hs_store *store, const struct hs_pack *pack)
+int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
 {
+    int ignored = 0, status = 0;
     size_t at = 0;
+    *ret_removed = 0;
+    for (size_t i = 0; i < pack->file_count && status == 0; i++)
+        status = delete_model_file(store, pack->files[i].name, ret_removed, err);
+    if (status == 0 && pack->imported)
+        status = delete_file(pack->path, &ignored, err);
+    if (status < 0 || !pack->imported)
+        return status;
     while (store->packs[at] != pack)
         at++;
     hs_pack_destroy(store->packs[at]);
     store->count--;
     memmove(&store->packs[at], &store->packs[at + 1], (store->count - at) * sizeof(store->packs[0]));
-}
-
-int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret_removed, struct hs_error *err)
-{
-    int ignored = 0, status = 0;
-    *ret_removed = 0;
-    for (size_t i = 0; i < pack->file_count && status == 0; i++)
-        status = delete_model_file(store, pack->files[i].name, ret_removed, err);
-    if (status == 0 && pack->imported) {
-        status = delete_file(pack->path, &ignored, err);
-        if (status == 0)
-            forget(store, pack);
-    }
-    return status;
+    return 0;
 }
 
 int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err)
@@ -502,16 +490,16 @@ int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int
     if (fd < 0)
         return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
     status = hs_file_lock(fd, wait);
-    if (status < 0) {
-        if (status == HS_EBUSY)
-            hs_error_set(err, status, "another program holds %s", path);
-        else
-            hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
-        close(fd);
-        return status;
+    if (status == 0) {
+        *ret_fd = fd;
+        return 0;
     }
-    *ret_fd = fd;
-    return 0;
+    if (status == HS_EBUSY)
+        hs_error_set(err, status, "another program holds %s", path);
+    else
+        hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
+    close(fd);
+    return status;
 }
 
 /* The file stays: deleting it would let two programs lock two different files of that name. */

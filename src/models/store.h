@@ -49,12 +49,10 @@ struct hs_model_choice {
 };
 
 /* Turns a configured model name into a pack and file. `auto` (or NULL, or "") gives the best pack for the task that
- * `backend` runs, an installed one before one that would have to be pulled: the task's favourites first, then any other
- * that was not imported. Favourites are yolov8s-pose, yolov8m-pose (hailo), yolo11n-pose, yolov8n-pose (else);
- * scrfd-10g, scrfd-2.5g (hailo), scrfd-2.5g, scrfd-500m (else); arcface-mobilefacenet (hailo), w600k-mbf if it is
- * installed, mobilefacenet-faceplugin (else). HS_ENOTFOUND: no such pack, or
- * it has no file for this backend; the message says which names there are. `runtime` as in hs_pack_find_file. The
- * simulated device ("sim") runs every pack, and needs none of its files. */
+ * `backend` runs, an installed one before one that would have to be pulled: the task's favourites (the table in
+ * store.c) first, then any other that was not imported. HS_ENOTFOUND: no such pack, or it has no file for this backend;
+ * the message says which names there are. `runtime` as in hs_pack_find_file. The simulated device ("sim") runs every
+ * pack, and needs none of its files. */
 int hs_store_choose(const struct hs_store *store, enum hs_task task, const char *name, const char *backend,
                     const char *runtime, struct hs_model_choice *ret_choice, struct hs_error *err);
 
@@ -65,8 +63,7 @@ int hs_store_choose_default(const struct hs_store *store, enum hs_task task, con
 /* True if the file is there with the size that the pack gives; its hash is not looked at. */
 bool hs_store_has(const struct hs_store *store, const struct hs_pack_file *file);
 
-/* Reads the whole file and compares hashes. ret_hex may be NULL; it gets the hash found, "" if the file is missing.
- * Fails only if the file cannot be read. */
+/* Reads the whole file and compares hashes. ret_hex (may be NULL) gets the hash found, "" if the file is missing. */
 int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file, enum hs_file_state *ret_state,
                    char ret_hex[65], struct hs_error *err);
 
@@ -89,8 +86,7 @@ int hs_store_record(const struct hs_store *store, const char *name, const char h
 int hs_store_expected(const struct hs_store *store, const struct hs_pack_file *file, char ret_hex[65],
                       struct hs_error *err);
 
-/* Where `name` is made: `.<name>.fetch` in the models folder, a folder or a file. hs_store_clear_work deletes what an
- * earlier program left there. */
+/* Where `name` is made: `.<name>.fetch` in the models folder. hs_store_clear_work deletes what was left there. */
 bool hs_store_work_path(const struct hs_store *store, const char *name, char *dst, size_t size);
 void hs_store_clear_work(const struct hs_store *store, const char *name);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "convert/label_list.h"
+#include "convert/model_shape.h"
 
 static struct hs_label_list parse(const char *text)
 {

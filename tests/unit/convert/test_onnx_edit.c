@@ -7,7 +7,7 @@
 #include "../models/folder.h"
 #include "base/mem.h"
 #include "convert/onnx_edit.h"
-#include "convert/onnx_write.h"
+#include "convert/onnx_wire.h"
 #include "says.h"
 
 enum { FILE_MAX = 1 << 20 };
@@ -69,7 +69,7 @@ static void put_shape(struct hs_buf *graph, const struct recipe *recipe)
     if (recipe->reshape[1])
         memcpy(shape, recipe->reshape, sizeof(shape));
     if (!recipe->packed) {
-        hs_onnx_put_tensor(graph, "shape", HS_ONNX_ELEM_INT64, dims, 1, shape, 3);
+        hs_onnx_put_tensor(graph, "shape", HS_ONNX_ELEM_INT64, dims, 1, shape);
         return;
     }
     struct hs_buf tensor;
@@ -89,11 +89,11 @@ static void put_weights(struct hs_buf *graph, const struct recipe *recipe)
     if (recipe->coarse[0])
         memcpy(coarse, recipe->coarse, sizeof(coarse));
     if (recipe->size && !recipe->freed) {
-        hs_onnx_put_tensor(graph, "size_0", HS_ONNX_ELEM_INT64, four, 1, coarse, 4);
-        hs_onnx_put_tensor(graph, "size_1", HS_ONNX_ELEM_INT64, four, 1, fine, 4);
+        hs_onnx_put_tensor(graph, "size_0", HS_ONNX_ELEM_INT64, four, 1, coarse);
+        hs_onnx_put_tensor(graph, "size_1", HS_ONNX_ELEM_INT64, four, 1, fine);
     }
     put_shape(graph, recipe);
-    hs_onnx_put_tensor(graph, recipe->weight ? recipe->weight : "w", HS_ONNX_ELEM_FLOAT, two, 1, numbers, 2);
+    hs_onnx_put_tensor(graph, recipe->weight ? recipe->weight : "w", HS_ONNX_ELEM_FLOAT, two, 1, numbers);
 }
 
 static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
@@ -130,7 +130,7 @@ static void build(const struct recipe *recipe, struct hs_buf *model)
     put_weights(&graph, recipe);
     put_ends(&graph, recipe);
     if (recipe->freed && recipe->size)
-        hs_onnx_put_tensor(&graph, "doubled_scales", HS_ONNX_ELEM_FLOAT, four, 1, scales, 4);
+        hs_onnx_put_tensor(&graph, "doubled_scales", HS_ONNX_ELEM_FLOAT, four, 1, scales);
     hs_onnx_put_int(model, HS_ONNX_MODEL_IR_VERSION, 7);
     hs_onnx_put_string(model, HS_ONNX_MODEL_PRODUCER, "test");
     hs_onnx_put_message(model, HS_ONNX_MODEL_GRAPH, &graph);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/pickle_value.h"
+#include "convert/pickle.h"
 
 static struct hs_arena arena;
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "convert/protobuf_reader.h"
+#include "convert/onnx_wire.h"
 
 static struct hs_protobuf_span span(const void *data, size_t len)
 {

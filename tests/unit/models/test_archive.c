@@ -3,7 +3,7 @@
 #include "archives.h"
 #include "base/mem.h"
 #include "folder.h"
-#include "models/archive.h"
+#include "models/file_install.h"
 
 static const struct archive_member members[] = {
     {"package/readme.txt", "read me", NULL},
@@ -15,7 +15,7 @@ static const struct archive_member members[] = {
 
 static int take(const char *folder, const char *archive, const char *member, uint64_t max, struct hs_error *err)
 {
-    return hs_archive_take(folder_path(folder, archive), member, folder_path(folder, "out"), max, err);
+    return hs_install_member(folder_path(folder, archive), member, folder_path(folder, "out"), max, err);
 }
 
 static void from_zip_and_tar(void **state)
@@ -66,7 +66,7 @@ static void no_archive(void **state)
     assert_true(take(*state, "nothing", "a", 100, &err) < 0);
     assert_int_equal(take(*state, "absent", "a", 100, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "absent"));
-    assert_true(hs_archive_take(*state, "a", folder_path(*state, "out"), 100, &err) < 0);
+    assert_true(hs_install_member(*state, "a", folder_path(*state, "out"), 100, &err) < 0);
     assert_false(folder_has(*state, "out"));
 }
 

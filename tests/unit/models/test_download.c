@@ -17,6 +17,7 @@ static char content_sha[65], changed_sha[65];
 struct scene {
     struct http_stub stub;
     struct hs_download job;
+    struct hs_fetch_options options;
     char url[100], part[PATH_MAX];
     char hex[65];
     struct hs_error err;
@@ -38,7 +39,8 @@ static struct scene scene_of(const char *folder)
 {
     struct scene scene = {
         .stub = {.body = content, .len = LEN, .etag = "\"one\""},
-        .job = {.sha256 = content_sha, .max_bytes = LEN, .connect_s = 5, .stall_s = 5, .what = "file"},
+        .job = {.sha256 = content_sha, .max_bytes = LEN},
+        .options = {.connect_s = 5, .stall_s = 5},
     };
     assert_true(hs_path_join(scene.part, sizeof(scene.part), folder, "file.part"));
     return scene;
@@ -51,7 +53,8 @@ static int download(struct scene *scene)
     hs_str_format(scene->url, sizeof(scene->url), "http://127.0.0.1:%d/file", scene->stub.port);
     scene->job.url = scene->url;
     scene->job.part = scene->part;
-    scene->job.arg = scene;
+    scene->job.options = &scene->options;
+    scene->options.arg = scene;
     scene->err = (struct hs_error){0};
     int status = hs_download(&scene->job, scene->hex, &scene->err);
     http_stub_stop(&scene->stub);
@@ -71,7 +74,7 @@ static void cut(struct scene *scene)
 static void a_whole_file(void **state)
 {
     struct scene scene = scene_of(*state);
-    scene.job.progress = on_progress;
+    scene.options.progress = on_progress;
     assert_int_equal(download(&scene), 0);
     assert_string_equal(scene.hex, content_sha);
     assert_true(folder_holds(*state, "file.part", content, LEN));
@@ -95,7 +98,7 @@ static void the_next_call_goes_on(void **state)
     struct scene scene = scene_of(*state);
     cut(&scene);
     assert_true(folder_holds(*state, "file.part", content, HALF));
-    scene.job.progress = on_progress;
+    scene.options.progress = on_progress;
     assert_int_equal(download(&scene), 0);
     assert_int_equal(scene.stub.requests, 1);
     assert_string_equal(scene.stub.range, "bytes=40000-");
@@ -291,7 +294,7 @@ static void a_stalled_server_is_given_up(void **state)
     cut(&scene);
     scene.stub.answers = -1;
     scene.stub.stalls = true;
-    scene.job.stall_s = 1;
+    scene.options.stall_s = 1;
     assert_int_equal(download(&scene), HS_EIO);
     assert_non_null(strstr(scene.err.message, "too long"));
     assert_true(folder_holds(*state, "file.part", content, HALF));
@@ -350,7 +353,7 @@ static void cancelled(void **state)
     struct scene scene = scene_of(*state);
     struct hs_cancel cancel;
     hs_cancel_init(&cancel);
-    scene.job.cancel = &cancel;
+    scene.options.cancel = &cancel;
     cut(&scene);
     hs_cancel_trigger(&cancel);
     assert_int_equal(download(&scene), HS_ECANCELED);

@@ -1,14 +1,83 @@
 /* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), a proto2 file: what is set is written
  * even if it is the default, and repeated numbers have a key each. */
-#include "convert/onnx_write.h"
+#include "convert/onnx_wire.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 enum { ATTRIBUTE_INT = 2, ATTRIBUTE_STRING = 3, ATTRIBUTE_INTS = 7 }; /* AttributeProto.AttributeType */
+
+/* ---- reading ---- */
+
+static bool read_varint(struct hs_protobuf_span *in, uint64_t *ret)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (in->len == 0)
+            return false;
+        uint8_t byte = *in->data++;
+        in->len--;
+        value |= (uint64_t) (byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret = value;
+            return true;
+       }
+   }
+    return false;
+}
+
+static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf_span *ret)
+{
+    if (count > in->len)
+        return false;
+    *ret = (struct hs_protobuf_span){in->data, (size_t) count};
+    in->data += count;
+    in->len -= (size_t) count;
+    return true;
+}
+
+bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged)
+{
+    uint64_t key, len = 0;
+    struct hs_protobuf_span fixed = {0};
+    const uint8_t *start = in->data;
+    if (in->len == 0 || *damaged)
+        return false;
+    bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
+    if (fine) {
+        *ret = (struct hs_protobuf_field){.number = (uint32_t) (key >> 3), .wire = key & 7};
+        if (ret->wire == HS_PROTOBUF_VARINT)
+            fine = read_varint(in, &ret->value);
+        else if (ret->wire == HS_PROTOBUF_BYTES)
+            fine = read_varint(in, &len) && take(in, len, &ret->bytes);
+        else if (ret->wire == HS_PROTOBUF_64 || ret->wire == HS_PROTOBUF_32)
+            fine = take(in, ret->wire == HS_PROTOBUF_64 ? 8 : 4, &fixed);
+        else
+            fine = false;
+        for (size_t i = 0; i < fixed.len; i++)
+            ret->value |= (uint64_t) fixed.data[i] << (8 * i);
+        ret->whole = (struct hs_protobuf_span){start, (size_t) (in->data - start)};
+   }
+    *damaged |= !fine;
+    return fine;
+}
+
+struct hs_protobuf_field hs_protobuf_last(struct hs_protobuf_span in, uint32_t number, uint32_t wire, bool *damaged)
+{
+    struct hs_protobuf_field field, found = {0};
+    while (hs_protobuf_next(&in, &field, damaged))
+        if (field.number == number && field.wire == wire)
+            found = field;
+    return found;
+}
+
+bool hs_protobuf_is_bytes(const struct hs_protobuf_field *field, uint32_t number)
+{
+    return field->number == number && field->wire == HS_PROTOBUF_BYTES;
+}
+
+/* ---- writing ---- */
 
 void hs_onnx_put_fields(struct hs_buf *out, const struct hs_buf *fields)
 {
@@ -29,13 +98,13 @@ static void put_varint(struct hs_buf *out, uint64_t value)
 
 void hs_onnx_put_int(struct hs_buf *out, unsigned field, int64_t value)
 {
-    put_varint(out, (uint64_t) field << 3 | WIRE_VARINT);
+    put_varint(out, (uint64_t) field << 3 | HS_PROTOBUF_VARINT);
     put_varint(out, (uint64_t) value);
 }
 
 void hs_onnx_put_head(struct hs_buf *out, unsigned field, size_t len)
 {
-    put_varint(out, (uint64_t) field << 3 | WIRE_BYTES);
+    put_varint(out, (uint64_t) field << 3 | HS_PROTOBUF_BYTES);
     put_varint(out, len);
 }
 
@@ -89,13 +158,15 @@ void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *
 
 /* TensorProto: dims 1, data_type 2, name 8, raw_data 9. The elements, which can be many, are copied only once. */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
-                        size_t dim_count, const void *elements, size_t count)
+                        size_t dim_count, const void *elements)
 {
     struct hs_buf head = begin(graph);
-    size_t len = 0, total = 0;
-    bool fits = hs_size_mul(count, type == HS_ONNX_ELEM_INT64 ? 8 : 4, &len);
-    for (size_t i = 0; i < dim_count; i++)
+    size_t len = type == HS_ONNX_ELEM_INT64 ? 8 : 4, total = 0;
+    bool fits = true;
+    for (size_t i = 0; i < dim_count; i++) {
+        fits = fits && hs_size_mul(len, (size_t) dims[i], &len);
         hs_onnx_put_int(&head, 1, dims[i]);
+    }
     hs_onnx_put_int(&head, 2, type);
     hs_onnx_put_string(&head, 8, name);
     hs_onnx_put_head(&head, 9, len);

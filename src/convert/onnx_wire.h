@@ -1,9 +1,39 @@
-/* Writes ONNX messages as protocol buffers, byte for byte as Python's onnx and protobuf do (fields by number, repeated
- * numbers not packed). Field numbers are those of onnx.proto. The first failure stays in the buffer, see base/buf.h. */
-#ifndef HS_CONVERT_ONNX_WRITE_H
-#define HS_CONVERT_ONNX_WRITE_H
+/* ONNX's wire format, that of protocol buffers: a varint key of (field number << 3 | wire type), then a varint, 8
+ * bytes, a length with so many bytes, or 4 bytes. Field numbers are those of onnx.proto. */
+#ifndef HS_CONVERT_ONNX_WIRE_H
+#define HS_CONVERT_ONNX_WIRE_H
+
+#include <stdbool.h>
 
 #include "base/buf.h"
+
+/* Reading: everything is a view into the caller's bytes. Any thread. */
+enum { HS_PROTOBUF_VARINT = 0, HS_PROTOBUF_64 = 1, HS_PROTOBUF_BYTES = 2, HS_PROTOBUF_32 = 5 };
+
+struct hs_protobuf_span {
+    const uint8_t *data;
+    size_t len;
+};
+
+struct hs_protobuf_field {
+    uint32_t number, wire;
+    uint64_t value;                /* wire types 0, 1, 5 */
+    struct hs_protobuf_span bytes; /* wire type 2 */
+    struct hs_protobuf_span whole; /* the field with its key */
+};
+
+/* Takes the next field off the front of *in. False at the end, and if the bytes are no protobuf: then *damaged is
+ * set; once it is, there is no next field. */
+bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged);
+
+/* The last field of that number and wire type; zeros if there is none. */
+struct hs_protobuf_field hs_protobuf_last(struct hs_protobuf_span in, uint32_t number, uint32_t wire, bool *damaged);
+
+/* The field has this number and a length with bytes. */
+bool hs_protobuf_is_bytes(const struct hs_protobuf_field *field, uint32_t number);
+
+/* Writing, byte for byte as Python's onnx and protobuf do (fields by number, repeated numbers not packed). The first
+ * failure stays in the buffer, see base/buf.h. */
 
 /* TensorProto.DataType */
 enum hs_onnx_elem { HS_ONNX_ELEM_FLOAT = 1, HS_ONNX_ELEM_INT64 = 7 };
@@ -34,9 +64,9 @@ struct hs_onnx_attribute {
 /* NodeProto.attribute */
 void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *attribute);
 
-/* GraphProto.initializer of `count` little-endian elements (count is the product of dims). */
+/* GraphProto.initializer of little-endian elements, as many as the product of dims. */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
-                        size_t dim_count, const void *elements, size_t count);
+                        size_t dim_count, const void *elements);
 
 enum { HS_ONNX_GRAPH_NODE = 1, HS_ONNX_GRAPH_NAME = 2, HS_ONNX_GRAPH_INITIALIZER = 5, HS_ONNX_GRAPH_INPUT = 11,
        HS_ONNX_GRAPH_OUTPUT = 12 };
