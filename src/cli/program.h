@@ -6,8 +6,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "base/json_writer.h"
 #include "cli/options.h"
-#include "http/json_write.h"
 
 struct hs_app;
 struct hs_invocation;

@@ -32,13 +32,13 @@ void hs_render_node(struct hs_json_writer *json, const struct hs_node *node)
         return;
     }
     bool map = node->kind == HS_NODE_MAP;
-    (map ? hs_json_begin_object : hs_json_begin_array)(json);
+    hs_json_open(json, map ? '{' : '[');
     for (size_t i = 0; i < node->count; i++) {
         if (map)
             hs_json_key(json, node->keys[i]);
         hs_render_node(json, node->items[i]);
     }
-    (map ? hs_json_end_object : hs_json_end_array)(json);
+    hs_json_close(json, map ? '}' : ']');
 }
 
 int hs_render_node_json(const struct hs_node *node, struct hs_buf *buf)

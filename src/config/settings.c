@@ -341,7 +341,7 @@ static void write_section(const struct hs_settings *settings, size_t start, cons
 {
     size_t len = strlen(section);
     hs_json_key(json, section);
-    hs_json_begin_object(json);
+    hs_json_open(json, '{');
     for (size_t i = start; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
         if (section_length(row->name) != len || strncmp(row->name, section, len) != 0)
@@ -358,14 +358,14 @@ static void write_section(const struct hs_settings *settings, size_t start, cons
         hs_json_key(json, map->keys[i]);
         hs_render_node(json, map->items[i]);
     }
-    hs_json_end_object(json);
+    hs_json_close(json, '}');
 }
 
 int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *buf)
 {
     struct hs_json_writer json;
     hs_json_begin(&json, buf, HS_JSON_FILE);
-    hs_json_begin_object(&json);
+    hs_json_open(&json, '{');
     for (size_t i = 0; i < settings->count; i++) {
         const char *name = hs_schema_row(settings->schema, i, NULL)->name;
         char section[64];
@@ -380,7 +380,7 @@ int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *bu
         hs_json_key(&json, root->keys[i]);
         hs_render_node(&json, root->items[i]);
     }
-    hs_json_end_object(&json);
+    hs_json_close(&json, '}');
     return hs_json_end(&json);
 }
 

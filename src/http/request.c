@@ -9,8 +9,8 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/str.h"
-#include "http/json_write.h"
 #include "http/param.h"
 #include "http/request_internal.h"
 #include "http/stream.h"
