@@ -108,19 +108,15 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     pool->wake_ns = HS_NO_DEADLINE;
     pool->jobs = calloc(queue_max, sizeof(*pool->jobs));
     pool->threads = calloc((size_t) threads, sizeof(*pool->threads));
-    if (!pool->jobs || !pool->threads) {
-        hs_pool_destroy(pool);
-        return hs_error_set(err, HS_ENOMEM, "no memory for worker threads");
-    }
-    int r = 0;
-    while (pool->thread_count < threads && r == 0) {
+    int r = pool->jobs && pool->threads ? 0 : HS_ENOMEM;
+    while (r == 0 && pool->thread_count < threads) {
         r = hs_thread_start(&pool->threads[pool->thread_count], pool->name, work, pool);
         pool->thread_count += r == 0;
     }
-    if (r != 0) {
-        int started = pool->thread_count;
+    if (r < 0) {
+        hs_error_set(err, r, "only %d of %d worker threads could be started", pool->thread_count, threads);
         hs_pool_destroy(pool);
-        return hs_error_set(err, HS_ENOMEM, "only %d of %d worker threads could be started", started, threads);
+        return r;
     }
     *ret_pool = pool;
     return 0;
