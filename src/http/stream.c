@@ -74,23 +74,13 @@ int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t
     return r;
 }
 
-static void end(struct hs_http_stream *stream, bool broken)
+void hs_http_stream_end(struct hs_http_stream *stream, bool complete)
 {
     pthread_mutex_lock(&stream->lock);
-    stream->broken |= broken && !stream->ended;
+    stream->broken |= !complete && !stream->ended;
     stream->ended = true;
     resume(stream);
     pthread_mutex_unlock(&stream->lock);
-}
-
-void hs_http_stream_end(struct hs_http_stream *stream)
-{
-    end(stream, false);
-}
-
-void hs_http_stream_break(struct hs_http_stream *stream)
-{
-    end(stream, true);
 }
 
 bool hs_http_stream_leave(struct hs_http_stream *stream)
@@ -200,9 +190,4 @@ int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id
         r = hs_http_stream_write(stream, out.data, out.len, deadline_ns);
     hs_buf_finish(&out);
     return r;
-}
-
-int hs_sse_keep_alive(struct hs_http_stream *stream, int64_t deadline_ns)
-{
-    return hs_http_stream_write(stream, ":\n\n", 3, deadline_ns);
 }
