@@ -1,5 +1,3 @@
-#include "cli/cmd_backends.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/paths.h"
+#include "cli/program.h"
 #include "infer/registry.h"
 #include "preflight/host.h"
 

@@ -1,5 +1,3 @@
-#include "cli/cmd_config.h"
-
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/load_settings.h"
+#include "cli/program.h"
 #include "config/render.h"
 #include "config/yaml_write.h"
 

@@ -1,6 +1,8 @@
 #include "config/settings.h"
 
 #include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +109,41 @@ const char *hs_settings_origin(const struct hs_settings *settings, size_t index)
     return settings->origins[index] ? settings->origins[index] : "default";
 }
 
-/* ---- problems in words ---- */
+/* ---- problems ---- */
+
+void hs_problems_finish(struct hs_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        free(problems->items[i].text);
+    free(problems->items);
+    *problems = (struct hs_problems) { 0 };
+}
+
+int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
+{
+    problems->errors += level == HS_PROBLEM_ERROR;
+    problems->warnings += level == HS_PROBLEM_WARNING;
+    if (problems->count == HS_PROBLEMS_MAX) {
+        problems->dropped++;
+        return 0;
+    }
+    if (!problems->items)
+        problems->items = calloc(HS_PROBLEMS_MAX, sizeof(*problems->items));
+    struct hs_problem *problem = problems->items ? &problems->items[problems->count] : NULL;
+    va_list args;
+    va_start(args, format);
+    if (!problem || vasprintf(&problem->text, format, args) < 0) {
+        problems->no_memory = true;
+        problem = NULL;
+    }
+    va_end(args);
+    if (!problem)
+        return HS_ENOMEM;
+    problem->level = level;
+    problem->line = line;
+    problems->count++;
+    return 0;
+}
 
 /* A value as its writer would recognise it, cut. */
 static void describe(const struct hs_setting *row, const struct hs_node *node, struct hs_buf *buf)
@@ -314,6 +350,74 @@ int hs_settings_apply_assignment(struct hs_settings *settings, const char *assig
     }
     hs_str_copy_n(name, sizeof(name), assignment, (size_t) (equals - assignment));
     return hs_settings_apply_value(settings, name, equals + 1, origin, problems);
+}
+
+/* ---- loading ---- */
+
+bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
+{
+    static const char name[] = "XDG_CONFIG_HOME=";
+    const char *home = "/etc/xdg";
+    if (schema->path)
+        return hs_str_copy(dst, size, schema->path);
+    for (; *environment; environment++) {
+        if (hs_str_starts(*environment, name) && (*environment)[sizeof(name) - 1])
+            home = *environment + sizeof(name) - 1;
+    }
+    return hs_str_format(dst, size, "%s/%s/%s.json", home, schema->program, schema->program);
+}
+
+/* Applies the file, or adds a problem. */
+static void load_file(const struct hs_config_request *request, struct hs_settings *settings,
+                      struct hs_problems *problems)
+{
+    char standard[PATH_MAX];
+    const char *path = request->path ? request->path : standard;
+    struct hs_error err;
+    struct hs_doc *doc;
+    if (!request->path && !hs_config_default_path(request->schema, request->environment, standard, sizeof(standard))) {
+        hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "XDG_CONFIG_HOME is too long");
+        return;
+    }
+    int r = hs_doc_load(path, &doc, &err);
+    if (r == 0)
+        hs_settings_apply_doc(settings, doc, path, problems);
+    else if (r == HS_ENOMEM)
+        problems->no_memory = true;
+    else if (r == HS_ENOTFOUND && !request->path)
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "%s: no such file, all settings at their defaults", path);
+    else
+        hs_problems_add(problems, HS_PROBLEM_ERROR, err.line, "%s", err.message);
+}
+
+int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
+                   struct hs_problems *problems, struct hs_error *err)
+{
+    struct hs_settings *settings;
+    int r = hs_settings_create(request->schema, &settings, err);
+    if (r < 0)
+        return r;
+    load_file(request, settings, problems);
+    hs_settings_apply_environment(settings, request->environment, problems);
+    size_t before = problems->errors;
+    for (size_t i = 0; i < request->override_count; i++) {
+        const struct hs_config_override *o = &request->overrides[i];
+        if (o->name)
+            hs_settings_apply_value(settings, o->name, o->assignment, o->option, problems);
+        else
+            hs_settings_apply_assignment(settings, o->assignment, o->option, problems);
+    }
+    problems->usage_errors += problems->errors - before;
+    if (problems->no_memory)
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
+    else if (problems->errors)
+        r = hs_error_set(err, HS_EINVAL, "the configuration has %zu error%s", problems->errors,
+                         problems->errors == 1 ? "" : "s");
+    if (r < 0)
+        hs_settings_destroy(settings);
+    else
+        *ret_settings = settings;
+    return r;
 }
 
 /* ---- writing ---- */

@@ -1,12 +1,46 @@
-/* The effective settings of a program: defaults, then the file, then the environment, then --set; and the origin of
- * each value. */
+/* The effective settings of a program: defaults, then the file, then the environment, then --set; the origin of each
+ * value; and all problems found, not only the first one. */
 #ifndef HS_CONFIG_SETTINGS_H
 #define HS_CONFIG_SETTINGS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/buf.h"
 #include "config/doc.h"
-#include "config/problems.h"
 #include "config/setting.h"
+
+/* ---- Problems ---- */
+
+/* NOTE: worth a line in a server's log (no configuration file). WARNING: most likely a mistake, yet the program runs
+ * (an unknown key). ERROR: it must not run like this. */
+enum hs_problem_level { HS_PROBLEM_NOTE, HS_PROBLEM_WARNING, HS_PROBLEM_ERROR };
+
+/* Text is one line that starts with its place ("pose.yaml:3: …"); `line` is 1-based, 0 if there is none. */
+struct hs_problem {
+    enum hs_problem_level level;
+    int line;
+    char *text;
+};
+
+enum { HS_PROBLEMS_MAX = 100 };
+
+/* In the order found. The first HS_PROBLEMS_MAX are kept, `dropped` counts the rest; errors and warnings count all.
+ * Zero-initialised is empty. Not thread-safe. */
+struct hs_problems {
+    struct hs_problem *items;
+    size_t count, dropped, errors, warnings;
+    size_t usage_errors; /* those of the errors that the command line made */
+    bool no_memory;      /* something is missing here, or a value was not set */
+};
+
+void hs_problems_finish(struct hs_problems *problems);
+
+/* 0 or HS_ENOMEM; the counters count either way. */
+int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- Settings ---- */
 
 struct hs_settings;
 
@@ -42,6 +76,34 @@ int hs_settings_apply_assignment(struct hs_settings *settings, const char *assig
                                  struct hs_problems *problems);
 int hs_settings_apply_value(struct hs_settings *settings, const char *name, const char *value, const char *origin,
                             struct hs_problems *problems);
+
+/* ---- From a command line ---- */
+
+/* A setting given by an option. `assignment` is the whole "name=value" of --set if name is NULL, else the value.
+ * `option` is what messages and `config show` call it: "--set", "--port". */
+struct hs_config_override {
+    const char *option, *name, *assignment;
+};
+
+/* Only read during the call. */
+struct hs_config_request {
+    const struct hs_schema *schema;
+    const char *path;         /* the --config option; NULL: the default file, which may be missing */
+    const char *const *environment; /* as `environ` */
+    const struct hs_config_override *overrides; /* the last one of a name wins */
+    size_t override_count;
+};
+
+/* The schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false if it does not fit. */
+bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size);
+
+/* Defaults < file < environment < overrides. HS_EINVAL: there are errors among the problems, all that could be found;
+ * *ret_settings is untouched then. A missing default file is a note, a missing `path` an error. Opens nothing but the
+ * file. Caller frees with hs_settings_destroy. */
+int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
+                   struct hs_problems *problems, struct hs_error *err);
+
+/* ---- Writing ---- */
 
 /* The effective values as JSON with an indent of two; what the document held beside known settings is kept. */
 int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *buf);
