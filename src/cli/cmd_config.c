@@ -79,21 +79,19 @@ static const struct hs_node *find_node(const struct hs_node *root, const char *n
 }
 
 /* The settings that a service cannot do without, in a file that is meant to describe all of it. */
-static int check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
-                          struct hs_problems *problems)
+static void check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
+                           struct hs_problems *problems)
 {
-    int r = 0;
-    for (const char *const *name = schema->required; r == 0 && name && *name; name++) {
+    for (const char *const *name = schema->required; name && *name; name++) {
         bool section = !strchr(*name, '.');
         const struct hs_node *node = find_node(root, *name);
         const char *what = section ? "section" : "setting";
         if (!node || (!section && hs_node_is_null(node)))
-            r = hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
+            hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
         else if (section && hs_node_is_null(node))
-            r = hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path,
-                                node->line, *name);
+            hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path,
+                            node->line, *name);
     }
-    return r;
 }
 
 /* Checks a document as the service would and prints all that is wrong; `complete`: it must hold what the schema
@@ -108,12 +106,12 @@ static int check_doc(const struct config_call *config, struct hs_doc *doc, const
         hs_doc_destroy(doc);
         return r;
     }
-    r = hs_settings_apply_doc(settings, doc, name, &problems);
-    if (r == 0 && complete)
-        r = check_required(config->schema, hs_doc_root(doc), name, &problems);
+    hs_settings_apply_doc(settings, doc, name, &problems);
+    if (complete)
+        check_required(config->schema, hs_doc_root(doc), name, &problems);
     hs_print_problems(&problems);
-    if (r < 0)
-        hs_error_set(err, r, "out of memory");
+    if (problems.no_memory)
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (problems.errors)
         r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written", name, problems.errors,
                          problems.errors == 1 ? "" : "s");

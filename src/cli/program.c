@@ -169,13 +169,6 @@ static void print_program_help(const struct hs_program *program)
     printf("\n'%s COMMAND --help' says more.\n", program->name);
 }
 
-static void print_command_help(const struct hs_invocation *call, const struct hs_option *options, size_t count)
-{
-    printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
-           call->command->arguments);
-    print_options(options, count);
-}
-
 bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
                          int *ret_code)
 {
@@ -190,8 +183,11 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
     bool help;
     *ret_code = parse_options(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max,
                                  &help);
-    if (help)
-        print_command_help(call, all, count + COMMON);
+    if (help) {
+        printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
+               call->command->arguments);
+        print_options(all, count + COMMON);
+    }
     free(all);
     return *ret_code == HS_EXIT_OK && !help;
 }
@@ -267,15 +263,6 @@ int hs_load_settings(const struct hs_invocation *call, const struct hs_config_ov
 
 /* ---- The program ---- */
 
-static const struct hs_command *find_command(const struct hs_program *program, const char *name)
-{
-    for (size_t i = 0; i < program->command_count; i++) {
-        if (strcmp(program->commands[i].name, name) == 0)
-            return &program->commands[i];
-    }
-    return NULL;
-}
-
 /* Reads the options before the subcommand's name: only those of every command. Returns the index of the name, or -1. */
 static int skip_common(struct hs_invocation *call, int argc, char **argv)
 {
@@ -292,7 +279,10 @@ static int skip_common(struct hs_invocation *call, int argc, char **argv)
 static int run_command(struct hs_invocation *call, const char *name, int argc, char **argv)
 {
     const struct hs_program *program = call->program;
-    call->command = find_command(program, name);
+    for (size_t i = 0; i < program->command_count; i++) {
+        if (strcmp(program->commands[i].name, name) == 0)
+            call->command = &program->commands[i];
+    }
     if (!call->command) {
         fprintf(stderr, "%s: unknown command '%s'; try '%s help'\n", program->name, name, program->name);
         return HS_EXIT_USAGE;
@@ -307,19 +297,13 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     return code;
 }
 
-/* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was freed in
- * it. Models come and go in pieces of megabytes; with one heap for all the program stays a tenth smaller. Called before
- * any thread starts. */
-static void share_one_heap(void)
-{
-#ifdef M_ARENA_MAX
-    mallopt(M_ARENA_MAX, 1);
-#endif
-}
-
 int hs_program_main(const struct hs_program *program, int argc, char **argv)
 {
-    share_one_heap();
+#ifdef M_ARENA_MAX
+    /* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was
+     * freed in it. With one heap for all the program stays a tenth smaller, as models come and go in megabytes. */
+    mallopt(M_ARENA_MAX, 1);
+#endif
     struct hs_invocation call = { .program = program };
     hs_str_copy(call.who, sizeof(call.who), program->name);
     bool server = argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server");

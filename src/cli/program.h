@@ -1,5 +1,5 @@
 /* A program of subcommands. Each names its own options; --models, --config, --device and --set hold for all of them,
- * before or after the subcommand's name. Long options are written "--name value" or "--name=value", "--" ends them. Exit
+ * before or after the subcommand's name. Options are written "--name value" or "--name=value"; "--" ends them. Exit
  * codes: 0, 1 failure, 2 usage. */
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H

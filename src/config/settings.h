@@ -36,8 +36,7 @@ struct hs_problems {
 
 void hs_problems_finish(struct hs_problems *problems);
 
-/* 0 or HS_ENOMEM; the counters count either way. */
-int hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
+void hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* ---- Settings ---- */
@@ -58,32 +57,29 @@ const struct hs_schema *hs_settings_schema(const struct hs_settings *settings);
 const char *hs_settings_origin(const struct hs_settings *settings, size_t index);
 
 /* The functions below change what they can read and add a problem for each value that they cannot, which leaves that
- * setting as it was. They return 0 also then, and HS_ENOMEM. */
+ * setting as it was. */
 
-/* Takes the document (also on failure) and keeps it for its unknown keys. null and empty sections mean the default.
- * Unknown keys are warnings. `name` is what messages call it. Once for each settings object. */
-int hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, const char *name,
-                          struct hs_problems *problems);
+/* Takes the document and keeps it for its unknown keys, which are warnings. null and empty sections mean the default.
+ * `name` is what messages call it. Once for each settings object. */
+void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, const char *name,
+                           struct hs_problems *problems);
 
 /* `environment` as `environ`: NULL-terminated "NAME=value". An empty variable counts as not set; one that starts with
  * the program's prefix and belongs to no setting is a warning. */
-int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
-                                  struct hs_problems *problems);
-
-/* "server.port=8080"; an unknown name is an error here. An empty value is the empty text, or for other types the
- * default. `origin` is the option that it came from. */
-int hs_settings_apply_assignment(struct hs_settings *settings, const char *assignment, const char *origin,
-                                 struct hs_problems *problems);
-int hs_settings_apply_value(struct hs_settings *settings, const char *name, const char *value, const char *origin,
-                            struct hs_problems *problems);
-
-/* ---- From a command line ---- */
+void hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
+                                   struct hs_problems *problems);
 
 /* A setting given by an option. `assignment` is the whole "name=value" of --set if name is NULL, else the value.
  * `option` is what messages and `config show` call it: "--set", "--port". */
 struct hs_config_override {
     const char *option, *name, *assignment;
 };
+
+/* An unknown name is an error here. An empty value is the empty text, or for other types the default. */
+void hs_settings_apply_override(struct hs_settings *settings, const struct hs_config_override *override,
+                                struct hs_problems *problems);
+
+/* ---- From a command line ---- */
 
 /* Only read during the call. */
 struct hs_config_request {
