@@ -127,9 +127,7 @@ void hs_conn_begin_stream(struct hs_conn_table *table, struct hs_conn *conn)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* Cancels the request that has this id, if it is still in work; 0: every request in work. One that still waits for a
- * worker waits no longer. */
-static void cancel(struct hs_conn_table *table, uint64_t work_id)
+void hs_conn_cancel(struct hs_conn_table *table, uint64_t work_id)
 {
     pthread_mutex_lock(&table->lock);
     for (struct hs_conn *conn = table->head; conn; conn = conn->next) {
@@ -143,11 +141,6 @@ static void cancel(struct hs_conn_table *table, uint64_t work_id)
         hs_pool_expire(req->server->pool, req);
     }
     pthread_mutex_unlock(&table->lock);
-}
-
-void hs_conn_cancel_all(struct hs_conn_table *table)
-{
-    cancel(table, 0);
 }
 
 /* ---- Cutting ---- */
@@ -319,7 +312,7 @@ static void *watch(void *arg)
             if (tag & TAG_LINGER)
                 read_lingering(table, &table->lingering[tag & ~TAG_LINGER]);
             else
-                cancel(table, tag);
+                hs_conn_cancel(table, tag);
         }
         if (hs_clock_now_ns() >= next_tick) {
             expire_lingering(table);

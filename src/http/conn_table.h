@@ -84,8 +84,9 @@ void hs_conn_unwatch(struct hs_conn_table *table, struct hs_conn *conn);
 /* The request in work begins to answer: it can be cancelled until set_request, also while bytes are sent. */
 void hs_conn_begin_stream(struct hs_conn_table *table, struct hs_conn *conn);
 
-/* Cancels every request in work. */
-void hs_conn_cancel_all(struct hs_conn_table *table);
+/* Cancels the request that has this id, if it is still in work; 0: every request in work. One that still waits for a
+ * worker waits no longer. */
+void hs_conn_cancel(struct hs_conn_table *table, uint64_t work_id);
 
 /* Sends bytes as far as the socket takes them at once, and shuts the connection down for sending. */
 void hs_conn_send_last(struct hs_conn_table *table, struct hs_conn *conn, const void *data, size_t len);

@@ -143,43 +143,34 @@ static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
     return 0;
 }
 
-static void close_nest(struct hs_json_body *body)
-{
-    body->depth -= body->depth > 0;
-    body->in_member &= body->depth >= 3;
-    body->in_list &= body->depth >= 2;
-    if (body->depth < 3)
-        body->expect_key = false;
-}
-
-static int next_value(struct hs_json_body *body, struct hs_error *err)
-{
-    if (body->depth == 1) {
-        body->expect_key = body->top_is_object;
-        body->capture.index = SIZE_MAX;
-    } else if (body->depth == 2 && body->in_list) {
-        return begin_member(body, body->capture.member + 1, err);
-    } else if (body->depth == 3 && body->in_member) {
-        body->expect_key = true;
-        body->member_expected = false;
-    }
-    return 0;
-}
-
 static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
 {
+    bool member = body->depth == 3 && body->in_member;
     switch (c) {
     case '{':
     case '[':
         return open_nest(body, c, err);
     case '}':
     case ']':
-        close_nest(body);
+        body->depth -= body->depth > 0;
+        body->in_member &= body->depth >= 3;
+        body->in_list &= body->depth >= 2;
+        if (body->depth < 3)
+            body->expect_key = false;
         return 0;
     case ',':
-        return next_value(body, err);
+        if (body->depth == 2 && body->in_list)
+            return begin_member(body, body->capture.member + 1, err);
+        if (body->depth == 1) {
+            body->expect_key = body->top_is_object;
+            body->capture.index = SIZE_MAX;
+        } else if (member) {
+            body->expect_key = true;
+            body->member_expected = false;
+        }
+        return 0;
     case ':':
-        if (body->depth == 1 || (body->depth == 3 && body->in_member))
+        if (body->depth == 1 || member)
             body->expect_key = false;
         return 0;
     case '"':
@@ -271,18 +262,12 @@ int hs_json_body_feed(struct hs_json_body *body, const char *data, size_t len, s
     return 0;
 }
 
-static bool only_space(const struct hs_buf *buf)
-{
-    for (size_t i = 0; i < buf->len; i++) {
-        if (!memchr(" \t\r\n", buf->data[i], 4))
-            return false;
-    }
-    return true;
-}
-
 int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_error *err)
 {
-    if (only_space(&body->rest))
+    size_t spaces = 0;
+    while (spaces < body->rest.len && memchr(" \t\r\n", body->rest.data[spaces], 4))
+        spaces++;
+    if (spaces == body->rest.len)
         return hs_error_set(err, HS_EINVAL, "Invalid JSON: the body is empty");
     json_error_t detail;
     json_t *value = json_loadb((const char *) body->rest.data, body->rest.len, JSON_DECODE_ANY, &detail);

@@ -169,10 +169,21 @@ static size_t count_header(const struct hs_http_request *req, const char *name)
     return n;
 }
 
-/* Reads the headers that announce a body. Two lengths, or a length and chunks, are how requests are smuggled past a
- * proxy (RFC 9112 §6.3). */
-static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
+/* Takes the headers over, and reads those that announce a body. Two lengths, or a length and chunks, are how requests
+ * are smuggled past a proxy (RFC 9112 §6.3). */
+static int read_headers(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
 {
+    struct header_list list = { .count = 0 };
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
+    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
+    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
+    if (r < 0)
+        return r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (too_many || (info && info->header_size > req->options->header_max))
+        return hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
+                            req->options->header_max, HS_HTTP_HEADERS_MAX);
     size_t lengths = count_header(req, "Content-Length");
     const char *text = hs_http_header(req, "Content-Length");
     int64_t length = 0;
@@ -185,38 +196,19 @@ static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool 
     return 0;
 }
 
-static int read_headers(struct hs_http_request *req, struct hs_error *err)
-{
-    struct header_list list = { .count = 0 };
-    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
-    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
-    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (r == 0 && (too_many || (info && info->header_size > req->options->header_max)))
-        r = hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
-                         req->options->header_max, HS_HTTP_HEADERS_MAX);
-    return r;
-}
-
-static int find_route(struct hs_http_request *req, struct hs_error *err)
+/* Finds the route and makes the parser of the body that it takes. */
+static int prepare(struct hs_http_request *req, uint64_t length, struct hs_error *err)
 {
     struct hs_http_server *server = req->server;
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route,
-                               req->params, allow);
+    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
+                               allow);
     if (r == HS_EMETHOD) {
         hs_http_add_header(req, "Allow", allow);
-        hs_error_set(err, r, "Method %s is not allowed here", req->method);
-    } else if (r < 0) {
-        hs_error_set(err, r, "%s", req->options->not_found_message);
+        return hs_error_set(err, r, "Method %s is not allowed here", req->method);
     }
-    return r;
-}
-
-static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_error *err)
-{
-    struct hs_http_server *server = req->server;
+    if (r < 0)
+        return hs_error_set(err, r, "%s", req->options->not_found_message);
     if (req->route->body == HS_BODY_NONE)
         return length > UNWANTED_MAX ? too_large(UNWANTED_MAX, err) : 0;
     struct hs_body_spec spec = req->route->spec;
@@ -243,13 +235,9 @@ static enum MHD_Result on_headers(struct hs_http_request *req, const char *metho
     server->active++;
     pthread_mutex_unlock(&server->lock);
     hs_conn_enter(&server->conns, req->conn, HS_CONN_BODY);
-    int r = read_headers(req, &err);
+    int r = read_headers(req, &length, &chunked, &err);
     if (r == 0)
-        r = read_framing(req, &length, &chunked, &err);
-    if (r == 0)
-        r = find_route(req, &err);
-    if (r == 0)
-        r = prepare_body(req, length, &err);
+        r = prepare(req, length, &err);
     if (r == 0)
         return MHD_YES;
     hs_http_reply_error(req, r, NULL, "%s", err.message);

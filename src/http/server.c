@@ -190,7 +190,7 @@ void hs_http_destroy(struct hs_http_server *server)
      * connection; only then may the daemon be stopped. Its thread and the watcher use the pool until they end. */
     if (server->pool)
         hs_pool_close(server->pool);
-    hs_conn_cancel_all(&server->conns);
+    hs_conn_cancel(&server->conns, 0);
     hs_pool_stop(server->pool);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
