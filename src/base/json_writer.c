@@ -50,26 +50,22 @@ static size_t put_fraction(wide rest, wide below, wide above, unsigned shift, bo
     }
 }
 
-/* For numbers outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
-static size_t slow_double(double value, char ret_text[32])
-{
-    hs_str_from_double(value, ret_text);
-    size_t len = strlen(ret_text);
-    if (fabs(value) >= 9007199254740992.0 && fabs(value) < 1e16)
-        len = (size_t) snprintf(ret_text, 32, "%.0f", value);
-    if (!strpbrk(ret_text, ".e") && len + 2 < 32) {
-        memcpy(ret_text + len, ".0", 3);
-        len += 2;
-    }
-    return len;
-}
-
 size_t hs_json_double(double value, char ret_text[32])
 {
     double size = fabs(value);
-    if (!(size < 9007199254740992.0) || (size != 0 && size < 1e-4))
-        return slow_double(value, ret_text);
     size_t len = 0;
+    /* Outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
+    if (!(size < 9007199254740992.0) || (size != 0 && size < 1e-4)) {
+        hs_str_from_double(value, ret_text);
+        len = strlen(ret_text);
+        if (size >= 9007199254740992.0 && size < 1e16)
+            len = (size_t) snprintf(ret_text, 32, "%.0f", value);
+        if (!strpbrk(ret_text, ".e") && len + 2 < 32) {
+            memcpy(ret_text + len, ".0", 3);
+            len += 2;
+        }
+        return len;
+    }
     if (signbit(value))
         ret_text[len++] = '-';
     uint64_t whole = (uint64_t) size;

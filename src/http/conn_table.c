@@ -187,16 +187,6 @@ static void cut(struct hs_conn_table *table, struct hs_conn *conn)
     table->timed_out++;
 }
 
-/* libmicrohttpd waits for edges and reads once for each, so it misses an end that arrives together with the last bytes.
- * A shorter silence may be a request that is just being handed on. */
-static bool has_vanished(const struct hs_conn *conn, int64_t now)
-{
-    char c;
-    bool reads = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_HEADERS || conn->phase == HS_CONN_BODY;
-    return reads && now - conn->last_data_ns > 200 * HS_NS_PER_MS &&
-           recv(conn->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 /* Cuts every connection whose phase lasts too long; one that waits for the rest of a request gets a 408 first. Also
  * cuts those whose client left in the middle of a request and, if connections_max is reached, the longest idle one. */
 static void cut_slow(struct hs_conn_table *table)
@@ -205,7 +195,12 @@ static void cut_slow(struct hs_conn_table *table)
     struct hs_conn *idlest = NULL;
     pthread_mutex_lock(&table->lock);
     for (struct hs_conn *conn = table->head; conn; conn = conn->next) {
-        if (has_vanished(conn, now)) {
+        char c;
+        bool reads = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_HEADERS || conn->phase == HS_CONN_BODY;
+        /* libmicrohttpd waits for edges and reads once for each, so it misses an end that arrives together with the
+         * last bytes. A shorter silence may be a request that is just being handed on. */
+        if (reads && now - conn->last_data_ns > 200 * HS_NS_PER_MS &&
+            recv(conn->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
             shutdown(conn->fd, SHUT_RDWR);
             conn->phase = HS_CONN_CUT;
         } else if (is_late(conn, table->options, now)) {

@@ -97,13 +97,6 @@ void hs_request_destroy(struct hs_http_request *req)
 
 /* ---- Headers ---- */
 
-/* True for an id that is safe in a log and in headers. */
-static bool id_is_sane(const char *id)
-{
-    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-    return len > 0 && len < HS_HTTP_ID_SIZE && id[len] == '\0';
-}
-
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err)
 {
@@ -119,8 +112,10 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
         hs_buf_append(&req->text, headers[i].value, strlen(headers[i].value) + 1);
     }
     req->header_count = room ? count : 0;
+    /* An id of the client's is taken if it is safe in a log and in headers. */
     const char *given = hs_http_header(req, "X-Request-Id");
-    if (given && id_is_sane(given)) {
+    size_t len = given ? strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") : 0;
+    if (len > 0 && len < HS_HTTP_ID_SIZE && given[len] == '\0') {
         hs_str_copy(req->id, sizeof(req->id), given);
     } else {
         uint8_t random[16];

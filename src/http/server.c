@@ -41,8 +41,10 @@ void hs_http_options_init(struct hs_http_options *options)
 
 /* ---- Life ---- */
 
-static int check_options(const struct hs_http_options *o, struct hs_error *err)
+int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
+                   struct hs_http_server **ret_server, struct hs_error *err)
 {
+    const struct hs_http_options *o = options;
     if (o->port < 0 || o->port > 65535)
         return hs_error_set(err, HS_EINVAL, "port: must be between 0 and 65535, not %d", o->port);
     if (o->workers < 1 || o->queue_max < 1 || o->connections_max < 1)
@@ -53,15 +55,6 @@ static int check_options(const struct hs_http_options *o, struct hs_error *err)
         return hs_error_set(err, HS_EINVAL, "the memory for bodies is smaller than one body may be");
     if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1)
         return hs_error_set(err, HS_EINVAL, "time limits must be at least 1 ms");
-    return 0;
-}
-
-int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
-                   struct hs_http_server **ret_server, struct hs_error *err)
-{
-    int r = check_options(options, err);
-    if (r < 0)
-        return r;
     if (sodium_init() < 0)
         return hs_error_set(err, HS_EINTERNAL, "libsodium cannot be used");
     struct hs_http_server *server = calloc(1, sizeof(*server));
@@ -122,35 +115,27 @@ static int listen_on(const char *host, int port, int *ret_fd, struct hs_error *e
     return 0;
 }
 
-/* "127.0.0.1:80" or "[::1]:80". */
-static int read_address(int fd, char ret_text[HS_ADDRESS_SIZE])
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    char host[HS_ADDRESS_SIZE - 8], service[8];
-    if (getsockname(fd, (struct sockaddr *) &address, &len) < 0 ||
-        getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return HS_EIO;
-    hs_str_format(ret_text, HS_ADDRESS_SIZE, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, service);
-    return 0;
-}
-
 int hs_http_start(struct hs_http_server *server, struct hs_error *err)
 {
     const struct hs_http_options *o = &server->options;
-    int fd;
-    int r = hs_pool_create("http-worker", o->workers, o->queue_max, &server->pool, err);
-    if (r == 0)
-        r = hs_pool_start_deadline_thread(server->pool, err);
+    int fd = -1;
+    int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
     if (r == 0)
         r = hs_conn_table_watch(&server->conns, err);
     if (r == 0)
         r = listen_on(o->host, o->port, &fd, err);
     if (r < 0)
         return r;
-    r = read_address(fd, server->address);
-    server->daemon = r < 0 ? NULL : hs_mhd_start(server, fd);
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    char host[HS_ADDRESS_SIZE - 8], service[8];
+    if (getsockname(fd, (struct sockaddr *) &address, &len) == 0 &&
+        getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+        hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                      host, service);
+        server->daemon = hs_mhd_start(server, fd);
+    }
     if (!server->daemon) {
         close(fd);
         return hs_error_set(err, HS_EIO, "the HTTP daemon cannot be started on %s", server->address);
