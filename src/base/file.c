@@ -177,7 +177,7 @@ void hs_sha256(const void *data, size_t len, char ret_hex[65])
 {
     uint8_t digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(digest, data, len);
-    hs_str_hex(digest, sizeof(digest), ret_hex);
+    sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
 }
 
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
@@ -195,7 +195,7 @@ int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
     close(fd);
     if (r == 0) {
         crypto_hash_sha256_final(&state, digest);
-        hs_str_hex(digest, sizeof(digest), ret_hex);
+        sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
     }
     return r;
 }

@@ -138,7 +138,7 @@ static void put_line(struct hs_json_writer *json)
 }
 
 /* Writes what stands before a value, or before the name of a member. */
-static void begin_value(struct hs_json_writer *json)
+struct hs_buf *hs_json_raw(struct hs_json_writer *json)
 {
     if (!json->after_name && json->depth > 0) {
         if (!json->first)
@@ -147,12 +147,12 @@ static void begin_value(struct hs_json_writer *json)
             put_line(json);
     }
     json->first = json->after_name = false;
+    return json->out;
 }
 
 void hs_json_open(struct hs_json_writer *json, char bracket)
 {
-    begin_value(json);
-    hs_buf_append(json->out, &bracket, 1);
+    hs_buf_append(hs_json_raw(json), &bracket, 1);
     if (++json->depth > HS_JSON_DEPTH_MAX && !json->out->error)
         json->out->error = HS_ETOOLARGE;
     json->first = true;
@@ -189,12 +189,6 @@ void hs_json_key(struct hs_json_writer *json, const char *name)
 }
 
 /* ---- Values ---- */
-
-struct hs_buf *hs_json_raw(struct hs_json_writer *json)
-{
-    begin_value(json);
-    return json->out;
-}
 
 static void put_word(struct hs_json_writer *json, const char *text, size_t len)
 {

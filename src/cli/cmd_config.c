@@ -67,25 +67,19 @@ static int run_show_or_check(struct config_call *config)
 
 /* ---- render ---- */
 
-/* Finds a section or a setting by its dotted name. */
-static const struct hs_node *find_node(const struct hs_node *root, const char *name)
-{
-    const char *point = strchr(name, '.');
-    char section[64];
-    if (!point)
-        return hs_node_get(root, name);
-    hs_str_copy_n(section, sizeof(section), name, (size_t) (point - name));
-    return hs_node_get(hs_node_get(root, section), point + 1);
-}
-
 /* The settings that a service cannot do without, in a file that is meant to describe all of it. */
 static void check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
                            struct hs_problems *problems)
 {
     for (const char *const *name = schema->required; name && *name; name++) {
-        bool section = !strchr(*name, '.');
-        const struct hs_node *node = find_node(root, *name);
+        size_t len = strcspn(*name, ".");
+        bool section = !(*name)[len];
+        char head[64];
+        hs_str_copy_n(head, sizeof(head), *name, len);
+        const struct hs_node *node = hs_node_get(root, head);
         const char *what = section ? "section" : "setting";
+        if (!section)
+            node = hs_node_get(node, *name + len + 1);
         if (!node || (!section && hs_node_is_null(node)))
             hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
         else if (section && hs_node_is_null(node))

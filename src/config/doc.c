@@ -258,19 +258,18 @@ static int event_line(const yaml_event_t *event)
 /* Anchors, aliases and tags would let a small text stand for a large or a surprising one. */
 static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
 {
-    const yaml_char_t *anchor = NULL, *tag = NULL;
+    bool scalar = event->type == YAML_SCALAR_EVENT, list = event->type == YAML_SEQUENCE_START_EVENT;
+    bool map = event->type == YAML_MAPPING_START_EVENT;
+    const yaml_char_t *anchor = scalar ? event->data.scalar.anchor
+                                : list ? event->data.sequence_start.anchor
+                                : map  ? event->data.mapping_start.anchor
+                                       : NULL;
+    const yaml_char_t *tag = scalar ? event->data.scalar.tag
+                             : list ? event->data.sequence_start.tag
+                             : map  ? event->data.mapping_start.tag
+                                    : NULL;
     if (event->type == YAML_ALIAS_EVENT)
         return fail(reader, HS_EUNSUPPORTED, event_line(event), "aliases (*name) are not supported");
-    if (event->type == YAML_SCALAR_EVENT) {
-        anchor = event->data.scalar.anchor;
-        tag = event->data.scalar.tag;
-    } else if (event->type == YAML_SEQUENCE_START_EVENT) {
-        anchor = event->data.sequence_start.anchor;
-        tag = event->data.sequence_start.tag;
-    } else if (event->type == YAML_MAPPING_START_EVENT) {
-        anchor = event->data.mapping_start.anchor;
-        tag = event->data.mapping_start.tag;
-    }
     if (anchor)
         return fail(reader, HS_EUNSUPPORTED, event_line(event), "anchors (&name) are not supported");
     if (tag)

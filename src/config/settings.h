@@ -79,8 +79,6 @@ struct hs_config_override {
 void hs_settings_apply_override(struct hs_settings *settings, const struct hs_config_override *override,
                                 struct hs_problems *problems);
 
-/* ---- From a command line ---- */
-
 /* Only read during the call. */
 struct hs_config_request {
     const struct hs_schema *schema;

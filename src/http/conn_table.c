@@ -253,17 +253,6 @@ static void read_lingering(struct hs_conn_table *table, struct hs_lingering *slo
     pthread_mutex_unlock(&table->linger_lock);
 }
 
-static void expire_lingering(struct hs_conn_table *table)
-{
-    int64_t now = hs_clock_now_ns();
-    pthread_mutex_lock(&table->linger_lock);
-    for (int i = 0; i < HS_CONN_LINGER_MAX; i++) {
-        if (table->lingering[i].fd >= 0 && table->lingering[i].until_ns <= now)
-            end_linger(table, &table->lingering[i]);
-    }
-    pthread_mutex_unlock(&table->linger_lock);
-}
-
 void hs_conn_linger(struct hs_conn_table *table, const struct hs_conn *conn)
 {
     pthread_mutex_lock(&table->linger_lock);
@@ -310,7 +299,13 @@ static void *watch(void *arg)
                 hs_conn_cancel(table, tag);
         }
         if (hs_clock_now_ns() >= next_tick) {
-            expire_lingering(table);
+            int64_t now = hs_clock_now_ns();
+            pthread_mutex_lock(&table->linger_lock);
+            for (int i = 0; i < HS_CONN_LINGER_MAX; i++) {
+                if (table->lingering[i].fd >= 0 && table->lingering[i].until_ns <= now)
+                    end_linger(table, &table->lingering[i]);
+            }
+            pthread_mutex_unlock(&table->linger_lock);
             cut_slow(table);
             next_tick = hs_deadline_in_ms(tick_ms(table->options));
         }

@@ -120,7 +120,7 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
     } else {
         uint8_t random[16];
         randombytes_buf(random, sizeof(random));
-        hs_str_hex(random, sizeof(random), req->id);
+        sodium_bin2hex(req->id, sizeof(req->id), random, sizeof(random));
     }
     return room ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the headers");
 }
