@@ -83,8 +83,8 @@ static void check_required(const struct hs_schema *schema, const struct hs_node 
         if (!node || (!section && hs_node_is_null(node)))
             hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
         else if (section && hs_node_is_null(node))
-            hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path,
-                            node->line, *name);
+            hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path, node->line,
+                            *name);
     }
 }
 

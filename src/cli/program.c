@@ -102,7 +102,7 @@ static int parse_option(const char *who, const struct hs_option *options, size_t
 
 /* Reads argv[1..]. *ret_help: --help was given, nothing else was checked. */
 static int parse_options(const char *who, const struct hs_option *options, size_t count, int argc, char **argv,
-                     struct hs_text_list *positional, size_t positional_max, bool *ret_help)
+                         struct hs_text_list *positional, size_t positional_max, bool *ret_help)
 {
     bool only_positional = false;
     *ret_help = false;
@@ -181,8 +181,7 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
         memcpy(all, options, count * sizeof(*all));
     common_options(call, all + count);
     bool help;
-    *ret_code = parse_options(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max,
-                                 &help);
+    *ret_code = parse_options(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max, &help);
     if (help) {
         printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
                call->command->arguments);
