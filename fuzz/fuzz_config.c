@@ -40,7 +40,8 @@ static struct hs_settings *load(const char *text, size_t len, struct hs_problems
         hs_doc_destroy(doc);
         return NULL;
     }
-    if (hs_settings_apply_doc(settings, doc, "input", problems) < 0)
+    hs_settings_apply_doc(settings, doc, "input", problems);
+    if (problems->no_memory)
         abort();
     return settings;
 }
@@ -83,9 +84,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct hs_error err;
     problems = (struct hs_problems) { 0 };
     if (text && hs_settings_create(&schema, &settings, &err) == 0) {
-        for (size_t i = 0; i < hs_schema_count(&schema); i++)
-            hs_settings_apply_value(settings, hs_schema_row(&schema, i, NULL)->name, text, "variable", &problems);
-        hs_settings_apply_assignment(settings, text, "--set", &problems);
+        struct hs_config_override given = { "--set", NULL, text };
+        hs_settings_apply_override(settings, &given, &problems);
+        given.option = "variable";
+        for (size_t i = 0; i < hs_schema_count(&schema); i++) {
+            given.name = hs_schema_row(&schema, i, NULL)->name;
+            hs_settings_apply_override(settings, &given, &problems);
+        }
         hs_problems_finish(&problems);
         hs_settings_destroy(settings);
     }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/str.h"
 #include "gallery/export.h"
 #include "scratch.h"
 
@@ -25,7 +24,7 @@ static void with_sum(const uint8_t *data, size_t len, struct hs_buf *buf)
     if (hs_buf_append(buf, data, len) < 0 || (len > 0 && data[len - 1] != '\n' && hs_buf_append_str(buf, "\n") < 0))
         abort();
     crypto_hash_sha256(digest, buf->data, buf->len);
-    hs_str_hex(digest, sizeof(digest), hex);
+    sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
     if (hs_buf_printf(buf, "{\"sha256\":\"%s\"}", hex) < 0)
         abort();
 }

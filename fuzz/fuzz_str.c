@@ -1,11 +1,12 @@
 /* Numbers, durations, percent escapes, UTF-8 and quoting: what is written reads back as the same, and the readers of
  * numbers agree where they overlap. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "base/str.h"
-#include "http/json_write.h"
 #include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -62,7 +63,7 @@ static void check_percent(const char *text, bool plus_is_space)
         char *out = encoded;
         for (const char *p = decoded; *p; p++) {
             *out++ = '%';
-            hs_str_hex((const uint8_t *) p, 1, out);
+            snprintf(out, 3, "%02x", (unsigned char) *p);
             out += 2;
         }
         *out = '\0';

@@ -43,22 +43,16 @@ static bool grow(struct hs_buf *buf, size_t need)
     return true;
 }
 
-/* `more` bytes that count, and `end` that do not. */
-static int reserve(struct hs_buf *buf, size_t more, size_t end)
+int hs_buf_reserve(struct hs_buf *buf, size_t more)
 {
     size_t need;
     if (buf->error)
         return buf->error;
     if (!hs_size_add(buf->len, more, &need) || need > buf->max)
         buf->error = HS_ETOOLARGE;
-    else if (!hs_size_add(need, end, &need) || !grow(buf, need))
+    else if (!grow(buf, need))
         buf->error = HS_ENOMEM;
     return buf->error;
-}
-
-int hs_buf_reserve(struct hs_buf *buf, size_t more)
-{
-    return reserve(buf, more, 0);
 }
 
 int hs_buf_append(struct hs_buf *buf, const void *data, size_t len)
@@ -85,8 +79,10 @@ int hs_buf_printf(struct hs_buf *buf, const char *format, ...)
     va_end(args);
     if (len < 0 && !buf->error)
         buf->error = HS_EINVAL;
-    if (buf->error || reserve(buf, (size_t) len, 1) < 0)
+    if (buf->error || hs_buf_reserve(buf, (size_t) len) < 0)
         return buf->error;
+    if (!grow(buf, buf->len + (size_t) len + 1)) /* and the NUL, which does not count */
+        return buf->error = HS_ENOMEM;
     va_start(args, format);
     vsnprintf((char *) buf->data + buf->len, (size_t) len + 1, format, args);
     va_end(args);

@@ -4,10 +4,8 @@
 
 void hs_cancel_init(struct hs_cancel *cancel)
 {
+    *cancel = (struct hs_cancel) { .cancelled = false };
     pthread_mutex_init(&cancel->lock, NULL);
-    cancel->cancelled = false;
-    cancel->wake = NULL;
-    cancel->arg = NULL;
 }
 
 void hs_cancel_finish(struct hs_cancel *cancel)

@@ -1,7 +1,43 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "hs/status.h"
+
+struct status {
+    const char *name;
+    int http;
+    enum hs_recovery recovery;
+};
+
+/* By the negated code. */
+static const struct status statuses[] = {
+    { "ok", 200, HS_RECOVERY_NONE },
+#define ROW(name, value, text, http, recovery) [-(value)] = { text, http, HS_RECOVERY_##recovery },
+    HS_STATUS_MAP(ROW)
+#undef ROW
+};
+
+static const struct status *find(int code)
+{
+    bool known = code <= 0 && code > -(int) HS_ARRAY_LEN(statuses) && statuses[-code].name;
+    return &statuses[known ? -code : -HS_EINTERNAL];
+}
+
+const char *hs_status_name(int code)
+{
+    return find(code)->name;
+}
+
+int hs_status_http(int code)
+{
+    return find(code)->http;
+}
+
+enum hs_recovery hs_status_recovery(int code)
+{
+    return find(code)->recovery;
+}
 
 int hs_error_set(struct hs_error *err, int code, const char *format, ...)
 {
@@ -14,49 +50,4 @@ int hs_error_set(struct hs_error *err, int code, const char *format, ...)
     vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
     return code;
-}
-
-const char *hs_status_name(int code)
-{
-    switch (code) {
-    case HS_OK:
-        return "ok";
-#define HS_STATUS_NAME(name, value, text, http, recovery) \
-    case HS_##name: \
-        return text;
-        HS_STATUS_MAP(HS_STATUS_NAME)
-#undef HS_STATUS_NAME
-    default:
-        return "internal";
-    }
-}
-
-int hs_status_http(int code)
-{
-    switch (code) {
-    case HS_OK:
-        return 200;
-#define HS_STATUS_HTTP(name, value, text, http, recovery) \
-    case HS_##name: \
-        return http;
-        HS_STATUS_MAP(HS_STATUS_HTTP)
-#undef HS_STATUS_HTTP
-    default:
-        return 500;
-    }
-}
-
-enum hs_recovery hs_status_recovery(int code)
-{
-    switch (code) {
-    case HS_OK:
-        return HS_RECOVERY_NONE;
-#define HS_STATUS_RECOVERY(name, value, text, http, recovery) \
-    case HS_##name: \
-        return HS_RECOVERY_##recovery;
-        HS_STATUS_MAP(HS_STATUS_RECOVERY)
-#undef HS_STATUS_RECOVERY
-    default:
-        return HS_RECOVERY_ELSEWHERE;
-    }
 }

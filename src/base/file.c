@@ -88,19 +88,11 @@ int hs_file_lock(int fd, bool wait)
     return 0;
 }
 
-int hs_dir_open_parent(const char *path)
+/* Makes a rename in the folder of `path` durable. Not every file system can; that is not an error. */
+static void sync_parent(const char *path)
 {
     char parent[PATH_MAX];
-    if (!hs_path_parent(parent, sizeof(parent), path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-void hs_dir_sync_parent(const char *path)
-{
-    int fd = hs_dir_open_parent(path);
+    int fd = hs_path_parent(parent, sizeof(parent), path) ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         fsync(fd);
         close(fd);
@@ -115,21 +107,17 @@ int hs_file_write_atomic(const char *path, const void *data, size_t len, int mod
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return open_error(path, err);
-    int failed = hs_file_write_all(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
-    int saved = errno;
-    if (close(fd) < 0 && !failed) {
-        failed = 1;
-        saved = errno;
-    }
-    if (!failed && rename(temporary, path) < 0) {
-        failed = 1;
-        saved = errno;
-    }
-    if (failed) {
+    bool failed = hs_file_write_all(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
+    int reason = failed ? errno : 0;
+    if (close(fd) < 0 && !reason)
+        reason = errno;
+    if (!reason && rename(temporary, path) < 0)
+        reason = errno;
+    if (reason) {
         unlink(temporary);
-        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(saved));
+        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(reason));
     }
-    hs_dir_sync_parent(path);
+    sync_parent(path);
     return 0;
 }
 
@@ -189,7 +177,7 @@ void hs_sha256(const void *data, size_t len, char ret_hex[65])
 {
     uint8_t digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(digest, data, len);
-    hs_str_hex(digest, sizeof(digest), ret_hex);
+    sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
 }
 
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
@@ -207,7 +195,7 @@ int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
     close(fd);
     if (r == 0) {
         crypto_hash_sha256_final(&state, digest);
-        hs_str_hex(digest, sizeof(digest), ret_hex);
+        sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
     }
     return r;
 }

@@ -26,12 +26,6 @@ int hs_file_lock(int fd, bool wait);
 int hs_dir_make(const char *path, struct hs_error *err);
 int hs_dir_make_parent(const char *path, struct hs_error *err); /* the folder that path is in */
 
-/* Opens the folder that path is in, for reading. The caller closes it. -1 with errno. */
-int hs_dir_open_parent(const char *path);
-
-/* Makes renames and deletions in that folder durable. Not every file system can; that is not an error. */
-void hs_dir_sync_parent(const char *path);
-
 bool hs_file_exists(const char *path);
 
 /* "dir/name" into dst; false if it does not fit. */

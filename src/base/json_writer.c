@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -49,26 +50,22 @@ static size_t put_fraction(wide rest, wide below, wide above, unsigned shift, bo
     }
 }
 
-/* For numbers outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
-static size_t slow_double(double value, char ret_text[32])
-{
-    hs_str_from_double(value, ret_text);
-    size_t len = strlen(ret_text);
-    if (fabs(value) >= 9007199254740992.0 && fabs(value) < 1e16)
-        len = (size_t) snprintf(ret_text, 32, "%.0f", value);
-    if (!strpbrk(ret_text, ".e") && len + 2 < 32) {
-        memcpy(ret_text + len, ".0", 3);
-        len += 2;
-    }
-    return len;
-}
-
 size_t hs_json_double(double value, char ret_text[32])
 {
     double size = fabs(value);
-    if (!(size < 9007199254740992.0) || (size != 0 && size < 1e-4))
-        return slow_double(value, ret_text);
     size_t len = 0;
+    /* Outside the fast range. Like Python, uses an exponent below 1e-4 and from 1e16 on. */
+    if (!(size < 9007199254740992.0) || (size != 0 && size < 1e-4)) {
+        hs_str_from_double(value, ret_text);
+        len = strlen(ret_text);
+        if (size >= 9007199254740992.0 && size < 1e16)
+            len = (size_t) snprintf(ret_text, 32, "%.0f", value);
+        if (!strpbrk(ret_text, ".e") && len + 2 < 32) {
+            memcpy(ret_text + len, ".0", 3);
+            len += 2;
+        }
+        return len;
+    }
     if (signbit(value))
         ret_text[len++] = '-';
     uint64_t whole = (uint64_t) size;
@@ -92,14 +89,6 @@ size_t hs_json_double(double value, char ret_text[32])
 
 /* ---- Texts ---- */
 
-static void put_code(struct hs_buf *out, unsigned code)
-{
-    if (code < 0x10000)
-        hs_buf_printf(out, "\\u%04x", code);
-    else
-        hs_buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
-}
-
 /* Writes the first character, which must be escaped, and returns its length. */
 static size_t put_escaped(struct hs_buf *out, const char *text, size_t len)
 {
@@ -112,8 +101,10 @@ static size_t put_escaped(struct hs_buf *out, const char *text, size_t len)
         code = code << 6 | (s[i] & 0x3fu);
     if (at)
         hs_buf_append(out, (char[2]) { '\\', letters[at - plain] }, 2);
+    else if (code < 0x10000)
+        hs_buf_printf(out, "\\u%04x", code);
     else
-        put_code(out, code);
+        hs_buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
     return n ? n : 1;
 }
 
@@ -147,7 +138,7 @@ static void put_line(struct hs_json_writer *json)
 }
 
 /* Writes what stands before a value, or before the name of a member. */
-static void begin_value(struct hs_json_writer *json)
+struct hs_buf *hs_json_raw(struct hs_json_writer *json)
 {
     if (!json->after_name && json->depth > 0) {
         if (!json->first)
@@ -156,24 +147,24 @@ static void begin_value(struct hs_json_writer *json)
             put_line(json);
     }
     json->first = json->after_name = false;
+    return json->out;
 }
 
-static void begin_nest(struct hs_json_writer *json, const char *bracket)
+void hs_json_open(struct hs_json_writer *json, char bracket)
 {
-    begin_value(json);
-    hs_buf_append(json->out, bracket, 1);
+    hs_buf_append(hs_json_raw(json), &bracket, 1);
     if (++json->depth > HS_JSON_DEPTH_MAX && !json->out->error)
         json->out->error = HS_ETOOLARGE;
     json->first = true;
 }
 
-static void end_nest(struct hs_json_writer *json, const char *bracket)
+void hs_json_close(struct hs_json_writer *json, char bracket)
 {
     assert(json->depth > 0 && !json->after_name);
     json->depth--;
     if (json->style >= HS_JSON_PRETTY && !json->first)
         put_line(json);
-    hs_buf_append(json->out, bracket, 1);
+    hs_buf_append(json->out, &bracket, 1);
     json->first = false;
 }
 
@@ -190,26 +181,6 @@ int hs_json_end(struct hs_json_writer *json)
     return hs_buf_error(json->out);
 }
 
-void hs_json_begin_array(struct hs_json_writer *json)
-{
-    begin_nest(json, "[");
-}
-
-void hs_json_end_array(struct hs_json_writer *json)
-{
-    end_nest(json, "]");
-}
-
-void hs_json_begin_object(struct hs_json_writer *json)
-{
-    begin_nest(json, "{");
-}
-
-void hs_json_end_object(struct hs_json_writer *json)
-{
-    end_nest(json, "}");
-}
-
 void hs_json_key(struct hs_json_writer *json, const char *name)
 {
     hs_json_string(json, name);
@@ -219,25 +190,19 @@ void hs_json_key(struct hs_json_writer *json, const char *name)
 
 /* ---- Values ---- */
 
-struct hs_buf *hs_json_raw(struct hs_json_writer *json)
-{
-    begin_value(json);
-    return json->out;
-}
-
 static void put_word(struct hs_json_writer *json, const char *text, size_t len)
 {
     hs_buf_append(hs_json_raw(json), text, len);
 }
 
-void hs_json_string_n(struct hs_json_writer *json, const char *text, size_t len)
+static void put_string(struct hs_json_writer *json, const char *text, size_t len)
 {
     hs_json_put_string(hs_json_raw(json), text, len, json->style != HS_JSON_FILE);
 }
 
 void hs_json_string(struct hs_json_writer *json, const char *text)
 {
-    hs_json_string_n(json, text, strlen(text));
+    put_string(json, text, strlen(text));
 }
 
 void hs_json_int(struct hs_json_writer *json, int64_t value)
@@ -264,4 +229,75 @@ void hs_json_bool(struct hs_json_writer *json, bool value)
 void hs_json_null(struct hs_json_writer *json)
 {
     put_word(json, "null", 4);
+}
+
+/* ---- Trees ---- */
+
+static int compare_members(const void *a, const void *b)
+{
+    return strcmp(json_object_iter_key(*(void *const *) a), json_object_iter_key(*(void *const *) b));
+}
+
+static void put_tree(struct hs_json_writer *json, const json_t *value);
+
+static void put_members(struct hs_json_writer *json, const json_t *value)
+{
+    /* Iterating only reads; jansson's signature lacks the const. */
+    json_t *object = (json_t *) (uintptr_t) value;
+    size_t n = 0;
+    void **members = calloc(json_object_size(object) + 1, sizeof(*members));
+    if (!members) {
+        json->out->error = json->out->error ? json->out->error : HS_ENOMEM;
+        return;
+    }
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
+        members[n++] = at;
+    if (json->style != HS_JSON_SPACED)
+        qsort(members, n, sizeof(*members), compare_members);
+    for (size_t i = 0; i < n; i++) {
+        hs_json_key(json, json_object_iter_key(members[i]));
+        put_tree(json, json_object_iter_value(members[i]));
+    }
+    free(members);
+}
+
+static void put_tree(struct hs_json_writer *json, const json_t *value)
+{
+    if (hs_buf_error(json->out))
+        return; /* ends the recursion, too */
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        hs_json_open(json, '{');
+        put_members(json, value);
+        hs_json_close(json, '}');
+        break;
+    case JSON_ARRAY:
+        hs_json_open(json, '[');
+        for (size_t i = 0; i < json_array_size(value); i++)
+            put_tree(json, json_array_get(value, i));
+        hs_json_close(json, ']');
+        break;
+    case JSON_STRING:
+        put_string(json, json_string_value(value), json_string_length(value));
+        break;
+    case JSON_INTEGER:
+        hs_json_int(json, json_integer_value(value));
+        break;
+    case JSON_REAL:
+        hs_json_real(json, json_real_value(value));
+        break;
+    case JSON_NULL:
+        hs_json_null(json);
+        break;
+    default:
+        hs_json_bool(json, json_is_true(value));
+    }
+}
+
+int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out)
+{
+    struct hs_json_writer json;
+    hs_json_begin(&json, out, style);
+    put_tree(&json, value);
+    return hs_json_end(&json);
 }

@@ -1,11 +1,13 @@
-/* Writes JSON straight from values into a buffer, without a tree beside it. Errors are the buffer's and sticky, so that
- * a caller checks hs_buf_error once at the end. Independent of the locale. */
+/* Writes JSON into a buffer, from single values or from a jansson tree. Errors are the buffer's and sticky, so that a
+ * caller checks hs_buf_error once at the end. Independent of the locale. */
 #ifndef HS_BASE_JSON_WRITER_H
 #define HS_BASE_JSON_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <jansson.h>
 
 #include "base/buf.h"
 
@@ -31,20 +33,22 @@ void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json
  * HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
 int hs_json_end(struct hs_json_writer *json);
 
-void hs_json_begin_array(struct hs_json_writer *json);
-void hs_json_end_array(struct hs_json_writer *json);
-void hs_json_begin_object(struct hs_json_writer *json);
-void hs_json_end_object(struct hs_json_writer *json);
+/* An array's or object's brackets. */
+void hs_json_open(struct hs_json_writer *json, char bracket);
+void hs_json_close(struct hs_json_writer *json, char bracket);
 
 /* The name of an object's next member; its value follows. Valid UTF-8, as all texts. */
 void hs_json_key(struct hs_json_writer *json, const char *name);
 
 void hs_json_string(struct hs_json_writer *json, const char *text);
-void hs_json_string_n(struct hs_json_writer *json, const char *text, size_t len);
 void hs_json_int(struct hs_json_writer *json, int64_t value);
 void hs_json_real(struct hs_json_writer *json, double value); /* as hs_json_double; null if it is not finite */
 void hs_json_bool(struct hs_json_writer *json, bool value);
 void hs_json_null(struct hs_json_writer *json);
+
+/* Appends a tree, which is only read, as a whole text; members in the order of their insertion (SPACED) or by name.
+ * Returns as hs_json_end. */
+int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out);
 
 /* Begins a value that the caller appends to the returned buffer. */
 struct hs_buf *hs_json_raw(struct hs_json_writer *json);

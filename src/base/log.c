@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -22,11 +23,6 @@ void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_form
     atomic_store(&program_name, program);
     atomic_store(&least_level, level);
     atomic_store(&line_format, format);
-}
-
-bool hs_log_enabled(enum hs_log_level level)
-{
-    return level >= atomic_load(&least_level);
 }
 
 /* Copies text with control characters escaped, and for JSON also quotes, backslashes and what is not UTF-8. */
@@ -57,7 +53,7 @@ static void escape(char *dst, size_t size, const char *text, bool json)
 
 void hs_log(enum hs_log_level level, const char *format, ...)
 {
-    if (!hs_log_enabled(level))
+    if (level < atomic_load(&least_level))
         return;
     char message[MESSAGE_SIZE], safe[MESSAGE_SIZE], when[32], line[LINE_SIZE];
     va_list args;

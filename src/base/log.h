@@ -3,14 +3,11 @@
 #ifndef HS_BASE_LOG_H
 #define HS_BASE_LOG_H
 
-#include <stdbool.h>
-
 enum hs_log_level { HS_LOG_DEBUG, HS_LOG_INFO, HS_LOG_WARNING, HS_LOG_ERROR };
 enum hs_log_format { HS_LOG_TEXT, HS_LOG_JSON };
 
 /* `program` names the service in each line and is borrowed for good. Before the first call: INFO, text, "hailo". */
 void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_format format);
-bool hs_log_enabled(enum hs_log_level level);
 
 /* Text: "2026-01-31 12:00:00,123 [hailo-pose] INFO: message". Control characters in the message are escaped. */
 void hs_log(enum hs_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -24,9 +23,8 @@ struct hs_pool {
     size_t queue_max, head, waiting;
     bool ending;
 
-    pthread_t *threads, deadline_thread;
+    pthread_t *threads;
     int thread_count;
-    bool has_deadline_thread;
     char name[16];
 };
 
@@ -63,27 +61,19 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* The job whose deadline comes first; HS_NO_DEADLINE if none has one. */
-static size_t find_earliest(struct hs_pool *pool, int64_t *ret_deadline_ns)
-{
-    size_t earliest = 0;
-    *ret_deadline_ns = HS_NO_DEADLINE;
-    for (size_t i = 0; i < pool->waiting; i++) {
-        if (job_at(pool, i)->deadline_ns < *ret_deadline_ns) {
-            *ret_deadline_ns = job_at(pool, i)->deadline_ns;
-            earliest = i;
-        }
-    }
-    return earliest;
-}
-
 static void *run_late_jobs(void *arg)
 {
     struct hs_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
     while (!pool->ending) {
-        int64_t deadline_ns;
-        size_t earliest = find_earliest(pool, &deadline_ns);
+        int64_t deadline_ns = HS_NO_DEADLINE;
+        size_t earliest = 0;
+        for (size_t i = 0; i < pool->waiting; i++) {
+            if (job_at(pool, i)->deadline_ns < deadline_ns) {
+                deadline_ns = job_at(pool, i)->deadline_ns;
+                earliest = i;
+            }
+        }
         pool->wake_ns = deadline_ns;
         if (deadline_ns <= hs_clock_now_ns())
             run_job(pool, earliest);
@@ -94,7 +84,8 @@ static void *run_late_jobs(void *arg)
     return NULL;
 }
 
-int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err)
+int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlines, struct hs_pool **ret_pool,
+                   struct hs_error *err)
 {
     assert(threads >= 1 && queue_max >= 1);
     struct hs_pool *pool = calloc(1, sizeof(*pool));
@@ -107,30 +98,21 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_po
     pool->queue_max = queue_max;
     pool->wake_ns = HS_NO_DEADLINE;
     pool->jobs = calloc(queue_max, sizeof(*pool->jobs));
-    pool->threads = calloc((size_t) threads, sizeof(*pool->threads));
-    if (!pool->jobs || !pool->threads) {
-        hs_pool_destroy(pool);
-        return hs_error_set(err, HS_ENOMEM, "no memory for worker threads");
-    }
-    int r = 0;
-    while (pool->thread_count < threads && r == 0) {
-        r = hs_thread_start(&pool->threads[pool->thread_count], pool->name, work, pool);
+    pool->threads = calloc((size_t) threads + 1, sizeof(*pool->threads));
+    int r = pool->jobs && pool->threads ? 0 : HS_ENOMEM;
+    threads += deadlines;
+    while (r == 0 && pool->thread_count < threads) {
+        bool late = deadlines && pool->thread_count == 0;
+        r = hs_thread_start(&pool->threads[pool->thread_count], pool->name, late ? run_late_jobs : work, pool);
         pool->thread_count += r == 0;
     }
-    if (r != 0) {
-        int started = pool->thread_count;
+    if (r < 0) {
+        hs_error_set(err, r, "only %d of %d worker threads could be started", pool->thread_count, threads);
         hs_pool_destroy(pool);
-        return hs_error_set(err, HS_ENOMEM, "only %d of %d worker threads could be started", started, threads);
+        return r;
     }
     *ret_pool = pool;
     return 0;
-}
-
-int hs_pool_start_deadline_thread(struct hs_pool *pool, struct hs_error *err)
-{
-    int r = hs_thread_start(&pool->deadline_thread, pool->name, run_late_jobs, pool);
-    pool->has_deadline_thread = r == 0;
-    return r == 0 ? 0 : hs_error_set(err, r, "the thread that keeps deadlines could not be started");
 }
 
 void hs_pool_close(struct hs_pool *pool)
@@ -149,10 +131,7 @@ void hs_pool_stop(struct hs_pool *pool)
     hs_pool_close(pool);
     for (int i = 0; i < pool->thread_count; i++)
         pthread_join(pool->threads[i], NULL);
-    if (pool->has_deadline_thread)
-        pthread_join(pool->deadline_thread, NULL);
     pool->thread_count = 0;
-    pool->has_deadline_thread = false;
 }
 
 void hs_pool_destroy(struct hs_pool *pool)

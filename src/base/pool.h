@@ -2,6 +2,7 @@
 #ifndef HS_BASE_POOL_H
 #define HS_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,13 +10,12 @@
 
 struct hs_pool;
 
-/* `threads` >= 1 workers, at most `queue_max` jobs waiting (those running do not count). Threads are named `name` (at
- * most 15 characters) and block all signals. Caller frees with hs_pool_destroy. */
-int hs_pool_create(const char *name, int threads, size_t queue_max, struct hs_pool **ret_pool, struct hs_error *err);
-
-/* Starts one more thread, which runs every job that waits past its deadline even if all workers are busy. Such a job is
- * expected to see that it is late and to return at once. */
-int hs_pool_start_deadline_thread(struct hs_pool *pool, struct hs_error *err);
+/* `threads` >= 1 workers, at most `queue_max` jobs waiting (those running do not count). `deadlines`: one more thread
+ * runs every job that waits past its deadline even if all workers are busy; such a job is expected to see that it is
+ * late and to return at once. Threads are named `name` (at most 15 characters) and block all signals. Caller frees with
+ * hs_pool_destroy. */
+int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlines, struct hs_pool **ret_pool,
+                   struct hs_error *err);
 
 /* From now on submit returns HS_EBUSY. Any thread. */
 void hs_pool_close(struct hs_pool *pool);

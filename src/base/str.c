@@ -258,13 +258,3 @@ void hs_str_percent_decode(char *text, bool plus_is_space)
     }
     *out = '\0';
 }
-
-void hs_str_hex(const uint8_t *data, size_t len, char *dst)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        *dst++ = digits[data[i] >> 4];
-        *dst++ = digits[data[i] & 15];
-    }
-    *dst = '\0';
-}

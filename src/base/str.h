@@ -48,7 +48,4 @@ int hs_str_hex_digit(char c);
 /* Replaces %XX by the byte, in place; an invalid sequence, or one for NUL, stays as it is. */
 void hs_str_percent_decode(char *text, bool plus_is_space);
 
-/* Lower-case hexadecimal of len bytes; dst has room for 2 * len + 1. */
-void hs_str_hex(const uint8_t *data, size_t len, char *dst);
-
 #endif

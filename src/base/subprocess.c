@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,13 +11,14 @@
 /* Exit code of the C library's child, and of shells, if the program cannot be started. */
 enum { NOT_STARTED = 127 };
 
-static int start(const char *const argv[], const char *dir, const char *log, pid_t *ret_pid)
+int hs_subprocess_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err)
 {
     posix_spawn_file_actions_t actions;
-    int failed = posix_spawn_file_actions_init(&actions);
-    if (failed)
-        return failed;
-    failed = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    pid_t pid;
+    int status = 0, failed = posix_spawn_file_actions_init(&actions);
+    bool made = !failed;
+    if (!failed)
+        failed = posix_spawn_file_actions_addchdir_np(&actions, dir);
     if (!failed)
         failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     if (!failed)
@@ -24,16 +26,9 @@ static int start(const char *const argv[], const char *dir, const char *log, pid
     if (!failed)
         failed = posix_spawn_file_actions_adddup2(&actions, 1, 2);
     if (!failed)
-        failed = posix_spawnp(ret_pid, argv[0], &actions, NULL, (char *const *) argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return failed;
-}
-
-int hs_subprocess_run(const char *const argv[], const char *dir, const char *log, int *ret_code, struct hs_error *err)
-{
-    pid_t pid;
-    int status = 0;
-    int failed = start(argv, dir, log, &pid);
+        failed = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *) argv, environ);
+    if (made)
+        posix_spawn_file_actions_destroy(&actions);
     if (failed)
         return hs_error_set(err, failed == ENOENT ? HS_ENOTFOUND : failed == ENOMEM ? HS_ENOMEM : HS_EIO,
                             "cannot run %s: %s", argv[0], strerror(failed));

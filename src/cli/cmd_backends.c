@@ -1,5 +1,3 @@
-#include "cli/cmd_backends.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/paths.h"
+#include "cli/program.h"
 #include "infer/registry.h"
 #include "preflight/host.h"
 
@@ -21,34 +20,27 @@ static const char *reason_of(const struct hs_registry_entry *entry)
     return !entry->usable ? entry->error.message : entry->probe.available ? "" : entry->probe.reason;
 }
 
-static int list_json(const struct hs_invocation *call, const struct hs_registry_entry *entries, size_t count)
-{
-    struct hs_error err;
-    json_t *list = json_array();
-    for (size_t i = 0; i < count; i++) {
-        const struct hs_registry_entry *e = &entries[i];
-        json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "name", e->name, "available",
-                                              e->usable && e->probe.available, "file", e->path, "version",
-                                              e->probe.version, "device", e->probe.device, "reason", reason_of(e)));
-    }
-    if (hs_print_json(json_pack("{s:o}", "backends", list), HS_JSON_SPACED, &err) == 0)
-        return HS_EXIT_OK;
-    return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
-}
-
 static int list(const struct hs_invocation *call, bool json)
 {
     struct hs_registry_entry entries[ENTRIES_MAX];
+    struct hs_error err;
+    json_t *array = json ? json_array() : NULL;
     size_t count = hs_registry_list(entries, ENTRIES_MAX);
-    if (json)
-        return list_json(call, entries, count);
     for (size_t i = 0; i < count; i++) {
         const struct hs_registry_entry *e = &entries[i];
         bool available = e->usable && e->probe.available;
+        if (json) {
+            json_array_append_new(array, json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "name", e->name, "available",
+                                                   available, "file", e->path, "version", e->probe.version, "device",
+                                                   e->probe.device, "reason", reason_of(e)));
+            continue;
+        }
         printf("%-10s %-3s %s%s%s\n", e->name, available ? "yes" : "no",
                available ? e->probe.version : reason_of(e), available ? ", " : "", available ? e->probe.device : "");
         printf("%-14s %s\n", "", e->path[0] ? e->path : "(built in)");
     }
+    if (json && hs_print_json(json_pack("{s:o}", "backends", array), HS_JSON_SPACED, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     return HS_EXIT_OK;
 }
 
@@ -101,16 +93,6 @@ static int find_library(struct build *build, struct hs_error *err)
                         build->sdk ? "in " : "installed", folder);
 }
 
-/* Becomes the script, which prints what it has built or why it could not. */
-static int run_script(const struct build *build, const char *output, struct hs_error *err)
-{
-    const char *argv[] = { "sh", build->script, build->program, output, build->library,
-                           build->sdk ? build->sdk : "", HS_SHIM_SOURCES, NULL };
-    fflush(NULL);
-    execv("/bin/sh", (char *const *) argv);
-    return hs_error_set(err, HS_EIO, "cannot run /bin/sh: %s", strerror(errno));
-}
-
 static int build(const struct hs_invocation *call, struct build *build)
 {
     struct hs_error err;
@@ -125,8 +107,14 @@ static int build(const struct hs_invocation *call, struct build *build)
         r = find_library(build, &err);
     if (r == 0 && !build->output && !hs_registry_folder(folder))
         r = hs_error_set(&err, HS_EINVAL, "the path of the modules is too long");
-    if (r == 0)
-        run_script(build, build->output ? build->output : folder, &err);
+    if (r == 0) {
+        const char *argv[] = { "sh", build->script, build->program, build->output ? build->output : folder,
+                               build->library, build->sdk ? build->sdk : "", HS_SHIM_SOURCES, NULL };
+        /* The process becomes the script, which prints what it has built or why it could not. */
+        fflush(NULL);
+        execv("/bin/sh", (char *const *) argv);
+        hs_error_set(&err, HS_EIO, "cannot run /bin/sh: %s", strerror(errno));
+    }
     return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
 }
 

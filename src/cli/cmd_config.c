@@ -1,5 +1,3 @@
-#include "cli/cmd_config.h"
-
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/load_settings.h"
+#include "cli/program.h"
 #include "config/render.h"
 #include "config/yaml_write.h"
 
@@ -69,33 +67,25 @@ static int run_show_or_check(struct config_call *config)
 
 /* ---- render ---- */
 
-/* Finds a section or a setting by its dotted name. */
-static const struct hs_node *find_node(const struct hs_node *root, const char *name)
-{
-    const char *point = strchr(name, '.');
-    char section[64];
-    if (!point)
-        return hs_node_get(root, name);
-    hs_str_copy_n(section, sizeof(section), name, (size_t) (point - name));
-    return hs_node_get(hs_node_get(root, section), point + 1);
-}
-
 /* The settings that a service cannot do without, in a file that is meant to describe all of it. */
-static int check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
-                          struct hs_problems *problems)
+static void check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
+                           struct hs_problems *problems)
 {
-    int r = 0;
-    for (const char *const *name = schema->required; r == 0 && name && *name; name++) {
-        bool section = !strchr(*name, '.');
-        const struct hs_node *node = find_node(root, *name);
+    for (const char *const *name = schema->required; name && *name; name++) {
+        size_t len = strcspn(*name, ".");
+        bool section = !(*name)[len];
+        char head[64];
+        hs_str_copy_n(head, sizeof(head), *name, len);
+        const struct hs_node *node = hs_node_get(root, head);
         const char *what = section ? "section" : "setting";
+        if (!section)
+            node = hs_node_get(node, *name + len + 1);
         if (!node || (!section && hs_node_is_null(node)))
-            r = hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
+            hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: the %s %s is missing", path, what, *name);
         else if (section && hs_node_is_null(node))
-            r = hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path,
-                                node->line, *name);
+            hs_problems_add(problems, HS_PROBLEM_ERROR, node->line, "%s:%d: the section %s is empty", path, node->line,
+                            *name);
     }
-    return r;
 }
 
 /* Checks a document as the service would and prints all that is wrong; `complete`: it must hold what the schema
@@ -110,12 +100,12 @@ static int check_doc(const struct config_call *config, struct hs_doc *doc, const
         hs_doc_destroy(doc);
         return r;
     }
-    r = hs_settings_apply_doc(settings, doc, name, &problems);
-    if (r == 0 && complete)
-        r = check_required(config->schema, hs_doc_root(doc), name, &problems);
+    hs_settings_apply_doc(settings, doc, name, &problems);
+    if (complete)
+        check_required(config->schema, hs_doc_root(doc), name, &problems);
     hs_print_problems(&problems);
-    if (r < 0)
-        hs_error_set(err, r, "out of memory");
+    if (problems.no_memory)
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
     else if (problems.errors)
         r = hs_error_set(err, HS_EINVAL, "%s: %zu error%s, nothing was written", name, problems.errors,
                          problems.errors == 1 ? "" : "s");

@@ -5,12 +5,140 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 enum { COMMON = 4, REPORT_MAX = 64 << 20 };
+
+/* ---- Options ---- */
+
+void hs_text_list_finish(struct hs_text_list *list)
+{
+    free(list->items);
+    *list = (struct hs_text_list) { 0 };
+}
+
+bool hs_text_list_add(struct hs_text_list *list, const char *text)
+{
+    const char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
+    if (!items)
+        return false;
+    items[list->count++] = text;
+    list->items = items;
+    return true;
+}
+
+static const struct hs_option *find_option(const struct hs_option *options, size_t count, const char *name, size_t len)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
+            return &options[i];
+    }
+    return NULL;
+}
+
+static int complain_range(const char *who, const struct hs_option *option, const char *value)
+{
+    fprintf(stderr, "%s: --%s: must be a%s number between %g and %g, not '%s'\n", who, option->name,
+            option->kind == HS_OPTION_INT ? " whole" : "", option->min, option->max, value);
+    return HS_EXIT_USAGE;
+}
+
+static int set_value(const char *who, const struct hs_option *option, const char *value)
+{
+    double number;
+    int64_t whole;
+    switch (option->kind) {
+    case HS_OPTION_TEXT:
+        *(const char **) option->target = value;
+        return HS_EXIT_OK;
+    case HS_OPTION_LIST:
+        if (hs_text_list_add(option->target, value))
+            return HS_EXIT_OK;
+        fprintf(stderr, "%s: no memory\n", who);
+        return HS_EXIT_FAILURE;
+    case HS_OPTION_INT:
+        if (!hs_str_to_int64(value, &whole) || (double) whole < option->min || (double) whole > option->max)
+            return complain_range(who, option, value);
+        *(int64_t *) option->target = whole;
+        return HS_EXIT_OK;
+    case HS_OPTION_NUMBER:
+        if (!hs_str_to_double(value, &number) || !(number >= option->min && number <= option->max))
+            return complain_range(who, option, value);
+        *(double *) option->target = number;
+        return HS_EXIT_OK;
+    case HS_OPTION_FLAG:
+    default:
+        *(bool *) option->target = true;
+        return HS_EXIT_OK;
+    }
+}
+
+/* Reads the option argv[*at]; *at moves over its value if that is a word of its own. */
+static int parse_option(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at] + 2, *equals = strchr(name, '=');
+    size_t len = equals ? (size_t) (equals - name) : strlen(name);
+    const struct hs_option *option = argv[*at][1] == '-' ? find_option(options, count, name, len) : NULL;
+    if (!option) {
+        fprintf(stderr, "%s: unknown option '%s'; try '%s --help'\n", who, argv[*at], who);
+        return HS_EXIT_USAGE;
+    }
+    bool flag = option->kind == HS_OPTION_FLAG;
+    if (flag && equals) {
+        fprintf(stderr, "%s: --%s takes no value\n", who, option->name);
+        return HS_EXIT_USAGE;
+    }
+    if (!flag && !equals && *at + 1 >= argc) {
+        fprintf(stderr, "%s: --%s needs a value (%s)\n", who, option->name, option->value);
+        return HS_EXIT_USAGE;
+    }
+    const char *value = flag ? NULL : equals ? equals + 1 : argv[++*at];
+    return set_value(who, option, value);
+}
+
+/* Reads argv[1..]. *ret_help: --help was given, nothing else was checked. */
+static int parse_options(const char *who, const struct hs_option *options, size_t count, int argc, char **argv,
+                         struct hs_text_list *positional, size_t positional_max, bool *ret_help)
+{
+    bool only_positional = false;
+    *ret_help = false;
+    for (int i = 1; i < argc; i++) {
+        int code = HS_EXIT_OK;
+        if (!only_positional && strcmp(argv[i], "--") == 0) {
+            only_positional = true;
+        } else if (!only_positional && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+            *ret_help = true;
+            return HS_EXIT_OK;
+        } else if (!only_positional && argv[i][0] == '-' && argv[i][1] != '\0') {
+            code = parse_option(who, options, count, argc, argv, &i);
+        } else if (positional->count >= positional_max) {
+            fprintf(stderr, "%s: unexpected argument '%s'; try '%s --help'\n", who, argv[i], who);
+            code = HS_EXIT_USAGE;
+        } else if (!hs_text_list_add(positional, argv[i])) {
+            fprintf(stderr, "%s: no memory\n", who);
+            code = HS_EXIT_FAILURE;
+        }
+        if (code != HS_EXIT_OK)
+            return code;
+    }
+    return HS_EXIT_OK;
+}
+
+static void print_options(const struct hs_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char left[64];
+        hs_str_format(left, sizeof(left), "--%s%s%s", options[i].name, options[i].value ? " " : "",
+                      options[i].value ? options[i].value : "");
+        printf("  %-26s %s\n", left, options[i].help);
+    }
+}
+
+/* ---- Invocations ---- */
 
 static void common_options(struct hs_invocation *call, struct hs_option ret[COMMON])
 {
@@ -37,15 +165,8 @@ static void print_program_help(const struct hs_program *program)
     struct hs_option common[COMMON];
     common_options(&none, common);
     puts("options of every command:");
-    hs_options_print(common, COMMON);
+    print_options(common, COMMON);
     printf("\n'%s COMMAND --help' says more.\n", program->name);
-}
-
-static void print_command_help(const struct hs_invocation *call, const struct hs_option *options, size_t count)
-{
-    printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
-           call->command->arguments);
-    hs_options_print(options, count);
 }
 
 bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *options, size_t count, size_t words_max,
@@ -60,10 +181,12 @@ bool hs_invocation_parse(struct hs_invocation *call, const struct hs_option *opt
         memcpy(all, options, count * sizeof(*all));
     common_options(call, all + count);
     bool help;
-    *ret_code = hs_options_parse(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max,
-                                 &help);
-    if (help)
-        print_command_help(call, all, count + COMMON);
+    *ret_code = parse_options(call->who, all, count + COMMON, call->argc, call->argv, &call->words, words_max, &help);
+    if (help) {
+        printf("%s - %s\n\nusage: %s [OPTION]... %s\n\noptions:\n", call->who, call->command->summary, call->who,
+               call->command->arguments);
+        print_options(all, count + COMMON);
+    }
     free(all);
     return *ret_code == HS_EXIT_OK && !help;
 }
@@ -91,14 +214,53 @@ int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err
     return r < 0 ? hs_error_set(err, r, "no memory for the report") : 0;
 }
 
-static const struct hs_command *find(const struct hs_program *program, const char *name)
+void hs_print_problems(const struct hs_problems *problems)
 {
-    for (size_t i = 0; i < program->command_count; i++) {
-        if (strcmp(program->commands[i].name, name) == 0)
-            return &program->commands[i];
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct hs_problem *p = &problems->items[i];
+        if (p->level != HS_PROBLEM_NOTE)
+            fprintf(stderr, "%s: %s\n", p->level == HS_PROBLEM_ERROR ? "Error" : "Warning", p->text);
     }
-    return NULL;
+    if (problems->dropped)
+        fprintf(stderr, "… and %zu more\n", problems->dropped);
 }
+
+int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                     struct hs_settings **ret_settings, struct hs_problems *problems)
+{
+    struct hs_config_override *overrides = calloc(call->sets.count + extra_count + 2, sizeof(*overrides));
+    if (!overrides)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "no memory");
+    size_t count = 0;
+    for (size_t i = 0; i < call->sets.count; i++)
+        overrides[count++] = (struct hs_config_override) { "--set", NULL, call->sets.items[i] };
+    if (call->models_dir)
+        overrides[count++] = (struct hs_config_override) { "--models", "model.dir", call->models_dir };
+    if (call->device)
+        overrides[count++] = (struct hs_config_override) { "--device", "inference.device", call->device };
+    for (size_t i = 0; i < extra_count; i++) {
+        if (extra[i].assignment)
+            overrides[count++] = extra[i];
+    }
+    const struct hs_config_request request = {
+        .schema = call->program->schema,
+        .path = call->config_path,
+        .environment = (const char *const *) environ,
+        .overrides = overrides,
+        .override_count = count,
+    };
+    struct hs_error err;
+    int r = hs_config_load(&request, ret_settings, problems, &err);
+    free(overrides);
+    if (r < 0)
+        hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    hs_print_problems(problems);
+    if (r == 0)
+        return HS_EXIT_OK;
+    return problems->errors && problems->errors == problems->usage_errors ? HS_EXIT_USAGE : HS_EXIT_FAILURE;
+}
+
+/* ---- The program ---- */
 
 /* Reads the options before the subcommand's name: only those of every command. Returns the index of the name, or -1. */
 static int skip_common(struct hs_invocation *call, int argc, char **argv)
@@ -108,7 +270,7 @@ static int skip_common(struct hs_invocation *call, int argc, char **argv)
     common_options(call, common);
     for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
            strcmp(argv[at], "--version") != 0; at++)
-        if (hs_option_parse(call->who, common, COMMON, argc, argv, &at) != HS_EXIT_OK)
+        if (parse_option(call->who, common, COMMON, argc, argv, &at) != HS_EXIT_OK)
             return -1;
     return at;
 }
@@ -116,7 +278,10 @@ static int skip_common(struct hs_invocation *call, int argc, char **argv)
 static int run_command(struct hs_invocation *call, const char *name, int argc, char **argv)
 {
     const struct hs_program *program = call->program;
-    call->command = find(program, name);
+    for (size_t i = 0; i < program->command_count; i++) {
+        if (strcmp(program->commands[i].name, name) == 0)
+            call->command = &program->commands[i];
+    }
     if (!call->command) {
         fprintf(stderr, "%s: unknown command '%s'; try '%s help'\n", program->name, name, program->name);
         return HS_EXIT_USAGE;
@@ -131,19 +296,13 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     return code;
 }
 
-/* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was freed in
- * it. Models come and go in pieces of megabytes; with one heap for all the program stays a tenth smaller. Called before
- * any thread starts. */
-static void share_one_heap(void)
-{
-#ifdef M_ARENA_MAX
-    mallopt(M_ARENA_MAX, 1);
-#endif
-}
-
 int hs_program_main(const struct hs_program *program, int argc, char **argv)
 {
-    share_one_heap();
+#ifdef M_ARENA_MAX
+    /* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was
+     * freed in it. With one heap for all the program stays a tenth smaller, as models come and go in megabytes. */
+    mallopt(M_ARENA_MAX, 1);
+#endif
     struct hs_invocation call = { .program = program };
     hs_str_copy(call.who, sizeof(call.who), program->name);
     bool server = argc > 0 && hs_str_ends(hs_path_base(argv[0]), "-server");

@@ -1,17 +1,61 @@
 /* A program of subcommands. Each names its own options; --models, --config, --device and --set hold for all of them,
- * before or after the subcommand's name. */
+ * before or after the subcommand's name. Options are written "--name value" or "--name=value"; "--" ends them. Exit
+ * codes: 0, 1 failure, 2 usage. */
 #ifndef HS_CLI_PROGRAM_H
 #define HS_CLI_PROGRAM_H
 
-#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "cli/options.h"
-#include "http/json_write.h"
+#include <jansson.h>
+
+#include "base/json_writer.h"
+#include "config/settings.h"
 
 struct hs_app;
 struct hs_invocation;
-struct hs_schema;
+
+enum { HS_EXIT_OK = 0, HS_EXIT_FAILURE = 1, HS_EXIT_USAGE = 2 };
+
+/* Texts of argv, in order; borrowed from it. `items` is freed by hs_text_list_finish. */
+struct hs_text_list {
+    const char **items;
+    size_t count;
+};
+
+void hs_text_list_finish(struct hs_text_list *list);
+bool hs_text_list_add(struct hs_text_list *list, const char *text); /* false: no memory */
+
+enum hs_option_kind {
+    HS_OPTION_FLAG,   /* bool */
+    HS_OPTION_TEXT,   /* const char * */
+    HS_OPTION_INT,    /* int64_t, min..max */
+    HS_OPTION_NUMBER, /* double, min..max */
+    HS_OPTION_LIST,   /* struct hs_text_list: may be repeated */
+};
+
+/* `target` is set if the option is given and left alone else, so it holds the default beforehand. */
+struct hs_option {
+    const char *name;  /* without the dashes */
+    enum hs_option_kind kind;
+    void *target;
+    const char *value; /* what help calls the value; NULL for flags */
+    const char *help;
+    double min, max;   /* of INT and NUMBER */
+};
+
+/* Rows of a table of options. */
+#define HS_FLAG(name_, target_, help_) \
+    { .name = (name_), .kind = HS_OPTION_FLAG, .target = (target_), .help = (help_) }
+#define HS_TEXT(name_, target_, value_, help_) \
+    { .name = (name_), .kind = HS_OPTION_TEXT, .target = (target_), .value = (value_), .help = (help_) }
+#define HS_INT(name_, target_, value_, min_, max_, help_) \
+    { .name = (name_), .kind = HS_OPTION_INT, .target = (target_), .value = (value_), .min = (min_), .max = (max_), \
+      .help = (help_) }
+#define HS_NUMBER(name_, target_, value_, min_, max_, help_) \
+    { .name = (name_), .kind = HS_OPTION_NUMBER, .target = (target_), .value = (value_), .min = (min_), \
+      .max = (max_), .help = (help_) }
 
 struct hs_command {
     const char *name;
@@ -60,5 +104,19 @@ int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err
 /* Prints "hailo-pose detect: …" on stderr and gives `code`, so that `return hs_invocation_fail(…)` reads well. */
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The settings of the program that a call asks for: --config, --models, --device, each --set, and `extra` options
+ * (those without an assignment count as not given). Prints errors and warnings on stderr. Returns HS_EXIT_OK,
+ * HS_EXIT_FAILURE, or HS_EXIT_USAGE if only the command line was wrong; *ret_settings is untouched on failure. The
+ * caller finishes *problems, which is zeroed before, in any case, and frees the settings with hs_settings_destroy. */
+int hs_load_settings(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
+                     struct hs_settings **ret_settings, struct hs_problems *problems);
+
+/* Prints "Error: …" and "Warning: …" lines on stderr; notes are left out. */
+void hs_print_problems(const struct hs_problems *problems);
+
+/* `backends list|build` and `config render|check|show|reference|example`, the same for every program. */
+int hs_cmd_backends(struct hs_invocation *call);
+int hs_cmd_config(struct hs_invocation *call);
 
 #endif

@@ -30,21 +30,6 @@ static void amount(const struct hs_progress *progress, uint64_t value, char ret_
         hs_progress_size(value, ret_text);
 }
 
-static void draw_bar(const struct hs_progress *progress, const char *what, uint64_t done, uint64_t total)
-{
-    static const char full[] = "##############################";
-    char done_text[32], total_text[32];
-    amount(progress, done, done_text);
-    amount(progress, total, total_text);
-    if (total == 0) {
-        fprintf(stderr, "\r  %.40s  %s\x1b[K", what, done_text);
-        return;
-    }
-    int width = (int) ((double) done / (double) total * BAR_WIDTH);
-    fprintf(stderr, "\r  %.40s  [%.*s%*s] %3.0f %%  %s of %s\x1b[K", what, width, full, BAR_WIDTH - width, "",
-            100.0 * (double) done / (double) total, done_text, total_text);
-}
-
 static void print_step(struct hs_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
     int step = total ? (int) (STEPS * (double) done / (double) total) : (int) (done / (10 * 1000 * 1000));
@@ -77,7 +62,17 @@ void hs_progress_show(void *arg, const char *what, uint64_t done, uint64_t total
         return;
     progress->last_ns = now;
     progress->drawn = true;
-    draw_bar(progress, what, done, total);
+    static const char full[] = "##############################";
+    char done_text[32], total_text[32];
+    amount(progress, done, done_text);
+    amount(progress, total, total_text);
+    double share = total ? (double) done / (double) total : 0;
+    int width = (int) (share * BAR_WIDTH);
+    if (total)
+        fprintf(stderr, "\r  %.40s  [%.*s%*s] %3.0f %%  %s of %s\x1b[K", what, width, full, BAR_WIDTH - width, "",
+                100.0 * share, done_text, total_text);
+    else
+        fprintf(stderr, "\r  %.40s  %s\x1b[K", what, done_text);
     fflush(stderr);
 }
 

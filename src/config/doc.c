@@ -220,13 +220,6 @@ static int read_value(struct reader *reader, int depth, struct hs_node **ret_nod
     return r;
 }
 
-static bool is_json(const struct reader *reader, json_error_t *ret_error)
-{
-    json_t *json = json_loadb(reader->at, (size_t) (reader->end - reader->at), 0, ret_error);
-    json_decref(json);
-    return json != NULL;
-}
-
 /* True if a text that is neither JSON nor YAML was meant as JSON: then jansson's message helps more. */
 static bool looks_like_json(const struct reader *reader)
 {
@@ -236,18 +229,6 @@ static bool looks_like_json(const struct reader *reader)
             return braces == 2 && *at == '"';
     }
     return false;
-}
-
-static int json_failed(struct reader *reader, const json_error_t *error)
-{
-    char message[sizeof(error->text)];
-    hs_str_copy(message, sizeof(message), error->text);
-    /* It may quote a piece of the text, whose line breaks have no place in a message. */
-    for (char *c = message; *c; c++) {
-        if ((unsigned char) *c < 0x20)
-            *c = ' ';
-    }
-    return fail(reader, HS_EINVAL, error->line > 0 ? error->line : 1, message);
 }
 
 /* ---- YAML ---- */
@@ -277,19 +258,18 @@ static int event_line(const yaml_event_t *event)
 /* Anchors, aliases and tags would let a small text stand for a large or a surprising one. */
 static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
 {
-    const yaml_char_t *anchor = NULL, *tag = NULL;
+    bool scalar = event->type == YAML_SCALAR_EVENT, list = event->type == YAML_SEQUENCE_START_EVENT;
+    bool map = event->type == YAML_MAPPING_START_EVENT;
+    const yaml_char_t *anchor = scalar ? event->data.scalar.anchor
+                                : list ? event->data.sequence_start.anchor
+                                : map  ? event->data.mapping_start.anchor
+                                       : NULL;
+    const yaml_char_t *tag = scalar ? event->data.scalar.tag
+                             : list ? event->data.sequence_start.tag
+                             : map  ? event->data.mapping_start.tag
+                                    : NULL;
     if (event->type == YAML_ALIAS_EVENT)
         return fail(reader, HS_EUNSUPPORTED, event_line(event), "aliases (*name) are not supported");
-    if (event->type == YAML_SCALAR_EVENT) {
-        anchor = event->data.scalar.anchor;
-        tag = event->data.scalar.tag;
-    } else if (event->type == YAML_SEQUENCE_START_EVENT) {
-        anchor = event->data.sequence_start.anchor;
-        tag = event->data.sequence_start.tag;
-    } else if (event->type == YAML_MAPPING_START_EVENT) {
-        anchor = event->data.mapping_start.anchor;
-        tag = event->data.mapping_start.tag;
-    }
     if (anchor)
         return fail(reader, HS_EUNSUPPORTED, event_line(event), "anchors (&name) are not supported");
     if (tag)
@@ -360,16 +340,21 @@ static int yaml_elements(struct reader *reader, struct hs_node *node, int depth)
     }
 }
 
-/* Events until the end of the stream; one document at most. No document at all leaves *ret_node untouched. */
-static int yaml_stream(struct reader *reader, struct hs_node **ret_node)
+/* Reads to the end of the stream, with one document at most. No document at all leaves *ret_node untouched. */
+static int yaml_read(struct reader *reader, struct hs_node **ret_node)
 {
-    int documents = 0;
-    for (;;) {
-        yaml_event_t event;
-        int r = yaml_next(reader, &event);
+    if (!yaml_parser_initialize(&reader->yaml))
+        return no_memory(reader);
+    yaml_parser_set_encoding(&reader->yaml, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&reader->yaml, (const unsigned char *) reader->at,
+                                 (size_t) (reader->end - reader->at));
+    yaml_event_t event;
+    int documents = 0, r = 0;
+    for (yaml_event_type_t type = YAML_NO_EVENT; r == 0 && type != YAML_STREAM_END_EVENT;) {
+        r = yaml_next(reader, &event);
         if (r < 0)
-            return r;
-        yaml_event_type_t type = event.type;
+            break;
+        type = event.type;
         int line = event_line(&event);
         if (type == YAML_STREAM_START_EVENT || type == YAML_STREAM_END_EVENT || type == YAML_DOCUMENT_START_EVENT ||
             type == YAML_DOCUMENT_END_EVENT)
@@ -378,19 +363,7 @@ static int yaml_stream(struct reader *reader, struct hs_node **ret_node)
             r = yaml_value(reader, &event, 0, ret_node);
         if (r == 0 && type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
             r = fail(reader, HS_EUNSUPPORTED, line, "a second document starts here; one is read");
-        if (r < 0 || type == YAML_STREAM_END_EVENT)
-            return r;
     }
-}
-
-static int yaml_read(struct reader *reader, struct hs_node **ret_node)
-{
-    if (!yaml_parser_initialize(&reader->yaml))
-        return no_memory(reader);
-    yaml_parser_set_encoding(&reader->yaml, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader->yaml, (const unsigned char *) reader->at,
-                                 (size_t) (reader->end - reader->at));
-    int r = yaml_stream(reader, ret_node);
     yaml_parser_delete(&reader->yaml);
     return r;
 }
@@ -412,10 +385,16 @@ int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc *
     if (!doc)
         return no_memory(&reader);
     json_error_t json_error;
-    bool json = is_json(&reader, &json_error);
+    json_t *tree = json_loadb(reader.at, (size_t) (reader.end - reader.at), 0, &json_error);
+    bool json = tree != NULL;
+    json_decref(tree);
     int r = json ? read_value(&reader, 0, &doc->root) : yaml_read(&reader, &doc->root);
-    if (r == HS_EINVAL && !json && looks_like_json(&reader))
-        r = json_failed(&reader, &json_error);
+    if (r == HS_EINVAL && !json && looks_like_json(&reader)) {
+        /* The message may quote a piece of the text, whose line breaks have no place in it. */
+        for (char *c = json_error.text; *c; c++)
+            *c = (unsigned char) *c < 0x20 ? ' ' : *c;
+        r = fail(&reader, HS_EINVAL, json_error.line > 0 ? json_error.line : 1, json_error.text);
+    }
     /* `null` alone, and nothing at all, are a file in which nothing is set. */
     if (r == 0 && (!doc->root || hs_node_is_null(doc->root))) {
         node_destroy(doc->root);

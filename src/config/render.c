@@ -6,11 +6,21 @@
 
 /* ---- JSON ---- */
 
-static void put_scalar(struct hs_json_writer *json, const struct hs_node *node)
+void hs_render_node(struct hs_json_writer *json, const struct hs_node *node)
 {
-    bool truth;
+    bool truth, map = node->kind == HS_NODE_MAP;
     long long whole;
     double number;
+    if (node->kind != HS_NODE_SCALAR) {
+        hs_json_open(json, map ? '{' : '[');
+        for (size_t i = 0; i < node->count; i++) {
+            if (map)
+                hs_json_key(json, node->keys[i]);
+            hs_render_node(json, node->items[i]);
+        }
+        hs_json_close(json, map ? '}' : ']');
+        return;
+    }
     /* 007 would be read as 7, and a text with leading zeros is seldom meant as a number. */
     bool zeros = node->text[0] == '0' && strspn(node->text, "0123456789") == strlen(node->text);
     if (hs_node_is_null(node))
@@ -23,22 +33,6 @@ static void put_scalar(struct hs_json_writer *json, const struct hs_node *node)
         hs_json_real(json, number);
     else
         hs_json_string(json, node->text);
-}
-
-void hs_render_node(struct hs_json_writer *json, const struct hs_node *node)
-{
-    if (node->kind == HS_NODE_SCALAR) {
-        put_scalar(json, node);
-        return;
-    }
-    bool map = node->kind == HS_NODE_MAP;
-    (map ? hs_json_begin_object : hs_json_begin_array)(json);
-    for (size_t i = 0; i < node->count; i++) {
-        if (map)
-            hs_json_key(json, node->keys[i]);
-        hs_render_node(json, node->items[i]);
-    }
-    (map ? hs_json_end_object : hs_json_end_array)(json);
 }
 
 int hs_render_node_json(const struct hs_node *node, struct hs_buf *buf)

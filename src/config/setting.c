@@ -237,39 +237,33 @@ static int read_choice(const struct hs_setting *row, const struct hs_node *node,
     return refuse(ret_reason, "is none of the choices");
 }
 
-/* "640x480" or "640" as a pair; false for anything else. */
-static bool read_size_text(const char *text, long long values[2])
-{
-    const char *cross = strchr(text, 'x');
-    char width[16];
-    int64_t w, h;
-    if (strspn(text, "0123456789x") != strlen(text) ||
-        !hs_str_copy_n(width, sizeof(width), text, cross ? (size_t) (cross - text) : strlen(text)) ||
-        !hs_str_to_int64(width, &w) || !hs_str_to_int64(cross ? cross + 1 : width, &h))
-        return false;
-    values[0] = w;
-    values[1] = h;
-    return true;
-}
-
+/* A list of two, "640x480" or "640". */
 static int read_size(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
-    long long values[2];
-    bool read;
-    if (node->kind == HS_NODE_LIST)
-        read = node->count == 2 && hs_node_int(node->items[0], &values[0]) && hs_node_int(node->items[1], &values[1]);
-    else
-        read = hs_node_text(node) && read_size_text(node->text, values);
+    const char *text = hs_node_text(node), *cross = text ? strchr(text, 'x') : NULL;
+    char width[16];
+    int64_t sides[2];
+    long long w, h;
+    bool read = node->kind == HS_NODE_LIST && node->count == 2 && hs_node_int(node->items[0], &w) &&
+                hs_node_int(node->items[1], &h);
+    if (read) {
+        sides[0] = w;
+        sides[1] = h;
+    } else {
+        read = text && strspn(text, "0123456789x") == strlen(text) &&
+               hs_str_copy_n(width, sizeof(width), text, cross ? (size_t) (cross - text) : strlen(text)) &&
+               hs_str_to_int64(width, &sides[0]) && hs_str_to_int64(cross ? cross + 1 : width, &sides[1]);
+    }
     if (!read)
         return refuse(ret_reason, "is not a list of two whole numbers");
     for (int i = 0; i < 2; i++) {
-        int r = check_bounds(row, (double) values[i], ret_reason);
+        int r = check_bounds(row, (double) sides[i], ret_reason);
         if (r < 0)
             return r;
-        if (values[i] % row->multiple)
+        if (sides[i] % row->multiple)
             return refuse(ret_reason, "does not fit the step");
     }
-    memcpy(dst, (int[2]) { (int) values[0], (int) values[1] }, sizeof(int[2]));
+    memcpy(dst, (int[2]) { (int) sides[0], (int) sides[1] }, sizeof(int[2]));
     return 0;
 }
 
@@ -390,11 +384,9 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
     case HS_SETTING_INT:
         return hs_buf_printf(buf, "%d", *ints);
     case HS_SETTING_DOUBLE:
+    case HS_SETTING_SECONDS:
         if ((row->flags & HS_SETTING_AUTO) && *(const double *) src < row->min)
             return hs_buf_append_str(buf, "\"auto\"");
-        write_number(*(const double *) src, buf);
-        break;
-    case HS_SETTING_SECONDS:
         write_number(*(const double *) src, buf);
         break;
     case HS_SETTING_TEXT:
@@ -416,13 +408,6 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
     return hs_buf_error(buf);
 }
 
-static int write_choices(const struct hs_setting *row, struct hs_buf *buf)
-{
-    for (size_t i = 0; row->choices[i]; i++)
-        hs_buf_printf(buf, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
-    return hs_buf_error(buf);
-}
-
 /* A bound as one would write it. */
 static void write_bound(const struct hs_setting *row, double bound, struct hs_buf *buf)
 {
@@ -436,8 +421,10 @@ static void write_bound(const struct hs_setting *row, double bound, struct hs_bu
 
 int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
 {
+    for (size_t i = 0; row->choices && row->choices[i]; i++)
+        hs_buf_printf(buf, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
     if (row->choices)
-        return write_choices(row, buf);
+        return hs_buf_error(buf);
     if (row->type == HS_SETTING_BOOL)
         return hs_buf_append_str(buf, "true or false");
     if (row->type == HS_SETTING_TEXT)

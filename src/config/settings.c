@@ -1,6 +1,8 @@
 #include "config/settings.h"
 
 #include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +109,35 @@ const char *hs_settings_origin(const struct hs_settings *settings, size_t index)
     return settings->origins[index] ? settings->origins[index] : "default";
 }
 
-/* ---- problems in words ---- */
+/* ---- problems ---- */
+
+void hs_problems_finish(struct hs_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        free(problems->items[i].text);
+    free(problems->items);
+    *problems = (struct hs_problems) { 0 };
+}
+
+void hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, int line, const char *format, ...)
+{
+    problems->errors += level == HS_PROBLEM_ERROR;
+    problems->warnings += level == HS_PROBLEM_WARNING;
+    if (problems->count == HS_PROBLEMS_MAX) {
+        problems->dropped++;
+        return;
+    }
+    if (!problems->items)
+        problems->items = calloc(HS_PROBLEMS_MAX, sizeof(*problems->items));
+    struct hs_problem problem = { .level = level, .line = line };
+    va_list args;
+    va_start(args, format);
+    if (!problems->items || vasprintf(&problem.text, format, args) < 0)
+        problems->no_memory = true;
+    else
+        problems->items[problems->count++] = problem;
+    va_end(args);
+}
 
 /* A value as its writer would recognise it, cut. */
 static void describe(const struct hs_setting *row, const struct hs_node *node, struct hs_buf *buf)
@@ -183,62 +213,46 @@ static void apply(struct hs_settings *settings, size_t index, const struct hs_no
         hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", origin, row->name, row->help);
 }
 
-static int result(const struct hs_problems *problems)
-{
-    return problems->no_memory ? HS_ENOMEM : 0;
-}
-
-/* A file that is being applied. */
-struct source {
-    const char *name;
-    struct hs_problems *problems;
-    char where[PATH_MAX + 16]; /* "name:line" of the current place */
-};
-
-static const char *place(struct source *source, int line)
-{
-    hs_str_format(source->where, sizeof(source->where), "%s:%d", source->name, line);
-    return source->where;
-}
-
+/* `file` is what messages call the document. */
 static void apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
-                          struct source *source)
+                          const char *file, struct hs_problems *problems)
 {
     for (size_t i = 0; i < map->count; i++) {
-        char name[128];
+        char name[128], where[PATH_MAX + 16];
         bool fits = hs_str_format(name, sizeof(name), "%s.%s", section, map->keys[i]);
         long index = fits ? hs_schema_find(settings->schema, name) : -1;
+        int line = index >= 0 ? map->items[i]->line : map->key_lines[i];
+        hs_str_format(where, sizeof(where), "%s:%d", file, line);
         if (index >= 0)
-            apply(settings, (size_t) index, map->items[i], NULL, place(source, map->items[i]->line), source->problems);
+            apply(settings, (size_t) index, map->items[i], NULL, where, problems);
         else
-            add_unknown(settings, "setting", name, place(source, map->key_lines[i]), map->key_lines[i],
-                        HS_PROBLEM_WARNING, source->problems);
+            add_unknown(settings, "setting", name, where, line, HS_PROBLEM_WARNING, problems);
     }
 }
 
-int hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, const char *name,
-                          struct hs_problems *problems)
+void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, const char *name,
+                           struct hs_problems *problems)
 {
-    struct source source = { .name = name, .problems = problems };
     const struct hs_node *root = hs_doc_root(doc);
     hs_doc_destroy(settings->doc);
     settings->doc = doc;
     if (root->kind != HS_NODE_MAP)
-        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line, "%s: sections such as \"server:\" are wanted here",
-                        place(&source, root->line));
+        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line,
+                        "%s:%d: sections such as \"server:\" are wanted here", name, root->line);
     for (size_t i = 0; root->kind == HS_NODE_MAP && i < root->count; i++) {
         const struct hs_node *item = root->items[i];
+        const char *section = root->keys[i];
         int line = root->key_lines[i];
-        if (!hs_schema_has_section(settings->schema, root->keys[i]))
-            add_unknown(settings, "section", root->keys[i], place(&source, line), line, HS_PROBLEM_WARNING, problems);
+        char where[PATH_MAX + 16];
+        hs_str_format(where, sizeof(where), "%s:%d", name, line);
+        if (!hs_schema_has_section(settings->schema, section))
+            add_unknown(settings, "section", section, where, line, HS_PROBLEM_WARNING, problems);
         else if (item->kind == HS_NODE_MAP)
-            apply_section(settings, root->keys[i], item, &source);
+            apply_section(settings, section, item, name, problems);
         else if (!hs_node_is_null(item))
             hs_problems_add(problems, HS_PROBLEM_ERROR, line,
-                            "%s: %s is a section: settings with their values are wanted in it", place(&source, line),
-                            root->keys[i]);
+                            "%s: %s is a section: settings with their values are wanted in it", where, section);
     }
-    return result(problems);
 }
 
 /* The value of NAME, or NULL if it is absent or empty. */
@@ -265,8 +279,8 @@ static bool is_known(const struct hs_schema *schema, const char *variable, size_
     return false;
 }
 
-int hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
-                                  struct hs_problems *problems)
+void hs_settings_apply_environment(struct hs_settings *settings, const char *const *environment,
+                                   struct hs_problems *problems)
 {
     char name[HS_VARIABLE_SIZE], quoted[120];
     for (size_t i = 0; i < settings->count; i++) {
@@ -288,63 +302,91 @@ int hs_settings_apply_environment(struct hs_settings *settings, const char *cons
         hs_str_quote(quoted, sizeof(quoted), *environment, len);
         hs_problems_add(problems, HS_PROBLEM_WARNING, 0, "environment: no setting belongs to the variable %s", quoted);
     }
-    return result(problems);
 }
 
-int hs_settings_apply_value(struct hs_settings *settings, const char *name, const char *value, const char *origin,
-                            struct hs_problems *problems)
+void hs_settings_apply_override(struct hs_settings *settings, const struct hs_config_override *override,
+                                struct hs_problems *problems)
 {
+    const char *name = override->name, *value = override->assignment, *equals = strchr(value, '=');
+    char left[128], quoted[120];
+    if (!name && (!equals || equals == value)) {
+        hs_str_quote(quoted, sizeof(quoted), value, strlen(value));
+        hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: %s is not NAME=VALUE", override->option, quoted);
+        return;
+    }
+    if (!name) {
+        hs_str_copy_n(left, sizeof(left), value, (size_t) (equals - value));
+        name = left;
+        value = equals + 1;
+    }
     long index = hs_schema_find(settings->schema, name);
     if (index >= 0)
-        apply(settings, (size_t) index, NULL, value, origin, problems);
+        apply(settings, (size_t) index, NULL, value, override->option, problems);
     else
-        add_unknown(settings, "setting", name, origin, 0, HS_PROBLEM_ERROR, problems);
-    return result(problems);
+        add_unknown(settings, "setting", name, override->option, 0, HS_PROBLEM_ERROR, problems);
 }
 
-int hs_settings_apply_assignment(struct hs_settings *settings, const char *assignment, const char *origin,
-                                 struct hs_problems *problems)
+/* ---- loading ---- */
+
+bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
 {
-    const char *equals = strchr(assignment, '=');
-    char name[128];
-    if (!equals || equals == assignment) {
-        char quoted[120];
-        hs_str_quote(quoted, sizeof(quoted), assignment, strlen(assignment));
-        return hs_problems_add(problems, HS_PROBLEM_ERROR, 0, "%s: %s is not NAME=VALUE", origin, quoted);
-    }
-    hs_str_copy_n(name, sizeof(name), assignment, (size_t) (equals - assignment));
-    return hs_settings_apply_value(settings, name, equals + 1, origin, problems);
+    const char *home = variable_value(environment, "XDG_CONFIG_HOME");
+    if (schema->path)
+        return hs_str_copy(dst, size, schema->path);
+    return hs_str_format(dst, size, "%s/%s/%s.json", home ? home : "/etc/xdg", schema->program, schema->program);
+}
+
+int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
+                   struct hs_problems *problems, struct hs_error *err)
+{
+    struct hs_settings *settings;
+    struct hs_doc *doc;
+    struct hs_error why;
+    char standard[PATH_MAX];
+    int r = hs_settings_create(request->schema, &settings, err);
+    if (r < 0)
+        return r;
+    const char *path = request->path ? request->path : standard;
+    bool fits = request->path ||
+                hs_config_default_path(request->schema, request->environment, standard, sizeof(standard));
+    r = fits ? hs_doc_load(path, &doc, &why) : hs_error_set(&why, HS_EINVAL, "XDG_CONFIG_HOME is too long");
+    if (r == 0)
+        hs_settings_apply_doc(settings, doc, path, problems);
+    else if (r == HS_ENOMEM)
+        problems->no_memory = true;
+    else if (r == HS_ENOTFOUND && !request->path)
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "%s: no such file, all settings at their defaults", path);
+    else
+        hs_problems_add(problems, HS_PROBLEM_ERROR, why.line, "%s", why.message);
+    r = 0;
+    hs_settings_apply_environment(settings, request->environment, problems);
+    size_t before = problems->errors;
+    for (size_t i = 0; i < request->override_count; i++)
+        hs_settings_apply_override(settings, &request->overrides[i], problems);
+    problems->usage_errors += problems->errors - before;
+    if (problems->no_memory)
+        r = hs_error_set(err, HS_ENOMEM, "out of memory");
+    else if (problems->errors)
+        r = hs_error_set(err, HS_EINVAL, "the configuration has %zu error%s", problems->errors,
+                         problems->errors == 1 ? "" : "s");
+    if (r < 0)
+        hs_settings_destroy(settings);
+    else
+        *ret_settings = settings;
+    return r;
 }
 
 /* ---- writing ---- */
 
-static size_t section_length(const char *name)
-{
-    return strcspn(name, ".");
-}
-
-/* True if row `index` is the first of its section. */
-static bool opens_section(const struct hs_settings *settings, size_t index)
-{
-    const char *name = hs_schema_row(settings->schema, index, NULL)->name;
-    size_t len = section_length(name) + 1;
-    for (size_t i = 0; i < index; i++) {
-        if (strncmp(hs_schema_row(settings->schema, i, NULL)->name, name, len) == 0)
-            return false;
-    }
-    return true;
-}
-
-/* The settings of the section that row `start` opens, then what else the file had in it. */
-static void write_section(const struct hs_settings *settings, size_t start, const char *section,
-                          struct hs_json_writer *json)
+/* All settings of a section, then what else the file had in it. */
+static void write_section(const struct hs_settings *settings, const char *section, struct hs_json_writer *json)
 {
     size_t len = strlen(section);
     hs_json_key(json, section);
-    hs_json_begin_object(json);
-    for (size_t i = start; i < settings->count; i++) {
+    hs_json_open(json, '{');
+    for (size_t i = 0; i < settings->count; i++) {
         const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
-        if (section_length(row->name) != len || strncmp(row->name, section, len) != 0)
+        if (strncmp(row->name, section, len) != 0 || row->name[len] != '.')
             continue;
         hs_json_key(json, row->name + len + 1);
         hs_setting_write(row, field(settings, i), hs_json_raw(json));
@@ -358,20 +400,23 @@ static void write_section(const struct hs_settings *settings, size_t start, cons
         hs_json_key(json, map->keys[i]);
         hs_render_node(json, map->items[i]);
     }
-    hs_json_end_object(json);
+    hs_json_close(json, '}');
 }
 
 int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *buf)
 {
     struct hs_json_writer json;
     hs_json_begin(&json, buf, HS_JSON_FILE);
-    hs_json_begin_object(&json);
+    hs_json_open(&json, '{');
     for (size_t i = 0; i < settings->count; i++) {
         const char *name = hs_schema_row(settings->schema, i, NULL)->name;
+        size_t len = strcspn(name, "."), first = 0;
+        while (strncmp(hs_schema_row(settings->schema, first, NULL)->name, name, len + 1) != 0)
+            first++;
         char section[64];
-        hs_str_copy_n(section, sizeof(section), name, section_length(name));
-        if (opens_section(settings, i))
-            write_section(settings, i, section, &json);
+        hs_str_copy_n(section, sizeof(section), name, len);
+        if (first == i)
+            write_section(settings, section, &json);
     }
     const struct hs_node *root = settings->doc ? hs_doc_root(settings->doc) : NULL;
     for (size_t i = 0; root && root->kind == HS_NODE_MAP && i < root->count; i++) {
@@ -380,7 +425,7 @@ int hs_settings_write_json(const struct hs_settings *settings, struct hs_buf *bu
         hs_json_key(&json, root->keys[i]);
         hs_render_node(&json, root->items[i]);
     }
-    hs_json_end_object(&json);
+    hs_json_close(&json, '}');
     return hs_json_end(&json);
 }
 

@@ -27,55 +27,31 @@ static void write_text(const char *text, struct hs_buf *buf)
         hs_json_put_string(buf, text, strlen(text), false);
 }
 
-/* A value that fits on one line. */
-static void write_inline(const json_t *value, struct hs_buf *buf)
-{
-    char number[32];
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        hs_buf_append_str(buf, "{}");
-        break;
-    case JSON_ARRAY:
-        hs_buf_append_str(buf, "[]");
-        break;
-    case JSON_STRING:
-        write_text(json_string_value(value), buf);
-        break;
-    case JSON_INTEGER:
-        hs_buf_printf(buf, "%lld", (long long) json_integer_value(value));
-        break;
-    case JSON_REAL:
-        hs_buf_append(buf, number, hs_json_double(json_real_value(value), number));
-        break;
-    default:
-        hs_buf_append_str(buf, json_is_true(value) ? "true" : json_is_false(value) ? "false" : "null");
-    }
-    hs_buf_append_str(buf, "\n");
-}
-
-static bool has_lines(const json_t *value)
-{
-    return json_array_size(value) > 0 || json_object_size(value) > 0;
-}
-
-static void write_lines(const json_t *value, int depth, struct hs_buf *buf);
-
-/* The value after "key:" or "-". */
+/* A value that goes on after "key:" or "-", with what separates it from that; at depth 0 nothing does. */
 static void write_value(const json_t *value, int depth, struct hs_buf *buf)
 {
-    hs_buf_append_str(buf, has_lines(value) ? "\n" : " ");
-    if (has_lines(value))
-        write_lines(value, depth, buf);
-    else
-        write_inline(value, buf);
-}
-
-static void write_lines(const json_t *value, int depth, struct hs_buf *buf)
-{
-    if (depth > DEPTH_MAX && !buf->error)
+    char number[32];
+    bool lines = json_array_size(value) > 0 || json_object_size(value) > 0;
+    if (depth > DEPTH_MAX && lines && !buf->error)
         buf->error = HS_ETOOLARGE;
     if (buf->error)
         return;
+    if (depth > 0)
+        hs_buf_append_str(buf, lines ? "\n" : " ");
+    if (json_is_object(value))
+        hs_buf_append_str(buf, lines ? "" : "{}");
+    else if (json_is_array(value))
+        hs_buf_append_str(buf, lines ? "" : "[]");
+    else if (json_is_string(value))
+        write_text(json_string_value(value), buf);
+    else if (json_is_integer(value))
+        hs_buf_printf(buf, "%lld", (long long) json_integer_value(value));
+    else if (json_is_real(value))
+        hs_buf_append(buf, number, hs_json_double(json_real_value(value), number));
+    else
+        hs_buf_append_str(buf, json_is_true(value) ? "true" : json_is_false(value) ? "false" : "null");
+    if (!lines)
+        hs_buf_append_str(buf, "\n");
     for (size_t i = 0; i < json_array_size(value); i++) {
         hs_buf_printf(buf, "%*s-", 2 * depth, "");
         write_value(json_array_get(value, i), depth + 1, buf);
@@ -93,10 +69,7 @@ static void write_lines(const json_t *value, int depth, struct hs_buf *buf)
 
 int hs_yaml_write(const json_t *value, struct hs_buf *buf)
 {
-    if (has_lines(value))
-        write_lines(value, 0, buf);
-    else
-        write_inline(value, buf);
+    write_value(value, 0, buf);
     return hs_buf_error(buf);
 }
 

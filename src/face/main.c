@@ -1,7 +1,6 @@
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/cmd_backends.h"
-#include "cli/cmd_config.h"
+#include "cli/program.h"
 #include "face/commands.h"
 #include "face/routes.h"
 #include "service/models_command.h"

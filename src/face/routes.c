@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/ask.h"
 #include "face/health.h"
 #include "face/routes_database.h"
-#include "http/json_write.h"
 #include "http/param.h"
 #include "service/batch.h"
 #include "service/health.h"

@@ -95,7 +95,7 @@ static void sum_text(crypto_hash_sha256_state *state, char ret_hex[65])
 {
     unsigned char digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_final(state, digest);
-    hs_str_hex(digest, sizeof(digest), ret_hex);
+    sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
 }
 
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,

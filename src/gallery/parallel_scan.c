@@ -54,7 +54,7 @@ static struct hs_pool *pool_of(struct hs_parallel_scan *team)
     pthread_mutex_lock(&team->lock);
     if (!team->tried) {
         team->tried = true;
-        if (hs_pool_create("search", team->threads - 1, (size_t) team->threads - 1, &team->pool, NULL) < 0)
+        if (hs_pool_create("search", team->threads - 1, (size_t) team->threads - 1, false, &team->pool, NULL) < 0)
             team->pool = NULL;
     }
     struct hs_pool *pool = team->pool;

@@ -136,26 +136,6 @@ static int check_member(const struct hs_body *body, size_t member, struct hs_err
 
 /* ---- Forms ---- */
 
-static int begin_text(struct hs_body *body, const char *name, struct hs_error *err)
-{
-    struct text *text = find_text(body, name);
-    if (!text) {
-        if (body->text_count == TEXTS_MAX)
-            return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %d text fields", TEXTS_MAX);
-        text = &body->texts[body->text_count];
-        *text = (struct text) { .name = strdup(name) };
-        if (!text->name)
-            return hs_error_set(err, HS_ENOMEM, "no memory for the body");
-        body->text_count++;
-    }
-    drop(body, &text->value);
-    hs_buf_init(&text->value, HS_BODY_TEXT_MAX + 1);
-    text->too_long = text->has_nul = false;
-    body->target_text = text;
-    body->target = &text->value;
-    return 0;
-}
-
 static int begin_part(void *ctx, const char *name, struct hs_error *err)
 {
     struct hs_body *body = ctx;
@@ -174,7 +154,22 @@ static int begin_part(void *ctx, const char *name, struct hs_error *err)
     }
     if (name[0] == '\0' || (body->spec.texts && find_name(body->spec.texts, name) < 0))
         return 0;
-    return begin_text(body, name, err);
+    struct text *text = find_text(body, name);
+    if (!text && body->text_count == TEXTS_MAX)
+        return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %d text fields", TEXTS_MAX);
+    if (!text) {
+        text = &body->texts[body->text_count];
+        *text = (struct text) { .name = strdup(name) };
+        if (!text->name)
+            return hs_error_set(err, HS_ENOMEM, "no memory for the body");
+        body->text_count++;
+    }
+    drop(body, &text->value);
+    hs_buf_init(&text->value, HS_BODY_TEXT_MAX + 1);
+    text->too_long = text->has_nul = false;
+    body->target_text = text;
+    body->target = &text->value;
+    return 0;
 }
 
 static int part_data(void *ctx, const uint8_t *data, size_t len, struct hs_error *err)

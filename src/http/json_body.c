@@ -116,17 +116,6 @@ static int open_string(struct hs_json_body *body, struct hs_error *err)
     return body->events->begin(body->ctx, &body->capture, err);
 }
 
-static void close_string(struct hs_json_body *body)
-{
-    if (body->in_string == KEY && body->depth == 3)
-        body->member_expected = key_is(body, body->member_name);
-    else if (body->in_string == KEY)
-        body->capture.index = find_name(body);
-    else if (body->in_string == CAPTURE && body->depth == 1)
-        body->capture.index = SIZE_MAX;
-    body->state = TEXT;
-}
-
 static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
 {
     if (++body->depth > body->depth_max)
@@ -143,43 +132,34 @@ static int open_nest(struct hs_json_body *body, char c, struct hs_error *err)
     return 0;
 }
 
-static void close_nest(struct hs_json_body *body)
-{
-    body->depth -= body->depth > 0;
-    body->in_member &= body->depth >= 3;
-    body->in_list &= body->depth >= 2;
-    if (body->depth < 3)
-        body->expect_key = false;
-}
-
-static int next_value(struct hs_json_body *body, struct hs_error *err)
-{
-    if (body->depth == 1) {
-        body->expect_key = body->top_is_object;
-        body->capture.index = SIZE_MAX;
-    } else if (body->depth == 2 && body->in_list) {
-        return begin_member(body, body->capture.member + 1, err);
-    } else if (body->depth == 3 && body->in_member) {
-        body->expect_key = true;
-        body->member_expected = false;
-    }
-    return 0;
-}
-
 static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
 {
+    bool member = body->depth == 3 && body->in_member;
     switch (c) {
     case '{':
     case '[':
         return open_nest(body, c, err);
     case '}':
     case ']':
-        close_nest(body);
+        body->depth -= body->depth > 0;
+        body->in_member &= body->depth >= 3;
+        body->in_list &= body->depth >= 2;
+        if (body->depth < 3)
+            body->expect_key = false;
         return 0;
     case ',':
-        return next_value(body, err);
+        if (body->depth == 2 && body->in_list)
+            return begin_member(body, body->capture.member + 1, err);
+        if (body->depth == 1) {
+            body->expect_key = body->top_is_object;
+            body->capture.index = SIZE_MAX;
+        } else if (member) {
+            body->expect_key = true;
+            body->member_expected = false;
+        }
+        return 0;
     case ':':
-        if (body->depth == 1 || (body->depth == 3 && body->in_member))
+        if (body->depth == 1 || member)
             body->expect_key = false;
         return 0;
     case '"':
@@ -189,33 +169,31 @@ static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
     }
 }
 
+/* What follows a backslash: one character, or 'u' and four digits. */
 static int feed_escape(struct hs_json_body *body, char c, struct hs_error *err)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    if (c == 'u' && body->in_string != STRING) {
+    if (body->state == UNICODE) {
+        int digit = hs_str_hex_digit(c);
+        if (digit < 0)
+            return invalid(body, "a \\u escape needs four hexadecimal digits", err);
+        body->unicode = body->unicode << 4 | (unsigned) digit;
+        if (++body->unicode_digits < 4)
+            return 0;
+        body->state = body->in_string;
+        return put_char(body, body->unicode, err);
+    }
+    bool plain = body->in_string == STRING;
+    if (c == 'u' && !plain) {
         body->state = UNICODE;
         body->unicode = body->unicode_digits = 0;
         return 0;
     }
     body->state = body->in_string;
-    if (body->in_string == STRING)
-        return 0;
     const char *at = memchr(names, c, sizeof(names) - 1);
-    if (!at)
+    if (!at && !plain)
         return invalid(body, "unknown escape in a string", err);
-    return put_char(body, (unsigned char) values[at - names], err);
-}
-
-static int feed_unicode(struct hs_json_body *body, char c, struct hs_error *err)
-{
-    int digit = hs_str_hex_digit(c);
-    if (digit < 0)
-        return invalid(body, "a \\u escape needs four hexadecimal digits", err);
-    body->unicode = body->unicode << 4 | (unsigned) digit;
-    if (++body->unicode_digits < 4)
-        return 0;
-    body->state = body->in_string;
-    return put_char(body, body->unicode, err);
+    return plain ? 0 : put_char(body, (unsigned char) values[at - names], err);
 }
 
 /* A byte inside a string, or a run of them. */
@@ -227,7 +205,13 @@ static int feed_string(struct hs_json_body *body, const char *data, size_t len, 
         return 0;
     }
     if (c == '"') {
-        close_string(body);
+        if (body->in_string == KEY && body->depth == 3)
+            body->member_expected = key_is(body, body->member_name);
+        else if (body->in_string == KEY)
+            body->capture.index = find_name(body);
+        else if (body->in_string == CAPTURE && body->depth == 1)
+            body->capture.index = SIZE_MAX;
+        body->state = TEXT;
         return 0;
     }
     if (body->state != CAPTURE)
@@ -252,10 +236,9 @@ int hs_json_body_feed(struct hs_json_body *body, const char *data, size_t len, s
         size_t used = 1;
         int r = captured ? 0 : keep(body, *data, err);
         if (r == 0)
-            r = body->state == TEXT      ? feed_text(body, *data, err)
-                : body->state == ESCAPE  ? feed_escape(body, *data, err)
-                : body->state == UNICODE ? feed_unicode(body, *data, err)
-                                         : feed_string(body, data, len, &used, err);
+            r = body->state == TEXT     ? feed_text(body, *data, err)
+                : body->state >= ESCAPE ? feed_escape(body, *data, err)
+                                        : feed_string(body, data, len, &used, err);
         if (r < 0)
             return r;
         if (captured)
@@ -271,18 +254,12 @@ int hs_json_body_feed(struct hs_json_body *body, const char *data, size_t len, s
     return 0;
 }
 
-static bool only_space(const struct hs_buf *buf)
-{
-    for (size_t i = 0; i < buf->len; i++) {
-        if (!memchr(" \t\r\n", buf->data[i], 4))
-            return false;
-    }
-    return true;
-}
-
 int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_error *err)
 {
-    if (only_space(&body->rest))
+    size_t spaces = 0;
+    while (spaces < body->rest.len && memchr(" \t\r\n", body->rest.data[spaces], 4))
+        spaces++;
+    if (spaces == body->rest.len)
         return hs_error_set(err, HS_EINVAL, "Invalid JSON: the body is empty");
     json_error_t detail;
     json_t *value = json_loadb((const char *) body->rest.data, body->rest.len, JSON_DECODE_ANY, &detail);

@@ -1,4 +1,6 @@
-/* Threads: libmicrohttpd's own thread polls the sockets, parses requests and feeds bodies; a connection whose request
+/* The server's side of libmicrohttpd: callbacks that take requests in and send answers out.
+ *
+ * Threads: libmicrohttpd's own thread polls the sockets, parses requests and feeds bodies; a connection whose request
  * is complete is suspended and its handler runs on the pool, which resumes it with the reply; the watcher thread
  * watches suspended sockets and time limits.
  *
@@ -6,8 +8,6 @@
  * (chunked and too large, malformed, no memory left) the answer is written to the socket directly, which no other
  * thread writes to while a request is read, and the connection ends. With TLS it would have to go through the
  * session. */
-#include "http/mhd_glue.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "http/request.h"
+#include "http/request_internal.h"
 
 /* A body on a route that takes none is read, so that the connection can be used again, up to this many bytes. */
 enum { UNWANTED_MAX = 64 << 10 };
@@ -27,20 +28,12 @@ enum { STREAM_BLOCK = 16 << 10 };
 
 /* ---- Answers ---- */
 
-static void add_headers(const struct hs_http_request *req, struct MHD_Response *response)
-{
-    const char *p = (const char *) req->reply.headers.data, *end = p ? p + req->reply.headers.len : NULL;
-    while (p < end) {
-        const char *value = p + strlen(p) + 1;
-        MHD_add_response_header(response, p, value);
-        p = value + strlen(value) + 1;
-    }
-}
-
-static struct MHD_Response *make_response(struct hs_http_request *req)
+static enum MHD_Result send_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
+    struct hs_http_server *server = req->server;
     struct MHD_Response *response;
+    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
     if (req->stage == HS_HTTP_STREAMING) {
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_http_stream_read, &req->stream,
                                                      NULL);
@@ -53,15 +46,6 @@ static struct MHD_Response *make_response(struct hs_http_request *req)
         if (response)
             reply->data = NULL;
     }
-    return response;
-}
-
-static enum MHD_Result send_reply(struct hs_http_request *req)
-{
-    struct hs_http_reply *reply = &req->reply;
-    struct hs_http_server *server = req->server;
-    hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
-    struct MHD_Response *response = make_response(req);
     if (!response)
         return MHD_NO;
     if (reply->content_type[0])
@@ -69,7 +53,12 @@ static enum MHD_Result send_reply(struct hs_http_request *req)
     MHD_add_response_header(response, "X-Request-Id", req->id);
     if (req->close_after || atomic_load(&server->draining))
         MHD_add_response_header(response, "Connection", "close");
-    add_headers(req, response);
+    const char *p = (const char *) reply->headers.data, *end = p ? p + reply->headers.len : NULL;
+    while (p < end) {
+        const char *value = p + strlen(p) + 1;
+        MHD_add_response_header(response, p, value);
+        p = value + strlen(value) + 1;
+    }
     enum MHD_Result r = MHD_queue_response(req->mhd, (unsigned) reply->status, response);
     MHD_destroy_response(response);
     return r;
@@ -98,7 +87,7 @@ static int too_large(size_t max, struct hs_error *err)
 /* From here on the request belongs to the network thread, which may free it at once. */
 static void resume_answered(struct hs_http_request *req)
 {
-    hs_watcher_remove(req->server->watcher, req->conn->fd);
+    hs_conn_unwatch(&req->server->conns, req->conn);
     req->stage = HS_HTTP_ANSWERED;
     hs_conn_enter(&req->server->conns, req->conn, HS_CONN_SENDING);
     MHD_resume_connection(req->mhd);
@@ -135,9 +124,7 @@ static enum MHD_Result start_work(struct hs_http_request *req)
     /* Suspended first: the worker may be done before submit returns. */
     req->stage = HS_HTTP_AT_WORK;
     MHD_suspend_connection(req->mhd);
-    uint64_t id = hs_conn_work(&server->conns, req->conn);
-    /* If this fails a client that leaves is not noticed; the request still gets done. */
-    hs_watcher_add(server->watcher, req->conn->fd, id);
+    hs_conn_work(&server->conns, req->conn);
     if (hs_pool_submit(server->pool, run_job, req, req->deadline_ns) < 0) {
         hs_http_reply_error(req, HS_EBUSY, NULL, "The server is busy, try again");
         resume_answered(req);
@@ -182,10 +169,21 @@ static size_t count_header(const struct hs_http_request *req, const char *name)
     return n;
 }
 
-/* Reads the headers that announce a body. Two lengths, or a length and chunks, are how requests are smuggled past a
- * proxy (RFC 9112 §6.3). */
-static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
+/* Takes the headers over, and reads those that announce a body. Two lengths, or a length and chunks, are how requests
+ * are smuggled past a proxy (RFC 9112 §6.3). */
+static int read_headers(struct hs_http_request *req, uint64_t *ret_length, bool *ret_chunked, struct hs_error *err)
 {
+    struct header_list list = { .count = 0 };
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
+    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
+    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
+    if (r < 0)
+        return r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (too_many || (info && info->header_size > req->options->header_max))
+        return hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
+                            req->options->header_max, HS_HTTP_HEADERS_MAX);
     size_t lengths = count_header(req, "Content-Length");
     const char *text = hs_http_header(req, "Content-Length");
     int64_t length = 0;
@@ -198,38 +196,19 @@ static int read_framing(struct hs_http_request *req, uint64_t *ret_length, bool 
     return 0;
 }
 
-static int read_headers(struct hs_http_request *req, struct hs_error *err)
-{
-    struct header_list list = { .count = 0 };
-    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, collect_header, &list);
-    bool too_many = list.count > HS_HTTP_HEADERS_MAX;
-    int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (r == 0 && (too_many || (info && info->header_size > req->options->header_max)))
-        r = hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
-                         req->options->header_max, HS_HTTP_HEADERS_MAX);
-    return r;
-}
-
-static int find_route(struct hs_http_request *req, struct hs_error *err)
+/* Finds the route and makes the parser of the body that it takes. */
+static int prepare(struct hs_http_request *req, uint64_t length, struct hs_error *err)
 {
     struct hs_http_server *server = req->server;
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->sent_path, &req->route,
-                               req->params, allow);
+    int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
+                               allow);
     if (r == HS_EMETHOD) {
         hs_http_add_header(req, "Allow", allow);
-        hs_error_set(err, r, "Method %s is not allowed here", req->method);
-    } else if (r < 0) {
-        hs_error_set(err, r, "%s", req->options->not_found_message);
+        return hs_error_set(err, r, "Method %s is not allowed here", req->method);
     }
-    return r;
-}
-
-static int prepare_body(struct hs_http_request *req, uint64_t length, struct hs_error *err)
-{
-    struct hs_http_server *server = req->server;
+    if (r < 0)
+        return hs_error_set(err, r, "%s", req->options->not_found_message);
     if (req->route->body == HS_BODY_NONE)
         return length > UNWANTED_MAX ? too_large(UNWANTED_MAX, err) : 0;
     struct hs_body_spec spec = req->route->spec;
@@ -256,13 +235,9 @@ static enum MHD_Result on_headers(struct hs_http_request *req, const char *metho
     server->active++;
     pthread_mutex_unlock(&server->lock);
     hs_conn_enter(&server->conns, req->conn, HS_CONN_BODY);
-    int r = read_headers(req, &err);
+    int r = read_headers(req, &length, &chunked, &err);
     if (r == 0)
-        r = read_framing(req, &length, &chunked, &err);
-    if (r == 0)
-        r = find_route(req, &err);
-    if (r == 0)
-        r = prepare_body(req, length, &err);
+        r = prepare(req, length, &err);
     if (r == 0)
         return MHD_YES;
     hs_http_reply_error(req, r, NULL, "%s", err.message);
@@ -318,7 +293,7 @@ static void *on_line(void *cls, const char *uri, struct MHD_Connection *mhd)
     struct hs_conn *conn = info ? info->socket_context : NULL;
     if (!conn)
         return NULL;
-    struct hs_http_request *req = hs_request_create(&server->options, server->ctx, conn->remote, uri);
+    struct hs_http_request *req = hs_request_create(&server->options, server->ctx, uri);
     if (req) {
         req->server = server;
         req->conn = conn;
@@ -333,7 +308,7 @@ static void log_access(const struct hs_http_request *req, int status, bool compl
     char target[200];
     hs_str_quote(target, sizeof(target), req->target, strlen(req->target));
     unsigned long long bytes = req->stage == HS_HTTP_STREAMING ? req->stream.sent : req->reply.len;
-    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
+    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", req->conn->remote,
                 req->method[0] ? req->method : "-", target, status, bytes,
                 hs_ns_to_ms(hs_clock_now_ns() - req->started_ns), completed ? "" : " (cut)");
 }
@@ -347,9 +322,9 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **req_cls, 
         return;
     *req_cls = NULL;
     if (req->stage == HS_HTTP_STREAMING)
-        hs_watcher_remove(server->watcher, req->conn->fd);
+        hs_conn_unwatch(&server->conns, req->conn);
     if (req->linger)
-        hs_watcher_linger(server->watcher, req->conn->fd);
+        hs_conn_linger(&server->conns, req->conn);
     hs_conn_set_request(&server->conns, req->conn, NULL);
     bool cut = !hs_conn_enter(&server->conns, req->conn, HS_CONN_IDLE);
     int status = req->reply.status || !cut ? req->reply.status : hs_status_http(HS_ESLOW);

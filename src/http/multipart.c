@@ -88,23 +88,16 @@ static bool find_parameter(const char *value, size_t value_len, const char *name
 
 /* ---- Set-up ---- */
 
-/* RFC 2046 §5.1.1 allows fewer characters; it is enough that it is one visible line. */
-static bool boundary_valid(const char *boundary)
-{
-    size_t len = strlen(boundary);
-    for (size_t i = 0; i < len; i++) {
-        if (boundary[i] < 0x20 || boundary[i] > 0x7e)
-            return false;
-    }
-    return len > 0 && boundary[len - 1] != ' ';
-}
-
 int hs_multipart_init(struct hs_multipart *parser, const char *content_type, size_t parts_max, size_t header_max,
                       const struct hs_multipart_events *events, void *ctx, struct hs_error *err)
 {
     char boundary[HS_MULTIPART_BOUNDARY_MAX + 1];
-    if (!find_parameter(content_type, strlen(content_type), "boundary", boundary, sizeof(boundary)) ||
-        !boundary_valid(boundary))
+    bool valid = find_parameter(content_type, strlen(content_type), "boundary", boundary, sizeof(boundary)) &&
+                 boundary[0] && boundary[strlen(boundary) - 1] != ' ';
+    /* RFC 2046 §5.1.1 allows fewer characters; it is enough that it is one visible line. */
+    for (const char *c = boundary; valid && *c; c++)
+        valid = *c >= 0x20 && *c <= 0x7e;
+    if (!valid)
         return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type names no usable boundary");
     *parser = (struct hs_multipart) { .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE,
                                       .matched = 2, .unreal = 2 };

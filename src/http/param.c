@@ -25,37 +25,35 @@ static int find_field(const struct hs_body *body, const char *name, struct field
     return 1;
 }
 
-/* Writes the value that the client sent, quoted and short, for messages. */
-static void describe(const struct field *field, char *dst, size_t size)
-{
-    char number[32];
-    if (json_is_real(field->value))
-        hs_str_from_double(json_real_value(field->value), number);
-    else
-        hs_str_format(number, sizeof(number), "%lld", (long long) json_integer_value(field->value));
-    if (field->text)
-        hs_str_quote(dst, size, field->text, strlen(field->text));
-    else
-        hs_str_copy(dst, size, json_is_number(field->value) ? number : hs_body_type_name(field->value));
-}
-
+/* Names the value that the client sent, quoted and short. */
 static int refuse(const char *name, const char *need, const struct field *field, struct hs_error *err)
 {
     char got[64];
-    describe(field, got, sizeof(got));
+    if (field->text)
+        hs_str_quote(got, sizeof(got), field->text, strlen(field->text));
+    else if (json_is_real(field->value))
+        hs_str_from_double(json_real_value(field->value), got);
+    else if (json_is_integer(field->value))
+        hs_str_format(got, sizeof(got), "%lld", (long long) json_integer_value(field->value));
+    else
+        hs_str_copy(got, sizeof(got), hs_body_type_name(field->value));
     return hs_error_set(err, HS_EINVAL, "%s: must be %s, not %s", name, need, got);
 }
 
-static void range_text(char *dst, size_t size, const char *what, const char *min, const char *max)
+/* `what` is wanted if there are no bounds. */
+static int refuse_range(const char *name, const char *what, const char *min, const char *max,
+                        const struct field *field, struct hs_error *err)
 {
+    char need[96];
     if (!min && !max)
-        hs_str_copy(dst, size, what);
+        hs_str_copy(need, sizeof(need), what);
     else if (!max)
-        hs_str_format(dst, size, "at least %s", min);
+        hs_str_format(need, sizeof(need), "at least %s", min);
     else if (!min)
-        hs_str_format(dst, size, "at most %s", max);
+        hs_str_format(need, sizeof(need), "at most %s", max);
     else
-        hs_str_format(dst, size, "between %s and %s", min, max);
+        hs_str_format(need, sizeof(need), "between %s and %s", min, max);
+    return refuse(name, need, field, err);
 }
 
 int hs_param_double(const struct hs_body *body, const char *name, double min, double max, double fallback, double *ret,
@@ -73,11 +71,11 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
     if (field.value)
         number = json_number_value(field.value);
     if (r > 0 && !(isfinite(number) && number >= min && number <= max)) {
-        char low[32], high[32], need[96];
+        char low[32], high[32];
         hs_str_from_double(min, low);
         hs_str_from_double(max, high);
-        range_text(need, sizeof(need), "a finite number", isfinite(min) ? low : NULL, isfinite(max) ? high : NULL);
-        return refuse(name, need, &field, err);
+        return refuse_range(name, "a finite number", isfinite(min) ? low : NULL, isfinite(max) ? high : NULL, &field,
+                            err);
     }
     *ret = number;
     return 0;
@@ -117,14 +115,13 @@ int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int6
     if (r < 0)
         return r;
     if (r > 0 && !(read_int(&field, &number, &is_number) && number >= min && number <= max)) {
-        char low[32], high[32], need[96];
+        char low[32], high[32];
         if (!is_number)
             return refuse(name, "a whole number", &field, err);
         hs_str_format(low, sizeof(low), "%lld", (long long) min);
         hs_str_format(high, sizeof(high), "%lld", (long long) max);
-        range_text(need, sizeof(need), "a smaller number", min == INT64_MIN ? NULL : low,
-                   max == INT64_MAX ? NULL : high);
-        return refuse(name, need, &field, err);
+        return refuse_range(name, "a smaller number", min == INT64_MIN ? NULL : low, max == INT64_MAX ? NULL : high,
+                            &field, err);
     }
     *ret = number;
     return 0;

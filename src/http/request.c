@@ -9,8 +9,8 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/str.h"
-#include "http/json_write.h"
 #include "http/param.h"
 #include "http/request_internal.h"
 #include "http/stream.h"
@@ -18,15 +18,23 @@
 enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
 #define TIMEOUT_MIN_S 0.001
 
-/* ---- Target ---- */
+/* ---- Life ---- */
 
-/* Splits the copy of the query at '&' and '='. */
-static bool read_args(struct hs_http_request *req)
+/* Copies the target and splits its query at '&' and '='. */
+static bool read_target(struct hs_http_request *req, const char *target)
 {
-    size_t count = req->query[0] != '\0';
+    req->target = strdup(target);
+    req->path = strdup(target);
+    if (!req->target || !req->path)
+        return false;
+    char *mark = strchr(req->path, '?');
+    if (mark)
+        *mark++ = '\0';
+    req->query = mark ? mark : req->path + strlen(req->path);
+    size_t count = 1;
     for (const char *p = req->query; (p = strchr(p, '&')); p++)
         count++;
-    req->args = calloc(count + 1, sizeof(*req->args));
+    req->args = calloc(count, sizeof(*req->args));
     if (!req->args)
         return false;
     for (char *p = req->query; p && *p;) {
@@ -45,32 +53,13 @@ static bool read_args(struct hs_http_request *req)
     return true;
 }
 
-static bool read_target(struct hs_http_request *req, const char *target)
-{
-    req->target = strdup(target);
-    req->path = strdup(target);
-    req->sent_path = strndup(target, strcspn(target, "?"));
-    if (!req->target || !req->path || !req->sent_path)
-        return false;
-    char *mark = strchr(req->path, '?');
-    if (mark)
-        *mark++ = '\0';
-    req->query = mark ? mark : req->path + strlen(req->path);
-    hs_str_percent_decode(req->path, false);
-    return read_args(req);
-}
-
-/* ---- Life ---- */
-
-struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *remote,
-                                          const char *target)
+struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *target)
 {
     struct hs_http_request *req = calloc(1, sizeof(*req));
     if (!req)
         return NULL;
     req->options = options;
     req->context = context;
-    hs_str_copy(req->remote, sizeof(req->remote), remote);
     req->started_ns = hs_clock_now_ns();
     req->deadline_ns = HS_NO_DEADLINE;
     hs_cancel_init(&req->cancel);
@@ -101,7 +90,6 @@ void hs_request_destroy(struct hs_http_request *req)
     free(req->reply.data);
     free(req->target);
     free(req->path);
-    free(req->sent_path);
     free(req->headers);
     free(req->args);
     free(req);
@@ -109,49 +97,32 @@ void hs_request_destroy(struct hs_http_request *req)
 
 /* ---- Headers ---- */
 
-/* True for an id that is safe in a log and in headers. */
-static bool id_is_sane(const char *id)
+int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
+                           struct hs_error *err)
 {
-    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-    return len > 0 && len < HS_HTTP_ID_SIZE && id[len] == '\0';
-}
-
-static void choose_id(struct hs_http_request *req)
-{
-    uint8_t random[16];
-    const char *given = hs_http_header(req, "X-Request-Id");
-    if (given && id_is_sane(given)) {
-        hs_str_copy(req->id, sizeof(req->id), given);
-        return;
-    }
-    randombytes_buf(random, sizeof(random));
-    hs_str_hex(random, sizeof(random), req->id);
-}
-
-static int copy_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count)
-{
-    size_t size = 0;
+    size_t size = 1;
     for (size_t i = 0; i < count; i++)
         size += strlen(headers[i].name) + strlen(headers[i].value) + 2;
     req->headers = calloc(count + 1, sizeof(*req->headers));
-    if (!req->headers || hs_buf_reserve(&req->text, size + 1) < 0)
-        return HS_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
+    bool room = req->headers && hs_buf_reserve(&req->text, size) == 0;
+    for (size_t i = 0; room && i < count; i++) {
         req->headers[i].name = (const char *) req->text.data + req->text.len;
         hs_buf_append(&req->text, headers[i].name, strlen(headers[i].name) + 1);
         req->headers[i].value = (const char *) req->text.data + req->text.len;
         hs_buf_append(&req->text, headers[i].value, strlen(headers[i].value) + 1);
     }
-    req->header_count = count;
-    return 0;
-}
-
-int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
-                           struct hs_error *err)
-{
-    int r = copy_headers(req, headers, count);
-    choose_id(req);
-    return r < 0 ? hs_error_set(err, r, "no memory for the headers") : 0;
+    req->header_count = room ? count : 0;
+    /* An id of the client's is taken if it is safe in a log and in headers. */
+    const char *given = hs_http_header(req, "X-Request-Id");
+    size_t len = given ? strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") : 0;
+    if (len > 0 && len < HS_HTTP_ID_SIZE && given[len] == '\0') {
+        hs_str_copy(req->id, sizeof(req->id), given);
+    } else {
+        uint8_t random[16];
+        randombytes_buf(random, sizeof(random));
+        sodium_bin2hex(req->id, sizeof(req->id), random, sizeof(random));
+    }
+    return room ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the headers");
 }
 
 /* ---- The handler's view ---- */
@@ -364,9 +335,9 @@ int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out
     return hs_buf_append(out, reply->data, reply->len);
 }
 
-int hs_request_write_timeout(const struct hs_http_options *options, const char *remote, struct hs_buf *out)
+int hs_request_write_timeout(const struct hs_http_options *options, struct hs_buf *out)
 {
-    struct hs_http_request *req = hs_request_create(options, NULL, remote, "");
+    struct hs_http_request *req = hs_request_create(options, NULL, "");
     int r = req ? hs_request_set_headers(req, NULL, 0, NULL) : HS_ENOMEM;
     if (r == 0) {
         hs_http_reply_error(req, HS_ESLOW, NULL, "The request did not arrive in time");

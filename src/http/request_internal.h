@@ -18,7 +18,6 @@
 #include "http/conn_table.h"
 #include "http/route.h"
 #include "http/server.h"
-#include "http/socket_watcher.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
@@ -31,11 +30,9 @@ struct hs_http_server {
 
     struct MHD_Daemon *daemon;
     struct hs_pool *pool; /* outlives the daemon */
-    struct hs_watcher *watcher;
     struct hs_conn_table conns;
     struct hs_budget budget;
     char address[HS_ADDRESS_SIZE];
-    int port;
     int quiesced_fd; /* the listening socket once draining began, else -1; closed after the daemon was stopped */
     atomic_bool draining;
 
@@ -91,10 +88,9 @@ struct hs_http_request {
     enum hs_http_stage stage;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char remote[HS_ADDRESS_SIZE];
-    char *target, *path, *query; /* as sent; decoded; as sent, "" if there is none */
-    char *sent_path;             /* as sent; params point into it */
-    struct hs_buf text;          /* headers point into it, so it never grows once they do */
+    char *target;       /* as sent */
+    char *path, *query; /* in one piece of memory: the path as sent, params point into it; args point into the query */
+    struct hs_buf text; /* headers point into it, so it never grows once they do */
     struct hs_http_pair *headers, *args;
     size_t header_count, arg_count;
     const struct hs_http_route *route;
@@ -109,9 +105,12 @@ struct hs_http_request {
     bool close_after, linger; /* the answer ends the connection; bytes of the client may still be on their way */
 };
 
+/* Starts the network thread on a listening socket, which it takes. NULL on failure; the socket is then still the
+ * caller's. */
+struct MHD_Daemon *hs_mhd_start(struct hs_http_server *server, int fd);
+
 /* The target (path and query as sent) is copied. NULL without memory. */
-struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *remote,
-                                          const char *target);
+struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *target);
 void hs_request_destroy(struct hs_http_request *req);
 
 /* Copies `count` headers, and takes the request id from them or makes one. HS_ENOMEM. */
@@ -125,7 +124,7 @@ void hs_request_run(struct hs_http_request *req);
 int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out);
 
 /* Appends such an answer to a request that did not arrive in time. */
-int hs_request_write_timeout(const struct hs_http_options *options, const char *remote, struct hs_buf *out);
+int hs_request_write_timeout(const struct hs_http_options *options, struct hs_buf *out);
 
 /* The client has left. */
 void hs_http_stream_abandon(struct hs_http_stream *stream);

@@ -1,6 +1,10 @@
 #include "http/server.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,7 +12,8 @@
 #include <sodium.h>
 
 #include "base/clock.h"
-#include "http/mhd_glue.h"
+#include "base/str.h"
+#include "http/request_internal.h"
 
 void hs_http_options_init(struct hs_http_options *options)
 {
@@ -34,38 +39,12 @@ void hs_http_options_init(struct hs_http_options *options)
     };
 }
 
-/* ---- Events ---- */
-
-static void on_gone(void *ctx, uint64_t id)
-{
-    struct hs_http_server *server = ctx;
-    hs_conn_cancel(&server->conns, id);
-}
-
-static void on_tick(void *ctx)
-{
-    struct hs_http_server *server = ctx;
-    hs_conn_cut_slow(&server->conns);
-}
-
-static const struct hs_watcher_events watcher_events = { on_gone, on_tick };
-
-/* A request that still waits for a worker waits no longer. */
-static bool cancel_request(struct hs_http_request *req)
-{
-    bool first = !hs_cancel_is_set(&req->cancel);
-    hs_cancel_trigger(&req->cancel);
-    hs_http_stream_abandon(&req->stream);
-    hs_pool_expire(req->server->pool, req);
-    return first;
-}
-
-static const struct hs_conn_events conn_events = { cancel_request, hs_request_write_timeout };
-
 /* ---- Life ---- */
 
-static int check_options(const struct hs_http_options *o, struct hs_error *err)
+int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
+                   struct hs_http_server **ret_server, struct hs_error *err)
 {
+    const struct hs_http_options *o = options;
     if (o->port < 0 || o->port > 65535)
         return hs_error_set(err, HS_EINVAL, "port: must be between 0 and 65535, not %d", o->port);
     if (o->workers < 1 || o->queue_max < 1 || o->connections_max < 1)
@@ -76,15 +55,6 @@ static int check_options(const struct hs_http_options *o, struct hs_error *err)
         return hs_error_set(err, HS_EINVAL, "the memory for bodies is smaller than one body may be");
     if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1)
         return hs_error_set(err, HS_EINVAL, "time limits must be at least 1 ms");
-    return 0;
-}
-
-int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
-                   struct hs_http_server **ret_server, struct hs_error *err)
-{
-    int r = check_options(options, err);
-    if (r < 0)
-        return r;
     if (sodium_init() < 0)
         return hs_error_set(err, HS_EINTERNAL, "libsodium cannot be used");
     struct hs_http_server *server = calloc(1, sizeof(*server));
@@ -98,36 +68,74 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->budget.max = options->bodies_max;
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
-    hs_conn_table_init(&server->conns, &server->options, &conn_events);
+    hs_conn_table_init(&server->conns, &server->options);
     *ret_server = server;
     return 0;
 }
 
-/* Often enough for the shortest limit to be kept to about a quarter. */
-static int tick_ms(const struct hs_http_options *o)
+static int try_bind(const struct addrinfo *info)
 {
-    int64_t shortest = o->header_timeout_ms;
-    shortest = o->body_idle_ms < shortest ? o->body_idle_ms : shortest;
-    shortest = o->body_timeout_ms < shortest ? o->body_timeout_ms : shortest;
-    shortest = o->idle_timeout_ms < shortest ? o->idle_timeout_ms : shortest;
-    return shortest < 80 ? 20 : shortest > 4000 ? 1000 : (int) shortest / 4;
+    int on = 1, off = 0;
+    int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, info->ai_protocol);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (info->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* A socket that listens on the first address of host which can be had; "::" takes IPv4 too. */
+static int listen_on(const char *host, int port, int *ret_fd, struct hs_error *err)
+{
+    char name[256], service[16];
+    size_t len = strlen(host);
+    bool brackets = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+    if (!hs_str_copy_n(name, sizeof(name), host + brackets, len - 2 * brackets))
+        return hs_error_set(err, HS_EIO, "the host name is too long");
+    hs_str_format(service, sizeof(service), "%d", port);
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
+    int r = getaddrinfo(name[0] ? name : NULL, service, &hints, &list);
+    if (r != 0)
+        return hs_error_set(err, HS_EIO, "cannot resolve %s: %s", host, gai_strerror(r));
+    int fd = -1;
+    for (const struct addrinfo *info = list; info && fd < 0; info = info->ai_next)
+        fd = try_bind(info);
+    int reason = errno;
+    freeaddrinfo(list);
+    if (fd < 0)
+        return hs_error_set(err, reason == EADDRINUSE ? HS_ECONFLICT : HS_EIO, "cannot listen on %s port %d: %s", host,
+                            port, strerror(reason));
+    *ret_fd = fd;
+    return 0;
 }
 
 int hs_http_start(struct hs_http_server *server, struct hs_error *err)
 {
     const struct hs_http_options *o = &server->options;
-    int fd;
-    int r = hs_pool_create("http-worker", o->workers, o->queue_max, &server->pool, err);
+    int fd = -1;
+    int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
     if (r == 0)
-        r = hs_pool_start_deadline_thread(server->pool, err);
+        r = hs_conn_table_watch(&server->conns, err);
     if (r == 0)
-        r = hs_watcher_create(tick_ms(o), &watcher_events, server, &server->watcher, err);
-    if (r == 0)
-        r = hs_listen(o->host, o->port, &fd, err);
+        r = listen_on(o->host, o->port, &fd, err);
     if (r < 0)
         return r;
-    r = hs_listen_address(fd, server->address, &server->port);
-    server->daemon = r < 0 ? NULL : hs_mhd_start(server, fd);
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    char host[HS_ADDRESS_SIZE - 8], service[8];
+    if (getsockname(fd, (struct sockaddr *) &address, &len) == 0 &&
+        getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+        hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                      host, service);
+        server->daemon = hs_mhd_start(server, fd);
+    }
     if (!server->daemon) {
         close(fd);
         return hs_error_set(err, HS_EIO, "the HTTP daemon cannot be started on %s", server->address);
@@ -138,11 +146,6 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
 const char *hs_http_address(const struct hs_http_server *server)
 {
     return server->address;
-}
-
-int hs_http_port(const struct hs_http_server *server)
-{
-    return server->port;
 }
 
 int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns)
@@ -178,9 +181,8 @@ void hs_http_destroy(struct hs_http_server *server)
         MHD_stop_daemon(server->daemon);
     if (server->quiesced_fd >= 0)
         close(server->quiesced_fd);
-    hs_watcher_destroy(server->watcher);
-    hs_pool_destroy(server->pool);
     hs_conn_table_finish(&server->conns);
+    hs_pool_destroy(server->pool);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     free(server);

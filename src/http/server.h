@@ -52,9 +52,8 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
 /* Binds, and accepts when it returns 0. HS_EIO: the address cannot be had, and why. */
 int hs_http_start(struct hs_http_server *server, struct hs_error *err);
 
-/* "127.0.0.1:8080" or "[::1]:8080" with the real port, and the port; valid after start. */
+/* "127.0.0.1:8080" or "[::1]:8080" with the real port; valid after start. */
 const char *hs_http_address(const struct hs_http_server *server);
-int hs_http_port(const struct hs_http_server *server);
 
 /* Stops accepting and waits until every request in work is answered, at most until the deadline. Answers during it
  * carry "Connection: close". Returns 0, or HS_ETIMEOUT with requests left. Not from a handler. */

@@ -39,33 +39,27 @@ static void resume(struct hs_http_stream *stream)
     MHD_resume_connection(stream->req->mhd);
 }
 
-/* Appends bytes for which there is room. The lock is held. */
-static int put(struct hs_http_stream *stream, const void *data, size_t len)
-{
-    struct hs_buf *bytes = &stream->bytes;
-    if (stream->taken > 0 && len > bytes->max - bytes->len) {
-        memmove(bytes->data, bytes->data + stream->taken, bytes->len - stream->taken);
-        bytes->len -= stream->taken;
-        stream->taken = 0;
-    }
-    int r = hs_buf_append(bytes, data, len);
-    if (r == 0)
-        resume(stream);
-    return r;
-}
-
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns)
 {
+    struct hs_buf *bytes = &stream->bytes;
     const uint8_t *p = data;
     int r = 0;
     pthread_mutex_lock(&stream->lock);
     while (len > 0 && r == 0) {
-        size_t room = HS_HTTP_STREAM_MAX - (stream->bytes.len - stream->taken), n = len < room ? len : room;
+        size_t room = HS_HTTP_STREAM_MAX - (bytes->len - stream->taken), n = len < room ? len : room;
         if (stream->gone || stream->ended) {
             r = HS_ECANCELED;
         } else if (n == 0) {
             r = hs_cond_wait_until(&stream->room, &stream->lock, deadline_ns);
-        } else if ((r = put(stream, p, n)) == 0) {
+        } else {
+            if (stream->taken > 0 && n > bytes->max - bytes->len) {
+                memmove(bytes->data, bytes->data + stream->taken, bytes->len - stream->taken);
+                bytes->len -= stream->taken;
+                stream->taken = 0;
+            }
+            r = hs_buf_append(bytes, p, n);
+            if (r == 0)
+                resume(stream);
             p += n;
             len -= n;
         }
@@ -74,23 +68,13 @@ int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t
     return r;
 }
 
-static void end(struct hs_http_stream *stream, bool broken)
+void hs_http_stream_end(struct hs_http_stream *stream, bool complete)
 {
     pthread_mutex_lock(&stream->lock);
-    stream->broken |= broken && !stream->ended;
+    stream->broken |= !complete && !stream->ended;
     stream->ended = true;
     resume(stream);
     pthread_mutex_unlock(&stream->lock);
-}
-
-void hs_http_stream_end(struct hs_http_stream *stream)
-{
-    end(stream, false);
-}
-
-void hs_http_stream_break(struct hs_http_stream *stream)
-{
-    end(stream, true);
 }
 
 bool hs_http_stream_leave(struct hs_http_stream *stream)
@@ -113,42 +97,34 @@ void hs_http_stream_abandon(struct hs_http_stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
-/* Takes some bytes; 0 if there are none yet, or one of the library's two codes for the end. The lock is held. */
-static ssize_t take(struct hs_http_stream *stream, char *dst, size_t max)
-{
-    struct hs_buf *bytes = &stream->bytes;
-    size_t n = bytes->len - stream->taken;
-    if (stream->gone || stream->broken)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (n == 0 && stream->ended)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    if (n == 0)
-        return 0;
-    n = n < max ? n : max;
-    memcpy(dst, bytes->data + stream->taken, n);
-    stream->taken += n;
-    stream->sent += n;
-    if (stream->taken == bytes->len)
-        stream->taken = bytes->len = 0;
-    pthread_cond_broadcast(&stream->room);
-    return (ssize_t) n;
-}
-
 ssize_t hs_http_stream_read(void *cls, uint64_t at, char *dst, size_t max)
 {
     struct hs_http_stream *stream = cls;
     struct hs_http_request *req = stream->req;
+    struct hs_buf *bytes = &stream->bytes;
     (void) at;
     pthread_mutex_lock(&stream->lock);
-    ssize_t n = take(stream, dst, max);
-    if (n == 0) {
+    size_t left = bytes->len - stream->taken, n = left < max ? left : max;
+    ssize_t result = (ssize_t) n;
+    if (stream->gone || stream->broken) {
+        result = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else if (left == 0 && stream->ended) {
+        result = MHD_CONTENT_READER_END_OF_STREAM;
+    } else if (left == 0) {
         MHD_suspend_connection(req->mhd);
         stream->suspended = true;
+    } else {
+        memcpy(dst, bytes->data + stream->taken, n);
+        stream->taken += n;
+        stream->sent += n;
+        if (stream->taken == bytes->len)
+            stream->taken = bytes->len = 0;
+        pthread_cond_broadcast(&stream->room);
     }
     pthread_mutex_unlock(&stream->lock);
     /* The time limit runs only while there are bytes to take, and restarts whenever the client took some. */
-    hs_conn_enter(&req->server->conns, req->conn, n == 0 ? HS_CONN_WORKING : HS_CONN_SENDING);
-    return n;
+    hs_conn_enter(&req->server->conns, req->conn, result == 0 ? HS_CONN_WORKING : HS_CONN_SENDING);
+    return result;
 }
 
 bool hs_http_stream_complete(struct hs_http_stream *stream)
@@ -200,9 +176,4 @@ int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id
         r = hs_http_stream_write(stream, out.data, out.len, deadline_ns);
     hs_buf_finish(&out);
     return r;
-}
-
-int hs_sse_keep_alive(struct hs_http_stream *stream, int64_t deadline_ns)
-{
-    return hs_http_stream_write(stream, ":\n\n", 3, deadline_ns);
 }

@@ -3,6 +3,7 @@
 #ifndef HS_HTTP_STREAM_H
 #define HS_HTTP_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,14 +21,12 @@ struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int htt
 /* Waits while the buffer is full. A client that takes nothing for options.body_timeout_ms is cut off, so the deadline
  * may be HS_NO_DEADLINE. HS_ECANCELED: these bytes will not be read (the client has left or asked with HEAD, or the
  * server ends); HS_ETIMEOUT: not all of them found room by the deadline; HS_ENOMEM. After an error the stream can only
- * be broken off. */
+ * be ended as incomplete. */
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns);
 
-/* Ends the answer as complete, which returning from the handler does too. */
-void hs_http_stream_end(struct hs_http_stream *stream);
-
-/* Ends it as incomplete: the connection closes without the final chunk, so the client can tell. */
-void hs_http_stream_break(struct hs_http_stream *stream);
+/* Ends the answer; returning from the handler ends it as complete. If it is not, the connection closes without the
+ * final chunk, so that the client can tell. */
+void hs_http_stream_end(struct hs_http_stream *stream, bool complete);
 
 /* ---- Server-sent events (WHATWG HTML, 9.2) over such an answer ---- */
 
@@ -39,8 +38,5 @@ struct hs_http_stream *hs_sse_begin(struct hs_http_request *req);
  * several lines. */
 int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id, const char *data,
                 int64_t deadline_ns);
-
-/* Sends a comment, which clients ignore, so that proxies do not close a silent connection. */
-int hs_sse_keep_alive(struct hs_http_stream *stream, int64_t deadline_ns);
 
 #endif

@@ -1,6 +1,5 @@
 #include "base/mem.h"
-#include "cli/cmd_backends.h"
-#include "cli/cmd_config.h"
+#include "cli/program.h"
 #include "pose/commands.h"
 #include "pose/routes.h"
 #include "service/models_command.h"

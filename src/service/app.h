@@ -2,7 +2,7 @@
 #ifndef HS_SERVICE_APP_H
 #define HS_SERVICE_APP_H
 
-#include "cli/load_settings.h"
+#include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
 #include "service/bench_command.h"

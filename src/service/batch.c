@@ -190,10 +190,7 @@ static void reply_lines(struct run *run)
         r = write_line(run, stream, wait_for(run, i));
     if (r == 0)
         r = write_line(run, stream, counts(run));
-    if (r < 0)
-        hs_http_stream_break(stream);
-    else
-        hs_http_stream_end(stream);
+    hs_http_stream_end(stream, r == 0);
 }
 
 static void reply_whole(struct run *run)

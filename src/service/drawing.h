@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "cli/options.h"
+#include "cli/program.h"
 #include "image/draw.h"
 
 enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };

@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_writer.h"
 #include "base/str.h"
-#include "http/json_write.h"
 
 enum { RECORD_MAX = 64 << 10, FACES_MAX = 1 << 30 };
 

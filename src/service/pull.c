@@ -52,7 +52,8 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
              json_pack("{s:s, s:I, s:o}", "file", what, "bytes", (json_int_t) done, "total",
                        total ? json_integer((json_int_t) total) : json_null()));
     } else if (pause_ms >= KEEP_ALIVE_MS && run->failed == 0) {
-        run->failed = hs_sse_keep_alive(run->stream, HS_NO_DEADLINE);
+        /* A comment, which clients ignore: proxies close a connection that is silent for long. */
+        run->failed = hs_http_stream_write(run->stream, ":\n\n", 3, HS_NO_DEADLINE);
         run->sent_ns = hs_clock_now_ns();
     }
 }
@@ -122,7 +123,7 @@ static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const
     int r = hs_fetch_file(pull->store, choice, &options, &result, &err);
     reply(&run, r, &err, r < 0 ? NULL : result_json(choice, &result));
     if (run.stream && run.failed < 0)
-        hs_http_stream_break(run.stream);
+        hs_http_stream_end(run.stream, false);
 }
 
 static bool begin(const struct hs_pack *pack)

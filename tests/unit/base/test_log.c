@@ -99,8 +99,6 @@ static void levels_below_the_least_are_silent(void **state)
 {
     (void) state;
     hs_log_setup("test-log", HS_LOG_WARNING, HS_LOG_TEXT);
-    assert_false(hs_log_enabled(HS_LOG_INFO));
-    assert_true(hs_log_enabled(HS_LOG_ERROR));
     catch_line(HS_LOG_INFO, "not this");
     assert_string_equal(line, "");
     catch_line(HS_LOG_ERROR, "but this");

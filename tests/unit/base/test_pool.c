@@ -49,7 +49,7 @@ static void a_full_queue_refuses_and_destroy_finishes_the_rest(void **state)
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     struct hs_pool *pool;
-    assert_int_equal(hs_pool_create("test", 2, 3, &pool, NULL), 0);
+    assert_int_equal(hs_pool_create("test", 2, 3, false, &pool, NULL), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     wait_inside(&gate, 2);
@@ -67,8 +67,7 @@ static void a_stopped_pool_has_run_all_and_can_still_be_asked(void **state)
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .open = true };
     struct hs_pool *pool;
-    assert_int_equal(hs_pool_create("test", 1, 3, &pool, NULL), 0);
-    assert_int_equal(hs_pool_start_deadline_thread(pool, NULL), 0);
+    assert_int_equal(hs_pool_create("test", 1, 3, true, &pool, NULL), 0);
     for (int i = 0; i < 3; i++)
         assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     hs_pool_stop(pool);
@@ -86,7 +85,7 @@ static void a_closed_pool_takes_nothing_and_runs_the_rest(void **state)
     (void) state;
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     struct hs_pool *pool;
-    assert_int_equal(hs_pool_create("test", 1, 3, &pool, NULL), 0);
+    assert_int_equal(hs_pool_create("test", 1, 3, false, &pool, NULL), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     wait_inside(&gate, 1);
@@ -131,8 +130,7 @@ static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
     struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     static char names[] = "abcde";
     struct hs_pool *pool;
-    assert_int_equal(hs_pool_create("test", 1, 8, &pool, NULL), 0);
-    assert_int_equal(hs_pool_start_deadline_thread(pool, NULL), 0);
+    assert_int_equal(hs_pool_create("test", 1, 8, true, &pool, NULL), 0);
     assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
     wait_inside(&gate, 1);
     int64_t now_ns = hs_clock_now_ns();

@@ -131,8 +131,6 @@ static void quoting_escapes_and_cuts(void **state)
     assert_string_equal(text, "\"a\\\"\\x0a\\xff\"");
     hs_str_quote(text, 6, "abcdefgh", 8);
     assert_string_equal(text, "\"abc\"");
-    hs_str_hex((const uint8_t *) "\x00\xab", 2, text);
-    assert_string_equal(text, "00ab");
 }
 
 static void a_line_is_printable_utf8(void **state)

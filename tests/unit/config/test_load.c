@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/load.h"
+#include "config/settings.h"
 #include "pose/settings.h"
 
 /* A folder that stands for XDG_CONFIG_HOME, with hailo-pose/ in it. */

@@ -29,7 +29,16 @@ static void apply(struct hs_settings *settings, const char *text, struct hs_prob
     struct hs_error err;
     if (hs_doc_parse(text, strlen(text), "t.yaml", &doc, &err) < 0)
         fail_msg("%s", err.message);
-    assert_int_equal(hs_settings_apply_doc(settings, doc, "t.yaml", problems), 0);
+    hs_settings_apply_doc(settings, doc, "t.yaml", problems);
+    assert_false(problems->no_memory);
+}
+
+static void override(struct hs_settings *settings, const char *option, const char *name, const char *assignment,
+                     struct hs_problems *problems)
+{
+    const struct hs_config_override given = { option, name, assignment };
+    hs_settings_apply_override(settings, &given, problems);
+    assert_false(problems->no_memory);
 }
 
 static const char *origin(const struct hs_settings *settings, const char *name)
@@ -236,7 +245,7 @@ static void environment(void **state)
                           "HAILO_POSE_INFERENCE_INPUT_SIZE=[320, 640]", "HAILO_POSE_SERVER_HOST=",
                           "HS_MODELS_DIR=/m", "HAILO_POSE_MODEL_KEEP_ALIVE=soon", "HAILO_POSE_SEVER_PORT=1",
                           "HAILO_POSE", "HAILO_POSER_X=1", NULL };
-    assert_int_equal(hs_settings_apply_environment(settings, env, &problems), 0);
+    hs_settings_apply_environment(settings, env, &problems);
     const struct hs_pose_settings *v = values(settings);
     assert_int_equal(v->server.port, 8080);
     assert_string_equal(v->model.name, "true");
@@ -253,7 +262,7 @@ static void environment(void **state)
     hs_problems_finish(&problems);
 
     const char *const both[] = { "HS_MODELS_DIR=/weak", "HAILO_POSE_MODEL_DIR=/strong", NULL };
-    assert_int_equal(hs_settings_apply_environment(settings, both, &problems), 0);
+    hs_settings_apply_environment(settings, both, &problems);
     assert_string_equal(v->model.dir, "/strong");
     hs_settings_destroy(settings);
 }
@@ -263,20 +272,20 @@ static void assignments(void **state)
     (void) state;
     struct hs_settings *settings = create();
     struct hs_problems problems = { 0 };
-    assert_int_equal(hs_settings_apply_assignment(settings, "server.port=1", "--set", &problems), 0);
-    assert_int_equal(hs_settings_apply_assignment(settings, "server.port=", "--set", &problems), 0);
+    override(settings, "--set", NULL, "server.port=1", &problems);
+    override(settings, "--set", NULL, "server.port=", &problems);
     assert_int_equal(values(settings)->server.port, 11436);
-    assert_int_equal(hs_settings_apply_assignment(settings, "model.mirror=http://h/?a=b", "--set", &problems), 0);
+    override(settings, "--set", NULL, "model.mirror=http://h/?a=b", &problems);
     assert_string_equal(values(settings)->model.mirror, "http://h/?a=b");
-    assert_int_equal(hs_settings_apply_assignment(settings, "model.mirror=", "--set", &problems), 0);
+    override(settings, "--set", NULL, "model.mirror=", &problems);
     assert_string_equal(values(settings)->model.mirror, "");
-    assert_int_equal(hs_settings_apply_value(settings, "server.port", "0", "--port", &problems), 0);
+    override(settings, "--port", "server.port", "0", &problems);
     assert_string_equal(origin(settings, "server.port"), "--port");
     assert_int_equal(problems.count, 0);
-    assert_int_equal(hs_settings_apply_assignment(settings, "server.prt=1", "--set", &problems), 0);
-    assert_int_equal(hs_settings_apply_assignment(settings, "server.port", "--set", &problems), 0);
-    assert_int_equal(hs_settings_apply_assignment(settings, "=1", "--set", &problems), 0);
-    assert_int_equal(hs_settings_apply_value(settings, "server.port", "x", "--port", &problems), 0);
+    override(settings, "--set", NULL, "server.prt=1", &problems);
+    override(settings, "--set", NULL, "server.port", &problems);
+    override(settings, "--set", NULL, "=1", &problems);
+    override(settings, "--port", "server.port", "x", &problems);
     assert_int_equal(problems.errors, 4);
     check_problem(&problems, 0, HS_PROBLEM_ERROR, 0,
                   "--set: there is no setting \"server.prt\"; did you mean server.port?");

@@ -30,7 +30,7 @@ static void append_sum(struct hs_buf *buf)
     uint8_t digest[crypto_hash_sha256_BYTES];
     char hex[65];
     crypto_hash_sha256(digest, buf->data, buf->len);
-    hs_str_hex(digest, sizeof(digest), hex);
+    sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
     assert_int_equal(hs_buf_printf(buf, "{\"sha256\":\"%s\"}\n", hex), 0);
 }
 

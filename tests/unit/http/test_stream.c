@@ -99,10 +99,7 @@ static void handle_count(struct hs_http_request *req)
         at += n;
     }
     free(piece);
-    if (r < 0)
-        hs_http_stream_break(stream);
-    else
-        hs_http_stream_end(stream);
+    hs_http_stream_end(stream, r == 0);
     assert_true(r < 0 || hs_http_stream_write(stream, "x", 1, HS_NO_DEADLINE) == HS_ECANCELED);
     count(f, r);
     enter(f, -1);
@@ -123,7 +120,7 @@ static void flood(struct hs_http_request *req, int64_t deadline_ns)
         pthread_cond_broadcast(&f->changed);
         pthread_mutex_unlock(&f->lock);
     }
-    hs_http_stream_break(stream);
+    hs_http_stream_end(stream, false);
     count(f, r);
     enter(f, -1);
 }
@@ -142,14 +139,14 @@ static void handle_broken(struct hs_http_request *req)
 {
     struct hs_http_stream *stream = hs_http_stream_begin(req, 200, "text/plain");
     hs_http_stream_write(stream, "half", 4, HS_NO_DEADLINE);
-    hs_http_stream_break(stream);
+    hs_http_stream_end(stream, false);
 }
 
 static void handle_events(struct hs_http_request *req)
 {
     struct hs_http_stream *stream = hs_sse_begin(req);
     assert_int_equal(hs_sse_send(stream, "note", "7", "one\ntwo\r\nthree\rfour", HS_NO_DEADLINE), 0);
-    assert_int_equal(hs_sse_keep_alive(stream, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_http_stream_write(stream, ":\n\n", 3, HS_NO_DEADLINE), 0);
     assert_int_equal(hs_sse_send(stream, NULL, NULL, "", HS_NO_DEADLINE), 0);
     assert_int_equal(hs_sse_send(stream, "two\nlines", NULL, "x", HS_NO_DEADLINE), HS_EINVAL);
     assert_int_equal(hs_sse_send(stream, NULL, "two\rlines", "x", HS_NO_DEADLINE), HS_EINVAL);
@@ -241,10 +238,15 @@ static size_t settled(struct fixture *f)
 
 /* ---- A client ---- */
 
+static int port_of(const struct fixture *f)
+{
+    return (int) strtol(strrchr(hs_http_address(f->server), ':') + 1, NULL, 10);
+}
+
 static int dial(const struct fixture *f)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t) hs_http_port(f->server)),
+                                   .sin_port = htons((uint16_t) port_of(f)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct timeval limit = { .tv_sec = 20 };
     int small = 8192, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "http/json_write.h"
+#include "base/json_writer.h"
 
 static void expect(json_t *value, enum hs_json_style style, const char *want)
 {
