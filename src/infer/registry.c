@@ -20,6 +20,14 @@ enum { FOLDERS = 5, LOADED_MAX = 16, NAME_SIZE = 32 };
 #define MODULE_PREFIX "hs_backend_"
 #define MODULE_SUFFIX ".so"
 
+const struct hs_backend hs_backend_hailo_absent = {
+    .abi = HS_BACKEND_ABI,
+    .name = "hailo",
+    .device = "hailo",
+    .traits = HS_BACKEND_FIXED_SIZE,
+    .default_slots = 4,
+};
+
 static const struct hs_backend *const built_in[] = { &hs_backend_sim };
 
 /* Modules opened so far. */
