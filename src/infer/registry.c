@@ -183,14 +183,6 @@ int hs_registry_find(const char *name, const struct hs_backend **ret_backend, st
     return r;
 }
 
-int hs_registry_open(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
-{
-    pthread_mutex_lock(&registry.lock);
-    int r = open_module(name, path, ret_backend, err);
-    pthread_mutex_unlock(&registry.lock);
-    return r;
-}
-
 bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE])
 {
     struct folders folders;

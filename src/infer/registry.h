@@ -49,9 +49,6 @@ bool hs_registry_runtime(const char *name, char *dst, size_t size);
  * there, else the last one. */
 bool hs_registry_folder(char ret_path[HS_REGISTRY_PATH_SIZE]);
 
-/* The same as hs_registry_find, for a module at this very path. */
-int hs_registry_open(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err);
-
 /* Probes every backend: the built-in ones, "openvino", and every module found in the folders above. Fills at most `max`
  * entries and returns how many. Opens modules, so the first call may take a tenth of a second. */
 size_t hs_registry_list(struct hs_registry_entry *ret_entries, size_t max);

@@ -79,11 +79,6 @@ static const struct meaning *find(int status, enum hs_hailo_step step)
     return &other;
 }
 
-int hs_hailo_class(int status, enum hs_hailo_step step)
-{
-    return status == HS_HAILO_SUCCESS ? 0 : find(status, step)->code;
-}
-
 int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct hs_error *err)
 {
     if (status == HS_HAILO_SUCCESS)

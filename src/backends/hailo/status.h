@@ -17,10 +17,8 @@ enum {
     HS_HAILO_NONE_FREE = 74,
 };
 
-/* 0 for success, else the HS_E… of a code. */
-int hs_hailo_class(int status, enum hs_hailo_step step);
-
-/* The same, and fills *err with the sentence, the number and `name`, what HailoRT calls it (NULL: it has none). */
+/* 0 for success. Else the HS_E… of a code; fills *err with the sentence, the number and `name`, HailoRT's own word for
+ * it (NULL: it has none). */
 int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct hs_error *err);
 
 #endif
