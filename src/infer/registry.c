@@ -102,7 +102,7 @@ static int check_table(const struct hs_backend *backend, const char *name, const
 }
 
 /* HailoRT reads these while it is loaded, and would write a file into the folder that the program was started in, and
- * several lines of each failure to stderr. What somebody has set is left as it is. */
+ * several lines of each failure to stderr. Variables that are set stay as they are. */
 static void quieten_runtimes(void)
 {
     setenv("HAILORT_LOGGER_PATH", "NONE", 0);

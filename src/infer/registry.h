@@ -36,13 +36,13 @@ struct hs_registry_entry {
 };
 
 /* The backend called `name`; "cpu" is another name for "openvino". The result lives until the process ends.
- * HS_ENOTFOUND: no such module, and the message lists where it was looked for. HS_EDEVICE: a module is there but cannot
+ * HS_ENOTFOUND: no such module, and the message lists the folders searched. HS_EDEVICE: a module is there but cannot
  * be opened (a library that it needs is missing). HS_EVERSION: it was built for another interface. HS_EINVAL: not a
  * name that a backend can have. */
 int hs_registry_find(const char *name, const struct hs_backend **ret_backend, struct hs_error *err);
 
 /* The version of that backend's runtime, "5.1.1", by which models choose their files: as its module says, or if
- * the module cannot be opened, of the only HailoRT that is installed. False: not known. */
+ * the module cannot be opened, of the only HailoRT that is installed. False: unknown. */
 bool hs_registry_runtime(const char *name, char *dst, size_t size);
 
 /* The folder that a module which is built here belongs into: HS_BACKEND_DIR, else the first one of the above that is

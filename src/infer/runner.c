@@ -134,7 +134,7 @@ void hs_runner_destroy(struct hs_runner *runner)
         free_runner(runner);
 }
 
-/* ---- Loading, asked for from outside ---- */
+/* ---- Requests to load and unload ---- */
 
 void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state)
 {

@@ -274,7 +274,7 @@ void hs_runner_release(struct hs_lease *lease)
     pthread_mutex_lock(&runner->lock);
     assert(share->held);
     share->held = false;
-    /* Others may wait for it to be filled. Its pictures are computed, and nobody reads the results. */
+    /* Other threads may wait until it is filled. Its pictures are computed, and the results are not read. */
     if (!share->ready)
         make_ready(share);
     if (--slot->held == 0 && slot->state != HS_SLOT_RUNNING) {

@@ -7,7 +7,7 @@
 
 using namespace hs_hailo;
 
-/* What Hailo's own programs call the group. "UNIQUE" shares with nobody. */
+/* The name that Hailo's own programs use. "UNIQUE" would share with no other program. */
 static const char default_group[] = "SHARED";
 
 int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err)
@@ -151,7 +151,7 @@ static hailo_status read_temperature(hs_device *device, float *ret_celsius)
     return HAILO_SUCCESS;
 }
 
-/* Asked for once: it does not change while the device is open. One that does not tell it is none the worse. */
+/* Read once: it does not change while the device is open. A device without it works as well. */
 static void read_firmware(hs_device *device)
 {
     auto devices = device->vdevice->get_physical_devices();

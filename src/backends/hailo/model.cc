@@ -3,7 +3,7 @@
  *
  * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
  * call HailoRT. Pictures of a batch are so many calls, which the chip computes together as the batch size has it.
- * (HailoRT also has a call for several; where its third picture fails it never tells of the first two.) A slot is done
+ * (HailoRT also has a call for several; if its third picture fails it never reports the first two.) A slot is done
  * when the last of them is. What HailoRT still holds is counted, so that neither a late callback nor a network that is
  * gone can hit memory that is no more: a callback holds its run, a slot in flight its network, a network the slots'
  * memory. */
@@ -124,7 +124,7 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    /* Whether HailoRT has nothing more of it; `ret_status` may be null. */
+    /* True if HailoRT has nothing more of it; `ret_status` may be null. */
     bool wait(int64_t deadline_ns, hailo_status *ret_status)
     {
         pthread_mutex_lock(&lock);
@@ -228,7 +228,7 @@ void hs_hailo::release(hs_device *device, std::function<void()> work)
         device->hung = device->lost = true;
 }
 
-/* Whoever drops the last reference waits for the release. */
+/* The thread that drops the last reference waits for the release. */
 static std::shared_ptr<network> new_network(const hs_model *model)
 {
     hs_device *device = model->device;
@@ -265,7 +265,7 @@ static int describe_input(hs_model *model, InferModel &infer, const hs_model_spe
     return 0;
 }
 
-/* Numbers stay as the chip has them, where one scale tells what they stand for. Else they come as float32. */
+/* Numbers stay as the chip has them if one scale converts them all. Else they come as float32. */
 static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
 {
     std::vector<hailo_quant_info_t> infos = stream.get_quant_infos();
@@ -541,7 +541,7 @@ static hailo_status start_picture(const std::shared_ptr<network> &net, const std
     return job.status();
 }
 
-/* Where some pictures are on their way already, wait() tells of a failure when they are back. */
+/* If some pictures are on their way already, wait() reports the failure when they are back. */
 static int start(hs_model *model, slot *slot, int index, int count, hs_error *err)
 {
     const std::shared_ptr<network> &net = model->net;

@@ -1,8 +1,8 @@
 /* What the shim's files share. device.cc: the device, and the table that is exported; model.cc: a network and its
  * slots; status.h: failures.
  *
- * Compiled without exceptions, as HailoRT's interface needs none: its Expected is asked before it is used. Pictures'
- * memory is asked for and refused like anywhere else; the few small objects that C++'s own library makes are not. */
+ * Compiled without exceptions, as HailoRT's interface needs none: its Expected is checked before it is used.
+ * Failed allocations of pictures are errors; those of the few small objects of C++'s own library are not caught. */
 #ifndef HS_BACKENDS_HAILO_SHIM_HPP
 #define HS_BACKENDS_HAILO_SHIM_HPP
 
@@ -27,7 +27,7 @@ extern "C" {
 struct hs_device {
     std::shared_ptr<hailort::VDevice> vdevice; /* models hold it, too */
     char id[HS_DEVICE_ID_SIZE] = "";
-    char firmware[32] = ""; /* its version, once it was asked for */
+    char firmware[32] = ""; /* its version, once it was read */
     std::atomic<bool> lost{ false }; /* for good: closed and opened again it is another one */
     std::atomic<bool> hung{ false }; /* a release did not end in time */
 };

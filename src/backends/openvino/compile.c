@@ -13,7 +13,7 @@
 #include "base/str.h"
 
 /* OpenVINO's messages have several lines: places in its source, then the reason. The places ("Exception from
- * src/…:123:" and "Check '…' failed at …:") tell our users nothing, so the last line that holds text is taken. */
+ * src/…:123:" and "Check '…' failed at …:") do not help our users, so the last line that holds text is taken. */
 static void last_line(char *dst, size_t size, const char *text)
 {
     size_t end = strlen(text);
@@ -55,7 +55,7 @@ static int check_kind(const char *path, struct hs_error *err)
     return 0;
 }
 
-/* Exactly one input, of rank 4 where the rank is known: anything else cannot be fed with a picture. */
+/* Exactly one input, of rank 4 if the rank is known: anything else cannot be fed with a picture. */
 static int check_input(const ov_model_t *model, struct hs_error *err)
 {
     size_t inputs = 0;
@@ -83,7 +83,7 @@ static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batc
     return r;
 }
 
-/* The first dimension of an output, 0 where the model leaves it open. */
+/* The first dimension of an output, 0 if the model leaves it open. */
 static int64_t first_dimension(const ov_model_t *model, size_t index)
 {
     ov_output_const_port_t *port = NULL;
