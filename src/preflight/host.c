@@ -19,8 +19,11 @@ enum { PATH_SIZE = 512, NAMES_SIZE = 4096, CONF_MAX = 4096, TEXT_MAX = 1024 };
 #define LIBRARY "libhailort.so."
 
 struct search {
-    const char *root, *folder; /* folder: of libraries */
+    const char *root;
     struct hs_host *host;
+    const char *folder;  /* of libraries */
+    int pid;             /* of a process, and its folder "/proc/812" */
+    char dir[PATH_SIZE];
 };
 
 const char *hs_host_root(void)
@@ -207,38 +210,31 @@ static void add_board(const char *name, void *arg)
 
 /* ---- Processes that have a node open, from the links in /proc/PID/fd ---- */
 
-struct process {
-    const char *root;
-    struct hs_host *host;
-    int pid;
-    char dir[PATH_SIZE]; /* "/proc/812" */
-};
-
-static void add_holder(const struct process *process, const char *node)
+static void add_holder(const struct search *search, const char *node)
 {
-    struct hs_host *host = process->host;
+    struct hs_host *host = search->host;
     struct hs_host_holder *last = host->holder_count ? &host->holders[host->holder_count - 1] : NULL;
-    if (host->holder_count == HS_HOST_HOLDERS || (last && last->pid == process->pid && strcmp(last->node, node) == 0))
+    if (host->holder_count == HS_HOST_HOLDERS || (last && last->pid == search->pid && strcmp(last->node, node) == 0))
         return;
     struct hs_host_holder *holder = &host->holders[host->holder_count++];
-    holder->pid = process->pid;
+    holder->pid = search->pid;
     hs_str_copy(holder->node, sizeof(holder->node), node);
-    if (!read_text(process->root, process->dir, "comm", holder->command, sizeof(holder->command)))
+    if (!read_text(search->root, search->dir, "comm", holder->command, sizeof(holder->command)))
         hs_str_copy(holder->command, sizeof(holder->command), "?");
 }
 
 /* False if this user may not see the descriptors of the process. */
-static bool read_descriptors(const struct process *process)
+static bool read_descriptors(const struct search *search)
 {
     char folder[PATH_SIZE], target[HS_HOST_NAME];
-    if (!join(folder, process->root, process->dir, "fd"))
+    if (!join(folder, search->root, search->dir, "fd"))
         return true;
     DIR *dir = opendir(folder);
     if (!dir)
         return errno != EACCES && errno != EPERM;
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         if (read_target(folder, "", entry->d_name, target, sizeof(target)) && is_node(target))
-            add_holder(process, target);
+            add_holder(search, target);
     }
     closedir(dir);
     return true;
@@ -246,13 +242,13 @@ static bool read_descriptors(const struct process *process)
 
 static void read_process(const char *name, void *arg)
 {
-    struct process *process = arg;
+    struct search *search = arg;
     int64_t pid;
     if (!hs_str_to_int64(name, &pid) || pid <= 0 || pid > INT32_MAX || pid == getpid())
         return;
-    process->pid = (int) pid;
-    if (join(process->dir, "", "/proc", name) && !read_descriptors(process))
-        process->host->hidden++;
+    search->pid = (int) pid;
+    if (join(search->dir, "", "/proc", name) && !read_descriptors(search))
+        search->host->hidden++;
 }
 
 /* ---- HailoRT's libraries, by their file names: each runs only programs that were built against its version ---- */
@@ -361,7 +357,6 @@ void hs_host_model(const char *root, char *dst, size_t size)
 void hs_host_look(const char *root, struct hs_host *ret_host)
 {
     struct search search = { .root = root, .host = ret_host };
-    struct process process = { .root = root, .host = ret_host };
     memset(ret_host, 0, sizeof(*ret_host));
     each_name(root, "/dev", add_node, &search);
     each_name(root, "/sys/module", add_module, &search);
@@ -371,5 +366,5 @@ void hs_host_look(const char *root, struct hs_host *ret_host)
     hs_host_model(root, ret_host->model, sizeof(ret_host->model));
     hs_host_find_libraries(root, ret_host);
     if (ret_host->node_count > 0)
-        each_name(root, "/proc", read_process, &process);
+        each_name(root, "/proc", read_process, &search);
 }

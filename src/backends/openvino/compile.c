@@ -160,28 +160,16 @@ static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec, i
 
 /* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
  * and std are given for R, G, B, so the channels change places only after them. */
-static ov_status_e add_steps(ov_preprocess_input_info_t *info, const struct hs_model_spec *spec)
+static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
 {
-    ov_preprocess_preprocess_steps_t *steps = NULL;
-    ov_status_e s = ov_preprocess_input_info_get_preprocess_steps(info, &steps);
-    if (s == OK)
-        s = ov_preprocess_preprocess_steps_convert_element_type(steps, F32);
-    if (s == OK && (spec->mean[0] != 0 || spec->mean[1] != 0 || spec->mean[2] != 0))
-        s = ov_preprocess_preprocess_steps_mean_multi_channels(steps, spec->mean, 3);
-    if (s == OK)
-        s = ov_preprocess_preprocess_steps_scale_multi_channels(steps, spec->std, 3);
-    if (s == OK && spec->bgr)
-        s = ov_preprocess_preprocess_steps_reverse_channels(steps);
-    ov_preprocess_preprocess_steps_free(steps);
-    return s;
-}
-
-static ov_status_e set_layouts(ov_preprocess_input_info_t *info)
-{
+    ov_preprocess_input_info_t *info = NULL;
     ov_preprocess_input_tensor_info_t *tensor = NULL;
     ov_preprocess_input_model_info_t *model = NULL;
+    ov_preprocess_preprocess_steps_t *steps = NULL;
     ov_layout_t *nhwc = NULL, *nchw = NULL;
-    ov_status_e s = ov_preprocess_input_info_get_tensor_info(info, &tensor);
+    ov_status_e s = ov_preprocess_prepostprocessor_get_input_info(processor, &info);
+    if (s == OK)
+        s = ov_preprocess_input_info_get_tensor_info(info, &tensor);
     if (s == OK)
         s = ov_preprocess_input_info_get_model_info(info, &model);
     if (s == OK)
@@ -194,21 +182,21 @@ static ov_status_e set_layouts(ov_preprocess_input_info_t *info)
         s = ov_preprocess_input_tensor_info_set_layout(tensor, nhwc);
     if (s == OK)
         s = ov_preprocess_input_model_info_set_layout(model, nchw);
+    if (s == OK)
+        s = ov_preprocess_input_info_get_preprocess_steps(info, &steps);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_convert_element_type(steps, F32);
+    if (s == OK && (spec->mean[0] != 0 || spec->mean[1] != 0 || spec->mean[2] != 0))
+        s = ov_preprocess_preprocess_steps_mean_multi_channels(steps, spec->mean, 3);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_scale_multi_channels(steps, spec->std, 3);
+    if (s == OK && spec->bgr)
+        s = ov_preprocess_preprocess_steps_reverse_channels(steps);
+    ov_preprocess_preprocess_steps_free(steps);
     ov_layout_free(nchw);
     ov_layout_free(nhwc);
     ov_preprocess_input_model_info_free(model);
     ov_preprocess_input_tensor_info_free(tensor);
-    return s;
-}
-
-static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
-{
-    ov_preprocess_input_info_t *info = NULL;
-    ov_status_e s = ov_preprocess_prepostprocessor_get_input_info(processor, &info);
-    if (s == OK)
-        s = set_layouts(info);
-    if (s == OK)
-        s = add_steps(info, spec);
     ov_preprocess_input_info_free(info);
     return s;
 }
