@@ -158,9 +158,8 @@ static void decoder_init(struct decoder *d)
     jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->request->len);
 }
 
-/* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: 3/8
- * of a 1920x1080 picture takes 4.5 ms and 1/2 takes 3.7; 7/8 of 800x600 takes 2.8 ms and the whole 1.2 (one core of an
- * AMD EPYC). JDCT_IFAST and plain upsampling were no faster at any scale, so the exact defaults stay. */
+/* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: each
+ * scale between them takes longer than the next of these. JDCT_IFAST and plain upsampling are no faster. */
 static void choose_scale(struct jpeg_decompress_struct *jpeg, int need_w, int need_h)
 {
     jpeg->scale_num = 1;

@@ -346,17 +346,6 @@ static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 
 /* ---- From a file to a network ---- */
 
-static int configure(hs_model *model, network *net, hs_error *err)
-{
-    net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
-    auto configured = net->model->configure();
-    if (!configured)
-        return fail(model->device, configured.status(), HS_HAILO_LOAD, err);
-    net->configured = configured.release();
-    net->is_configured = true;
-    return 0;
-}
-
 /* `spec` null: it has to be the network that it was. */
 static int try_build(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
 {
@@ -365,7 +354,15 @@ static int try_build(hs_model *model, const hs_model_spec *spec, network *net, h
         return fail(model->device, infer.status(), HS_HAILO_LOAD, err);
     net->model = infer.release();
     int r = spec ? describe(model, *net->model, spec, err) : describe_again(model, *net->model, err);
-    return r == 0 ? configure(model, net, err) : r;
+    if (r != 0)
+        return r;
+    net->model->set_batch_size(static_cast<uint16_t>(model->info.batch));
+    auto configured = net->model->configure();
+    if (!configured)
+        return fail(model->device, configured.status(), HS_HAILO_LOAD, err);
+    net->configured = configured.release();
+    net->is_configured = true;
+    return 0;
 }
 
 /* HailoRT may miss a reply that comes very early, and then waits for it until it times out. So a transient failure is
