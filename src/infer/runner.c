@@ -146,6 +146,7 @@ void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state
 void hs_runner_preload(struct hs_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
+    runner->unload_asked = false;
     /* A load or a restart that is under way serves this, too. */
     runner->preload_asked = !runner->down && !runner->restarting &&
                             (runner->load_state == HS_LOAD_NONE || runner->load_state == HS_LOAD_DRAINING);

@@ -121,7 +121,7 @@ int hs_runner_create(const struct hs_runner_options *options, const struct hs_mo
  * holds a slot, or of a backend that does not return, is left alone until the process ends. NULL allowed. */
 void hs_runner_destroy(struct hs_runner *runner);
 
-/* Starts to load and returns at once. Nothing happens while the device is down. */
+/* Starts to load and returns at once. Calls off an unload that waits. A device that is down is left to the loader. */
 void hs_runner_preload(struct hs_runner *runner);
 
 /* Waits until no load is under way: 0 if the model is loaded, else the error of the load; HS_ETIMEOUT at the deadline.

@@ -580,6 +580,22 @@ static void a_restart_loads_the_model_again(void **state)
     hs_runner_destroy(runner);
 }
 
+static void a_preload_calls_off_an_unload_that_waits(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 1");
+    struct hs_runner *runner = create(&options);
+    struct hs_lease *lease;
+    assert_int_equal(acquire(runner, hs_deadline_in_ms(PATIENCE_MS), &lease, NULL), 0);
+    hs_runner_unload(runner);
+    hs_runner_preload(runner);
+    pthread_mutex_lock(&runner->lock);
+    assert_false(runner->unload_asked);
+    pthread_mutex_unlock(&runner->lock);
+    hs_runner_release(lease);
+    hs_runner_destroy(runner);
+}
+
 /* Keeps a restart where the device is closed until the test goes on. */
 struct hold {
     sem_t reached, go_on;
@@ -724,6 +740,7 @@ int main(void)
         cmocka_unit_test(unloading_and_keeping_can_be_asked_for),
         cmocka_unit_test(a_process_that_grows_is_brought_back),
         cmocka_unit_test(a_restart_loads_the_model_again),
+        cmocka_unit_test(a_preload_calls_off_an_unload_that_waits),
         cmocka_unit_test(a_preload_during_a_restart_is_served_by_it),
         cmocka_unit_test(a_limit_set_too_low_does_not_thrash),
         cmocka_unit_test(a_stuck_picture_puts_a_restart_off),
