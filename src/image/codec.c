@@ -102,29 +102,19 @@ static const struct {
     {"an icon (ICO)", 0, 4, "\0\0\1\0"},
 };
 
-/* Text at the front after a byte-order mark and white space. */
-static const uint8_t *text_start(const uint8_t *data, size_t *len)
-{
-    if (*len >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
-        data += 3;
-        *len -= 3;
-    }
-    while (*len > 0 && (*data == ' ' || *data == '\t' || *data == '\r' || *data == '\n')) {
-        data++;
-        --*len;
-    }
-    return data;
-}
-
-/* SVG begins with its own element, or with an XML declaration, comments and a doctype before it. */
+/* After a byte-order mark and white space SVG begins with its own element, or with an XML declaration, comments and a
+ * doctype before it. */
 static bool is_svg(const uint8_t *data, size_t len)
 {
-    if (len > 1024)
-        len = 1024;
-    data = text_start(data, &len);
-    if (len < 5 || (memcmp(data, "<svg", 4) != 0 && memcmp(data, "<?xml", 5) != 0 && memcmp(data, "<!--", 4) != 0))
+    const uint8_t *end = data + (len > 1024 ? 1024 : len);
+    if (end - data >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
+        data += 3;
+    while (data < end && (*data == ' ' || *data == '\t' || *data == '\r' || *data == '\n'))
+        data++;
+    size_t rest = (size_t) (end - data);
+    if (rest < 5 || (memcmp(data, "<svg", 4) != 0 && memcmp(data, "<?xml", 5) != 0 && memcmp(data, "<!--", 4) != 0))
         return false;
-    return memmem(data, len, "<svg", 4) != NULL;
+    return memmem(data, rest, "<svg", 4) != NULL;
 }
 
 /* The magic number "P1" to "P6" of the Netpbm formats and white space. */

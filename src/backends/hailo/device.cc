@@ -137,32 +137,26 @@ static void close_device(hs_device *device)
     delete device;
 }
 
-static hailo_status read_temperature(hs_device *device, float *ret_celsius)
+/* Reads the temperature, and the firmware's version once: it does not change while the device is open. */
+static hailo_status read_chip(hs_device *device, float *ret_celsius)
 {
     auto devices = device->vdevice->get_physical_devices();
     if (!devices)
         return devices.status();
     if (devices->empty())
         return HAILO_NOT_FOUND;
-    auto temperature = devices->front().get().get_chip_temperature();
+    auto &chip = devices->front().get();
+    auto temperature = chip.get_chip_temperature();
     if (!temperature)
         return temperature.status();
     *ret_celsius = (temperature->ts0_temperature + temperature->ts1_temperature) / 2;
+    if (device->firmware[0])
+        return HAILO_SUCCESS;
+    auto identity = chip.identify();
+    if (identity)
+        hs_str_format(device->firmware, sizeof(device->firmware), "%u.%u.%u", identity->fw_version.major,
+                      identity->fw_version.minor, identity->fw_version.revision);
     return HAILO_SUCCESS;
-}
-
-/* Read once: it does not change while the device is open. A device without it works as well. */
-static void read_firmware(hs_device *device)
-{
-    auto devices = device->vdevice->get_physical_devices();
-    if (device->firmware[0] || !devices || devices->empty())
-        return;
-    auto identity = devices->front().get().identify();
-    if (!identity)
-        return;
-    const hailo_firmware_version_t &version = identity->fw_version;
-    hs_str_format(device->firmware, sizeof(device->firmware), "%u.%u.%u", version.major, version.minor,
-                  version.revision);
 }
 
 static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
@@ -172,11 +166,9 @@ static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
     if (device->lost) {
         lost(&why);
     } else {
-        hailo_status status = read_temperature(device, &ret_health->temperature_c);
+        hailo_status status = read_chip(device, &ret_health->temperature_c);
         ret_health->ok = ret_health->has_temperature = status == HAILO_SUCCESS;
         fail(device, status, HS_HAILO_HEALTH, &why);
-        if (ret_health->ok)
-            read_firmware(device);
     }
     hs_str_copy(ret_health->firmware, sizeof(ret_health->firmware), device->firmware);
     hs_str_copy(ret_health->note, sizeof(ret_health->note), ret_health->ok ? device->id : why.message);

@@ -235,25 +235,13 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
     return r;
 }
 
-/* Left to itself OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
- * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five
- * pixels beside where float32 finds it. */
-static bool wants_f32(enum hs_precision precision)
-{
-    return precision != HS_PRECISION_FAST;
-}
-
-/* OpenVINO names what it keeps without regard to the number format, and would give back what was compiled for the other
- * one: each has a folder of its own. One that cannot be made only costs time. */
-static bool cache_folder(const struct hs_model_spec *spec, const char *cache_dir, char *dst, size_t size)
-{
-    return cache_dir && hs_path_join(dst, size, cache_dir, wants_f32(spec->precision) ? "f32" : "short") &&
-           hs_dir_make(dst, NULL) == 0;
-}
-
 static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
                    const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
+    /* Left to itself OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa
+     * cost yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies
+     * five pixels off its place in float32. */
+    bool f32 = spec->precision != HS_PRECISION_FAST;
     char streams_text[16], threads_text[16], cache[PATH_MAX];
     ov_property_t properties[6];
     size_t count = 0;
@@ -263,9 +251,12 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
     properties[count++] = (ov_property_t){ ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
-    if (wants_f32(spec->precision))
+    if (f32)
         properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
-    if (cache_folder(spec, cache_dir, cache, sizeof(cache)))
+    /* OpenVINO's cache ignores the number format and would return what was compiled for the other one, so each has a
+     * folder of its own. Without the folder loading only takes longer. */
+    if (cache_dir && hs_path_join(cache, sizeof(cache), cache_dir, f32 ? "f32" : "short") &&
+        hs_dir_make(cache, NULL) == 0)
         properties[count++] = (ov_property_t){ ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
