@@ -48,11 +48,6 @@ struct decoder {
     struct hs_error *err;
 };
 
-static bool match(const uint8_t *data, size_t len)
-{
-    return len >= 2 && data[0] == 0xff && data[1] == M_SOI;
-}
-
 static bool is_frame_header(int marker)
 {
     return marker >= M_SOF0 && marker <= M_SOF15 && marker != M_DHT && marker != M_JPG && marker != M_DAC;
@@ -319,4 +314,4 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     return status;
 }
 
-const struct hs_codec hs_codec_jpeg = { "JPEG", true, match, probe, decode };
+const struct hs_codec hs_codec_jpeg = { "JPEG", true, { { 0, 2, "\xff\xd8" } }, probe, decode };

@@ -7,11 +7,6 @@
 
 #include "image/codec.h"
 
-static bool match(const uint8_t *data, size_t len)
-{
-    return len >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0;
-}
-
 static int webp_failed(VP8StatusCode code, struct hs_error *err)
 {
     switch (code) {
@@ -145,4 +140,4 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = { "WebP", false, match, probe, decode };
+const struct hs_codec hs_codec_webp = { "WebP", false, { { 0, 4, "RIFF" }, { 8, 4, "WEBP" } }, probe, decode };

@@ -48,7 +48,7 @@ int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_in
     if (len == 0)
         return hs_error_set(err, HS_EDECODE, "image is empty");
     for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
-        if (!codecs[i]->match(data, len))
+        if (!hs_magic_matches(&codecs[i]->magic[0], data, len) || !hs_magic_matches(&codecs[i]->magic[1], data, len))
             continue;
         struct hs_image_info info = {.format = (enum hs_image_format) i, .orientation = 1};
         int r = codecs[i]->probe(data, len, &info, err);
