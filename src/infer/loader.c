@@ -264,14 +264,6 @@ static int64_t idle_deadline(const struct hs_runner *runner)
 
 /* ---- A device that is down ---- */
 
-static int count_abandoned(const struct hs_runner *runner)
-{
-    int count = 0;
-    for (struct hs_instance *instance = runner->abandoned; instance; instance = instance->next)
-        count++;
-    return count;
-}
-
 static bool recover_once(struct hs_runner *runner)
 {
     struct hs_instance *instance = runner->instance;
@@ -287,7 +279,10 @@ static bool recover_once(struct hs_runner *runner)
     }
     if (runner->instance)
         return false; /* leases are out: the last of them wakes the loader */
-    if (count_abandoned(runner) >= ABANDONED_MAX) {
+    int abandoned = 0;
+    for (const struct hs_instance *held = runner->abandoned; held; held = held->next)
+        abandoned++;
+    if (abandoned >= ABANDONED_MAX) {
         hs_runner_plan_attempt(runner);
         return false;
     }

@@ -238,8 +238,8 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
 static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
                    const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
-    /* Left to itself OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa
-     * cost yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies
+    /* By default OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
+     * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies
      * five pixels off its place in float32. */
     bool f32 = spec->precision != HS_PRECISION_FAST;
     char streams_text[16], threads_text[16], cache[PATH_MAX];
