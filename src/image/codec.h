@@ -14,12 +14,16 @@ struct hs_decode_request {
     struct hs_image_part *ret_part;   /* with a part, see hs_image_decode_part */
 };
 
+/* Bytes by which a format is known, and their place in the file. */
+struct hs_magic {
+    size_t at, len;
+    const char *bytes;
+};
+
 struct hs_codec {
     const char *name;
     bool decodes_parts;
-
-    /* True if the first bytes are those of this format. len may be anything. */
-    bool (*match)(const uint8_t *data, size_t len);
+    struct hs_magic magic[2]; /* a file of this format has both; a len of 0 fits any file */
 
     /* Fills all but ret_info->format. Allocates nothing. */
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
@@ -30,6 +34,8 @@ struct hs_codec {
 };
 
 extern const struct hs_codec hs_codec_jpeg, hs_codec_png, hs_codec_webp, hs_codec_bmp;
+
+bool hs_magic_matches(const struct hs_magic *magic, const uint8_t *data, size_t len);
 
 /* HS_ETOOLARGE if a picture of width x height is past max_side or max_pixels. */
 int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err);

@@ -15,11 +15,6 @@ struct bmp {
     size_t header, table_at, pixels_at;
 };
 
-static bool match(const uint8_t *data, size_t len)
-{
-    return len >= 2 && data[0] == 'B' && data[1] == 'M';
-}
-
 /* Bit fields are read if they say the same as a file without them. */
 static bool has_usual_masks(const uint8_t *data, size_t len)
 {
@@ -131,4 +126,4 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     return 0;
 }
 
-const struct hs_codec hs_codec_bmp = { "BMP", false, match, probe, decode };
+const struct hs_codec hs_codec_bmp = { "BMP", false, { { 0, 2, "BM" } }, probe, decode };

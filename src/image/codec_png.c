@@ -7,16 +7,9 @@
 #include "base/mem.h"
 #include "image/codec.h"
 
-static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-
 /* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
-
-static bool match(const uint8_t *data, size_t len)
-{
-    return len >= sizeof(signature) && memcmp(data, signature, sizeof(signature)) == 0;
-}
 
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
@@ -93,4 +86,4 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     return r;
 }
 
-const struct hs_codec hs_codec_png = { "PNG", false, match, probe, decode };
+const struct hs_codec hs_codec_png = { "PNG", false, { { 0, 8, "\x89PNG\r\n\x1a\n" } }, probe, decode };

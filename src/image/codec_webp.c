@@ -7,11 +7,6 @@
 
 #include "image/codec.h"
 
-static bool match(const uint8_t *data, size_t len)
-{
-    return len >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0;
-}
-
 static int webp_failed(VP8StatusCode code, struct hs_error *err)
 {
     switch (code) {
@@ -62,27 +57,22 @@ static uint64_t frame_memory(const WebPBitstreamFeatures *features)
     return held + w * 64 * 4 + (1 << 20);
 }
 
-/* Decodes one bare frame to RGB rows at pixels. out_w and out_h differ from the frame's own size to scale it. */
-static int decode_frame(const uint8_t *data, size_t len, int out_w, int out_h, uint8_t *pixels, size_t stride,
-                        struct hs_error *err)
+/* Decodes one bare frame to RGB rows at pixels; out_w and out_h are its own size unless it is to be scaled. */
+static int decode_frame(const uint8_t *data, size_t len, bool scale, int out_w, int out_h, uint8_t *pixels,
+                        size_t stride, struct hs_error *err)
 {
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config))
         return hs_error_set(err, HS_EINTERNAL, "libwebp is another version than the one this was built for");
-    VP8StatusCode code = WebPGetFeatures(data, len, &config.input);
-    if (code != VP8_STATUS_OK)
-        return webp_failed(code, err);
-    if (out_w != config.input.width || out_h != config.input.height) {
-        config.options.use_scaling = 1;
-        config.options.scaled_width = out_w;
-        config.options.scaled_height = out_h;
-    }
+    config.options.use_scaling = scale;
+    config.options.scaled_width = out_w;
+    config.options.scaled_height = out_h;
     config.output.colorspace = MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = pixels;
     config.output.u.RGBA.stride = (int) stride;
     config.output.u.RGBA.size = stride * (size_t) (out_h - 1) + (size_t) out_w * 3;
-    code = WebPDecode(data, len, &config);
+    VP8StatusCode code = WebPDecode(data, len, &config);
     WebPFreeDecBuffer(&config.output);
     return code == VP8_STATUS_OK ? 0 : webp_failed(code, err);
 }
@@ -103,7 +93,7 @@ static int decode_first_frame(const WebPIterator *frame, struct hs_image *image,
         return hs_error_set(err, HS_EDECODE, "WebP cannot be decoded: a frame has another size than it says");
     memset(image->pixels, 0, image->stride * (size_t) image->height);
     uint8_t *at = image->pixels + (size_t) frame->y_offset * image->stride + (size_t) frame->x_offset * 3;
-    return decode_frame(bytes->bytes, bytes->size, frame->width, frame->height, at, image->stride, err);
+    return decode_frame(bytes->bytes, bytes->size, false, frame->width, frame->height, at, image->stride, err);
 }
 
 static int decode_animation(const uint8_t *data, size_t len, struct hs_image *image, struct hs_error *err)
@@ -141,7 +131,7 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     if (r < 0)
         return r;
     r = info->animated ? decode_animation(request->data, request->len, image, err)
-                       : decode_frame(request->data, request->len, w, h, image->pixels, image->stride, err);
+                       : decode_frame(request->data, request->len, scale, w, h, image->pixels, image->stride, err);
     if (r < 0) {
         hs_image_destroy(image);
         return r;
@@ -150,4 +140,4 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = { "WebP", false, match, probe, decode };
+const struct hs_codec hs_codec_webp = { "WebP", false, { { 0, 4, "RIFF" }, { 8, 4, "WEBP" } }, probe, decode };

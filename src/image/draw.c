@@ -105,8 +105,6 @@ static void draw_shape(cairo_t *cairo, const struct hs_draw_shape *shape, double
         cairo_arc(cairo, shape->x0, shape->y0, size, 0, 2 * 3.14159265358979323846);
         cairo_fill(cairo);
         break;
-    case HS_DRAW_TEXT:
-        break;
     }
     draw_label(cairo, shape, unit);
 }

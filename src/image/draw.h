@@ -11,7 +11,6 @@ enum hs_draw_kind {
     HS_DRAW_RECT,   /* corners x0,y0 and x1,y1; the outline; the label is in a filled bar at its top left */
     HS_DRAW_LINE,   /* from x0,y0 to x1,y1 */
     HS_DRAW_CIRCLE, /* filled; the middle is x0,y0 */
-    HS_DRAW_TEXT,   /* the label alone, its bar's lower left corner at x0,y0 */
 };
 
 /* Coordinates are pixels of the picture; parts outside of it are cut. `size` is the line's width or the circle's radius

@@ -1,12 +1,14 @@
 #include "image/image.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
-#include "image/turn.h"
+
+enum { TILE = 32 };
 
 /* In the order of enum hs_image_format. */
 static const struct hs_codec *const codecs[] = {&hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp};
@@ -46,7 +48,7 @@ int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_in
     if (len == 0)
         return hs_error_set(err, HS_EDECODE, "image is empty");
     for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
-        if (!codecs[i]->match(data, len))
+        if (!hs_magic_matches(&codecs[i]->magic[0], data, len) || !hs_magic_matches(&codecs[i]->magic[1], data, len))
             continue;
         struct hs_image_info info = {.format = (enum hs_image_format) i, .orientation = 1};
         int r = codecs[i]->probe(data, len, &info, err);
@@ -88,13 +90,13 @@ static void decode_need(const struct hs_image_options *options, struct hs_decode
     request->need_h = box.content_h;
 }
 
-/* `ret_part` has the whole picture's size if there is no part. */
-static int decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
-                  const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
-                  struct hs_error *err)
+int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                         const struct hs_image_part *part, struct hs_image **ret_image,
+                         struct hs_image_part *ret_part, struct hs_error *err)
 {
     const struct hs_image_limits *limits = &options->limits;
-    struct hs_decode_request request = { data, len, .limits = limits, .part = part, .ret_part = ret_part };
+    struct hs_image_part got;
+    struct hs_decode_request request = { data, len, .limits = limits, .part = part, .ret_part = &got };
     struct hs_image_info *info = &request.info;
     if (limits->max_bytes > 0 && len > limits->max_bytes)
         return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
@@ -110,26 +112,71 @@ static int decode(const uint8_t *data, size_t len, const struct hs_image_options
         return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
     decode_need(options, &request);
     struct hs_image *image;
-    *ret_part = (struct hs_image_part) { 0, 0, info->width, info->height };
+    got = (struct hs_image_part) { 0, 0, info->width, info->height };
     r = codecs[info->format]->decode(&request, &image, err);
     if (r < 0)
         return r;
-    image->orig_width = ret_part->width;
-    image->orig_height = ret_part->height;
+    image->orig_width = got.width;
+    image->orig_height = got.height;
     image->orientation = info->orientation;
+    *ret_part = got;
     *ret_image = image;
     return 0;
 }
 
-int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
-                         const struct hs_image_part *part, struct hs_image **ret_image,
-                         struct hs_image_part *ret_part, struct hs_error *err)
+/* Every EXIF orientation is an optional exchange of rows and columns followed by optional mirrors, so one loop with two
+ * strides does all of them: dst is written in order, src is walked with a step for each of dst's axes. Tiles keep the
+ * walk along the source's columns inside the cache. */
+static void copy_turned(struct hs_image *dst, const uint8_t *src, ptrdiff_t step_x, ptrdiff_t step_y)
 {
-    struct hs_image_part got;
-    int r = decode(data, len, options, part, ret_image, &got, err);
-    if (r == 0)
-        *ret_part = got;
-    return r;
+    for (int ty = 0; ty < dst->height; ty += TILE) {
+        int y_end = ty + TILE < dst->height ? ty + TILE : dst->height;
+        for (int tx = 0; tx < dst->width; tx += TILE) {
+            int x_end = tx + TILE < dst->width ? tx + TILE : dst->width;
+            for (int y = ty; y < y_end; y++) {
+                uint8_t *out = dst->pixels + (size_t) y * dst->stride + (size_t) tx * 3;
+                const uint8_t *in = src + y * step_y + tx * step_x;
+                for (int x = tx; x < x_end; x++, out += 3, in += step_x)
+                    memcpy(out, in, 3);
+            }
+        }
+    }
+}
+
+int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err)
+{
+    /* The upright pixel (x, y) is the stored pixel at column x and row y, each counted from the far end if the flag is
+     * set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
+    static const struct {
+        bool far_column, far_row;
+    } turns[9] = {[2] = {true, false},  [3] = {true, true}, [4] = {false, true},
+                  [6] = {false, true}, [7] = {true, true}, [8] = {true, false}};
+    assert(orientation >= 1 && orientation <= 8);
+    if (orientation == 1)
+        return 0;
+    const struct hs_image *src = *image;
+    bool swap = orientation >= 5;
+    struct hs_image *dst;
+    int r = hs_image_create(swap ? src->height : src->width, swap ? src->width : src->height, &dst, err);
+    if (r < 0)
+        return r;
+    dst->orig_width = swap ? src->orig_height : src->orig_width;
+    dst->orig_height = swap ? src->orig_width : src->orig_height;
+    dst->orientation = src->orientation;
+    ptrdiff_t column = 3, row = (ptrdiff_t) src->stride;
+    const uint8_t *start = src->pixels;
+    if (turns[orientation].far_column) {
+        start += (src->width - 1) * column;
+        column = -column;
+    }
+    if (turns[orientation].far_row) {
+        start += (src->height - 1) * row;
+        row = -row;
+    }
+    copy_turned(dst, start, swap ? row : column, swap ? column : row);
+    hs_image_destroy(*image);
+    *image = dst;
+    return 0;
 }
 
 int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_options *options,
@@ -137,7 +184,7 @@ int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_optio
 {
     struct hs_image_part whole;
     struct hs_image *image;
-    int r = decode(data, len, options, NULL, &image, &whole, err);
+    int r = hs_image_decode_part(data, len, options, NULL, &image, &whole, err);
     if (r < 0)
         return r;
     if (options->apply_exif && image->orientation > 1) {

@@ -28,7 +28,7 @@ struct hs_image {
     uint8_t *pixels;
     /* The size of the whole picture, in the same turn as width and height. Larger than them after a reduced decode. */
     int orig_width, orig_height;
-    int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied if that was asked for. */
+    int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied with apply_exif. */
 };
 
 /* The header. width and height are those of the stored pixels, before any turn. */
@@ -73,13 +73,18 @@ struct hs_image_part {
     int x, y, width, height;
 };
 
-/* As hs_image_decode, target_w and target_h counting for the whole picture, but only of the part, which lies inside it,
- * and what comes cheapest with it. *ret_part says which part that became; at the right and bottom it may reach beyond
- * the picture by less than 8 pixels, which are made up. The image is a picture of its own, orig_width x orig_height the
- * part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG, or to be turned. */
+/* As hs_image_decode, target_w and target_h counting for the whole picture, but only of the part, which lies inside it
+ * (NULL: the whole, not turned), and what comes cheapest with it. *ret_part says which part that became; at the right
+ * and bottom it may reach beyond the picture by less than 8 pixels, which are made up. The image is a picture of its
+ * own, orig_width x orig_height the part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG,
+ * or to be turned. */
 int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
                          const struct hs_image_part *part, struct hs_image **ret_image,
                          struct hs_image_part *ret_part, struct hs_error *err);
+
+/* Turns *image upright as EXIF `orientation` (1..8) says; replaces it by another one if pixels have to move. On failure
+ * *image is as before. */
+int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err);
 
 /* A picture of its own, tightly packed, pixels not set; caller frees with hs_image_destroy. */
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "infer/registry.h"
 #include "infer/runner_internal.h"
 
 /* Time for one round of polling over all stuck slots, before the loader turns to its other work. */
@@ -38,7 +39,7 @@ static int64_t limit_of(const struct hs_runner *runner, int64_t otherwise_ns)
     return runner->options.run_timeout_ns > 0 ? runner->options.run_timeout_ns : otherwise_ns;
 }
 
-/* ---- An instance, without the lock: nobody else sees it yet, or any more ---- */
+/* ---- An instance, without the lock: no other thread uses it yet, or any more ---- */
 
 static void free_instance(struct hs_instance *instance)
 {
@@ -120,8 +121,25 @@ static int make_instance(struct hs_runner *runner, int runs, struct hs_instance 
     return r;
 }
 
+/* Reports a missing module as a missing device. */
+static int find_module(struct hs_runner *runner, struct hs_error *err)
+{
+    const struct hs_backend *backend;
+    struct hs_error why;
+    int r = hs_registry_find(runner->options.backend->name, &backend, &why);
+    if (r != 0)
+        return hs_error_set(err, r == HS_ENOTFOUND ? HS_ENODEVICE : r, "%s", why.message);
+    pthread_mutex_lock(&runner->lock);
+    runner->options.backend = backend;
+    pthread_mutex_unlock(&runner->lock);
+    return 0;
+}
+
 static int open_device(struct hs_runner *runner, struct hs_backend_probe *ret_probe, struct hs_error *err)
 {
+    int r = runner->options.backend->open ? 0 : find_module(runner, err);
+    if (r != 0)
+        return r;
     const struct hs_runner_options *options = &runner->options;
     const struct hs_device_options device_options = {
         .device_id = options->device_id,
@@ -246,14 +264,6 @@ static int64_t idle_deadline(const struct hs_runner *runner)
 
 /* ---- A device that is down ---- */
 
-static int count_abandoned(const struct hs_runner *runner)
-{
-    int count = 0;
-    for (struct hs_instance *instance = runner->abandoned; instance; instance = instance->next)
-        count++;
-    return count;
-}
-
 static bool recover_once(struct hs_runner *runner)
 {
     struct hs_instance *instance = runner->instance;
@@ -269,7 +279,10 @@ static bool recover_once(struct hs_runner *runner)
     }
     if (runner->instance)
         return false; /* leases are out: the last of them wakes the loader */
-    if (count_abandoned(runner) >= ABANDONED_MAX) {
+    int abandoned = 0;
+    for (const struct hs_instance *held = runner->abandoned; held; held = held->next)
+        abandoned++;
+    if (abandoned >= ABANDONED_MAX) {
         hs_runner_plan_attempt(runner);
         return false;
     }

@@ -20,6 +20,14 @@ enum { FOLDERS = 5, LOADED_MAX = 16, NAME_SIZE = 32 };
 #define MODULE_PREFIX "hs_backend_"
 #define MODULE_SUFFIX ".so"
 
+const struct hs_backend hs_backend_hailo_absent = {
+    .abi = HS_BACKEND_ABI,
+    .name = "hailo",
+    .device = "hailo",
+    .traits = HS_BACKEND_FIXED_SIZE,
+    .default_slots = 4,
+};
+
 static const struct hs_backend *const built_in[] = { &hs_backend_sim };
 
 /* Modules opened so far. */
@@ -94,7 +102,7 @@ static int check_table(const struct hs_backend *backend, const char *name, const
 }
 
 /* HailoRT reads these while it is loaded, and would write a file into the folder that the program was started in, and
- * several lines of each failure to stderr. What somebody has set is left as it is. */
+ * several lines of each failure to stderr. Variables that are set stay as they are. */
 static void quieten_runtimes(void)
 {
     setenv("HAILORT_LOGGER_PATH", "NONE", 0);
@@ -171,14 +179,6 @@ int hs_registry_find(const char *name, const struct hs_backend **ret_backend, st
     }
     pthread_mutex_lock(&registry.lock);
     int r = find_module(name, path, ret_backend, err);
-    pthread_mutex_unlock(&registry.lock);
-    return r;
-}
-
-int hs_registry_open(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
-{
-    pthread_mutex_lock(&registry.lock);
-    int r = open_module(name, path, ret_backend, err);
     pthread_mutex_unlock(&registry.lock);
     return r;
 }

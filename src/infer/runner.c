@@ -134,7 +134,7 @@ void hs_runner_destroy(struct hs_runner *runner)
         free_runner(runner);
 }
 
-/* ---- Loading, asked for from outside ---- */
+/* ---- Requests to load and unload ---- */
 
 void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state)
 {
@@ -146,7 +146,10 @@ void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state
 void hs_runner_preload(struct hs_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
-    runner->preload_asked = !runner->down && runner->load_state != HS_LOAD_LOADED;
+    runner->unload_asked = false;
+    /* A load or a restart that is under way serves this, too. */
+    runner->preload_asked = !runner->down && !runner->restarting &&
+                            (runner->load_state == HS_LOAD_NONE || runner->load_state == HS_LOAD_DRAINING);
     hs_runner_dispatch(runner);
     pthread_mutex_unlock(&runner->lock);
 }

@@ -7,8 +7,8 @@
  *     … reads hs_lease_outputs(lease, i, views) …
  *     hs_runner_release(lease);                                  always, whatever run returned
  *
- * A request for several pictures (the faces of one photograph) gets as many as fit, and asks again for those that are
- * left. Leases of different requests may share the batch of one slot.
+ * A request for several pictures (the faces of one photograph) gets as many as fit, and acquires the rest later.
+ * Leases of different requests may share the batch of one slot.
  *
  * The model is loaded once. If its sides are free, one loaded model takes every input size, so that the answer to a
  * request never depends on earlier ones. One thread of the runner, the loader, opens, loads, unloads and closes; it
@@ -29,7 +29,7 @@
 struct hs_runner;
 
 struct hs_runner_options {
-    const struct hs_backend *backend;
+    const struct hs_backend *backend; /* hs_backend_hailo_absent until its module is found */
     const char *device_id; /* as in struct hs_device_options; strings are copied */
     const char *group;
     const char *cache_dir;
@@ -83,7 +83,7 @@ struct hs_runner_status {
     uint64_t loads, restarts;
     int64_t run_ns;       /* sum over all runs, from submission to their end */
     int64_t last_load_ns; /* duration of the latest load */
-    bool has_health;      /* the device is open and was asked some seconds ago at most */
+    bool has_health;      /* the device is open and answered some seconds ago */
     struct hs_device_health health;
     struct hs_error error; /* the failure that is not repaired yet; code 0: none */
 };
@@ -121,7 +121,7 @@ int hs_runner_create(const struct hs_runner_options *options, const struct hs_mo
  * holds a slot, or of a backend that does not return, is left alone until the process ends. NULL allowed. */
 void hs_runner_destroy(struct hs_runner *runner);
 
-/* Starts to load and returns at once. Nothing happens while the device is down. */
+/* Starts to load and returns at once. Calls off an unload that waits. A device that is down is left to the loader. */
 void hs_runner_preload(struct hs_runner *runner);
 
 /* Waits until no load is under way: 0 if the model is loaded, else the error of the load; HS_ETIMEOUT at the deadline.

@@ -1,12 +1,13 @@
 /* A slot from its first picture to its results.
  *
- *   state    entered when                                        owned by           leaves to
- *   FREE     -                                                   -                  FILLING: hs_slot_take
- *   FILLING  the first share is handed out                       its shares         RUNNING: all shares ready,
- * submitted FREE: all released before that RUNNING  submitted                                           device and
- * shares  DONE: the backend returned a result STUCK: all shares released before DONE     `result` is known its shares
- * FREE: all shares released STUCK    nobody waits for the run any more                   device             FREE: the
- * device gave it back
+ *   state    begins when                      leaves to
+ *   FREE     -                                FILLING: a share is handed out (hs_slot_take)
+ *   FILLING  its first share is handed out    RUNNING: all shares are ready, and no more come or are waited for
+ *                                             FREE: all shares are released before that
+ *   RUNNING  a thread submits it              DONE: the backend returned a result, also that of a failed submission
+ *                                             STUCK: all shares are released before that
+ *   DONE     `result` is known                FREE: all shares are released
+ *   STUCK    no thread waits for the run      FREE: the loader sees that the device gave it back
  *
  * Shares are filled by one thread each. When all are ready one of the threads submits the slot and waits inside the
  * backend (`attended`); the others wait on `changed`. Leaving the backend always broadcasts, so that another waiter
@@ -273,7 +274,7 @@ void hs_runner_release(struct hs_lease *lease)
     pthread_mutex_lock(&runner->lock);
     assert(share->held);
     share->held = false;
-    /* Others may wait for it to be filled. Its pictures are computed, and nobody reads the results. */
+    /* Other threads may wait until it is filled. Its pictures are computed, and the results are not read. */
     if (!share->ready)
         make_ready(share);
     if (--slot->held == 0 && slot->state != HS_SLOT_RUNNING) {

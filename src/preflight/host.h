@@ -22,9 +22,9 @@ struct hs_host_board {
     char address[HS_HOST_NAME]; /* "0000:01:00.0" */
     unsigned device;            /* PCI id, such as HS_HOST_HAILO_10H */
     char driver[HS_HOST_NAME];  /* that has taken it; "": none */
-    double speed_gts;           /* of its link, GT/s, and lanes; 0: not known */
+    double speed_gts;           /* of its link, GT/s, and lanes; 0: unknown */
     int lanes;
-    int generation; /* of PCIe, 1..6; 0: not known */
+    int generation; /* of PCIe, 1..6; 0: unknown */
 };
 
 enum { HS_HOST_HAILO_8 = 0x2864, HS_HOST_HAILO_10H = 0x45c4 };
@@ -49,10 +49,10 @@ struct hs_host {
     struct hs_host_holder holders[HS_HOST_HOLDERS]; /* other processes that have a node open */
     int hidden;                      /* processes that this user may not look into */
     char module[HS_HOST_NAME];       /* the driver's, "hailo1x_pci"; "": none is loaded */
-    char module_version[32];         /* "": it tells none */
+    char module_version[32];         /* "": unknown */
     char device_class[HS_HOST_NAME]; /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
     char user[HS_HOST_NAME];         /* this process' */
-    char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": not told */
+    char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": unknown */
 };
 
 /* HS_HOST_ROOT, or "". */

@@ -140,7 +140,7 @@ static void tell_library(struct view *view)
         mend(line, "HailoRT is installed (%s): build the backend for it with: backends build", installed);
 }
 
-/* "driver 5.3.0, firmware 5.1.1, library 5.1.1"; those that are not known are left out. */
+/* "driver 5.3.0, firmware 5.1.1, library 5.1.1"; unknown ones are left out. */
 static void list_versions(const struct view *view, char *dst, size_t size)
 {
     const struct {

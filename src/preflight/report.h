@@ -8,7 +8,7 @@
 
 enum { HS_PREFLIGHT_LINES = 32 };
 
-/* Answers of the backend. Zeros and "" mean not known. */
+/* Answers of the backend. Zeros and "" mean unknown. */
 struct hs_preflight_runtime {
     struct hs_error module; /* code 0: the backend's module is open; else why it is not */
     char version[32];       /* of the library, "5.1.1" */

@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "infer/lazy_module.h"
 #include "infer/registry.h"
 
 /* So many failed runs in a row take a device down. */
@@ -193,8 +192,8 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
 static int find_backend(const char *name, const struct hs_backend **ret_backend, struct hs_error *err)
 {
     int r = hs_registry_find(name, ret_backend, err);
-    if (r < 0 && strcmp(name, hs_backend_hailo_lazy.name) == 0) {
-        *ret_backend = &hs_backend_hailo_lazy;
+    if (r < 0 && strcmp(name, hs_backend_hailo_absent.name) == 0) {
+        *ret_backend = &hs_backend_hailo_absent;
         r = 0;
     }
     return r;

@@ -26,25 +26,6 @@ static struct centre centre_of(const struct hs_point *points)
     return c;
 }
 
-/* Sums over the centred points: p . p, q . q, p . q and p x q. */
-struct sums {
-    double pp, qq, dot, cross;
-};
-
-static struct sums sums_of(const struct hs_point *points, struct centre cp, struct centre cq)
-{
-    struct sums s = { 0 };
-    for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
-        double px = (double) points[i].x - cp.x, py = (double) points[i].y - cp.y;
-        double qx = (double) hs_align_template[i].x - cq.x, qy = (double) hs_align_template[i].y - cq.y;
-        s.pp += px * px + py * py;
-        s.qq += qx * qx + qy * qy;
-        s.dot += px * qx + py * qy;
-        s.cross += px * qy - py * qx;
-    }
-    return s;
-}
-
 /* The similarity with rotation and scale a, b that brings `from` to `to`. */
 static void fill_matrix(double m[6], double a, double b, struct centre from, struct centre to)
 {
@@ -62,17 +43,25 @@ int hs_align_face(const struct hs_point landmarks[HS_FACE_LANDMARKS], struct hs_
         if (!isfinite(landmarks[i].x) || !isfinite(landmarks[i].y))
             return hs_error_set(err, HS_EINVAL, "a landmark of the face is not finite");
     struct centre cp = centre_of(landmarks), cq = centre_of(hs_align_template);
-    struct sums s = sums_of(landmarks, cp, cq);
-    if (!(s.pp >= SMALLEST_SPREAD * HS_FACE_LANDMARKS))
+    double pp = 0, qq = 0, dot = 0, cross = 0; /* sums of p . p, q . q, p . q and p x q */
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
+        double px = (double) landmarks[i].x - cp.x, py = (double) landmarks[i].y - cp.y;
+        double qx = (double) hs_align_template[i].x - cq.x, qy = (double) hs_align_template[i].y - cq.y;
+        pp += px * px + py * py;
+        qq += qx * qx + qy * qy;
+        dot += px * qx + py * qy;
+        cross += px * qy - py * qx;
+    }
+    if (!(pp >= SMALLEST_SPREAD * HS_FACE_LANDMARKS))
         return hs_error_set(err, HS_EINVAL, "the landmarks of the face lie in one spot");
-    double a = s.dot / s.pp, b = s.cross / s.pp, square = a * a + b * b;
-    double explained = square * s.pp / s.qq;
+    double a = dot / pp, b = cross / pp, square = a * a + b * b;
+    double explained = square * pp / qq;
     if (!(explained >= SMALLEST_SHARE))
         return hs_error_set(err, HS_EINVAL, "the landmarks do not look like a face");
     fill_matrix(ret->matrix, a, b, cp, cq);
     fill_matrix(ret->inverse, a / square, -b / square, cq, cp);
     ret->scale = sqrt(square);
     ret->angle_deg = atan2(-b, a) * DEGREES;
-    ret->rms_error = sqrt(fmax(0, s.qq * (1 - explained)) / HS_FACE_LANDMARKS);
+    ret->rms_error = sqrt(fmax(0, qq * (1 - explained)) / HS_FACE_LANDMARKS);
     return 0;
 }

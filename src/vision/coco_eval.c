@@ -25,9 +25,8 @@ struct outcome {
     uint16_t matched, ignored;
 };
 
-/* Precision and recall of one size range, as sums over the thresholds. */
+/* Precision and recall of one size range; -1 if no person of that size is annotated. */
 struct summary {
-    bool any;
     double precision[THRESHOLDS], recall[THRESHOLDS];
 };
 
@@ -227,6 +226,9 @@ static void accumulate(const struct outcome *outcomes, size_t count, size_t dema
                        double *recall, struct summary *summary)
 {
     double hits = 0, misses = 0;
+    summary->precision[t] = summary->recall[t] = -1;
+    if (demanded == 0)
+        return;
     for (size_t i = 0; i < count; i++) {
         if (!(outcomes[i].ignored >> t & 1)) {
             if (outcomes[i].matched >> t & 1)
@@ -252,24 +254,21 @@ static void accumulate(const struct outcome *outcomes, size_t count, size_t dema
     summary->recall[t] = count ? recall[count - 1] : 0;
 }
 
-static double mean(const double values[THRESHOLDS], bool any)
+static double mean(const double values[THRESHOLDS])
 {
     double sum = 0;
     for (int i = 0; i < THRESHOLDS; i++)
         sum += values[i];
-    return any ? sum / THRESHOLDS : -1;
+    return sum / THRESHOLDS;
 }
 
 static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
 {
-    struct summary s[RANGES] = {0};
+    struct summary s[RANGES];
     double *precision = calloc(e->outcome_count + 1, sizeof(*precision));
     double *recall = calloc(e->outcome_count + 1, sizeof(*recall));
     bool enough = precision && recall;
     for (int range = 0; enough && range < RANGES; range++) {
-        s[range].any = e->demanded[range] > 0;
-        if (!s[range].any)
-            continue;
         qsort(e->outcomes[range], e->outcome_count, sizeof(struct outcome), compare_outcomes);
         for (int t = 0; t < THRESHOLDS; t++)
             accumulate(e->outcomes[range], e->outcome_count, e->demanded[range], t, precision, recall, &s[range]);
@@ -279,11 +278,10 @@ static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
     if (!enough)
         return HS_ENOMEM;
     *ret = (struct hs_coco_metrics) {
-        .ap = mean(s[0].precision, s[0].any), .ar = mean(s[0].recall, s[0].any),
-        .ap50 = s[0].any ? s[0].precision[0] : -1, .ar50 = s[0].any ? s[0].recall[0] : -1,
-        .ap75 = s[0].any ? s[0].precision[5] : -1, .ar75 = s[0].any ? s[0].recall[5] : -1,
-        .ap_medium = mean(s[1].precision, s[1].any), .ar_medium = mean(s[1].recall, s[1].any),
-        .ap_large = mean(s[2].precision, s[2].any), .ar_large = mean(s[2].recall, s[2].any),
+        .ap = mean(s[0].precision), .ap50 = s[0].precision[0], .ap75 = s[0].precision[5],
+        .ar = mean(s[0].recall), .ar50 = s[0].recall[0], .ar75 = s[0].recall[5],
+        .ap_medium = mean(s[1].precision), .ap_large = mean(s[2].precision),
+        .ar_medium = mean(s[1].recall), .ar_large = mean(s[2].recall),
     };
     return 0;
 }

@@ -7,10 +7,47 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "base/geometry.h"
 #include "hs/status.h"
 #include "hs/tensor.h"
-#include "vision/nms.h"
+
+/* How many candidates a decoder hands to hs_nms_run at most (the best ones by score): the limit that Ultralytics'
+ * non_max_suppression calls max_nms. It bounds the quadratic worst case. */
+enum { HS_NMS_MAX_CANDIDATES = 30000 };
+
+/* `id` is the caller's and is different for each candidate: of equal scores the smaller id comes first, so the result
+ * does not depend on the order in which candidates were found. No member is NaN. */
+struct hs_nms_candidate {
+    struct hs_rect box;
+    float score;
+    int32_t class_id;
+    uint32_t id;
+};
+
+/* Sorts `items` (descending score, then ascending id), then keeps each one whose IoU with every better kept one of its
+ * class is at most iou_threshold (exactly the threshold stays, as in torchvision.ops.nms). The kept ones move to the
+ * front, in order; what lies behind them is unspecified. Returns how many there are, at most max_out: the cut comes
+ * after suppression, so neighbours of one strong candidate cannot crowd out a weaker one elsewhere.
+ * Time: count * min(count, max_out). */
+size_t hs_nms_run(struct hs_nms_candidate *items, size_t count, float iou_threshold, size_t max_out);
+
+/* A threshold in the tensor's own numbers. */
+struct hs_threshold {
+    enum hs_dtype dtype;
+    float above;        /* floats: an element passes when it is greater (a NaN never is) */
+    int32_t at_least;   /* integers: an element passes when it is at least this; may lie outside the type's range */
+};
+
+/* The limit that passes exactly those elements whose real value (hs_tensor_at) is greater than `real`. The view's scale
+ * is above 0. */
+struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float real);
+
+/* Index of the first element at or after `from` that passes, or `count`. The run has `count` elements that lie `step`
+ * elements apart; step 1 is the fast case (whole blocks at once). */
+size_t hs_threshold_next(const struct hs_threshold *limit, const void *run, size_t count, ptrdiff_t step, size_t from);
 
 /* A place above the threshold: an anchor or a cell, by its number. */
 struct hs_hit {

@@ -92,26 +92,14 @@ static int init_level(const struct hs_tensor_desc *outputs, const int index[PART
     return 0;
 }
 
-/* The indices of all outputs with the grid of output `first`; -1 if that is not three. */
-static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int first, int ret_index[PARTS])
+/* The indices of all outputs with the grid of output `like`, as far as there is room for them. Returns their number. */
+static int outputs_of_grid(const struct hs_tensor_desc *outputs, int count, int like, int ret_index[PARTS])
 {
     int found = 0;
-    for (int i = first; i < count; i++) {
-        if (outputs[i].h != outputs[first].h || outputs[i].w != outputs[first].w)
-            continue;
-        if (found == PARTS)
-            return -1;
-        ret_index[found++] = i;
-    }
-    return found == PARTS ? 0 : -1;
-}
-
-static bool grid_seen_before(const struct hs_tensor_desc *outputs, int index)
-{
-    for (int i = 0; i < index; i++)
-        if (outputs[i].h == outputs[index].h && outputs[i].w == outputs[index].w)
-            return true;
-    return false;
+    for (int i = 0; i < count; i++)
+        if (outputs[i].h == outputs[like].h && outputs[i].w == outputs[like].w && found++ < PARTS)
+            ret_index[found - 1] = i;
+    return found;
 }
 
 /* Finest grid first, as the networks number their cells. */
@@ -129,10 +117,10 @@ static int init_heads(const struct hs_tensor_desc *outputs, int count, struct hs
     size_t cells = 0;
     for (int i = 0; i < count; i++) {
         struct hs_yolo_pose_level level;
-        int index[PARTS];
-        if (grid_seen_before(outputs, i))
-            continue;
-        if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || outputs_of_grid(outputs, count, i, index) < 0) {
+        int index[PARTS], found = outputs_of_grid(outputs, count, i, index);
+        if (index[0] < i)
+            continue; /* an earlier output has this grid */
+        if (layout->level_count == HS_YOLO_POSE_MAX_LEVELS || found != PARTS) {
             char shapes[300];
             hs_outputs_text(outputs, count, shapes, sizeof(shapes));
             return hs_error_set(err, HS_EMODEL, "a pose network has three outputs on each of at most %d grids, not: %s",

@@ -2,15 +2,43 @@
  * step below frees its own handles whatever happens, so that a failure anywhere leaves nothing behind. */
 #include "backends/openvino/compile.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/openvino/status.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+
+/* OpenVINO's messages have several lines: places in its source, then the reason. The places ("Exception from
+ * src/…:123:" and "Check '…' failed at …:") do not help our users, so the last line that holds text is taken. */
+static void last_line(char *dst, size_t size, const char *text)
+{
+    size_t end = strlen(text);
+    while (end > 0 && isspace((unsigned char) text[end - 1]))
+        end--;
+    size_t start = end;
+    while (start > 0 && text[start - 1] != '\n')
+        start--;
+    while (start < end && (isspace((unsigned char) text[start]) || text[start] == '['))
+        start++;
+    hs_str_copy_n(dst, size, text + start, end - start);
+}
+
+int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const char *doing)
+{
+    if (status == OK)
+        return 0;
+    char reason[300] = "";
+    const char *message = ov_get_last_err_msg();
+    if (message)
+        last_line(reason, sizeof(reason), message);
+    ov_free(message);
+    return hs_error_set(err, code, "%s: %s (%s)", doing, reason[0] ? reason : "no reason given",
+                        ov_get_error_info(status));
+}
 
 /* A file of a kind that OpenVINO does not know is shown to each of its readers in turn (TensorFlow, PaddlePaddle,
  * PyTorch and more), all of which it loads for that. Packs hold ONNX, so anything else is refused at its first byte:
@@ -27,7 +55,7 @@ static int check_kind(const char *path, struct hs_error *err)
     return 0;
 }
 
-/* Exactly one input, of rank 4 where the rank is known: anything else cannot be fed with a picture. */
+/* Exactly one input, of rank 4 if the rank is known: anything else cannot be fed with a picture. */
 static int check_input(const ov_model_t *model, struct hs_error *err)
 {
     size_t inputs = 0;
@@ -55,7 +83,7 @@ static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batc
     return r;
 }
 
-/* The first dimension of an output, 0 where the model leaves it open. */
+/* The first dimension of an output, 0 if the model leaves it open. */
 static int64_t first_dimension(const ov_model_t *model, size_t index)
 {
     ov_output_const_port_t *port = NULL;
@@ -132,28 +160,16 @@ static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec, i
 
 /* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
  * and std are given for R, G, B, so the channels change places only after them. */
-static ov_status_e add_steps(ov_preprocess_input_info_t *info, const struct hs_model_spec *spec)
+static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
 {
-    ov_preprocess_preprocess_steps_t *steps = NULL;
-    ov_status_e s = ov_preprocess_input_info_get_preprocess_steps(info, &steps);
-    if (s == OK)
-        s = ov_preprocess_preprocess_steps_convert_element_type(steps, F32);
-    if (s == OK && (spec->mean[0] != 0 || spec->mean[1] != 0 || spec->mean[2] != 0))
-        s = ov_preprocess_preprocess_steps_mean_multi_channels(steps, spec->mean, 3);
-    if (s == OK)
-        s = ov_preprocess_preprocess_steps_scale_multi_channels(steps, spec->std, 3);
-    if (s == OK && spec->bgr)
-        s = ov_preprocess_preprocess_steps_reverse_channels(steps);
-    ov_preprocess_preprocess_steps_free(steps);
-    return s;
-}
-
-static ov_status_e set_layouts(ov_preprocess_input_info_t *info)
-{
+    ov_preprocess_input_info_t *info = NULL;
     ov_preprocess_input_tensor_info_t *tensor = NULL;
     ov_preprocess_input_model_info_t *model = NULL;
+    ov_preprocess_preprocess_steps_t *steps = NULL;
     ov_layout_t *nhwc = NULL, *nchw = NULL;
-    ov_status_e s = ov_preprocess_input_info_get_tensor_info(info, &tensor);
+    ov_status_e s = ov_preprocess_prepostprocessor_get_input_info(processor, &info);
+    if (s == OK)
+        s = ov_preprocess_input_info_get_tensor_info(info, &tensor);
     if (s == OK)
         s = ov_preprocess_input_info_get_model_info(info, &model);
     if (s == OK)
@@ -166,21 +182,21 @@ static ov_status_e set_layouts(ov_preprocess_input_info_t *info)
         s = ov_preprocess_input_tensor_info_set_layout(tensor, nhwc);
     if (s == OK)
         s = ov_preprocess_input_model_info_set_layout(model, nchw);
+    if (s == OK)
+        s = ov_preprocess_input_info_get_preprocess_steps(info, &steps);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_convert_element_type(steps, F32);
+    if (s == OK && (spec->mean[0] != 0 || spec->mean[1] != 0 || spec->mean[2] != 0))
+        s = ov_preprocess_preprocess_steps_mean_multi_channels(steps, spec->mean, 3);
+    if (s == OK)
+        s = ov_preprocess_preprocess_steps_scale_multi_channels(steps, spec->std, 3);
+    if (s == OK && spec->bgr)
+        s = ov_preprocess_preprocess_steps_reverse_channels(steps);
+    ov_preprocess_preprocess_steps_free(steps);
     ov_layout_free(nchw);
     ov_layout_free(nhwc);
     ov_preprocess_input_model_info_free(model);
     ov_preprocess_input_tensor_info_free(tensor);
-    return s;
-}
-
-static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
-{
-    ov_preprocess_input_info_t *info = NULL;
-    ov_status_e s = ov_preprocess_prepostprocessor_get_input_info(processor, &info);
-    if (s == OK)
-        s = set_layouts(info);
-    if (s == OK)
-        s = add_steps(info, spec);
     ov_preprocess_input_info_free(info);
     return s;
 }
@@ -219,25 +235,13 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
     return r;
 }
 
-/* Left to itself OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
- * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five
- * pixels beside where float32 finds it. */
-static bool wants_f32(enum hs_precision precision)
-{
-    return precision != HS_PRECISION_FAST;
-}
-
-/* OpenVINO names what it keeps without regard to the number format, and would give back what was compiled for the other
- * one: each has a folder of its own. One that cannot be made only costs time. */
-static bool cache_folder(const struct hs_model_spec *spec, const char *cache_dir, char *dst, size_t size)
-{
-    return cache_dir && hs_path_join(dst, size, cache_dir, wants_f32(spec->precision) ? "f32" : "short") &&
-           hs_dir_make(dst, NULL) == 0;
-}
-
 static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
                    const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
+    /* By default OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
+     * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies
+     * five pixels off its place in float32. */
+    bool f32 = spec->precision != HS_PRECISION_FAST;
     char streams_text[16], threads_text[16], cache[PATH_MAX];
     ov_property_t properties[6];
     size_t count = 0;
@@ -247,9 +251,12 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
     properties[count++] = (ov_property_t){ ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
-    if (wants_f32(spec->precision))
+    if (f32)
         properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
-    if (cache_folder(spec, cache_dir, cache, sizeof(cache)))
+    /* OpenVINO's cache ignores the number format and would return what was compiled for the other one, so each has a
+     * folder of its own. Without the folder loading only takes longer. */
+    if (cache_dir && hs_path_join(cache, sizeof(cache), cache_dir, f32 ? "f32" : "short") &&
+        hs_dir_make(cache, NULL) == 0)
         properties[count++] = (ov_property_t){ ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");

@@ -1,10 +1,14 @@
-/* From a model file to a network that takes uint8 NHWC RGB. */
+/* From a model file to a network that takes uint8 NHWC RGB, and OpenVINO's failures as ours. */
 #ifndef HS_BACKENDS_OPENVINO_COMPILE_H
 #define HS_BACKENDS_OPENVINO_COMPILE_H
 
 #include <openvino/c/openvino.h>
 
 #include "hs/backend.h"
+
+/* 0 for OK. Else fills *err with `doing` and what OpenVINO says about it, as one line, and returns `code`. Call it
+ * right after the function that failed: the message belongs to the newest failure. */
+int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const char *doing);
 
 /* Reads spec->path, makes the input batch x 3 x h x w (h and w open if spec->free_size), builds the conversion from
  * bytes into the graph and compiles for the processor with `streams` requests at a time on `threads` threads in all.

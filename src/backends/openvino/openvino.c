@@ -7,16 +7,15 @@
  * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
  * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
  * full batches, and what does not fill one is run picture by picture. Both give the same numbers. */
-#include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backends/openvino/blob_pages.h"
 #include "backends/openvino/compile.h"
-#include "backends/openvino/status.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -353,6 +352,43 @@ static int compile_networks(struct hs_device *device, const struct hs_model_spec
     return r == HS_EUNSUPPORTED ? 0 : r;
 }
 
+/* A line of /proc/self/maps: "7f00a000-7f00b000 r--p 00000000 fe:00 123   /path/of/a.blob" (proc(5)). */
+static bool read_line(char *line, uintptr_t *ret_start, uintptr_t *ret_end, const char **ret_path)
+{
+    char *end;
+    uintmax_t first = strtoumax(line, &end, 16);
+    if (*end != '-')
+        return false;
+    uintmax_t last = strtoumax(end + 1, &end, 16);
+    const char *path = strchr(end, '/');
+    line[strcspn(line, "\n")] = '\0';
+    *ret_start = (uintptr_t) first;
+    *ret_end = (uintptr_t) last;
+    *ret_path = path;
+    return path && last > first;
+}
+
+/* OpenVINO maps a cached model into memory, copies the weights out of it in the order that the processor wants, and
+ * keeps the mapping. This gives the mapped pages of files below `cache_dir` back to the kernel, which reads them again
+ * if they are used. Saves the weights' size for each loaded model. NULL: no cache, nothing is done. */
+static void release_blobs(const char *cache_dir)
+{
+    FILE *maps = cache_dir ? fopen("/proc/self/maps", "re") : NULL;
+    char *folder = maps ? realpath(cache_dir, NULL) : NULL;
+    char *line = NULL;
+    size_t capacity = 0;
+    while (folder && getline(&line, &capacity, maps) > 0) {
+        uintptr_t start, end;
+        const char *path;
+        if (read_line(line, &start, &end, &path) && hs_str_starts(path, folder) && path[strlen(folder)] == '/')
+            madvise((void *) start, end - start, MADV_PAGEOUT); /* an older kernel refuses: then it stays as it is */
+    }
+    free(line);
+    free(folder);
+    if (maps)
+        fclose(maps);
+}
+
 static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
                 struct hs_error *err)
 {
@@ -383,7 +419,7 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     memcpy(model->info.outputs, model->slots[0].outputs, sizeof(model->info.outputs));
     /* Reading and compiling leave tens of megabytes of freed memory in the allocator. */
     malloc_trim(0);
-    hs_openvino_release_blobs(device->cache_dir);
+    release_blobs(device->cache_dir);
     *ret_model = model;
     return 0;
 }

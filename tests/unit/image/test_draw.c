@@ -79,7 +79,7 @@ static void labels_stand_in_a_bar(void **state)
     (void) state;
     struct hs_image *image = black(200, 100), *drawn;
     const struct hs_draw_shape shapes[] = {
-        {HS_DRAW_TEXT, 20, 60, 0, 0, 0, 0x20c040, "person 0.90"},
+        {HS_DRAW_RECT, 20, 60, 60, 90, 1, 0x20c040, "person 0.90"},
         {HS_DRAW_RECT, 150, 2, 190, 90, 2, 0xc02040, "x"}, /* no room above: the bar is moved down */
     };
     assert_int_equal(hs_draw(image, shapes, 2, &drawn, NULL), 0);
@@ -101,7 +101,7 @@ static void strange_shapes_are_harmless(void **state)
         {HS_DRAW_CIRCLE, 10, 10, 0, 0, NAN, 0xffffff, NULL},
         {HS_DRAW_RECT, -1000, -1000, -500, -500, 4, 0xffffff, "far away"},
         {HS_DRAW_LINE, 1e9f, 1e9f, 2e9f, 1e9f, 4, 0xffffff, NULL},
-        {HS_DRAW_TEXT, 10, 30, 0, 0, 0, 0xffffff, "\xff\xfe"},
+        {HS_DRAW_LINE, 10, 60, 40, 60, 0, 0xffffff, "\xff\xfe"}, /* its bar would reach into the picture */
     };
     int max;
     double mean;

@@ -5,7 +5,6 @@
 
 #include "image/encode.h"
 #include "image/letterbox.h"
-#include "image/turn.h"
 
 static void nothing_and_noise_are_refused(void **state)
 {

@@ -434,6 +434,22 @@ static void loading_is_a_state_and_a_deadline_does_not_wait_for_it(void **state)
     hs_runner_destroy(runner);
 }
 
+static void a_second_preload_is_served_by_the_first(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("load_ms: 300");
+    struct hs_runner *runner = create(&options);
+    struct hs_error err = { 0 };
+    hs_runner_preload(runner);
+    hs_runner_preload(runner);
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
+    hs_runner_unload(runner);
+    WAIT_FOR(runner, s.state == HS_RUNNER_IDLE);
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), &err), HS_ENOTREADY);
+    assert_int_equal(status_of(runner).loads, 1);
+    hs_runner_destroy(runner);
+}
+
 static void a_storm_of_everything_leaves_nothing_behind(void **state)
 {
     (void) state;
@@ -481,6 +497,7 @@ int main(void)
         cmocka_unit_test(keep_alive_0_unloads_when_nothing_is_in_use),
         cmocka_unit_test(keep_alive_counts_from_the_last_use),
         cmocka_unit_test(loading_is_a_state_and_a_deadline_does_not_wait_for_it),
+        cmocka_unit_test(a_second_preload_is_served_by_the_first),
         cmocka_unit_test(a_storm_of_everything_leaves_nothing_behind),
     };
     return HS_RUN_TESTS(tests);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -579,6 +580,58 @@ static void a_restart_loads_the_model_again(void **state)
     hs_runner_destroy(runner);
 }
 
+static void a_preload_calls_off_an_unload_that_waits(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 1");
+    struct hs_runner *runner = create(&options);
+    struct hs_lease *lease;
+    assert_int_equal(acquire(runner, hs_deadline_in_ms(PATIENCE_MS), &lease, NULL), 0);
+    hs_runner_unload(runner);
+    hs_runner_preload(runner);
+    pthread_mutex_lock(&runner->lock);
+    assert_false(runner->unload_asked);
+    pthread_mutex_unlock(&runner->lock);
+    hs_runner_release(lease);
+    hs_runner_destroy(runner);
+}
+
+/* Keeps a restart where the device is closed until the test goes on. */
+struct hold {
+    sem_t reached, go_on;
+};
+
+static void hold_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
+{
+    (void) before_bytes, (void) after_bytes;
+    struct hold *hold = arg;
+    sem_post(&hold->reached);
+    sem_wait(&hold->go_on);
+}
+
+static void a_preload_during_a_restart_is_served_by_it(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 1");
+    struct hold hold;
+    sem_init(&hold.reached, 0, 0);
+    sem_init(&hold.go_on, 0, 0);
+    options.restart_above = 1;
+    options.restart_pause_ns = 3600 * HS_NS_PER_S;
+    options.on_restart = hold_restart;
+    options.on_restart_arg = &hold;
+    struct hs_runner *runner = create(&options);
+    assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
+    sem_wait(&hold.reached);
+    hs_runner_preload(runner);
+    sem_post(&hold.go_on);
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), NULL), 0);
+    assert_int_equal(status_of(runner).loads, 2);
+    hs_runner_destroy(runner);
+    sem_destroy(&hold.reached);
+    sem_destroy(&hold.go_on);
+}
+
 /* A limit that is always passed costs a restart now and then, and no request. */
 static void a_limit_set_too_low_does_not_thrash(void **state)
 {
@@ -687,6 +740,8 @@ int main(void)
         cmocka_unit_test(unloading_and_keeping_can_be_asked_for),
         cmocka_unit_test(a_process_that_grows_is_brought_back),
         cmocka_unit_test(a_restart_loads_the_model_again),
+        cmocka_unit_test(a_preload_calls_off_an_unload_that_waits),
+        cmocka_unit_test(a_preload_during_a_restart_is_served_by_it),
         cmocka_unit_test(a_limit_set_too_low_does_not_thrash),
         cmocka_unit_test(a_stuck_picture_puts_a_restart_off),
         cmocka_unit_test(a_restart_that_fails_is_a_device_that_is_down),

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "vision/nms.h"
+#include "vision/detector.h"
 
 static struct hs_nms_candidate candidate(float x1, float y1, float x2, float y2, float score, int class_id, uint32_t id)
 {

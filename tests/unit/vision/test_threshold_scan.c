@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "vision/threshold_scan.h"
+#include "vision/detector.h"
 
 static void finds_all_and_only_what_passes(void **state)
 {
