@@ -1,12 +1,14 @@
 #include "face/app.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "face/open_gallery.h"
 #include "gallery/inspect.h"
-#include "service/image_limits.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -46,10 +48,8 @@ int hs_face_app_init(void *state, struct hs_error *err)
     if (r < 0)
         return r;
     const struct hs_face_section *s = &app->settings->face_recognition;
-    app->detectors = app->core.models.parts[HS_FACE_DETECTOR].cache;
-    app->embedders = app->core.models.parts[HS_FACE_EMBEDDER].cache;
-    app->detector = hs_model_cache_default(app->detectors);
-    app->embedder = hs_model_cache_default(app->embedders);
+    app->detector = hs_app_core_pool(&app->core, HS_FACE_DETECTOR);
+    app->embedder = hs_app_core_pool(&app->core, HS_FACE_EMBEDDER);
     const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
@@ -63,7 +63,7 @@ int hs_face_app_init(void *state, struct hs_error *err)
     app->pipeline = (struct hs_face_pipeline) {
         .detector = app->detector,
         .embedder = app->embedder,
-        .limits = hs_image_limits_of(&app->settings->server, &app->settings->image),
+        .limits = hs_app_core_image_limits(&app->core),
         .iou_threshold = (float) s->detection_iou,
         .apply_exif = app->settings->image.apply_exif,
     };
@@ -110,4 +110,43 @@ void hs_face_app_finish(void *state)
     hs_face_index_destroy(app->index);
     hs_gallery_close(app->gallery);
     hs_face_once_finish(&app->once);
+}
+
+/* ---- for commands ---- */
+
+int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
+{
+    static const struct hs_config_override off = { "this command", "database.enabled", "false" };
+    void *state;
+    int code = hs_app_start(call, &off, gallery ? 0 : 1, gallery ? HS_APP_OPEN : 0, &state);
+    if (code != HS_EXIT_OK)
+        return code;
+    *ret_app = state;
+    if (!gallery || (*ret_app)->gallery)
+        return HS_EXIT_OK;
+    hs_app_destroy(state);
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "database.enabled is false");
+}
+
+struct hs_face_request hs_face_app_request(const struct hs_face_app *app)
+{
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    return (struct hs_face_request) {
+        .score_threshold = (float) s->detection_threshold, .max_faces = s->max_faces, .tiny = s->tiny_faces,
+    };
+}
+
+int hs_face_app_find_file(const struct hs_face_app *app, const char *path, const struct hs_face_request *request,
+                          struct hs_face_result *result, struct hs_error *err)
+{
+    struct hs_error why;
+    uint8_t *data;
+    size_t len;
+    *result = (struct hs_face_result) { 0 };
+    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&app->pipeline, data, len, request, HS_NO_DEADLINE, NULL, result, &why);
+    free(data);
+    return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
 }

@@ -174,17 +174,12 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
 static int read_request(const struct hs_body *body, const struct hs_face_app *app, const struct hs_face_wish *wish,
                         struct hs_face_request *ret, struct hs_rect *ret_inside, struct hs_error *err)
 {
-    const struct hs_face_section *s = &app->settings->face_recognition;
     bool boxed = false;
     int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
-    *ret = (struct hs_face_request) {
-        .score_threshold = (float) s->detection_threshold,
-        .max_faces = s->max_faces,
-        .inside = boxed ? ret_inside : NULL,
-        .embed = wish->embed,
-        .tiny = s->tiny_faces,
-    };
-    return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
+    *ret = hs_face_app_request(app);
+    ret->inside = boxed ? ret_inside : NULL;
+    ret->embed = wish->embed;
+    return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", ret->tiny, &ret->tiny, err) : r;
 }
 
 int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
@@ -243,14 +238,15 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
+    struct hs_model_cache *const *caches = app->core.caches;
     double keep_alive_s = app->settings->model.keep_alive;
     struct hs_request_options detect, embed;
     pipeline.detector = pipeline.embedder = NULL;
     int r = read_models(req, app, &detect, &embed, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &detect, app->detectors, keep_alive_s, &pipeline.detector, err);
+        r = hs_request_options_ref(req, &detect, caches[HS_FACE_DETECTOR], keep_alive_s, &pipeline.detector, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &embed, app->embedders, keep_alive_s, &pipeline.embedder, err);
+        r = hs_request_options_ref(req, &embed, caches[HS_FACE_EMBEDDER], keep_alive_s, &pipeline.embedder, err);
     if (r == 0 && wish->gallery)
         r = check_space(app, pipeline.embedder, err);
     if (r < 0)
@@ -261,8 +257,8 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
 
 void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
 {
-    hs_model_cache_unref(app->detectors, pipeline->detector);
-    hs_model_cache_unref(app->embedders, pipeline->embedder);
+    hs_model_cache_unref(app->core.caches[HS_FACE_DETECTOR], pipeline->detector);
+    hs_model_cache_unref(app->core.caches[HS_FACE_EMBEDDER], pipeline->embedder);
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,

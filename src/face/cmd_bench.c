@@ -32,14 +32,11 @@ static int search(const struct hs_face_app *app, const struct hs_face_result *re
 static int run_round(const void *state, const struct hs_bench_picture *picture, double *ret_ms, struct hs_error *err)
 {
     const struct hs_face_app *app = state;
-    const struct hs_face_section *s = &app->settings->face_recognition;
-    const struct hs_face_request request = {
-        .score_threshold = picture->built_in ? HS_FACE_TEST_IMAGE_SCORE : (float) s->detection_threshold,
-        .max_faces = s->max_faces,
-        .tiny = s->tiny_faces,
-        .embed = true,
-    };
+    struct hs_face_request request = hs_face_app_request(app);
     struct hs_face_result result;
+    request.embed = true;
+    if (picture->built_in)
+        request.score_threshold = HS_FACE_TEST_IMAGE_SCORE;
     int r = hs_face_find(&app->pipeline, picture->data, picture->len, &request, hs_deadline_in_ms(ROUND_TIMEOUT_MS),
                          NULL, &result, err);
     int64_t found = hs_clock_now_ns();

@@ -49,14 +49,6 @@ static void first_target(const struct work *w, int *ret_w, int *ret_h)
     *ret_h = whole ? 0 : w->request->tiny ? 2 * input->h : input->h;
 }
 
-static double lap(int64_t *at)
-{
-    int64_t now = hs_clock_now_ns();
-    double ms = hs_ns_to_ms(now - *at);
-    *at = now;
-    return ms;
-}
-
 static struct hs_image_options options_of(const struct work *w, int target_w, int target_h)
 {
     return (struct hs_image_options) {
@@ -387,13 +379,13 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);
-    result->timings.decode_ms = lap(&at);
+    result->timings.decode_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = request->known ? take_known(&w, err) : detect(&w, err);
-    result->timings.detect_ms = lap(&at);
+    result->timings.detect_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = take_faces(&w, err);
-    result->timings.embed_ms = lap(&at);
+    result->timings.embed_ms = hs_clock_lap_ms(&at);
     result->timings.total_ms = hs_ns_to_ms(at - start);
     hs_face_list_finish(&w.list);
     hs_image_destroy(w.image);

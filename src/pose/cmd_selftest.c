@@ -1,9 +1,8 @@
 /* The picture of `selftest`: one person is drawn, and one is found there. */
 #include <math.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
-#include "pose/commands.h"
+#include "pose/app.h"
 #include "service/test_image.h"
 #include "vision/coco_pose.h"
 
@@ -55,8 +54,7 @@ void hs_pose_check_picture(struct hs_selftest *test, void *state)
     hs_pose_result_init(&result);
     int r = hs_test_image_encode(&picture, &err);
     if (r == 0)
-        r = hs_pose_detect(&app->pipeline, app->pool, picture.data, picture.len, &params, HS_NO_DEADLINE, NULL,
-                           &result, &err);
+        r = hs_pose_detect(app->pool, picture.data, picture.len, &params, &result, &err);
     if (r < 0)
         hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
                         err.message);

@@ -1,8 +1,7 @@
 #include "base/mem.h"
 #include "cli/cmd_backends.h"
 #include "cli/cmd_config.h"
-#include "pose/commands.h"
-#include "pose/routes.h"
+#include "pose/app.h"
 #include "service/models_command.h"
 #include "service/server_main.h"
 
@@ -19,8 +18,8 @@ static const struct hs_command commands[] = {
 };
 
 static const struct hs_app_model models[] = {
-    { .task = HS_TASK_POSE, .name = "pose-estimation", .role = "pose", .setting = "model.name", .batch = 1,
-      .sized = true, .border = HS_LETTERBOX_BORDER },
+    { .task = HS_TASK_POSE, .name = "pose-estimation", .label = "pose", .role = "pose", .setting = "model.name",
+      .batch = 1, .sized = true, .border = HS_LETTERBOX_BORDER },
 };
 
 static const struct hs_app app = {

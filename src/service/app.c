@@ -24,11 +24,12 @@ int hs_app_main(const struct hs_app *app, int argc, char **argv)
     return hs_program_main(&program, argc, argv);
 }
 
-size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS])
+bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack)
 {
     for (size_t i = 0; i < app->model_count; i++)
-        ret_tasks[i] = app->models[i].task;
-    return app->model_count;
+        if (app->models[i].task == pack->task)
+            return true;
+    return false;
 }
 
 struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings)
@@ -45,6 +46,22 @@ struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs
     };
 }
 
+const char *hs_app_pull_backend(const struct hs_app_sections *sections)
+{
+    return strcmp(hs_model_runner_backend_name(sections->inference->device), "hailo") == 0 ? "hailo" : "openvino";
+}
+
+int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *model, struct hs_store **ret_store,
+                      struct hs_error *err)
+{
+    const struct hs_store_options options = {
+        .service = app->schema->program,
+        .models_dir = hs_given(model->dir),
+        .packs_dir = hs_given(model->packs_dir),
+    };
+    return hs_store_open(&options, ret_store, err);
+}
+
 const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model)
 {
     const struct hs_schema *schema = hs_settings_schema(config);
@@ -58,7 +75,7 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err)
 {
     const struct hs_app_sections *s = &core->sections;
-    const struct hs_app_model *model = &core->app->models[core->models.part_count];
+    const struct hs_app_model *model = &core->app->models[core->cache_count];
     const struct hs_model_options options = {
         .store = core->store,
         .task = model->task,
@@ -73,16 +90,25 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
         .batch = model->batch,
         .keep_alive_s = s->model->keep_alive,
     };
-    struct hs_models_api_part part = { .task = model->task, .name = model->name };
-    int r = hs_model_cache_create(&options, s->model->max_memory, &part.cache, err);
-    if (r == 0)
-        core->models.parts[core->models.part_count++] = part;
+    int r = hs_model_cache_create(&options, s->model->max_memory, &core->caches[core->cache_count], err);
+    core->cache_count += r == 0;
     return r;
+}
+
+struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core)
+{
+    const struct hs_image_settings *image = core->sections.image;
+    return (struct hs_image_limits) {
+        .max_bytes = (size_t) core->sections.server->max_body_mb << 20,
+        .max_pixels = (int64_t) (image->max_megapixels * 1e6),
+        .max_side = image->max_side,
+        .max_memory = (size_t) image->max_memory,
+    };
 }
 
 void hs_app_core_start_loading(const struct hs_app_core *core)
 {
-    for (size_t i = 0; i < core->models.part_count; i++)
+    for (size_t i = 0; i < core->cache_count; i++)
         hs_model_pool_preload(hs_app_core_pool(core, i));
 }
 
@@ -94,7 +120,7 @@ int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
 {
     dst[0] = '\0';
-    for (size_t i = 0, len = 0; i < core->models.part_count; i++, len = strlen(dst))
+    for (size_t i = 0, len = 0; i < core->cache_count; i++, len = strlen(dst))
         hs_str_format(dst + len, size - len, "%s%s", i ? " and " : "",
                       hs_model_pool_first(hs_app_core_pool(core, i))->model);
 }
@@ -111,14 +137,8 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool ope
     core->config = config;
     core->sections = hs_app_sections(app, config);
     core->started_ns = hs_clock_now_ns();
-    const struct hs_store_options store = {
-        .service = app->schema->program,
-        .models_dir = hs_given(core->sections.model->dir),
-        .packs_dir = hs_given(core->sections.model->packs_dir),
-    };
-    int r = hs_store_open(&store, &core->store, err);
-    core->models.store = core->store;
-    core->models.created_s = hs_clock_wall_s();
+    core->created_s = hs_clock_wall_s();
+    int r = hs_app_open_store(app, core->sections.model, &core->store, err);
     if (r == 0)
         r = app->init(core, err);
     if (r == 0 && open && app->open)
@@ -140,8 +160,8 @@ void hs_app_destroy(void *state)
         return;
     if (core->app->finish)
         core->app->finish(state);
-    while (core->models.part_count > 0)
-        hs_model_cache_destroy(core->models.parts[--core->models.part_count].cache);
+    while (core->cache_count > 0)
+        hs_model_cache_destroy(core->caches[--core->cache_count]);
     hs_store_close(core->store);
     hs_settings_destroy(core->config);
     free(core);
@@ -207,7 +227,7 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     core = state;
     if (flags & HS_APP_LOAD)
         hs_app_core_start_loading(core);
-    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->models.part_count; i++)
+    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->cache_count; i++)
         r = hs_app_core_wait_loaded(core, i, &err);
     if (r < 0) {
         hs_app_destroy(state);

@@ -110,23 +110,15 @@ static void check_file(struct hs_selftest *test, const struct look *look, const 
 static void check_files(struct hs_selftest *test, const struct look *look, const struct hs_app *app,
                         const struct hs_model_settings *model)
 {
-    const struct hs_store_options options = {
-        .service = app->schema->program,
-        .models_dir = hs_given(model->dir),
-        .packs_dir = hs_given(model->packs_dir),
-    };
-    enum hs_task tasks[HS_MODELS_API_PARTS];
-    size_t task_count = hs_app_tasks(app, tasks);
     struct hs_store *store;
     struct hs_error err;
-    if (hs_store_open(&options, &store, &err) < 0) {
+    if (hs_app_open_store(app, model, &store, &err) < 0) {
         hs_selftest_add(test, "hef", false, "see the message", "%s", err.message);
         return;
     }
     for (size_t i = 0; i < hs_store_count(store); i++) {
         const struct hs_pack *pack = hs_store_pack(store, i);
-        bool served = hs_pack_serves(pack, tasks, task_count);
-        for (size_t k = 0; served && k < pack->file_count; k++)
+        for (size_t k = 0; hs_app_serves(app, pack) && k < pack->file_count; k++)
             check_file(test, look, store, pack, &pack->files[k]);
     }
     hs_store_close(store);

@@ -17,7 +17,6 @@
 struct command {
     struct hs_invocation *call;
     const struct hs_app *app;
-    enum hs_task tasks[HS_MODELS_API_PARTS];
     struct hs_settings *settings;
     const char *here;         /* the backend of this machine: "hailo" or "openvino" */
     const char *here_runtime; /* its version, "5.1.1"; NULL: not known */
@@ -35,11 +34,6 @@ struct command {
 static int fail(const struct command *cmd, const struct hs_error *err)
 {
     return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err->message);
-}
-
-static bool serves(const struct command *cmd, const struct hs_pack *pack)
-{
-    return hs_pack_serves(pack, cmd->tasks, cmd->app->model_count);
 }
 
 static const struct hs_pack *find_pack(const struct command *cmd, const char *name)
@@ -94,7 +88,7 @@ static int list_json(const struct command *cmd)
 {
     json_t *models = json_array();
     for (size_t i = 0; i < hs_store_count(cmd->store); i++)
-        if (serves(cmd, hs_store_pack(cmd->store, i)))
+        if (hs_app_serves(cmd->app, hs_store_pack(cmd->store, i)))
             json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
     json_t *root = json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models",
                              models);
@@ -125,7 +119,7 @@ static int do_list(struct command *cmd)
     printf("%-20s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
     for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
         const struct hs_pack *pack = hs_store_pack(cmd->store, i);
-        for (size_t k = 0; serves(cmd, pack) && k < pack->file_count; k++)
+        for (size_t k = 0; hs_app_serves(cmd->app, pack) && k < pack->file_count; k++)
             list_row(cmd, pack, &pack->files[k]);
     }
     printf("\n* what `auto` means on this machine. Folder: %s\n", hs_store_dir(cmd->store));
@@ -288,11 +282,14 @@ static int do_import(struct command *cmd)
 {
     if (cmd->names.count != 1 || !cmd->name)
         return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models import FILE --name NAME");
+    enum hs_task tasks[HS_APP_MODELS_MAX];
+    for (size_t i = 0; i < cmd->app->model_count; i++)
+        tasks[i] = cmd->app->models[i].task;
     const struct hs_import_options options = {
         .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
         .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
         .input = (int) cmd->input, .force = cmd->force, .normalize = cmd->normalize, .threshold = cmd->threshold,
-        .tasks = cmd->tasks, .task_count = cmd->app->model_count,
+        .tasks = tasks, .task_count = cmd->app->model_count,
     };
     struct hs_error err;
     char *summary = NULL;
@@ -327,19 +324,12 @@ static int do_remove(struct command *cmd)
 static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
 {
     const struct hs_app_sections s = hs_app_sections(cmd->app, cmd->settings);
-    const struct hs_store_options options = {
-        .service = cmd->call->program->name,
-        .models_dir = hs_given(s.model->dir),
-        .packs_dir = hs_given(s.model->packs_dir),
-    };
     char version[HS_RUNTIME_SIZE];
     struct hs_error err;
-    /* The simulated device plays the processor's models. */
-    bool hailo = strcmp(hs_model_runner_backend_name(s.inference->device), "hailo") == 0;
-    cmd->here = hailo ? "hailo" : "openvino";
+    cmd->here = hs_app_pull_backend(&s);
     cmd->here_runtime = hs_model_runner_runtime(cmd->here, version);
-    cmd->standby = hailo && s.device->fallback == HS_FALLBACK_CPU;
-    if (hs_store_open(&options, &cmd->store, &err) < 0)
+    cmd->standby = strcmp(cmd->here, "hailo") == 0 && s.device->fallback == HS_FALLBACK_CPU;
+    if (hs_app_open_store(cmd->app, s.model, &cmd->store, &err) < 0)
         return fail(cmd, &err);
     if (hs_store_complaint(cmd->store))
         fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
@@ -397,7 +387,6 @@ int hs_cmd_models(struct hs_invocation *call)
         return code;
     if (call->words.count == 0)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
-    hs_app_tasks(cmd.app, cmd.tasks);
     hs_progress_init(&cmd.progress, false);
     cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
     return run_action(&cmd, call->words.items[0]);

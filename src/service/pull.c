@@ -1,4 +1,5 @@
-#include "service/pull.h"
+/* POST /v1/models/{id}/pull. */
+#include "service/app_routes.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -7,7 +8,6 @@
 #include "base/clock.h"
 #include "http/stream.h"
 #include "models/fetch.h"
-#include "service/model_runner.h"
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
@@ -59,19 +59,16 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 
 /* ---- Which file ---- */
 
-static int choose(const struct hs_pull *pull, const char *name, struct hs_model_choice *ret, struct hs_error *err)
+static int choose(const struct hs_app_core *core, const char *name, struct hs_model_choice *ret, struct hs_error *err)
 {
-    /* The simulated device plays the processor's models. */
-    bool hailo = strcmp(hs_model_runner_backend_name(pull->device), "hailo") == 0;
     char version[HS_RUNTIME_SIZE];
-    const struct hs_pack *pack = hs_store_find(pull->store, name);
-    if (!pull->settings->allow_pull)
+    const struct hs_pack *pack = hs_store_find(core->store, name);
+    if (!core->sections.model->allow_pull)
         return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
-    if (!pack || !hs_pack_serves(pack, pull->tasks, pull->task_count))
+    if (!pack || !hs_app_serves(core->app, pack))
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
-    const struct hs_pack_file *file = NULL;
-    if (hailo)
-        file = hs_pack_find_file(pack, "hailo", hs_model_runner_runtime("hailo", version));
+    const char *backend = hs_app_pull_backend(&core->sections);
+    const struct hs_pack_file *file = hs_pack_find_file(pack, backend, hs_model_runner_runtime(backend, version));
     if (!file)
         file = hs_pack_find_file(pack, "openvino", NULL);
     if (!file)
@@ -103,7 +100,7 @@ static void reply(struct run *run, int r, const struct hs_error *err, json_t *va
         send(run, "done", value);
 }
 
-static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const struct hs_model_choice *choice)
+static void fetch(struct hs_http_request *req, const struct hs_app_core *core, const struct hs_model_choice *choice)
 {
     struct run run = { .req = req };
     struct hs_fetch_result result;
@@ -113,13 +110,13 @@ static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const
         run.sent_ns = hs_clock_now_ns();
     }
     const struct hs_fetch_options options = {
-        .mirror = hs_given(pull->settings->mirror),
+        .mirror = hs_given(core->sections.model->mirror),
         .no_wait = true,
         .cancel = hs_http_cancel(req),
         .progress = run.stream ? on_progress : NULL,
         .arg = &run,
     };
-    int r = hs_fetch_file(pull->store, choice, &options, &result, &err);
+    int r = hs_fetch_file(core->store, choice, &options, &result, &err);
     reply(&run, r, &err, r < 0 ? NULL : result_json(choice, &result));
     if (run.stream && run.failed < 0)
         hs_http_stream_break(run.stream);
@@ -142,7 +139,7 @@ static void end(void)
     pthread_mutex_unlock(&running.lock);
 }
 
-bool hs_pull_is_running(const struct hs_pack *pack)
+bool hs_app_is_pulling(const struct hs_pack *pack)
 {
     pthread_mutex_lock(&running.lock);
     bool is = running.pack == pack;
@@ -150,19 +147,18 @@ bool hs_pull_is_running(const struct hs_pack *pack)
     return is;
 }
 
-void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull)
+void hs_app_post_pull(struct hs_http_request *req)
 {
+    const struct hs_app_core *core = hs_http_context(req);
     struct hs_model_choice choice;
     struct hs_error err;
-    int r = choose(pull, hs_http_param(req, 0), &choice, &err);
+    int r = choose(core, hs_http_param(req, 0), &choice, &err);
+    if (r == 0 && !begin(choice.pack))
+        r = hs_error_set(&err, HS_ECONFLICT, "A model is being fetched already");
     if (r < 0) {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return;
     }
-    if (!begin(choice.pack)) {
-        hs_http_reply_error(req, HS_ECONFLICT, NULL, "A model is being fetched already");
-        return;
-    }
-    fetch(req, pull, &choice);
+    fetch(req, core, &choice);
     end();
 }

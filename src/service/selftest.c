@@ -60,19 +60,19 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
 {
     int64_t start = hs_clock_now_ns();
     hs_app_core_start_loading(core);
-    for (size_t i = 0; i < core->models.part_count; i++) {
-        const struct hs_model_runner *network = hs_model_pool_first(hs_app_core_pool(core, i));
+    for (size_t i = 0; i < core->cache_count; i++) {
+        const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
         struct hs_runner_status status;
         struct hs_error err;
         if (hs_app_core_wait_loaded(core, i, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",
-                            "%s: %s", network->model, err.message);
+                            "%s: %s", runner->model, err.message);
             return false;
         }
-        hs_runner_get_status(network->runner, &status);
+        hs_runner_get_status(runner->runner, &status);
         hs_selftest_add(test, "device", true, NULL, "%s: %s, %s; %s ready after %.2f s", status.backend, status.device,
-                        status.version, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
+                        status.version, runner->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
     }
     return true;
 }
@@ -81,7 +81,7 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
 static void check_models(struct hs_selftest *test, const struct hs_app *app, struct hs_settings *settings)
 {
     bool one = app->model_count == 1;
-    char names[HS_MODELS_API_PARTS * 256 + 16];
+    char names[HS_APP_MODELS_MAX * 256 + 16];
     struct hs_app_core *core;
     void *state;
     struct hs_error err;

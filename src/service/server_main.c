@@ -89,7 +89,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
 static bool must_end(const struct hs_app_core *core)
 {
     bool hung = false;
-    for (size_t i = 0; i < core->models.part_count; i++) {
+    for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
         hung |= status.hung;
@@ -105,7 +105,7 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
         int number = sigtimedwait(waited, NULL, &second);
         if (number > 0)
             return number;
-        for (size_t i = 0; i < core->models.part_count; i++)
+        for (size_t i = 0; i < core->cache_count; i++)
             hs_model_pool_watch(hs_app_core_pool(core, i));
         if (must_end(core))
             return 0;
@@ -118,7 +118,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
     struct hs_http_options options;
     struct hs_http_server *server;
     struct hs_error err;
-    char names[HS_MODELS_API_PARTS * 256 + 16], in_use[80];
+    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80];
     http_options(core, &options);
     if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
