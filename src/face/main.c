@@ -4,8 +4,6 @@
 #include "cli/cmd_config.h"
 #include "face/commands.h"
 #include "face/health.h"
-#include "service/models_command.h"
-#include "service/server_main.h"
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },

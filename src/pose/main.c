@@ -2,8 +2,6 @@
 #include "cli/cmd_backends.h"
 #include "cli/cmd_config.h"
 #include "pose/app.h"
-#include "service/models_command.h"
-#include "service/server_main.h"
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },

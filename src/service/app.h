@@ -6,7 +6,7 @@
 #include "config/common.h"
 #include "http/server.h"
 #include "image/image.h"
-#include "service/bench_command.h"
+#include "service/bench.h"
 #include "service/model_cache.h"
 #include "service/selftest.h"
 
@@ -75,6 +75,17 @@ struct hs_app {
 
 /* Runs the program; returns the exit code. */
 int hs_app_main(const struct hs_app *app, int argc, char **argv);
+
+/* The commands that all programs have; each reads its options and returns the exit code.
+ *
+ * `serve` loads the models while it listens. It prints "listening on http://ADDRESS:PORT" on standard output once it
+ * accepts, and ends with SIGTERM or SIGINT: then no new connection is taken and what runs is finished within
+ * server.shutdown_timeout; a second signal ends the process at once. It fails if a device hangs and the settings say to
+ * end. `selftest` fails if a check failed. */
+int hs_cmd_serve(struct hs_invocation *call);
+int hs_cmd_bench(struct hs_invocation *call);
+int hs_cmd_models(struct hs_invocation *call);
+int hs_cmd_selftest(struct hs_invocation *call);
 
 /* True if the pack's task is one of the program's. */
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack);

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "infer/registry.h"
 #include "service/embedding_parity.h"
-#include "service/startup.h"
+#include "service/server_main.h"
 
 /* A transient failure is retried after about 5, 10 and 20 ms. */
 enum { RETRIES_MAX = 3 };

@@ -1,5 +1,4 @@
-#include "service/models_command.h"
-
+/* `models`: lists, pulls, verifies, imports and removes model files. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

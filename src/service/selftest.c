@@ -1,16 +1,22 @@
 #include "service/selftest.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "infer/registry.h"
-#include "preflight/host.h"
+#include "preflight/report.h"
 #include "service/app.h"
-#include "service/hailo.h"
+#include "service/server_main.h"
 
 enum { ENTRIES_MAX = 16, LINE = 512 };
 
@@ -54,6 +60,163 @@ static void check_backends(struct hs_selftest *test)
                             e->usable ? e->probe.reason : e->error.message);
     }
 }
+
+/* ---- Hailo ---- */
+
+/* The findings, and the device while it is open. */
+struct hailo {
+    const struct hs_backend *backend; /* NULL: its module cannot be opened */
+    struct hs_host host;
+    struct hs_preflight_runtime runtime;
+    struct hs_device *device;
+    struct hs_device_health health;
+};
+
+static bool is_wanted(const char *device)
+{
+    return strcmp(device, "hailo") == 0;
+}
+
+/* Looks at everything that shows without opening the device. */
+static void look_at_hailo(struct hailo *hailo)
+{
+    struct hs_backend_probe probe;
+    memset(hailo, 0, sizeof(*hailo));
+    hs_host_look(hs_host_root(), &hailo->host);
+    if (hs_registry_find("hailo", &hailo->backend, &hailo->runtime.module) < 0)
+        return;
+    hailo->backend->probe(NULL, &probe);
+    hailo->runtime.devices = probe.device_count;
+    hs_str_copy(hailo->runtime.device_id, sizeof(hailo->runtime.device_id), probe.ids[0]);
+    if (!hs_registry_runtime("hailo", hailo->runtime.version, sizeof(hailo->runtime.version)))
+        hailo->runtime.version[0] = '\0';
+}
+
+static void open_device(struct hailo *hailo, const struct hs_app_sections *sections)
+{
+    const struct hs_device_options options = {
+        .device_id = hs_given(sections->inference->device_id),
+        .group = sections->device->group,
+    };
+    if (!hailo->backend || (hailo->runtime.devices == 0 && hailo->host.node_count == 0))
+        return;
+    hailo->runtime.opened = hailo->backend->open(&options, &hailo->device, &hailo->runtime.open) == 0;
+    if (!hailo->runtime.opened || !hailo->backend->health ||
+        hailo->backend->health(hailo->device, &hailo->health, NULL) < 0)
+        return;
+    hs_str_copy(hailo->runtime.firmware, sizeof(hailo->runtime.firmware), hailo->health.firmware);
+}
+
+static void add_report(struct hs_selftest *test, const struct hailo *hailo, bool wanted)
+{
+    struct hs_preflight_report report;
+    hs_preflight_tell(&hailo->host, &hailo->runtime, wanted, &report);
+    for (size_t i = 0; i < report.count; i++) {
+        const struct hs_preflight_line *line = &report.lines[i];
+        hs_selftest_add(test, line->name, line->ok, line->mend[0] ? line->mend : NULL, "%s", line->detail);
+    }
+}
+
+static void try_file(struct hs_selftest *test, const struct hailo *hailo, const struct hs_pack *pack,
+                     const struct hs_pack_file *file, const char *path)
+{
+    struct hs_model_spec spec;
+    struct hs_model *model;
+    struct hs_error err;
+    char remedy[200];
+    hs_pack_spec(pack, path, &spec);
+    if (hailo->backend->load(hailo->device, &spec, &model, &err) < 0) {
+        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
+                      err.code == HS_EMODEL ? " --force" : "; see the message");
+        hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
+        return;
+    }
+    hs_selftest_add(test, "hef", true, NULL, "%s (%s) fits this device and HailoRT %s", file->name, pack->name,
+                    hailo->runtime.version);
+    hailo->backend->unload(model);
+}
+
+/* A file for another version of HailoRT is not used, so it counts as ok. */
+static void check_file(struct hs_selftest *test, const struct hailo *hailo, const struct hs_store *store,
+                       const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    const struct hs_model_choice choice = { .pack = pack, .file = file };
+    const char *version = hailo->runtime.version[0] ? hailo->runtime.version : NULL;
+    struct hs_error err;
+    char *path, place[PATH_MAX];
+    if (strcmp(file->backend, "hailo") != 0 || !hs_store_path(store, file->name, place, sizeof(place)) ||
+        !hs_file_exists(place))
+        return;
+    if (!hs_pack_file_fits(file, "hailo", version)) {
+        hs_selftest_add(test, "hef", true, NULL, "%s is for HailoRT %s and not used here", file->name, file->runtime);
+    } else if (hs_store_verified_path(store, &choice, &path, &err) < 0) {
+        hs_selftest_add(test, "hef", false, "pull it again: models pull --force", "%s", err.message);
+    } else {
+        try_file(test, hailo, pack, file, path);
+        free(path);
+    }
+}
+
+static void check_files(struct hs_selftest *test, const struct hailo *hailo, const struct hs_app *app,
+                        const struct hs_model_settings *model)
+{
+    struct hs_store *store;
+    struct hs_error err;
+    if (hs_app_open_store(app, model, &store, &err) < 0) {
+        hs_selftest_add(test, "hef", false, "see the message", "%s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < hs_store_count(store); i++) {
+        const struct hs_pack *pack = hs_store_pack(store, i);
+        for (size_t k = 0; hs_app_serves(app, pack) && k < pack->file_count; k++)
+            check_file(test, hailo, store, pack, &pack->files[k]);
+    }
+    hs_store_close(store);
+}
+
+/* Adds one line if there is no Hailo and the settings do not insist on it, none if they name another device. Opens the
+ * device for a moment, and loads each model file for it that is installed. */
+static void check_hailo(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
+{
+    const struct hs_app_sections sections = hs_app_sections(app, settings);
+    const char *device = sections.inference->device;
+    struct hailo hailo;
+    if (!is_wanted(device) && strcmp(device, "auto") != 0)
+        return;
+    look_at_hailo(&hailo);
+    open_device(&hailo, &sections);
+    add_report(test, &hailo, is_wanted(device));
+    if (!hailo.runtime.opened)
+        return;
+    check_files(test, &hailo, app, sections.model);
+    if (hailo.health.has_temperature)
+        hs_selftest_add(test, "temperature", true, NULL, "%.1f degrees Celsius", (double) hailo.health.temperature_c);
+    else
+        hs_selftest_add(test, "temperature", true, NULL, "not reported: %s", hailo.health.note);
+    hailo.backend->close(hailo.device);
+}
+
+void hs_selftest_log_hailo(const struct hs_inference_settings *inference)
+{
+    struct hailo hailo;
+    struct hs_preflight_report report;
+    bool wanted = is_wanted(inference->device);
+    if (!wanted && strcmp(inference->device, "auto") != 0)
+        return;
+    look_at_hailo(&hailo);
+    /* A device that HailoRT finds reports its own errors when it is opened. */
+    if (hailo.runtime.devices > 0)
+        return;
+    hs_preflight_tell(&hailo.host, &hailo.runtime, wanted, &report);
+    const struct hs_preflight_line *failure = hs_preflight_failure(&report);
+    if (failure && wanted)
+        hs_startup_error(failure->detail, failure->mend);
+    else if (failure)
+        hs_log_warning("there is a Hailo, but it cannot be used, and the processor does the work: %s; %s",
+                       failure->detail, failure->mend);
+}
+
+/* ---- models ---- */
 
 /* Waits for each model; false: one cannot be loaded. */
 static bool check_devices(struct hs_selftest *test, const struct hs_app_core *core)
@@ -137,7 +300,7 @@ int hs_cmd_selftest(struct hs_invocation *call)
     test.checks = json_array();
     check_machine(&test);
     check_backends(&test);
-    hs_hailo_selftest(&test, app, settings);
+    check_hailo(&test, app, settings);
     if (app->check_settings)
         app->check_settings(&test, hs_settings_values(settings));
     check_models(&test, app, settings);

@@ -9,9 +9,30 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "preflight/host.h"
 #include "service/app.h"
-#include "service/hailo.h"
-#include "service/startup.h"
+
+void hs_startup_error(const char *what, const char *solution)
+{
+    fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+}
+
+void hs_startup_log_holders(void)
+{
+    struct hs_host host;
+    hs_host_look(hs_host_root(), &host);
+    for (size_t i = 0; i < host.holder_count; i++)
+        hs_log_error("%s (pid %d) has %s open", host.holders[i].command, host.holders[i].pid, host.holders[i].node);
+}
+
+void hs_startup_report_model(const char *file)
+{
+    char what[512];
+    if (!file[0])
+        return;
+    hs_str_format(what, sizeof(what), "Cannot load model '%s'", file);
+    hs_startup_error(what, "Download model or check model path");
+}
 
 /* Workers that may wait for an accelerator at least, while others work. */
 enum { WAITING_MIN = 16 };
@@ -173,7 +194,7 @@ int hs_cmd_serve(struct hs_invocation *call)
     code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
     if (code != HS_EXIT_OK)
         return code;
-    hs_hailo_log_start(hs_app_sections(app, settings).inference);
+    hs_selftest_log_hailo(hs_app_sections(app, settings).inference);
     if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
