@@ -44,9 +44,10 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result);
 
-/* What a request says of the faces it wants, but for a box. HS_EINVAL. */
-int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
-                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err);
+/* The request's parameters for the pipeline; a box is written to *ret_inside, to which the request then points (NULL
+ * allowed if !wish->boxed). HS_EINVAL. */
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                        struct hs_face_request *ret_request, struct hs_rect *ret_inside, struct hs_error *err);
 
 /* The JSON of an error that has to do with a picture, for an answer that holds several. */
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err);

@@ -15,6 +15,7 @@ int hs_face_cmd_compare_devices(struct hs_invocation *call);
 /* Its parts of `bench` and `selftest`. */
 extern const struct hs_app_bench hs_face_bench;
 void hs_face_check_gallery(struct hs_selftest *test, const void *settings);
-void hs_face_check_picture(struct hs_selftest *test, void *state);
+int hs_face_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err);
 
 #endif

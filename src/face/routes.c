@@ -94,7 +94,7 @@ static void post_batch(struct hs_http_request *req)
         return;
     int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
     if (r == 0)
-        r = hs_face_ask_request(req, app, &wish, &of.request, &err);
+        r = hs_face_ask_request(req, app, &wish, &of.request, NULL, &err);
     if (r == 0)
         r = hs_face_ask_pipeline(req, app, &wish, &of.pipeline, &err);
     if (r < 0) {

@@ -27,7 +27,8 @@ int hs_pose_cmd_detect(struct hs_invocation *call);
 int hs_pose_cmd_eval(struct hs_invocation *call);
 int hs_pose_cmd_compare_devices(struct hs_invocation *call);
 extern const struct hs_app_bench hs_pose_bench;
-void hs_pose_check_picture(struct hs_selftest *test, void *state);
+int hs_pose_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err);
 
 /* Handlers find a struct hs_pose_app as the server's context. */
 extern const struct hs_http_route hs_pose_routes[];

@@ -112,11 +112,6 @@ void hs_app_core_start_loading(const struct hs_app_core *core)
         hs_model_pool_preload(hs_app_core_pool(core, i));
 }
 
-int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err)
-{
-    return hs_model_pool_wait_loaded(hs_app_core_pool(core, index), HS_NO_DEADLINE, err);
-}
-
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
 {
     dst[0] = '\0';
@@ -228,7 +223,7 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     if (flags & HS_APP_LOAD)
         hs_app_core_start_loading(core);
     for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->cache_count; i++)
-        r = hs_app_core_wait_loaded(core, i, &err);
+        r = hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err);
     if (r < 0) {
         hs_app_destroy(state);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);

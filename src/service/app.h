@@ -68,9 +68,10 @@ struct hs_app {
     void (*shape)(const void *state, struct hs_http_options *ret); /* NULL: answers as http/server.h has them */
 
     const struct hs_app_bench *bench;
-    /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models. */
+    /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models with the built-in
+     * picture (service/test_image.h), whose failure is reported for it. */
     void (*check_settings)(struct hs_selftest *test, const void *settings);
-    void (*check_picture)(struct hs_selftest *test, void *state);
+    int (*check_picture)(struct hs_selftest *test, const void *state, const struct hs_buf *picture, struct hs_error *err);
 };
 
 /* Runs the program; returns the exit code. */
@@ -129,9 +130,6 @@ struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core);
 
 /* Begins to load all models, and returns at once. */
 void hs_app_core_start_loading(const struct hs_app_core *core);
-
-/* Waits until the model of that index is loaded. */
-int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err);
 
 /* "a and b": the models' names. */
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size);

@@ -17,8 +17,9 @@
 #include "preflight/report.h"
 #include "service/app.h"
 #include "service/server_main.h"
+#include "service/test_image.h"
 
-enum { ENTRIES_MAX = 16, LINE = 512 };
+enum { ENTRIES_MAX = 16, LINE = 512, PICTURE_MAX = 16 << 20 };
 
 void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
 {
@@ -227,7 +228,7 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
         const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
         struct hs_runner_status status;
         struct hs_error err;
-        if (hs_app_core_wait_loaded(core, i, &err) < 0) {
+        if (hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",
                             "%s: %s", runner->model, err.message);
@@ -238,6 +239,17 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
                         status.version, runner->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
     }
     return true;
+}
+
+static void check_picture(struct hs_selftest *test, const struct hs_app_core *core)
+{
+    struct hs_buf picture;
+    struct hs_error err;
+    hs_buf_init(&picture, PICTURE_MAX);
+    if (hs_test_image_encode(&picture, &err) < 0 || core->app->check_picture(test, core, &picture, &err) < 0)
+        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
+                        err.message);
+    hs_buf_finish(&picture);
 }
 
 /* Without what hs_app.open opens, so that opening does not repair or migrate anything. Takes the settings. */
@@ -260,7 +272,7 @@ static void check_models(struct hs_selftest *test, const struct hs_app *app, str
     hs_selftest_add(test, "models", true, NULL, "%s in %s, hash%s verified", names, hs_store_dir(core->store),
                     one ? "" : "es");
     if (check_devices(test, core))
-        app->check_picture(test, core);
+        check_picture(test, core);
     hs_app_destroy(core);
 }
 
