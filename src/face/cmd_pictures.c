@@ -1,11 +1,12 @@
 /* Pictures in, the API's JSON out, without a server: detect, embed, recognize, compare. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "face/annotate.h"
 #include "face/answer.h"
 #include "face/commands.h"
+#include "gallery/gallery.h"
 #include "service/drawing.h"
 
 struct pictures {
@@ -19,6 +20,71 @@ static int print(json_t *answer, const char *path, struct hs_error *err)
 {
     json_object_set_new(answer, "file", json_string(path));
     return hs_print_json(answer, HS_JSON_SORTED, err);
+}
+
+/* ---- drawing ---- */
+
+enum { LABEL_SIZE = HS_GALLERY_NAME_MAX + 16, SHAPES = 1 + HS_FACE_LANDMARKS };
+
+static const uint32_t known_color = 0x7ed957, other_color = 0xf0a033, plain_color = 0x33c3f0;
+
+/* The entry of the face in the answer, which has none for faces without a vector; NULL: it has none. */
+static const json_t *identity_of(const struct hs_face_result *result, size_t face, const json_t *answer)
+{
+    size_t place = 0;
+    if (!answer || !result->faces[face].embedding)
+        return NULL;
+    for (size_t i = 0; i < face; i++)
+        place += result->faces[i].embedding != NULL;
+    return json_array_get(json_object_get(answer, "faces"), place);
+}
+
+static size_t add_face(const struct hs_face *face, const json_t *identity, struct hs_draw_shape *shapes,
+                       char label[LABEL_SIZE])
+{
+    const char *name = json_string_value(json_object_get(identity, "identity"));
+    bool known = name && strcmp(name, "Unknown") != 0;
+    uint32_t color = !name ? plain_color : known ? known_color : other_color;
+    if (known)
+        snprintf(label, LABEL_SIZE, "%s  %.2f", name, json_number_value(json_object_get(identity, "match_score")));
+    else
+        snprintf(label, LABEL_SIZE, "%s%.2f", name ? "?  " : "", (double) face->score);
+    size_t count = 0;
+    shapes[count++] = (struct hs_draw_shape) {
+        .kind = HS_DRAW_RECT,
+        .x0 = face->box.x1,
+        .y0 = face->box.y1,
+        .x1 = face->box.x2,
+        .y1 = face->box.y2,
+        .color = color,
+        .label = label,
+    };
+    for (int i = 0; face->has_landmarks && i < HS_FACE_LANDMARKS; i++)
+        shapes[count++] = (struct hs_draw_shape) {
+            .kind = HS_DRAW_CIRCLE,
+            .x0 = face->landmarks[i].x,
+            .y0 = face->landmarks[i].y,
+            .size = 1.5f,
+            .color = color,
+        };
+    return count;
+}
+
+/* Draws the faces on a copy of the picture, with the names that the answer gives them; NULL: with their scores. */
+static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *answer,
+                    enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
+{
+    size_t room = result->count ? result->count : 1, count = 0;
+    struct hs_draw_shape *shapes = calloc(room, SHAPES * sizeof(*shapes));
+    char(*labels)[LABEL_SIZE] = calloc(room, LABEL_SIZE);
+    int r = shapes && labels ? 0 : hs_error_set(err, HS_ENOMEM, "no memory to draw %zu faces", result->count);
+    for (size_t i = 0; r == 0 && i < result->count; i++)
+        count += add_face(&result->faces[i].face, identity_of(result, i, answer), shapes + count, labels[i]);
+    if (r == 0)
+        r = hs_drawing_encode(image, shapes, count, format, out, err);
+    free(shapes);
+    free(labels);
+    return r;
 }
 
 /* Reads and decodes the picture again: the networks got it at their own size. */
@@ -40,13 +106,15 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
     if (r < 0)
         return r;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    r = hs_face_annotate(result, image, answer, hs_drawing_format(&p->draw), &out, err);
+    r = annotate(result, image, answer, hs_drawing_format(&p->draw), &out, err);
     if (r == 0)
         r = hs_drawing_save(&p->draw, path, &out, err);
     hs_buf_finish(&out);
     hs_image_destroy(image);
     return r;
 }
+
+/* ---- commands ---- */
 
 static int detect(const struct pictures *p, const char *path, const struct hs_face_result *result, struct hs_error *err)
 {

@@ -71,7 +71,8 @@ struct hs_app {
     /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models with the built-in
      * picture (service/test_image.h), whose failure is reported for it. */
     void (*check_settings)(struct hs_selftest *test, const void *settings);
-    int (*check_picture)(struct hs_selftest *test, const void *state, const struct hs_buf *picture, struct hs_error *err);
+    int (*check_picture)(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                         struct hs_error *err);
 };
 
 /* Runs the program; returns the exit code. */

@@ -167,51 +167,46 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     return HS_EXIT_OK;
 }
 
-/* The version of the runtime: as --runtime, else of this machine's own device, else any. */
-static const char *runtime_of(const struct command *cmd)
+/* The file to pull of a model (NULL: the task's default): for --backend, else for this machine's device; if it has
+ * none for that, for the processor. Complains itself. */
+static bool choose(struct command *cmd, enum hs_task task, const char *name, struct hs_model_choice *ret)
 {
-    bool own = !cmd->backend || strcmp(cmd->backend, cmd->here) == 0;
-    return cmd->runtime ? cmd->runtime : own ? cmd->here_runtime : NULL;
+    const char *backend = cmd->backend ? cmd->backend : cmd->here;
+    bool own = strcmp(backend, cmd->here) == 0;
+    const char *runtime = cmd->runtime ? cmd->runtime : own ? cmd->here_runtime : NULL;
+    struct hs_error err;
+    if (!name) {
+        if (hs_store_choose_default(cmd->store, task, backend, runtime, ret, &err) == 0)
+            return true;
+        fail(cmd, &err);
+        return false;
+    }
+    ret->pack = find_pack(cmd, name);
+    if (!ret->pack)
+        return false;
+    ret->file = hs_pack_find_file(ret->pack, backend, runtime);
+    if (!ret->file && !cmd->backend)
+        ret->file = hs_pack_find_file(ret->pack, "openvino", NULL);
+    if (!ret->file)
+        hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", ret->pack->name, backend,
+                           runtime ? " " : "", runtime ? runtime : "");
+    return ret->file;
 }
 
-/* Also pulls the file with which the processor stands in for the device: the pack's own, else its default for the
- * task. */
-static int pull_with_standby(struct command *cmd, const struct hs_model_choice *choice)
+/* Also pulls the file for the fallback on the processor: the pack's own, else that of the task's default. */
+static int pull(struct command *cmd, enum hs_task task, const char *name)
 {
-    struct hs_model_choice standby = { choice->pack, hs_pack_find_file(choice->pack, "openvino", NULL) };
+    struct hs_model_choice choice, standby;
     struct hs_error err;
-    int code = pull_one(cmd, choice);
-    if (!cmd->standby || cmd->backend || strcmp(choice->file->backend, "openvino") == 0)
+    if (!choose(cmd, task, name, &choice))
+        return HS_EXIT_FAILURE;
+    int code = pull_one(cmd, &choice);
+    if (!cmd->standby || cmd->backend || strcmp(choice.file->backend, "openvino") == 0)
         return code;
-    if (!standby.file && hs_store_choose_default(cmd->store, choice->pack->task, "openvino", NULL, &standby, &err) < 0)
+    standby = (struct hs_model_choice) { choice.pack, hs_pack_find_file(choice.pack, "openvino", NULL) };
+    if (!standby.file && hs_store_choose_default(cmd->store, choice.pack->task, "openvino", NULL, &standby, &err) < 0)
         return fail(cmd, &err);
     return pull_one(cmd, &standby) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
-}
-
-static int pull_default(struct command *cmd, enum hs_task task)
-{
-    struct hs_model_choice choice;
-    struct hs_error err;
-    const char *backend = cmd->backend ? cmd->backend : cmd->here;
-    if (hs_store_choose_default(cmd->store, task, backend, runtime_of(cmd), &choice, &err) < 0)
-        return fail(cmd, &err);
-    return pull_with_standby(cmd, &choice);
-}
-
-/* The file for this machine's device; if the model has none, for the processor. */
-static int pull_named(struct command *cmd, const char *name)
-{
-    const struct hs_pack *pack = find_pack(cmd, name);
-    if (!pack)
-        return HS_EXIT_FAILURE;
-    const char *backend = cmd->backend ? cmd->backend : cmd->here, *runtime = runtime_of(cmd);
-    struct hs_model_choice choice = { pack, hs_pack_find_file(pack, backend, runtime) };
-    if (!choice.file && !cmd->backend)
-        choice.file = hs_pack_find_file(pack, "openvino", NULL);
-    if (!choice.file)
-        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", pack->name, backend,
-                                  runtime ? " " : "", runtime ? runtime : "");
-    return pull_with_standby(cmd, &choice);
 }
 
 /* The models that are named; without names for each task the configured one, else the default. */
@@ -219,13 +214,12 @@ static int do_pull(struct command *cmd)
 {
     int code = HS_EXIT_OK;
     for (size_t i = 0; i < cmd->names.count; i++)
-        if (pull_named(cmd, cmd->names.items[i]) != HS_EXIT_OK)
+        if (pull(cmd, 0, cmd->names.items[i]) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
     for (size_t i = 0; cmd->names.count == 0 && i < cmd->app->model_count; i++) {
         const struct hs_app_model *model = &cmd->app->models[i];
         const char *name = hs_app_pack(cmd->settings, model);
-        int pulled = strcmp(name, "auto") == 0 ? pull_default(cmd, model->task) : pull_named(cmd, name);
-        if (pulled != HS_EXIT_OK)
+        if (pull(cmd, model->task, strcmp(name, "auto") == 0 ? NULL : name) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
     }
     return code;

@@ -1,7 +1,7 @@
 /* POST /v1/models/{id}/pull. */
 #include "service/app_routes.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +11,15 @@
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
-/* A service has one store, which takes one pull at a time; and one occupies one worker at most. */
-static struct {
-    pthread_mutex_t lock;
-    const struct hs_pack *pack; /* being fetched; NULL: none */
-} running = { .lock = PTHREAD_MUTEX_INITIALIZER };
+/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time; and one
+ * occupies one worker at most. */
+static _Atomic(const struct hs_pack *) pulling;
 
 struct run {
     struct hs_http_request *req;
     struct hs_http_stream *stream; /* NULL: the answer comes as a whole */
     int64_t sent_ns;               /* of the newest event */
-    uint64_t shown;                /* bytes in it; what is repeated is not news */
+    uint64_t shown;                /* bytes in it */
     int failed;                    /* writing to the client */
 };
 
@@ -40,8 +38,7 @@ static void send(struct run *run, const char *event, json_t *value)
     json_decref(value);
 }
 
-/* Called about once a second also while nothing arrives. A client that has left is the fetch's business: it asks the
- * request's cancel. */
+/* Called about once a second also while nothing arrives. The request's cancel ends the fetch if the client leaves. */
 static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
     struct run *run = arg;
@@ -88,7 +85,7 @@ static json_t *result_json(const struct hs_model_choice *choice, const struct hs
 
 static void reply(struct run *run, int r, const struct hs_error *err, json_t *value)
 {
-    /* Another program has the file in work: as if it were this one. */
+    /* Another program fetches this file: the same answer as for another pull of this one. */
     int code = r == HS_EBUSY ? HS_ECONFLICT : r;
     if (!run->stream && r < 0)
         hs_http_reply_error(run->req, code, NULL, "%s", err->message);
@@ -122,43 +119,24 @@ static void fetch(struct hs_http_request *req, const struct hs_app_core *core, c
         hs_http_stream_break(run.stream);
 }
 
-static bool begin(const struct hs_pack *pack)
-{
-    pthread_mutex_lock(&running.lock);
-    bool first = !running.pack;
-    if (first)
-        running.pack = pack;
-    pthread_mutex_unlock(&running.lock);
-    return first;
-}
-
-static void end(void)
-{
-    pthread_mutex_lock(&running.lock);
-    running.pack = NULL;
-    pthread_mutex_unlock(&running.lock);
-}
-
 bool hs_app_is_pulling(const struct hs_pack *pack)
 {
-    pthread_mutex_lock(&running.lock);
-    bool is = running.pack == pack;
-    pthread_mutex_unlock(&running.lock);
-    return is;
+    return atomic_load(&pulling) == pack;
 }
 
 void hs_app_post_pull(struct hs_http_request *req)
 {
     const struct hs_app_core *core = hs_http_context(req);
+    const struct hs_pack *none = NULL;
     struct hs_model_choice choice;
     struct hs_error err;
     int r = choose(core, hs_http_param(req, 0), &choice, &err);
-    if (r == 0 && !begin(choice.pack))
+    if (r == 0 && !atomic_compare_exchange_strong(&pulling, &none, choice.pack))
         r = hs_error_set(&err, HS_ECONFLICT, "A model is being fetched already");
     if (r < 0) {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return;
     }
     fetch(req, core, &choice);
-    end();
+    atomic_store(&pulling, NULL);
 }
