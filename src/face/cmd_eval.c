@@ -10,7 +10,7 @@
 #include "cli/progress.h"
 #include "face/commands.h"
 #include "face/pairs.h"
-#include "face/pick.h"
+#include "face/face_select.h"
 #include "service/parallel_for.h"
 #include "vision/embedding.h"
 #include "vision/verification.h"
@@ -54,7 +54,7 @@ static int embed(void *arg, size_t index, struct hs_error *err)
     if (!hs_path_join(path, sizeof(path), eval->images, picture->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", picture->path);
     int r = hs_face_app_find_file(eval->app, path, &request, &result, err);
-    const struct hs_face_found *face = r == 0 ? hs_face_pick(&result, eval->rule) : NULL;
+    const struct hs_face_found *face = r == 0 ? hs_face_select(&result, eval->rule) : NULL;
     eval->found[index] = face && face->embedding;
     if (eval->found[index])
         memcpy(eval->vectors + index * eval->dimension, face->embedding, eval->dimension * sizeof(float));

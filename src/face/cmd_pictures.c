@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "face/answer.h"
+#include "face/response_json.h"
 #include "face/commands.h"
 #include "gallery/gallery.h"
 #include "service/drawing.h"
@@ -118,7 +118,7 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
 
 static int detect(const struct pictures *p, const char *path, const struct hs_face_result *result, struct hs_error *err)
 {
-    int r = print(hs_face_answer_detect(result, true), path, err);
+    int r = print(hs_face_detect_json(result, true), path, err);
     return r == 0 && p->draw.path ? draw(p, path, result, NULL, err) : r;
 }
 
@@ -126,7 +126,7 @@ static int embed(const struct pictures *p, const char *path, const struct hs_fac
 {
     const struct hs_face_found *best = hs_face_best(result);
     (void) p;
-    return best ? print(hs_face_answer_embed(best, result), path, err)
+    return best ? print(hs_face_embed_json(best, result), path, err)
                 : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
 }
 
@@ -134,7 +134,7 @@ static int recognize(const struct pictures *p, const char *path, const struct hs
                      struct hs_error *err)
 {
     const struct hs_face_recognize how = hs_face_recognize_default(p->app);
-    json_t *answer = hs_face_answer_recognize(p->app, result, &how, err);
+    json_t *answer = hs_face_recognize_json(p->app, result, &how, err);
     if (!answer)
         return err->code;
     int r = print(json_incref(answer), path, err);
@@ -153,7 +153,7 @@ static int compare(const struct pictures *p, const struct hs_face_request *reque
         r = hs_face_app_find_file(p->app, paths[1], request, &b, err);
     if (r == 0) {
         const struct hs_face_found *one = hs_face_best(&a), *two = hs_face_best(&b);
-        r = one && two ? print(hs_face_answer_compare(p->app, one, &a, two, &b), paths[0], err)
+        r = one && two ? print(hs_face_compare_json(p->app, one, &a, two, &b), paths[0], err)
                        : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", paths[one ? 1 : 0]);
     }
     hs_face_result_finish(&a);

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/commands.h"
-#include "face/pick.h"
+#include "face/face_select.h"
 #include "gallery/inspect.h"
 #include "vision/embedding.h"
 
@@ -36,10 +36,10 @@ static float worst_distance(const struct hs_face *face)
     return worst;
 }
 
-/* The detector: one face where one is drawn, its points where they are drawn. */
+/* The detector finds the one face that is drawn, with its points in their places. */
 static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
-    const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
+    const struct hs_face_found *face = hs_face_select(result, HS_FACE_BEST);
     if (!face || result->count != 1) {
         hs_selftest_add(test, "detector", false, "the model file may be damaged: run 'models verify'",
                         "%zu faces found where one is drawn (%.1f ms)", result->count, result->timings.detect_ms);
@@ -65,7 +65,7 @@ static float norm_of(const float *vector, int dimension)
 static void judge_embedder(struct hs_selftest *test, const struct hs_face_result *first,
                            const struct hs_face_result *again)
 {
-    const struct hs_face_found *a = hs_face_pick(first, HS_FACE_BEST), *b = hs_face_pick(again, HS_FACE_BEST);
+    const struct hs_face_found *a = hs_face_select(first, HS_FACE_BEST), *b = hs_face_select(again, HS_FACE_BEST);
     if (!a || !a->embedding || !b || !b->embedding) {
         hs_selftest_add(test, "embedder", false, "fix the detector first", "there is no face to be embedded");
         return;

@@ -1,5 +1,5 @@
-/* Two networks are asked in turn, each through its engine. The detector sees the picture at about its own input size.
- * Aligned faces are cut from the decoded picture; where it was decoded smaller than a face needs, it is decoded once
+/* Two models run in turn. The detector sees the picture at about its own input size.
+ * Aligned faces are cut from the decoded picture; if it was decoded smaller than a face needs, it is decoded once
  * more, at just the scale that the most demanding face needs. */
 #include "face/pipeline.h"
 
@@ -85,7 +85,7 @@ static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 
 /* ---- detection ---- */
 
-/* How well a face lies in the wanted box: 0 where less than half of the smaller one is common to both. */
+/* How well a face lies in the wanted box: 0 if less than half of the smaller one is common to both. */
 static float fit(const struct hs_rect *face, const struct hs_rect *box)
 {
     return hs_rect_share(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
@@ -210,7 +210,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     return hs_embedding_normalize(found->embedding, (size_t) dimension, NULL);
 }
 
-/* What the aligned faces show: the corners of the aligned square on the picture, and two pixels around. */
+/* The part that the aligned faces show: the corners of the aligned square on the picture, and a margin. */
 static struct hs_image_part part_of(const struct work *w, const struct subject *subjects, size_t count)
 {
     double x1 = w->image->orig_width, y1 = w->image->orig_height, x2 = 0, y2 = 0;

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "face/health.h"
 #include "face/routes_database.h"
 #include "http/json_write.h"
@@ -59,7 +59,7 @@ static void post_detect(struct hs_http_request *req)
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
         add_timings(req, &result.timings, -1);
-        hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
+        hs_http_reply_json(req, 200, hs_face_detect_json(&result, landmarks));
     }
     hs_face_result_finish(&result);
 }
@@ -76,7 +76,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
     struct hs_face_result result = { 0 };
     int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
-    if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
+    if (r == 0 && !(*ret_answer = hs_face_detect_json(&result, batch->landmarks)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
     hs_face_result_finish(&result);
     return r;
@@ -117,7 +117,7 @@ static void post_embed(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
     if (found) {
-        json_t *answer = hs_face_answer_embed(found, &result);
+        json_t *answer = hs_face_embed_json(found, &result);
         json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_http_reply_json(req, 200, answer);
     }
@@ -161,7 +161,7 @@ static void post_recognize(struct hs_http_request *req)
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
         int64_t start_ns = hs_clock_now_ns();
-        json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
+        json_t *answer = hs_face_recognize_json(app, &result, &how, &err);
         add_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
         if (answer)
             hs_http_reply_json(req, 200, answer);
@@ -182,7 +182,7 @@ static void post_compare(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
         const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
         if (two)
-            hs_http_reply_json(req, 200, hs_face_answer_compare(app, one, &a, two, &b));
+            hs_http_reply_json(req, 200, hs_face_compare_json(app, one, &a, two, &b));
     }
     hs_face_result_finish(&a);
     hs_face_result_finish(&b);

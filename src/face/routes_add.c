@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
 #include "gallery/input.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "http/param.h"
 #include "vision/embedding.h"
 

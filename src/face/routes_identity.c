@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 

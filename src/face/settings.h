@@ -32,7 +32,7 @@ struct hs_database_section {
     int enrolment;          /* enum hs_enrol_gate */
 };
 
-/* What hs_settings_values gives with hs_face_schema. */
+/* The values of hs_settings_values with hs_face_schema. */
 struct hs_face_settings {
     struct hs_server_settings server;
     struct hs_model_settings model; /* without `name` */

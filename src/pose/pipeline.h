@@ -12,7 +12,7 @@
 #include "service/model_pool.h"
 #include "vision/pose_list.h"
 
-/* What a request may choose, and the bounds of its work. */
+/* The parameters of a request, and the bounds of its work. */
 struct hs_pose_params {
     struct hs_image_limits limits;
     float confidence_threshold, iou_threshold; /* 0..1 */

@@ -9,7 +9,7 @@ struct hs_pose_section {
     bool skeleton_connections;
 };
 
-/* What hs_settings_values gives with hs_pose_schema. */
+/* The values of hs_settings_values with hs_pose_schema. */
 struct hs_pose_settings {
     struct hs_server_settings server;
     struct hs_model_settings model;

@@ -1,4 +1,4 @@
-/* Whether the processor's face vectors may stand in for a device's. A gallery holds vectors of the device, so they may
+/* Decides if the processor's face vectors may replace a device's. A gallery holds vectors of the device, so they may
  * if both are of one embedding space and were compared: `hailo-face compare-devices` embeds the same aligned faces with
  * both, and records beside the models how close the vectors are, and which two files made them. */
 #ifndef HS_SERVICE_EMBEDDING_PARITY_H
@@ -26,7 +26,7 @@ struct hs_embedding_parity {
     struct hs_sample_stats cosine;
 };
 
-/* Whether vectors are that close, however few they are. */
+/* True if vectors are that close, however few they are. */
 bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine);
 
 /* 0 if they are, and of enough faces, else HS_EMODEL and why not. */

@@ -1,4 +1,4 @@
-/* What a request may say about the model that serves it, in every service. */
+/* The parameters of a request about the model that serves it, in every service. */
 #ifndef HS_SERVICE_REQUEST_OPTIONS_H
 #define HS_SERVICE_REQUEST_OPTIONS_H
 

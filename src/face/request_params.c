@@ -1,4 +1,4 @@
-#include "face/ask.h"
+#include "face/request_params.h"
 
 #include <math.h>
 #include <stdlib.h>
