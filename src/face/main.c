@@ -62,7 +62,6 @@ static const struct hs_app app = {
     .commands = commands,
     .command_count = HS_ARRAY_LEN(commands),
     .schema = &hs_face_schema,
-    .offsets = HS_APP_OFFSETS(struct hs_face_settings),
     .models = models,
     .model_count = HS_FACE_MODELS,
     .state_size = sizeof(struct hs_face_app),

@@ -26,7 +26,6 @@ static const struct hs_app app = {
     .commands = commands,
     .command_count = HS_ARRAY_LEN(commands),
     .schema = &hs_pose_schema,
-    .offsets = HS_APP_OFFSETS(struct hs_pose_settings),
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
     .state_size = sizeof(struct hs_pose_app),

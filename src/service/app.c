@@ -32,23 +32,9 @@ bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack)
     return false;
 }
 
-struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings)
+const char *hs_app_pull_backend(const struct hs_inference_settings *inference)
 {
-    const char *values = hs_settings_values(settings);
-    return (struct hs_app_sections) {
-        .server = (const void *) (values + app->offsets.server),
-        .model = (const void *) (values + app->offsets.model),
-        .inference = (const void *) (values + app->offsets.inference),
-        .device = (const void *) (values + app->offsets.device),
-        .performance = (const void *) (values + app->offsets.performance),
-        .image = (const void *) (values + app->offsets.image),
-        .logging = (const void *) (values + app->offsets.logging),
-    };
-}
-
-const char *hs_app_pull_backend(const struct hs_app_sections *sections)
-{
-    return strcmp(hs_model_runner_backend_name(sections->inference->device), "hailo") == 0 ? "hailo" : "openvino";
+    return strcmp(hs_model_runner_backend_name(inference->device), "hailo") == 0 ? "hailo" : "openvino";
 }
 
 int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *model, struct hs_store **ret_store,
@@ -74,32 +60,32 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 
 int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err)
 {
-    const struct hs_app_sections *s = &core->sections;
+    const struct hs_common_settings *s = core->common;
     const struct hs_app_model *model = &core->app->models[core->cache_count];
     const struct hs_model_options options = {
         .store = core->store,
         .task = model->task,
         .model = pack ? pack : hs_app_pack(core->config, model),
-        .inference = s->inference,
-        .policy = s->device,
-        .performance = s->performance,
+        .inference = &s->inference,
+        .policy = &s->device,
+        .performance = &s->performance,
         .refused = core->refused,
-        .input = { model->sized ? s->inference->input_size[1] : 0, model->sized ? s->inference->input_size[0] : 0 },
-        .rectangular = s->inference->rectangular,
+        .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
+        .rectangular = s->inference.rectangular,
         .border = model->border,
         .batch = model->batch,
-        .keep_alive_s = s->model->keep_alive,
+        .keep_alive_s = s->model.keep_alive,
     };
-    int r = hs_model_cache_create(&options, s->model->max_memory, &core->caches[core->cache_count], err);
+    int r = hs_model_cache_create(&options, s->model.max_memory, &core->caches[core->cache_count], err);
     core->cache_count += r == 0;
     return r;
 }
 
 struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core)
 {
-    const struct hs_image_settings *image = core->sections.image;
+    const struct hs_image_settings *image = &core->common->image;
     return (struct hs_image_limits) {
-        .max_bytes = (size_t) core->sections.server->max_body_mb << 20,
+        .max_bytes = (size_t) core->common->server.max_body_mb << 20,
         .max_pixels = (int64_t) (image->max_megapixels * 1e6),
         .max_side = image->max_side,
         .max_memory = (size_t) image->max_memory,
@@ -130,10 +116,10 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool ope
     }
     core->app = app;
     core->config = config;
-    core->sections = hs_app_sections(app, config);
+    core->common = hs_app_common(config);
     core->started_ns = hs_clock_now_ns();
     core->created_s = hs_clock_wall_s();
-    int r = hs_app_open_store(app, core->sections.model, &core->store, err);
+    int r = hs_app_open_store(app, &core->common->model, &core->store, err);
     if (r == 0)
         r = app->init(core, err);
     if (r == 0 && open && app->open)
@@ -188,7 +174,7 @@ int hs_app_load_settings(const struct hs_invocation *call, const struct hs_confi
     struct hs_problems problems = { 0 };
     int code = hs_load_settings(call, extra, extra_count, ret_settings, &problems);
     if (code == HS_EXIT_OK)
-        hs_log_init(call, hs_app_sections(call->program->app, *ret_settings).logging, &problems);
+        hs_log_init(call, &hs_app_common(*ret_settings)->logging, &problems);
     hs_problems_finish(&problems);
     return code;
 }

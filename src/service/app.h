@@ -24,33 +24,13 @@ struct hs_app_model {
     int border;          /* as in struct hs_letterbox_rule */
 };
 
-/* The sections of settings that all programs have, and their places in a program's settings struct. */
-struct hs_app_offsets {
-    size_t server, model, inference, device, performance, image, logging;
-};
-
-#define HS_APP_OFFSETS(type) \
-    { offsetof(type, server), offsetof(type, model), offsetof(type, inference), offsetof(type, device), \
-      offsetof(type, performance), offsetof(type, image), offsetof(type, logging) }
-
-struct hs_app_sections {
-    const struct hs_server_settings *server;
-    const struct hs_model_settings *model;
-    const struct hs_inference_settings *inference;
-    const struct hs_device_settings *device;
-    const struct hs_performance_settings *performance;
-    const struct hs_image_settings *image;
-    const struct hs_logging_settings *logging;
-};
-
 /* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct
  * hs_app_core. */
 struct hs_app {
     const char *summary, *version;
     const struct hs_command *commands;
     size_t command_count;
-    const struct hs_schema *schema;
-    struct hs_app_offsets offsets; /* into the settings: HS_APP_OFFSETS(struct hs_pose_settings) */
+    const struct hs_schema *schema; /* of settings that begin with HS_COMMON_SECTIONS */
     const struct hs_app_model *models;
     size_t model_count; /* at most HS_APP_MODELS_MAX */
 
@@ -92,10 +72,13 @@ int hs_cmd_selftest(struct hs_invocation *call);
 /* True if the pack's task is one of the program's. */
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack);
 
-struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings);
+static inline const struct hs_common_settings *hs_app_common(const struct hs_settings *settings)
+{
+    return hs_settings_values(settings);
+}
 
 /* The backend whose files to pull: "hailo" or "openvino", whose models the simulated device plays. */
-const char *hs_app_pull_backend(const struct hs_app_sections *sections);
+const char *hs_app_pull_backend(const struct hs_inference_settings *inference);
 
 /* hs_store_open as the settings say. */
 int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *model, struct hs_store **ret_store,
@@ -109,7 +92,7 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 struct hs_app_core {
     const struct hs_app *app;
     struct hs_settings *config;
-    struct hs_app_sections sections; /* of config */
+    const struct hs_common_settings *common; /* of config */
     struct hs_store *store;
     struct hs_model_cache *caches[HS_APP_MODELS_MAX]; /* one for each of app->models */
     size_t cache_count;

@@ -136,7 +136,7 @@ static void say(void *arg, const char *line)
 static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
 {
     const struct hs_pack *pack = choice->pack;
-    const char *mirror = hs_app_sections(cmd->app, cmd->settings).model->mirror, *url = pack->licence_url;
+    const char *mirror = hs_app_common(cmd->settings)->model.mirror, *url = pack->licence_url;
     const struct hs_fetch_options options = {
         .mirror = cmd->mirror ? cmd->mirror : hs_given(mirror),
         .force = cmd->force,
@@ -316,13 +316,13 @@ static int do_remove(struct command *cmd)
 
 static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
 {
-    const struct hs_app_sections s = hs_app_sections(cmd->app, cmd->settings);
+    const struct hs_common_settings *s = hs_app_common(cmd->settings);
     char version[HS_RUNTIME_SIZE];
     struct hs_error err;
-    cmd->here = hs_app_pull_backend(&s);
+    cmd->here = hs_app_pull_backend(&s->inference);
     cmd->here_runtime = hs_model_runner_runtime(cmd->here, version);
-    cmd->standby = strcmp(cmd->here, "hailo") == 0 && s.device->fallback == HS_FALLBACK_CPU;
-    if (hs_app_open_store(cmd->app, s.model, &cmd->store, &err) < 0)
+    cmd->standby = strcmp(cmd->here, "hailo") == 0 && s->device.fallback == HS_FALLBACK_CPU;
+    if (hs_app_open_store(cmd->app, &s->model, &cmd->store, &err) < 0)
         return fail(cmd, &err);
     if (hs_store_complaint(cmd->store))
         fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));

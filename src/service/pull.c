@@ -60,11 +60,11 @@ static int choose(const struct hs_app_core *core, const char *name, struct hs_mo
 {
     char version[HS_RUNTIME_SIZE];
     const struct hs_pack *pack = hs_store_find(core->store, name);
-    if (!core->sections.model->allow_pull)
+    if (!core->common->model.allow_pull)
         return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
     if (!pack || !hs_app_serves(core->app, pack))
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
-    const char *backend = hs_app_pull_backend(&core->sections);
+    const char *backend = hs_app_pull_backend(&core->common->inference);
     const struct hs_pack_file *file = hs_pack_find_file(pack, backend, hs_model_runner_runtime(backend, version));
     if (!file)
         file = hs_pack_find_file(pack, "openvino", NULL);
@@ -107,7 +107,7 @@ static void fetch(struct hs_http_request *req, const struct hs_app_core *core, c
         run.sent_ns = hs_clock_now_ns();
     }
     const struct hs_fetch_options options = {
-        .mirror = hs_given(core->sections.model->mirror),
+        .mirror = hs_given(core->common->model.mirror),
         .no_wait = true,
         .cancel = hs_http_cancel(req),
         .progress = run.stream ? on_progress : NULL,

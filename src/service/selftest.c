@@ -93,11 +93,11 @@ static void look_at_hailo(struct hailo *hailo)
         hailo->runtime.version[0] = '\0';
 }
 
-static void open_device(struct hailo *hailo, const struct hs_app_sections *sections)
+static void open_device(struct hailo *hailo, const struct hs_common_settings *settings)
 {
     const struct hs_device_options options = {
-        .device_id = hs_given(sections->inference->device_id),
-        .group = sections->device->group,
+        .device_id = hs_given(settings->inference.device_id),
+        .group = settings->device.group,
     };
     if (!hailo->backend || (hailo->runtime.devices == 0 && hailo->host.node_count == 0))
         return;
@@ -179,17 +179,17 @@ static void check_files(struct hs_selftest *test, const struct hailo *hailo, con
  * device for a moment, and loads each model file for it that is installed. */
 static void check_hailo(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
 {
-    const struct hs_app_sections sections = hs_app_sections(app, settings);
-    const char *device = sections.inference->device;
+    const struct hs_common_settings *common = hs_app_common(settings);
+    const char *device = common->inference.device;
     struct hailo hailo;
     if (!is_wanted(device) && strcmp(device, "auto") != 0)
         return;
     look_at_hailo(&hailo);
-    open_device(&hailo, &sections);
+    open_device(&hailo, common);
     add_report(test, &hailo, is_wanted(device));
     if (!hailo.runtime.opened)
         return;
-    check_files(test, &hailo, app, sections.model);
+    check_files(test, &hailo, app, &common->model);
     if (hailo.health.has_temperature)
         hs_selftest_add(test, "temperature", true, NULL, "%.1f degrees Celsius", (double) hailo.health.temperature_c);
     else

@@ -76,7 +76,7 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
 static int default_workers(const struct hs_app_core *core)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->sections.device->batch_size;
+    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->common->device.batch_size;
     if (hs_model_runner_is_processor(hs_model_pool_first(hs_app_core_pool(core, 0))))
         return own;
     return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
@@ -84,8 +84,8 @@ static int default_workers(const struct hs_app_core *core)
 
 static void http_options(const struct hs_app_core *core, struct hs_http_options *ret)
 {
-    const struct hs_server_settings *server = core->sections.server;
-    const struct hs_performance_settings *performance = core->sections.performance;
+    const struct hs_server_settings *server = &core->common->server;
+    const struct hs_performance_settings *performance = &core->common->performance;
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
@@ -115,7 +115,7 @@ static bool must_end(const struct hs_app_core *core)
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
         hung |= status.hung;
     }
-    return hung && core->sections.device->on_hang == HS_HANG_EXIT;
+    return hung && core->common->device.on_hang == HS_HANG_EXIT;
 }
 
 /* Returns the signal, or 0 if the service must end. */
@@ -145,11 +145,11 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     if (app->begin)
         app->begin(core);
-    if (core->sections.model->keep_alive != 0)
+    if (core->common->model.keep_alive != 0)
         hs_app_core_start_loading(core);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
-        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->sections.server->port);
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
         if (err.code == HS_ECONFLICT)
             hs_startup_error(in_use, "Change port in config or stop conflicting service");
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -165,7 +165,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
     else
         hs_log_error("the device hangs: finishing what runs, to be started again");
-    stop(server, core->sections.server, waited);
+    stop(server, &core->common->server, waited);
     hs_log_info("stopped");
     return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
@@ -194,7 +194,7 @@ int hs_cmd_serve(struct hs_invocation *call)
     code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
     if (code != HS_EXIT_OK)
         return code;
-    hs_selftest_log_hailo(hs_app_sections(app, settings).inference);
+    hs_selftest_log_hailo(&hs_app_common(settings)->inference);
     if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
