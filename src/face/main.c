@@ -57,11 +57,15 @@ static void shape(const void *state, struct hs_http_options *ret)
 }
 
 static const struct hs_app app = {
-    .summary = "faces in pictures, and whose they are",
-    .version = HS_VERSION,
-    .commands = commands,
-    .command_count = HS_ARRAY_LEN(commands),
-    .schema = &hs_face_schema,
+    .program = {
+        .name = "hailo-face",
+        .summary = "faces in pictures, and whose they are",
+        .version = HS_VERSION,
+        .schema = &hs_face_schema,
+        .app = &app,
+        .commands = commands,
+        .command_count = HS_ARRAY_LEN(commands),
+    },
     .models = models,
     .model_count = HS_FACE_MODELS,
     .state_size = sizeof(struct hs_face_app),
@@ -81,5 +85,5 @@ static const struct hs_app app = {
 
 int main(int argc, char **argv)
 {
-    return hs_app_main(&app, argc, argv);
+    return hs_program_main(&app.program, argc, argv);
 }

@@ -21,11 +21,15 @@ static const struct hs_app_model models[] = {
 };
 
 static const struct hs_app app = {
-    .summary = "people and their keypoints in pictures",
-    .version = HS_VERSION,
-    .commands = commands,
-    .command_count = HS_ARRAY_LEN(commands),
-    .schema = &hs_pose_schema,
+    .program = {
+        .name = "hailo-pose",
+        .summary = "people and their keypoints in pictures",
+        .version = HS_VERSION,
+        .schema = &hs_pose_schema,
+        .app = &app,
+        .commands = commands,
+        .command_count = HS_ARRAY_LEN(commands),
+    },
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
     .state_size = sizeof(struct hs_pose_app),
@@ -38,5 +42,5 @@ static const struct hs_app app = {
 
 int main(int argc, char **argv)
 {
-    return hs_app_main(&app, argc, argv);
+    return hs_program_main(&app.program, argc, argv);
 }

@@ -10,20 +10,6 @@
 
 enum { OWN = 3, EXTRA_MAX = 4 }; /* overrides of settings */
 
-int hs_app_main(const struct hs_app *app, int argc, char **argv)
-{
-    const struct hs_program program = {
-        .name = app->schema->program,
-        .summary = app->summary,
-        .version = app->version,
-        .schema = app->schema,
-        .app = app,
-        .commands = app->commands,
-        .command_count = app->command_count,
-    };
-    return hs_program_main(&program, argc, argv);
-}
-
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack)
 {
     for (size_t i = 0; i < app->model_count; i++)
@@ -41,7 +27,7 @@ int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *
                       struct hs_error *err)
 {
     const struct hs_store_options options = {
-        .service = app->schema->program,
+        .service = app->program.name,
         .models_dir = hs_given(model->dir),
         .packs_dir = hs_given(model->packs_dir),
     };

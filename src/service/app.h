@@ -27,10 +27,7 @@ struct hs_app_model {
 /* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct
  * hs_app_core. */
 struct hs_app {
-    const char *summary, *version;
-    const struct hs_command *commands;
-    size_t command_count;
-    const struct hs_schema *schema; /* of settings that begin with HS_COMMON_SECTIONS */
+    struct hs_program program; /* its app is this; its settings begin with HS_COMMON_SECTIONS */
     const struct hs_app_model *models;
     size_t model_count; /* at most HS_APP_MODELS_MAX */
 
@@ -54,9 +51,6 @@ struct hs_app {
     int (*check_picture)(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
                          struct hs_error *err);
 };
-
-/* Runs the program; returns the exit code. */
-int hs_app_main(const struct hs_app *app, int argc, char **argv);
 
 /* The commands that all programs have; each reads its options and returns the exit code.
  *
