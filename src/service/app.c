@@ -52,15 +52,11 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
         .store = core->store,
         .task = model->task,
         .model = pack ? pack : hs_app_pack(core->config, model),
-        .inference = &s->inference,
-        .policy = &s->device,
-        .performance = &s->performance,
+        .settings = s,
         .refused = core->refused,
         .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
-        .rectangular = s->inference.rectangular,
         .border = model->border,
         .batch = model->batch,
-        .keep_alive_s = s->model.keep_alive,
     };
     int r = hs_model_cache_create(&options, s->model.max_memory, &core->caches[core->cache_count], err);
     core->cache_count += r == 0;
