@@ -108,9 +108,6 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
     const struct hs_app_core *core = states[HS_COMPARE_DEVICE];
     const struct hs_model_runner *device = embedder(states[HS_COMPARE_DEVICE]);
     const struct hs_model_runner *against = embedder(states[HS_COMPARE_AGAINST]);
-    const struct hs_embedding_parity parity = {
-        .store = core->store, .device = device->choice, .against = against->choice, .cosine = *cosine,
-    };
     struct hs_error why;
     if (hs_model_runner_is_simulated(device) || hs_model_runner_is_processor(device) ||
         !hs_model_runner_is_processor(against))
@@ -120,7 +117,9 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
         hs_compare_report_note(report, "record", "not written down: %s", why.message);
         return 0;
     }
-    int r = cosine->count > 0 ? hs_embedding_parity_save(&parity, err) : 0;
+    int r = 0;
+    if (cosine->count > 0)
+        r = hs_embedding_parity_save(core->store, &device->choice, &against->choice, cosine, err);
     if (r == 0)
         hs_compare_report_note(report, "record", "%s",
                                judged == 0 ? "written down: the processor may stand in (device.fallback: cpu)"

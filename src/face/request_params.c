@@ -222,24 +222,22 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
-    struct hs_model_cache *const *caches = app->core.caches;
-    double keep_alive_s = app->settings->model.keep_alive;
     struct hs_request_options detect, embed;
     pipeline.detector = pipeline.embedder = NULL;
     int r = read_models(req, app, &detect, &embed, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &detect, caches[HS_FACE_DETECTOR], keep_alive_s, &pipeline.detector, err);
+        r = hs_request_options_ref(req, &detect, &app->core, HS_FACE_DETECTOR, &pipeline.detector, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &embed, caches[HS_FACE_EMBEDDER], keep_alive_s, &pipeline.embedder, err);
+        r = hs_request_options_ref(req, &embed, &app->core, HS_FACE_EMBEDDER, &pipeline.embedder, err);
     if (r == 0 && wish->gallery)
         r = check_space(app, pipeline.embedder, err);
     if (r < 0)
-        hs_face_give_back(app, &pipeline);
+        hs_face_unref_models(app, &pipeline);
     *ret_pipeline = pipeline;
     return r;
 }
 
-void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
+void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
 {
     hs_model_cache_unref(app->core.caches[HS_FACE_DETECTOR], pipeline->detector);
     hs_model_cache_unref(app->core.caches[HS_FACE_EMBEDDER], pipeline->embedder);
@@ -263,7 +261,7 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
         return false;
     }
     r = hs_face_find(&pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result, &err);
-    hs_face_give_back(app, &pipeline);
+    hs_face_unref_models(app, &pipeline);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;

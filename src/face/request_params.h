@@ -33,7 +33,7 @@ struct hs_face_wish {
  * embedding model that `recognition_model` names. Also reads `timeout` and `keep_alive`. */
 int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
-void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
+void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
 
 /* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,

@@ -103,7 +103,7 @@ static void post_batch(struct hs_http_request *req)
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
-    hs_face_give_back(app, &of.pipeline);
+    hs_face_unref_models(app, &of.pipeline);
 }
 
 static void post_embed(struct hs_http_request *req)

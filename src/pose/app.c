@@ -1,6 +1,7 @@
 #include "pose/app.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -63,8 +64,7 @@ static int run_round(const void *state, const struct hs_bench_picture *picture, 
     const double ms[] = {
         t->decode_ms, t->preprocess_ms, t->queue_ms, t->inference_ms, t->postprocess_ms, t->total_ms,
     };
-    for (size_t i = 0; i < HS_ARRAY_LEN(ms); i++)
-        ret_ms[i] = ms[i];
+    memcpy(ret_ms, ms, sizeof(ms));
     hs_pose_result_finish(&result);
     return r;
 }

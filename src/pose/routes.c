@@ -85,8 +85,7 @@ static int read_detect(struct hs_http_request *req, struct detect_request *ret, 
     if (r < 0)
         return r;
     *ret_field = "model";
-    return hs_request_options_ref(req, &options, ret->app->core.caches[0], ret->app->settings->model.keep_alive,
-                                  &ret->pool, err);
+    return hs_request_options_ref(req, &options, &ret->app->core, 0, &ret->pool, err);
 }
 
 static void reply_picture(struct hs_http_request *req, const struct detect_request *detect,
