@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/str.h"
 
 enum { FILE_MAX = 256 << 20, CELLS_MAX = 64 };

@@ -1,6 +1,5 @@
 #include "pose/pipeline.h"
 
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "image/letterbox.h"
