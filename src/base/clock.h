@@ -27,4 +27,13 @@ static inline double hs_ns_to_ms(int64_t ns)
     return (double) ns / 1e6;
 }
 
+/* Milliseconds since *at, which moves to now. */
+static inline double hs_clock_lap_ms(int64_t *at)
+{
+    int64_t now = hs_clock_now_ns();
+    double ms = hs_ns_to_ms(now - *at);
+    *at = now;
+    return ms;
+}
+
 #endif

@@ -93,6 +93,22 @@ struct hs_resource_settings {
     double cpu_quota;   /* percent of one processor */
 };
 
+/* The sections of all programs. The settings struct of a program begins with them, so that a pointer to it is one to a
+ * struct hs_common_settings, too. */
+#define HS_COMMON_SECTIONS \
+    struct hs_server_settings server; \
+    struct hs_model_settings model; \
+    struct hs_inference_settings inference; \
+    struct hs_device_settings device; \
+    struct hs_performance_settings performance; \
+    struct hs_image_settings image; \
+    struct hs_logging_settings logging; \
+    struct hs_resource_settings resource_limits;
+
+struct hs_common_settings {
+    HS_COMMON_SECTIONS
+};
+
 /* A schema's group: HS_GROUP(hs_server_rows, struct hs_pose_settings, server). */
 #define HS_GROUP(table, type, member) \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }

@@ -1,12 +1,17 @@
 #include "face/app.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "face/commands.h"
 #include "face/gallery_setup.h"
 #include "gallery/peek.h"
-#include "service/image_limits.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -46,10 +51,8 @@ int hs_face_app_init(void *state, struct hs_error *err)
     if (r < 0)
         return r;
     const struct hs_face_section *s = &app->settings->face_recognition;
-    app->detectors = app->core.models.parts[HS_FACE_DETECTOR].cache;
-    app->embedders = app->core.models.parts[HS_FACE_EMBEDDER].cache;
-    app->detector = hs_model_cache_default(app->detectors);
-    app->embedder = hs_model_cache_default(app->embedders);
+    app->detector = hs_app_core_pool(&app->core, HS_FACE_DETECTOR);
+    app->embedder = hs_app_core_pool(&app->core, HS_FACE_EMBEDDER);
     const struct hs_pack_embedding *embedding = &hs_model_pool_first(app->embedder)->choice.pack->embedding;
     if (embedding->dimension != s->embedding_dimension)
         return hs_error_set(err, HS_EINVAL, "face_recognition.embedding_dimension is %d, %s gives %d numbers",
@@ -63,7 +66,7 @@ int hs_face_app_init(void *state, struct hs_error *err)
     app->pipeline = (struct hs_face_pipeline) {
         .detector = app->detector,
         .embedder = app->embedder,
-        .limits = hs_image_limits_of(&app->settings->server, &app->settings->image),
+        .limits = hs_app_core_image_limits(&app->core),
         .iou_threshold = (float) s->detection_iou,
         .apply_exif = app->settings->image.apply_exif,
     };
@@ -111,3 +114,90 @@ void hs_face_app_finish(void *state)
     hs_gallery_close(app->gallery);
     hs_face_idempotency_finish(&app->idempotency);
 }
+
+/* ---- for commands ---- */
+
+int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app)
+{
+    static const struct hs_config_override off = { "this command", "database.enabled", "false" };
+    void *state;
+    int code = hs_app_start(call, &off, gallery ? 0 : 1, gallery ? HS_APP_OPEN : 0, &state);
+    if (code != HS_EXIT_OK)
+        return code;
+    *ret_app = state;
+    if (!gallery || (*ret_app)->gallery)
+        return HS_EXIT_OK;
+    hs_app_destroy(state);
+    return hs_invocation_fail(call, HS_EXIT_FAILURE, "database.enabled is false");
+}
+
+struct hs_face_request hs_face_app_request(const struct hs_face_app *app)
+{
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    return (struct hs_face_request) {
+        .score_threshold = (float) s->detection_threshold, .max_faces = s->max_faces, .tiny = s->tiny_faces,
+    };
+}
+
+int hs_face_app_find_file(const struct hs_face_app *app, const char *path, const struct hs_face_request *request,
+                          struct hs_face_result *result, struct hs_error *err)
+{
+    struct hs_error why;
+    uint8_t *data;
+    size_t len;
+    *result = (struct hs_face_result) { 0 };
+    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&app->pipeline, data, len, request, HS_NO_DEADLINE, NULL, result, &why);
+    free(data);
+    return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
+}
+
+/* ---- bench: the gallery is searched if there is one; none is made for this ---- */
+
+enum { ROUND_TIMEOUT_MS = 120000 };
+
+/* In the order of a request for recognition; alignment counts to `embed`. */
+static const char *const stage_names[] = { "decode", "detect", "embed", "search", "total", "round_trip" };
+
+/* Two names for each face, as an answer needs them. */
+static int search(const struct hs_face_app *app, const struct hs_face_result *result, struct hs_error *err)
+{
+    struct hs_face_match matches[2];
+    size_t count;
+    int r = 0;
+    for (size_t i = 0; r == 0 && app->index && i < result->count; i++) {
+        if (result->faces[i].embedding)
+            r = hs_face_index_find(app->index, result->faces[i].embedding, 2, -INFINITY, HS_NO_DEADLINE, matches,
+                                   &count, err);
+    }
+    return r;
+}
+
+static int run_round(const void *state, const struct hs_bench_picture *picture, double *ret_ms, struct hs_error *err)
+{
+    const struct hs_face_app *app = state;
+    struct hs_face_request request = hs_face_app_request(app);
+    struct hs_face_result result;
+    request.embed = true;
+    if (picture->built_in)
+        request.score_threshold = HS_FACE_TEST_IMAGE_SCORE;
+    int r = hs_face_find(&app->pipeline, picture->data, picture->len, &request, hs_deadline_in_ms(ROUND_TIMEOUT_MS),
+                         NULL, &result, err);
+    int64_t found = hs_clock_now_ns();
+    if (r == 0)
+        r = search(app, &result, err);
+    const struct hs_face_timings *t = &result.timings;
+    double search_ms = hs_ns_to_ms(hs_clock_now_ns() - found);
+    const double ms[] = { t->decode_ms, t->detect_ms, t->embed_ms, search_ms, t->total_ms + search_ms };
+    memcpy(ret_ms, ms, sizeof(ms));
+    hs_face_result_finish(&result);
+    return r;
+}
+
+const struct hs_app_bench hs_face_bench = {
+    .route = "/v1/recognize",
+    .stages = { stage_names, HS_ARRAY_LEN(stage_names) },
+    .round = run_round,
+};

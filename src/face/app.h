@@ -15,8 +15,7 @@ enum { HS_FACE_DETECTOR, HS_FACE_EMBEDDER, HS_FACE_MODELS };
 struct hs_face_app {
     struct hs_app_core core; /* first */
     const struct hs_face_settings *settings; /* of core.config */
-    struct hs_model_cache *detectors, *embedders;
-    struct hs_model_pool *detector, *embedder; /* the configured ones of these */
+    struct hs_model_pool *detector, *embedder; /* the configured ones of core.caches */
     struct hs_face_pipeline pipeline;
     struct hs_gallery *gallery;    /* NULL if not opened, or database.enabled is false */
     struct hs_face_index *index;   /* NULL as the gallery */
@@ -31,5 +30,20 @@ int hs_face_app_init(void *state, struct hs_error *err);
 int hs_face_app_open(void *state, struct hs_error *err);
 void hs_face_app_begin(void *state);
 void hs_face_app_finish(void *state);
+
+/* The state for a command that works through given pictures; with the gallery or without (which is not backed up: this
+ * is no start of the service). HS_EXIT_OK, or the exit code to end with. The caller frees it with hs_app_destroy. */
+int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app);
+
+/* A request for faces with the parameters that the settings give; without vectors. */
+struct hs_face_request hs_face_app_request(const struct hs_face_app *app);
+
+/* hs_face_find in a file, with no deadline. Messages name the file. */
+int hs_face_app_find_file(const struct hs_face_app *app, const char *path, const struct hs_face_request *request,
+                          struct hs_face_result *result, struct hs_error *err);
+
+/* Handlers find a struct hs_face_app as the server's context. */
+extern const struct hs_http_route hs_face_routes[];
+extern const size_t hs_face_route_count;
 
 #endif

@@ -1,15 +1,12 @@
 /* `compare-devices`: checks that a device finds the same faces as another one and makes the same vectors of them. The
  * latter is recorded, and decides whether the processor may stand in for the device (service/embedding_parity.h). */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "face/commands.h"
-#include "service/embedding_parity.h"
 #include "service/compare_devices.h"
+#include "service/embedding_parity.h"
 #include "vision/embedding.h"
 
 /* Boxes that overlap so much cut the same face. */
@@ -78,29 +75,19 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
 {
     struct compare *compare = arg;
     const struct hs_face_app *device = states[HS_COMPARE_DEVICE];
-    struct hs_error why;
-    uint8_t *data;
-    size_t len;
     bool same_vectors = has_same_vectors(states);
-    int r = hs_file_read(path, device->pipeline.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
+    int r = 0;
     forget(compare);
     for (int i = 0; r == 0 && i < (same_vectors ? LOOKS : EMBEDDED); i++) {
         const struct hs_face_app *app = i == OF_AGAINST ? states[HS_COMPARE_AGAINST] : device;
-        const struct hs_face_section *s = &app->settings->face_recognition;
-        const struct hs_face_request request = {
-            .score_threshold = (float) s->detection_threshold,
-            .max_faces = FACES_MAX,
-            .tiny = s->tiny_faces,
-            .embed = i != OF_DEVICE,
-            .known = i == EMBEDDED ? &compare->found[OF_AGAINST] : NULL,
-        };
-        r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &compare->found[i], &why);
+        struct hs_face_request request = hs_face_app_request(app);
+        request.max_faces = FACES_MAX;
+        request.embed = i != OF_DEVICE;
+        request.known = i == EMBEDDED ? &compare->found[OF_AGAINST] : NULL;
+        r = hs_face_app_find_file(app, path, &request, &compare->found[i], err);
     }
-    free(data);
     if (r < 0)
-        return hs_error_set(err, r, "%s: %s", path, why.message);
+        return r;
     for (int side = 0; side < HS_COMPARE_SIDES; side++) {
         const struct hs_face_result *found = &compare->found[side == HS_COMPARE_DEVICE ? OF_DEVICE : OF_AGAINST];
         ret_boxes[side] = (struct hs_boxes) {
@@ -121,9 +108,6 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
     const struct hs_app_core *core = states[HS_COMPARE_DEVICE];
     const struct hs_model_runner *device = embedder(states[HS_COMPARE_DEVICE]);
     const struct hs_model_runner *against = embedder(states[HS_COMPARE_AGAINST]);
-    const struct hs_embedding_parity parity = {
-        .store = core->store, .device = device->choice, .against = against->choice, .cosine = *cosine,
-    };
     struct hs_error why;
     if (hs_model_runner_is_simulated(device) || hs_model_runner_is_processor(device) ||
         !hs_model_runner_is_processor(against))
@@ -133,7 +117,9 @@ static int record(void *const *states, const struct hs_sample_stats *cosine, str
         hs_compare_report_note(report, "record", "not written down: %s", why.message);
         return 0;
     }
-    int r = cosine->count > 0 ? hs_embedding_parity_save(&parity, err) : 0;
+    int r = 0;
+    if (cosine->count > 0)
+        r = hs_embedding_parity_save(core->store, &device->choice, &against->choice, cosine, err);
     if (r == 0)
         hs_compare_report_note(report, "record", "%s",
                                judged == 0 ? "written down: the processor may stand in (device.fallback: cpu)"

@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/progress.h"
 #include "face/commands.h"
 #include "face/pairs.h"
-#include "face/pick.h"
+#include "face/face_select.h"
 #include "service/parallel_for.h"
 #include "vision/embedding.h"
 #include "vision/verification.h"
@@ -45,33 +44,22 @@ static const struct {
 static int embed(void *arg, size_t index, struct hs_error *err)
 {
     struct eval *eval = arg;
-    const struct hs_face_app *app = eval->app;
     const struct hs_face_picture *picture = &eval->pairs->pictures[index];
-    const struct hs_face_request request = {
-        .score_threshold = (float) app->settings->face_recognition.detection_threshold,
-        .max_faces = FACES_MAX,
-        .tiny = app->settings->face_recognition.tiny_faces,
-        .inside = picture->boxed ? &picture->box : NULL,
-        .embed = true,
-    };
-    struct hs_face_result result = { 0 };
+    struct hs_face_request request = hs_face_app_request(eval->app);
+    struct hs_face_result result;
     char path[PATH_MAX];
-    uint8_t *data;
-    size_t len;
-    struct hs_error why;
+    request.max_faces = FACES_MAX;
+    request.inside = picture->boxed ? &picture->box : NULL;
+    request.embed = true;
     if (!hs_path_join(path, sizeof(path), eval->images, picture->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", picture->path);
-    int r = hs_file_read(path, app->pipeline.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
-    r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &result, &why);
-    free(data);
-    const struct hs_face_found *face = r == 0 ? hs_face_pick(&result, eval->rule) : NULL;
+    int r = hs_face_app_find_file(eval->app, path, &request, &result, err);
+    const struct hs_face_found *face = r == 0 ? hs_face_select(&result, eval->rule) : NULL;
     eval->found[index] = face && face->embedding;
     if (eval->found[index])
         memcpy(eval->vectors + index * eval->dimension, face->embedding, eval->dimension * sizeof(float));
     hs_face_result_finish(&result);
-    return r < 0 ? hs_error_set(err, r, "%s: %s", path, why.message) : 0;
+    return r;
 }
 
 static void score(struct eval *eval)

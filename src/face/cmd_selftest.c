@@ -11,12 +11,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/commands.h"
-#include "face/pick.h"
+#include "face/face_select.h"
 #include "gallery/peek.h"
-#include "service/test_image.h"
 #include "vision/embedding.h"
 
-enum { PICTURE_MAX = 16 << 20, BUSY_TIMEOUT_MS = 5000 };
+enum { BUSY_TIMEOUT_MS = 5000 };
 
 /* The eyes, the nose and the corners of the mouth as the figure has them; they may be off by a tenth of a head. */
 static const struct hs_point drawn[HS_FACE_LANDMARKS] = {
@@ -37,19 +36,10 @@ static float worst_distance(const struct hs_face *face)
     return worst;
 }
 
-static int look(const struct hs_face_app *app, const struct hs_buf *picture, struct hs_face_result *ret,
-                struct hs_error *err)
-{
-    const struct hs_face_request request = {
-        .score_threshold = HS_FACE_TEST_IMAGE_SCORE, .max_faces = 10, .embed = true,
-    };
-    return hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, ret, err);
-}
-
-/* The detector: one face where one is drawn, its points where they are drawn. */
+/* The detector finds the one face that is drawn, with its points in their places. */
 static void judge_detector(struct hs_selftest *test, const struct hs_face_result *result)
 {
-    const struct hs_face_found *face = hs_face_pick(result, HS_FACE_BEST);
+    const struct hs_face_found *face = hs_face_select(result, HS_FACE_BEST);
     if (!face || result->count != 1) {
         hs_selftest_add(test, "detector", false, "the model file may be damaged: run 'models verify'",
                         "%zu faces found where one is drawn (%.1f ms)", result->count, result->timings.detect_ms);
@@ -75,7 +65,7 @@ static float norm_of(const float *vector, int dimension)
 static void judge_embedder(struct hs_selftest *test, const struct hs_face_result *first,
                            const struct hs_face_result *again)
 {
-    const struct hs_face_found *a = hs_face_pick(first, HS_FACE_BEST), *b = hs_face_pick(again, HS_FACE_BEST);
+    const struct hs_face_found *a = hs_face_select(first, HS_FACE_BEST), *b = hs_face_select(again, HS_FACE_BEST);
     if (!a || !a->embedding || !b || !b->embedding) {
         hs_selftest_add(test, "embedder", false, "fix the detector first", "there is no face to be embedded");
         return;
@@ -89,30 +79,26 @@ static void judge_embedder(struct hs_selftest *test, const struct hs_face_result
                     (double) norm, (double) cosine, first->timings.embed_ms);
 }
 
-void hs_face_check_picture(struct hs_selftest *test, void *state)
+int hs_face_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err)
 {
     const struct hs_face_app *app = state;
-    struct hs_buf picture;
-    struct hs_face_result first = { 0 }, again = { 0 };
-    struct hs_error err;
-    hs_buf_init(&picture, PICTURE_MAX);
-    int r = hs_test_image_encode(&picture, &err);
-    if (r == 0)
-        r = look(app, &picture, &first, &err);
-    if (r == 0)
-        r = look(app, &picture, &again, &err);
-    if (r < 0) {
-        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
-                        err.message);
-    } else if (hs_model_runner_is_simulated(hs_model_pool_first(app->detector))) {
-        hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", first.count);
-    } else {
-        judge_detector(test, &first);
-        judge_embedder(test, &first, &again);
+    const struct hs_face_request request = {
+        .score_threshold = HS_FACE_TEST_IMAGE_SCORE, .max_faces = 10, .embed = true,
+    };
+    struct hs_face_result looks[2] = { { 0 } };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(looks); i++)
+        r = hs_face_find(&app->pipeline, picture->data, picture->len, &request, HS_NO_DEADLINE, NULL, &looks[i], err);
+    if (r == 0 && hs_model_runner_is_simulated(hs_model_pool_first(app->detector))) {
+        hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu faces", looks[0].count);
+    } else if (r == 0) {
+        judge_detector(test, &looks[0]);
+        judge_embedder(test, &looks[0], &looks[1]);
     }
-    hs_face_result_finish(&first);
-    hs_face_result_finish(&again);
-    hs_buf_finish(&picture);
+    for (size_t i = 0; i < HS_ARRAY_LEN(looks); i++)
+        hs_face_result_finish(&looks[i]);
+    return r;
 }
 
 /* ---- gallery ---- */

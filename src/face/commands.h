@@ -15,10 +15,7 @@ int hs_face_cmd_compare_devices(struct hs_invocation *call);
 /* Its parts of `bench` and `selftest`. */
 extern const struct hs_app_bench hs_face_bench;
 void hs_face_check_gallery(struct hs_selftest *test, const void *settings);
-void hs_face_check_picture(struct hs_selftest *test, void *state);
-
-/* The state for a command that works through given pictures; with the gallery or without (which is not backed up: this
- * is no start of the service). HS_EXIT_OK, or the exit code to end with. The caller frees it with hs_app_destroy. */
-int hs_face_start(const struct hs_invocation *call, bool gallery, struct hs_face_app **ret_app);
+int hs_face_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err);
 
 #endif

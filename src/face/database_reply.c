@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "gallery/validate.h"
 
 /* Metadata of older files may be nested deeper than an answer can be; it is left out then. */

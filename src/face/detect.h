@@ -21,7 +21,7 @@ struct hs_face_detector {
     struct hs_cancel *cancel; /* may be NULL */
 };
 
-/* The whole picture, fitted into the network's input. SCRFD does not see faces that fill a picture: where none is
+/* The whole picture, fitted into the network's input. SCRFD does not see faces that fill a picture: if none is
  * found, it is shown once more at half the size. */
 int hs_face_detect_whole(const struct hs_face_detector *detector, const struct hs_image *image,
                          struct hs_face_list *list, struct hs_error *err);
@@ -31,13 +31,13 @@ int hs_face_detect_whole(const struct hs_face_detector *detector, const struct h
 double hs_face_tiny_scale(const struct hs_face_detector *detector, int orig_width, int orig_height);
 
 /* Looks again at that scale, in up to four tiles that fit the network's input and overlap by more than a tiny face,
- * and adds to the list what is new. Larger faces are the first look's business, so what a tile's edge cuts is left to
- * the neighbour. Does nothing where the scale is 0. */
+ * and adds to the list what is new. The first look finds larger faces, so a face that a tile's edge cuts is left to
+ * the neighbour. Does nothing if the scale is 0. */
 int hs_face_detect_tiny(const struct hs_face_detector *detector, const struct hs_image *image,
                         struct hs_face_list *list, struct hs_error *err);
 
 /* The part to look at for a face said to be in this box, in pixels of the original picture: a square around the box's
- * middle, cut to the picture, in which the box takes a third, and less where the network would have to be shown an
+ * middle, cut to the picture, in which the box takes a third, and less if the network would have to be shown an
  * enlargement of more than 2. The box overlaps the picture. */
 struct hs_rect hs_face_detect_part(const struct hs_face_detector *detector, const struct hs_image *image,
                                    const struct hs_rect *box);
@@ -45,7 +45,7 @@ struct hs_rect hs_face_detect_part(const struct hs_face_detector *detector, cons
 /* How much of the original's size shows that part at the network's resolution, 0..1. */
 double hs_face_part_scale(const struct hs_face_detector *detector, const struct hs_rect *part);
 
-/* Looks at the part alone. What it shows takes the place of what the list has there. */
+/* Detects in the part alone. Its faces replace those of the list there. */
 int hs_face_detect_inside(const struct hs_face_detector *detector, const struct hs_image *image,
                           const struct hs_rect *part, struct hs_face_list *list, struct hs_error *err);
 

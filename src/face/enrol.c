@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/answer.h"
+#include "face/response_json.h"
 #include "vision/embedding.h"
 
 const char *const hs_enrol_gates[] = { "off", "standard", "strict", NULL };

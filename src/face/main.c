@@ -2,9 +2,7 @@
 #include "base/mem.h"
 #include "cli/program.h"
 #include "face/commands.h"
-#include "face/routes.h"
-#include "service/models_command.h"
-#include "service/server_main.h"
+#include "face/health.h"
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },
@@ -29,10 +27,11 @@ static const struct hs_command commands[] = {
 enum { EMBEDDER_BATCH = 4 };
 
 static const struct hs_app_model models[HS_FACE_MODELS] = {
-    [HS_FACE_DETECTOR] = { .task = HS_TASK_FACE_DETECTION, .name = "face-detection", .role = "detector",
-                           .setting = "face_recognition.detection_model", .batch = 1 },
-    [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding", .role = "embedder",
-                           .setting = "face_recognition.recognition_model", .batch = EMBEDDER_BATCH },
+    [HS_FACE_DETECTOR] = { .task = HS_TASK_FACE_DETECTION, .name = "face-detection", .label = "detect",
+                           .role = "detector", .setting = "face_recognition.detection_model", .batch = 1 },
+    [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding", .label = "embed",
+                           .role = "embedder", .setting = "face_recognition.recognition_model",
+                           .batch = EMBEDDER_BATCH },
 };
 
 static bool gallery_exists(const void *settings)
@@ -41,22 +40,31 @@ static bool gallery_exists(const void *settings)
     return s->database.enabled && hs_file_exists(s->database.db_file);
 }
 
+static const char *gallery_reason(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE])
+{
+    return hs_face_health_gallery_reason(state, ret_detail);
+}
+
+/* Errors as {"error": text}, and JSON without spaces, members sorted, or if the settings say so in lines for people. */
 static void shape(const void *state, struct hs_http_options *ret)
 {
     const struct hs_face_app *app = state;
-    if (app->settings->older.debug)
-        hs_face_shape_debug(ret);
-    else
-        hs_face_shape(ret);
+    ret->error_shape = HS_HTTP_ERROR_TEXT;
+    ret->json_style = app->settings->older.debug ? HS_JSON_PRETTY : HS_JSON_SORTED;
+    ret->json_content_type = "application/json";
+    ret->not_found_message = "Endpoint not found";
 }
 
 static const struct hs_app app = {
-    .summary = "faces in pictures, and whose they are",
-    .version = HS_VERSION,
-    .commands = commands,
-    .command_count = HS_ARRAY_LEN(commands),
-    .schema = &hs_face_schema,
-    .offsets = HS_APP_OFFSETS(struct hs_face_settings),
+    .program = {
+        .name = "hailo-face",
+        .summary = "faces in pictures, and whose they are",
+        .version = HS_VERSION,
+        .schema = &hs_face_schema,
+        .app = &app,
+        .commands = commands,
+        .command_count = HS_ARRAY_LEN(commands),
+    },
     .models = models,
     .model_count = HS_FACE_MODELS,
     .state_size = sizeof(struct hs_face_app),
@@ -67,6 +75,7 @@ static const struct hs_app app = {
     .finish = hs_face_app_finish,
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
+    .not_ready = gallery_reason,
     .shape = shape,
     .bench = &hs_face_bench,
     .check_settings = hs_face_check_gallery,
@@ -75,5 +84,5 @@ static const struct hs_app app = {
 
 int main(int argc, char **argv)
 {
-    return hs_app_main(&app, argc, argv);
+    return hs_program_main(&app.program, argc, argv);
 }

@@ -6,19 +6,15 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/str.h"
 
 enum { FILE_MAX = 256 << 20, CELLS_MAX = 64 };
 
 enum column { IMAGE1, IMAGE2, SAME, BBOX1, BBOX2, COLUMNS };
 
-static const struct {
-    const char *name;
-    enum column column;
-} columns[] = {
-    { "image1", IMAGE1 }, { "image2", IMAGE2 }, { "a", IMAGE1 },    { "b", IMAGE2 },
-    { "same", SAME },     { "bbox1", BBOX1 },   { "bbox2", BBOX2 },
+static const char *const columns[COLUMNS][2] = {
+    [IMAGE1] = { "image1", "a" }, [IMAGE2] = { "image2", "b" }, [SAME] = { "same", "same" },
+    [BBOX1] = { "bbox1", "bbox1" }, [BBOX2] = { "bbox2", "bbox2" },
 };
 
 struct reader {
@@ -84,15 +80,14 @@ static int split(const struct reader *reader, char *line, char *cells[CELLS_MAX]
 
 static int read_header(struct reader *reader, char **cells, int count)
 {
-    for (int c = 0; c < COLUMNS; c++)
+    for (int c = 0; c < COLUMNS; c++) {
         reader->place[c] = -1;
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; k < HS_ARRAY_LEN(columns); k++) {
-            if (strcmp(cells[i], columns[k].name) != 0)
+        for (int i = 0; i < count; i++) {
+            if (strcmp(cells[i], columns[c][0]) != 0 && strcmp(cells[i], columns[c][1]) != 0)
                 continue;
-            if (reader->place[columns[k].column] >= 0)
+            if (reader->place[c] >= 0)
                 return bad(reader, "a column is named twice");
-            reader->place[columns[k].column] = i;
+            reader->place[c] = i;
         }
     }
     if (reader->place[IMAGE1] < 0 || reader->place[IMAGE2] < 0 || reader->place[SAME] < 0)
@@ -105,18 +100,14 @@ static int read_header(struct reader *reader, char **cells, int count)
 static int compare_pictures(const void *a, const void *b)
 {
     const struct hs_face_picture *x = a, *y = b;
-    int order = strcmp(x->path, y->path);
-    if (order || (!x->boxed && !y->boxed))
-        return order;
-    if (x->boxed != y->boxed)
-        return x->boxed ? 1 : -1;
     const float left[] = { x->box.x1, x->box.y1, x->box.x2, x->box.y2 };
     const float right[] = { y->box.x1, y->box.y1, y->box.x2, y->box.y2 };
-    for (int i = 0; i < 4; i++) {
-        if (left[i] != right[i])
-            return left[i] < right[i] ? -1 : 1;
-    }
-    return 0;
+    int order = strcmp(x->path, y->path);
+    if (order == 0)
+        order = x->boxed - y->boxed;
+    for (int i = 0; order == 0 && i < 4; i++)
+        order = (left[i] > right[i]) - (left[i] < right[i]);
+    return order;
 }
 
 static bool read_box(const char *text, struct hs_rect *ret)

@@ -1,11 +1,10 @@
-/* Two networks are asked in turn, each through its engine. The detector sees the picture at about its own input size.
- * Aligned faces are cut from the decoded picture; where it was decoded smaller than a face needs, it is decoded once
+/* Two models run in turn. The detector sees the picture at about its own input size.
+ * Aligned faces are cut from the decoded picture; if it was decoded smaller than a face needs, it is decoded once
  * more, at just the scale that the most demanding face needs. */
 #include "face/pipeline.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -49,14 +48,6 @@ static void first_target(const struct work *w, int *ret_w, int *ret_h)
     *ret_h = whole ? 0 : w->request->tiny ? 2 * input->h : input->h;
 }
 
-static double lap(int64_t *at)
-{
-    int64_t now = hs_clock_now_ns();
-    double ms = hs_ns_to_ms(now - *at);
-    *at = now;
-    return ms;
-}
-
 static struct hs_image_options options_of(const struct work *w, int target_w, int target_h)
 {
     return (struct hs_image_options) {
@@ -93,7 +84,7 @@ static int decode_at_least(struct work *w, double scale, struct hs_error *err)
 
 /* ---- detection ---- */
 
-/* How well a face lies in the wanted box: 0 where less than half of the smaller one is common to both. */
+/* How well a face lies in the wanted box: 0 if less than half of the smaller one is common to both. */
 static float fit(const struct hs_rect *face, const struct hs_rect *box)
 {
     return hs_rect_share(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
@@ -218,7 +209,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     return hs_embedding_normalize(found->embedding, (size_t) dimension, NULL);
 }
 
-/* What the aligned faces show: the corners of the aligned square on the picture, and two pixels around. */
+/* The part that the aligned faces show: the corners of the aligned square on the picture, and a margin. */
 static struct hs_image_part part_of(const struct work *w, const struct subject *subjects, size_t count)
 {
     double x1 = w->image->orig_width, y1 = w->image->orig_height, x2 = 0, y2 = 0;
@@ -387,13 +378,13 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     hs_face_list_init(&w.list);
     first_target(&w, &target_w, &target_h);
     int r = decode(&w, target_w, target_h, err);
-    result->timings.decode_ms = lap(&at);
+    result->timings.decode_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = request->known ? take_known(&w, err) : detect(&w, err);
-    result->timings.detect_ms = lap(&at);
+    result->timings.detect_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = take_faces(&w, err);
-    result->timings.embed_ms = lap(&at);
+    result->timings.embed_ms = hs_clock_lap_ms(&at);
     result->timings.total_ms = hs_ns_to_ms(at - start);
     hs_face_list_finish(&w.list);
     hs_image_destroy(w.image);

@@ -1,4 +1,4 @@
-/* A picture in, faces out; and for each, if wanted, the aligned face, what can be said of its quality, and its vector:
+/* A picture in, faces out; and for each, if wanted, its quality and its vector:
  * decode, letterbox, detector, its outputs; then align, embed, normalise. */
 #ifndef HS_FACE_PIPELINE_H
 #define HS_FACE_PIPELINE_H
@@ -38,8 +38,8 @@ struct hs_face_request {
 
 struct hs_face_found {
     struct hs_face face; /* in pixels of the picture, inside it */
-    float *embedding;    /* of length 1, `dimension` numbers; NULL where not asked for or not possible */
-    bool has_quality;    /* measured on the aligned face, so only where it was embedded */
+    float *embedding;    /* of length 1, `dimension` numbers; NULL if not asked for or not possible */
+    bool has_quality;    /* measured on the aligned face, so only if it was embedded */
     struct hs_face_quality quality;
 };
 

@@ -1,19 +1,15 @@
-#include "face/routes.h"
-
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/ask.h"
+#include "face/request_params.h"
 #include "face/health.h"
 #include "face/routes_database.h"
 #include "http/param.h"
+#include "service/app_routes.h"
 #include "service/batch.h"
-#include "service/health.h"
-#include "service/metrics.h"
-#include "service/pull.h"
 
 static void get_health(struct hs_http_request *req)
 {
@@ -27,43 +23,12 @@ static void get_health(struct hs_http_request *req)
         detect.loaded && embed.loaded, "detection_model", hs_model_pool_first(app->detector)->model,
         "recognition_model", embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
         embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
-    struct hs_model_pool *pools[] = { app->detector, app->embedder };
-    hs_health_add_devices(health, pools, HS_ARRAY_LEN(pools));
-    hs_http_reply_json(req, 200, health);
+    hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 
-static void reply_not_ready(struct hs_http_request *req, const char *reason, const char *detail)
-{
-    hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
-                                           detail[0] ? detail : NULL));
-}
-
-/* 503 with the reason while one of the networks cannot answer, or the gallery was not read yet. */
-static void get_ready(struct hs_http_request *req)
-{
-    struct hs_face_app *app = hs_http_context(req);
-    struct hs_model_pool *pools[] = { app->detector, app->embedder };
-    for (size_t i = 0; i < HS_ARRAY_LEN(pools); i++) {
-        struct hs_model_pool_status status;
-        const char *detail;
-        hs_model_pool_get_status(pools[i], &status);
-        const char *reason = hs_model_pool_reason(&status, &detail);
-        if (reason) {
-            reply_not_ready(req, reason, detail);
-            return;
-        }
-    }
-    char detail[HS_ERROR_MESSAGE_SIZE];
-    const char *reason = hs_face_health_gallery_reason(app, detail);
-    if (reason)
-        reply_not_ready(req, reason, detail);
-    else
-        hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
-}
-
-/* What each stage took, for who wants to know (https://www.w3.org/TR/server-timing). search_ms below 0: only looked for
- * faces. */
-static void tell_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
+/* The time of each stage as a header (https://www.w3.org/TR/server-timing). search_ms is below 0 if faces were only
+ * detected. */
+static void add_timings(struct hs_http_request *req, const struct hs_face_timings *t, double search_ms)
 {
     char text[240], decode[32], detect[32], embed[32], search[32], total[32];
     hs_json_double(t->decode_ms, decode);
@@ -93,8 +58,8 @@ static void post_detect(struct hs_http_request *req)
         return;
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
-        tell_timings(req, &result.timings, -1);
-        hs_http_reply_json(req, 200, hs_face_answer_detect(&result, landmarks));
+        add_timings(req, &result.timings, -1);
+        hs_http_reply_json(req, 200, hs_face_detect_json(&result, landmarks));
     }
     hs_face_result_finish(&result);
 }
@@ -111,7 +76,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
     struct hs_face_result result = { 0 };
     int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
-    if (r == 0 && !(*ret_answer = hs_face_answer_detect(&result, batch->landmarks)))
+    if (r == 0 && !(*ret_answer = hs_face_detect_json(&result, batch->landmarks)))
         r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
     hs_face_result_finish(&result);
     return r;
@@ -129,7 +94,7 @@ static void post_batch(struct hs_http_request *req)
         return;
     int r = hs_param_bool(hs_http_body(req), "return_landmarks", false, &of.landmarks, &err);
     if (r == 0)
-        r = hs_face_ask_request(req, app, &wish, &of.request, &err);
+        r = hs_face_ask_request(req, app, &wish, &of.request, NULL, &err);
     if (r == 0)
         r = hs_face_ask_pipeline(req, app, &wish, &of.pipeline, &err);
     if (r < 0) {
@@ -138,21 +103,7 @@ static void post_batch(struct hs_http_request *req)
     }
     of.request.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);
-    hs_face_give_back(app, &of.pipeline);
-}
-
-static void post_pull(struct hs_http_request *req)
-{
-    static const enum hs_task tasks[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
-    const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_pull pull = {
-        .store = app->core.store,
-        .tasks = tasks,
-        .task_count = HS_ARRAY_LEN(tasks),
-        .settings = &app->settings->model,
-        .device = app->settings->inference.device,
-    };
-    hs_pull_reply(req, &pull);
+    hs_face_unref_models(app, &of.pipeline);
 }
 
 static void post_embed(struct hs_http_request *req)
@@ -166,7 +117,7 @@ static void post_embed(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &wish, &result))
         found = hs_face_ask_best(req, &result);
     if (found) {
-        json_t *answer = hs_face_answer_embed(found, &result);
+        json_t *answer = hs_face_embed_json(found, &result);
         json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_http_reply_json(req, 200, answer);
     }
@@ -210,8 +161,8 @@ static void post_recognize(struct hs_http_request *req)
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
         int64_t start_ns = hs_clock_now_ns();
-        json_t *answer = hs_face_answer_recognize(app, &result, &how, &err);
-        tell_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
+        json_t *answer = hs_face_recognize_json(app, &result, &how, &err);
+        add_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
         if (answer)
             hs_http_reply_json(req, 200, answer);
         else
@@ -231,49 +182,10 @@ static void post_compare(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
         const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
         if (two)
-            hs_http_reply_json(req, 200, hs_face_answer_compare(app, one, &a, two, &b));
+            hs_http_reply_json(req, 200, hs_face_compare_json(app, one, &a, two, &b));
     }
     hs_face_result_finish(&a);
     hs_face_result_finish(&b);
-}
-
-void hs_face_shape_debug(struct hs_http_options *ret_options)
-{
-    hs_face_shape(ret_options);
-    ret_options->json_style = HS_JSON_PRETTY;
-}
-
-void hs_face_shape(struct hs_http_options *ret_options)
-{
-    ret_options->error_shape = HS_HTTP_ERROR_TEXT;
-    ret_options->json_style = HS_JSON_SORTED;
-    ret_options->json_content_type = "application/json";
-    ret_options->not_found_message = "Endpoint not found";
-}
-
-static void get_metrics(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_metrics_part parts[] = { { "detect", app->detectors }, { "embed", app->embedders } };
-    hs_metrics_reply(req, parts, HS_ARRAY_LEN(parts));
-}
-
-static void get_models(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_list(req, &app->core.models);
-}
-
-static void post_load(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_load(req, &app->core.models);
-}
-
-static void post_unload(struct hs_http_request *req)
-{
-    const struct hs_face_app *app = hs_http_context(req);
-    hs_models_api_unload(req, &app->core.models);
 }
 
 static const char *const one_picture[] = { "image", NULL };
@@ -289,15 +201,10 @@ static const char *const two_pictures[] = { "image", "image2", NULL };
 
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
-    GET("/health/ready", get_ready, HS_HTTP_INLINE),
-    GET("/metrics", get_metrics, HS_HTTP_INLINE),
-    GET("/v1/models", get_models, 0),
-    { .method = "POST", .path = "/v1/models/{id}/load", .handle = post_load },
-    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = post_unload },
+    HS_APP_ROUTES,
     POST("/v1/detect", post_detect, one_picture),
     { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
-    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = post_pull },
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),
     POST("/v1/compare", post_compare, two_pictures),

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/ask.h"
 #include "face/database_reply.h"
+#include "face/request_params.h"
 #include "http/param.h"
 #include "vision/embedding.h"
 

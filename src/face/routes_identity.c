@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/ask.h"
 #include "face/database_reply.h"
+#include "face/request_params.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 

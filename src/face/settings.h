@@ -32,18 +32,11 @@ struct hs_database_section {
     int enrolment;          /* enum hs_enrol_gate */
 };
 
-/* What hs_settings_values gives with hs_face_schema. */
+/* The values of hs_settings_values with hs_face_schema. */
 struct hs_face_settings {
-    struct hs_server_settings server;
-    struct hs_model_settings model; /* without `name` */
+    HS_COMMON_SECTIONS /* model without `name`; of inference device and memory: sizes are the models' own */
     struct hs_face_section face_recognition;
     struct hs_database_section database;
-    struct hs_inference_settings inference; /* device and memory; sizes are the models' own */
-    struct hs_device_settings device;
-    struct hs_performance_settings performance;
-    struct hs_image_settings image;
-    struct hs_logging_settings logging;
-    struct hs_resource_settings resource_limits;
     struct hs_face_older_settings older;
 };
 

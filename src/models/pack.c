@@ -465,14 +465,6 @@ bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, con
     return strncmp(file->runtime, runtime, len) == 0 && (runtime[len] == '\0' || runtime[len] == '.');
 }
 
-bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (wanted[i] == pack->task)
-            return true;
-    return false;
-}
-
 const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const char *backend, const char *runtime)
 {
     for (size_t i = 0; i < pack->file_count; i++)

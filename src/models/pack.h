@@ -114,9 +114,6 @@ bool hs_pack_name_valid(const char *name);
 /* A plain file name: no '/', no leading '.', only letters, digits and "._-", at most 120 characters. */
 bool hs_pack_file_name_valid(const char *name);
 
-/* True if it is for one of these tasks. */
-bool hs_pack_serves(const struct hs_pack *pack, const enum hs_task *wanted, size_t count);
-
 /* True if the file is for that backend and, if that is given, that version of its runtime. */
 bool hs_pack_file_fits(const struct hs_pack_file *file, const char *backend, const char *runtime);
 

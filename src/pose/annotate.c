@@ -9,7 +9,7 @@
 
 enum { LABEL_SIZE = 40 };
 
-/* Colours tell people apart where the model is not COCO's; they repeat after eight. */
+/* Colours tell people apart if the model is not COCO's; they repeat after eight. */
 static const uint32_t person_colors[] = { 0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac,
                                           0xff8a65 };
 
@@ -63,9 +63,10 @@ static void add_person(struct drawing *d, const struct hs_pose_result *result, s
     }
 }
 
-int hs_pose_annotate(const struct hs_pose_result *result, const struct hs_pack *pack, float keypoint_threshold,
-                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
+int hs_pose_annotate(const struct hs_pose_result *result, float keypoint_threshold, enum hs_image_format format,
+                     struct hs_buf *out, struct hs_error *err)
 {
+    const struct hs_pack *pack = result->runner->choice.pack;
     struct drawing d = { 0 };
     int r = reserve(&d, result, pack);
     if (r < 0)

@@ -1,4 +1,4 @@
-/* The state of hailo-pose: its model and the pipeline over it. */
+/* The parts of hailo-pose: its state, its commands and its HTTP API. */
 #ifndef HS_POSE_APP_H
 #define HS_POSE_APP_H
 
@@ -9,19 +9,29 @@
 struct hs_pose_app {
     struct hs_app_core core; /* first */
     const struct hs_pose_settings *settings; /* of core.config */
-    struct hs_model_cache *cache;
-    struct hs_model_pool *pool; /* the configured model, of cache */
-    struct hs_pose_pipeline pipeline;
+    struct hs_model_pool *pool; /* the configured model, of core.caches[0] */
 };
 
 /* hs_app.init of hailo-pose. */
 int hs_pose_app_init(void *state, struct hs_error *err);
 
-/* The parameters that the settings give to a picture. */
+/* The parameters that the settings give to a picture; it has no deadline. */
 struct hs_pose_params hs_pose_app_params(const struct hs_pose_app *app);
 
-/* hs_pose_detect of a file. Messages name the file. */
+/* hs_pose_detect of a file with the configured model. Messages name the file. */
 int hs_pose_app_detect_file(const struct hs_pose_app *app, const char *path, const struct hs_pose_params *params,
                             struct hs_pose_result *result, struct hs_error *err);
+
+/* Its subcommands, and its parts of `bench` and `selftest`. */
+int hs_pose_cmd_detect(struct hs_invocation *call);
+int hs_pose_cmd_eval(struct hs_invocation *call);
+int hs_pose_cmd_compare_devices(struct hs_invocation *call);
+extern const struct hs_app_bench hs_pose_bench;
+int hs_pose_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err);
+
+/* Handlers find a struct hs_pose_app as the server's context. */
+extern const struct hs_http_route hs_pose_routes[];
+extern const size_t hs_pose_route_count;
 
 #endif

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "pose/commands.h"
+#include "pose/app.h"
 #include "service/compare_devices.h"
 #include "vision/coco_eval.h"
 

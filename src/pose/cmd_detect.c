@@ -1,8 +1,8 @@
 /* Pictures in, the API's JSON out, without a server. */
 #include "base/mem.h"
 #include "pose/annotate.h"
-#include "pose/answer.h"
-#include "pose/commands.h"
+#include "pose/app.h"
+#include "pose/response_json.h"
 #include "service/drawing.h"
 
 struct detect {
@@ -17,8 +17,8 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
 {
     struct hs_buf out;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    int r = hs_pose_annotate(result, hs_model_pool_first(d->app->pool)->choice.pack,
-                             (float) d->app->settings->pose.keypoint_threshold, hs_drawing_format(&d->draw), &out, err);
+    int r = hs_pose_annotate(result, (float) d->app->settings->pose.keypoint_threshold, hs_drawing_format(&d->draw),
+                             &out, err);
     if (r == 0)
         r = hs_drawing_save(&d->draw, picture, &out, err);
     hs_buf_finish(&out);
@@ -28,13 +28,7 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
 static int print_answer(const struct detect *d, const char *picture, const struct hs_pose_result *result,
                         struct hs_error *err)
 {
-    const struct hs_pose_answer_options options = {
-        .pack = hs_model_pool_first(d->app->pool)->choice.pack,
-        .model = hs_model_pool_first(d->app->pool)->model,
-        .keypoint_threshold = (float) d->app->settings->pose.keypoint_threshold,
-        .skeleton = d->app->settings->pose.skeleton_connections,
-    };
-    json_t *answer = hs_pose_answer(result, &options);
+    json_t *answer = hs_pose_response_json(d->app, result, (float) d->app->settings->pose.keypoint_threshold);
     if (answer && d->lines)
         json_object_set_new(answer, "file", json_string(picture));
     return hs_print_json(answer, HS_JSON_SPACED, err);

@@ -7,14 +7,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/progress.h"
+#include "pose/app.h"
 #include "pose/coco_json.h"
-#include "pose/commands.h"
 #include "service/parallel_for.h"
-
-/* The usual parameters of a COCO evaluation: nearly everything counts, the evaluation itself cuts to 20 a picture. */
-static const struct hs_pose_params params = {
-    .confidence_threshold = .001f, .iou_threshold = .7f, .max_detections = 300,
-};
 
 struct found {
     struct hs_coco_result *items;
@@ -57,8 +52,14 @@ static int detect(void *arg, size_t index, struct hs_error *err)
 {
     struct eval *eval = arg;
     const struct hs_coco_image *image = &eval->set->images[index];
+    struct hs_pose_params params = hs_pose_app_params(eval->app);
     struct hs_pose_result result;
     char path[PATH_MAX];
+    /* The usual parameters of a COCO evaluation: nearly everything counts, the evaluation itself cuts to 20. */
+    params.confidence_threshold = .001f;
+    params.iou_threshold = .7f;
+    params.max_detections = 300;
+    params.apply_exif = false;
     if (!hs_path_join(path, sizeof(path), eval->images, image->file_name))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", image->file_name);
     hs_pose_result_init(&result);
@@ -116,10 +117,10 @@ static void print_metrics(const struct eval *eval, const struct hs_coco_metrics 
 static int evaluate(struct eval *eval, struct hs_error *err)
 {
     const struct hs_coco_set *set = eval->set;
-    const struct hs_model_runner *network = hs_model_pool_first(eval->app->pool);
-    if (network->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
+    const struct hs_model_runner *runner = hs_model_pool_first(eval->app->pool);
+    if (runner->choice.pack->keypoint_count != HS_COCO_KEYPOINTS)
         return hs_error_set(err, HS_EMODEL, "%s has %zu keypoints; COCO's evaluation is defined for its %d",
-                            network->choice.pack->name, network->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
+                            runner->choice.pack->name, runner->choice.pack->keypoint_count, HS_COCO_KEYPOINTS);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(eval->app->pool, &status);
     const struct hs_parallel_for loop = {

@@ -1,16 +1,12 @@
 /* The picture of `selftest`: one person is drawn, and one is found there. */
 #include <math.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
-#include "pose/commands.h"
+#include "pose/app.h"
 #include "service/test_image.h"
 #include "vision/coco_pose.h"
 
 /* Points may be this far off, in fractions of the picture's height; the drawn limbs are about as thick. */
 static const float tolerance = .06f;
-
-enum { PICTURE_MAX = 16 << 20 };
 
 /* The largest distance of a found point from the drawn one, in fractions of the picture's height. */
 static float worst_distance(const struct hs_pose_result *result)
@@ -44,27 +40,19 @@ static void judge_picture(struct hs_selftest *test, const struct hs_pose_app *ap
     }
 }
 
-void hs_pose_check_picture(struct hs_selftest *test, void *state)
+int hs_pose_check_picture(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                          struct hs_error *err)
 {
     const struct hs_pose_app *app = state;
     const struct hs_pose_params params = hs_pose_app_params(app);
     struct hs_pose_result result;
-    struct hs_buf picture;
-    struct hs_error err;
-    hs_buf_init(&picture, PICTURE_MAX);
     hs_pose_result_init(&result);
-    int r = hs_test_image_encode(&picture, &err);
-    if (r == 0)
-        r = hs_pose_detect(&app->pipeline, app->pool, picture.data, picture.len, &params, HS_NO_DEADLINE, NULL,
-                           &result, &err);
-    if (r < 0)
-        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
-                        err.message);
-    else if (hs_model_runner_is_simulated(hs_model_pool_first(app->pool)))
+    int r = hs_pose_detect(app->pool, picture->data, picture->len, &params, &result, err);
+    if (r == 0 && hs_model_runner_is_simulated(hs_model_pool_first(app->pool)))
         hs_selftest_add(test, "picture", true, NULL, "the scripted device answered with %zu people",
                         result.people.count);
-    else
+    else if (r == 0)
         judge_picture(test, app, &result);
     hs_pose_result_finish(&result);
-    hs_buf_finish(&picture);
+    return r;
 }

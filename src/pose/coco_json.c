@@ -230,17 +230,17 @@ void hs_coco_set_destroy(struct hs_coco_set *set)
     free(set);
 }
 
-static int append_result(struct hs_buf *buf, int64_t category_id, const struct hs_coco_result *result)
+static void append_result(struct hs_buf *buf, int64_t category_id, const struct hs_coco_result *result)
 {
     char number[32];
-    int r = hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [",
-                               (long long) result->image_id, (long long) category_id);
-    for (int i = 0; r == 0 && i < NUMBERS; i++) {
+    hs_buf_printf(buf, "{\"image_id\": %lld, \"category_id\": %lld, \"keypoints\": [", (long long) result->image_id,
+                  (long long) category_id);
+    for (int i = 0; i < NUMBERS; i++) {
         hs_str_from_double(result->keypoints[i], number);
-        r = hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
+        hs_buf_printf(buf, "%s%s", i ? ", " : "", number);
     }
     hs_str_from_double(result->score, number);
-    return r < 0 ? r : hs_buf_printf(buf, "], \"score\": %s}", number);
+    hs_buf_printf(buf, "], \"score\": %s}", number);
 }
 
 int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_coco_result *results, size_t count,
@@ -248,14 +248,12 @@ int hs_coco_results_save(const char *path, int64_t category_id, const struct hs_
 {
     struct hs_buf buf;
     hs_buf_init(&buf, HS_COCO_FILE_MAX);
-    int r = hs_buf_append_str(&buf, "[");
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = hs_buf_append_str(&buf, i ? ",\n" : "\n");
-        if (r == 0)
-            r = append_result(&buf, category_id, &results[i]);
+    hs_buf_append_str(&buf, "[");
+    for (size_t i = 0; i < count; i++) {
+        hs_buf_append_str(&buf, i ? ",\n" : "\n");
+        append_result(&buf, category_id, &results[i]);
     }
-    if (r == 0)
-        r = hs_buf_append_str(&buf, "\n]\n");
+    int r = hs_buf_append_str(&buf, "\n]\n");
     if (r < 0)
         hs_error_set(err, r, "%s: %zu results need too much memory", path, count);
     else

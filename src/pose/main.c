@@ -1,9 +1,6 @@
 #include "base/mem.h"
 #include "cli/program.h"
-#include "pose/commands.h"
-#include "pose/routes.h"
-#include "service/models_command.h"
-#include "service/server_main.h"
+#include "pose/app.h"
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },
@@ -18,17 +15,20 @@ static const struct hs_command commands[] = {
 };
 
 static const struct hs_app_model models[] = {
-    { .task = HS_TASK_POSE, .name = "pose-estimation", .role = "pose", .setting = "model.name", .batch = 1,
-      .sized = true, .border = HS_LETTERBOX_BORDER },
+    { .task = HS_TASK_POSE, .name = "pose-estimation", .label = "pose", .role = "pose", .setting = "model.name",
+      .batch = 1, .sized = true, .border = HS_LETTERBOX_BORDER },
 };
 
 static const struct hs_app app = {
-    .summary = "people and their keypoints in pictures",
-    .version = HS_VERSION,
-    .commands = commands,
-    .command_count = HS_ARRAY_LEN(commands),
-    .schema = &hs_pose_schema,
-    .offsets = HS_APP_OFFSETS(struct hs_pose_settings),
+    .program = {
+        .name = "hailo-pose",
+        .summary = "people and their keypoints in pictures",
+        .version = HS_VERSION,
+        .schema = &hs_pose_schema,
+        .app = &app,
+        .commands = commands,
+        .command_count = HS_ARRAY_LEN(commands),
+    },
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
     .state_size = sizeof(struct hs_pose_app),
@@ -41,5 +41,5 @@ static const struct hs_app app = {
 
 int main(int argc, char **argv)
 {
-    return hs_app_main(&app, argc, argv);
+    return hs_program_main(&app.program, argc, argv);
 }

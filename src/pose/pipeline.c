@@ -1,6 +1,5 @@
 #include "pose/pipeline.h"
 
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "image/letterbox.h"
@@ -17,15 +16,6 @@ void hs_pose_result_finish(struct hs_pose_result *result)
     hs_pose_list_finish(&result->people);
     hs_image_destroy(result->image);
     result->image = NULL;
-}
-
-/* Milliseconds since *at, which moves to now. */
-static double lap(int64_t *at)
-{
-    int64_t now = hs_clock_now_ns();
-    double ms = hs_ns_to_ms(now - *at);
-    *at = now;
-    return ms;
 }
 
 static int decode_outputs(const struct hs_model_choice *model, const struct hs_lease *lease,
@@ -59,11 +49,8 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
 
 /* A picture on its way through a network. */
 struct work {
-    const struct hs_pose_pipeline *pipeline;
     const struct hs_image *image;
     const struct hs_pose_params *params;
-    int64_t deadline_ns;
-    struct hs_cancel *cancel;
     struct hs_pose_result *result;
 };
 
@@ -76,14 +63,14 @@ static int run(struct work *w, const struct hs_model_runner *runner, const struc
     int r = hs_letterbox_apply(box, w->image, lease->input);
     if (r < 0)
         return hs_error_set(err, r, "no memory to scale the picture");
-    t->preprocess_ms = lap(&at);
+    t->preprocess_ms = hs_clock_lap_ms(&at);
     r = hs_runner_run(lease, &ran, err);
     if (r < 0)
         return r;
     t->inference_ms = hs_ns_to_ms(ran.inference_ns);
-    lap(&at);
+    hs_clock_lap_ms(&at);
     r = decode_outputs(&runner->choice, lease, box, w->params, &w->result->people, err);
-    t->postprocess_ms = lap(&at);
+    t->postprocess_ms = hs_clock_lap_ms(&at);
     return r;
 }
 
@@ -93,81 +80,66 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     struct work *w = arg;
     const struct hs_image *image = w->image;
     struct hs_input_size size = hs_model_runner_input_size(runner, image->orig_width, image->orig_height);
-    struct hs_letterbox box;
-    struct hs_lease *lease;
-    hs_letterbox_plan(image->orig_width, image->orig_height, size.w, size.h, &box);
-    int64_t at = hs_clock_now_ns();
     const struct hs_slot_request request = {
         .h = size.h,
         .w = size.w,
         .count = 1,
         .priority = w->params->priority,
-        .deadline_ns = w->deadline_ns,
-        .cancel = w->cancel,
+        .deadline_ns = w->params->deadline_ns,
+        .cancel = w->params->cancel,
     };
+    struct hs_letterbox box;
+    struct hs_lease *lease;
+    hs_letterbox_plan(image->orig_width, image->orig_height, size.w, size.h, &box);
+    int64_t at = hs_clock_now_ns();
     int r = hs_runner_acquire(runner->runner, &request, &lease, err);
     if (r < 0)
         return r;
-    w->result->timings.queue_ms = lap(&at);
+    w->result->timings.queue_ms = hs_clock_lap_ms(&at);
     r = run(w, runner, &box, lease, err);
     hs_runner_release(lease);
     return r;
 }
 
-int hs_pose_detect_image(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool,
-                         const struct hs_image *image, const struct hs_pose_params *params, int64_t deadline_ns,
-                         struct hs_cancel *cancel, struct hs_pose_result *result, struct hs_error *err)
+static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *params, struct hs_input_size target,
+                  struct hs_image **ret_image, struct hs_error *err)
 {
-    struct work w = {
-        .pipeline = pipeline,
-        .image = image,
-        .params = params,
-        .deadline_ns = deadline_ns,
-        .cancel = cancel,
-        .result = result,
+    const struct hs_image_options options = {
+        .limits = params->limits, .target_w = target.w, .target_h = target.h, .apply_exif = params->apply_exif,
     };
-    int64_t start = hs_clock_now_ns();
-    int r = hs_model_pool_run(pool, detect_on, &w, deadline_ns, cancel, &result->runner, err);
-    if (r < 0)
-        return r;
-    result->timings.total_ms = result->timings.decode_ms + hs_ns_to_ms(hs_clock_now_ns() - start);
-    result->degraded = hs_model_pool_is_fallback(pool, result->runner);
-    result->width = image->orig_width;
-    result->height = image->orig_height;
-    return 0;
+    struct hs_error why;
+    int r = hs_image_decode(data, len, &options, ret_image, &why);
+    return r < 0 ? hs_error_set(err, r, "Failed to decode image: %s", why.message) : 0;
 }
 
-int hs_pose_detect(const struct hs_pose_pipeline *pipeline, struct hs_model_pool *pool, const uint8_t *data, size_t len,
-                   const struct hs_pose_params *params, int64_t deadline_ns, struct hs_cancel *cancel,
+int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, const struct hs_pose_params *params,
                    struct hs_pose_result *result, struct hs_error *err)
 {
-    int64_t at = hs_clock_now_ns();
+    int64_t start = hs_clock_now_ns();
+    struct hs_image *image;
     hs_image_destroy(result->image);
     result->image = NULL;
-    if (hs_cancel_is_set(cancel))
+    if (hs_cancel_is_set(params->cancel))
         return hs_error_set(err, HS_ECANCELED, "the client has left");
-    struct hs_input_size input = hs_model_pool_first(pool)->input;
-    struct hs_image_options decode = {
-        .limits = pipeline->limits,
-        .target_w = input.w,
-        .target_h = input.h,
-        .apply_exif = params->apply_exif,
-    };
-    struct hs_image *image;
-    struct hs_error why;
-    int r = hs_image_decode(data, len, &decode, &image, &why);
+    int r = decode(data, len, params, hs_model_pool_first(pool)->input, &image, err);
     if (r < 0)
-        return hs_error_set(err, r, "Failed to decode image: %s", why.message);
-    result->timings.decode_ms = lap(&at);
-    r = hs_pose_detect_image(pipeline, pool, image, params, deadline_ns, cancel, result, err);
-    if (r == 0 && params->keep_image && image->width == image->orig_width) {
-        result->image = image;
-        return 0;
+        return r;
+    result->timings.decode_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
+    result->width = image->orig_width;
+    result->height = image->orig_height;
+    struct work w = { image, params, result };
+    r = hs_model_pool_run(pool, detect_on, &w, params->deadline_ns, params->cancel, &result->runner, err);
+    result->timings.total_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
+    if (r == 0) {
+        result->degraded = hs_model_pool_is_fallback(pool, result->runner);
+        if (params->keep_image && image->width == image->orig_width) {
+            result->image = image;
+            return 0;
+        }
+        /* The network sees the same pixels whether or not the picture is drawn, so drawing decodes once more. */
+        if (params->keep_image)
+            r = decode(data, len, params, (struct hs_input_size){ 0 }, &result->image, err);
     }
     hs_image_destroy(image);
-    /* The network sees the same pixels whether or not the picture is drawn, so drawing has to decode once more. */
-    decode.target_w = decode.target_h = 0;
-    if (r == 0 && params->keep_image && (r = hs_image_decode(data, len, &decode, &result->image, &why)) < 0)
-        hs_error_set(err, r, "Failed to decode image: %s", why.message);
     return r;
 }

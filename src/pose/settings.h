@@ -9,17 +9,10 @@ struct hs_pose_section {
     bool skeleton_connections;
 };
 
-/* What hs_settings_values gives with hs_pose_schema. */
+/* The values of hs_settings_values with hs_pose_schema. */
 struct hs_pose_settings {
-    struct hs_server_settings server;
-    struct hs_model_settings model;
-    struct hs_inference_settings inference;
-    struct hs_device_settings device;
-    struct hs_performance_settings performance;
+    HS_COMMON_SECTIONS
     struct hs_pose_section pose;
-    struct hs_image_settings image;
-    struct hs_logging_settings logging;
-    struct hs_resource_settings resource_limits;
 };
 
 extern const struct hs_schema hs_pose_schema;

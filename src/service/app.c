@@ -10,39 +10,28 @@
 
 enum { OWN = 3, EXTRA_MAX = 4 }; /* overrides of settings */
 
-int hs_app_main(const struct hs_app *app, int argc, char **argv)
-{
-    const struct hs_program program = {
-        .name = app->schema->program,
-        .summary = app->summary,
-        .version = app->version,
-        .schema = app->schema,
-        .app = app,
-        .commands = app->commands,
-        .command_count = app->command_count,
-    };
-    return hs_program_main(&program, argc, argv);
-}
-
-size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS])
+bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack)
 {
     for (size_t i = 0; i < app->model_count; i++)
-        ret_tasks[i] = app->models[i].task;
-    return app->model_count;
+        if (app->models[i].task == pack->task)
+            return true;
+    return false;
 }
 
-struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings)
+const char *hs_app_pull_backend(const struct hs_inference_settings *inference)
 {
-    const char *values = hs_settings_values(settings);
-    return (struct hs_app_sections) {
-        .server = (const void *) (values + app->offsets.server),
-        .model = (const void *) (values + app->offsets.model),
-        .inference = (const void *) (values + app->offsets.inference),
-        .device = (const void *) (values + app->offsets.device),
-        .performance = (const void *) (values + app->offsets.performance),
-        .image = (const void *) (values + app->offsets.image),
-        .logging = (const void *) (values + app->offsets.logging),
+    return strcmp(hs_model_runner_backend_name(inference->device), "hailo") == 0 ? "hailo" : "openvino";
+}
+
+int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *model, struct hs_store **ret_store,
+                      struct hs_error *err)
+{
+    const struct hs_store_options options = {
+        .service = app->program.name,
+        .models_dir = hs_given(model->dir),
+        .packs_dir = hs_given(model->packs_dir),
     };
+    return hs_store_open(&options, ret_store, err);
 }
 
 const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model)
@@ -57,44 +46,44 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 
 int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_error *err)
 {
-    const struct hs_app_sections *s = &core->sections;
-    const struct hs_app_model *model = &core->app->models[core->models.part_count];
+    const struct hs_common_settings *s = core->common;
+    const struct hs_app_model *model = &core->app->models[core->cache_count];
     const struct hs_model_options options = {
         .store = core->store,
         .task = model->task,
         .model = pack ? pack : hs_app_pack(core->config, model),
-        .inference = s->inference,
-        .policy = s->device,
-        .performance = s->performance,
+        .settings = s,
         .refused = core->refused,
-        .input = { model->sized ? s->inference->input_size[1] : 0, model->sized ? s->inference->input_size[0] : 0 },
-        .rectangular = s->inference->rectangular,
+        .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
         .border = model->border,
         .batch = model->batch,
-        .keep_alive_s = s->model->keep_alive,
     };
-    struct hs_models_api_part part = { .task = model->task, .name = model->name };
-    int r = hs_model_cache_create(&options, s->model->max_memory, &part.cache, err);
-    if (r == 0)
-        core->models.parts[core->models.part_count++] = part;
+    int r = hs_model_cache_create(&options, s->model.max_memory, &core->caches[core->cache_count], err);
+    core->cache_count += r == 0;
     return r;
+}
+
+struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core)
+{
+    const struct hs_image_settings *image = &core->common->image;
+    return (struct hs_image_limits) {
+        .max_bytes = (size_t) core->common->server.max_body_mb << 20,
+        .max_pixels = (int64_t) (image->max_megapixels * 1e6),
+        .max_side = image->max_side,
+        .max_memory = (size_t) image->max_memory,
+    };
 }
 
 void hs_app_core_start_loading(const struct hs_app_core *core)
 {
-    for (size_t i = 0; i < core->models.part_count; i++)
+    for (size_t i = 0; i < core->cache_count; i++)
         hs_model_pool_preload(hs_app_core_pool(core, i));
-}
-
-int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err)
-{
-    return hs_model_pool_wait_loaded(hs_app_core_pool(core, index), HS_NO_DEADLINE, err);
 }
 
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
 {
     dst[0] = '\0';
-    for (size_t i = 0, len = 0; i < core->models.part_count; i++, len = strlen(dst))
+    for (size_t i = 0, len = 0; i < core->cache_count; i++, len = strlen(dst))
         hs_str_format(dst + len, size - len, "%s%s", i ? " and " : "",
                       hs_model_pool_first(hs_app_core_pool(core, i))->model);
 }
@@ -109,16 +98,10 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool ope
     }
     core->app = app;
     core->config = config;
-    core->sections = hs_app_sections(app, config);
+    core->common = hs_app_common(config);
     core->started_ns = hs_clock_now_ns();
-    const struct hs_store_options store = {
-        .service = app->schema->program,
-        .models_dir = hs_given(core->sections.model->dir),
-        .packs_dir = hs_given(core->sections.model->packs_dir),
-    };
-    int r = hs_store_open(&store, &core->store, err);
-    core->models.store = core->store;
-    core->models.created_s = hs_clock_wall_s();
+    core->created_s = hs_clock_wall_s();
+    int r = hs_app_open_store(app, &core->common->model, &core->store, err);
     if (r == 0)
         r = app->init(core, err);
     if (r == 0 && open && app->open)
@@ -140,8 +123,8 @@ void hs_app_destroy(void *state)
         return;
     if (core->app->finish)
         core->app->finish(state);
-    while (core->models.part_count > 0)
-        hs_model_cache_destroy(core->models.parts[--core->models.part_count].cache);
+    while (core->cache_count > 0)
+        hs_model_cache_destroy(core->caches[--core->cache_count]);
     hs_store_close(core->store);
     hs_settings_destroy(core->config);
     free(core);
@@ -173,7 +156,7 @@ int hs_app_load_settings(const struct hs_invocation *call, const struct hs_confi
     struct hs_problems problems = { 0 };
     int code = hs_load_settings(call, extra, extra_count, ret_settings, &problems);
     if (code == HS_EXIT_OK)
-        hs_log_init(call, hs_app_sections(call->program->app, *ret_settings).logging, &problems);
+        hs_log_init(call, &hs_app_common(*ret_settings)->logging, &problems);
     hs_problems_finish(&problems);
     return code;
 }
@@ -207,8 +190,8 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     core = state;
     if (flags & HS_APP_LOAD)
         hs_app_core_start_loading(core);
-    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->models.part_count; i++)
-        r = hs_app_core_wait_loaded(core, i, &err);
+    for (size_t i = 0; r == 0 && flags & HS_APP_LOAD && i < core->cache_count; i++)
+        r = hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err);
     if (r < 0) {
         hs_app_destroy(state);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);

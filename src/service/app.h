@@ -5,14 +5,18 @@
 #include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
-#include "service/bench_command.h"
-#include "service/models_api.h"
+#include "image/image.h"
+#include "service/bench.h"
+#include "service/model_cache.h"
 #include "service/selftest.h"
+
+enum { HS_APP_MODELS_MAX = 2 };
 
 /* A model that the program serves. */
 struct hs_app_model {
     enum hs_task task;
     const char *name;    /* of the task in /v1/models: "face-detection" */
+    const char *label;   /* of the task in /metrics: "detect" */
     const char *role;    /* in reports: "detector" */
     const char *setting; /* names its pack, or "auto": "face_recognition.detection_model" */
     int batch;           /* pictures of one request at a time, on a processor */
@@ -20,35 +24,12 @@ struct hs_app_model {
     int border;          /* as in struct hs_letterbox_rule */
 };
 
-/* The sections of settings that all programs have, and their places in a program's settings struct. */
-struct hs_app_offsets {
-    size_t server, model, inference, device, performance, image, logging;
-};
-
-#define HS_APP_OFFSETS(type) \
-    { offsetof(type, server), offsetof(type, model), offsetof(type, inference), offsetof(type, device), \
-      offsetof(type, performance), offsetof(type, image), offsetof(type, logging) }
-
-struct hs_app_sections {
-    const struct hs_server_settings *server;
-    const struct hs_model_settings *model;
-    const struct hs_inference_settings *inference;
-    const struct hs_device_settings *device;
-    const struct hs_performance_settings *performance;
-    const struct hs_image_settings *image;
-    const struct hs_logging_settings *logging;
-};
-
 /* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct
  * hs_app_core. */
 struct hs_app {
-    const char *summary, *version;
-    const struct hs_command *commands;
-    size_t command_count;
-    const struct hs_schema *schema;
-    struct hs_app_offsets offsets; /* into the settings: HS_APP_OFFSETS(struct hs_pose_settings) */
+    struct hs_program program; /* its app is this; its settings begin with HS_COMMON_SECTIONS */
     const struct hs_app_model *models;
-    size_t model_count; /* at most HS_MODELS_API_PARTS */
+    size_t model_count; /* at most HS_APP_MODELS_MAX */
 
     size_t state_size;
     int (*init)(void *state, struct hs_error *err); /* the models (hs_app_core_add_model) and what uses them */
@@ -59,21 +40,43 @@ struct hs_app {
 
     const struct hs_http_route *routes; /* handlers find the state as the server's context */
     const size_t *route_count;
+    /* Why the state cannot answer although the models can, and details or ""; called inline. NULL: it always can. */
+    const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
     void (*shape)(const void *state, struct hs_http_options *ret); /* NULL: answers as http/server.h has them */
 
     const struct hs_app_bench *bench;
-    /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models. */
+    /* Parts of `selftest`: of the settings alone (NULL: none), and of the loaded models with the built-in
+     * picture (service/test_image.h), whose failure is reported for it. */
     void (*check_settings)(struct hs_selftest *test, const void *settings);
-    void (*check_picture)(struct hs_selftest *test, void *state);
+    int (*check_picture)(struct hs_selftest *test, const void *state, const struct hs_buf *picture,
+                         struct hs_error *err);
 };
 
-/* Runs the program; returns the exit code. */
-int hs_app_main(const struct hs_app *app, int argc, char **argv);
+/* The commands that all programs have; each reads its options and returns the exit code.
+ *
+ * `serve` loads the models while it listens. It prints "listening on http://ADDRESS:PORT" on standard output once it
+ * accepts, and ends with SIGTERM or SIGINT: then no new connection is taken and what runs is finished within
+ * server.shutdown_timeout; a second signal ends the process at once. It fails if a device hangs and the settings say to
+ * end. `selftest` fails if a check failed. */
+int hs_cmd_serve(struct hs_invocation *call);
+int hs_cmd_bench(struct hs_invocation *call);
+int hs_cmd_models(struct hs_invocation *call);
+int hs_cmd_selftest(struct hs_invocation *call);
 
-/* The tasks of its models; returns how many. */
-size_t hs_app_tasks(const struct hs_app *app, enum hs_task ret_tasks[HS_MODELS_API_PARTS]);
+/* True if the pack's task is one of the program's. */
+bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack);
 
-struct hs_app_sections hs_app_sections(const struct hs_app *app, const struct hs_settings *settings);
+static inline const struct hs_common_settings *hs_app_common(const struct hs_settings *settings)
+{
+    return hs_settings_values(settings);
+}
+
+/* The backend whose files to pull: "hailo" or "openvino", whose models the simulated device plays. */
+const char *hs_app_pull_backend(const struct hs_inference_settings *inference);
+
+/* hs_store_open as the settings say. */
+int hs_app_open_store(const struct hs_app *app, const struct hs_model_settings *model, struct hs_store **ret_store,
+                      struct hs_error *err);
 
 /* The pack that the settings name for a model, or "auto". */
 const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_model *model);
@@ -83,10 +86,11 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 struct hs_app_core {
     const struct hs_app *app;
     struct hs_settings *config;
-    struct hs_app_sections sections; /* of config */
+    const struct hs_common_settings *common; /* of config */
     struct hs_store *store;
-    struct hs_models_api models; /* a part for each of app->models */
-    int64_t started_ns;
+    struct hs_model_cache *caches[HS_APP_MODELS_MAX]; /* one for each of app->models */
+    size_t cache_count;
+    int64_t started_ns, created_s; /* the same moment, monotonic and wall time */
     char refused[HS_REFUSED_SIZE]; /* after a failure of app->init: the model file at fault; "": none is */
 };
 
@@ -96,14 +100,14 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
 /* The configured model of that index. */
 static inline struct hs_model_pool *hs_app_core_pool(const struct hs_app_core *core, size_t index)
 {
-    return hs_model_cache_default(core->models.parts[index].cache);
+    return hs_model_cache_default(core->caches[index]);
 }
+
+/* The bounds on pictures that the settings give. */
+struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core);
 
 /* Begins to load all models, and returns at once. */
 void hs_app_core_start_loading(const struct hs_app_core *core);
-
-/* Waits until the model of that index is loaded. */
-int hs_app_core_wait_loaded(const struct hs_app_core *core, size_t index, struct hs_error *err);
 
 /* "a and b": the models' names. */
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size);

@@ -1,23 +1,29 @@
-/* A few threads of the request's own work on the pictures; the handler's thread hands the results out in their order.
- */
+/* A few threads work on the pictures; the handler's thread sends the results in the order of the request. */
 #include "service/batch.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "http/stream.h"
 
 enum { THREADS_MAX = 32, LINE_MAX_BYTES = 64 << 20 };
+
+struct run;
+
+struct worker {
+    struct run *run;
+    struct hs_cancel cancel; /* its own, because the wait for a device watches it */
+    pthread_t thread;
+};
 
 struct run {
     struct hs_http_request *req;
     const struct hs_batch *batch;
     size_t count;
     int64_t deadline_ns;
-    struct hs_cancel cancels[THREADS_MAX]; /* one a thread, because an engine's wait watches it */
+    struct worker workers[THREADS_MAX];
 
     pthread_mutex_t lock;   /* guards what follows; and the body, which is not for several threads */
     pthread_cond_t changed; /* a result came */
@@ -26,13 +32,7 @@ struct run {
     bool stopped;
 };
 
-struct worker {
-    struct run *run;
-    struct hs_cancel *cancel;
-    pthread_t thread;
-};
-
-/* ---- One picture ---- */
+/* ---- one picture ---- */
 
 static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
@@ -44,24 +44,11 @@ static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_
     return r;
 }
 
-static json_t *failure_json(const struct run *run, int code, const struct hs_error *err)
-{
-    if (run->batch->failure)
-        return run->batch->failure(run->req, code, err);
-    return hs_http_error_json(run->req, code, hs_status_http(code) < 499 ? "image" : NULL, err->message);
-}
-
-/* Where it stands in the request, and what the client calls it. */
-static void label(const struct run *run, size_t index, json_t *result)
-{
-    const json_t *value = hs_body_list_value(hs_http_body(run->req), index), *id = json_object_get(value, "id");
-    json_object_set_new(result, "index", json_integer((json_int_t) index));
-    if (json_is_string(id) || json_is_integer(id))
-        json_object_set_new(result, "id", json_deep_copy(id));
-}
-
+/* Never NULL. */
 static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, bool *ret_failed)
 {
+    const struct hs_batch *batch = run->batch;
+    const json_t *id = json_object_get(hs_body_list_value(hs_http_body(run->req), index), "id");
     struct hs_error err;
     uint8_t *data = NULL;
     size_t len = 0;
@@ -69,30 +56,34 @@ static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, b
     int r = take_picture(run, index, &data, &len, &err);
     if (r == 0) {
         const struct hs_batch_picture picture = { data, len, run->deadline_ns, cancel };
-        r = run->batch->answer(run->batch->ctx, &picture, &result, &err);
+        r = batch->answer(batch->ctx, &picture, &result, &err);
     }
     free(data);
     *ret_failed = r < 0;
     if (r < 0)
-        result = failure_json(run, r, &err);
+        result = batch->failure ? batch->failure(run->req, r, &err)
+                                : hs_http_error_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL,
+                                                     err.message);
     if (!result)
-        result = json_null(); /* there is no memory for more, and somebody waits for a result */
-    label(run, index, result);
+        return json_null(); /* without memory: the handler waits for a result */
+    json_object_set_new(result, "index", json_integer((json_int_t) index));
+    if (json_is_string(id) || json_is_integer(id))
+        json_object_set_new(result, "id", json_deep_copy(id));
     return result;
 }
 
-/* ---- Threads ---- */
+/* ---- threads ---- */
 
 static void *work(void *arg)
 {
-    const struct worker *worker = arg;
+    struct worker *worker = arg;
     struct run *run = worker->run;
     pthread_mutex_lock(&run->lock);
     while (!run->stopped && run->next < run->count) {
         size_t index = run->next++;
         bool failed;
         pthread_mutex_unlock(&run->lock);
-        json_t *result = answer(run, worker->cancel, index, &failed);
+        json_t *result = answer(run, &worker->cancel, index, &failed);
         pthread_mutex_lock(&run->lock);
         run->results[index] = result;
         run->failed += failed;
@@ -102,12 +93,12 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* From whoever cancels the request. */
+/* By the thread that cancels the request. */
 static void cancel_all(void *arg)
 {
     struct run *run = arg;
     for (int i = 0; i < THREADS_MAX; i++)
-        hs_cancel_trigger(&run->cancels[i]);
+        hs_cancel_trigger(&run->workers[i].cancel);
 }
 
 /* Enough to decode one picture while others are in the network, and not so many that requests of a single picture stand
@@ -118,33 +109,8 @@ static int count_threads(const struct run *run)
     int wanted = processors < 2 ? 2 : processors > 4 ? 4 : (int) processors, together = run->batch->together;
     if (together > 1 && 2 * together > wanted)
         wanted = 2 * together;
-    return wanted < THREADS_MAX ? wanted : THREADS_MAX;
-}
-
-static int start(struct run *run, struct worker workers[THREADS_MAX])
-{
-    int wanted = count_threads(run), started = 0;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started < wanted && (size_t) started < run->count) {
-        workers[started] = (struct worker) { .run = run, .cancel = &run->cancels[started] };
-        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
-            break;
-        pthread_setname_np(workers[started].thread, "http-batch");
-        started++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
-/* Nothing is begun any more. */
-static void stop(struct run *run)
-{
-    pthread_mutex_lock(&run->lock);
-    run->stopped = true;
-    pthread_mutex_unlock(&run->lock);
-    cancel_all(run);
+    wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
+    return (size_t) wanted < run->count ? wanted : (int) run->count;
 }
 
 /* Waits for a result. The caller owns it. */
@@ -159,7 +125,7 @@ static json_t *wait_for(struct run *run, size_t index)
     return result;
 }
 
-/* ---- Answers ---- */
+/* ---- the response ---- */
 
 static json_t *counts(struct run *run)
 {
@@ -206,48 +172,57 @@ static void reply_whole(struct run *run)
 
 static void run_batch(struct run *run)
 {
-    struct worker workers[THREADS_MAX];
     struct hs_cancel *cancel = hs_http_cancel(run->req);
+    int wanted = count_threads(run), started = 0;
     hs_cancel_watch(cancel, cancel_all, run);
     if (hs_cancel_is_set(cancel))
         cancel_all(run);
-    int started = start(run, workers);
+    while (started < wanted &&
+           hs_thread_start(&run->workers[started].thread, "http-batch", work, &run->workers[started]) == 0)
+        started++;
     if (started == 0)
         hs_http_reply_error(run->req, HS_ENOMEM, NULL, "no threads for the pictures");
     else if (hs_accept_prefers(run->req, "application/x-ndjson"))
         reply_lines(run);
     else
         reply_whole(run);
-    stop(run);
+    pthread_mutex_lock(&run->lock);
+    run->stopped = true;
+    pthread_mutex_unlock(&run->lock);
+    cancel_all(run);
     for (int i = 0; i < started; i++)
-        pthread_join(workers[i].thread, NULL);
+        pthread_join(run->workers[i].thread, NULL);
     hs_cancel_unwatch(cancel);
 }
 
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
 {
-    struct run run = { .req = req, .batch = batch, .deadline_ns = hs_http_deadline_ns(req) };
+    struct run run = {
+        .req = req,
+        .batch = batch,
+        .deadline_ns = hs_http_deadline_ns(req),
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .changed = PTHREAD_COND_INITIALIZER,
+    };
     struct hs_error err;
+    const char *field = "images";
     int r = hs_body_list_count(hs_http_body(req), &run.count, &err);
+    if (r == 0 && !(run.results = calloc(run.count, sizeof(json_t *)))) {
+        field = NULL;
+        r = hs_error_set(&err, HS_ENOMEM, "no memory for the results");
+    }
     if (r < 0) {
-        hs_http_reply_error(req, r, "images", "%s", err.message);
+        hs_http_reply_error(req, r, field, "%s", err.message);
         return;
     }
-    run.results = calloc(run.count, sizeof(json_t *));
-    if (!run.results) {
-        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the results");
-        return;
+    for (int i = 0; i < THREADS_MAX; i++) {
+        run.workers[i].run = &run;
+        hs_cancel_init(&run.workers[i].cancel);
     }
-    pthread_mutex_init(&run.lock, NULL);
-    pthread_cond_init(&run.changed, NULL);
-    for (int i = 0; i < THREADS_MAX; i++)
-        hs_cancel_init(&run.cancels[i]);
     run_batch(&run);
     for (int i = 0; i < THREADS_MAX; i++)
-        hs_cancel_finish(&run.cancels[i]);
+        hs_cancel_finish(&run.workers[i].cancel);
     for (size_t i = 0; i < run.count; i++)
         json_decref(run.results[i]);
-    pthread_cond_destroy(&run.changed);
-    pthread_mutex_destroy(&run.lock);
     free(run.results);
 }

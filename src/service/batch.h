@@ -23,8 +23,8 @@ struct hs_batch {
     void *ctx;
 };
 
-/* Answers the request, whose body has a list of pictures: {"results": [...], "count", "failed"}, where each result is
- * an answer or an error and has `index` (and `id`, where the picture came with one). Where the client prefers
+/* Answers the request, whose body has a list of pictures: {"results": [...], "count", "failed"}; each result is
+ * an answer or an error and has `index` (and `id` if the picture came with one). If the client prefers
  * application/x-ndjson, a line for each result as soon as it and all before it are there, then one with the counts.
  * Pictures that are not done at the deadline get its error; a client that leaves cancels the rest. */
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch);

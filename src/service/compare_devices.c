@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
 #include "service/picture_files.h"
@@ -38,15 +37,15 @@ double hs_compare_box_distance(const struct hs_rect *a, const struct hs_rect *b)
 static void report_side(struct hs_compare_report *report, int side, const struct hs_app_core *core)
 {
     json_t *models = json_object();
-    for (size_t i = 0; i < core->models.part_count; i++) {
-        const struct hs_model_runner *network = hs_model_pool_first(hs_app_core_pool(core, i));
-        const char *file = hs_model_runner_is_simulated(network) ? "no file" : network->choice.file->name;
+    for (size_t i = 0; i < core->cache_count; i++) {
+        const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
+        const char *file = hs_model_runner_is_simulated(runner) ? "no file" : runner->choice.file->name;
         if (i == 0)
-            json_object_set_new(models, "device", json_string(network->device));
+            json_object_set_new(models, "device", json_string(runner->device));
         json_object_set_new(models, core->app->models[i].role,
-                            json_pack("{s:s, s:s}", "model", network->choice.pack->name, "file", file));
+                            json_pack("{s:s, s:s}", "model", runner->choice.pack->name, "file", file));
         if (!report->json)
-            printf("%-8s %s: %s, %s\n", side_keys[side], network->device, network->choice.pack->name, file);
+            printf("%-8s %s: %s, %s\n", side_keys[side], runner->device, runner->choice.pack->name, file);
     }
     json_object_set_new(report->root, side_keys[side], models);
 }
@@ -184,7 +183,7 @@ static int open_side(struct compare *compare, int side)
     const struct hs_app *app = compare->call->program->app;
     const struct hs_text_list *given = &compare->call->sets;
     struct hs_invocation call = *compare->call;
-    char models[HS_MODELS_API_PARTS][256];
+    char models[HS_APP_MODELS_MAX][256];
     bool fits = true;
     call.sets = (struct hs_text_list) { 0 };
     for (size_t i = 0; i < given->count; i++)

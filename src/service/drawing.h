@@ -14,7 +14,7 @@ enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };
 int hs_drawing_encode(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count,
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err);
 
-/* What --draw named; NULL: nothing is drawn. */
+/* The value of --draw; path NULL: nothing is drawn. */
 struct hs_drawing_target {
     const char *path;
     bool folder; /* path is one: each picture goes to <name>.jpg in it */
@@ -26,7 +26,7 @@ struct hs_option hs_drawing_option(struct hs_drawing_target *target, const char 
 /* Looks at what path is. False: it must be a folder for so many pictures, and is not. */
 bool hs_drawing_target_settle(struct hs_drawing_target *target, size_t picture_count);
 
-/* PNG where the name ends so, else JPEG. */
+/* PNG if the name ends so, else JPEG. */
 enum hs_image_format hs_drawing_format(const struct hs_drawing_target *target);
 
 /* Writes what hs_drawing_encode made of `picture` (a path). */

@@ -54,22 +54,23 @@ static json_t *file_json(const struct hs_model_choice *choice, const char *sha25
     return json_pack("{s:s, s:s, s:s}", "backend", choice->file->backend, "file", choice->file->name, "sha256", sha256);
 }
 
-int hs_embedding_parity_save(const struct hs_embedding_parity *parity, struct hs_error *err)
+int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model_choice *device,
+                             const struct hs_model_choice *against, const struct hs_sample_stats *cosine,
+                             struct hs_error *err)
 {
-    const struct hs_model_choice *device = &parity->device, *against = &parity->against;
     char path[PATH_MAX], device_sha256[65], against_sha256[65], when[32] = "";
     time_t now = (time_t) hs_clock_wall_s();
     struct tm utc;
     struct hs_buf out;
-    int r = find_record(parity->store, device, against, path, device_sha256, against_sha256, err);
+    int r = find_record(store, device, against, path, device_sha256, against_sha256, err);
     if (r < 0)
         return r;
     if (gmtime_r(&now, &utc))
         strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
     json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
                                device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
-                               file_json(against, against_sha256), "faces", (json_int_t) parity->cosine.count,
-                               "least_cosine", parity->cosine.least, "median_cosine", parity->cosine.median, "when",
+                               file_json(against, against_sha256), "faces", (json_int_t) cosine->count,
+                               "least_cosine", cosine->least, "median_cosine", cosine->median, "when",
                                when);
     hs_buf_init(&out, RECORD_MAX);
     r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;

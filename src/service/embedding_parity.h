@@ -1,4 +1,4 @@
-/* Whether the processor's face vectors may stand in for a device's. A gallery holds vectors of the device, so they may
+/* Decides if the processor's face vectors may replace a device's. A gallery holds vectors of the device, so they may
  * if both are of one embedding space and were compared: `hailo-face compare-devices` embeds the same aligned faces with
  * both, and records beside the models how close the vectors are, and which two files made them. */
 #ifndef HS_SERVICE_EMBEDDING_PARITY_H
@@ -19,21 +19,16 @@
 #define HS_PARITY_LEAST .9
 enum { HS_PARITY_FACES = 20 };
 
-/* The result for one pair of files. */
-struct hs_embedding_parity {
-    const struct hs_store *store;
-    struct hs_model_choice device, against;
-    struct hs_sample_stats cosine;
-};
-
-/* Whether vectors are that close, however few they are. */
+/* True if vectors are that close, however few they are. */
 bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine);
 
 /* 0 if they are, and of enough faces, else HS_EMODEL and why not. */
 int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err);
 
-/* Records the result, in place of what was known of the device's pack. */
-int hs_embedding_parity_save(const struct hs_embedding_parity *parity, struct hs_error *err);
+/* Records the result for two files, in place of what was known of the device's pack. */
+int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model_choice *device,
+                             const struct hs_model_choice *against, const struct hs_sample_stats *cosine,
+                             struct hs_error *err);
 
 /* 0: the vectors of both may be compared: both files are the same, or the record of just these two passes. Else
  * HS_EMODEL, and what to do. */

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "infer/registry.h"
 #include "service/embedding_parity.h"
-#include "service/startup.h"
+#include "service/server_main.h"
 
 /* A transient failure is retried after about 5, 10 and 20 ms. */
 enum { RETRIES_MAX = 3 };
@@ -25,7 +25,7 @@ static void find_devices(const struct hs_model_options *options, struct hs_backe
     const struct hs_device_options look = { .script = hs_model_runner_script(device) };
     const struct hs_backend *backend;
     *ret_probe = (struct hs_backend_probe){ 0 };
-    if (!hs_given(options->inference->device_id) &&
+    if (!hs_given(options->settings->inference.device_id) &&
         hs_registry_find(hs_model_runner_backend_name(device), &backend, NULL) == 0)
         backend->probe(&look, ret_probe);
 }
@@ -98,7 +98,7 @@ int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options
         return r;
     }
     const struct hs_model_runner *first = hs_model_pool_first(pool);
-    if (options->policy->fallback == HS_FALLBACK_CPU && !hs_model_runner_is_processor(first) &&
+    if (options->settings->device.fallback == HS_FALLBACK_CPU && !hs_model_runner_is_processor(first) &&
         init_fallback(pool, options, &why) < 0) {
         hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
         hs_str_copy(pool->no_fallback, sizeof(pool->no_fallback), why.message);

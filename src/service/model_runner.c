@@ -44,7 +44,7 @@ const char *hs_model_runner_script(const char *device)
 
 const char *hs_model_runner_device(const struct hs_model_options *options)
 {
-    return options->device ? options->device : options->inference->device;
+    return options->device ? options->device : options->settings->inference.device;
 }
 
 /* A simulated device has outputs of one kind for each task, whatever model it plays. Its embeddings have a space of
@@ -106,7 +106,7 @@ static void choose_input(struct hs_model_runner *runner, const struct hs_model_o
     if (options->input.w > 0)
         runner->input = options->input;
     /* A rectangle that the configuration asks for stands. */
-    runner->free_size = options->rectangular && runner->input.w == runner->input.h;
+    runner->free_size = options->settings->inference.rectangular && runner->input.w == runner->input.h;
     if (runner->free_size)
         runner->rule = hs_letterbox_rule_of(runner->input.w, input->stride, options->border);
 }
@@ -125,7 +125,7 @@ static bool cache_folder(const struct hs_model_runner *runner, const struct hs_m
                          size_t size)
 {
     struct hs_error err;
-    const char *named = hs_given(options->inference->cache_dir);
+    const char *named = hs_given(options->settings->inference.cache_dir);
     if (hs_model_runner_is_simulated(runner) ||
         !(named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
         return false;
@@ -145,9 +145,9 @@ static void log_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 
 static int create_runner(struct hs_model_runner *runner, const struct hs_model_options *options, struct hs_error *err)
 {
-    const struct hs_inference_settings *s = options->inference;
-    const struct hs_performance_settings *p = options->performance;
-    const struct hs_device_settings *d = options->policy;
+    const struct hs_inference_settings *s = &options->settings->inference;
+    const struct hs_performance_settings *p = &options->settings->performance;
+    const struct hs_device_settings *d = &options->settings->device;
     bool processor = hs_model_runner_is_processor(runner);
     char cache[PATH_MAX];
     const struct hs_runner_options made = {
@@ -170,7 +170,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
         .restart_pause_ns = (int64_t) (s->restart_pause * HS_NS_PER_S),
         .on_restart = log_restart,
         .on_restart_arg = runner,
-        .keep_alive_s = options->keep_alive_s,
+        .keep_alive_s = options->settings->model.keep_alive,
     };
     struct hs_letterbox_size rule_sizes[HS_LETTERBOX_SIZES_MAX];
     struct hs_input_size sizes[HS_LETTERBOX_SIZES_MAX];

@@ -16,17 +16,13 @@ struct hs_model_options {
     const struct hs_store *store;
     enum hs_task task;
     const char *model; /* a pack's name, or "auto" */
-    const struct hs_inference_settings *inference;
-    const char *device;                      /* instead of inference->device; NULL: that */
-    const char *device_id;                   /* instead of inference->device_id; NULL: that; "": any */
-    const struct hs_device_settings *policy; /* failures of the device, batches */
-    const struct hs_performance_settings *performance;
+    const struct hs_common_settings *settings;
+    const char *device;         /* instead of inference.device; NULL: that */
+    const char *device_id;      /* instead of inference.device_id; NULL: that; "": any */
     struct hs_input_size input; /* largest input of a network with free sides; 0x0: the pack's */
-    bool rectangular;           /* such a network gets an input as wide and high as the picture needs */
     int border;                 /* pixels of the input, as in struct hs_letterbox_rule */
     char *refused; /* HS_REFUSED_SIZE bytes for the name of the model's file if it is the reason of a failure; NULL */
     int batch;     /* most pictures of one run on a processor */
-    double keep_alive_s; /* as in struct hs_runner_options */
 };
 
 /* Refers to itself: it must not move. */

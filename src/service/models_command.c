@@ -1,5 +1,4 @@
-#include "service/models_command.h"
-
+/* `models`: lists, pulls, verifies, imports and removes model files. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 struct command {
     struct hs_invocation *call;
     const struct hs_app *app;
-    enum hs_task tasks[HS_MODELS_API_PARTS];
     struct hs_settings *settings;
     const char *here;         /* the backend of this machine: "hailo" or "openvino" */
     const char *here_runtime; /* its version, "5.1.1"; NULL: not known */
@@ -35,11 +33,6 @@ struct command {
 static int fail(const struct command *cmd, const struct hs_error *err)
 {
     return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s", err->message);
-}
-
-static bool serves(const struct command *cmd, const struct hs_pack *pack)
-{
-    return hs_pack_serves(pack, cmd->tasks, cmd->app->model_count);
 }
 
 static const struct hs_pack *find_pack(const struct command *cmd, const char *name)
@@ -94,7 +87,7 @@ static int list_json(const struct command *cmd)
 {
     json_t *models = json_array();
     for (size_t i = 0; i < hs_store_count(cmd->store); i++)
-        if (serves(cmd, hs_store_pack(cmd->store, i)))
+        if (hs_app_serves(cmd->app, hs_store_pack(cmd->store, i)))
             json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
     json_t *root = json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models",
                              models);
@@ -125,7 +118,7 @@ static int do_list(struct command *cmd)
     printf("%-20s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
     for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
         const struct hs_pack *pack = hs_store_pack(cmd->store, i);
-        for (size_t k = 0; serves(cmd, pack) && k < pack->file_count; k++)
+        for (size_t k = 0; hs_app_serves(cmd->app, pack) && k < pack->file_count; k++)
             list_row(cmd, pack, &pack->files[k]);
     }
     printf("\n* what `auto` means on this machine. Folder: %s\n", hs_store_dir(cmd->store));
@@ -143,7 +136,7 @@ static void say(void *arg, const char *line)
 static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
 {
     const struct hs_pack *pack = choice->pack;
-    const char *mirror = hs_app_sections(cmd->app, cmd->settings).model->mirror, *url = pack->licence_url;
+    const char *mirror = hs_app_common(cmd->settings)->model.mirror, *url = pack->licence_url;
     const struct hs_fetch_options options = {
         .mirror = cmd->mirror ? cmd->mirror : hs_given(mirror),
         .force = cmd->force,
@@ -174,51 +167,46 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     return HS_EXIT_OK;
 }
 
-/* The version of the runtime: as --runtime, else of this machine's own device, else any. */
-static const char *runtime_of(const struct command *cmd)
+/* The file to pull of a model (NULL: the task's default): for --backend, else for this machine's device; if it has
+ * none for that, for the processor. Complains itself. */
+static bool choose(struct command *cmd, enum hs_task task, const char *name, struct hs_model_choice *ret)
 {
-    bool own = !cmd->backend || strcmp(cmd->backend, cmd->here) == 0;
-    return cmd->runtime ? cmd->runtime : own ? cmd->here_runtime : NULL;
+    const char *backend = cmd->backend ? cmd->backend : cmd->here;
+    bool own = strcmp(backend, cmd->here) == 0;
+    const char *runtime = cmd->runtime ? cmd->runtime : own ? cmd->here_runtime : NULL;
+    struct hs_error err;
+    if (!name) {
+        if (hs_store_choose_default(cmd->store, task, backend, runtime, ret, &err) == 0)
+            return true;
+        fail(cmd, &err);
+        return false;
+    }
+    ret->pack = find_pack(cmd, name);
+    if (!ret->pack)
+        return false;
+    ret->file = hs_pack_find_file(ret->pack, backend, runtime);
+    if (!ret->file && !cmd->backend)
+        ret->file = hs_pack_find_file(ret->pack, "openvino", NULL);
+    if (!ret->file)
+        hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", ret->pack->name, backend,
+                           runtime ? " " : "", runtime ? runtime : "");
+    return ret->file;
 }
 
-/* Also pulls the file with which the processor stands in for the device: the pack's own, else its default for the
- * task. */
-static int pull_with_standby(struct command *cmd, const struct hs_model_choice *choice)
+/* Also pulls the file for the fallback on the processor: the pack's own, else that of the task's default. */
+static int pull(struct command *cmd, enum hs_task task, const char *name)
 {
-    struct hs_model_choice standby = { choice->pack, hs_pack_find_file(choice->pack, "openvino", NULL) };
+    struct hs_model_choice choice, standby;
     struct hs_error err;
-    int code = pull_one(cmd, choice);
-    if (!cmd->standby || cmd->backend || strcmp(choice->file->backend, "openvino") == 0)
+    if (!choose(cmd, task, name, &choice))
+        return HS_EXIT_FAILURE;
+    int code = pull_one(cmd, &choice);
+    if (!cmd->standby || cmd->backend || strcmp(choice.file->backend, "openvino") == 0)
         return code;
-    if (!standby.file && hs_store_choose_default(cmd->store, choice->pack->task, "openvino", NULL, &standby, &err) < 0)
+    standby = (struct hs_model_choice) { choice.pack, hs_pack_find_file(choice.pack, "openvino", NULL) };
+    if (!standby.file && hs_store_choose_default(cmd->store, choice.pack->task, "openvino", NULL, &standby, &err) < 0)
         return fail(cmd, &err);
     return pull_one(cmd, &standby) == HS_EXIT_OK ? code : HS_EXIT_FAILURE;
-}
-
-static int pull_default(struct command *cmd, enum hs_task task)
-{
-    struct hs_model_choice choice;
-    struct hs_error err;
-    const char *backend = cmd->backend ? cmd->backend : cmd->here;
-    if (hs_store_choose_default(cmd->store, task, backend, runtime_of(cmd), &choice, &err) < 0)
-        return fail(cmd, &err);
-    return pull_with_standby(cmd, &choice);
-}
-
-/* The file for this machine's device; if the model has none, for the processor. */
-static int pull_named(struct command *cmd, const char *name)
-{
-    const struct hs_pack *pack = find_pack(cmd, name);
-    if (!pack)
-        return HS_EXIT_FAILURE;
-    const char *backend = cmd->backend ? cmd->backend : cmd->here, *runtime = runtime_of(cmd);
-    struct hs_model_choice choice = { pack, hs_pack_find_file(pack, backend, runtime) };
-    if (!choice.file && !cmd->backend)
-        choice.file = hs_pack_find_file(pack, "openvino", NULL);
-    if (!choice.file)
-        return hs_invocation_fail(cmd->call, HS_EXIT_FAILURE, "%s has no file for %s%s%s", pack->name, backend,
-                                  runtime ? " " : "", runtime ? runtime : "");
-    return pull_with_standby(cmd, &choice);
 }
 
 /* The models that are named; without names for each task the configured one, else the default. */
@@ -226,13 +214,12 @@ static int do_pull(struct command *cmd)
 {
     int code = HS_EXIT_OK;
     for (size_t i = 0; i < cmd->names.count; i++)
-        if (pull_named(cmd, cmd->names.items[i]) != HS_EXIT_OK)
+        if (pull(cmd, 0, cmd->names.items[i]) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
     for (size_t i = 0; cmd->names.count == 0 && i < cmd->app->model_count; i++) {
         const struct hs_app_model *model = &cmd->app->models[i];
         const char *name = hs_app_pack(cmd->settings, model);
-        int pulled = strcmp(name, "auto") == 0 ? pull_default(cmd, model->task) : pull_named(cmd, name);
-        if (pulled != HS_EXIT_OK)
+        if (pull(cmd, model->task, strcmp(name, "auto") == 0 ? NULL : name) != HS_EXIT_OK)
             code = HS_EXIT_FAILURE;
     }
     return code;
@@ -288,11 +275,14 @@ static int do_import(struct command *cmd)
 {
     if (cmd->names.count != 1 || !cmd->name)
         return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models import FILE --name NAME");
+    enum hs_task tasks[HS_APP_MODELS_MAX];
+    for (size_t i = 0; i < cmd->app->model_count; i++)
+        tasks[i] = cmd->app->models[i].task;
     const struct hs_import_options options = {
         .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
         .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
         .input = (int) cmd->input, .force = cmd->force, .normalize = cmd->normalize, .threshold = cmd->threshold,
-        .tasks = cmd->tasks, .task_count = cmd->app->model_count,
+        .tasks = tasks, .task_count = cmd->app->model_count,
     };
     struct hs_error err;
     char *summary = NULL;
@@ -326,20 +316,13 @@ static int do_remove(struct command *cmd)
 
 static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
 {
-    const struct hs_app_sections s = hs_app_sections(cmd->app, cmd->settings);
-    const struct hs_store_options options = {
-        .service = cmd->call->program->name,
-        .models_dir = hs_given(s.model->dir),
-        .packs_dir = hs_given(s.model->packs_dir),
-    };
+    const struct hs_common_settings *s = hs_app_common(cmd->settings);
     char version[HS_RUNTIME_SIZE];
     struct hs_error err;
-    /* The simulated device plays the processor's models. */
-    bool hailo = strcmp(hs_model_runner_backend_name(s.inference->device), "hailo") == 0;
-    cmd->here = hailo ? "hailo" : "openvino";
+    cmd->here = hs_app_pull_backend(&s->inference);
     cmd->here_runtime = hs_model_runner_runtime(cmd->here, version);
-    cmd->standby = hailo && s.device->fallback == HS_FALLBACK_CPU;
-    if (hs_store_open(&options, &cmd->store, &err) < 0)
+    cmd->standby = strcmp(cmd->here, "hailo") == 0 && s->device.fallback == HS_FALLBACK_CPU;
+    if (hs_app_open_store(cmd->app, &s->model, &cmd->store, &err) < 0)
         return fail(cmd, &err);
     if (hs_store_complaint(cmd->store))
         fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
@@ -397,7 +380,6 @@ int hs_cmd_models(struct hs_invocation *call)
         return code;
     if (call->words.count == 0)
         return hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
-    hs_app_tasks(cmd.app, cmd.tasks);
     hs_progress_init(&cmd.progress, false);
     cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
     return run_action(&cmd, call->words.items[0]);

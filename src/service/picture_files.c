@@ -13,14 +13,8 @@
 
 static int append(struct hs_picture_files *files, const char *name, const char *path, struct hs_error *err)
 {
-    if (files->count == files->capacity) {
-        size_t wanted = files->capacity ? files->capacity * 2 : 64, bytes;
-        void *more = hs_size_mul(wanted, sizeof(*files->items), &bytes) ? realloc(files->items, bytes) : NULL;
-        if (!more)
-            return hs_error_set(err, HS_ENOMEM, "no memory for %zu files", wanted);
-        files->items = more;
-        files->capacity = wanted;
-    }
+    if (!HS_ARRAY_RESERVE(files->items, files->capacity, files->count + 1))
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu files", files->count + 1);
     struct hs_picture_file file = { .name = strdup(name), .path = strdup(path) };
     if (!file.name || !file.path) {
         free(file.name);

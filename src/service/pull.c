@@ -1,27 +1,24 @@
-#include "service/pull.h"
+/* POST /v1/models/{id}/pull. */
+#include "service/app_routes.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "http/stream.h"
 #include "models/fetch.h"
-#include "service/model_runner.h"
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
-/* A service has one store, which takes one pull at a time; and one occupies one worker at most. */
-static struct {
-    pthread_mutex_t lock;
-    const struct hs_pack *pack; /* being fetched; NULL: none */
-} running = { .lock = PTHREAD_MUTEX_INITIALIZER };
+/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time; and one
+ * occupies one worker at most. */
+static _Atomic(const struct hs_pack *) pulling;
 
 struct run {
     struct hs_http_request *req;
     struct hs_http_stream *stream; /* NULL: the answer comes as a whole */
     int64_t sent_ns;               /* of the newest event */
-    uint64_t shown;                /* bytes in it; what is repeated is not news */
+    uint64_t shown;                /* bytes in it */
     int failed;                    /* writing to the client */
 };
 
@@ -40,8 +37,7 @@ static void send(struct run *run, const char *event, json_t *value)
     json_decref(value);
 }
 
-/* Called about once a second also while nothing arrives. A client that has left is the fetch's business: it asks the
- * request's cancel. */
+/* Called about once a second also while nothing arrives. The request's cancel ends the fetch if the client leaves. */
 static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
 {
     struct run *run = arg;
@@ -60,19 +56,16 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 
 /* ---- Which file ---- */
 
-static int choose(const struct hs_pull *pull, const char *name, struct hs_model_choice *ret, struct hs_error *err)
+static int choose(const struct hs_app_core *core, const char *name, struct hs_model_choice *ret, struct hs_error *err)
 {
-    /* The simulated device plays the processor's models. */
-    bool hailo = strcmp(hs_model_runner_backend_name(pull->device), "hailo") == 0;
     char version[HS_RUNTIME_SIZE];
-    const struct hs_pack *pack = hs_store_find(pull->store, name);
-    if (!pull->settings->allow_pull)
+    const struct hs_pack *pack = hs_store_find(core->store, name);
+    if (!core->common->model.allow_pull)
         return hs_error_set(err, HS_EFORBIDDEN, "Fetching models is not allowed here: model.allow_pull is false");
-    if (!pack || !hs_pack_serves(pack, pull->tasks, pull->task_count))
+    if (!pack || !hs_app_serves(core->app, pack))
         return hs_error_set(err, HS_ENOTFOUND, "There is no model of that name");
-    const struct hs_pack_file *file = NULL;
-    if (hailo)
-        file = hs_pack_find_file(pack, "hailo", hs_model_runner_runtime("hailo", version));
+    const char *backend = hs_app_pull_backend(&core->common->inference);
+    const struct hs_pack_file *file = hs_pack_find_file(pack, backend, hs_model_runner_runtime(backend, version));
     if (!file)
         file = hs_pack_find_file(pack, "openvino", NULL);
     if (!file)
@@ -92,7 +85,7 @@ static json_t *result_json(const struct hs_model_choice *choice, const struct hs
 
 static void reply(struct run *run, int r, const struct hs_error *err, json_t *value)
 {
-    /* Another program has the file in work: as if it were this one. */
+    /* Another program fetches this file: the same answer as for another pull of this one. */
     int code = r == HS_EBUSY ? HS_ECONFLICT : r;
     if (!run->stream && r < 0)
         hs_http_reply_error(run->req, code, NULL, "%s", err->message);
@@ -104,7 +97,7 @@ static void reply(struct run *run, int r, const struct hs_error *err, json_t *va
         send(run, "done", value);
 }
 
-static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const struct hs_model_choice *choice)
+static void fetch(struct hs_http_request *req, const struct hs_app_core *core, const struct hs_model_choice *choice)
 {
     struct run run = { .req = req };
     struct hs_fetch_result result;
@@ -114,56 +107,36 @@ static void fetch(struct hs_http_request *req, const struct hs_pull *pull, const
         run.sent_ns = hs_clock_now_ns();
     }
     const struct hs_fetch_options options = {
-        .mirror = hs_given(pull->settings->mirror),
+        .mirror = hs_given(core->common->model.mirror),
         .no_wait = true,
         .cancel = hs_http_cancel(req),
         .progress = run.stream ? on_progress : NULL,
         .arg = &run,
     };
-    int r = hs_fetch_file(pull->store, choice, &options, &result, &err);
+    int r = hs_fetch_file(core->store, choice, &options, &result, &err);
     reply(&run, r, &err, r < 0 ? NULL : result_json(choice, &result));
     if (run.stream && run.failed < 0)
         hs_http_stream_end(run.stream, false);
 }
 
-static bool begin(const struct hs_pack *pack)
+bool hs_app_is_pulling(const struct hs_pack *pack)
 {
-    pthread_mutex_lock(&running.lock);
-    bool first = !running.pack;
-    if (first)
-        running.pack = pack;
-    pthread_mutex_unlock(&running.lock);
-    return first;
+    return atomic_load(&pulling) == pack;
 }
 
-static void end(void)
+void hs_app_post_pull(struct hs_http_request *req)
 {
-    pthread_mutex_lock(&running.lock);
-    running.pack = NULL;
-    pthread_mutex_unlock(&running.lock);
-}
-
-bool hs_pull_is_running(const struct hs_pack *pack)
-{
-    pthread_mutex_lock(&running.lock);
-    bool is = running.pack == pack;
-    pthread_mutex_unlock(&running.lock);
-    return is;
-}
-
-void hs_pull_reply(struct hs_http_request *req, const struct hs_pull *pull)
-{
+    const struct hs_app_core *core = hs_http_context(req);
+    const struct hs_pack *none = NULL;
     struct hs_model_choice choice;
     struct hs_error err;
-    int r = choose(pull, hs_http_param(req, 0), &choice, &err);
+    int r = choose(core, hs_http_param(req, 0), &choice, &err);
+    if (r == 0 && !atomic_compare_exchange_strong(&pulling, &none, choice.pack))
+        r = hs_error_set(&err, HS_ECONFLICT, "A model is being fetched already");
     if (r < 0) {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return;
     }
-    if (!begin(choice.pack)) {
-        hs_http_reply_error(req, HS_ECONFLICT, NULL, "A model is being fetched already");
-        return;
-    }
-    fetch(req, pull, &choice);
-    end();
+    fetch(req, core, &choice);
+    atomic_store(&pulling, NULL);
 }

@@ -19,11 +19,12 @@ int hs_request_options_read(struct hs_http_request *req, struct hs_request_optio
 }
 
 int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_options *options,
-                           struct hs_model_cache *cache, double keep_alive_s, struct hs_model_pool **ret_pool,
+                           const struct hs_app_core *core, size_t index, struct hs_model_pool **ret_pool,
                            struct hs_error *err)
 {
-    int r = hs_model_cache_ref(cache, options->model, hs_http_deadline_ns(req), ret_pool, err);
+    double keep_alive_s = options->has_keep_alive ? options->keep_alive_s : core->common->model.keep_alive;
+    int r = hs_model_cache_ref(core->caches[index], options->model, hs_http_deadline_ns(req), ret_pool, err);
     if (r == 0)
-        hs_model_pool_set_keep_alive(*ret_pool, options->has_keep_alive ? options->keep_alive_s : keep_alive_s);
+        hs_model_pool_set_keep_alive(*ret_pool, keep_alive_s);
     return r;
 }

@@ -1,9 +1,9 @@
-/* What a request may say about the model that serves it, in every service. */
+/* The parameters of a request about the model that serves it, in every service. */
 #ifndef HS_SERVICE_REQUEST_OPTIONS_H
 #define HS_SERVICE_REQUEST_OPTIONS_H
 
 #include "http/request.h"
-#include "service/model_cache.h"
+#include "service/app.h"
 
 /* Fields of a form that are read here, for a route's spec. */
 #define HS_REQUEST_OPTION_FIELDS "model", "keep_alive", "timeout"
@@ -19,10 +19,11 @@ struct hs_request_options {
 int hs_request_options_read(struct hs_http_request *req, struct hs_request_options *ret_options, const char **ret_field,
                             struct hs_error *err);
 
-/* The pool for the request, by the request's deadline, with its keep-alive time set: the request's, else
- * `keep_alive_s`. The caller gives it back with hs_model_cache_unref. Errors of hs_model_cache_ref. */
+/* The pool for the request out of core->caches[index], by the request's deadline, with its keep-alive time set: the
+ * request's, else the configured one. The caller gives it back with hs_model_cache_unref. Errors of hs_model_cache_ref.
+ */
 int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_options *options,
-                           struct hs_model_cache *cache, double keep_alive_s, struct hs_model_pool **ret_pool,
+                           const struct hs_app_core *core, size_t index, struct hs_model_pool **ret_pool,
                            struct hs_error *err);
 
 #endif

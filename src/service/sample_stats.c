@@ -6,14 +6,8 @@
 
 int hs_samples_add(struct hs_samples *samples, double value, struct hs_error *err)
 {
-    if (samples->count == samples->capacity) {
-        size_t wanted = samples->capacity ? samples->capacity * 2 : 64, bytes;
-        void *more = hs_size_mul(wanted, sizeof(*samples->values), &bytes) ? realloc(samples->values, bytes) : NULL;
-        if (!more)
-            return hs_error_set(err, HS_ENOMEM, "no memory for %zu numbers", wanted);
-        samples->values = more;
-        samples->capacity = wanted;
-    }
+    if (!HS_ARRAY_RESERVE(samples->values, samples->capacity, samples->count + 1))
+        return hs_error_set(err, HS_ENOMEM, "no memory for %zu numbers", samples->count + 1);
     samples->values[samples->count++] = value;
     return 0;
 }

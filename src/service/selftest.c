@@ -1,18 +1,25 @@
 #include "service/selftest.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "infer/registry.h"
-#include "preflight/host.h"
+#include "preflight/report.h"
 #include "service/app.h"
-#include "service/hailo.h"
+#include "service/server_main.h"
+#include "service/test_image.h"
 
-enum { ENTRIES_MAX = 16, LINE = 512 };
+enum { ENTRIES_MAX = 16, LINE = 512, PICTURE_MAX = 16 << 20 };
 
 void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
 {
@@ -55,33 +62,201 @@ static void check_backends(struct hs_selftest *test)
     }
 }
 
+/* ---- Hailo ---- */
+
+/* The findings, and the device while it is open. */
+struct hailo {
+    const struct hs_backend *backend; /* NULL: its module cannot be opened */
+    struct hs_host host;
+    struct hs_preflight_runtime runtime;
+    struct hs_device *device;
+    struct hs_device_health health;
+};
+
+static bool is_wanted(const char *device)
+{
+    return strcmp(device, "hailo") == 0;
+}
+
+/* Looks at everything that shows without opening the device. */
+static void look_at_hailo(struct hailo *hailo)
+{
+    struct hs_backend_probe probe;
+    memset(hailo, 0, sizeof(*hailo));
+    hs_host_look(hs_host_root(), &hailo->host);
+    if (hs_registry_find("hailo", &hailo->backend, &hailo->runtime.module) < 0)
+        return;
+    hailo->backend->probe(NULL, &probe);
+    hailo->runtime.devices = probe.device_count;
+    hs_str_copy(hailo->runtime.device_id, sizeof(hailo->runtime.device_id), probe.ids[0]);
+    if (!hs_registry_runtime("hailo", hailo->runtime.version, sizeof(hailo->runtime.version)))
+        hailo->runtime.version[0] = '\0';
+}
+
+static void open_device(struct hailo *hailo, const struct hs_common_settings *settings)
+{
+    const struct hs_device_options options = {
+        .device_id = hs_given(settings->inference.device_id),
+        .group = settings->device.group,
+    };
+    if (!hailo->backend || (hailo->runtime.devices == 0 && hailo->host.node_count == 0))
+        return;
+    hailo->runtime.opened = hailo->backend->open(&options, &hailo->device, &hailo->runtime.open) == 0;
+    if (!hailo->runtime.opened || !hailo->backend->health ||
+        hailo->backend->health(hailo->device, &hailo->health, NULL) < 0)
+        return;
+    hs_str_copy(hailo->runtime.firmware, sizeof(hailo->runtime.firmware), hailo->health.firmware);
+}
+
+static void add_report(struct hs_selftest *test, const struct hailo *hailo, bool wanted)
+{
+    struct hs_preflight_report report;
+    hs_preflight_tell(&hailo->host, &hailo->runtime, wanted, &report);
+    for (size_t i = 0; i < report.count; i++) {
+        const struct hs_preflight_line *line = &report.lines[i];
+        hs_selftest_add(test, line->name, line->ok, line->mend[0] ? line->mend : NULL, "%s", line->detail);
+    }
+}
+
+static void try_file(struct hs_selftest *test, const struct hailo *hailo, const struct hs_pack *pack,
+                     const struct hs_pack_file *file, const char *path)
+{
+    struct hs_model_spec spec;
+    struct hs_model *model;
+    struct hs_error err;
+    char remedy[200];
+    hs_pack_spec(pack, path, &spec);
+    if (hailo->backend->load(hailo->device, &spec, &model, &err) < 0) {
+        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
+                      err.code == HS_EMODEL ? " --force" : "; see the message");
+        hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
+        return;
+    }
+    hs_selftest_add(test, "hef", true, NULL, "%s (%s) fits this device and HailoRT %s", file->name, pack->name,
+                    hailo->runtime.version);
+    hailo->backend->unload(model);
+}
+
+/* A file for another version of HailoRT is not used, so it counts as ok. */
+static void check_file(struct hs_selftest *test, const struct hailo *hailo, const struct hs_store *store,
+                       const struct hs_pack *pack, const struct hs_pack_file *file)
+{
+    const struct hs_model_choice choice = { .pack = pack, .file = file };
+    const char *version = hailo->runtime.version[0] ? hailo->runtime.version : NULL;
+    struct hs_error err;
+    char *path, place[PATH_MAX];
+    if (strcmp(file->backend, "hailo") != 0 || !hs_store_path(store, file->name, place, sizeof(place)) ||
+        !hs_file_exists(place))
+        return;
+    if (!hs_pack_file_fits(file, "hailo", version)) {
+        hs_selftest_add(test, "hef", true, NULL, "%s is for HailoRT %s and not used here", file->name, file->runtime);
+    } else if (hs_store_verified_path(store, &choice, &path, &err) < 0) {
+        hs_selftest_add(test, "hef", false, "pull it again: models pull --force", "%s", err.message);
+    } else {
+        try_file(test, hailo, pack, file, path);
+        free(path);
+    }
+}
+
+static void check_files(struct hs_selftest *test, const struct hailo *hailo, const struct hs_app *app,
+                        const struct hs_model_settings *model)
+{
+    struct hs_store *store;
+    struct hs_error err;
+    if (hs_app_open_store(app, model, &store, &err) < 0) {
+        hs_selftest_add(test, "hef", false, "see the message", "%s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < hs_store_count(store); i++) {
+        const struct hs_pack *pack = hs_store_pack(store, i);
+        for (size_t k = 0; hs_app_serves(app, pack) && k < pack->file_count; k++)
+            check_file(test, hailo, store, pack, &pack->files[k]);
+    }
+    hs_store_close(store);
+}
+
+/* Adds one line if there is no Hailo and the settings do not insist on it, none if they name another device. Opens the
+ * device for a moment, and loads each model file for it that is installed. */
+static void check_hailo(struct hs_selftest *test, const struct hs_app *app, const struct hs_settings *settings)
+{
+    const struct hs_common_settings *common = hs_app_common(settings);
+    const char *device = common->inference.device;
+    struct hailo hailo;
+    if (!is_wanted(device) && strcmp(device, "auto") != 0)
+        return;
+    look_at_hailo(&hailo);
+    open_device(&hailo, common);
+    add_report(test, &hailo, is_wanted(device));
+    if (!hailo.runtime.opened)
+        return;
+    check_files(test, &hailo, app, &common->model);
+    if (hailo.health.has_temperature)
+        hs_selftest_add(test, "temperature", true, NULL, "%.1f degrees Celsius", (double) hailo.health.temperature_c);
+    else
+        hs_selftest_add(test, "temperature", true, NULL, "not reported: %s", hailo.health.note);
+    hailo.backend->close(hailo.device);
+}
+
+void hs_selftest_log_hailo(const struct hs_inference_settings *inference)
+{
+    struct hailo hailo;
+    struct hs_preflight_report report;
+    bool wanted = is_wanted(inference->device);
+    if (!wanted && strcmp(inference->device, "auto") != 0)
+        return;
+    look_at_hailo(&hailo);
+    /* A device that HailoRT finds reports its own errors when it is opened. */
+    if (hailo.runtime.devices > 0)
+        return;
+    hs_preflight_tell(&hailo.host, &hailo.runtime, wanted, &report);
+    const struct hs_preflight_line *failure = hs_preflight_failure(&report);
+    if (failure && wanted)
+        hs_startup_error(failure->detail, failure->mend);
+    else if (failure)
+        hs_log_warning("there is a Hailo, but it cannot be used, and the processor does the work: %s; %s",
+                       failure->detail, failure->mend);
+}
+
+/* ---- models ---- */
+
 /* Waits for each model; false: one cannot be loaded. */
 static bool check_devices(struct hs_selftest *test, const struct hs_app_core *core)
 {
     int64_t start = hs_clock_now_ns();
     hs_app_core_start_loading(core);
-    for (size_t i = 0; i < core->models.part_count; i++) {
-        const struct hs_model_runner *network = hs_model_pool_first(hs_app_core_pool(core, i));
+    for (size_t i = 0; i < core->cache_count; i++) {
+        const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
         struct hs_runner_status status;
         struct hs_error err;
-        if (hs_app_core_wait_loaded(core, i, &err) < 0) {
+        if (hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",
-                            "%s: %s", network->model, err.message);
+                            "%s: %s", runner->model, err.message);
             return false;
         }
-        hs_runner_get_status(network->runner, &status);
+        hs_runner_get_status(runner->runner, &status);
         hs_selftest_add(test, "device", true, NULL, "%s: %s, %s; %s ready after %.2f s", status.backend, status.device,
-                        status.version, network->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
+                        status.version, runner->model, hs_ns_to_ms(hs_clock_now_ns() - start) / 1000);
     }
     return true;
+}
+
+static void check_picture(struct hs_selftest *test, const struct hs_app_core *core)
+{
+    struct hs_buf picture;
+    struct hs_error err;
+    hs_buf_init(&picture, PICTURE_MAX);
+    if (hs_test_image_encode(&picture, &err) < 0 || core->app->check_picture(test, core, &picture, &err) < 0)
+        hs_selftest_add(test, "picture", false, "see the message; the log of the device's driver may say more", "%s",
+                        err.message);
+    hs_buf_finish(&picture);
 }
 
 /* Without what hs_app.open opens, so that opening does not repair or migrate anything. Takes the settings. */
 static void check_models(struct hs_selftest *test, const struct hs_app *app, struct hs_settings *settings)
 {
     bool one = app->model_count == 1;
-    char names[HS_MODELS_API_PARTS * 256 + 16];
+    char names[HS_APP_MODELS_MAX * 256 + 16];
     struct hs_app_core *core;
     void *state;
     struct hs_error err;
@@ -97,7 +272,7 @@ static void check_models(struct hs_selftest *test, const struct hs_app *app, str
     hs_selftest_add(test, "models", true, NULL, "%s in %s, hash%s verified", names, hs_store_dir(core->store),
                     one ? "" : "es");
     if (check_devices(test, core))
-        app->check_picture(test, core);
+        check_picture(test, core);
     hs_app_destroy(core);
 }
 
@@ -137,7 +312,7 @@ int hs_cmd_selftest(struct hs_invocation *call)
     test.checks = json_array();
     check_machine(&test);
     check_backends(&test);
-    hs_hailo_selftest(&test, app, settings);
+    check_hailo(&test, app, settings);
     if (app->check_settings)
         app->check_settings(&test, hs_settings_values(settings));
     check_models(&test, app, settings);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "cli/program.h"
+#include "config/common.h"
 
 struct hs_selftest {
     bool json, ok;
@@ -17,8 +17,8 @@ struct hs_selftest {
 void hs_selftest_add(struct hs_selftest *test, const char *name, bool ok, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Reads the options, checks machine, backends, models and a picture, and prints. Returns the exit code: failure if a
- * check failed. */
-int hs_cmd_selftest(struct hs_invocation *call);
+/* At the start of a service: if the settings insist on a Hailo that cannot be had, prints the first reason and its
+ * remedy on stderr; if there is one and `auto` had to take the processor instead, logs that. Opens no device. */
+void hs_selftest_log_hailo(const struct hs_inference_settings *inference);
 
 #endif

@@ -2,16 +2,36 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "preflight/host.h"
 #include "service/app.h"
-#include "service/hailo.h"
-#include "service/startup.h"
+
+void hs_startup_error(const char *what, const char *solution)
+{
+    fprintf(stderr, "Error: %s\n→ Solution: %s\n", what, solution);
+}
+
+void hs_startup_log_holders(void)
+{
+    struct hs_host host;
+    hs_host_look(hs_host_root(), &host);
+    for (size_t i = 0; i < host.holder_count; i++)
+        hs_log_error("%s (pid %d) has %s open", host.holders[i].command, host.holders[i].pid, host.holders[i].node);
+}
+
+void hs_startup_report_model(const char *file)
+{
+    char what[512];
+    if (!file[0])
+        return;
+    hs_str_format(what, sizeof(what), "Cannot load model '%s'", file);
+    hs_startup_error(what, "Download model or check model path");
+}
 
 /* Workers that may wait for an accelerator at least, while others work. */
 enum { WAITING_MIN = 16 };
@@ -55,7 +75,7 @@ static void stop(struct hs_http_server *server, const struct hs_server_settings 
 static int default_workers(const struct hs_app_core *core)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->sections.device->batch_size;
+    int own = processors > 0 ? (int) processors + 1 : 2, batches = 2 * core->common->device.batch_size;
     if (hs_model_runner_is_processor(hs_model_pool_first(hs_app_core_pool(core, 0))))
         return own;
     return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
@@ -63,8 +83,8 @@ static int default_workers(const struct hs_app_core *core)
 
 static void http_options(const struct hs_app_core *core, struct hs_http_options *ret)
 {
-    const struct hs_server_settings *server = core->sections.server;
-    const struct hs_performance_settings *performance = core->sections.performance;
+    const struct hs_server_settings *server = &core->common->server;
+    const struct hs_performance_settings *performance = &core->common->performance;
     hs_http_options_init(ret);
     ret->host = server->host;
     ret->port = server->port;
@@ -89,12 +109,12 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
 static bool must_end(const struct hs_app_core *core)
 {
     bool hung = false;
-    for (size_t i = 0; i < core->models.part_count; i++) {
+    for (size_t i = 0; i < core->cache_count; i++) {
         struct hs_model_pool_status status;
         hs_model_pool_get_status(hs_app_core_pool(core, i), &status);
         hung |= status.hung;
     }
-    return hung && core->sections.device->on_hang == HS_HANG_EXIT;
+    return hung && core->common->device.on_hang == HS_HANG_EXIT;
 }
 
 /* Returns the signal, or 0 if the service must end. */
@@ -105,7 +125,7 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
         int number = sigtimedwait(waited, NULL, &second);
         if (number > 0)
             return number;
-        for (size_t i = 0; i < core->models.part_count; i++)
+        for (size_t i = 0; i < core->cache_count; i++)
             hs_model_pool_watch(hs_app_core_pool(core, i));
         if (must_end(core))
             return 0;
@@ -118,17 +138,17 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
     struct hs_http_options options;
     struct hs_http_server *server;
     struct hs_error err;
-    char names[HS_MODELS_API_PARTS * 256 + 16], in_use[80];
+    char names[HS_APP_MODELS_MAX * 256 + 16], in_use[80];
     http_options(core, &options);
     if (hs_http_create(&options, app->routes, *app->route_count, core, &server, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     if (app->begin)
         app->begin(core);
-    if (core->sections.model->keep_alive != 0)
+    if (core->common->model.keep_alive != 0)
         hs_app_core_start_loading(core);
     if (hs_http_start(server, &err) < 0) {
         hs_http_destroy(server);
-        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->sections.server->port);
+        hs_str_format(in_use, sizeof(in_use), "Address already in use (port %d)", core->common->server.port);
         if (err.code == HS_ECONFLICT)
             hs_startup_error(in_use, "Change port in config or stop conflicting service");
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
@@ -144,7 +164,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
     else
         hs_log_error("the device hangs: finishing what runs, to be started again");
-    stop(server, core->sections.server, waited);
+    stop(server, &core->common->server, waited);
     hs_log_info("stopped");
     return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
@@ -173,7 +193,7 @@ int hs_cmd_serve(struct hs_invocation *call)
     code = hs_app_load_settings(call, given, HS_ARRAY_LEN(given), &settings);
     if (code != HS_EXIT_OK)
         return code;
-    hs_hailo_log_start(hs_app_sections(app, settings).inference);
+    hs_selftest_log_hailo(&hs_app_common(settings)->inference);
     if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);

@@ -1,12 +1,17 @@
-/* `serve`: listens, loads the models meanwhile, serves until a signal, finishes what runs. */
+/* Why a service cannot start, in two lines on stderr whatever the log's level and format:
+ *
+ *     Error: Address already in use (port 11436)
+ *     → Solution: Change port in config or stop conflicting service
+ */
 #ifndef HS_SERVICE_SERVER_MAIN_H
 #define HS_SERVICE_SERVER_MAIN_H
 
-#include "cli/program.h"
+void hs_startup_error(const char *what, const char *solution);
 
-/* Serves until SIGTERM or SIGINT: then no new connection is taken and what runs is finished within
- * server.shutdown_timeout; a second signal ends the process at once. Prints "listening on http://ADDRESS:PORT" on
- * standard output once it accepts. Returns the exit code: a failure if a device hangs and the settings say to end. */
-int hs_cmd_serve(struct hs_invocation *call);
+/* For a model file; prints nothing if the name is "". */
+void hs_startup_report_model(const char *file);
+
+/* Logs which processes have a Hailo open. */
+void hs_startup_log_holders(void);
 
 #endif

@@ -35,11 +35,8 @@ static struct hs_store *open_with(const char *folder, const char *pack)
 
 static void save(const struct hs_store *store, struct hs_sample_stats cosine)
 {
-    const struct hs_embedding_parity agreement = {
-        .store = store, .device = file_of(store, "made", "hailo"), .against = file_of(store, "made", "openvino"),
-        .cosine = cosine,
-    };
-    assert_int_equal(hs_embedding_parity_save(&agreement, NULL), 0);
+    struct hs_model_choice device = file_of(store, "made", "hailo"), against = file_of(store, "made", "openvino");
+    assert_int_equal(hs_embedding_parity_save(store, &device, &against, &cosine, NULL), 0);
 }
 
 static int check(const struct hs_store *store, struct hs_error *err)

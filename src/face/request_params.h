@@ -1,13 +1,13 @@
-/* What the handlers of the face API share: pictures, boxes and names out of requests, and the answers that are always
- * the same. Functions that fail have answered already. */
-#ifndef HS_FACE_ASK_H
-#define HS_FACE_ASK_H
+/* Parameters of requests to the face API: pictures, boxes and names; and the answers that are always the same.
+ * Functions that return false or NULL have answered already. */
+#ifndef HS_FACE_REQUEST_PARAMS_H
+#define HS_FACE_REQUEST_PARAMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "face/answer.h"
+#include "face/response_json.h"
 #include "face/app.h"
 #include "http/request.h"
 #include "service/request_options.h"
@@ -15,10 +15,10 @@
 /* "No JSON body" for what holds nothing. */
 bool hs_face_ask_body(struct hs_http_request *req);
 
-/* The name of an identity out of the body: "Missing 'name' field" where there is none. Borrowed from the body. */
+/* The name of an identity out of the body: "Missing 'name' field" if there is none. Borrowed from the body. */
 bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 
-/* 503 "Database not enabled" where there is no gallery. */
+/* 503 "Database not enabled" if there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
 struct hs_face_wish {
@@ -33,7 +33,7 @@ struct hs_face_wish {
  * embedding model that `recognition_model` names. Also reads `timeout` and `keep_alive`. */
 int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err);
-void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
+void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline);
 
 /* Finds the faces of the request's picture. The caller finishes *ret_result in any case. */
 bool hs_face_ask_faces(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
@@ -44,21 +44,22 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
                           const uint8_t *data, size_t len, struct hs_face_result *ret_result);
 
-/* What a request says of the faces it wants, but for a box. HS_EINVAL. */
-int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
-                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err);
+/* The request's parameters for the pipeline; a box is written to *ret_inside, to which the request then points (NULL
+ * allowed if !wish->boxed). HS_EINVAL. */
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                        struct hs_face_request *ret_request, struct hs_rect *ret_inside, struct hs_error *err);
 
 /* The JSON of an error that has to do with a picture, for an answer that holds several. */
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err);
 
-/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL where it is absent,
+/* `metadata` as the text of a JSON object; in a form it is sent as such a text. *ret_text is NULL if it is absent,
  * "" for null; the caller frees it. Its bounds are left to the gallery. */
 bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text);
 
-/* A word of the query that is true or false; false where it is absent. */
+/* A parameter of the query that is true or false; false if it is absent. */
 bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret);
 
-/* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" where there are faces
+/* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" if there are faces
  * but none has one. */
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);
 

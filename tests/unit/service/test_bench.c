@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "service/bench_run.h"
+#include "service/bench.h"
 
 /* Rounds whose first stage takes as many ms as their number; every third one fails. */
 static void *make_worker(void *arg, struct hs_error *err)

@@ -1,4 +1,4 @@
-#include "face/answer.h"
+#include "face/response_json.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,15 +13,6 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
         .margin = app->settings->face_recognition.min_margin,
         .deadline_ns = HS_NO_DEADLINE,
     };
-}
-
-const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
-{
-    for (size_t i = 0; i < result->count; i++) {
-        if (result->faces[i].embedding)
-            return &result->faces[i];
-    }
-    return NULL;
 }
 
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
@@ -79,7 +70,7 @@ static json_t *with_device(json_t *answer, const struct hs_face_result *result)
     return answer;
 }
 
-json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks)
+json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
 {
     json_t *faces = json_array();
     for (size_t i = 0; i < result->count; i++) {
@@ -101,7 +92,7 @@ static json_t *vector_json(const float *vector, int dimension)
     return list;
 }
 
-json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_face_result *result)
+json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result)
 {
     json_t *answer =
         json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
@@ -110,7 +101,7 @@ json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_
     return with_device(answer, result);
 }
 
-json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
+json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
                                const struct hs_face_result *in_a, const struct hs_face_found *b,
                                const struct hs_face_result *in_b)
 {
@@ -131,7 +122,7 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
     return list;
 }
 
-/* NULL, and err filled, where the gallery could not be searched. */
+/* NULL, and err filled, if the gallery could not be searched. */
 static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
                           const struct hs_face_result *result, const struct hs_face_recognize *how,
                           struct hs_error *err)
@@ -154,7 +145,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     return face;
 }
 
-json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_face_result *result,
+json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                  const struct hs_face_recognize *how, struct hs_error *err)
 {
     int64_t start_ns = hs_clock_now_ns();

@@ -1,10 +1,9 @@
-#include "face/ask.h"
+#include "face/request_params.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/str.h"
 #include "http/param.h"
 #include "image/image.h"
@@ -87,30 +86,15 @@ bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text)
 
 bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret)
 {
-    static const char *const words[] = { "false", "true", "0", "1", "no", "yes", "off", "on" };
     const char *text = hs_http_query(req, name);
-    *ret = false;
-    for (size_t i = 0; text && i < HS_ARRAY_LEN(words); i++) {
-        if (!hs_str_equal_nocase(text, words[i]))
-            continue;
-        *ret = i % 2;
+    *ret = text && strcmp(text, "1") == 0;
+    if (!text || *ret || strcmp(text, "0") == 0 || hs_str_to_bool(text, ret))
         return true;
-    }
-    if (text)
-        hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
-    return !text;
+    hs_http_reply_error(req, HS_EINVAL, name, "%s: must be true or false", name);
+    return false;
 }
 
 /* ---- bbox ---- */
-
-static bool read_number(const json_t *value, float *ret)
-{
-    double number = json_number_value(value);
-    if (!json_is_number(value) || !isfinite(number) || fabs(number) > 1e6)
-        return false;
-    *ret = (float) number;
-    return true;
-}
 
 /* A JSON list, or the text of one in a form. */
 static json_t *bbox_value(const struct hs_body *body)
@@ -130,8 +114,11 @@ static int read_bbox(const struct hs_body *body, struct hs_rect *ret, bool *ret_
         return 0;
     json_t *list = bbox_value(body);
     bool read = json_is_array(list) && json_array_size(list) == 4;
-    for (size_t i = 0; i < 4 && read; i++)
-        read = read_number(json_array_get(list, i), &v[i]);
+    for (size_t i = 0; i < 4 && read; i++) {
+        double number = json_number_value(json_array_get(list, i));
+        read = json_is_number(json_array_get(list, i)) && fabs(number) <= 1e6;
+        v[i] = read ? (float) number : 0;
+    }
     json_decref(list);
     if (!read)
         return hs_error_set(err, HS_EINVAL, "bbox: must be four numbers [x, y, width, height]");
@@ -171,30 +158,21 @@ bool hs_face_ask_picture(struct hs_http_request *req, const char *field, uint8_t
     return r == 0;
 }
 
-static int read_request(const struct hs_body *body, const struct hs_face_app *app, const struct hs_face_wish *wish,
-                        struct hs_face_request *ret, struct hs_rect *ret_inside, struct hs_error *err)
+int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
+                        struct hs_face_request *ret_request, struct hs_rect *ret_inside, struct hs_error *err)
 {
-    const struct hs_face_section *s = &app->settings->face_recognition;
+    const struct hs_body *body = hs_http_body(req);
     bool boxed = false;
     int r = wish->boxed ? read_bbox(body, ret_inside, &boxed, err) : 0;
-    *ret = (struct hs_face_request) {
-        .score_threshold = (float) s->detection_threshold,
-        .max_faces = s->max_faces,
-        .inside = boxed ? ret_inside : NULL,
-        .embed = wish->embed,
-        .tiny = s->tiny_faces,
-    };
-    return r == 0 && wish->tiny ? hs_param_bool(body, "tiny_faces", s->tiny_faces, &ret->tiny, err) : r;
+    *ret_request = hs_face_app_request(app);
+    ret_request->inside = boxed ? ret_inside : NULL;
+    ret_request->embed = wish->embed;
+    if (r == 0 && wish->tiny)
+        r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
+    return r;
 }
 
-int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *app,
-                        const struct hs_face_wish *wish, struct hs_face_request *ret_request, struct hs_error *err)
-{
-    return read_request(hs_http_body(req), app, wish, ret_request, NULL, err);
-}
-
-/* A box that shows none of the picture. What cannot be told from the header is left to the decoder to complain about.
- */
+/* True if the box shows none of the picture. A header that says nothing is left to the decoder. */
 static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box, const uint8_t *data, size_t len,
                        struct hs_error *err)
 {
@@ -209,7 +187,7 @@ static bool is_outside(const struct hs_face_app *app, const struct hs_rect *box,
     return true;
 }
 
-/* What the request says of its two models. */
+/* Reads the options of both models; `model` names the detector, or the embedder if it is one. */
 static int read_models(struct hs_http_request *req, const struct hs_face_app *app,
                        struct hs_request_options *ret_detect, struct hs_request_options *ret_embed,
                        struct hs_error *err)
@@ -243,26 +221,25 @@ int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *
                          struct hs_face_pipeline *ret_pipeline, struct hs_error *err)
 {
     struct hs_face_pipeline pipeline = app->pipeline;
-    double keep_alive_s = app->settings->model.keep_alive;
     struct hs_request_options detect, embed;
     pipeline.detector = pipeline.embedder = NULL;
     int r = read_models(req, app, &detect, &embed, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &detect, app->detectors, keep_alive_s, &pipeline.detector, err);
+        r = hs_request_options_ref(req, &detect, &app->core, HS_FACE_DETECTOR, &pipeline.detector, err);
     if (r == 0)
-        r = hs_request_options_ref(req, &embed, app->embedders, keep_alive_s, &pipeline.embedder, err);
+        r = hs_request_options_ref(req, &embed, &app->core, HS_FACE_EMBEDDER, &pipeline.embedder, err);
     if (r == 0 && wish->gallery)
         r = check_space(app, pipeline.embedder, err);
     if (r < 0)
-        hs_face_give_back(app, &pipeline);
+        hs_face_unref_models(app, &pipeline);
     *ret_pipeline = pipeline;
     return r;
 }
 
-void hs_face_give_back(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
+void hs_face_unref_models(const struct hs_face_app *app, const struct hs_face_pipeline *pipeline)
 {
-    hs_model_cache_unref(app->detectors, pipeline->detector);
-    hs_model_cache_unref(app->embedders, pipeline->embedder);
+    hs_model_cache_unref(app->core.caches[HS_FACE_DETECTOR], pipeline->detector);
+    hs_model_cache_unref(app->core.caches[HS_FACE_EMBEDDER], pipeline->embedder);
 }
 
 bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,
@@ -273,7 +250,7 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
     struct hs_face_pipeline pipeline;
     struct hs_rect inside;
     *ret_result = (struct hs_face_result) { 0 };
-    int r = read_request(hs_http_body(req), app, wish, &request, &inside, &err);
+    int r = hs_face_ask_request(req, app, wish, &request, &inside, &err);
     if (r == 0 && request.inside && is_outside(app, request.inside, data, len, &err))
         r = HS_EINVAL;
     if (r == 0)
@@ -283,7 +260,7 @@ bool hs_face_ask_faces_in(struct hs_http_request *req, const struct hs_face_app 
         return false;
     }
     r = hs_face_find(&pipeline, data, len, &request, hs_http_deadline_ns(req), hs_http_cancel(req), ret_result, &err);
-    hs_face_give_back(app, &pipeline);
+    hs_face_unref_models(app, &pipeline);
     if (r < 0)
         reply_picture_failure(req, r, &err);
     return r == 0;

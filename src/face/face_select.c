@@ -1,4 +1,4 @@
-#include "face/pick.h"
+#include "face/face_select.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static float merit(const struct hs_face_result *result, const struct hs_face *fa
     return -(fabsf(box->x1 + box->x2 - (float) result->width) + fabsf(box->y1 + box->y2 - (float) result->height));
 }
 
-const struct hs_face_found *hs_face_pick(const struct hs_face_result *result, enum hs_face_rule rule)
+const struct hs_face_found *hs_face_select(const struct hs_face_result *result, enum hs_face_rule rule)
 {
     const struct hs_face_found *best = NULL;
     for (size_t i = 0; i < result->count; i++) {
@@ -40,4 +40,13 @@ const struct hs_face_found *hs_face_pick(const struct hs_face_result *result, en
             best = &result->faces[i];
     }
     return best;
+}
+
+const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        if (result->faces[i].embedding)
+            return &result->faces[i];
+    }
+    return NULL;
 }

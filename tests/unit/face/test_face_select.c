@@ -1,6 +1,6 @@
 #include "../unit.h"
 
-#include "face/pick.h"
+#include "face/face_select.h"
 
 static void each_rule_has_its_face(void **state)
 {
@@ -11,13 +11,13 @@ static void each_rule_has_its_face(void **state)
         { .face = { .box = { 40, 45, 55, 60 }, .score = .7f } },
     };
     struct hs_face_result result = { .faces = faces, .count = 3, .width = 100, .height = 100 };
-    assert_ptr_equal(hs_face_pick(&result, HS_FACE_BEST), &faces[0]);
-    assert_ptr_equal(hs_face_pick(&result, HS_FACE_LARGEST), &faces[1]);
-    assert_ptr_equal(hs_face_pick(&result, HS_FACE_MIDDLE), &faces[2]);
+    assert_ptr_equal(hs_face_select(&result, HS_FACE_BEST), &faces[0]);
+    assert_ptr_equal(hs_face_select(&result, HS_FACE_LARGEST), &faces[1]);
+    assert_ptr_equal(hs_face_select(&result, HS_FACE_MIDDLE), &faces[2]);
     faces[2].face.box = faces[1].face.box; /* of equal ones the first */
-    assert_ptr_equal(hs_face_pick(&result, HS_FACE_LARGEST), &faces[1]);
+    assert_ptr_equal(hs_face_select(&result, HS_FACE_LARGEST), &faces[1]);
     result.count = 0;
-    assert_null(hs_face_pick(&result, HS_FACE_BEST));
+    assert_null(hs_face_select(&result, HS_FACE_BEST));
 }
 
 static void rules_have_names(void **state)

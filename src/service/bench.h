@@ -1,7 +1,8 @@
-/* Runs one job from N threads for a while and keeps how long each round took. */
-#ifndef HS_SERVICE_BENCH_RUN_H
-#define HS_SERVICE_BENCH_RUN_H
+/* `bench`: how fast this machine or a server is, stage by stage. */
+#ifndef HS_SERVICE_BENCH_H
+#define HS_SERVICE_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,7 +44,24 @@ struct hs_bench_summary {
     char first_failure[200];
 };
 
+/* Runs one job from so many threads for a while and measures each round. */
 int hs_bench_run(const struct hs_bench_job *job, void *arg, const struct hs_bench_stages *stages,
                  const struct hs_bench_plan *plan, struct hs_bench_summary *ret_summary, struct hs_error *err);
+
+/* A picture file in memory. */
+struct hs_bench_picture {
+    const char *path;
+    uint8_t *data;
+    size_t len;
+    bool built_in; /* the drawn one (service/test_image.h) */
+};
+
+/* The program's part. */
+struct hs_app_bench {
+    const char *route; /* a POST route that takes the form field `image`; for help */
+    struct hs_bench_stages stages;
+    /* As a request without a server; gives the ms of each stage but the last. Several at once. */
+    int (*round)(const void *state, const struct hs_bench_picture *picture, double *ret_ms, struct hs_error *err);
+};
 
 #endif

@@ -1,11 +1,12 @@
-/* What the face service answers, as JSON; the command line prints the same. */
-#ifndef HS_FACE_ANSWER_H
-#define HS_FACE_ANSWER_H
+/* Answers of the face service as JSON; the command line prints the same. */
+#ifndef HS_FACE_RESPONSE_JSON_H
+#define HS_FACE_RESPONSE_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "face/app.h"
+#include "face/face_select.h"
 
 enum { HS_FACE_CANDIDATES_MAX = 100 };
 
@@ -14,7 +15,7 @@ struct hs_face_recognize {
     double threshold; /* a name's score must be above it */
     double margin;    /* and better than the second best name's by this */
     size_t candidates; /* list so many of the best names, known or not; 0..HS_FACE_CANDIDATES_MAX */
-    int64_t deadline_ns; /* how long to wait for the gallery where it is still being read */
+    int64_t deadline_ns; /* how long to wait for the gallery if it is still being read */
 };
 
 /* The configured way. */
@@ -24,20 +25,17 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
 json_t *hs_face_quality_json(const struct hs_face_found *found);                            /* or null */
 
-json_t *hs_face_answer_detect(const struct hs_face_result *result, bool landmarks);
-json_t *hs_face_answer_embed(const struct hs_face_found *found, const struct hs_face_result *result);
+json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks);
+json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result);
 
-/* Of two faces whose vectors are of one space: its threshold is the configured one where that is the app's own space,
+/* Of two faces whose vectors are of one space: its threshold is the configured one if that is the app's own space,
  * else its pack's. */
-json_t *hs_face_answer_compare(const struct hs_face_app *app, const struct hs_face_found *a,
+json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
                                const struct hs_face_result *in_a, const struct hs_face_found *b,
                                const struct hs_face_result *in_b);
 
-/* Searches the gallery for every face that has a vector. NULL and err filled where that fails. */
-json_t *hs_face_answer_recognize(const struct hs_face_app *app, const struct hs_face_result *result,
+/* Searches the gallery for every face that has a vector. NULL and err filled if that fails. */
+json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                  const struct hs_face_recognize *how, struct hs_error *err);
-
-/* The best face that has a vector; NULL where there is none. */
-const struct hs_face_found *hs_face_best(const struct hs_face_result *result);
 
 #endif

@@ -1,0 +1,24 @@
+/* Default face selection when a request does not choose one. */
+#ifndef HS_FACE_FACE_SELECT_H
+#define HS_FACE_FACE_SELECT_H
+
+#include <stdbool.h>
+
+#include "face/pipeline.h"
+
+enum hs_face_rule {
+    HS_FACE_LARGEST, /* by the area of its box */
+    HS_FACE_BEST,    /* by the detector's score */
+    HS_FACE_MIDDLE,  /* whose middle is nearest to that of the picture, by |dx| + |dy| */
+};
+
+/* "largest", "best", "middle"; false for other words. */
+bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule);
+
+/* NULL if there are no faces; of equal ones the one with the higher score. */
+const struct hs_face_found *hs_face_select(const struct hs_face_result *result, enum hs_face_rule rule);
+
+/* The best face that has a vector; NULL: none has. */
+const struct hs_face_found *hs_face_best(const struct hs_face_result *result);
+
+#endif
