@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "infer/runner.h"
 
 enum { COMMON = 4, REPORT_MAX = 64 << 20 };
 
@@ -292,7 +293,11 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     int code = call->command->run(call);
     /* A command succeeds only if its output has arrived. */
     if (code == HS_EXIT_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        return hs_invocation_fail(call, HS_EXIT_FAILURE, "the output could not be written");
+        code = hs_invocation_fail(call, HS_EXIT_FAILURE, "the output could not be written");
+    if (hs_runner_any_leaked()) {
+        fflush(NULL);
+        _exit(code);
+    }
     return code;
 }
 

@@ -500,6 +500,9 @@ void *hs_runner_load_loop(void *arg)
             hs_cond_wait_until(&runner->work, &runner->lock, next_time(runner));
     }
     finish(runner);
+    bool orphaned = runner->orphaned && !runner->instance && !runner->abandoned;
     pthread_mutex_unlock(&runner->lock);
+    if (orphaned)
+        hs_runner_free_orphan(runner);
     return NULL;
 }

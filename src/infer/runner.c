@@ -14,11 +14,10 @@
 /* hs_runner_destroy gives the loader so long: it waits two seconds for stuck slots, and a backend may not return. */
 #define DESTROY_LIMIT_NS (4 * HS_NS_PER_S)
 
-/* Runners whose device still held slots when they were destroyed, so that leak checkers find their memory. */
+/* Runners that could not be freed: their device still holds slots, or their loader is inside the backend. */
 static struct {
     pthread_mutex_t lock;
-    struct hs_runner **list;
-    size_t count;
+    struct hs_runner *first;
 } leaked = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- Creation ---- */
@@ -101,17 +100,6 @@ int hs_runner_create(const struct hs_runner_options *options, const struct hs_mo
     return 0;
 }
 
-static void leak(struct hs_runner *runner)
-{
-    pthread_mutex_lock(&leaked.lock);
-    struct hs_runner **list = realloc(leaked.list, (leaked.count + 1) * sizeof(struct hs_runner *));
-    if (list) {
-        leaked.list = list;
-        leaked.list[leaked.count++] = runner;
-    }
-    pthread_mutex_unlock(&leaked.lock);
-}
-
 void hs_runner_destroy(struct hs_runner *runner)
 {
     if (!runner)
@@ -122,16 +110,42 @@ void hs_runner_destroy(struct hs_runner *runner)
     pthread_cond_signal(&runner->work);
     while (!runner->ended && hs_clock_now_ns() < limit_ns)
         hs_cond_wait_until(&runner->changed, &runner->lock, limit_ns);
-    bool ended = runner->ended, held = runner->instance || runner->abandoned;
-    pthread_mutex_unlock(&runner->lock);
-    if (ended)
-        pthread_join(runner->loader, NULL);
-    else
+    bool held = runner->instance || runner->abandoned;
+    runner->orphaned = !runner->ended;
+    if (runner->orphaned || held) {
+        pthread_mutex_lock(&leaked.lock);
+        runner->next_leaked = leaked.first;
+        leaked.first = runner;
+        pthread_mutex_unlock(&leaked.lock);
+    }
+    if (runner->orphaned) {
         pthread_detach(runner->loader);
-    if (!ended || held)
-        leak(runner);
-    else
+        pthread_mutex_unlock(&runner->lock);
+        return;
+    }
+    pthread_mutex_unlock(&runner->lock);
+    pthread_join(runner->loader, NULL);
+    if (!held)
         free_runner(runner);
+}
+
+void hs_runner_free_orphan(struct hs_runner *runner)
+{
+    pthread_mutex_lock(&leaked.lock);
+    struct hs_runner **at = &leaked.first;
+    while (*at != runner)
+        at = &(*at)->next_leaked;
+    *at = runner->next_leaked;
+    pthread_mutex_unlock(&leaked.lock);
+    free_runner(runner);
+}
+
+bool hs_runner_any_leaked(void)
+{
+    pthread_mutex_lock(&leaked.lock);
+    bool any = leaked.first;
+    pthread_mutex_unlock(&leaked.lock);
+    return any;
 }
 
 /* ---- Requests to load and unload ---- */

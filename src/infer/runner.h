@@ -30,7 +30,7 @@ struct hs_runner;
 
 struct hs_runner_options {
     const struct hs_backend *backend; /* hs_backend_hailo_absent until its module is found */
-    const char *device_id; /* as in struct hs_device_options; strings are copied */
+    const char *device_id;            /* as in struct hs_device_options; strings are copied */
     const char *group;
     const char *cache_dir;
     const char *script;
@@ -120,6 +120,10 @@ int hs_runner_create(const struct hs_runner_options *options, const struct hs_mo
 /* No lease is out and no other call is running. Unloads and closes within a few seconds: memory of a device that still
  * holds a slot, or of a backend that does not return, is left alone until the process ends. NULL allowed. */
 void hs_runner_destroy(struct hs_runner *runner);
+
+/* True if a destroyed runner could not be freed, because a thread of it or of its device is still inside the backend.
+ * The process must then end by _exit, so that the destructors of the backend's libraries do not run beside it. */
+bool hs_runner_any_leaked(void);
 
 /* Starts to load and returns at once. Calls off an unload that waits. A device that is down is left to the loader. */
 void hs_runner_preload(struct hs_runner *runner);

@@ -92,6 +92,8 @@ struct hs_runner {
     struct hs_waiter *first, *last;
     int waiting, in_use, stuck; /* not those of abandoned instances */
     bool ending, ended;
+    bool orphaned; /* destroyed while the loader was inside the backend, so the loader frees it */
+    struct hs_runner *next_leaked;
     bool used;            /* a lease came back since the model was loaded */
     int64_t last_used_ns; /* or loaded */
     double keep_alive_s;  /* in force */
@@ -138,6 +140,9 @@ void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const 
  * device gave back late. */
 struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request);
 void hs_slot_free(struct hs_slot *slot);
+
+/* runner.c: frees an orphaned runner whose loader has ended; the one function here that is called without the lock. */
+void hs_runner_free_orphan(struct hs_runner *runner);
 
 /* loader.c: the thread's body; its argument is the runner. And the start of a restart if the process is too large. */
 void *hs_runner_load_loop(void *arg);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "preflight/host.h"
 #include "service/app.h"
 
@@ -46,27 +47,42 @@ static void take_signals(sigset_t *ret_waited)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* While the main thread drains, this one waits for a second signal and then ends the process at once. */
+/* Devices get so long to close once requests have had their time, and at least CLOSE_MIN_S after the signal. */
+enum { CLOSE_S = 2, CLOSE_MIN_S = 5 };
+
+/* The end of the process, whatever a device does. */
+struct end {
+    const sigset_t *waited;
+    int64_t limit_ns;
+    int code; /* of the process */
+    pthread_t watcher;
+    bool watched;
+};
+
+/* Runs from the first signal until all is closed. Ends the process at once on a second signal, or if a device does not
+ * let itself be closed in time. */
 static void *end_at_once(void *arg)
 {
-    int number;
-    sigwait(arg, &number);
-    hs_log_warning("stopped at once by a second signal");
-    _exit(HS_EXIT_OK);
+    const struct end *end = arg;
+    for (int64_t left_ns; (left_ns = end->limit_ns - hs_clock_now_ns()) > 0;) {
+        const struct timespec left = { .tv_sec = left_ns / HS_NS_PER_S, .tv_nsec = left_ns % HS_NS_PER_S };
+        if (sigtimedwait(end->waited, NULL, &left) > 0) {
+            hs_log_warning("stopped at once by a second signal");
+            _exit(end->code);
+        }
+    }
+    hs_log_error("stopped at once: a device did not close in time");
+    _exit(end->code);
 }
 
-static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, sigset_t *waited)
+static void stop(struct hs_http_server *server, const struct hs_server_settings *settings, struct end *end)
 {
-    pthread_t watcher;
-    bool watched = pthread_create(&watcher, NULL, end_at_once, waited) == 0;
-    int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000);
+    int64_t timeout_ms = (int64_t) (settings->shutdown_timeout * 1000), least_ms = CLOSE_MIN_S * 1000;
+    end->limit_ns = hs_deadline_in_ms(timeout_ms + CLOSE_S * 1000 > least_ms ? timeout_ms + CLOSE_S * 1000 : least_ms);
+    end->watched = hs_thread_start(&end->watcher, "end", end_at_once, end) == 0;
     if (hs_http_drain(server, hs_deadline_in_ms(timeout_ms)) < 0)
         hs_log_warning("requests that did not finish in %.1f s are cut off", settings->shutdown_timeout);
     hs_http_destroy(server);
-    if (watched) {
-        pthread_cancel(watcher);
-        pthread_join(watcher, NULL);
-    }
 }
 
 /* One more than there are processors: while as many pictures are in the network, the next one is decoded. A worker
@@ -132,7 +148,7 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
     }
 }
 
-static int serve(const struct hs_invocation *call, struct hs_app_core *core, sigset_t *waited)
+static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
 {
     const struct hs_app *app = core->app;
     struct hs_http_options options;
@@ -159,14 +175,15 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, sig
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("%s serves %s on %s", call->program->name, names,
                 hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    int number = wait_for_end(core, waited);
+    int number = wait_for_end(core, end->waited);
     if (number > 0)
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
     else
         hs_log_error("the device hangs: finishing what runs, to be started again");
-    stop(server, &core->common->server, waited);
+    end->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
+    stop(server, &core->common->server, end);
     hs_log_info("stopped");
-    return number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
+    return end->code;
 }
 
 int hs_cmd_serve(struct hs_invocation *call)
@@ -198,7 +215,12 @@ int hs_cmd_serve(struct hs_invocation *call)
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }
-    code = serve(call, state, &waited);
+    struct end end = { .waited = &waited };
+    code = serve(call, state, &end);
     hs_app_destroy(state);
+    if (end.watched) {
+        pthread_cancel(end.watcher);
+        pthread_join(end.watcher, NULL);
+    }
     return code;
 }

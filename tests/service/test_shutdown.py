@@ -90,3 +90,14 @@ def test_port_is_free_afterwards(tmp_path):
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
+
+
+def test_a_device_that_does_not_finish_loading_does_not_hold_up_the_end(tmp_path):
+    """The load cannot be cancelled and takes a minute; the time to shut down is one second."""
+    script = tmp_path / 'slow.yaml'
+    script.write_text('load_ms: 60000\n', encoding='utf-8')
+    server = Server(tmp_path, device=f'sim:{script}', settings={'server.shutdown_timeout': 1})
+    assert server.get('/health/ready').json()['reason'] == 'model_loading'
+    start = time.monotonic()
+    server.stop()
+    assert time.monotonic() - start < 30
