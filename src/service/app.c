@@ -56,6 +56,7 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
         .refused = core->refused,
         .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
         .border = model->border,
+        .prepare = core->prepare,
         .batch = model->batch,
     };
     int r = hs_model_cache_create(&options, s->model.max_memory, &core->caches[core->cache_count], err);
@@ -88,8 +89,8 @@ void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
                       hs_model_pool_first(hs_app_core_pool(core, i))->model);
 }
 
-int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool open, char refused[HS_REFUSED_SIZE],
-                  void **ret_state, struct hs_error *err)
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned flags,
+                  char refused[HS_REFUSED_SIZE], void **ret_state, struct hs_error *err)
 {
     struct hs_app_core *core = calloc(1, app->state_size);
     if (!core) {
@@ -99,12 +100,13 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool ope
     core->app = app;
     core->config = config;
     core->common = hs_app_common(config);
+    core->prepare = flags & HS_APP_PREPARE;
     core->started_ns = hs_clock_now_ns();
     core->created_s = hs_clock_wall_s();
     int r = hs_app_open_store(app, &core->common->model, &core->store, err);
     if (r == 0)
         r = app->init(core, err);
-    if (r == 0 && open && app->open)
+    if (r == 0 && flags & HS_APP_OPEN && app->open)
         r = app->open(core, err);
     if (r == 0) {
         *ret_state = core;
@@ -182,9 +184,9 @@ int hs_app_start(const struct hs_invocation *call, const struct hs_config_overri
     int code = hs_app_load_settings(call, overrides, OWN + extra_count, &settings);
     if (code != HS_EXIT_OK)
         return code;
-    bool open = flags & HS_APP_OPEN || (flags & HS_APP_OPEN_FOUND && app->found &&
-                                        app->found(hs_settings_values(settings)));
-    int r = hs_app_create(app, settings, open, NULL, &state, &err);
+    if (flags & HS_APP_OPEN_FOUND && app->found && app->found(hs_settings_values(settings)))
+        flags |= HS_APP_OPEN;
+    int r = hs_app_create(app, settings, flags, NULL, &state, &err);
     if (r < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     core = state;

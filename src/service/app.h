@@ -90,6 +90,7 @@ struct hs_app_core {
     struct hs_store *store;
     struct hs_model_cache *caches[HS_APP_MODELS_MAX]; /* one for each of app->models */
     size_t cache_count;
+    bool prepare;                  /* HS_APP_PREPARE */
     int64_t started_ns, created_s; /* the same moment, monotonic and wall time */
     char refused[HS_REFUSED_SIZE]; /* after a failure of app->init: the model file at fault; "": none is */
 };
@@ -112,9 +113,16 @@ void hs_app_core_start_loading(const struct hs_app_core *core);
 /* "a and b": the models' names. */
 void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size);
 
-/* Makes the state from the settings, which it takes, also on failure; `open`: as the service has it. On failure
- * `refused`, if not NULL, gets the model file at fault. */
-int hs_app_create(const struct hs_app *app, struct hs_settings *config, bool open, char refused[HS_REFUSED_SIZE],
+enum {
+    HS_APP_LOAD = 1,       /* hs_app_start waits until all models are loaded */
+    HS_APP_OPEN = 2,       /* app->open is called */
+    HS_APP_OPEN_FOUND = 4, /* hs_app_start: the same if app->found says so */
+    HS_APP_PREPARE = 8,    /* models are prepared for all input sizes when they are loaded, so that no picture waits */
+};
+
+/* Makes the state from the settings, which it takes, also on failure. On failure `refused`, if not NULL, gets the model
+ * file at fault. */
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned flags, char refused[HS_REFUSED_SIZE],
                   void **ret_state, struct hs_error *err);
 void hs_app_destroy(void *state); /* NULL allowed */
 
@@ -131,11 +139,6 @@ int hs_app_load_settings(const struct hs_invocation *call, const struct hs_confi
                          struct hs_settings **ret_settings);
 
 /* The state for a command that works through given pictures. */
-enum {
-    HS_APP_LOAD = 1,       /* wait until all models are loaded */
-    HS_APP_OPEN = 2,       /* hs_app_create's `open` */
-    HS_APP_OPEN_FOUND = 4, /* the same if app->found says so */
-};
 int hs_app_start(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                  unsigned flags, void **ret_state);
 

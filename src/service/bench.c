@@ -372,7 +372,7 @@ static int measure_and_print(struct bench_call *call)
 static int measure_here(struct bench_call *call)
 {
     void *state;
-    int code = hs_app_start(call->invocation, NULL, 0, HS_APP_LOAD | HS_APP_OPEN_FOUND, &state);
+    int code = hs_app_start(call->invocation, NULL, 0, HS_APP_LOAD | HS_APP_OPEN_FOUND | HS_APP_PREPARE, &state);
     if (code != HS_EXIT_OK)
         return code;
     call->state = state;

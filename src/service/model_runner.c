@@ -179,7 +179,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
     spec.input_h = runner->input.h;
     spec.input_w = runner->input.w;
     spec.free_size = runner->free_size;
-    spec.size_count = runner->free_size ? hs_letterbox_sizes(&runner->rule, rule_sizes) : 0;
+    spec.size_count = runner->free_size && options->prepare ? hs_letterbox_sizes(&runner->rule, rule_sizes) : 0;
     for (int i = 0; i < spec.size_count; i++)
         sizes[i] = (struct hs_input_size){ rule_sizes[i].h, rule_sizes[i].w };
     spec.sizes = sizes;

@@ -21,6 +21,7 @@ struct hs_model_options {
     const char *device_id;      /* instead of inference.device_id; NULL: that; "": any */
     struct hs_input_size input; /* largest input of a network with free sides; 0x0: the pack's */
     int border;                 /* pixels of the input, as in struct hs_letterbox_rule */
+    bool prepare;               /* for all input sizes, when it is loaded */
     char *refused; /* HS_REFUSED_SIZE bytes for the name of the model's file if it is the reason of a failure; NULL */
     int batch;     /* most pictures of one run on a processor */
 };

@@ -260,7 +260,7 @@ static void check_models(struct hs_selftest *test, const struct hs_app *app, str
     struct hs_app_core *core;
     void *state;
     struct hs_error err;
-    if (hs_app_create(app, settings, false, NULL, &state, &err) < 0) {
+    if (hs_app_create(app, settings, 0, NULL, &state, &err) < 0) {
         hs_selftest_add(test, "models", false,
                         one ? "'models pull' brings the default model, 'models list' shows all of them"
                             : "'models pull' brings the default models, 'models list' shows all of them",

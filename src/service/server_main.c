@@ -211,7 +211,7 @@ int hs_cmd_serve(struct hs_invocation *call)
     if (code != HS_EXIT_OK)
         return code;
     hs_selftest_log_hailo(&hs_app_common(settings)->inference);
-    if (hs_app_create(app, settings, true, refused, &state, &err) < 0) {
+    if (hs_app_create(app, settings, HS_APP_OPEN | HS_APP_PREPARE, refused, &state, &err) < 0) {
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     }

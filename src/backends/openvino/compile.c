@@ -251,7 +251,7 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
     properties[count++] = (ov_property_t){ ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
-    /* Each stream keeps what it has generated for up to 5000 nodes of earlier sizes, beside oneDNN, which keeps the same
+    /* Each stream keeps what it has generated for up to 5000 nodes of earlier sizes, beside oneDNN, which keeps it
      * for 1024: without the first a change of size costs no more time, and seven sizes take 15 MB less. */
     properties[count++] = (ov_property_t){ "CPU_RUNTIME_CACHE_CAPACITY", "0" };
     if (f32)

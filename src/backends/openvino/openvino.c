@@ -49,6 +49,7 @@ struct slot {
 
 struct hs_model {
     ov_compiled_model_t *one, *many;
+    int streams; /* pictures computed at a time */
     struct hs_model_info info;
     struct slot slots[HS_MODEL_MAX_SLOTS];
 };
@@ -289,12 +290,12 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     return failed;
 }
 
-/* Runs all slots once at the same time, so that each stream has prepared itself for this size: a stream's first run of
- * a size costs about as much again as the run itself. */
-static int run_all(struct hs_model *model, int h, int w, int count, struct hs_error *err)
+/* Runs as many slots as there are streams at the same time, so that each stream has prepared itself for this size: its
+ * first run of a size costs about as much again as the run itself. */
+static int run_streams(struct hs_model *model, int h, int w, int count, struct hs_error *err)
 {
     int started = 0, r = 0;
-    for (; r == 0 && started < model->info.slots; started += r == 0) {
+    for (; r == 0 && started < model->streams; started += r == 0) {
         r = model->info.free_size ? resize(model, started, h, w, err) : 0;
         if (r == 0)
             r = submit(model, started, count, err);
@@ -308,12 +309,12 @@ static int run_all(struct hs_model *model, int h, int w, int count, struct hs_er
 
 static int warm_up(struct hs_model *model, const struct hs_model_spec *spec, struct hs_error *err)
 {
-    int r = run_all(model, spec->input_h, spec->input_w, 1, err);
+    int r = run_streams(model, spec->input_h, spec->input_w, 1, err);
     for (int i = 0; r == 0 && model->info.free_size && i < spec->size_count; i++)
         if (spec->sizes[i].h != spec->input_h || spec->sizes[i].w != spec->input_w)
-            r = run_all(model, spec->sizes[i].h, spec->sizes[i].w, 1, err);
+            r = run_streams(model, spec->sizes[i].h, spec->sizes[i].w, 1, err);
     if (r == 0 && model->many)
-        r = run_all(model, spec->input_h, spec->input_w, model->info.batch, err);
+        r = run_streams(model, spec->input_h, spec->input_w, model->info.batch, err);
     if (r == 0 && model->info.free_size)
         r = resize(model, 0, spec->input_h, spec->input_w, err);
     return r;
@@ -399,6 +400,7 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
     int streams = spec->slots > device->threads ? device->threads : spec->slots > 0 ? spec->slots : 1;
+    model->streams = streams;
     model->info.input_h = spec->input_h;
     model->info.input_w = spec->input_w;
     model->info.free_size = spec->free_size;
