@@ -11,8 +11,9 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "gallery/search.h"
+#include "gallery/search_kernel.h"
 
-enum { DIMENSION = 512, QUERIES = 256, MAX_K = 64, HUGE_PAGE = 2 << 20 };
+enum { DIMENSION = 512, VECTORS_EACH = 4, QUERIES = 256, MAX_K = 64, HUGE_PAGE = 2 << 20 };
 
 static uint64_t random_state = 7;
 
@@ -133,45 +134,50 @@ static double cpu_ms(void)
     return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
 }
 
-/* Adds vectors one by one past what was reserved, so that the index has to grow, and removes them. */
-static void time_growth(struct hs_search *search, const struct gallery *gallery)
+/* Adds identities of one vector each past what was reserved, so that the index has to grow, and removes them. */
+static int time_growth(struct hs_search *search, const struct gallery *gallery, struct hs_error *err)
 {
     enum { MORE = 10000 };
     double worst_add = 0, worst_remove = 0;
     for (size_t i = 0; i < MORE; i++) {
         const float *vector = gallery->vectors + i % gallery->count * DIMENSION;
         double begin = cpu_ms();
-        hs_search_add(search, (int64_t) (gallery->count + i), 0, vector, NULL);
+        int r = hs_search_add(search, (int64_t) (gallery->count + i), (int64_t) (gallery->count + i), vector, err);
         worst_add = fmax(worst_add, cpu_ms() - begin);
+        if (r < 0)
+            return r;
     }
     for (size_t i = 0; i < MORE; i++) {
         double begin = cpu_ms();
-        hs_search_remove(search, (int64_t) (gallery->count + i));
+        hs_search_remove_identity(search, (int64_t) (gallery->count + i));
         worst_remove = fmax(worst_remove, cpu_ms() - begin);
     }
-    printf("  %d more: slowest add %.4f ms, slowest remove %.4f ms\n", MORE, worst_add, worst_remove);
+    printf("  %d more: slowest add %.4f ms, slowest removal %.4f ms\n", MORE, worst_add, worst_remove);
+    return 0;
 }
 
-/* The slowest and the median of so many changes. */
-static void time_changes(struct hs_search *search, const struct gallery *gallery)
+/* Removes identities of up to four vectors and adds these again: the median and the slowest of each. */
+static int time_changes(struct hs_search *search, const struct gallery *gallery, struct hs_error *err)
 {
     enum { CHANGES = 1000 };
-    double adds[CHANGES], removes[CHANGES];
+    double adds[CHANGES], removals[CHANGES];
     for (size_t i = 0; i < CHANGES; i++) {
-        int64_t id = (int64_t) (random_bits() % gallery->count);
+        int64_t identity = (int64_t) (random_bits() % gallery->count / VECTORS_EACH);
         double begin = cpu_ms();
-        hs_search_remove(search, id);
-        double removed = cpu_ms();
-        hs_search_add(search, id, id / 4, gallery->vectors + (size_t) id * DIMENSION, NULL);
-        removes[i] = removed - begin;
-        adds[i] = cpu_ms() - removed;
+        int64_t removed = (int64_t) hs_search_remove_identity(search, identity);
+        removals[i] = cpu_ms() - begin;
+        begin = cpu_ms();
+        for (int64_t id = identity * VECTORS_EACH; id < identity * VECTORS_EACH + removed; id++) {
+            int r = hs_search_add(search, id, identity, gallery->vectors + (size_t) id * DIMENSION, err);
+            if (r < 0)
+                return r;
+        }
+        adds[i] = (cpu_ms() - begin) / (double) removed;
     }
-    double begin = cpu_ms();
-    size_t gone = hs_search_remove_identity(search, 1);
-    double whole = cpu_ms() - begin;
-    double add = median(adds, CHANGES), take = median(removes, CHANGES);
-    printf("  add %.4f ms (worst %.4f)  remove %.4f ms (worst %.4f)  remove identity (%zu) %.4f ms\n", add,
-           adds[CHANGES - 1], take, removes[CHANGES - 1], gone, whole);
+    double add = median(adds, CHANGES), removal = median(removals, CHANGES);
+    printf("  add %.4f ms (slowest %.4f)  remove an identity %.4f ms (slowest %.4f)\n", add, adds[CHANGES - 1], removal,
+           removals[CHANGES - 1]);
+    return 0;
 }
 
 static int bench(size_t count, int threads, size_t k)
@@ -187,17 +193,19 @@ static int bench(size_t count, int threads, size_t k)
         r = hs_search_reserve(search, count, &err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         random_unit(gallery.vectors + i * DIMENSION);
-        r = hs_search_add(search, (int64_t) i, (int64_t) i / 4, gallery.vectors + i * DIMENSION, &err);
+        r = hs_search_add(search, (int64_t) i, (int64_t) i / VECTORS_EACH, gallery.vectors + i * DIMENSION, &err);
     }
     if (r == 0) {
         size_t bytes = hs_search_memory(search);
         printf("%zu vectors, %d thread(s), best %zu: %.1f MB, %.3f of float32\n", count, threads, k,
                (double) bytes / 1e6, (double) bytes / (double) (count * DIMENSION * 4));
-        time_changes(search, &gallery);
-        r = time_queries(search, &gallery, k, -INFINITY);
+        r = time_changes(search, &gallery, &err);
+        if (r == 0)
+            r = time_queries(search, &gallery, k, -INFINITY);
         if (r == 0)
             r = time_queries(search, &gallery, k, 0.5);
-        time_growth(search, &gallery);
+        if (r == 0)
+            r = time_growth(search, &gallery, &err);
     }
     hs_search_destroy(search);
     free(gallery.vectors);
@@ -209,7 +217,7 @@ int main(int argc, char **argv)
     static const int64_t usual[] = { 1000, 100000, 1000000 };
     int64_t value, threads = 1, k = 5;
     int r = 0, given = 0;
-    printf("kernel %s, %d dimensions\n", hs_search_kernel_name(), DIMENSION);
+    printf("kernel %s, %d dimensions\n", hs_search_kernel_best()->name, DIMENSION);
     for (int i = 1; i < argc && r == 0; i++) {
         int64_t *option = strcmp(argv[i], "--threads") == 0 ? &threads : strcmp(argv[i], "--k") == 0 ? &k : NULL;
         if (option)

@@ -72,7 +72,7 @@ static size_t count_others(const struct hs_enrol_limits *limits, const struct hs
 }
 
 void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
-                    struct hs_enrol_verdict *ret_verdict)
+                           struct hs_enrol_verdict *ret_verdict)
 {
     *ret_verdict = (struct hs_enrol_verdict) { .face = hs_face_best(result) };
     const struct hs_face_found *face = ret_verdict->face;

@@ -44,7 +44,7 @@ struct hs_enrol_verdict {
  * the face (by a box), so that others beside it do not matter. limits NULL: nothing speaks against anything.
  * verdict->face points into result. Pure. */
 void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs_face_result *result, bool chosen,
-                    struct hs_enrol_verdict *ret_verdict);
+                           struct hs_enrol_verdict *ret_verdict);
 
 /* Compares with the gallery: adds "duplicate" and "identity_conflict" to the verdict. */
 struct hs_enrol_against {

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* What SQLite keeps beside a file: its log, the index of that, the journal. */
+/* SQLite keeps these beside a file: its log, the index of that, the journal. */
 static const char *const side_files[] = { "-wal", "-shm", "-journal" };
 static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", aside_mark[] = ".corrupt-";
 enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1, FREE_NAMES = 1000 };

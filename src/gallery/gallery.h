@@ -41,7 +41,7 @@ struct hs_gallery_options {
     bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
-/* What opening did. A text is empty if nothing of the kind happened. */
+/* The result of opening. A text is empty if nothing of the kind happened. */
 struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
     int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */

@@ -135,8 +135,8 @@ static void scan_together(struct hs_parallel_scan *team, struct work *work, stru
 }
 
 int hs_parallel_scan_run(struct hs_parallel_scan *team, const struct hs_search_rows *rows,
-                        const struct hs_search_query *query, const struct hs_top_k *best,
-                        struct hs_search_finding **ret_findings, size_t *ret_count)
+                         const struct hs_search_query *query, const struct hs_top_k *best,
+                         struct hs_search_finding **ret_findings, size_t *ret_count)
 {
     struct hs_search_scan scan;
     struct work work = { .rows = rows, .query = query };

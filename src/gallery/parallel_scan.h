@@ -17,7 +17,7 @@ void hs_parallel_scan_destroy(struct hs_parallel_scan *team); /* NULL allowed */
 /* The rows that may be among the best, where `best` says how many are wanted, and of what. Any thread; the rows do not
  * change meanwhile. Caller frees *ret_findings with free(). HS_ENOMEM. */
 int hs_parallel_scan_run(struct hs_parallel_scan *team, const struct hs_search_rows *rows,
-                        const struct hs_search_query *query, const struct hs_top_k *best,
-                        struct hs_search_finding **ret_findings, size_t *ret_count);
+                         const struct hs_search_query *query, const struct hs_top_k *best,
+                         struct hs_search_finding **ret_findings, size_t *ret_count);
 
 #endif

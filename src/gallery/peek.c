@@ -17,7 +17,7 @@ static int look(sqlite3 *db, struct hs_gallery_peeked *found, struct hs_error *e
 }
 
 int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found,
-                       struct hs_error *err)
+                    struct hs_error *err)
 {
     struct hs_gallery_peeked found = { 0 };
     sqlite3 *db;

@@ -15,7 +15,7 @@ struct hs_gallery_peeked {
 /* Opens the file for reading, while others may use it, and runs SQLite's full integrity check. HS_EIO: it is damaged,
  * or cannot be read; HS_EVERSION: it is from a newer version. */
 int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found,
-                       struct hs_error *err);
+                    struct hs_error *err);
 
 /* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
  * told. Looks at nothing else. */

@@ -104,7 +104,7 @@ static bool free_pages_are_dirty(sqlite3_file *file, uint8_t *page, size_t size,
         size_t count = read_4(page + 4);
         for (size_t i = 0; i < size / 4 - 2; i++) {
             int64_t number = read_4(page + 8 + 4 * i);
-            /* What follows the list may be numbers that were in it before. */
+            /* Numbers that were in the list before may follow it. */
             if (number > pages || (number == 0 && i < count))
                 return true;
             if (i < count &&

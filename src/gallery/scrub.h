@@ -24,7 +24,7 @@ struct hs_scrub {
 /* `scrub` must live until db is closed. The file must not have auto_vacuum, whose pages look like others. */
 int hs_scrub_attach(struct hs_scrub *scrub, sqlite3 *db, struct hs_error *err);
 
-/* Whether an unused part of the database file (free space of b-tree pages, free pages) is not zero: another program
+/* True if an unused part of the database file (free space of b-tree pages, free pages) is not zero: another program
  * wrote it. True also if the file cannot be read. Reads the whole file. */
 bool hs_scrub_is_needed(sqlite3 *db);
 

@@ -26,7 +26,7 @@ enum { HS_REGISTRY_PATH_SIZE = 512 };
  * once that is installed, or the module built. */
 extern const struct hs_backend hs_backend_hailo_absent;
 
-/* What one backend is on this machine; for `selftest` and `version`. */
+/* One backend on this machine; for `selftest` and `version`. */
 struct hs_registry_entry {
     char name[32];
     char path[HS_REGISTRY_PATH_SIZE]; /* of the module; "" for a built-in one */

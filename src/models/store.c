@@ -164,11 +164,6 @@ const char *hs_store_dir(const struct hs_store *store)
     return store->dir;
 }
 
-const char *hs_store_packs_dir(const struct hs_store *store)
-{
-    return store->packs_dir;
-}
-
 const char *hs_store_complaint(const struct hs_store *store)
 {
     return store->complaint[0] ? store->complaint : NULL;

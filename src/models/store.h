@@ -34,7 +34,6 @@ void hs_store_close(struct hs_store *store); /* NULL allowed */
  * /var/lib/<service> is ours to write in, else $XDG_DATA_HOME/hailo-services/models, else
  * ~/.local/share/hailo-services/models. It may not exist yet. */
 const char *hs_store_dir(const struct hs_store *store);
-const char *hs_store_packs_dir(const struct hs_store *store);
 const char *hs_store_complaint(const struct hs_store *store); /* NULL: all packs could be read */
 
 /* Everything that is read below is safe from any thread once the store is open. Packs are borrowed from the store. */

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum { OWN = 3, EXTRA_MAX = 4 }; /* overrides of settings */
+enum { OWN = 1, EXTRA_MAX = 4 }; /* overrides of settings */
 
 bool hs_app_serves(const struct hs_app *app, const struct hs_pack *pack)
 {
@@ -135,7 +135,7 @@ void hs_app_destroy(void *state)
 /* ---- for commands ---- */
 
 void hs_log_init(const struct hs_invocation *call, const struct hs_logging_settings *logging,
-                  const struct hs_problems *problems)
+                 const struct hs_problems *problems)
 {
     bool serving = strcmp(call->command->name, "serve") == 0;
     hs_log_setup(call->program->name, (enum hs_log_level) logging->level, (enum hs_log_format) logging->format);
@@ -166,11 +166,8 @@ int hs_app_load_settings(const struct hs_invocation *call, const struct hs_confi
 int hs_app_start(const struct hs_invocation *call, const struct hs_config_override *extra, size_t extra_count,
                  unsigned flags, void **ret_state)
 {
-    /* Each picture is taken at its own input size, whatever came before it, so that results do not depend on their
-     * order. A server cannot afford that. Models stay loaded until the command ends. */
+    /* Models stay loaded until the command ends. */
     struct hs_config_override overrides[OWN + EXTRA_MAX] = {
-        { "this command", "inference.max_shapes", "16" },
-        { "this command", "inference.max_memory", "0" },
         { "this command", "model.keep_alive", "-1" },
     };
     const struct hs_app *app = call->program->app;

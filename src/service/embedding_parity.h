@@ -19,19 +19,19 @@
 #define HS_PARITY_LEAST .9
 enum { HS_PARITY_FACES = 20 };
 
-/* True if vectors are that close, however few they are. */
+/* True if the median and the least cosine reach these bounds, however few faces there are. */
 bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine);
 
-/* 0 if they are, and of enough faces, else HS_EMODEL and why not. */
+/* 0 if they reach the bounds with at least HS_PARITY_FACES faces, else HS_EMODEL with the reason. */
 int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err);
 
-/* Records the result for two files, in place of what was known of the device's pack. */
+/* Records the result for two files, and replaces an earlier record of the device's pack. */
 int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model_choice *device,
                              const struct hs_model_choice *against, const struct hs_sample_stats *cosine,
                              struct hs_error *err);
 
-/* 0: the vectors of both may be compared: both files are the same, or the record of just these two passes. Else
- * HS_EMODEL, and what to do. */
+/* 0: the vectors of both may be compared, because both files are the same or the record of just these two passes. Else
+ * HS_EMODEL, with what to do. */
 int hs_embedding_parity_check(const struct hs_store *store, const struct hs_model_choice *device,
                               const struct hs_model_choice *against, struct hs_error *err);
 

@@ -1,4 +1,4 @@
-/* The parameters of a request about the model that serves it, in every service. */
+/* Request fields that every service has: model, keep-alive time and timeout. */
 #ifndef HS_SERVICE_REQUEST_OPTIONS_H
 #define HS_SERVICE_REQUEST_OPTIONS_H
 

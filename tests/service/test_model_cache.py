@@ -2,7 +2,9 @@
 import threading
 import time
 
-from server import Server, png, wait_for
+import pytest
+
+from server import BINARY, FACE, Server, png, wait_for
 
 LOAD_S = 6
 OTHERS = ['yolo11s-pose', 'yolo11m-pose', 'yolo11l-pose', 'yolo11x-pose', 'yolov8n-pose', 'yolov8s-pose', 'yolov8m-pose']
@@ -43,3 +45,20 @@ def test_a_model_that_cannot_be_had_is_looked_for_again(tmp_path):
             answer = server.post_form({'image': png(), 'model': 'yolo11x-pose'})
             assert answer.status == 404, answer
             assert 'yolo11x-pose' in answer.body.decode()
+
+
+@pytest.mark.parametrize('program', [BINARY, FACE], ids=['pose', 'face'])
+def test_load_during_the_start_waits_for_that_load(tmp_path, program):
+    """The model is still loading for the start of the server when a client asks for it by name."""
+    script = tmp_path / 'slow.yaml'
+    script.write_text('load_ms: 3000', encoding='utf-8')
+    with Server(tmp_path, device=f'sim:{script}', program=[program, 'serve']) as server:
+        models = server.get('/v1/models').json()['data']
+        assert server.get('/health/ready').status == 503
+        for model in models:
+            if model['state'] == 'loading':
+                answer = server.request('POST', f'/v1/models/{model["id"]}/load', headers={'X-Request-Timeout': '20'})
+                assert answer.status == 200, answer
+                assert answer.json()['state'] == 'ready'
+        assert 'loading' in [model['state'] for model in models]
+        wait_for(lambda: server.get('/health/ready').status == 200)

@@ -113,7 +113,7 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    /* Whether HailoRT has nothing more of it by then. */
+    /* True once no picture is with HailoRT any more; false if some still are at the deadline. */
     bool wait(int64_t deadline_ns)
     {
         pthread_mutex_lock(&lock);
@@ -339,7 +339,7 @@ static int build(hs_model *model, const hs_model_spec *spec, std::shared_ptr<net
     hs_device *device = model->device;
     int r = HS_ETRANSIENT;
     for (int attempt = 0; attempt < 2 && r == HS_ETRANSIENT; attempt++) {
-        /* Whoever drops the last reference waits for the release. */
+        /* Dropping the last reference waits for the release. */
         std::shared_ptr<network> net(new network,
                                      [device](network *old) { release(device, std::shared_ptr<network>(old)); });
         net->memory = model->memory;

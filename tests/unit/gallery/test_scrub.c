@@ -1,4 +1,4 @@
-/* What an erasure leaves, whatever the length of the text, and what another program has left. */
+/* Remains of an erasure, for texts of each length, and remains that another program left. */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -97,7 +97,8 @@ static void test_marks(void **state)
     assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
 }
 
-/* What a program without secure_delete left in free space and free pages is found, and goes with the next removal. */
+/* Remains that a program without secure_delete left in free space and free pages are found, and go with the next
+ * removal. */
 static void test_another_program(void **state)
 {
     struct fixture *f = *state;

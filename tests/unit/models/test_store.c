@@ -28,7 +28,6 @@ static void where_things_are(void **state)
     struct hs_store *store = scene_open(*state);
     char path[PATH_MAX];
     assert_string_equal(hs_store_dir(store), folder_path(*state, "store"));
-    assert_string_equal(hs_store_packs_dir(store), folder_path(*state, "packs"));
     assert_true(hs_store_path(store, "a", path, sizeof(path)));
     assert_string_equal(path, folder_path(*state, "store/a"));
     assert_false(hs_store_path(store, "a", path, 5));

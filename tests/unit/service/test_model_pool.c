@@ -1,4 +1,5 @@
-/* What a pool makes of the ways in which a run can end. The attempts are scripted here; nothing is computed. */
+/* How a pool treats each result of an attempt: retry, next device, fallback or failure. The attempts are scripted here;
+ * nothing is computed. */
 #include "../unit.h"
 
 #include <pthread.h>
@@ -11,8 +12,8 @@
 
 enum { DEVICES = 3 };
 
-/* A pool of idle devices, with or without a standby. */
-static void build(struct hs_model_pool *pool, int devices, bool standby)
+/* A pool of idle devices, with or without a fallback. */
+static void build(struct hs_model_pool *pool, int devices, bool fallback)
 {
     const struct hs_runner_options options = {
         .backend = &hs_backend_sim, .slots = 1, .queue_max = 4, .keep_alive_s = -1
@@ -21,26 +22,26 @@ static void build(struct hs_model_pool *pool, int devices, bool standby)
     memset(pool, 0, sizeof(*pool));
     pool->runners = calloc((size_t) devices, sizeof(*pool->runners));
     pool->count = devices;
-    pool->fallback = standby ? calloc(1, sizeof(*pool->fallback)) : NULL;
-    for (int i = 0; i < devices + standby; i++) {
-        struct hs_model_runner *network = i < devices ? &pool->runners[i] : pool->fallback;
-        network->device = i < devices ? "sim" : "cpu";
-        network->model = "test";
-        assert_int_equal(hs_runner_create(&options, &spec, &network->runner, NULL), 0);
+    pool->fallback = fallback ? calloc(1, sizeof(*pool->fallback)) : NULL;
+    for (int i = 0; i < devices + fallback; i++) {
+        struct hs_model_runner *runner = i < devices ? &pool->runners[i] : pool->fallback;
+        runner->device = i < devices ? "sim" : "cpu";
+        runner->model = "test";
+        assert_int_equal(hs_runner_create(&options, &spec, &runner->runner, NULL), 0);
     }
 }
 
-/* The codes of the runs to come on each network, standby last; 0 from the end of a list on. */
+/* The codes of the coming attempts on each runner, the fallback last; 0 after the end of a list. */
 struct script {
     struct hs_model_pool *pool;
     int codes[DEVICES + 1][8];
     int calls[DEVICES + 1];
 };
 
-static int attempt(void *arg, const struct hs_model_runner *network, struct hs_error *err)
+static int attempt(void *arg, const struct hs_model_runner *runner, struct hs_error *err)
 {
     struct script *s = arg;
-    long i = network == s->pool->fallback ? s->pool->count : network - s->pool->runners;
+    long i = runner == s->pool->fallback ? s->pool->count : runner - s->pool->runners;
     int code = s->calls[i] < 8 ? s->codes[i][s->calls[i]] : 0;
     s->calls[i]++;
     return code ? hs_error_set(err, code, "scripted") : 0;
@@ -57,20 +58,20 @@ static void what_passes_is_tried_again_in_place(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
-    const struct hs_model_runner *network = NULL;
+    const struct hs_model_runner *runner = NULL;
     build(&pool, 1, false);
     struct script s = { .pool = &pool, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
-    assert_int_equal(run(&s, 20000, NULL, &network), 0);
+    assert_int_equal(run(&s, 20000, NULL, &runner), 0);
     assert_int_equal(s.calls[0], 4);
-    assert_ptr_equal(network, &pool.runners[0]);
+    assert_ptr_equal(runner, &pool.runners[0]);
     /* But not for ever. */
     struct script worse = { .pool = &pool,
                             .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
-    assert_int_equal(run(&worse, 20000, NULL, &network), HS_ETRANSIENT);
+    assert_int_equal(run(&worse, 20000, NULL, &runner), HS_ETRANSIENT);
     assert_int_equal(worse.calls[0], 4);
-    /* And not where there is no time to wait. */
+    /* And not if there is no time to wait. */
     struct script late = { .pool = &pool, .codes = { { HS_ETRANSIENT } } };
-    assert_int_equal(run(&late, 1, NULL, &network), HS_ETRANSIENT);
+    assert_int_equal(run(&late, 1, NULL, &runner), HS_ETRANSIENT);
     assert_int_equal(late.calls[0], 1);
     hs_model_pool_finish(&pool);
 }
@@ -83,31 +84,31 @@ static void another_device_takes_over(void **state)
     struct hs_model_pool pool;
     build(&pool, DEVICES, false);
     for (size_t i = 0; i < HS_ARRAY_LEN(codes); i++) {
-        const struct hs_model_runner *network = NULL;
+        const struct hs_model_runner *runner = NULL;
         struct script s = { .pool = &pool, .codes = { { codes[i] }, { codes[i] }, { 0 } } };
-        assert_int_equal(run(&s, 20000, NULL, &network), 0);
-        assert_ptr_equal(network, &pool.runners[2]);
+        assert_int_equal(run(&s, 20000, NULL, &runner), 0);
+        assert_ptr_equal(runner, &pool.runners[2]);
         struct script all = { .pool = &pool, .codes = { { codes[i] }, { codes[i] }, { codes[i] } } };
-        assert_int_equal(run(&all, 20000, NULL, &network), codes[i]);
+        assert_int_equal(run(&all, 20000, NULL, &runner), codes[i]);
         for (int k = 0; k < DEVICES; k++)
             assert_int_equal(all.calls[k], 1);
     }
     hs_model_pool_finish(&pool);
 }
 
-static void the_standby_is_the_last_resort(void **state)
+static void the_fallback_is_the_last_resort(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
-    const struct hs_model_runner *network = NULL;
+    const struct hs_model_runner *runner = NULL;
     build(&pool, 2, true);
     struct script s = { .pool = &pool, .codes = { { HS_ELOST }, { HS_EDEVICE } } };
-    assert_int_equal(run(&s, 20000, NULL, &network), 0);
-    assert_true(hs_model_pool_is_fallback(&pool, network));
+    assert_int_equal(run(&s, 20000, NULL, &runner), 0);
+    assert_true(hs_model_pool_is_fallback(&pool, runner));
     assert_int_equal(s.calls[2], 1);
     struct script well = { .pool = &pool };
-    assert_int_equal(run(&well, 20000, NULL, &network), 0);
-    assert_false(hs_model_pool_is_fallback(&pool, network));
+    assert_int_equal(run(&well, 20000, NULL, &runner), 0);
+    assert_false(hs_model_pool_is_fallback(&pool, runner));
     assert_int_equal(well.calls[2], 0);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(&pool, &status);
@@ -116,17 +117,17 @@ static void the_standby_is_the_last_resort(void **state)
     hs_model_pool_finish(&pool);
 }
 
-/* What the request is to blame for, or its time, is nobody else's business. */
+/* Errors that the request itself caused, and its deadline, are not tried elsewhere. */
 static void errors_of_the_request_are_passed_on(void **state)
 {
     (void) state;
     static const int codes[] = { HS_EINVAL, HS_EDECODE, HS_ECANCELED, HS_ETIMEOUT, HS_EBUSY };
     struct hs_model_pool pool;
-    const struct hs_model_runner *network = NULL;
+    const struct hs_model_runner *runner = NULL;
     build(&pool, 2, true);
     for (size_t i = 0; i < HS_ARRAY_LEN(codes); i++) {
         struct script s = { .pool = &pool, .codes = { { codes[i] }, { codes[i] } } };
-        assert_int_equal(run(&s, 20000, NULL, &network), codes[i]);
+        assert_int_equal(run(&s, 20000, NULL, &runner), codes[i]);
         assert_int_equal(s.calls[0] + s.calls[1], 1);
         assert_int_equal(s.calls[2], 0);
     }
@@ -137,13 +138,63 @@ static void a_client_that_left_ends_the_pauses(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
-    const struct hs_model_runner *network = NULL;
+    const struct hs_model_runner *runner = NULL;
     struct hs_cancel cancel;
     build(&pool, 1, false);
     hs_cancel_init(&cancel);
     hs_cancel_trigger(&cancel);
     struct script s = { .pool = &pool, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
-    assert_int_equal(run(&s, 20000, &cancel, &network), HS_ETRANSIENT);
+    assert_int_equal(run(&s, 20000, &cancel, &runner), HS_ETRANSIENT);
+    assert_int_equal(s.calls[0], 1);
+    hs_cancel_finish(&cancel);
+    hs_model_pool_finish(&pool);
+}
+
+/* Cancelled by another thread once this thread waits; NULL: not to be. */
+static _Thread_local struct hs_cancel *cancel_while_waiting;
+static _Thread_local int cancelled_waits;
+
+int __real_hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
+int __wrap_hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
+
+static void *trigger(void *cancel)
+{
+    hs_cancel_trigger(cancel);
+    return NULL;
+}
+
+/* The trigger takes `mutex`, so it comes when the wait has begun. The wait is made so long that it ends by the wake-up
+ * alone. */
+int __wrap_hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns)
+{
+    struct hs_cancel *cancel = cancel_while_waiting;
+    if (!cancel)
+        return __real_hs_cond_wait_until(cond, mutex, deadline_ns);
+    pthread_t thread;
+    cancel_while_waiting = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, trigger, cancel), 0);
+    int r = __real_hs_cond_wait_until(cond, mutex, hs_deadline_in_ms(20000));
+    pthread_mutex_unlock(mutex);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pthread_mutex_lock(mutex);
+    cancelled_waits++;
+    return r;
+}
+
+static void a_client_that_leaves_ends_the_pause_under_way(void **state)
+{
+    (void) state;
+    struct hs_model_pool pool;
+    const struct hs_model_runner *runner = NULL;
+    struct hs_cancel cancel;
+    build(&pool, 1, false);
+    hs_cancel_init(&cancel);
+    struct script s = { .pool = &pool, .codes = { { HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT, HS_ETRANSIENT } } };
+    cancel_while_waiting = &cancel;
+    int64_t begin_ns = hs_clock_now_ns();
+    assert_int_equal(run(&s, 60000, &cancel, &runner), HS_ETRANSIENT);
+    assert_int_equal(cancelled_waits, 1);
+    assert_true(hs_clock_now_ns() - begin_ns < 10 * HS_NS_PER_S);
     assert_int_equal(s.calls[0], 1);
     hs_cancel_finish(&cancel);
     hs_model_pool_finish(&pool);
@@ -153,11 +204,11 @@ static void work_is_spread(void **state)
 {
     (void) state;
     struct hs_model_pool pool;
-    const struct hs_model_runner *network = NULL;
+    const struct hs_model_runner *runner = NULL;
     build(&pool, DEVICES, false);
     struct script s = { .pool = &pool };
     for (int i = 0; i < 30; i++)
-        assert_int_equal(run(&s, 20000, NULL, &network), 0);
+        assert_int_equal(run(&s, 20000, NULL, &runner), 0);
     for (int i = 0; i < DEVICES; i++)
         assert_int_equal(s.calls[i], 10);
     hs_model_pool_finish(&pool);
@@ -166,9 +217,13 @@ static void work_is_spread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_passes_is_tried_again_in_place), cmocka_unit_test(another_device_takes_over),
-        cmocka_unit_test(the_standby_is_the_last_resort),      cmocka_unit_test(errors_of_the_request_are_passed_on),
-        cmocka_unit_test(a_client_that_left_ends_the_pauses),  cmocka_unit_test(work_is_spread),
+        cmocka_unit_test(what_passes_is_tried_again_in_place),
+        cmocka_unit_test(another_device_takes_over),
+        cmocka_unit_test(the_fallback_is_the_last_resort),
+        cmocka_unit_test(errors_of_the_request_are_passed_on),
+        cmocka_unit_test(a_client_that_left_ends_the_pauses),
+        cmocka_unit_test(a_client_that_leaves_ends_the_pause_under_way),
+        cmocka_unit_test(work_is_spread),
     };
     return HS_RUN_TESTS(tests);
 }
