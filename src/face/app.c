@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "face/gallery_setup.h"
-#include "gallery/peek.h"
+#include "gallery/gallery.h"
 #include "service/image_limits.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };

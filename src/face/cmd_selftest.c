@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/pick.h"
-#include "gallery/peek.h"
+#include "gallery/gallery.h"
 #include "service/test_image.h"
 #include "vision/embedding.h"
 

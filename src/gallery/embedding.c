@@ -3,45 +3,7 @@
 #include "gallery/diversity_prune.h"
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
-#include "gallery/sql.h"
 #include "gallery/validate.h"
-
-static int insert_identity(struct hs_gallery *gallery, const char *name, const char *metadata, int64_t *ret_id,
-                           struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_INSERT_IDENTITY];
-    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 2, metadata, -1, SQLITE_STATIC);
-    int r = hs_sql_run(stmt, err);
-    if (r == 0)
-        *ret_id = sqlite3_last_insert_rowid(gallery->writer->db);
-    return r;
-}
-
-static int touch_identity(struct hs_gallery *gallery, int64_t id, const char *metadata, struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[metadata ? HS_STMT_SET_METADATA : HS_STMT_TOUCH_IDENTITY];
-    sqlite3_bind_int64(stmt, 1, id);
-    if (metadata)
-        sqlite3_bind_text(stmt, 2, metadata, -1, SQLITE_STATIC);
-    return hs_sql_run(stmt, err);
-}
-
-static int insert_embedding(struct hs_gallery *gallery, int64_t identity_id,
-                            const struct hs_gallery_new_embedding *embedding, int64_t *ret_id, struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_INSERT_EMBEDDING];
-    sqlite3_bind_int64(stmt, 1, identity_id);
-    sqlite3_bind_blob64(stmt, 2, embedding->values, embedding->dimension * sizeof(float), SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 3, embedding->space, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 4, embedding->model, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 5, embedding->quality, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 6, embedding->source_sha256, -1, SQLITE_STATIC);
-    int r = hs_sql_run(stmt, err);
-    if (r == 0)
-        *ret_id = sqlite3_last_insert_rowid(gallery->writer->db);
-    return r;
-}
 
 int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
@@ -50,30 +12,33 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
     int r = hs_gallery_find(gallery, name, &added->identity_id, err);
     if (r == HS_ENOTFOUND) {
         added->identity_created = true;
-        r = insert_identity(gallery, name, metadata, &added->identity_id, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_IDENTITY, err, HS_TEXT(name), HS_TEXT(metadata));
+        added->identity_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    } else if (r == 0 && metadata) {
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(added->identity_id), HS_TEXT(metadata));
     } else if (r == 0) {
-        r = touch_identity(gallery, added->identity_id, metadata, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_TOUCH_IDENTITY, err, HS_NUMBER(added->identity_id));
     }
     if (r == 0)
         r = hs_gallery_touch(gallery, added->identity_id, err);
     if (r == 0)
-        r = insert_embedding(gallery, added->identity_id, embedding, &added->embedding_id, err);
-    if (r == 0)
-        r = hs_gallery_trim(gallery, added->identity_id, &added->embedding_dropped, err);
-    return r;
+        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(added->identity_id),
+                           HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space),
+                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256));
+    if (r < 0)
+        return r;
+    added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    return hs_gallery_trim(gallery, added->identity_id, &added->embedding_dropped, err);
 }
 
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_HAS_EMBEDDING];
-    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-    sqlite3_bind_blob64(stmt, 2, embedding->values, embedding->dimension * sizeof(float), SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 3, embedding->space, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
-    int r = hs_sql_step(stmt, err);
-    bool present = r > 0 && sqlite3_column_int(stmt, 0);
-    hs_sql_release(stmt);
+    int64_t present;
+    sqlite3_stmt *stmt =
+        HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_TEXT(name),
+                        HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space));
+    int r = hs_gallery_read_number(stmt, &present, err);
     if (r < 0)
         return r;
     *ret_present = present;
@@ -84,17 +49,12 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
 static int remember(struct hs_gallery *gallery, const struct hs_gallery_request *request,
                     const struct hs_gallery_added *added, struct hs_error *err)
 {
-    int r = hs_gallery_run_with_id(gallery, HS_STMT_FORGET_REQUESTS, HS_GALLERY_REQUESTS_MAX - 1, err);
+    int r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_REQUESTS, err, HS_NUMBER(HS_GALLERY_REQUESTS_MAX - 1));
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_REMEMBER_REQUEST];
-    sqlite3_bind_text(stmt, 1, request->key_sha256, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 2, request->body_sha256, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 3, added->identity_id);
-    sqlite3_bind_int64(stmt, 4, added->embedding_id);
-    sqlite3_bind_int(stmt, 5, added->identity_created);
-    sqlite3_bind_int64(stmt, 6, added->embedding_dropped);
-    return hs_sql_run(stmt, err);
+    return HS_GALLERY_RUN(gallery, HS_STMT_REMEMBER_REQUEST, err, HS_TEXT(request->key_sha256),
+                          HS_TEXT(request->body_sha256), HS_NUMBER(added->identity_id), HS_NUMBER(added->embedding_id),
+                          HS_NUMBER(added->identity_created), HS_NUMBER(added->embedding_dropped));
 }
 
 int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
@@ -148,8 +108,7 @@ int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct
     r = hs_gallery_begin_read(gallery, &conn, err);
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_RECALL_REQUEST];
-    sqlite3_bind_text(stmt, 1, key_sha256, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_RECALL_REQUEST, HS_TEXT(key_sha256));
     r = hs_sql_step(stmt, err);
     if (r > 0)
         read_request(stmt, ret_recalled);
@@ -167,9 +126,7 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
     struct hs_prune kept;
     hs_prune_init(&kept, (size_t) gallery->max_embeddings_per_identity);
     float values[HS_GALLERY_DIMENSION_MAX];
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_EMBEDDINGS_OF];
-    sqlite3_bind_int64(stmt, 1, identity_id);
-    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
     int r;
     while ((r = hs_sql_step(stmt, err)) > 0) {
         size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
@@ -185,7 +142,7 @@ int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *re
     }
     hs_sql_release(stmt);
     for (size_t i = 0; i < kept.dropped_count && r == 0; i++) {
-        r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_EMBEDDING, kept.dropped[i], err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(kept.dropped[i]));
         *ret_dropped = kept.dropped[i];
     }
     hs_prune_finish(&kept);

@@ -7,7 +7,6 @@
 
 #include "base/str.h"
 #include "gallery/validate.h"
-#include "gallery/sql.h"
 #include "gallery/gallery_internal.h"
 
 static const char format_name[] = "hailo-services-gallery";

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -37,31 +36,20 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
     strftime(ret_stamp, HS_GALLERY_STAMP_SIZE, "%Y%m%d-%H%M%S", &tm);
 }
 
-bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return hs_str_copy(ret_folder, PATH_MAX, ".");
-    return hs_str_copy_n(ret_folder, PATH_MAX, path, slash == path ? 1 : (size_t) (slash - path));
-}
-
 static int open_folder(const char *path)
 {
     char folder[PATH_MAX];
-    return hs_gallery_folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return hs_path_parent(folder, sizeof(folder), path) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err)
 {
     int fd = open_folder(path);
-    int r = fd < 0 ? -1 : flock(fd, LOCK_EX);
-    while (fd >= 0 && r < 0 && errno == EINTR)
-        r = flock(fd, LOCK_EX);
-    if (r == 0) {
+    if (fd >= 0 && hs_file_lock(fd, true) == 0) {
         *ret_lock = fd;
         return 0;
     }
-    r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
+    int r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return r;
@@ -337,7 +325,7 @@ static int find_set_aside(struct finding *finding)
 {
     char folder[PATH_MAX], prefix[PATH_MAX];
     const char *path = finding->gallery->path;
-    if (!hs_gallery_folder_of(path, folder) ||
+    if (!hs_path_parent(folder, sizeof(folder), path) ||
         !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
         return hs_error_set(finding->err, HS_EINVAL, "%s: the path is too long", path);
     DIR *dir = opendir(folder);

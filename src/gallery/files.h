@@ -15,8 +15,6 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE]);
 
 bool hs_gallery_is_uid(const char *text);
 
-bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX]); /* false: does not fit */
-
 /* One process (or thread) at a time opens, backs up or restores the galleries of a folder: waits for the lock of the
  * folder of `path`. hs_gallery_unlock_folder takes *ret_lock, or -1. HS_EIO: the file system has no locks. */
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err);

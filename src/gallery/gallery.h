@@ -295,4 +295,19 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 
+/* ---- a look at a file that changes nothing: not migrated, not repaired, not made ---- */
+
+struct hs_gallery_peeked {
+    int schema_version; /* -1: the file has no gallery in it */
+    int64_t identities, embeddings;
+};
+
+/* Opens the file for reading, while others may use it, and runs SQLite's full integrity check. HS_EIO: it is damaged,
+ * or cannot be read; HS_EVERSION: it is from a newer version. */
+int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err);
+
+/* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
+ * told. Looks at nothing else. */
+void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
+
 #endif

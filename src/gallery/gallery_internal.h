@@ -13,6 +13,7 @@
 
 #include "gallery/gallery.h"
 #include "gallery/scrub.h"
+#include "gallery/sql.h"
 
 /* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
  * programs since, name no space: ?9 stands for theirs. */
@@ -86,6 +87,7 @@ enum {
 
 struct hs_gallery_conn {
     sqlite3 *db;
+    const char *legacy_space; /* the gallery's */
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* of the idle readers */
     struct hs_scrub scrub;
@@ -181,18 +183,36 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
  * *ret_dropped, else 0. */
 int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
 
-/* Inside a change: runs a statement whose parameter 1 is an id. */
-int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id,
-                           struct hs_error *err);
-
 /* Inside a change: HS_ENOTFOUND names the identity. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
 
-/* ---- columns ---- */
+/* ---- statements ---- */
 
-/* The first column of a statement's only row; 0 if it has none. */
-int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
-                           struct hs_error *err);
+/* The value of a parameter. Texts (NULL allowed) and floats are borrowed until the statement is released. */
+struct hs_gallery_value {
+    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_FLOATS } kind;
+    int64_t number;
+    const void *data;
+    size_t count; /* of floats */
+};
+#define HS_NUMBER(n) ((struct hs_gallery_value) { .kind = HS_VALUE_NUMBER, .number = (n) })
+#define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
+#define HS_FLOATS(values, n) ((struct hs_gallery_value) { .kind = HS_VALUE_FLOATS, .data = (values), .count = (n) })
+#define HS_GALLERY_VALUES(...)                                                                                         \
+    (const struct hs_gallery_value[]) { __VA_ARGS__ },                                                                 \
+        sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
+
+/* Sets the parameters from ?1 on, and ?9. The caller steps through the statement and releases it. */
+#define HS_GALLERY_BIND(conn, which, ...) hs_gallery_bind(conn, which, HS_GALLERY_VALUES(__VA_ARGS__))
+sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_statement which,
+                              const struct hs_gallery_value *values, size_t count);
+
+/* Inside a change: runs a statement that has no rows. */
+#define HS_GALLERY_RUN(gallery, which, err, ...)                                                                       \
+    hs_sql_run(HS_GALLERY_BIND((gallery)->writer, which, __VA_ARGS__), err)
+
+/* The first column of the first row, and releases the statement. 1; or 0 and *ret 0 if there is no row. */
+int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);
 
 /* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);

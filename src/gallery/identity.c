@@ -4,8 +4,8 @@
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
-#include "gallery/sql.h"
 
+#include "base/mem.h"
 #include "base/str.h"
 
 /* A time of a row; text that is no time of ours is cut. */
@@ -73,9 +73,7 @@ int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit,
     struct hs_gallery_conn *conn;
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r == 0) {
-        sqlite3_stmt *stmt = conn->statements[HS_STMT_LIST];
-        sqlite3_bind_text(stmt, 1, after, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 2, (int64_t) limit + 1);
+        sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_LIST, HS_TEXT(after), HS_NUMBER((int64_t) limit + 1));
         r = fill_page(stmt, limit, page, err);
         hs_sql_release(stmt);
         hs_gallery_end_read(gallery, conn);
@@ -149,16 +147,14 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     return 0;
 }
 
-static int read_embeddings(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, bool with_values,
-                           struct hs_gallery_person *person, struct hs_error *err)
+static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struct hs_gallery_person *person,
+                           struct hs_error *err)
 {
     size_t room = (size_t) person->identity.embedding_count;
     person->embeddings = calloc(room ? room : 1, sizeof(*person->embeddings));
     if (!person->embeddings)
         return hs_gallery_no_memory(err);
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_EMBEDDINGS_OF];
-    sqlite3_bind_int64(stmt, 1, person->identity.id);
-    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(person->identity.id));
     int r = 0;
     while (r == 0 && person->count < room && (r = hs_sql_step(stmt, err)) > 0)
         r = read_embedding(stmt, with_values, &person->embeddings[person->count++], err);
@@ -166,18 +162,17 @@ static int read_embeddings(const struct hs_gallery *gallery, struct hs_gallery_c
     return r;
 }
 
-static int read_person(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, const char *name,
-                       bool with_values, struct hs_gallery_person *person, struct hs_error *err)
+static int read_person(struct hs_gallery_conn *conn, const char *name, bool with_values,
+                       struct hs_gallery_person *person, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_GET];
-    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_GET, HS_TEXT(name));
     int r = hs_sql_step(stmt, err);
     if (r == 0)
         r = hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
     else if (r > 0)
         r = read_identity(stmt, &person->identity, err);
     hs_sql_release(stmt);
-    return r < 0 ? r : read_embeddings(gallery, conn, with_values, person, err);
+    return r < 0 ? r : read_embeddings(conn, with_values, person, err);
 }
 
 int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
@@ -189,7 +184,7 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     struct hs_gallery_conn *conn;
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r == 0) {
-        r = read_person(gallery, conn, name, with_values, person, err);
+        r = read_person(conn, name, with_values, person, err);
         hs_gallery_end_read(gallery, conn);
     }
     if (r < 0) {
@@ -200,25 +195,16 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     return 0;
 }
 
-/* Inside a change: runs a statement of (id, text). */
-static int set_text(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id, const char *text,
-                    struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[which];
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_text(stmt, 2, text, -1, SQLITE_STATIC);
-    return hs_sql_run(stmt, err);
-}
-
 static int update_inside(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                          struct hs_error *err)
 {
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0 && update->metadata)
-        r = set_text(gallery, HS_STMT_SET_METADATA, id, update->metadata[0] ? update->metadata : NULL, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(id),
+                           HS_TEXT(update->metadata[0] ? update->metadata : NULL));
     if (r == 0 && update->new_name) {
-        r = set_text(gallery, HS_STMT_SET_NAME, id, update->new_name, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_NAME, err, HS_NUMBER(id), HS_TEXT(update->new_name));
         if (r == HS_ECONFLICT)
             hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
     }
@@ -241,33 +227,21 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
 }
 
-/* Inside a change: runs a statement of (id, id). */
-static int move(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t from, int64_t into,
-                struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[which];
-    sqlite3_bind_int64(stmt, 1, from);
-    sqlite3_bind_int64(stmt, 2, into);
-    return hs_sql_run(stmt, err);
-}
-
 static int merge_inside(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
                         struct hs_error *err)
 {
+    static const enum hs_gallery_statement moves[] = { HS_STMT_MOVE_EMBEDDINGS, HS_STMT_MOVE_METADATA,
+                                                       HS_STMT_MOVE_REQUESTS };
     int64_t from_id, into_id;
     int r = hs_gallery_find(gallery, from, &from_id, err);
     if (r == 0)
         r = hs_gallery_find(gallery, into, &into_id, err);
     if (r == 0 && from_id == into_id)
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++)
+        r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));
     if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_EMBEDDINGS, from_id, into_id, err);
-    if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_METADATA, from_id, into_id, err);
-    if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_REQUESTS, from_id, into_id, err);
-    if (r == 0)
-        r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_IDENTITY, from_id, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(from_id));
     if (r == 0)
         r = hs_gallery_touch(gallery, from_id, err);
     if (r == 0)

@@ -16,7 +16,6 @@
 #include "gallery/gallery.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/migrate.h"
-#include "gallery/sql.h"
 
 enum { MOST_EMBEDDINGS = 1000 };
 
