@@ -1,6 +1,5 @@
 /* Copies of a database, and databases from copies. */
-#include "gallery/backup.h"
-
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include "base/str.h"
 #include "gallery/files.h"
 #include "gallery/migrate.h"
-#include "gallery/sql.h"
 
 /* A restore changes everything at once. No process can make so many changes before it notices that. */
 enum { RESTORE_CHANGES = 1 << 20 };
@@ -18,16 +16,29 @@ enum { RESTORE_CHANGES = 1 << 20 };
 /* Follows the path of the database in the name of an unpacked backup. */
 #define UNPACKED ".restore-"
 
+/* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
+static void delete_leftovers(const char *folder, const char *prefix, const char *part)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (hs_str_starts(entry->d_name, prefix) && strstr(entry->d_name, part))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
 /* Other galleries may be making backups in the same folder. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery)
 {
     char folder[PATH_MAX], part[NAME_MAX + 16];
     hs_str_format(part, sizeof(part), "-%s.db.gz.", gallery->uid);
     if (gallery->backup_dir)
-        hs_gallery_delete_leftovers(gallery->backup_dir, ".faces-", part);
+        delete_leftovers(gallery->backup_dir, ".faces-", part);
     if (hs_path_parent(folder, sizeof(folder), gallery->path) &&
         hs_str_format(part, sizeof(part), "%s" UNPACKED, hs_path_base(gallery->path)))
-        hs_gallery_delete_leftovers(folder, part, "");
+        delete_leftovers(folder, part, "");
 }
 
 /* All pages of one moment of `from` replace those of `into`, in one transaction of that. */

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 
 #include "gallery/files.h"
-#include "gallery/gallery.h"
-#include "gallery/gallery_internal.h"
 
 static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, struct hs_error *err)
 {

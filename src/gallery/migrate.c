@@ -85,16 +85,6 @@ static int run_statement(sqlite3 *db, const char *sql, const char *value, struct
     return r;
 }
 
-static int end(sqlite3 *db, int r, struct hs_error *err)
-{
-    if (r == 0)
-        r = hs_sql_exec(db, "COMMIT", err);
-    /* SQLite ends the transaction by itself after some failures. */
-    if (r != 0 && !sqlite3_get_autocommit(db))
-        hs_sql_exec(db, "ROLLBACK", NULL);
-    return r;
-}
-
 static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *err)
 {
     int r = hs_sql_exec(db, "BEGIN IMMEDIATE", err);
@@ -111,7 +101,12 @@ static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *e
         if (r == 0)
             r = hs_sql_exec(db, set_version, err);
     }
-    return end(db, r, err);
+    if (r == 0)
+        r = hs_sql_exec(db, "COMMIT", err);
+    /* SQLite ends the transaction by itself after some failures. */
+    if (r != 0 && !sqlite3_get_autocommit(db))
+        hs_sql_exec(db, "ROLLBACK", NULL);
+    return r;
 }
 
 static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err)

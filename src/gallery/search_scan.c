@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "gallery/search_kernel.h"
 
 /* Rows between two looks at the limit; FEW of them are compared with it at once, without a branch. */
@@ -88,13 +89,7 @@ static bool make_room(struct hs_search_scan *scan)
     prune(scan);
     if (scan->count < scan->capacity / 2)
         return true;
-    size_t capacity = scan->capacity ? scan->capacity * 2 : FIRST_CANDIDATES;
-    struct hs_search_candidate *larger = realloc(scan->candidates, capacity * sizeof(*larger));
-    if (!larger)
-        return false;
-    scan->candidates = larger;
-    scan->capacity = capacity;
-    return true;
+    return HS_ARRAY_RESERVE(scan->candidates, scan->capacity, scan->capacity ? scan->capacity + 1 : FIRST_CANDIDATES);
 }
 
 static void push(struct hs_search_scan *scan, struct hs_search_candidate candidate)
