@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "face/gallery_setup.h"
 #include "gallery/gallery.h"
 #include "service/image_limits.h"
 

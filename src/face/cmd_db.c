@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/cmd_db_add.h"
-#include "face/gallery_setup.h"
 #include "gallery/export.h"
 
 enum { IMPORT_MAX = 1 << 30 };
@@ -24,17 +23,13 @@ struct db {
     struct hs_gallery *gallery;
     struct hs_settings *settings;
     struct hs_db_add_options adding; /* of add and import */
+    struct hs_error err;             /* of a negative result */
 };
 
-static int fail(const struct db *db, const struct hs_error *err)
+/* The exit code for what an action returned: one of its own, or a status. */
+static int finish(const struct db *db, int r)
 {
-    return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", err->message);
-}
-
-/* HS_EXIT_OK for 0, else the complaint. */
-static int done(const struct db *db, int r, const struct hs_error *err)
-{
-    return r < 0 ? fail(db, err) : HS_EXIT_OK;
+    return r < 0 ? hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", db->err.message) : r;
 }
 
 static const char *word(const struct db *db, size_t i)
@@ -51,16 +46,15 @@ static int print_identity(void *arg, const struct hs_gallery_identity *identity)
 
 static int do_list(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &err), &err);
+    return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
 }
 
 static int do_show(struct db *db)
 {
     struct hs_gallery_person *person;
-    struct hs_error err;
-    if (hs_gallery_get(db->gallery, word(db, 0), false, &person, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_get(db->gallery, word(db, 0), false, &person, &db->err);
+    if (r < 0)
+        return r;
     printf("%s, since %s%s%s\n", person->identity.name, person->identity.created_at,
            person->identity.metadata ? ", " : "", person->identity.metadata ? person->identity.metadata : "");
     for (size_t i = 0; i < person->count; i++) {
@@ -73,23 +67,21 @@ static int do_show(struct db *db)
 
 static int do_rename(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &err), &err);
+    return hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
 static int do_merge(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
+    return hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
-static int purge(const struct db *db)
+static int purge(struct db *db)
 {
     struct hs_gallery_backups *purged;
-    struct hs_error err;
     char backup[PATH_MAX];
-    if (hs_gallery_purge_all(db->gallery, backup, &purged, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_purge_all(db->gallery, backup, &purged, &db->err);
+    if (r < 0)
+        return r;
     if (backup[0])
         printf("backed up to %s\n", backup);
     for (size_t i = 0; i < purged->count; i++)
@@ -101,9 +93,9 @@ static int purge(const struct db *db)
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
-    struct hs_error err;
-    if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_remove(db->gallery, word(db, 0), &erased, &db->err);
+    if (r < 0)
+        return r;
     printf("%lld vectors erased\n", (long long) erased.embeddings);
     for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
@@ -114,9 +106,9 @@ static int do_remove(struct db *db)
 static int do_backup(struct db *db)
 {
     char path[PATH_MAX];
-    struct hs_error err;
-    if (hs_gallery_backup(db->gallery, path, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_backup(db->gallery, path, &db->err);
+    if (r < 0)
+        return r;
     puts(path);
     return HS_EXIT_OK;
 }
@@ -124,9 +116,9 @@ static int do_backup(struct db *db)
 static int do_backups(struct db *db)
 {
     struct hs_gallery_backups *backups;
-    struct hs_error err;
-    if (hs_gallery_list_backups(db->gallery, &backups, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_list_backups(db->gallery, &backups, &db->err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < backups->count; i++)
         printf("%s %10lld  %s%s\n", backups->items[i].created_at, (long long) backups->items[i].size_bytes,
                backups->items[i].path, backups->items[i].set_aside ? "  (damaged, set aside)" : "");
@@ -136,15 +128,14 @@ static int do_backups(struct db *db)
 
 static int do_restore(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_restore(db->gallery, word(db, 0), &err), &err);
+    return hs_gallery_restore(db->gallery, word(db, 0), &db->err);
 }
 
 static int do_check(struct db *db)
 {
-    struct hs_error err;
-    if (hs_gallery_check(db->gallery, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_check(db->gallery, &db->err);
+    if (r < 0)
+        return r;
     puts("the gallery is whole");
     return HS_EXIT_OK;
 }
@@ -152,9 +143,9 @@ static int do_check(struct db *db)
 static int do_stats(struct db *db)
 {
     struct hs_gallery_stats stats;
-    struct hs_error err;
-    if (hs_gallery_get_stats(db->gallery, &stats, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_get_stats(db->gallery, &stats, &db->err);
+    if (r < 0)
+        return r;
     printf("%lld identities, %lld vectors (%lld of them not usable), %.1f MB, schema version %d\n",
            (long long) stats.identities, (long long) stats.embeddings, (long long) stats.unusable,
            (double) stats.size_bytes / 1e6, stats.schema_version);
@@ -173,7 +164,6 @@ static int do_export(struct db *db)
     const char *path = word(db, 0);
     char part[PATH_MAX];
     struct stat st;
-    struct hs_error err;
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s is not a regular file", path);
     bool fits = hs_str_format(part, sizeof(part), "%s.XXXXXX", path);
@@ -181,12 +171,12 @@ static int do_export(struct db *db)
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file)
         return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", path, fits ? strerror(errno) : "too long");
-    hs_error_set(&err, HS_EIO, "%s cannot be written", path);
-    int r = hs_gallery_export(db->gallery, write_piece, file, &err);
+    hs_error_set(&db->err, HS_EIO, "%s cannot be written", path);
+    int r = hs_gallery_export(db->gallery, write_piece, file, &db->err);
     bool whole = fflush(file) == 0 && fsync(fd) == 0;
     if (fclose(file) != 0 || !whole || r < 0 || rename(part, path) != 0) {
         unlink(part);
-        return fail(db, &err);
+        return HS_EIO;
     }
     return HS_EXIT_OK;
 }
@@ -194,16 +184,15 @@ static int do_export(struct db *db)
 static int do_import(struct db *db)
 {
     struct hs_gallery_imported imported;
-    struct hs_error err;
     uint8_t *data;
     size_t len;
-    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &err);
+    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &db->err);
     if (r < 0)
-        return fail(db, &err);
-    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &err);
+        return r;
+    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &db->err);
     free(data);
     if (r < 0)
-        return fail(db, &err);
+        return r;
     printf("%zu identities, %zu vectors added, %zu were there, %zu refused\n", imported.identities, imported.added,
            imported.present, imported.refused_count);
     for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
@@ -213,24 +202,13 @@ static int do_import(struct db *db)
 
 /* ---- pictures: these open the gallery themselves, and the networks with it ---- */
 
-static int do_add(struct db *db)
+static int add_pictures(struct db *db, bool tree)
 {
     struct hs_picture_files files = { 0 };
-    struct hs_error err;
-    int r = 0;
-    for (size_t i = 1; r == 0 && i + 1 < db->words.count; i++)
-        r = hs_picture_files_add(&files, word(db, 0), word(db, i), &err);
-    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
-    hs_picture_files_finish(&files);
-    return code;
-}
-
-static int do_import_folder(struct db *db)
-{
-    struct hs_picture_files files = { 0 };
-    struct hs_error err;
-    int r = hs_picture_files_add_tree(&files, word(db, 0), &err);
-    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
+    int r = tree ? hs_picture_files_add_tree(&files, word(db, 0), &db->err) : 0;
+    for (size_t i = 1; !tree && r == 0 && i + 1 < db->words.count; i++)
+        r = hs_picture_files_add(&files, word(db, 0), word(db, i), &db->err);
+    int code = r < 0 ? finish(db, r) : hs_face_db_add(db->call, &files, &db->adding);
     hs_picture_files_finish(&files);
     return code;
 }
@@ -250,15 +228,12 @@ static const struct action actions[] = {
 static int run_action(struct db *db, const struct action *action)
 {
     struct hs_gallery_opened opened;
-    struct hs_error err;
     int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    if (hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &err) < 0)
-        code = fail(db, &err);
-    else
-        code = action->run(db);
+    int r = hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &db->err);
+    code = finish(db, r < 0 ? r : action->run(db));
     hs_gallery_close(db->gallery);
     hs_settings_destroy(db->settings);
     return code;
@@ -275,9 +250,9 @@ static int find_and_run(struct db *db)
     const char *name = db->words.count ? db->words.items[0] : "";
     if (strcmp(name, "add") == 0)
         return db->words.count < 3 ? hs_invocation_fail(db->call, HS_EXIT_USAGE, "add takes a name and pictures")
-                                   : do_add(db);
+                                   : add_pictures(db, false);
     if (strcmp(name, "import") == 0 && db->words.count == 2 && is_folder(db->words.items[1]))
-        return do_import_folder(db);
+        return add_pictures(db, true);
     for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;

@@ -2,8 +2,9 @@
 #ifndef HS_FACE_CMD_DB_ADD_H
 #define HS_FACE_CMD_DB_ADD_H
 
-#include "face/bulk_enrol.h"
 #include "face/commands.h"
+#include "face/enrol.h"
+#include "service/picture_files.h"
 
 struct hs_db_add_options {
     const char *gate; /* a word of hs_enrol_gates; NULL: as configured */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "gallery/search.h"
 
@@ -72,15 +73,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
 {
     if (name_of(content, identity_id))
         return 0;
-    if (content->count == content->capacity) {
-        size_t capacity = content->capacity ? content->capacity * 2 : 64;
-        struct name *names = realloc(content->names, capacity * sizeof(*names));
-        if (!names)
-            return HS_ENOMEM;
-        content->names = names;
-        content->capacity = capacity;
-    }
-    char *text = strdup(name);
+    char *text = HS_ARRAY_RESERVE(content->names, content->capacity, content->count + 1) ? strdup(name) : NULL;
     if (!text)
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
@@ -88,17 +81,6 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
     content->names[at] = (struct name) { identity_id, text };
     content->count++;
     return 0;
-}
-
-static void forget(struct content *content, int64_t identity_id)
-{
-    size_t at = place_of(content, identity_id);
-    hs_search_remove_identity(content->search, identity_id);
-    if (at == content->count || content->names[at].identity_id != identity_id)
-        return;
-    free(content->names[at].text);
-    content->count--;
-    memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
 }
 
 /* A vector that the index has and the file has not was removed since: the query has to begin again, because other
@@ -153,8 +135,14 @@ struct filling {
 
 static void drop_identity(void *arg, int64_t identity_id)
 {
-    struct filling *filling = arg;
-    forget(filling->content, identity_id);
+    struct content *content = ((struct filling *) arg)->content;
+    size_t at = place_of(content, identity_id);
+    hs_search_remove_identity(content->search, identity_id);
+    if (at == content->count || content->names[at].identity_id != identity_id)
+        return;
+    free(content->names[at].text);
+    content->count--;
+    memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
 }
 
 static int take_entry(void *arg, const struct hs_gallery_entry *entry)

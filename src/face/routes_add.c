@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "face/ask.h"
-#include "face/database_reply.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
 #include "gallery/validate.h"

@@ -4,7 +4,6 @@
 
 #include "base/str.h"
 #include "face/ask.h"
-#include "face/database_reply.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 
