@@ -83,16 +83,7 @@ int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version
 int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
                         struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    struct hs_gallery_conn *conn;
-    struct hs_gallery_version version;
-    int r = begin_version(gallery, &conn, &version, err);
-    if (r < 0)
-        return r;
-    r = walk(conn, HS_STMT_ALL_EMBEDDINGS, 0, each, arg, NULL, err);
-    hs_gallery_end_read(gallery, conn);
-    if (r == 0 && ret_version)
-        *ret_version = version;
-    return r;
+    return hs_gallery_for_each_since(gallery, NULL, NULL, each, arg, ret_version, err);
 }
 
 /* All changes after `since` are in the log, and did not touch so much (an import does) that reading all is quicker. */
@@ -128,16 +119,17 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     int r = begin_version(gallery, &conn, &version, err);
     if (r < 0)
         return r;
-    if (version.resets != since->resets)
+    if (since && version.resets != since->resets)
         r = hs_error_set(err, HS_ENOTFOUND, "gallery: another program changed it");
-    if (r == 0)
+    if (since && r == 0)
         r = check_log(conn, since->change, version.change, err);
-    if (r == 0)
+    if (since && r == 0)
         r = walk_identities(conn, since->change, touched, arg, err);
     if (r == 0)
-        r = walk(conn, HS_STMT_CHANGED_EMBEDDINGS, since->change, each, arg, NULL, err);
+        r = walk(conn, since ? HS_STMT_CHANGED_EMBEDDINGS : HS_STMT_ALL_EMBEDDINGS, since ? since->change : 0, each,
+                 arg, NULL, err);
     hs_gallery_end_read(gallery, conn);
-    if (r == 0)
+    if (r == 0 && ret_version)
         *ret_version = version;
     return r;
 }

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+/* Identities that are in memory at once. */
+enum { PAGE_SIZE = 1000 };
+
 /* A time of a row; text that is no time of ours is cut. */
 static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_TIME_SIZE])
 {
@@ -15,7 +18,7 @@ static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_T
     hs_str_copy(ret_time, HS_GALLERY_TIME_SIZE, text ? text : "");
 }
 
-/* A row of LIST or GET. What was read before a failure is in *identity, for finish_identity. */
+/* A row of LIST or GET. What was read before a failure is in *identity, for its owner to free. */
 static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
 {
     identity->id = sqlite3_column_int64(stmt, 0);
@@ -27,86 +30,51 @@ static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identit
     return 0;
 }
 
-static void finish_identity(struct hs_gallery_identity *identity)
+/* Reads at most `limit` identities whose names follow `after`. The caller finishes the *ret_count of them that there
+ * are, also after a failure. */
+static int read_page(struct hs_gallery *gallery, const char *after, size_t limit,
+                     struct hs_gallery_identity *identities, size_t *ret_count, bool *ret_more, struct hs_error *err)
 {
-    free(identity->name);
-    free(identity->metadata);
-}
-
-void hs_gallery_page_destroy(struct hs_gallery_page *page)
-{
-    if (!page)
-        return;
-    for (size_t i = 0; i < page->count; i++)
-        finish_identity(&page->identities[i]);
-    free(page->identities);
-    free(page);
-}
-
-static int fill_page(sqlite3_stmt *stmt, size_t limit, struct hs_gallery_page *page, struct hs_error *err)
-{
-    int r;
-    while ((r = hs_sql_step(stmt, err)) > 0) {
-        if (page->count == limit) {
-            page->more = true;
-            return 0;
-        }
-        r = read_identity(stmt, &page->identities[page->count++], err);
-        if (r < 0)
-            break;
-    }
-    return r;
-}
-
-int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
-                    struct hs_error *err)
-{
-    if (limit < 1 || limit > HS_GALLERY_PAGE_MAX)
-        return hs_error_set(err, HS_EINVAL, "limit: must be 1 to %d", HS_GALLERY_PAGE_MAX);
-    struct hs_gallery_page *page = calloc(1, sizeof(*page));
-    if (page)
-        page->identities = calloc(limit, sizeof(*page->identities));
-    if (!page || !page->identities) {
-        free(page);
-        return hs_gallery_no_memory(err);
-    }
     struct hs_gallery_conn *conn;
+    *ret_count = 0;
+    *ret_more = false;
     int r = hs_gallery_begin_read(gallery, &conn, err);
-    if (r == 0) {
-        sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_LIST, HS_TEXT(after), HS_NUMBER((int64_t) limit + 1));
-        r = fill_page(stmt, limit, page, err);
-        hs_sql_release(stmt);
-        hs_gallery_end_read(gallery, conn);
-    }
-    if (r < 0) {
-        hs_gallery_page_destroy(page);
+    if (r < 0)
         return r;
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_LIST, HS_TEXT(after), HS_NUMBER((int64_t) limit + 1));
+    while (r == 0 && !*ret_more && (r = hs_sql_step(stmt, err)) > 0) {
+        *ret_more = *ret_count == limit;
+        r = *ret_more ? 0 : read_identity(stmt, &identities[(*ret_count)++], err);
     }
-    *ret_page = page;
-    return 0;
+    hs_sql_release(stmt);
+    hs_gallery_end_read(gallery, conn);
+    return r;
 }
 
 int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
                                  int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
                                  bool *ret_more, struct hs_error *err)
 {
-    struct hs_gallery_page *page = NULL;
+    size_t page_size = limit < PAGE_SIZE ? limit : PAGE_SIZE, count;
+    struct hs_gallery_identity *page = calloc(page_size + 1, sizeof(*page));
+    if (!page)
+        return hs_gallery_no_memory(err);
+    char *last = NULL; /* of the pages so far */
     bool more = true;
     int r = 0;
     while (r == 0 && more && limit > 0) {
-        struct hs_gallery_page *next;
-        r = hs_gallery_list(gallery, page ? page->identities[page->count - 1].name : after,
-                            limit < HS_GALLERY_PAGE_MAX ? limit : HS_GALLERY_PAGE_MAX, &next, err);
-        if (r < 0)
-            break;
-        hs_gallery_page_destroy(page);
-        page = next;
-        for (size_t i = 0; i < page->count && r == 0; i++)
-            r = each(arg, &page->identities[i]);
-        limit -= page->count;
-        more = page->more;
+        r = read_page(gallery, last ? last : after, limit < page_size ? limit : page_size, page, &count, &more, err);
+        limit -= count;
+        for (size_t i = 0; i < count; i++) {
+            if (r == 0)
+                r = each(arg, &page[i]);
+            free(last);
+            last = page[i].name;
+            free(page[i].metadata);
+        }
     }
-    hs_gallery_page_destroy(page);
+    free(last);
+    free(page);
     if (r == 0 && ret_more)
         *ret_more = more;
     return r;
@@ -125,7 +93,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
         free(e->source_sha256);
     }
     free(person->embeddings);
-    finish_identity(&person->identity);
+    free(person->identity.name);
+    free(person->identity.metadata);
     free(person);
 }
 

@@ -155,9 +155,9 @@ struct work {
     const struct hs_search_rows *rows;
     const struct hs_search_query *query;
     atomic_size_t next;
-    pthread_mutex_t lock; /* guards running */
+    pthread_mutex_t lock; /* guards `ended` */
     pthread_cond_t done;
-    int running;
+    int ended; /* helpers */
 };
 
 struct helper {
@@ -193,8 +193,8 @@ static void help(void *arg)
     struct work *work = helper->work;
     scan_blocks(work, &helper->scan);
     pthread_mutex_lock(&work->lock);
-    if (--work->running == 0)
-        pthread_cond_signal(&work->done);
+    work->ended++;
+    pthread_cond_signal(&work->done);
     pthread_mutex_unlock(&work->lock);
 }
 
@@ -204,24 +204,16 @@ static int start(struct hs_pool *pool, struct work *work, struct helper *helpers
                  const struct hs_top_k *best)
 {
     int count = 0;
-    if (hs_pool_waiting(pool) > 0)
-        return 0;
-    while (count < wanted) {
+    bool started = hs_pool_waiting(pool) == 0;
+    while (started && count < wanted) {
         struct helper *helper = &helpers[count];
         helper->work = work;
-        if (hs_search_scan_init(&helper->scan, best->k, best->floor) < 0)
-            break;
-        pthread_mutex_lock(&work->lock);
-        work->running++;
-        pthread_mutex_unlock(&work->lock);
-        if (hs_pool_submit(pool, help, helper, HS_NO_DEADLINE) < 0) {
-            pthread_mutex_lock(&work->lock);
-            work->running--;
-            pthread_mutex_unlock(&work->lock);
+        started = hs_search_scan_init(&helper->scan, best->k, best->floor) == 0 &&
+                  hs_pool_submit(pool, help, helper, HS_NO_DEADLINE) == 0;
+        if (started)
+            count++;
+        else
             hs_search_scan_finish(&helper->scan);
-            break;
-        }
-        count++;
     }
     return count;
 }
@@ -235,7 +227,7 @@ static void scan_together(struct hs_search *search, struct work *work, struct hs
     int count = helpers ? start(pool, work, helpers, search->threads - 1, &scan->lower) : 0;
     scan_blocks(work, scan);
     pthread_mutex_lock(&work->lock);
-    while (work->running > 0)
+    while (work->ended < count)
         pthread_cond_wait(&work->done, &work->lock);
     pthread_mutex_unlock(&work->lock);
     for (int i = 0; i < count; i++) {
