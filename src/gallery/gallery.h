@@ -114,8 +114,8 @@ struct hs_gallery_identity {
     char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
 };
 
-/* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in the order of the
- * bytes of their names. It may call into the gallery; identities that change meanwhile may be as before or as after. A result
+/* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in the byte order of
+ * the names. It may call into the gallery; identities that change meanwhile may be as before or as after. A result
  * other than 0 ends the walk, which returns it. *ret_more (may be NULL): others follow. */
 int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
                                  int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
