@@ -257,12 +257,20 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
 
 /* ---- queries ---- */
 
-/* With the lock held. */
-static int search(struct hs_face_index *index, const float *vector, size_t k, double above, struct hs_search_hit *hits,
-                  struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
+/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
+static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
+                    struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
+                    struct hs_error *err)
 {
+    struct hs_gallery_version version;
     size_t count = 0, kept = 0;
-    int r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
+    int r = hs_gallery_get_version(index->gallery, &version, err);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&index->lock);
+    r = HS_ECONFLICT;
+    if (is_fresh(index, &version))
+        r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
@@ -270,22 +278,8 @@ static int search(struct hs_face_index *index, const float *vector, size_t k, do
         /* By rounding, the product of two vectors of length 1 may pass 1. */
         ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
-    *ret_count = kept;
-    return r;
-}
-
-/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
-static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
-                    struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
-                    struct hs_error *err)
-{
-    struct hs_gallery_version version;
-    int r = hs_gallery_get_version(index->gallery, &version, err);
-    if (r < 0)
-        return r;
-    pthread_rwlock_rdlock(&index->lock);
-    r = is_fresh(index, &version) ? search(index, vector, k, above, hits, ret_matches, ret_count, err) : HS_ECONFLICT;
     pthread_rwlock_unlock(&index->lock);
+    *ret_count = kept;
     return r;
 }
 
