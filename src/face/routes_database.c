@@ -46,11 +46,6 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 
 /* ---- removal ---- */
 
-static void add_path(json_t *list, const char *path)
-{
-    json_array_append_new(list, json_string(path));
-}
-
 /* Older backups still hold what was erased: the answer names them, or says that they went. A purge that fails does not
  * take back the removal, so it is told beside it. */
 static void add_purged(const struct hs_face_app *app, json_t *answer)
@@ -63,7 +58,7 @@ static void add_purged(const struct hs_face_app *app, json_t *answer)
         json_object_set_new(answer, "purge_error", json_string(err.message));
     } else {
         for (size_t i = 0; i < purged->count; i++)
-            add_path(list, purged->items[i].path);
+            json_array_append_new(list, json_string(purged->items[i].path));
         hs_gallery_backups_destroy(purged);
         json_object_set_new(answer, "erasure_pending", json_false());
         json_object_set_new(answer, "older_backups", json_array());
@@ -78,7 +73,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        add_path(files, erased->files[i]);
+        json_array_append_new(files, json_string(erased->files[i]));
     json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
     json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
     json_object_set_new(answer, "older_backups", files);

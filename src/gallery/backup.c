@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "gallery/files.h"
-#include "gallery/migrate.h"
 
 /* A restore changes everything at once. No process can make so many changes before it notices that. */
 enum { RESTORE_CHANGES = 1 << 20 };

@@ -159,16 +159,6 @@ void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *con
     give_reader(gallery, conn);
 }
 
-void hs_gallery_close_readers(struct hs_gallery *gallery)
-{
-    while (gallery->idle) {
-        struct hs_gallery_conn *conn = gallery->idle;
-        gallery->idle = conn->next;
-        gallery->reader_count--;
-        hs_gallery_disconnect(conn);
-    }
-}
-
 /* ---- the change lock ---- */
 
 static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
@@ -244,34 +234,28 @@ int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
     return r;
 }
 
-static int begin_inside(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
-{
-    struct hs_gallery_conn *conn = gallery->writer;
-    int64_t left_ns = deadline_ns - hs_clock_now_ns();
-    roll_back(conn); /* if it failed when a change ended */
-    int r = hs_gallery_check_file(gallery, err);
-    if (r < 0)
-        return r;
-    sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
-    r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
-    sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
-    if (r == 0)
-        r = notice_inside(gallery, err);
-    if (r < 0)
-        roll_back(conn);
-    gallery->logged = false;
-    return r;
-}
-
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms);
     int r = lock_until(gallery, deadline_ns, err);
     if (r < 0)
         return r;
-    r = begin_inside(gallery, deadline_ns, err);
-    if (r < 0)
+    struct hs_gallery_conn *conn = gallery->writer;
+    int64_t left_ns = deadline_ns - hs_clock_now_ns();
+    roll_back(conn); /* if it failed when a change ended */
+    r = hs_gallery_check_file(gallery, err);
+    if (r == 0) {
+        sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
+        r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
+        sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
+    }
+    if (r == 0)
+        r = notice_inside(gallery, err);
+    gallery->logged = false;
+    if (r < 0) {
+        roll_back(conn);
         hs_gallery_unlock_change(gallery);
+    }
     return r;
 }
 

@@ -6,7 +6,6 @@
 
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
-#include "gallery/migrate.h"
 
 /* Blobs are little-endian float32, as the first programs wrote them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored as they lie in memory");

@@ -143,7 +143,6 @@ int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
 /* Begins to read one moment of the file; waits for other readers at most, never for a change. */
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);
 void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn);
-void hs_gallery_close_readers(struct hs_gallery *gallery);
 
 /* ---- changes ---- */
 
@@ -219,6 +218,21 @@ size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_value
 
 /* Copies the text of a column (NULL for NULL) into *ret_text; false without memory. Caller frees with free(). */
 bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text);
+
+/* ---- the schema: PRAGMA user_version has its number; 0 is the file of the first programs, two tables ---- */
+
+enum { HS_GALLERY_SCHEMA = 5 };
+
+/* *ret_version is -1 for a file without our tables. HS_EVERSION: newer than this program knows. */
+int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
+
+/* Takes the file to the present schema, each step in a transaction of its own. Embeddings without an identity are
+ * erased and counted; those that name no space get legacy_space. A file without a uid gets this one. */
+int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
+                       struct hs_error *err);
+
+/* HS_EDECODE: a file of the present schema has triggers, views, checks, tables or columns that are not ours. */
+int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err);
 
 int hs_gallery_no_memory(struct hs_error *err); /* HS_ENOMEM */
 

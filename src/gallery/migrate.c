@@ -1,8 +1,7 @@
-#include "gallery/migrate.h"
-
+/* The steps from each older schema to the present one. */
 #include "base/mem.h"
 #include "base/str.h"
-#include "gallery/sql.h"
+#include "gallery/gallery_internal.h"
 
 /* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings (in step 5 the
  * uid). Steps are never changed once released: a new one is added below. */

@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/files.h"
-#include "gallery/migrate.h"
 
 enum { MOST_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
 
@@ -74,7 +73,11 @@ void hs_gallery_close(struct hs_gallery *gallery)
 {
     if (!gallery)
         return;
-    hs_gallery_close_readers(gallery);
+    while (gallery->idle) {
+        struct hs_gallery_conn *conn = gallery->idle;
+        gallery->idle = conn->next;
+        hs_gallery_disconnect(conn);
+    }
     if (gallery->writer && gallery->erase_pending)
         hs_gallery_empty_log(gallery, true, NULL);
     hs_gallery_disconnect(gallery->writer);

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "gallery/migrate.h"
+#include "gallery/gallery_internal.h"
 
 static int keep_spaces(void *arg, const struct hs_gallery_entry *entry)
 {
