@@ -130,21 +130,16 @@ static void do_what_is_due(struct hs_face_maintenance *maintenance)
     pthread_mutex_lock(&maintenance->lock);
 }
 
-static bool is_stopped(struct hs_face_maintenance *maintenance)
-{
-    pthread_mutex_lock(&maintenance->lock);
-    bool stop = maintenance->stop;
-    pthread_mutex_unlock(&maintenance->lock);
-    return stop;
-}
-
 static void *run(void *arg)
 {
     struct hs_face_maintenance *maintenance = arg;
     read_gallery(maintenance);
     if (hs_gallery_get_counts(maintenance->options.gallery).erase_pending)
         finish_erasing(maintenance);
-    if (maintenance->options.backups && !is_stopped(maintenance))
+    pthread_mutex_lock(&maintenance->lock);
+    bool stop = maintenance->stop;
+    pthread_mutex_unlock(&maintenance->lock);
+    if (maintenance->options.backups && !stop)
         back_up(maintenance);
     else
         find_last_backup(maintenance);

@@ -132,22 +132,14 @@ static void reply_refused(const struct add *add, const struct hs_enrol_verdict *
                                  hs_enrol_reasons_json(verdict)));
 }
 
-static bool exists(const struct hs_face_app *app, const char *name, int64_t *ret_count)
-{
-    struct hs_gallery_person *person;
-    if (hs_gallery_get(app->gallery, name, false, &person, NULL) < 0)
-        return false;
-    *ret_count = (int64_t) person->count;
-    hs_gallery_person_destroy(person);
-    return true;
-}
-
 /* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
                         const struct hs_enrol_verdict *verdict)
 {
-    int64_t count = 0;
-    bool known = exists(add->app, add->name, &count);
+    struct hs_gallery_person *person = NULL;
+    bool known = hs_gallery_get(add->app->gallery, add->name, false, &person, NULL) == 0;
+    size_t count = known ? person->count : 0;
+    hs_gallery_person_destroy(person);
     const struct hs_face_found *face = verdict->face;
     json_t *answer = json_pack("{s:b, s:b, s:s, s:s, s:b, s:I, s:o}", "dry_run", 1, "would_add", verdict->count == 0,
                                "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,

@@ -350,17 +350,6 @@ int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *er
     return r;
 }
 
-bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text)
-{
-    if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
-        *ret_text = NULL;
-        return true;
-    }
-    const char *text = (const char *) sqlite3_column_text(stmt, column);
-    *ret_text = text ? strdup(text) : NULL;
-    return *ret_text != NULL;
-}
-
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max)
 {
     const void *blob = sqlite3_column_blob(stmt, column);

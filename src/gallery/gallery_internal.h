@@ -178,10 +178,6 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
-/* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
- * *ret_dropped, else 0. */
-int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
-
 /* Inside a change: HS_ENOTFOUND names the identity. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
 
@@ -215,9 +211,6 @@ int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *er
 
 /* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
-
-/* Copies the text of a column (NULL for NULL) into *ret_text; false without memory. Caller frees with free(). */
-bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text);
 
 /* ---- the schema: PRAGMA user_version has its number; 0 is the file of the first programs, two tables ---- */
 
