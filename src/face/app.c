@@ -10,8 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "face/commands.h"
-#include "face/gallery_setup.h"
-#include "gallery/peek.h"
+#include "gallery/gallery.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 

@@ -2,8 +2,10 @@
 #ifndef HS_FACE_APP_H
 #define HS_FACE_APP_H
 
+#include <pthread.h>
+#include <stdbool.h>
+
 #include "face/gallery_maintenance.h"
-#include "face/idempotency.h"
 #include "face/index.h"
 #include "face/pipeline.h"
 #include "face/settings.h"
@@ -11,6 +13,26 @@
 
 /* The two models, in the order of hs_app.models. */
 enum { HS_FACE_DETECTOR, HS_FACE_EMBEDDER, HS_FACE_MODELS };
+
+/* Additions in progress that have an Idempotency-Key, by the SHA-256 of the key (routes_add.c). */
+struct hs_face_idempotency_key {
+    char key_sha256[65];
+    struct hs_face_idempotency_key *next;
+};
+
+struct hs_face_idempotency {
+    pthread_mutex_t lock; /* guards the list */
+    struct hs_face_idempotency_key *first;
+};
+
+void hs_face_idempotency_init(struct hs_face_idempotency *idempotency);
+void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency); /* no request may be in progress */
+
+/* False if a request of that key is in progress. Else `key`, which the caller owns, is in use until
+ * hs_face_idempotency_end. Any thread. */
+bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const char *key_sha256,
+                               struct hs_face_idempotency_key *key);
+void hs_face_idempotency_end(struct hs_face_idempotency *idempotency, struct hs_face_idempotency_key *key);
 
 struct hs_face_app {
     struct hs_app_core core; /* first */

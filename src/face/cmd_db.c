@@ -1,19 +1,24 @@
 /* The gallery from the command line; the service may run meanwhile and notices what was changed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/cmd_db_add.h"
-#include "face/gallery_setup.h"
+#include "cli/progress.h"
+#include "face/commands.h"
+#include "face/enrol.h"
 #include "gallery/export.h"
+#include "service/picture_files.h"
 
 enum { IMPORT_MAX = 1 << 30 };
 
@@ -23,18 +28,15 @@ struct db {
     bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
-    struct hs_db_add_options adding; /* of add and import */
+    const char *gate;                /* of add and import: a word of hs_enrol_gates; NULL: as configured */
+    bool json;                       /* of these: print the report as JSON */
+    struct hs_error err;             /* of a negative result */
 };
 
-static int fail(const struct db *db, const struct hs_error *err)
+/* The exit code for what an action returned: one of its own, or a status. */
+static int finish(const struct db *db, int r)
 {
-    return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", err->message);
-}
-
-/* HS_EXIT_OK for 0, else the complaint. */
-static int done(const struct db *db, int r, const struct hs_error *err)
-{
-    return r < 0 ? fail(db, err) : HS_EXIT_OK;
+    return r < 0 ? hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s", db->err.message) : r;
 }
 
 static const char *word(const struct db *db, size_t i)
@@ -51,16 +53,15 @@ static int print_identity(void *arg, const struct hs_gallery_identity *identity)
 
 static int do_list(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &err), &err);
+    return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
 }
 
 static int do_show(struct db *db)
 {
     struct hs_gallery_person *person;
-    struct hs_error err;
-    if (hs_gallery_get(db->gallery, word(db, 0), false, &person, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_get(db->gallery, word(db, 0), false, &person, &db->err);
+    if (r < 0)
+        return r;
     printf("%s, since %s%s%s\n", person->identity.name, person->identity.created_at,
            person->identity.metadata ? ", " : "", person->identity.metadata ? person->identity.metadata : "");
     for (size_t i = 0; i < person->count; i++) {
@@ -73,23 +74,21 @@ static int do_show(struct db *db)
 
 static int do_rename(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &err), &err);
+    return hs_gallery_rename(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
 static int do_merge(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &err), &err);
+    return hs_gallery_merge(db->gallery, word(db, 0), word(db, 1), &db->err);
 }
 
-static int purge(const struct db *db)
+static int purge(struct db *db)
 {
     struct hs_gallery_backups *purged;
-    struct hs_error err;
     char backup[PATH_MAX];
-    if (hs_gallery_purge_all(db->gallery, backup, &purged, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_purge_all(db->gallery, backup, &purged, &db->err);
+    if (r < 0)
+        return r;
     if (backup[0])
         printf("backed up to %s\n", backup);
     for (size_t i = 0; i < purged->count; i++)
@@ -101,9 +100,9 @@ static int purge(const struct db *db)
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
-    struct hs_error err;
-    if (hs_gallery_remove(db->gallery, word(db, 0), &erased, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_remove(db->gallery, word(db, 0), &erased, &db->err);
+    if (r < 0)
+        return r;
     printf("%lld vectors erased\n", (long long) erased.embeddings);
     for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
@@ -114,9 +113,9 @@ static int do_remove(struct db *db)
 static int do_backup(struct db *db)
 {
     char path[PATH_MAX];
-    struct hs_error err;
-    if (hs_gallery_backup(db->gallery, path, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_backup(db->gallery, path, &db->err);
+    if (r < 0)
+        return r;
     puts(path);
     return HS_EXIT_OK;
 }
@@ -124,9 +123,9 @@ static int do_backup(struct db *db)
 static int do_backups(struct db *db)
 {
     struct hs_gallery_backups *backups;
-    struct hs_error err;
-    if (hs_gallery_list_backups(db->gallery, &backups, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_list_backups(db->gallery, &backups, &db->err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < backups->count; i++)
         printf("%s %10lld  %s%s\n", backups->items[i].created_at, (long long) backups->items[i].size_bytes,
                backups->items[i].path, backups->items[i].set_aside ? "  (damaged, set aside)" : "");
@@ -136,15 +135,14 @@ static int do_backups(struct db *db)
 
 static int do_restore(struct db *db)
 {
-    struct hs_error err;
-    return done(db, hs_gallery_restore(db->gallery, word(db, 0), &err), &err);
+    return hs_gallery_restore(db->gallery, word(db, 0), &db->err);
 }
 
 static int do_check(struct db *db)
 {
-    struct hs_error err;
-    if (hs_gallery_check(db->gallery, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_check(db->gallery, &db->err);
+    if (r < 0)
+        return r;
     puts("the gallery is whole");
     return HS_EXIT_OK;
 }
@@ -152,9 +150,9 @@ static int do_check(struct db *db)
 static int do_stats(struct db *db)
 {
     struct hs_gallery_stats stats;
-    struct hs_error err;
-    if (hs_gallery_get_stats(db->gallery, &stats, &err) < 0)
-        return fail(db, &err);
+    int r = hs_gallery_get_stats(db->gallery, &stats, &db->err);
+    if (r < 0)
+        return r;
     printf("%lld identities, %lld vectors (%lld of them not usable), %.1f MB, schema version %d\n",
            (long long) stats.identities, (long long) stats.embeddings, (long long) stats.unusable,
            (double) stats.size_bytes / 1e6, stats.schema_version);
@@ -173,7 +171,6 @@ static int do_export(struct db *db)
     const char *path = word(db, 0);
     char part[PATH_MAX];
     struct stat st;
-    struct hs_error err;
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s is not a regular file", path);
     bool fits = hs_str_format(part, sizeof(part), "%s.XXXXXX", path);
@@ -181,12 +178,12 @@ static int do_export(struct db *db)
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file)
         return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", path, fits ? strerror(errno) : "too long");
-    hs_error_set(&err, HS_EIO, "%s cannot be written", path);
-    int r = hs_gallery_export(db->gallery, write_piece, file, &err);
+    hs_error_set(&db->err, HS_EIO, "%s cannot be written", path);
+    int r = hs_gallery_export(db->gallery, write_piece, file, &db->err);
     bool whole = fflush(file) == 0 && fsync(fd) == 0;
     if (fclose(file) != 0 || !whole || r < 0 || rename(part, path) != 0) {
         unlink(part);
-        return fail(db, &err);
+        return HS_EIO;
     }
     return HS_EXIT_OK;
 }
@@ -194,16 +191,15 @@ static int do_export(struct db *db)
 static int do_import(struct db *db)
 {
     struct hs_gallery_imported imported;
-    struct hs_error err;
     uint8_t *data;
     size_t len;
-    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &err);
+    int r = hs_file_read(word(db, 0), IMPORT_MAX, &data, &len, &db->err);
     if (r < 0)
-        return fail(db, &err);
-    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &err);
+        return r;
+    r = hs_gallery_import(db->gallery, (const char *) data, len, &imported, &db->err);
     free(data);
     if (r < 0)
-        return fail(db, &err);
+        return r;
     printf("%zu identities, %zu vectors added, %zu were there, %zu refused\n", imported.identities, imported.added,
            imported.present, imported.refused_count);
     for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
@@ -213,27 +209,251 @@ static int do_import(struct db *db)
 
 /* ---- pictures: these open the gallery themselves, and the networks with it ---- */
 
-static int do_add(struct db *db)
+enum state {
+    ADDED,
+    PRESENT, /* this very file was added to this identity before */
+    REFUSED,
+};
+
+struct result {
+    enum state state;
+    char code[HS_ENROL_CODE_SIZE]; /* of a refusal, the first of them: "no_face", "multiple_faces", "not_a_picture"… */
+    char reason[300];
+};
+
+static int refuse(struct result *result, const char *code, const char *reason)
+{
+    result->state = REFUSED;
+    hs_str_copy(result->code, sizeof(result->code), code);
+    hs_str_copy(result->reason, sizeof(result->reason), reason);
+    return 0;
+}
+
+static int is_present(const struct hs_face_app *app, const char *name, const char *sha256, bool *ret,
+                      struct hs_error *err)
+{
+    struct hs_gallery_person *person;
+    int r = hs_gallery_get(app->gallery, name, false, &person, err);
+    *ret = false;
+    if (r == HS_ENOTFOUND)
+        return 0;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < person->count && !*ret; i++)
+        *ret = person->embeddings[i].source_sha256 && strcmp(person->embeddings[i].source_sha256, sha256) == 0;
+    hs_gallery_person_destroy(person);
+    return 0;
+}
+
+static int enrol(const struct hs_face_app *app, const struct hs_picture_file *file, const char *sha256,
+                 enum hs_enrol_gate gate, const struct hs_face_result *found, struct result *result,
+                 struct hs_error *err)
+{
+    struct hs_enrol_verdict verdict;
+    struct hs_gallery_added added;
+    int r = hs_enrol_check(app, gate, file->name, sha256, found, false, HS_NO_DEADLINE, &verdict, err);
+    if (r < 0)
+        return r;
+    if (verdict.count > 0) {
+        char text[sizeof(result->reason)];
+        hs_enrol_reasons_text(&verdict, text, sizeof(text));
+        return refuse(result, verdict.reasons[0].code, text);
+    }
+    if (!verdict.face)
+        return refuse(result, "no_face", found->count ? "the face cannot be aligned" : "there is no face in it");
+    const struct hs_enrol_entry entry = { .name = file->name, .source_sha256 = sha256 };
+    return hs_enrol_store(app, &entry, verdict.face, found, &added, err);
+}
+
+static int find_and_store(const struct hs_face_app *app, const struct hs_picture_file *file, const char *sha256,
+                          enum hs_enrol_gate gate, struct result *result, struct hs_error *err)
+{
+    const struct hs_face_section *s = &app->settings->face_recognition;
+    const struct hs_face_request request = {
+        .score_threshold = (float) s->detection_threshold,
+        .max_faces = s->max_faces,
+        .tiny = s->tiny_faces,
+        .embed = true,
+    };
+    struct hs_face_result found = { 0 };
+    uint8_t *data;
+    size_t len;
+    int r = hs_file_read(file->path, app->pipeline.limits.max_bytes, &data, &len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&app->pipeline, data, len, &request, HS_NO_DEADLINE, NULL, &found, err);
+    free(data);
+    if (r == 0)
+        r = enrol(app, file, sha256, gate, &found, result, err);
+    hs_face_result_finish(&found);
+    return r;
+}
+
+/* Looks at one file and adds it. Fails (and says so in err) only if going on makes no sense: the gallery or a
+ * network failed. The file's SHA-256 is kept with the vector. */
+static int add_file(const struct hs_face_app *app, const struct hs_picture_file *file, enum hs_enrol_gate gate,
+                    struct result *ret_result, struct hs_error *err)
+{
+    char sha256[65];
+    bool present = false;
+    struct hs_error why;
+    *ret_result = (struct result) { .state = ADDED };
+    if (hs_file_sha256(file->path, sha256, &why) < 0)
+        return refuse(ret_result, "not_readable", why.message);
+    int r = is_present(app, file->name, sha256, &present, &why);
+    if (r == 0 && present) {
+        ret_result->state = PRESENT;
+        return 0;
+    }
+    if (r == 0)
+        r = find_and_store(app, file, sha256, gate, ret_result, &why);
+    switch (r) {
+    case 0:
+        return 0;
+    case HS_EDECODE:
+    case HS_EUNSUPPORTED:
+        return refuse(ret_result, "not_a_picture", why.message);
+    case HS_ETOOLARGE:
+        return refuse(ret_result, "too_large", why.message);
+    case HS_EINVAL:
+        return refuse(ret_result, "bad_name", why.message);
+    default:
+        return hs_error_set(err, r, "%s: %s", file->path, why.message);
+    }
+}
+
+struct adding {
+    enum hs_enrol_gate gate;
+    bool json;
+    struct hs_progress progress;
+    size_t added, present, refused;
+    json_t *refusals; /* array of {name, file, code, reason} */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+    (void) number;
+    interrupted = 1;
+}
+
+/* The first SIGINT or SIGTERM ends it after the picture in hand, a second one at once. */
+static void watch_signals(void)
+{
+    const struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int) SA_RESETHAND | SA_RESTART };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void tell_refusal(struct adding *adding, const struct hs_picture_file *file,
+                         const struct result *result)
+{
+    adding->refused++;
+    json_array_append_new(adding->refusals, json_pack("{s:s, s:s, s:s, s:s}", "name", file->name, "file", file->path,
+                                                      "code", result->code, "reason", result->reason));
+    if (adding->json)
+        return;
+    hs_progress_clear(&adding->progress);
+    /* The gate's reasons begin with their codes. */
+    bool named = hs_str_starts(result->reason, result->code);
+    printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
+           result->reason);
+    fflush(stdout);
+}
+
+static int add_all(struct adding *adding, const struct hs_face_app *app, const struct hs_picture_files *files,
+                   struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < files->count && !interrupted; i++) {
+        struct result result;
+        r = add_file(app, &files->items[i], adding->gate, &result, err);
+        if (r < 0)
+            break;
+        adding->added += result.state == ADDED;
+        adding->present += result.state == PRESENT;
+        if (result.state == REFUSED)
+            tell_refusal(adding, &files->items[i], &result);
+        hs_progress_show(&adding->progress, "pictures", i + 1, files->count);
+    }
+    hs_progress_clear(&adding->progress);
+    return r;
+}
+
+static int report(const struct adding *adding, size_t total, struct hs_error *err)
+{
+    size_t left = total - adding->added - adding->present - adding->refused;
+    if (adding->json)
+        return hs_print_json(json_pack("{s:I, s:I, s:O, s:I, s:b}", "added", (json_int_t) adding->added, "present",
+                                       (json_int_t) adding->present, "refused", adding->refusals, "left",
+                                       (json_int_t) left, "interrupted", (int) (interrupted != 0)),
+                             HS_JSON_SPACED, err);
+    printf("%zu added, %zu were there, %zu refused", adding->added, adding->present, adding->refused);
+    if (left)
+        printf(", %zu not looked at: run it again to go on", left);
+    putchar('\n');
+    return 0;
+}
+
+static int add_files(struct db *db, struct adding *adding, const struct hs_picture_files *files)
+{
+    struct hs_face_app *app;
+    int code = hs_face_start(db->call, true, &app);
+    if (code != HS_EXIT_OK)
+        return code;
+    watch_signals();
+    if (!db->gate)
+        adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
+    int r = add_all(adding, app, files, &db->err);
+    /* Vectors that were dropped for new ones. */
+    if (r == 0)
+        r = hs_gallery_finish_erasing(app->gallery, &db->err);
+    code = finish(db, r);
+    r = report(adding, files->count, &db->err);
+    if (r < 0)
+        code = finish(db, r);
+    hs_app_destroy(app);
+    return adding->refused || interrupted ? HS_EXIT_FAILURE : code;
+}
+
+static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
+{
+    for (int i = 0; word && hs_enrol_gates[i]; i++) {
+        if (strcmp(word, hs_enrol_gates[i]) == 0) {
+            *ret_gate = (enum hs_enrol_gate) i;
+            return true;
+        }
+    }
+    return !word;
+}
+
+/* Of the words, or with `tree` of the folders in the first one. Exits with HS_EXIT_FAILURE also if one was refused or
+ * it was interrupted; what was added stays, and a second run goes on from there. */
+static int add_pictures(struct db *db, bool tree)
 {
     struct hs_picture_files files = { 0 };
-    struct hs_error err;
-    int r = 0;
-    for (size_t i = 1; r == 0 && i + 1 < db->words.count; i++)
-        r = hs_picture_files_add(&files, word(db, 0), word(db, i), &err);
-    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
+    struct adding adding = { .json = db->json };
+    int r = tree ? hs_picture_files_add_tree(&files, word(db, 0), &db->err) : 0, code;
+    for (size_t i = 1; !tree && r == 0 && i + 1 < db->words.count; i++)
+        r = hs_picture_files_add(&files, word(db, 0), word(db, i), &db->err);
+    if (r < 0)
+        code = finish(db, r);
+    else if (!read_gate(db->gate, &adding.gate))
+        code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate is off, standard or strict");
+    else if (files.count == 0)
+        code = hs_invocation_fail(db->call, HS_EXIT_FAILURE, "there are no pictures in that folder");
+    else {
+        adding.refusals = json_array();
+        hs_progress_init(&adding.progress, true);
+        code = add_files(db, &adding, &files);
+        json_decref(adding.refusals);
+    }
     hs_picture_files_finish(&files);
     return code;
 }
 
-static int do_import_folder(struct db *db)
-{
-    struct hs_picture_files files = { 0 };
-    struct hs_error err;
-    int r = hs_picture_files_add_tree(&files, word(db, 0), &err);
-    int code = r < 0 ? fail(db, &err) : hs_face_db_add(db->call, &files, &db->adding);
-    hs_picture_files_finish(&files);
-    return code;
-}
+/* ---- all actions ---- */
 
 struct action {
     const char *name;
@@ -250,15 +470,12 @@ static const struct action actions[] = {
 static int run_action(struct db *db, const struct action *action)
 {
     struct hs_gallery_opened opened;
-    struct hs_error err;
     int code = hs_app_load_settings(db->call, NULL, 0, &db->settings);
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    if (hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &err) < 0)
-        code = fail(db, &err);
-    else
-        code = action->run(db);
+    int r = hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &db->err);
+    code = finish(db, r < 0 ? r : action->run(db));
     hs_gallery_close(db->gallery);
     hs_settings_destroy(db->settings);
     return code;
@@ -275,9 +492,9 @@ static int find_and_run(struct db *db)
     const char *name = db->words.count ? db->words.items[0] : "";
     if (strcmp(name, "add") == 0)
         return db->words.count < 3 ? hs_invocation_fail(db->call, HS_EXIT_USAGE, "add takes a name and pictures")
-                                   : do_add(db);
+                                   : add_pictures(db, false);
     if (strcmp(name, "import") == 0 && db->words.count == 2 && is_folder(db->words.items[1]))
-        return do_import_folder(db);
+        return add_pictures(db, true);
     for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
@@ -295,21 +512,19 @@ static int find_and_run(struct db *db)
 int hs_face_cmd_db(struct hs_invocation *call)
 {
     struct db db = { .call = call };
-    const char *gate = NULL;
     const struct hs_option options[] = {
         { .name = "purge-backups",
           .kind = HS_OPTION_FLAG,
           .target = &db.purge_backups,
           .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
-        { .name = "gate", .kind = HS_OPTION_TEXT, .target = &gate, .value = "HOW",
+        { .name = "gate", .kind = HS_OPTION_TEXT, .target = &db.gate, .value = "HOW",
           .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &db.adding.json,
+        { .name = "json", .kind = HS_OPTION_FLAG, .target = &db.json,
           .help = "add, import of a folder: print the report as JSON" },
     };
     int code;
     if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code)) {
         db.words = call->words;
-        db.adding.gate = gate;
         code = find_and_run(&db);
     }
     return code;

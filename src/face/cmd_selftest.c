@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/face_select.h"
-#include "gallery/peek.h"
+#include "gallery/gallery.h"
 #include "vision/embedding.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };

@@ -47,17 +47,11 @@ static struct hs_enrol_reason *add_reason(struct hs_enrol_verdict *verdict, cons
     return reason;
 }
 
-static void need_least(struct hs_enrol_verdict *verdict, const char *code, const char *measure, float value,
-                       float least)
+static void need(struct hs_enrol_verdict *verdict, bool met, const char *code, const char *measure, float value,
+                 float limit)
 {
-    if (!(value >= least))
-        add_reason(verdict, code, measure, (double) value, (double) least);
-}
-
-static void need_angle(struct hs_enrol_verdict *verdict, const char *measure, float value, float most)
-{
-    if (!(fabsf(value) <= most))
-        add_reason(verdict, "extreme_pose", measure, (double) value, (double) most);
+    if (!met)
+        add_reason(verdict, code, measure, (double) value, (double) limit);
 }
 
 /* Faces beside the best one that are large enough to be meant. */
@@ -85,14 +79,16 @@ void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs
     size_t others = chosen ? 0 : count_others(limits, result, face);
     if (others > 0)
         add_reason(ret_verdict, "multiple_faces", "faces", (double) others + 1, 1);
-    need_least(ret_verdict, "face_too_small", "size", hs_face_size(&face->face.box), limits->size);
-    need_least(ret_verdict, "low_score", "score", face->face.score, limits->score);
+    const struct hs_face_quality *q = &face->quality;
+    float size = hs_face_size(&face->face.box), score = face->face.score;
+    need(ret_verdict, size >= limits->size, "face_too_small", "size", size, limits->size);
+    need(ret_verdict, score >= limits->score, "low_score", "score", score, limits->score);
     if (!face->has_quality)
         return;
-    need_least(ret_verdict, "blurred", "sharpness", face->quality.sharpness, limits->sharpness);
-    need_angle(ret_verdict, "yaw", face->quality.pose.yaw, limits->yaw);
-    need_angle(ret_verdict, "pitch", face->quality.pose.pitch, limits->pitch);
-    need_angle(ret_verdict, "roll", face->quality.pose.roll, limits->roll);
+    need(ret_verdict, q->sharpness >= limits->sharpness, "blurred", "sharpness", q->sharpness, limits->sharpness);
+    need(ret_verdict, fabsf(q->pose.yaw) <= limits->yaw, "extreme_pose", "yaw", q->pose.yaw, limits->yaw);
+    need(ret_verdict, fabsf(q->pose.pitch) <= limits->pitch, "extreme_pose", "pitch", q->pose.pitch, limits->pitch);
+    need(ret_verdict, fabsf(q->pose.roll) <= limits->roll, "extreme_pose", "roll", q->pose.roll, limits->roll);
 }
 
 /* ---- the gallery ---- */

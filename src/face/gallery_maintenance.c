@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 
-enum { ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* after a failure */
+enum { BUSY_TIMEOUT_MS = 5000, ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* AGAIN: after a failure */
 
 struct hs_face_maintenance {
     struct hs_face_maintenance_options options;
@@ -45,14 +46,19 @@ static int64_t in_seconds(double seconds)
 
 /* ---- what the thread does ---- */
 
+static void set_status(struct hs_face_maintenance *maintenance, char *ret_text, size_t size, const char *text)
+{
+    pthread_mutex_lock(&maintenance->lock);
+    hs_str_copy(ret_text, size, text);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
 static void read_gallery(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err = { .message = "" };
     if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
         hs_log_error("the gallery could not be read: %s", err.message);
-    pthread_mutex_lock(&maintenance->lock);
-    hs_str_copy(maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
-    pthread_mutex_unlock(&maintenance->lock);
+    set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
 }
 
 static void find_last_backup(struct hs_face_maintenance *maintenance)
@@ -61,10 +67,8 @@ static void find_last_backup(struct hs_face_maintenance *maintenance)
     if (hs_gallery_list_backups(maintenance->options.gallery, &backups, NULL) < 0)
         return;
     bool any = backups->count > 0 && !backups->items[0].set_aside;
-    pthread_mutex_lock(&maintenance->lock);
-    hs_str_copy(maintenance->status.last_backup_at, sizeof(maintenance->status.last_backup_at),
-                any ? backups->items[0].created_at : "");
-    pthread_mutex_unlock(&maintenance->lock);
+    set_status(maintenance, maintenance->status.last_backup_at, sizeof(maintenance->status.last_backup_at),
+               any ? backups->items[0].created_at : "");
     hs_gallery_backups_destroy(backups);
 }
 
@@ -126,21 +130,16 @@ static void do_what_is_due(struct hs_face_maintenance *maintenance)
     pthread_mutex_lock(&maintenance->lock);
 }
 
-static bool is_stopped(struct hs_face_maintenance *maintenance)
-{
-    pthread_mutex_lock(&maintenance->lock);
-    bool stop = maintenance->stop;
-    pthread_mutex_unlock(&maintenance->lock);
-    return stop;
-}
-
 static void *run(void *arg)
 {
     struct hs_face_maintenance *maintenance = arg;
     read_gallery(maintenance);
     if (hs_gallery_get_counts(maintenance->options.gallery).erase_pending)
         finish_erasing(maintenance);
-    if (maintenance->options.backups && !is_stopped(maintenance))
+    pthread_mutex_lock(&maintenance->lock);
+    bool stop = maintenance->stop;
+    pthread_mutex_unlock(&maintenance->lock);
+    if (maintenance->options.backups && !stop)
         back_up(maintenance);
     else
         find_last_backup(maintenance);
@@ -198,4 +197,38 @@ void hs_face_maintenance_get_status(struct hs_face_maintenance *maintenance,
     pthread_mutex_lock(&maintenance->lock);
     *ret_status = maintenance->status;
     pthread_mutex_unlock(&maintenance->lock);
+}
+
+/* ---- opening ---- */
+
+static void tell(const struct hs_gallery_opened *opened)
+{
+    if (opened->set_aside[0])
+        hs_log_error("the gallery was damaged and is now %s; %s%s", opened->set_aside,
+                     opened->restored_from[0] ? "restored from " : "there was no good backup: it is empty",
+                     opened->restored_from);
+    if (opened->migrated_from >= 0)
+        hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
+                    opened->backed_up_to);
+    if (opened->orphans_erased)
+        hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
+}
+
+int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
+                         struct hs_gallery_opened *ret_opened, struct hs_error *err)
+{
+    const struct hs_gallery_options options = {
+        .path = settings->db_file,
+        .backup_dir = settings->backup_path,
+        .keep_backups = settings->keep_backups,
+        .max_embeddings_per_identity = settings->max_embeddings_per_identity,
+        .busy_timeout_ms = BUSY_TIMEOUT_MS,
+        .erase_later = erase_later,
+    };
+    int r = hs_dir_make_parent(settings->db_file, err);
+    if (r == 0)
+        r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
+    if (r == 0)
+        tell(ret_opened);
+    return r;
 }

@@ -16,11 +16,6 @@ static const char *state_of(const struct hs_face_app *app, const struct hs_face_
     return status->backup_error[0] ? "degraded" : "ok";
 }
 
-static const char *given(const char *text)
-{
-    return text[0] ? text : NULL;
-}
-
 json_t *hs_face_health_database(const struct hs_face_app *app)
 {
     struct hs_face_maintenance_status status;
@@ -32,7 +27,8 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     json_t *answer =
         json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost), "identities",
                   (json_int_t) counts.identities, "embeddings", (json_int_t) counts.embeddings, "erasure_pending",
-                  (int) counts.erase_pending, "last_backup_at", given(status.last_backup_at));
+                  (int) counts.erase_pending, "last_backup_at",
+                  status.last_backup_at[0] ? status.last_backup_at : NULL);
     /* Names, not paths: who may ask for the health need not know how the disk is laid out. */
     const struct {
         const char *key, *text;

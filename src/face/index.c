@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "gallery/search.h"
 
@@ -72,15 +73,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
 {
     if (name_of(content, identity_id))
         return 0;
-    if (content->count == content->capacity) {
-        size_t capacity = content->capacity ? content->capacity * 2 : 64;
-        struct name *names = realloc(content->names, capacity * sizeof(*names));
-        if (!names)
-            return HS_ENOMEM;
-        content->names = names;
-        content->capacity = capacity;
-    }
-    char *text = strdup(name);
+    char *text = HS_ARRAY_RESERVE(content->names, content->capacity, content->count + 1) ? strdup(name) : NULL;
     if (!text)
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
@@ -88,17 +81,6 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
     content->names[at] = (struct name) { identity_id, text };
     content->count++;
     return 0;
-}
-
-static void forget(struct content *content, int64_t identity_id)
-{
-    size_t at = place_of(content, identity_id);
-    hs_search_remove_identity(content->search, identity_id);
-    if (at == content->count || content->names[at].identity_id != identity_id)
-        return;
-    free(content->names[at].text);
-    content->count--;
-    memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
 }
 
 /* A vector that the index has and the file has not was removed since: the query has to begin again, because other
@@ -153,8 +135,14 @@ struct filling {
 
 static void drop_identity(void *arg, int64_t identity_id)
 {
-    struct filling *filling = arg;
-    forget(filling->content, identity_id);
+    struct content *content = ((struct filling *) arg)->content;
+    size_t at = place_of(content, identity_id);
+    hs_search_remove_identity(content->search, identity_id);
+    if (at == content->count || content->names[at].identity_id != identity_id)
+        return;
+    free(content->names[at].text);
+    content->count--;
+    memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
 }
 
 static int take_entry(void *arg, const struct hs_gallery_entry *entry)
@@ -269,12 +257,20 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
 
 /* ---- queries ---- */
 
-/* With the lock held. */
-static int search(struct hs_face_index *index, const float *vector, size_t k, double above, struct hs_search_hit *hits,
-                  struct hs_face_match *ret_matches, size_t *ret_count, struct hs_error *err)
+/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
+static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
+                    struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
+                    struct hs_error *err)
 {
+    struct hs_gallery_version version;
     size_t count = 0, kept = 0;
-    int r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
+    int r = hs_gallery_get_version(index->gallery, &version, err);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&index->lock);
+    r = HS_ECONFLICT;
+    if (is_fresh(index, &version))
+        r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         const char *name = name_of(&index->content, hits[i].identity);
         if (!name || !hs_str_copy(ret_matches[kept].name, sizeof(ret_matches[kept].name), name))
@@ -282,22 +278,8 @@ static int search(struct hs_face_index *index, const float *vector, size_t k, do
         /* By rounding, the product of two vectors of length 1 may pass 1. */
         ret_matches[kept++].score = hits[i].score < 1 ? hits[i].score : 1;
     }
-    *ret_count = kept;
-    return r;
-}
-
-/* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
-static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
-                    struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
-                    struct hs_error *err)
-{
-    struct hs_gallery_version version;
-    int r = hs_gallery_get_version(index->gallery, &version, err);
-    if (r < 0)
-        return r;
-    pthread_rwlock_rdlock(&index->lock);
-    r = is_fresh(index, &version) ? search(index, vector, k, above, hits, ret_matches, ret_count, err) : HS_ECONFLICT;
     pthread_rwlock_unlock(&index->lock);
+    *ret_count = kept;
     return r;
 }
 

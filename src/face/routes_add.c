@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/database_reply.h"
 #include "face/request_params.h"
 #include "face/enrol.h"
 #include "face/routes_database.h"
@@ -133,22 +132,14 @@ static void reply_refused(const struct add *add, const struct hs_enrol_verdict *
                                  hs_enrol_reasons_json(verdict)));
 }
 
-static bool exists(const struct hs_face_app *app, const char *name, int64_t *ret_count)
-{
-    struct hs_gallery_person *person;
-    if (hs_gallery_get(app->gallery, name, false, &person, NULL) < 0)
-        return false;
-    *ret_count = (int64_t) person->count;
-    hs_gallery_person_destroy(person);
-    return true;
-}
-
 /* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
                         const struct hs_enrol_verdict *verdict)
 {
-    int64_t count = 0;
-    bool known = exists(add->app, add->name, &count);
+    struct hs_gallery_person *person = NULL;
+    bool known = hs_gallery_get(add->app->gallery, add->name, false, &person, NULL) == 0;
+    size_t count = known ? person->count : 0;
+    hs_gallery_person_destroy(person);
     const struct hs_face_found *face = verdict->face;
     json_t *answer = json_pack("{s:b, s:b, s:s, s:s, s:b, s:I, s:o}", "dry_run", 1, "would_add", verdict->count == 0,
                                "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
@@ -213,6 +204,43 @@ static void find_and_store(const struct add *add)
 }
 
 /* ---- once ---- */
+
+void hs_face_idempotency_init(struct hs_face_idempotency *idempotency)
+{
+    idempotency->first = NULL;
+    pthread_mutex_init(&idempotency->lock, NULL);
+}
+
+void hs_face_idempotency_finish(struct hs_face_idempotency *idempotency)
+{
+    pthread_mutex_destroy(&idempotency->lock);
+}
+
+bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const char *key_sha256,
+                               struct hs_face_idempotency_key *key)
+{
+    hs_str_copy(key->key_sha256, sizeof(key->key_sha256), key_sha256);
+    pthread_mutex_lock(&idempotency->lock);
+    const struct hs_face_idempotency_key *other = idempotency->first;
+    while (other && strcmp(other->key_sha256, key->key_sha256) != 0)
+        other = other->next;
+    if (!other) {
+        key->next = idempotency->first;
+        idempotency->first = key;
+    }
+    pthread_mutex_unlock(&idempotency->lock);
+    return !other;
+}
+
+void hs_face_idempotency_end(struct hs_face_idempotency *idempotency, struct hs_face_idempotency_key *key)
+{
+    pthread_mutex_lock(&idempotency->lock);
+    struct hs_face_idempotency_key **link = &idempotency->first;
+    while (*link != key)
+        link = &(*link)->next;
+    *link = key->next;
+    pthread_mutex_unlock(&idempotency->lock);
+}
 
 static void replay(const struct add *add, const struct hs_gallery_recalled *recalled)
 {

@@ -2,6 +2,11 @@
 #ifndef HS_FACE_ROUTES_DATABASE_H
 #define HS_FACE_ROUTES_DATABASE_H
 
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "face/app.h"
+
 struct hs_http_request;
 
 /* routes_add.c */
@@ -19,5 +24,26 @@ void hs_face_delete_identity(struct hs_http_request *req);
 void hs_face_get_embeddings(struct hs_http_request *req);
 void hs_face_get_embedding(struct hs_http_request *req);
 void hs_face_delete_embedding(struct hs_http_request *req);
+
+/* ---- what they share ---- */
+
+json_t *hs_face_identity_json(const struct hs_gallery_identity *identity); /* NULL without memory */
+
+/* Answers with a failure of the gallery; HS_ENOTFOUND means the identity of that name. A gallery whose file is gone is
+ * also reported in the log. */
+void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
+                                   int code, const struct hs_error *err);
+
+/* The identity of that name; NULL if the request was answered with what is wrong. Caller frees it with
+ * hs_gallery_person_destroy. */
+struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const char *name, bool with_values);
+
+/* Removes an identity, and if `purge` the backups that hold it, and answers. */
+void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge);
+
+/* Adds to the answer what was erased and which files still hold it, or were purged; and answers. Takes the reference to
+ * answer, finishes erased. */
+void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
+                          struct hs_gallery_erased *erased, bool purge);
 
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "face/database_reply.h"
 #include "face/request_params.h"
 #include "face/routes_database.h"
 #include "http/param.h"
@@ -48,23 +47,10 @@ void hs_face_delete_identity(struct hs_http_request *req)
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
 
-/* ---- changing ---- */
-
-static void change(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
-                   const struct hs_gallery_update *update)
-{
-    struct hs_error err;
-    int r = hs_gallery_update(app->gallery, name, update, &err);
-    if (r < 0) {
-        hs_face_reply_gallery_failure(req, app, name, r, &err);
-        return;
-    }
-    reply_person(req, update->new_name ? update->new_name : name);
-}
-
 void hs_face_put_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
+    const char *name = hs_http_param(req, 0);
     struct hs_gallery_update update = { 0 };
     struct hs_error err;
     char *metadata;
@@ -76,11 +62,16 @@ void hs_face_put_identity(struct hs_http_request *req)
     }
     if (!hs_face_ask_metadata(req, &metadata))
         return;
-    update.metadata = metadata;
-    if (update.new_name || update.metadata)
-        change(req, app, hs_http_param(req, 0), &update);
-    else
+    if (!update.new_name && !metadata) {
         hs_http_reply_error(req, HS_EINVAL, NULL, "name or metadata: one of them must be given");
+        return;
+    }
+    update.metadata = metadata;
+    int r = hs_gallery_update(app->gallery, name, &update, &err);
+    if (r < 0)
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
+    else
+        reply_person(req, update.new_name ? update.new_name : name);
     free(metadata);
 }
 
@@ -97,80 +88,70 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     hs_gallery_person_destroy(person);
 }
 
-/* The embedding of the path, if it is this identity's. */
-static const struct hs_gallery_embedding *find_embedding(struct hs_http_request *req,
-                                                         const struct hs_gallery_person *person)
+/* The embedding of the path, and its identity, which the caller frees; NULL: the request was answered. */
+static const struct hs_gallery_embedding *ask_embedding(struct hs_http_request *req, bool with_values,
+                                                        struct hs_gallery_person **ret_person)
 {
     const char *text = hs_http_param(req, 1);
-    int64_t id = 0;
-    if (hs_str_to_int64(text, &id)) {
-        for (size_t i = 0; i < person->count; i++)
-            if (person->embeddings[i].id == id)
-                return &person->embeddings[i];
-    }
-    hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Embedding '%s' of '%s' not found", text, person->identity.name);
+    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), with_values);
+    int64_t id;
+    bool valid = hs_str_to_int64(text, &id);
+    *ret_person = person;
+    for (size_t i = 0; person && valid && i < person->count; i++)
+        if (person->embeddings[i].id == id)
+            return &person->embeddings[i];
+    if (person)
+        hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Embedding '%s' of '%s' not found", text, person->identity.name);
     return NULL;
-}
-
-static void add_vector(json_t *answer, const struct hs_gallery_embedding *e)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < e->dimension; i++)
-        json_array_append_new(list, json_real((double) e->values[i]));
-    json_object_set_new(answer, "embedding", list);
 }
 
 void hs_face_get_embedding(struct hs_http_request *req)
 {
+    struct hs_gallery_person *person;
     bool vector;
     if (!hs_face_ask_query_bool(req, "vector", &vector))
         return;
-    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), vector);
-    if (!person)
-        return;
-    const struct hs_gallery_embedding *e = find_embedding(req, person);
+    const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
     if (e) {
-        json_t *answer = embedding_json(e);
+        json_t *answer = embedding_json(e), *values = json_array();
         json_object_set_new(answer, "name", json_string(person->identity.name));
+        for (size_t i = 0; vector && i < e->dimension; i++)
+            json_array_append_new(values, json_real((double) e->values[i]));
         if (vector)
-            add_vector(answer, e);
+            json_object_set(answer, "embedding", values);
+        json_decref(values);
         hs_http_reply_json(req, 200, answer);
     }
     hs_gallery_person_destroy(person);
 }
 
-static void remove_embedding(struct hs_http_request *req, const struct hs_gallery_person *person, int64_t id,
-                             bool purge)
+static void remove_embedding(struct hs_http_request *req, const char *name, int64_t id, int64_t left, bool purge)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const char *name = person->identity.name;
     struct hs_gallery_erased erased;
     struct hs_error err;
     char message[HS_GALLERY_NAME_MAX + 64];
     int r = hs_gallery_remove_embedding(app->gallery, id, &erased, &err);
-    if (r < 0) {
-        if (r == HS_ENOTFOUND)
-            hs_face_reply_failure(req, r, &err);
-        else
-            hs_face_reply_gallery_failure(req, app, name, r, &err);
-        return;
+    if (r == HS_ENOTFOUND) {
+        hs_face_reply_failure(req, r, &err);
+    } else if (r < 0) {
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
+    } else {
+        hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
+        json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
+                                   "embedding_count", (json_int_t) left);
+        hs_face_reply_erased(req, app, answer, &erased, purge);
     }
-    hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
-    json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,
-                               "embedding_count", (json_int_t) person->count - 1);
-    hs_face_reply_erased(req, app, answer, &erased, purge);
 }
 
 void hs_face_delete_embedding(struct hs_http_request *req)
 {
+    struct hs_gallery_person *person;
     bool purge;
     if (!hs_face_ask_query_bool(req, "purge_backups", &purge))
         return;
-    struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
-    if (!person)
-        return;
-    const struct hs_gallery_embedding *e = find_embedding(req, person);
+    const struct hs_gallery_embedding *e = ask_embedding(req, false, &person);
     if (e)
-        remove_embedding(req, person, e->id, purge);
+        remove_embedding(req, person->identity.name, e->id, (int64_t) person->count - 1, purge);
     hs_gallery_person_destroy(person);
 }

@@ -1,6 +1,5 @@
 /* Copies of a database, and databases from copies. */
-#include "gallery/backup.h"
-
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +8,6 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "gallery/files.h"
-#include "gallery/migrate.h"
-#include "gallery/sql.h"
 
 /* A restore changes everything at once. No process can make so many changes before it notices that. */
 enum { RESTORE_CHANGES = 1 << 20 };
@@ -18,16 +15,29 @@ enum { RESTORE_CHANGES = 1 << 20 };
 /* Follows the path of the database in the name of an unpacked backup. */
 #define UNPACKED ".restore-"
 
+/* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
+static void delete_leftovers(const char *folder, const char *prefix, const char *part)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (hs_str_starts(entry->d_name, prefix) && strstr(entry->d_name, part))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
 /* Other galleries may be making backups in the same folder. */
 void hs_gallery_clean_up(const struct hs_gallery *gallery)
 {
     char folder[PATH_MAX], part[NAME_MAX + 16];
     hs_str_format(part, sizeof(part), "-%s.db.gz.", gallery->uid);
     if (gallery->backup_dir)
-        hs_gallery_delete_leftovers(gallery->backup_dir, ".faces-", part);
-    if (hs_gallery_folder_of(gallery->path, folder) &&
+        delete_leftovers(gallery->backup_dir, ".faces-", part);
+    if (hs_path_parent(folder, sizeof(folder), gallery->path) &&
         hs_str_format(part, sizeof(part), "%s" UNPACKED, hs_path_base(gallery->path)))
-        hs_gallery_delete_leftovers(folder, part, "");
+        delete_leftovers(folder, part, "");
 }
 
 /* All pages of one moment of `from` replace those of `into`, in one transaction of that. */
@@ -261,4 +271,40 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     hs_gallery_unlock_folder(lock);
     hs_gallery_unlock_change(gallery);
     return r;
+}
+
+/* ---- purging ---- */
+
+static bool has_backup(const struct hs_gallery_backups *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (!files->items[i].set_aside)
+            return true;
+    return false;
+}
+
+int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
+                         struct hs_error *err)
+{
+    char backup[PATH_MAX] = "";
+    struct hs_gallery_backups *files = NULL;
+    /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    if (r < 0)
+        return r;
+    r = hs_gallery_finish_erasing(gallery, err);
+    if (r == 0)
+        r = hs_gallery_find_files(gallery, false, &files, err);
+    if (r == 0 && has_backup(files))
+        r = hs_gallery_backup_locked(gallery, backup, err);
+    for (size_t i = 0; r == 0 && i < files->count; i++)
+        r = hs_gallery_delete_file(&files->items[i], err);
+    hs_gallery_unlock_folder(lock);
+    if (r < 0) {
+        hs_gallery_backups_destroy(files);
+        return r;
+    }
+    hs_str_copy(ret_backup, PATH_MAX, backup);
+    *ret_purged = files;
+    return 0;
 }

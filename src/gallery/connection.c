@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
-#include "gallery/sql.h"
 
 /* While others wait for the answer to a removal, a reader that keeps the log from being emptied is not waited for. */
 enum { EMPTY_LOG_MS = 100 };
@@ -48,6 +47,7 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     struct hs_gallery_conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return hs_gallery_no_memory(err);
+    conn->legacy_space = gallery->legacy_space;
     int code;
     int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &conn->db, &code, err);
     if (r < 0 && ret_damaged)
@@ -159,16 +159,6 @@ void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *con
     give_reader(gallery, conn);
 }
 
-void hs_gallery_close_readers(struct hs_gallery *gallery)
-{
-    while (gallery->idle) {
-        struct hs_gallery_conn *conn = gallery->idle;
-        gallery->idle = conn->next;
-        gallery->reader_count--;
-        hs_gallery_disconnect(conn);
-    }
-}
-
 /* ---- the change lock ---- */
 
 static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
@@ -210,25 +200,14 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
-                           struct hs_error *err)
-{
-    sqlite3_stmt *stmt = conn->statements[which];
-    int r = hs_sql_step(stmt, err);
-    if (r >= 0)
-        *ret = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
-    hs_sql_release(stmt);
-    return r < 0 ? r : 0;
-}
-
 /* Inside a transaction of the writer. A commit that left the number of changes as it was, or set it back, is that of
  * another program; and a log that another process emptied looks the same. */
 static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t data_version, change;
-    int r = hs_gallery_read_number(gallery->writer, HS_STMT_GET_CHANGE, &change, err);
-    if (r == 0)
-        r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
+    int r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_GET_CHANGE], &change, err);
+    if (r >= 0)
+        r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_DATA_VERSION], &data_version, err);
     if (r < 0)
         return r;
     if (data_version != gallery->data_version && change <= gallery->change) {
@@ -243,32 +222,15 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
 int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t data_version;
-    int r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
-    if (r < 0 || data_version == gallery->data_version)
+    int r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_DATA_VERSION], &data_version, err);
+    if (r < 0)
         return r;
+    if (data_version == gallery->data_version)
+        return 0;
     r = hs_sql_run(gallery->writer->statements[HS_STMT_BEGIN_READ], err);
     if (r == 0)
         r = notice_inside(gallery, err);
     roll_back(gallery->writer);
-    return r;
-}
-
-static int begin_inside(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
-{
-    struct hs_gallery_conn *conn = gallery->writer;
-    int64_t left_ns = deadline_ns - hs_clock_now_ns();
-    roll_back(conn); /* if it failed when a change ended */
-    int r = hs_gallery_check_file(gallery, err);
-    if (r < 0)
-        return r;
-    sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
-    r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
-    sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
-    if (r == 0)
-        r = notice_inside(gallery, err);
-    if (r < 0)
-        roll_back(conn);
-    gallery->logged = false;
     return r;
 }
 
@@ -278,41 +240,39 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
     int r = lock_until(gallery, deadline_ns, err);
     if (r < 0)
         return r;
-    r = begin_inside(gallery, deadline_ns, err);
-    if (r < 0)
+    struct hs_gallery_conn *conn = gallery->writer;
+    int64_t left_ns = deadline_ns - hs_clock_now_ns();
+    roll_back(conn); /* if it failed when a change ended */
+    r = hs_gallery_check_file(gallery, err);
+    if (r == 0) {
+        sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
+        r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
+        sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
+    }
+    if (r == 0)
+        r = notice_inside(gallery, err);
+    gallery->logged = false;
+    if (r < 0) {
+        roll_back(conn);
         hs_gallery_unlock_change(gallery);
+    }
     return r;
-}
-
-int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id,
-                           struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[which];
-    sqlite3_bind_int64(stmt, 1, id);
-    return hs_sql_run(stmt, err);
 }
 
 int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_LOG_CHANGE];
-    sqlite3_bind_int64(stmt, 1, gallery->change + 1);
-    sqlite3_bind_int64(stmt, 2, identity_id);
     gallery->logged = true;
-    return hs_sql_run(stmt, err);
+    return HS_GALLERY_RUN(gallery, HS_STMT_LOG_CHANGE, err, HS_NUMBER(gallery->change + 1), HS_NUMBER(identity_id));
 }
 
-/* Numbers the change, so that indexes follow the order of commits. */
-static int count_change(struct hs_gallery *gallery, struct hs_error *err)
-{
-    int64_t change = gallery->change + 1;
-    int r = hs_gallery_run_with_id(gallery, HS_STMT_SET_CHANGE, change, err);
-    return r < 0 ? r : hs_gallery_run_with_id(gallery, HS_STMT_FORGET_CHANGES, change - HS_GALLERY_CHANGES_MAX, err);
-}
-
+/* A change gets a number, so that indexes follow the order of commits. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err)
 {
+    int64_t change = gallery->change + 1;
     if (r == 0 && gallery->logged)
-        r = count_change(gallery, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_CHANGE, err, HS_NUMBER(change));
+    if (r == 0 && gallery->logged)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
     if (r == 0)
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
     if (r < 0) {
@@ -354,28 +314,40 @@ int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_
 
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_FIND_IDENTITY];
-    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-    int r = hs_sql_step(stmt, err);
-    if (r > 0)
-        *ret_id = sqlite3_column_int64(stmt, 0);
-    hs_sql_release(stmt);
-    if (r < 0)
-        return r;
-    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_FIND_IDENTITY, HS_TEXT(name));
+    int r = hs_gallery_read_number(stmt, ret_id, err);
+    if (r == 0)
+        return hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
+    return r < 0 ? r : 0;
 }
 
-/* ---- columns ---- */
+/* ---- statements ---- */
 
-bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text)
+sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_statement which,
+                              const struct hs_gallery_value *values, size_t count)
 {
-    if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
-        *ret_text = NULL;
-        return true;
+    sqlite3_stmt *stmt = conn->statements[which];
+    for (size_t i = 0; i < count; i++) {
+        int at = (int) i + 1;
+        if (values[i].kind == HS_VALUE_NUMBER)
+            sqlite3_bind_int64(stmt, at, values[i].number);
+        else if (values[i].kind == HS_VALUE_TEXT)
+            sqlite3_bind_text(stmt, at, values[i].data, -1, SQLITE_STATIC);
+        else
+            sqlite3_bind_blob64(stmt, at, values[i].data, values[i].count * sizeof(float), SQLITE_STATIC);
     }
-    const char *text = (const char *) sqlite3_column_text(stmt, column);
-    *ret_text = text ? strdup(text) : NULL;
-    return *ret_text != NULL;
+    if (sqlite3_bind_parameter_count(stmt) == 9)
+        sqlite3_bind_text(stmt, 9, conn->legacy_space, -1, SQLITE_STATIC);
+    return stmt;
+}
+
+int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err)
+{
+    int r = hs_sql_step(stmt, err);
+    if (r >= 0)
+        *ret = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    hs_sql_release(stmt);
+    return r;
 }
 
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max)

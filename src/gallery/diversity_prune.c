@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "hs/status.h"
 
 struct hs_prune_item {
@@ -112,29 +113,11 @@ static void drop(struct hs_prune *kept, size_t at)
     }
 }
 
-/* Room for one more item, or one more id. */
-static bool grow(void **items, size_t size, size_t count, size_t *room)
-{
-    if (count < *room)
-        return true;
-    size_t more = *room ? 2 * *room : 16;
-    void *bigger = reallocarray(*items, more, size);
-    if (!bigger)
-        return false;
-    *items = bigger;
-    *room = more;
-    return true;
-}
-
 int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
                 double score)
 {
-    void *items = kept->items, *dropped = kept->dropped;
-    bool grown = grow(&items, sizeof(*kept->items), kept->count, &kept->room) &&
-                 grow(&dropped, sizeof(*kept->dropped), kept->dropped_count, &kept->dropped_room);
-    kept->items = items;
-    kept->dropped = dropped;
-    if (!grown)
+    if (!HS_ARRAY_RESERVE(kept->items, kept->room, kept->count + 1) ||
+        !HS_ARRAY_RESERVE(kept->dropped, kept->dropped_room, kept->dropped_count + 1))
         return HS_ENOMEM;
     struct hs_prune_item one = { .id = id, .dimension = dimension, .score = score, .alone = true };
     one.space = strdup(space);

@@ -3,35 +3,30 @@
 #include <stdlib.h>
 
 #include "gallery/files.h"
-#include "gallery/gallery.h"
-#include "gallery/gallery_internal.h"
-#include "gallery/sql.h"
 
 static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, struct hs_error *err)
 {
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0)
-        r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_EMBEDDINGS_OF, id, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDINGS_OF, err, HS_NUMBER(id));
     if (r < 0)
         return r;
     *ret_embeddings = sqlite3_changes64(gallery->writer->db);
-    r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_IDENTITY, id, err);
+    r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(id));
     return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }
 
 static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret_embeddings, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = gallery->writer->statements[HS_STMT_OWNER_OF_EMBEDDING];
-    sqlite3_bind_int64(stmt, 1, id);
-    int r = hs_sql_step(stmt, err);
-    int64_t identity_id = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
-    hs_sql_release(stmt);
+    int64_t identity_id;
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_OWNER_OF_EMBEDDING, HS_NUMBER(id));
+    int r = hs_gallery_read_number(stmt, &identity_id, err);
     if (r <= 0)
         return r < 0 ? r : hs_error_set(err, HS_ENOTFOUND, "Embedding %lld not found", (long long) id);
-    r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_EMBEDDING, id, err);
+    r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(id));
     if (r == 0)
-        r = hs_gallery_run_with_id(gallery, HS_STMT_TOUCH_IDENTITY, identity_id, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_TOUCH_IDENTITY, err, HS_NUMBER(identity_id));
     *ret_embeddings = 1;
     return r < 0 ? r : hs_gallery_touch(gallery, identity_id, err);
 }

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "gallery/validate.h"
-#include "gallery/sql.h"
 #include "gallery/gallery_internal.h"
 
 static const char format_name[] = "hailo-services-gallery";
@@ -36,47 +36,42 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     return r;
 }
 
-/* A text as it is, or as the JSON that it holds; sets nothing if it is NULL. 0 or -1. */
-static int set_text(json_t *object, const char *key, const char *text, bool is_json)
+/* The JSON that a text holds; NULL for NULL. *ret_bad if it cannot be had. */
+static json_t *parse_stored(const char *text, bool *ret_bad)
 {
-    if (!text)
-        return 0;
-    return json_object_set_new(object, key, is_json ? json_loads(text, 0, NULL) : json_string(text));
+    json_t *value = text ? json_loads(text, 0, NULL) : NULL;
+    *ret_bad = text && !value;
+    return value;
 }
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
+    bool bad;
+    json_t *quality = parse_stored(e->quality, &bad), *object = NULL;
     char *vector = malloc(room);
-    json_t *object = json_object();
-    if (vector && object)
+    if (vector && !bad) {
         sodium_bin2base64(vector, room, (const unsigned char *) e->values, size, BASE64);
-    if (!vector || !object || set_text(object, "space", e->space, false) < 0 ||
-        set_text(object, "vector", vector, false) < 0 || set_text(object, "model", e->model, false) < 0 ||
-        set_text(object, "quality", e->quality, true) < 0 ||
-        set_text(object, "source_sha256", e->source_sha256, false) < 0) {
-        json_decref(object);
-        object = NULL;
+        object = json_pack("{s:s, s:s, s:s*, s:O*, s:s*}", "space", e->space, "vector", vector, "model", e->model,
+                           "quality", quality, "source_sha256", e->source_sha256);
     }
+    json_decref(quality);
     free(vector);
     return object;
 }
 
 static json_t *person_json(const struct hs_gallery_person *person)
 {
-    json_t *object = json_object(), *embeddings = json_array();
-    int r = set_text(object, "name", person->identity.name, false);
-    if (r == 0)
-        r = set_text(object, "metadata", person->identity.metadata, true);
-    for (size_t i = 0; r == 0 && i < person->count; i++)
-        r = json_array_append_new(embeddings, embedding_json(&person->embeddings[i]));
-    if (r == 0)
-        r = json_object_set(object, "embeddings", embeddings);
+    bool bad;
+    json_t *metadata = parse_stored(person->identity.metadata, &bad), *embeddings = json_array(), *object = NULL;
+    for (size_t i = 0; !bad && i < person->count; i++)
+        bad = json_array_append_new(embeddings, embedding_json(&person->embeddings[i])) < 0;
+    if (!bad)
+        object = json_pack("{s:s, s:O*, s:O}", "name", person->identity.name, "metadata", metadata, "embeddings",
+                           embeddings);
+    json_decref(metadata);
     json_decref(embeddings);
-    if (r == 0)
-        return object;
-    json_decref(object);
-    return NULL;
+    return object;
 }
 
 static int write_identity(void *arg, const struct hs_gallery_identity *identity)
@@ -91,13 +86,6 @@ static int write_identity(void *arg, const struct hs_gallery_identity *identity)
     return r;
 }
 
-static void sum_text(crypto_hash_sha256_state *state, char ret_hex[65])
-{
-    unsigned char digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_final(state, digest);
-    sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
-}
-
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
                       struct hs_error *err)
 {
@@ -108,8 +96,10 @@ int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const 
         r = hs_gallery_for_each_identity(gallery, NULL, SIZE_MAX, write_identity, &writer, NULL, err);
     if (r != 0)
         return r;
+    unsigned char digest[crypto_hash_sha256_BYTES];
     char sum[65];
-    sum_text(&writer.sum, sum);
+    crypto_hash_sha256_final(&writer.sum, digest);
+    sodium_bin2hex(sum, sizeof(sum), digest, sizeof(digest));
     return write_line(&writer, json_pack("{s:s}", "sha256", sum), err);
 }
 
@@ -157,11 +147,8 @@ static int check_sum(const char *data, size_t len, size_t *ret_len, struct hs_er
     if (r < 0)
         return r;
     const char *wanted = json_string_value(json_object_get(last, "sha256"));
-    crypto_hash_sha256_state state;
     char sum[65];
-    crypto_hash_sha256_init(&state);
-    crypto_hash_sha256_update(&state, (const unsigned char *) data, start);
-    sum_text(&state, sum);
+    hs_sha256(data, start, sum);
     if (!wanted)
         r = hs_error_set(err, HS_EDECODE, "import: the last line has no sha256; the file is cut, or no export");
     else if (!hs_str_equal_nocase(wanted, sum))

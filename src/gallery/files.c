@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -21,9 +20,9 @@
 /* SQLite keeps these beside a file: its log, the index of that, the journal. */
 static const char *const side_files[] = { "-wal", "-shm", "-journal" };
 static const char backup_prefix[] = "faces-", backup_suffix[] = ".db.gz", aside_mark[] = ".corrupt-";
-enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1, FREE_NAMES = 1000 };
+enum { STAMP_LEN = HS_GALLERY_STAMP_SIZE - 1, UID_LEN = HS_GALLERY_UID_SIZE - 1 };
 
-static int file_error(const char *path, struct hs_error *err)
+int hs_gallery_file_error(const char *path, struct hs_error *err)
 {
     int code = errno == ENOMEM ? HS_ENOMEM : errno == ENOENT ? HS_ENOTFOUND : HS_EIO;
     return hs_error_set(err, code, "%s: %s", path, strerror(errno));
@@ -37,31 +36,20 @@ void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE])
     strftime(ret_stamp, HS_GALLERY_STAMP_SIZE, "%Y%m%d-%H%M%S", &tm);
 }
 
-bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return hs_str_copy(ret_folder, PATH_MAX, ".");
-    return hs_str_copy_n(ret_folder, PATH_MAX, path, slash == path ? 1 : (size_t) (slash - path));
-}
-
 static int open_folder(const char *path)
 {
     char folder[PATH_MAX];
-    return hs_gallery_folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return hs_path_parent(folder, sizeof(folder), path) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 int hs_gallery_lock_folder(const char *path, int *ret_lock, struct hs_error *err)
 {
     int fd = open_folder(path);
-    int r = fd < 0 ? -1 : flock(fd, LOCK_EX);
-    while (fd >= 0 && r < 0 && errno == EINTR)
-        r = flock(fd, LOCK_EX);
-    if (r == 0) {
+    if (fd >= 0 && hs_file_lock(fd, true) == 0) {
         *ret_lock = fd;
         return 0;
     }
-    r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
+    int r = hs_error_set(err, HS_EIO, "%s: its folder cannot be locked: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return r;
@@ -86,7 +74,7 @@ int hs_gallery_make_file(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return file_error(path, err);
+        return hs_gallery_file_error(path, err);
     close(fd);
     return 0;
 }
@@ -95,7 +83,7 @@ int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
 {
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
-        return file_error(path, err);
+        return hs_gallery_file_error(path, err);
     close(fd);
     return 0;
 }
@@ -110,68 +98,19 @@ void hs_gallery_delete_database(const char *path)
     }
 }
 
-bool hs_gallery_has_log(const char *path)
-{
-    char log[PATH_MAX];
-    struct stat st;
-    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
-}
-
-void hs_gallery_delete_leftovers(const char *folder, const char *prefix, const char *part)
-{
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return;
-    struct dirent *entry;
-    while ((entry = readdir(dir)))
-        if (hs_str_starts(entry->d_name, prefix) && strstr(entry->d_name, part))
-            unlinkat(dirfd(dir), entry->d_name, 0);
-    closedir(dir);
-}
-
-/* Not every file system can refuse to replace; the folder's lock keeps others of our kind away. */
-static int rename_new(const char *from, const char *to)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -1;
-    if (hs_file_exists(to)) {
-        errno = EEXIST;
-        return -1;
-    }
-    return rename(from, to);
-}
-
-int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
-{
-    bool fits = hs_str_copy(ret_path, PATH_MAX, base);
-    int r = fits ? rename_new(from, ret_path) : 0;
-    for (int n = 1; fits && r < 0 && errno == EEXIST && n < FREE_NAMES; n++) {
-        fits = hs_str_format(ret_path, PATH_MAX, "%s-%d", base, n);
-        r = fits ? rename_new(from, ret_path) : 0;
-    }
-    if (!fits)
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
-    if (r < 0)
-        return file_error(ret_path, err);
-    hs_gallery_sync_folder(ret_path);
-    return 0;
-}
-
 static int gz_error(gzFile file, const char *path, struct hs_error *err)
 {
     int code;
     const char *text = gzerror(file, &code);
     if (code == Z_ERRNO)
-        return file_error(path, err);
+        return hs_gallery_file_error(path, err);
     return hs_error_set(err, code == Z_MEM_ERROR ? HS_ENOMEM : HS_EDECODE, "%s: %s", path, text);
 }
 
 static int sync_file(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? file_error(path, err) : 0;
+    int r = fd < 0 || fsync(fd) < 0 ? hs_gallery_file_error(path, err) : 0;
     if (fd >= 0)
         close(fd);
     return r;
@@ -183,7 +122,7 @@ static int copy_file(const char *from, const char *to, const char *mode, struct 
     static const int piece_size = 65536;
     gzFile in = gzopen(from, "rbe"), out = in ? gzopen(to, mode) : NULL;
     unsigned char *piece = malloc((size_t) piece_size);
-    int r = !in ? file_error(from, err) : !out ? file_error(to, err) : 0, n = 0;
+    int r = !in ? hs_gallery_file_error(from, err) : !out ? hs_gallery_file_error(to, err) : 0, n = 0;
     if (r == 0 && !piece)
         r = hs_gallery_no_memory(err);
     while (r == 0 && (n = gzread(in, piece, (unsigned) piece_size)) > 0)
@@ -195,7 +134,7 @@ static int copy_file(const char *from, const char *to, const char *mode, struct 
     if (in && gzclose(in) != Z_OK && r == 0)
         r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
     if (out && gzclose(out) != Z_OK && r == 0)
-        r = file_error(to, err);
+        r = hs_gallery_file_error(to, err);
     free(piece);
     return r < 0 ? r : sync_file(to, err);
 }
@@ -209,18 +148,13 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
 {
     struct stat st;
     if (stat(from, &st) < 0)
-        return file_error(from, err);
+        return hs_gallery_file_error(from, err);
     if (!S_ISREG(st.st_mode))
         return hs_error_set(err, HS_EDECODE, "%s: not a regular file", from);
     return copy_file(from, to, "wbeT", err);
 }
 
 /* ---- names ---- */
-
-bool hs_gallery_is_uid(const char *text)
-{
-    return strspn(text, "0123456789abcdef") == UID_LEN && text[UID_LEN] == '\0';
-}
 
 /* "YYYYMMDD-HHMMSS" at text as a time for people; false if there is none. */
 static bool read_stamp(const char *text, char ret_time[HS_GALLERY_TIME_SIZE])
@@ -269,6 +203,20 @@ static bool read_backup_name(const char *name, struct hs_gallery_backup *file, c
 
 /* ---- finding ---- */
 
+/* Calls `each` for the names in a folder until it returns other than 0. HS_ENOTFOUND: there is no such folder. */
+static int for_each_name(const char *folder, int (*each)(void *arg, const char *name), void *arg, struct hs_error *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return hs_gallery_file_error(folder, err);
+    int r = 0;
+    struct dirent *entry;
+    while (r == 0 && (entry = readdir(dir)))
+        r = each(arg, entry->d_name);
+    closedir(dir);
+    return r;
+}
+
 static int append_file(struct hs_gallery_backups *files, const char *folder, const char *name,
                        struct hs_gallery_backup file, bool unfinished, struct hs_error *err)
 {
@@ -289,71 +237,44 @@ static int append_file(struct hs_gallery_backups *files, const char *folder, con
     return 0;
 }
 
-/* Calls `each` for the files of a folder that are backups, or that are being made (".<name>.copy"), until it returns
- * other than 0. A folder that is not there has none. */
-static int scan_backups(const char *folder, bool unfinished,
-                        int (*each)(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file),
-                        void *arg, struct hs_error *err)
-{
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return errno == ENOENT ? 0 : file_error(folder, err);
-    int r = 0;
-    struct dirent *entry;
-    while (r == 0 && (entry = readdir(dir))) {
-        char name[sizeof(entry->d_name)], uid[HS_GALLERY_UID_SIZE];
-        struct hs_gallery_backup file = { .path = NULL };
-        size_t len = strlen(entry->d_name);
-        bool whole = !unfinished;
-        hs_str_copy(name, sizeof(name), entry->d_name);
-        if (unfinished && name[0] == '.' && hs_str_ends(name, ".copy"))
-            whole = hs_str_copy_n(name, sizeof(name), entry->d_name + 1, len - strlen(".copy") - 1);
-        if (whole && read_backup_name(name, &file, uid))
-            r = each(arg, name, uid, &file);
-    }
-    closedir(dir);
-    return r;
-}
-
 struct finding {
     const struct hs_gallery *gallery;
     struct hs_gallery_backups *files;
-    bool unfinished; /* what is looked for now */
-    bool others;     /* another gallery has files there */
+    char folder[PATH_MAX], prefix[PATH_MAX]; /* of set-aside files */
+    bool unfinished;                         /* look for backups that are being made: ".<name>.copy" */
+    bool others;                             /* another gallery has files there */
     struct hs_error *err;
 };
 
-static int take_backup(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file)
+static int take_backup(void *arg, const char *name)
 {
     struct finding *finding = arg;
-    if (uid[0] && strcmp(uid, finding->gallery->uid) != 0) {
-        finding->others = true;
-        return 0;
+    const struct hs_gallery *gallery = finding->gallery;
+    struct hs_gallery_backup file = { .path = NULL };
+    char whole[NAME_MAX + 1], uid[HS_GALLERY_UID_SIZE];
+    if (finding->unfinished) {
+        if (name[0] != '.' || !hs_str_starts(name + 1, backup_prefix) || !hs_str_ends(name, ".copy"))
+            return 0;
+        hs_str_copy_n(whole, sizeof(whole), name + 1, strlen(name) - 1 - strlen(".copy"));
+        name = whole;
     }
-    return append_file(finding->files, finding->gallery->backup_dir, name, *file, finding->unfinished, finding->err);
+    if (!read_backup_name(name, &file, uid))
+        return 0;
+    if (!uid[0] || strcmp(uid, gallery->uid) == 0)
+        return append_file(finding->files, gallery->backup_dir, name, file, finding->unfinished, finding->err);
+    finding->others = true;
+    return 0;
 }
 
-static int find_set_aside(struct finding *finding)
+static int take_set_aside(void *arg, const char *name)
 {
-    char folder[PATH_MAX], prefix[PATH_MAX];
-    const char *path = finding->gallery->path;
-    if (!hs_gallery_folder_of(path, folder) ||
-        !hs_str_format(prefix, sizeof(prefix), "%s%s", hs_path_base(path), aside_mark))
-        return hs_error_set(finding->err, HS_EINVAL, "%s: the path is too long", path);
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return file_error(folder, finding->err);
-    int r = 0;
-    struct dirent *entry;
-    while (r == 0 && (entry = readdir(dir))) {
-        struct hs_gallery_backup file = { .set_aside = true, .number = INT64_MIN };
-        const char *stamp = entry->d_name + strlen(prefix);
-        if (hs_str_starts(entry->d_name, prefix) && read_stamp(stamp, file.created_at) &&
-            read_rest(stamp + STAMP_LEN, ""))
-            r = append_file(finding->files, folder, entry->d_name, file, false, finding->err);
-    }
-    closedir(dir);
-    return r;
+    struct finding *finding = arg;
+    struct hs_gallery_backup file = { .set_aside = true, .number = INT64_MIN };
+    const char *stamp = name + strlen(finding->prefix);
+    if (!hs_str_starts(name, finding->prefix) || !read_stamp(stamp, file.created_at) ||
+        !read_rest(stamp + STAMP_LEN, ""))
+        return 0;
+    return append_file(finding->files, finding->folder, name, file, false, finding->err);
 }
 
 /* Newest first. Without numbers by time, and of one second the higher "-n", which has the longer or the greater text.
@@ -399,18 +320,19 @@ int hs_gallery_find_files(const struct hs_gallery *gallery, bool unfinished, str
                           struct hs_error *err)
 {
     struct finding finding = { .gallery = gallery, .unfinished = unfinished, .err = err };
+    if (!hs_path_parent(finding.folder, PATH_MAX, gallery->path) ||
+        !hs_str_format(finding.prefix, PATH_MAX, "%s%s", hs_path_base(gallery->path), aside_mark))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
     finding.files = calloc(1, sizeof(*finding.files));
     if (!finding.files)
         return hs_gallery_no_memory(err);
-    int r = 0;
     /* In this order, so that a backup which is finished meanwhile is found once at least. */
-    if (gallery->backup_dir && unfinished)
-        r = scan_backups(gallery->backup_dir, true, take_backup, &finding, err);
+    int r = gallery->backup_dir && unfinished ? for_each_name(gallery->backup_dir, take_backup, &finding, err) : 0;
     finding.unfinished = false;
     if (gallery->backup_dir && r == 0)
-        r = scan_backups(gallery->backup_dir, false, take_backup, &finding, err);
-    if (r == 0)
-        r = find_set_aside(&finding);
+        r = for_each_name(gallery->backup_dir, take_backup, &finding, err);
+    if (r == 0 || r == HS_ENOTFOUND)
+        r = for_each_name(finding.folder, take_set_aside, &finding, err);
     if (r < 0) {
         hs_gallery_backups_destroy(finding.files);
         return r;
@@ -446,12 +368,12 @@ struct search {
     size_t len;
 };
 
-static int look_for_uid(void *arg, const char *name, const char *uid, const struct hs_gallery_backup *file)
+static int look_for_uid(void *arg, const char *name)
 {
     struct search *search = arg;
-    (void) name;
-    (void) file;
-    if (!uid[0] || !memmem(search->data, search->len, uid, UID_LEN))
+    struct hs_gallery_backup file;
+    char uid[HS_GALLERY_UID_SIZE];
+    if (!read_backup_name(name, &file, uid) || !uid[0] || !memmem(search->data, search->len, uid, UID_LEN))
         return 0;
     hs_str_copy(search->gallery->uid, sizeof(search->gallery->uid), uid);
     return 1;
@@ -469,14 +391,14 @@ void hs_gallery_find_uid(struct hs_gallery *gallery, const char *damaged)
     if (data == MAP_FAILED)
         return;
     struct search search = { gallery, data, (size_t) st.st_size };
-    scan_backups(gallery->backup_dir, false, look_for_uid, &search, NULL);
+    for_each_name(gallery->backup_dir, look_for_uid, &search, NULL);
     munmap(data, (size_t) st.st_size);
 }
 
 int hs_gallery_delete_file(const struct hs_gallery_backup *file, struct hs_error *err)
 {
     if (unlink(file->path) < 0 && errno != ENOENT)
-        return file_error(file->path, err);
+        return hs_gallery_file_error(file->path, err);
     if (file->set_aside)
         hs_gallery_delete_database(file->path);
     return 0;

@@ -4,8 +4,6 @@
 #define HS_GALLERY_FILES_H
 
 #include <limits.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "gallery/gallery_internal.h"
 
@@ -13,9 +11,8 @@
 enum { HS_GALLERY_STAMP_SIZE = 16 };
 void hs_gallery_stamp(char ret_stamp[HS_GALLERY_STAMP_SIZE]);
 
-bool hs_gallery_is_uid(const char *text);
-
-bool hs_gallery_folder_of(const char *path, char ret_folder[PATH_MAX]); /* false: does not fit */
+/* Turns errno into an error that names the file: HS_ENOMEM, HS_ENOTFOUND, HS_EIO. */
+int hs_gallery_file_error(const char *path, struct hs_error *err);
 
 /* One process (or thread) at a time opens, backs up or restores the galleries of a folder: waits for the lock of the
  * folder of `path`. hs_gallery_unlock_folder takes *ret_lock, or -1. HS_EIO: the file system has no locks. */
@@ -28,15 +25,6 @@ int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
 
 /* Deletes a database and what SQLite keeps beside it. */
 void hs_gallery_delete_database(const char *path);
-
-/* The log of the database at path has something in it. */
-bool hs_gallery_has_log(const char *path);
-
-/* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
-void hs_gallery_delete_leftovers(const char *folder, const char *prefix, const char *part);
-
-/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
-int hs_gallery_rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err);
 
 int hs_gallery_compress(const char *from, const char *to, struct hs_error *err);   /* to exists, and is synced */
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err); /* the same; checks the sum */
@@ -60,5 +48,23 @@ int hs_gallery_delete_file(const struct hs_gallery_backup *file, struct hs_error
 
 /* Makes renames in the folder of path durable. */
 void hs_gallery_sync_folder(const char *path);
+
+/* ---- copies of a database, and databases from copies: the folder of the database must be locked ---- */
+
+/* What hs_gallery_backup does. */
+int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
+
+/* Unpacks a backup beside the database and checks that it is whole and one of ours. The caller deletes or renames it.
+ */
+int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
+                      struct hs_error *err);
+
+/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside.
+ * HS_ENOTFOUND: there is none. */
+int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
+                              struct hs_error *err);
+
+/* Deletes what interrupted calls of the above left behind. */
+void hs_gallery_clean_up(const struct hs_gallery *gallery);
 
 #endif

@@ -6,23 +6,18 @@
 
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
-#include "gallery/migrate.h"
-#include "gallery/sql.h"
 
 /* Blobs are little-endian float32, as the first programs wrote them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored as they lie in memory");
 
 /* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS, calls `each` (NULL: none) for the embeddings that can be compared, and
  * counts the others. */
-static int walk(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, enum hs_gallery_statement which,
-                int64_t since, hs_gallery_each each, void *arg, int64_t *ret_unusable, struct hs_error *err)
+static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t since, hs_gallery_each each,
+                void *arg, int64_t *ret_unusable, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
     int64_t unusable = 0;
-    sqlite3_stmt *stmt = conn->statements[which];
-    if (which == HS_STMT_CHANGED_EMBEDDINGS)
-        sqlite3_bind_int64(stmt, 1, since);
-    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, which, HS_NUMBER(since));
     int r, stopped = 0;
     while (!stopped && (r = hs_sql_step(stmt, err)) > 0) {
         struct hs_gallery_entry entry = {
@@ -69,10 +64,10 @@ static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **re
         r = hs_gallery_begin_read(gallery, ret_conn, err);
     if (r < 0)
         return r;
-    r = hs_gallery_read_number(*ret_conn, HS_STMT_GET_CHANGE, &ret_version->change, err);
+    r = hs_gallery_read_number((*ret_conn)->statements[HS_STMT_GET_CHANGE], &ret_version->change, err);
     if (r < 0)
         hs_gallery_end_read(gallery, *ret_conn);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err)
@@ -87,23 +82,13 @@ int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version
 int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
                         struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    struct hs_gallery_conn *conn;
-    struct hs_gallery_version version;
-    int r = begin_version(gallery, &conn, &version, err);
-    if (r < 0)
-        return r;
-    r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, each, arg, NULL, err);
-    hs_gallery_end_read(gallery, conn);
-    if (r == 0 && ret_version)
-        *ret_version = version;
-    return r;
+    return hs_gallery_for_each_since(gallery, NULL, NULL, each, arg, ret_version, err);
 }
 
 /* All changes after `since` are in the log, and did not touch so much (an import does) that reading all is quicker. */
 static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_COUNT_CHANGES];
-    sqlite3_bind_int64(stmt, 1, since);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_COUNT_CHANGES, HS_NUMBER(since));
     int r = hs_sql_step(stmt, err);
     bool known = r > 0 && sqlite3_column_int64(stmt, 0) == now - since &&
                  sqlite3_column_int64(stmt, 1) <= 2 * HS_GALLERY_CHANGES_MAX;
@@ -116,8 +101,7 @@ static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, s
 static int walk_identities(struct hs_gallery_conn *conn, int64_t since, hs_gallery_touched touched, void *arg,
                            struct hs_error *err)
 {
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_CHANGED_IDENTITIES];
-    sqlite3_bind_int64(stmt, 1, since);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_CHANGED_IDENTITIES, HS_NUMBER(since));
     int r;
     while ((r = hs_sql_step(stmt, err)) > 0)
         touched(arg, sqlite3_column_int64(stmt, 0));
@@ -134,16 +118,17 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     int r = begin_version(gallery, &conn, &version, err);
     if (r < 0)
         return r;
-    if (version.resets != since->resets)
+    if (since && version.resets != since->resets)
         r = hs_error_set(err, HS_ENOTFOUND, "gallery: another program changed it");
-    if (r == 0)
+    if (since && r == 0)
         r = check_log(conn, since->change, version.change, err);
-    if (r == 0)
+    if (since && r == 0)
         r = walk_identities(conn, since->change, touched, arg, err);
     if (r == 0)
-        r = walk(gallery, conn, HS_STMT_CHANGED_EMBEDDINGS, since->change, each, arg, NULL, err);
+        r = walk(conn, since ? HS_STMT_CHANGED_EMBEDDINGS : HS_STMT_ALL_EMBEDDINGS, since ? since->change : 0, each,
+                 arg, NULL, err);
     hs_gallery_end_read(gallery, conn);
-    if (r == 0)
+    if (r == 0 && ret_version)
         *ret_version = version;
     return r;
 }
@@ -156,8 +141,7 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r < 0)
         return r;
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_VALUES_OF];
-    sqlite3_bind_int64(stmt, 1, embedding_id);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_VALUES_OF, HS_NUMBER(embedding_id));
     r = hs_sql_step(stmt, err);
     size_t count = r > 0 ? hs_gallery_column_floats(stmt, 0, values, HS_GALLERY_DIMENSION_MAX) : 0;
     hs_sql_release(stmt);
@@ -170,11 +154,10 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
     return 0;
 }
 
-static int count_rows(struct hs_gallery_conn *conn, int64_t *ret_identities, int64_t *ret_embeddings,
-                      struct hs_error *err)
+static int count_rows(sqlite3 *db, int64_t *ret_identities, int64_t *ret_embeddings, struct hs_error *err)
 {
-    int r = hs_sql_int(conn->db, "SELECT count(*) FROM identities", ret_identities, err);
-    return r < 0 ? r : hs_sql_int(conn->db, "SELECT count(*) FROM embeddings", ret_embeddings, err);
+    int r = hs_sql_int(db, "SELECT count(*) FROM identities", ret_identities, err);
+    return r < 0 ? r : hs_sql_int(db, "SELECT count(*) FROM embeddings", ret_embeddings, err);
 }
 
 int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err)
@@ -184,9 +167,9 @@ int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *re
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r < 0)
         return r;
-    r = count_rows(conn, &stats.identities, &stats.embeddings, err);
+    r = count_rows(conn->db, &stats.identities, &stats.embeddings, err);
     if (r == 0)
-        r = walk(gallery, conn, HS_STMT_ALL_EMBEDDINGS, 0, NULL, NULL, &stats.unusable, err);
+        r = walk(conn, HS_STMT_ALL_EMBEDDINGS, 0, NULL, NULL, &stats.unusable, err);
     hs_gallery_end_read(gallery, conn);
     if (r < 0)
         return r;
@@ -204,7 +187,7 @@ struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
     if (begin_version(gallery, &conn, &version, NULL) == 0) {
         struct hs_gallery_counts *counts = &gallery->counts;
         bool fresh = gallery->counted.change == version.change && gallery->counted.resets == version.resets;
-        if (!fresh && count_rows(conn, &counts->identities, &counts->embeddings, NULL) == 0)
+        if (!fresh && count_rows(conn->db, &counts->identities, &counts->embeddings, NULL) == 0)
             gallery->counted = version;
         hs_gallery_end_read(gallery, conn);
     }
@@ -229,4 +212,39 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err)
     if (r == 0 && orphans > 0)
         r = hs_error_set(err, HS_EIO, "gallery: %lld embeddings belong to no identity", (long long) orphans);
     return r;
+}
+
+/* ---- looking at a file ---- */
+
+int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err)
+{
+    struct hs_gallery_peeked found = { 0 };
+    sqlite3 *db;
+    int code;
+    int r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);
+    if (r < 0)
+        return r;
+    r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
+    if (r == 0)
+        r = hs_gallery_schema_of(db, &found.schema_version, err);
+    if (r == 0 && found.schema_version >= 0)
+        r = count_rows(db, &found.identities, &found.embeddings, err);
+    sqlite3_close(db);
+    if (r == 0)
+        *ret_found = found;
+    return r;
+}
+
+void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1])
+{
+    static const char query[] = "SELECT space FROM embeddings WHERE typeof(space) = 'text'"
+                                " GROUP BY space ORDER BY count(*) DESC, space LIMIT 1";
+    sqlite3 *db;
+    int code;
+    ret_space[0] = '\0';
+    if (hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, NULL) < 0)
+        return;
+    /* Files of the first programs have no such column. */
+    hs_sql_text(db, query, ret_space, HS_GALLERY_SPACE_MAX + 1, NULL);
+    sqlite3_close(db);
 }

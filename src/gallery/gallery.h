@@ -26,7 +26,6 @@ enum {
     HS_GALLERY_SPACE_MAX = 127,      /* bytes of the name of a space or of a model */
     HS_GALLERY_DIMENSION_MAX = 4096, /* floats of an embedding; at least 1 */
     HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata, and of quality */
-    HS_GALLERY_PAGE_MAX = 1000,      /* identities of one page */
     HS_GALLERY_TIME_SIZE = 20,       /* a time and its NUL */
 };
 
@@ -115,21 +114,9 @@ struct hs_gallery_identity {
     char created_at[HS_GALLERY_TIME_SIZE], updated_at[HS_GALLERY_TIME_SIZE];
 };
 
-struct hs_gallery_page {
-    struct hs_gallery_identity *identities;
-    size_t count;
-    bool more; /* the next page begins after the last name of this one */
-};
-
-/* At most `limit` (1..HS_GALLERY_PAGE_MAX) identities whose names follow `after` (NULL: from the first), ordered by the
- * bytes of their names. Caller frees *ret_page with hs_gallery_page_destroy. HS_EINVAL: limit. */
-int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
-                    struct hs_error *err);
-void hs_gallery_page_destroy(struct hs_gallery_page *page);
-
-/* Calls `each` for at most `limit` identities as hs_gallery_list gives them, page by page, so it may call into the
- * gallery; identities that change meanwhile may be as before or as after. A result other than 0 ends the walk, which
- * returns it. *ret_more (may be NULL): others follow. */
+/* Calls `each` for at most `limit` identities whose names follow `after` (NULL: from the first), in the byte order of
+ * the names. It may call into the gallery; identities that change meanwhile may be as before or as after. A result
+ * other than 0 ends the walk, which returns it. *ret_more (may be NULL): others follow. */
 int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
                                  int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
                                  bool *ret_more, struct hs_error *err);
@@ -294,5 +281,20 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
  * if it fails, some of the files may be gone. */
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
+
+/* ---- a look at a file that changes nothing: not migrated, not repaired, not made ---- */
+
+struct hs_gallery_peeked {
+    int schema_version; /* -1: the file has no gallery in it */
+    int64_t identities, embeddings;
+};
+
+/* Opens the file for reading, while others may use it, and runs SQLite's full integrity check. HS_EIO: it is damaged,
+ * or cannot be read; HS_EVERSION: it is from a newer version. */
+int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err);
+
+/* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
+ * told. Looks at nothing else. */
+void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "gallery/gallery.h"
 #include "gallery/scrub.h"
+#include "gallery/sql.h"
 
 /* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
  * programs since, name no space: ?9 stands for theirs. */
@@ -86,6 +87,7 @@ enum {
 
 struct hs_gallery_conn {
     sqlite3 *db;
+    const char *legacy_space; /* the gallery's */
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* of the idle readers */
     struct hs_scrub scrub;
@@ -141,7 +143,6 @@ int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
 /* Begins to read one moment of the file; waits for other readers at most, never for a change. */
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);
 void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn);
-void hs_gallery_close_readers(struct hs_gallery *gallery);
 
 /* ---- changes ---- */
 
@@ -177,28 +178,54 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
-/* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
- * *ret_dropped, else 0. */
-int hs_gallery_trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err);
-
-/* Inside a change: runs a statement whose parameter 1 is an id. */
-int hs_gallery_run_with_id(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id,
-                           struct hs_error *err);
-
 /* Inside a change: HS_ENOTFOUND names the identity. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
 
-/* ---- columns ---- */
+/* ---- statements ---- */
 
-/* The first column of a statement's only row; 0 if it has none. */
-int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t *ret,
-                           struct hs_error *err);
+/* The value of a parameter. Texts (NULL allowed) and floats are borrowed until the statement is released. */
+struct hs_gallery_value {
+    enum { HS_VALUE_NUMBER, HS_VALUE_TEXT, HS_VALUE_FLOATS } kind;
+    int64_t number;
+    const void *data;
+    size_t count; /* of floats */
+};
+#define HS_NUMBER(n) ((struct hs_gallery_value) { .kind = HS_VALUE_NUMBER, .number = (n) })
+#define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
+#define HS_FLOATS(values, n) ((struct hs_gallery_value) { .kind = HS_VALUE_FLOATS, .data = (values), .count = (n) })
+#define HS_GALLERY_VALUES(...)                                                                                         \
+    (const struct hs_gallery_value[]) { __VA_ARGS__ },                                                                 \
+        sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
+
+/* Sets the parameters from ?1 on, and ?9. The caller steps through the statement and releases it. */
+#define HS_GALLERY_BIND(conn, which, ...) hs_gallery_bind(conn, which, HS_GALLERY_VALUES(__VA_ARGS__))
+sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_statement which,
+                              const struct hs_gallery_value *values, size_t count);
+
+/* Inside a change: runs a statement that has no rows. */
+#define HS_GALLERY_RUN(gallery, which, err, ...)                                                                       \
+    hs_sql_run(HS_GALLERY_BIND((gallery)->writer, which, __VA_ARGS__), err)
+
+/* The first column of the first row, and releases the statement. 1; or 0 and *ret 0 if there is no row. */
+int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);
 
 /* Copies at most `max` floats of a blob. The count, or 0 if it is not a whole vector. */
 size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_values, size_t max);
 
-/* Copies the text of a column (NULL for NULL) into *ret_text; false without memory. Caller frees with free(). */
-bool hs_gallery_column_text(sqlite3_stmt *stmt, int column, char **ret_text);
+/* ---- the schema: PRAGMA user_version has its number; 0 is the file of the first programs, two tables ---- */
+
+enum { HS_GALLERY_SCHEMA = 5 };
+
+/* *ret_version is -1 for a file without our tables. HS_EVERSION: newer than this program knows. */
+int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
+
+/* Takes the file to the present schema, each step in a transaction of its own. Embeddings without an identity are
+ * erased and counted; those that name no space get legacy_space. A file without a uid gets this one. */
+int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
+                       struct hs_error *err);
+
+/* HS_EDECODE: a file of the present schema has triggers, views, checks, tables or columns that are not ours. */
+int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err);
 
 int hs_gallery_no_memory(struct hs_error *err); /* HS_ENOMEM */
 

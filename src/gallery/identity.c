@@ -1,12 +1,15 @@
-/* Identities: listing, reading, renaming, merging. */
+/* Identities and their embeddings: listing, reading, adding, renaming, merging. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "gallery/gallery.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "gallery/diversity_prune.h"
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
-#include "gallery/sql.h"
 
-#include "base/str.h"
+/* Identities that are in memory at once. */
+enum { PAGE_SIZE = 1000 };
 
 /* A time of a row; text that is no time of ours is cut. */
 static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_TIME_SIZE])
@@ -15,100 +18,75 @@ static void copy_time(sqlite3_stmt *stmt, int column, char ret_time[HS_GALLERY_T
     hs_str_copy(ret_time, HS_GALLERY_TIME_SIZE, text ? text : "");
 }
 
-/* A row of LIST or GET. What was read before a failure is in *identity, for finish_identity. */
+/* Copies the text of a column, NULL for NULL; false without memory. */
+static bool column_text(sqlite3_stmt *stmt, int column, char **ret_text)
+{
+    if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
+        *ret_text = NULL;
+        return true;
+    }
+    const char *text = (const char *) sqlite3_column_text(stmt, column);
+    *ret_text = text ? strdup(text) : NULL;
+    return *ret_text != NULL;
+}
+
+/* A row of LIST or GET. What was read before a failure is in *identity, for its owner to free. */
 static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
 {
     identity->id = sqlite3_column_int64(stmt, 0);
     identity->embedding_count = sqlite3_column_int64(stmt, 5);
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
-    if (!hs_gallery_column_text(stmt, 1, &identity->name) || !hs_gallery_column_text(stmt, 2, &identity->metadata))
+    if (!column_text(stmt, 1, &identity->name) || !column_text(stmt, 2, &identity->metadata))
         return hs_gallery_no_memory(err);
     return 0;
 }
 
-static void finish_identity(struct hs_gallery_identity *identity)
+/* Reads at most `limit` identities whose names follow `after`. The caller finishes the *ret_count of them that there
+ * are, also after a failure. */
+static int read_page(struct hs_gallery *gallery, const char *after, size_t limit,
+                     struct hs_gallery_identity *identities, size_t *ret_count, bool *ret_more, struct hs_error *err)
 {
-    free(identity->name);
-    free(identity->metadata);
-}
-
-void hs_gallery_page_destroy(struct hs_gallery_page *page)
-{
-    if (!page)
-        return;
-    for (size_t i = 0; i < page->count; i++)
-        finish_identity(&page->identities[i]);
-    free(page->identities);
-    free(page);
-}
-
-static int fill_page(sqlite3_stmt *stmt, size_t limit, struct hs_gallery_page *page, struct hs_error *err)
-{
-    int r;
-    while ((r = hs_sql_step(stmt, err)) > 0) {
-        if (page->count == limit) {
-            page->more = true;
-            return 0;
-        }
-        r = read_identity(stmt, &page->identities[page->count++], err);
-        if (r < 0)
-            break;
-    }
-    return r;
-}
-
-int hs_gallery_list(struct hs_gallery *gallery, const char *after, size_t limit, struct hs_gallery_page **ret_page,
-                    struct hs_error *err)
-{
-    if (limit < 1 || limit > HS_GALLERY_PAGE_MAX)
-        return hs_error_set(err, HS_EINVAL, "limit: must be 1 to %d", HS_GALLERY_PAGE_MAX);
-    struct hs_gallery_page *page = calloc(1, sizeof(*page));
-    if (page)
-        page->identities = calloc(limit, sizeof(*page->identities));
-    if (!page || !page->identities) {
-        free(page);
-        return hs_gallery_no_memory(err);
-    }
     struct hs_gallery_conn *conn;
+    *ret_count = 0;
+    *ret_more = false;
     int r = hs_gallery_begin_read(gallery, &conn, err);
-    if (r == 0) {
-        sqlite3_stmt *stmt = conn->statements[HS_STMT_LIST];
-        sqlite3_bind_text(stmt, 1, after, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(stmt, 2, (int64_t) limit + 1);
-        r = fill_page(stmt, limit, page, err);
-        hs_sql_release(stmt);
-        hs_gallery_end_read(gallery, conn);
-    }
-    if (r < 0) {
-        hs_gallery_page_destroy(page);
+    if (r < 0)
         return r;
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_LIST, HS_TEXT(after), HS_NUMBER((int64_t) limit + 1));
+    while (r == 0 && !*ret_more && (r = hs_sql_step(stmt, err)) > 0) {
+        *ret_more = *ret_count == limit;
+        r = *ret_more ? 0 : read_identity(stmt, &identities[(*ret_count)++], err);
     }
-    *ret_page = page;
-    return 0;
+    hs_sql_release(stmt);
+    hs_gallery_end_read(gallery, conn);
+    return r;
 }
 
 int hs_gallery_for_each_identity(struct hs_gallery *gallery, const char *after, size_t limit,
                                  int (*each)(void *arg, const struct hs_gallery_identity *identity), void *arg,
                                  bool *ret_more, struct hs_error *err)
 {
-    struct hs_gallery_page *page = NULL;
+    size_t page_size = limit < PAGE_SIZE ? limit : PAGE_SIZE, count;
+    struct hs_gallery_identity *page = calloc(page_size + 1, sizeof(*page));
+    if (!page)
+        return hs_gallery_no_memory(err);
+    char *last = NULL; /* of the pages so far */
     bool more = true;
     int r = 0;
     while (r == 0 && more && limit > 0) {
-        struct hs_gallery_page *next;
-        r = hs_gallery_list(gallery, page ? page->identities[page->count - 1].name : after,
-                            limit < HS_GALLERY_PAGE_MAX ? limit : HS_GALLERY_PAGE_MAX, &next, err);
-        if (r < 0)
-            break;
-        hs_gallery_page_destroy(page);
-        page = next;
-        for (size_t i = 0; i < page->count && r == 0; i++)
-            r = each(arg, &page->identities[i]);
-        limit -= page->count;
-        more = page->more;
+        r = read_page(gallery, last ? last : after, limit < page_size ? limit : page_size, page, &count, &more, err);
+        limit -= count;
+        for (size_t i = 0; i < count; i++) {
+            if (r == 0)
+                r = each(arg, &page[i]);
+            free(last);
+            last = page[i].name;
+            free(page[i].metadata);
+        }
     }
-    hs_gallery_page_destroy(page);
+    free(last);
+    free(page);
     if (r == 0 && ret_more)
         *ret_more = more;
     return r;
@@ -127,7 +105,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
         free(e->source_sha256);
     }
     free(person->embeddings);
-    finish_identity(&person->identity);
+    free(person->identity.name);
+    free(person->identity.metadata);
     free(person);
 }
 
@@ -137,8 +116,8 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     e->id = sqlite3_column_int64(stmt, 0);
     e->dimension = (size_t) sqlite3_column_bytes(stmt, 1) / sizeof(float);
     copy_time(stmt, 6, e->created_at);
-    if (!hs_gallery_column_text(stmt, 2, &e->space) || !hs_gallery_column_text(stmt, 3, &e->model) ||
-        !hs_gallery_column_text(stmt, 4, &e->quality) || !hs_gallery_column_text(stmt, 5, &e->source_sha256))
+    if (!column_text(stmt, 2, &e->space) || !column_text(stmt, 3, &e->model) ||
+        !column_text(stmt, 4, &e->quality) || !column_text(stmt, 5, &e->source_sha256))
         return hs_gallery_no_memory(err);
     if (!with_values)
         return 0;
@@ -149,16 +128,14 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     return 0;
 }
 
-static int read_embeddings(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, bool with_values,
-                           struct hs_gallery_person *person, struct hs_error *err)
+static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struct hs_gallery_person *person,
+                           struct hs_error *err)
 {
     size_t room = (size_t) person->identity.embedding_count;
     person->embeddings = calloc(room ? room : 1, sizeof(*person->embeddings));
     if (!person->embeddings)
         return hs_gallery_no_memory(err);
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_EMBEDDINGS_OF];
-    sqlite3_bind_int64(stmt, 1, person->identity.id);
-    sqlite3_bind_text(stmt, 9, gallery->legacy_space, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(person->identity.id));
     int r = 0;
     while (r == 0 && person->count < room && (r = hs_sql_step(stmt, err)) > 0)
         r = read_embedding(stmt, with_values, &person->embeddings[person->count++], err);
@@ -166,18 +143,17 @@ static int read_embeddings(const struct hs_gallery *gallery, struct hs_gallery_c
     return r;
 }
 
-static int read_person(const struct hs_gallery *gallery, struct hs_gallery_conn *conn, const char *name,
-                       bool with_values, struct hs_gallery_person *person, struct hs_error *err)
+static int read_person(struct hs_gallery_conn *conn, const char *name, bool with_values,
+                       struct hs_gallery_person *person, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = conn->statements[HS_STMT_GET];
-    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_GET, HS_TEXT(name));
     int r = hs_sql_step(stmt, err);
     if (r == 0)
         r = hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
     else if (r > 0)
         r = read_identity(stmt, &person->identity, err);
     hs_sql_release(stmt);
-    return r < 0 ? r : read_embeddings(gallery, conn, with_values, person, err);
+    return r < 0 ? r : read_embeddings(conn, with_values, person, err);
 }
 
 int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_values,
@@ -189,7 +165,7 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     struct hs_gallery_conn *conn;
     int r = hs_gallery_begin_read(gallery, &conn, err);
     if (r == 0) {
-        r = read_person(gallery, conn, name, with_values, person, err);
+        r = read_person(conn, name, with_values, person, err);
         hs_gallery_end_read(gallery, conn);
     }
     if (r < 0) {
@@ -200,15 +176,155 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     return 0;
 }
 
-/* Inside a change: runs a statement of (id, text). */
-static int set_text(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t id, const char *text,
-                    struct hs_error *err)
+/* ---- adding ---- */
+
+/* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
+ * *ret_dropped, else 0. */
+static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dropped, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = gallery->writer->statements[which];
-    sqlite3_bind_int64(stmt, 1, id);
-    sqlite3_bind_text(stmt, 2, text, -1, SQLITE_STATIC);
-    return hs_sql_run(stmt, err);
+    if (gallery->max_embeddings_per_identity == 0)
+        return 0;
+    struct hs_prune kept;
+    hs_prune_init(&kept, (size_t) gallery->max_embeddings_per_identity);
+    float values[HS_GALLERY_DIMENSION_MAX];
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_EMBEDDINGS_OF, HS_NUMBER(identity_id));
+    int r;
+    while ((r = hs_sql_step(stmt, err)) > 0) {
+        size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
+        const char *space = (const char *) sqlite3_column_text(stmt, 2);
+        const char *quality = (const char *) sqlite3_column_text(stmt, 4);
+        if (!hs_gallery_is_unit_vector(values, dimension))
+            dimension = 0;
+        if (!space || hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
+                                   hs_gallery_quality_score(quality)) < 0) {
+            r = hs_gallery_no_memory(err);
+            break;
+        }
+    }
+    hs_sql_release(stmt);
+    for (size_t i = 0; i < kept.dropped_count && r == 0; i++) {
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(kept.dropped[i]));
+        *ret_dropped = kept.dropped[i];
+    }
+    hs_prune_finish(&kept);
+    return r;
 }
+
+int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
+                          const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
+                          struct hs_error *err)
+{
+    int r = hs_gallery_find(gallery, name, &added->identity_id, err);
+    if (r == HS_ENOTFOUND) {
+        added->identity_created = true;
+        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_IDENTITY, err, HS_TEXT(name), HS_TEXT(metadata));
+        added->identity_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    } else if (r == 0 && metadata) {
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(added->identity_id), HS_TEXT(metadata));
+    } else if (r == 0) {
+        r = HS_GALLERY_RUN(gallery, HS_STMT_TOUCH_IDENTITY, err, HS_NUMBER(added->identity_id));
+    }
+    if (r == 0)
+        r = hs_gallery_touch(gallery, added->identity_id, err);
+    if (r == 0)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(added->identity_id),
+                           HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space),
+                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256));
+    if (r < 0)
+        return r;
+    added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
+    return trim(gallery, added->identity_id, &added->embedding_dropped, err);
+}
+
+int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
+                          const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
+{
+    int64_t present;
+    sqlite3_stmt *stmt =
+        HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_TEXT(name),
+                        HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space));
+    int r = hs_gallery_read_number(stmt, &present, err);
+    if (r < 0)
+        return r;
+    *ret_present = present;
+    return 0;
+}
+
+/* Inside a change. */
+static int remember(struct hs_gallery *gallery, const struct hs_gallery_request *request,
+                    const struct hs_gallery_added *added, struct hs_error *err)
+{
+    int r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_REQUESTS, err, HS_NUMBER(HS_GALLERY_REQUESTS_MAX - 1));
+    if (r < 0)
+        return r;
+    return HS_GALLERY_RUN(gallery, HS_STMT_REMEMBER_REQUEST, err, HS_TEXT(request->key_sha256),
+                          HS_TEXT(request->body_sha256), HS_NUMBER(added->identity_id), HS_NUMBER(added->embedding_id),
+                          HS_NUMBER(added->identity_created), HS_NUMBER(added->embedding_dropped));
+}
+
+int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
+                   const char *metadata, const struct hs_gallery_new_embedding *embedding,
+                   struct hs_gallery_added *ret_added, struct hs_error *err)
+{
+    int r = hs_gallery_check_name(name, err);
+    if (r == 0 && request)
+        r = hs_gallery_check_sha256("key_sha256", request->key_sha256, err);
+    if (r == 0 && request)
+        r = hs_gallery_check_sha256("body_sha256", request->body_sha256, err);
+    if (r == 0)
+        r = hs_gallery_check_metadata(metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_embedding(embedding, err);
+    if (r < 0)
+        return r;
+    struct hs_gallery_added added = { 0 };
+    r = hs_gallery_begin(gallery, err);
+    if (r < 0)
+        return r;
+    r = hs_gallery_add_inside(gallery, name, metadata, embedding, &added, err);
+    if (r == 0 && request)
+        r = remember(gallery, request, &added, err);
+    r = hs_gallery_end(gallery, r, added.embedding_dropped != 0, err);
+    if (r == 0 && ret_added)
+        *ret_added = added;
+    return r;
+}
+
+static void read_request(sqlite3_stmt *stmt, struct hs_gallery_recalled *ret)
+{
+    const char *body = (const char *) sqlite3_column_text(stmt, 0), *name = (const char *) sqlite3_column_text(stmt, 5);
+    hs_str_copy(ret->body_sha256, sizeof(ret->body_sha256), body ? body : "");
+    hs_str_copy(ret->name, sizeof(ret->name), name ? name : "");
+    ret->added = (struct hs_gallery_added) {
+        .identity_id = sqlite3_column_int64(stmt, 1),
+        .embedding_id = sqlite3_column_int64(stmt, 2),
+        .identity_created = sqlite3_column_int(stmt, 3) != 0,
+        .embedding_dropped = sqlite3_column_int64(stmt, 4),
+    };
+}
+
+int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct hs_gallery_recalled *ret_recalled,
+                      struct hs_error *err)
+{
+    int r = hs_gallery_check_sha256("key_sha256", key_sha256, err);
+    if (r < 0)
+        return r;
+    struct hs_gallery_conn *conn;
+    r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r < 0)
+        return r;
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_RECALL_REQUEST, HS_TEXT(key_sha256));
+    r = hs_sql_step(stmt, err);
+    if (r > 0)
+        read_request(stmt, ret_recalled);
+    hs_sql_release(stmt);
+    hs_gallery_end_read(gallery, conn);
+    if (r < 0)
+        return r;
+    return r > 0 ? 0 : hs_error_set(err, HS_ENOTFOUND, "no such request is remembered");
+}
+
+/* ---- changing ---- */
 
 static int update_inside(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                          struct hs_error *err)
@@ -216,9 +332,10 @@ static int update_inside(struct hs_gallery *gallery, const char *name, const str
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0 && update->metadata)
-        r = set_text(gallery, HS_STMT_SET_METADATA, id, update->metadata[0] ? update->metadata : NULL, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(id),
+                           HS_TEXT(update->metadata[0] ? update->metadata : NULL));
     if (r == 0 && update->new_name) {
-        r = set_text(gallery, HS_STMT_SET_NAME, id, update->new_name, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_NAME, err, HS_NUMBER(id), HS_TEXT(update->new_name));
         if (r == HS_ECONFLICT)
             hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
     }
@@ -241,38 +358,26 @@ int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *
     return hs_gallery_update(gallery, name, &(struct hs_gallery_update) { .new_name = new_name }, err);
 }
 
-/* Inside a change: runs a statement of (id, id). */
-static int move(struct hs_gallery *gallery, enum hs_gallery_statement which, int64_t from, int64_t into,
-                struct hs_error *err)
-{
-    sqlite3_stmt *stmt = gallery->writer->statements[which];
-    sqlite3_bind_int64(stmt, 1, from);
-    sqlite3_bind_int64(stmt, 2, into);
-    return hs_sql_run(stmt, err);
-}
-
 static int merge_inside(struct hs_gallery *gallery, const char *from, const char *into, int64_t *ret_dropped,
                         struct hs_error *err)
 {
+    static const enum hs_gallery_statement moves[] = { HS_STMT_MOVE_EMBEDDINGS, HS_STMT_MOVE_METADATA,
+                                                       HS_STMT_MOVE_REQUESTS };
     int64_t from_id, into_id;
     int r = hs_gallery_find(gallery, from, &from_id, err);
     if (r == 0)
         r = hs_gallery_find(gallery, into, &into_id, err);
     if (r == 0 && from_id == into_id)
         r = hs_error_set(err, HS_EINVAL, "an identity cannot be merged into itself");
+    for (size_t i = 0; r == 0 && i < HS_ARRAY_LEN(moves); i++)
+        r = HS_GALLERY_RUN(gallery, moves[i], err, HS_NUMBER(from_id), HS_NUMBER(into_id));
     if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_EMBEDDINGS, from_id, into_id, err);
-    if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_METADATA, from_id, into_id, err);
-    if (r == 0)
-        r = move(gallery, HS_STMT_MOVE_REQUESTS, from_id, into_id, err);
-    if (r == 0)
-        r = hs_gallery_run_with_id(gallery, HS_STMT_DELETE_IDENTITY, from_id, err);
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_IDENTITY, err, HS_NUMBER(from_id));
     if (r == 0)
         r = hs_gallery_touch(gallery, from_id, err);
     if (r == 0)
         r = hs_gallery_touch(gallery, into_id, err);
-    return r < 0 ? r : hs_gallery_trim(gallery, into_id, ret_dropped, err);
+    return r < 0 ? r : trim(gallery, into_id, ret_dropped, err);
 }
 
 int hs_gallery_merge(struct hs_gallery *gallery, const char *from, const char *into, struct hs_error *err)

@@ -1,8 +1,7 @@
-#include "gallery/migrate.h"
-
+/* The steps from each older schema to the present one. */
 #include "base/mem.h"
 #include "base/str.h"
-#include "gallery/sql.h"
+#include "gallery/gallery_internal.h"
 
 /* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings (in step 5 the
  * uid). Steps are never changed once released: a new one is added below. */
@@ -85,16 +84,6 @@ static int run_statement(sqlite3 *db, const char *sql, const char *value, struct
     return r;
 }
 
-static int end(sqlite3 *db, int r, struct hs_error *err)
-{
-    if (r == 0)
-        r = hs_sql_exec(db, "COMMIT", err);
-    /* SQLite ends the transaction by itself after some failures. */
-    if (r != 0 && !sqlite3_get_autocommit(db))
-        hs_sql_exec(db, "ROLLBACK", NULL);
-    return r;
-}
-
 static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *err)
 {
     int r = hs_sql_exec(db, "BEGIN IMMEDIATE", err);
@@ -111,7 +100,12 @@ static int run_step(sqlite3 *db, int from, const char *value, struct hs_error *e
         if (r == 0)
             r = hs_sql_exec(db, set_version, err);
     }
-    return end(db, r, err);
+    if (r == 0)
+        r = hs_sql_exec(db, "COMMIT", err);
+    /* SQLite ends the transaction by itself after some failures. */
+    if (r != 0 && !sqlite3_get_autocommit(db))
+        hs_sql_exec(db, "ROLLBACK", NULL);
+    return r;
 }
 
 static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err)

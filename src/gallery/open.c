@@ -11,14 +11,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "gallery/backup.h"
 #include "gallery/files.h"
-#include "gallery/gallery.h"
-#include "gallery/gallery_internal.h"
-#include "gallery/migrate.h"
-#include "gallery/sql.h"
 
-enum { MOST_EMBEDDINGS = 1000 };
+enum { MOST_EMBEDDINGS = 1000, FREE_NAMES = 1000 };
 
 static int check_options(const struct hs_gallery_options *options, struct hs_error *err)
 {
@@ -78,7 +73,11 @@ void hs_gallery_close(struct hs_gallery *gallery)
 {
     if (!gallery)
         return;
-    hs_gallery_close_readers(gallery);
+    while (gallery->idle) {
+        struct hs_gallery_conn *conn = gallery->idle;
+        gallery->idle = conn->next;
+        hs_gallery_disconnect(conn);
+    }
     if (gallery->writer && gallery->erase_pending)
         hs_gallery_empty_log(gallery, true, NULL);
     hs_gallery_disconnect(gallery->writer);
@@ -146,11 +145,19 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     int r = hs_sql_text(gallery->writer->db, "SELECT uid FROM gallery", uid, sizeof(uid), err);
     if (r < 0)
         return r;
-    *ret_damaged = !hs_gallery_is_uid(uid);
+    *ret_damaged = strspn(uid, "0123456789abcdef") != HS_GALLERY_UID_SIZE - 1 || uid[HS_GALLERY_UID_SIZE - 1];
     if (*ret_damaged)
         return hs_error_set(err, HS_EIO, "gallery: it has no uid");
     hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
     return 0;
+}
+
+/* The log of the database at path has something in it. */
+static bool has_log(const char *path)
+{
+    char log[PATH_MAX];
+    struct stat st;
+    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
 /* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
@@ -174,8 +181,39 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     gallery->resets = 0;
     /* A crash may have left a log with what was erased, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
-    if (gallery->suspect || hs_gallery_has_log(gallery->path))
+    if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
+    return 0;
+}
+
+/* Not every file system can refuse to replace; the folder's lock keeps others of our kind away. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (hs_file_exists(to)) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
+}
+
+/* Renames from to "<base>[-n]", the first that is free, without ever replacing a file. */
+static int rename_free(const char *from, const char *base, char ret_path[PATH_MAX], struct hs_error *err)
+{
+    bool fits = hs_str_copy(ret_path, PATH_MAX, base);
+    int r = fits ? rename_new(from, ret_path) : 0;
+    for (int n = 1; fits && r < 0 && errno == EEXIST && n < FREE_NAMES; n++) {
+        fits = hs_str_format(ret_path, PATH_MAX, "%s-%d", base, n);
+        r = fits ? rename_new(from, ret_path) : 0;
+    }
+    if (!fits)
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", base);
+    if (r < 0)
+        return hs_gallery_file_error(ret_path, err);
+    hs_gallery_sync_folder(ret_path);
     return 0;
 }
 
@@ -188,7 +226,7 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
         !hs_str_format(log, sizeof(log), "%s-wal", gallery->path) ||
         !hs_str_format(index, sizeof(index), "%s-shm", gallery->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    int r = hs_gallery_rename_free(gallery->path, base, ret_path, err);
+    int r = rename_free(gallery->path, base, ret_path, err);
     if (r < 0)
         return r;
     unlink(index);

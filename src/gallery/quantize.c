@@ -1,4 +1,4 @@
-#include "gallery/quantize.h"
+#include "gallery/search_rows.h"
 
 #include <float.h>
 #include <math.h>

@@ -29,16 +29,25 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "gallery/parallel_scan.h"
+#include "base/clock.h"
+#include "base/pool.h"
 #include "gallery/search_scan.h"
+
+/* Galleries up to this many rows are scanned by the caller's thread alone. */
+enum { ALONE_ROWS = 50000 };
 
 struct hs_search {
     size_t dimension;
     hs_search_fetch fetch;
     void *ctx;
-    struct hs_parallel_scan *team; /* has its own locks */
+    int threads; /* at most so many scan for one query */
+
+    pthread_mutex_t pool_lock; /* guards the two that follow */
+    struct hs_pool *pool;      /* NULL until a large scan wants it, or if threads could not be started */
+    bool pool_tried;
 
     pthread_rwlock_t lock; /* guards rows; not held while vectors are fetched */
     struct hs_search_rows rows;
@@ -67,13 +76,10 @@ int hs_search_create(size_t dimension, int threads, hs_search_fetch fetch, void 
     search->dimension = dimension;
     search->fetch = fetch;
     search->ctx = ctx;
+    search->threads = threads;
+    pthread_mutex_init(&search->pool_lock, NULL);
     init_lock(&search->lock);
     hs_search_rows_init(&search->rows, dimension);
-    search->team = hs_parallel_scan_create(threads);
-    if (!search->team) {
-        hs_search_destroy(search);
-        return hs_error_set(err, HS_ENOMEM, "no memory for the search index");
-    }
     *ret_search = search;
     return 0;
 }
@@ -82,7 +88,8 @@ void hs_search_destroy(struct hs_search *search)
 {
     if (!search)
         return;
-    hs_parallel_scan_destroy(search->team);
+    hs_pool_destroy(search->pool);
+    pthread_mutex_destroy(&search->pool_lock);
     hs_search_rows_finish(&search->rows);
     pthread_rwlock_destroy(&search->lock);
     free(search);
@@ -141,6 +148,117 @@ size_t hs_search_memory(struct hs_search *search)
     return bytes;
 }
 
+/* ---- one scan by several threads ---- */
+
+/* A scan under way. Whoever is free takes the next block. */
+struct work {
+    const struct hs_search_rows *rows;
+    const struct hs_search_query *query;
+    atomic_size_t next;
+    pthread_mutex_t lock; /* guards `ended` */
+    pthread_cond_t done;
+    int ended; /* helpers */
+};
+
+struct helper {
+    struct work *work;
+    struct hs_search_scan scan;
+};
+
+/* NULL if threads could not be started: without helpers a scan is slower, not wrong. */
+static struct hs_pool *pool_of(struct hs_search *search)
+{
+    pthread_mutex_lock(&search->pool_lock);
+    if (!search->pool_tried) {
+        int helpers = search->threads - 1;
+        search->pool_tried = true;
+        if (hs_pool_create("search", helpers, (size_t) helpers, false, &search->pool, NULL) < 0)
+            search->pool = NULL;
+    }
+    struct hs_pool *pool = search->pool;
+    pthread_mutex_unlock(&search->pool_lock);
+    return pool;
+}
+
+static void scan_blocks(struct work *work, struct hs_search_scan *scan)
+{
+    size_t block;
+    while (block = atomic_fetch_add(&work->next, 1), block << work->rows->shift < work->rows->count)
+        hs_search_scan_block(scan, work->rows, work->query, block);
+}
+
+static void help(void *arg)
+{
+    struct helper *helper = arg;
+    struct work *work = helper->work;
+    scan_blocks(work, &helper->scan);
+    pthread_mutex_lock(&work->lock);
+    work->ended++;
+    pthread_cond_signal(&work->done);
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* Starts helpers and returns their number; none if others still wait: when queries meet, each has a thread already.
+ */
+static int start(struct hs_pool *pool, struct work *work, struct helper *helpers, int wanted,
+                 const struct hs_top_k *best)
+{
+    int count = 0;
+    bool started = hs_pool_waiting(pool) == 0;
+    while (started && count < wanted) {
+        struct helper *helper = &helpers[count];
+        helper->work = work;
+        started = hs_search_scan_init(&helper->scan, best->k, best->floor) == 0 &&
+                  hs_pool_submit(pool, help, helper, HS_NO_DEADLINE) == 0;
+        if (started)
+            count++;
+        else
+            hs_search_scan_finish(&helper->scan);
+    }
+    return count;
+}
+
+static void scan_together(struct hs_search *search, struct work *work, struct hs_search_scan *scan)
+{
+    struct hs_pool *pool = pool_of(search);
+    struct helper *helpers = pool ? calloc((size_t) search->threads - 1, sizeof(*helpers)) : NULL;
+    pthread_mutex_init(&work->lock, NULL);
+    pthread_cond_init(&work->done, NULL);
+    int count = helpers ? start(pool, work, helpers, search->threads - 1, &scan->lower) : 0;
+    scan_blocks(work, scan);
+    pthread_mutex_lock(&work->lock);
+    while (work->ended < count)
+        pthread_cond_wait(&work->done, &work->lock);
+    pthread_mutex_unlock(&work->lock);
+    for (int i = 0; i < count; i++) {
+        hs_search_scan_merge(scan, &helpers[i].scan);
+        hs_search_scan_finish(&helpers[i].scan);
+    }
+    pthread_cond_destroy(&work->done);
+    pthread_mutex_destroy(&work->lock);
+    free(helpers);
+}
+
+/* The rows that may be among the best, with the lock held for reading. Caller frees *ret_findings with free(). */
+static int scan_all(struct hs_search *search, const struct hs_search_query *query, const struct hs_top_k *best,
+                    struct hs_search_finding **ret_findings, size_t *ret_count)
+{
+    struct hs_search_scan scan;
+    struct work work = { .rows = &search->rows, .query = query };
+    int r = hs_search_scan_init(&scan, best->k, best->floor);
+    if (r == 0) {
+        if (search->threads > 1 && search->rows.count > ALONE_ROWS)
+            scan_together(search, &work, &scan);
+        else
+            scan_blocks(&work, &scan);
+        r = hs_search_scan_findings(&scan, &search->rows, query, ret_findings, ret_count);
+    }
+    hs_search_scan_finish(&scan);
+    return r;
+}
+
+/* ---- queries ---- */
+
 /* Scores the findings until no other can be among the best. *ret_gone: the store does not have one any more, which was
  * noted in the query. */
 static int decide(struct hs_search *search, struct hs_search_query *query, const float *vector, float *fetched,
@@ -173,7 +291,7 @@ static int pass(struct hs_search *search, struct hs_search_query *query, const f
     struct hs_search_finding *findings = NULL;
     size_t count = 0;
     pthread_rwlock_rdlock(&search->lock);
-    int r = hs_parallel_scan_run(search->team, &search->rows, query, best, &findings, &count);
+    int r = scan_all(search, query, best, &findings, &count);
     pthread_rwlock_unlock(&search->lock);
     if (r < 0)
         return hs_error_set(err, r, "no memory for a search");

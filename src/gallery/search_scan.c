@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "gallery/search_kernel.h"
 
 /* Rows between two looks at the limit; FEW of them are compared with it at once, without a branch. */
@@ -88,13 +89,7 @@ static bool make_room(struct hs_search_scan *scan)
     prune(scan);
     if (scan->count < scan->capacity / 2)
         return true;
-    size_t capacity = scan->capacity ? scan->capacity * 2 : FIRST_CANDIDATES;
-    struct hs_search_candidate *larger = realloc(scan->candidates, capacity * sizeof(*larger));
-    if (!larger)
-        return false;
-    scan->candidates = larger;
-    scan->capacity = capacity;
-    return true;
+    return HS_ARRAY_RESERVE(scan->candidates, scan->capacity, scan->capacity ? scan->capacity + 1 : FIRST_CANDIDATES);
 }
 
 static void push(struct hs_search_scan *scan, struct hs_search_candidate candidate)
@@ -237,4 +232,65 @@ int hs_search_scan_findings(struct hs_search_scan *scan, const struct hs_search_
     *ret_findings = findings;
     *ret_count = kept;
     return 0;
+}
+
+/* ---- the best k ---- */
+
+int hs_top_k_init(struct hs_top_k *best, size_t k, double floor)
+{
+    *best = (struct hs_top_k) { .k = k, .floor = floor };
+    best->hits = calloc(k, sizeof(*best->hits));
+    return best->hits ? 0 : HS_ENOMEM;
+}
+
+void hs_top_k_finish(struct hs_top_k *best)
+{
+    free(best->hits);
+    best->hits = NULL;
+}
+
+void hs_top_k_clear(struct hs_top_k *best)
+{
+    best->count = best->worst = 0;
+}
+
+/* Negative if a comes first. */
+static int compare(const void *pa, const void *pb)
+{
+    const struct hs_search_hit *a = pa, *b = pb;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    if (a->identity != b->identity)
+        return a->identity < b->identity ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+static struct hs_search_hit *find(struct hs_top_k *best, int64_t identity)
+{
+    for (size_t i = 0; i < best->count; i++)
+        if (best->hits[i].identity == identity)
+            return &best->hits[i];
+    return NULL;
+}
+
+void hs_top_k_offer(struct hs_top_k *best, struct hs_search_hit hit)
+{
+    bool full = best->count == best->k;
+    if (hit.score <= best->floor || (full && compare(&hit, &best->hits[best->worst]) >= 0))
+        return;
+    struct hs_search_hit *place = find(best, hit.identity);
+    if (place && compare(&hit, place) >= 0)
+        return;
+    if (!place)
+        place = full ? &best->hits[best->worst] : &best->hits[best->count++];
+    *place = hit;
+    best->worst = 0;
+    for (size_t i = 1; i < best->count; i++)
+        if (compare(&best->hits[i], &best->hits[best->worst]) > 0)
+            best->worst = i;
+}
+
+void hs_top_k_sort(struct hs_top_k *best)
+{
+    qsort(best->hits, best->count, sizeof(*best->hits), compare);
 }

@@ -120,28 +120,28 @@ void hs_sql_release(sqlite3_stmt *stmt)
     sqlite3_clear_bindings(stmt);
 }
 
+/* As hs_sql_step for the first row; the caller finalizes *ret_stmt in any case. */
+static int step_first(sqlite3 *db, const char *sql, sqlite3_stmt **ret_stmt, struct hs_error *err)
+{
+    *ret_stmt = NULL;
+    int r = hs_sql_prepare(db, sql, ret_stmt, err);
+    return r < 0 ? r : hs_sql_step(*ret_stmt, err);
+}
+
 int hs_sql_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct hs_error *err)
 {
     sqlite3_stmt *stmt;
-    int r = hs_sql_prepare(db, sql, &stmt, err);
-    if (r < 0)
-        return r;
-    r = hs_sql_step(stmt, err);
-    int64_t value = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    int r = step_first(db, sql, &stmt, err);
+    if (r >= 0)
+        *ret_value = r > 0 ? sqlite3_column_int64(stmt, 0) : 0;
     sqlite3_finalize(stmt);
-    if (r < 0)
-        return r;
-    *ret_value = value;
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 int hs_sql_text(sqlite3 *db, const char *sql, char *ret_text, size_t size, struct hs_error *err)
 {
     sqlite3_stmt *stmt;
-    int r = hs_sql_prepare(db, sql, &stmt, err);
-    if (r < 0)
-        return r;
-    r = hs_sql_step(stmt, err);
+    int r = step_first(db, sql, &stmt, err);
     const char *text = r > 0 ? (const char *) sqlite3_column_text(stmt, 0) : NULL;
     if (r > 0 && !text && sqlite3_errcode(db) == SQLITE_NOMEM)
         r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");

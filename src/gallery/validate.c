@@ -44,58 +44,34 @@ static bool is_shallow(json_t *value, int depth)
     return shallow;
 }
 
-/* Parses a text that must be a JSON object; the caller releases *ret_object. */
-static int parse_object(const char *what, const char *text, json_t **ret_object, struct hs_error *err)
+/* A text that must be a JSON object, and with `numbers` one whose members are numbers. */
+static int check_object(const char *what, const char *text, bool numbers, struct hs_error *err)
 {
     size_t len = strnlen(text, HS_GALLERY_METADATA_MAX + 1);
     if (len > HS_GALLERY_METADATA_MAX)
         return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", what, HS_GALLERY_METADATA_MAX);
     json_error_t problem = { 0 };
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem);
+    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem), *value;
     if (!object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
         return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
-    if (!json_is_object(object)) {
-        const char *why = object ? "" : problem.text;
-        int r = hs_error_set(err, HS_EINVAL, "%s: not a JSON object%s%s", what, *why ? ": " : "", why);
-        json_decref(object);
-        return r;
+    const char *why = object ? "" : problem.text, *key;
+    int r = 0;
+    if (!json_is_object(object))
+        r = hs_error_set(err, HS_EINVAL, "%s: not a JSON object%s%s", what, *why ? ": " : "", why);
+    else if (!is_shallow(object, DEPTH_MAX))
+        r = hs_error_set(err, HS_EINVAL, "%s: nested deeper than %d levels", what, DEPTH_MAX);
+    json_object_foreach(object, key, value)
+    {
+        if (r == 0 && numbers && !json_is_number(value))
+            r = hs_error_set(err, HS_EINVAL, "%s: not all of it are numbers", what);
     }
-    if (!is_shallow(object, DEPTH_MAX)) {
-        json_decref(object);
-        return hs_error_set(err, HS_EINVAL, "%s: nested deeper than %d levels", what, DEPTH_MAX);
-    }
-    *ret_object = object;
-    return 0;
+    json_decref(object);
+    return r;
 }
 
 int hs_gallery_check_metadata(const char *metadata, struct hs_error *err)
 {
-    if (!metadata)
-        return 0;
-    json_t *object;
-    int r = parse_object("metadata", metadata, &object, err);
-    if (r == 0)
-        json_decref(object);
-    return r;
-}
-
-static int check_quality(const char *quality, struct hs_error *err)
-{
-    json_t *object;
-    int r = parse_object("quality", quality, &object, err);
-    if (r < 0)
-        return r;
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value)
-    {
-        if (!json_is_number(value)) {
-            r = hs_error_set(err, HS_EINVAL, "quality: not all of it are numbers");
-            break;
-        }
-    }
-    json_decref(object);
-    return r;
+    return metadata ? check_object("metadata", metadata, false, err) : 0;
 }
 
 int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
@@ -129,7 +105,7 @@ int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding,
     if (r == 0 && embedding->model)
         r = check_text("model", embedding->model, HS_GALLERY_SPACE_MAX, err);
     if (r == 0 && embedding->quality)
-        r = check_quality(embedding->quality, err);
+        r = check_object("quality", embedding->quality, true, err);
     if (r == 0 && embedding->source_sha256)
         r = hs_gallery_check_sha256("source_sha256", embedding->source_sha256, err);
     return r;

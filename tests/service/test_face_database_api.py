@@ -150,6 +150,7 @@ def test_a_change_that_failed(server, tmp_path):
 @pytest.mark.parametrize('replaced', [False, True])
 def test_a_file_that_is_gone(make, tmp_path, replaced):
     server = make()
+    assert wait_for(lambda: server.get('/health/ready').status == 200), 'the gallery was read'
     for name in ('faces.db', 'faces.db-wal', 'faces.db-shm'):
         (tmp_path / name).rename(tmp_path / f'old-{name}')
     if replaced:

@@ -1,6 +1,6 @@
 #include "../unit.h"
 
-#include "face/idempotency.h"
+#include "face/app.h"
 
 static void test_once(void **state)
 {

@@ -48,27 +48,64 @@ static void test_add_and_get(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-static void test_list_pages(void **state)
+struct listed {
+    char names[4][8];
+    int64_t counts[4];
+    size_t count, stop_after;
+};
+
+static int list_identity(void *arg, const struct hs_gallery_identity *identity)
+{
+    struct listed *listed = arg;
+    if (listed->count < HS_ARRAY_LEN(listed->names)) {
+        assert_true(hs_str_copy(listed->names[listed->count], sizeof(listed->names[0]), identity->name));
+        listed->counts[listed->count] = identity->embedding_count;
+    }
+    return ++listed->count == listed->stop_after ? 77 : 0;
+}
+
+static void test_list(void **state)
 {
     struct hs_gallery *g = fixture_open(*state);
     const char *names[] = { "b", "a", "Z", "\xc3\xa4" };
     for (unsigned i = 0; i < HS_ARRAY_LEN(names); i++)
         add(g, names[i], i);
     add(g, "a", 9);
-    struct hs_gallery_page *page;
-    assert_int_equal(hs_gallery_list(g, NULL, 3, &page, NULL), 0);
-    assert_int_equal(page->count, 3);
-    assert_true(page->more);
-    assert_string_equal(page->identities[0].name, "Z");
-    assert_string_equal(page->identities[1].name, "a");
-    assert_int_equal(page->identities[1].embedding_count, 2);
-    hs_gallery_page_destroy(page);
-    assert_int_equal(hs_gallery_list(g, "b", 3, &page, NULL), 0);
-    assert_int_equal(page->count, 1);
-    assert_false(page->more);
-    assert_string_equal(page->identities[0].name, names[3]);
-    hs_gallery_page_destroy(page);
-    assert_int_equal(hs_gallery_list(g, NULL, 0, &page, NULL), HS_EINVAL);
+    bool more;
+    struct listed listed = { .count = 0 };
+    assert_int_equal(hs_gallery_for_each_identity(g, NULL, 3, list_identity, &listed, &more, NULL), 0);
+    assert_int_equal(listed.count, 3);
+    assert_true(more);
+    assert_string_equal(listed.names[0], "Z");
+    assert_string_equal(listed.names[1], "a");
+    assert_int_equal(listed.counts[1], 2);
+    listed = (struct listed) { .count = 0 };
+    assert_int_equal(hs_gallery_for_each_identity(g, "b", 3, list_identity, &listed, &more, NULL), 0);
+    assert_int_equal(listed.count, 1);
+    assert_false(more);
+    assert_string_equal(listed.names[0], names[3]);
+    listed = (struct listed) { .stop_after = 2 };
+    assert_int_equal(hs_gallery_for_each_identity(g, NULL, 3, list_identity, &listed, &more, NULL), 77);
+    assert_int_equal(listed.count, 2);
+}
+
+/* More than are read at once. */
+static void test_list_many(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    run_sql(f->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)"
+                     " INSERT INTO identities (name) SELECT printf('%05d', i) FROM n");
+    bool more;
+    struct listed listed = { .count = 0 };
+    assert_int_equal(hs_gallery_for_each_identity(g, NULL, SIZE_MAX, list_identity, &listed, &more, NULL), 0);
+    assert_int_equal(listed.count, 2500);
+    assert_false(more);
+    listed = (struct listed) { .count = 0 };
+    assert_int_equal(hs_gallery_for_each_identity(g, "00002", 2497, list_identity, &listed, &more, NULL), 0);
+    assert_int_equal(listed.count, 2497);
+    assert_string_equal(listed.names[0], "00003");
+    assert_true(more);
 }
 
 static int update_metadata(struct hs_gallery *g, const char *name, const char *metadata, struct hs_error *err)
@@ -417,7 +454,8 @@ static void test_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list_pages), GALLERY_TEST(test_change),
+        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list),
+        GALLERY_TEST(test_list_many), GALLERY_TEST(test_change),
         GALLERY_TEST(test_limit),       GALLERY_TEST(test_for_each),   GALLERY_TEST(test_for_each_since),
         GALLERY_TEST(test_lost),        GALLERY_TEST(test_bad_input),  GALLERY_TEST(test_bad_options),
         GALLERY_TEST(test_threads),     GALLERY_TEST(test_once),       GALLERY_TEST(test_once_is_forgotten),

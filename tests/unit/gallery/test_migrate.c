@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "gallery/migrate.h"
+#include "gallery/gallery_internal.h"
 
 static int keep_spaces(void *arg, const struct hs_gallery_entry *entry)
 {
@@ -26,11 +26,10 @@ static void check_migrated(struct fixture *f, int from)
     assert_int_equal(stats_of(g).unusable, 0);
     assert_int_equal(hs_gallery_for_each(g, keep_spaces, NULL, NULL, NULL), 0);
     assert_int_equal(hs_gallery_check(g, NULL), 0);
-    struct hs_gallery_page *page;
-    assert_int_equal(hs_gallery_list(g, NULL, 10, &page, NULL), 0);
-    assert_string_equal(page->identities[1].name, "Bob");
-    assert_string_equal(page->identities[1].created_at, "2024-01-02 03:04:05");
-    hs_gallery_page_destroy(page);
+    struct hs_gallery_person *bob;
+    assert_int_equal(hs_gallery_get(g, "Bob", false, &bob, NULL), 0);
+    assert_string_equal(bob->identity.created_at, "2024-01-02 03:04:05");
+    hs_gallery_person_destroy(bob);
     assert_true(folder_has(f, 1));
     assert_false(folder_has(f, 3));
     add(g, "Ada", 9);

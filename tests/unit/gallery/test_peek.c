@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "gallery/peek.h"
+#include "gallery/gallery.h"
 
 static void what_a_gallery_holds(void **state)
 {
