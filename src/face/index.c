@@ -35,6 +35,7 @@ struct hs_face_index {
     pthread_rwlock_t lock;     /* guards what follows; held for reading during a query */
     struct content content;
     bool built; /* content is that of `version` */
+    uint64_t builds;
     struct hs_gallery_version version;
     atomic_bool read; /* content was built once */
 };
@@ -45,7 +46,7 @@ static void content_finish(struct content *content)
         free(content->names[i].text);
     free(content->names);
     hs_search_destroy(content->search);
-    *content = (struct content) { 0 };
+    *content = (struct content){ 0 };
 }
 
 /* The place of the identity, or the place where it would be inserted. */
@@ -85,7 +86,7 @@ static int put_name(struct content *content, int64_t identity_id, const char *na
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
-    content->names[at] = (struct name) { identity_id, text };
+    content->names[at] = (struct name){ identity_id, text };
     content->count++;
     return 0;
 }
@@ -186,6 +187,7 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
     index->content = content;
     index->version = version;
     index->built = true;
+    index->builds++;
     index->read = true;
     pthread_rwlock_unlock(&index->lock);
     content_finish(&old);
@@ -209,9 +211,7 @@ static int follow(struct hs_face_index *index, struct hs_error *err)
 /* With the lock held. The index may be ahead of `version`, which was asked for earlier. */
 static bool is_fresh(const struct hs_face_index *index, const struct hs_gallery_version *version)
 {
-    if (index->version.resets != version->resets)
-        return index->built && index->version.resets > version->resets;
-    return index->built && index->version.change >= version->change;
+    return index->built && index->version.resets == version->resets && index->version.change >= version->change;
 }
 
 bool hs_face_index_is_read(const struct hs_face_index *index)
@@ -286,6 +286,18 @@ static int search(struct hs_face_index *index, const float *vector, size_t k, do
     return r;
 }
 
+/* A vector is not in the file. If the index should still be up to date, it is wrong, and has to be read again. */
+static void doubt(struct hs_face_index *index, uint64_t builds)
+{
+    struct hs_gallery_version version;
+    if (hs_gallery_get_version(index->gallery, &version, NULL) < 0)
+        return;
+    pthread_rwlock_wrlock(&index->lock);
+    if (index->builds == builds && is_fresh(index, &version))
+        index->built = false;
+    pthread_rwlock_unlock(&index->lock);
+}
+
 /* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
 static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
                     struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
@@ -296,8 +308,12 @@ static int try_find(struct hs_face_index *index, const float *vector, size_t k, 
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&index->lock);
-    r = is_fresh(index, &version) ? search(index, vector, k, above, hits, ret_matches, ret_count, err) : HS_ECONFLICT;
+    uint64_t builds = index->builds;
+    bool fresh = is_fresh(index, &version);
+    r = fresh ? search(index, vector, k, above, hits, ret_matches, ret_count, err) : HS_ECONFLICT;
     pthread_rwlock_unlock(&index->lock);
+    if (fresh && r == HS_ECONFLICT)
+        doubt(index, builds);
     return r;
 }
 

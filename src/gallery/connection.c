@@ -175,10 +175,8 @@ static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs
 {
     int r = 0;
     pthread_mutex_lock(&gallery->change_lock);
-    gallery->changes_waiting++;
     while (gallery->changing && r == 0)
         r = hs_cond_wait_until(&gallery->change_ends, &gallery->change_lock, deadline_ns);
-    gallery->changes_waiting--;
     bool mine = !gallery->changing;
     gallery->changing = true;
     pthread_mutex_unlock(&gallery->change_lock);
@@ -188,16 +186,6 @@ static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs
 int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err)
 {
     return lock_until(gallery, hs_deadline_in_ms(gallery->busy_timeout_ms), err);
-}
-
-/* Changes that wait come first, so that many readers cannot keep them out. */
-bool hs_gallery_try_lock_change(struct hs_gallery *gallery)
-{
-    pthread_mutex_lock(&gallery->change_lock);
-    bool mine = !gallery->changing && gallery->changes_waiting == 0;
-    gallery->changing |= mine;
-    pthread_mutex_unlock(&gallery->change_lock);
-    return mine;
 }
 
 void hs_gallery_unlock_change(struct hs_gallery *gallery)
@@ -221,36 +209,52 @@ int hs_gallery_read_number(struct hs_gallery_conn *conn, enum hs_gallery_stateme
     return r < 0 ? r : 0;
 }
 
-/* Inside a transaction of the writer. A commit that left the number of changes as it was, or set it back, is that of
- * another program; and a log that another process emptied looks the same. */
-static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+/* The number of commits to the file, by any process: the counter iChange in the index of the log, whose place
+ * sqlite.org/walformat.html gives. It goes on counting as long as one connection is open. */
+static int read_commits(sqlite3 *db, uint32_t *ret_commits, struct hs_error *err)
 {
-    int64_t data_version, change;
-    int r = hs_gallery_read_number(gallery->writer, HS_STMT_GET_CHANGE, &change, err);
-    if (r == 0)
-        r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
-    if (r < 0)
-        return r;
-    if (data_version != gallery->data_version && change <= gallery->change) {
-        gallery->resets++;
-        gallery->suspect = true;
-    }
-    gallery->data_version = data_version;
-    gallery->change = change;
+    enum { REGION_SIZE = 32768, CHANGE_COUNTER_AT = 8 };
+    sqlite3_file *file = NULL;
+    void volatile *index = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    int code = SQLITE_IOERR;
+    if (file && file->pMethods && file->pMethods->iVersion >= 2)
+        code = file->pMethods->xShmMap(file, 0, REGION_SIZE, 0, &index);
+    if (!index)
+        return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "the log's index cannot be read", err);
+    *ret_commits =
+        __atomic_load_n((volatile uint32_t *) index + CHANGE_COUNTER_AT / sizeof(uint32_t), __ATOMIC_ACQUIRE);
     return 0;
 }
 
-int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
+int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
+                            struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    int64_t data_version;
-    int r = hs_gallery_read_number(gallery->writer, HS_STMT_DATA_VERSION, &data_version, err);
-    if (r < 0 || data_version == gallery->data_version)
-        return r;
-    r = hs_sql_run(gallery->writer->statements[HS_STMT_BEGIN_READ], err);
+    uint32_t before, after;
+    int64_t change;
+    int r = read_commits(conn->db, &before, err);
     if (r == 0)
-        r = notice_inside(gallery, err);
-    roll_back(gallery->writer);
-    return r;
+        r = hs_gallery_read_number(conn, HS_STMT_GET_CHANGE, &change, err);
+    if (r == 0)
+        r = read_commits(conn->db, &after, err);
+    if (r < 0)
+        return r;
+    *ret_version = (struct hs_gallery_version){ change, after - (uint32_t) change - gallery->first_uncounted };
+    return before == after;
+}
+
+/* Inside a transaction of the writer. A restore sets the number of changes so far ahead that `resets` falls. */
+static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct hs_gallery_version version;
+    int r = hs_gallery_read_version(gallery, gallery->writer, &version, err);
+    if (r < 0)
+        return r;
+    if ((int32_t) (version.resets - gallery->resets) > 0)
+        gallery->suspect = true;
+    gallery->resets = version.resets;
+    gallery->change = version.change;
+    return 0;
 }
 
 static int begin_inside(struct hs_gallery *gallery, int64_t deadline_ns, struct hs_error *err)
@@ -343,6 +347,7 @@ int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_
     if (r == 0 && gallery->suspect && waits) {
         if (hs_scrub_is_needed(gallery->writer->db)) {
             r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
+            gallery->first_uncounted += r == 0; /* the content is as it was */
             if (r == 0)
                 r = checkpoint(gallery, waits, err);
         }

@@ -170,7 +170,7 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
 /* The state of the file: equal versions have equal content. */
 struct hs_gallery_version {
     int64_t change;  /* number of the last change; the file has it */
-    uint64_t resets; /* times that a change without a number was noticed: by another program, or to an empty log */
+    uint32_t resets; /* another value: there were changes without a number (by another program), or a restore */
 };
 
 /* Called for every embedding. A result other than 0 ends the walk, which returns it. */

@@ -68,8 +68,7 @@
       "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
       " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
       " AND r.created_at > datetime('now', '-24 hours')")                                                              \
-    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
-    X(DATA_VERSION, "PRAGMA data_version")
+    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")
 
 enum hs_gallery_statement {
 #define HS_GALLERY_ENUM(name, sql) HS_STMT_##name,
@@ -105,21 +104,20 @@ struct hs_gallery {
     pthread_mutex_t change_lock;
     pthread_cond_t change_ends;
     bool changing;
-    int changes_waiting;
     struct hs_gallery_conn *writer;
-    int64_t data_version; /* SQLite's, when `change` was last read */
-    int64_t change;       /* number of the last change in the file */
-    bool logged;          /* the change in progress has touched something */
-    bool suspect;         /* another program may have left old content in unused parts of the file */
+    uint32_t resets; /* when `change` was last read */
+    int64_t change;  /* number of the last change in the file */
+    bool logged;     /* the change in progress has touched something */
+    bool suspect;    /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards what follows */
     pthread_cond_t reader_is_idle;
     struct hs_gallery_conn *idle;
     int reader_count;
 
-    atomic_uint_least64_t resets;
-    atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
-    atomic_bool lost;          /* the file was deleted or replaced */
+    atomic_uint_least32_t first_uncounted; /* the number of commits less that of changes, when the gallery opened */
+    atomic_bool erase_pending;             /* the log, or an unused part of the file, still holds what was erased */
+    atomic_bool lost;                      /* the file was deleted or replaced */
 
     pthread_mutex_t counts_lock; /* guards what follows */
     struct hs_gallery_counts counts;
@@ -147,7 +145,6 @@ void hs_gallery_close_readers(struct hs_gallery *gallery);
 
 /* Waits for the change lock, at most busy_timeout_ms (HS_EBUSY). */
 int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err);
-bool hs_gallery_try_lock_change(struct hs_gallery *gallery);
 void hs_gallery_unlock_change(struct hs_gallery *gallery);
 
 /* Takes the change lock and begins a transaction of the writer. On failure neither is held. HS_EBUSY: another process
@@ -161,8 +158,10 @@ int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_
  * erasure is pending. Gives the lock back. Returns r or the failure. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
 
-/* With the change lock held: notices what other processes did without counting it, which raises `resets`. */
-int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err);
+/* As the first thing in a transaction: the version that it reads. 1: yes, 0: a commit came in between, so it is not
+ * known which; begin again. */
+int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
+                            struct hs_gallery_version *ret_version, struct hs_error *err);
 
 /* With the change lock held: moves everything from the log into the database and cuts it to nothing, and rewrites the
  * file if its unused parts hold something. Returns what failed; erase_pending says so too. A file is looked at only if

@@ -157,6 +157,7 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                         struct hs_error *err)
 {
+    struct hs_gallery_version version;
     int r = migrate(gallery, opened, err);
     if (r == 0)
         r = use_log(gallery->writer->db, err);
@@ -167,11 +168,11 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     if (r == 0)
         r = read_uid(gallery, ret_damaged, err);
     if (r == 0)
-        r = hs_gallery_notice_changes(gallery, err);
+        r = hs_gallery_get_version(gallery, &version, err);
     if (r < 0)
         return r;
+    gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
-    gallery->resets = 0;
     /* A crash may have left a log with what was erased, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || hs_gallery_has_log(gallery->path))
