@@ -161,6 +161,55 @@ static void test_busy(void **state)
     assert_int_equal(count_of(f->gallery, "b"), -1);
 }
 
+/* ---- a change of another process while a backup is restored ---- */
+
+static const char *late_path;
+static int late_code;
+
+/* Another process makes a change when the copy for the backup is done and is being checked. */
+static int change_late(unsigned kind, void *context, void *stmt, void *text)
+{
+    (void) kind, (void) context, (void) stmt;
+    sqlite3 *db;
+    if (!strstr(text, "integrity_check") || late_code >= 0)
+        return 0;
+    late_code = SQLITE_OK;
+    assert_int_equal(sqlite3_open(late_path, &db), SQLITE_OK);
+    late_code = sqlite3_exec(db, "INSERT INTO identities (name) VALUES ('late')", NULL, NULL, NULL);
+    sqlite3_close(db);
+    return 0;
+}
+
+static int watch_copy(sqlite3 *db)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    if (path && hs_str_ends(path, ".copy"))
+        sqlite3_trace_v2(db, SQLITE_TRACE_STMT, change_late, NULL);
+    return SQLITE_OK;
+}
+
+/* A change is in what was backed up first or in what is there afterwards, or it failed. */
+static void test_change_while_restoring(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    struct hs_gallery_backups *list;
+    add(fixture_open(f), "a", 1);
+    backup(f, path);
+    late_path = f->path;
+    late_code = -1;
+    sqlite3_auto_extension((void (*)(void)) watch_copy);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    sqlite3_reset_auto_extension();
+    assert_true(late_code >= 0);
+    bool kept = count_of(f->gallery, "late") >= 0;
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(hs_gallery_restore(f->gallery, list->items[0].path, NULL), 0);
+    hs_gallery_backups_destroy(list);
+    kept |= count_of(f->gallery, "late") >= 0;
+    assert_true(kept == (late_code == SQLITE_OK));
+}
+
 /* A file whose schema does more than ours is not restored; what such a file does when it is opened is nothing. */
 static void test_crafted(void **state)
 {
@@ -367,6 +416,7 @@ int main(void)
         GALLERY_TEST(test_clock),
         GALLERY_TEST(test_shared_folder),
         GALLERY_TEST(test_busy),
+        GALLERY_TEST(test_change_while_restoring),
         GALLERY_TEST(test_crafted),
     };
     return HS_RUN_TESTS(tests);
