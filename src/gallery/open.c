@@ -1,6 +1,7 @@
 /* Opening: what is looked at first, and what is done about a damaged or an old file. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,14 +40,36 @@ static bool copy_text(char **ret_text, const char *text)
     return *ret_text || !text;
 }
 
-/* The name of a gallery that has none yet: the same one if that is tried again. */
-static void make_uid(struct hs_gallery *gallery)
+/* Beside the file, for the case that it is damaged or deleted: then its backups are still known as its own. */
+static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
 {
-    char sum[65], *real = realpath(gallery->path, NULL);
-    const char *path = real ? real : gallery->path;
-    hs_sha256(path, strlen(path), sum);
-    hs_str_copy_n(gallery->uid, sizeof(gallery->uid), sum, HS_GALLERY_UID_SIZE - 1);
-    free(real);
+    char path[PATH_MAX];
+    if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    return hs_file_write_atomic(path, gallery->uid, HS_GALLERY_UID_SIZE - 1, 0600, err);
+}
+
+/* The name of a gallery that has none yet: the one that was made for it already, or else a random one. */
+static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    unsigned char random[(HS_GALLERY_UID_SIZE - 1) / 2];
+    uint8_t *text = NULL;
+    size_t len;
+    if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    int r = hs_file_read(path, HS_GALLERY_UID_SIZE - 1, &text, &len, err);
+    if (r < 0 && r != HS_ENOTFOUND && r != HS_ETOOLARGE)
+        return r;
+    bool known = r == 0 && hs_gallery_is_uid((const char *) text);
+    if (known)
+        hs_str_copy(gallery->uid, sizeof(gallery->uid), (const char *) text);
+    free(text);
+    if (known)
+        return 0;
+    randombytes_buf(random, sizeof(random));
+    sodium_bin2hex(gallery->uid, sizeof(gallery->uid), random, sizeof(random));
+    return write_uid(gallery, err);
 }
 
 static int create(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery, struct hs_error *err)
@@ -149,8 +172,10 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     *ret_damaged = !hs_gallery_is_uid(uid);
     if (*ret_damaged)
         return hs_error_set(err, HS_EIO, "gallery: it has no uid");
+    if (strcmp(gallery->uid, uid) == 0)
+        return 0;
     hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
-    return 0;
+    return write_uid(gallery, err);
 }
 
 /* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
@@ -201,8 +226,9 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
 static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
 {
     bool damaged = false;
-    int r = connect(gallery, &damaged, err);
-    make_uid(gallery);
+    int r = make_uid(gallery, err);
+    if (r == 0)
+        r = connect(gallery, &damaged, err);
     if (r == 0)
         r = open_checked(gallery, opened, &damaged, err);
     if (r < 0 && damaged) {

@@ -142,6 +142,40 @@ static void test_shared_folder(void **state)
     fixture_teardown(&own);
 }
 
+/* Two machines with the same path and one backup folder. */
+static void test_same_path(void **state)
+{
+    struct fixture *f = *state, *other;
+    void *own;
+    char theirs[PATH_MAX], mine[PATH_MAX], uid[PATH_MAX];
+    struct hs_gallery_backups *list;
+    fixture_setup(&own);
+    other = own;
+    hs_str_copy(f->backups, sizeof(f->backups), other->backups);
+    f->options.keep_backups = 1;
+    add(fixture_open(f), "a", 1);
+    backup(f, theirs);
+    fixture_close(f);
+    hs_str_format(uid, sizeof(uid), "%s.uid", f->path);
+    unlink(f->path);
+    unlink(uid);
+    add(fixture_open(f), "b", 2);
+    backup(f, mine);
+    assert_true(hs_file_exists(theirs));
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    hs_gallery_backups_destroy(list);
+    /* A file that was deleted leaves its backups to the next one. */
+    fixture_close(f);
+    unlink(f->path);
+    fixture_open(f);
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->items[0].path, mine);
+    hs_gallery_backups_destroy(list);
+    fixture_teardown(&own);
+}
+
 /* A restoration that another process kept from happening is none. */
 static void test_busy(void **state)
 {
@@ -415,6 +449,7 @@ int main(void)
         GALLERY_TEST(test_leftovers_go),
         GALLERY_TEST(test_clock),
         GALLERY_TEST(test_shared_folder),
+        GALLERY_TEST(test_same_path),
         GALLERY_TEST(test_busy),
         GALLERY_TEST(test_change_while_restoring),
         GALLERY_TEST(test_crafted),
