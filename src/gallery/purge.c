@@ -20,6 +20,7 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
+    hs_gallery_clean_up(gallery);
     r = hs_gallery_finish_erasing(gallery, err);
     if (r == 0)
         r = hs_gallery_find_files(gallery, false, &files, err);

@@ -239,8 +239,13 @@ static void test_unfinished_backup_is_named(void **state)
     assert_string_equal(erased.files[0], path);
     hs_gallery_erased_finish(&erased);
     close(lock);
-    /* What was left by one that did not end goes with the next one. */
+    /* What was left by one that did not end goes with the next one, and with a purge. */
     assert_int_equal(hs_gallery_backup(g, path, NULL), 0);
+    assert_false(hs_file_exists(copy));
+    struct hs_gallery_backups *purged;
+    assert_int_equal(rename(path, copy), 0);
+    assert_int_equal(hs_gallery_purge_all(g, path, &purged, NULL), 0);
+    hs_gallery_backups_destroy(purged);
     assert_false(hs_file_exists(copy));
 }
 
