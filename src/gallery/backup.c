@@ -266,19 +266,20 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
-    int lock = -1, r = hs_gallery_lock_change(gallery, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
-    r = hs_gallery_check_file(gallery, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
-    if (r == 0)
-        r = hs_gallery_unpack(gallery, path, unpacked, err);
+    r = hs_gallery_lock_change(gallery, err);
     if (r == 0) {
-        r = replace_content(gallery, unpacked, err);
-        hs_gallery_delete_database(unpacked);
+        r = hs_gallery_check_file(gallery, err);
+        if (r == 0)
+            r = hs_gallery_unpack(gallery, path, unpacked, err);
+        if (r == 0) {
+            r = replace_content(gallery, unpacked, err);
+            hs_gallery_delete_database(unpacked);
+        }
+        hs_gallery_unlock_change(gallery);
     }
     hs_gallery_unlock_folder(lock);
-    hs_gallery_unlock_change(gallery);
     return r;
 }

@@ -100,7 +100,7 @@ struct hs_gallery {
     ino_t ino;
 
     /* The change lock: `changing` is true while a thread has it, and then that thread owns what follows up to the
-     * readers. Taken before `readers_lock`. */
+     * readers. Taken after the folder's lock (files.h), before `readers_lock`. */
     pthread_mutex_t change_lock;
     pthread_cond_t change_ends;
     bool changing;

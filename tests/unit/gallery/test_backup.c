@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "gallery/files.h"
 
 static void backup(struct fixture *f, char path[PATH_MAX])
 {
@@ -192,6 +194,36 @@ static void test_busy(void **state)
     sqlite3_close(db);
     assert_int_equal(count_of(f->gallery, "b"), 1);
     assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    assert_int_equal(count_of(f->gallery, "b"), -1);
+}
+
+static void *restore(void *arg)
+{
+    struct fixture *f = arg;
+    char path[PATH_MAX];
+    hs_path_join(path, sizeof(path), f->dir, "copy.db.gz");
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    return NULL;
+}
+
+/* A restore that waits for the folder keeps nobody from making changes, and a purge takes the locks in the same order. */
+static void test_restore_waits(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], copy[PATH_MAX];
+    pthread_t thread;
+    int lock;
+    f->options.busy_timeout_ms = 1000;
+    add(fixture_open(f), "a", 1);
+    backup(f, path);
+    hs_path_join(copy, sizeof(copy), f->dir, "copy.db.gz");
+    assert_int_equal(rename(path, copy), 0);
+    assert_int_equal(hs_gallery_lock_folder(f->path, &lock, NULL), 0);
+    pthread_create(&thread, NULL, restore, f);
+    usleep(50000);
+    assert_int_equal(try_add(f->gallery, "b", 2, NULL), 0);
+    hs_gallery_unlock_folder(lock);
+    pthread_join(thread, NULL);
     assert_int_equal(count_of(f->gallery, "b"), -1);
 }
 
@@ -451,6 +483,7 @@ int main(void)
         GALLERY_TEST(test_shared_folder),
         GALLERY_TEST(test_same_path),
         GALLERY_TEST(test_busy),
+        GALLERY_TEST(test_restore_waits),
         GALLERY_TEST(test_change_while_restoring),
         GALLERY_TEST(test_crafted),
     };
