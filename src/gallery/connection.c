@@ -10,7 +10,7 @@
 #include "gallery/gallery_internal.h"
 #include "gallery/sql.h"
 
-/* While others wait for the answer to a removal, a reader that keeps the log from being emptied is not waited for. */
+/* While others wait for the change lock, a reader that keeps the log from being emptied is not waited for. */
 enum { EMPTY_LOG_MS = 100 };
 
 int hs_gallery_no_memory(struct hs_error *err)
@@ -330,10 +330,10 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
     return r;
 }
 
-static int checkpoint(struct hs_gallery *gallery, bool waits, struct hs_error *err)
+static int checkpoint(struct hs_gallery *gallery, struct hs_error *err)
 {
     sqlite3 *db = gallery->writer->db;
-    sqlite3_busy_timeout(db, waits ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
+    sqlite3_busy_timeout(db, gallery->busy_timeout_ms < EMPTY_LOG_MS ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
     int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(db, gallery->busy_timeout_ms);
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "the log cannot be emptied", err);
@@ -341,15 +341,14 @@ static int checkpoint(struct hs_gallery *gallery, bool waits, struct hs_error *e
 
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err)
 {
-    bool waits = thoroughly || !gallery->erase_later;
     gallery->erase_pending = true;
-    int r = checkpoint(gallery, waits, err);
-    if (r == 0 && gallery->suspect && waits) {
+    int r = checkpoint(gallery, err);
+    if (r == 0 && gallery->suspect && (thoroughly || !gallery->erase_later)) {
         if (hs_scrub_is_needed(gallery->writer->db)) {
             r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
             gallery->first_uncounted += r == 0; /* the content is as it was */
             if (r == 0)
-                r = checkpoint(gallery, waits, err);
+                r = checkpoint(gallery, err);
         }
         gallery->suspect = r < 0;
     }

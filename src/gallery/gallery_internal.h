@@ -164,8 +164,8 @@ int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *
                             struct hs_gallery_version *ret_version, struct hs_error *err);
 
 /* With the change lock held: moves everything from the log into the database and cuts it to nothing, and rewrites the
- * file if its unused parts hold something. Returns what failed; erase_pending says so too. A file is looked at only if
- * `thoroughly`, as that takes long. */
+ * file if its unused parts hold something. Returns what failed; erase_pending says so too. Waits for readers only
+ * briefly (HS_EBUSY). With erase_later a file is looked at only if `thoroughly`, as that takes long. */
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
 
 /* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name

@@ -102,8 +102,8 @@ void hs_gallery_close(struct hs_gallery *gallery)
     if (!gallery)
         return;
     hs_gallery_close_readers(gallery);
-    if (gallery->writer && gallery->erase_pending)
-        hs_gallery_empty_log(gallery, true, NULL);
+    if (gallery->writer)
+        hs_gallery_finish_erasing(gallery, NULL);
     hs_gallery_disconnect(gallery->writer);
     pthread_mutex_destroy(&gallery->counts_lock);
     pthread_cond_destroy(&gallery->reader_is_idle);
