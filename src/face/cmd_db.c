@@ -106,8 +106,14 @@ static int do_remove(struct db *db)
     printf("%lld vectors erased\n", (long long) erased.embeddings);
     for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
+    bool pending = erased.pending;
     hs_gallery_erased_finish(&erased);
-    return db->purge_backups ? purge(db) : HS_EXIT_OK;
+    if (db->purge_backups)
+        return purge(db);
+    if (pending)
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "what was erased is still in the log of the gallery, "
+                                                             "because another process is reading or the disk failed");
+    return HS_EXIT_OK;
 }
 
 static int do_backup(struct db *db)

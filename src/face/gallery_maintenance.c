@@ -77,7 +77,8 @@ static int back_up_changed(struct hs_face_maintenance *maintenance, struct hs_er
 {
     struct hs_gallery_version version;
     int r = hs_gallery_get_version(maintenance->options.gallery, &version, err);
-    if (r < 0 || (version.change == maintenance->backed_up.change && version.resets == maintenance->backed_up.resets))
+    if (r < 0 ||
+        (version.change == maintenance->backed_up.change && !hs_gallery_is_reset(&maintenance->backed_up, &version)))
         return r;
     r = hs_gallery_backup(maintenance->options.gallery, NULL, err);
     if (r == 0)

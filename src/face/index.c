@@ -36,6 +36,7 @@ struct hs_face_index {
     pthread_rwlock_t lock;     /* guards what follows; held for reading during a query */
     struct content content;
     bool built; /* content is that of `version` */
+    uint64_t builds;
     struct hs_gallery_version version;
     atomic_bool read; /* content was built once */
 };
@@ -174,6 +175,7 @@ static int rebuild(struct hs_face_index *index, struct hs_error *err)
     index->content = content;
     index->version = version;
     index->built = true;
+    index->builds++;
     index->read = true;
     pthread_rwlock_unlock(&index->lock);
     content_finish(&old);
@@ -197,9 +199,7 @@ static int follow(struct hs_face_index *index, struct hs_error *err)
 /* With the lock held. The index may be ahead of `version`, which was asked for earlier. */
 static bool is_fresh(const struct hs_face_index *index, const struct hs_gallery_version *version)
 {
-    if (index->version.resets != version->resets)
-        return index->built && index->version.resets > version->resets;
-    return index->built && index->version.change >= version->change;
+    return index->built && !hs_gallery_is_reset(&index->version, version) && index->version.change >= version->change;
 }
 
 bool hs_face_index_is_read(const struct hs_face_index *index)
@@ -257,6 +257,18 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
 
 /* ---- queries ---- */
 
+/* A vector is not in the file. If the index should still be up to date, it is wrong, and has to be read again. */
+static void doubt(struct hs_face_index *index, uint64_t builds)
+{
+    struct hs_gallery_version version;
+    if (hs_gallery_get_version(index->gallery, &version, NULL) < 0)
+        return;
+    pthread_rwlock_wrlock(&index->lock);
+    if (index->builds == builds && is_fresh(index, &version))
+        index->built = false;
+    pthread_rwlock_unlock(&index->lock);
+}
+
 /* Searches if the index is up to date. HS_ECONFLICT: it is not, or not any more. */
 static int try_find(struct hs_face_index *index, const float *vector, size_t k, double above,
                     struct hs_search_hit *hits, struct hs_face_match *ret_matches, size_t *ret_count,
@@ -268,8 +280,10 @@ static int try_find(struct hs_face_index *index, const float *vector, size_t k, 
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&index->lock);
+    uint64_t builds = index->builds;
+    bool fresh = is_fresh(index, &version);
     r = HS_ECONFLICT;
-    if (is_fresh(index, &version))
+    if (fresh)
         r = hs_search_identities(index->content.search, vector, k, above, hits, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         const char *name = name_of(&index->content, hits[i].identity);
@@ -280,6 +294,8 @@ static int try_find(struct hs_face_index *index, const float *vector, size_t k, 
     }
     pthread_rwlock_unlock(&index->lock);
     *ret_count = kept;
+    if (fresh && r == HS_ECONFLICT)
+        doubt(index, builds);
     return r;
 }
 

@@ -40,14 +40,29 @@ void hs_gallery_clean_up(const struct hs_gallery *gallery)
         delete_leftovers(folder, part, "");
 }
 
-/* All pages of one moment of `from` replace those of `into`, in one transaction of that. */
-static int copy_pages(sqlite3 *from, sqlite3 *into, struct hs_error *err)
+/* Begins to copy from one database into another, which nobody else can change until end_copy. */
+static int begin_copy(sqlite3 *from, sqlite3 *into, sqlite3_backup **ret_copy, struct hs_error *err)
 {
-    sqlite3_backup *backup = sqlite3_backup_init(into, "main", from, "main");
-    if (!backup)
+    sqlite3_backup *copy = sqlite3_backup_init(into, "main", from, "main");
+    if (!copy)
         return hs_sql_error(sqlite3_extended_errcode(into), "backup", err);
+    int code = sqlite3_backup_step(copy, 0);
+    if (code != SQLITE_OK && code != SQLITE_DONE) {
+        sqlite3_backup_finish(copy);
+        return hs_sql_error(code, "backup", err);
+    }
+    *ret_copy = copy;
+    return 0;
+}
+
+/* If r is 0, all pages of one moment replace the others in one transaction, else nothing does. Returns r or the
+ * failure. */
+static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
+{
     /* A lock that is held by others is told by the step alone. */
-    int step = sqlite3_backup_step(backup, -1), code = sqlite3_backup_finish(backup);
+    int step = r == 0 ? sqlite3_backup_step(copy, -1) : SQLITE_DONE, code = sqlite3_backup_finish(copy);
+    if (r < 0)
+        return r;
     if (code == SQLITE_OK && step != SQLITE_DONE)
         code = step == SQLITE_OK ? SQLITE_BUSY : step;
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "backup", err);
@@ -57,6 +72,7 @@ static int copy_pages(sqlite3 *from, sqlite3 *into, struct hs_error *err)
 static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL, *into = NULL;
+    sqlite3_backup *copy;
     int r = hs_gallery_make_file(path, err);
     if (r == 0)
         r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
@@ -65,7 +81,9 @@ static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error
     if (r == 0)
         r = hs_gallery_connect(gallery, path, false, &into, NULL, err);
     if (r == 0)
-        r = copy_pages(from->db, into->db, err);
+        r = begin_copy(from->db, into->db, &copy, err);
+    if (r == 0)
+        r = end_copy(copy, 0, err);
     /* One file by itself, without a log. */
     if (r == 0)
         r = hs_sql_exec(into->db, "PRAGMA journal_mode = DELETE", err);
@@ -230,19 +248,21 @@ static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, stru
     return hs_sql_exec(db, sql, err);
 }
 
+/* No other process can change anything between the backup and the replacement. */
 static int replace_content(struct hs_gallery *gallery, const char *unpacked, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL;
+    sqlite3_backup *copy;
     int64_t change;
     int r = hs_sql_int(gallery->writer->db, "SELECT change FROM gallery", &change, err);
     if (r == 0)
         r = hs_gallery_connect(gallery, unpacked, false, &from, NULL, err);
     if (r == 0)
         r = prepare(gallery, from->db, change + RESTORE_CHANGES, err);
-    if (r == 0 && gallery->backup_dir)
-        r = hs_gallery_backup_locked(gallery, NULL, err);
     if (r == 0)
-        r = copy_pages(from->db, gallery->writer->db, err);
+        r = begin_copy(from->db, gallery->writer->db, &copy, err);
+    if (r == 0)
+        r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
     if (r == 0)
         hs_gallery_empty_log(gallery, false, NULL);
@@ -256,20 +276,21 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
-    int lock = -1, r = hs_gallery_lock_change(gallery, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
-    r = hs_gallery_check_file(gallery, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
-    if (r == 0)
-        r = hs_gallery_unpack(gallery, path, unpacked, err);
+    r = hs_gallery_lock_change(gallery, err);
     if (r == 0) {
-        r = replace_content(gallery, unpacked, err);
-        hs_gallery_delete_database(unpacked);
+        r = hs_gallery_check_file(gallery, err);
+        if (r == 0)
+            r = hs_gallery_unpack(gallery, path, unpacked, err);
+        if (r == 0) {
+            r = replace_content(gallery, unpacked, err);
+            hs_gallery_delete_database(unpacked);
+        }
+        hs_gallery_unlock_change(gallery);
     }
     hs_gallery_unlock_folder(lock);
-    hs_gallery_unlock_change(gallery);
     return r;
 }
 
@@ -292,6 +313,7 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
+    hs_gallery_clean_up(gallery);
     r = hs_gallery_finish_erasing(gallery, err);
     if (r == 0)
         r = hs_gallery_find_files(gallery, false, &files, err);

@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 
-/* While others wait for the answer to a removal, a reader that keeps the log from being emptied is not waited for. */
+/* While others wait for the change lock, a reader that keeps the log from being emptied is not waited for. */
 enum { EMPTY_LOG_MS = 100 };
 
 int hs_gallery_no_memory(struct hs_error *err)
@@ -165,10 +165,8 @@ static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs
 {
     int r = 0;
     pthread_mutex_lock(&gallery->change_lock);
-    gallery->changes_waiting++;
     while (gallery->changing && r == 0)
         r = hs_cond_wait_until(&gallery->change_ends, &gallery->change_lock, deadline_ns);
-    gallery->changes_waiting--;
     bool mine = !gallery->changing;
     gallery->changing = true;
     pthread_mutex_unlock(&gallery->change_lock);
@@ -178,16 +176,6 @@ static int lock_until(struct hs_gallery *gallery, int64_t deadline_ns, struct hs
 int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err)
 {
     return lock_until(gallery, hs_deadline_in_ms(gallery->busy_timeout_ms), err);
-}
-
-/* Changes that wait come first, so that many readers cannot keep them out. */
-bool hs_gallery_try_lock_change(struct hs_gallery *gallery)
-{
-    pthread_mutex_lock(&gallery->change_lock);
-    bool mine = !gallery->changing && gallery->changes_waiting == 0;
-    gallery->changing |= mine;
-    pthread_mutex_unlock(&gallery->change_lock);
-    return mine;
 }
 
 void hs_gallery_unlock_change(struct hs_gallery *gallery)
@@ -200,38 +188,65 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-/* Inside a transaction of the writer. A commit that left the number of changes as it was, or set it back, is that of
- * another program; and a log that another process emptied looks the same. */
-static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. */
+struct log_state {
+    uint32_t commits; /* iChange: the number of commits by any process, counted as long as one connection is open */
+    uint32_t frames;  /* mxFrame */
+};
+
+static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_error *err)
 {
-    int64_t data_version, change;
-    int r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_GET_CHANGE], &change, err);
-    if (r >= 0)
-        r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_DATA_VERSION], &data_version, err);
-    if (r < 0)
-        return r;
-    if (data_version != gallery->data_version && change <= gallery->change) {
-        gallery->resets++;
-        gallery->suspect = true;
-    }
-    gallery->data_version = data_version;
-    gallery->change = change;
+    enum { REGION_SIZE = 32768, COMMITS_AT = 8 / sizeof(uint32_t), FRAMES_AT = 16 / sizeof(uint32_t) };
+    sqlite3_file *file = NULL;
+    void volatile *index = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    int code = SQLITE_IOERR;
+    if (file && file->pMethods && file->pMethods->iVersion >= 2)
+        code = file->pMethods->xShmMap(file, 0, REGION_SIZE, 0, &index);
+    if (!index)
+        return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "the log's index cannot be read", err);
+    const volatile uint32_t *words = index;
+    ret_state->commits = __atomic_load_n(words + COMMITS_AT, __ATOMIC_ACQUIRE);
+    ret_state->frames = __atomic_load_n(words + FRAMES_AT, __ATOMIC_ACQUIRE);
     return 0;
 }
 
-int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err)
+int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
+                            struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    int64_t data_version;
-    int r = hs_gallery_read_number(gallery->writer->statements[HS_STMT_DATA_VERSION], &data_version, err);
+    struct log_state before, after;
+    int64_t change;
+    pthread_mutex_lock(&gallery->version_lock);
+    uint32_t first_uncounted = gallery->first_uncounted;
+    pthread_mutex_unlock(&gallery->version_lock);
+    int r = read_log_state(conn->db, &before, err);
+    if (r == 0)
+        r = hs_gallery_read_number(conn->statements[HS_STMT_GET_CHANGE], &change, err);
+    if (r >= 0)
+        r = read_log_state(conn->db, &after, err);
     if (r < 0)
         return r;
-    if (data_version == gallery->data_version)
-        return 0;
-    r = hs_sql_run(gallery->writer->statements[HS_STMT_BEGIN_READ], err);
-    if (r == 0)
-        r = notice_inside(gallery, err);
-    roll_back(gallery->writer);
-    return r;
+    pthread_mutex_lock(&gallery->version_lock);
+    bool known = before.commits == after.commits && first_uncounted == gallery->first_uncounted;
+    gallery->rewritten_seen |= known && after.commits == gallery->rewritten;
+    pthread_mutex_unlock(&gallery->version_lock);
+    uint32_t resets = after.commits - (uint32_t) change - first_uncounted;
+    *ret_version = (struct hs_gallery_version) { change, resets, before.frames };
+    return known;
+}
+
+/* Inside a transaction of the writer. A restore sets the number of changes so far ahead that `resets` falls. */
+static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct hs_gallery_version version;
+    int r = hs_gallery_read_version(gallery, gallery->writer, &version, err);
+    if (r <= 0)
+        return r < 0 ? r : hs_error_set(err, HS_EBUSY, "the gallery changes in spite of its lock");
+    if ((int32_t) (version.resets - gallery->resets) > 0)
+        gallery->suspect = true;
+    gallery->resets = version.resets;
+    gallery->change = version.change;
+    return 0;
 }
 
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
@@ -286,25 +301,48 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
     return r;
 }
 
-static int checkpoint(struct hs_gallery *gallery, bool waits, struct hs_error *err)
+static int checkpoint(struct hs_gallery *gallery, struct hs_error *err)
 {
     sqlite3 *db = gallery->writer->db;
-    sqlite3_busy_timeout(db, waits ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
+    sqlite3_busy_timeout(db, gallery->busy_timeout_ms < EMPTY_LOG_MS ? gallery->busy_timeout_ms : EMPTY_LOG_MS);
     int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(db, gallery->busy_timeout_ms);
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "the log cannot be emptied", err);
 }
 
+/* The content stays as it was, so this commit need not count. It counts all the same if there was another one, or if
+ * a version with it was given away already: that version must not come back with another content. */
+static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct log_state before, after;
+    int r = read_log_state(gallery->writer->db, &before, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->version_lock);
+    gallery->rewritten = before.commits + 1;
+    gallery->rewritten_seen = false;
+    pthread_mutex_unlock(&gallery->version_lock);
+    r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
+    if (r == 0)
+        r = read_log_state(gallery->writer->db, &after, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&gallery->version_lock);
+    if (after.commits == gallery->rewritten && !gallery->rewritten_seen)
+        gallery->first_uncounted++;
+    pthread_mutex_unlock(&gallery->version_lock);
+    return 0;
+}
+
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err)
 {
-    bool waits = thoroughly || !gallery->erase_later;
     gallery->erase_pending = true;
-    int r = checkpoint(gallery, waits, err);
-    if (r == 0 && gallery->suspect && waits) {
+    int r = checkpoint(gallery, err);
+    if (r == 0 && gallery->suspect && (thoroughly || !gallery->erase_later)) {
         if (hs_scrub_is_needed(gallery->writer->db)) {
-            r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
+            r = rewrite(gallery, err);
             if (r == 0)
-                r = checkpoint(gallery, waits, err);
+                r = checkpoint(gallery, err);
         }
         gallery->suspect = r < 0;
     }

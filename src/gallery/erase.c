@@ -1,8 +1,12 @@
 /* Removal that leaves nothing behind. SQLite overwrites the rows (secure_delete); then the log is emptied into the
  * database, and gallery/scrub.h clears what moving rows has left in the pages written. */
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "gallery/files.h"
+
+enum { PAUSE_MS = 20 }; /* between two tries to empty the log */
 
 static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, struct hs_error *err)
 {
@@ -65,6 +69,8 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
     r = name ? remove_identity(gallery, name, &erased.embeddings, err)
              : remove_embedding(gallery, embedding_id, &erased.embeddings, err);
     r = hs_gallery_end(gallery, r, true, err);
+    if (r == 0 && !gallery->erase_later)
+        hs_gallery_finish_erasing(gallery, NULL);
     if (r < 0 || !ret_erased)
         return r;
     erased.pending = gallery->erase_pending;
@@ -85,14 +91,21 @@ int hs_gallery_remove_embedding(struct hs_gallery *gallery, int64_t embedding_id
     return erase(gallery, NULL, embedding_id, ret_erased, err);
 }
 
+/* Between two tries others make their changes: a reader may keep the log for as long as it likes. */
 int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err)
 {
-    if (!gallery->erase_pending)
-        return 0;
-    int r = hs_gallery_lock_change(gallery, err);
-    if (r < 0)
-        return r;
-    r = gallery->erase_pending ? hs_gallery_empty_log(gallery, true, err) : 0;
-    hs_gallery_unlock_change(gallery);
+    static const struct timespec pause = { .tv_nsec = PAUSE_MS * HS_NS_PER_MS };
+    int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms);
+    int r = 0;
+    while (gallery->erase_pending) {
+        r = hs_gallery_lock_change(gallery, err);
+        if (r < 0)
+            break;
+        r = gallery->erase_pending ? hs_gallery_empty_log(gallery, true, err) : 0;
+        hs_gallery_unlock_change(gallery);
+        if (r != HS_EBUSY || hs_clock_now_ns() >= deadline_ns)
+            break;
+        nanosleep(&pause, NULL);
+    }
     return r;
 }

@@ -7,6 +7,8 @@
 #include "gallery/gallery_internal.h"
 #include "gallery/validate.h"
 
+enum { VERSION_TRIES = 1000 }; /* each fails only if a commit falls into its few microseconds */
+
 /* Blobs are little-endian float32, as the first programs wrote them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored as they lie in memory");
 
@@ -43,30 +45,21 @@ static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, i
     return 0;
 }
 
-/* Changes by other programs are noticed by the writer, unless a change is in progress: that notices them itself. */
-static int read_resets(struct hs_gallery *gallery, uint64_t *ret_resets, struct hs_error *err)
-{
-    int r = 0;
-    if (hs_gallery_try_lock_change(gallery)) {
-        r = hs_gallery_notice_changes(gallery, err);
-        hs_gallery_unlock_change(gallery);
-    }
-    *ret_resets = gallery->resets;
-    return r;
-}
-
-/* Begins to read, and says of which version. A reset that comes in between is noticed the next time. */
+/* Begins to read, and says of which version. */
 static int begin_version(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn,
                          struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    int r = read_resets(gallery, &ret_version->resets, err);
-    if (r == 0)
+    int r = 0;
+    for (int tries = 0; r == 0 && tries < VERSION_TRIES; tries++) {
         r = hs_gallery_begin_read(gallery, ret_conn, err);
-    if (r < 0)
-        return r;
-    r = hs_gallery_read_number((*ret_conn)->statements[HS_STMT_GET_CHANGE], &ret_version->change, err);
-    if (r < 0)
-        hs_gallery_end_read(gallery, *ret_conn);
+        if (r < 0)
+            return r;
+        r = hs_gallery_read_version(gallery, *ret_conn, ret_version, err);
+        if (r <= 0)
+            hs_gallery_end_read(gallery, *ret_conn);
+    }
+    if (r == 0)
+        r = hs_error_set(err, HS_EBUSY, "the gallery changes faster than it can be read");
     return r < 0 ? r : 0;
 }
 
@@ -118,7 +111,7 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     int r = begin_version(gallery, &conn, &version, err);
     if (r < 0)
         return r;
-    if (since && version.resets != since->resets)
+    if (since && hs_gallery_is_reset(since, &version))
         r = hs_error_set(err, HS_ENOTFOUND, "gallery: another program changed it");
     if (since && r == 0)
         r = check_log(conn, since->change, version.change, err);
@@ -186,7 +179,7 @@ struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
     pthread_mutex_lock(&gallery->counts_lock);
     if (begin_version(gallery, &conn, &version, NULL) == 0) {
         struct hs_gallery_counts *counts = &gallery->counts;
-        bool fresh = gallery->counted.change == version.change && gallery->counted.resets == version.resets;
+        bool fresh = gallery->counted.change == version.change && !hs_gallery_is_reset(&gallery->counted, &version);
         if (!fresh && count_rows(conn->db, &counts->identities, &counts->embeddings, NULL) == 0)
             gallery->counted = version;
         hs_gallery_end_read(gallery, conn);

@@ -157,8 +157,16 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
 /* The state of the file: equal versions have equal content. */
 struct hs_gallery_version {
     int64_t change;  /* number of the last change; the file has it */
-    uint64_t resets; /* times that a change without a number was noticed: by another program, or to an empty log */
+    uint32_t resets; /* another value: there were changes without a number (by another program), or a restore */
+    uint32_t frames; /* of the log */
 };
+
+/* The content of `later` may differ from that of `version`, although no change was counted in between: there were
+ * changes without a number, or the log grew without a commit (SQLite found one of a process that was killed). */
+static inline bool hs_gallery_is_reset(const struct hs_gallery_version *version, const struct hs_gallery_version *later)
+{
+    return later->resets != version->resets || (later->change == version->change && later->frames > version->frames);
+}
 
 /* Called for every embedding. A result other than 0 ends the walk, which returns it. */
 typedef int (*hs_gallery_each)(void *arg, const struct hs_gallery_entry *entry);

@@ -69,8 +69,7 @@
       "SELECT body_sha256, identity_id, embedding_id, identity_created, embedding_dropped, name FROM requests r"       \
       " JOIN identities i ON i.id = r.identity_id WHERE key_sha256 = ?1"                                               \
       " AND r.created_at > datetime('now', '-24 hours')")                                                              \
-    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")                                    \
-    X(DATA_VERSION, "PRAGMA data_version")
+    X(MOVE_REQUESTS, "UPDATE requests SET identity_id = ?2 WHERE identity_id = ?1")
 
 enum hs_gallery_statement {
 #define HS_GALLERY_ENUM(name, sql) HS_STMT_##name,
@@ -103,23 +102,26 @@ struct hs_gallery {
     ino_t ino;
 
     /* The change lock: `changing` is true while a thread has it, and then that thread owns what follows up to the
-     * readers. Taken before `readers_lock`. */
+     * readers. Taken after the folder's lock (files.h), before `readers_lock`. */
     pthread_mutex_t change_lock;
     pthread_cond_t change_ends;
     bool changing;
-    int changes_waiting;
     struct hs_gallery_conn *writer;
-    int64_t data_version; /* SQLite's, when `change` was last read */
-    int64_t change;       /* number of the last change in the file */
-    bool logged;          /* the change in progress has touched something */
-    bool suspect;         /* another program may have left old content in unused parts of the file */
+    uint32_t resets; /* when `change` was last read */
+    int64_t change;  /* number of the last change in the file */
+    bool logged;     /* the change in progress has touched something */
+    bool suspect;    /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards what follows */
     pthread_cond_t reader_is_idle;
     struct hs_gallery_conn *idle;
     int reader_count;
 
-    atomic_uint_least64_t resets;
+    pthread_mutex_t version_lock; /* guards what follows */
+    uint32_t first_uncounted;     /* the number of commits less that of changes, when the gallery opened */
+    uint32_t rewritten;           /* the number of commits after the file was rewritten last, if by nobody else */
+    bool rewritten_seen;          /* a version was read with this number */
+
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
     atomic_bool lost;          /* the file was deleted or replaced */
 
@@ -148,7 +150,6 @@ void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *con
 
 /* Waits for the change lock, at most busy_timeout_ms (HS_EBUSY). */
 int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err);
-bool hs_gallery_try_lock_change(struct hs_gallery *gallery);
 void hs_gallery_unlock_change(struct hs_gallery *gallery);
 
 /* Takes the change lock and begins a transaction of the writer. On failure neither is held. HS_EBUSY: another process
@@ -162,12 +163,14 @@ int hs_gallery_touch(struct hs_gallery *gallery, int64_t identity_id, struct hs_
  * erasure is pending. Gives the lock back. Returns r or the failure. */
 int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_error *err);
 
-/* With the change lock held: notices what other processes did without counting it, which raises `resets`. */
-int hs_gallery_notice_changes(struct hs_gallery *gallery, struct hs_error *err);
+/* As the first thing in a transaction: the version that it reads. 1: yes, 0: something was committed meanwhile, so it
+ * is not known which; begin again. */
+int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
+                            struct hs_gallery_version *ret_version, struct hs_error *err);
 
 /* With the change lock held: moves everything from the log into the database and cuts it to nothing, and rewrites the
- * file if its unused parts hold something. Returns what failed; erase_pending says so too. A file is looked at only if
- * `thoroughly`, as that takes long. */
+ * file if its unused parts hold something. Returns what failed; erase_pending says so too. Waits for readers only
+ * briefly (HS_EBUSY). With erase_later a file is looked at only if `thoroughly`, as that takes long. */
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
 
 /* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name

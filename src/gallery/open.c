@@ -1,6 +1,7 @@
 /* Opening: what is looked at first, and what is done about a damaged or an old file. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,14 +35,41 @@ static bool copy_text(char **ret_text, const char *text)
     return *ret_text || !text;
 }
 
-/* The name of a gallery that has none yet: the same one if that is tried again. */
-static void make_uid(struct hs_gallery *gallery)
+static bool is_uid(const char *text)
 {
-    char sum[65], *real = realpath(gallery->path, NULL);
-    const char *path = real ? real : gallery->path;
-    hs_sha256(path, strlen(path), sum);
-    hs_str_copy_n(gallery->uid, sizeof(gallery->uid), sum, HS_GALLERY_UID_SIZE - 1);
-    free(real);
+    return strspn(text, "0123456789abcdef") == HS_GALLERY_UID_SIZE - 1 && !text[HS_GALLERY_UID_SIZE - 1];
+}
+
+/* Beside the file, for the case that it is damaged or deleted: then its backups are still known as its own. */
+static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    return hs_file_write_atomic(path, gallery->uid, HS_GALLERY_UID_SIZE - 1, 0600, err);
+}
+
+/* The name of a gallery that has none yet: the one that was made for it already, or else a random one. */
+static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
+{
+    char path[PATH_MAX];
+    unsigned char random[(HS_GALLERY_UID_SIZE - 1) / 2];
+    uint8_t *text = NULL;
+    size_t len;
+    if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
+        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
+    int r = hs_file_read(path, HS_GALLERY_UID_SIZE - 1, &text, &len, err);
+    if (r < 0 && r != HS_ENOTFOUND && r != HS_ETOOLARGE)
+        return r;
+    bool known = r == 0 && is_uid((const char *) text);
+    if (known)
+        hs_str_copy(gallery->uid, sizeof(gallery->uid), (const char *) text);
+    free(text);
+    if (known)
+        return 0;
+    randombytes_buf(random, sizeof(random));
+    sodium_bin2hex(gallery->uid, sizeof(gallery->uid), random, sizeof(random));
+    return write_uid(gallery, err);
 }
 
 static int create(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery, struct hs_error *err)
@@ -53,6 +81,7 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     hs_cond_init(&gallery->change_ends);
     pthread_mutex_init(&gallery->readers_lock, NULL);
     hs_cond_init(&gallery->reader_is_idle);
+    pthread_mutex_init(&gallery->version_lock, NULL);
     pthread_mutex_init(&gallery->counts_lock, NULL);
     gallery->counted.change = -1;
     gallery->erase_later = options->erase_later;
@@ -78,10 +107,11 @@ void hs_gallery_close(struct hs_gallery *gallery)
         gallery->idle = conn->next;
         hs_gallery_disconnect(conn);
     }
-    if (gallery->writer && gallery->erase_pending)
-        hs_gallery_empty_log(gallery, true, NULL);
+    if (gallery->writer)
+        hs_gallery_finish_erasing(gallery, NULL);
     hs_gallery_disconnect(gallery->writer);
     pthread_mutex_destroy(&gallery->counts_lock);
+    pthread_mutex_destroy(&gallery->version_lock);
     pthread_cond_destroy(&gallery->reader_is_idle);
     pthread_mutex_destroy(&gallery->readers_lock);
     pthread_cond_destroy(&gallery->change_ends);
@@ -145,11 +175,13 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     int r = hs_sql_text(gallery->writer->db, "SELECT uid FROM gallery", uid, sizeof(uid), err);
     if (r < 0)
         return r;
-    *ret_damaged = strspn(uid, "0123456789abcdef") != HS_GALLERY_UID_SIZE - 1 || uid[HS_GALLERY_UID_SIZE - 1];
+    *ret_damaged = !is_uid(uid);
     if (*ret_damaged)
         return hs_error_set(err, HS_EIO, "gallery: it has no uid");
+    if (strcmp(gallery->uid, uid) == 0)
+        return 0;
     hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
-    return 0;
+    return write_uid(gallery, err);
 }
 
 /* The log of the database at path has something in it. */
@@ -164,6 +196,7 @@ static bool has_log(const char *path)
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                         struct hs_error *err)
 {
+    struct hs_gallery_version version;
     int r = migrate(gallery, opened, err);
     if (r == 0)
         r = use_log(gallery->writer->db, err);
@@ -174,11 +207,11 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     if (r == 0)
         r = read_uid(gallery, ret_damaged, err);
     if (r == 0)
-        r = hs_gallery_notice_changes(gallery, err);
+        r = hs_gallery_get_version(gallery, &version, err);
     if (r < 0)
         return r;
+    gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
-    gallery->resets = 0;
     /* A crash may have left a log with what was erased, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
@@ -238,8 +271,9 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
 static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
 {
     bool damaged = false;
-    int r = connect(gallery, &damaged, err);
-    make_uid(gallery);
+    int r = make_uid(gallery, err);
+    if (r == 0)
+        r = connect(gallery, &damaged, err);
     if (r == 0)
         r = open_checked(gallery, opened, &damaged, err);
     if (r < 0 && damaged) {

@@ -59,6 +59,20 @@ def test_actions(db, tmp_path):
     assert names(db('list')) == ['Bob', 'Zoe']
 
 
+def test_remove_beside_a_reader(db, tmp_path):
+    """A removal that is not complete, because another process keeps the log, does not end well."""
+    put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
+    assert names(db('list')) == ['Ann', 'Bob']
+    reader = sqlite3.connect(tmp_path / 'a' / 'faces.db', isolation_level=None)
+    reader.execute('BEGIN')
+    assert reader.execute('SELECT count(*) FROM identities').fetchone() == (2,)
+    removed = db('remove', 'Bob')
+    assert removed.returncode == 1
+    assert '1 vectors erased' in removed.stdout and 'still in the log' in removed.stderr
+    reader.close()
+    assert names(db('list')) == ['Ann']
+
+
 def test_export_and_import(db, tmp_path):
     put(tmp_path / 'a' / 'faces.db', ['Ann', 'Bob'])
     assert db('export', 'all.jsonl').returncode == 0

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "gallery/files.h"
 
 static void backup(struct fixture *f, char path[PATH_MAX])
 {
@@ -142,6 +144,40 @@ static void test_shared_folder(void **state)
     fixture_teardown(&own);
 }
 
+/* Two machines with the same path and one backup folder. */
+static void test_same_path(void **state)
+{
+    struct fixture *f = *state, *other;
+    void *own;
+    char theirs[PATH_MAX], mine[PATH_MAX], uid[PATH_MAX];
+    struct hs_gallery_backups *list;
+    fixture_setup(&own);
+    other = own;
+    hs_str_copy(f->backups, sizeof(f->backups), other->backups);
+    f->options.keep_backups = 1;
+    add(fixture_open(f), "a", 1);
+    backup(f, theirs);
+    fixture_close(f);
+    hs_str_format(uid, sizeof(uid), "%s.uid", f->path);
+    unlink(f->path);
+    unlink(uid);
+    add(fixture_open(f), "b", 2);
+    backup(f, mine);
+    assert_true(hs_file_exists(theirs));
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    hs_gallery_backups_destroy(list);
+    /* A file that was deleted leaves its backups to the next one. */
+    fixture_close(f);
+    unlink(f->path);
+    fixture_open(f);
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->items[0].path, mine);
+    hs_gallery_backups_destroy(list);
+    fixture_teardown(&own);
+}
+
 /* A restoration that another process kept from happening is none. */
 static void test_busy(void **state)
 {
@@ -159,6 +195,86 @@ static void test_busy(void **state)
     assert_int_equal(count_of(f->gallery, "b"), 1);
     assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
     assert_int_equal(count_of(f->gallery, "b"), -1);
+}
+
+static void *restore(void *arg)
+{
+    struct fixture *f = arg;
+    char path[PATH_MAX];
+    hs_path_join(path, sizeof(path), f->dir, "copy.db.gz");
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    return NULL;
+}
+
+/* A restore that waits for the folder keeps nobody from making changes, and a purge takes the locks in the same order.
+ */
+static void test_restore_waits(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], copy[PATH_MAX];
+    pthread_t thread;
+    int lock;
+    f->options.busy_timeout_ms = 1000;
+    add(fixture_open(f), "a", 1);
+    backup(f, path);
+    hs_path_join(copy, sizeof(copy), f->dir, "copy.db.gz");
+    assert_int_equal(rename(path, copy), 0);
+    assert_int_equal(hs_gallery_lock_folder(f->path, &lock, NULL), 0);
+    pthread_create(&thread, NULL, restore, f);
+    usleep(50000);
+    assert_int_equal(try_add(f->gallery, "b", 2, NULL), 0);
+    hs_gallery_unlock_folder(lock);
+    pthread_join(thread, NULL);
+    assert_int_equal(count_of(f->gallery, "b"), -1);
+}
+
+/* ---- a change of another process while a backup is restored ---- */
+
+static const char *late_path;
+static int late_code;
+
+/* Another process makes a change when the copy for the backup is done and is being checked. */
+static int change_late(unsigned kind, void *context, void *stmt, void *text)
+{
+    (void) kind, (void) context, (void) stmt;
+    sqlite3 *db;
+    if (!strstr(text, "integrity_check") || late_code >= 0)
+        return 0;
+    late_code = SQLITE_OK;
+    assert_int_equal(sqlite3_open(late_path, &db), SQLITE_OK);
+    late_code = sqlite3_exec(db, "INSERT INTO identities (name) VALUES ('late')", NULL, NULL, NULL);
+    sqlite3_close(db);
+    return 0;
+}
+
+static int watch_copy(sqlite3 *db)
+{
+    const char *path = sqlite3_db_filename(db, "main");
+    if (path && hs_str_ends(path, ".copy"))
+        sqlite3_trace_v2(db, SQLITE_TRACE_STMT, change_late, NULL);
+    return SQLITE_OK;
+}
+
+/* A change is in what was backed up first or in what is there afterwards, or it failed. */
+static void test_change_while_restoring(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    struct hs_gallery_backups *list;
+    add(fixture_open(f), "a", 1);
+    backup(f, path);
+    late_path = f->path;
+    late_code = -1;
+    sqlite3_auto_extension((void (*)(void)) watch_copy);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, NULL), 0);
+    sqlite3_reset_auto_extension();
+    assert_true(late_code >= 0);
+    bool kept = count_of(f->gallery, "late") >= 0;
+    assert_int_equal(hs_gallery_list_backups(f->gallery, &list, NULL), 0);
+    assert_int_equal(hs_gallery_restore(f->gallery, list->items[0].path, NULL), 0);
+    hs_gallery_backups_destroy(list);
+    kept |= count_of(f->gallery, "late") >= 0;
+    assert_true(kept == (late_code == SQLITE_OK));
 }
 
 /* A file whose schema does more than ours is not restored; what such a file does when it is opened is nothing. */
@@ -366,7 +482,10 @@ int main(void)
         GALLERY_TEST(test_leftovers_go),
         GALLERY_TEST(test_clock),
         GALLERY_TEST(test_shared_folder),
+        GALLERY_TEST(test_same_path),
         GALLERY_TEST(test_busy),
+        GALLERY_TEST(test_restore_waits),
+        GALLERY_TEST(test_change_while_restoring),
         GALLERY_TEST(test_crafted),
     };
     return HS_RUN_TESTS(tests);

@@ -1,6 +1,8 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +206,39 @@ static void test_reader_holds_log(void **state)
     assert_false(folder_has(f, 1));
 }
 
+static atomic_bool finished;
+
+static void *finish(void *arg)
+{
+    struct fixture *f = arg;
+    assert_int_equal(hs_gallery_finish_erasing(f->gallery, NULL), 0);
+    finished = true;
+    return NULL;
+}
+
+/* A change does not wait until a reader lets the log be emptied. */
+static void test_change_while_erasing(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    sqlite3 *reader;
+    f->options.erase_later = true;
+    add(fixture_open(f), "a", 1);
+    assert_int_equal(sqlite3_open(f->path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT * FROM identities", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(hs_gallery_remove(f->gallery, "a", NULL, NULL), 0);
+    finished = false;
+    pthread_create(&thread, NULL, finish, f);
+    for (unsigned i = 0; i < 5; i++) {
+        usleep(20000);
+        add(f->gallery, "b", 2 + i);
+    }
+    assert_false(finished);
+    sqlite3_close(reader);
+    pthread_join(thread, NULL);
+    assert_false(folder_has(f, 1));
+}
+
 static void test_backups_are_named(void **state)
 {
     struct fixture *f = *state;
@@ -239,8 +274,13 @@ static void test_unfinished_backup_is_named(void **state)
     assert_string_equal(erased.files[0], path);
     hs_gallery_erased_finish(&erased);
     close(lock);
-    /* What was left by one that did not end goes with the next one. */
+    /* What was left by one that did not end goes with the next one, and with a purge. */
     assert_int_equal(hs_gallery_backup(g, path, NULL), 0);
+    assert_false(hs_file_exists(copy));
+    struct hs_gallery_backups *purged;
+    assert_int_equal(rename(path, copy), 0);
+    assert_int_equal(hs_gallery_purge_all(g, path, &purged, NULL), 0);
+    hs_gallery_backups_destroy(purged);
     assert_false(hs_file_exists(copy));
 }
 
@@ -257,6 +297,7 @@ int main(void)
         GALLERY_TEST(test_foreign_change_before_rewriting),
         GALLERY_TEST(test_purge_all),
         GALLERY_TEST(test_reader_holds_log),
+        GALLERY_TEST(test_change_while_erasing),
         GALLERY_TEST(test_backups_are_named),
         GALLERY_TEST(test_unfinished_backup_is_named),
     };
