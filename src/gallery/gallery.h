@@ -280,7 +280,8 @@ int hs_gallery_list_backups(struct hs_gallery *gallery, struct hs_gallery_backup
 void hs_gallery_backups_destroy(struct hs_gallery_backups *backups);
 
 /* Replaces all content by that of a backup (a path, or a name in the backup folder), once it has been unpacked and
- * checked. What was there is backed up first. HS_ENOTFOUND, HS_EDECODE: no good backup, or its tables are not ours. */
+ * checked. What was there is backed up first, and nobody can change it meanwhile. HS_ENOTFOUND, HS_EDECODE: no good
+ * backup, or its tables are not ours. */
 int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs_error *err);
 
 /* Deletes all backups and set-aside files, which may hold what was erased since. If there are backups among them, a

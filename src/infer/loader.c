@@ -193,6 +193,7 @@ static void load(struct hs_runner *runner)
     }
     if (instance)
         abandon(runner, instance);
+    runner->unload_asked = false; /* of this load; not of the next attempt */
     hs_runner_set_load_state(runner, HS_LOAD_NONE);
     if (!runner->down) {
         hs_runner_go_down(runner, false, &err);

@@ -165,9 +165,13 @@ static int add(struct hs_model_cache *cache, const struct hs_pack *pack, struct 
             entry = &cache->entries[i];
     }
     if (entry) {
+        const struct hs_pack *before = entry->pack;
         entry->pack = pack;
         entry->refs = 0;
-        return begin(cache, entry, OPENING, err);
+        int r = begin(cache, entry, OPENING, err);
+        if (r < 0)
+            entry->pack = before; /* whose failure it still tells */
+        return r;
     }
     struct entry *oldest = least_recently_used(cache, false);
     if (!oldest && !closing)

@@ -22,8 +22,8 @@ void hs_model_cache_destroy(struct hs_model_cache *cache); /* no reference is le
 struct hs_model_pool *hs_model_cache_default(struct hs_model_cache *cache);
 
 /* A reference to the pool of the pack of that name (dashes and underscores are the same), NULL: the configured one.
- * HS_ENOTFOUND: no such pack, or not for this task; HS_ENOTREADY: its file is not here; HS_EBUSY: HS_MODEL_CACHE_MAX
- * models are in use; HS_ETIMEOUT: another thread was still putting it together at the deadline. */
+ * HS_ENOTFOUND: no such pack, or not for this task, or its file is not here; HS_EBUSY: HS_MODEL_CACHE_MAX models are in
+ * use; HS_ETIMEOUT: another thread was still putting it together at the deadline. */
 int hs_model_cache_ref(struct hs_model_cache *cache, const char *name, int64_t deadline_ns,
                        struct hs_model_pool **ret_pool, struct hs_error *err);
 void hs_model_cache_unref(struct hs_model_cache *cache, struct hs_model_pool *pool); /* NULL allowed */

@@ -195,10 +195,11 @@ static int make_slot(struct hs_model *model, struct slot *slot, struct hs_error 
     const struct hs_model_info *info = &model->info;
     slot->mapped_bytes = info->input_stride * (size_t) info->batch;
     void *memory = mmap(NULL, slot->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED)
+        slot->input = memory;
     slot->requests = calloc((size_t) info->batch, sizeof(*slot->requests));
-    if (memory == MAP_FAILED || !slot->requests)
+    if (!slot->input || !slot->requests)
         return hs_error_set(err, HS_ENOMEM, "no memory for an input of %dx%d", info->input_w, info->input_h);
-    slot->input = memory;
     slot->h = info->input_h;
     slot->w = info->input_w;
     memcpy(slot->outputs, info->outputs, sizeof(slot->outputs));

@@ -206,8 +206,7 @@ static void *restore(void *arg)
     return NULL;
 }
 
-/* A restore that waits for the folder keeps nobody from making changes, and a purge takes the locks in the same order.
- */
+/* A restore that waits for the folder keeps nobody from making changes; a purge takes the locks in the same order. */
 static void test_restore_waits(void **state)
 {
     struct fixture *f = *state;

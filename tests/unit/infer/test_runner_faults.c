@@ -511,6 +511,23 @@ static void unloading_and_keeping_can_be_asked_for(void **state)
     hs_runner_destroy(runner);
 }
 
+/* An unload that was asked for during a load which failed is not one of the model that the next attempt loads. */
+static void an_unload_ends_with_a_load_that_fails(void **state)
+{
+    (void) state;
+    struct hs_runner_options options =
+        defaults("latency_ms: 0\nload_ms: 200\nfaults: [{kind: load_fail, at: 1, count: 1}]");
+    struct hs_runner *runner = create(&options);
+    hs_runner_preload(runner);
+    hs_runner_unload(runner);
+    WAIT_FOR(runner, s.loads == 1);
+    pthread_mutex_lock(&runner->lock);
+    assert_false(runner->unload_asked);
+    assert_int_equal(runner->load_state, HS_LOAD_LOADED);
+    pthread_mutex_unlock(&runner->lock);
+    hs_runner_destroy(runner);
+}
+
 /* ---- A process that grows ---- */
 
 #define MIB (INT64_C(1) << 20)
@@ -738,6 +755,7 @@ int main(void)
         cmocka_unit_test(an_absent_device_is_waited_for),
         cmocka_unit_test(warm_up_runs_before_the_first_use),
         cmocka_unit_test(unloading_and_keeping_can_be_asked_for),
+        cmocka_unit_test(an_unload_ends_with_a_load_that_fails),
         cmocka_unit_test(a_process_that_grows_is_brought_back),
         cmocka_unit_test(a_restart_loads_the_model_again),
         cmocka_unit_test(a_preload_calls_off_an_unload_that_waits),
