@@ -188,7 +188,8 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. */
+/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. SQLite makes the index again, and
+ * counts from 0, if a process was killed in the middle of writing it. */
 struct log_state {
     uint32_t commits; /* iChange: the number of commits by any process, counted as long as one connection is open */
     uint32_t frames;  /* mxFrame */
