@@ -37,6 +37,17 @@ static unsigned char lower(unsigned char c)
     return c >= 'A' && c <= 'Z' ? (unsigned char) (c + 32) : c;
 }
 
+char *hs_str_dup_n(const void *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 bool hs_str_equal_nocase(const char *a, const char *b)
 {
     for (; *a && lower((unsigned char) *a) == lower((unsigned char) *b); a++, b++)

@@ -13,6 +13,9 @@ bool hs_str_copy_n(char *dst, size_t size, const char *src, size_t len);
 /* printf into dst; false if it had to be cut. */
 bool hs_str_format(char *dst, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* A copy of len bytes, which need not end with NUL, and a NUL; the caller frees it with free(). NULL without memory. */
+char *hs_str_dup_n(const void *text, size_t len);
+
 bool hs_str_equal_nocase(const char *a, const char *b); /* ASCII letters only */
 bool hs_str_starts(const char *text, const char *prefix);
 bool hs_str_ends(const char *text, const char *suffix);

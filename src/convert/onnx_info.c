@@ -172,7 +172,7 @@ static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
 {
     bool fits = text.len <= HS_ONNX_MAX_TEXT;
-    char *copy = fits ? strndup(text.len ? (const char *) text.data : "", text.len) : NULL;
+    char *copy = fits ? hs_str_dup_n(text.data, text.len) : NULL;
     reader->too_much |= !fits;
     reader->no_memory |= fits && !copy;
     return copy;

@@ -125,14 +125,17 @@ static int find_duplicate(const struct hs_enrol_against *against, const char *na
     return 0;
 }
 
-/* The best other name, if the face would be recognised as that. */
-static int find_conflict(const struct hs_enrol_against *against, const char *name, struct hs_enrol_verdict *verdict,
-                         struct hs_error *err)
+int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
+                     size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
 {
     struct hs_face_match matches[2];
     size_t count = 0;
-    int r = hs_face_index_find(against->index, verdict->face->embedding, 2, against->threshold, against->deadline_ns,
-                               matches, &count, err);
+    int r = find_duplicate(against, name, source_sha256, dimension, verdict, err);
+    if (r < 0)
+        return r;
+    /* The best other name, if the face would be recognised as that. */
+    r = hs_face_index_find(against->index, verdict->face->embedding, 2, against->threshold, against->deadline_ns,
+                           matches, &count, err);
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (strcmp(matches[i].name, name) == 0)
             continue;
@@ -142,13 +145,6 @@ static int find_conflict(const struct hs_enrol_against *against, const char *nam
         break;
     }
     return r;
-}
-
-int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
-                     size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err)
-{
-    int r = find_duplicate(against, name, source_sha256, dimension, verdict, err);
-    return r < 0 ? r : find_conflict(against, name, verdict, err);
 }
 
 int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const char *name, const char *source_sha256,
@@ -170,19 +166,15 @@ int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const
 
 /* ---- what it says ---- */
 
-static double thousandth(double v)
-{
-    return round(v * 1000) / 1000;
-}
-
 json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < verdict->count; i++) {
         const struct hs_enrol_reason *r = &verdict->reasons[i];
         json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure,
-                                              "value", thousandth(r->value), "limit", round(r->limit * 10000) / 10000,
-                                              "identity", r->identity[0] ? r->identity : NULL));
+                                              "value", round(r->value * 1000) / 1000, "limit",
+                                              round(r->limit * 10000) / 10000, "identity",
+                                              r->identity[0] ? r->identity : NULL));
     }
     return list;
 }

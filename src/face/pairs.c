@@ -217,7 +217,7 @@ int hs_face_pairs_parse(const char *text, size_t len, const char *name, struct h
 {
     struct reader reader = { .name = name, .pairs = calloc(1, sizeof(struct hs_face_pairs)), .error = err };
     int r;
-    if (!reader.pairs || !(reader.pairs->text = strndup(text, len)) || !make_room(reader.pairs))
+    if (!reader.pairs || !(reader.pairs->text = hs_str_dup_n(text, len)) || !make_room(reader.pairs))
         r = no_memory(&reader);
     else if (strlen(reader.pairs->text) < len)
         r = bad(&reader, "not a text file");

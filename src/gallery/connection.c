@@ -33,14 +33,6 @@ int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err)
     return r;
 }
 
-/* A file that another program made with it has pages that the scrubber must not see. */
-static int drop_auto_vacuum(sqlite3 *db, struct hs_error *err)
-{
-    int64_t mode;
-    int r = hs_sql_int(db, "PRAGMA auto_vacuum", &mode, err);
-    return r < 0 || mode == 0 ? r : hs_sql_exec(db, "PRAGMA auto_vacuum = 0; VACUUM", err);
-}
-
 int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
                        struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err)
 {
@@ -48,6 +40,7 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     if (!conn)
         return hs_gallery_no_memory(err);
     conn->legacy_space = gallery->legacy_space;
+    int64_t auto_vacuum;
     int code;
     int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, gallery->busy_timeout_ms, &conn->db, &code, err);
     if (r < 0 && ret_damaged)
@@ -57,7 +50,10 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     if (r == 0)
         r = hs_sql_configure(conn->db, err);
     if (r == 0)
-        r = drop_auto_vacuum(conn->db, err);
+        r = hs_sql_int(conn->db, "PRAGMA auto_vacuum", &auto_vacuum, err);
+    /* A file that another program made with it has pages that the scrubber must not see. */
+    if (r == 0 && auto_vacuum != 0)
+        r = hs_sql_exec(conn->db, "PRAGMA auto_vacuum = 0; VACUUM", err);
     if (r == 0)
         r = hs_scrub_attach(&conn->scrub, conn->db, err);
     if (r == 0 && prepared)

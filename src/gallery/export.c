@@ -310,17 +310,14 @@ int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
     int r = check_sum(data, len, &content_len, err);
     if (r < 0)
         return r;
-    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
-    if (!done)
-        return hs_gallery_no_memory(err);
-    struct importer importer = { .gallery = gallery, .done = done };
+    struct hs_gallery_imported done = { 0 };
+    struct importer importer = { .gallery = gallery, .done = &done };
     r = hs_gallery_begin(gallery, err);
     if (r == 0) {
         r = import_lines(&importer, data, content_len, err);
         r = hs_gallery_end(gallery, r, importer.dropped, err);
     }
     if (r == 0)
-        *ret_imported = *done;
-    free(done);
+        *ret_imported = done;
     return r;
 }

@@ -91,17 +91,6 @@ static int check_log(struct hs_gallery_conn *conn, int64_t since, int64_t now, s
     return known ? 0 : hs_error_set(err, HS_ENOTFOUND, "gallery: the changes since then are not known any more");
 }
 
-static int walk_identities(struct hs_gallery_conn *conn, int64_t since, hs_gallery_touched touched, void *arg,
-                           struct hs_error *err)
-{
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_CHANGED_IDENTITIES, HS_NUMBER(since));
-    int r;
-    while ((r = hs_sql_step(stmt, err)) > 0)
-        touched(arg, sqlite3_column_int64(stmt, 0));
-    hs_sql_release(stmt);
-    return r;
-}
-
 int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_gallery_version *since,
                               hs_gallery_touched touched, hs_gallery_each each, void *arg,
                               struct hs_gallery_version *ret_version, struct hs_error *err)
@@ -115,8 +104,12 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
         r = hs_error_set(err, HS_ENOTFOUND, "gallery: another program changed it");
     if (since && r == 0)
         r = check_log(conn, since->change, version.change, err);
-    if (since && r == 0)
-        r = walk_identities(conn, since->change, touched, arg, err);
+    if (since && r == 0) {
+        sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_CHANGED_IDENTITIES, HS_NUMBER(since->change));
+        while ((r = hs_sql_step(stmt, err)) > 0)
+            touched(arg, sqlite3_column_int64(stmt, 0));
+        hs_sql_release(stmt);
+    }
     if (r == 0)
         r = walk(conn, since ? HS_STMT_CHANGED_EMBEDDINGS : HS_STMT_ALL_EMBEDDINGS, since ? since->change : 0, each,
                  arg, NULL, err);

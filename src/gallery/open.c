@@ -159,15 +159,6 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
     return r;
 }
 
-static int use_log(sqlite3 *db, struct hs_error *err)
-{
-    char mode[16];
-    int r = hs_sql_text(db, "PRAGMA journal_mode = WAL", mode, sizeof(mode), err);
-    if (r == 0 && strcmp(mode, "wal") != 0)
-        r = hs_error_set(err, HS_EIO, "gallery: this folder takes no log");
-    return r;
-}
-
 /* *ret_damaged: there is none, or it is not one of ours. */
 static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
 {
@@ -197,9 +188,12 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
                         struct hs_error *err)
 {
     struct hs_gallery_version version;
+    char mode[16];
     int r = migrate(gallery, opened, err);
     if (r == 0)
-        r = use_log(gallery->writer->db, err);
+        r = hs_sql_text(gallery->writer->db, "PRAGMA journal_mode = WAL", mode, sizeof(mode), err);
+    if (r == 0 && strcmp(mode, "wal") != 0)
+        r = hs_error_set(err, HS_EIO, "gallery: this folder takes no log");
     if (r == 0) {
         r = hs_gallery_prepare(gallery->writer, err);
         *ret_damaged = r == HS_EINTERNAL;

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from faces import FaceServer
-from server import BINARY, Server, png, run
+from server import BINARY, Server, png, run, wait_for
 
 
 def pytest_configure():
@@ -16,6 +16,7 @@ def pytest_configure():
 def sim(tmp_path_factory):
     """A server with the scripted device, shared by tests that change nothing; must end well after all of them."""
     with Server(tmp_path_factory.mktemp('sim')) as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
         yield server
 
 
@@ -30,6 +31,7 @@ def healthy(sim):
 def face(tmp_path_factory):
     """A hailo-face with the scripted device; tests that share it keep to names of their own."""
     with FaceServer(tmp_path_factory.mktemp('face')) as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
         yield server
 
 

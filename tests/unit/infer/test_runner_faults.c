@@ -544,7 +544,7 @@ static void an_unload_ends_with_a_load_that_fails(void **state)
 #endif
 
 struct told {
-    int times;
+    int times, grew;
     int64_t least_before_bytes;
 };
 
@@ -553,7 +553,13 @@ static void note_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
     struct told *told = arg;
     if (told->times++ == 0 || before_bytes < told->least_before_bytes)
         told->least_before_bytes = before_bytes;
-    assert_true(SANITIZED || after_bytes < before_bytes);
+    told->grew += after_bytes >= before_bytes;
+}
+
+/* Memory figures of a process under a sanitizer or an emulator are theirs as well. */
+static bool is_memory_ours(void)
+{
+    return !SANITIZED && !getenv("HS_EMULATED");
 }
 
 /* Nearly a GiB in all, were it not given back; and no request notices. */
@@ -573,7 +579,8 @@ static void a_process_that_grows_is_brought_back(void **state)
     assert_true(status.restarts >= 2);
     assert_int_equal(told.times, status.restarts);
     assert_true(told.least_before_bytes > options.restart_above);
-    assert_true(SANITIZED || hs_mem_resident() < before_bytes + 300 * MIB);
+    assert_true(!is_memory_ours() || told.grew == 0);
+    assert_true(!is_memory_ours() || hs_mem_resident() < before_bytes + 300 * MIB);
     assert_int_equal(status.failures + status.timeouts + status.refusals, 0);
     hs_runner_destroy(runner);
 }
