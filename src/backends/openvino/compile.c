@@ -243,7 +243,7 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
      * five pixels off its place in float32. */
     bool f32 = spec->precision != HS_PRECISION_FAST;
     char streams_text[16], threads_text[16], cache[PATH_MAX];
-    ov_property_t properties[7];
+    ov_property_t properties[6];
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
     hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
@@ -251,9 +251,6 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
     properties[count++] = (ov_property_t){ ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
-    /* Each stream keeps what it has generated for up to 5000 nodes of earlier sizes, beside oneDNN, which keeps it
-     * for 1024: without the first a change of size costs no more time, and seven sizes take 15 MB less. */
-    properties[count++] = (ov_property_t){ "CPU_RUNTIME_CACHE_CAPACITY", "0" };
     if (f32)
         properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
     /* OpenVINO's cache ignores the number format and would return what was compiled for the other one, so each has a
