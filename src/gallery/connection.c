@@ -194,11 +194,14 @@ struct log_state {
 static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_error *err)
 {
     enum { REGION_SIZE = 32768, COMMITS_AT = 8 / sizeof(uint32_t), FRAMES_AT = 16 / sizeof(uint32_t) };
-    sqlite3_file *file = NULL;
+    sqlite3_file *file = NULL, *log = NULL;
     void volatile *index = NULL;
     sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     int code = SQLITE_IOERR;
-    if (file && file->pMethods && file->pMethods->iVersion >= 2)
+    /* SQLite frees the index only with a log that it has opened itself. */
+    bool has_log = log && log->pMethods;
+    if (has_log && file && file->pMethods && file->pMethods->iVersion >= 2)
         code = file->pMethods->xShmMap(file, 0, REGION_SIZE, 0, &index);
     if (!index)
         return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "the log's index cannot be read", err);
