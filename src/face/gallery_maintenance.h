@@ -16,7 +16,7 @@ int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_
 
 struct hs_face_maintenance;
 
-/* Borrowed for its life, but for `opened`, which is copied. */
+/* Borrowed for its life, except `opened`, which is copied. */
 struct hs_face_maintenance_options {
     struct hs_gallery *gallery;
     struct hs_face_index *index;

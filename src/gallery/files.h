@@ -51,7 +51,7 @@ void hs_gallery_sync_folder(const char *path);
 
 /* ---- copies of a database, and databases from copies: the folder of the database must be locked ---- */
 
-/* What hs_gallery_backup does. */
+/* The body of hs_gallery_backup. */
 int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Unpacks a backup beside the database and checks that it is whole and one of ours. The caller deletes or renames it.

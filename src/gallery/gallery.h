@@ -251,7 +251,7 @@ void hs_gallery_erased_finish(struct hs_gallery_erased *erased);
 
 /* Does what an erasure left pending. With options.erase_later a removal does not wait for readers, and does not look
  * through the file for what another program may have left, but says `pending`; this is to be called then, from a thread
- * that has time. Rarely it rewrites the file; others may read meanwhile. HS_EBUSY: somebody is reading; try again. */
+ * that has time. Rarely it rewrites the file; others may read meanwhile. HS_EBUSY: a reader is active; try again. */
 int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err);
 
 /* ---- backups ---- */

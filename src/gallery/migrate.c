@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
 
-/* What each step runs, in order, one statement each, so that ?1 can be the space of older embeddings (in step 5 the
+/* The statements of each step, in order and one by one, so that ?1 can be the space of older embeddings (in step 5 the
  * uid). Steps are never changed once released: a new one is added below. */
 static const char *const step_1[] = {
     "CREATE TABLE IF NOT EXISTS identities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL,"

@@ -16,7 +16,7 @@
 enum { HS_SCRUB_PAGE_MAX = 65536, HS_SCRUB_PAGES_MAX = 0x01ffffff };
 
 struct hs_scrub {
-    sqlite3_io_methods methods; /* comes first: the file's methods, but for xWrite */
+    sqlite3_io_methods methods; /* comes first: the file's methods, except xWrite */
     const sqlite3_io_methods *real;
     uint8_t page[HS_SCRUB_PAGE_MAX];
 };

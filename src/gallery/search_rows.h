@@ -27,7 +27,7 @@ struct hs_search_scale hs_quantize_rest(const float *vector, size_t dimension, s
 
 double hs_search_norm(const float *vector, size_t dimension);
 
-/* All components are numbers and the length is 1, but for rounding: what may be added, and asked for. */
+/* All components are numbers and the length is 1 up to rounding: what may be added, and asked for. */
 bool hs_search_is_unit(const float *vector, size_t dimension);
 
 /* ---- rows ---- */

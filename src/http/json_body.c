@@ -169,7 +169,7 @@ static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
     }
 }
 
-/* What follows a backslash: one character, or 'u' and four digits. */
+/* An escape after its backslash: one character, or 'u' and four digits. */
 static int feed_escape(struct hs_json_body *body, char c, struct hs_error *err)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";

@@ -10,17 +10,6 @@
 #include "base/file.h"
 #include "base/str.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 static char folder[4096];
 static json_t *manifest;
 
@@ -113,7 +102,7 @@ static void run_all(const struct hs_image_options *options, long allowed_kb)
     long grown = peak_kb() - before;
     printf("%d decoded, %d refused, peak memory grew by %ld kB\n", decoded, refused, grown);
     assert_int_equal(decoded + refused, (int) json_array_size(manifest));
-    if (!SANITIZED)
+    if (!HS_SANITIZED)
         assert_true(grown <= allowed_kb);
 }
 

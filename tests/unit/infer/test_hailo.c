@@ -27,17 +27,6 @@ enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
 #define EMBEDDINGS "\x01HEF\nfinds embeddings\ninput 112 112\n"
 #define POSES "\x01HEF\nfinds poses\ninput 320 320\n"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 static const struct hs_backend *hailo;
 static struct {
     void (*inject)(const char *call, int status, int count);
@@ -799,7 +788,7 @@ static void a_thousand_losses_leave_nothing_behind(void **state)
     expect_threads(threads);
     /* The slots alone would be 90 MB a thousand times. A sanitizer keeps freed memory, and looks for leaks itself; an
      * emulator keeps memory of its own for each thread that there was. */
-    if (!SANITIZED && !getenv("HS_EMULATED"))
+    if (!HS_SANITIZED && !getenv("HS_EMULATED"))
         assert_true(hs_mem_resident() - resident < 16 << 20);
 }
 

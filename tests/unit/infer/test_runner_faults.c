@@ -532,17 +532,6 @@ static void an_unload_ends_with_a_load_that_fails(void **state)
 
 #define MIB (INT64_C(1) << 20)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1 /* freed memory is kept for a while */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 struct told {
     int times, grew;
     int64_t least_before_bytes;
@@ -559,7 +548,7 @@ static void note_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
 /* Memory figures of a process under a sanitizer or an emulator are theirs as well. */
 static bool is_memory_ours(void)
 {
-    return !SANITIZED && !getenv("HS_EMULATED");
+    return !HS_SANITIZED && !getenv("HS_EMULATED");
 }
 
 /* Nearly a GiB in all, were it not given back; and no request notices. */
