@@ -21,7 +21,9 @@ static int compare(const void *a, const void *b)
 static int run_once(const uint8_t *data, size_t len, const struct hs_letterbox *box, uint8_t *input, double times[2],
                     int size[2], struct hs_error *err)
 {
-    struct hs_image_options options = {.limits = HS_IMAGE_LIMITS_DEFAULT, .target_w = box->in_w, .target_h = box->in_h};
+    struct hs_image_options options = { .limits = HS_IMAGE_LIMITS_DEFAULT,
+                                        .target_w = box->in_w,
+                                        .target_h = box->in_h };
     struct hs_image *image;
     int64_t begin = hs_clock_now_ns();
     int r = hs_image_decode(data, len, &options, &image, err);
@@ -43,7 +45,7 @@ static int bench(const char *path, int side, bool square, uint8_t *input, struct
     struct hs_letterbox box;
     uint8_t *data;
     size_t len;
-    int in_w = side, in_h = side, size[2] = {0}, r = hs_file_read(path, (size_t) 64 << 20, &data, &len, err);
+    int in_w = side, in_h = side, size[2] = { 0 }, r = hs_file_read(path, (size_t) 64 << 20, &data, &len, err);
     if (r < 0)
         return r;
     double decode[ROUNDS], fit[ROUNDS];

@@ -64,7 +64,10 @@ static void *use_runner(void *arg)
 {
     struct client *client = arg;
     const struct hs_slot_request request = {
-        .h = client->size.h, .w = client->size.w, .count = 1, .deadline_ns = HS_NO_DEADLINE,
+        .h = client->size.h,
+        .w = client->size.w,
+        .count = 1,
+        .deadline_ns = HS_NO_DEADLINE,
     };
     while (hs_clock_now_ns() < client->end_ns && client->count < MAX_SAMPLES) {
         struct hs_lease *lease;
@@ -96,7 +99,9 @@ static void run_clients(struct candidate *candidate, struct hs_input_size size, 
     int64_t start_ns = hs_clock_now_ns();
     for (int i = 0; i < clients; i++) {
         all[i] = (struct client) {
-            .runner = candidate->runner, .size = size, .end_ns = start_ns + (int64_t) (seconds * 1e9),
+            .runner = candidate->runner,
+            .size = size,
+            .end_ns = start_ns + (int64_t) (seconds * 1e9),
         };
         all[i].samples_ms = malloc(MAX_SAMPLES * sizeof(double));
         if (!all[i].samples_ms || pthread_create(&all[i].thread, NULL, use_runner, &all[i]) != 0)
@@ -191,10 +196,10 @@ int main(int argc, char **argv)
         .std = { 255, 255, 255 },
     };
     for (char *list = argv[6], *item; (item = strsep(&list, ",")) && count < MAX_CANDIDATES; count++) {
-        int r = hs_str_to_int64(item, &all[count].slots) && all[count].slots >= 0 &&
-                        all[count].slots <= HS_MODEL_MAX_SLOTS
-                    ? start(&all[count], &spec, strcmp(argv[8], "-") == 0 ? NULL : argv[8], &err)
-                    : hs_error_set(&err, HS_EINVAL, "not a number of slots: %s", item);
+        int r =
+            hs_str_to_int64(item, &all[count].slots) && all[count].slots >= 0 && all[count].slots <= HS_MODEL_MAX_SLOTS
+                ? start(&all[count], &spec, strcmp(argv[8], "-") == 0 ? NULL : argv[8], &err)
+                : hs_error_set(&err, HS_EINVAL, "not a number of slots: %s", item);
         if (r < 0) {
             fprintf(stderr, "%s\n", err.message);
             return 1;

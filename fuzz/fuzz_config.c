@@ -25,7 +25,10 @@ static const struct hs_setting_group groups[] = {
 };
 
 static const struct hs_schema schema = {
-    .program = "fuzz", .settings_size = sizeof(struct all), .groups = groups, .group_count = HS_ARRAY_LEN(groups),
+    .program = "fuzz",
+    .settings_size = sizeof(struct all),
+    .groups = groups,
+    .group_count = HS_ARRAY_LEN(groups),
 };
 
 /* The settings of a text, or NULL where it cannot be read. */

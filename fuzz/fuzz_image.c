@@ -28,8 +28,8 @@ static void decode(const uint8_t *data, size_t len, const struct hs_image_option
     if ((int64_t) w * h > options->limits.max_pixels || image->width > w || image->height > h)
         abort();
     hs_letterbox_plan(w, h, 96, 64, &box);
-    if (options->target_w && ((image->width < box.content_w && image->width < w) ||
-                              (image->height < box.content_h && image->height < h)))
+    if (options->target_w &&
+        ((image->width < box.content_w && image->width < w) || (image->height < box.content_h && image->height < h)))
         abort();
     hs_letterbox_apply(&box, image, input);
     hs_image_destroy(image);
@@ -45,7 +45,10 @@ static void decode_part(const uint8_t *data, size_t len, const struct hs_image_o
     if (hs_image_probe(data, len, &info, &err) < 0)
         return;
     const struct hs_image_part part = {
-        info.width / 3, info.height / 3, info.width / 4 + 1, info.height / 4 + 1,
+        info.width / 3,
+        info.height / 3,
+        info.width / 4 + 1,
+        info.height / 4 + 1,
     };
     int r = hs_image_decode_part(data, len, options, &part, &image, &got, &err);
     if (r < 0) {
@@ -68,7 +71,7 @@ static void decode_part(const uint8_t *data, size_t len, const struct hs_image_o
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct hs_image_options options = {
-        .limits = {.max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20},
+        .limits = { .max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20 },
     };
     decode(data, len, &options);
     decode_part(data, len, &options);

@@ -51,7 +51,7 @@ static void parse(const uint8_t *data, size_t len, size_t step, struct result *r
                                        .list_member = "image",
                                        .list_max = LIST_MAX };
     struct hs_body *body;
-    *result = (struct result){ 0 };
+    *result = (struct result) { 0 };
     if (hs_body_create(HS_BODY_JSON, "application/json", &spec, NULL, &body, NULL) < 0)
         abort();
     int r = 0;

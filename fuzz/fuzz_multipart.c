@@ -36,7 +36,7 @@ static void parse(const uint8_t *data, size_t len, size_t step, struct result *r
         .files = files, .bytes_max = 1 << 20, .list = lists, .list_member = "image", .list_max = LIST_MAX
     };
     struct hs_body *body;
-    *result = (struct result){ 0 };
+    *result = (struct result) { 0 };
     if (hs_body_create(HS_BODY_FORM_OR_JSON, "multipart/form-data; boundary=B", &spec, NULL, &body, NULL) < 0)
         abort();
     int r = 0;

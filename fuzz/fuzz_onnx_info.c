@@ -111,10 +111,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         hs_onnx_info_destroy(again);
     }
     free(longer);
-    check_shape(info, (struct hs_model_shape){ 0 });
-    check_shape(info, (struct hs_model_shape){ .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
-    check_face(info, (struct hs_model_shape){ 0 });
-    check_face(info, (struct hs_model_shape){ .input = 320 });
+    check_shape(info, (struct hs_model_shape) { 0 });
+    check_shape(info, (struct hs_model_shape) { .classes = 1, .keypoints = 5, .dims = 2, .input = 320 });
+    check_face(info, (struct hs_model_shape) { 0 });
+    check_face(info, (struct hs_model_shape) { .input = 320 });
     hs_onnx_info_destroy(info);
     return 0;
 }

@@ -64,8 +64,8 @@ static void check_answer(const struct hs_http_request *req)
 static void check_route(const char *method, struct hs_http_request *req)
 {
     char allow[HS_HTTP_ALLOW_SIZE];
-    int r = hs_http_route_find(routes, sizeof(routes) / sizeof(routes[0]), method, req->path, &req->route,
-                               req->params, allow);
+    int r = hs_http_route_find(routes, sizeof(routes) / sizeof(routes[0]), method, req->path, &req->route, req->params,
+                               allow);
     if (r < 0) {
         if ((r == HS_EMETHOD) != (allow[0] != '\0') || (r != HS_EMETHOD && r != HS_ENOTFOUND))
             abort();
@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         char *colon = strchr(lines[i], ':');
         if (colon)
             *colon++ = '\0';
-        headers[header_count++] = (struct hs_http_pair){ lines[i], colon ? colon : "" };
+        headers[header_count++] = (struct hs_http_pair) { lines[i], colon ? colon : "" };
     }
     struct hs_http_options options;
     hs_http_options_init(&options);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "vision/align.h"
-#include "vision/face_quality.h"
 #include "vision/face_heads.h"
+#include "vision/face_quality.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -71,8 +71,9 @@ static struct hs_tensor_desc describe(const struct network *net, int index)
 {
     int parts = net->landmarks ? 3 : 2, part = index % parts, stride = 8 << index / parts;
     int width = part == 0 ? (net->retina ? 2 : 1) : part == 1 ? 4 : 10, cells = net->w / stride * (net->h / stride);
-    struct hs_tensor_desc d = { .dtype = net->dtype, .layout = HS_LAYOUT_ROWS, .h = 2 * cells, .w = width, .c = 1,
-                                .scale = net->scale };
+    struct hs_tensor_desc d = {
+        .dtype = net->dtype, .layout = HS_LAYOUT_ROWS, .h = 2 * cells, .w = width, .c = 1, .scale = net->scale
+    };
     if (net->grids) {
         d.layout = net->layout;
         d.h = net->h / stride;
@@ -118,8 +119,13 @@ static void try_wild_shapes(const uint8_t *data, size_t len)
     struct hs_face_layout layout;
     for (int i = 0; i < OUTPUTS; i++) {
         uint8_t byte = len ? data[(size_t) i % len] : 0;
-        descs[i] = (struct hs_tensor_desc) { .dtype = byte % 4, .layout = byte / 4 % 3, .h = byte * 12800, .w = byte,
-                                             .c = byte % 21, .scale = byte, .size_bytes = SIZE_MAX };
+        descs[i] = (struct hs_tensor_desc) { .dtype = byte % 4,
+                                             .layout = byte / 4 % 3,
+                                             .h = byte * 12800,
+                                             .w = byte,
+                                             .c = byte % 21,
+                                             .scale = byte,
+                                             .size_bytes = SIZE_MAX };
     }
     hs_face_layout_init(HS_FACE_SCRFD, descs, (int) (len % (OUTPUTS + 1)), 640, 640, false, &layout, NULL);
     hs_face_layout_init(HS_FACE_RETINAFACE, descs, (int) (len % (OUTPUTS + 1)), 32 * (int) len, 640, true, &layout,

@@ -35,22 +35,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len < HEADER)
         return 0;
-    struct hs_yolo_pose_spec spec = {.classes = 1 + data[0] % 3, .keypoints = 1 + data[1] % 5, .dims = 2 + data[2] % 2,
-                                     .score_logits = data[2] & 2, .input_w = 16 * (1 + data[3] % 4),
-                                     .input_h = 16 * (1 + data[4] % 4)};
+    struct hs_yolo_pose_spec spec = { .classes = 1 + data[0] % 3,
+                                      .keypoints = 1 + data[1] % 5,
+                                      .dims = 2 + data[2] % 2,
+                                      .score_logits = data[2] & 2,
+                                      .input_w = 16 * (1 + data[3] % 4),
+                                      .input_h = 16 * (1 + data[4] % 4) };
     enum hs_dtype dtype = data[5] % 4;
     int points = spec.keypoints * spec.dims, rows = data[6] & 1, levels = 1 + (data[6] >> 1) % 2;
     int count = rows ? 1 : 3 * levels;
     struct hs_tensor_desc descs[OUTPUTS];
     struct hs_tensor_view views[OUTPUTS];
-    void *memory[OUTPUTS] = {0};
+    void *memory[OUTPUTS] = { 0 };
     bool enough = true;
     for (int i = 0; i < count; i++) {
         int stride = i < 3 ? 8 : 16, part = (i + data[7]) % 3;
         struct hs_tensor_desc *d = &descs[i];
-        *d = (struct hs_tensor_desc){.dtype = dtype, .layout = data[6] & 8 ? HS_LAYOUT_NHWC : HS_LAYOUT_NCHW,
-                                     .h = spec.input_h / stride, .w = spec.input_w / stride,
-                                     .c = part == 0 ? 32 : part == 1 ? spec.classes : points, .scale = 1};
+        *d = (struct hs_tensor_desc) { .dtype = dtype,
+                                       .layout = data[6] & 8 ? HS_LAYOUT_NHWC : HS_LAYOUT_NCHW,
+                                       .h = spec.input_h / stride,
+                                       .w = spec.input_w / stride,
+                                       .c = part == 0   ? 32
+                                            : part == 1 ? spec.classes
+                                                        : points,
+                                       .scale = 1 };
         if (rows) {
             d->layout = HS_LAYOUT_ROWS;
             d->h = 4 + spec.classes + points;
@@ -65,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         enough = enough && memory[i];
     }
     struct hs_yolo_pose_layout layout;
-    struct hs_yolo_pose_params params = {(float) (data[7] & 15) / 16, (float) (data[7] >> 4) / 16, 50};
+    struct hs_yolo_pose_params params = { (float) (data[7] & 15) / 16, (float) (data[7] >> 4) / 16, 50 };
     struct hs_pose_list list;
     hs_pose_list_init(&list);
     if (enough && hs_yolo_pose_layout_init(descs, count, &spec, &layout, NULL) == 0 &&

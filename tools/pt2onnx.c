@@ -39,9 +39,9 @@ static int convert(const char *checkpoint, const char *output, const struct hs_p
 
 int main(int argc, char **argv)
 {
-    const char *paths[2] = {NULL, NULL};
+    const char *paths[2] = { NULL, NULL };
     int count = 0;
-    struct hs_pt2onnx_options options = {false, false};
+    struct hs_pt2onnx_options options = { false, false };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             printf("%s\n%s", usage, help);

@@ -34,12 +34,12 @@ struct hs_device;
 struct hs_model;
 
 struct hs_backend_probe {
-    bool available;     /* a device is here and could be opened */
+    bool available; /* a device is here and could be opened */
     int device_count;
     char ids[HS_PROBE_MAX_DEVICES][HS_DEVICE_ID_SIZE]; /* for hs_device_options.device_id; "": no ids */
-    char device[64];    /* what it is, for people: "AMD EPYC, 2 cores", "Hailo 0000:01:00.0" */
-    char version[64];   /* of the runtime: "OpenVINO 2026.4.1" */
-    char reason[200];   /* where available is false: why, and what would mend it */
+    char device[64];  /* what it is, for people: "AMD EPYC, 2 cores", "Hailo 0000:01:00.0" */
+    char version[64]; /* of the runtime: "OpenVINO 2026.4.1" */
+    char reason[200]; /* where available is false: why, and what would mend it */
 };
 
 /* Which number format the network is computed in. HS_PRECISION_AUTO: the fastest one that costs no accuracy worth
@@ -50,11 +50,11 @@ enum hs_precision { HS_PRECISION_AUTO, HS_PRECISION_F32, HS_PRECISION_FAST };
 enum hs_finding { HS_FINDS_POSES, HS_FINDS_FACES, HS_FINDS_EMBEDDINGS };
 
 struct hs_device_options {
-    const char *device_id;  /* NULL: any */
-    const char *group;      /* only `hailo`: programs that open it in one group share it; NULL: as its maker's do */
-    const char *cache_dir;  /* folder for compiled models; NULL: no cache. Exists and is writable. */
-    const char *script;     /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
-    int threads;            /* processor threads that this device may use in all; 0: as many as there are cores */
+    const char *device_id; /* NULL: any */
+    const char *group;     /* only `hailo`: programs that open it in one group share it; NULL: as its maker's do */
+    const char *cache_dir; /* folder for compiled models; NULL: no cache. Exists and is writable. */
+    const char *script;    /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
+    int threads;           /* processor threads that this device may use in all; 0: as many as there are cores */
 };
 
 struct hs_input_size {
@@ -62,18 +62,18 @@ struct hs_input_size {
 };
 
 struct hs_model_spec {
-    const char *path;       /* file to load; verified by the caller */
-    int input_h, input_w;   /* input size in pixels; with free_size the largest one that will be used */
-    bool free_size;         /* the network takes other sizes too, if the backend has `resize` */
+    const char *path;                  /* file to load; verified by the caller */
+    int input_h, input_w;              /* input size in pixels; with free_size the largest one that will be used */
+    bool free_size;                    /* the network takes other sizes too, if the backend has `resize` */
     const struct hs_input_size *sizes; /* with free_size: size_count sizes that are to be ready for use after load */
     int size_count;
-    int slots;              /* wanted slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
-    int batch;              /* wanted pictures a slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
+    int slots; /* wanted slots, 1..HS_MODEL_MAX_SLOTS; the model may get fewer (hs_model_info.slots) */
+    int batch; /* wanted pictures a slot, 1..HS_MODEL_MAX_BATCH; may get fewer (hs_model_info.batch) */
     enum hs_finding finding;
     enum hs_precision precision;
-    bool free_threads;      /* the system may move the network's threads; else each one stays on a processor core */
-    float mean[3], std[3];  /* (v - mean) / std a channel on RGB 0..255; backends with it built in ignore both */
-    bool bgr;               /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
+    bool free_threads;     /* the system may move the network's threads; else each one stays on a processor core */
+    float mean[3], std[3]; /* (v - mean) / std a channel on RGB 0..255; backends with it built in ignore both */
+    bool bgr;              /* the network wants its channels in the order B, G, R; input slots are RGB all the same */
 };
 
 /* Valid until the model is unloaded. A picture is uint8 NHWC RGB, packed: h * w * 3 bytes. A slot holds up to `batch`

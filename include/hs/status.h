@@ -9,34 +9,34 @@
  * itself; EVERSION driver, firmware and library do not fit together; EMODEL this file cannot run on it; ENOMEM it, or
  * this machine, has no memory left; EBUSY its queue is full; ETRANSIENT the same once more will do; ELOST it went away
  * and all that was loaded with it: close, open and load again; EDEVICE anything else, which stays. */
-#define HS_STATUS_MAP(X) \
-    X(EINVAL, -1, "invalid_argument", 400, NONE) \
-    X(EMISSING, -2, "missing_field", 400, NONE) \
-    X(EDECODE, -3, "undecodable", 400, NONE) \
-    X(EUNAUTHORIZED, -4, "unauthorized", 401, NONE) \
-    X(EFORBIDDEN, -5, "forbidden", 403, NONE) \
-    X(ENOTFOUND, -6, "not_found", 404, NONE) \
-    X(EMETHOD, -7, "method_not_allowed", 405, NONE) \
-    X(ESLOW, -8, "request_timeout", 408, NONE) \
-    X(ECONFLICT, -9, "conflict", 409, NONE) \
-    X(ETOOLARGE, -10, "too_large", 413, NONE) \
-    X(EUNSUPPORTED, -11, "unsupported_media_type", 415, NONE) \
-    X(ERATE, -12, "too_many_requests", 429, NONE) \
-    X(EHEADERS, -13, "headers_too_large", 431, NONE) \
-    X(ECANCELED, -14, "cancelled", 499, NONE) \
-    X(EINTERNAL, -15, "internal", 500, ELSEWHERE) \
-    X(EIO, -16, "io", 500, ELSEWHERE) \
-    X(EMODEL, -17, "bad_model", 500, ELSEWHERE) \
-    X(EDEVICE, -18, "device", 500, ELSEWHERE) \
-    X(EVERSION, -19, "version_mismatch", 500, ELSEWHERE) \
-    X(ENOMEM, -20, "out_of_memory", 503, ELSEWHERE) \
-    X(EBUSY, -21, "busy", 503, NONE) \
-    X(ENOTREADY, -22, "not_ready", 503, ELSEWHERE) \
-    X(ELOST, -23, "device_lost", 503, REOPEN) \
-    X(ETIMEOUT, -24, "timeout", 504, NONE) \
-    X(ENODEVICE, -25, "no_device", 503, ELSEWHERE) \
-    X(EINUSE, -26, "device_in_use", 503, ELSEWHERE) \
-    X(ETRANSIENT, -27, "transient", 503, RETRY) \
+#define HS_STATUS_MAP(X)                                                                                               \
+    X(EINVAL, -1, "invalid_argument", 400, NONE)                                                                       \
+    X(EMISSING, -2, "missing_field", 400, NONE)                                                                        \
+    X(EDECODE, -3, "undecodable", 400, NONE)                                                                           \
+    X(EUNAUTHORIZED, -4, "unauthorized", 401, NONE)                                                                    \
+    X(EFORBIDDEN, -5, "forbidden", 403, NONE)                                                                          \
+    X(ENOTFOUND, -6, "not_found", 404, NONE)                                                                           \
+    X(EMETHOD, -7, "method_not_allowed", 405, NONE)                                                                    \
+    X(ESLOW, -8, "request_timeout", 408, NONE)                                                                         \
+    X(ECONFLICT, -9, "conflict", 409, NONE)                                                                            \
+    X(ETOOLARGE, -10, "too_large", 413, NONE)                                                                          \
+    X(EUNSUPPORTED, -11, "unsupported_media_type", 415, NONE)                                                          \
+    X(ERATE, -12, "too_many_requests", 429, NONE)                                                                      \
+    X(EHEADERS, -13, "headers_too_large", 431, NONE)                                                                   \
+    X(ECANCELED, -14, "cancelled", 499, NONE)                                                                          \
+    X(EINTERNAL, -15, "internal", 500, ELSEWHERE)                                                                      \
+    X(EIO, -16, "io", 500, ELSEWHERE)                                                                                  \
+    X(EMODEL, -17, "bad_model", 500, ELSEWHERE)                                                                        \
+    X(EDEVICE, -18, "device", 500, ELSEWHERE)                                                                          \
+    X(EVERSION, -19, "version_mismatch", 500, ELSEWHERE)                                                               \
+    X(ENOMEM, -20, "out_of_memory", 503, ELSEWHERE)                                                                    \
+    X(EBUSY, -21, "busy", 503, NONE)                                                                                   \
+    X(ENOTREADY, -22, "not_ready", 503, ELSEWHERE)                                                                     \
+    X(ELOST, -23, "device_lost", 503, REOPEN)                                                                          \
+    X(ETIMEOUT, -24, "timeout", 504, NONE)                                                                             \
+    X(ENODEVICE, -25, "no_device", 503, ELSEWHERE)                                                                     \
+    X(EINUSE, -26, "device_in_use", 503, ELSEWHERE)                                                                    \
+    X(ETRANSIENT, -27, "transient", 503, RETRY)                                                                        \
     X(EREFUSED, -28, "refused", 422, NONE)
 
 /* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same

@@ -11,10 +11,9 @@ struct status {
 };
 
 /* By the negated code. */
-static const struct status statuses[] = {
-    { "ok", 200, HS_RECOVERY_NONE },
+static const struct status statuses[] = { { "ok", 200, HS_RECOVERY_NONE },
 #define ROW(name, value, text, http, recovery) [-(value)] = { text, http, HS_RECOVERY_##recovery },
-    HS_STATUS_MAP(ROW)
+                                          HS_STATUS_MAP(ROW)
 #undef ROW
 };
 

@@ -73,8 +73,8 @@ static inline float hs_transform_y(const struct hs_transform *to, float y)
 
 static inline struct hs_rect hs_transform_rect(const struct hs_transform *to, const struct hs_rect *r)
 {
-    return (struct hs_rect){hs_transform_x(to, r->x1), hs_transform_y(to, r->y1), hs_transform_x(to, r->x2),
-                            hs_transform_y(to, r->y2)};
+    return (struct hs_rect) { hs_transform_x(to, r->x1), hs_transform_y(to, r->y1), hs_transform_x(to, r->x2),
+                              hs_transform_y(to, r->y2) };
 }
 
 #endif

@@ -30,7 +30,10 @@ int hs_subprocess_run(const char *const argv[], const char *dir, const char *log
     if (made)
         posix_spawn_file_actions_destroy(&actions);
     if (failed)
-        return hs_error_set(err, failed == ENOENT ? HS_ENOTFOUND : failed == ENOMEM ? HS_ENOMEM : HS_EIO,
+        return hs_error_set(err,
+                            failed == ENOENT   ? HS_ENOTFOUND
+                            : failed == ENOMEM ? HS_ENOMEM
+                                               : HS_EIO,
                             "cannot run %s: %s", argv[0], strerror(failed));
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)

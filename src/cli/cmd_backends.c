@@ -35,8 +35,8 @@ static int list(const struct hs_invocation *call, bool json)
                                                    e->probe.device, "reason", reason_of(e)));
             continue;
         }
-        printf("%-10s %-3s %s%s%s\n", e->name, available ? "yes" : "no",
-               available ? e->probe.version : reason_of(e), available ? ", " : "", available ? e->probe.device : "");
+        printf("%-10s %-3s %s%s%s\n", e->name, available ? "yes" : "no", available ? e->probe.version : reason_of(e),
+               available ? ", " : "", available ? e->probe.device : "");
         printf("%-14s %s\n", "", e->path[0] ? e->path : "(built in)");
     }
     if (json && hs_print_json(json_pack("{s:o}", "backends", array), HS_JSON_SPACED, &err) < 0)
@@ -88,7 +88,8 @@ static int find_library(struct build *build, struct hs_error *err)
     if (host.library_count > 0 && hs_str_format(build->library, PATH_MAX, "%s/libhailort.so.%s",
                                                 host.libraries[0].folder, host.libraries[0].version))
         return 0;
-    return hs_error_set(err, HS_ENOTFOUND, "HailoRT's library (libhailort.so) is not %s%s: sudo apt install "
+    return hs_error_set(err, HS_ENOTFOUND,
+                        "HailoRT's library (libhailort.so) is not %s%s: sudo apt install "
                         "hailo-h10-all, or name HailoRT's folder with --sdk DIR (it holds include/ and lib/)",
                         build->sdk ? "in " : "installed", folder);
 }
@@ -108,8 +109,14 @@ static int build(const struct hs_invocation *call, struct build *build)
     if (r == 0 && !build->output && !hs_registry_folder(folder))
         r = hs_error_set(&err, HS_EINVAL, "the path of the modules is too long");
     if (r == 0) {
-        const char *argv[] = { "sh", build->script, build->program, build->output ? build->output : folder,
-                               build->library, build->sdk ? build->sdk : "", HS_SHIM_SOURCES, NULL };
+        const char *argv[] = { "sh",
+                               build->script,
+                               build->program,
+                               build->output ? build->output : folder,
+                               build->library,
+                               build->sdk ? build->sdk : "",
+                               HS_SHIM_SOURCES,
+                               NULL };
         /* The process becomes the script, which prints what it has built or why it could not. */
         fflush(NULL);
         execv("/bin/sh", (char *const *) argv);

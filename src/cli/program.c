@@ -148,7 +148,10 @@ static void common_options(struct hs_invocation *call, struct hs_option ret[COMM
                 "folder of model files (else HS_MODELS_DIR, else the usual places)"),
         HS_TEXT("config", &call->config_path, "FILE", "configuration, JSON or YAML"),
         HS_TEXT("device", &call->device, "NAME", "auto, cpu, hailo, sim or sim:SCRIPT; wins over inference.device"),
-        { .name = "set", .kind = HS_OPTION_LIST, .target = &call->sets, .value = "KEY=VALUE",
+        { .name = "set",
+          .kind = HS_OPTION_LIST,
+          .target = &call->sets,
+          .value = "KEY=VALUE",
           .help = "a setting that wins over the file and the environment; may be repeated" },
     };
     memcpy(ret, options, sizeof(options));
@@ -270,7 +273,8 @@ static int skip_common(struct hs_invocation *call, int argc, char **argv)
     int at = 1;
     common_options(call, common);
     for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") != 0 && strcmp(argv[at], "-h") != 0 &&
-           strcmp(argv[at], "--version") != 0; at++)
+           strcmp(argv[at], "--version") != 0;
+         at++)
         if (parse_option(call->who, common, COMMON, argc, argv, &at) != HS_EXIT_OK)
             return -1;
     return at;

@@ -37,25 +37,34 @@ enum hs_option_kind {
 
 /* `target` is set if the option is given and left alone else, so it holds the default beforehand. */
 struct hs_option {
-    const char *name;  /* without the dashes */
+    const char *name; /* without the dashes */
     enum hs_option_kind kind;
     void *target;
     const char *value; /* what help calls the value; NULL for flags */
     const char *help;
-    double min, max;   /* of INT and NUMBER */
+    double min, max; /* of INT and NUMBER */
 };
 
 /* Rows of a table of options. */
-#define HS_FLAG(name_, target_, help_) \
-    { .name = (name_), .kind = HS_OPTION_FLAG, .target = (target_), .help = (help_) }
-#define HS_TEXT(name_, target_, value_, help_) \
+#define HS_FLAG(name_, target_, help_) { .name = (name_), .kind = HS_OPTION_FLAG, .target = (target_), .help = (help_) }
+#define HS_TEXT(name_, target_, value_, help_)                                                                         \
     { .name = (name_), .kind = HS_OPTION_TEXT, .target = (target_), .value = (value_), .help = (help_) }
-#define HS_INT(name_, target_, value_, min_, max_, help_) \
-    { .name = (name_), .kind = HS_OPTION_INT, .target = (target_), .value = (value_), .min = (min_), .max = (max_), \
+#define HS_INT(name_, target_, value_, min_, max_, help_)                                                              \
+    { .name = (name_),                                                                                                 \
+      .kind = HS_OPTION_INT,                                                                                           \
+      .target = (target_),                                                                                             \
+      .value = (value_),                                                                                               \
+      .min = (min_),                                                                                                   \
+      .max = (max_),                                                                                                   \
       .help = (help_) }
-#define HS_NUMBER(name_, target_, value_, min_, max_, help_) \
-    { .name = (name_), .kind = HS_OPTION_NUMBER, .target = (target_), .value = (value_), .min = (min_), \
-      .max = (max_), .help = (help_) }
+#define HS_NUMBER(name_, target_, value_, min_, max_, help_)                                                           \
+    { .name = (name_),                                                                                                 \
+      .kind = HS_OPTION_NUMBER,                                                                                        \
+      .target = (target_),                                                                                             \
+      .value = (value_),                                                                                               \
+      .min = (min_),                                                                                                   \
+      .max = (max_),                                                                                                   \
+      .help = (help_) }
 
 struct hs_command {
     const char *name;
@@ -80,11 +89,11 @@ struct hs_invocation {
     const struct hs_command *command;
     int argc;
     char **argv;
-    char who[64]; /* "hailo-pose detect": begins complaints */
-    const char *models_dir;  /* --models; NULL: not given */
-    const char *config_path; /* --config; NULL: not given */
-    const char *device;      /* --device; NULL: not given */
-    struct hs_text_list sets; /* --set key=value, in order */
+    char who[64];              /* "hailo-pose detect": begins complaints */
+    const char *models_dir;    /* --models; NULL: not given */
+    const char *config_path;   /* --config; NULL: not given */
+    const char *device;        /* --device; NULL: not given */
+    struct hs_text_list sets;  /* --set key=value, in order */
     struct hs_text_list words; /* arguments of the subcommand that are not options */
 };
 

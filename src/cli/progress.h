@@ -8,11 +8,11 @@
 
 struct hs_progress {
     bool terminal;
-    bool counts;          /* of things and not of bytes */
-    bool drawn;           /* a bar stands in the current line */
-    int64_t last_ns;      /* of the last drawing */
-    int last_step;        /* of the last line */
-    char what[128];       /* whose steps those are */
+    bool counts;     /* of things and not of bytes */
+    bool drawn;      /* a bar stands in the current line */
+    int64_t last_ns; /* of the last drawing */
+    int last_step;   /* of the last line */
+    char what[128];  /* whose steps those are */
 };
 
 void hs_progress_init(struct hs_progress *progress, bool counts);

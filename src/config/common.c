@@ -28,10 +28,10 @@ const struct hs_setting hs_server_rows[13] = {
       .unit = "seconds", .help = "Time for a client to send the headers of a request" },
     { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .min = 0.1, .max = 3600, .fallback = "10",
       .unit = "seconds", .help = "Longest pause while a body is sent" },
-    { ROW("server.body_timeout", SECONDS, body_timeout), .min = 0.1, .max = 86400, .fallback = "60",
-      .unit = "seconds", .help = "Time for a client to send a whole body, or to take a whole answer" },
-    { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60",
-      .unit = "seconds", .help = "How long a connection without a request is kept open" },
+    { ROW("server.body_timeout", SECONDS, body_timeout), .min = 0.1, .max = 86400, .fallback = "60", .unit = "seconds",
+      .help = "Time for a client to send a whole body, or to take a whole answer" },
+    { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60", .unit = "seconds",
+      .help = "How long a connection without a request is kept open" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
       .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
 };
@@ -101,8 +101,8 @@ const struct hs_setting hs_inference_rows[16] = {
       .help = "Overlap from which two boxes count as the same thing; a request may say otherwise" },
     { ROW("inference.max_detections", INT, max_detections), .min = 0, .max = 1000, .fallback = "10",
       .help = "Most detections in an answer; a request may say otherwise" },
-    { ROW("inference.input_size", SIZE, input_size), .min = 32, .max = 1280, .multiple = 32,
-      .fallback = "[640, 640]", .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
+    { ROW("inference.input_size", SIZE, input_size), .min = 32, .max = 1280, .multiple = 32, .fallback = "[640, 640]",
+      .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
     { ROW("inference.rectangular", BOOL, rectangular), .fallback = "true",
       .help = "Fit the short side of the input to the picture, where the device can; false: always the whole size" },
     { ROW("inference.device", TEXT, device), .min = 1, .max = 4095, .choices = devices, .fallback = "auto",
@@ -179,8 +179,8 @@ const struct hs_setting hs_performance_rows[5] = {
 
 #define S hs_resource_settings
 const struct hs_setting hs_resource_rows[2] = {
-    { ROW("resource_limits.memory_max", BYTES, memory_max), .flags = HS_SETTING_UNIT, .min = 64 * MIB,
-      .max = INFINITY, .fallback = "2G", .help = "Memory that systemd lets the service have (MemoryMax)" },
+    { ROW("resource_limits.memory_max", BYTES, memory_max), .flags = HS_SETTING_UNIT, .min = 64 * MIB, .max = INFINITY,
+      .fallback = "2G", .help = "Memory that systemd lets the service have (MemoryMax)" },
     { ROW("resource_limits.cpu_quota", PERCENT, cpu_quota), .flags = HS_SETTING_UNIT, .min = 1, .max = 25600,
       .fallback = "80%", .help = "Processor time that systemd lets the service have, of one processor (CPUQuota)" },
 };

@@ -41,12 +41,12 @@ struct hs_logging_settings {
 
 struct hs_model_settings {
     char *name;
-    double keep_alive; /* -1: stay loaded; 0: unload at once */
+    double keep_alive;  /* -1: stay loaded; 0: unload at once */
     int64_t max_memory; /* of the process, above which models not in use are unloaded */
-    char *dir;         /* "": the usual places */
-    char *packs_dir;   /* "": the usual places */
-    char *mirror;      /* "": none */
-    bool allow_pull;   /* clients may have models fetched */
+    char *dir;          /* "": the usual places */
+    char *packs_dir;    /* "": the usual places */
+    char *mirror;       /* "": none */
+    bool allow_pull;    /* clients may have models fetched */
 };
 
 /* `precision` is an enum hs_precision (hs/backend.h). */
@@ -60,7 +60,7 @@ struct hs_inference_settings {
     int precision;
     int threads; /* 0: as many as there are processors */
     bool pin_threads;
-    int slots;   /* 0: the backend's own way */
+    int slots; /* 0: the backend's own way */
     int max_shapes;
     int64_t max_memory;
     int64_t restart_above; /* 0: never */
@@ -95,14 +95,14 @@ struct hs_resource_settings {
 
 /* The sections of all programs. The settings struct of a program begins with them, so that a pointer to it is one to a
  * struct hs_common_settings, too. */
-#define HS_COMMON_SECTIONS \
-    struct hs_server_settings server; \
-    struct hs_model_settings model; \
-    struct hs_inference_settings inference; \
-    struct hs_device_settings device; \
-    struct hs_performance_settings performance; \
-    struct hs_image_settings image; \
-    struct hs_logging_settings logging; \
+#define HS_COMMON_SECTIONS                                                                                             \
+    struct hs_server_settings server;                                                                                  \
+    struct hs_model_settings model;                                                                                    \
+    struct hs_inference_settings inference;                                                                            \
+    struct hs_device_settings device;                                                                                  \
+    struct hs_performance_settings performance;                                                                        \
+    struct hs_image_settings image;                                                                                    \
+    struct hs_logging_settings logging;                                                                                \
     struct hs_resource_settings resource_limits;
 
 struct hs_common_settings {
@@ -110,7 +110,7 @@ struct hs_common_settings {
 };
 
 /* A schema's group: HS_GROUP(hs_server_rows, struct hs_pose_settings, server). */
-#define HS_GROUP(table, type, member) \
+#define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
 extern const struct hs_setting hs_server_rows[13];

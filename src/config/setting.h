@@ -59,9 +59,9 @@ struct hs_setting_default {
 
 /* All settings of a program. Constant and borrowed for good. */
 struct hs_schema {
-    const char *program;   /* "hailo-pose": names the files, and HAILO_POSE_… variables */
-    const char *path;      /* the standard configuration file; NULL: …/<program>/<program>.json, see config/load.h */
-    size_t settings_size;  /* of the program's settings struct */
+    const char *program;  /* "hailo-pose": names the files, and HAILO_POSE_… variables */
+    const char *path;     /* the standard configuration file; NULL: …/<program>/<program>.json, see config/load.h */
+    size_t settings_size; /* of the program's settings struct */
     const struct hs_setting_group *groups;
     size_t group_count;
     const struct hs_setting_default *defaults;

@@ -237,8 +237,8 @@ void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, con
     hs_doc_destroy(settings->doc);
     settings->doc = doc;
     if (root->kind != HS_NODE_MAP)
-        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line,
-                        "%s:%d: sections such as \"server:\" are wanted here", name, root->line);
+        hs_problems_add(problems, HS_PROBLEM_ERROR, root->line, "%s:%d: sections such as \"server:\" are wanted here",
+                        name, root->line);
     for (size_t i = 0; root->kind == HS_NODE_MAP && i < root->count; i++) {
         const struct hs_node *item = root->items[i];
         const char *section = root->keys[i];
@@ -347,8 +347,8 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
     if (r < 0)
         return r;
     const char *path = request->path ? request->path : standard;
-    bool fits = request->path ||
-                hs_config_default_path(request->schema, request->environment, standard, sizeof(standard));
+    bool fits =
+        request->path || hs_config_default_path(request->schema, request->environment, standard, sizeof(standard));
     r = fits ? hs_doc_load(path, &doc, &why) : hs_error_set(&why, HS_EINVAL, "XDG_CONFIG_HOME is too long");
     if (r == 0)
         hs_settings_apply_doc(settings, doc, path, problems);

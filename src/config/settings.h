@@ -82,8 +82,8 @@ void hs_settings_apply_override(struct hs_settings *settings, const struct hs_co
 /* Only read during the call. */
 struct hs_config_request {
     const struct hs_schema *schema;
-    const char *path;         /* the --config option; NULL: the default file, which may be missing */
-    const char *const *environment; /* as `environ` */
+    const char *path;                           /* the --config option; NULL: the default file, which may be missing */
+    const char *const *environment;             /* as `environ` */
     const struct hs_config_override *overrides; /* the last one of a name wins */
     size_t override_count;
 };

@@ -45,7 +45,7 @@ static bool read_escape(const char **at, struct hs_buf *out)
     }
     if (digits == 0 || value == 0 || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
         return false;
-    static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    static const uint8_t first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
     uint8_t bytes[4];
     size_t len = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
     for (size_t i = len; i-- > 1; value >>= 6)
@@ -87,7 +87,7 @@ static bool read_key(const char **at, size_t expected)
 
 int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err)
 {
-    struct hs_label_list list = {.labels = calloc(max, sizeof(*list.labels))};
+    struct hs_label_list list = { .labels = calloc(max, sizeof(*list.labels)) };
     if (!list.labels)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     const char *at = text;
@@ -114,7 +114,7 @@ void hs_label_list_finish(struct hs_label_list *list)
     for (size_t i = 0; i < list->count; i++)
         free(list->labels[i]);
     free(list->labels);
-    *list = (struct hs_label_list){0};
+    *list = (struct hs_label_list) { 0 };
 }
 
 struct reader {
@@ -149,7 +149,7 @@ static void read_size(struct reader *r, const int from_file[2], int stride)
 {
     const int64_t *dims = &r->info->inputs[0].dims[2];
     struct hs_model_shape *shape = r->shape;
-    int *const sides[] = {&shape->height, &shape->width};
+    int *const sides[] = { &shape->height, &shape->width };
     bool fine = true;
     for (int i = 0; i < 2; i++) {
         bool fixed = dims[i] > 0 && dims[i] <= HS_MODEL_MAX_INPUT;
@@ -204,7 +204,7 @@ static void read_metadata(struct reader *r)
     const char *end2end = hs_onnx_info_prop(r->info, "end2end");
     struct hs_model_shape *shape = r->shape;
     char quoted[60];
-    int pair[2] = {0, 0};
+    int pair[2] = { 0, 0 };
     if (task && strcmp(task, "pose") != 0) {
         hs_str_quote(quoted, sizeof(quoted), task, strlen(task));
         REFUSE(r, "the model's task is %s; only pose models can be served", quoted);
@@ -232,8 +232,8 @@ static void check_counts(struct reader *r)
         shape->classes = 1;
     if (shape->keypoints > HS_MODEL_MAX_KEYPOINTS || shape->classes > HS_MODEL_MAX_CLASSES ||
         (shape->dims != 2 && shape->dims != 3))
-        REFUSE(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes,
-               shape->keypoints, shape->dims);
+        REFUSE(r, "%d classes and %d keypoints with %d numbers each cannot be served", shape->classes, shape->keypoints,
+               shape->dims);
 }
 
 /* [1, 4 + classes + keypoints * dims, cells]. */
@@ -248,8 +248,9 @@ static void read_decoded(struct reader *r)
     if (dims[2] == wanted && dims[1] != wanted)
         REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
     if (dims[1] != wanted)
-        REFUSE(r, "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
-                  "4 + %d + %d * %d = %" PRId64,
+        REFUSE(r,
+               "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
+               "4 + %d + %d * %d = %" PRId64,
                dims[1], shape->classes, shape->keypoints, shape->dims, shape->classes, shape->keypoints, shape->dims,
                wanted);
     shape->decode = HS_DECODE_YOLO_POSE_DECODED;
@@ -282,8 +283,9 @@ static void read_raw(struct reader *r)
     }
     if (box <= 0 || box % 4 != 0 || count_channels(info, box) != LEVELS || count_channels(info, classes) != LEVELS ||
         count_channels(info, points) != LEVELS)
-        REFUSE(r, "the nine outputs must have three different channel counts, three of each: boxes, %" PRId64
-                  " classes, %d * %d for keypoints",
+        REFUSE(r,
+               "the nine outputs must have three different channel counts, three of each: boxes, %" PRId64
+               " classes, %d * %d for keypoints",
                classes, shape->keypoints, shape->dims);
     shape->decode = HS_DECODE_YOLO_POSE_RAW;
     shape->scores = scores && strcmp(scores, "probabilities") == 0 ? HS_SCORES_PROBABILITIES : HS_SCORES_LOGITS;
@@ -291,8 +293,8 @@ static void read_raw(struct reader *r)
 
 int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *shape, struct hs_error *err)
 {
-    struct reader reader = {info, shape, 0, err}, *r = &reader;
-    int strides[8], sizes[2] = {0, 0}, stride = DEFAULT_STRIDE;
+    struct reader reader = { info, shape, 0, err }, *r = &reader;
+    int strides[8], sizes[2] = { 0, 0 }, stride = DEFAULT_STRIDE;
     size_t count = read_numbers(hs_onnx_info_prop(info, "stride"), strides, HS_ARRAY_LEN(strides));
     for (size_t i = 0; i < count; i++)
         stride = strides[i] > stride ? strides[i] : stride;
@@ -430,7 +432,7 @@ int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, s
                        struct hs_error *err)
 {
     struct hs_model_shape found = *shape;
-    struct reader reader = {info, &found, 0, err}, *r = &reader;
+    struct reader reader = { info, &found, 0, err }, *r = &reader;
     bool embedding = decode == HS_DECODE_ARCFACE;
     found.decode = decode;
     found.scores = HS_SCORES_PROBABILITIES;
@@ -442,7 +444,7 @@ int hs_face_shape_read(const struct hs_onnx_info *info, enum hs_decode decode, s
         if (info->outputs[i].elem_type != HS_ONNX_FLOAT)
             REFUSE(r, "the outputs must be 32-bit float");
     if (!embedding)
-        read_size(r, (const int[2]){0, 0}, DEFAULT_STRIDE);
+        read_size(r, (const int[2]) { 0, 0 }, DEFAULT_STRIDE);
     for (size_t i = 0; i < info->output_count && !embedding; i++)
         if (info->outputs[i].rank == 3 && info->outputs[i].dims[0] > 1)
             REFUSE(r, "the model is fixed to batches of %" PRId64, info->outputs[i].dims[0]);

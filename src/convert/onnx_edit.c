@@ -46,7 +46,7 @@ struct editor {
 };
 
 /* The first refusal stays. */
-#define REFUSE(ed, ...) \
+#define REFUSE(ed, ...)                                                                                                \
     ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
 #define REFUSED "the model cannot be freed of its fixed input: "
 
@@ -62,7 +62,7 @@ static bool same(struct hs_protobuf_span a, struct hs_protobuf_span b)
 
 static bool is_text(struct hs_protobuf_span span, const char *text)
 {
-    return same(span, (struct hs_protobuf_span){ (const uint8_t *) text, strlen(text) });
+    return same(span, (struct hs_protobuf_span) { (const uint8_t *) text, strlen(text) });
 }
 
 static struct node read_node(struct editor *ed, struct hs_protobuf_span in)
@@ -112,9 +112,11 @@ static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struc
 
 static bool known_operator(const struct node *node)
 {
-    static const char *const known[] = { "Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "LeakyRelu",
-                                         "MaxPool", "Mul", "PRelu", "Relu", "Reshape", "Resize", "Sigmoid",
-                                         "Transpose" };
+    static const char *const known[] = { "Add",     "AveragePool", "BatchNormalization",
+                                         "Concat",  "Conv",        "LeakyRelu",
+                                         "MaxPool", "Mul",         "PRelu",
+                                         "Relu",    "Reshape",     "Resize",
+                                         "Sigmoid", "Transpose" };
     for (size_t i = 0; i < HS_ARRAY_LEN(known); i++)
         if (is_text(node->op, known[i]))
             return node->domain.len == 0;
@@ -232,7 +234,7 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
         return;
     }
     for (int i = 0; i < value->rank; i++)
-        dims[i] = (struct hs_onnx_dim){ NULL, value->dims[i] };
+        dims[i] = (struct hs_onnx_dim) { NULL, value->dims[i] };
     hs_str_format(rows, sizeof(rows), "rows_%zu", index);
     dims[0].name = "batch";
     if (size && input) {
@@ -291,7 +293,7 @@ static void put_graph(struct editor *ed, struct hs_buf *out)
             hs_buf_append(out, field.whole.data, field.whole.len);
     }
     if (ed->edit == HS_ONNX_FREE_SIZE)
-        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]){ 4 }, 1, scales);
+        hs_onnx_put_tensor(out, scales_name, HS_ONNX_ELEM_FLOAT, (const int64_t[]) { 4 }, 1, scales);
 }
 
 /* Appends the model with the new graph to `out`. */
@@ -313,8 +315,8 @@ static int write_model(struct editor *ed, struct hs_buf *out)
     if (ed->status == 0 && ed->damaged)
         ed->status = hs_error_set(ed->err, HS_EMODEL, "the ONNX file is damaged");
     else if (ed->status == 0 && error < 0)
-        ed->status = hs_error_set(ed->err, error,
-                                  error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
+        ed->status =
+            hs_error_set(ed->err, error, error == HS_ETOOLARGE ? "the freed model is too large" : "out of memory");
     if (ed->status < 0)
         out->len = before;
     hs_buf_finish(&graph);
@@ -331,7 +333,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     if (ed.copy) {
         memcpy(ed.copy, data, len);
         /* hs_onnx_info_parse has seen that there is exactly one graph. */
-        ed.graph = bytes_of(&ed, (struct hs_protobuf_span){ ed.copy, len }, HS_ONNX_MODEL_GRAPH);
+        ed.graph = bytes_of(&ed, (struct hs_protobuf_span) { ed.copy, len }, HS_ONNX_MODEL_GRAPH);
         check_ends(&ed);
         if (ed.status == 0)
             check_nodes(&ed);

@@ -12,9 +12,9 @@
 #include "convert/onnx_wire.h"
 
 enum {
-    MAX_DEPTH = 8,                /* of graphs inside nodes */
-    MAX_INITIALIZERS = 1 << 18,   /* the largest pose models have a few hundred */
-    MAX_GRAPH_INPUTS = 1 << 18,   /* old files list each weight as an input too */
+    MAX_DEPTH = 8,              /* of graphs inside nodes */
+    MAX_INITIALIZERS = 1 << 18, /* the largest pose models have a few hundred */
+    MAX_GRAPH_INPUTS = 1 << 18, /* old files list each weight as an input too */
 };
 static const size_t file_max = (size_t) 1 << 30;
 
@@ -50,12 +50,10 @@ static const struct {
     uint32_t number;
     enum message is;
 } parts[] = {
-    {GRAPH, 1, NODE}, {GRAPH, 5, TENSOR}, {GRAPH, 15, SPARSE},
-    {NODE, 5, ATTRIBUTE},
-    {ATTRIBUTE, 5, TENSOR}, {ATTRIBUTE, 10, TENSOR}, {ATTRIBUTE, 22, SPARSE}, {ATTRIBUTE, 23, SPARSE},
-    {ATTRIBUTE, 6, GRAPH}, {ATTRIBUTE, 11, GRAPH},
-    {SPARSE, 1, TENSOR}, {SPARSE, 2, TENSOR},
-    {FUNCTION, 7, NODE},
+    { GRAPH, 1, NODE },       { GRAPH, 5, TENSOR },      { GRAPH, 15, SPARSE },     { NODE, 5, ATTRIBUTE },
+    { ATTRIBUTE, 5, TENSOR }, { ATTRIBUTE, 10, TENSOR }, { ATTRIBUTE, 22, SPARSE }, { ATTRIBUTE, 23, SPARSE },
+    { ATTRIBUTE, 6, GRAPH },  { ATTRIBUTE, 11, GRAPH },  { SPARSE, 1, TENSOR },     { SPARSE, 2, TENSOR },
+    { FUNCTION, 7, NODE },
 };
 
 /* TensorProto: name 8, external_data 13, data_location 14 (1 = elsewhere). */
@@ -117,7 +115,7 @@ static void read_value(struct reader *reader, struct hs_protobuf_span in, struct
                        uint64_t *ret_hash)
 {
     struct hs_protobuf_field field, part, inner;
-    *value = (struct hs_onnx_value){.rank = -1};
+    *value = (struct hs_onnx_value) { .rank = -1 };
     while (hs_protobuf_next(&in, &field, &reader->damaged)) {
         if (hs_protobuf_is_bytes(&field, 1)) {
             copy_name(field.bytes, value->name, sizeof(value->name));
@@ -215,11 +213,11 @@ static int read_model(struct reader *reader, struct hs_protobuf_span in, struct 
 
 int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **ret_info, struct hs_error *err)
 {
-    struct reader reader = {.info = calloc(1, sizeof(*reader.info))};
-    struct hs_protobuf_span graph = {0};
+    struct reader reader = { .info = calloc(1, sizeof(*reader.info)) };
+    struct hs_protobuf_span graph = { 0 };
     if (!reader.info)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
-    int graphs = read_model(&reader, (struct hs_protobuf_span){data, len}, &graph);
+    int graphs = read_model(&reader, (struct hs_protobuf_span) { data, len }, &graph);
     if (graphs == 1) {
         walk(&reader, GRAPH, graph, 0, true);
         read_graph_ends(&reader, graph);

@@ -22,8 +22,8 @@ static bool read_varint(struct hs_protobuf_span *in, uint64_t *ret)
         if (!(byte & 0x80)) {
             *ret = value;
             return true;
-       }
-   }
+        }
+    }
     return false;
 }
 
@@ -31,7 +31,7 @@ static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf
 {
     if (count > in->len)
         return false;
-    *ret = (struct hs_protobuf_span){in->data, (size_t) count};
+    *ret = (struct hs_protobuf_span) { in->data, (size_t) count };
     in->data += count;
     in->len -= (size_t) count;
     return true;
@@ -40,13 +40,13 @@ static bool take(struct hs_protobuf_span *in, uint64_t count, struct hs_protobuf
 bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret, bool *damaged)
 {
     uint64_t key, len = 0;
-    struct hs_protobuf_span fixed = {0};
+    struct hs_protobuf_span fixed = { 0 };
     const uint8_t *start = in->data;
     if (in->len == 0 || *damaged)
         return false;
     bool fine = read_varint(in, &key) && key >> 3 > 0 && key >> 3 < (UINT64_C(1) << 29);
     if (fine) {
-        *ret = (struct hs_protobuf_field){.number = (uint32_t) (key >> 3), .wire = key & 7};
+        *ret = (struct hs_protobuf_field) { .number = (uint32_t) (key >> 3), .wire = key & 7 };
         if (ret->wire == HS_PROTOBUF_VARINT)
             fine = read_varint(in, &ret->value);
         else if (ret->wire == HS_PROTOBUF_BYTES)
@@ -57,15 +57,15 @@ bool hs_protobuf_next(struct hs_protobuf_span *in, struct hs_protobuf_field *ret
             fine = false;
         for (size_t i = 0; i < fixed.len; i++)
             ret->value |= (uint64_t) fixed.data[i] << (8 * i);
-        ret->whole = (struct hs_protobuf_span){start, (size_t) (in->data - start)};
-   }
+        ret->whole = (struct hs_protobuf_span) { start, (size_t) (in->data - start) };
+    }
     *damaged |= !fine;
     return fine;
 }
 
 struct hs_protobuf_field hs_protobuf_last(struct hs_protobuf_span in, uint32_t number, uint32_t wire, bool *damaged)
 {
-    struct hs_protobuf_field field, found = {0};
+    struct hs_protobuf_field field, found = { 0 };
     while (hs_protobuf_next(&in, &field, damaged))
         if (field.number == number && field.wire == wire)
             found = field;
@@ -150,9 +150,10 @@ void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *
         hs_onnx_put_int(&message, 3, attribute->value);
     for (size_t i = 0; i < attribute->count; i++)
         hs_onnx_put_int(&message, 8, attribute->ints[i]);
-    hs_onnx_put_int(&message, 20, attribute->text   ? ATTRIBUTE_STRING
-                                  : attribute->ints ? ATTRIBUTE_INTS
-                                                    : ATTRIBUTE_INT);
+    hs_onnx_put_int(&message, 20,
+                    attribute->text   ? ATTRIBUTE_STRING
+                    : attribute->ints ? ATTRIBUTE_INTS
+                                      : ATTRIBUTE_INT);
     end(node, 5, &message);
 }
 

@@ -68,8 +68,13 @@ void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
                         size_t dim_count, const void *elements);
 
-enum { HS_ONNX_GRAPH_NODE = 1, HS_ONNX_GRAPH_NAME = 2, HS_ONNX_GRAPH_INITIALIZER = 5, HS_ONNX_GRAPH_INPUT = 11,
-       HS_ONNX_GRAPH_OUTPUT = 12 };
+enum {
+    HS_ONNX_GRAPH_NODE = 1,
+    HS_ONNX_GRAPH_NAME = 2,
+    HS_ONNX_GRAPH_INITIALIZER = 5,
+    HS_ONNX_GRAPH_INPUT = 11,
+    HS_ONNX_GRAPH_OUTPUT = 12
+};
 
 /* GraphProto.input or .output: a float tensor. */
 void hs_onnx_put_value_info(struct hs_buf *graph, unsigned field, const char *name, const struct hs_onnx_dim *dims,

@@ -71,10 +71,10 @@ static struct hs_pickle_text take_line(struct reader *r)
     const uint8_t *start = r->data + r->at, *end = r->len > r->at ? memchr(start, '\n', r->len - r->at) : NULL;
     if (!end) {
         fail(r, "it ends too early");
-        return (struct hs_pickle_text){NULL, 0};
+        return (struct hs_pickle_text) { NULL, 0 };
     }
     r->at += (size_t) (end - start) + 1;
-    return (struct hs_pickle_text){(const char *) start, (size_t) (end - start)};
+    return (struct hs_pickle_text) { (const char *) start, (size_t) (end - start) };
 }
 
 /* ---- values, the stack, the memo ---- */
@@ -117,7 +117,7 @@ static struct hs_pickle_value *make_record(struct reader *r, const char *kind, c
     struct hs_pickle_value *value = make(r, HS_PICKLE_RECORD);
     value->record = alloc(r, sizeof(*value->record));
     if (value->record)
-        *value->record = (struct hs_pickle_record){.kind = kind, .args = args};
+        *value->record = (struct hs_pickle_record) { .kind = kind, .args = args };
     return value;
 }
 
@@ -224,9 +224,11 @@ static struct hs_pickle_value *call_parameter(struct reader *r, const struct hs_
 /* The persistent id of a storage: ("storage", class, key, device, elements). */
 static bool read_storage(const struct hs_pickle_value *value, struct hs_pickle_tensor *tensor)
 {
-    static const char *const kinds[] = {[HS_PICKLE_F16] = "torch HalfStorage", [HS_PICKLE_F32] = "torch FloatStorage",
-                                        [HS_PICKLE_F64] = "torch DoubleStorage", [HS_PICKLE_I32] = "torch IntStorage",
-                                        [HS_PICKLE_I64] = "torch LongStorage"};
+    static const char *const kinds[] = { [HS_PICKLE_F16] = "torch HalfStorage",
+                                         [HS_PICKLE_F32] = "torch FloatStorage",
+                                         [HS_PICKLE_F64] = "torch DoubleStorage",
+                                         [HS_PICKLE_I32] = "torch IntStorage",
+                                         [HS_PICKLE_I64] = "torch LongStorage" };
     if (strcmp(hs_pickle_kind(value), "storage") != 0)
         return false;
     const struct hs_pickle_items *id = hs_pickle_to_items(value->record->args);
@@ -276,9 +278,9 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
         const char *kind;
         struct hs_pickle_value *(*answer)(struct reader *r, const struct hs_pickle_items *args);
     } known[] = {
-        {"collections OrderedDict", call_ordered_dict},
-        {"torch._utils _rebuild_parameter", call_parameter},
-        {"torch._utils _rebuild_tensor_v2", call_tensor},
+        { "collections OrderedDict", call_ordered_dict },
+        { "torch._utils _rebuild_parameter", call_parameter },
+        { "torch._utils _rebuild_tensor_v2", call_tensor },
     };
     if (function->type != HS_PICKLE_RECORD || args->type != HS_PICKLE_TUPLE) {
         fail(r, "a call of what is no function");
@@ -330,7 +332,7 @@ static struct hs_pickle_value *make_text(struct reader *r, enum hs_pickle_type t
     if (bytes && type == HS_PICKLE_STRING && !hs_utf8_valid(bytes, (size_t) len))
         fail(r, "a text that is not UTF-8");
     struct hs_pickle_value *value = make(r, type);
-    value->text = (struct hs_pickle_text){bytes, (size_t) len};
+    value->text = (struct hs_pickle_text) { bytes, (size_t) len };
     return value;
 }
 
@@ -341,7 +343,7 @@ static struct hs_pickle_value *make_tuple(struct reader *r, struct hs_pickle_val
     struct hs_pickle_value **copy = alloc(r, count * sizeof(items[0])), *value = make(r, HS_PICKLE_TUPLE);
     if (copy)
         memcpy(copy, items, count * sizeof(items[0]));
-    value->items = (struct hs_pickle_items){copy, (uint32_t) count, (uint32_t) count};
+    value->items = (struct hs_pickle_items) { copy, (uint32_t) count, (uint32_t) count };
     return value;
 }
 
@@ -427,12 +429,12 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         return make_int(r, take_long(r));
     case 'G': /* BINFLOAT */
         return make_double(r);
-    case 'X': /* BINUNICODE */
+    case 'X':  /* BINUNICODE */
     case 0x8c: /* SHORT_BINUNICODE */
         return make_text(r, HS_PICKLE_STRING, code == 'X' ? 4 : 1);
     case 'C': /* SHORT_BINBYTES */
         return make_text(r, HS_PICKLE_BYTES, 1);
-    case ']': /* EMPTY_LIST */
+    case ']':  /* EMPTY_LIST */
     case 0x8f: /* EMPTY_SET */
         return make(r, HS_PICKLE_LIST);
     case '}': /* EMPTY_DICT */
@@ -459,7 +461,7 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         if (items && (items[0]->type != HS_PICKLE_STRING || items[1]->type != HS_PICKLE_STRING))
             fail(r, "a name that is none");
         return r->status < 0 ? NULL : make_name(r, items[0]->text, items[1]->text);
-    case 'R': /* REDUCE */
+    case 'R':  /* REDUCE */
     case 0x81: /* NEWOBJ */
         items = pop(r, 2);
         return items ? call(r, items[0], items[1]) : NULL;
@@ -483,8 +485,8 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         else
             r->marks[r->mark_count++] = r->stack_len;
         break;
-    case 'a': /* APPEND */
-    case 'e': /* APPENDS */
+    case 'a':  /* APPEND */
+    case 'e':  /* APPENDS */
     case 0x90: /* ADDITEMS */
         items = code == 'a' ? pop(r, count) : pop_to_mark(r, &count);
         append(r, items, count);
@@ -495,8 +497,8 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
         items = code == 's' ? pop(r, count) : pop_to_mark(r, &count);
         set_items(r, items, count);
         break;
-    case 'q': /* BINPUT */
-    case 'r': /* LONG_BINPUT */
+    case 'q':  /* BINPUT */
+    case 'r':  /* LONG_BINPUT */
     case 0x94: /* MEMOIZE */
         put(r, code == 0x94 ? r->memo_count : take_number(r, code == 'q' ? 1 : 4));
         break;
@@ -526,7 +528,7 @@ int hs_pickle_read(const uint8_t *data, size_t len, struct hs_arena *arena, cons
 {
     if (len > HS_PICKLE_MAX_BYTES)
         return hs_error_set(err, HS_EMODEL, "a pickle of %zu bytes; at most %d are read", len, HS_PICKLE_MAX_BYTES);
-    struct reader reader = {.data = data, .len = len, .arena = arena, .err = err}, *r = &reader;
+    struct reader reader = { .data = data, .len = len, .arena = arena, .err = err }, *r = &reader;
     r->none = make(r, HS_PICKLE_NONE);
     r->yes = make(r, HS_PICKLE_BOOL);
     r->no = make(r, HS_PICKLE_BOOL);

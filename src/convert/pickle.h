@@ -69,7 +69,7 @@ struct hs_pickle_tensor {
 
 /* A class, a function or an object that the file names: its name, its arguments, its attributes. No behaviour. */
 struct hs_pickle_record {
-    const char *kind; /* "module name", printable ASCII */
+    const char *kind;                   /* "module name", printable ASCII */
     const struct hs_pickle_value *args; /* NULL for a bare name */
     struct hs_pickle_dict state;
 };
@@ -102,8 +102,8 @@ const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" for
 const char *hs_pickle_kind_name(const struct hs_pickle_value *record); /* what follows the last space of the kind */
 bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text);
 bool hs_pickle_is_true(const struct hs_pickle_value *value); /* Python's truth; a record and a tensor are true */
-bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);   /* an int, not a bool */
-bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret); /* a float or an int */
+bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);              /* an int, not a bool */
+bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret);            /* a float or an int */
 const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value); /* of a tuple or a list */
 
 /* Appends Python's repr(); a record is <kind>. HS_ETOOLARGE past `buf`'s maximum, HS_EINVAL at a depth of 16. */

@@ -61,9 +61,9 @@ struct canonical {
 /* True, 1 and 1.0 are the same key. Tuples, records and a NaN are equal only to themselves. */
 static struct canonical canonical_of(const struct hs_pickle_value *key)
 {
-    struct canonical ret = {.type = key->type, .bits = (uintptr_t) key};
-    bool whole = key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 &&
-                 key->real == floor(key->real);
+    struct canonical ret = { .type = key->type, .bits = (uintptr_t) key };
+    bool whole =
+        key->type == HS_PICKLE_DOUBLE && key->real >= -0x1p62 && key->real <= 0x1p62 && key->real == floor(key->real);
     if (key->type == HS_PICKLE_INT || whole)
         ret.bits = (uint64_t) (whole ? (int64_t) key->real : key->integer);
     else if (key->type == HS_PICKLE_BOOL || key->type == HS_PICKLE_NONE)
@@ -71,7 +71,7 @@ static struct canonical canonical_of(const struct hs_pickle_value *key)
     else if (key->type == HS_PICKLE_DOUBLE && !isnan(key->real))
         memcpy(&ret.bits, &key->real, sizeof(ret.bits));
     else if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
-        ret = (struct canonical){.type = key->type, .text = key->text};
+        ret = (struct canonical) { .type = key->type, .text = key->text };
     if (key->type == HS_PICKLE_BOOL || whole)
         ret.type = HS_PICKLE_INT;
     return ret;
@@ -240,10 +240,10 @@ static bool is_printable(uint32_t c)
     static const struct {
         uint32_t first, last;
     } hidden[] = {
-        { 0, 0x1f }, { 0x7f, 0xa0 }, { 0xad, 0xad }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
-        { 0x70f, 0x70f }, { 0x1680, 0x1680 }, { 0x180e, 0x180e }, { 0x2000, 0x200f }, { 0x2028, 0x202f },
-        { 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xe000, 0xf8ff }, { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb },
-        { 0xfffe, 0xffff }, { 0xe0000, 0x10ffff },
+        { 0, 0x1f },        { 0x7f, 0xa0 },     { 0xad, 0xad },        { 0x600, 0x605 },   { 0x61c, 0x61c },
+        { 0x6dd, 0x6dd },   { 0x70f, 0x70f },   { 0x1680, 0x1680 },    { 0x180e, 0x180e }, { 0x2000, 0x200f },
+        { 0x2028, 0x202f }, { 0x205f, 0x206f }, { 0x3000, 0x3000 },    { 0xe000, 0xf8ff }, { 0xfeff, 0xfeff },
+        { 0xfff0, 0xfffb }, { 0xfffe, 0xffff }, { 0xe0000, 0x10ffff },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(hidden); i++)
         if (c >= hidden[i].first && c <= hidden[i].last)

@@ -47,7 +47,7 @@ static void find_model(struct conversion *c)
         hs_pt_fail_with(graph, HS_EMODEL, "no Ultralytics model inside (bare weights?)");
         return;
     }
-    const struct hs_pt_module net = {graph, c->net, "model"};
+    const struct hs_pt_module net = { graph, c->net, "model" };
     const struct hs_pickle_dict *layers = hs_pt_children(&net);
     if (!layers || layers->len == 0) {
         hs_pt_fail_with(graph, HS_EMODEL, "the model has no layers");
@@ -105,8 +105,8 @@ static void read_info(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
     struct hs_pt2onnx_info *info = &c->info;
-    const struct hs_pt_module head = {graph, c->head, "head"};
-    int64_t shape[2] = {1, 2};
+    const struct hs_pt_module head = { graph, c->head, "head" };
+    int64_t shape[2] = { 1, 2 };
     info->bins = (int) hs_pt_get_int(&head, "reg_max", 1, MAX_BINS);
     info->classes = (int) hs_pt_get_int(&head, "nc", 1, HS_PT2ONNX_MAX_CLASSES);
     if (hs_pt_get_pair(&head, "kpt_shape", 1, HS_PT2ONNX_MAX_POINTS, shape) &&
@@ -135,7 +135,7 @@ static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_val
     if (hs_pickle_to_int(index, &at) && at >= -(int64_t) c->layer_count && at < (int64_t) c->layer_count)
         return c->layers[at < 0 ? at + c->layer_count : at];
     hs_pt_fail_value(&c->graph, path, "no layer can be read that is", index);
-    return (struct hs_pt_edge){"", 0, 0};
+    return (struct hs_pt_edge) { "", 0, 0 };
 }
 
 static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_module *net, const char *name)
@@ -146,8 +146,8 @@ static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_mod
     const struct hs_pickle_value *from = hs_pt_get(&layer, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
     if (!list)
-        return hs_pt_emit_part(net, name, c->layer_count > 0 ? source(c, from, layer.path)
-                                                             : (struct hs_pt_edge){"images", 3, 1});
+        return hs_pt_emit_part(
+            net, name, c->layer_count > 0 ? source(c, from, layer.path) : (struct hs_pt_edge) { "images", 3, 1 });
     struct hs_pt_edge *inputs = hs_pt_graph_alloc(graph, list->len, sizeof(*inputs));
     for (uint32_t i = 0; inputs && i < list->len && graph->status == 0; i++)
         inputs[i] = source(c, list->data[i], layer.path);
@@ -157,7 +157,7 @@ static struct hs_pt_edge emit_layer(struct conversion *c, const struct hs_pt_mod
 static void emit_body(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
-    const struct hs_pt_module net = {graph, c->net, "model"};
+    const struct hs_pt_module net = { graph, c->net, "model" };
     const struct hs_pickle_dict *layers = hs_pt_children(&net);
     c->layers = hs_pt_graph_alloc(graph, c->body, sizeof(*c->layers));
     for (uint32_t i = 0; layers && c->layers && i < c->body && graph->status == 0; i++) {
@@ -184,20 +184,19 @@ struct head {
 };
 
 #define ADD(d, type, ...) HS_PT_ADD((d)->graph, type, (d)->path, __VA_ARGS__)
-#define VALUE(text) {.name = text}
+#define VALUE(text) { .name = text }
 
 #define UNARY(d, type, a) ADD(d, type, HS_PT_INPUTS(VALUE(a)))
 #define BINARY(d, type, a, b) ADD(d, type, HS_PT_INPUTS(VALUE(a), VALUE(b)))
 #define BY_NUMBER(d, type, a, number) ADD(d, type, HS_PT_INPUTS(VALUE(a), HS_PT_REAL(number)))
 #define RESHAPE(d, a, ...) ADD(d, "Reshape", HS_PT_INPUTS(VALUE(a), HS_PT_INTS(__VA_ARGS__)))
-#define CONCAT(d, along, ...) \
-    ADD(d, "Concat", HS_PT_INPUTS(__VA_ARGS__), HS_PT_ATTRIBUTES({"axis", .value = along}))
+#define CONCAT(d, along, ...) ADD(d, "Concat", HS_PT_INPUTS(__VA_ARGS__), HS_PT_ATTRIBUTES({ "axis", .value = along }))
 
 static void split_in_two(const struct head *d, const char *a, int64_t first, int64_t second, int64_t axis,
                          const char *ret_parts[2])
 {
-    const struct hs_pt_node node = {"Split", d->path, HS_PT_INPUTS(VALUE(a), HS_PT_INTS(first, second)),
-                                    HS_PT_ATTRIBUTES({"axis", .value = axis})};
+    const struct hs_pt_node node = { "Split", d->path, HS_PT_INPUTS(VALUE(a), HS_PT_INTS(first, second)),
+                                     HS_PT_ATTRIBUTES({ "axis", .value = axis }) };
     memcpy(ret_parts, hs_pt_graph_add(d->graph, &node, 2), 2 * sizeof(ret_parts[0]));
 }
 
@@ -205,9 +204,9 @@ static void split_in_two(const struct head *d, const char *a, int64_t first, int
 static const char *centres(const struct head *d, int64_t axis)
 {
     const char *n = ADD(d, "Shape", HS_PT_INPUTS(VALUE(d->box)),
-                        HS_PT_ATTRIBUTES({"end", .value = axis + 1}, {"start", .value = axis}));
+                        HS_PT_ATTRIBUTES({ "end", .value = axis + 1 }, { "start", .value = axis }));
     n = UNARY(d, "Squeeze", n);
-    n = ADD(d, "Cast", HS_PT_INPUTS(VALUE(n)), HS_PT_ATTRIBUTES({"to", .value = HS_ONNX_ELEM_FLOAT}));
+    n = ADD(d, "Cast", HS_PT_INPUTS(VALUE(n)), HS_PT_ATTRIBUTES({ "to", .value = HS_ONNX_ELEM_FLOAT }));
     n = BY_NUMBER(d, "Add", n, .5);
     return ADD(d, "Range", HS_PT_INPUTS(HS_PT_REAL(.5), VALUE(n), HS_PT_REAL(1)));
 }
@@ -215,7 +214,7 @@ static const char *centres(const struct head *d, int64_t axis)
 /* The centre of each cell, [1, 2, cells]: x, y in cells. */
 static const char *cell_centres(const struct head *d)
 {
-    const char *grid = ADD(d, "Shape", HS_PT_INPUTS(VALUE(d->box)), HS_PT_ATTRIBUTES({"start", .value = 2}));
+    const char *grid = ADD(d, "Shape", HS_PT_INPUTS(VALUE(d->box)), HS_PT_ATTRIBUTES({ "start", .value = 2 }));
     const char *x = BINARY(d, "Expand", centres(d, 3), grid);
     const char *column = RESHAPE(d, centres(d, 2), -1, 1);
     const char *y = BINARY(d, "Expand", column, grid);
@@ -229,15 +228,16 @@ static const char *sides(const struct head *d)
 {
     int64_t bins = d->bins;
     const char *spread = RESHAPE(d, d->box, 0, 4, bins, -1);
-    spread = ADD(d, "Softmax", HS_PT_INPUTS(VALUE(spread)), HS_PT_ATTRIBUTES({"axis", .value = 2}));
+    spread = ADD(d, "Softmax", HS_PT_INPUTS(VALUE(spread)), HS_PT_ATTRIBUTES({ "axis", .value = 2 }));
     float *distances = hs_pt_graph_alloc(d->graph, (size_t) bins, sizeof(*distances));
     for (int64_t i = 0; distances && i < bins; i++)
         distances[i] = (float) i;
-    const struct hs_pt_input weights = {.type = HS_ONNX_ELEM_FLOAT, .dims = 4, .size = {1, 1, bins, 1},
-                                        .elements = distances};
+    const struct hs_pt_input weights = {
+        .type = HS_ONNX_ELEM_FLOAT, .dims = 4, .size = { 1, 1, bins, 1 }, .elements = distances
+    };
     spread = ADD(d, "Mul", HS_PT_INPUTS(VALUE(spread), weights));
     return ADD(d, "ReduceSum", HS_PT_INPUTS(VALUE(spread), HS_PT_INTS(2)),
-               HS_PT_ATTRIBUTES({"keepdims", .value = 0}));
+               HS_PT_ATTRIBUTES({ "keepdims", .value = 0 }));
 }
 
 /* cx, cy, w, h in cells. */
@@ -256,7 +256,7 @@ static const char *boxes(const struct head *d, const char *centre)
 /* [batch, points, dims, cells] in pixels. */
 static const char *keypoints(const struct head *d, const char *centre)
 {
-    const char *parts[2] = {RESHAPE(d, d->keypoints, 0, d->points, d->dims, -1), NULL};
+    const char *parts[2] = { RESHAPE(d, d->keypoints, 0, d->points, d->dims, -1), NULL };
     if (d->dims == 3)
         split_in_two(d, parts[0], 2, 1, 2, parts);
     const char *xy = BY_NUMBER(d, "Mul", parts[0], 2);
@@ -286,7 +286,7 @@ static const char *decode(const struct head *d)
 
 static void put_output(struct conversion *c, const char *name, int64_t channels, const char *height, const char *width)
 {
-    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, channels}, {height, 0}, {width, 0}};
+    const struct hs_onnx_dim dims[] = { { "batch", 0 }, { NULL, channels }, { height, 0 }, { width, 0 } };
     hs_onnx_put_value_info(&c->outputs, HS_ONNX_GRAPH_OUTPUT, name, dims, width ? 4 : 3);
 }
 
@@ -296,7 +296,7 @@ static const char *emit_branch(struct conversion *c, const char *kind, const cha
                                struct hs_pt_edge x)
 {
     struct hs_pt_graph *graph = &c->graph;
-    struct hs_pt_module head = {graph, c->head, ""}, list;
+    struct hs_pt_module head = { graph, c->head, "" }, list;
     char number[16];
     int stride = c->info.strides[level];
     hs_str_format(head.path, sizeof(head.path), "model.%" PRIu32, c->body);
@@ -311,7 +311,7 @@ static const char *emit_branch(struct conversion *c, const char *kind, const cha
     const char *output = hs_pt_graph_name(graph, "%s_%d", kind, stride), *last = y.name;
     bool probabilities = c->options.sigmoid && strcmp(kind, "cls") == 0;
     if (probabilities)
-        last = HS_PT_ADD(graph, "Sigmoid", head.path, HS_PT_INPUTS({.name = y.name}));
+        last = HS_PT_ADD(graph, "Sigmoid", head.path, HS_PT_INPUTS({ .name = y.name }));
     hs_pt_graph_rename_last(graph, last, output);
     put_output(c, output, channels, hs_pt_graph_name(graph, "height_%d", stride),
                hs_pt_graph_name(graph, "width_%d", stride));
@@ -322,8 +322,8 @@ static void emit_heads(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
     const struct hs_pt2onnx_info *info = &c->info;
-    struct hs_pt_input cells[HS_PT2ONNX_MAX_LEVELS] = {{0}};
-    const struct hs_pt_module module = {graph, c->head, "head"};
+    struct hs_pt_input cells[HS_PT2ONNX_MAX_LEVELS] = { { 0 } };
+    const struct hs_pt_module module = { graph, c->head, "head" };
     const struct hs_pickle_value *from = hs_pt_get(&module, "f");
     const struct hs_pickle_items *list = hs_pickle_to_items(from);
     int64_t numbers = (int64_t) info->keypoints * info->keypoint_dims;
@@ -331,9 +331,12 @@ static void emit_heads(struct conversion *c)
         hs_pt_fail_value(graph, "head", "as many layers as strides must be read, not", from);
     for (int level = 0; level < info->levels && graph->status == 0; level++) {
         struct hs_pt_edge x = source(c, list->data[level], "head");
-        struct head head = {.graph = graph, .stride = info->strides[level], .bins = info->bins,
-                            .points = info->keypoints, .dims = info->keypoint_dims,
-                            .path = hs_pt_graph_name(graph, "decode_%d", info->strides[level])};
+        struct head head = { .graph = graph,
+                             .stride = info->strides[level],
+                             .bins = info->bins,
+                             .points = info->keypoints,
+                             .dims = info->keypoint_dims,
+                             .path = hs_pt_graph_name(graph, "decode_%d", info->strides[level]) };
         head.box = emit_branch(c, "box", "cv2", 4 * head.bins, level, x);
         head.scores = emit_branch(c, "cls", "cv3", info->classes, level, x);
         head.keypoints = emit_branch(c, "kpt", "cv4", numbers, level, x);
@@ -343,7 +346,7 @@ static void emit_heads(struct conversion *c)
     if (!c->options.decoded || graph->status < 0)
         return;
     const char *last = HS_PT_ADD(graph, "Concat", "decode", .inputs = cells, .input_count = (size_t) info->levels,
-                                 HS_PT_ATTRIBUTES({"axis", .value = 2}));
+                                 HS_PT_ATTRIBUTES({ "axis", .value = 2 }));
     hs_pt_graph_rename_last(graph, last, "output0");
     put_output(c, "output0", 4 + info->classes + numbers, "cells", NULL);
 }
@@ -354,7 +357,7 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
 {
     struct hs_pt_graph *graph = &c->graph;
     const struct hs_pt2onnx_info *info = &c->info;
-    const struct hs_pt_module module = {graph, c->model, "model"};
+    const struct hs_pt_module module = { graph, c->model, "model" };
     const struct hs_pickle_value *names = hs_pt_get(&module, "names");
     struct hs_buf text; /* the names as Python prints them */
     char shape[64], strides[16 * HS_PT2ONNX_MAX_LEVELS] = "[";
@@ -385,7 +388,7 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
 /* Turns the constants, which are all of the file but its ends, into the whole file. */
 static void build_file(struct conversion *c)
 {
-    const struct hs_onnx_dim dims[] = {{"batch", 0}, {NULL, 3}, {"height", 0}, {"width", 0}};
+    const struct hs_onnx_dim dims[] = { { "batch", 0 }, { NULL, 3 }, { "height", 0 }, { "width", 0 } };
     struct hs_pt_graph *graph = &c->graph;
     struct hs_buf *whole = &graph->weights, front, back;
     if (hs_pt_graph_check(graph) < 0)
@@ -439,8 +442,8 @@ static int convert(struct conversion *c, const char *pt_path, struct hs_error *e
 int hs_pt2onnx_convert(const char *pt_path, const char *onnx_path, const struct hs_pt2onnx_options *options,
                        struct hs_pt2onnx_info *ret_info, struct hs_error *err)
 {
-    struct conversion c = {.options = options ? *options : (struct hs_pt2onnx_options){false, false}};
-    struct hs_error reason = {0};
+    struct conversion c = { .options = options ? *options : (struct hs_pt2onnx_options) { false, false } };
+    struct hs_error reason = { 0 };
     const char *name = strlen(pt_path) <= PATH_IN_MESSAGES ? pt_path : hs_path_base(pt_path);
     int r = convert(&c, pt_path, &reason);
     if (r == 0)

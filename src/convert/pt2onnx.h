@@ -31,9 +31,9 @@ struct hs_pt2onnx_info {
     int keypoints, keypoint_dims; /* dims 2: x, y; 3: and visibility */
     int bins;
     int levels, strides[HS_PT2ONNX_MAX_LEVELS];
-    int image_size;         /* the side that it was trained at; 0 if the checkpoint does not say */
+    int image_size;                           /* the side that it was trained at; 0 if the checkpoint does not say */
     char license[HS_PT2ONNX_MAX_LICENSE + 1]; /* as the checkpoint says; "None" if it does not */
-    char source_sha256[65]; /* of the checkpoint */
+    char source_sha256[65];                   /* of the checkpoint */
 };
 
 /* Reads pt_path and writes onnx_path atomically. `options` NULL means neither. ret_info may be NULL; else it is filled

@@ -21,7 +21,7 @@ struct hs_pt_name_count {
 
 void hs_pt_graph_init(struct hs_pt_graph *graph, struct hs_pt_archive *archive, size_t max_bytes, struct hs_error *err)
 {
-    *graph = (struct hs_pt_graph){.archive = archive, .err = err};
+    *graph = (struct hs_pt_graph) { .archive = archive, .err = err };
     hs_arena_init(&graph->arena, ARENA_MAX);
     hs_buf_init(&graph->nodes, NODES_MAX);
     hs_buf_init(&graph->weights, max_bytes);
@@ -70,7 +70,7 @@ void hs_pt_no_memory(struct hs_pt_graph *graph)
 
 int hs_pt_graph_check(struct hs_pt_graph *graph)
 {
-    const int errors[] = {graph->nodes.error, graph->weights.error, graph->last.error};
+    const int errors[] = { graph->nodes.error, graph->weights.error, graph->last.error };
     for (size_t i = 0; i < HS_ARRAY_LEN(errors); i++) {
         if (errors[i] == HS_ETOOLARGE)
             hs_pt_fail_with(graph, HS_EMODEL, "the network is too large");
@@ -272,8 +272,7 @@ bool hs_pt_get_pair(const struct hs_pt_module *m, const char *name, int64_t min,
     return false;
 }
 
-bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const char *name,
-                       struct hs_pt_array *ret_array)
+bool hs_pt_read_tensor(const struct hs_pt_module *m, const char *group, const char *name, struct hs_pt_array *ret_array)
 {
     char what[HS_PT_PATH_SIZE];
     const struct hs_pickle_value *tensor = hs_pickle_get(hs_pickle_attribute(m->value, group), name);

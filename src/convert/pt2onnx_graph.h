@@ -11,7 +11,7 @@
 #include "convert/pt_archive.h"
 
 enum {
-    HS_PT_MAX_NODES = 20000, /* modules that share parts could otherwise multiply without end */
+    HS_PT_MAX_NODES = 20000,  /* modules that share parts could otherwise multiply without end */
     HS_PT_MAX_STEPS = 100000, /* modules that emit nothing, too */
     HS_PT_MAX_DEPTH = 32,
     HS_PT_MAX_OUTPUTS = 3, /* of a node */
@@ -50,16 +50,23 @@ struct hs_pt_node {
 };
 
 /* Constants as inputs: a number without dimensions, and one to four whole numbers. */
-#define HS_PT_REAL(value) {.type = HS_ONNX_ELEM_FLOAT, .reals = {(float) (value)}}
-#define HS_PT_INTS(...) \
-    {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {HS_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))}, .ints = {__VA_ARGS__}}
+#define HS_PT_REAL(value)                                                                                              \
+    {                                                                                                                  \
+        .type = HS_ONNX_ELEM_FLOAT, .reals = {(float) (value) }                                                        \
+    }
+#define HS_PT_INTS(...)                                                                                                \
+    {                                                                                                                  \
+        .type = HS_ONNX_ELEM_INT64, .dims = 1, .size = { HS_ARRAY_LEN(((int64_t[]) { __VA_ARGS__ })) }, .ints = {      \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
+    }
 
-#define HS_PT_INPUTS(...) \
-    .inputs = (const struct hs_pt_input[]){__VA_ARGS__}, \
-    .input_count = HS_ARRAY_LEN(((const struct hs_pt_input[]){__VA_ARGS__}))
-#define HS_PT_ATTRIBUTES(...) \
-    .attributes = (const struct hs_onnx_attribute[]){__VA_ARGS__}, \
-    .attribute_count = HS_ARRAY_LEN(((const struct hs_onnx_attribute[]){__VA_ARGS__}))
+#define HS_PT_INPUTS(...)                                                                                              \
+    .inputs = (const struct hs_pt_input[]) { __VA_ARGS__ },                                                            \
+    .input_count = HS_ARRAY_LEN(((const struct hs_pt_input[]) { __VA_ARGS__ }))
+#define HS_PT_ATTRIBUTES(...)                                                                                          \
+    .attributes = (const struct hs_onnx_attribute[]) { __VA_ARGS__ },                                                  \
+    .attribute_count = HS_ARRAY_LEN(((const struct hs_onnx_attribute[]) { __VA_ARGS__ }))
 
 struct hs_pt_name_count;
 
@@ -98,7 +105,7 @@ const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...)
 
 /* Adds a node with at most HS_PT_MAX_OUTPUTS outputs and gives their names, in a list that the next node changes. */
 const char *const *hs_pt_graph_add(struct hs_pt_graph *graph, const struct hs_pt_node *node, size_t outputs);
-#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node){type, path, __VA_ARGS__}, 1)[0]
+#define HS_PT_ADD(graph, type, path, ...) hs_pt_graph_add(graph, &(struct hs_pt_node) { type, path, __VA_ARGS__ }, 1)[0]
 
 /* Renames the only output of the node added last, which must be the edge `now`. */
 void hs_pt_graph_rename_last(struct hs_pt_graph *graph, const char *now, const char *name);

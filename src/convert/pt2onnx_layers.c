@@ -12,7 +12,7 @@
 enum { MAX_WINDOW = 64, MAX_GROUPS = 1 << 16, MAX_POOLS = 16, MAX_PARTS = 1024 };
 enum { MAX_HEADS = 1024, MAX_HEAD_CHANNELS = 1024 };
 
-static const struct hs_pt_edge nothing = {"", 0, 0};
+static const struct hs_pt_edge nothing = { "", 0, 0 };
 
 /* ---- single nodes ---- */
 
@@ -21,7 +21,7 @@ static const struct hs_pt_edge nothing = {"", 0, 0};
 
 static struct hs_pt_edge unary(const struct hs_pt_module *m, const char *type, struct hs_pt_edge x)
 {
-    x.name = ADD(m, type, HS_PT_INPUTS({.name = x.name}));
+    x.name = ADD(m, type, HS_PT_INPUTS({ .name = x.name }));
     return x;
 }
 
@@ -32,7 +32,7 @@ static struct hs_pt_edge binary(const struct hs_pt_module *m, const char *type, 
     if (a.channels != b.channels || a.stride != b.stride)
         hs_pt_fail(m->graph, m->path, "adds %" PRId64 " channels at stride %" PRId64 " to %" PRId64 " at %" PRId64,
                    a.channels, a.stride, b.channels, b.stride);
-    a.name = ADD(m, type, HS_PT_INPUTS({.name = a.name}, {.name = b.name}));
+    a.name = ADD(m, type, HS_PT_INPUTS({ .name = a.name }, { .name = b.name }));
     return a;
 }
 
@@ -41,7 +41,7 @@ static struct hs_pt_edge concat(const struct hs_pt_module *m, const struct hs_pt
     struct hs_pt_input *inputs = hs_pt_graph_alloc(m->graph, count, sizeof(*inputs));
     if (!inputs)
         return nothing;
-    struct hs_pt_edge y = {"", 0, parts[0].stride};
+    struct hs_pt_edge y = { "", 0, parts[0].stride };
     for (size_t i = 0; i < count; i++) {
         inputs[i].name = parts[i].name;
         y.channels += parts[i].channels;
@@ -50,7 +50,7 @@ static struct hs_pt_edge concat(const struct hs_pt_module *m, const struct hs_pt
         if (y.channels > HS_PT_MAX_CHANNELS)
             hs_pt_fail(m->graph, m->path, "too many channels");
     }
-    y.name = ADD(m, "Concat", .inputs = inputs, .input_count = count, HS_PT_ATTRIBUTES({"axis", .value = 1}));
+    y.name = ADD(m, "Concat", .inputs = inputs, .input_count = count, HS_PT_ATTRIBUTES({ "axis", .value = 1 }));
     return y;
 }
 
@@ -62,13 +62,14 @@ static void split(const struct hs_pt_module *m, struct hs_pt_edge x, const int64
         sum += channels[i];
     if (sum != x.channels)
         hs_pt_fail(m->graph, m->path, "splits %" PRId64 " channels and gets %" PRId64, sum, x.channels);
-    const struct hs_pt_input sizes = {.type = HS_ONNX_ELEM_INT64, .dims = 1, .size = {(int64_t) count},
-                                      .elements = channels};
-    const struct hs_pt_node node = {"Split", m->path, HS_PT_INPUTS({.name = x.name}, sizes),
-                                    HS_PT_ATTRIBUTES({"axis", .value = 1})};
+    const struct hs_pt_input sizes = {
+        .type = HS_ONNX_ELEM_INT64, .dims = 1, .size = { (int64_t) count }, .elements = channels
+    };
+    const struct hs_pt_node node = { "Split", m->path, HS_PT_INPUTS({ .name = x.name }, sizes),
+                                     HS_PT_ATTRIBUTES({ "axis", .value = 1 }) };
     const char *const *names = hs_pt_graph_add(m->graph, &node, count);
     for (size_t i = 0; i < count; i++)
-        ret_parts[i] = (struct hs_pt_edge){names[i], channels[i], x.stride};
+        ret_parts[i] = (struct hs_pt_edge) { names[i], channels[i], x.stride };
 }
 
 /* ---- convolutions ---- */
@@ -181,17 +182,20 @@ static struct hs_pt_edge add_node(const struct hs_pt_module *m, const struct con
     float *weight = to_floats(m, conv->weight.data, conv->channels, conv->filter, order);
     float *bias = to_floats(m, conv->bias, conv->channels, 1, order);
     const int64_t *size = conv->weight.size, *padding = conv->padding;
-    const int64_t pads[] = {padding[0], padding[1], padding[0], padding[1]};
-    struct hs_pt_edge y = {"", size[0], x.stride * conv->stride[0]};
+    const int64_t pads[] = { padding[0], padding[1], padding[0], padding[1] };
+    struct hs_pt_edge y = { "", size[0], x.stride * conv->stride[0] };
     if (m->graph->status == 0)
-        y.name = ADD(m, "Conv",
-            HS_PT_INPUTS({.name = x.name},
-                         {.type = HS_ONNX_ELEM_FLOAT, .dims = 4, .size = {size[0], size[1], size[2], size[3]},
-                          .elements = weight},
-                         {.type = HS_ONNX_ELEM_FLOAT, .dims = 1, .size = {size[0]}, .elements = bias}),
-            HS_PT_ATTRIBUTES({"dilations", .ints = conv->dilation, .count = 2}, {"group", .value = conv->groups},
-                             {"kernel_shape", .ints = conv->kernel, .count = 2}, {"pads", .ints = pads, .count = 4},
-                             {"strides", .ints = conv->stride, .count = 2}));
+        y.name = ADD(
+            m, "Conv",
+            HS_PT_INPUTS({ .name = x.name },
+                         { .type = HS_ONNX_ELEM_FLOAT,
+                           .dims = 4,
+                           .size = { size[0], size[1], size[2], size[3] },
+                           .elements = weight },
+                         { .type = HS_ONNX_ELEM_FLOAT, .dims = 1, .size = { size[0] }, .elements = bias }),
+            HS_PT_ATTRIBUTES({ "dilations", .ints = conv->dilation, .count = 2 }, { "group", .value = conv->groups },
+                             { "kernel_shape", .ints = conv->kernel, .count = 2 }, { "pads", .ints = pads, .count = 4 },
+                             { "strides", .ints = conv->stride, .count = 2 }));
     free(weight);
     free(bias);
     return y;
@@ -202,8 +206,8 @@ static struct hs_pt_edge add_node(const struct hs_pt_module *m, const struct con
 static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct hs_pt_module *norm, const size_t *order,
                                     size_t order_len, struct hs_pt_edge x)
 {
-    struct conv conv = {0};
-    struct hs_pt_edge y = {"", 0, 0};
+    struct conv conv = { 0 };
+    struct hs_pt_edge y = { "", 0, 0 };
     if (strcmp(hs_pickle_kind_name(m->value), "Conv2d") != 0)
         hs_pt_fail_value(m->graph, m->path, "a convolution is needed, the file has", m->value);
     read_window(m, &conv);
@@ -213,8 +217,8 @@ static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct h
     if (wanted != x.channels)
         hs_pt_fail(m->graph, m->path, "takes %" PRId64 " channels and gets %" PRId64, wanted, x.channels);
     else if (conv.weight.size[0] % conv.groups != 0)
-        hs_pt_fail(m->graph, m->path, "%" PRId64 " channels do not divide into %" PRId64 " groups",
-                   conv.weight.size[0], conv.groups);
+        hs_pt_fail(m->graph, m->path, "%" PRId64 " channels do not divide into %" PRId64 " groups", conv.weight.size[0],
+                   conv.groups);
     else if (x.stride * conv.stride[0] > HS_PT_MAX_STRIDE)
         hs_pt_fail(m->graph, m->path, "the picture becomes too small");
     if (order && order_len != conv.channels)
@@ -290,7 +294,7 @@ static struct hs_pt_edge emit_c2f(const struct hs_pt_module *m, struct hs_pt_edg
     struct hs_pt_edge *parts = hs_pt_graph_alloc(m->graph, 2 + (size_t) modules->len, sizeof(*parts));
     if (!parts)
         return nothing;
-    split(m, y, (int64_t[]){half, half}, 2, parts);
+    split(m, y, (int64_t[]) { half, half }, 2, parts);
     for (uint32_t i = 0; i < modules->len && m->graph->status == 0; i++)
         if (hs_pt_child_name(&list, modules, i, name))
             parts[i + 2] = hs_pt_emit_part(&list, name, parts[i + 1]);
@@ -320,10 +324,10 @@ static struct hs_pt_edge emit_max_pool(const struct hs_pt_module *m, struct hs_p
         x.stride * stride > HS_PT_MAX_STRIDE)
         hs_pt_fail(m->graph, m->path, "pooling of this kind is not supported");
     x.stride *= stride;
-    x.name = ADD(m, "MaxPool", HS_PT_INPUTS({.name = x.name}),
-                 HS_PT_ATTRIBUTES({"kernel_shape", .ints = (int64_t[]){kernel, kernel}, .count = 2},
-                                  {"pads", .ints = (int64_t[]){padding, padding, padding, padding}, .count = 4},
-                                  {"strides", .ints = (int64_t[]){stride, stride}, .count = 2}));
+    x.name = ADD(m, "MaxPool", HS_PT_INPUTS({ .name = x.name }),
+                 HS_PT_ATTRIBUTES({ "kernel_shape", .ints = (int64_t[]) { kernel, kernel }, .count = 2 },
+                                  { "pads", .ints = (int64_t[]) { padding, padding, padding, padding }, .count = 4 },
+                                  { "strides", .ints = (int64_t[]) { stride, stride }, .count = 2 }));
     return x;
 }
 
@@ -362,47 +366,47 @@ static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t he
 /* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
 static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
 {
-    x.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = x.name}, HS_PT_INTS(0, heads, x.channels / heads, -1)));
+    x.name = ADD(m, "Reshape", HS_PT_INPUTS({ .name = x.name }, HS_PT_INTS(0, heads, x.channels / heads, -1)));
     return x;
 }
 
 static struct hs_pt_edge transpose(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    x.name = ADD(m, "Transpose", HS_PT_INPUTS({.name = x.name}),
-                 HS_PT_ATTRIBUTES({"perm", .ints = (int64_t[]){0, 1, 3, 2}, .count = 4}));
+    x.name = ADD(m, "Transpose", HS_PT_INPUTS({ .name = x.name }),
+                 HS_PT_ATTRIBUTES({ "perm", .ints = (int64_t[]) { 0, 1, 3, 2 }, .count = 4 }));
     return x;
 }
 
 static struct hs_pt_edge mat_mul(const struct hs_pt_module *m, struct hs_pt_edge a, struct hs_pt_edge b)
 {
-    a.name = ADD(m, "MatMul", HS_PT_INPUTS({.name = a.name}, {.name = b.name}));
+    a.name = ADD(m, "MatMul", HS_PT_INPUTS({ .name = a.name }, { .name = b.name }));
     return a;
 }
 
 static struct hs_pt_edge emit_attention(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    struct hs_pt_edge qkv[3] = {nothing, nothing, nothing};
+    struct hs_pt_edge qkv[3] = { nothing, nothing, nothing };
     int64_t heads = hs_pt_get_int(m, "num_heads", 1, MAX_HEADS);
     int64_t key = hs_pt_get_int(m, "key_dim", 1, MAX_HEAD_CHANNELS);
     int64_t value = hs_pt_get_int(m, "head_dim", 1, MAX_HEAD_CHANNELS);
     double scale = hs_pt_get_real(m, "scale");
-    x = query_key_value(m, (size_t) heads, (size_t[]){(size_t) key, (size_t) key, (size_t) value}, x);
-    split(m, x, (int64_t[]){heads * key, heads * key, heads * value}, 3, qkv);
+    x = query_key_value(m, (size_t) heads, (size_t[]) { (size_t) key, (size_t) key, (size_t) value }, x);
+    split(m, x, (int64_t[]) { heads * key, heads * key, heads * value }, 3, qkv);
     struct hs_pt_edge position = hs_pt_emit_part(m, "pe", qkv[2]);
     struct hs_pt_edge shape = unary(m, "Shape", qkv[2]);
     /* Scaled dot products. The result has v's channels and cells. */
     struct hs_pt_edge q = by_head(m, qkv[0], heads), k = by_head(m, qkv[1], heads), v = by_head(m, qkv[2], heads);
-    q.name = ADD(m, "Mul", HS_PT_INPUTS({.name = q.name}, HS_PT_REAL(scale)));
+    q.name = ADD(m, "Mul", HS_PT_INPUTS({ .name = q.name }, HS_PT_REAL(scale)));
     struct hs_pt_edge weight = mat_mul(m, transpose(m, q), k);
-    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({.name = weight.name}), HS_PT_ATTRIBUTES({"axis", .value = -1}));
+    weight.name = ADD(m, "Softmax", HS_PT_INPUTS({ .name = weight.name }), HS_PT_ATTRIBUTES({ "axis", .value = -1 }));
     struct hs_pt_edge y = mat_mul(m, v, transpose(m, weight));
-    y.name = ADD(m, "Reshape", HS_PT_INPUTS({.name = y.name}, {.name = shape.name}));
+    y.name = ADD(m, "Reshape", HS_PT_INPUTS({ .name = y.name }, { .name = shape.name }));
     return hs_pt_emit_part(m, "proj", binary(m, "Add", y, position));
 }
 
 static struct hs_pt_edge emit_psa_block(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    const char *const names[] = {"attn", "ffn"};
+    const char *const names[] = { "attn", "ffn" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         struct hs_pt_edge y = hs_pt_emit_part(m, names[i], x);
         x = hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
@@ -412,10 +416,10 @@ static struct hs_pt_edge emit_psa_block(const struct hs_pt_module *m, struct hs_
 
 static struct hs_pt_edge emit_c2psa(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
-    struct hs_pt_edge parts[2] = {nothing, nothing};
+    struct hs_pt_edge parts[2] = { nothing, nothing };
     x = hs_pt_emit_part(m, "cv1", x);
     int64_t half = hs_pt_get_int(m, "c", 1, HS_PT_MAX_CHANNELS);
-    split(m, x, (int64_t[]){half, half}, 2, parts);
+    split(m, x, (int64_t[]) { half, half }, 2, parts);
     parts[1] = hs_pt_emit_part(m, "m", parts[1]);
     return hs_pt_emit_part(m, "cv2", concat(m, parts, 2));
 }
@@ -433,11 +437,12 @@ static struct hs_pt_edge emit_upsample(const struct hs_pt_module *m, struct hs_p
         hs_pt_fail(m->graph, m->path, "upsamples by %.0f at stride %" PRId64, factor, x.stride);
     else
         x.stride /= (int64_t) factor;
-    struct hs_pt_input scales = {.type = HS_ONNX_ELEM_FLOAT, .dims = 1, .size = {4},
-                                 .reals = {1, 1, (float) factor, (float) factor}};
-    x.name = ADD(m, "Resize", HS_PT_INPUTS({.name = x.name}, {.name = ""}, scales),
-                 HS_PT_ATTRIBUTES({"coordinate_transformation_mode", .text = "asymmetric"},
-                                  {"mode", .text = "nearest"}, {"nearest_mode", .text = "floor"}));
+    struct hs_pt_input scales = {
+        .type = HS_ONNX_ELEM_FLOAT, .dims = 1, .size = { 4 }, .reals = { 1, 1, (float) factor, (float) factor }
+    };
+    x.name = ADD(m, "Resize", HS_PT_INPUTS({ .name = x.name }, { .name = "" }, scales),
+                 HS_PT_ATTRIBUTES({ "coordinate_transformation_mode", .text = "asymmetric" },
+                                  { "mode", .text = "nearest" }, { "nearest_mode", .text = "floor" }));
     return x;
 }
 
@@ -458,21 +463,21 @@ static emit_fn find_rule(const struct hs_pickle_value *module)
         const char *name;
         emit_fn emit;
     } rules[] = {
-        {"Conv", emit_conv},
-        {"DWConv", emit_conv},
-        {"Conv2d", emit_conv2d},
-        {"Sequential", emit_sequential},
-        {"Bottleneck", emit_bottleneck},
-        {"C2f", emit_c2f},
-        {"C3k2", emit_c2f},
-        {"C3", emit_c3},
-        {"C3k", emit_c3},
-        {"MaxPool2d", emit_max_pool},
-        {"SPPF", emit_sppf},
-        {"Attention", emit_attention},
-        {"PSABlock", emit_psa_block},
-        {"C2PSA", emit_c2psa},
-        {"Upsample", emit_upsample},
+        { "Conv", emit_conv },
+        { "DWConv", emit_conv },
+        { "Conv2d", emit_conv2d },
+        { "Sequential", emit_sequential },
+        { "Bottleneck", emit_bottleneck },
+        { "C2f", emit_c2f },
+        { "C3k2", emit_c2f },
+        { "C3", emit_c3 },
+        { "C3k", emit_c3 },
+        { "MaxPool2d", emit_max_pool },
+        { "SPPF", emit_sppf },
+        { "Attention", emit_attention },
+        { "PSABlock", emit_psa_block },
+        { "C2PSA", emit_c2psa },
+        { "Upsample", emit_upsample },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(rules); i++)
         if (is_from(module, rules[i].name))

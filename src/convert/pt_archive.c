@@ -106,8 +106,8 @@ const struct hs_pickle_value *hs_pt_archive_root(const struct hs_pt_archive *arc
 }
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read through a union");
-static const uint8_t dtype_sizes[] = {[HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8,
-                                      [HS_PICKLE_I32] = 4, [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0};
+static const uint8_t dtype_sizes[] = { [HS_PICKLE_F16] = 2, [HS_PICKLE_F32] = 4, [HS_PICKLE_F64] = 8,
+                                       [HS_PICKLE_I32] = 4, [HS_PICKLE_I64] = 8, [HS_PICKLE_OTHER] = 0 };
 
 static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool big_endian)
 {
@@ -117,7 +117,7 @@ static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool b
         int32_t whole;
         float narrow;
         double wide;
-    } number = {0};
+    } number = { 0 };
     for (size_t i = 0; i < size; i++)
         number.bits = number.bits << 8 | bytes[big_endian ? i : size - 1 - i];
     if (dtype == HS_PICKLE_F32)
@@ -154,7 +154,7 @@ static bool find_span(const struct hs_pickle_tensor *tensor, struct span *ret)
     }
     if (count > tensor->count || (count > 0 && last >= tensor->count))
         return false;
-    *ret = (struct span){(uint64_t) count, (uint64_t) tensor->offset, count ? (uint64_t) last + 1 : 0};
+    *ret = (struct span) { (uint64_t) count, (uint64_t) tensor->offset, count ? (uint64_t) last + 1 : 0 };
     return true;
 }
 
@@ -185,7 +185,7 @@ static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bo
                    size_t count)
 {
     size_t size = dtype_sizes[tensor->dtype];
-    int64_t index[HS_PICKLE_MAX_DIMS] = {0};
+    int64_t index[HS_PICKLE_MAX_DIMS] = { 0 };
     uint64_t at = 0; /* wraps if a side of 1 has an absurd stride, and wraps back */
     for (size_t i = 0; i < count; i++) {
         data[i] = to_number(tensor->dtype, raw + (size_t) at * size, big_endian);
@@ -237,7 +237,7 @@ int hs_pt_archive_read_tensor(struct hs_pt_archive *archive, const struct hs_pic
         free(data);
         return r;
     }
-    *ret_array = (struct hs_pt_array){.data = data, .count = (size_t) span.count, .dims = tensor->dims};
+    *ret_array = (struct hs_pt_array) { .data = data, .count = (size_t) span.count, .dims = tensor->dims };
     memcpy(ret_array->size, tensor->size, sizeof(tensor->size));
     return 0;
 }

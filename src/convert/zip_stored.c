@@ -16,12 +16,12 @@
 #include "base/str.h"
 
 enum {
-    END_SIZE = 22,           /* 4.3.16, and a comment of at most 65535 bytes */
-    END64_SIZE = 56,         /* 4.3.14 */
-    LOCATOR_SIZE = 20,       /* 4.3.15 */
-    ENTRY_SIZE = 46,         /* 4.3.12 */
-    HEADER_SIZE = 30,        /* 4.3.7 */
-    ZIP64_EXTRA = 1,         /* 4.5.3 */
+    END_SIZE = 22,     /* 4.3.16, and a comment of at most 65535 bytes */
+    END64_SIZE = 56,   /* 4.3.14 */
+    LOCATOR_SIZE = 20, /* 4.3.15 */
+    ENTRY_SIZE = 46,   /* 4.3.12 */
+    HEADER_SIZE = 30,  /* 4.3.7 */
+    ZIP64_EXTRA = 1,   /* 4.5.3 */
     FLAG_ENCRYPTED = 1 | 1 << 6 | 1 << 13,
     FLAG_SIZES_LATER = 1 << 3,
     MAX_MEMBERS = 1 << 17, /* the largest checkpoints have some thousand */
@@ -66,7 +66,7 @@ static bool is_signature(const uint8_t *bytes, const char *signature)
 }
 
 /* The first failure stays. */
-#define FAIL(zip, code, ...) \
+#define FAIL(zip, code, ...)                                                                                           \
     ((zip)->status = (zip)->status < 0 ? (zip)->status : hs_error_set((zip)->err, code, __VA_ARGS__))
 #define DAMAGED(zip, reason) FAIL(zip, HS_EMODEL, "damaged zip file: " reason)
 
@@ -135,7 +135,7 @@ static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const ui
     if (!is_signature(end64, "PK\6\6") || offset > locator_offset || locator_offset - offset < END64_SIZE ||
         u64(end64 + 4) != locator_offset - offset - 12)
         DAMAGED(zip, "its zip64 record is not where it should be");
-    *extent = (struct extent){u64(end64 + 48), u64(end64 + 40), u64(end64 + 32), offset};
+    *extent = (struct extent) { u64(end64 + 48), u64(end64 + 40), u64(end64 + 32), offset };
     if (u32(locator + 4) != 0 || u32(locator + 16) > 1 || u32(end64 + 16) != 0 || u32(end64 + 20) != 0 ||
         u64(end64 + 24) != extent->count)
         DAMAGED(zip, "it is one part of several");
@@ -146,10 +146,10 @@ static void read_end64(struct hs_zip *zip, const uint8_t end[END_SIZE], const ui
 
 static struct extent read_end(struct hs_zip *zip)
 {
-    uint8_t end[END_SIZE] = {0}, locator[LOCATOR_SIZE];
+    uint8_t end[END_SIZE] = { 0 }, locator[LOCATOR_SIZE];
     uint64_t offset = find_end(zip, end);
     uint16_t disk = u16(end + 4);
-    struct extent extent = {u32(end + 16), u32(end + 12), u16(end + 10), offset};
+    struct extent extent = { u32(end + 16), u32(end + 12), u16(end + 10), offset };
     if ((disk != 0 && disk != UINT16_MAX) || u16(end + 6) != disk || u16(end + 8) != u16(end + 10))
         DAMAGED(zip, "it is one part of several");
     if (offset >= LOCATOR_SIZE && read_at(zip, offset - LOCATOR_SIZE, locator, sizeof(locator)) &&
@@ -196,10 +196,14 @@ static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip
         DAMAGED(zip, "its directory ends too early");
         return;
     }
-    *ret = (struct hs_zip_member){.name = (const char *) entry, .size = u32(entry + 24), .packed_size = u32(entry + 20),
-                                  .header_offset = u32(entry + 42), .crc = u32(entry + 16), .method = u16(entry + 10),
-                                  .flags = u16(entry + 8)};
-    uint64_t *const numbers[] = {&ret->size, &ret->packed_size, &ret->header_offset};
+    *ret = (struct hs_zip_member) { .name = (const char *) entry,
+                                    .size = u32(entry + 24),
+                                    .packed_size = u32(entry + 20),
+                                    .header_offset = u32(entry + 42),
+                                    .crc = u32(entry + 16),
+                                    .method = u16(entry + 10),
+                                    .flags = u16(entry + 8) };
+    uint64_t *const numbers[] = { &ret->size, &ret->packed_size, &ret->header_offset };
     if (u16(entry + 34) != 0 || memchr(entry + ENTRY_SIZE, 0, name_len) ||
         !read_extra(entry + ENTRY_SIZE + name_len, extra_len, numbers, 3))
         DAMAGED(zip, "its directory is no directory");
@@ -306,7 +310,7 @@ struct hs_zip_member *hs_zip_at(struct hs_zip *zip, size_t i)
 
 struct hs_zip_member *hs_zip_find(struct hs_zip *zip, const char *name)
 {
-    const struct hs_zip_member key = {.name = name};
+    const struct hs_zip_member key = { .name = name };
     return bsearch(&key, zip->members, zip->count, sizeof(key), by_name);
 }
 
@@ -322,7 +326,7 @@ static bool header_agrees(const struct hs_zip_member *member, const uint8_t head
                           size_t extra_len)
 {
     uint64_t crc = u32(header + 14), packed_size = u32(header + 18), size = u32(header + 22);
-    uint64_t *const numbers[] = {&size, &packed_size};
+    uint64_t *const numbers[] = { &size, &packed_size };
     /* Other fields than zip64 may hold anything: PyTorch aligns the data with it. */
     if ((size == UINT32_MAX || packed_size == UINT32_MAX) && !read_extra(extra, extra_len, numbers, 2))
         return false;

@@ -134,7 +134,9 @@ struct hs_face_request hs_face_app_request(const struct hs_face_app *app)
 {
     const struct hs_face_section *s = &app->settings->face_recognition;
     return (struct hs_face_request) {
-        .score_threshold = (float) s->detection_threshold, .max_faces = s->max_faces, .tiny = s->tiny_faces,
+        .score_threshold = (float) s->detection_threshold,
+        .max_faces = s->max_faces,
+        .tiny = s->tiny_faces,
     };
 }
 

@@ -35,12 +35,12 @@ bool hs_face_idempotency_begin(struct hs_face_idempotency *idempotency, const ch
 void hs_face_idempotency_end(struct hs_face_idempotency *idempotency, struct hs_face_idempotency_key *key);
 
 struct hs_face_app {
-    struct hs_app_core core; /* first */
-    const struct hs_face_settings *settings; /* of core.config */
+    struct hs_app_core core;                   /* first */
+    const struct hs_face_settings *settings;   /* of core.config */
     struct hs_model_pool *detector, *embedder; /* the configured ones of core.caches */
     struct hs_face_pipeline pipeline;
-    struct hs_gallery *gallery;    /* NULL if not opened, or database.enabled is false */
-    struct hs_face_index *index;   /* NULL as the gallery */
+    struct hs_gallery *gallery;              /* NULL if not opened, or database.enabled is false */
+    struct hs_face_index *index;             /* NULL as the gallery */
     struct hs_face_maintenance *maintenance; /* NULL as the gallery; works once hs_face_app_begin was called */
     struct hs_face_idempotency idempotency;
     double recognition_threshold; /* in force: the setting, or the space's own */

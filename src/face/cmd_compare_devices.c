@@ -47,8 +47,9 @@ static int match(void *arg, size_t i, size_t k, struct hs_error *err)
     if (r == 0)
         r = hs_samples_add(&compare->overlap, (double) hs_rect_iou(&a->box, &b->box), err);
     for (int p = 0; r == 0 && a->has_landmarks && b->has_landmarks && p < HS_FACE_LANDMARKS; p++)
-        r = hs_samples_add(&compare->points, (double) hypotf(a->landmarks[p].x - b->landmarks[p].x,
-                                                             a->landmarks[p].y - b->landmarks[p].y), err);
+        r = hs_samples_add(
+            &compare->points,
+            (double) hypotf(a->landmarks[p].x - b->landmarks[p].x, a->landmarks[p].y - b->landmarks[p].y), err);
     return r;
 }
 
@@ -149,18 +150,22 @@ static int report(void *arg, void *const *states, struct hs_compare_report *repo
 
 int hs_face_cmd_compare_devices(struct hs_invocation *call)
 {
-    struct compare compare = { .least_iou = least_overlap, .least_cosine = HS_PARITY_LEAST,
+    struct compare compare = { .least_iou = least_overlap,
+                               .least_cosine = HS_PARITY_LEAST,
                                .least_median = HS_PARITY_MEDIAN };
     const struct hs_option options[] = {
-        HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1,
-                  "least median overlap of the boxes (0.8)"),
-        HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1,
-                  "least of the two vectors of a face (0.9)"),
+        HS_NUMBER("least-iou", &compare.least_iou, "IOU", 0, 1, "least median overlap of the boxes (0.8)"),
+        HS_NUMBER("least-cosine", &compare.least_cosine, "COSINE", -1, 1, "least of the two vectors of a face (0.9)"),
         HS_NUMBER("least-median", &compare.least_median, "COSINE", -1, 1, "least median of these (0.97)"),
     };
     const struct hs_compare_command command = {
-        .options = options, .option_count = HS_ARRAY_LEN(options), .what = "faces",
-        .set = "database.enabled=false", .look = look, .match = match, .report = report,
+        .options = options,
+        .option_count = HS_ARRAY_LEN(options),
+        .what = "faces",
+        .set = "database.enabled=false",
+        .look = look,
+        .match = match,
+        .report = report,
     };
     int code = hs_compare_command_run(call, &command, &compare);
     forget(&compare);

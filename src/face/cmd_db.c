@@ -28,9 +28,9 @@ struct db {
     bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
-    const char *gate;                /* of add and import: a word of hs_enrol_gates; NULL: as configured */
-    bool json;                       /* of these: print the report as JSON */
-    struct hs_error err;             /* of a negative result */
+    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured */
+    bool json;           /* of these: print the report as JSON */
+    struct hs_error err; /* of a negative result */
 };
 
 /* The exit code for what an action returned: one of its own, or a status. */
@@ -111,8 +111,9 @@ static int do_remove(struct db *db)
     if (db->purge_backups)
         return purge(db);
     if (pending)
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "what was erased is still in the log of the gallery, "
-                                                             "because another process is reading or the disk failed");
+        return hs_invocation_fail(db->call, HS_EXIT_FAILURE,
+                                  "what was erased is still in the log of the gallery, "
+                                  "because another process is reading or the disk failed");
     return HS_EXIT_OK;
 }
 
@@ -352,8 +353,7 @@ static void watch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void tell_refusal(struct adding *adding, const struct hs_picture_file *file,
-                         const struct result *result)
+static void tell_refusal(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
 {
     adding->refused++;
     json_array_append_new(adding->refusals, json_pack("{s:s, s:s, s:s, s:s}", "name", file->name, "file", file->path,
@@ -511,8 +511,9 @@ static int find_and_run(struct db *db)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE, "say one of list, show, add, rename, merge, remove, backup, "
-                                                       "backups, restore, check, stats, export, import");
+    return hs_invocation_fail(db->call, HS_EXIT_USAGE,
+                              "say one of list, show, add, rename, merge, remove, backup, "
+                              "backups, restore, check, stats, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)
@@ -523,9 +524,14 @@ int hs_face_cmd_db(struct hs_invocation *call)
           .kind = HS_OPTION_FLAG,
           .target = &db.purge_backups,
           .help = "remove: also delete the backups that still hold what was removed, after making a new one" },
-        { .name = "gate", .kind = HS_OPTION_TEXT, .target = &db.gate, .value = "HOW",
+        { .name = "gate",
+          .kind = HS_OPTION_TEXT,
+          .target = &db.gate,
+          .value = "HOW",
           .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },
-        { .name = "json", .kind = HS_OPTION_FLAG, .target = &db.json,
+        { .name = "json",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.json,
           .help = "add, import of a folder: print the report as JSON" },
     };
     int code;

@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "cli/progress.h"
 #include "face/commands.h"
-#include "face/pairs.h"
 #include "face/face_select.h"
+#include "face/pairs.h"
 #include "service/parallel_for.h"
 #include "vision/embedding.h"
 #include "vision/verification.h"
@@ -26,9 +26,9 @@ struct eval {
     struct hs_face_pairs *pairs;
     struct hs_progress progress;
     size_t dimension;
-    float *vectors; /* one a picture */
-    bool *found;    /* whether it has one */
-    size_t missed;  /* pictures without a vector */
+    float *vectors;                      /* one a picture */
+    bool *found;                         /* whether it has one */
+    size_t missed;                       /* pictures without a vector */
     struct hs_verification_pair *scored; /* pairs of which both faces have a vector */
     size_t scored_count;
 };
@@ -144,7 +144,10 @@ static int evaluate(struct eval *eval, struct hs_error *err)
     size_t numbers;
     hs_model_pool_get_status(eval->app->detector, &status);
     const struct hs_parallel_for loop = {
-        .count = pairs->picture_count, .threads = status.slots, .run = embed, .arg = eval,
+        .count = pairs->picture_count,
+        .threads = status.slots,
+        .run = embed,
+        .arg = eval,
         .progress = &eval->progress,
     };
     eval->dimension = (size_t) hs_model_pool_first(eval->app->embedder)->choice.pack->embedding.dimension;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "face/response_json.h"
 #include "face/commands.h"
+#include "face/response_json.h"
 #include "gallery/gallery.h"
 #include "service/drawing.h"
 
@@ -92,7 +92,8 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
                 struct hs_error *err)
 {
     const struct hs_image_options options = {
-        .limits = p->app->pipeline.limits, .apply_exif = p->app->pipeline.apply_exif,
+        .limits = p->app->pipeline.limits,
+        .apply_exif = p->app->pipeline.apply_exif,
     };
     struct hs_image *image;
     struct hs_buf out;

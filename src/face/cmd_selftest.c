@@ -84,7 +84,9 @@ int hs_face_check_picture(struct hs_selftest *test, const void *state, const str
 {
     const struct hs_face_app *app = state;
     const struct hs_face_request request = {
-        .score_threshold = HS_FACE_TEST_IMAGE_SCORE, .max_faces = 10, .embed = true,
+        .score_threshold = HS_FACE_TEST_IMAGE_SCORE,
+        .max_faces = 10,
+        .embed = true,
     };
     struct hs_face_result looks[2] = { { 0 } };
     int r = 0;

@@ -130,8 +130,7 @@ static double first_scale(const struct hs_face_detector *d, int width, int heigh
 double hs_face_tiny_scale(const struct hs_face_detector *d, int orig_width, int orig_height)
 {
     const struct hs_input_size *input = &d->runner->input;
-    double scale =
-        fmin((2.0 * input->w - TILE_OVERLAP) / orig_width, (2.0 * input->h - TILE_OVERLAP) / orig_height);
+    double scale = fmin((2.0 * input->w - TILE_OVERLAP) / orig_width, (2.0 * input->h - TILE_OVERLAP) / orig_height);
     scale = fmin(scale, 1);
     return scale < tiny_gain * first_scale(d, orig_width, orig_height) ? 0 : scale;
 }
@@ -211,7 +210,9 @@ struct hs_rect hs_face_detect_part(const struct hs_face_detector *d, const struc
     float side = fmaxf(box->x2 - box->x1, box->y2 - box->y1), least = (float) input->w / 4;
     float half = fmaxf(1.5f * side, least), x = (box->x1 + box->x2) / 2, y = (box->y1 + box->y2) / 2;
     return (struct hs_rect) {
-        fmaxf(x - half, 0), fmaxf(y - half, 0), fminf(x + half, (float) image->orig_width),
+        fmaxf(x - half, 0),
+        fmaxf(y - half, 0),
+        fminf(x + half, (float) image->orig_width),
         fminf(y + half, (float) image->orig_height),
     };
 }

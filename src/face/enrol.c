@@ -171,10 +171,10 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
     json_t *list = json_array();
     for (size_t i = 0; i < verdict->count; i++) {
         const struct hs_enrol_reason *r = &verdict->reasons[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure,
-                                              "value", round(r->value * 1000) / 1000, "limit",
-                                              round(r->limit * 10000) / 10000, "identity",
-                                              r->identity[0] ? r->identity : NULL));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure, "value",
+                                        round(r->value * 1000) / 1000, "limit", round(r->limit * 10000) / 10000,
+                                        "identity", r->identity[0] ? r->identity : NULL));
     }
     return list;
 }

@@ -35,7 +35,7 @@ struct hs_enrol_reason {
 };
 
 struct hs_enrol_verdict {
-    const struct hs_face_found *face; /* the one to be enrolled; NULL if none has a vector */
+    const struct hs_face_found *face;                     /* the one to be enrolled; NULL if none has a vector */
     struct hs_enrol_reason reasons[HS_ENROL_REASONS_MAX]; /* all that speak against it */
     size_t count;
 };

@@ -24,11 +24,10 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     hs_face_maintenance_get_status(app->maintenance, &status);
     const struct hs_gallery_opened *opened = &status.opened;
     struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
-    json_t *answer =
-        json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost), "identities",
-                  (json_int_t) counts.identities, "embeddings", (json_int_t) counts.embeddings, "erasure_pending",
-                  (int) counts.erase_pending, "last_backup_at",
-                  status.last_backup_at[0] ? status.last_backup_at : NULL);
+    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost), "identities",
+                               (json_int_t) counts.identities, "embeddings", (json_int_t) counts.embeddings,
+                               "erasure_pending", (int) counts.erase_pending, "last_backup_at",
+                               status.last_backup_at[0] ? status.last_backup_at : NULL);
     /* Names, not paths: who may ask for the health need not know how the disk is laid out. */
     const struct {
         const char *key, *text;

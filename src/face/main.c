@@ -27,10 +27,17 @@ static const struct hs_command commands[] = {
 enum { EMBEDDER_BATCH = 4 };
 
 static const struct hs_app_model models[HS_FACE_MODELS] = {
-    [HS_FACE_DETECTOR] = { .task = HS_TASK_FACE_DETECTION, .name = "face-detection", .label = "detect",
-                           .role = "detector", .setting = "face_recognition.detection_model", .batch = 1 },
-    [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING, .name = "face-embedding", .label = "embed",
-                           .role = "embedder", .setting = "face_recognition.recognition_model",
+    [HS_FACE_DETECTOR] = { .task = HS_TASK_FACE_DETECTION,
+                           .name = "face-detection",
+                           .label = "detect",
+                           .role = "detector",
+                           .setting = "face_recognition.detection_model",
+                           .batch = 1 },
+    [HS_FACE_EMBEDDER] = { .task = HS_TASK_FACE_EMBEDDING,
+                           .name = "face-embedding",
+                           .label = "embed",
+                           .role = "embedder",
+                           .setting = "face_recognition.recognition_model",
                            .batch = EMBEDDER_BATCH },
 };
 

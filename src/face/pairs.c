@@ -13,7 +13,7 @@ enum { FILE_MAX = 256 << 20, CELLS_MAX = 64 };
 enum column { IMAGE1, IMAGE2, SAME, BBOX1, BBOX2, COLUMNS };
 
 static const char *const columns[COLUMNS][2] = {
-    [IMAGE1] = { "image1", "a" }, [IMAGE2] = { "image2", "b" }, [SAME] = { "same", "same" },
+    [IMAGE1] = { "image1", "a" },   [IMAGE2] = { "image2", "b" },   [SAME] = { "same", "same" },
     [BBOX1] = { "bbox1", "bbox1" }, [BBOX2] = { "bbox2", "bbox2" },
 };
 

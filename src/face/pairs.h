@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "hs/status.h"
 #include "base/geometry.h"
+#include "hs/status.h"
 
 /* A picture, with the box of a face or without; each is there once. */
 struct hs_face_picture {

@@ -51,7 +51,9 @@ static void first_target(const struct work *w, int *ret_w, int *ret_h)
 static struct hs_image_options options_of(const struct work *w, int target_w, int target_h)
 {
     return (struct hs_image_options) {
-        .limits = w->pipeline->limits, .target_w = target_w, .target_h = target_h,
+        .limits = w->pipeline->limits,
+        .target_w = target_w,
+        .target_h = target_h,
         .apply_exif = w->pipeline->apply_exif,
     };
 }
@@ -223,7 +225,9 @@ static struct hs_image_part part_of(const struct work *w, const struct subject *
     }
     int left = (int) fmax(x1 - MARGIN, 0), top = (int) fmax(y1 - MARGIN, 0);
     return (struct hs_image_part) {
-        left, top, (int) fmin(x2 + MARGIN, w->image->orig_width) - left,
+        left,
+        top,
+        (int) fmin(x2 + MARGIN, w->image->orig_width) - left,
         (int) fmin(y2 + MARGIN, w->image->orig_height) - top,
     };
 }
@@ -237,8 +241,8 @@ static int sharpen(struct work *w, const struct subject *subjects, size_t count,
         scale = fmax(scale, fmin(subjects[i].alignment.scale, 1));
     if (count == 0 || !is_short_of(w, scale))
         return 0;
-    const struct hs_image_options options = options_of(w, (int) ceil(w->image->orig_width * scale),
-                                                       (int) ceil(w->image->orig_height * scale));
+    const struct hs_image_options options =
+        options_of(w, (int) ceil(w->image->orig_width * scale), (int) ceil(w->image->orig_height * scale));
     struct hs_image_part wanted = part_of(w, subjects, count), got;
     struct hs_image *image;
     if (wanted.width < 1 || wanted.height < 1 ||

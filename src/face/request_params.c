@@ -213,8 +213,10 @@ static int check_space(const struct hs_face_app *app, const struct hs_model_pool
     const struct hs_pack *asked = hs_model_pool_first(embedder)->choice.pack;
     if (strcmp(asked->embedding.space, ours->embedding.space) == 0)
         return 0;
-    return hs_error_set(err, HS_EINVAL, "recognition_model: vectors of %s are of the space %s, the gallery is searched "
-                        "in %s", asked->name, asked->embedding.space, ours->embedding.space);
+    return hs_error_set(err, HS_EINVAL,
+                        "recognition_model: vectors of %s are of the space %s, the gallery is searched "
+                        "in %s",
+                        asked->name, asked->embedding.space, ours->embedding.space);
 }
 
 int hs_face_ask_pipeline(struct hs_http_request *req, const struct hs_face_app *app, const struct hs_face_wish *wish,

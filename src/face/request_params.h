@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "face/response_json.h"
 #include "face/app.h"
+#include "face/response_json.h"
 #include "http/request.h"
 #include "service/request_options.h"
 
@@ -26,7 +26,7 @@ struct hs_face_wish {
     bool boxed;        /* take `bbox` into account */
     bool embed;
     bool gallery; /* its vectors are compared with the gallery's, so they must be of the same space */
-    bool tiny; /* take `tiny_faces` into account */
+    bool tiny;    /* take `tiny_faces` into account */
 };
 
 /* The pipeline for this request: the app's, but with the detector or the embedding model that `model` names, and the

@@ -102,14 +102,14 @@ json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_fa
 }
 
 json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
-                               const struct hs_face_result *in_a, const struct hs_face_found *b,
-                               const struct hs_face_result *in_b)
+                             const struct hs_face_result *in_a, const struct hs_face_found *b,
+                             const struct hs_face_result *in_b)
 {
     double score = (double) hs_embedding_cosine(a->embedding, b->embedding, (size_t) in_a->dimension);
     bool ours = strcmp(in_a->space, hs_model_pool_first(app->embedder)->choice.pack->embedding.space) == 0;
     double threshold = ours ? app->recognition_threshold : (double) in_a->threshold;
-    json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score,
-                               "threshold", threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
+    json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score, "threshold",
+                               threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
                                hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
     return with_device(answer, in_b->degraded ? in_b : in_a);
 }
@@ -146,7 +146,7 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
 }
 
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
-                                 const struct hs_face_recognize *how, struct hs_error *err)
+                               const struct hs_face_recognize *how, struct hs_error *err)
 {
     int64_t start_ns = hs_clock_now_ns();
     json_t *faces = json_array();

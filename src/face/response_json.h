@@ -12,9 +12,9 @@ enum { HS_FACE_CANDIDATES_MAX = 100 };
 
 /* How a face is recognised. */
 struct hs_face_recognize {
-    double threshold; /* a name's score must be above it */
-    double margin;    /* and better than the second best name's by this */
-    size_t candidates; /* list so many of the best names, known or not; 0..HS_FACE_CANDIDATES_MAX */
+    double threshold;    /* a name's score must be above it */
+    double margin;       /* and better than the second best name's by this */
+    size_t candidates;   /* list so many of the best names, known or not; 0..HS_FACE_CANDIDATES_MAX */
     int64_t deadline_ns; /* how long to wait for the gallery if it is still being read */
 };
 
@@ -23,7 +23,7 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
 
 /* New references, NULL without memory. */
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
-json_t *hs_face_quality_json(const struct hs_face_found *found);                            /* or null */
+json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or null */
 
 json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks);
 json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result);
@@ -31,11 +31,11 @@ json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_fa
 /* Of two faces whose vectors are of one space: its threshold is the configured one if that is the app's own space,
  * else its pack's. */
 json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
-                               const struct hs_face_result *in_a, const struct hs_face_found *b,
-                               const struct hs_face_result *in_b);
+                             const struct hs_face_result *in_a, const struct hs_face_found *b,
+                             const struct hs_face_result *in_b);
 
 /* Searches the gallery for every face that has a vector. NULL and err filled if that fails. */
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
-                                 const struct hs_face_recognize *how, struct hs_error *err);
+                               const struct hs_face_recognize *how, struct hs_error *err);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/request_params.h"
 #include "face/health.h"
+#include "face/request_params.h"
 #include "face/routes_database.h"
 #include "http/param.h"
 #include "service/app_routes.h"
@@ -18,11 +18,11 @@ static void get_health(struct hs_http_request *req)
     struct hs_model_pool_status detect, embed;
     hs_model_pool_get_status(app->detector, &detect);
     hs_model_pool_get_status(app->embedder, &embed);
-    json_t *health = json_pack(
-        "{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service", "hailo-face", "model_loaded",
-        detect.loaded && embed.loaded, "detection_model", hs_model_pool_first(app->detector)->model,
-        "recognition_model", embedder->model, "database_enabled", app->gallery != NULL, "embedding_space",
-        embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
+    json_t *health = json_pack("{s:s, s:s, s:b, s:s, s:s, s:b, s:s, s:o*}", "status", "healthy", "service",
+                               "hailo-face", "model_loaded", detect.loaded && embed.loaded, "detection_model",
+                               hs_model_pool_first(app->detector)->model, "recognition_model", embedder->model,
+                               "database_enabled", app->gallery != NULL, "embedding_space",
+                               embedder->choice.pack->embedding.space, "database", hs_face_health_database(app));
     hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 
@@ -87,8 +87,9 @@ static void post_batch(struct hs_http_request *req)
     const struct hs_face_wish wish = { .image = "image", .tiny = true };
     const struct hs_face_app *app = hs_http_context(req);
     struct detect_batch of = { .landmarks = false };
-    const struct hs_batch batch = { .answer = answer_one, .failure = hs_face_failure_json,
-                                    .together = app->settings->device.batch_size, .ctx = &of };
+    const struct hs_batch batch = {
+        .answer = answer_one, .failure = hs_face_failure_json, .together = app->settings->device.batch_size, .ctx = &of
+    };
     struct hs_error err;
     if (!hs_face_ask_body(req))
         return;
@@ -192,9 +193,13 @@ static const char *const one_picture[] = { "image", NULL };
 static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures) \
-    { .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, \
-      .spec = { .files = (pictures), .any_json = true } }
+#define POST(where, function, pictures)                                                                                \
+    {                                                                                                                  \
+        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
+            .files = (pictures),                                                                                       \
+            .any_json = true                                                                                           \
+        }                                                                                                              \
+    }
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
 #define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
 #define IDENTITY "/v1/database/identities/{name}"
@@ -203,7 +208,10 @@ const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     HS_APP_ROUTES,
     POST("/v1/detect", post_detect, one_picture),
-    { .method = "POST", .path = "/v1/detect/batch", .handle = post_batch, .body = HS_BODY_FORM_OR_JSON,
+    { .method = "POST",
+      .path = "/v1/detect/batch",
+      .handle = post_batch,
+      .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
     POST("/v1/embed", post_embed, one_picture),
     POST("/v1/recognize", post_recognize, one_picture),
@@ -213,7 +221,10 @@ const struct hs_http_route hs_face_routes[] = {
     POST("/v1/database/verify", hs_face_post_verify, one_picture),
     GET("/v1/database/list", hs_face_get_list, 0),
     GET(IDENTITY, hs_face_get_identity, 0),
-    { .method = "PUT", .path = IDENTITY, .handle = hs_face_put_identity, .body = HS_BODY_FORM_OR_JSON,
+    { .method = "PUT",
+      .path = IDENTITY,
+      .handle = hs_face_put_identity,
+      .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
     DELETE(IDENTITY, hs_face_delete_identity),
     GET(IDENTITY "/embeddings", hs_face_get_embeddings, 0),

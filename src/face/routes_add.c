@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "face/request_params.h"
 #include "face/enrol.h"
+#include "face/request_params.h"
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
@@ -77,8 +77,7 @@ static bool read_key(struct add *add)
 /* Two requests are the same if the picture's bytes are, and all other fields that mean something here. */
 static bool sum_body(struct add *add)
 {
-    static const char *const fields[] = { "name",    "bbox",  "metadata",         "gate",
-                                        "dry_run", "model", "recognition_model" };
+    static const char *const fields[] = { "name", "bbox", "metadata", "gate", "dry_run", "model", "recognition_model" };
     const struct hs_body *body = hs_http_body(add->req);
     json_t *said = json_object();
     for (size_t i = 0; i < HS_ARRAY_LEN(fields); i++) {

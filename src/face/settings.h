@@ -35,7 +35,7 @@ struct hs_database_section {
 /* The values of hs_settings_values with hs_face_schema. */
 struct hs_face_settings {
     HS_COMMON_SECTIONS /* model without `name`; of inference device and memory: sizes are the models' own */
-    struct hs_face_section face_recognition;
+        struct hs_face_section face_recognition;
     struct hs_database_section database;
     struct hs_face_older_settings older;
 };

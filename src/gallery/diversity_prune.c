@@ -114,7 +114,7 @@ static void drop(struct hs_prune *kept, size_t at)
 }
 
 int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
-                double score)
+                 double score)
 {
     if (!HS_ARRAY_RESERVE(kept->items, kept->room, kept->count + 1) ||
         !HS_ARRAY_RESERVE(kept->dropped, kept->dropped_room, kept->dropped_count + 1))

@@ -23,6 +23,6 @@ void hs_prune_finish(struct hs_prune *kept);
  * with the lower score, then the older. Vectors are of length 1; one of dimension 0 cannot be compared and goes first.
  * Texts and values are copied. 0 or HS_ENOMEM. */
 int hs_prune_add(struct hs_prune *kept, int64_t id, const char *space, const float *values, size_t dimension,
-                double score);
+                 double score);
 
 #endif

@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "gallery/validate.h"
 #include "gallery/gallery_internal.h"
+#include "gallery/validate.h"
 
 static const char format_name[] = "hailo-services-gallery";
 enum { FORMAT_VERSION = 1, BASE64 = sodium_base64_VARIANT_ORIGINAL };

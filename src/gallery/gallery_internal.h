@@ -46,13 +46,11 @@
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
     X(ALL_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                         \
                       " FROM embeddings e JOIN identities i ON i.id = e.identity_id ORDER BY e.id")                    \
-    X(CHANGED_EMBEDDINGS,                                                                                              \
-      "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                                         \
-      " FROM embeddings e JOIN identities i ON i.id = e.identity_id"                                                   \
-      " WHERE e.identity_id IN (SELECT identity_id FROM changes WHERE number > ?1) ORDER BY e.id")                     \
+    X(CHANGED_EMBEDDINGS, "SELECT e.id, e.identity_id, i.name, coalesce(e.space, ?9), e.embedding"                     \
+                          " FROM embeddings e JOIN identities i ON i.id = e.identity_id"                               \
+                          " WHERE e.identity_id IN (SELECT identity_id FROM changes WHERE number > ?1) ORDER BY e.id") \
     X(CHANGED_IDENTITIES, "SELECT DISTINCT identity_id FROM changes WHERE number > ?1")                                \
-    X(COUNT_CHANGES,                                                                                                   \
-      "SELECT count(DISTINCT number), count(*) FROM changes WHERE number > ?1")                                        \
+    X(COUNT_CHANGES, "SELECT count(DISTINCT number), count(*) FROM changes WHERE number > ?1")                         \
     X(LOG_CHANGE, "INSERT OR IGNORE INTO changes (number, identity_id) VALUES (?1, ?2)")                               \
     X(FORGET_CHANGES, "DELETE FROM changes WHERE number <= ?1")                                                        \
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
@@ -197,7 +195,7 @@ struct hs_gallery_value {
 #define HS_TEXT(text) ((struct hs_gallery_value) { .kind = HS_VALUE_TEXT, .data = (text) })
 #define HS_FLOATS(values, n) ((struct hs_gallery_value) { .kind = HS_VALUE_FLOATS, .data = (values), .count = (n) })
 #define HS_GALLERY_VALUES(...)                                                                                         \
-    (const struct hs_gallery_value[]) { __VA_ARGS__ },                                                                 \
+    (const struct hs_gallery_value[]){ __VA_ARGS__ },                                                                  \
         sizeof((const struct hs_gallery_value[]) { __VA_ARGS__ }) / sizeof(struct hs_gallery_value)
 
 /* Sets the parameters from ?1 on, and ?9. The caller steps through the statement and releases it. */
@@ -206,8 +204,7 @@ sqlite3_stmt *hs_gallery_bind(struct hs_gallery_conn *conn, enum hs_gallery_stat
                               const struct hs_gallery_value *values, size_t count);
 
 /* Inside a change: runs a statement that has no rows. */
-#define HS_GALLERY_RUN(gallery, which, err, ...)                                                                       \
-    hs_sql_run(HS_GALLERY_BIND((gallery)->writer, which, __VA_ARGS__), err)
+#define HS_GALLERY_RUN(gallery, which, err, ...) hs_sql_run(HS_GALLERY_BIND((gallery)->writer, which, __VA_ARGS__), err)
 
 /* The first column of the first row, and releases the statement. 1; or 0 and *ret 0 if there is no row. */
 int hs_gallery_read_number(sqlite3_stmt *stmt, int64_t *ret, struct hs_error *err);

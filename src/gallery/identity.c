@@ -116,8 +116,8 @@ static int read_embedding(sqlite3_stmt *stmt, bool with_values, struct hs_galler
     e->id = sqlite3_column_int64(stmt, 0);
     e->dimension = (size_t) sqlite3_column_bytes(stmt, 1) / sizeof(float);
     copy_time(stmt, 6, e->created_at);
-    if (!column_text(stmt, 2, &e->space) || !column_text(stmt, 3, &e->model) ||
-        !column_text(stmt, 4, &e->quality) || !column_text(stmt, 5, &e->source_sha256))
+    if (!column_text(stmt, 2, &e->space) || !column_text(stmt, 3, &e->model) || !column_text(stmt, 4, &e->quality) ||
+        !column_text(stmt, 5, &e->source_sha256))
         return hs_gallery_no_memory(err);
     if (!with_values)
         return 0;
@@ -240,9 +240,8 @@ int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
     int64_t present;
-    sqlite3_stmt *stmt =
-        HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_TEXT(name),
-                        HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space));
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_TEXT(name),
+                                         HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space));
     int r = hs_gallery_read_number(stmt, &present, err);
     if (r < 0)
         return r;

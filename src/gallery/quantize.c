@@ -92,7 +92,7 @@ struct hs_search_scale hs_quantize(const float *vector, size_t dimension, size_t
 }
 
 struct hs_search_scale hs_quantize_rest(const float *vector, size_t dimension, size_t stride,
-                                             struct hs_search_scale first, const int8_t *first_codes, int8_t *codes)
+                                        struct hs_search_scale first, const int8_t *first_codes, int8_t *codes)
 {
     struct source from = { .vector = vector, .codes = first_codes, .scale = first.scale };
     return encode(&from, dimension, stride, codes);

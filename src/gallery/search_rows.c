@@ -126,8 +126,7 @@ int hs_search_rows_add(struct hs_search_rows *rows, int64_t id, int64_t identity
         return r;
     size_t at;
     struct hs_search_block *block = hs_search_rows_block(rows, (uint32_t) rows->count, &at);
-    struct hs_search_scale scale =
-        hs_quantize(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
+    struct hs_search_scale scale = hs_quantize(vector, rows->dimension, rows->stride, block->codes + at * rows->stride);
     block->ids[at] = id;
     block->identities[at] = identity;
     block->scales[at] = scale.scale;

@@ -23,7 +23,7 @@ struct hs_search_scale hs_quantize(const float *vector, size_t dimension, size_t
 
 /* The same for what `first` and its codes leave of the vector: together they have about sixteen bits. */
 struct hs_search_scale hs_quantize_rest(const float *vector, size_t dimension, size_t stride,
-                                             struct hs_search_scale first, const int8_t *first_codes, int8_t *codes);
+                                        struct hs_search_scale first, const int8_t *first_codes, int8_t *codes);
 
 double hs_search_norm(const float *vector, size_t dimension);
 

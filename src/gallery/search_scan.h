@@ -15,7 +15,7 @@
 struct hs_top_k {
     struct hs_search_hit *hits;
     size_t k, count, worst; /* `worst` is an index, once there are k */
-    double floor; /* nothing at or below it is wanted */
+    double floor;           /* nothing at or below it is wanted */
 };
 
 int hs_top_k_init(struct hs_top_k *best, size_t k, double floor); /* HS_ENOMEM */

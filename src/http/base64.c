@@ -1,7 +1,7 @@
 /* The rules for what is skipped, and when '=' ends the text, are those of CPython's binascii.a2b_base64 in its lenient
  * mode, which clients of this API have been using. */
-#include "base/mem.h"
 #include "http/base64.h"
+#include "base/mem.h"
 
 enum { START, URI, DATA, PADDED };
 enum { SKIP = 64, PAD = 65, NON_ASCII = 66 };
@@ -14,12 +14,12 @@ static const uint8_t meaning[256] = {
 #define S16 S4, S4, S4, S4
 #define F16 F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F
     /* 0x00 */ S16, S16,
-    /* 0x20 */ S4, S4, S, S, S, 62, S, 62, S, 63,
-    /* 0x30 */ 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, S, S, S, PAD, S, S,
-    /* 0x40 */ S, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-    /* 0x50 */ 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, S, S, S, S, 63,
-    /* 0x60 */ S, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-    /* 0x70 */ 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, S, S, S, S, S,
+    /* 0x20 */ S4,  S4,  S,   S,   S,   62,  S,   62, S,  63,
+    /* 0x30 */ 52,  53,  54,  55,  56,  57,  58,  59, 60, 61, S,  S,  S,  PAD, S,  S,
+    /* 0x40 */ S,   0,   1,   2,   3,   4,   5,   6,  7,  8,  9,  10, 11, 12,  13, 14,
+    /* 0x50 */ 15,  16,  17,  18,  19,  20,  21,  22, 23, 24, 25, S,  S,  S,   S,  63,
+    /* 0x60 */ S,   26,  27,  28,  29,  30,  31,  32, 33, 34, 35, 36, 37, 38,  39, 40,
+    /* 0x70 */ 41,  42,  43,  44,  45,  46,  47,  48, 49, 50, 51, S,  S,  S,   S,  S,
     /* 0x80 */ F16, F16, F16, F16, F16, F16, F16, F16
 };
 

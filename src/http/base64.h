@@ -11,12 +11,12 @@
 #include "hs/status.h"
 
 struct hs_base64 {
-    uint32_t bits;      /* of the unfinished group */
-    unsigned have;      /* its characters: 0..3 */
-    unsigned pads;      /* '=' seen since the last of them */
-    unsigned prefix;    /* characters of "data:" matched so far, while at the start */
+    uint32_t bits;   /* of the unfinished group */
+    unsigned have;   /* its characters: 0..3 */
+    unsigned pads;   /* '=' seen since the last of them */
+    unsigned prefix; /* characters of "data:" matched so far, while at the start */
     int state;
-    bool non_ascii;     /* a character that is not ASCII was seen */
+    bool non_ascii; /* a character that is not ASCII was seen */
 };
 
 void hs_base64_init(struct hs_base64 *decoder);

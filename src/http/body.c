@@ -324,7 +324,7 @@ int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_e
 const char *hs_body_type_name(const json_t *value)
 {
     static const char *const names[] = {
-        [JSON_OBJECT] = "an object",  [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",   [JSON_NULL] = "null",
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string", [JSON_NULL] = "null",
         [JSON_INTEGER] = "a number", [JSON_REAL] = "a number",  [JSON_FALSE] = "a boolean", [JSON_TRUE] = "a boolean",
     };
     return names[json_typeof(value)];

@@ -14,10 +14,10 @@
 
 /* How the Content-Type chooses the parser. */
 enum hs_body_rule {
-    HS_BODY_NONE,             /* no body wanted; a small one is read and dropped */
-    HS_BODY_FORM_ELSE_JSON,   /* "multipart/form-data" anywhere in it: multipart; anything else, also none: JSON */
-    HS_BODY_FORM_OR_JSON,     /* multipart/form-data, application/json, application/…+json; else HS_EUNSUPPORTED */
-    HS_BODY_JSON,             /* application/json, application/…+json; else HS_EUNSUPPORTED */
+    HS_BODY_NONE,           /* no body wanted; a small one is read and dropped */
+    HS_BODY_FORM_ELSE_JSON, /* "multipart/form-data" anywhere in it: multipart; anything else, also none: JSON */
+    HS_BODY_FORM_OR_JSON,   /* multipart/form-data, application/json, application/…+json; else HS_EUNSUPPORTED */
+    HS_BODY_JSON,           /* application/json, application/…+json; else HS_EUNSUPPORTED */
 };
 
 /* The fields that a route expects. Lists end with NULL and are borrowed for the body's life. */
@@ -35,10 +35,10 @@ struct hs_body_spec {
 };
 
 enum {
-    HS_BODY_PARTS_MAX = 100,       /* parts of a form, without those of the list */
+    HS_BODY_PARTS_MAX = 100, /* parts of a form, without those of the list */
     HS_BODY_PART_HEADER_MAX = 8192,
-    HS_BODY_TEXT_MAX = 4096,       /* a text part */
-    HS_BODY_JSON_MAX = 65536,      /* the JSON without its pictures */
+    HS_BODY_TEXT_MAX = 4096,  /* a text part */
+    HS_BODY_JSON_MAX = 65536, /* the JSON without its pictures */
     HS_BODY_JSON_DEPTH_MAX = 32,
 };
 

@@ -14,9 +14,16 @@ void hs_json_body_init(struct hs_json_body *body, const char *const *names, cons
                        const char *member_name, size_t rest_max, size_t depth_max,
                        const struct hs_json_body_events *events, void *ctx)
 {
-    *body = (struct hs_json_body) { .names = names, .lists = lists, .member_name = member_name, .events = events,
-                                    .ctx = ctx, .depth_max = depth_max, .state = TEXT, .capture.index = SIZE_MAX,
-                                    .line = 1, .column = 1 };
+    *body = (struct hs_json_body) { .names = names,
+                                    .lists = lists,
+                                    .member_name = member_name,
+                                    .events = events,
+                                    .ctx = ctx,
+                                    .depth_max = depth_max,
+                                    .state = TEXT,
+                                    .capture.index = SIZE_MAX,
+                                    .line = 1,
+                                    .column = 1 };
     while (names && names[body->name_count])
         body->name_count++;
     hs_buf_init(&body->rest, rest_max);

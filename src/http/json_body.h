@@ -36,8 +36,8 @@ struct hs_json_body {
     void *ctx;
     struct hs_buf rest;
     size_t depth, depth_max;
-    int state;         /* what is being read */
-    int in_string;     /* the kind of string that an escape belongs to */
+    int state;     /* what is being read */
+    int in_string; /* the kind of string that an escape belongs to */
     bool top_is_object, expect_key;
     struct hs_json_place capture; /* the place whose value comes or is being read; index SIZE_MAX: none */
     bool in_list;                 /* two levels down or more, and the array there is the list */

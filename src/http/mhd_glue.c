@@ -35,8 +35,8 @@ static enum MHD_Result send_reply(struct hs_http_request *req)
     struct MHD_Response *response;
     hs_conn_enter(&server->conns, req->conn, HS_CONN_SENDING);
     if (req->stage == HS_HTTP_STREAMING) {
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_http_stream_read, &req->stream,
-                                                     NULL);
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, hs_http_stream_read, &req->stream, NULL);
         /* libmicrohttpd 0.9.75 ends the chunks of an answer to HEAD, which has none. */
         if (response && strcmp(req->method, "HEAD") == 0)
             MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
@@ -179,8 +179,7 @@ static int read_headers(struct hs_http_request *req, uint64_t *ret_length, bool 
     int r = hs_request_set_headers(req, list.pairs, too_many ? HS_HTTP_HEADERS_MAX : list.count, err);
     if (r < 0)
         return r;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (too_many || (info && info->header_size > req->options->header_max))
         return hs_error_set(err, HS_EHEADERS, "The request's headers are larger than %zu bytes or more than %d",
                             req->options->header_max, HS_HTTP_HEADERS_MAX);
@@ -362,12 +361,12 @@ struct MHD_Daemon *hs_mhd_start(struct hs_http_server *server, int fd)
     hs_thread_block_signals(&before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t) (16 << 10),
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned) o->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned) o->connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, pause_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_URI_LOG_CALLBACK, on_line, server, MHD_OPTION_END);
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        memory, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t) (16 << 10), MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned) o->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned) o->connections_per_address,
+        MHD_OPTION_CONNECTION_TIMEOUT, pause_s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_line,
+        server, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }

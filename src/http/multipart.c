@@ -99,8 +99,9 @@ int hs_multipart_init(struct hs_multipart *parser, const char *content_type, siz
         valid = *c >= 0x20 && *c <= 0x7e;
     if (!valid)
         return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Type names no usable boundary");
-    *parser = (struct hs_multipart) { .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE,
-                                      .matched = 2, .unreal = 2 };
+    *parser = (struct hs_multipart) {
+        .events = events, .ctx = ctx, .parts_max = parts_max, .state = PREAMBLE, .matched = 2, .unreal = 2
+    };
     hs_str_format(parser->delimiter, sizeof(parser->delimiter), "\r\n--%s", boundary);
     parser->delimiter_len = strlen(parser->delimiter);
     hs_buf_init(&parser->header, header_max);

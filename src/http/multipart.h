@@ -24,7 +24,7 @@ struct hs_multipart {
     int state;
     char delimiter[4 + HS_MULTIPART_BOUNDARY_MAX + 1]; /* CR LF "--" boundary */
     size_t delimiter_len, matched;
-    size_t unreal; /* of `matched`, bytes that are taken as seen but are no content when the match fails */
+    size_t unreal;        /* of `matched`, bytes that are taken as seen but are no content when the match fails */
     struct hs_buf header; /* the headers of the part, up to the empty line */
 };
 

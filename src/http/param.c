@@ -41,8 +41,8 @@ static int refuse(const char *name, const char *need, const struct field *field,
 }
 
 /* `what` is wanted if there are no bounds. */
-static int refuse_range(const char *name, const char *what, const char *min, const char *max,
-                        const struct field *field, struct hs_error *err)
+static int refuse_range(const char *name, const char *what, const char *min, const char *max, const struct field *field,
+                        struct hs_error *err)
 {
     char need[96];
     if (!min && !max)

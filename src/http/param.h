@@ -14,8 +14,8 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
                     struct hs_error *err);
 
 /* A JSON real is cut towards zero (2.9 -> 2); the text "1.5" is refused. */
-int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int64_t max, int64_t fallback,
-                 int64_t *ret, struct hs_error *err);
+int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret,
+                 struct hs_error *err);
 
 /* Seconds: a number, or a text with a unit ("250ms", "30s", "5m"). `forever`: -1 is allowed too. */
 int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,

@@ -64,13 +64,13 @@ void hs_http_destroy(struct hs_http_server *server);
 
 /* Counters for /health and the metrics. Any thread. */
 struct hs_http_stats {
-    uint64_t requests;   /* with an answer, or given up */
-    size_t connections;  /* open now */
-    size_t active;       /* requests between their headers and the end of their answer */
-    size_t queued;       /* of these, waiting for a worker */
-    size_t body_bytes;   /* memory held by bodies now */
-    uint64_t cancelled;  /* clients that left while their request was in work */
-    uint64_t timed_out;  /* connections cut because they were too slow */
+    uint64_t requests;  /* with an answer, or given up */
+    size_t connections; /* open now */
+    size_t active;      /* requests between their headers and the end of their answer */
+    size_t queued;      /* of these, waiting for a worker */
+    size_t body_bytes;  /* memory held by bodies now */
+    uint64_t cancelled; /* clients that left while their request was in work */
+    uint64_t timed_out; /* connections cut because they were too slow */
 };
 void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stats);
 void hs_http_stats_of(const struct hs_http_request *req, struct hs_http_stats *ret_stats); /* of its server */

@@ -119,7 +119,7 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
         const uint8_t *src = request->data + bmp.pixels_at + row * (size_t) y;
         uint8_t *dst = (*ret_image)->pixels + (*ret_image)->stride * (size_t) (bmp.top_down ? y : bmp.height - 1 - y);
         if (bmp.bits <= 8)
-            convert_indexed(&bmp, (const uint8_t (*)[3]) palette, src, dst);
+            convert_indexed(&bmp, (const uint8_t(*)[3]) palette, src, dst);
         else
             convert_bgr(&bmp, src, dst);
     }

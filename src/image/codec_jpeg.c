@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include "base/mem.h"
 #include "image/codec.h"
@@ -42,8 +42,8 @@ struct decoder {
     bool ran_out; /* the data ended before the end marker */
     struct hs_image *image;
     const struct hs_decode_request *request;
-    JDIMENSION first_row, end_row;    /* of the scaled picture; what is decoded */
-    uint8_t *row;                     /* CMYK only */
+    JDIMENSION first_row, end_row; /* of the scaled picture; what is decoded */
+    uint8_t *row;                  /* CMYK only */
     int status;
     struct hs_error *err;
 };
@@ -251,7 +251,9 @@ static void cut(struct decoder *d)
     else
         x = 0;
     *d->request->ret_part = (struct hs_image_part) {
-        (int) (x * denom), (int) (d->first_row * denom), (int) (jpeg->output_width * denom),
+        (int) (x * denom),
+        (int) (d->first_row * denom),
+        (int) (jpeg->output_width * denom),
         (int) ((d->end_row - d->first_row) * denom),
     };
 }

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 #include <spng.h>
 
 /* libjpeg's errors arrive by longjmp; its output goes straight into the caller's buffer, a piece at a time. */
@@ -40,8 +40,11 @@ static _Noreturn void on_error(j_common_ptr jpeg)
     jpeg->err->format_message(jpeg, text);
     bool memory = jpeg->err->msg_code == JERR_OUT_OF_MEMORY;
     bool size = jpeg->err->msg_code == JERR_IMAGE_TOO_BIG;
-    fail(e, hs_error_set(e->err, memory ? HS_ENOMEM : size ? HS_EINVAL : HS_EINTERNAL, "JPEG cannot be encoded: %s",
-                         text));
+    fail(e, hs_error_set(e->err,
+                         memory ? HS_ENOMEM
+                         : size ? HS_EINVAL
+                                : HS_EINTERNAL,
+                         "JPEG cannot be encoded: %s", text));
 }
 
 /* libjpeg would print. */
@@ -134,9 +137,11 @@ static int write_png(spng_ctx *png, void *user, void *data, size_t len)
 
 int hs_image_encode_png(const struct hs_image *image, struct hs_buf *out, struct hs_error *err)
 {
-    struct png_writer writer = {.out = out};
-    struct spng_ihdr header = {.width = (uint32_t) image->width, .height = (uint32_t) image->height, .bit_depth = 8,
-                               .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
+    struct png_writer writer = { .out = out };
+    struct spng_ihdr header = { .width = (uint32_t) image->width,
+                                .height = (uint32_t) image->height,
+                                .bit_depth = 8,
+                                .color_type = SPNG_COLOR_TYPE_TRUECOLOR };
     spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
     if (!png)
         return hs_error_set(err, HS_ENOMEM, "no memory to encode an image");

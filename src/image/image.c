@@ -11,7 +11,7 @@
 enum { TILE = 32 };
 
 /* In the order of enum hs_image_format. */
-static const struct hs_codec *const codecs[] = {&hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp};
+static const struct hs_codec *const codecs[] = { &hs_codec_jpeg, &hs_codec_png, &hs_codec_webp, &hs_codec_bmp };
 
 int hs_image_create(int width, int height, struct hs_image **ret_image, struct hs_error *err)
 {
@@ -23,8 +23,13 @@ int hs_image_create(int width, int height, struct hs_image **ret_image, struct h
         image = malloc(sizeof(*image));
     if (image) {
         *image = (struct hs_image) {
-            .width = width, .height = height, .stride = stride, .orig_width = width, .orig_height = height,
-            .orientation = 1, .pixels = malloc(size),
+            .width = width,
+            .height = height,
+            .stride = stride,
+            .orig_width = width,
+            .orig_height = height,
+            .orientation = 1,
+            .pixels = malloc(size),
         };
     }
     if (!image || !image->pixels) {
@@ -50,7 +55,7 @@ int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_in
     for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
         if (!hs_magic_matches(&codecs[i]->magic[0], data, len) || !hs_magic_matches(&codecs[i]->magic[1], data, len))
             continue;
-        struct hs_image_info info = {.format = (enum hs_image_format) i, .orientation = 1};
+        struct hs_image_info info = { .format = (enum hs_image_format) i, .orientation = 1 };
         int r = codecs[i]->probe(data, len, &info, err);
         if (r < 0)
             return r;
@@ -91,8 +96,8 @@ static void decode_need(const struct hs_image_options *options, struct hs_decode
 }
 
 int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
-                         const struct hs_image_part *part, struct hs_image **ret_image,
-                         struct hs_image_part *ret_part, struct hs_error *err)
+                         const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                         struct hs_error *err)
 {
     const struct hs_image_limits *limits = &options->limits;
     struct hs_image_part got;
@@ -149,8 +154,8 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
      * set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
     static const struct {
         bool far_column, far_row;
-    } turns[9] = {[2] = {true, false},  [3] = {true, true}, [4] = {false, true},
-                  [6] = {false, true}, [7] = {true, true}, [8] = {true, false}};
+    } turns[9] = { [2] = { true, false }, [3] = { true, true }, [4] = { false, true },
+                   [6] = { false, true }, [7] = { true, true }, [8] = { true, false } };
     assert(orientation >= 1 && orientation <= 8);
     if (orientation == 1)
         return 0;

@@ -47,7 +47,7 @@ struct hs_image_limits {
     size_t max_memory;  /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
 };
 
-#define HS_IMAGE_LIMITS_DEFAULT \
+#define HS_IMAGE_LIMITS_DEFAULT                                                                                        \
     { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 320 << 20 }
 
 struct hs_image_options {
@@ -79,8 +79,8 @@ struct hs_image_part {
  * own, orig_width x orig_height the part's size. HS_EUNSUPPORTED: only the whole can be decoded, because it is no JPEG,
  * or to be turned. */
 int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
-                         const struct hs_image_part *part, struct hs_image **ret_image,
-                         struct hs_image_part *ret_part, struct hs_error *err);
+                         const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                         struct hs_error *err);
 
 /* Turns *image upright as EXIF `orientation` (1..8) says; replaces it by another one if pixels have to move. On failure
  * *image is as before. */

@@ -72,7 +72,7 @@ struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int bor
     if (multiple > long_side)
         multiple = stride;
     int least = round_up((long_side * 6 + 9) / 10, multiple), most = long_side * 8 / 10 / multiple * multiple;
-    return (struct hs_letterbox_rule){
+    return (struct hs_letterbox_rule) {
         long_side, multiple, border, least < long_side ? least : long_side, most > least ? most : least,
     };
 }
@@ -80,11 +80,11 @@ struct hs_letterbox_rule hs_letterbox_rule_of(int long_side, int stride, int bor
 int hs_letterbox_sizes(const struct hs_letterbox_rule *rule, struct hs_letterbox_size ret_sizes[HS_LETTERBOX_SIZES_MAX])
 {
     int count = 0;
-    ret_sizes[count++] = (struct hs_letterbox_size){ rule->long_side, rule->long_side };
+    ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, rule->long_side };
     for (int side = rule->least; side <= rule->most && side < rule->long_side && count + 2 <= HS_LETTERBOX_SIZES_MAX;
          side += rule->multiple) {
-        ret_sizes[count++] = (struct hs_letterbox_size){ rule->long_side, side };
-        ret_sizes[count++] = (struct hs_letterbox_size){ side, rule->long_side };
+        ret_sizes[count++] = (struct hs_letterbox_size) { rule->long_side, side };
+        ret_sizes[count++] = (struct hs_letterbox_size) { side, rule->long_side };
     }
     return count;
 }
@@ -107,8 +107,8 @@ static void plan_bilinear(struct tap *taps, int src, int dst)
         double at = fmin(fmax((i + 0.5) * ratio - 0.5, 0), src - 1);
         int first = (int) at;
         int weight = (int) lrint((at - first) * WEIGHT_ONE);
-        taps[i] = (struct tap){ first, first + 1 < src ? first + 1 : first, (uint16_t) (WEIGHT_ONE - weight),
-                                (uint16_t) weight };
+        taps[i] = (struct tap) { first, first + 1 < src ? first + 1 : first, (uint16_t) (WEIGHT_ONE - weight),
+                                 (uint16_t) weight };
     }
 }
 
@@ -119,8 +119,8 @@ static void plan_area(struct tap *taps, int src, int dst)
     for (int i = 0; i < dst; i++) {
         double begin = i * ratio, end = fmin((i + 1) * ratio, src);
         int first = (int) begin, last = (int) ceil(end) - 1;
-        taps[i] = (struct tap){ first, last, (uint16_t) lrint((first + 1 - begin) * WEIGHT_ONE),
-                                (uint16_t) lrint((end - last) * WEIGHT_ONE) };
+        taps[i] = (struct tap) { first, last, (uint16_t) lrint((first + 1 - begin) * WEIGHT_ONE),
+                                 (uint16_t) lrint((end - last) * WEIGHT_ONE) };
     }
 }
 

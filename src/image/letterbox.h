@@ -65,7 +65,7 @@ int hs_letterbox_apply(const struct hs_letterbox *box, const struct hs_image *im
 /* From pixels of the network's input to pixels of the original picture. */
 static inline struct hs_transform hs_letterbox_transform(const struct hs_letterbox *box)
 {
-    return (struct hs_transform){
+    return (struct hs_transform) {
         .scale_x = box->scale_x,
         .scale_y = box->scale_y,
         .pad_x = (float) box->pad_left,

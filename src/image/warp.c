@@ -34,8 +34,12 @@ static struct path path_of(const struct hs_image *image, const double m[6])
     double x0 = -ia * m[2] + ib * m[5], y0 = -ib * m[2] - ia * m[5];
     double sx = (double) image->width / image->orig_width, sy = (double) image->height / image->orig_height;
     return (struct path) {
-        .u0 = (x0 + 0.5) * sx - 0.5, .v0 = (y0 + 0.5) * sy - 0.5,
-        .ux = ia * sx, .uy = ib * sy, .vx = -ib * sx, .vy = ia * sy,
+        .u0 = (x0 + 0.5) * sx - 0.5,
+        .v0 = (y0 + 0.5) * sy - 0.5,
+        .ux = ia * sx,
+        .uy = ib * sy,
+        .vx = -ib * sx,
+        .vy = ia * sy,
     };
 }
 

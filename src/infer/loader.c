@@ -67,7 +67,7 @@ static int make_slots(struct hs_instance *instance, struct hs_error *err)
             return hs_error_set(err, HS_ENOMEM, "no memory for the model's slots");
         instance->slot_count++;
         for (int k = 0; k < info->batch; k++)
-            slot->share[k] = (struct hs_share){
+            slot->share[k] = (struct hs_share) {
                 .slot = slot,
                 .lease = { .input_stride = info->input_stride, .output_count = info->output_count },
             };

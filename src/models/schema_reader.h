@@ -23,8 +23,8 @@ void *hs_schema_alloc(struct hs_schema *reader, size_t count, size_t size);
 
 /* node must be a map with no keys but these (a list that ends with NULL). */
 bool hs_schema_map(struct hs_schema *reader, const struct hs_node *node, const char *what, const char *const *keys);
-#define HS_SCHEMA_MAP(reader, node, what, ...) \
-    hs_schema_map(reader, node, what, (const char *const[]){__VA_ARGS__, NULL})
+#define HS_SCHEMA_MAP(reader, node, what, ...)                                                                         \
+    hs_schema_map(reader, node, what, (const char *const[]) { __VA_ARGS__, NULL })
 
 /* The value of a key. Needed ones that are missing are complained about; others give NULL. */
 const struct hs_node *hs_schema_node(struct hs_schema *reader, const struct hs_node *map, const char *key, bool needed);

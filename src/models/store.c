@@ -89,7 +89,7 @@ static int keep_yaml(const struct dirent *entry)
 static int add_pack(struct hs_store *store, const char *path, bool imported, struct hs_error *err)
 {
     struct hs_pack *pack;
-    struct hs_error local = {0};
+    struct hs_error local = { 0 };
     int status = hs_pack_load(path, &pack, imported ? &local : err);
     if (status < 0 && imported)
         hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
@@ -198,12 +198,12 @@ struct favourites {
 
 /* The preferences of `auto`, best first. Measurements are in docs/models.md. */
 static const struct favourites favourites[] = {
-    {HS_TASK_POSE, "hailo", {"yolov8s-pose", "yolov8m-pose"}, NULL},
-    {HS_TASK_POSE, NULL, {"yolo11n-pose", "yolov8n-pose"}, NULL},
-    {HS_TASK_FACE_DETECTION, "hailo", {"scrfd-10g", "scrfd-2.5g"}, NULL},
-    {HS_TASK_FACE_DETECTION, NULL, {"scrfd-2.5g", "scrfd-500m"}, NULL},
-    {HS_TASK_FACE_EMBEDDING, "hailo", {"arcface-mobilefacenet"}, NULL},
-    {HS_TASK_FACE_EMBEDDING, NULL, {"mobilefacenet-faceplugin"}, "w600k-mbf"},
+    { HS_TASK_POSE, "hailo", { "yolov8s-pose", "yolov8m-pose" }, NULL },
+    { HS_TASK_POSE, NULL, { "yolo11n-pose", "yolov8n-pose" }, NULL },
+    { HS_TASK_FACE_DETECTION, "hailo", { "scrfd-10g", "scrfd-2.5g" }, NULL },
+    { HS_TASK_FACE_DETECTION, NULL, { "scrfd-2.5g", "scrfd-500m" }, NULL },
+    { HS_TASK_FACE_EMBEDDING, "hailo", { "arcface-mobilefacenet" }, NULL },
+    { HS_TASK_FACE_EMBEDDING, NULL, { "mobilefacenet-faceplugin" }, "w600k-mbf" },
 };
 
 enum { RANKS = HS_ARRAY_LEN(favourites[0].names) + 1 };
@@ -232,7 +232,7 @@ static size_t rank_of(const struct hs_pack *pack, const char *backend, bool inst
 static int choose_best(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
                        bool prefer_installed, struct hs_model_choice *ret_choice, struct hs_error *err)
 {
-    struct hs_model_choice best = {0};
+    struct hs_model_choice best = { 0 };
     size_t best_score = SIZE_MAX;
     for (size_t i = 0; i < store->count; i++) {
         const struct hs_pack *pack = store->packs[i];
@@ -243,7 +243,7 @@ static int choose_best(const struct hs_store *store, enum hs_task task, const ch
         size_t score = rank_of(pack, backend, installed) + (prefer_installed && !installed ? 100 : 0);
         if (score < best_score) {
             best_score = score;
-            best = (struct hs_model_choice){pack, file};
+            best = (struct hs_model_choice) { pack, file };
         }
     }
     if (!best.pack)
@@ -260,8 +260,8 @@ int hs_store_choose_default(const struct hs_store *store, enum hs_task task, con
 }
 
 /* "yolo11n-pose, yolov8n-pose, …", cut at the size; "none" if there is no model. */
-static const char *list_names(const struct hs_store *store, enum hs_task task, const char *backend,
-                              const char *runtime, char *dst, size_t size)
+static const char *list_names(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
+                              char *dst, size_t size)
 {
     hs_str_copy(dst, size, "none");
     size_t used = 0;
@@ -293,7 +293,7 @@ int hs_store_choose(const struct hs_store *store, enum hs_task task, const char 
         return hs_error_set(err, HS_ENOTFOUND, "%s has no file for %s%s%s; these have: %s", pack->name, backend,
                             runtime ? " " : "", runtime ? runtime : "",
                             list_names(store, task, backend, runtime, names, sizeof(names)));
-    *ret_choice = (struct hs_model_choice){pack, file};
+    *ret_choice = (struct hs_model_choice) { pack, file };
     return 0;
 }
 
@@ -436,7 +436,7 @@ static int delete_file(const char *path, int *count, struct hs_error *err)
  * then the file is what the record says, or missing. */
 static int delete_model_file(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
 {
-    static const char *const suffixes[] = {"", ".part", ".part.from", ".sha256"};
+    static const char *const suffixes[] = { "", ".part", ".part.from", ".sha256" };
     int lock, ignored = 0;
     if (!is_dir(store->dir))
         return 0;

@@ -10,8 +10,9 @@
 enum { LABEL_SIZE = 40 };
 
 /* Colours tell people apart if the model is not COCO's; they repeat after eight. */
-static const uint32_t person_colors[] = { 0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac,
-                                          0xff8a65 };
+static const uint32_t person_colors[] = {
+    0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac, 0xff8a65
+};
 
 static uint32_t pack_rgb(const uint8_t rgb[3])
 {
@@ -43,21 +44,32 @@ static void add_person(struct drawing *d, const struct hs_pose_result *result, s
     uint32_t own = person_colors[i % HS_ARRAY_LEN(person_colors)];
     snprintf(d->labels[i], LABEL_SIZE, "%zu  %.2f", i, (double) pose->score);
     d->shapes[d->count++] = (struct hs_draw_shape) {
-        .kind = HS_DRAW_RECT, .x0 = pose->box.x1, .y0 = pose->box.y1, .x1 = pose->box.x2, .y1 = pose->box.y2,
-        .color = own, .label = d->labels[i],
+        .kind = HS_DRAW_RECT,
+        .x0 = pose->box.x1,
+        .y0 = pose->box.y1,
+        .x1 = pose->box.x2,
+        .y1 = pose->box.y2,
+        .color = own,
+        .label = d->labels[i],
     };
     for (size_t e = 0; e < pack->edge_count; e++) {
         const struct hs_keypoint *from = &points[pack->edges[e][0]], *to = &points[pack->edges[e][1]];
         if (from->conf >= threshold && to->conf >= threshold)
             d->shapes[d->count++] = (struct hs_draw_shape) {
-                .kind = HS_DRAW_LINE, .x0 = from->x, .y0 = from->y, .x1 = to->x, .y1 = to->y,
+                .kind = HS_DRAW_LINE,
+                .x0 = from->x,
+                .y0 = from->y,
+                .x1 = to->x,
+                .y1 = to->y,
                 .color = coco ? pack_rgb(hs_coco_edges[e].rgb) : own,
             };
     }
     for (size_t k = 0; k < pack->keypoint_count; k++) {
         if (points[k].conf >= threshold)
             d->shapes[d->count++] = (struct hs_draw_shape) {
-                .kind = HS_DRAW_CIRCLE, .x0 = points[k].x, .y0 = points[k].y,
+                .kind = HS_DRAW_CIRCLE,
+                .x0 = points[k].x,
+                .y0 = points[k].y,
                 .color = coco ? pack_rgb(hs_coco_keypoint_rgb[k]) : own,
             };
     }

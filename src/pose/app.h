@@ -7,9 +7,9 @@
 #include "service/app.h"
 
 struct hs_pose_app {
-    struct hs_app_core core; /* first */
+    struct hs_app_core core;                 /* first */
     const struct hs_pose_settings *settings; /* of core.config */
-    struct hs_model_pool *pool; /* the configured model, of core.caches[0] */
+    struct hs_model_pool *pool;              /* the configured model, of core.caches[0] */
 };
 
 /* hs_app.init of hailo-pose. */

@@ -83,8 +83,7 @@ static int look(void *arg, void *const *states, const char *path, struct hs_boxe
 
 /* ---- all of them ---- */
 
-static int report(void *arg, void *const *states, struct hs_compare_report *report,
-                  struct hs_error *err)
+static int report(void *arg, void *const *states, struct hs_compare_report *report, struct hs_error *err)
 {
     struct compare *compare = arg;
     const struct hs_pose_app *against = states[HS_COMPARE_AGAINST];
@@ -106,9 +105,14 @@ int hs_pose_cmd_compare_devices(struct hs_invocation *call)
                   "least median similarity (COCO's OKS) of the keypoints (0.95)"),
     };
     const struct hs_compare_command command = {
-        .options = options, .option_count = HS_ARRAY_LEN(options), .what = "people",
+        .options = options,
+        .option_count = HS_ARRAY_LEN(options),
+        .what = "people",
         /* Both get the picture in the same shape, as the whole input of the model, which is all that a HEF has. */
-        .set = "inference.rectangular=false", .look = look, .match = match, .report = report,
+        .set = "inference.rectangular=false",
+        .look = look,
+        .match = match,
+        .report = report,
     };
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         hs_pose_result_init(&compare.found[side]);

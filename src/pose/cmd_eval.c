@@ -101,8 +101,8 @@ static void print_metrics(const struct eval *eval, const struct hs_coco_metrics 
     const struct {
         const char *name;
         double value;
-    } rows[] = { { "AP", m->ap },    { "AP50", m->ap50 }, { "AP75", m->ap75 },  { "APM", m->ap_medium },
-                 { "APL", m->ap_large }, { "AR", m->ar }, { "AR50", m->ar50 }, { "AR75", m->ar75 },
+    } rows[] = { { "AP", m->ap },         { "AP50", m->ap50 },   { "AP75", m->ap75 }, { "APM", m->ap_medium },
+                 { "APL", m->ap_large },  { "AR", m->ar },       { "AR50", m->ar50 }, { "AR75", m->ar75 },
                  { "ARM", m->ar_medium }, { "ARL", m->ar_large } };
     if (eval->json)
         printf("{\"images\": %zu, \"annotations\": %zu, \"results\": %zu", set->image_count, set->truth_count, results);
@@ -124,7 +124,10 @@ static int evaluate(struct eval *eval, struct hs_error *err)
     struct hs_model_pool_status status;
     hs_model_pool_get_status(eval->app->pool, &status);
     const struct hs_parallel_for loop = {
-        .count = set->image_count, .threads = status.slots, .run = detect, .arg = eval,
+        .count = set->image_count,
+        .threads = status.slots,
+        .run = detect,
+        .arg = eval,
         .progress = &eval->progress,
     };
     struct hs_coco_metrics metrics;

@@ -134,7 +134,7 @@ static int read_images(const json_t *root, struct hs_coco_set *set, const char *
     if (!set->images)
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        struct place place = {name, "images", i, err};
+        struct place place = { name, "images", i, err };
         int r = read_image(json_array_get(list, i), &set->images[set->image_count++], &place);
         if (r < 0)
             return r;
@@ -151,7 +151,7 @@ static int read_truths(const json_t *root, struct hs_coco_set *set, const char *
     if (!set->truths)
         return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        struct place place = {name, "annotations", i, err};
+        struct place place = { name, "annotations", i, err };
         const json_t *item = json_array_get(list, i);
         int64_t category;
         if (!get_id(item, "category_id", &category))

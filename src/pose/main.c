@@ -15,8 +15,14 @@ static const struct hs_command commands[] = {
 };
 
 static const struct hs_app_model models[] = {
-    { .task = HS_TASK_POSE, .name = "pose-estimation", .label = "pose", .role = "pose", .setting = "model.name",
-      .batch = 1, .sized = true, .border = HS_LETTERBOX_BORDER },
+    { .task = HS_TASK_POSE,
+      .name = "pose-estimation",
+      .label = "pose",
+      .role = "pose",
+      .setting = "model.name",
+      .batch = 1,
+      .sized = true,
+      .border = HS_LETTERBOX_BORDER },
 };
 
 static const struct hs_app app = {

@@ -1,13 +1,12 @@
 #include "pose/pipeline.h"
 
-
 #include "base/clock.h"
 #include "image/letterbox.h"
 #include "vision/yolo_pose.h"
 
 void hs_pose_result_init(struct hs_pose_result *result)
 {
-    *result = (struct hs_pose_result){ 0 };
+    *result = (struct hs_pose_result) { 0 };
     hs_pose_list_init(&result->people);
 }
 
@@ -105,7 +104,10 @@ static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *
                   struct hs_image **ret_image, struct hs_error *err)
 {
     const struct hs_image_options options = {
-        .limits = params->limits, .target_w = target.w, .target_h = target.h, .apply_exif = params->apply_exif,
+        .limits = params->limits,
+        .target_w = target.w,
+        .target_h = target.h,
+        .apply_exif = params->apply_exif,
     };
     struct hs_error why;
     int r = hs_image_decode(data, len, &options, ret_image, &why);
@@ -138,7 +140,7 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
         }
         /* The network sees the same pixels whether or not the picture is drawn, so drawing decodes once more. */
         if (params->keep_image)
-            r = decode(data, len, params, (struct hs_input_size){ 0 }, &result->image, err);
+            r = decode(data, len, params, (struct hs_input_size) { 0 }, &result->image, err);
     }
     hs_image_destroy(image);
     return r;

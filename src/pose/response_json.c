@@ -74,17 +74,17 @@ json_t *hs_pose_response_json(const struct hs_pose_app *app, const struct hs_pos
             person = set(person, "class", json_string(pack->classes[pose->class_id]));
         poses = append(poses, person);
     }
-    json_t *answer = json_pack("{s:o, s:I, s:I, s:{s:i, s:i}, s:s, s:s}", "poses", poses, "count",
-                               (json_int_t) result->people.count, "inference_time_ms", (json_int_t) t->inference_ms,
-                               "image_size", "width", result->width, "height", result->height, "model",
-                               result->runner->model, "device", result->runner->device);
+    json_t *answer =
+        json_pack("{s:o, s:I, s:I, s:{s:i, s:i}, s:s, s:s}", "poses", poses, "count", (json_int_t) result->people.count,
+                  "inference_time_ms", (json_int_t) t->inference_ms, "image_size", "width", result->width, "height",
+                  result->height, "model", result->runner->model, "device", result->runner->device);
     if (answer && result->degraded)
         answer = set(answer, "degraded", json_true());
     if (answer)
-        answer = set(answer, "timings_ms",
-                     json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "decode", micro(t->decode_ms), "preprocess",
-                               micro(t->preprocess_ms), "queue", micro(t->queue_ms), "inference",
-                               micro(t->inference_ms), "postprocess", micro(t->postprocess_ms), "total",
-                               micro(t->total_ms)));
+        answer =
+            set(answer, "timings_ms",
+                json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "decode", micro(t->decode_ms), "preprocess",
+                          micro(t->preprocess_ms), "queue", micro(t->queue_ms), "inference", micro(t->inference_ms),
+                          "postprocess", micro(t->postprocess_ms), "total", micro(t->total_ms)));
     return answer;
 }

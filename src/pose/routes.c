@@ -80,7 +80,7 @@ static int read_detect(struct hs_http_request *req, struct detect_request *ret, 
                        struct hs_error *err)
 {
     struct hs_request_options options;
-    *ret = (struct detect_request){ .app = hs_http_context(req) };
+    *ret = (struct detect_request) { .app = hs_http_context(req) };
     int r = read_params(req, ret, &options, ret_field, err);
     if (r < 0)
         return r;
@@ -170,7 +170,9 @@ static void post_batch(struct hs_http_request *req)
         return;
     }
     const struct hs_batch batch = {
-        .answer = answer_one, .together = detect.app->settings->device.batch_size, .ctx = &detect,
+        .answer = answer_one,
+        .together = detect.app->settings->device.batch_size,
+        .ctx = &detect,
     };
     detect.params.priority = HS_BACKGROUND;
     hs_batch_reply(req, &batch);

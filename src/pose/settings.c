@@ -1,11 +1,17 @@
 #include "pose/settings.h"
 
 static const struct hs_setting pose_rows[] = {
-    { .name = "pose.keypoint_threshold", .type = HS_SETTING_DOUBLE,
-      .offset = offsetof(struct hs_pose_section, keypoint_threshold), .min = 0, .max = 1, .fallback = "0.3",
+    { .name = "pose.keypoint_threshold",
+      .type = HS_SETTING_DOUBLE,
+      .offset = offsetof(struct hs_pose_section, keypoint_threshold),
+      .min = 0,
+      .max = 1,
+      .fallback = "0.3",
       .help = "Least confidence of both ends of a skeleton's edge; a request may say otherwise" },
-    { .name = "pose.skeleton_connections", .type = HS_SETTING_BOOL,
-      .offset = offsetof(struct hs_pose_section, skeleton_connections), .fallback = "true",
+    { .name = "pose.skeleton_connections",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_pose_section, skeleton_connections),
+      .fallback = "true",
       .help = "Answer with the skeleton's edges too" },
 };
 
@@ -23,8 +29,8 @@ static const struct hs_setting_group groups[] = {
 
 static const struct hs_setting_default defaults[] = { { "server.port", "11436" } };
 
-static const char *const required[] = { "server", "model", "inference", "pose", "server.host", "server.port",
-                                        "model.name", NULL };
+static const char *const required[] = { "server",      "model",       "inference",  "pose",
+                                        "server.host", "server.port", "model.name", NULL };
 
 const struct hs_schema hs_pose_schema = {
     .program = "hailo-pose",

@@ -21,8 +21,8 @@ enum { PATH_SIZE = 512, NAMES_SIZE = 4096, CONF_MAX = 4096, TEXT_MAX = 1024 };
 struct search {
     const char *root;
     struct hs_host *host;
-    const char *folder;  /* of libraries */
-    int pid;             /* of a process, and its folder "/proc/812" */
+    const char *folder; /* of libraries */
+    int pid;            /* of a process, and its folder "/proc/812" */
     char dir[PATH_SIZE];
 };
 
@@ -94,8 +94,8 @@ static bool numbered(const char *name, const char *prefix)
 static bool is_node(const char *path)
 {
     static const char dev[] = "/dev/";
-    return hs_str_starts(path, dev) && (numbered(path + sizeof(dev) - 1, "hailo") ||
-                                        numbered(path + sizeof(dev) - 1, "h1x-"));
+    return hs_str_starts(path, dev) &&
+           (numbered(path + sizeof(dev) - 1, "hailo") || numbered(path + sizeof(dev) - 1, "h1x-"));
 }
 
 /* ---- Nodes ---- */
@@ -338,12 +338,13 @@ bool hs_host_explain_library(const char *root, const char *message, char *dst, s
                           host.libraries[i].version);
     }
     if (others)
-        hs_str_format(dst, size,
-                      LIBRARY "%s is not installed; %s %s: build the backend again with: backends build", wanted, list,
-                      others == 1 ? "is" : "are");
+        hs_str_format(dst, size, LIBRARY "%s is not installed; %s %s: build the backend again with: backends build",
+                      wanted, list, others == 1 ? "is" : "are");
     else
-        hs_str_format(dst, size, LIBRARY "%s is not installed, nor any other version of HailoRT: sudo apt install "
-                      "hailo-h10-all", wanted);
+        hs_str_format(dst, size,
+                      LIBRARY "%s is not installed, nor any other version of HailoRT: sudo apt install "
+                              "hailo-h10-all",
+                      wanted);
     return true;
 }
 

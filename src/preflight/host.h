@@ -47,12 +47,12 @@ struct hs_host {
     struct hs_host_board boards[HS_HOST_BOARDS];
     struct hs_host_library libraries[HS_HOST_LIBRARIES];
     struct hs_host_holder holders[HS_HOST_HOLDERS]; /* other processes that have a node open */
-    int hidden;                      /* processes that this user may not look into */
-    char module[HS_HOST_NAME];       /* the driver's, "hailo1x_pci"; "": none is loaded */
-    char module_version[32];         /* "": unknown */
-    char device_class[HS_HOST_NAME]; /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
-    char user[HS_HOST_NAME];         /* this process' */
-    char model[80];                  /* "Raspberry Pi 5 Model B Rev 1.0"; "": unknown */
+    int hidden;                                     /* processes that this user may not look into */
+    char module[HS_HOST_NAME];                      /* the driver's, "hailo1x_pci"; "": none is loaded */
+    char module_version[32];                        /* "": unknown */
+    char device_class[HS_HOST_NAME];                /* "hailo_chardev", from 5.3 on "hailo1x"; "": none */
+    char user[HS_HOST_NAME];                        /* this process' */
+    char model[80];                                 /* "Raspberry Pi 5 Model B Rev 1.0"; "": unknown */
 };
 
 /* HS_HOST_ROOT, or "". */

@@ -14,8 +14,9 @@ struct view {
 };
 
 #define INSTALL "Install Hailo driver (sudo apt install dkms hailo-h10-all)"
-#define ONE_RELEASE "install driver, firmware and library of one release " \
-                    "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
+#define ONE_RELEASE                                                                                                    \
+    "install driver, firmware and library of one release "                                                             \
+    "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
 
 /* Never NULL: past the bound it overwrites the last line. */
 __attribute__((format(printf, 4, 5))) static struct hs_preflight_line *add(struct view *view, const char *name, bool ok,
@@ -80,15 +81,16 @@ static void tell_access(struct view *view)
             add(view, "access", true, "this user may open %s", node->path);
             continue;
         }
-        struct hs_preflight_line *line = add(view, "access", false,
-            "this user may not open %s, which is of %s:%s, mode %04o", node->path, node->owner, node->group,
-            node->mode);
+        struct hs_preflight_line *line =
+            add(view, "access", false, "this user may not open %s, which is of %s:%s, mode %04o", node->path,
+                node->owner, node->group, node->mode);
         if (by_group)
             mend(line, "sudo usermod -aG %s %s, then log in again; of a service: SupplementaryGroups=%s", node->group,
                  view->host->user, node->group);
         else
-            mend(line, "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" into /etc/udev/rules.d/52-hailo.rules, "
-                       "then sudo udevadm control --reload && sudo udevadm trigger, and be in that group",
+            mend(line,
+                 "write SUBSYSTEM==\"%s\", MODE=\"0660\", GROUP=\"video\" into /etc/udev/rules.d/52-hailo.rules, "
+                 "then sudo udevadm control --reload && sudo udevadm trigger, and be in that group",
                  hs_str_starts(node->path, "/dev/h1x") ? "hailo1x" : "hailo_chardev");
     }
 }
@@ -186,13 +188,15 @@ static void tell_firmware(struct view *view)
         struct hs_preflight_line *line = add(view, "firmware", false, "%s: they must be of one version", versions);
         bool renamed = view->runtime->devices == 0 && view->host->node_count > 0 &&
                        hs_str_starts(view->host->nodes[0].path, "/dev/h1x");
-        mend(line, "%s" ONE_RELEASE, renamed ? "from 5.3 on the driver's node has a new name, which an older library "
-                                               "does not find: " : "");
+        mend(line, "%s" ONE_RELEASE,
+             renamed ? "from 5.3 on the driver's node has a new name, which an older library "
+                       "does not find: "
+                     : "");
     } else if (view->runtime->opened && firmware[0] && driver[0]) {
         add(view, "firmware", true, "%s; driver, firmware and library match", firmware);
     } else if (view->runtime->opened) {
-        add(view, "firmware", true, "%s%s", firmware[0] ? firmware : "it tells no version; known: ",
-            firmware[0] ? "" : versions);
+        add(view, "firmware", true, "%s%s",
+            firmware[0] ? firmware : "it tells no version; known: ", firmware[0] ? "" : versions);
     }
     if (view->runtime->open.code != 0 && !view->runtime->opened)
         tell_not_opened(view);

@@ -89,8 +89,8 @@ void hs_app_core_names(const struct hs_app_core *core, char *dst, size_t size)
                       hs_model_pool_first(hs_app_core_pool(core, i))->model);
 }
 
-int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned flags,
-                  char refused[HS_REFUSED_SIZE], void **ret_state, struct hs_error *err)
+int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned flags, char refused[HS_REFUSED_SIZE],
+                  void **ret_state, struct hs_error *err)
 {
     struct hs_app_core *core = calloc(1, app->state_size);
     if (!core) {

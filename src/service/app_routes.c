@@ -8,8 +8,8 @@
 static void reply_ready(struct hs_http_request *req, const char *reason, const char *detail)
 {
     if (reason)
-        hs_http_reply_json(req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail",
-                                               detail[0] ? detail : NULL));
+        hs_http_reply_json(
+            req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail", detail[0] ? detail : NULL));
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
@@ -156,8 +156,9 @@ void hs_app_post_load(struct hs_http_request *req)
     }
     if (r == 0) {
         hs_model_pool_get_status(pool, &status);
-        hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:s}", "id", pack->name, "state",
-                                               hs_runner_state_name(status.state), "device", status.device));
+        hs_http_reply_json(req, 200,
+                           json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
+                                     "device", status.device));
     } else {
         hs_http_reply_error(req, r, NULL, "%s", err.message);
     }
@@ -171,6 +172,7 @@ void hs_app_post_unload(struct hs_http_request *req)
     if (!pack)
         return;
     bool was_loaded = hs_model_cache_unload(cache, pack);
-    hs_http_reply_json(req, 200, json_pack("{s:s, s:s, s:b}", "id", pack->name, "state",
-                                           hs_model_cache_state(cache, pack), "was_loaded", (int) was_loaded));
+    hs_http_reply_json(req, 200,
+                       json_pack("{s:s, s:s, s:b}", "id", pack->name, "state", hs_model_cache_state(cache, pack),
+                                 "was_loaded", (int) was_loaded));
 }

@@ -33,13 +33,15 @@ void hs_app_post_pull(struct hs_http_request *req);
 bool hs_app_is_pulling(const struct hs_pack *pack);
 
 /* Rows of a program's route table. */
-#define HS_APP_ROUTES \
-    { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE }, \
-    { .method = "GET", .path = "/metrics", .handle = hs_app_get_metrics, .flags = HS_HTTP_INLINE }, \
-    { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models }, \
-    { .method = "POST", .path = "/v1/models/{id}/load", .handle = hs_app_post_load }, \
-    { .method = "POST", .path = "/v1/models/{id}/unload", .handle = hs_app_post_unload }, \
-    { .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull }
+#define HS_APP_ROUTES                                                                                                  \
+    { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE },                 \
+        { .method = "GET", .path = "/metrics", .handle = hs_app_get_metrics, .flags = HS_HTTP_INLINE },                \
+        { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models },                                        \
+        { .method = "POST", .path = "/v1/models/{id}/load", .handle = hs_app_post_load },                              \
+        { .method = "POST", .path = "/v1/models/{id}/unload", .handle = hs_app_post_unload },                          \
+    {                                                                                                                  \
+        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull                                   \
+    }
 
 /* Adds what /health says of the devices: `device` that answers come from, `degraded` if the fallback answers; if there
  * is something to say, `detail` of a device that is down, `no_fallback` why the processor cannot be the fallback, and

@@ -61,9 +61,9 @@ static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, b
     free(data);
     *ret_failed = r < 0;
     if (r < 0)
-        result = batch->failure ? batch->failure(run->req, r, &err)
-                                : hs_http_error_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL,
-                                                     err.message);
+        result = batch->failure
+                     ? batch->failure(run->req, r, &err)
+                     : hs_http_error_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL, err.message);
     if (!result)
         return json_null(); /* without memory: the handler waits for a result */
     json_object_set_new(result, "index", json_integer((json_int_t) index));

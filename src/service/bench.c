@@ -29,7 +29,7 @@ struct bench {
     const struct hs_bench_job *job;
     void *arg;
     size_t stages;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock;                           /* guards what follows */
     struct hs_samples samples[HS_BENCH_STAGES_MAX]; /* ms */
     size_t started, rounds_max, rounds, failures;
     int64_t end_ns;
@@ -97,7 +97,10 @@ static int run_client(void *arg, size_t index, struct hs_error *err)
 static int run_phase(struct bench *bench, int clients, double seconds, size_t rounds_max, struct hs_error *err)
 {
     const struct hs_parallel_for loop = {
-        .count = (size_t) clients, .threads = clients, .run = run_client, .arg = bench,
+        .count = (size_t) clients,
+        .threads = clients,
+        .run = run_client,
+        .arg = bench,
     };
     bench->end_ns = hs_clock_now_ns() + (int64_t) (seconds * 1e9);
     bench->started = 0;
@@ -138,9 +141,9 @@ static int measure(struct bench *bench, const struct hs_bench_plan *plan, struct
     for (size_t i = 0; i < bench->stages; i++) {
         struct hs_samples *samples = &bench->samples[i];
         double mean = hs_samples_summarize(samples).mean; /* sorts */
-        s->stages[i] = (struct hs_bench_times){ mean, hs_samples_percentile(samples, .50),
-                                                hs_samples_percentile(samples, .95),
-                                                hs_samples_percentile(samples, .99) };
+        s->stages[i] =
+            (struct hs_bench_times) { mean, hs_samples_percentile(samples, .50), hs_samples_percentile(samples, .95),
+                                      hs_samples_percentile(samples, .99) };
     }
     return 0;
 }
@@ -405,10 +408,10 @@ static int run_command(struct bench_call *call)
 int hs_cmd_bench(struct hs_invocation *call)
 {
     char url_help[120];
-    struct bench_call bench = { .invocation = call, .bench = call->program->app->bench, .clients = 1, .seconds = 10,
-                                .warm = 1 };
-    hs_str_format(url_help, sizeof(url_help), "measure a server (its …%s) instead of this process",
-                  bench.bench->route);
+    struct bench_call bench = {
+        .invocation = call, .bench = call->program->app->bench, .clients = 1, .seconds = 10, .warm = 1
+    };
+    hs_str_format(url_help, sizeof(url_help), "measure a server (its …%s) instead of this process", bench.bench->route);
     const struct hs_option options[] = {
         HS_TEXT("url", &bench.url, "URL", url_help),
         HS_INT("clients", &bench.clients, "N", 1, 1024, "pictures under way at the same time (1)"),

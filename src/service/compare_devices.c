@@ -67,8 +67,8 @@ void hs_compare_report_check(struct hs_compare_report *report, const char *key, 
 {
     bool ok = value >= least;
     report->ok &= ok;
-    json_array_append_new(report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", value, "least", least,
-                                                    "ok", (int) ok));
+    json_array_append_new(
+        report->checks, json_pack("{s:s, s:f, s:f, s:b}", "name", key, "value", value, "least", least, "ok", (int) ok));
     if (!report->json)
         printf("%-4s %s: %.4f, at least %.4g is wanted\n", ok ? "ok" : "FAIL", text, value, least);
 }
@@ -97,7 +97,7 @@ struct compare {
     struct hs_picture_files files;
     void *states[HS_COMPARE_SIDES];
     size_t pictures, both, only[HS_COMPARE_SIDES]; /* found by both sides, and by one alone */
-    size_t failed; /* pictures that could not be read */
+    size_t failed;                                 /* pictures that could not be read */
 };
 
 static void report_counts(const struct compare *compare, struct hs_compare_report *report)
@@ -109,16 +109,17 @@ static void report_counts(const struct compare *compare, struct hs_compare_repor
                                      (json_int_t) compare->failed, "both", (json_int_t) both, "only_device",
                                      (json_int_t) device, "only_against", (json_int_t) against));
     if (!report->json)
-        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n",
-               compare->pictures, both, compare->command->what, device, against);
+        printf("%zu pictures: %zu %s found by both, %zu only by the device, %zu only by the other\n", compare->pictures,
+               both, compare->command->what, device, against);
     hs_compare_report_check(report, "agreement", "found by both, of all", all ? (double) both / (double) all : 0,
                             compare->least_agreement);
 }
 
 static int print_report(struct compare *compare)
 {
-    struct hs_compare_report report = { .json = compare->json, .ok = compare->failed == 0, .root = json_object(),
-                                        .checks = json_array() };
+    struct hs_compare_report report = {
+        .json = compare->json, .ok = compare->failed == 0, .root = json_object(), .checks = json_array()
+    };
     struct hs_error err;
     for (int side = 0; side < HS_COMPARE_SIDES; side++)
         report_side(&report, side, compare->states[side]);
@@ -193,8 +194,9 @@ static int open_side(struct compare *compare, int side)
         call.device = compare->against;
     for (size_t i = 0; side == HS_COMPARE_AGAINST && i < app->model_count; i++) {
         const struct hs_model_pool *first = hs_app_core_pool(compare->states[HS_COMPARE_DEVICE], i);
-        fits = fits && hs_str_format(models[i], sizeof(models[i]), "%s=%s", app->models[i].setting,
-                                     hs_model_pool_first(first)->choice.pack->name) &&
+        fits = fits &&
+               hs_str_format(models[i], sizeof(models[i]), "%s=%s", app->models[i].setting,
+                             hs_model_pool_first(first)->choice.pack->name) &&
                hs_text_list_add(&call.sets, models[i]);
     }
     int code = fits ? hs_app_start(&call, NULL, 0, HS_APP_LOAD, &compare->states[side])
@@ -219,8 +221,9 @@ static int run(struct compare *compare)
 
 int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_command *command, void *arg)
 {
-    struct compare compare = { .call = call, .command = command, .arg = arg, .against = "cpu",
-                               .least_agreement = least_agreement };
+    struct compare compare = {
+        .call = call, .command = command, .arg = arg, .against = "cpu", .least_agreement = least_agreement
+    };
     struct hs_option options[OPTIONS_MAX] = {
         HS_TEXT("against", &compare.against, "NAME", "the device to compare with --device (cpu)"),
         HS_NUMBER("least-agreement", &compare.least_agreement, "PART", 0, 1,

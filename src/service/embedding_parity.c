@@ -25,12 +25,14 @@ bool hs_embedding_parity_is_close(const struct hs_sample_stats *cosine)
 int hs_embedding_parity_judge(const struct hs_sample_stats *cosine, struct hs_error *err)
 {
     if (!hs_embedding_parity_is_close(cosine))
-        return hs_error_set(err, HS_EMODEL, "the vectors of one face differ: over %zu faces the median cosine is %.4f "
-                            "(at least %.2f is wanted), the least %.4f (%.2f)", cosine->count, cosine->median,
-                            HS_PARITY_MEDIAN, cosine->least, HS_PARITY_LEAST);
+        return hs_error_set(err, HS_EMODEL,
+                            "the vectors of one face differ: over %zu faces the median cosine is %.4f "
+                            "(at least %.2f is wanted), the least %.4f (%.2f)",
+                            cosine->count, cosine->median, HS_PARITY_MEDIAN, cosine->least, HS_PARITY_LEAST);
     if (cosine->count < HS_PARITY_FACES)
-        return hs_error_set(err, HS_EMODEL, "only %zu faces were compared, %d are wanted: run " COMMAND
-                            " with more pictures", cosine->count, HS_PARITY_FACES);
+        return hs_error_set(err, HS_EMODEL,
+                            "only %zu faces were compared, %d are wanted: run " COMMAND " with more pictures",
+                            cosine->count, HS_PARITY_FACES);
     return 0;
 }
 
@@ -69,9 +71,8 @@ int hs_embedding_parity_save(const struct hs_store *store, const struct hs_model
         strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
     json_t *record = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:s}", "pack", device->pack->name, "space",
                                device->pack->embedding.space, "device", file_json(device, device_sha256), "against",
-                               file_json(against, against_sha256), "faces", (json_int_t) cosine->count,
-                               "least_cosine", cosine->least, "median_cosine", cosine->median, "when",
-                               when);
+                               file_json(against, against_sha256), "faces", (json_int_t) cosine->count, "least_cosine",
+                               cosine->least, "median_cosine", cosine->median, "when", when);
     hs_buf_init(&out, RECORD_MAX);
     r = record ? hs_json_write(record, HS_JSON_PRETTY, &out) : HS_ENOMEM;
     r = r < 0 ? hs_error_set(err, r, "no memory for the record")

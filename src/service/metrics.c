@@ -163,9 +163,9 @@ static void put_devices(struct hs_buf *out, size_t row, const struct model *mode
     for (size_t i = 0; i < count; i++) {
         const struct hs_model_pool *pool = models[i].pool;
         for (int k = 0; k < pool->count; k++)
-            put_device(out, row, &(struct device){ &models[i], &pool->runners[k], k, false });
+            put_device(out, row, &(struct device) { &models[i], &pool->runners[k], k, false });
         if (pool->fallback)
-            put_device(out, row, &(struct device){ &models[i], pool->fallback, 0, true });
+            put_device(out, row, &(struct device) { &models[i], pool->fallback, 0, true });
     }
 }
 
@@ -180,7 +180,7 @@ void hs_app_get_metrics(struct hs_http_request *req)
     for (size_t i = 0; i < core->cache_count; i++) {
         pool_count[i] = hs_model_cache_ref_all(core->caches[i], pools[i]);
         for (size_t k = 0; k < pool_count[i]; k++)
-            models[count++] = (struct model){ .task = core->app->models[i].label, .pool = pools[i][k] };
+            models[count++] = (struct model) { .task = core->app->models[i].label, .pool = pools[i][k] };
     }
     hs_http_stats_of(req, &stats);
     hs_buf_init(&out, METRICS_MAX);

@@ -24,7 +24,7 @@ static void find_devices(const struct hs_model_options *options, struct hs_backe
     const char *device = hs_model_runner_device(options);
     const struct hs_device_options look = { .script = hs_model_runner_script(device) };
     const struct hs_backend *backend;
-    *ret_probe = (struct hs_backend_probe){ 0 };
+    *ret_probe = (struct hs_backend_probe) { 0 };
     if (!hs_given(options->settings->inference.device_id) &&
         hs_registry_find(hs_model_runner_backend_name(device), &backend, NULL) == 0)
         backend->probe(&look, ret_probe);
@@ -91,7 +91,7 @@ static int init_fallback(struct hs_model_pool *pool, const struct hs_model_optio
 int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
 {
     struct hs_error why;
-    *pool = (struct hs_model_pool){ 0 };
+    *pool = (struct hs_model_pool) { 0 };
     int r = init_devices(pool, options, err);
     if (r < 0) {
         hs_model_pool_finish(pool);

@@ -61,7 +61,7 @@ static void describe_simulated(struct hs_model_runner *runner)
     runner->file.decode = decodes[runner->pack.task];
     runner->file.scores = HS_SCORES_PROBABILITIES;
     if (runner->pack.task == HS_TASK_FACE_EMBEDDING)
-        runner->pack.embedding = (struct hs_pack_embedding){
+        runner->pack.embedding = (struct hs_pack_embedding) {
             .space = "sim",
             .dimension = HS_SIM_VECTOR_SIZE,
             .threshold = SIM_THRESHOLD,
@@ -100,7 +100,7 @@ static int choose_model(struct hs_model_runner *runner, const struct hs_model_op
 static void choose_input(struct hs_model_runner *runner, const struct hs_model_options *options)
 {
     const struct hs_pack_input *input = &runner->choice.pack->input;
-    runner->input = (struct hs_input_size){ input->height, input->width };
+    runner->input = (struct hs_input_size) { input->height, input->width };
     if (input->stride == 0 || runner->backend->traits & HS_BACKEND_FIXED_SIZE)
         return;
     if (options->input.w > 0)
@@ -181,7 +181,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
     spec.free_size = runner->free_size;
     spec.size_count = runner->free_size && options->prepare ? hs_letterbox_sizes(&runner->rule, rule_sizes) : 0;
     for (int i = 0; i < spec.size_count; i++)
-        sizes[i] = (struct hs_input_size){ rule_sizes[i].h, rule_sizes[i].w };
+        sizes[i] = (struct hs_input_size) { rule_sizes[i].h, rule_sizes[i].w };
     spec.sizes = sizes;
     spec.precision = (enum hs_precision) s->precision;
     spec.free_threads = !s->pin_threads;
@@ -202,7 +202,7 @@ static int find_backend(const char *name, const struct hs_backend **ret_backend,
 int hs_model_runner_init(struct hs_model_runner *runner, const struct hs_model_options *options, struct hs_error *err)
 {
     const char *device = hs_model_runner_device(options);
-    *runner = (struct hs_model_runner){ 0 };
+    *runner = (struct hs_model_runner) { 0 };
     int r = find_backend(hs_model_runner_backend_name(device), &runner->backend, err);
     if (r == 0 && hs_model_runner_is_simulated(runner))
         r = hs_sim_check_script(hs_model_runner_script(device), err);
@@ -222,5 +222,5 @@ void hs_model_runner_finish(struct hs_model_runner *runner)
 {
     hs_runner_destroy(runner->runner);
     free(runner->path);
-    *runner = (struct hs_model_runner){ 0 };
+    *runner = (struct hs_model_runner) { 0 };
 }

@@ -89,8 +89,8 @@ static int list_json(const struct command *cmd)
     for (size_t i = 0; i < hs_store_count(cmd->store); i++)
         if (hs_app_serves(cmd->app, hs_store_pack(cmd->store, i)))
             json_array_append_new(models, pack_json(cmd, hs_store_pack(cmd->store, i)));
-    json_t *root = json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models",
-                             models);
+    json_t *root =
+        json_pack("{s:s, s:s, s:o}", "folder", hs_store_dir(cmd->store), "backend", cmd->here, "models", models);
     int failed = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
     json_decref(root);
     putchar('\n');
@@ -162,8 +162,7 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
            result.already ? "already here" : "installed");
     if (result.recorded)
         printf("  %s: this one was recorded and every later use is compared with it\n",
-               result.source_verified ? "made from a verified checkpoint"
-                                      : "nobody publishes a checksum of this file");
+               result.source_verified ? "made from a verified checkpoint" : "nobody publishes a checksum of this file");
     return HS_EXIT_OK;
 }
 
@@ -279,10 +278,19 @@ static int do_import(struct command *cmd)
     for (size_t i = 0; i < cmd->app->model_count; i++)
         tasks[i] = cmd->app->models[i].task;
     const struct hs_import_options options = {
-        .file = cmd->names.items[0], .name = cmd->name, .title = cmd->title, .licence = cmd->licence,
-        .keypoints = (int) cmd->keypoints, .dims = (int) cmd->dims, .classes = (int) cmd->classes,
-        .input = (int) cmd->input, .force = cmd->force, .normalize = cmd->normalize, .threshold = cmd->threshold,
-        .tasks = tasks, .task_count = cmd->app->model_count,
+        .file = cmd->names.items[0],
+        .name = cmd->name,
+        .title = cmd->title,
+        .licence = cmd->licence,
+        .keypoints = (int) cmd->keypoints,
+        .dims = (int) cmd->dims,
+        .classes = (int) cmd->classes,
+        .input = (int) cmd->input,
+        .force = cmd->force,
+        .normalize = cmd->normalize,
+        .threshold = cmd->threshold,
+        .tasks = tasks,
+        .task_count = cmd->app->model_count,
     };
     struct hs_error err;
     char *summary = NULL;

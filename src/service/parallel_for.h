@@ -9,7 +9,7 @@
 
 struct hs_parallel_for {
     size_t count;
-    int threads; /* the caller's among them; less than 1 counts as 1 */
+    int threads;                                               /* the caller's among them; less than 1 counts as 1 */
     int (*run)(void *arg, size_t index, struct hs_error *err); /* by any of the threads */
     void *arg;
     struct hs_progress *progress; /* shows how many are done; NULL allowed */

@@ -8,7 +8,7 @@ int hs_request_options_read(struct hs_http_request *req, struct hs_request_optio
                             struct hs_error *err)
 {
     const struct hs_body *body = hs_http_body(req);
-    *ret_options = (struct hs_request_options){ .has_keep_alive = hs_body_has(body, "keep_alive") };
+    *ret_options = (struct hs_request_options) { .has_keep_alive = hs_body_has(body, "keep_alive") };
     int r = hs_http_read_timeout(req, ret_field, err);
     if (r == 0)
         r = hs_param_seconds(body, *ret_field = "keep_alive", 0, KEEP_ALIVE_MAX_S, true, -1, &ret_options->keep_alive_s,

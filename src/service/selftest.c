@@ -290,8 +290,7 @@ static int print_report(const struct hs_selftest *test)
         return 0;
     }
     struct hs_error err;
-    return hs_print_json(json_pack("{s:b, s:O}", "ok", (int) test->ok, "checks", test->checks), HS_JSON_SPACED,
-                         &err);
+    return hs_print_json(json_pack("{s:b, s:O}", "ok", (int) test->ok, "checks", test->checks), HS_JSON_SPACED, &err);
 }
 
 int hs_cmd_selftest(struct hs_invocation *call)

@@ -9,7 +9,7 @@
 
 enum { THRESHOLDS = 10, RECALLS = 101, RANGES = 3, MAX_RESULTS = 20 };
 
-static const double area_range[RANGES][2] = {{0, 1e10}, {32 * 32, 96 * 96}, {96 * 96, 1e10}};
+static const double area_range[RANGES][2] = { { 0, 1e10 }, { 32 * 32, 96 * 96 }, { 96 * 96, 1e10 } };
 
 /* One item of a sorted list: the place in the caller's array, grouped by picture. */
 struct key {
@@ -161,13 +161,13 @@ static size_t best_truth(const struct evaluation *e, const struct key *truths, s
     return found;
 }
 
-static void match_picture(struct evaluation *e, const struct key *truths, size_t truth_count,
-                          const struct key *results, size_t result_count, int range)
+static void match_picture(struct evaluation *e, const struct key *truths, size_t truth_count, const struct key *results,
+                          size_t result_count, int range)
 {
     struct outcome *outcomes = e->outcomes[range] + e->outcome_count;
     order_truths(e, truths, truth_count, range);
     for (size_t i = 0; i < result_count; i++)
-        outcomes[i] = (struct outcome) {.score = results[i].score, .order = e->outcome_count + i};
+        outcomes[i] = (struct outcome) { .score = results[i].score, .order = e->outcome_count + i };
     for (int t = 0; t < THRESHOLDS; t++) {
         double threshold = linspace(0.5, 0.95, THRESHOLDS, t);
         uint16_t bit = (uint16_t) (1u << t);
@@ -278,10 +278,16 @@ static int summarize(struct evaluation *e, struct hs_coco_metrics *ret)
     if (!enough)
         return HS_ENOMEM;
     *ret = (struct hs_coco_metrics) {
-        .ap = mean(s[0].precision), .ap50 = s[0].precision[0], .ap75 = s[0].precision[5],
-        .ar = mean(s[0].recall), .ar50 = s[0].recall[0], .ar75 = s[0].recall[5],
-        .ap_medium = mean(s[1].precision), .ap_large = mean(s[2].precision),
-        .ar_medium = mean(s[1].recall), .ar_large = mean(s[2].recall),
+        .ap = mean(s[0].precision),
+        .ap50 = s[0].precision[0],
+        .ap75 = s[0].precision[5],
+        .ar = mean(s[0].recall),
+        .ar50 = s[0].recall[0],
+        .ar75 = s[0].recall[5],
+        .ap_medium = mean(s[1].precision),
+        .ap_large = mean(s[2].precision),
+        .ar_medium = mean(s[1].recall),
+        .ar_large = mean(s[2].recall),
     };
     return 0;
 }
@@ -294,11 +300,11 @@ static int sort_keys(struct evaluation *e, const int64_t *ids, size_t id_count, 
         return HS_ENOMEM;
     for (size_t i = 0; i < truth_count; i++)
         if (bsearch(&e->truths[i].image_id, ids, id_count, sizeof(*ids), compare_ids))
-            e->truth_keys[e->truth_count++] = (struct key) {.image_id = e->truths[i].image_id, .index = i};
+            e->truth_keys[e->truth_count++] = (struct key) { .image_id = e->truths[i].image_id, .index = i };
     for (size_t i = 0; i < result_count; i++)
         if (bsearch(&e->results[i].image_id, ids, id_count, sizeof(*ids), compare_ids))
             e->result_keys[e->result_count++] =
-                (struct key) {.image_id = e->results[i].image_id, .score = e->results[i].score, .index = i};
+                (struct key) { .image_id = e->results[i].image_id, .score = e->results[i].score, .index = i };
     qsort(e->truth_keys, e->truth_count, sizeof(struct key), compare_keys);
     qsort(e->result_keys, e->result_count, sizeof(struct key), compare_keys);
     return 0;
@@ -335,7 +341,7 @@ int hs_coco_evaluate(const int64_t *image_ids, size_t image_count, const struct 
                      size_t truth_count, const struct hs_coco_result *results, size_t result_count,
                      struct hs_coco_metrics *ret_metrics, struct hs_error *err)
 {
-    struct evaluation e = {.truths = truths, .results = results};
+    struct evaluation e = { .truths = truths, .results = results };
     int status = HS_ENOMEM;
     int64_t *ids = calloc(image_count + 1, sizeof(*ids));
     if (ids) {

@@ -41,26 +41,26 @@ void hs_outputs_text(const struct hs_tensor_desc *outputs, int count, char *dst,
 /* A block is examined without branches, which compilers turn into vector code; nearly all blocks hold nothing. */
 enum { BLOCK = 64 };
 
-#define DEFINE_NEXT(name, type, passes)                                                                               \
-    static size_t name(const type *v, type limit, size_t count, ptrdiff_t step, size_t from)                          \
-    {                                                                                                                 \
-        size_t i = from;                                                                                              \
-        while (i < count) {                                                                                           \
-            size_t end = (i / BLOCK + 1) * BLOCK;                                                                     \
-            if (step == 1 && i % BLOCK == 0 && end <= count) {                                                        \
-                int any = 0;                                                                                          \
-                for (size_t k = 0; k < BLOCK; k++)                                                                    \
-                    any |= v[i + k] passes limit;                                                                     \
-                if (!any) {                                                                                           \
-                    i = end;                                                                                          \
-                    continue;                                                                                         \
-                }                                                                                                     \
-            }                                                                                                         \
-            for (; i < end && i < count; i++)                                                                         \
-                if (v[(ptrdiff_t) i * step] passes limit)                                                             \
-                    return i;                                                                                         \
-        }                                                                                                             \
-        return count;                                                                                                 \
+#define DEFINE_NEXT(name, type, passes)                                                                                \
+    static size_t name(const type *v, type limit, size_t count, ptrdiff_t step, size_t from)                           \
+    {                                                                                                                  \
+        size_t i = from;                                                                                               \
+        while (i < count) {                                                                                            \
+            size_t end = (i / BLOCK + 1) * BLOCK;                                                                      \
+            if (step == 1 && i % BLOCK == 0 && end <= count) {                                                         \
+                int any = 0;                                                                                           \
+                for (size_t k = 0; k < BLOCK; k++)                                                                     \
+                    any |= v[i + k] passes limit;                                                                      \
+                if (!any) {                                                                                            \
+                    i = end;                                                                                           \
+                    continue;                                                                                          \
+                }                                                                                                      \
+            }                                                                                                          \
+            for (; i < end && i < count; i++)                                                                          \
+                if (v[(ptrdiff_t) i * step] passes limit)                                                              \
+                    return i;                                                                                          \
+        }                                                                                                              \
+        return count;                                                                                                  \
     }
 
 DEFINE_NEXT(next_f32, float, >)
@@ -76,7 +76,7 @@ static void range_of(enum hs_dtype dtype, int32_t *ret_min, int32_t *ret_max)
 
 struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float real)
 {
-    struct hs_threshold limit = {.dtype = view->dtype, .above = real};
+    struct hs_threshold limit = { .dtype = view->dtype, .above = real };
     if (view->dtype == HS_DTYPE_F32)
         return limit;
     /* Real values grow with stored ones, so the border is found by halving. The expression is that of hs_tensor_at:

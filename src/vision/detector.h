@@ -37,8 +37,8 @@ size_t hs_nms_run(struct hs_nms_candidate *items, size_t count, float iou_thresh
 /* A threshold in the tensor's own numbers. */
 struct hs_threshold {
     enum hs_dtype dtype;
-    float above;        /* floats: an element passes when it is greater (a NaN never is) */
-    int32_t at_least;   /* integers: an element passes when it is at least this; may lie outside the type's range */
+    float above;      /* floats: an element passes when it is greater (a NaN never is) */
+    int32_t at_least; /* integers: an element passes when it is at least this; may lie outside the type's range */
 };
 
 /* The limit that passes exactly those elements whose real value (hs_tensor_at) is greater than `real`. The view's scale

@@ -146,8 +146,8 @@ static struct hs_point decode_point(const struct decoder *decoder, const struct 
 static void read_numbers(const struct anchor *anchor, enum hs_face_part which, int count, float *ret_numbers)
 {
     const struct part *part = &anchor->level->parts[which];
-    ptrdiff_t at = part->first + anchor->y * part->per_row + anchor->x * part->per_column +
-                   anchor->number * part->per_anchor;
+    ptrdiff_t at =
+        part->first + anchor->y * part->per_row + anchor->x * part->per_column + anchor->number * part->per_anchor;
     for (int i = 0; i < count; i++, at += part->per_number)
         ret_numbers[i] = hs_tensor_at(&part->view, at);
 }

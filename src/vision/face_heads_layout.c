@@ -104,7 +104,10 @@ int hs_face_layout_init(enum hs_face_network network, const struct hs_tensor_des
                         struct hs_error *err)
 {
     struct hs_face_layout layout = {
-        .network = network, .input_w = input_w, .input_h = input_h, .score_logits = score_logits,
+        .network = network,
+        .input_w = input_w,
+        .input_h = input_h,
+        .score_logits = score_logits,
     };
     bool placed = true;
     int status = check_input(input_w, input_h, err);

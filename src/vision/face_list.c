@@ -6,7 +6,7 @@
 
 void hs_face_list_init(struct hs_face_list *list)
 {
-    *list = (struct hs_face_list) {0};
+    *list = (struct hs_face_list) { 0 };
 }
 
 void hs_face_list_finish(struct hs_face_list *list)
@@ -53,8 +53,10 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
     for (size_t i = 0; i < list->count; i++) {
         struct hs_face *face = &list->faces[i];
         face->box = (struct hs_rect) {
-            face->box.x1 * scale_x + shift_x, face->box.y1 * scale_y + shift_y,
-            face->box.x2 * scale_x + shift_x, face->box.y2 * scale_y + shift_y,
+            face->box.x1 * scale_x + shift_x,
+            face->box.y1 * scale_y + shift_y,
+            face->box.x2 * scale_x + shift_x,
+            face->box.y2 * scale_y + shift_y,
         };
         for (int k = 0; face->has_landmarks && k < HS_FACE_LANDMARKS; k++) {
             face->landmarks[k].x = face->landmarks[k].x * scale_x + shift_x;

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "hs/status.h"
 #include "base/geometry.h"
+#include "hs/status.h"
 
 /* Left and right as seen in the picture: the image-left eye is the person's right one. */
 enum hs_face_landmark {

@@ -6,7 +6,7 @@
 
 void hs_pose_list_init(struct hs_pose_list *list)
 {
-    *list = (struct hs_pose_list) {0};
+    *list = (struct hs_pose_list) { 0 };
 }
 
 void hs_pose_list_finish(struct hs_pose_list *list)
@@ -21,8 +21,7 @@ int hs_pose_list_reserve(struct hs_pose_list *list, size_t max, int keypoint_cou
     size_t points, pose_bytes, keypoint_bytes;
     list->count = 0;
     list->keypoint_count = keypoint_count;
-    if (!hs_size_mul(max, sizeof(struct hs_pose), &pose_bytes) ||
-        !hs_size_mul(max, (size_t) keypoint_count, &points) ||
+    if (!hs_size_mul(max, sizeof(struct hs_pose), &pose_bytes) || !hs_size_mul(max, (size_t) keypoint_count, &points) ||
         !hs_size_mul(points, sizeof(struct hs_keypoint), &keypoint_bytes))
         return HS_ENOMEM;
     if (max > list->pose_capacity) {

@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-#include "hs/status.h"
 #include "base/geometry.h"
+#include "hs/status.h"
 
 /* `conf` 0..1 is the model's own confidence that the point is visible; 1 for a model that gives none. */
 struct hs_keypoint {

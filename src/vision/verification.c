@@ -92,7 +92,7 @@ struct hs_verification_point hs_verification_at_far(const struct hs_verification
     struct step step = { .threshold = pairs[0].score }, best = step; /* accepts nothing */
     while (next_step(pairs, count, &step) && share(step.different, different) <= far)
         best = step;
-    return (struct hs_verification_point){
+    return (struct hs_verification_point) {
         .threshold = best.threshold,
         .tar = share(best.same, same),
         .far = share(best.different, different),
@@ -106,7 +106,7 @@ struct hs_verification_point hs_verification_at(const struct hs_verification_pai
     count_pairs(pairs, count, &same, &different);
     for (size_t i = 0; i < count; i++)
         taken[pairs[i].same] += pairs[i].score > threshold;
-    return (struct hs_verification_point){
+    return (struct hs_verification_point) {
         .threshold = threshold,
         .tar = share(taken[true], same),
         .far = share(taken[false], different),

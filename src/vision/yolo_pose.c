@@ -57,8 +57,11 @@ static void open_heads(struct decoder *decoder, const struct hs_tensor_view *vie
         const struct hs_yolo_pose_level *level = &layout->levels[i];
         struct grid *grid = &decoder->grids[i];
         *grid = (struct grid) {
-            .box = views[level->box], .score = views[level->score], .keypoint = views[level->keypoint],
-            .stride = level->stride, .first_cell = cells,
+            .box = views[level->box],
+            .score = views[level->score],
+            .keypoint = views[level->keypoint],
+            .stride = level->stride,
+            .first_cell = cells,
         };
         assert(grid->box.h == level->h && grid->box.w == level->w && grid->box.c == 4 * layout->bins);
         assert(grid->score.h == level->h && grid->score.w == level->w && grid->score.c == layout->spec.classes);
@@ -89,7 +92,9 @@ static int scan_grid(const struct grid *grid, struct hs_hits *hits)
     bool whole = score->stride_h == score->w * score->stride_w;
     int runs = whole ? 1 : score->h, status = 0;
     struct hs_score_run run = {
-        .view = score, .step = score->stride_w, .place_step = 1,
+        .view = score,
+        .step = score->stride_w,
+        .place_step = 1,
         .count = whole ? (size_t) score->h * (size_t) score->w : (size_t) score->w,
     };
     for (run.class_id = 0; run.class_id < score->c; run.class_id++) {

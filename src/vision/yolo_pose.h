@@ -28,8 +28,8 @@ enum {
 struct hs_yolo_pose_spec {
     int classes;
     int keypoints;
-    int dims;           /* numbers a keypoint: 3 with visibility, 2 without (then each gets confidence 1) */
-    bool score_logits;  /* raw heads only: scores still need the sigmoid (our ONNX: yes, Hailo's HEF: no) */
+    int dims;          /* numbers a keypoint: 3 with visibility, 2 without (then each gets confidence 1) */
+    bool score_logits; /* raw heads only: scores still need the sigmoid (our ONNX: yes, Hailo's HEF: no) */
     int input_w, input_h;
 };
 
@@ -42,11 +42,11 @@ struct hs_yolo_pose_level {
 /* Made once for a model and input size, then only read. */
 struct hs_yolo_pose_layout {
     struct hs_yolo_pose_spec spec;
-    bool rows;              /* one matrix instead of raw heads */
-    bool rows_transposed;   /* it is [N, channels] */
+    bool rows;            /* one matrix instead of raw heads */
+    bool rows_transposed; /* it is [N, channels] */
     int output_count;
     int bins;
-    int level_count;        /* by ascending stride */
+    int level_count; /* by ascending stride */
     struct hs_yolo_pose_level levels[HS_YOLO_POSE_MAX_LEVELS];
 };
 
@@ -57,9 +57,9 @@ int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_co
                              struct hs_error *err);
 
 struct hs_yolo_pose_params {
-    float score_threshold;  /* 0..1; a detection's score is above it */
-    float iou_threshold;    /* 0..1; see hs_nms_run */
-    int max_detections;     /* 0.., cut to HS_YOLO_POSE_MAX_DETECTIONS; applied after suppression */
+    float score_threshold; /* 0..1; a detection's score is above it */
+    float iou_threshold;   /* 0..1; see hs_nms_run */
+    int max_detections;    /* 0.., cut to HS_YOLO_POSE_MAX_DETECTIONS; applied after suppression */
 };
 
 /* Decodes one picture's outputs; views[i] is output i as described to hs_yolo_pose_layout_init. Each cell counts with

@@ -56,8 +56,8 @@ static int assign_parts(const struct hs_tensor_desc *outputs, const int index[PA
             if (score == box)
                 continue;
             int keypoint = PARTS - box - score;
-            const struct hs_tensor_desc *const part[PARTS] = {
-                &outputs[index[box]], &outputs[index[score]], &outputs[index[keypoint]]};
+            const struct hs_tensor_desc *const part[PARTS] = { &outputs[index[box]], &outputs[index[score]],
+                                                               &outputs[index[keypoint]] };
             if (!fits(part, spec))
                 continue;
             level->box = index[box];
@@ -141,7 +141,7 @@ int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_co
                              const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_layout *ret_layout,
                              struct hs_error *err)
 {
-    struct hs_yolo_pose_layout layout = {.spec = *spec, .output_count = output_count};
+    struct hs_yolo_pose_layout layout = { .spec = *spec, .output_count = output_count };
     int status = check_spec(spec, err);
     if (status == 0 && output_count < 1)
         status = hs_error_set(err, HS_EMODEL, "the model has no output");

@@ -15,8 +15,8 @@
 #include <map>
 #include <sstream>
 
-#include <pthread.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,7 +102,7 @@ struct Link {
 /* A configured network. */
 struct State {
     std::shared_ptr<Link> link;
-    Hef hef; /* with the formats that it was configured with */
+    Hef hef;                           /* with the formats that it was configured with */
     std::vector<hs_tensor_desc> descs; /* in the order that the rule of the finding has */
     bool shut = false, failed = false;
     size_t in_flight = 0;
@@ -149,7 +149,7 @@ static struct Double {
     Fails *fails = new Fails;
     char group[64] = "";
     int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0, open = 0;
-    int64_t release_ms = 0; /* how long a call that frees something waits for its reply */
+    int64_t release_ms = 0;        /* how long a call that frees something waits for its reply */
     hs_sim_world *world = nullptr; /* of the newest device */
     int unit = 0;
     std::atomic<int> violations{ 0 };
@@ -172,8 +172,14 @@ static const pthread_key_t in_callback = [] {
 }();
 
 struct Guard {
-    Guard() { pthread_mutex_lock(&d.lock); }
-    ~Guard() { pthread_mutex_unlock(&d.lock); }
+    Guard()
+    {
+        pthread_mutex_lock(&d.lock);
+    }
+    ~Guard()
+    {
+        pthread_mutex_unlock(&d.lock);
+    }
 };
 
 static void violation(const char *what)
@@ -210,8 +216,14 @@ static hailo_status injected(const char *call)
 
 struct WorldGuard {
     hs_sim_world *world;
-    explicit WorldGuard(hs_sim_world *of) : world(of) { pthread_mutex_lock(&world->lock); }
-    ~WorldGuard() { pthread_mutex_unlock(&world->lock); }
+    explicit WorldGuard(hs_sim_world *of) : world(of)
+    {
+        pthread_mutex_lock(&world->lock);
+    }
+    ~WorldGuard()
+    {
+        pthread_mutex_unlock(&world->lock);
+    }
 };
 
 static hs_sim_world *find_world()
@@ -275,8 +287,7 @@ static hailo_status play_load(const Link &link)
         return status;
     int64_t number = ++world->units[link.unit].loads;
     const hs_sim_fault *slow = hs_sim_hit(world, link.unit, HS_SIM_LOAD_SLOW, number);
-    if (slow && !hs_sim_sleep(world, link.unit, link.losses,
-                              hs_deadline_in_ms(static_cast<int64_t>(slow->extra_ms))))
+    if (slow && !hs_sim_sleep(world, link.unit, link.losses, hs_deadline_in_ms(static_cast<int64_t>(slow->extra_ms))))
         return HAILO_COMMUNICATION_CLOSED;
     return hs_sim_hit(world, link.unit, HS_SIM_BAD_MODEL, number)   ? HAILO_HEF_NOT_SUPPORTED
            : hs_sim_hit(world, link.unit, HS_SIM_MEMORY, number)    ? HAILO_OUT_OF_FW_MEMORY
@@ -857,7 +868,7 @@ namespace hailort
 
 class InferModelDouble final : public InferModel
 {
-public:
+  public:
     std::shared_ptr<Link> link;
     Hef hef;
     std::vector<std::string> input_names{ "double/input" };
@@ -870,7 +881,10 @@ public:
             await_release(*link, "the end of a model");
     }
 
-    void set_batch_size(uint16_t) override { entered("set_batch_size"); }
+    void set_batch_size(uint16_t) override
+    {
+        entered("set_batch_size");
+    }
 
     Expected<InferStream> input(const std::string &name) override
     {
@@ -892,11 +906,17 @@ public:
         return Expected<InferStream>(std::move(stream));
     }
 
-    const std::vector<std::string> &get_input_names() const override { return input_names; }
-    const std::vector<std::string> &get_output_names() const override { return hef.names; }
+    const std::vector<std::string> &get_input_names() const override
+    {
+        return input_names;
+    }
+    const std::vector<std::string> &get_output_names() const override
+    {
+        return hef.names;
+    }
     Expected<ConfiguredInferModel> configure() override;
 
-private:
+  private:
     bool formats_fit() const;
     void note_formats(State *state) const;
 };
@@ -906,9 +926,9 @@ private:
 static bool can_reorder(const Tensor &tensor)
 {
     return tensor.order == tensor.device_order ||
-           (tensor.order == HAILO_FORMAT_ORDER_NHWC && (tensor.device_order == HAILO_FORMAT_ORDER_FCR ||
-                                                        tensor.device_order == HAILO_FORMAT_ORDER_F8CR ||
-                                                        tensor.device_order == HAILO_FORMAT_ORDER_NHCW));
+           (tensor.order == HAILO_FORMAT_ORDER_NHWC &&
+            (tensor.device_order == HAILO_FORMAT_ORDER_FCR || tensor.device_order == HAILO_FORMAT_ORDER_F8CR ||
+             tensor.device_order == HAILO_FORMAT_ORDER_NHCW));
 }
 
 bool InferModelDouble::formats_fit() const
@@ -1051,8 +1071,8 @@ EXPORT Expected<ConfiguredInferModel::Bindings> ConfiguredInferModel::create_bin
     return Expected<Bindings>(std::move(bindings));
 }
 
-EXPORT Expected<ConfiguredInferModel::Bindings::InferStream> ConfiguredInferModel::Bindings::input(
-    const std::string &name)
+EXPORT Expected<ConfiguredInferModel::Bindings::InferStream>
+ConfiguredInferModel::Bindings::input(const std::string &name)
 {
     InferStream stream;
     stream.bound = bound;
@@ -1062,8 +1082,8 @@ EXPORT Expected<ConfiguredInferModel::Bindings::InferStream> ConfiguredInferMode
     return Expected<InferStream>(std::move(stream));
 }
 
-EXPORT Expected<ConfiguredInferModel::Bindings::InferStream> ConfiguredInferModel::Bindings::output(
-    const std::string &name)
+EXPORT Expected<ConfiguredInferModel::Bindings::InferStream>
+ConfiguredInferModel::Bindings::output(const std::string &name)
 {
     InferStream stream;
     stream.bound = bound;
@@ -1224,7 +1244,7 @@ EXPORT void AsyncInferJob::detach()
 
 class DeviceDouble final : public Device
 {
-public:
+  public:
     std::shared_ptr<Link> link;
 
     Expected<hailo_device_identity_t> identify() override
@@ -1256,7 +1276,7 @@ public:
 
 class VDeviceDouble final : public VDevice
 {
-public:
+  public:
     std::shared_ptr<Link> link;
     mutable DeviceDouble device;
 
@@ -1332,7 +1352,7 @@ public:
         return HAILO_SUCCESS;
     }
 
-private:
+  private:
     std::map<void *, std::pair<size_t, hailo_dma_buffer_direction_t>> mapped;
 };
 

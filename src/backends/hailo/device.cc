@@ -20,7 +20,8 @@ int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, h
 
 int hs_hailo::lost(hs_error *err)
 {
-    return hs_error_set(err, HS_ELOST, "the Hailo device was lost, and what was loaded on it; it is opened again by "
+    return hs_error_set(err, HS_ELOST,
+                        "the Hailo device was lost, and what was loaded on it; it is opened again by "
                         "itself");
 }
 
@@ -42,7 +43,8 @@ static int none_found(hailo_status status, hs_error *err)
 {
     if (status != HAILO_SUCCESS)
         return fail(nullptr, status, HS_HAILO_OPEN, err);
-    return hs_error_set(err, HS_ENODEVICE, "no Hailo device was found; check that the board is seated, and that the "
+    return hs_error_set(err, HS_ENODEVICE,
+                        "no Hailo device was found; check that the board is seated, and that the "
                         "driver is loaded and of the library's version");
 }
 
@@ -116,8 +118,10 @@ static int open_device(const hs_device_options *options, hs_device **ret_device,
         return none_found(status, err);
     hailo_device_id_t *id = choose(&found, options->device_id);
     if (!id)
-        return hs_error_set(err, HS_ENODEVICE, "there is no Hailo device '%.31s'; the first one here is '%.31s' (see "
-                            "inference.device_id)", options->device_id, found.ids[0].id);
+        return hs_error_set(err, HS_ENODEVICE,
+                            "there is no Hailo device '%.31s'; the first one here is '%.31s' (see "
+                            "inference.device_id)",
+                            options->device_id, found.ids[0].id);
     std::unique_ptr<hs_device> device(new (std::nothrow) hs_device);
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
@@ -187,7 +191,23 @@ extern "C" {
 __attribute__((visibility("default"))) extern const hs_backend hs_backend_entry;
 /* In the order of hs/backend.h; a wrong one does not compile, or is found by the first test. */
 const hs_backend hs_backend_entry = {
-    HS_BACKEND_ABI, "hailo", "hailo", HS_BACKEND_FIXED_SIZE, 4, probe, open_device, close_device, load, unload, info,
-    nullptr, input, submit, wait, output, nullptr, health,
+    HS_BACKEND_ABI,
+    "hailo",
+    "hailo",
+    HS_BACKEND_FIXED_SIZE,
+    4,
+    probe,
+    open_device,
+    close_device,
+    load,
+    unload,
+    info,
+    nullptr,
+    input,
+    submit,
+    wait,
+    output,
+    nullptr,
+    health,
 };
 }

@@ -67,7 +67,7 @@ struct network {
     std::shared_ptr<InferModel> model;
     ConfiguredInferModel configured;
     std::vector<ConfiguredInferModel::Bindings> bindings; /* slot after slot, a picture each */
-    std::atomic<bool> dead{ true }; /* until it is configured, too */
+    std::atomic<bool> dead{ true };                       /* until it is configured, too */
 
     ~network()
     {
@@ -84,7 +84,9 @@ struct run {
     hailo_status status = HAILO_SUCCESS;
     bool usable;
 
-    run() : usable(hs_cond_init(&done) == 0) {}
+    run() : usable(hs_cond_init(&done) == 0)
+    {
+    }
     run(const run &) = delete;
     run &operator=(const run &) = delete;
     ~run()
@@ -131,7 +133,10 @@ struct run {
 struct ticket {
     std::shared_ptr<struct run> run;
     uint32_t picture;
-    ~ticket() { run->end(picture, HAILO_COMMUNICATION_CLOSED); }
+    ~ticket()
+    {
+        run->end(picture, HAILO_COMMUNICATION_CLOSED);
+    }
 };
 
 struct slot {
@@ -365,8 +370,8 @@ static hailo_status bind(hs_model *model, network *net, int slot, int picture)
         auto out = bindings.output(model->output_names[static_cast<size_t>(i)]);
         if (!out)
             return out.status();
-        status = out->set_buffer(
-            hailort::MemoryView(model->output_of(slot, picture, i), model->info.outputs[i].size_bytes));
+        status =
+            out->set_buffer(hailort::MemoryView(model->output_of(slot, picture, i), model->info.outputs[i].size_bytes));
     }
     net->bindings.push_back(std::move(bindings));
     return status;
@@ -401,8 +406,10 @@ static int allocate_slots(hs_model *model, hs_error *err)
     memory->bytes = slot_bytes * static_cast<size_t>(model->info.slots);
     memory->start = mmap(nullptr, memory->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory->start == MAP_FAILED)
-        return hs_error_set(err, HS_ENOMEM, "no memory for %d slots of the model; lower inference.slots or "
-                            "device.batch_size", model->info.slots);
+        return hs_error_set(err, HS_ENOMEM,
+                            "no memory for %d slots of the model; lower inference.slots or "
+                            "device.batch_size",
+                            model->info.slots);
     for (int i = 0; i < model->info.slots; i++) {
         model->slots[i].start = static_cast<uint8_t *>(memory->start) + static_cast<size_t>(i) * slot_bytes;
         for (int picture = 0; picture < model->info.batch; picture++) {
@@ -481,9 +488,9 @@ static hailo_status start_picture(const std::shared_ptr<network> &net, const std
 {
     run->begin(picture);
     std::shared_ptr<ticket> held(new ticket{ run, picture });
-    auto job = net->configured.run_async(
-        net->bindings[bindings],
-        [held](const hailort::AsyncInferCompletionInfo &how) { held->run->end(held->picture, how.status); });
+    auto job = net->configured.run_async(net->bindings[bindings], [held](const hailort::AsyncInferCompletionInfo &how) {
+        held->run->end(held->picture, how.status);
+    });
     if (job) {
         job->detach();
         return HAILO_SUCCESS;
@@ -499,8 +506,8 @@ static int start(hs_model *model, slot *slot, int index, int count, hs_error *er
     const std::shared_ptr<network> &net = model->net;
     hailo_status status = HAILO_SUCCESS;
     for (int i = 0; i < count && status == HAILO_SUCCESS; i++)
-        status = start_picture(net, slot->current, static_cast<size_t>(index * model->info.batch + i),
-                               uint32_t{ 1 } << i);
+        status =
+            start_picture(net, slot->current, static_cast<size_t>(index * model->info.batch + i), uint32_t{ 1 } << i);
     if (status == HAILO_SUCCESS || !slot->current->wait(0)) {
         slot->holds = net;
         return 0;

@@ -12,23 +12,29 @@ struct meaning {
 /* A restart leaves the board powered, and its firmware as it is. */
 #define CUT_POWER "shut down and cut the power (a restart does not)"
 #define LOST "the connection to the Hailo device was lost; it is opened again by itself; if it stays away, " CUT_POWER
-#define VERSIONS "Hailo's driver, firmware and library are of different versions; install all of them from one " \
-                 "release (package hailo-h10-all), then " CUT_POWER
+#define VERSIONS                                                                                                       \
+    "Hailo's driver, firmware and library are of different versions; install all of them from one "                    \
+    "release (package hailo-h10-all), then " CUT_POWER
 #define BAD_FILE "the model file is damaged or cut short; pull it again"
-#define OTHER_FILE "this HailoRT cannot run the model file, which was compiled for another version; pull the one for " \
-                   "the version that is installed"
+#define OTHER_FILE                                                                                                     \
+    "this HailoRT cannot run the model file, which was compiled for another version; pull the one for "                \
+    "the version that is installed"
 #define IN_USE "another program has the Hailo device for itself; end it, or let it share the device in the same group"
 
 static const struct meaning meanings[] = {
-    { 3, HS_ENOMEM, "this machine has no memory left for the Hailo device; lower inference.slots or device.batch_size, "
-                    "or end other programs" },
-    { 4, HS_ETRANSIENT, "the Hailo device did not answer in time; try again, and if it stays so, end "
-                        "other programs that use it" },
-    { 6, HS_ETRANSIENT, "the Hailo device refused at this moment, as it does when another program uses it at the same "
-                        "time; try again" },
+    { 3, HS_ENOMEM,
+      "this machine has no memory left for the Hailo device; lower inference.slots or device.batch_size, "
+      "or end other programs" },
+    { 4, HS_ETRANSIENT,
+      "the Hailo device did not answer in time; try again, and if it stays so, end "
+      "other programs that use it" },
+    { 6, HS_ETRANSIENT,
+      "the Hailo device refused at this moment, as it does when another program uses it at the same "
+      "time; try again" },
     { 26, HS_EMODEL, OTHER_FILE },
-    { 36, HS_ELOST, "the Hailo driver refused; check that this user may open the node; after an upgrade, or if the "
-                    "link is dead, " CUT_POWER },
+    { 36, HS_ELOST,
+      "the Hailo driver refused; check that this user may open the node; after an upgrade, or if the "
+      "link is dead, " CUT_POWER },
     { HS_HAILO_CLOSED, HS_ELOST, LOST },
     { HS_HAILO_ABORTED, HS_ELOST, LOST },
     { 71, HS_ENOMEM, "the Hailo device has no memory left; unload other models, or end other programs that use it" },
@@ -36,19 +42,22 @@ static const struct meaning meanings[] = {
     { 74, HS_EINUSE, IN_USE },
     { 76, HS_EVERSION, VERSIONS },
     { 77, HS_ELOST, LOST },
-    { 81, HS_ENOMEM, "this machine has no contiguous memory (CMA) left for the Hailo device; restart it, or give CMA "
-                     "more" },
+    { 81, HS_ENOMEM,
+      "this machine has no contiguous memory (CMA) left for the Hailo device; restart it, or give CMA "
+      "more" },
     { 85, HS_EVERSION, VERSIONS },
     { 86, HS_EVERSION, VERSIONS },
     { 87, HS_ELOST, LOST },
-    { 89, HS_ELOST, "the Hailo device is there but its own system does not answer; give it half a minute to start, "
-                    "else " CUT_POWER },
+    { 89, HS_ELOST,
+      "the Hailo device is there but its own system does not answer; give it half a minute to start, "
+      "else " CUT_POWER },
     { 91, HS_EMODEL, BAD_FILE },
     { 92, HS_EMODEL, OTHER_FILE },
     { 93, HS_EMODEL, "the model file was compiled for another kind of Hailo device; pull the one for the Hailo-10H" },
     { 96, HS_ELOST, LOST },
-    { 97, HS_EINUSE, "the Hailo device is not to be had at this moment, as when another program starts or ends with "
-                     "it; try again" },
+    { 97, HS_EINUSE,
+      "the Hailo device is not to be had at this moment, as when another program starts or ends with "
+      "it; try again" },
 };
 
 /* If they mean something else than usually. */
@@ -64,10 +73,12 @@ static const struct {
 
 static const struct meaning *find(int status, enum hs_hailo_step step)
 {
-    static const struct meaning other = { -1, HS_EDEVICE, "the Hailo device failed; if it stays so, restart the "
-                                                          "service, then the machine" };
-    static const struct meaning no_health = { -1, HS_EDEVICE, "the Hailo device did not tell its temperature, which "
-                                                              "does no harm by itself" };
+    static const struct meaning other = { -1, HS_EDEVICE,
+                                          "the Hailo device failed; if it stays so, restart the "
+                                          "service, then the machine" };
+    static const struct meaning no_health = { -1, HS_EDEVICE,
+                                              "the Hailo device did not tell its temperature, which "
+                                              "does no harm by itself" };
     if (step == HS_HAILO_HEALTH && status != HS_HAILO_CLOSED)
         return &no_health;
     for (size_t i = 0; i < HS_ARRAY_LEN(special); i++)

@@ -247,17 +247,18 @@ static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_mod
     size_t count = 0;
     hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
     hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
-    properties[count++] = (ov_property_t){ ov_property_key_num_streams, streams_text };
-    properties[count++] = (ov_property_t){ ov_property_key_inference_num_threads, threads_text };
+    properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
+    properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
-    properties[count++] = (ov_property_t){ ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
+    properties[count++] =
+        (ov_property_t) { ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
     if (f32)
-        properties[count++] = (ov_property_t){ ov_property_key_hint_inference_precision, "f32" };
+        properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
     /* OpenVINO's cache ignores the number format and would return what was compiled for the other one, so each has a
      * folder of its own. Without the folder loading only takes longer. */
     if (cache_dir && hs_path_join(cache, sizeof(cache), cache_dir, f32 ? "f32" : "short") &&
         hs_dir_make(cache, NULL) == 0)
-        properties[count++] = (ov_property_t){ ov_property_key_cache_dir, cache };
+        properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache };
     return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }
@@ -309,7 +310,7 @@ int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_mode
     for (size_t i = 0; i < outputs && r == 0; i++) {
         ov_output_const_port_t *port = NULL;
         char *name = NULL;
-        info->outputs[i] = (struct hs_tensor_desc){ .dtype = HS_DTYPE_F32, .scale = 1 };
+        info->outputs[i] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
         r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
                               "cannot look at an output");
         /* An output without a name is allowed; then it has none here either. */

@@ -143,7 +143,7 @@ static int open_device(const struct hs_device_options *options, struct hs_device
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
     pthread_mutex_lock(&world->lock);
     r = approach(world, unit, err);
-    *device = (struct hs_device){ .world = world, .unit = unit, .losses = world->units[unit].losses };
+    *device = (struct hs_device) { .world = world, .unit = unit, .losses = world->units[unit].losses };
     pthread_mutex_unlock(&world->lock);
     if (r < 0)
         free(device);
@@ -249,7 +249,7 @@ static int make_model(struct hs_device *device, const struct hs_model_spec *spec
     struct hs_model *model = calloc(1, sizeof(*model));
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the simulated model");
-    *model = (struct hs_model){
+    *model = (struct hs_model) {
         .device = device,
         .world = device->world,
         .unit = device->unit,

@@ -28,7 +28,7 @@ static inline void hs_sim_store(const struct hs_tensor_desc *desc, void *data, s
 static inline void hs_sim_describe(struct hs_tensor_desc *ret_desc, const char *name, int stride, int input_h,
                                    int input_w, int channels, enum hs_dtype dtype, float scale, float zero_point)
 {
-    *ret_desc = (struct hs_tensor_desc){
+    *ret_desc = (struct hs_tensor_desc) {
         .dtype = dtype,
         .layout = HS_LAYOUT_NHWC,
         .h = (input_h + stride - 1) / stride,

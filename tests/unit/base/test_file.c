@@ -170,12 +170,9 @@ static void all_is_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_files_read_back),
-        cmocka_unit_test(failures_name_the_path),
-        cmocka_unit_test(parents_of_paths),
-        cmocka_unit_test(no_descriptor_stays_open),
-        cmocka_unit_test(one_lock_at_a_time),
-        cmocka_unit_test(all_is_written),
+        cmocka_unit_test(written_files_read_back), cmocka_unit_test(failures_name_the_path),
+        cmocka_unit_test(parents_of_paths),        cmocka_unit_test(no_descriptor_stays_open),
+        cmocka_unit_test(one_lock_at_a_time),      cmocka_unit_test(all_is_written),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -7,8 +7,8 @@
 static void iou_by_hand(void **state)
 {
     (void) state;
-    struct hs_rect a = {0, 0, 10, 10}, half = {0, 0, 10, 5}, apart = {10, 0, 20, 10}, shifted = {5, 5, 15, 15};
-    struct hs_rect empty = {3, 3, 3, 3}, inverted = {10, 10, 0, 0};
+    struct hs_rect a = { 0, 0, 10, 10 }, half = { 0, 0, 10, 5 }, apart = { 10, 0, 20, 10 }, shifted = { 5, 5, 15, 15 };
+    struct hs_rect empty = { 3, 3, 3, 3 }, inverted = { 10, 10, 0, 0 };
     assert_float_equal(hs_rect_iou(&a, &a), 1, 0);
     assert_float_equal(hs_rect_iou(&a, &half), 0.5, 0);
     assert_float_equal(hs_rect_iou(&a, &apart), 0, 0); /* they share an edge, not a pixel */

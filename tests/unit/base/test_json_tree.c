@@ -86,7 +86,9 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_styles), cmocka_unit_test(test_strings), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_styles),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_speed),
     };
     return HS_RUN_TESTS(tests);

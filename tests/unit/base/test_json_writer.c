@@ -187,8 +187,9 @@ static void test_integers(void **state)
     static const struct {
         int64_t value;
         const char *text;
-    } rows[] = { { 0, "0" }, { 10, "10" }, { INT64_MIN, "-9223372036854775808" },
-                 { INT64_MAX, "9223372036854775807" } };
+    } rows[] = {
+        { 0, "0" }, { 10, "10" }, { INT64_MIN, "-9223372036854775808" }, { INT64_MAX, "9223372036854775807" }
+    };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct hs_json_writer json;
         struct hs_buf out;

@@ -50,7 +50,7 @@ static bool has_shape(const char *text, const char *shape)
 static void a_json_line_is_json_whatever_the_message(void **state)
 {
     (void) state;
-    static const char *const same[] = { "plain", "\"GET /a?b=\\\"", "tab\tand\nline", "gr\xc3\xbc\xc3\x9f",
+    static const char *const same[] = { "plain",        "\"GET /a?b=\\\"", "tab\tand\nline", "gr\xc3\xbc\xc3\x9f",
                                         "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
     hs_log_setup("test-log", HS_LOG_INFO, HS_LOG_JSON);
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
@@ -65,8 +65,10 @@ static void a_json_line_is_json_whatever_the_message(void **state)
         json_decref(value);
     }
     /* A byte that is not UTF-8 is shown as the character of that number. */
-    json_t *value = catch_json("a\xff" "b\xc3");
-    assert_string_equal(json_string_value(json_object_get(value, "message")), "a\xc3\xbf" "b\xc3\x83");
+    json_t *value = catch_json("a\xff"
+                               "b\xc3");
+    assert_string_equal(json_string_value(json_object_get(value, "message")), "a\xc3\xbf"
+                                                                              "b\xc3\x83");
     json_decref(value);
 }
 

@@ -81,8 +81,8 @@ static void seconds_have_units(void **state)
     const struct {
         const char *text;
         double seconds;
-    } good[] = { { "-1", -1 }, { "300", 300 }, { "5m", 300 }, { "1.5h", 5400 }, { "250ms", .25 }, { "30 s", 30 },
-                 { "1d", 86400 } };
+    } good[] = { { "-1", -1 },     { "300", 300 }, { "5m", 300 },  { "1.5h", 5400 },
+                 { "250ms", .25 }, { "30 s", 30 }, { "1d", 86400 } };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         double s = 0;
         assert_true(hs_str_to_seconds(good[i].text, &s));
@@ -101,9 +101,15 @@ static void doubles_are_written_as_short_as_possible(void **state)
     const struct {
         double value;
         const char *text;
-    } rows[] = { { 0.1, "0.1" }, { 0, "0" }, { -2.5, "-2.5" }, { 1e300, "1e+300" },
+    } rows[] = { { 0.1, "0.1" },
+                 { 0, "0" },
+                 { -2.5, "-2.5" },
+                 { 1e300, "1e+300" },
                  { 0.30000000000000004, "0.30000000000000004" },
-                 { 123456789, "123456789" }, { 600, "600" }, { 86400, "86400" }, { -1e15, "-1000000000000000" },
+                 { 123456789, "123456789" },
+                 { 600, "600" },
+                 { 86400, "86400" },
+                 { -1e15, "-1000000000000000" },
                  { 1e16, "1e+16" } };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[32];

@@ -53,7 +53,7 @@ static void default_path(void **state)
     (void) state;
     char path[100];
     const char *const none[] = { NULL }, *const empty[] = { "XDG_CONFIG_HOME=", NULL },
-                *const set[] = { "A=b", "XDG_CONFIG_HOME=/cfg", NULL };
+                      *const set[] = { "A=b", "XDG_CONFIG_HOME=/cfg", NULL };
     assert_true(hs_config_default_path(&hs_pose_schema, none, path, sizeof(path)));
     assert_string_equal(path, "/etc/xdg/hailo-pose/hailo-pose.json");
     assert_true(hs_config_default_path(&hs_pose_schema, empty, path, sizeof(path)));
@@ -69,14 +69,15 @@ static void precedence(void **state)
     write_file(place->path, "{\"server\": {\"host\": \"file\", \"port\": 1},"
                             " \"performance\": {\"worker_threads\": 1, \"max_queue_size\": 1}}");
     const char *const env[] = { place->variable, "HAILO_POSE_SERVER_PORT=2", "HAILO_POSE_PERFORMANCE_WORKER_THREADS=2",
-                          "HAILO_POSE_PERFORMANCE_MAX_QUEUE_SIZE=2", NULL };
+                                "HAILO_POSE_PERFORMANCE_MAX_QUEUE_SIZE=2", NULL };
     const struct hs_config_override overrides[] = {
         { "--set", NULL, "performance.worker_threads=3" },
         { "--set", NULL, "performance.max_queue_size=3" },
         { "--queue", "performance.max_queue_size", "4" },
     };
-    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,
-                                         .override_count = HS_ARRAY_LEN(overrides) };
+    struct hs_config_request request = {
+        .schema = &hs_pose_schema, .environment = env, .overrides = overrides, .override_count = HS_ARRAY_LEN(overrides)
+    };
     struct hs_settings *settings = NULL;
     struct hs_problems problems = { 0 };
     struct hs_error err;
@@ -124,7 +125,8 @@ static void unreadable_files_are_errors(void **state)
 {
     struct place *place = *state;
     const char *const env[] = { place->variable, NULL };
-    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env,
+    struct hs_config_request request = { .schema = &hs_pose_schema,
+                                         .environment = env,
                                          .path = "/nonexistent/pose.yaml" };
     check_failure(&request, 1, "/nonexistent/pose.yaml: No such file");
     request.path = "/tmp";
@@ -140,8 +142,9 @@ static void errors_of_all_sources_come_together(void **state)
     write_file(place->path, "server:\n  port: -1\n  max_connections: x\n");
     const char *const env[] = { place->variable, "HAILO_POSE_MODEL_KEEP_ALIVE=x", NULL };
     const struct hs_config_override overrides[] = { { "--set", NULL, "pose.keypoint_threshold=2" } };
-    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env, .overrides = overrides,
-                                         .override_count = 1 };
+    struct hs_config_request request = {
+        .schema = &hs_pose_schema, .environment = env, .overrides = overrides, .override_count = 1
+    };
     check_failure(&request, 4, "hailo-pose.json:2: server.port: -1 is too small (allowed: 0 to 65535)");
 }
 

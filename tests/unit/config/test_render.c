@@ -195,12 +195,9 @@ static void the_pages_in_docs_are_up_to_date(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents_as_json),
-        cmocka_unit_test(every_row_is_on_every_page),
-        cmocka_unit_test(rows_are_well_formed),
-        cmocka_unit_test(variables_follow_one_rule),
-        cmocka_unit_test(the_example_is_the_defaults),
-        cmocka_unit_test(the_pages_in_docs_are_up_to_date),
+        cmocka_unit_test(documents_as_json),           cmocka_unit_test(every_row_is_on_every_page),
+        cmocka_unit_test(rows_are_well_formed),        cmocka_unit_test(variables_follow_one_rule),
+        cmocka_unit_test(the_example_is_the_defaults), cmocka_unit_test(the_pages_in_docs_are_up_to_date),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -213,8 +213,9 @@ static void sizes(void **state)
 static void seconds(void **state)
 {
     (void) state;
-    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_SECONDS, .flags = HS_SETTING_FOREVER, .min = 0,
-                                    .max = 86400 };
+    const struct hs_setting row = {
+        .name = "a.b", .type = HS_SETTING_SECONDS, .flags = HS_SETTING_FOREVER, .min = 0, .max = 86400
+    };
     const struct hs_setting strict = { .name = "a.b", .type = HS_SETTING_SECONDS, .min = 0.1, .max = 60 };
     double value = 7;
     accept(&row, "-1", &value);
@@ -295,10 +296,11 @@ static void percents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bools),   cmocka_unit_test(ints),    cmocka_unit_test(doubles),
-        cmocka_unit_test(texts),   cmocka_unit_test(choices), cmocka_unit_test(sizes),
-        cmocka_unit_test(seconds), cmocka_unit_test(bytes),   cmocka_unit_test(percents),
-        cmocka_unit_test(texts_with_choices),
+        cmocka_unit_test(bools),    cmocka_unit_test(ints),
+        cmocka_unit_test(doubles),  cmocka_unit_test(texts),
+        cmocka_unit_test(choices),  cmocka_unit_test(sizes),
+        cmocka_unit_test(seconds),  cmocka_unit_test(bytes),
+        cmocka_unit_test(percents), cmocka_unit_test(texts_with_choices),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "config/settings.h"
 #include "hs/backend.h"
 #include "pose/settings.h"
-#include "config/settings.h"
 
 static struct hs_settings *create(void)
 {
@@ -158,35 +158,38 @@ static void all_problems_at_once(void **state)
     struct hs_settings *settings = create();
     struct hs_problems problems = { 0 };
     apply(settings,
-          "server:\n"                         /* 1 */
-          "  host: 5\n"                       /* 2 */
-          "  port: 99999\n"                   /* 3 */
-          "  prot: 80\n"                      /* 4 */
-          "inference:\n"                      /* 5 */
-          "  input_size: [640, 641]\n"        /* 6 */
+          "server:\n"                          /* 1 */
+          "  host: 5\n"                        /* 2 */
+          "  port: 99999\n"                    /* 3 */
+          "  prot: 80\n"                       /* 4 */
+          "inference:\n"                       /* 5 */
+          "  input_size: [640, 641]\n"         /* 6 */
           "  confidence_threshold: \"high\"\n" /* 7 */
-          "  device: gpu\n"                   /* 8 */
-          "  max_detections: 12\n"            /* 9 */
-          "pose: [1]\n"                       /* 10 */
-          "loging:\n"                         /* 11 */
-          "  level: INFO\n"                   /* 12 */
-          "model:\n"                          /* 13 */
-          "  max_side: {a: 1}\n"              /* 14 */
-          "  name: {a: 1}\n",                 /* 15 */
+          "  device: gpu\n"                    /* 8 */
+          "  max_detections: 12\n"             /* 9 */
+          "pose: [1]\n"                        /* 10 */
+          "loging:\n"                          /* 11 */
+          "  level: INFO\n"                    /* 12 */
+          "model:\n"                           /* 13 */
+          "  max_side: {a: 1}\n"               /* 14 */
+          "  name: {a: 1}\n",                  /* 15 */
           &problems);
     assert_int_equal(problems.errors, 7);
     assert_int_equal(problems.warnings, 3);
     assert_int_equal(problems.count, 10);
-    check_problem(&problems, 0, HS_PROBLEM_ERROR, 2, "t.yaml:2: server.host: 5 is a number, where a text is wanted "
+    check_problem(&problems, 0, HS_PROBLEM_ERROR, 2,
+                  "t.yaml:2: server.host: 5 is a number, where a text is wanted "
                   "(put it in quotes) (allowed: a text of 1 to 255 bytes)");
     check_problem(&problems, 1, HS_PROBLEM_ERROR, 3, "t.yaml:3: server.port: 99999 is too large (allowed: 0 to 65535)");
     check_problem(&problems, 2, HS_PROBLEM_WARNING, 4,
                   "t.yaml:4: there is no setting \"server.prot\"; did you mean server.port?");
-    check_problem(&problems, 3, HS_PROBLEM_ERROR, 6, "t.yaml:6: inference.input_size: [640, 641] does not fit the step "
+    check_problem(&problems, 3, HS_PROBLEM_ERROR, 6,
+                  "t.yaml:6: inference.input_size: [640, 641] does not fit the step "
                   "(allowed: [width, height], each 32 to 1280 in steps of 32)");
     check_problem(&problems, 4, HS_PROBLEM_ERROR, 7,
                   "t.yaml:7: inference.confidence_threshold: \"high\" is not a number (allowed: 0 to 1)");
-    check_problem(&problems, 5, HS_PROBLEM_ERROR, 8, "t.yaml:8: inference.device: gpu is none of the choices "
+    check_problem(&problems, 5, HS_PROBLEM_ERROR, 8,
+                  "t.yaml:8: inference.device: gpu is none of the choices "
                   "(allowed: auto, cpu, hailo, sim or sim:SCRIPT)");
     check_problem(&problems, 6, HS_PROBLEM_ERROR, 10,
                   "t.yaml:10: pose is a section: settings with their values are wanted in it");
@@ -241,10 +244,17 @@ static void environment(void **state)
     (void) state;
     struct hs_settings *settings = create();
     struct hs_problems problems = { 0 };
-    const char *const env[] = { "PATH=/bin", "HAILO_POSE_SERVER_PORT=8080", "HAILO_POSE_MODEL_NAME=true",
-                          "HAILO_POSE_INFERENCE_INPUT_SIZE=[320, 640]", "HAILO_POSE_SERVER_HOST=",
-                          "HS_MODELS_DIR=/m", "HAILO_POSE_MODEL_KEEP_ALIVE=soon", "HAILO_POSE_SEVER_PORT=1",
-                          "HAILO_POSE", "HAILO_POSER_X=1", NULL };
+    const char *const env[] = { "PATH=/bin",
+                                "HAILO_POSE_SERVER_PORT=8080",
+                                "HAILO_POSE_MODEL_NAME=true",
+                                "HAILO_POSE_INFERENCE_INPUT_SIZE=[320, 640]",
+                                "HAILO_POSE_SERVER_HOST=",
+                                "HS_MODELS_DIR=/m",
+                                "HAILO_POSE_MODEL_KEEP_ALIVE=soon",
+                                "HAILO_POSE_SEVER_PORT=1",
+                                "HAILO_POSE",
+                                "HAILO_POSER_X=1",
+                                NULL };
     hs_settings_apply_environment(settings, env, &problems);
     const struct hs_pose_settings *v = values(settings);
     assert_int_equal(v->server.port, 8080);
@@ -354,14 +364,25 @@ static void secrets_stay_secret(void **state)
         int digits;
     };
     static const struct hs_setting rows[] = {
-        { .name = "auth.key", .type = HS_SETTING_TEXT, .flags = HS_SETTING_SECRET,
-          .offset = offsetof(struct section, key), .max = 8, .fallback = "", .help = "h" },
-        { .name = "auth.digits", .type = HS_SETTING_INT, .flags = HS_SETTING_SECRET,
-          .offset = offsetof(struct section, digits), .max = 9, .fallback = "0", .help = "h" },
+        { .name = "auth.key",
+          .type = HS_SETTING_TEXT,
+          .flags = HS_SETTING_SECRET,
+          .offset = offsetof(struct section, key),
+          .max = 8,
+          .fallback = "",
+          .help = "h" },
+        { .name = "auth.digits",
+          .type = HS_SETTING_INT,
+          .flags = HS_SETTING_SECRET,
+          .offset = offsetof(struct section, digits),
+          .max = 9,
+          .fallback = "0",
+          .help = "h" },
     };
     static const struct hs_setting_group group = { rows, 2, 0 };
-    static const struct hs_schema schema = { .program = "p", .settings_size = sizeof(struct section),
-                                             .groups = &group, .group_count = 1 };
+    static const struct hs_schema schema = {
+        .program = "p", .settings_size = sizeof(struct section), .groups = &group, .group_count = 1
+    };
     struct hs_settings *settings;
     struct hs_problems problems = { 0 };
     struct hs_buf buf;
@@ -384,8 +405,9 @@ static void a_wrong_default_is_our_own_fault(void **state)
         { .name = "a.b", .type = HS_SETTING_INT, .min = 1, .max = 9, .fallback = "10", .help = "h" },
     };
     static const struct hs_setting_group group = { rows, 1, 0 };
-    static const struct hs_schema schema = { .program = "p", .settings_size = sizeof(int), .groups = &group,
-                                             .group_count = 1 };
+    static const struct hs_schema schema = {
+        .program = "p", .settings_size = sizeof(int), .groups = &group, .group_count = 1
+    };
     struct hs_settings *settings;
     struct hs_error err;
     assert_int_equal(hs_settings_create(&schema, &settings, &err), HS_EINTERNAL);

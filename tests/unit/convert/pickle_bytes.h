@@ -7,12 +7,12 @@
 #define GLOBAL(module, name) "c" module "\n" name "\n"
 
 /* A persistent id: `kind` of module torch, numbers as escapes. */
-#define STORAGE(kind, key, count) \
+#define STORAGE(kind, key, count)                                                                                      \
     "(" TEXT("\7", "storage") GLOBAL("torch", kind) TEXT("\1", key) TEXT("\3", "cpu") "K" count "tQ"
 
 /* What PyTorch writes for a tensor; size and stride are tuples in opcodes: "K\2K\3\x86". */
-#define TENSOR(kind, key, count, offset, size, stride) \
-    GLOBAL("torch._utils", "_rebuild_tensor_v2") \
+#define TENSOR(kind, key, count, offset, size, stride)                                                                 \
+    GLOBAL("torch._utils", "_rebuild_tensor_v2")                                                                       \
     "(" STORAGE(kind, key, count) "K" offset size stride "\x89" GLOBAL("collections", "OrderedDict") ")RtR"
 
 #endif

@@ -19,7 +19,7 @@ static inline void pose_onnx_prop(struct hs_buf *model, const char *key, const c
 static inline void pose_onnx_decoded(struct hs_buf *model, int side, int channels, int cells)
 {
     struct hs_buf graph;
-    const int input[] = {1, 3, side, side}, output[] = {1, channels, cells};
+    const int input[] = { 1, 3, side, side }, output[] = { 1, channels, cells };
     hs_buf_init(model, POSE_ONNX_MAX);
     hs_buf_init(&graph, POSE_ONNX_MAX);
     onnx_node(&graph, "Identity", "images", NULL, "output0", NULL, 0);
@@ -32,13 +32,13 @@ static inline void pose_onnx_decoded(struct hs_buf *model, int side, int channel
 static inline void pose_onnx_raw(struct hs_buf *model, int box, int classes, int points)
 {
     struct hs_buf graph;
-    const int input[] = {0, 3, 0, 0}, channels[] = {box, classes, points};
+    const int input[] = { 0, 3, 0, 0 }, channels[] = { box, classes, points };
     hs_buf_init(model, POSE_ONNX_MAX);
     hs_buf_init(&graph, POSE_ONNX_MAX);
     onnx_value(&graph, 11, "images", input, 4);
     for (int i = 0; i < 9; i++) {
-        char name[] = {'o', (char) ('0' + i), '\0'};
-        const int output[] = {0, channels[i % 3], 0, 0};
+        char name[] = { 'o', (char) ('0' + i), '\0' };
+        const int output[] = { 0, channels[i % 3], 0, 0 };
         onnx_value(&graph, 12, name, output, 4);
     }
     onnx_model(model, &graph);

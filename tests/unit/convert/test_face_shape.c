@@ -12,7 +12,7 @@ static int read_shape(struct hs_buf *model, struct hs_model_shape *shape, struct
 {
     struct hs_onnx_info *info = NULL;
     enum hs_decode decode;
-    *err = (struct hs_error){ 0 };
+    *err = (struct hs_error) { 0 };
     assert_int_equal(hs_onnx_info_parse(model->data, model->len, &info, err), 0);
     hs_buf_finish(model);
     assert_true(hs_face_shape_match(info, &decode));
@@ -205,10 +205,9 @@ static void real_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scrfd),   cmocka_unit_test(wrong_scrfd),
-        cmocka_unit_test(outputs_of_one_dimension),
-        cmocka_unit_test(retinaface), cmocka_unit_test(arcface),
-        cmocka_unit_test(no_face), cmocka_unit_test(real_files),
+        cmocka_unit_test(scrfd),      cmocka_unit_test(wrong_scrfd), cmocka_unit_test(outputs_of_one_dimension),
+        cmocka_unit_test(retinaface), cmocka_unit_test(arcface),     cmocka_unit_test(no_face),
+        cmocka_unit_test(real_files),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -8,8 +8,8 @@
 
 static struct hs_label_list parse(const char *text)
 {
-    struct hs_label_list list = {0};
-    struct hs_error err = {0};
+    struct hs_label_list list = { 0 };
+    struct hs_error err = { 0 };
     assert_int_equal(hs_label_list_parse(text, 100, &list, &err), 0);
     return list;
 }
@@ -18,7 +18,7 @@ static void dicts_and_lists(void **state)
 {
     (void) state;
     static const char *const texts[] = {
-        "{0: 'person', 1: \"dog's\"}", "['person', \"dog's\"]", "{0:'person',1:\"dog's\"}",
+        "{0: 'person', 1: \"dog's\"}",          "['person', \"dog's\"]",           "{0:'person',1:\"dog's\"}",
         " { 0 : 'person' ,\n 1 : 'dog\\'s' } ", "[ 'p\\x65rson', 'dog\\u0027s' ]",
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(texts); i++) {
@@ -38,7 +38,8 @@ static void escapes(void **state)
     struct hs_label_list list =
         parse("['a\\\\b\\n\\t\\r\\'\\\"', 'no\\xa0break', '\\u3000', '\\U000e0001', 'h\xc3\xbchn', '']");
     assert_string_equal(list.labels[0], "a\\b\n\t\r'\"");
-    assert_string_equal(list.labels[1], "no\xc2\xa0" "break");
+    assert_string_equal(list.labels[1], "no\xc2\xa0"
+                                        "break");
     assert_string_equal(list.labels[2], "\xe3\x80\x80");
     assert_string_equal(list.labels[3], "\xf3\xa0\x80\x81");
     assert_string_equal(list.labels[4], "h\xc3\xbchn");
@@ -50,14 +51,42 @@ static void anything_else_is_refused(void **state)
 {
     (void) state;
     static const char *const texts[] = {
-        "", " ", "person", "{}", "[]", "[", "{", "['a'", "['a", "['a\\", "['a\\x", "['a\\x4", "['a\\q']", "['a\\x00']",
-        "['a\\ud800']", "['a\\U00110000']", "['a'] x", "['a' 'b']", "['a',]", "[,'a']", "['a'}", "{0: 'a', 2: 'b'}",
-        "{1: 'a'}", "{'0': 'a'}", "{0 'a'}", "{0: a}", "{0: 'a', 0: 'b'}", "{-1: 'a'}", "[1, 2]", "{0: ['a']}",
-        "__import__('os')", "{99999999999999999999: 'a'}",
+        "",
+        " ",
+        "person",
+        "{}",
+        "[]",
+        "[",
+        "{",
+        "['a'",
+        "['a",
+        "['a\\",
+        "['a\\x",
+        "['a\\x4",
+        "['a\\q']",
+        "['a\\x00']",
+        "['a\\ud800']",
+        "['a\\U00110000']",
+        "['a'] x",
+        "['a' 'b']",
+        "['a',]",
+        "[,'a']",
+        "['a'}",
+        "{0: 'a', 2: 'b'}",
+        "{1: 'a'}",
+        "{'0': 'a'}",
+        "{0 'a'}",
+        "{0: a}",
+        "{0: 'a', 0: 'b'}",
+        "{-1: 'a'}",
+        "[1, 2]",
+        "{0: ['a']}",
+        "__import__('os')",
+        "{99999999999999999999: 'a'}",
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(texts); i++) {
-        struct hs_label_list list = {0};
-        struct hs_error err = {0};
+        struct hs_label_list list = { 0 };
+        struct hs_error err = { 0 };
         int status = hs_label_list_parse(texts[i], 100, &list, &err);
         if (status != HS_EMODEL)
             print_message("taken: %s\n", texts[i]);
@@ -70,8 +99,8 @@ static void anything_else_is_refused(void **state)
 static void bounds(void **state)
 {
     (void) state;
-    struct hs_label_list list = {0};
-    struct hs_error err = {0};
+    struct hs_label_list list = { 0 };
+    struct hs_error err = { 0 };
     assert_int_equal(hs_label_list_parse("['a', 'b']", 2, &list, &err), 0);
     hs_label_list_finish(&list);
     assert_int_equal(hs_label_list_parse("['a', 'b', 'c']", 2, &list, &err), HS_EMODEL);

@@ -27,8 +27,8 @@ struct recipe {
     const char *weight;  /* name of a weight more */
 };
 
-static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs,
-                     size_t count, const char *output)
+static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs, size_t count,
+                     const char *output)
 {
     struct hs_buf node;
     hs_buf_init(&node, FILE_MAX);
@@ -103,7 +103,7 @@ static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
     struct hs_onnx_dim image[] = { { NULL, 1 }, { NULL, 3 }, { NULL, 64 }, { NULL, 64 } };
     struct hs_onnx_dim rows[] = { { NULL, 1 }, { NULL, 64 }, { NULL, 4 } };
     for (int i = 0; in[0] && i < 4; i++)
-        image[i] = (struct hs_onnx_dim){ in[i] ? NULL : "free", in[i] };
+        image[i] = (struct hs_onnx_dim) { in[i] ? NULL : "free", in[i] };
     image[0].name = rows[0].name = free_batch ? "batch" : NULL;
     image[2].name = free_size ? "height" : image[2].name;
     image[3].name = free_size ? "width" : image[3].name;
@@ -148,7 +148,7 @@ static int edit(enum hs_onnx_edit how, const struct hs_buf *model, size_t len, s
     if (len)
         memcpy(copy, model->data, len);
     hs_buf_init(out, FILE_MAX);
-    *err = (struct hs_error){ 0 };
+    *err = (struct hs_error) { 0 };
     int status = hs_onnx_edit(how, copy, len, out, err);
     if (len)
         assert_memory_equal(copy, model->data, len);
@@ -189,44 +189,44 @@ static void refuses(enum hs_onnx_edit how, struct recipe recipe, const char *rea
 static void the_batch_is_freed(void **state)
 {
     (void) state;
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe){ 0 });
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe){ .op = "PRelu" });
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { 0 });
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .op = "PRelu" });
 }
 
 static void the_size_is_freed(void **state)
 {
     (void) state;
-    becomes(HS_ONNX_FREE_SIZE, (struct recipe){ .size = true });
+    becomes(HS_ONNX_FREE_SIZE, (struct recipe) { .size = true });
 }
 
 static void other_graphs_are_refused(void **state)
 {
     (void) state;
     const enum hs_onnx_edit batch = HS_ONNX_FREE_BATCH, size = HS_ONNX_FREE_SIZE;
-    refuses(batch, (struct recipe){ .op = "Gemm" }, "an operator that may depend");
-    refuses(batch, (struct recipe){ .domain = "com.example" }, "an operator that may depend");
-    refuses(batch, (struct recipe){ .size = true }, "an operator that may depend");
-    refuses(batch, (struct recipe){ .reshape = { 2, -1, 4 } }, "another shape than the constant");
-    refuses(batch, (struct recipe){ .reshape = { 1, 16, 4 } }, "another shape than the constant");
-    refuses(batch, (struct recipe){ .reshape = { 1, -1, -1 } }, "another shape than the constant");
-    refuses(batch, (struct recipe){ .packed = true }, "another shape than the constant");
-    refuses(batch, (struct recipe){ .input = { 2, 3, 64, 64 } }, "its input is not");
-    refuses(batch, (struct recipe){ .input = { 1, 1, 64, 64 } }, "its input is not");
-    refuses(batch, (struct recipe){ .input = { 1, 3, 0, 64 } }, "its input is not");
-    refuses(batch, (struct recipe){ .weights_listed = true }, "not a plain one");
-    refuses(size, (struct recipe){ 0 }, "2 Reshape and 0 Resize nodes");
-    refuses(size, (struct recipe){ .size = true, .coarse = { 1, 8, 2, 4 } }, "does not double to 1/16");
-    refuses(size, (struct recipe){ .size = true, .coarse = { 2, 8, 4, 4 } }, "does not double to 1/16");
-    refuses(size, (struct recipe){ .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
-    refuses(size, (struct recipe){ .size = true, .shared = true }, "shares its size");
-    refuses(size, (struct recipe){ .size = true, .weight = "doubled_scales" }, "freed already");
+    refuses(batch, (struct recipe) { .op = "Gemm" }, "an operator that may depend");
+    refuses(batch, (struct recipe) { .domain = "com.example" }, "an operator that may depend");
+    refuses(batch, (struct recipe) { .size = true }, "an operator that may depend");
+    refuses(batch, (struct recipe) { .reshape = { 2, -1, 4 } }, "another shape than the constant");
+    refuses(batch, (struct recipe) { .reshape = { 1, 16, 4 } }, "another shape than the constant");
+    refuses(batch, (struct recipe) { .reshape = { 1, -1, -1 } }, "another shape than the constant");
+    refuses(batch, (struct recipe) { .packed = true }, "another shape than the constant");
+    refuses(batch, (struct recipe) { .input = { 2, 3, 64, 64 } }, "its input is not");
+    refuses(batch, (struct recipe) { .input = { 1, 1, 64, 64 } }, "its input is not");
+    refuses(batch, (struct recipe) { .input = { 1, 3, 0, 64 } }, "its input is not");
+    refuses(batch, (struct recipe) { .weights_listed = true }, "not a plain one");
+    refuses(size, (struct recipe) { 0 }, "2 Reshape and 0 Resize nodes");
+    refuses(size, (struct recipe) { .size = true, .coarse = { 1, 8, 2, 4 } }, "does not double to 1/16");
+    refuses(size, (struct recipe) { .size = true, .coarse = { 2, 8, 4, 4 } }, "does not double to 1/16");
+    refuses(size, (struct recipe) { .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
+    refuses(size, (struct recipe) { .size = true, .shared = true }, "shares its size");
+    refuses(size, (struct recipe) { .size = true, .weight = "doubled_scales" }, "freed already");
 }
 
 static void a_freed_file_is_not_freed_again(void **state)
 {
     (void) state;
-    refuses(HS_ONNX_FREE_BATCH, (struct recipe){ .freed = true }, "its input is not");
-    refuses(HS_ONNX_FREE_SIZE, (struct recipe){ .freed = true, .size = true }, "its input is not");
+    refuses(HS_ONNX_FREE_BATCH, (struct recipe) { .freed = true }, "its input is not");
+    refuses(HS_ONNX_FREE_SIZE, (struct recipe) { .freed = true, .size = true }, "its input is not");
 }
 
 static void every_cut_and_a_small_buffer(void **state)

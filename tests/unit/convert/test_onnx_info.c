@@ -22,7 +22,7 @@ static int parse(const struct hs_buf *model, size_t len, struct hs_onnx_info **r
 static struct hs_onnx_info *read_model(struct hs_buf *model)
 {
     struct hs_onnx_info *info = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     if (parse(model, model->len, &info, &err) < 0)
         fail_msg("%s", err.message);
     hs_buf_finish(model);
@@ -75,8 +75,8 @@ static void weights_are_no_inputs(void **state)
 {
     (void) state;
     struct hs_buf model, graph;
-    const int dims[] = {2};
-    const float data[] = {1, 2};
+    const int dims[] = { 2 };
+    const float data[] = { 1, 2 };
     hs_buf_init(&model, POSE_ONNX_MAX);
     hs_buf_init(&graph, POSE_ONNX_MAX);
     onnx_value(&graph, 11, "w", dims, 1);
@@ -120,7 +120,7 @@ static void external_data_is_found(void **state)
     (void) state;
     for (int by_location = 0; by_location < 2; by_location++) {
         struct hs_buf tensor, sparse, attribute, node, graph;
-        struct hs_buf *all[] = {&sparse, &attribute, &node, &graph};
+        struct hs_buf *all[] = { &sparse, &attribute, &node, &graph };
         for (int i = 0; i < 4; i++)
             hs_buf_init(all[i], 4096);
         start_external(&tensor, by_location);
@@ -154,7 +154,7 @@ static void a_graph_in_a_graph_has_an_end(void **state)
     (void) state;
     struct hs_buf graph, attribute, node, model;
     struct hs_onnx_info *info = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     hs_buf_init(&graph, POSE_ONNX_MAX);
     hs_buf_init(&attribute, POSE_ONNX_MAX);
     hs_buf_init(&node, POSE_ONNX_MAX);
@@ -178,7 +178,7 @@ static void cut_anywhere(void **state)
     pose_onnx_prop(&model, "names", "{0: 'person'}");
     for (size_t len = 0; len < model.len; len++) {
         struct hs_onnx_info *info = NULL;
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         int status = parse(&model, len, &info, &err);
         assert_true(status == 0 || (status == HS_EMODEL && !info && err.message[0]));
         hs_onnx_info_destroy(info);
@@ -189,11 +189,16 @@ static void cut_anywhere(void **state)
 static void no_model(void **state)
 {
     (void) state;
-    static const char *const texts[] = {"", "PK\x03\x04", "hello, this is text", "\x08\x08", "\xff\xff\xff\xff\xff\xff",
-                                        "\x3a\xff\xff\xff\xff\x0f", "\x3a\x00\x3a\x00"};
+    static const char *const texts[] = { "",
+                                         "PK\x03\x04",
+                                         "hello, this is text",
+                                         "\x08\x08",
+                                         "\xff\xff\xff\xff\xff\xff",
+                                         "\x3a\xff\xff\xff\xff\x0f",
+                                         "\x3a\x00\x3a\x00" };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct hs_onnx_info *info = NULL;
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         assert_int_equal(hs_onnx_info_parse((const uint8_t *) texts[i], strlen(texts[i]), &info, &err), HS_EMODEL);
         assert_null(info);
     }
@@ -206,7 +211,7 @@ static void damage_in_a_field_given_twice(void **state)
     for (int damaged = 0; damaged < 2; damaged++) {
         const int dims[] = { 1, 2 };
         struct hs_onnx_info *info;
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         struct hs_buf model, graph, value;
         hs_buf_init(&model, 4096);
         hs_buf_init(&graph, 4096);
@@ -229,8 +234,8 @@ static void too_much(void **state)
     (void) state;
     struct hs_buf model, graph;
     struct hs_onnx_info *info = NULL;
-    struct hs_error err = {0};
-    const int dims[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    struct hs_error err = { 0 };
+    const int dims[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
     hs_buf_init(&model, POSE_ONNX_MAX);
     hs_buf_init(&graph, POSE_ONNX_MAX);
     onnx_value(&graph, 11, "x", dims, 9);
@@ -254,7 +259,7 @@ static void from_a_file(void **state)
 {
     struct hs_buf model;
     struct hs_onnx_info *info = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     pose_onnx_decoded(&model, 64, 56, 84);
     folder_write(*state, "a.onnx", model.data, model.len);
     hs_buf_finish(&model);

@@ -19,7 +19,7 @@ struct reading {
 
 static void read_within(struct reading *reading, const void *bytes, size_t len, size_t memory)
 {
-    *reading = (struct reading){.copy = malloc(len ? len : 1)};
+    *reading = (struct reading) { .copy = malloc(len ? len : 1) };
     assert_non_null(reading->copy);
     memcpy(reading->copy, bytes, len);
     hs_arena_init(&reading->arena, memory);
@@ -82,25 +82,27 @@ static void plain_values(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES("N."), "None"},
-        {BYTES("\x88."), "True"},
-        {BYTES("\x89."), "False"},
-        {BYTES("K\xff."), "255"},
-        {BYTES("M\xff\xff."), "65535"},
-        {BYTES("J\xff\xff\xff\xff."), "-1"},
-        {BYTES("J\x00\x00\x00\x80."), "-2147483648"},
-        {BYTES("\x8a\x00."), "0"},
-        {BYTES("\x8a\x01\xff."), "-1"},
-        {BYTES("\x8a\x02\xff\x00."), "255"},
-        {BYTES("\x8a\x05\x00\x00\x00\x00\x01."), "4294967296"},
-        {BYTES("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), "9223372036854775807"},
-        {BYTES("\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80."), "-9223372036854775808"},
-        {BYTES("G\x3f\xb9\x99\x99\x99\x99\x99\x9a."), "0.1"},
-        {BYTES("G\xff\xf0\x00\x00\x00\x00\x00\x00."), "-inf"},
-        {BYTES("X\x03\x00\x00\x00" "a\xc3\xa4."), "'a\xc3\xa4'"},
-        {BYTES("X\x00\x00\x00\x00."), "''"},
-        {BYTES("\x8c\x02hi."), "'hi'"},
-        {BYTES("C\x02\xff\x00."), "b'\\xff\\x00'"},
+        { BYTES("N."), "None" },
+        { BYTES("\x88."), "True" },
+        { BYTES("\x89."), "False" },
+        { BYTES("K\xff."), "255" },
+        { BYTES("M\xff\xff."), "65535" },
+        { BYTES("J\xff\xff\xff\xff."), "-1" },
+        { BYTES("J\x00\x00\x00\x80."), "-2147483648" },
+        { BYTES("\x8a\x00."), "0" },
+        { BYTES("\x8a\x01\xff."), "-1" },
+        { BYTES("\x8a\x02\xff\x00."), "255" },
+        { BYTES("\x8a\x05\x00\x00\x00\x00\x01."), "4294967296" },
+        { BYTES("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), "9223372036854775807" },
+        { BYTES("\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80."), "-9223372036854775808" },
+        { BYTES("G\x3f\xb9\x99\x99\x99\x99\x99\x9a."), "0.1" },
+        { BYTES("G\xff\xf0\x00\x00\x00\x00\x00\x00."), "-inf" },
+        { BYTES("X\x03\x00\x00\x00"
+                "a\xc3\xa4."),
+          "'a\xc3\xa4'" },
+        { BYTES("X\x00\x00\x00\x00."), "''" },
+        { BYTES("\x8c\x02hi."), "'hi'" },
+        { BYTES("C\x02\xff\x00."), "b'\\xff\\x00'" },
     };
     ASSERT_REPRS(samples);
 }
@@ -109,24 +111,24 @@ static void containers(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES(")."), "()"},
-        {BYTES("(t."), "()"},
-        {BYTES("K\1\x85."), "(1,)"},
-        {BYTES("K\1K\2\x86."), "(1, 2)"},
-        {BYTES("NK\1K\2K\3\x87\x86."), "(None, (1, 2, 3))"},
-        {BYTES("(K\1(K\2tK\3t."), "(1, (2,), 3)"},
-        {BYTES("]."), "[]"},
-        {BYTES("]K\1a."), "[1]"},
-        {BYTES("](K\1K\2e."), "[1, 2]"},
-        {BYTES("](e."), "[]"},
-        {BYTES("\x8f(K\1K\2\x90."), "[1, 2]"},
-        {BYTES("}."), "{}"},
-        {BYTES("}K\1K\2s."), "{1: 2}"},
-        {BYTES("}(K\1K\2K\3K\4K\1K\5u."), "{1: 5, 3: 4}"},
-        {BYTES("}(u."), "{}"},
-        {BYTES("}\x88K\1sK\1K\2s."), "{True: 2}"},
-        {BYTES("\x80\2]."), "[]"},
-        {BYTES("\x80\4\x95\2\0\0\0\0\0\0\0]."), "[]"},
+        { BYTES(")."), "()" },
+        { BYTES("(t."), "()" },
+        { BYTES("K\1\x85."), "(1,)" },
+        { BYTES("K\1K\2\x86."), "(1, 2)" },
+        { BYTES("NK\1K\2K\3\x87\x86."), "(None, (1, 2, 3))" },
+        { BYTES("(K\1(K\2tK\3t."), "(1, (2,), 3)" },
+        { BYTES("]."), "[]" },
+        { BYTES("]K\1a."), "[1]" },
+        { BYTES("](K\1K\2e."), "[1, 2]" },
+        { BYTES("](e."), "[]" },
+        { BYTES("\x8f(K\1K\2\x90."), "[1, 2]" },
+        { BYTES("}."), "{}" },
+        { BYTES("}K\1K\2s."), "{1: 2}" },
+        { BYTES("}(K\1K\2K\3K\4K\1K\5u."), "{1: 5, 3: 4}" },
+        { BYTES("}(u."), "{}" },
+        { BYTES("}\x88K\1sK\1K\2s."), "{True: 2}" },
+        { BYTES("\x80\2]."), "[]" },
+        { BYTES("\x80\4\x95\2\0\0\0\0\0\0\0]."), "[]" },
     };
     ASSERT_REPRS(samples);
 }
@@ -135,11 +137,11 @@ static void the_memo_gives_the_same_value_again(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES("(]q\7K\1ah\7t."), "([1], [1])"},
-        {BYTES("(]r\0\1\0\0K\1aj\0\1\0\0t."), "([1], [1])"},
-        {BYTES("(]\x94}\x94h\1h\0t."), "([], {}, {}, [])"},
-        {BYTES("(K\1q\0K\2q\0h\0t."), "(1, 2, 2)"},
-        {BYTES("(K\1q\5K\2\x94h\1t."), "(1, 2, 2)"},
+        { BYTES("(]q\7K\1ah\7t."), "([1], [1])" },
+        { BYTES("(]r\0\1\0\0K\1aj\0\1\0\0t."), "([1], [1])" },
+        { BYTES("(]\x94}\x94h\1h\0t."), "([], {}, {}, [])" },
+        { BYTES("(K\1q\0K\2q\0h\0t."), "(1, 2, 2)" },
+        { BYTES("(K\1q\5K\2\x94h\1t."), "(1, 2, 2)" },
     };
     ASSERT_REPRS(samples);
     struct reading reading;
@@ -153,13 +155,13 @@ static void what_has_no_meaning_here_becomes_a_record(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES(GLOBAL("posix", "system") "."), "<posix system>"},
-        {BYTES("\x8c\2os\x8c\6system\x93."), "<os system>"},
-        {BYTES(GLOBAL("posix", "system") "\x8c\x08rm -rf /\x85R."), "<posix system>"},
-        {BYTES(GLOBAL("torch.nn", "Conv2d") ")\x81."), "<torch.nn Conv2d>"},
-        {BYTES("K\7Q."), "<storage>"},
-        {BYTES(GLOBAL("builtins", "eval") "Nb."), "<builtins eval>"},
-        {BYTES("]}b."), "[]"},
+        { BYTES(GLOBAL("posix", "system") "."), "<posix system>" },
+        { BYTES("\x8c\2os\x8c\6system\x93."), "<os system>" },
+        { BYTES(GLOBAL("posix", "system") "\x8c\x08rm -rf /\x85R."), "<posix system>" },
+        { BYTES(GLOBAL("torch.nn", "Conv2d") ")\x81."), "<torch.nn Conv2d>" },
+        { BYTES("K\7Q."), "<storage>" },
+        { BYTES(GLOBAL("builtins", "eval") "Nb."), "<builtins eval>" },
+        { BYTES("]}b."), "[]" },
     };
     ASSERT_REPRS(samples);
 }
@@ -186,12 +188,14 @@ static void three_calls_are_answered(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES(GLOBAL("collections", "OrderedDict") ")R."), "{}"},
-        {BYTES(GLOBAL("collections", "OrderedDict") ")R(K\1K\2u."), "{1: 2}"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "]K\1K\2\x86" "a\x85R."), "{1: 2}"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "}K\1K\2s\x85R."), "{1: 2}"},
-        {BYTES(GLOBAL("torch._utils", "_rebuild_parameter") "K\7\x89\x86R."), "7"},
-        {BYTES(TENSOR("FloatStorage", "0", "\6", "\0", "K\2K\3\x86", "K\3K\1\x86") "."), "<tensor>"},
+        { BYTES(GLOBAL("collections", "OrderedDict") ")R."), "{}" },
+        { BYTES(GLOBAL("collections", "OrderedDict") ")R(K\1K\2u."), "{1: 2}" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "]K\1K\2\x86"
+                                                     "a\x85R."),
+          "{1: 2}" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "}K\1K\2s\x85R."), "{1: 2}" },
+        { BYTES(GLOBAL("torch._utils", "_rebuild_parameter") "K\7\x89\x86R."), "7" },
+        { BYTES(TENSOR("FloatStorage", "0", "\6", "\0", "K\2K\3\x86", "K\3K\1\x86") "."), "<tensor>" },
     };
     ASSERT_REPRS(samples);
 }
@@ -224,58 +228,62 @@ static void what_is_damaged_or_foreign_is_refused_with_its_place(void **state)
 {
     (void) state;
     static const struct sample samples[] = {
-        {BYTES(""), "it ends too early at byte 0"},
-        {BYTES("NN."), "it does not end with one value at byte 2"},
-        {BYTES("."), "it does not end with one value at byte 0"},
-        {BYTES("(N."), "it does not end with one value at byte 2"},
-        {BYTES("N.N"), "something follows its end at byte 1"},
-        {BYTES("\x80\6N."), "an unknown protocol at byte 0"},
-        {BYTES("\x95\3\0\0\0\0\0\0\0N."), "it ends too early at byte 0"},
-        {BYTES("\x8a\x09" "123456789."), "an integer beyond 64 bits at byte 0"},
-        {BYTES("X\xff\xff\xff\xffN."), "it ends too early at byte 0"},
-        {BYTES("X\1\0\0\0\xff."), "a text that is not UTF-8 at byte 0"},
-        {BYTES("X\3\0\0\0\xed\xa0\x80."), "a text that is not UTF-8 at byte 0"},
-        {BYTES("\x85."), "a value is missing at byte 0"},
-        {BYTES("N(\x85."), "a value is missing at byte 2"},
-        {BYTES("Nt."), "a mark is missing at byte 1"},
-        {BYTES("a."), "a value is missing at byte 0"},
-        {BYTES("Na."), "a value is missing at byte 1"},
-        {BYTES("NNa."), "something is added to what is no list at byte 2"},
-        {BYTES(")Na."), "something is added to what is no list at byte 2"},
-        {BYTES("N(Ne."), "something is added to what is no list at byte 3"},
-        {BYTES("(Ne."), "a value is missing at byte 2"},
-        {BYTES("]NNs."), "something is set in what is no dictionary at byte 3"},
-        {BYTES("}(Nu."), "a key without a value at byte 3"},
-        {BYTES("}]Ns."), "a list or a dictionary as a key at byte 3"},
-        {BYTES("}(}Nu."), "a list or a dictionary as a key at byte 4"},
-        {BYTES("h\0."), "the memo has no such value at byte 0"},
-        {BYTES("Nq\5h\6."), "the memo has no such value at byte 3"},
-        {BYTES("Nq\5j\xff\xff\xff\xff."), "the memo has no such value at byte 3"},
-        {BYTES("q\0."), "a value is missing at byte 0"},
-        {BYTES("\x94."), "a value is missing at byte 0"},
-        {BYTES("Nr\x80\x84\x1e\0."), "too large a memo at byte 1"},
-        {BYTES("b."), "a value is missing at byte 0"},
-        {BYTES("Nb."), "a value is missing at byte 1"},
-        {BYTES("Q."), "a value is missing at byte 0"},
-        {BYTES("R."), "a value is missing at byte 0"},
-        {BYTES("N)R."), "a call of what is no function at byte 2"},
-        {BYTES(GLOBAL("a", "b") "]R."), "a call of what is no function at byte 6"},
-        {BYTES("cos\nsystem"), "it ends too early at byte 0"},
-        {BYTES("cos"), "it ends too early at byte 0"},
-        {BYTES("c\nsystem\n."), "a name that is none at byte 0"},
-        {BYTES("cos\n\n."), "a name that is none at byte 0"},
-        {BYTES("co s\nsystem\n."), "a name that is none at byte 0"},
-        {BYTES("cos\nsys\x1btem\n."), "a name that is none at byte 0"},
-        {BYTES("cos\nsyst\xc3\xa4m\n."), "a name that is none at byte 0"},
-        {BYTES("NN\x93."), "a name that is none at byte 2"},
-        {BYTES("\x8c\1aC\1b\x93."), "a name that is none at byte 6"},
-        {BYTES("N\x93."), "a value is missing at byte 1"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "NN\x86R."), "an OrderedDict with several arguments at byte 28"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "N\x85R."), "an OrderedDict of what are no pairs at byte 27"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "]Na\x85R."), "an OrderedDict of what are no pairs"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "])a\x85R."), "an OrderedDict of what are no pairs"},
-        {BYTES(GLOBAL("collections", "OrderedDict") "]]N\x86" "a\x85R."), "a list or a dictionary as a key"},
-        {BYTES(GLOBAL("torch._utils", "_rebuild_parameter") ")R."), "a parameter of nothing"},
+        { BYTES(""), "it ends too early at byte 0" },
+        { BYTES("NN."), "it does not end with one value at byte 2" },
+        { BYTES("."), "it does not end with one value at byte 0" },
+        { BYTES("(N."), "it does not end with one value at byte 2" },
+        { BYTES("N.N"), "something follows its end at byte 1" },
+        { BYTES("\x80\6N."), "an unknown protocol at byte 0" },
+        { BYTES("\x95\3\0\0\0\0\0\0\0N."), "it ends too early at byte 0" },
+        { BYTES("\x8a\x09"
+                "123456789."),
+          "an integer beyond 64 bits at byte 0" },
+        { BYTES("X\xff\xff\xff\xffN."), "it ends too early at byte 0" },
+        { BYTES("X\1\0\0\0\xff."), "a text that is not UTF-8 at byte 0" },
+        { BYTES("X\3\0\0\0\xed\xa0\x80."), "a text that is not UTF-8 at byte 0" },
+        { BYTES("\x85."), "a value is missing at byte 0" },
+        { BYTES("N(\x85."), "a value is missing at byte 2" },
+        { BYTES("Nt."), "a mark is missing at byte 1" },
+        { BYTES("a."), "a value is missing at byte 0" },
+        { BYTES("Na."), "a value is missing at byte 1" },
+        { BYTES("NNa."), "something is added to what is no list at byte 2" },
+        { BYTES(")Na."), "something is added to what is no list at byte 2" },
+        { BYTES("N(Ne."), "something is added to what is no list at byte 3" },
+        { BYTES("(Ne."), "a value is missing at byte 2" },
+        { BYTES("]NNs."), "something is set in what is no dictionary at byte 3" },
+        { BYTES("}(Nu."), "a key without a value at byte 3" },
+        { BYTES("}]Ns."), "a list or a dictionary as a key at byte 3" },
+        { BYTES("}(}Nu."), "a list or a dictionary as a key at byte 4" },
+        { BYTES("h\0."), "the memo has no such value at byte 0" },
+        { BYTES("Nq\5h\6."), "the memo has no such value at byte 3" },
+        { BYTES("Nq\5j\xff\xff\xff\xff."), "the memo has no such value at byte 3" },
+        { BYTES("q\0."), "a value is missing at byte 0" },
+        { BYTES("\x94."), "a value is missing at byte 0" },
+        { BYTES("Nr\x80\x84\x1e\0."), "too large a memo at byte 1" },
+        { BYTES("b."), "a value is missing at byte 0" },
+        { BYTES("Nb."), "a value is missing at byte 1" },
+        { BYTES("Q."), "a value is missing at byte 0" },
+        { BYTES("R."), "a value is missing at byte 0" },
+        { BYTES("N)R."), "a call of what is no function at byte 2" },
+        { BYTES(GLOBAL("a", "b") "]R."), "a call of what is no function at byte 6" },
+        { BYTES("cos\nsystem"), "it ends too early at byte 0" },
+        { BYTES("cos"), "it ends too early at byte 0" },
+        { BYTES("c\nsystem\n."), "a name that is none at byte 0" },
+        { BYTES("cos\n\n."), "a name that is none at byte 0" },
+        { BYTES("co s\nsystem\n."), "a name that is none at byte 0" },
+        { BYTES("cos\nsys\x1btem\n."), "a name that is none at byte 0" },
+        { BYTES("cos\nsyst\xc3\xa4m\n."), "a name that is none at byte 0" },
+        { BYTES("NN\x93."), "a name that is none at byte 2" },
+        { BYTES("\x8c\1aC\1b\x93."), "a name that is none at byte 6" },
+        { BYTES("N\x93."), "a value is missing at byte 1" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "NN\x86R."), "an OrderedDict with several arguments at byte 28" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "N\x85R."), "an OrderedDict of what are no pairs at byte 27" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "]Na\x85R."), "an OrderedDict of what are no pairs" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "])a\x85R."), "an OrderedDict of what are no pairs" },
+        { BYTES(GLOBAL("collections", "OrderedDict") "]]N\x86"
+                                                     "a\x85R."),
+          "a list or a dictionary as a key" },
+        { BYTES(GLOBAL("torch._utils", "_rebuild_parameter") ")R."), "a parameter of nothing" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         assert_refused(samples[i].bytes, samples[i].len, samples[i].text);
@@ -288,22 +296,23 @@ static void a_tensor_that_is_none_is_refused(void **state)
 #define ID(kind, key, count) "(" TEXT("\7", "storage") kind key TEXT("\3", "cpu") count "tQ"
 #define KIND GLOBAL("torch", "FloatStorage")
     static const struct sample samples[] = {
-        {BYTES(NONE_OF("")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0)")), ""},
-        {BYTES(NONE_OF("NK\0))")), ""},
-        {BYTES(NONE_OF("NQK\0))")), ""},
-        {BYTES(NONE_OF(")QK\0))")), ""},
-        {BYTES(NONE_OF(ID("N", TEXT("\1", "0"), "K\1") "K\0))")), ""},
-        {BYTES(NONE_OF(ID(KIND, "N", "K\1") "K\0))")), ""},
-        {BYTES(NONE_OF(ID(KIND, TEXT("\1", "0"), "N") "K\0))")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "N))")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0N)")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0)N")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0N\x85K\1\x85")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0\x88\x85K\1\x85")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0K\1\x85)")), ""},
-        {BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1")
-                       "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\1t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t")), ""},
+        { BYTES(NONE_OF("")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0)")), "" },
+        { BYTES(NONE_OF("NK\0))")), "" },
+        { BYTES(NONE_OF("NQK\0))")), "" },
+        { BYTES(NONE_OF(")QK\0))")), "" },
+        { BYTES(NONE_OF(ID("N", TEXT("\1", "0"), "K\1") "K\0))")), "" },
+        { BYTES(NONE_OF(ID(KIND, "N", "K\1") "K\0))")), "" },
+        { BYTES(NONE_OF(ID(KIND, TEXT("\1", "0"), "N") "K\0))")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "N))")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0N)")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0)N")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0N\x85K\1\x85")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0\x88\x85K\1\x85")), "" },
+        { BYTES(NONE_OF(STORAGE("FloatStorage", "0", "\1") "K\0K\1\x85)")), "" },
+        { BYTES(NONE_OF(
+              STORAGE("FloatStorage", "0", "\1") "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\1t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t")),
+          "" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         assert_refused(samples[i].bytes, samples[i].len, "a tensor that is none");
@@ -315,7 +324,7 @@ static void every_other_opcode_is_forbidden(void **state)
     static const char known[] = "().CGJKMNQRX]abcehjqrstu}\x80\x81\x85\x86\x87\x88\x89\x8a\x8c\x8f\x90\x93\x94\x95";
     assert_int_equal(strlen(known), 39);
     for (int code = 1; code < 256; code++) {
-        char bytes[] = {'N', (char) code, '.'}, expected[64];
+        char bytes[] = { 'N', (char) code, '.' }, expected[64];
         snprintf(expected, sizeof(expected), "forbidden pickle opcode 0x%02x at byte 1", (unsigned) code);
         if (!strchr(known, code))
             assert_refused(bytes, sizeof(bytes), expected);
@@ -372,7 +381,7 @@ struct repeated {
 static struct repeated repeat(const char *first, size_t first_len, const char *unit, size_t unit_len, size_t count,
                               const char *last)
 {
-    struct repeated result = {malloc(first_len + unit_len * count + strlen(last) + 1), first_len};
+    struct repeated result = { malloc(first_len + unit_len * count + strlen(last) + 1), first_len };
     assert_non_null(result.data);
     memcpy(result.data, first, first_len);
     for (size_t i = 0; i < count; i++, result.len += unit_len)
@@ -412,8 +421,8 @@ static void copies_of_the_same_are_counted(void **state)
 {
     (void) state;
     /* a list of 100 000 times the same pair, then OrderedDict of it again and again */
-    struct repeated list = repeat(BYTES("](K\1K\2\x86q\0"), BYTES("h\0"), 100000,
-                                  "e\x85q\1" GLOBAL("collections", "OrderedDict") "q\2");
+    struct repeated list =
+        repeat(BYTES("](K\1K\2\x86q\0"), BYTES("h\0"), 100000, "e\x85q\1" GLOBAL("collections", "OrderedDict") "q\2");
     struct repeated calls = repeat((const char *) list.data, list.len, BYTES("h\2h\1R\x86"), 1000000, ".");
     free(list.data);
     assert_true(seconds_to_refuse(calls, "too many values") < SECONDS);
@@ -424,7 +433,7 @@ static void copies_of_the_same_are_counted(void **state)
     data[len++] = '}';
     data[len++] = '(';
     for (int i = 0; i < 10000; i++, len += 4) {
-        const uint8_t entry[] = {'M', (uint8_t) i, (uint8_t) (i >> 8), 'N'};
+        const uint8_t entry[] = { 'M', (uint8_t) i, (uint8_t) (i >> 8), 'N' };
         memcpy(data + len, entry, sizeof(entry));
     }
     memcpy(data + len, "uq\0ca\nb\n", 9);
@@ -438,7 +447,7 @@ static void long_keys_are_counted(void **state)
 {
     (void) state;
     enum { LEN = 8 << 20 };
-    char head[5] = {'X', 0, 0, (char) (LEN >> 16 & 0xff), (char) (LEN >> 24)};
+    char head[5] = { 'X', 0, 0, (char) (LEN >> 16 & 0xff), (char) (LEN >> 24) };
     struct repeated key = repeat(head, 5, "k", 1, LEN, "q");
     uint8_t *data = realloc(key.data, key.len + 64);
     assert_non_null(data);

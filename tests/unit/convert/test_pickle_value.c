@@ -49,7 +49,7 @@ static struct hs_pickle_value *of_double(double real)
 static struct hs_pickle_value *of_text(const char *text)
 {
     struct hs_pickle_value *value = make(HS_PICKLE_STRING);
-    value->text = (struct hs_pickle_text){text, strlen(text)};
+    value->text = (struct hs_pickle_text) { text, strlen(text) };
     return value;
 }
 
@@ -162,7 +162,7 @@ static void without_memory_a_dictionary_stays_as_it_is(void **state)
 {
     (void) state;
     struct hs_arena small;
-    struct hs_pickle_dict dict = {0};
+    struct hs_pickle_dict dict = { 0 };
     hs_arena_init(&small, 256 << 10);
     int r = 0, count = 0;
     while (r == 0) {
@@ -258,13 +258,37 @@ static void numbers_are_written_as_python_writes_them(void **state)
         double value;
         const char *text;
     } samples[] = {
-        {0, "0.0"}, {-0.0, "-0.0"}, {1, "1.0"}, {-1.5, "-1.5"}, {0.1, "0.1"}, {0.1 + 0.2, "0.30000000000000004"},
-        {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {123456789012345678.0, "1.2345678901234568e+17"},
-        {1e22, "1e+22"}, {1e-4, "0.0001"}, {0.00001, "1e-05"}, {0.00012345, "0.00012345"}, {100, "100.0"},
-        {1.0 / 3, "0.3333333333333333"}, {-2.5e-7, "-2.5e-07"}, {DBL_MAX, "1.7976931348623157e+308"},
-        {5e-324, "5e-324"}, {NAN, "nan"}, {INFINITY, "inf"}, {-INFINITY, "-inf"}, {12345.678, "12345.678"},
-        {9007199254740993.0, "9007199254740992.0"}, {9999999999999998.0, "9999999999999998.0"}, {0.5, "0.5"},
-        {0.01, "0.01"}, {-0.05, "-0.05"}, {0.001, "0.001"}, {0.0005, "0.0005"}, {20, "20.0"}, {1e9, "1000000000.0"},
+        { 0, "0.0" },
+        { -0.0, "-0.0" },
+        { 1, "1.0" },
+        { -1.5, "-1.5" },
+        { 0.1, "0.1" },
+        { 0.1 + 0.2, "0.30000000000000004" },
+        { 1e15, "1000000000000000.0" },
+        { 1e16, "1e+16" },
+        { 123456789012345678.0, "1.2345678901234568e+17" },
+        { 1e22, "1e+22" },
+        { 1e-4, "0.0001" },
+        { 0.00001, "1e-05" },
+        { 0.00012345, "0.00012345" },
+        { 100, "100.0" },
+        { 1.0 / 3, "0.3333333333333333" },
+        { -2.5e-7, "-2.5e-07" },
+        { DBL_MAX, "1.7976931348623157e+308" },
+        { 5e-324, "5e-324" },
+        { NAN, "nan" },
+        { INFINITY, "inf" },
+        { -INFINITY, "-inf" },
+        { 12345.678, "12345.678" },
+        { 9007199254740993.0, "9007199254740992.0" },
+        { 9999999999999998.0, "9999999999999998.0" },
+        { 0.5, "0.5" },
+        { 0.01, "0.01" },
+        { -0.05, "-0.05" },
+        { 0.001, "0.001" },
+        { 0.0005, "0.0005" },
+        { 20, "20.0" },
+        { 1e9, "1000000000.0" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
         assert_repr(of_double(samples[i].value), samples[i].text);

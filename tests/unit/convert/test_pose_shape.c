@@ -9,7 +9,7 @@
 static struct hs_onnx_info *finish(struct hs_buf *model)
 {
     struct hs_onnx_info *info = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     if (hs_onnx_info_parse(model->data, model->len, &info, &err) < 0)
         fail_msg("%s", err.message);
     hs_buf_finish(model);
@@ -45,13 +45,13 @@ static void set_prop(struct hs_onnx_info *info, const char *key, const char *val
             info->props[i].value = strdup(value);
             return;
         }
-    info->props[info->prop_count++] = (struct hs_onnx_prop){strdup(key), strdup(value)};
+    info->props[info->prop_count++] = (struct hs_onnx_prop) { strdup(key), strdup(value) };
 }
 
 /* Reads and frees the info. `shape` holds what the user says. */
 static void accept(struct hs_onnx_info *info, struct hs_model_shape *shape)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     if (hs_pose_shape_read(info, shape, &err) < 0)
         fail_msg("%s", err.message);
     hs_onnx_info_destroy(info);
@@ -59,7 +59,7 @@ static void accept(struct hs_onnx_info *info, struct hs_model_shape *shape)
 
 static void refuse(struct hs_onnx_info *info, struct hs_model_shape shape, const char *reason)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_int_equal(hs_pose_shape_read(info, &shape, &err), HS_EMODEL);
     if (!strstr(err.message, reason))
         fail_msg("\"%s\" does not say \"%s\"", err.message, reason);
@@ -72,7 +72,7 @@ static const struct hs_model_shape unsaid;
 static void the_usual_export(void **state)
 {
     (void) state;
-    struct hs_model_shape shape = {0};
+    struct hs_model_shape shape = { 0 };
     accept(usual(640), &shape);
     assert_int_equal(shape.decode, HS_DECODE_YOLO_POSE_DECODED);
     assert_int_equal(shape.scores, HS_SCORES_PROBABILITIES);
@@ -91,7 +91,7 @@ static void other_classes_and_keypoints(void **state)
 {
     (void) state;
     struct hs_buf model;
-    struct hs_model_shape shape = {0};
+    struct hs_model_shape shape = { 0 };
     pose_onnx_decoded(&model, 320, 4 + 3 + 5 * 2, 2100);
     pose_onnx_prop(&model, "task", "pose");
     pose_onnx_prop(&model, "names", "['a', 'b', 'c']");
@@ -107,7 +107,7 @@ static void without_metadata_the_user_says(void **state)
 {
     (void) state;
     struct hs_buf model;
-    struct hs_model_shape said = {.keypoints = 17}, more = {.keypoints = 4, .dims = 2, .classes = 6};
+    struct hs_model_shape said = { .keypoints = 17 }, more = { .keypoints = 4, .dims = 2, .classes = 6 };
     pose_onnx_decoded(&model, 640, 56, 8400);
     refuse(finish(&model), unsaid, "--keypoints");
     pose_onnx_decoded(&model, 640, 56, 8400);
@@ -118,16 +118,16 @@ static void without_metadata_the_user_says(void **state)
     pose_onnx_decoded(&model, 640, 18, 8400);
     accept(finish(&model), &more);
     pose_onnx_decoded(&model, 640, 57, 8400);
-    refuse(finish(&model), (struct hs_model_shape){.keypoints = 17}, "57 channels");
+    refuse(finish(&model), (struct hs_model_shape) { .keypoints = 17 }, "57 channels");
 }
 
 static void a_contradiction_is_refused(void **state)
 {
     (void) state;
-    refuse(usual(640), (struct hs_model_shape){.keypoints = 5}, "the file says 17 keypoints, not 5");
-    refuse(usual(640), (struct hs_model_shape){.dims = 2}, "the file says 3 numbers a keypoint, not 2");
-    refuse(usual(640), (struct hs_model_shape){.classes = 2}, "the file says 1 classes, not 2");
-    refuse(usual(640), (struct hs_model_shape){.input = 320}, "fixed to 640 x 640");
+    refuse(usual(640), (struct hs_model_shape) { .keypoints = 5 }, "the file says 17 keypoints, not 5");
+    refuse(usual(640), (struct hs_model_shape) { .dims = 2 }, "the file says 3 numbers a keypoint, not 2");
+    refuse(usual(640), (struct hs_model_shape) { .classes = 2 }, "the file says 1 classes, not 2");
+    refuse(usual(640), (struct hs_model_shape) { .input = 320 }, "fixed to 640 x 640");
 }
 
 static void what_cannot_be_served(void **state)
@@ -195,7 +195,7 @@ static void inputs(void **state)
 static void a_free_input_takes_what_is_wanted(void **state)
 {
     (void) state;
-    struct hs_model_shape shape = {0}, small = {.input = 320}, plain = {0};
+    struct hs_model_shape shape = { 0 }, small = { .input = 320 }, plain = { 0 };
     struct hs_onnx_info *info = raw(64, 1, 51, "[17, 3]");
     set_prop(info, "imgsz", "[384, 640]");
     accept(info, &shape);
@@ -209,13 +209,13 @@ static void a_free_input_takes_what_is_wanted(void **state)
     accept(info, &plain);
     assert_int_equal(plain.height, 416);
     assert_int_equal(plain.width, 416);
-    refuse(raw(64, 1, 51, "[17, 3]"), (struct hs_model_shape){.input = 333}, "multiples of 32");
+    refuse(raw(64, 1, 51, "[17, 3]"), (struct hs_model_shape) { .input = 333 }, "multiples of 32");
 }
 
 static void nine_raw_outputs(void **state)
 {
     (void) state;
-    struct hs_model_shape shape = {0}, sigmoid = {0}, few_bins = {.classes = 4};
+    struct hs_model_shape shape = { 0 }, sigmoid = { 0 }, few_bins = { .classes = 4 };
     accept(raw(64, 1, 51, "[17, 3]"), &shape);
     assert_int_equal(shape.decode, HS_DECODE_YOLO_POSE_RAW);
     assert_int_equal(shape.scores, HS_SCORES_LOGITS);
@@ -225,7 +225,7 @@ static void nine_raw_outputs(void **state)
     assert_int_equal(sigmoid.scores, HS_SCORES_PROBABILITIES);
     accept(raw(32, 4, 10, "[5, 2]"), &few_bins);
     assert_int_equal(few_bins.keypoints, 5);
-    refuse(raw(64, 64, 51, "[17, 3]"), (struct hs_model_shape){.classes = 64}, "three different channel counts");
+    refuse(raw(64, 64, 51, "[17, 3]"), (struct hs_model_shape) { .classes = 64 }, "three different channel counts");
     refuse(raw(63, 1, 51, "[17, 3]"), unsaid, "three different channel counts");
     refuse(raw(64, 2, 51, "[17, 3]"), unsaid, "three different channel counts");
     refuse(raw(64, 1, 50, "[17, 3]"), unsaid, "three different channel counts");

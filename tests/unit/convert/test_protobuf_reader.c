@@ -6,7 +6,7 @@
 
 static struct hs_protobuf_span span(const void *data, size_t len)
 {
-    return (struct hs_protobuf_span){ data, len };
+    return (struct hs_protobuf_span) { data, len };
 }
 
 static void every_kind_of_field(void **state)

@@ -20,21 +20,22 @@ struct piece {
     const char *data;
     size_t len;
 };
-#define PIECE(literal) {literal, sizeof(literal) - 1}
+#define PIECE(literal) { literal, sizeof(literal) - 1 }
 
 /* An object with attributes; a dictionary of modules. */
 #define OBJECT(module, name, attributes) GLOBAL(module, name) ")\x81}(" attributes "ub"
 #define MODULES(entries) TEXT("\10", "_modules") "}(" entries "u"
 
 #define NUMBERS "\x40" /* in the only storage */
-#define WEIGHT(outputs, inputs) \
+#define WEIGHT(outputs, inputs)                                                                                        \
     TENSOR("FloatStorage", "0", NUMBERS, "\0", "(K" outputs "K" inputs "K\1K\1t", "(K" inputs "K\1K\1K\1t")
-#define CONV(weight, stride, more) \
-    OBJECT("torch.nn.modules.conv", "Conv2d", \
-           TEXT("\13", "_parameters") "}(" TEXT("\6", "weight") weight TEXT("\4", "bias") "Nu" \
-           TEXT("\14", "padding_mode") TEXT("\5", "zeros") TEXT("\7", "padding") "K\0K\0\x86" \
-           TEXT("\13", "kernel_size") "K\1K\1\x86" TEXT("\6", "stride") "K" stride "K" stride "\x86" \
-           TEXT("\10", "dilation") "K\1K\1\x86" TEXT("\6", "groups") "K\1" more)
+#define CONV(weight, stride, more)                                                                                     \
+    OBJECT("torch.nn.modules.conv", "Conv2d",                                                                          \
+           TEXT("\13", "_parameters") "}(" TEXT("\6", "weight")                                                        \
+               weight TEXT("\4", "bias") "Nu" TEXT("\14", "padding_mode") TEXT("\5", "zeros")                          \
+                   TEXT("\7", "padding") "K\0K\0\x86" TEXT("\13", "kernel_size") "K\1K\1\x86" TEXT(                    \
+                       "\6", "stride") "K" stride "K" stride                                                           \
+                                       "\x86" TEXT("\10", "dilation") "K\1K\1\x86" TEXT("\6", "groups") "K\1" more)
 #define LIST(entry) OBJECT("torch.nn.modules.container", "ModuleList", MODULES(TEXT("\1", "0") entry))
 #define STRIDES(size) TENSOR("FloatStorage", "1", "\1", "\0", "K" size "\x85", "K\1\x85")
 
@@ -43,9 +44,8 @@ enum part { START, MODEL, LAYER, HEAD, BOX, SCORES, POINTS, SHAPE, STRIDE, SOURC
 
 static const struct piece good[PARTS] = {
     [START] = PIECE("\x80\2}(" TEXT("\7", "license") TEXT("\3", "MIT") TEXT("\5", "model")),
-    [MODEL] = PIECE(GLOBAL("ultralytics.nn.tasks", "PoseModel") ")\x81}(" TEXT("\10", "_modules")
-                    "}(" TEXT("\5", "model") GLOBAL("torch.nn.modules.container", "Sequential") ")\x81}("
-                    TEXT("\10", "_modules") "}("),
+    [MODEL] = PIECE(GLOBAL("ultralytics.nn.tasks", "PoseModel") ")\x81}(" TEXT("\10", "_modules") "}(" TEXT(
+        "\5", "model") GLOBAL("torch.nn.modules.container", "Sequential") ")\x81}(" TEXT("\10", "_modules") "}("),
     [LAYER] = PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
     [HEAD] = PIECE(TEXT("\1", "1") GLOBAL("ultralytics.nn.modules.head", "Pose") ")\x81}("),
     [BOX] = PIECE(TEXT("\10", "_modules") "}(" TEXT("\3", "cv2") LIST(CONV(WEIGHT("\10", "\4"), "\1", ""))),
@@ -54,9 +54,12 @@ static const struct piece good[PARTS] = {
     [SHAPE] = PIECE(TEXT("\11", "kpt_shape") "](K\2K\3e"),
     [STRIDE] = PIECE(TEXT("\6", "stride") STRIDES("\1")),
     [SOURCE] = PIECE(TEXT("\1", "f") "](K\0e"),
-    [LEVELS] = PIECE(TEXT("\7", "reg_max") "K\2" TEXT("\2", "nc") "K\2" "ub" "uub" "u"),
-    [NAMES] = PIECE(TEXT("\5", "names") "}(K\1" TEXT("\3", "cat") "u" TEXT("\4", "args")
-                    "}(" TEXT("\5", "imgsz") "M\x40\1u"),
+    [LEVELS] = PIECE(TEXT("\7", "reg_max") "K\2" TEXT("\2", "nc") "K\2"
+                                                                  "ub"
+                                                                  "uub"
+                                                                  "u"),
+    [NAMES] =
+        PIECE(TEXT("\5", "names") "}(K\1" TEXT("\3", "cat") "u" TEXT("\4", "args") "}(" TEXT("\5", "imgsz") "M\x40\1u"),
     [END] = PIECE("ubu."),
 };
 
@@ -101,7 +104,7 @@ static const char *checkpoint(struct fixture *fixture, enum part part, struct pi
     }
     for (size_t i = 0; i < HS_ARRAY_LEN(numbers); i++)
         numbers[i] = (float) i / 8;
-    fixture->zip = (struct zip_bytes){.len = 0};
+    fixture->zip = (struct zip_bytes) { .len = 0 };
     zip_add(&fixture->zip, "net/data.pkl", pickle, len);
     zip_add(&fixture->zip, "net/data/0", numbers, sizeof(numbers));
     zip_add(&fixture->zip, "net/data/1", &stride, sizeof(stride));
@@ -146,7 +149,7 @@ static void test_metadata(void **state)
     struct hs_onnx_info *onnx;
     struct hs_error err;
     char sha256[65];
-    const struct hs_pt2onnx_options options = {.sigmoid = true};
+    const struct hs_pt2onnx_options options = { .sigmoid = true };
     const char *path = checkpoint(fixture, START, good[START]);
     assert_int_equal(hs_pt2onnx_convert(path, fixture->output, &options, NULL, &err), 0);
     assert_int_equal(hs_file_sha256(path, sha256, &err), 0);
@@ -168,7 +171,7 @@ static void test_decoded(void **state)
     struct fixture *fixture = *state;
     struct hs_onnx_info *onnx;
     struct hs_error err;
-    const struct hs_pt2onnx_options options = {.decoded = true};
+    const struct hs_pt2onnx_options options = { .decoded = true };
     const char *path = checkpoint(fixture, START, good[START]);
     assert_int_equal(hs_pt2onnx_convert(path, fixture->output, &options, NULL, &err), 0);
     assert_int_equal(hs_onnx_info_load(fixture->output, &onnx, &err), 0);
@@ -202,46 +205,47 @@ static const struct {
     struct piece other;
     const char *message;
 } bad[] = {
-    {HEAD, PIECE(TEXT("\1", "1") GLOBAL("ultralytics.nn.modules.head", "Detect") ")\x81}("),
-     "not a YOLOv8 or YOLO11 pose model: its head is <ultralytics.nn.modules.head Detect>"},
-    {LAYER, PIECE(TEXT("\1", "0") OBJECT("torch.nn", "Linear", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model.0: unknown module <torch.nn Linear>"},
-    {LAYER, PIECE(TEXT("\1", "0") OBJECT("os", "Conv2d", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model.0: unknown module <os Conv2d>"},
-    {LAYER, PIECE(TEXT("\1", "7") CONV(WEIGHT("\4", "\3"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model: layer 0 has the name 7"},
-    {LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\4"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model.0: takes 4 channels and gets 3"},
-    {LAYER, PIECE(TEXT("\1", "0") CONV(GLOBAL("posix", "system"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model.0.weight: a tensor is needed, the file has <posix system>"},
-    {LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\0", TEXT("\1", "f") "J\xff\xff\xff\xff")),
-     "model.0: `stride` cannot be (0, 0)"},
-    {LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\2", "")), "model.0: `f` is missing"},
-    {BOX, PIECE(TEXT("\10", "_modules") "}(" TEXT("\3", "cv2") LIST(CONV(WEIGHT("\7", "\4"), "\1", ""))),
-     "model.1.cv2: gives 7 channels at stride 2, 8 at 2 are needed"},
-    {SCORES, PIECE(TEXT("\3", "cv3") LIST(CONV(WEIGHT("\2", "\4"), "\3", ""))),
-     "model.1.cv3: gives 2 channels at stride 6, 2 at 2 are needed"},
-    {POINTS, PIECE(TEXT("\3", "cv4") LIST(OBJECT("torch.nn", "Sequential", MODULES(""))) "u"), "model.1.cv4: gives 4"},
-    {POINTS, PIECE("u"), "model.1.cv4.0: unknown module nothing"},
-    {SHAPE, PIECE(TEXT("\11", "kpt_shape") "](K\2K\4e"), "head: `kpt_shape` needs 2 or 3 numbers a point, not 4"},
-    {SHAPE, PIECE(TEXT("\11", "kpt_shape") "](K\2e"), "head: `kpt_shape` cannot be [2]"},
-    {SHAPE, PIECE(""), "head: `kpt_shape` is missing"},
-    {STRIDE, PIECE(""), "head: `stride` is missing"},
-    {STRIDE, PIECE(TEXT("\6", "stride") "K\2"), "stride: a tensor is needed, the file has 2"},
-    {STRIDE, PIECE(TEXT("\6", "stride") STRIDES("\2")), "stride"},
-    {SOURCE, PIECE(TEXT("\1", "f") "](K\1e"), "head: no layer can be read that is 1"},
-    {SOURCE, PIECE(TEXT("\1", "f") "K\0"), "head: as many layers as strides must be read, not 0"},
-    {NAMES, PIECE(""), "model: `names` is missing"},
-    {END, PIECE("ubu"), "too early"},
+    { HEAD, PIECE(TEXT("\1", "1") GLOBAL("ultralytics.nn.modules.head", "Detect") ")\x81}("),
+      "not a YOLOv8 or YOLO11 pose model: its head is <ultralytics.nn.modules.head Detect>" },
+    { LAYER, PIECE(TEXT("\1", "0") OBJECT("torch.nn", "Linear", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: unknown module <torch.nn Linear>" },
+    { LAYER, PIECE(TEXT("\1", "0") OBJECT("os", "Conv2d", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: unknown module <os Conv2d>" },
+    { LAYER, PIECE(TEXT("\1", "7") CONV(WEIGHT("\4", "\3"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model: layer 0 has the name 7" },
+    { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\4"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: takes 4 channels and gets 3" },
+    { LAYER, PIECE(TEXT("\1", "0") CONV(GLOBAL("posix", "system"), "\2", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0.weight: a tensor is needed, the file has <posix system>" },
+    { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\0", TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: `stride` cannot be (0, 0)" },
+    { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\2", "")), "model.0: `f` is missing" },
+    { BOX, PIECE(TEXT("\10", "_modules") "}(" TEXT("\3", "cv2") LIST(CONV(WEIGHT("\7", "\4"), "\1", ""))),
+      "model.1.cv2: gives 7 channels at stride 2, 8 at 2 are needed" },
+    { SCORES, PIECE(TEXT("\3", "cv3") LIST(CONV(WEIGHT("\2", "\4"), "\3", ""))),
+      "model.1.cv3: gives 2 channels at stride 6, 2 at 2 are needed" },
+    { POINTS, PIECE(TEXT("\3", "cv4") LIST(OBJECT("torch.nn", "Sequential", MODULES(""))) "u"),
+      "model.1.cv4: gives 4" },
+    { POINTS, PIECE("u"), "model.1.cv4.0: unknown module nothing" },
+    { SHAPE, PIECE(TEXT("\11", "kpt_shape") "](K\2K\4e"), "head: `kpt_shape` needs 2 or 3 numbers a point, not 4" },
+    { SHAPE, PIECE(TEXT("\11", "kpt_shape") "](K\2e"), "head: `kpt_shape` cannot be [2]" },
+    { SHAPE, PIECE(""), "head: `kpt_shape` is missing" },
+    { STRIDE, PIECE(""), "head: `stride` is missing" },
+    { STRIDE, PIECE(TEXT("\6", "stride") "K\2"), "stride: a tensor is needed, the file has 2" },
+    { STRIDE, PIECE(TEXT("\6", "stride") STRIDES("\2")), "stride" },
+    { SOURCE, PIECE(TEXT("\1", "f") "](K\1e"), "head: no layer can be read that is 1" },
+    { SOURCE, PIECE(TEXT("\1", "f") "K\0"), "head: as many layers as strides must be read, not 0" },
+    { NAMES, PIECE(""), "model: `names` is missing" },
+    { END, PIECE("ubu"), "too early" },
 };
 
 static void test_bad_ones(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         struct hs_pt2onnx_info info;
-        const struct hs_pt2onnx_options options = {.decoded = true};
+        const struct hs_pt2onnx_options options = { .decoded = true };
         const char *path = checkpoint(fixture, bad[i].part, bad[i].other);
         assert_int_equal(hs_pt2onnx_convert(path, fixture->output, &options, &info, &err), HS_EMODEL);
         assert_int_equal(err.code, HS_EMODEL);

@@ -13,7 +13,7 @@
 static struct hs_pt_archive *open_bytes(const struct zip_bytes *zip)
 {
     struct hs_pt_archive *archive = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     int r = hs_pt_archive_open(zip_path(zip->data, zip->len), &archive, &err);
     if (r < 0)
         print_error("%s\n", err.message);
@@ -25,7 +25,7 @@ static struct hs_pt_archive *open_bytes(const struct zip_bytes *zip)
 static void assert_not_opened(const struct zip_bytes *zip, const char *reason)
 {
     struct hs_pt_archive *archive = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_int_equal(hs_pt_archive_open(zip_path(zip->data, zip->len), &archive, &err), HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
     assert_null(archive);
@@ -36,7 +36,7 @@ static void assert_not_opened(const struct zip_bytes *zip, const char *reason)
 static struct hs_pt_archive *open_one(const char *pickle, size_t len, const char *order, const void *storage,
                                       size_t storage_len)
 {
-    struct zip_bytes zip = {0};
+    struct zip_bytes zip = { 0 };
     zip_add(&zip, "net/data.pkl", pickle, len);
     if (order)
         zip_add(&zip, "net/byteorder", order, strlen(order));
@@ -47,8 +47,8 @@ static struct hs_pt_archive *open_one(const char *pickle, size_t len, const char
 
 static void assert_numbers(struct hs_pt_archive *archive, size_t count, const double *expected)
 {
-    struct hs_pt_array array = {0};
-    struct hs_error err = {0};
+    struct hs_pt_array array = { 0 };
+    struct hs_error err = { 0 };
     int r = hs_pt_archive_read_tensor(archive, hs_pt_archive_root(archive), "layer.weight", &array, &err);
     if (r < 0)
         print_error("%s\n", err.message);
@@ -62,8 +62,8 @@ static void assert_numbers(struct hs_pt_archive *archive, size_t count, const do
 
 static void assert_no_numbers(struct hs_pt_archive *archive, const char *message)
 {
-    struct hs_pt_array array = {0};
-    struct hs_error err = {0};
+    struct hs_pt_array array = { 0 };
+    struct hs_error err = { 0 };
     int r = hs_pt_archive_read_tensor(archive, hs_pt_archive_root(archive), "layer.weight", &array, &err);
     assert_int_equal(r, HS_EMODEL);
     assert_int_equal(err.code, HS_EMODEL);
@@ -72,7 +72,7 @@ static void assert_no_numbers(struct hs_pt_archive *archive, const char *message
     hs_pt_archive_close(archive);
 }
 
-static const float six[] = {1, 2, 3, 4, 5, -6.5f};
+static const float six[] = { 1, 2, 3, 4, 5, -6.5f };
 
 #define SIX(offset, size, stride) BYTES(TENSOR("FloatStorage", "0", "\6", offset, size, stride) ".")
 #define FAR "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
@@ -84,40 +84,40 @@ static const float six[] = {1, 2, 3, 4, 5, -6.5f};
 static void every_type_of_number(void **state)
 {
     (void) state;
-    static const int32_t i32[] = {INT32_MIN, 7};
-    static const int64_t i64[] = {-1, INT64_C(1) << 53};
-    static const double f64[] = {0.1, 1e300};
+    static const int32_t i32[] = { INT32_MIN, 7 };
+    static const int64_t i64[] = { -1, INT64_C(1) << 53 };
+    static const double f64[] = { 0.1, 1e300 };
     static const char f16[] = "\x00\x3c\x00\xc0\xff\x7b\x01\x00\x00\x80\x55\x35";
-    assert_numbers(open_one(ROW("IntStorage", "\2"), NULL, i32, 8), 2, (const double[]){INT32_MIN, 7});
-    assert_numbers(open_one(ROW("LongStorage", "\2"), NULL, i64, 16), 2, (const double[]){-1, 9007199254740992.0});
+    assert_numbers(open_one(ROW("IntStorage", "\2"), NULL, i32, 8), 2, (const double[]) { INT32_MIN, 7 });
+    assert_numbers(open_one(ROW("LongStorage", "\2"), NULL, i64, 16), 2, (const double[]) { -1, 9007199254740992.0 });
     assert_numbers(open_one(ROW("DoubleStorage", "\2"), NULL, f64, 16), 2, f64);
     assert_numbers(open_one(ROW("HalfStorage", "\6"), NULL, f16, 12), 6,
-                   (const double[]){1, -2, 65504, 0x1p-24, 0, 0x1.554p-2});
+                   (const double[]) { 1, -2, 65504, 0x1p-24, 0, 0x1.554p-2 });
     assert_numbers(open_one(SIX("\0", "K\6\x85", "K\1\x85"), "little", six, 24), 6,
-                   (const double[]){1, 2, 3, 4, 5, -6.5});
+                   (const double[]) { 1, 2, 3, 4, 5, -6.5 });
 }
 
 static void numbers_may_be_big_endian(void **state)
 {
     (void) state;
     static const char f32[] = "\x3f\x80\x00\x00\xc0\x00\x00\x00", i64[] = "\0\0\0\0\0\0\1\2";
-    assert_numbers(open_one(ROW("FloatStorage", "\2"), "big", f32, 8), 2, (const double[]){1, -2});
-    assert_numbers(open_one(ONE("LongStorage"), "big", i64, 8), 1, (const double[]){258});
+    assert_numbers(open_one(ROW("FloatStorage", "\2"), "big", f32, 8), 2, (const double[]) { 1, -2 });
+    assert_numbers(open_one(ONE("LongStorage"), "big", i64, 8), 1, (const double[]) { 258 });
 }
 
 static void strides_choose_the_order(void **state)
 {
     (void) state;
     assert_numbers(open_one(SIX("\0", "K\3K\2\x86", "K\1K\3\x86"), NULL, six, 24), 6,
-                   (const double[]){1, 4, 2, 5, 3, -6.5});
-    assert_numbers(open_one(SIX("\1", "K\2\x85", "K\2\x85"), NULL, six, 24), 2, (const double[]){2, 4});
-    assert_numbers(open_one(SIX("\5", ")", ")"), NULL, six, 24), 1, (const double[]){-6.5});
-    assert_numbers(open_one(SIX("\2", "K\4\x85", "K\0\x85"), NULL, six, 24), 4, (const double[]){3, 3, 3, 3});
+                   (const double[]) { 1, 4, 2, 5, 3, -6.5 });
+    assert_numbers(open_one(SIX("\1", "K\2\x85", "K\2\x85"), NULL, six, 24), 2, (const double[]) { 2, 4 });
+    assert_numbers(open_one(SIX("\5", ")", ")"), NULL, six, 24), 1, (const double[]) { -6.5 });
+    assert_numbers(open_one(SIX("\2", "K\4\x85", "K\0\x85"), NULL, six, 24), 4, (const double[]) { 3, 3, 3, 3 });
     assert_numbers(open_one(SIX("\0", "K\0K\3\x86", "K\3K\1\x86"), NULL, six, 24), 0, NULL);
     /* the stride of a side of 1 does not matter */
-    assert_numbers(open_one(SIX("\4", "K\2K\1\x86", "K\1" FAR "\x86"), NULL, six, 24), 2, (const double[]){5, -6.5});
+    assert_numbers(open_one(SIX("\4", "K\2K\1\x86", "K\1" FAR "\x86"), NULL, six, 24), 2, (const double[]) { 5, -6.5 });
     assert_numbers(open_one(SIX("\4", "(K\1K\1K\1K\1K\1K\1K\1K\2t", "(K\7K\7K\7K\7K\7K\7K\7K\1t"), NULL, six, 24), 2,
-                   (const double[]){5, -6.5});
+                   (const double[]) { 5, -6.5 });
 }
 
 static void the_shape_is_told(void **state)
@@ -149,8 +149,10 @@ static void a_tensor_must_fit_its_storage(void **state)
     assert_no_numbers(open_one(SIX("\1", "K\2\x85", FAR "\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\0", MINUS "\x85", "K\1\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\5", "K\2\x85", MINUS "\x85"), NULL, six, 24), message);
-    assert_no_numbers(open_one(BYTES(GLOBAL("torch._utils", "_rebuild_tensor_v2") "("
-                                     STORAGE("FloatStorage", "0", "\6") MINUS "))tR."), NULL, six, 24), message);
+    assert_no_numbers(open_one(BYTES(GLOBAL("torch._utils", "_rebuild_tensor_v2") "(" STORAGE("FloatStorage", "0", "\6")
+                                         MINUS "))tR."),
+                               NULL, six, 24),
+                      message);
 }
 
 static void a_storage_must_have_the_length_that_is_said(void **state)
@@ -170,7 +172,7 @@ static void a_storage_that_is_missing_is_refused(void **state)
     static const char message[] = "layer.weight: the checkpoint has no storage ";
     assert_no_numbers(open_one(BYTES(TENSOR("FloatStorage", "1", "\6", "\0", ")", ")") "."), NULL, six, 24), message);
     assert_no_numbers(open_one(BYTES(TENSOR("FloatStorage", "\0", "\6", "\0", ")", ")") "."), NULL, six, 24), message);
-    static const char *const keys[] = {"../data.pkl", "0\\", "/0", ".."};
+    static const char *const keys[] = { "../data.pkl", "0\\", "/0", ".." };
     for (size_t i = 0; i < 4; i++) {
         char pickle[256];
         size_t len = 0, key_len = strlen(keys[i]);
@@ -195,9 +197,9 @@ static void numbers_must_be_finite(void **state)
     assert_no_numbers(open_one(ONE("HalfStorage"), NULL, "\1\x7c", 2), message);
     assert_no_numbers(open_one(ONE("DoubleStorage"), NULL, "\0\0\0\0\0\0\xf0\x7f", 8), message);
     /* only the numbers that belong to the tensor count */
-    static const float some[] = {1, __builtin_inff(), 3};
+    static const float some[] = { 1, __builtin_inff(), 3 };
     static const char sparse[] = TENSOR("FloatStorage", "0", "\3", "\0", "K\2\x85", "K\2\x85") ".";
-    assert_numbers(open_one(BYTES(sparse), NULL, some, 12), 2, (const double[]){1, 3});
+    assert_numbers(open_one(BYTES(sparse), NULL, some, 12), 2, (const double[]) { 1, 3 });
 }
 
 static void what_is_no_tensor_is_named(void **state)
@@ -220,7 +222,7 @@ static void what_is_no_tensor_is_named(void **state)
 static void damaged_and_compressed_storages_are_refused(void **state)
 {
     (void) state;
-    struct zip_bytes zip = {0};
+    struct zip_bytes zip = { 0 };
     zip_add(&zip, "net/data.pkl", SIX("\0", ")", ")"));
     zip_add(&zip, "net/data/0", six, 24);
     zip_end(&zip, "");
@@ -235,22 +237,25 @@ static void a_checkpoint_has_one_pickle_one_level_down(void **state)
 {
     (void) state;
     static const char *const names[][2] = {
-        {"data.pkl", "other"}, {"a/b/data.pkl", "other"}, {"a/data.pkl", "b/data.pkl"}, {"a/xdata.pkl", "a/data.pklx"},
+        { "data.pkl", "other" },
+        { "a/b/data.pkl", "other" },
+        { "a/data.pkl", "b/data.pkl" },
+        { "a/xdata.pkl", "a/data.pklx" },
     };
     for (size_t i = 0; i < 4; i++) {
-        struct zip_bytes zip = {0};
+        struct zip_bytes zip = { 0 };
         zip_add(&zip, names[i][0], "N.", 2);
         zip_add(&zip, names[i][1], "N.", 2);
         zip_end(&zip, "");
         assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
     }
-    struct zip_bytes zip = {0};
+    struct zip_bytes zip = { 0 };
     zip_end(&zip, "");
     assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
     static char name[700];
     memset(name, 'x', 600);
     memcpy(name + 600, "/data.pkl", 10);
-    zip = (struct zip_bytes){0};
+    zip = (struct zip_bytes) { 0 };
     zip_add(&zip, name, "N.", 2);
     zip_end(&zip, "");
     assert_not_opened(&zip, "a zip file, but not a PyTorch checkpoint");
@@ -259,9 +264,9 @@ static void a_checkpoint_has_one_pickle_one_level_down(void **state)
 static void the_byte_order_is_one_of_two(void **state)
 {
     (void) state;
-    static const char *const orders[] = {"", "middle", "bigger", "little\n", "littler", "BIG"};
+    static const char *const orders[] = { "", "middle", "bigger", "little\n", "littler", "BIG" };
     for (size_t i = 0; i < 6; i++) {
-        struct zip_bytes zip = {0};
+        struct zip_bytes zip = { 0 };
         zip_add(&zip, "a/data.pkl", "N.", 2);
         zip_add(&zip, "a/byteorder", orders[i], strlen(orders[i]));
         zip_end(&zip, "");
@@ -272,15 +277,15 @@ static void the_byte_order_is_one_of_two(void **state)
 static void a_bad_pickle_is_refused_at_once(void **state)
 {
     (void) state;
-    struct zip_bytes zip = {0};
+    struct zip_bytes zip = { 0 };
     zip_add(&zip, "a/data.pkl", "Ni.", 3);
     zip_end(&zip, "");
     assert_not_opened(&zip, "forbidden pickle opcode 0x69 at byte 1");
-    zip = (struct zip_bytes){0};
+    zip = (struct zip_bytes) { 0 };
     zip_add(&zip, "a/data.pkl", "", 0);
     zip_end(&zip, "");
     assert_not_opened(&zip, "it ends too early at byte 0");
-    zip = (struct zip_bytes){0};
+    zip = (struct zip_bytes) { 0 };
     zip_add(&zip, "a/data.pkl", "N.", 2);
     zip_end(&zip, "");
     zip.data[zip.contents[0]] = ')';
@@ -292,7 +297,7 @@ static void a_bad_pickle_is_refused_at_once(void **state)
 static void a_file_cut_anywhere_is_refused(void **state)
 {
     (void) state;
-    struct zip_bytes zip = {0};
+    struct zip_bytes zip = { 0 };
     zip_add(&zip, "a/data.pkl", "N.", 2);
     zip_add(&zip, "a/data/0", six, 24);
     zip_end(&zip, "");

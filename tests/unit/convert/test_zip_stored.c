@@ -9,7 +9,7 @@
 
 static void build(struct zip_bytes *zip, bool wide, bool later)
 {
-    *zip = (struct zip_bytes){.wide = wide, .later = later};
+    *zip = (struct zip_bytes) { .wide = wide, .later = later };
     zip_add(zip, "b/two", "zwei", 4);
     zip_add(zip, "a/one", "eins und mehr", 13);
     zip_add(zip, "empty", "", 0);
@@ -18,7 +18,7 @@ static void build(struct zip_bytes *zip, bool wide, bool later)
 
 static int open_bytes(const struct zip_bytes *bytes, struct hs_zip **ret_zip, struct hs_error *err)
 {
-    *err = (struct hs_error){0};
+    *err = (struct hs_error) { 0 };
     *ret_zip = NULL;
     int r = hs_zip_open(zip_path(bytes->data, bytes->len), ret_zip, err);
     assert_int_equal(r, err->code);
@@ -95,7 +95,7 @@ static void stored_members_are_read(void **state)
 static void a_comment_may_follow(void **state)
 {
     (void) state;
-    struct zip_bytes bytes = {0};
+    struct zip_bytes bytes = { 0 };
     struct hs_zip *zip;
     struct hs_error err;
     zip_add(&bytes, "a", "x", 1);
@@ -109,7 +109,7 @@ static void a_comment_may_follow(void **state)
 static void an_empty_zip_file_has_no_members(void **state)
 {
     (void) state;
-    struct zip_bytes bytes = {0};
+    struct zip_bytes bytes = { 0 };
     struct hs_zip *zip;
     struct hs_error err;
     zip_end(&bytes, "");
@@ -128,7 +128,7 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_int_equal(hs_zip_open("/nonexistent/file", &zip, &err), HS_ENOTFOUND);
     assert_string_equal(err.message, "No such file or directory");
     assert_int_equal(hs_zip_open("/", &zip, &err), HS_EIO);
-    struct zip_bytes bytes = {.len = 100};
+    struct zip_bytes bytes = { .len = 100 };
     assert_refused(&bytes, "not a zip file");
     bytes.len = 0;
     assert_refused(&bytes, "not a zip file");
@@ -196,10 +196,10 @@ static void compressed_and_encrypted_members_are_refused_when_read(void **state)
         size_t at, value;
         const char *reason;
     } samples[] = {
-        {10, 8, "is compressed"},
-        {10, 12, "is compressed"},
-        {8, 1, "is encrypted"},
-        {8, 0x41, "is encrypted"},
+        { 10, 8, "is compressed" },
+        { 10, 12, "is compressed" },
+        { 8, 1, "is encrypted" },
+        { 8, 0x41, "is encrypted" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -218,19 +218,13 @@ static void what_local_headers_say_must_be_what_the_directory_says(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        {0, 4, 0, "is not where the directory says"},
-        {26, 2, 4, "is not where the directory says"},
-        {6, 2, 2, "is described in two ways"},
-        {8, 2, 8, "is described in two ways"},
-        {14, 4, 7, "is described in two ways"},
-        {14, 4, 0, "is described in two ways"},
-        {18, 4, 12, "is described in two ways"},
-        {22, 4, 12, "is described in two ways"},
-        {22, 4, 0, "is described in two ways"},
-        {22, 4, UINT32_MAX, "is described in two ways"},
-        {30, 1, 'A', "is described in two ways"},
-        {28, 2, 6, "reaches into what follows it"},
-        {28, 2, 65535, "reaches into what follows it"},
+        { 0, 4, 0, "is not where the directory says" },   { 26, 2, 4, "is not where the directory says" },
+        { 6, 2, 2, "is described in two ways" },          { 8, 2, 8, "is described in two ways" },
+        { 14, 4, 7, "is described in two ways" },         { 14, 4, 0, "is described in two ways" },
+        { 18, 4, 12, "is described in two ways" },        { 22, 4, 12, "is described in two ways" },
+        { 22, 4, 0, "is described in two ways" },         { 22, 4, UINT32_MAX, "is described in two ways" },
+        { 30, 1, 'A', "is described in two ways" },       { 28, 2, 6, "reaches into what follows it" },
+        { 28, 2, 65535, "reaches into what follows it" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -247,17 +241,17 @@ static void a_directory_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        {0, 4, 0, "its directory is no directory"},
-        {20, 4, 12, "a stored member has two sizes"},
-        {24, 4, UINT32_MAX, "a stored member has two sizes"}, /* zip64 without a zip64 field */
-        {28, 2, 65535, "its directory ends too early"},
-        {30, 2, 65535, "its directory ends too early"},
-        {32, 2, 65535, "its directory ends too early"},
-        {34, 2, 1, "its directory is no directory"},
-        {42, 4, 0, "its members overlap"},
-        {42, 4, 3, "its members overlap"},
-        {42, 4, 0x7fffffff, "its members overlap"},
-        {47, 1, 0, "its directory is no directory"}, /* a name with a NUL in it */
+        { 0, 4, 0, "its directory is no directory" },
+        { 20, 4, 12, "a stored member has two sizes" },
+        { 24, 4, UINT32_MAX, "a stored member has two sizes" }, /* zip64 without a zip64 field */
+        { 28, 2, 65535, "its directory ends too early" },
+        { 30, 2, 65535, "its directory ends too early" },
+        { 32, 2, 65535, "its directory ends too early" },
+        { 34, 2, 1, "its directory is no directory" },
+        { 42, 4, 0, "its members overlap" },
+        { 42, 4, 3, "its members overlap" },
+        { 42, 4, 0x7fffffff, "its members overlap" },
+        { 47, 1, 0, "its directory is no directory" }, /* a name with a NUL in it */
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -270,7 +264,7 @@ static void a_directory_that_lies_is_refused(void **state)
 static void sizes_beyond_the_file_are_refused(void **state)
 {
     (void) state;
-    static const uint64_t sizes[] = {400, 0x7fffffff, UINT32_MAX - 1};
+    static const uint64_t sizes[] = { 400, 0x7fffffff, UINT32_MAX - 1 };
     for (size_t i = 0; i < 3; i++) {
         struct zip_bytes bytes;
         build(&bytes, false, false);
@@ -278,7 +272,7 @@ static void sizes_beyond_the_file_are_refused(void **state)
         zip_put(&bytes, bytes.entries[1] + 24, 4, sizes[i]);
         assert_refused(&bytes, "its members overlap");
     }
-    static const uint64_t wide_sizes[] = {400, INT64_MAX, UINT64_MAX, UINT64_MAX - 30};
+    static const uint64_t wide_sizes[] = { 400, INT64_MAX, UINT64_MAX, UINT64_MAX - 30 };
     for (size_t i = 0; i < 4; i++) {
         struct zip_bytes bytes;
         build(&bytes, true, false);
@@ -295,7 +289,7 @@ static void sizes_beyond_the_file_are_refused(void **state)
 static void names_are_unique(void **state)
 {
     (void) state;
-    struct zip_bytes bytes = {0};
+    struct zip_bytes bytes = { 0 };
     zip_add(&bytes, "a", "x", 1);
     zip_add(&bytes, "b", "y", 1);
     zip_add(&bytes, "a", "z", 1);
@@ -307,7 +301,7 @@ static void hostile_names_are_quoted_in_messages(void **state)
 {
     (void) state;
     static char longest[4001];
-    struct zip_bytes bytes = {0};
+    struct zip_bytes bytes = { 0 };
     memset(longest, '\x1b', 4000);
     zip_add(&bytes, "../\n\xff", "x", 1);
     zip_add(&bytes, longest, "y", 1);
@@ -325,16 +319,16 @@ static void an_end_record_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        {4, 2, 1, "it is one part of several"},
-        {6, 2, 1, "it is one part of several"},
-        {8, 2, 2, "it is one part of several"},
-        {8, 4, 2 | 2 << 16, "its directory is longer than it says"},
-        {8, 4, 4 | 4 << 16, "its directory ends too early"},
-        {8, 4, 999 | 999 << 16, "its directory ends too early"},
-        {12, 4, 1, "its directory is not where it should be"},
-        {12, 4, UINT32_MAX, "its directory is not where it should be"},
-        {16, 4, 0, "its directory is not where it should be"},
-        {16, 4, UINT32_MAX, "its directory is not where it should be"},
+        { 4, 2, 1, "it is one part of several" },
+        { 6, 2, 1, "it is one part of several" },
+        { 8, 2, 2, "it is one part of several" },
+        { 8, 4, 2 | 2 << 16, "its directory is longer than it says" },
+        { 8, 4, 4 | 4 << 16, "its directory ends too early" },
+        { 8, 4, 999 | 999 << 16, "its directory ends too early" },
+        { 12, 4, 1, "its directory is not where it should be" },
+        { 12, 4, UINT32_MAX, "its directory is not where it should be" },
+        { 16, 4, 0, "its directory is not where it should be" },
+        { 16, 4, UINT32_MAX, "its directory is not where it should be" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;
@@ -352,22 +346,22 @@ static void a_zip64_record_that_lies_is_refused(void **state)
         size_t at, size, value;
         const char *reason;
     } samples[] = {
-        {true, 8, 8, 0, "its zip64 record is not where it should be"},
-        {true, 8, 8, 1 << 20, "it ends too early"},
-        {true, 8, 8, UINT64_MAX, "it ends too early"},
-        {true, 4, 4, 1, "it is one part of several"},
-        {true, 16, 4, 2, "it is one part of several"},
-        {true, 0, 4, 0, "its directory is not where it should be"},
-        {false, 0, 4, 0, "its zip64 record is not where it should be"},
-        {false, 4, 8, 43, "its zip64 record is not where it should be"},
-        {false, 4, 8, UINT64_MAX, "its zip64 record is not where it should be"},
-        {false, 16, 4, 1, "it is one part of several"},
-        {false, 20, 4, 1, "it is one part of several"},
-        {false, 24, 8, 2, "it is one part of several"},
-        {false, 40, 8, 0, "its directory is not where it should be"},
-        {false, 40, 8, UINT64_MAX, "its directory is not where it should be"},
-        {false, 48, 8, 0, "its directory is not where it should be"},
-        {false, 48, 8, UINT64_MAX, "its directory is not where it should be"},
+        { true, 8, 8, 0, "its zip64 record is not where it should be" },
+        { true, 8, 8, 1 << 20, "it ends too early" },
+        { true, 8, 8, UINT64_MAX, "it ends too early" },
+        { true, 4, 4, 1, "it is one part of several" },
+        { true, 16, 4, 2, "it is one part of several" },
+        { true, 0, 4, 0, "its directory is not where it should be" },
+        { false, 0, 4, 0, "its zip64 record is not where it should be" },
+        { false, 4, 8, 43, "its zip64 record is not where it should be" },
+        { false, 4, 8, UINT64_MAX, "its zip64 record is not where it should be" },
+        { false, 16, 4, 1, "it is one part of several" },
+        { false, 20, 4, 1, "it is one part of several" },
+        { false, 24, 8, 2, "it is one part of several" },
+        { false, 40, 8, 0, "its directory is not where it should be" },
+        { false, 40, 8, UINT64_MAX, "its directory is not where it should be" },
+        { false, 48, 8, 0, "its directory is not where it should be" },
+        { false, 48, 8, UINT64_MAX, "its directory is not where it should be" },
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;

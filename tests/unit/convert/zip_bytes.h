@@ -11,8 +11,8 @@ enum { ZIP_MAX_MEMBERS = 8, ZIP_MAX_BYTES = 16384 };
 struct zip_bytes {
     uint8_t data[ZIP_MAX_BYTES];
     size_t len;
-    bool wide;   /* zip64: every number that can be is written there; set it before the first member is added */
-    bool later;  /* local headers hold no sizes and no CRC, as of a writer that cannot seek */
+    bool wide;  /* zip64: every number that can be is written there; set it before the first member is added */
+    bool later; /* local headers hold no sizes and no CRC, as of a writer that cannot seek */
     size_t count;
     const char *names[ZIP_MAX_MEMBERS];
     /* where things lie, for those who change them */

@@ -11,7 +11,7 @@
 /* A face that every gate takes. */
 static struct hs_face_found good_face(float *vector)
 {
-    return (struct hs_face_found){
+    return (struct hs_face_found) {
         .face = { .box = { 100, 100, 220, 240 }, .score = 0.9f, .has_landmarks = true },
         .embedding = vector,
         .has_quality = true,
@@ -47,10 +47,10 @@ static void test_all_reasons_at_once(void **state)
     (void) state;
     float vector[4] = { 1 };
     struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
-    faces[0].face.box = (struct hs_rect){ 0, 0, 30, 40 };
+    faces[0].face.box = (struct hs_rect) { 0, 0, 30, 40 };
     faces[0].face.score = 0.5f;
     faces[0].quality.sharpness = 0.1f;
-    faces[0].quality.pose = (struct hs_face_pose){ .yaw = -60, .pitch = 50, .roll = 70 };
+    faces[0].quality.pose = (struct hs_face_pose) { .yaw = -60, .pitch = 50, .roll = 70 };
     const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
     struct hs_enrol_verdict verdict;
     hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
@@ -87,7 +87,7 @@ static void test_background(void **state)
     (void) state;
     float vector[4] = { 1 };
     struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
-    faces[1].face.box = (struct hs_rect){ 0, 0, 40, 40 };
+    faces[1].face.box = (struct hs_rect) { 0, 0, 40, 40 };
     const struct hs_face_result result = { .faces = faces, .count = 2, .dimension = 4 };
     struct hs_enrol_verdict verdict;
     hs_enrol_quality_gate(hs_enrol_limits_of(HS_ENROL_STANDARD), &result, false, &verdict);
@@ -139,7 +139,7 @@ static void compare(struct hs_enrol_against *against, const char *name, const ch
                     struct hs_enrol_verdict *verdict)
 {
     struct hs_face_found face = good_face(vector);
-    *verdict = (struct hs_enrol_verdict){ .face = &face };
+    *verdict = (struct hs_enrol_verdict) { .face = &face };
     assert_int_equal(hs_enrol_compare(against, name, sha256, DIMENSION, verdict, NULL), 0);
     verdict->face = NULL;
 }

@@ -11,7 +11,7 @@
 
 static void set_up(struct fixture *f, struct hs_face_app *app)
 {
-    *app = (struct hs_face_app){ .gallery = f->gallery };
+    *app = (struct hs_face_app) { .gallery = f->gallery };
     assert_int_equal(hs_face_index_create(f->gallery, "test", DIMENSION, 1, &app->index, NULL), 0);
     const struct hs_face_maintenance_options options = { .gallery = f->gallery,
                                                          .index = app->index,

@@ -19,7 +19,7 @@ int fixture_setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     hs_path_join(f->path, sizeof(f->path), f->dir, "faces.db");
     hs_path_join(f->backups, sizeof(f->backups), f->dir, "backups");
-    f->options = (struct hs_gallery_options){
+    f->options = (struct hs_gallery_options) {
         .path = f->path,
         .backup_dir = f->backups,
         .keep_backups = 3,

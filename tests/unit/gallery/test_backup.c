@@ -418,7 +418,7 @@ static void test_flipped_bytes(void **state)
     struct fixture *f = *state;
     struct hs_gallery *g = fixture_open(f);
     add(g, "a", 1);
-    backup(f, (char[PATH_MAX]){ 0 });
+    backup(f, (char[PATH_MAX]) { 0 });
     fixture_close(f);
     uint8_t *data;
     size_t len;
@@ -448,7 +448,7 @@ static void test_foreign_tables(void **state)
 {
     struct fixture *f = *state;
     add(fixture_open(f), "a", 1);
-    backup(f, (char[PATH_MAX]){ 0 });
+    backup(f, (char[PATH_MAX]) { 0 });
     fixture_close(f);
     run_sql(f->path, "ALTER TABLE embeddings RENAME COLUMN space TO spice");
     fixture_open(f);

@@ -38,7 +38,7 @@ static int run_add_once(struct fixture *f)
     const struct hs_gallery_new_embedding e = { .values = unit_vector(10, values),
                                                 .dimension = DIMENSION,
                                                 .space = "test" };
-    return hs_gallery_add(f->gallery, &(struct hs_gallery_request){ key, key }, "new", NULL, &e, NULL, NULL);
+    return hs_gallery_add(f->gallery, &(struct hs_gallery_request) { key, key }, "new", NULL, &e, NULL, NULL);
 }
 
 /* The embedding and the memory of it are there, or neither is. */

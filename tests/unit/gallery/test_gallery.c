@@ -110,7 +110,7 @@ static void test_list_many(void **state)
 
 static int update_metadata(struct hs_gallery *g, const char *name, const char *metadata, struct hs_error *err)
 {
-    return hs_gallery_update(g, name, &(struct hs_gallery_update){ .metadata = metadata }, err);
+    return hs_gallery_update(g, name, &(struct hs_gallery_update) { .metadata = metadata }, err);
 }
 
 static void test_change(void **state)
@@ -185,7 +185,7 @@ static void test_for_each(void **state)
     assert_int_equal(version.resets, 1);
     assert_int_equal(stats_of(g).unusable, 2);
     assert_int_equal(stats_of(g).embeddings, 4);
-    seen = (struct seen){ .stop_at = 1 };
+    seen = (struct seen) { .stop_at = 1 };
     assert_int_equal(hs_gallery_for_each(g, see, &seen, NULL, NULL), 77);
     /* Own changes are not taken for those of others, also not when they empty the log. */
     add(g, "c", 3);
@@ -220,7 +220,7 @@ static void test_for_each_since(void **state)
     int64_t c = add(g, "c", 3).identity_id;
     assert_int_equal(hs_gallery_remove(g, "a", NULL, NULL), 0);
     int64_t b = add(g, "b", 4).identity_id;
-    seen = (struct seen){ 0 };
+    seen = (struct seen) { 0 };
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
     assert_int_equal(seen.touched, 1 + b + c);
     assert_int_equal(seen.count, 3);
@@ -235,7 +235,7 @@ static void test_for_each_since(void **state)
     assert_int_equal(hs_gallery_get_version(other, &version, NULL), 0);
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
     version.change = 1; /* the log reaches back that far */
-    seen = (struct seen){ 0 };
+    seen = (struct seen) { 0 };
     assert_int_equal(hs_gallery_for_each_since(other, &version, touched, see, &seen, &later, NULL), 0);
     /* So much at once that reading everything is quicker. */
     run_sql(f->path, "INSERT INTO changes SELECT (SELECT change FROM gallery), 100 + value FROM (WITH RECURSIVE"
@@ -338,7 +338,7 @@ static void test_threads(void **state)
     pthread_t threads[THREADS];
     struct worker workers[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){ .gallery = i % 2 ? other : g, .number = i };
+        workers[i] = (struct worker) { .gallery = i % 2 ? other : g, .number = i };
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
@@ -454,12 +454,21 @@ static void test_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_add_and_get), GALLERY_TEST(test_list),
-        GALLERY_TEST(test_list_many), GALLERY_TEST(test_change),
-        GALLERY_TEST(test_limit),       GALLERY_TEST(test_for_each),   GALLERY_TEST(test_for_each_since),
-        GALLERY_TEST(test_lost),        GALLERY_TEST(test_bad_input),  GALLERY_TEST(test_bad_options),
-        GALLERY_TEST(test_threads),     GALLERY_TEST(test_once),       GALLERY_TEST(test_once_is_forgotten),
-        GALLERY_TEST(test_update),      GALLERY_TEST(test_counts),
+        GALLERY_TEST(test_add_and_get),
+        GALLERY_TEST(test_list),
+        GALLERY_TEST(test_list_many),
+        GALLERY_TEST(test_change),
+        GALLERY_TEST(test_limit),
+        GALLERY_TEST(test_for_each),
+        GALLERY_TEST(test_for_each_since),
+        GALLERY_TEST(test_lost),
+        GALLERY_TEST(test_bad_input),
+        GALLERY_TEST(test_bad_options),
+        GALLERY_TEST(test_threads),
+        GALLERY_TEST(test_once),
+        GALLERY_TEST(test_once_is_forgotten),
+        GALLERY_TEST(test_update),
+        GALLERY_TEST(test_counts),
     };
     return HS_RUN_TESTS(tests);
 }

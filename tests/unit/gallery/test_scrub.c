@@ -80,7 +80,7 @@ static void test_marks(void **state)
             enrol(f, i);
         } else if (x >> 31) {
             assert_int_equal(
-                hs_gallery_update(f->gallery, name, &(struct hs_gallery_update){ .metadata = metadata }, NULL), 0);
+                hs_gallery_update(f->gallery, name, &(struct hs_gallery_update) { .metadata = metadata }, NULL), 0);
             continue;
         } else {
             assert_int_equal(hs_gallery_remove(f->gallery, name, NULL, NULL), 0);

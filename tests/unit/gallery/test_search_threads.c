@@ -28,9 +28,9 @@ static void *change(void *arg)
     const struct gallery *g = &traffic->gallery;
     while (!atomic_load(&traffic->ended)) {
         for (size_t i = FIXED; i < g->count; i++)
-            assert_int_equal(hs_search_add(traffic->search, g->ids[i], 900000 + (int64_t) (i % 2),
-                                           g->vectors + i * DIMENSION, NULL),
-                             0);
+            assert_int_equal(
+                hs_search_add(traffic->search, g->ids[i], 900000 + (int64_t) (i % 2), g->vectors + i * DIMENSION, NULL),
+                0);
         for (int64_t identity = 900000; identity <= 900001; identity++)
             assert_int_equal(hs_search_remove_identity(traffic->search, identity), CHANGING / 2);
     }

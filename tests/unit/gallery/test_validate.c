@@ -54,11 +54,11 @@ static void test_depth(void **state)
 static void test_vectors(void **state)
 {
     (void) state;
-    assert_true(hs_gallery_is_unit_vector((float[]){ 0.6F, -0.8F }, 2));
-    assert_false(hs_gallery_is_unit_vector((float[]){ 0.6F, 0.9F }, 2));
-    assert_false(hs_gallery_is_unit_vector((float[]){ NAN, 1 }, 2));
-    assert_false(hs_gallery_is_unit_vector((float[]){ INFINITY, 1 }, 2));
-    assert_false(hs_gallery_is_unit_vector((float[]){ 1 }, 0));
+    assert_true(hs_gallery_is_unit_vector((float[]) { 0.6F, -0.8F }, 2));
+    assert_false(hs_gallery_is_unit_vector((float[]) { 0.6F, 0.9F }, 2));
+    assert_false(hs_gallery_is_unit_vector((float[]) { NAN, 1 }, 2));
+    assert_false(hs_gallery_is_unit_vector((float[]) { INFINITY, 1 }, 2));
+    assert_false(hs_gallery_is_unit_vector((float[]) { 1 }, 0));
 }
 
 static void test_score(void **state)

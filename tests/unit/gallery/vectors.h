@@ -113,7 +113,7 @@ static inline size_t plain_answer(const struct gallery *g, const float *query, d
     for (size_t i = 0; i < g->count; i++) {
         double score = plain_score(query, g->vectors + i * g->dimension, g->dimension);
         if (g->ids[i] != 0 && score > above)
-            hits[count++] = (struct hs_search_hit){ g->identities[i], g->ids[i], score };
+            hits[count++] = (struct hs_search_hit) { g->identities[i], g->ids[i], score };
     }
     qsort(hits, count, sizeof(*hits), compare_hits);
     for (size_t i = 0; i < count; i++) {

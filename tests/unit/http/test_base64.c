@@ -77,11 +77,11 @@ static void test_lenient(void **state)
     (void) state;
     expect("Zm9v\r\nYm Fy", "foobar");
     expect("Z!m@9#v", "foo");
-    expect("Zg==Zm9v", "f");       /* the padding ends it */
+    expect("Zg==Zm9v", "f"); /* the padding ends it */
     expect("Zg=\n=", "f");
-    expect("=Zm9v", "foo");        /* a pad where none can be is skipped */
+    expect("=Zm9v", "foo"); /* a pad where none can be is skipped */
     expect("Z=m9v", "foo");
-    expect("Zm=9v", "foo");        /* one pad after two characters is not enough */
+    expect("Zm=9v", "foo"); /* one pad after two characters is not enough */
     expect("Zm9v====", "foo");
 }
 
@@ -91,7 +91,8 @@ static void test_data_uri(void **state)
     expect("data:image/png;base64,Zm9v", "foo");
     expect("data:,Zm9v", "foo");
     expect("data:a,Zm9v,Zm9v", "foofoo");
-    expect("dataZm9v", "\x75\xab\x5a" "foo");
+    expect("dataZm9v", "\x75\xab\x5a"
+                       "foo");
     expect("datZ", "\x75\xab\x59");
     expect_error("data:image/png;base64", "comma");
     expect_error("Data:image/png;base64,Zm9v", "padding");

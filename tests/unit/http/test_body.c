@@ -181,12 +181,13 @@ static void test_form_errors(void **state)
     expect_error("multipart/form-data; boundary=\"", "", HS_EINVAL, "boundary");
     expect_error("multipart/form-data; boundary=\"a\001b\"", "", HS_EINVAL, "boundary");
     expect_error("multipart/form-data; boundary=0123456789012345678901234567890123456789012345678901234567890123456789"
-                 "1", "", HS_EINVAL, "boundary");
+                 "1",
+                 "", HS_EINVAL, "boundary");
     expect_error(form_type, "", HS_EINVAL, "does not occur");
     expect_error(form_type, "something else", HS_EINVAL, "does not occur");
     expect_error(form_type, "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nabc", HS_EINVAL, "closing");
-    expect_error(form_type, "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nabc\r\n--XX",
-                 HS_EINVAL, "closing");
+    expect_error(form_type, "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nabc\r\n--XX", HS_EINVAL,
+                 "closing");
     expect_error(form_type, "--XX\r\nContent-Dispo", HS_EINVAL, "closing");
     expect_error(form_type, "--XXY\r\n", HS_EINVAL, "boundary line");
     expect_error(form_type, "--XX-X\r\n", HS_EINVAL, "boundary line");
@@ -257,8 +258,8 @@ static void test_json(void **state)
     /* Escapes, in the picture and in its name; \u002b is '+'. */
     expect(NULL, "{\"im\\u0061ge\": \"\\u002b\\/\\n\\u002B\\/\"}", "\xfb\xff\xbf", NULL);
     /* Nested fields of that name are none of ours. */
-    expect(NULL,
-           "{\"a\": {\"image\": \"Zm9v\"}, \"b\": [{\"image\": \"Zm9v\"}, \"image\"], \"text\": \"x\"}", NULL, "x");
+    expect(NULL, "{\"a\": {\"image\": \"Zm9v\"}, \"b\": [{\"image\": \"Zm9v\"}, \"image\"], \"text\": \"x\"}", NULL,
+           "x");
     expect(NULL, "{\"text\": \"image\", \"image\": \"YmFy\"}", "bar", "image");
     /* The last of a name wins. */
     expect(NULL, "{\"image\": \"Zm9v\", \"image\": \"YmFy\"}", "bar", NULL);
@@ -362,8 +363,9 @@ static void test_any_json(void **state)
 /* ---- The list of pictures ---- */
 
 static const char *const lists[] = { "images", "image", NULL };
-static const struct hs_body_spec list_spec = { .list = lists, .list_member = "image", .list_max = 3,
-                                               .bytes_max = 1 << 20 };
+static const struct hs_body_spec list_spec = {
+    .list = lists, .list_member = "image", .list_max = 3, .bytes_max = 1 << 20
+};
 
 /* Members as "foo|bar|", a failed one as its message in brackets. */
 static void describe_list(struct hs_body *body, char *dst, size_t size)
@@ -417,13 +419,15 @@ static void test_list_form(void **state)
 static void test_list_json(void **state)
 {
     (void) state;
-    expect_list(NULL, "{\"images\": [\"Zm9v\", {\"id\": \"x\", \"image\": \"data:image/png;base64,YmFy\"}], "
-                      "\"text\": \"y\"}",
+    expect_list(NULL,
+                "{\"images\": [\"Zm9v\", {\"id\": \"x\", \"image\": \"data:image/png;base64,YmFy\"}], "
+                "\"text\": \"y\"}",
                 "foo|bar|");
     expect_list(NULL, "{\"images\":[{\"image\":\"Zm9v\",\"more\":{\"image\":\"x\"}},\"YmFy\"]}", "foo|bar|");
     /* A key after a nested value is still a key. */
-    expect_list(NULL, "{\"images\":[{\"more\":{\"image\":\"x\"},\"image\":\"Zm9v\"},"
-                      "{\"more\":[[\"x\"],{}],\"image\":\"YmFy\"}]}",
+    expect_list(NULL,
+                "{\"images\":[{\"more\":{\"image\":\"x\"},\"image\":\"Zm9v\"},"
+                "{\"more\":[[\"x\"],{}],\"image\":\"YmFy\"}]}",
                 "foo|bar|");
     expect_list(NULL, "{\"images\": [{\"image\": \"Zm9v\", \"im\\u0061ge\": \"YmFy\"}]}", "bar|");
     /* One picture needs no array; either name will do, and the last list counts. */
@@ -448,8 +452,7 @@ static void test_list_bounds(void **state)
     expect_list(NULL, "{\"images\": []}", "(Missing 'images' field)");
     expect_list(NULL, "{\"images\": null}", "(Missing 'images' field)");
     expect_list(NULL, "{}", "(Missing 'images' field)");
-    expect_list(NULL, "{\"images\": {\"image\": \"Zm9v\"}}",
-                "(images: must be an array of pictures, not an object)");
+    expect_list(NULL, "{\"images\": {\"image\": \"Zm9v\"}}", "(images: must be an array of pictures, not an object)");
     expect_list(NULL, "{\"images\": [\"Zm9v\"], \"images\": 5}",
                 "(images: must be an array of pictures, not a number)");
     expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\", \"Zm9v\", \"Zm9v\"]}",
@@ -524,15 +527,15 @@ static void test_budget(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_curl),           cmocka_unit_test(test_aiohttp),
-        cmocka_unit_test(test_requests),       cmocka_unit_test(test_form_variants),
-        cmocka_unit_test(test_form_binary),    cmocka_unit_test(test_form_errors),
-        cmocka_unit_test(test_form_limits),    cmocka_unit_test(test_kept_texts),
-        cmocka_unit_test(test_json),           cmocka_unit_test(test_json_file_errors),
-        cmocka_unit_test(test_json_errors),    cmocka_unit_test(test_json_limits),
-        cmocka_unit_test(test_any_json),       cmocka_unit_test(test_content_types),
-        cmocka_unit_test(test_budget),         cmocka_unit_test(test_list_form),
-        cmocka_unit_test(test_list_json),      cmocka_unit_test(test_list_bounds),
+        cmocka_unit_test(test_curl),        cmocka_unit_test(test_aiohttp),
+        cmocka_unit_test(test_requests),    cmocka_unit_test(test_form_variants),
+        cmocka_unit_test(test_form_binary), cmocka_unit_test(test_form_errors),
+        cmocka_unit_test(test_form_limits), cmocka_unit_test(test_kept_texts),
+        cmocka_unit_test(test_json),        cmocka_unit_test(test_json_file_errors),
+        cmocka_unit_test(test_json_errors), cmocka_unit_test(test_json_limits),
+        cmocka_unit_test(test_any_json),    cmocka_unit_test(test_content_types),
+        cmocka_unit_test(test_budget),      cmocka_unit_test(test_list_form),
+        cmocka_unit_test(test_list_json),   cmocka_unit_test(test_list_bounds),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -169,8 +169,7 @@ static void test_seconds(void **state)
     refuse_seconds(json("-1"), false, "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not -1");
     refuse_seconds(json("601"), true,
                    "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", or -1, not 601");
-    refuse_seconds(form("0.1"), false,
-                   "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not \"0.1\"");
+    refuse_seconds(form("0.1"), false, "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not \"0.1\"");
     refuse_seconds(form("soon"), false,
                    "p: must be between 0.5 and 600 seconds, also \"250ms\" or \"5m\", not \"soon\"");
     refuse_seconds(json("[5]"), false,
@@ -277,9 +276,9 @@ static void test_long_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_double), cmocka_unit_test(test_open_range),      cmocka_unit_test(test_int),
-        cmocka_unit_test(test_seconds), cmocka_unit_test(test_unusable_text),
-        cmocka_unit_test(test_bool),   cmocka_unit_test(test_string_and_enum), cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_double),          cmocka_unit_test(test_open_range),    cmocka_unit_test(test_int),
+        cmocka_unit_test(test_seconds),         cmocka_unit_test(test_unusable_text), cmocka_unit_test(test_bool),
+        cmocka_unit_test(test_string_and_enum), cmocka_unit_test(test_long_text),
     };
     return HS_RUN_TESTS(tests);
 }

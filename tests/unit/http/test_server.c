@@ -194,7 +194,8 @@ static int port_of(const struct fixture *f)
 
 static int dial(const struct fixture *f)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port_of(f)),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t) port_of(f)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct timeval limit = { .tv_sec = 10 };
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -900,7 +901,8 @@ static void test_drain(void **state)
     door_expect(&f->door, 1);
     assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(20)), HS_ETIMEOUT);
     /* Nothing new is accepted. */
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port_of(f)),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t) port_of(f)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int late = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_not_equal(connect(late, (struct sockaddr *) &address, sizeof(address)), 0);

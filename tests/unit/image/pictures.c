@@ -7,7 +7,7 @@
 
 struct hs_image_options options_plain(void)
 {
-    return (struct hs_image_options) {.limits = HS_IMAGE_LIMITS_DEFAULT};
+    return (struct hs_image_options) { .limits = HS_IMAGE_LIMITS_DEFAULT };
 }
 
 struct hs_image *make_gradient(int width, int height)
@@ -37,7 +37,7 @@ struct hs_image *decode_ok(const void *data, size_t len)
 {
     struct hs_image_options options = options_plain();
     struct hs_image *image = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     int r = hs_image_decode(data, len, &options, &image, &err);
     if (r < 0)
         fail_msg("%s", err.message);
@@ -69,7 +69,7 @@ void decode_fails(const void *data, size_t len, const struct hs_image_options *o
 {
     struct hs_image_options plain = options_plain();
     struct hs_image *image = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     uint8_t *copy = guarded_copy(data, len);
     int r = hs_image_decode(copy, len, options ? options : &plain, &image, &err);
     guarded_free(copy, len);

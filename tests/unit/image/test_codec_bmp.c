@@ -43,7 +43,9 @@ static void expect(struct hs_buf buf, int width, int height, const char *rgb)
     hs_buf_finish(&buf);
 }
 
-static const uint8_t four_colours[] = {0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0, 9, 8, 7, 0}; /* red green blue 7,8,9 */
+static const uint8_t four_colours[] = {
+    0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0, 9, 8, 7, 0
+}; /* red green blue 7,8,9 */
 #define RED "\xff\0\0"
 #define GREEN "\0\xff\0"
 #define BLUE "\0\0\xff"
@@ -74,10 +76,10 @@ static void words_of_32_bits(void **state)
     /* The fourth byte is no colour. */
     expect(make_bmp(1, 1, 32, 0, NULL, 0, "\1\2\3\x99", 4), 1, 1, "\3\2\1");
     /* Bit fields that name the usual bytes; they stand behind the header, as three entries of a palette would. */
-    static const uint8_t usual[] = {0, 0, 0xff, 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0};
+    static const uint8_t usual[] = { 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0xff, 0, 0, 0 };
     expect(make_bmp(2, 1, 32, 3, usual, 3, "\1\2\3\x99\4\5\6\0", 8), 2, 1, "\3\2\1\6\5\4");
     /* Other ones, in 32 and 16 bits. */
-    static const uint8_t masks10[] = {0, 0, 0xf0, 0x3f, 0, 0xfc, 0x0f, 0, 0xff, 3, 0, 0};
+    static const uint8_t masks10[] = { 0, 0, 0xf0, 0x3f, 0, 0xfc, 0x0f, 0, 0xff, 3, 0, 0 };
     struct hs_buf buf = make_bmp(1, 1, 32, 3, masks10, 3, "\0\x02\xf0\x3f", 4);
     decode_fails(buf.data, buf.len, NULL, HS_EUNSUPPORTED, "32 bits a pixel and compression 3 is not supported");
     hs_buf_finish(&buf);
@@ -115,22 +117,22 @@ static void headers_that_cannot_be(void **state)
         int width, height, bits, compression, code;
         const char *text;
     } cases[] = {
-        {0, 1, 24, 0, HS_EDECODE, "0x1"},
-        {-5, 1, 24, 0, HS_EDECODE, "-5x1"},
-        {1, 0, 24, 0, HS_EDECODE, "1x0"},
-        {1, INT32_MIN, 24, 0, HS_EDECODE, "1x2147483648"},
-        {1, 1, 7, 0, HS_EUNSUPPORTED, "7 bits"},
-        {1, 1, 0, 0, HS_EUNSUPPORTED, "0 bits"},
-        {1, 1, 24, 1, HS_EUNSUPPORTED, "compression 1"},
-        {1, 1, 24, 3, HS_EUNSUPPORTED, "compression 3"},
-        {1, 1, 24, 77, HS_EUNSUPPORTED, "compression 77"},
-        {1, 1, 0, 4, HS_EUNSUPPORTED, "compression 4"},
-        {30000, 30000, 24, 0, HS_ETOOLARGE, "at most 64 megapixels"},
-        {8000, 8000, 24, 0, HS_EDECODE, "BMP is cut"},
+        { 0, 1, 24, 0, HS_EDECODE, "0x1" },
+        { -5, 1, 24, 0, HS_EDECODE, "-5x1" },
+        { 1, 0, 24, 0, HS_EDECODE, "1x0" },
+        { 1, INT32_MIN, 24, 0, HS_EDECODE, "1x2147483648" },
+        { 1, 1, 7, 0, HS_EUNSUPPORTED, "7 bits" },
+        { 1, 1, 0, 0, HS_EUNSUPPORTED, "0 bits" },
+        { 1, 1, 24, 1, HS_EUNSUPPORTED, "compression 1" },
+        { 1, 1, 24, 3, HS_EUNSUPPORTED, "compression 3" },
+        { 1, 1, 24, 77, HS_EUNSUPPORTED, "compression 77" },
+        { 1, 1, 0, 4, HS_EUNSUPPORTED, "compression 4" },
+        { 30000, 30000, 24, 0, HS_ETOOLARGE, "at most 64 megapixels" },
+        { 8000, 8000, 24, 0, HS_EDECODE, "BMP is cut" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct hs_buf buf = make_bmp(cases[i].width, cases[i].height, cases[i].bits, cases[i].compression, NULL, 0,
-                                     "\0\0\0\0", 4);
+        struct hs_buf buf =
+            make_bmp(cases[i].width, cases[i].height, cases[i].bits, cases[i].compression, NULL, 0, "\0\0\0\0", 4);
         decode_fails(buf.data, buf.len, NULL, cases[i].code, cases[i].text);
         hs_buf_finish(&buf);
     }

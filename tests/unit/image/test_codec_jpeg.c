@@ -49,8 +49,8 @@ static struct hs_buf make_jpeg(const struct recipe *recipe, const uint8_t *sampl
     jpeg.restart_in_rows = recipe->restart_rows;
     jpeg_start_compress(&jpeg, TRUE);
     while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW row = (JSAMPROW) samples +
-                       (size_t) jpeg.next_scanline * (size_t) recipe->width * (size_t) recipe->components;
+        JSAMPROW row =
+            (JSAMPROW) samples + (size_t) jpeg.next_scanline * (size_t) recipe->width * (size_t) recipe->components;
         jpeg_write_scanlines(&jpeg, &row, 1);
     }
     jpeg_finish_compress(&jpeg);
@@ -78,8 +78,13 @@ static void every_kind_shows_the_gradient(void **state)
 {
     (void) state;
     static const struct recipe recipes[] = {
-        {.full_chroma = false}, {.full_chroma = true}, {.progressive = true}, {.out = JCS_RGB}, {.restart_rows = 1},
-        {.arithmetic = true},   {.arithmetic = true, .progressive = true},
+        { .full_chroma = false },
+        { .full_chroma = true },
+        { .progressive = true },
+        { .out = JCS_RGB },
+        { .restart_rows = 1 },
+        { .arithmetic = true },
+        { .arithmetic = true, .progressive = true },
     };
     struct hs_image *want = make_gradient(90, 61);
     for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
@@ -101,7 +106,7 @@ static void gray_is_spread_to_three(void **state)
     (void) state;
     uint8_t samples[16 * 16];
     memset(samples, 77, sizeof(samples));
-    struct recipe recipe = {.width = 16, .height = 16, .components = 1, .in = JCS_GRAYSCALE, .out = JCS_GRAYSCALE};
+    struct recipe recipe = { .width = 16, .height = 16, .components = 1, .in = JCS_GRAYSCALE, .out = JCS_GRAYSCALE };
     struct hs_buf buf = make_jpeg(&recipe, samples);
     struct hs_image *image = decode_ok(buf.data, buf.len);
     assert_memory_equal(pixel_at(image, 7, 9), "\x4d\x4d\x4d", 3);
@@ -114,14 +119,15 @@ static void gray_is_spread_to_three(void **state)
 static void cmyk_and_ycck(void **state)
 {
     (void) state;
-    static const uint8_t colours[3][4] = {{255, 0, 0, 255}, {255, 0, 0, 128}, {255, 255, 255, 255}};
-    static const uint8_t want[3][3] = {{255, 0, 0}, {128, 0, 0}, {255, 255, 255}};
+    static const uint8_t colours[3][4] = { { 255, 0, 0, 255 }, { 255, 0, 0, 128 }, { 255, 255, 255, 255 } };
+    static const uint8_t want[3][3] = { { 255, 0, 0 }, { 128, 0, 0 }, { 255, 255, 255 } };
     for (int i = 0; i < 6; i++) {
         uint8_t samples[16 * 16 * 4];
         for (int p = 0; p < 256; p++)
             memcpy(samples + (size_t) p * 4, colours[i % 3], 4);
-        struct recipe recipe = {.width = 16, .height = 16, .components = 4, .in = JCS_CMYK,
-                                .out = i < 3 ? JCS_CMYK : JCS_YCCK};
+        struct recipe recipe = {
+            .width = 16, .height = 16, .components = 4, .in = JCS_CMYK, .out = i < 3 ? JCS_CMYK : JCS_YCCK
+        };
         struct hs_buf buf = make_jpeg(&recipe, samples);
         struct hs_image *image = decode_ok(buf.data, buf.len);
         for (int c = 0; c < 3; c++)
@@ -134,8 +140,8 @@ static void cmyk_and_ycck(void **state)
 static void reduced_is_never_below_the_need(void **state)
 {
     (void) state;
-    static const int targets[] = {32, 100, 160, 161, 320, 321, 500, 640, 2000};
-    struct hs_buf buf = make_gradient_jpeg(1280, 724, (struct recipe) {0});
+    static const int targets[] = { 32, 100, 160, 161, 320, 321, 500, 640, 2000 };
+    struct hs_buf buf = make_gradient_jpeg(1280, 724, (struct recipe) { 0 });
     struct hs_image *whole = decode_ok(buf.data, buf.len);
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         struct hs_image_options options = options_plain();
@@ -218,11 +224,11 @@ static void a_part_is_what_the_whole_has_there(void **state)
 {
     (void) state;
     static const struct recipe recipes[] = {
-        { .full_chroma = false }, { .full_chroma = true }, { .progressive = true }, { .arithmetic = true },
-        { .restart_rows = 1 },
+        { .full_chroma = false }, { .full_chroma = true }, { .progressive = true },
+        { .arithmetic = true },   { .restart_rows = 1 },
     };
     static const struct hs_image_part parts[] = {
-        { 0, 0, 403, 299 }, { 0, 0, 1, 1 }, { 402, 298, 1, 1 }, { 100, 100, 50, 60 }, { 37, 0, 90, 299 },
+        { 0, 0, 403, 299 },  { 0, 0, 1, 1 },         { 402, 298, 1, 1 },  { 100, 100, 50, 60 }, { 37, 0, 90, 299 },
         { 0, 211, 403, 17 }, { 201, 150, 202, 149 }, { 15, 17, 33, 250 }, { 384, 3, 19, 290 },
     };
     static const int targets[] = { 0, 200, 100, 30 };
@@ -262,8 +268,9 @@ static void parts_that_cannot_be_are_refused(void **state)
 static void cut_anywhere_it_is_refused(void **state)
 {
     (void) state;
-    static const struct recipe recipes[] = {{.restart_rows = 0}, {.restart_rows = 1}, {.progressive = true},
-                                            {.arithmetic = true}};
+    static const struct recipe recipes[] = {
+        { .restart_rows = 0 }, { .restart_rows = 1 }, { .progressive = true }, { .arithmetic = true }
+    };
     for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
         struct hs_buf buf = make_gradient_jpeg(200, 150, recipes[i]);
         /* The last bytes are the end marker and perhaps bits that fill the last byte. */
@@ -285,7 +292,7 @@ static void cut_anywhere_it_is_refused(void **state)
 static void a_missing_end_marker_is_forgiven(void **state)
 {
     (void) state;
-    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {0});
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { 0 });
     struct hs_image *image = decode_ok(buf.data, buf.len - 2);
     hs_image_destroy(image);
     hs_buf_finish(&buf);
@@ -294,7 +301,7 @@ static void a_missing_end_marker_is_forgiven(void **state)
 static void size_of_the_real_header_counts(void **state)
 {
     (void) state;
-    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {0});
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { 0 });
     for (size_t i = 0; i + 8 < buf.len; i++) {
         if (buf.data[i] == 0xff && buf.data[i + 1] == 0xc0)
             memcpy(buf.data + i + 5, "\xff\xdc\xff\xdc", 4);
@@ -312,16 +319,16 @@ static void many_scans_are_refused(void **state)
     jpeg_scan_info scans[3 + 3 * 63];
     int count = 0;
     for (int c = 0; c < 3; c++)
-        scans[count++] = (jpeg_scan_info) {.comps_in_scan = 1, .component_index = {c}};
+        scans[count++] = (jpeg_scan_info) { .comps_in_scan = 1, .component_index = { c } };
     for (int c = 0; c < 3; c++) {
         for (int k = 1; k < 64; k++)
-            scans[count++] = (jpeg_scan_info) {.comps_in_scan = 1, .component_index = {c}, .Ss = k, .Se = k};
+            scans[count++] = (jpeg_scan_info) { .comps_in_scan = 1, .component_index = { c }, .Ss = k, .Se = k };
     }
-    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) {.scans = scans, .scan_count = count});
+    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { .scans = scans, .scan_count = count });
     decode_fails(buf.data, buf.len, NULL, HS_ETOOLARGE, "JPEG has more than 64 scans");
     hs_buf_finish(&buf);
     /* 3 + 61 are still fine. */
-    buf = make_gradient_jpeg(64, 64, (struct recipe) {.scans = scans, .scan_count = 64});
+    buf = make_gradient_jpeg(64, 64, (struct recipe) { .scans = scans, .scan_count = 64 });
     struct hs_image *image = decode_ok(buf.data, buf.len);
     hs_image_destroy(image);
     hs_buf_finish(&buf);
@@ -331,8 +338,8 @@ static void many_scans_are_refused(void **state)
 static void coefficients_count_as_memory(void **state)
 {
     (void) state;
-    struct hs_buf plain = make_gradient_jpeg(1600, 1200, (struct recipe) {0});
-    struct hs_buf progressive = make_gradient_jpeg(1600, 1200, (struct recipe) {.progressive = true});
+    struct hs_buf plain = make_gradient_jpeg(1600, 1200, (struct recipe) { 0 });
+    struct hs_buf progressive = make_gradient_jpeg(1600, 1200, (struct recipe) { .progressive = true });
     struct hs_image_options options = options_plain();
     struct hs_image *image;
     options.limits.max_memory = 8000000;
@@ -361,8 +368,12 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xc0\0\x11\x08", 7 },
         { "\xff\xd8\xff\xc0\0\x11\x08\0\x10\0", 10 },
         { "\xff\xd8\xff\xc0\0\2\xff\xc0\0\7\x08\0\x10\0\x10", 15 },
-        { "\xff\xd8\xff\xe1\xff\xff" "Exif\0\0II*\0\x08\0\0\0\xff\xff", 22 },
-        { "\xff\xd8\xff\xe1\0\x08" "Exif\0\0", 12 },
+        { "\xff\xd8\xff\xe1\xff\xff"
+          "Exif\0\0II*\0\x08\0\0\0\xff\xff",
+          22 },
+        { "\xff\xd8\xff\xe1\0\x08"
+          "Exif\0\0",
+          12 },
         { "\xff\xd8\xff\xfe\xff\xff", 6 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

@@ -43,7 +43,7 @@ static void expect(struct hs_buf buf, int width, int height, const char *rgb)
 
 static struct spng_ihdr header(uint32_t width, uint32_t height, uint8_t depth, uint8_t colour)
 {
-    return (struct spng_ihdr) {.width = width, .height = height, .bit_depth = depth, .color_type = colour};
+    return (struct spng_ihdr) { .width = width, .height = height, .bit_depth = depth, .color_type = colour };
 }
 
 static void every_colour_type_becomes_rgb(void **state)
@@ -74,8 +74,8 @@ static void alpha_is_dropped_and_not_blended(void **state)
 static void palettes_with_transparency(void **state)
 {
     (void) state;
-    struct spng_plte palette = {.n_entries = 2, .entries = {{.red = 9, .green = 8, .blue = 7}, {.red = 200}}};
-    struct spng_trns alpha = {.n_type3_entries = 1};
+    struct spng_plte palette = { .n_entries = 2, .entries = { { .red = 9, .green = 8, .blue = 7 }, { .red = 200 } } };
+    struct spng_trns alpha = { .n_type3_entries = 1 };
     expect(make_png(header(3, 1, 8, 3), &palette, &alpha, "\1\0\1", 3), 3, 1, "\xc8\0\0\x09\x08\x07\xc8\0\0");
     expect(make_png(header(3, 1, 1, 3), &palette, NULL, "\x40", 1), 3, 1, "\x09\x08\x07\xc8\0\0\x09\x08\x07");
 }
@@ -107,7 +107,7 @@ static void cut_anywhere_it_is_refused(void **state)
     for (size_t len = 0; len < buf.len - 20; len += len < 100 ? 1 : 37) {
         struct hs_image_options options = options_plain();
         struct hs_image *image;
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         assert_true(hs_image_decode(buf.data, len, &options, &image, &err) == HS_EDECODE);
         assert_true(err.message[0] != '\0');
     }
@@ -146,7 +146,7 @@ static void packed_text_that_explodes(void **state)
     struct hs_buf buf = make_buf();
     spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
     struct spng_ihdr one = header(1, 1, 8, 2);
-    struct spng_text texts[3] = {{.type = SPNG_ZTXT}, {.type = SPNG_ZTXT}, {.type = SPNG_ZTXT}};
+    struct spng_text texts[3] = { { .type = SPNG_ZTXT }, { .type = SPNG_ZTXT }, { .type = SPNG_ZTXT } };
     char *zeros = malloc((2u << 20) + 1);
     size_t size;
     int r;
@@ -194,16 +194,11 @@ static void orientation_comes_from_exif(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_colour_type_becomes_rgb),
-        cmocka_unit_test(sixteen_bits_keep_the_high_byte),
-        cmocka_unit_test(alpha_is_dropped_and_not_blended),
-        cmocka_unit_test(palettes_with_transparency),
-        cmocka_unit_test(interlaced_is_the_same),
-        cmocka_unit_test(cut_anywhere_it_is_refused),
-        cmocka_unit_test(a_wrong_checksum_is_an_error),
-        cmocka_unit_test(impossible_headers),
-        cmocka_unit_test(packed_text_that_explodes),
-        cmocka_unit_test(orientation_comes_from_exif),
+        cmocka_unit_test(every_colour_type_becomes_rgb),    cmocka_unit_test(sixteen_bits_keep_the_high_byte),
+        cmocka_unit_test(alpha_is_dropped_and_not_blended), cmocka_unit_test(palettes_with_transparency),
+        cmocka_unit_test(interlaced_is_the_same),           cmocka_unit_test(cut_anywhere_it_is_refused),
+        cmocka_unit_test(a_wrong_checksum_is_an_error),     cmocka_unit_test(impossible_headers),
+        cmocka_unit_test(packed_text_that_explodes),        cmocka_unit_test(orientation_comes_from_exif),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -72,7 +72,7 @@ static void lossless_is_exact_and_lossy_close(void **state)
 static void alpha_is_dropped(void **state)
 {
     (void) state;
-    static const uint8_t rgba[] = {10, 20, 30, 128, 40, 50, 60, 255};
+    static const uint8_t rgba[] = { 10, 20, 30, 128, 40, 50, 60, 255 };
     uint8_t *bytes;
     size_t size = WebPEncodeLosslessRGBA(rgba, 2, 1, 8, &bytes);
     assert_true(size > 0);

@@ -39,9 +39,9 @@ static void shapes_colour_what_they_cover(void **state)
     (void) state;
     struct hs_image *image = black(100, 100), *drawn;
     const struct hs_draw_shape shapes[] = {
-        {HS_DRAW_RECT, 10, 10, 60, 50, 4, 0xff8000, NULL},
-        {HS_DRAW_LINE, 70, 5, 70, 95, 6, 0x00ff00, NULL},
-        {HS_DRAW_CIRCLE, 30, 80, 0, 0, 8, 0x0000ff, NULL},
+        { HS_DRAW_RECT, 10, 10, 60, 50, 4, 0xff8000, NULL },
+        { HS_DRAW_LINE, 70, 5, 70, 95, 6, 0x00ff00, NULL },
+        { HS_DRAW_CIRCLE, 30, 80, 0, 0, 8, 0x0000ff, NULL },
     };
     assert_int_equal(hs_draw(image, shapes, 3, &drawn, NULL), 0);
     assert_int_equal(color_at(drawn, 30, 10), 0xff8000); /* top edge, 8..12 */
@@ -65,7 +65,7 @@ static void units_grow_with_the_picture(void **state)
     assert_float_equal(hs_draw_unit(640, 480), 1, 1e-6);
     assert_float_equal(hs_draw_unit(480, 1280), 2, 1e-6);
     struct hs_image *image = black(1280, 20), *drawn;
-    const struct hs_draw_shape line = {HS_DRAW_LINE, 0, 10, 1280, 10, 4, 0xffffff, NULL};
+    const struct hs_draw_shape line = { HS_DRAW_LINE, 0, 10, 1280, 10, 4, 0xffffff, NULL };
     assert_int_equal(hs_draw(image, &line, 1, &drawn, NULL), 0);
     assert_int_equal(color_at(drawn, 600, 6), 0xffffff); /* 4 units are 8 pixels: 6..14 */
     assert_int_equal(color_at(drawn, 600, 13), 0xffffff);
@@ -79,8 +79,8 @@ static void labels_stand_in_a_bar(void **state)
     (void) state;
     struct hs_image *image = black(200, 100), *drawn;
     const struct hs_draw_shape shapes[] = {
-        {HS_DRAW_RECT, 20, 60, 60, 90, 1, 0x20c040, "person 0.90"},
-        {HS_DRAW_RECT, 150, 2, 190, 90, 2, 0xc02040, "x"}, /* no room above: the bar is moved down */
+        { HS_DRAW_RECT, 20, 60, 60, 90, 1, 0x20c040, "person 0.90" },
+        { HS_DRAW_RECT, 150, 2, 190, 90, 2, 0xc02040, "x" }, /* no room above: the bar is moved down */
     };
     assert_int_equal(hs_draw(image, shapes, 2, &drawn, NULL), 0);
     assert_int_equal(color_at(drawn, 21, 45), 0x20c040);
@@ -96,12 +96,12 @@ static void strange_shapes_are_harmless(void **state)
     (void) state;
     struct hs_image *image = black(50, 50), *drawn;
     const struct hs_draw_shape shapes[] = {
-        {HS_DRAW_RECT, NAN, 10, 60, 50, 4, 0xffffff, "a"},
-        {HS_DRAW_LINE, INFINITY, 5, 70, 95, 6, 0xffffff, NULL},
-        {HS_DRAW_CIRCLE, 10, 10, 0, 0, NAN, 0xffffff, NULL},
-        {HS_DRAW_RECT, -1000, -1000, -500, -500, 4, 0xffffff, "far away"},
-        {HS_DRAW_LINE, 1e9f, 1e9f, 2e9f, 1e9f, 4, 0xffffff, NULL},
-        {HS_DRAW_LINE, 10, 60, 40, 60, 0, 0xffffff, "\xff\xfe"}, /* its bar would reach into the picture */
+        { HS_DRAW_RECT, NAN, 10, 60, 50, 4, 0xffffff, "a" },
+        { HS_DRAW_LINE, INFINITY, 5, 70, 95, 6, 0xffffff, NULL },
+        { HS_DRAW_CIRCLE, 10, 10, 0, 0, NAN, 0xffffff, NULL },
+        { HS_DRAW_RECT, -1000, -1000, -500, -500, 4, 0xffffff, "far away" },
+        { HS_DRAW_LINE, 1e9f, 1e9f, 2e9f, 1e9f, 4, 0xffffff, NULL },
+        { HS_DRAW_LINE, 10, 60, 40, 60, 0, 0xffffff, "\xff\xfe" }, /* its bar would reach into the picture */
     };
     int max;
     double mean;
@@ -119,10 +119,8 @@ static void strange_shapes_are_harmless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_drawn_is_an_exact_copy),
-        cmocka_unit_test(shapes_colour_what_they_cover),
-        cmocka_unit_test(units_grow_with_the_picture),
-        cmocka_unit_test(labels_stand_in_a_bar),
+        cmocka_unit_test(nothing_drawn_is_an_exact_copy), cmocka_unit_test(shapes_colour_what_they_cover),
+        cmocka_unit_test(units_grow_with_the_picture),    cmocka_unit_test(labels_stand_in_a_bar),
         cmocka_unit_test(strange_shapes_are_harmless),
     };
     return HS_RUN_TESTS(tests);

@@ -68,7 +68,7 @@ static int run_file(const json_t *entry, const struct hs_image_options *options)
     char path[8192];
     uint8_t *data;
     size_t len;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_true(hs_path_join(path, sizeof(path), folder, file));
     if (hs_file_read(path, 64u << 20, &data, &len, &err) < 0)
         fail_msg("%s", err.message);
@@ -93,7 +93,8 @@ static void run_all(const struct hs_image_options *options, long allowed_kb)
     size_t i;
     json_t *entry;
     int decoded = 0, refused = 0;
-    json_array_foreach(manifest, i, entry) {
+    json_array_foreach(manifest, i, entry)
+    {
         if (run_file(entry, options) == 0)
             decoded++;
         else

@@ -7,7 +7,7 @@
 static void png_comes_back_exactly(void **state)
 {
     (void) state;
-    static const int sizes[][2] = {{1, 1}, {3, 2}, {65, 33}, {640, 2}};
+    static const int sizes[][2] = { { 1, 1 }, { 3, 2 }, { 65, 33 }, { 640, 2 } };
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct hs_image *image = make_gradient(sizes[i][0], sizes[i][1]);
         struct hs_buf buf = make_buf();

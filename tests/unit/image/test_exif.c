@@ -40,11 +40,11 @@ static void anything_broken_is_upright(void **state)
     static const char whole[] = "Exif\0\0" LITTLE "\1\0\x12\1\3\0\1\0\0\0\6\0\0\0";
     for (size_t len = 0; len < 28; len++)
         assert_int_equal(orientation_of(whole, len), 1);
-    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\3\0\1\0\0\0\0\0\0\0", 22), 1);  /* 0 */
-    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\3\0\1\0\0\0\x09\0\0\0", 22), 1); /* 9 */
-    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\2\0\1\0\0\0\6\0\0\0", 22), 1);  /* text */
-    assert_int_equal(orientation_of("II*\0\xff\xff\xff\xff\1\0", 10), 1);               /* far away */
-    assert_int_equal(orientation_of("II*\0\x0a\0\0\0\1\0", 10), 1);                     /* at the end */
+    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\3\0\1\0\0\0\0\0\0\0", 22), 1);     /* 0 */
+    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\3\0\1\0\0\0\x09\0\0\0", 22), 1);   /* 9 */
+    assert_int_equal(orientation_of(LITTLE "\1\0\x12\1\2\0\1\0\0\0\6\0\0\0", 22), 1);     /* text */
+    assert_int_equal(orientation_of("II*\0\xff\xff\xff\xff\1\0", 10), 1);                 /* far away */
+    assert_int_equal(orientation_of("II*\0\x0a\0\0\0\1\0", 10), 1);                       /* at the end */
     assert_int_equal(orientation_of(LITTLE "\xff\xff\x13\1\3\0\1\0\0\0\6\0\0\0", 22), 1); /* more entries than bytes */
     assert_int_equal(orientation_of("XX*\0\x08\0\0\0\0\0", 10), 1);
 }

@@ -23,18 +23,24 @@ static void known_formats_are_named(void **state)
         size_t len;
         const char *text;
     } cases[] = {
-        {"GIF89a\1\0\1\0", 10, "image is GIF; JPEG, PNG, WebP and BMP are accepted"},
-        {"II*\0\x08\0\0\0", 8, "image is TIFF;"},
-        {"MM\0*\0\0\0\x08", 8, "image is TIFF;"},
-        {"\0\0\0\x1c" "ftypavif\0\0\0\0", 16, "image is AVIF;"},
-        {"\0\0\0\x1c" "ftypheic\0\0\0\0", 16, "image is HEIC;"},
-        {"\0\0\0\x1c" "ftypisom\0\0\0\0", 16, "image is video (MP4);"},
-        {"\xff\x0a\0\0", 4, "image is JPEG XL;"},
-        {"\0\0\0\x0cjP  \r\n\x87\n", 12, "image is JPEG 2000;"},
-        {"%PDF-1.7", 8, "image is PDF;"},
-        {"  <svg xmlns='x'/>", 18, "image is SVG;"},
-        {"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<svg/>", 41, "image is SVG;"},
-        {"P6\n1 1\n255\n", 11, "image is Netpbm (PNM);"},
+        { "GIF89a\1\0\1\0", 10, "image is GIF; JPEG, PNG, WebP and BMP are accepted" },
+        { "II*\0\x08\0\0\0", 8, "image is TIFF;" },
+        { "MM\0*\0\0\0\x08", 8, "image is TIFF;" },
+        { "\0\0\0\x1c"
+          "ftypavif\0\0\0\0",
+          16, "image is AVIF;" },
+        { "\0\0\0\x1c"
+          "ftypheic\0\0\0\0",
+          16, "image is HEIC;" },
+        { "\0\0\0\x1c"
+          "ftypisom\0\0\0\0",
+          16, "image is video (MP4);" },
+        { "\xff\x0a\0\0", 4, "image is JPEG XL;" },
+        { "\0\0\0\x0cjP  \r\n\x87\n", 12, "image is JPEG 2000;" },
+        { "%PDF-1.7", 8, "image is PDF;" },
+        { "  <svg xmlns='x'/>", 18, "image is SVG;" },
+        { "\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<svg/>", 41, "image is SVG;" },
+        { "P6\n1 1\n255\n", 11, "image is Netpbm (PNM);" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         decode_fails(cases[i].bytes, cases[i].len, NULL, HS_EUNSUPPORTED, cases[i].text);
@@ -128,8 +134,10 @@ static void all_turns_give_the_upright_picture(void **state)
     static const struct {
         int width, height;
         const char *stored;
-    } cases[9] = {[1] = {3, 2, "abcdef"}, [2] = {3, 2, "cbafed"}, [3] = {3, 2, "fedcba"}, [4] = {3, 2, "defabc"},
-                  [5] = {2, 3, "adbecf"}, [6] = {2, 3, "cfbead"}, [7] = {2, 3, "fcebda"}, [8] = {2, 3, "daebfc"}};
+    } cases[9] = {
+        [1] = { 3, 2, "abcdef" }, [2] = { 3, 2, "cbafed" }, [3] = { 3, 2, "fedcba" }, [4] = { 3, 2, "defabc" },
+        [5] = { 2, 3, "adbecf" }, [6] = { 2, 3, "cfbead" }, [7] = { 2, 3, "fcebda" }, [8] = { 2, 3, "daebfc" }
+    };
     for (int orientation = 1; orientation <= 8; orientation++) {
         struct hs_image *image;
         assert_int_equal(hs_image_create(cases[orientation].width, cases[orientation].height, &image, NULL), 0);
@@ -246,16 +254,11 @@ static void destroy_takes_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_and_noise_are_refused),
-        cmocka_unit_test(known_formats_are_named),
-        cmocka_unit_test(limits_are_found_in_the_header),
-        cmocka_unit_test(limits_hold_to_the_pixel),
-        cmocka_unit_test(probe_tells_what_decode_gives),
-        cmocka_unit_test(all_turns_give_the_upright_picture),
-        cmocka_unit_test(four_quarter_turns_are_none),
-        cmocka_unit_test(exif_is_applied_when_asked),
-        cmocka_unit_test(the_target_counts_after_the_turn),
-        cmocka_unit_test(destroy_takes_null),
+        cmocka_unit_test(nothing_and_noise_are_refused),    cmocka_unit_test(known_formats_are_named),
+        cmocka_unit_test(limits_are_found_in_the_header),   cmocka_unit_test(limits_hold_to_the_pixel),
+        cmocka_unit_test(probe_tells_what_decode_gives),    cmocka_unit_test(all_turns_give_the_upright_picture),
+        cmocka_unit_test(four_quarter_turns_are_none),      cmocka_unit_test(exif_is_applied_when_asked),
+        cmocka_unit_test(the_target_counts_after_the_turn), cmocka_unit_test(destroy_takes_null),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -10,21 +10,21 @@ static void plan_follows_ultralytics(void **state)
     (void) state;
     /* orig w, h, input w, h -> content w, h, left, top; from Ultralytics' LetterBox by hand. */
     static const int cases[][8] = {
-        {1280, 720, 640, 640, 640, 360, 0, 140},
-        {1280, 720, 640, 384, 640, 360, 0, 12},
-        {720, 1280, 640, 640, 360, 640, 140, 0},
-        {720, 1280, 640, 384, 216, 384, 212, 0},   /* a wide input for a tall picture, and the other way round */
-        {1280, 720, 384, 640, 384, 216, 0, 212},
-        {810, 1080, 640, 640, 480, 640, 80, 0},
-        {640, 640, 640, 640, 640, 640, 0, 0},
-        {100, 50, 640, 640, 640, 320, 0, 160},     /* grown */
-        {4000, 4, 640, 640, 640, 1, 0, 319},       /* 0.64 becomes 1; rest 639, 319.5 - 0.1 -> 319 */
-        {1000, 1, 640, 640, 640, 1, 0, 319},       /* 0.64 */
-        {30000, 1, 640, 640, 640, 1, 0, 319},      /* 0.02: at least 1 */
-        {640, 5, 320, 320, 320, 2, 0, 159},        /* 2.5 -> 2, half to even */
-        {640, 7, 320, 320, 320, 4, 0, 158},        /* 3.5 -> 4, half to even */
-        {640, 639, 640, 640, 640, 639, 0, 0},      /* an odd rest of 1: 0.5 - 0.1 -> 0 above */
-        {640, 637, 640, 640, 640, 637, 0, 1},      /* 3: 1.4 -> 1 above, 2 below */
+        { 1280, 720, 640, 640, 640, 360, 0, 140 },
+        { 1280, 720, 640, 384, 640, 360, 0, 12 },
+        { 720, 1280, 640, 640, 360, 640, 140, 0 },
+        { 720, 1280, 640, 384, 216, 384, 212, 0 }, /* a wide input for a tall picture, and the other way round */
+        { 1280, 720, 384, 640, 384, 216, 0, 212 },
+        { 810, 1080, 640, 640, 480, 640, 80, 0 },
+        { 640, 640, 640, 640, 640, 640, 0, 0 },
+        { 100, 50, 640, 640, 640, 320, 0, 160 }, /* grown */
+        { 4000, 4, 640, 640, 640, 1, 0, 319 },   /* 0.64 becomes 1; rest 639, 319.5 - 0.1 -> 319 */
+        { 1000, 1, 640, 640, 640, 1, 0, 319 },   /* 0.64 */
+        { 30000, 1, 640, 640, 640, 1, 0, 319 },  /* 0.02: at least 1 */
+        { 640, 5, 320, 320, 320, 2, 0, 159 },    /* 2.5 -> 2, half to even */
+        { 640, 7, 320, 320, 320, 4, 0, 158 },    /* 3.5 -> 4, half to even */
+        { 640, 639, 640, 640, 640, 639, 0, 0 },  /* an odd rest of 1: 0.5 - 0.1 -> 0 above */
+        { 640, 637, 640, 640, 640, 637, 0, 1 },  /* 3: 1.4 -> 1 above, 2 below */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const int *c = cases[i];
@@ -43,12 +43,12 @@ static void rect_rounds_the_short_side_up(void **state)
     (void) state;
     static const int cases[][7] = {
         /* w, h, long side, multiple, border -> in w, h */
-        {1280, 720, 640, 32, 0, 640, 384}, {720, 1280, 640, 32, 0, 384, 640}, {640, 480, 640, 32, 0, 640, 480},
-        {4000, 3000, 640, 32, 0, 640, 480}, {500, 500, 640, 32, 0, 640, 640}, {4000, 4, 640, 32, 0, 640, 32},
-        {4, 4000, 640, 32, 0, 32, 640},     {1, 1, 320, 32, 0, 320, 320},     {640, 481, 640, 32, 0, 640, 512},
-        {1000, 999, 640, 32, 0, 640, 640},  {640, 304, 640, 32, 8, 640, 320}, {640, 305, 640, 32, 8, 640, 352},
-        {305, 640, 640, 32, 8, 352, 640},   {640, 160, 320, 32, 8, 320, 96},  {4000, 4, 640, 32, 8, 640, 32},
-        {640, 620, 640, 32, 16, 640, 640},  {1, 1, 320, 32, 1000, 320, 320},
+        { 1280, 720, 640, 32, 0, 640, 384 },  { 720, 1280, 640, 32, 0, 384, 640 }, { 640, 480, 640, 32, 0, 640, 480 },
+        { 4000, 3000, 640, 32, 0, 640, 480 }, { 500, 500, 640, 32, 0, 640, 640 },  { 4000, 4, 640, 32, 0, 640, 32 },
+        { 4, 4000, 640, 32, 0, 32, 640 },     { 1, 1, 320, 32, 0, 320, 320 },      { 640, 481, 640, 32, 0, 640, 512 },
+        { 1000, 999, 640, 32, 0, 640, 640 },  { 640, 304, 640, 32, 8, 640, 320 },  { 640, 305, 640, 32, 8, 640, 352 },
+        { 305, 640, 640, 32, 8, 352, 640 },   { 640, 160, 320, 32, 8, 320, 96 },   { 4000, 4, 640, 32, 8, 640, 32 },
+        { 640, 620, 640, 32, 16, 640, 640 },  { 1, 1, 320, 32, 1000, 320, 320 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const int *c = cases[i];
@@ -66,8 +66,9 @@ static void pose_inputs_have_a_border(void **state)
     (void) state;
     static const int cases[][3] = {
         /* w, h -> the short side at 640 */
-        {1280, 720, 384}, {640, 480, 512}, {3000, 2000, 448}, {320, 160, 384}, {2560, 1080, 384}, {1280, 1024, 640},
-        {640, 640, 640},  {640, 368, 384}, {640, 369, 448},   {640, 624, 640}, {4000, 10, 384},
+        { 1280, 720, 384 },  { 640, 480, 512 },   { 3000, 2000, 448 }, { 320, 160, 384 },
+        { 2560, 1080, 384 }, { 1280, 1024, 640 }, { 640, 640, 640 },   { 640, 368, 384 },
+        { 640, 369, 448 },   { 640, 624, 640 },   { 4000, 10, 384 },
     };
     const struct hs_letterbox_rule rule = hs_letterbox_rule_of(640, 32, HS_LETTERBOX_BORDER);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -94,7 +95,7 @@ static void a_rule_has_few_sizes_and_a_picture_gets_one_of_them(void **state)
     (void) state;
     static const int networks[][3] = {
         /* long side, stride -> sizes */
-        {640, 32, 7}, {320, 32, 5}, {1280, 32, 7}, {960, 32, 7}, {640, 20, 5}, {32, 32, 1}, {96, 32, 3},
+        { 640, 32, 7 }, { 320, 32, 5 }, { 1280, 32, 7 }, { 960, 32, 7 }, { 640, 20, 5 }, { 32, 32, 1 }, { 96, 32, 3 },
     };
     for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
         const struct hs_letterbox_rule rule = hs_letterbox_rule_of(networks[i][0], networks[i][1], HS_LETTERBOX_BORDER);
@@ -152,17 +153,17 @@ static uint8_t *run(const struct hs_image *image, int orig_w, int orig_h, int in
 static void same_size_is_copied_between_the_pads(void **state)
 {
     (void) state;
-    static const uint8_t rgb[] = {1, 2, 3, 4, 5, 6};
+    static const uint8_t rgb[] = { 1, 2, 3, 4, 5, 6 };
     struct hs_image *image = make_pixels(2, 1, rgb);
     uint8_t *out = run(image, 2, 1, 2, 3);
-    static const uint8_t want[] = {114, 114, 114, 114, 114, 114, 1, 2, 3, 4, 5, 6, 114, 114, 114, 114, 114, 114};
+    static const uint8_t want[] = { 114, 114, 114, 114, 114, 114, 1, 2, 3, 4, 5, 6, 114, 114, 114, 114, 114, 114 };
     assert_memory_equal(out, want, sizeof(want));
     free(out);
     out = run(image, 2, 1, 2, 2); /* one row left over goes below */
     assert_memory_equal(out, want + 6, 12);
     free(out);
     /* Moved to the top left, the rest black. */
-    static const uint8_t moved[] = {1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const uint8_t moved[] = { 1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     uint8_t black[sizeof(moved)];
     struct hs_letterbox box;
     hs_letterbox_plan(2, 1, 2, 3, &box);
@@ -177,10 +178,10 @@ static void growing_is_bilinear_between_pixel_centres(void **state)
 {
     (void) state;
     /* Two pixels 0 and 100 on four: centres at -0.25, 0.25, 0.75, 1.25 of the source -> 0, 25, 75, 100. */
-    static const uint8_t rgb[] = {0, 0, 200, 100, 50, 0};
+    static const uint8_t rgb[] = { 0, 0, 200, 100, 50, 0 };
     struct hs_image *image = make_pixels(2, 1, rgb);
     uint8_t *out = run(image, 2, 1, 4, 2);
-    static const uint8_t row[] = {0, 0, 200, 25, 13, 150, 75, 38, 50, 100, 50, 0};
+    static const uint8_t row[] = { 0, 0, 200, 25, 13, 150, 75, 38, 50, 100, 50, 0 };
     assert_memory_equal(out, row, sizeof(row));
     assert_memory_equal(out + 12, row, sizeof(row)); /* the single row is repeated */
     free(out);
@@ -190,11 +191,11 @@ static void growing_is_bilinear_between_pixel_centres(void **state)
 static void halving_takes_the_mean_of_two(void **state)
 {
     (void) state;
-    static const uint8_t rgb[] = {10, 0, 0, 20, 0, 4, 30, 255, 8, 41, 255, 12,
-                                  10, 0, 0, 20, 0, 4, 30, 255, 8, 41, 255, 12};
+    static const uint8_t rgb[] = { 10, 0, 0, 20, 0, 4, 30, 255, 8, 41, 255, 12,
+                                   10, 0, 0, 20, 0, 4, 30, 255, 8, 41, 255, 12 };
     struct hs_image *image = make_pixels(4, 2, rgb);
     uint8_t *out = run(image, 4, 2, 2, 1);
-    static const uint8_t want[] = {15, 0, 2, 36, 255, 10};
+    static const uint8_t want[] = { 15, 0, 2, 36, 255, 10 };
     assert_memory_equal(out, want, sizeof(want));
     free(out);
     hs_image_destroy(image);
@@ -211,7 +212,7 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
             memset(image->pixels + (size_t) y * image->stride + (size_t) x * 3, (x + 1) * 10, 3);
     }
     uint8_t *out = run(image, 5, 5, 2, 2);
-    static const uint8_t want[] = {18, 18, 18, 42, 42, 42, 18, 18, 18, 42, 42, 42};
+    static const uint8_t want[] = { 18, 18, 18, 42, 42, 42, 18, 18, 18, 42, 42, 42 };
     assert_memory_equal(out, want, sizeof(want));
     free(out);
     /* The other axis: 9 rows of value y * 9 on 3, each the mean of three. */
@@ -231,8 +232,8 @@ static void shrinking_by_more_than_two_averages_the_area(void **state)
 static void flat_colours_stay(void **state)
 {
     (void) state;
-    static const int sizes[][2] = {{1, 1},    {3, 2},   {31, 7},   {64, 64},   {65, 63},
-                                   {200, 90}, {777, 3}, {2, 1500}, {1001, 999}};
+    static const int sizes[][2] = { { 1, 1 },    { 3, 2 },   { 31, 7 },   { 64, 64 },   { 65, 63 },
+                                    { 200, 90 }, { 777, 3 }, { 2, 1500 }, { 1001, 999 } };
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         int w = sizes[i][0], h = sizes[i][1];
         struct hs_image *image = make_gradient(w, h);
@@ -281,7 +282,8 @@ static void agrees_with_the_definition(void **state)
 {
     (void) state;
     static const int cases[][4] = {
-        {37, 23, 64, 64}, {50, 40, 32, 32}, {61, 47, 30, 30}, {61, 47, 29, 64}, {97, 5, 16, 16}};
+        { 37, 23, 64, 64 }, { 50, 40, 32, 32 }, { 61, 47, 30, 30 }, { 61, 47, 29, 64 }, { 97, 5, 16, 16 }
+    };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const int *k = cases[i];
         struct hs_image *image = make_gradient(k[0], k[1]);

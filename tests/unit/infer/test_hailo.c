@@ -18,8 +18,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/runner.h"
 #include "infer/registry.h"
+#include "infer/runner.h"
 #include "sim_script.h"
 
 enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
@@ -143,7 +143,11 @@ static int open_device(struct scene *scene)
 static int load(struct scene *scene, const char *hef, int side, int slots, int batch)
 {
     const struct hs_model_spec spec = {
-        .path = sim_script(hef), .input_h = side, .input_w = side, .slots = slots, .batch = batch,
+        .path = sim_script(hef),
+        .input_h = side,
+        .input_w = side,
+        .slots = slots,
+        .batch = batch,
     };
     int r = hailo->load(scene->device, &spec, &scene->model, &scene->err);
     if (r == 0)
@@ -909,11 +913,18 @@ static void a_thousand_pictures_are_not_mixed_up(void **state)
 static struct hs_runner *create_runner(int slots, int batch, int64_t run_timeout_ns)
 {
     const struct hs_runner_options options = {
-        .backend = hailo, .slots = slots, .batch = batch, .queue_max = 64, .keep_alive_s = -1,
-        .retry_max_ns = 100 * HS_NS_PER_MS, .run_timeout_ns = run_timeout_ns, .failures_max = 2,
+        .backend = hailo,
+        .slots = slots,
+        .batch = batch,
+        .queue_max = 64,
+        .keep_alive_s = -1,
+        .retry_max_ns = 100 * HS_NS_PER_MS,
+        .run_timeout_ns = run_timeout_ns,
+        .failures_max = 2,
     };
-    const struct hs_model_spec spec = { .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS,
-                                        .input_h = SIDE, .input_w = SIDE };
+    const struct hs_model_spec spec = {
+        .path = sim_script(EMBEDDINGS), .finding = HS_FINDS_EMBEDDINGS, .input_h = SIDE, .input_w = SIDE
+    };
     struct hs_runner *runner = NULL;
     assert_int_equal(hs_runner_create(&options, &spec, &runner, NULL), 0);
     return runner;
@@ -922,7 +933,10 @@ static struct hs_runner *create_runner(int slots, int batch, int64_t run_timeout
 static int ask(struct hs_runner *runner, uint64_t seed)
 {
     const struct hs_slot_request request = {
-        .h = SIDE, .w = SIDE, .count = 1, .deadline_ns = hs_deadline_in_ms(PATIENCE_MS),
+        .h = SIDE,
+        .w = SIDE,
+        .count = 1,
+        .deadline_ns = hs_deadline_in_ms(PATIENCE_MS),
     };
     struct hs_lease *lease;
     int r = hs_runner_acquire(runner, &request, &lease, NULL);
@@ -967,10 +981,8 @@ static void the_engine_brings_it_back(void **state)
         const char *fault;
         int first; /* what the request that meets it is told */
     } cases[] = {
-        { "{kind: lost, at: 2, count: 3}", HS_ELOST },
-        { "{kind: busy, at: 1, count: 2}", HS_EINUSE },
-        { "{kind: none, count: 3}", HS_ENODEVICE },
-        { "{kind: mismatch, at: 1, count: 2}", HS_ENOTREADY },
+        { "{kind: lost, at: 2, count: 3}", HS_ELOST },    { "{kind: busy, at: 1, count: 2}", HS_EINUSE },
+        { "{kind: none, count: 3}", HS_ENODEVICE },       { "{kind: mismatch, at: 1, count: 2}", HS_ENOTREADY },
         { "{kind: memory, at: 1, count: 2}", HS_ENOMEM },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
@@ -1082,8 +1094,7 @@ static void a_module_without_its_library_says_so_in_one_sentence(void **state)
     assert_true(hs_path_join(to, sizeof(to), folder, "hs_backend_hailo-apart.so"));
     assert_int_equal(hs_file_read(from, 1 << 26, &data, &len, &err), 0);
     /* The library is found by its name, which is changed here into one of a version that is not installed. */
-    for (char *at = memmem(data, len, "libhailort.so.5.1.1", 19); at;
-         at = memmem(data, len, "libhailort.so.5.1.1", 19))
+    for (char *at = memmem(data, len, "libhailort.so.5.1.1", 19); at; at = memmem(data, len, "libhailort.so.5.1.1", 19))
         at[18] = '7';
     assert_int_equal(hs_file_write_atomic(to, data, len, 0700, &err), 0);
     free(data);

@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/runner.h"
 #include "infer/registry.h"
+#include "infer/runner.h"
 #include "onnx_bytes.h"
 
 static const struct hs_backend *openvino;
@@ -335,7 +335,10 @@ static void the_cache_is_written_once_and_used(void **state)
 static void acquire(struct hs_runner *runner, int h, int w, struct hs_lease **ret_lease)
 {
     const struct hs_slot_request request = {
-        .h = h, .w = w, .count = 1, .deadline_ns = hs_deadline_in_ms(20000),
+        .h = h,
+        .w = w,
+        .count = 1,
+        .deadline_ns = hs_deadline_in_ms(20000),
     };
     struct hs_error err = { 0 };
     assert_int_equal(hs_runner_acquire(runner, &request, ret_lease, &err), 0);
@@ -517,7 +520,10 @@ static int run_some(struct hs_runner *runner, int count, int h, int w)
         struct hs_lease *lease = NULL;
         struct hs_error err = { 0 };
         const struct hs_slot_request request = {
-            .h = h, .w = w, .count = count - done, .deadline_ns = hs_deadline_in_ms(20000),
+            .h = h,
+            .w = w,
+            .count = count - done,
+            .deadline_ns = hs_deadline_in_ms(20000),
         };
         assert_int_equal(hs_runner_acquire(runner, &request, &lease, &err), 0);
         assert_in_range(lease->pictures, 1, count - done);

@@ -34,8 +34,9 @@ static void an_absent_module_lists_where_it_was_looked_for(void **state)
 static void names_with_paths_in_them_are_refused(void **state)
 {
     (void) state;
-    static const char *const bad[] = { "", "../evil", "a/b", "A", "a.so", "with space",
-                                       "a-name-that-is-far-too-long-to-be-true" };
+    static const char *const bad[] = {
+        "", "../evil", "a/b", "A", "a.so", "with space", "a-name-that-is-far-too-long-to-be-true"
+    };
     const struct hs_backend *backend = NULL;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct hs_error err = { 0 };

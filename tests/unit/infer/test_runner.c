@@ -15,8 +15,11 @@ enum { PATIENCE_MS = 20000 };
 static struct hs_runner_options defaults(const char *script)
 {
     return (struct hs_runner_options) {
-        .backend = &hs_backend_sim, .script = script ? sim_script(script) : NULL, .slots = 2,
-        .queue_max = 64, .keep_alive_s = -1,
+        .backend = &hs_backend_sim,
+        .script = script ? sim_script(script) : NULL,
+        .slots = 2,
+        .queue_max = 64,
+        .keep_alive_s = -1,
     };
 }
 
@@ -37,19 +40,24 @@ static struct hs_runner_status status_of(struct hs_runner *runner)
 }
 
 /* Asks again and again until the status is as wanted: what is waited for has no event of its own. */
-#define WAIT_FOR(runner, condition) do { \
-        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS); \
-        struct hs_runner_status s = status_of(runner); \
-        while (!(condition) && hs_clock_now_ns() < give_up_ns) \
-            s = status_of(runner); \
-        assert_true(condition); \
+#define WAIT_FOR(runner, condition)                                                                                    \
+    do {                                                                                                               \
+        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);                                                           \
+        struct hs_runner_status s = status_of(runner);                                                                 \
+        while (!(condition) && hs_clock_now_ns() < give_up_ns)                                                         \
+            s = status_of(runner);                                                                                     \
+        assert_true(condition);                                                                                        \
     } while (0)
 
 static int acquire_until(struct hs_runner *runner, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                          struct hs_lease **ret_lease, struct hs_error *err)
 {
     const struct hs_slot_request request = {
-        .h = h, .w = w, .count = 1, .deadline_ns = deadline_ns, .cancel = cancel,
+        .h = h,
+        .w = w,
+        .count = 1,
+        .deadline_ns = deadline_ns,
+        .cancel = cancel,
     };
     return hs_runner_acquire(runner, &request, ret_lease, err);
 }
@@ -187,7 +195,11 @@ static void one_load_serves_all_sizes(void **state)
     struct hs_error err = { 0 };
     for (int i = 0; i < 12; i++) {
         clients[i] = (struct client) {
-            .runner = runner, .h = 32 + 32 * (i % 5), .w = 64, .rounds = 8, .deadline_ms = PATIENCE_MS,
+            .runner = runner,
+            .h = 32 + 32 * (i % 5),
+            .w = 64,
+            .rounds = 8,
+            .deadline_ms = PATIENCE_MS,
         };
         start(&clients[i]);
     }
@@ -272,7 +284,12 @@ static void a_cancelled_request_leaves_the_queue(void **state)
     struct hs_cancel cancel;
     hs_cancel_init(&cancel);
     struct client waiting = {
-        .runner = runner, .h = 32, .w = 32, .rounds = 1, .deadline_ms = -1, .cancel = &cancel,
+        .runner = runner,
+        .h = 32,
+        .w = 32,
+        .rounds = 1,
+        .deadline_ms = -1,
+        .cancel = &cancel,
     };
     start(&waiting);
     WAIT_FOR(runner, s.waiting == 1);
@@ -462,7 +479,11 @@ static void a_storm_of_everything_leaves_nothing_behind(void **state)
     for (int i = 0; i < 16; i++) {
         hs_cancel_init(&cancels[i]);
         clients[i] = (struct client) {
-            .runner = runner, .h = 32 + 32 * (i % 3), .w = 32, .rounds = 30, .cancel = &cancels[i],
+            .runner = runner,
+            .h = 32 + 32 * (i % 3),
+            .w = 32,
+            .rounds = 30,
+            .cancel = &cancels[i],
             .deadline_ms = i % 4 == 0 ? 4 : PATIENCE_MS,
         };
         start(&clients[i]);

@@ -21,15 +21,22 @@ enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
 static struct hs_runner_options defaults(const char *script)
 {
     return (struct hs_runner_options) {
-        .backend = &hs_backend_sim, .script = sim_script(script), .slots = 4, .queue_max = 64,
-        .keep_alive_s = -1, .retry_max_ns = 100 * HS_NS_PER_MS,
+        .backend = &hs_backend_sim,
+        .script = sim_script(script),
+        .slots = 4,
+        .queue_max = 64,
+        .keep_alive_s = -1,
+        .retry_max_ns = 100 * HS_NS_PER_MS,
     };
 }
 
 static struct hs_runner *create(const struct hs_runner_options *options)
 {
     const struct hs_model_spec spec = {
-        .std = { 255, 255, 255 }, .finding = HS_FINDS_EMBEDDINGS, .input_h = SIDE, .input_w = SIDE,
+        .std = { 255, 255, 255 },
+        .finding = HS_FINDS_EMBEDDINGS,
+        .input_h = SIDE,
+        .input_w = SIDE,
     };
     struct hs_runner *runner = NULL;
     struct hs_error err = { 0 };
@@ -44,12 +51,13 @@ static struct hs_runner_status status_of(struct hs_runner *runner)
     return status;
 }
 
-#define WAIT_FOR(runner, condition) do { \
-        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS); \
-        struct hs_runner_status s = status_of(runner); \
-        while (!(condition) && hs_clock_now_ns() < give_up_ns) \
-            s = status_of(runner); \
-        assert_true(condition); \
+#define WAIT_FOR(runner, condition)                                                                                    \
+    do {                                                                                                               \
+        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);                                                           \
+        struct hs_runner_status s = status_of(runner);                                                                 \
+        while (!(condition) && hs_clock_now_ns() < give_up_ns)                                                         \
+            s = status_of(runner);                                                                                     \
+        assert_true(condition);                                                                                        \
     } while (0)
 
 /* A picture of coloured stripes; no two seeds look alike. */
@@ -86,7 +94,11 @@ static int ask(struct hs_runner *runner, int count, enum hs_priority priority, i
     int r = 0;
     for (int done = 0; done < count && r == 0;) {
         const struct hs_slot_request request = {
-            .h = SIDE, .w = SIDE, .count = count - done, .priority = priority, .deadline_ns = deadline_ns,
+            .h = SIDE,
+            .w = SIDE,
+            .count = count - done,
+            .priority = priority,
+            .deadline_ns = deadline_ns,
         };
         struct hs_lease *lease;
         r = hs_runner_acquire(runner, &request, &lease, NULL);
@@ -139,7 +151,10 @@ static int run_clients(struct hs_runner *runner, int clients, int rounds, int64_
     int right = 0;
     for (int i = 0; i < clients; i++) {
         all[i] = (struct client) {
-            .runner = runner, .seed = (uint64_t) i << 32, .rounds = rounds, .count = i % 5 == 4 ? 3 : 1,
+            .runner = runner,
+            .seed = (uint64_t) i << 32,
+            .rounds = rounds,
+            .count = i % 5 == 4 ? 3 : 1,
             .deadline_ms = deadline_ms,
         };
         assert_int_equal(pthread_create(&all[i].thread, NULL, run_client, &all[i]), 0);
@@ -257,7 +272,12 @@ static int gate_load(struct hs_device *device, const struct hs_model_spec *spec,
 {
     (void) device, (void) spec, (void) err;
     gate.info = (struct hs_model_info) {
-        .input_h = SIDE, .input_w = SIDE, .slots = 1, .batch = 2, .input_stride = BYTES, .output_count = 1,
+        .input_h = SIDE,
+        .input_w = SIDE,
+        .slots = 1,
+        .batch = 2,
+        .input_stride = BYTES,
+        .output_count = 1,
         .outputs = { { .dtype = HS_DTYPE_F32, .layout = HS_LAYOUT_ROWS, .h = 1, .w = 1, .c = 1, .scale = 1 } },
     };
     *ret_model = (struct hs_model *) &gate;
@@ -306,9 +326,19 @@ static const void *gate_output(struct hs_model *model, int slot, int picture, in
 }
 
 static const struct hs_backend gate_backend = {
-    .abi = HS_BACKEND_ABI, .name = "gate", .device = "gate", .probe = gate_probe, .open = gate_open,
-    .close = gate_close, .load = gate_load, .unload = gate_unload, .info = gate_info, .input = gate_input,
-    .submit = gate_submit, .wait = gate_wait, .output = gate_output,
+    .abi = HS_BACKEND_ABI,
+    .name = "gate",
+    .device = "gate",
+    .probe = gate_probe,
+    .open = gate_open,
+    .close = gate_close,
+    .load = gate_load,
+    .unload = gate_unload,
+    .info = gate_info,
+    .input = gate_input,
+    .submit = gate_submit,
+    .wait = gate_wait,
+    .output = gate_output,
 };
 
 struct sharer {
@@ -339,7 +369,11 @@ static void a_waiter_takes_over_from_a_submitter_that_is_late(void **state)
 {
     (void) state;
     struct hs_runner_options options = {
-        .backend = &gate_backend, .batch = 2, .slots = 1, .queue_max = 4, .keep_alive_s = -1,
+        .backend = &gate_backend,
+        .batch = 2,
+        .slots = 1,
+        .queue_max = 4,
+        .keep_alive_s = -1,
     };
     struct hs_runner *runner = create(&options);
     struct sharer patient = { .result = 1 }, late = { .result = 1 };
@@ -466,8 +500,8 @@ static void an_absent_device_is_waited_for(void **state)
         const char *kind;
         int told;
     } kinds[] = {
-        { "none", HS_ENODEVICE }, { "busy", HS_EINUSE }, { "mismatch", HS_ENOTREADY }, { "bad_model", HS_ENOTREADY },
-        { "memory", HS_ENOMEM }, { "load_fail", HS_ENOTREADY },
+        { "none", HS_ENODEVICE },      { "busy", HS_EINUSE },   { "mismatch", HS_ENOTREADY },
+        { "bad_model", HS_ENOTREADY }, { "memory", HS_ENOMEM }, { "load_fail", HS_ENOTREADY },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(kinds); i++) {
         char script[100];
@@ -698,8 +732,8 @@ static void a_restart_that_fails_is_a_device_that_is_down(void **state)
 /* Everything at once: no wrong answer, nothing left behind, and all well after the last fault. */
 static void storm(const char *latency, int batch, int64_t restart_above)
 {
-    static const char *const kinds[] = { "transient", "error", "queue_full", "late", "lost", "none", "busy", "mismatch",
-                                         "memory", "load_fail", "bad_model" };
+    static const char *const kinds[] = { "transient", "error",    "queue_full", "late",      "lost",     "none",
+                                         "busy",      "mismatch", "memory",     "load_fail", "bad_model" };
     char script[4096];
     unsigned seed = 20261;
     hs_str_format(script, sizeof(script), "%s\nfaults:\n", latency);

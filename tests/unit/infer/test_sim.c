@@ -22,7 +22,7 @@ static const struct hs_backend *sim = &hs_backend_sim;
 
 static struct hs_device_options with_script(const char *yaml)
 {
-    return (struct hs_device_options){ .script = yaml ? sim_script(yaml) : NULL };
+    return (struct hs_device_options) { .script = yaml ? sim_script(yaml) : NULL };
 }
 
 static struct hs_device *open_with(const struct hs_device_options *options)
@@ -49,12 +49,12 @@ static struct hs_model *load_spec(struct hs_device *device, const struct hs_mode
 
 static struct hs_model *load_sim(struct hs_device *device, int h, int w, int slots)
 {
-    return load_spec(device, &(struct hs_model_spec){ .input_h = h, .input_w = w, .slots = slots, .batch = 1 });
+    return load_spec(device, &(struct hs_model_spec) { .input_h = h, .input_w = w, .slots = slots, .batch = 1 });
 }
 
 static struct hs_model *load_finding(struct hs_device *device, enum hs_finding finding, int side)
 {
-    return load_spec(device, &(struct hs_model_spec){
+    return load_spec(device, &(struct hs_model_spec) {
                                  .input_h = side, .input_w = side, .slots = 2, .batch = 1, .finding = finding });
 }
 
@@ -117,10 +117,9 @@ static void read_faces(struct hs_model *model, int slot, struct hs_face_list *li
     struct hs_face_layout layout;
     struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
     struct hs_error err = { 0 };
-    assert_int_equal(
-        hs_face_layout_init(HS_FACE_SCRFD, info->outputs, info->output_count, info->input_w, info->input_h, false,
-                            &layout, &err),
-        0);
+    assert_int_equal(hs_face_layout_init(HS_FACE_SCRFD, info->outputs, info->output_count, info->input_w, info->input_h,
+                                         false, &layout, &err),
+                     0);
     read_outputs(model, slot, 0, views);
     assert_int_equal(hs_face_decode(&layout, views, &params, list), 0);
 }
@@ -321,7 +320,7 @@ static void what_counts_as_a_blob(void **state)
     /* Of many, the eight largest. */
     struct hs_sim_blob many[12];
     for (int i = 0; i < 12; i++)
-        many[i] = (struct hs_sim_blob){ 32 * (i % 4), 32 * (i / 4), 32 * (i % 4) + 3 + i, 32 * (i / 4) + 4 };
+        many[i] = (struct hs_sim_blob) { 32 * (i % 4), 32 * (i / 4), 32 * (i % 4) + 3 + i, 32 * (i / 4) + 4 };
     paint(rgb, SIDE, SIDE, many, 12);
     assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), HS_SIM_MAX_BLOBS);
     for (int i = 0; i < HS_SIM_MAX_BLOBS; i++)
@@ -443,7 +442,7 @@ static void a_device_does_one_thing_at_a_time(void **state)
     options.device_id = "sim1";
     struct hs_device *second = open_with(&options);
     struct hs_model *a = load_sim(first, 32, 32, 4), *b = load_sim(again, 64, 64, 4), *c = load_sim(second, 32, 32, 4);
-    check_ends((struct hs_model *[]){ a, a, b, a }, 4, (const double[]){ 20, 40, 60, 80 });
+    check_ends((struct hs_model *[]) { a, a, b, a }, 4, (const double[]) { 20, 40, 60, 80 });
     /* Another device has its own time: these are done before the deadline that three in a row would miss. */
     struct hs_error err = { 0 };
     for (int i = 0; i < 8; i++)

@@ -112,7 +112,7 @@ static void *serve(void *arg)
 
 void http_stub_start(struct http_stub *stub)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t) stub->port)};
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) stub->port) };
     socklen_t size = sizeof(address);
     int one = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -16,12 +16,12 @@ struct http_stub {
     const char *location; /* of a redirect */
     bool no_ranges;       /* answers a range with the whole file */
     bool ignores_if_range;
-    bool no_length;       /* the end of the connection is the end of the file */
-    size_t range_error;   /* so many bytes before those that were asked for */
-    size_t announce;      /* the Content-Length that it claims; 0: the right one */
-    size_t send_max;      /* of a body in one answer; 0: all */
-    int answers;          /* after so many it only hangs up; 0: no end; negative: at once */
-    bool stalls;          /* instead of hanging up it says no more */
+    bool no_length;     /* the end of the connection is the end of the file */
+    size_t range_error; /* so many bytes before those that were asked for */
+    size_t announce;    /* the Content-Length that it claims; 0: the right one */
+    size_t send_max;    /* of a body in one answer; 0: all */
+    int answers;        /* after so many it only hangs up; 0: no end; negative: at once */
+    bool stalls;        /* instead of hanging up it says no more */
 
     /* what it saw, to be read when it is stopped */
     int requests;

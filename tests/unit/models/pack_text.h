@@ -3,19 +3,19 @@
 #define HS_TESTS_PACK_TEXT_H
 
 /* Lines 1 to 13; what follows are the backends' pages. */
-#define PACK_HEAD(name) \
-    "name: " name "\n" \
-    "task: pose\n" \
-    "title: A pose model for tests\n" \
-    "licence:\n" \
-    "  name: MIT\n" \
-    "  url: https://example.org/licence\n" \
-    "  note: Made up.\n" \
-    "input: {width: 64, height: 64, stride: 32}\n" \
-    "decode: yolo-pose-raw\n" \
-    "classes: [person]\n" \
-    "keypoints: {dims: 3, names: [a, b, c], edges: [[a, b], [c, b]]}\n" \
-    "# scores: as the decoder has them\n" \
+#define PACK_HEAD(name)                                                                                                \
+    "name: " name "\n"                                                                                                 \
+    "task: pose\n"                                                                                                     \
+    "title: A pose model for tests\n"                                                                                  \
+    "licence:\n"                                                                                                       \
+    "  name: MIT\n"                                                                                                    \
+    "  url: https://example.org/licence\n"                                                                             \
+    "  note: Made up.\n"                                                                                               \
+    "input: {width: 64, height: 64, stride: 32}\n"                                                                     \
+    "decode: yolo-pose-raw\n"                                                                                          \
+    "classes: [person]\n"                                                                                              \
+    "keypoints: {dims: 3, names: [a, b, c], edges: [[a, b], [c, b]]}\n"                                                \
+    "# scores: as the decoder has them\n"                                                                              \
     "# files\n"
 
 /* SHA-256 of the five bytes "model" and of "other". */

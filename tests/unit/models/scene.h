@@ -28,7 +28,7 @@ static inline struct hs_store *scene_open(const char *folder)
         .packs_dir = folder_path(folder, "packs"),
     };
     struct hs_store *store = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     if (hs_store_open(&options, &store, &err) < 0)
         fail_msg("%s", err.message);
     return store;
@@ -39,7 +39,7 @@ static inline struct hs_model_choice scene_choice(const struct hs_store *store, 
 {
     const struct hs_pack *pack = hs_store_find(store, name);
     assert_non_null(pack);
-    return (struct hs_model_choice){pack, &pack->files[0]};
+    return (struct hs_model_choice) { pack, &pack->files[0] };
 }
 
 #endif

@@ -6,11 +6,11 @@
 #include "models/file_install.h"
 
 static const struct archive_member members[] = {
-    {"package/readme.txt", "read me", NULL},
-    {"package/model.pt", "the weights", NULL},
-    {"../outside", "gotcha", NULL},
-    {"package/link", NULL, "/etc/hostname"},
-    {"package/empty", "", NULL},
+    { "package/readme.txt", "read me", NULL },
+    { "package/model.pt", "the weights", NULL },
+    { "../outside", "gotcha", NULL },
+    { "package/link", NULL, "/etc/hostname" },
+    { "package/empty", "", NULL },
 };
 
 static int take(const char *folder, const char *archive, const char *member, uint64_t max, struct hs_error *err)
@@ -21,7 +21,7 @@ static int take(const char *folder, const char *archive, const char *member, uin
 static void from_zip_and_tar(void **state)
 {
     for (int zip = 0; zip < 2; zip++) {
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         archive_make(folder_path(*state, "a"), zip, members, HS_ARRAY_LEN(members));
         folder_write(*state, "out", "something longer than the member", 32);
         assert_int_equal(take(*state, "a", "package/model.pt", 11, &err), 0);
@@ -37,7 +37,7 @@ static void from_zip_and_tar(void **state)
 static void what_is_not_in_it(void **state)
 {
     for (int zip = 0; zip < 2; zip++) {
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         archive_make(folder_path(*state, "a"), zip, members, HS_ARRAY_LEN(members));
         assert_int_equal(take(*state, "a", "model.pt", 100, &err), HS_ENOTFOUND);
         assert_non_null(strstr(err.message, "model.pt"));
@@ -49,7 +49,7 @@ static void what_is_not_in_it(void **state)
 static void limits_and_links(void **state)
 {
     for (int zip = 0; zip < 2; zip++) {
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         archive_make(folder_path(*state, "a"), zip, members, HS_ARRAY_LEN(members));
         assert_int_equal(take(*state, "a", "package/model.pt", 10, &err), HS_ETOOLARGE);
         assert_int_equal(take(*state, "a", "package/link", 100, &err), HS_EMODEL);
@@ -59,7 +59,7 @@ static void limits_and_links(void **state)
 
 static void no_archive(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     folder_write(*state, "text", "this is no archive at all", 25);
     folder_write(*state, "nothing", "", 0);
     assert_int_equal(take(*state, "text", "a", 100, &err), HS_EMODEL);
@@ -79,7 +79,7 @@ static void damaged(void **state)
         archive_make(folder_path(*state, "a"), zip, members, HS_ARRAY_LEN(members));
         assert_int_equal(hs_file_read(folder_path(*state, "a"), 1 << 20, &whole, &len, NULL), 0);
         for (size_t cut = 0; cut < len; cut += 5) {
-            struct hs_error err = {0};
+            struct hs_error err = { 0 };
             folder_write(*state, "cut", whole, cut);
             int status = take(*state, "cut", "package/model.pt", 100, &err);
             assert_true(status == 0 ? folder_holds(*state, "out", "the weights", 11) : !folder_has(*state, "out"));
@@ -92,11 +92,8 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FOLDER_TEST(from_zip_and_tar),
-        FOLDER_TEST(what_is_not_in_it),
-        FOLDER_TEST(limits_and_links),
-        FOLDER_TEST(no_archive),
-        FOLDER_TEST(damaged),
+        FOLDER_TEST(from_zip_and_tar), FOLDER_TEST(what_is_not_in_it), FOLDER_TEST(limits_and_links),
+        FOLDER_TEST(no_archive),       FOLDER_TEST(damaged),
     };
     return HS_RUN_TESTS(tests);
 }

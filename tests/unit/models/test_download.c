@@ -38,9 +38,9 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 static struct scene scene_of(const char *folder)
 {
     struct scene scene = {
-        .stub = {.body = content, .len = LEN, .etag = "\"one\""},
-        .job = {.sha256 = content_sha, .max_bytes = LEN},
-        .options = {.connect_s = 5, .stall_s = 5},
+        .stub = { .body = content, .len = LEN, .etag = "\"one\"" },
+        .job = { .sha256 = content_sha, .max_bytes = LEN },
+        .options = { .connect_s = 5, .stall_s = 5 },
     };
     assert_true(hs_path_join(scene.part, sizeof(scene.part), folder, "file.part"));
     return scene;
@@ -55,7 +55,7 @@ static int download(struct scene *scene)
     scene->job.part = scene->part;
     scene->job.options = &scene->options;
     scene->options.arg = scene;
-    scene->err = (struct hs_error){0};
+    scene->err = (struct hs_error) { 0 };
     int status = hs_download(&scene->job, scene->hex, &scene->err);
     http_stub_stop(&scene->stub);
     return status;
@@ -320,7 +320,7 @@ static void error_answers(void **state)
 static void redirects(void **state)
 {
     struct scene scene = scene_of(*state);
-    struct http_stub other = {.body = content, .len = LEN};
+    struct http_stub other = { .body = content, .len = LEN };
     char location[100];
     http_stub_start(&other);
     hs_str_format(location, sizeof(location), "http://127.0.0.1:%d/there", other.port);

@@ -33,7 +33,7 @@ static int fetch(const char *folder, const char *page, struct pull *pull)
     pull->options.arg = pull;
     pull->options.stall_s = 5;
     pull->options.connect_s = 5;
-    pull->err = (struct hs_error){0};
+    pull->err = (struct hs_error) { 0 };
     pull->said[0] = '\0';
     int status = hs_fetch_file(store, &choice, &pull->options, &pull->result, &pull->err);
     hs_store_close(store);
@@ -50,7 +50,7 @@ static const char *store_path(const char *folder, const char *name)
 /* Nothing but the lock, and the file where there is one. */
 static void assert_tidy(const char *folder)
 {
-    static const char *const names[] = {"m.onnx.part", "m.onnx.part.from", ".m.onnx.fetch"};
+    static const char *const names[] = { "m.onnx.part", "m.onnx.part.from", ".m.onnx.fetch" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++)
         if (hs_file_exists(store_path(folder, names[i])))
             fail_msg("%s was left", names[i]);
@@ -68,7 +68,7 @@ static const char *page_of_file(const char *folder, const char *sha256, const ch
 
 static void from_a_file(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     const char *page = page_of_file(*state, SHA_MODEL, "");
     assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND);
     assert_non_null(strstr(pull.err.message, "given: it is not there"));
@@ -93,7 +93,7 @@ static void from_a_file(void **state)
 
 static void a_wrong_file_is_mended(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     const char *page = page_of_file(*state, SHA_MODEL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
@@ -109,7 +109,7 @@ static void a_wrong_file_is_mended(void **state)
 
 static void an_unknown_hash_is_recorded_once(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     const char *page = page_of_file(*state, NULL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
@@ -134,7 +134,7 @@ static void an_unknown_hash_is_recorded_once(void **state)
 
 static void force_keeps_the_record_until_there_is_another(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     const char *page = page_of_file(*state, NULL, "");
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page, &pull), 0);
@@ -148,7 +148,7 @@ static void force_keeps_the_record_until_there_is_another(void **state)
 
 static void a_file_that_nobody_pulled_is_pulled(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     assert_int_equal(hs_dir_make(folder_path(*state, "store"), NULL), 0);
     folder_write(*state, "store/m.onnx", "other", 5);
     folder_write(*state, "given", "model", 5);
@@ -158,7 +158,7 @@ static void a_file_that_nobody_pulled_is_pulled(void **state)
 
 static void no_source(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     assert_int_equal(fetch(*state, "openvino: {file: m.onnx, sha256: " SHA_MODEL "}\n", &pull), HS_ENOTFOUND);
     assert_non_null(strstr(pull.err.message, "m.onnx comes from no public place"));
 }
@@ -166,7 +166,7 @@ static void no_source(void **state)
 static void a_mirror_is_tried_first(void **state)
 {
     char place[PATH_MAX];
-    struct pull pull = {.options.mirror = place};
+    struct pull pull = { .options.mirror = place };
     hs_str_copy(place, sizeof(place), folder_path(*state, "mirror/"));
     const char *page = page_of_file(*state, SHA_MODEL, "");
     folder_write(*state, "given", "model", 5);
@@ -187,7 +187,7 @@ static void a_mirror_is_tried_first(void **state)
 
 static void all_reasons_are_named(void **state)
 {
-    struct pull pull = {.options.mirror = "/nowhere"};
+    struct pull pull = { .options.mirror = "/nowhere" };
     char more[300];
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "wrong"));
     folder_write(*state, "wrong", "other", 5);
@@ -199,9 +199,10 @@ static void all_reasons_are_named(void **state)
 
 static void a_member_of_an_archive(void **state)
 {
-    static const struct archive_member members[] = {{"a/readme", "text", NULL}, {"a/m.onnx", "model", NULL},
-                                                    {"a/x.onnx", "other", NULL}};
-    struct pull pull = {0};
+    static const struct archive_member members[] = { { "a/readme", "text", NULL },
+                                                     { "a/m.onnx", "model", NULL },
+                                                     { "a/x.onnx", "other", NULL } };
+    struct pull pull = { 0 };
     char sha256[65], more[600];
     archive_make(folder_path(*state, "given"), true, members, HS_ARRAY_LEN(members));
     assert_int_equal(hs_file_sha256(folder_path(*state, "given"), sha256, NULL), 0);
@@ -228,7 +229,7 @@ static void a_member_of_an_archive(void **state)
 
 static void what_is_no_checkpoint_is_not_converted(void **state)
 {
-    struct pull pull = {0};
+    struct pull pull = { 0 };
     folder_write(*state, "given", "model", 5);
     assert_true(fetch(*state, page_of_file(*state, NULL, "      convert: pt2onnx\n"), &pull) < 0);
     assert_non_null(strstr(pull.said, "converting to ONNX"));
@@ -239,7 +240,7 @@ static void what_is_no_checkpoint_is_not_converted(void **state)
 
 static void limits(void **state)
 {
-    struct pull pull = {.options.max_bytes = 4};
+    struct pull pull = { .options.max_bytes = 4 };
     folder_write(*state, "given", "model", 5);
     assert_int_equal(fetch(*state, page_of_file(*state, SHA_MODEL, ""), &pull), HS_ETOOLARGE);
     assert_tidy(*state);
@@ -253,17 +254,16 @@ static const char *page_of_url(const struct http_stub *stub, const char *sha256,
     char size_line[40] = "";
     if (size)
         hs_str_format(size_line, sizeof(size_line), "  size: %d\n", size);
-    assert_true(hs_str_format(page, sizeof(page),
-                              "openvino:\n  file: m.onnx\n%s%s%s%s  sources:\n    - https: http://127.0.0.1:%d/m\n%s",
-                              sha256 ? "  sha256: " : "", sha256 ? sha256 : "", sha256 ? "\n" : "", size_line,
-                              stub->port, more));
+    assert_true(hs_str_format(
+        page, sizeof(page), "openvino:\n  file: m.onnx\n%s%s%s%s  sources:\n    - https: http://127.0.0.1:%d/m\n%s",
+        sha256 ? "  sha256: " : "", sha256 ? sha256 : "", sha256 ? "\n" : "", size_line, stub->port, more));
     return page;
 }
 
 static void a_cut_pull_is_gone_on_with(void **state)
 {
-    struct http_stub stub = {.body = "model", .len = 5, .etag = "\"a\"", .send_max = 2, .answers = 1};
-    struct pull pull = {0};
+    struct http_stub stub = { .body = "model", .len = 5, .etag = "\"a\"", .send_max = 2, .answers = 1 };
+    struct pull pull = { 0 };
     char more[300];
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
     http_stub_start(&stub);
@@ -283,8 +283,8 @@ static void a_cut_pull_is_gone_on_with(void **state)
 
 static void another_source_tidies_up(void **state)
 {
-    struct http_stub stub = {.body = "model", .len = 5, .send_max = 2, .answers = 1};
-    struct pull pull = {0};
+    struct http_stub stub = { .body = "model", .len = 5, .send_max = 2, .answers = 1 };
+    struct pull pull = { 0 };
     char more[300];
     folder_write(*state, "given", "model", 5);
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
@@ -296,8 +296,8 @@ static void another_source_tidies_up(void **state)
 
 static void a_mirror_over_http(void **state)
 {
-    struct http_stub stub = {.body = "model", .len = 5};
-    struct pull pull = {0};
+    struct http_stub stub = { .body = "model", .len = 5 };
+    struct pull pull = { 0 };
     char mirror[100];
     http_stub_start(&stub);
     hs_str_format(mirror, sizeof(mirror), "http://127.0.0.1:%d/some/where/", stub.port);
@@ -311,8 +311,8 @@ static void a_mirror_over_http(void **state)
 
 static void wrong_bytes_and_the_known_size(void **state)
 {
-    struct http_stub stub = {.body = "other", .len = 5};
-    struct pull pull = {0};
+    struct http_stub stub = { .body = "other", .len = 5 };
+    struct pull pull = { 0 };
     http_stub_start(&stub);
     assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 5, ""), &pull), HS_EMODEL);
     assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 4, ""), &pull), HS_ETOOLARGE);
@@ -324,9 +324,9 @@ static void wrong_bytes_and_the_known_size(void **state)
 
 static void cancelling(void **state)
 {
-    struct http_stub stub = {.body = "model", .len = 5};
+    struct http_stub stub = { .body = "model", .len = 5 };
     struct hs_cancel cancel;
-    struct pull pull = {.options.cancel = &cancel};
+    struct pull pull = { .options.cancel = &cancel };
     char more[300];
     hs_cancel_init(&cancel);
     hs_cancel_trigger(&cancel);

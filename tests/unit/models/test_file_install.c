@@ -5,7 +5,7 @@
 
 static void copies(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     folder_write(*state, "a", "model", 5);
     folder_write(*state, "b", "longer than that", 16);
     assert_int_equal(hs_install_copy(folder_path(*state, "a"), folder_path(*state, "b"), 5, &err), 0);
@@ -17,7 +17,7 @@ static void copies(void **state)
 
 static void a_failed_copy_is_deleted(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     folder_write(*state, "a", "model", 5);
     assert_int_equal(hs_install_copy(folder_path(*state, "a"), folder_path(*state, "b"), 4, &err), HS_ETOOLARGE);
     assert_false(folder_has(*state, "b"));
@@ -25,7 +25,7 @@ static void a_failed_copy_is_deleted(void **state)
 
 static void only_regular_files(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     const char *to = folder_path(*state, "to");
     assert_int_equal(mkfifo(folder_path(*state, "fifo"), 0600), 0);
     assert_int_equal(hs_install_copy(folder_path(*state, "fifo"), to, 10, &err), HS_EIO); /* and does not wait for it */
@@ -39,7 +39,7 @@ static void only_regular_files(void **state)
 
 static void a_link_is_read_but_not_written_through(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     folder_write(*state, "a", "model", 5);
     folder_write(*state, "other", "mine", 4);
     assert_int_equal(symlink("a", folder_path(*state, "link")), 0);
@@ -52,7 +52,7 @@ static void a_link_is_read_but_not_written_through(void **state)
 
 static void moves(void **state)
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     folder_write(*state, "a", "model", 5);
     folder_write(*state, "b", "old", 3);
     assert_int_equal(hs_install_move(folder_path(*state, "a"), folder_path(*state, "b"), &err), 0);

@@ -31,7 +31,7 @@ static int import(const char *folder, const char *file, struct hs_import_options
     struct hs_store *store = scene_open(folder);
     char *summary = NULL;
     options.file = folder_path(folder, file);
-    *err = (struct hs_error){0};
+    *err = (struct hs_error) { 0 };
     int status = hs_import(store, &options, &summary, err);
     if (status == 0)
         assert_true(hs_str_starts(summary, options.name));
@@ -40,7 +40,7 @@ static int import(const char *folder, const char *file, struct hs_import_options
     return status;
 }
 
-#define NAMED(text) ((struct hs_import_options){.name = (text)})
+#define NAMED(text) ((struct hs_import_options) { .name = (text) })
 
 static void refuse(const char *folder, const char *file, struct hs_import_options options, int code, const char *reason)
 {
@@ -103,8 +103,13 @@ static void what_the_user_says(void **state)
     pose_onnx_decoded(&model, 0, 56, 0);
     write_model(*state, "plain.onnx", &model);
     refuse(*state, "plain.onnx", NAMED("mine"), HS_EMODEL, "plain.onnx: the file does not say how many keypoints");
-    const struct hs_import_options options = {.name = "mine", .title = "Mine \"and\" yours\n", .licence = "MIT",
-                                              .keypoints = 17, .dims = 3, .classes = 1, .input = 320};
+    const struct hs_import_options options = { .name = "mine",
+                                               .title = "Mine \"and\" yours\n",
+                                               .licence = "MIT",
+                                               .keypoints = 17,
+                                               .dims = 3,
+                                               .classes = 1,
+                                               .input = 320 };
     assert_int_equal(import(*state, "plain.onnx", options, &err), 0);
     struct hs_store *store = scene_open(*state);
     const struct hs_pack *pack = hs_store_find(store, "mine");
@@ -145,8 +150,16 @@ static void unusual_class_names(void **state)
                3);
     assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
     struct hs_store *store = scene_open(*state);
-    static const char *const wanted[] = {"class_0", "x", "class_2", "class_3", "null", "~", "5", ("no\xc2\xa0" "break"),
-                                         "it's: #1"};
+    static const char *const wanted[] = { "class_0",
+                                          "x",
+                                          "class_2",
+                                          "class_3",
+                                          "null",
+                                          "~",
+                                          "5",
+                                          ("no\xc2\xa0"
+                                           "break"),
+                                          "it's: #1" };
     for (size_t i = 0; i < 9; i++)
         assert_string_equal(hs_store_find(store, "mine")->classes[i], wanted[i]);
     hs_store_close(store);
@@ -159,7 +172,7 @@ static void names_that_are_taken(void **state)
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
     write_pose(*state, "b.onnx", "['b']", 1, 3, 3);
     refuse(*state, "a.onnx", NAMED("some_pose"), HS_ECONFLICT, "some-pose is one of the models that come with");
-    refuse(*state, "a.onnx", ((struct hs_import_options){ .name = "some-pose", .force = true }), HS_ECONFLICT,
+    refuse(*state, "a.onnx", ((struct hs_import_options) { .name = "some-pose", .force = true }), HS_ECONFLICT,
            "come with");
     refuse(*state, "a.onnx", NAMED("auto"), HS_EINVAL, "auto");
     refuse(*state, "a.onnx", NAMED(NULL), HS_EINVAL, "a model's name");
@@ -169,7 +182,8 @@ static void names_that_are_taken(void **state)
     assert_int_equal(import(*state, "a.onnx", NAMED("mine-1"), &err), 0);
     refuse(*state, "b.onnx", NAMED("mine-1"), HS_ECONFLICT, "--force");
     refuse(*state, "b.onnx", NAMED("mine_1"), HS_ECONFLICT, "--force");
-    assert_int_equal(import(*state, "b.onnx", ((struct hs_import_options){.name = "mine_1", .force = true}), &err), 0);
+    assert_int_equal(import(*state, "b.onnx", ((struct hs_import_options) { .name = "mine_1", .force = true }), &err),
+                     0);
     struct hs_store *store = scene_open(*state);
     assert_int_equal(hs_store_count(store), 2);
     assert_string_equal(hs_store_find(store, "mine-1")->classes[0], "b");
@@ -185,7 +199,7 @@ static void a_pack_that_cannot_be_read_is_not_overwritten(void **state)
     folder_write(*state, "store/packs/mine.yaml", "name: [", 7);
     refuse(*state, "a.onnx", NAMED("mine"), HS_ECONFLICT, "--force");
     assert_int_equal(count_files(*state, ".onnx"), 0);
-    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options){.name = "mine", .force = true}), &err), 0);
+    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options) { .name = "mine", .force = true }), &err), 0);
 }
 
 static void the_same_again(void **state)
@@ -193,7 +207,7 @@ static void the_same_again(void **state)
     struct hs_error err;
     write_pose(*state, "a.onnx", "['a']", 1, 3, 3);
     assert_int_equal(import(*state, "a.onnx", NAMED("mine"), &err), 0);
-    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options){.name = "mine", .force = true}), &err), 0);
+    assert_int_equal(import(*state, "a.onnx", ((struct hs_import_options) { .name = "mine", .force = true }), &err), 0);
     assert_int_equal(count_files(*state, ".onnx"), 1);
 }
 
@@ -205,7 +219,7 @@ static void what_cannot_be_served(void **state)
     write_model(*state, "detect.onnx", &model);
     refuse(*state, "detect.onnx", NAMED("mine"), HS_EMODEL, "detect.onnx: the model's task is \"detect\"");
 
-    const int dims[] = {1, 3, 64, 64};
+    const int dims[] = { 1, 3, 64, 64 };
     hs_buf_init(&model, POSE_ONNX_MAX);
     hs_buf_init(&graph, POSE_ONNX_MAX);
     hs_buf_init(&tensor, POSE_ONNX_MAX);
@@ -239,8 +253,11 @@ static void a_hef_is_taken_for_the_zoos(void **state)
     struct hs_error err;
     folder_write(*state, "mine.hef", "\x01HEF and more", 13);
     assert_int_equal(import(*state, "mine.hef", NAMED("mine"), &err), 0);
-    assert_int_equal(import(*state, "mine.hef", ((struct hs_import_options){.name = "other", .keypoints = 4, .dims = 2,
-                                                                            .classes = 3, .input = 512}), &err), 0);
+    assert_int_equal(
+        import(*state, "mine.hef",
+               ((struct hs_import_options) { .name = "other", .keypoints = 4, .dims = 2, .classes = 3, .input = 512 }),
+               &err),
+        0);
     struct hs_store *store = scene_open(*state);
     struct hs_model_choice choice = scene_choice(store, "mine");
     assert_string_equal(choice.file->backend, "hailo");
@@ -274,7 +291,7 @@ static void a_face_detector(void **state)
     assert_int_equal(choice.pack->input.stride, 32);
     assert_true(choice.pack->input.mean[0] == 127.5f && choice.pack->input.std[0] == 128);
     hs_store_close(store);
-    const struct hs_import_options options = {.name = "mine", .force = true, .normalize = "127,64.5", .input = 320};
+    const struct hs_import_options options = { .name = "mine", .force = true, .normalize = "127,64.5", .input = 320 };
     assert_int_equal(import(*state, "det.onnx", options, &err), 0);
     store = scene_open(*state);
     choice = scene_choice(store, "mine");
@@ -298,7 +315,7 @@ static void an_embedding_gets_a_space_of_its_own(void **state)
     face_onnx_arcface(&model, 0, 112, 256);
     write_model(*state, "arc.onnx", &model);
     assert_int_equal(import(*state, "arc.onnx", NAMED("mine"), &err), 0);
-    const struct hs_import_options options = {.name = "other", .threshold = 0.35};
+    const struct hs_import_options options = { .name = "other", .threshold = 0.35 };
     assert_int_equal(import(*state, "arc.onnx", options, &err), 0);
     struct hs_store *store = scene_open(*state);
     struct hs_model_choice choice = scene_choice(store, "mine");
@@ -315,7 +332,7 @@ static void an_embedding_gets_a_space_of_its_own(void **state)
 
 static void options_that_do_not_fit_the_model(void **state)
 {
-    static const enum hs_task pose[] = {HS_TASK_POSE}, faces[] = {HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING};
+    static const enum hs_task pose[] = { HS_TASK_POSE }, faces[] = { HS_TASK_FACE_DETECTION, HS_TASK_FACE_EMBEDDING };
     struct hs_buf model;
     face_onnx_scrfd(&model, 64, 64, true, true);
     write_model(*state, "det.onnx", &model);
@@ -323,23 +340,23 @@ static void options_that_do_not_fit_the_model(void **state)
     write_model(*state, "ten.onnx", &model);
     write_pose(*state, "pose.onnx", "{0: 'person'}", 1, 17, 3);
     folder_write(*state, "a.hef", "\x01HEF....", 8);
-    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .keypoints = 5}, HS_EINVAL,
+    refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .keypoints = 5 }, HS_EINVAL,
            "said of pose models");
-    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .threshold = 0.5}, HS_EINVAL,
+    refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .threshold = 0.5 }, HS_EINVAL,
            "said of face embeddings; this is a face-detection model");
-    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .threshold = 0.5}, HS_EINVAL,
+    refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .threshold = 0.5 }, HS_EINVAL,
            "this is a pose model");
-    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .normalize = "1,2"}, HS_EINVAL,
+    refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .normalize = "1,2" }, HS_EINVAL,
            "said of face models");
-    static const char *const wrong[] = {"", "1", "1,", ",1", "1,0", "1,2,3", "a,b", "1,nan", "inf,1"};
+    static const char *const wrong[] = { "", "1", "1,", ",1", "1,0", "1,2,3", "a,b", "1,nan", "inf,1" };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .normalize = wrong[i]}, HS_EINVAL,
+        refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .normalize = wrong[i] }, HS_EINVAL,
                "is MEAN,STD");
-    refuse(*state, "det.onnx", (struct hs_import_options){.name = "a", .tasks = pose, .task_count = 1}, HS_EMODEL,
+    refuse(*state, "det.onnx", (struct hs_import_options) { .name = "a", .tasks = pose, .task_count = 1 }, HS_EMODEL,
            "a face-detection model, which this program does not serve");
-    refuse(*state, "pose.onnx", (struct hs_import_options){.name = "a", .tasks = faces, .task_count = 2}, HS_EMODEL,
+    refuse(*state, "pose.onnx", (struct hs_import_options) { .name = "a", .tasks = faces, .task_count = 2 }, HS_EMODEL,
            "a pose model, which this program does not serve");
-    refuse(*state, "a.hef", (struct hs_import_options){.name = "a", .tasks = faces, .task_count = 2}, HS_EMODEL,
+    refuse(*state, "a.hef", (struct hs_import_options) { .name = "a", .tasks = faces, .task_count = 2 }, HS_EMODEL,
            "does not say what its network is");
     refuse(*state, "ten.onnx", NAMED("a"), HS_EMODEL, "ten.onnx: the output is a vector of 10 numbers");
     assert_int_equal(count_files(*state, ".onnx"), 0);

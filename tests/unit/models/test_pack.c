@@ -14,7 +14,7 @@
 static struct hs_pack *parse(const char *text)
 {
     struct hs_pack *pack = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     if (hs_pack_parse(text, strlen(text), "pack", &pack, &err) < 0)
         fail_msg("%s", err.message);
     return pack;
@@ -23,7 +23,7 @@ static struct hs_pack *parse(const char *text)
 static void refuse(const char *text, const char *message)
 {
     struct hs_pack *pack = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_int_equal(hs_pack_parse(text, strlen(text), "pack", &pack, &err), HS_EINVAL);
     assert_null(pack);
     if (!strstr(err.message, message))
@@ -37,7 +37,7 @@ static struct hs_pack *shipped(const char *name)
 {
     char path[4096];
     struct hs_pack *pack = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_true(hs_str_format(path, sizeof(path), "%s/models/%s.yaml", getenv("HS_SOURCE_DIR"), name));
     if (hs_pack_load(path, &pack, &err) < 0)
         fail_msg("%s", err.message);
@@ -49,8 +49,8 @@ static struct hs_pack *shipped(const char *name)
 static void every_ultralytics_model(void **state)
 {
     (void) state;
-    static const char *const names[] = {"yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x",
-                                        "yolo11n", "yolo11s", "yolo11m", "yolo11l", "yolo11x"};
+    static const char *const names[] = { "yolov8n", "yolov8s", "yolov8m", "yolov8l", "yolov8x",
+                                         "yolo11n", "yolo11s", "yolo11m", "yolo11l", "yolo11x" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         char name[40], end[60];
         snprintf(name, sizeof(name), "%s-pose", names[i]);
@@ -82,8 +82,8 @@ static void every_ultralytics_model(void **state)
 static void hailo_files_of_the_zoo(void **state)
 {
     (void) state;
-    static const char *const names[] = {"yolov8s", "yolov8m"};
-    static const char *const versions[] = {"5.1.1", "5.2.0"};
+    static const char *const names[] = { "yolov8s", "yolov8m" };
+    static const char *const versions[] = { "5.1.1", "5.2.0" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         char name[40], address[200];
         snprintf(name, sizeof(name), "%s-pose", names[i]);
@@ -91,8 +91,10 @@ static void hailo_files_of_the_zoo(void **state)
         for (size_t v = 0; v < HS_ARRAY_LEN(versions); v++) {
             const struct hs_pack_file *file = hs_pack_find_file(pack, "hailo", versions[v]);
             assert_non_null(file);
-            snprintf(address, sizeof(address), "https://hailo-model-zoo.s3.eu-west-2.amazonaws.com/ModelZoo/Compiled/"
-                     "v%.3s.0/hailo10h/%s_pose.hef", versions[v], names[i]);
+            snprintf(address, sizeof(address),
+                     "https://hailo-model-zoo.s3.eu-west-2.amazonaws.com/ModelZoo/Compiled/"
+                     "v%.3s.0/hailo10h/%s_pose.hef",
+                     versions[v], names[i]);
             assert_string_equal(file->sources[0].address, address);
             assert_null(file->sha256); /* nobody publishes one */
             assert_int_equal(file->scores, HS_SCORES_PROBABILITIES);
@@ -145,22 +147,23 @@ static void all_kinds_of_sources(void **state)
 {
     (void) state;
     static const char text[] =
-        PACK_HEAD("mine")
-        "openvino:\n"
-        "  file: mine.onnx\n"
-        "  size: 5\n"
-        "  sha256: " HEX "\n"
-        "  sources:\n"
-        "    - https: https://example.org/a.pt\n"
-        "      convert: pt2onnx\n"
-        "    - https: http://127.0.0.1:8000/a.onnx\n"
-        "    - https: http://localhost:8000/\n"
-        "    - file: /srv/a.zip\n"
-        "      sha256: " HEX "\n"
-        "      member: a/b.onnx\n"
-        "      member_sha256: " HEX "\n"
-        "    - pypi: {package: some-thing, version: 1.0.post1, kind: sdist, file: a.tgz, sha256: " HEX ", member: b}\n"
-        "    - npm: {package: \"@scope/some.thing\", version: 1.2.3, sha256: " HEX ", member: package/b}\n";
+        PACK_HEAD("mine") "openvino:\n"
+                          "  file: mine.onnx\n"
+                          "  size: 5\n"
+                          "  sha256: " HEX "\n"
+                          "  sources:\n"
+                          "    - https: https://example.org/a.pt\n"
+                          "      convert: pt2onnx\n"
+                          "    - https: http://127.0.0.1:8000/a.onnx\n"
+                          "    - https: http://localhost:8000/\n"
+                          "    - file: /srv/a.zip\n"
+                          "      sha256: " HEX "\n"
+                          "      member: a/b.onnx\n"
+                          "      member_sha256: " HEX "\n"
+                          "    - pypi: {package: some-thing, version: 1.0.post1, kind: sdist, file: a.tgz, sha256: " HEX
+                          ", member: b}\n"
+                          "    - npm: {package: \"@scope/some.thing\", version: 1.2.3, sha256: " HEX
+                          ", member: package/b}\n";
     struct hs_pack *pack = parse(text);
     const struct hs_pack_file *file = &pack->files[0];
     assert_int_equal(file->source_count, 6);
@@ -178,11 +181,11 @@ static void all_kinds_of_sources(void **state)
 static void a_file_for_each_runtime(void **state)
 {
     (void) state;
-    struct hs_pack *pack = parse(PACK_HEAD("mine")
-        "hailo:\n"
-        "  - {runtime: \"5.1\", file: a.hef, scores: probabilities}\n"
-        "  - {runtime: \"5.2\", file: b.hef}\n"
-        "openvino: {file: c.onnx, decode: yolo-pose-decoded, scores: probabilities}\n");
+    struct hs_pack *pack =
+        parse(PACK_HEAD("mine") "hailo:\n"
+                                "  - {runtime: \"5.1\", file: a.hef, scores: probabilities}\n"
+                                "  - {runtime: \"5.2\", file: b.hef}\n"
+                                "openvino: {file: c.onnx, decode: yolo-pose-decoded, scores: probabilities}\n");
     assert_string_equal(hs_pack_find_file(pack, "hailo", "5.1")->name, "a.hef");
     assert_string_equal(hs_pack_find_file(pack, "hailo", "5.2.0")->name, "b.hef");
     assert_null(hs_pack_find_file(pack, "hailo", "5.20"));
@@ -323,7 +326,7 @@ static void a_broken_page_names_its_path(void **state)
 {
     (void) state;
     struct hs_pack *pack = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_int_equal(hs_pack_load("/nowhere/a.yaml", &pack, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "/nowhere/a.yaml"));
 }
@@ -337,7 +340,7 @@ static void names(void **state)
     assert_false(hs_pack_name_equal("", "a"));
     assert_true(hs_pack_name_valid("a-1_2.b"));
     assert_true(hs_pack_name_valid("8"));
-    static const char *const bad[] = {"", "A", "-a", ".", "..", "a/b", "a b", "ä", "_a"};
+    static const char *const bad[] = { "", "A", "-a", ".", "..", "a/b", "a b", "ä", "_a" };
     for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++)
         assert_false(hs_pack_name_valid(bad[i]));
     char name[HS_PACK_NAME_SIZE + 1];
@@ -352,8 +355,8 @@ static void names(void **state)
 
 /* ---- faces ---- */
 
-#define FACE_HEAD(task, size, decode) \
-    "name: f\ntask: " task "\ntitle: t\nlicence: {name: MIT}\n" \
+#define FACE_HEAD(task, size, decode)                                                                                  \
+    "name: f\ntask: " task "\ntitle: t\nlicence: {name: MIT}\n"                                                        \
     "input: {width: " size ", height: " size "}\ndecode: " decode "\nopenvino: {file: f.onnx}\n"
 #define EMBEDDING_HEAD FACE_HEAD("face-embedding", "112", "arcface")
 #define DETECTION_HEAD FACE_HEAD("face-detection", "64", "scrfd")
@@ -361,7 +364,7 @@ static void names(void **state)
 static void shipped_detectors(void **state)
 {
     (void) state;
-    static const char *const names[] = {"scrfd-500m", "scrfd-2.5g", "scrfd-10g", "retinaface-mobilenet"};
+    static const char *const names[] = { "scrfd-500m", "scrfd-2.5g", "scrfd-10g", "retinaface-mobilenet" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         struct hs_pack *pack = shipped(names[i]);
         bool retina = i == 3;
@@ -386,9 +389,9 @@ static void shipped_embeddings(void **state)
         const char *name, *space;
         float mean, std, threshold, threshold_min;
     } rows[] = {
-        {"mobilefacenet-faceplugin", "faceplugin-mobilefacenet-v1", 127, 128, 0.5f, 0.4f},
-        {"w600k-mbf", "insightface-w600k-mbf", 127.5f, 127.5f, 0.4f, 0.3f},
-        {"arcface-mobilefacenet", "hailo-arcface-mobilefacenet", 127.5f, 127.5f, 0.5f, 0.4f},
+        { "mobilefacenet-faceplugin", "faceplugin-mobilefacenet-v1", 127, 128, 0.5f, 0.4f },
+        { "w600k-mbf", "insightface-w600k-mbf", 127.5f, 127.5f, 0.4f, 0.3f },
+        { "arcface-mobilefacenet", "hailo-arcface-mobilefacenet", 127.5f, 127.5f, 0.5f, 0.4f },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         struct hs_pack *pack = shipped(rows[i].name);

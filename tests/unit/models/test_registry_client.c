@@ -5,10 +5,12 @@
 #include "folder.h"
 #include "models/registry_client.h"
 
-static const struct hs_source wheel = { .kind = HS_SOURCE_PYPI_WHEEL, .address = "some-thing", .version = "1.2",
-                                        .file = "some_thing-1.2-py3-none-any.whl" };
-static const struct hs_source sdist = { .kind = HS_SOURCE_PYPI_SDIST, .address = "some-thing", .version = "1.2",
-                                        .file = "some_thing-1.2.tar.gz" };
+static const struct hs_source wheel = {
+    .kind = HS_SOURCE_PYPI_WHEEL, .address = "some-thing", .version = "1.2", .file = "some_thing-1.2-py3-none-any.whl"
+};
+static const struct hs_source sdist = {
+    .kind = HS_SOURCE_PYPI_SDIST, .address = "some-thing", .version = "1.2", .file = "some_thing-1.2.tar.gz"
+};
 static const struct hs_source npm = { .kind = HS_SOURCE_NPM, .address = "@some/thing", .version = "1.2" };
 
 /* A program of that name in <folder>/bin; what it is called with goes to <folder>/args, its folder to <folder>/where.
@@ -136,12 +138,8 @@ static void a_client_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FOLDER_TEST(a_wheel),
-        FOLDER_TEST(a_wheel_of_another_name),
-        FOLDER_TEST(a_source_archive),
-        FOLDER_TEST(a_package_of_npm),
-        FOLDER_TEST(a_client_that_fails),
-        FOLDER_TEST(a_client_that_is_not_there),
+        FOLDER_TEST(a_wheel),          FOLDER_TEST(a_wheel_of_another_name), FOLDER_TEST(a_source_archive),
+        FOLDER_TEST(a_package_of_npm), FOLDER_TEST(a_client_that_fails),     FOLDER_TEST(a_client_that_is_not_there),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -15,10 +15,10 @@ struct page {
 
 static void open_page(struct page *page, const char *text)
 {
-    *page = (struct page){0};
+    *page = (struct page) { 0 };
     assert_int_equal(hs_doc_parse(text, strlen(text), "page.yaml", &page->doc, &page->err), 0);
     page->root = hs_doc_root(page->doc);
-    page->reader = (struct hs_schema){.name = "page.yaml", .err = &page->err};
+    page->reader = (struct hs_schema) { .name = "page.yaml", .err = &page->err };
 }
 
 static void expect(struct page *page, const char *message)
@@ -43,14 +43,14 @@ static void the_first_complaint_wins(void **state)
     assert_null(hs_schema_text(&page.reader, page.root, "b", true, 10));
     assert_int_equal(page.err.line, 3);
     expect(&page, "page.yaml:3: no luck");
-    struct hs_schema silent = {.name = "x"};
+    struct hs_schema silent = { .name = "x" };
     assert_int_equal(hs_schema_fail(&silent, 1, "nobody listens"), HS_EINVAL);
 }
 
 static void maps(void **state)
 {
     (void) state;
-    static const char *const keys[] = {"a", "b", NULL};
+    static const char *const keys[] = { "a", "b", NULL };
     struct page page;
     open_page(&page, "a: 1\nb: 2");
     assert_true(hs_schema_map(&page.reader, page.root, "a thing", keys));
@@ -105,7 +105,9 @@ static void numbers(void **state)
         assert_int_equal(hs_schema_int(&page.reader, page.root, "a", true, 1, 3), 0);
         expect(&page, "page.yaml:1: `a` must be a whole number, 1 to 3");
     }
-    static const char *const bad_floats[] = {"a: 1.01", "a: -0.1", "a: .nan", "a: .inf", "a: nan", "a: often", "a: []"};
+    static const char *const bad_floats[] = {
+        "a: 1.01", "a: -0.1", "a: .nan", "a: .inf", "a: nan", "a: often", "a: []"
+    };
     for (size_t i = 0; i < sizeof(bad_floats) / sizeof(bad_floats[0]); i++) {
         open_page(&page, bad_floats[i]);
         assert_true(hs_schema_float(&page.reader, page.root, "a", true, 0, 1) == 0);
@@ -131,7 +133,7 @@ static void memory(void **state)
 static void words(void **state)
 {
     (void) state;
-    static const char *const list[] = {"red", "green", NULL};
+    static const char *const list[] = { "red", "green", NULL };
     struct page page;
     open_page(&page, "a: green\nb: blue");
     assert_int_equal(hs_schema_word(&page.reader, page.root, "a", true, list, 5), 1);
@@ -151,7 +153,9 @@ static void hashes(void **state)
     static const char *const bad[] = {
         "a: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
         "a: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
-        "a: 0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "a: 12", "a: [b]",
+        "a: 0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+        "a: 12",
+        "a: [b]",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_page(&page, bad[i]);

@@ -15,7 +15,7 @@ static const char loose[] = PACK_HEAD("loose") "openvino: {file: loose.onnx}\n";
 
 static enum hs_file_state state_of(const struct hs_store *store, const char *name, char hex[65])
 {
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     enum hs_file_state state;
     struct hs_model_choice choice = scene_choice(store, name);
     assert_int_equal(hs_store_check(store, choice.file, &state, hex, &err), 0);
@@ -42,9 +42,9 @@ static void where_things_are(void **state)
 static void folders_from_the_environment(void **state)
 {
     struct hs_store *store = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     char data[PATH_MAX];
-    const struct hs_store_options options = {.service = "hailo-no-such-service"};
+    const struct hs_store_options options = { .service = "hailo-no-such-service" };
     setenv("HS_PACKS_DIR", folder_path(*state, "packs"), 1);
     setenv("HS_MODELS_DIR", folder_path(*state, "here"), 1);
     assert_int_equal(hs_store_open(&options, &store, &err), 0);
@@ -73,11 +73,12 @@ static void folders_from_the_environment(void **state)
 static void a_broken_shipped_pack_is_an_error(void **state)
 {
     struct hs_store *store = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     scene_pack(*state, "pinned", pinned);
     scene_pack(*state, "broken", "name: broken\n");
-    const struct hs_store_options options = {.service = "x", .models_dir = "/nowhere",
-                                             .packs_dir = folder_path(*state, "packs")};
+    const struct hs_store_options options = { .service = "x",
+                                              .models_dir = "/nowhere",
+                                              .packs_dir = folder_path(*state, "packs") };
     assert_int_equal(hs_store_open(&options, &store, &err), HS_EINVAL);
     assert_non_null(strstr(err.message, "broken.yaml"));
 }
@@ -113,8 +114,8 @@ static void the_shipped_pack_wins(void **state)
 static struct hs_model_choice choose(const struct hs_store *store, const char *name, const char *backend,
                                      const char *runtime)
 {
-    struct hs_model_choice choice = {0};
-    struct hs_error err = {0};
+    struct hs_model_choice choice = { 0 };
+    struct hs_error err = { 0 };
     if (hs_store_choose(store, HS_TASK_POSE, name, backend, runtime, &choice, &err) < 0)
         fail_msg("%s", err.message);
     return choice;
@@ -123,8 +124,8 @@ static struct hs_model_choice choose(const struct hs_store *store, const char *n
 static void refuse_choice(const struct hs_store *store, const char *name, const char *backend, const char *runtime,
                           const char *message)
 {
-    struct hs_model_choice choice = {0};
-    struct hs_error err = {0};
+    struct hs_model_choice choice = { 0 };
+    struct hs_error err = { 0 };
     assert_int_equal(hs_store_choose(store, HS_TASK_POSE, name, backend, runtime, &choice, &err), HS_ENOTFOUND);
     assert_null(choice.pack);
     if (!strstr(err.message, message))
@@ -172,8 +173,8 @@ static void the_best_one(void **state)
     hs_store_close(store);
 }
 
-#define FACE_PACK(name, backends) \
-    "name: " name "\ntask: face-embedding\ntitle: t\nlicence: {name: MIT}\ninput: {width: 112, height: 112}\n" \
+#define FACE_PACK(name, backends)                                                                                      \
+    "name: " name "\ntask: face-embedding\ntitle: t\nlicence: {name: MIT}\ninput: {width: 112, height: 112}\n"         \
     "decode: arcface\nembedding: {space: " name ", dimension: 512, threshold: 0.5}\n" backends
 
 static const char *best_embedding(const struct hs_store *store, const char *backend, bool fresh)
@@ -237,7 +238,7 @@ static void states_of_a_file(void **state)
 static void only_verified_files_are_handed_out(void **state)
 {
     char *path = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     scene_pack(*state, "pinned", pinned);
     scene_pack(*state, "loose", loose);
     struct hs_store *store = scene_open(*state);
@@ -260,7 +261,7 @@ static void only_verified_files_are_handed_out(void **state)
 static void removing(void **state)
 {
     int removed = -1;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     scene_pack(*state, "loose", loose);
     struct hs_store *store = scene_open(*state);
     assert_int_equal(hs_store_remove(store, hs_store_find(store, "loose"), &removed, &err), 0);
@@ -268,7 +269,7 @@ static void removing(void **state)
     assert_false(folder_has(*state, "store"));
     hs_store_close(store);
 
-    static const char *const left[] = {"loose.onnx", "loose.onnx.sha256", "loose.onnx.part", "loose.onnx.part.from"};
+    static const char *const left[] = { "loose.onnx", "loose.onnx.sha256", "loose.onnx.part", "loose.onnx.part.from" };
     for (size_t i = 0; i < 4; i++)
         write_store(*state, left[i], "model");
     write_store(*state, "packs/mine.yaml", PACK_HEAD("mine") "openvino: {file: mine.onnx}\n");
@@ -293,7 +294,7 @@ static void removing(void **state)
 static void one_at_a_time(void **state)
 {
     int lock, other;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     struct hs_store *store = scene_open(*state);
     assert_int_equal(hs_store_lock(store, "a", true, &lock, &err), 0);
     assert_int_equal(hs_store_lock(store, "a", false, &other, &err), HS_EBUSY);

@@ -14,17 +14,17 @@
 #define NAMES "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]"
 #define PERSON "{\"id\":1,\"name\":\"person\",\"keypoints\":" NAMES "}"
 #define IMAGE "{\"id\":139,\"width\":640,\"height\":426,\"file_name\":\"a/b..c.jpg\"}"
-#define TRUTH \
-    "{\"image_id\":139,\"category_id\":1,\"area\":12.5,\"bbox\":[1,2,3.5,4],\"iscrowd\":1,\"num_keypoints\":3," \
+#define TRUTH                                                                                                          \
+    "{\"image_id\":139,\"category_id\":1,\"area\":12.5,\"bbox\":[1,2,3.5,4],\"iscrowd\":1,\"num_keypoints\":3,"        \
     "\"keypoints\":" KEYPOINTS "}"
-#define FILE_OF(categories, images, annotations) \
+#define FILE_OF(categories, images, annotations)                                                                       \
     "{\"categories\":[" categories "],\"images\":[" images "],\"annotations\":[" annotations "]}"
 
 static void reads_what_is_needed(void **state)
 {
     (void) state;
-    static const char text[] = FILE_OF("{\"id\":7,\"name\":\"dog\",\"keypoints\":" NAMES "}," PERSON, IMAGE,
-                                       "{\"category_id\":7}," TRUTH);
+    static const char text[] =
+        FILE_OF("{\"id\":7,\"name\":\"dog\",\"keypoints\":" NAMES "}," PERSON, IMAGE, "{\"category_id\":7}," TRUTH);
     struct hs_coco_set *set;
     struct hs_error err;
     assert_int_equal(hs_coco_set_parse(text, sizeof(text) - 1, "t", &set, &err), 0);
@@ -47,26 +47,27 @@ static void reads_what_is_needed(void **state)
 static const struct {
     const char *text, *words;
 } bad_sets[] = {
-    {"", "t:"},
-    {"{", "t:1"},
-    {"[]", "no category with 17 keypoints"},
-    {"[1e999]", "t:1"},
-    {FILE_OF("{\"id\":1,\"name\":\"person\"}", IMAGE, ""), "no category with 17 keypoints"},
-    {FILE_OF(PERSON, "", TRUTH), "no \"images\""},
-    {"{\"categories\":[" PERSON "],\"images\":[" IMAGE "]}", "no \"annotations\""},
-    {FILE_OF(PERSON, IMAGE ",{\"id\":\"x\"}", ""), "images[1]: no integer \"id\""},
-    {FILE_OF(PERSON, "{\"id\":1,\"width\":-1,\"height\":1}", ""), "images[0]: no \"width\""},
-    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1}", ""), "images[0]: no relative"},
-    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"/a.jpg\"}", ""), "images[0]: no relative"},
-    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"..\"}", ""), "images[0]: no relative"},
-    {FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"a/../../b\"}", ""), "images[0]: no relative"},
-    {FILE_OF(PERSON, IMAGE, TRUTH ",3"), "annotations[1]: no integer \"category_id\""},
-    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1}"), "annotations[0]: no integer \"image_id\""},
-    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":[1]}"), "\"keypoints\" of 51 numbers"},
-    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,\"3\",4]}"),
-     "\"bbox\" of 4 numbers"},
-    {FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,3,4]}"),
-     "\"area\""},
+    { "", "t:" },
+    { "{", "t:1" },
+    { "[]", "no category with 17 keypoints" },
+    { "[1e999]", "t:1" },
+    { FILE_OF("{\"id\":1,\"name\":\"person\"}", IMAGE, ""), "no category with 17 keypoints" },
+    { FILE_OF(PERSON, "", TRUTH), "no \"images\"" },
+    { "{\"categories\":[" PERSON "],\"images\":[" IMAGE "]}", "no \"annotations\"" },
+    { FILE_OF(PERSON, IMAGE ",{\"id\":\"x\"}", ""), "images[1]: no integer \"id\"" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":-1,\"height\":1}", ""), "images[0]: no \"width\"" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"/a.jpg\"}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"..\"}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"a/../../b\"}", ""),
+      "images[0]: no relative" },
+    { FILE_OF(PERSON, IMAGE, TRUTH ",3"), "annotations[1]: no integer \"category_id\"" },
+    { FILE_OF(PERSON, IMAGE, "{\"category_id\":1}"), "annotations[0]: no integer \"image_id\"" },
+    { FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":[1]}"), "\"keypoints\" of 51 numbers" },
+    { FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,\"3\",4]}"),
+      "\"bbox\" of 4 numbers" },
+    { FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,3,4]}"),
+      "\"area\"" },
 };
 
 static void a_bad_set_is_refused_with_its_place(void **state)
@@ -74,7 +75,7 @@ static void a_bad_set_is_refused_with_its_place(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(bad_sets) / sizeof(bad_sets[0]); i++) {
         struct hs_coco_set *set = NULL;
-        struct hs_error err = {0};
+        struct hs_error err = { 0 };
         int status = hs_coco_set_parse(bad_sets[i].text, strlen(bad_sets[i].text), "t", &set, &err);
         assert_int_equal(status, HS_EDECODE);
         if (!strstr(err.message, bad_sets[i].words))
@@ -88,7 +89,7 @@ static void files_that_cannot_be_read(void **state)
 {
     (void) state;
     struct hs_coco_set *set = NULL;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     assert_int_equal(hs_coco_set_load("/no/such/folder/annotations.json", &set, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "annotations.json"));
     assert_null(set);
@@ -103,9 +104,10 @@ static void results_read_back_as_written(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    struct hs_coco_result results[3] = {
-        {.image_id = 9007199254740993, .score = 0.1}, {.image_id = -2}, {.image_id = 3}};
-    static const double awkward[] = {1.0 / 3, 1e-300, 1e300, 123456789012345680.0, 5, 0, (double) 0.7f, -2.5, 1e15};
+    struct hs_coco_result results[3] = { { .image_id = 9007199254740993, .score = 0.1 },
+                                         { .image_id = -2 },
+                                         { .image_id = 3 } };
+    static const double awkward[] = { 1.0 / 3, 1e-300, 1e300, 123456789012345680.0, 5, 0, (double) 0.7f, -2.5, 1e15 };
     for (int i = 0; i < 51; i++)
         results[0].keypoints[i] = awkward[i % 9];
     results[2].score = (double) 0.8999999f;

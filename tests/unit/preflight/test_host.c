@@ -236,8 +236,7 @@ static void a_library_that_is_missing(void **state)
     assert_non_null(strstr(text, "libhailort.so.5.2.0, libhailort.so.5.3.0 are: "));
     /* About something else. */
     assert_false(hs_host_explain_library(made_up_root, "libopenvino_c.so.2026" NOT_FOUND, text, sizeof(text)));
-    assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1: undefined symbol: x", text,
-                                         sizeof(text)));
+    assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5.1.1: undefined symbol: x", text, sizeof(text)));
     assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5" NOT_FOUND, text, sizeof(text)));
 }
 
@@ -268,9 +267,10 @@ static void more_than_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(nothing_there), EACH(a_pi_with_everything), EACH(names_of_nodes), EACH(a_node_without_rights),
-        EACH(generations_of_pcie), EACH(other_peoples_processes), EACH(holders_are_others),
-        EACH(libraries_of_the_loader), EACH(a_library_that_is_missing), EACH(more_than_fits),
+        EACH(nothing_there),         EACH(a_pi_with_everything),    EACH(names_of_nodes),
+        EACH(a_node_without_rights), EACH(generations_of_pcie),     EACH(other_peoples_processes),
+        EACH(holders_are_others),    EACH(libraries_of_the_loader), EACH(a_library_that_is_missing),
+        EACH(more_than_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

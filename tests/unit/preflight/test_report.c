@@ -23,8 +23,12 @@ static int all_is_well(void **state)
         .node_count = 1,
         .nodes = { { .path = "/dev/hailo0", .usable = true, .owner = "root", .group = "video", .mode = 0660 } },
         .board_count = 1,
-        .boards = { { .address = "0001:01:00.0", .device = HS_HOST_HAILO_10H, .driver = "hailo1x", .speed_gts = 8,
-                      .lanes = 1, .generation = 3 } },
+        .boards = { { .address = "0001:01:00.0",
+                      .device = HS_HOST_HAILO_10H,
+                      .driver = "hailo1x",
+                      .speed_gts = 8,
+                      .lanes = 1,
+                      .generation = 3 } },
         .library_count = 1,
         .libraries = { { .version = "5.1.1", .folder = "/usr/lib" } },
         .module = "hailo1x_pci",
@@ -34,7 +38,11 @@ static int all_is_well(void **state)
         .model = "Raspberry Pi 5 Model B Rev 1.0",
     };
     runtime = (struct hs_preflight_runtime) {
-        .version = "5.1.1", .devices = 1, .device_id = "0001:01:00.0", .opened = true, .firmware = "5.1.1",
+        .version = "5.1.1",
+        .devices = 1,
+        .device_id = "0001:01:00.0",
+        .opened = true,
+        .firmware = "5.1.1",
     };
     return 0;
 }
@@ -263,10 +271,20 @@ static void more_lines_than_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WELL(well), NONE(none_here_and_none_wanted), NONE(none_here_but_wanted), WELL(board_without_driver),
-        WELL(driver_without_board), WELL(no_rights), WELL(new_driver_old_library), WELL(other_versions),
-        WELL(no_module_for_the_library), WELL(slow_link), WELL(another_board), WELL(held_by_another),
-        WELL(a_node_of_another_name), WELL(more_lines_than_fit),
+        WELL(well),
+        NONE(none_here_and_none_wanted),
+        NONE(none_here_but_wanted),
+        WELL(board_without_driver),
+        WELL(driver_without_board),
+        WELL(no_rights),
+        WELL(new_driver_old_library),
+        WELL(other_versions),
+        WELL(no_module_for_the_library),
+        WELL(slow_link),
+        WELL(another_board),
+        WELL(held_by_another),
+        WELL(a_node_of_another_name),
+        WELL(more_lines_than_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

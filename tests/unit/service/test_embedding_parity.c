@@ -6,15 +6,15 @@
 #include "../models/scene.h"
 #include "service/embedding_parity.h"
 
-#define PACK(name, sha_hailo, sha_openvino) \
-    "name: " name "\n" \
-    "task: face-embedding\n" \
-    "title: Made up\n" \
-    "licence: {name: MIT}\n" \
-    "input: {width: 112, height: 112}\n" \
-    "decode: arcface\n" \
-    "embedding: {space: made-up, dimension: 512, threshold: 0.5}\n" \
-    "hailo: {file: " name ".hef, sha256: " sha_hailo "}\n" \
+#define PACK(name, sha_hailo, sha_openvino)                                                                            \
+    "name: " name "\n"                                                                                                 \
+    "task: face-embedding\n"                                                                                           \
+    "title: Made up\n"                                                                                                 \
+    "licence: {name: MIT}\n"                                                                                           \
+    "input: {width: 112, height: 112}\n"                                                                               \
+    "decode: arcface\n"                                                                                                \
+    "embedding: {space: made-up, dimension: 512, threshold: 0.5}\n"                                                    \
+    "hailo: {file: " name ".hef, sha256: " sha_hailo "}\n"                                                             \
     "openvino: {file: " name ".onnx, sha256: " sha_openvino "}\n"
 
 static const struct hs_sample_stats fine = { .count = 40, .least = .95, .median = .99 };
@@ -56,8 +56,7 @@ static void refused(const struct hs_store *store, const char *why)
 static void bounds(void **state)
 {
     (void) state;
-    struct hs_sample_stats s = { .count = HS_PARITY_FACES, .least = HS_PARITY_LEAST,
-                                   .median = HS_PARITY_MEDIAN };
+    struct hs_sample_stats s = { .count = HS_PARITY_FACES, .least = HS_PARITY_LEAST, .median = HS_PARITY_MEDIAN };
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), 0);
     s.count--;
     assert_int_equal(hs_embedding_parity_judge(&s, NULL), HS_EMODEL);
@@ -108,8 +107,8 @@ static void one_file_agrees_with_itself(void **state)
 
 static void damaged_records(void **state)
 {
-#define RECORD(device, faces, least, median) \
-    "{\"device\": {\"sha256\": " device "}, \"against\": {\"sha256\": \"" SHA_OTHER "\"}, \"faces\": " faces \
+#define RECORD(device, faces, least, median)                                                                           \
+    "{\"device\": {\"sha256\": " device "}, \"against\": {\"sha256\": \"" SHA_OTHER "\"}, \"faces\": " faces           \
     ", \"least_cosine\": " least ", \"median_cosine\": " median "}"
     static const char *const bad[] = {
         "",

@@ -118,8 +118,7 @@ struct face_tensors face_tensors_create(const struct face_network *net, enum fac
         int from = order ? order[i] : i, level = from / parts, part = from % parts, first = 0;
         struct hs_tensor_desc *desc = &t.descs[i];
         *desc = shape_of(net, form, level, part);
-        describe(desc, dtype, part == SCORE ? (wide_scores ? -8 : 0) : -4,
-                 part == SCORE ? (wide_scores ? 8 : 1) : 12);
+        describe(desc, dtype, part == SCORE ? (wide_scores ? -8 : 0) : -4, part == SCORE ? (wide_scores ? 8 : 1) : 12);
         t.data[i] = malloc(desc->size_bytes);
         t.views[i] = hs_tensor_view_of(desc, t.data[i]);
         if (form != FORM_JOINED)

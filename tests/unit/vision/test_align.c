@@ -170,12 +170,9 @@ static void there_is_no_reflection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_template_itself_stays),
-        cmocka_unit_test(a_quarter_turn_by_hand),
-        cmocka_unit_test(any_similarity_is_recovered),
-        cmocka_unit_test(noisy_points_get_the_least_squares),
-        cmocka_unit_test(points_that_are_no_face_are_refused),
-        cmocka_unit_test(there_is_no_reflection),
+        cmocka_unit_test(the_template_itself_stays),           cmocka_unit_test(a_quarter_turn_by_hand),
+        cmocka_unit_test(any_similarity_is_recovered),         cmocka_unit_test(noisy_points_get_the_least_squares),
+        cmocka_unit_test(points_that_are_no_face_are_refused), cmocka_unit_test(there_is_no_reflection),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -9,7 +9,7 @@
 /* A person of 17 labelled points on a line from (x, y), with an area of 120 x 120. */
 static struct hs_coco_truth person(int64_t image, double x, double y)
 {
-    struct hs_coco_truth t = {.image_id = image, .area = 14400, .bbox = {x, y, 120, 120}, .keypoint_count = 17};
+    struct hs_coco_truth t = { .image_id = image, .area = 14400, .bbox = { x, y, 120, 120 }, .keypoint_count = 17 };
     for (int i = 0; i < 17; i++) {
         t.keypoints[3 * i] = x + 7 * i;
         t.keypoints[3 * i + 1] = y + 7 * i;
@@ -20,7 +20,7 @@ static struct hs_coco_truth person(int64_t image, double x, double y)
 
 static struct hs_coco_result found(const struct hs_coco_truth *truth, double score)
 {
-    struct hs_coco_result r = {.image_id = truth->image_id, .score = score};
+    struct hs_coco_result r = { .image_id = truth->image_id, .score = score };
     memcpy(r.keypoints, truth->keypoints, sizeof(r.keypoints));
     r.area = hs_coco_result_area(r.keypoints);
     return r;
@@ -29,7 +29,7 @@ static struct hs_coco_result found(const struct hs_coco_truth *truth, double sco
 static struct hs_coco_metrics evaluate(const struct hs_coco_truth *truths, size_t truth_count,
                                        const struct hs_coco_result *results, size_t result_count)
 {
-    const int64_t images[] = {2, 1, 3, 1};
+    const int64_t images[] = { 2, 1, 3, 1 };
     struct hs_coco_metrics metrics;
     assert_int_equal(hs_coco_evaluate(images, 4, truths, truth_count, results, result_count, &metrics, NULL), 0);
     return metrics;
@@ -62,8 +62,8 @@ static void similarity_by_hand(void **state)
 static void precision_and_recall_by_hand(void **state)
 {
     (void) state;
-    struct hs_coco_truth truths[] = {person(1, 100, 100), person(2, 50, 300)};
-    struct hs_coco_result results[] = {found(&truths[0], 0.9), found(&truths[1], 0.8), found(&truths[1], 0.1)};
+    struct hs_coco_truth truths[] = { person(1, 100, 100), person(2, 50, 300) };
+    struct hs_coco_result results[] = { found(&truths[0], 0.9), found(&truths[1], 0.8), found(&truths[1], 0.1) };
     for (int i = 0; i < 51; i++)
         results[2].keypoints[i] += 5000;
     struct hs_coco_metrics m = evaluate(truths, 2, results, 3);
@@ -90,8 +90,8 @@ static void precision_and_recall_by_hand(void **state)
 static void a_second_detection_of_a_person_is_false(void **state)
 {
     (void) state;
-    struct hs_coco_truth truths[] = {person(1, 100, 100), person(1, 400, 300)};
-    struct hs_coco_result results[] = {found(&truths[0], 0.9), found(&truths[0], 0.9), found(&truths[1], 0.5)};
+    struct hs_coco_truth truths[] = { person(1, 100, 100), person(1, 400, 300) };
+    struct hs_coco_result results[] = { found(&truths[0], 0.9), found(&truths[0], 0.9), found(&truths[1], 0.5) };
     struct hs_coco_metrics m = evaluate(truths, 2, results, 3);
     /* precision 1 up to recall 1/2, then 2/3 */
     assert_float_equal(m.ap, (51 + 50 * 2.0 / 3) / 101, 1e-12);
@@ -100,11 +100,11 @@ static void a_second_detection_of_a_person_is_false(void **state)
 static void crowds_and_unlabelled_people_neither_help_nor_hurt(void **state)
 {
     (void) state;
-    struct hs_coco_truth truths[] = {person(1, 100, 100), person(1, 400, 300), person(1, 700, 300)};
+    struct hs_coco_truth truths[] = { person(1, 100, 100), person(1, 400, 300), person(1, 700, 300) };
     truths[1].is_crowd = true;
     truths[2].keypoint_count = 0;
-    struct hs_coco_result results[] = {found(&truths[1], 0.99), found(&truths[1], 0.98), found(&truths[2], 0.97),
-                                       found(&truths[0], 0.5)};
+    struct hs_coco_result results[] = { found(&truths[1], 0.99), found(&truths[1], 0.98), found(&truths[2], 0.97),
+                                        found(&truths[0], 0.5) };
     struct hs_coco_metrics m = evaluate(truths, 3, results, 4);
     assert_float_equal(m.ap, 1, 1e-12);
     /* A second find of an unlabelled person that is no crowd is false. */
@@ -137,8 +137,8 @@ static void only_the_best_twenty_of_a_picture_count(void **state)
 static void other_pictures_are_left_out(void **state)
 {
     (void) state;
-    struct hs_coco_truth truths[] = {person(9, 0, 0), person(3, 100, 100), person(-4, 0, 0)};
-    struct hs_coco_result results[] = {found(&truths[0], 1), found(&truths[1], 0.5), found(&truths[2], 1)};
+    struct hs_coco_truth truths[] = { person(9, 0, 0), person(3, 100, 100), person(-4, 0, 0) };
+    struct hs_coco_result results[] = { found(&truths[0], 1), found(&truths[1], 0.5), found(&truths[2], 1) };
     results[0].keypoints[0] = 1e5;
     assert_float_equal(evaluate(truths, 3, results, 3).ap, 1, 1e-12);
 }
@@ -163,8 +163,10 @@ static void random_set(struct hs_coco_truth *truths, size_t *truth_count, struct
         for (int i = random_below(6); i > 0; i--) {
             struct hs_coco_truth *t = &truths[(*truth_count)++];
             int size = 20 + random_below(200), kind = random_below(8);
-            *t = (struct hs_coco_truth){.image_id = image, .area = size * size / 2, .is_crowd = kind == 0,
-                                        .bbox = {random_below(400), random_below(300), size, size}};
+            *t = (struct hs_coco_truth) { .image_id = image,
+                                          .area = size * size / 2,
+                                          .is_crowd = kind == 0,
+                                          .bbox = { random_below(400), random_below(300), size, size } };
             for (int k = 0; k < 17 && kind > 1; k++) {
                 t->keypoints[3 * k + 2] = random_below(3);
                 t->keypoint_count += t->keypoints[3 * k + 2] > 0;
@@ -174,7 +176,7 @@ static void random_set(struct hs_coco_truth *truths, size_t *truth_count, struct
         }
         for (int i = random_below(31); i > 0; i--) {
             struct hs_coco_result *r = &results[(*result_count)++];
-            *r = (struct hs_coco_result){.image_id = image, .score = random_below(10) / 10.0};
+            *r = (struct hs_coco_result) { .image_id = image, .score = random_below(10) / 10.0 };
             int near = 1 + random_below(30);
             const struct hs_coco_truth *t = NULL;
             if (*truth_count > first && random_below(4))
@@ -207,8 +209,8 @@ static void random_set_equals_pycocotools(void **state)
     for (int i = 0; i < 12; i++)
         images[i] = i + 1;
     assert_int_equal(hs_coco_evaluate(images, 12, truths, truth_count, results, result_count, &m, NULL), 0);
-    const double got[10] = {m.ap, m.ap50, m.ap75, m.ap_medium, m.ap_large,
-                            m.ar, m.ar50, m.ar75, m.ar_medium, m.ar_large};
+    const double got[10] = { m.ap, m.ap50, m.ap75, m.ap_medium, m.ap_large,
+                             m.ar, m.ar50, m.ar75, m.ar_medium, m.ar_large };
     for (int i = 0; i < 10; i++)
         assert_float_equal(got[i], golden[i], 1e-9);
 }

@@ -7,8 +7,7 @@
 #include "vision/coco_pose.h"
 
 /* The edges as the HTTP contract writes them. */
-static const char edges[] =
-    "15-13 13-11 16-14 14-12 11-12 5-11 6-12 5-6 5-7 6-8 7-9 8-10 1-2 0-1 0-2 1-3 2-4 3-5 4-6";
+static const char edges[] = "15-13 13-11 16-14 14-12 11-12 5-11 6-12 5-6 5-7 6-8 7-9 8-10 1-2 0-1 0-2 1-3 2-4 3-5 4-6";
 
 static void edges_are_those_of_the_contract(void **state)
 {

@@ -28,8 +28,9 @@ static void runs_number_their_places(void **state)
     struct hs_tensor_view view = { .data = stored, .dtype = HS_DTYPE_U8, .scale = 1 / 255.0f };
     struct hs_hits hits = { .threshold = 0.5f };
     /* Every second element from the second one on: 200, 127, 255, 255. */
-    struct hs_score_run run = { .view = &view, .at = 1, .step = 2, .count = 4, .first_place = 100, .place_step = 3,
-                                .class_id = 2 };
+    struct hs_score_run run = {
+        .view = &view, .at = 1, .step = 2, .count = 4, .first_place = 100, .place_step = 3, .class_id = 2
+    };
     assert_int_equal(hs_hits_scan(&hits, &run), 0);
     assert_int_equal(hits.count, 3);
     assert_int_equal(hits.items[0].place, 100);

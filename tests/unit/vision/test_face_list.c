@@ -89,9 +89,9 @@ static void adds_only_what_is_new(void **state)
     (void) state;
     const struct hs_face here[] = { { .box = { 0, 0, 10, 10 }, .score = 0.6f } };
     const struct hs_face there[] = {
-        { .box = { 2, 2, 6, 6 }, .score = 0.9f },     /* inside the first one */
-        { .box = { 6, 0, 16, 10 }, .score = 0.7f },   /* four tenths in common */
-        { .box = { 7, 0, 17, 10 }, .score = 0.95f },  /* the one before again */
+        { .box = { 2, 2, 6, 6 }, .score = 0.9f },    /* inside the first one */
+        { .box = { 6, 0, 16, 10 }, .score = 0.7f },  /* four tenths in common */
+        { .box = { 7, 0, 17, 10 }, .score = 0.95f }, /* the one before again */
         { .box = { 40, 0, 50, 10 }, .score = 0.5f },
         { .box = { 60, 0, 60, 10 }, .score = 0.55f }, /* empty: shares nothing */
     };

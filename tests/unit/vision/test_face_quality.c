@@ -68,7 +68,7 @@ static void exposure_by_hand(void **state)
     struct hs_face_exposure e = hs_face_exposure_measure(picture);
     assert_float_equal(e.mean, 100.0 / 255, 1e-6);
     assert_float_equal(e.clipped, 0, 0);
-    memset(picture, 0, SIDE * 3);                      /* one row black */
+    memset(picture, 0, SIDE * 3);                           /* one row black */
     memset(picture + (SIDE - 1) * SIDE * 3, 255, SIDE * 3); /* one row white */
     memset(picture + SIDE * 3, 4, 3);
     memset(picture + SIDE * 3 + 3, 5, 3);
@@ -168,9 +168,12 @@ static void all_of_them_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(size_is_the_shorter_side), cmocka_unit_test(sharpness_by_hand),
-        cmocka_unit_test(exposure_by_hand),         cmocka_unit_test(pose_of_a_turned_head),
-        cmocka_unit_test(pitch_by_hand),            cmocka_unit_test(no_pose_without_eyes),
+        cmocka_unit_test(size_is_the_shorter_side),
+        cmocka_unit_test(sharpness_by_hand),
+        cmocka_unit_test(exposure_by_hand),
+        cmocka_unit_test(pose_of_a_turned_head),
+        cmocka_unit_test(pitch_by_hand),
+        cmocka_unit_test(no_pose_without_eyes),
         cmocka_unit_test(all_of_them_at_once),
     };
     return HS_RUN_TESTS(tests);

@@ -7,13 +7,13 @@
 
 static struct hs_nms_candidate candidate(float x1, float y1, float x2, float y2, float score, int class_id, uint32_t id)
 {
-    return (struct hs_nms_candidate){{x1, y1, x2, y2}, score, class_id, id};
+    return (struct hs_nms_candidate) { { x1, y1, x2, y2 }, score, class_id, id };
 }
 
 static void exactly_the_threshold_stays(void **state)
 {
     (void) state;
-    struct hs_nms_candidate pair[] = {candidate(0, 0, 10, 5, 0.5f, 0, 1), candidate(0, 0, 10, 10, 0.9f, 0, 0)};
+    struct hs_nms_candidate pair[] = { candidate(0, 0, 10, 5, 0.5f, 0, 1), candidate(0, 0, 10, 10, 0.9f, 0, 0) };
     struct hs_nms_candidate items[2];
     memcpy(items, pair, sizeof(pair));
     assert_int_equal(hs_nms_run(items, 2, 0.5f, 10), 2);
@@ -28,8 +28,8 @@ static void a_suppressed_one_suppresses_nothing(void **state)
 {
     (void) state;
     /* 0 takes 1 away, 1 would have taken 2 away, 0 and 2 overlap little */
-    struct hs_nms_candidate items[] = {
-        candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(4, 0, 14, 10, 0.8f, 0, 1), candidate(8, 0, 18, 10, 0.7f, 0, 2)};
+    struct hs_nms_candidate items[] = { candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(4, 0, 14, 10, 0.8f, 0, 1),
+                                        candidate(8, 0, 18, 10, 0.7f, 0, 2) };
     assert_int_equal(hs_nms_run(items, 3, 0.3f, 10), 2);
     assert_int_equal(items[0].id, 0);
     assert_int_equal(items[1].id, 2);
@@ -38,8 +38,8 @@ static void a_suppressed_one_suppresses_nothing(void **state)
 static void classes_do_not_touch_each_other(void **state)
 {
     (void) state;
-    struct hs_nms_candidate items[] = {
-        candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(0, 0, 10, 10, 0.8f, 1, 1), candidate(0, 0, 10, 10, 0.7f, 0, 2)};
+    struct hs_nms_candidate items[] = { candidate(0, 0, 10, 10, 0.9f, 0, 0), candidate(0, 0, 10, 10, 0.8f, 1, 1),
+                                        candidate(0, 0, 10, 10, 0.7f, 0, 2) };
     assert_int_equal(hs_nms_run(items, 3, 0.5f, 10), 2);
     assert_int_equal(items[0].class_id, 0);
     assert_int_equal(items[1].class_id, 1);
@@ -79,10 +79,8 @@ static void the_cut_comes_after_suppression(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exactly_the_threshold_stays),
-        cmocka_unit_test(a_suppressed_one_suppresses_nothing),
-        cmocka_unit_test(classes_do_not_touch_each_other),
-        cmocka_unit_test(equal_scores_go_by_id),
+        cmocka_unit_test(exactly_the_threshold_stays),     cmocka_unit_test(a_suppressed_one_suppresses_nothing),
+        cmocka_unit_test(classes_do_not_touch_each_other), cmocka_unit_test(equal_scores_go_by_id),
         cmocka_unit_test(the_cut_comes_after_suppression),
     };
     return HS_RUN_TESTS(tests);

@@ -11,11 +11,11 @@ static void maps_and_clamps(void **state)
     hs_pose_list_init(&list);
     assert_int_equal(hs_pose_list_reserve(&list, 2, 2), 0);
     list.count = 1;
-    list.poses[0] = (struct hs_pose){{80, 140, 720, 560}, 0.9f, 0};
-    hs_pose_list_keypoints(&list, 0)[0] = (struct hs_keypoint){320, 320, 0.5f};
-    hs_pose_list_keypoints(&list, 0)[1] = (struct hs_keypoint){-3e38f, 3e38f, 0.25f};
+    list.poses[0] = (struct hs_pose) { { 80, 140, 720, 560 }, 0.9f, 0 };
+    hs_pose_list_keypoints(&list, 0)[0] = (struct hs_keypoint) { 320, 320, 0.5f };
+    hs_pose_list_keypoints(&list, 0)[1] = (struct hs_keypoint) { -3e38f, 3e38f, 0.25f };
     /* 1280 x 720 in 640 x 640: half size, 140 rows of border above */
-    struct hs_transform to = {0.5f, 0.5f, 0, 140, 1280, 720};
+    struct hs_transform to = { 0.5f, 0.5f, 0, 140, 1280, 720 };
     hs_pose_list_map(&list, &to);
     assert_float_equal(list.poses[0].box.x1, 160, 0);
     assert_float_equal(list.poses[0].box.y1, 0, 0);

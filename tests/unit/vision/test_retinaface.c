@@ -166,8 +166,8 @@ static void another_input_size_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_face_in_every_form),       cmocka_unit_test(quantised_grids_with_logits),
-        cmocka_unit_test(priors_have_six_sizes),        cmocka_unit_test(what_is_no_number_is_no_face),
+        cmocka_unit_test(one_face_in_every_form),        cmocka_unit_test(quantised_grids_with_logits),
+        cmocka_unit_test(priors_have_six_sizes),         cmocka_unit_test(what_is_no_number_is_no_face),
         cmocka_unit_test(another_input_size_is_refused),
     };
     return HS_RUN_TESTS(tests);

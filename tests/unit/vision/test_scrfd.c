@@ -134,8 +134,8 @@ static void outputs_come_in_any_order(void **state)
             order[i] = order[k];
             order[k] = held;
         }
-        struct face_tensors t = face_tensors_create(&net, round % 2 ? FORM_ROWS : FORM_NHWC, HS_DTYPE_F32, true, false,
-                                                    order);
+        struct face_tensors t =
+            face_tensors_create(&net, round % 2 ? FORM_ROWS : FORM_NHWC, HS_DTYPE_F32, true, false, order);
         decode(&net, &t, false, usual, &list);
         check_one_face(&list, 0.75, 1e-5);
         face_tensors_destroy(&t);

@@ -9,13 +9,13 @@
 static void finds_all_and_only_what_passes(void **state)
 {
     (void) state;
-    float values[200] = {0};
+    float values[200] = { 0 };
     values[0] = values[63] = values[64] = values[130] = values[199] = 1;
     values[70] = 0.5f;
     values[71] = NAN;
-    struct hs_tensor_view view = {.dtype = HS_DTYPE_F32, .scale = 1};
+    struct hs_tensor_view view = { .dtype = HS_DTYPE_F32, .scale = 1 };
     struct hs_threshold limit = hs_threshold_of(&view, 0.5f);
-    const size_t wanted[] = {0, 63, 64, 130, 199};
+    const size_t wanted[] = { 0, 63, 64, 130, 199 };
     size_t at = 0;
     for (size_t i = 0; i < 5; i++, at++) {
         at = hs_threshold_next(&limit, values, 200, 1, at);
@@ -29,7 +29,7 @@ static void finds_all_and_only_what_passes(void **state)
 
 static void check_border(enum hs_dtype dtype, float scale, float zero_point, float real, int32_t low, int32_t high)
 {
-    struct hs_tensor_view view = {.dtype = dtype, .scale = scale, .zero_point = zero_point};
+    struct hs_tensor_view view = { .dtype = dtype, .scale = scale, .zero_point = zero_point };
     struct hs_threshold limit = hs_threshold_of(&view, real);
     for (int32_t q = low; q <= high; q++) {
         union {
@@ -37,7 +37,7 @@ static void check_border(enum hs_dtype dtype, float scale, float zero_point, flo
             uint8_t u8;
             int8_t i8;
             uint16_t u16;
-        } stored = {0};
+        } stored = { 0 };
         if (dtype == HS_DTYPE_U16)
             stored.u16 = (uint16_t) q;
         else if (dtype == HS_DTYPE_I8)
@@ -54,7 +54,7 @@ static void check_border(enum hs_dtype dtype, float scale, float zero_point, flo
 static void stored_threshold_equals_the_real_one(void **state)
 {
     (void) state;
-    const float reals[] = {-INFINITY, -1, 0, 0.001f, 0.25f, 0.5f, 51 * (1 / 255.0f), 0.999f, 1, 2, INFINITY, NAN};
+    const float reals[] = { -INFINITY, -1, 0, 0.001f, 0.25f, 0.5f, 51 * (1 / 255.0f), 0.999f, 1, 2, INFINITY, NAN };
     for (size_t i = 0; i < sizeof(reals) / sizeof(reals[0]); i++) {
         check_border(HS_DTYPE_U8, 1 / 255.0f, 0, reals[i], 0, 255);
         check_border(HS_DTYPE_U8, 0.0798f, 84, reals[i], 0, 255);

@@ -69,7 +69,7 @@ static void one_kind_alone_is_refused(void **state)
 static void plain(const struct hs_verification_pair *p, size_t n, struct hs_verification *ret)
 {
     double closest = 2, lowest = INFINITY;
-    *ret = (struct hs_verification){ 0 };
+    *ret = (struct hs_verification) { 0 };
     for (size_t i = 0; i < n; i++) {
         *(p[i].same ? &ret->same : &ret->different) += 1;
         lowest = fmin(lowest, p[i].score);

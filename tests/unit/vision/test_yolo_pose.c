@@ -55,7 +55,7 @@ static float *value(const struct network *net, int level, int part, int y, int x
 /* Strides 8, 16, ... over the input; every value 0 but scores, which are far below any threshold. */
 static struct network network_create(struct hs_yolo_pose_spec spec, int bins, int levels)
 {
-    struct network net = {.spec = spec, .bins = bins, .levels = levels};
+    struct network net = { .spec = spec, .bins = bins, .levels = levels };
     for (int level = 0; level < levels; level++) {
         net.h[level] = spec.input_h / (8 << level);
         net.w[level] = spec.input_w / (8 << level);
@@ -83,9 +83,9 @@ static void network_randomize(struct network *net, uint32_t seed)
             size_t count = cells(net, level) * (size_t) channels(net, part);
             for (size_t i = 0; i < count; i++) {
                 float *v = &net->values[3 * level + part][i];
-                *v = part != SCORE              ? random_between(-4, 4)
+                *v = part != SCORE            ? random_between(-4, 4)
                      : net->spec.score_logits ? random_between(-6, 1.5f)
-                                                : random_between(0, 1);
+                                              : random_between(0, 1);
             }
         }
     }
@@ -96,13 +96,18 @@ static void network_randomize(struct network *net, uint32_t seed)
 static struct tensors tensors_create(const struct network *net, enum hs_layout layout, enum hs_dtype dtype,
                                      const int *order)
 {
-    struct tensors t = {.count = 3 * net->levels};
+    struct tensors t = { .count = 3 * net->levels };
     for (int i = 0; i < t.count; i++) {
         int from = order ? order[i] : i, level = from / 3, part = from % 3, c = channels(net, part);
         size_t count = cells(net, level) * (size_t) c;
         struct hs_tensor_desc *desc = &t.descs[i];
-        *desc = (struct hs_tensor_desc){.dtype = dtype, .layout = layout, .h = net->h[level], .w = net->w[level],
-                                        .c = c, .scale = 1, .size_bytes = count * hs_dtype_size(dtype)};
+        *desc = (struct hs_tensor_desc) { .dtype = dtype,
+                                          .layout = layout,
+                                          .h = net->h[level],
+                                          .w = net->w[level],
+                                          .c = c,
+                                          .scale = 1,
+                                          .size_bytes = count * hs_dtype_size(dtype) };
         if (dtype != HS_DTYPE_F32) {
             float top = dtype == HS_DTYPE_U16 ? 65535 : 255, range = part == SCORE && !net->spec.score_logits ? 1 : 8;
             desc->scale = range / top;
@@ -135,7 +140,7 @@ static void decode(const struct network *net, const struct tensors *t, struct hs
                    struct hs_pose_list *list)
 {
     struct hs_yolo_pose_layout layout;
-    struct hs_error err = {0};
+    struct hs_error err = { 0 };
     int status = hs_yolo_pose_layout_init(t->descs, t->count, &net->spec, &layout, &err);
     if (status < 0)
         print_error("%s\n", err.message);
@@ -172,15 +177,16 @@ static void assert_same(const struct hs_pose_list *a, const struct hs_pose_list 
 /* One cell, x = 1, y = 0, of a 2 x 2 grid with stride 16. */
 static struct network one_cell(bool logits, float score)
 {
-    struct hs_yolo_pose_spec spec = {.classes = 1, .keypoints = 2, .dims = 3, .score_logits = logits,
-                                     .input_w = 32, .input_h = 32};
+    struct hs_yolo_pose_spec spec = {
+        .classes = 1, .keypoints = 2, .dims = 3, .score_logits = logits, .input_w = 32, .input_h = 32
+    };
     struct network net = network_create(spec, 4, 2);
     float *box = value(&net, 1, BOX, 0, 1, 0), *points = value(&net, 1, KEYPOINT, 0, 1, 0);
     /* left: all weight on bin 1; top: half on 0, half on 1; right: weights 1 2 3 4 of 10, expectation 2; bottom: equal
      * weights, 1.5 */
-    const float raw[16] = {-200, 0, -200, -200, 7, 7, -200, -200, 0, logf(2), logf(3), logf(4), 5, 5, 5, 5};
+    const float raw[16] = { -200, 0, -200, -200, 7, 7, -200, -200, 0, logf(2), logf(3), logf(4), 5, 5, 5, 5 };
     memcpy(box, raw, sizeof(raw));
-    const float keypoints[6] = {0.25f, -0.5f, 0, 1, 2, logf(3)};
+    const float keypoints[6] = { 0.25f, -0.5f, 0, 1, 2, logf(3) };
     memcpy(points, keypoints, sizeof(keypoints));
     *value(&net, 1, SCORE, 0, 1, 0) = score;
     return net;
@@ -192,7 +198,7 @@ static void one_cell_by_hand(void **state)
     struct network net = one_cell(true, logf(4)); /* sigmoid(ln 4) = 0.8 */
     struct hs_pose_list list;
     hs_pose_list_init(&list);
-    decode_f32(&net, (struct hs_yolo_pose_params){0.5f, 0.45f, 10}, &list);
+    decode_f32(&net, (struct hs_yolo_pose_params) { 0.5f, 0.45f, 10 }, &list);
     assert_int_equal(list.count, 1);
     assert_int_equal(list.keypoint_count, 2);
     assert_float_equal(list.poses[0].score, 0.8, 1e-6);
@@ -216,7 +222,7 @@ static size_t count_at(bool logits, float score, float threshold, int max)
     struct network net = one_cell(logits, score);
     struct hs_pose_list list;
     hs_pose_list_init(&list);
-    decode_f32(&net, (struct hs_yolo_pose_params){threshold, 0.45f, max}, &list);
+    decode_f32(&net, (struct hs_yolo_pose_params) { threshold, 0.45f, max }, &list);
     size_t count = list.count;
     hs_pose_list_finish(&list);
     network_destroy(&net);
@@ -244,15 +250,16 @@ static void a_score_must_be_above_the_threshold(void **state)
 static void two_dimensional_keypoints_are_certain(void **state)
 {
     (void) state;
-    struct hs_yolo_pose_spec spec = {.classes = 1, .keypoints = 5, .dims = 2, .score_logits = true,
-                                     .input_w = 32, .input_h = 32};
+    struct hs_yolo_pose_spec spec = {
+        .classes = 1, .keypoints = 5, .dims = 2, .score_logits = true, .input_w = 32, .input_h = 32
+    };
     struct network net = network_create(spec, 16, 1);
     struct hs_pose_list list;
     hs_pose_list_init(&list);
     *value(&net, 0, SCORE, 3, 2, 0) = 5;
     *value(&net, 0, KEYPOINT, 3, 2, 8) = 0.75f;
     *value(&net, 0, KEYPOINT, 3, 2, 9) = -1;
-    decode_f32(&net, (struct hs_yolo_pose_params){0.5f, 0.45f, 10}, &list);
+    decode_f32(&net, (struct hs_yolo_pose_params) { 0.5f, 0.45f, 10 }, &list);
     assert_int_equal(list.count, 1);
     assert_float_equal(list.keypoints[4].x, (1.5 + 2) * 8, 1e-5);
     assert_float_equal(list.keypoints[4].y, (-2 + 3) * 8, 1e-5);
@@ -307,7 +314,7 @@ static void reference_decode(const struct network *net, struct hs_yolo_pose_para
     for (int level = 0; level < net->levels; level++) {
         for (int y = 0; y < net->h[level]; y++) {
             for (int x = 0; x < net->w[level]; x++) {
-                struct reference r = {.score = -1, .level = level, .y = y, .x = x};
+                struct reference r = { .score = -1, .level = level, .y = y, .x = x };
                 int s = 8 << level;
                 for (int c = 0; c < net->spec.classes; c++) {
                     double raw = (double) *value(net, level, SCORE, y, x, c);
@@ -340,12 +347,13 @@ static void reference_decode(const struct network *net, struct hs_yolo_pose_para
         int s = 8 << r->level, dims = net->spec.dims;
         for (int k = 0; k < net->spec.keypoints; k++) {
             const float *v = value(net, r->level, KEYPOINT, r->y, r->x, k * dims);
-            hs_pose_list_keypoints(list, list->count)[k] = (struct hs_keypoint){
-                (2 * v[0] + (float) r->x) * (float) s, (2 * v[1] + (float) r->y) * (float) s,
-                dims == 3 ? (float) reference_sigmoid((double) v[2]) : 1};
+            hs_pose_list_keypoints(list, list->count)[k] =
+                (struct hs_keypoint) { (2 * v[0] + (float) r->x) * (float) s, (2 * v[1] + (float) r->y) * (float) s,
+                                       dims == 3 ? (float) reference_sigmoid((double) v[2]) : 1 };
         }
-        list->poses[list->count++] = (struct hs_pose){
-            {(float) r->x1, (float) r->y1, (float) r->x2, (float) r->y2}, (float) r->score, r->class_id};
+        list->poses[list->count++] = (struct hs_pose) { { (float) r->x1, (float) r->y1, (float) r->x2, (float) r->y2 },
+                                                        (float) r->score,
+                                                        r->class_id };
     }
     free(all);
 }
@@ -357,12 +365,12 @@ struct random_case {
 };
 
 static const struct random_case random_cases[] = {
-    {{1, 17, 3, true, 160, 96}, 16, 3, {0.25f, 0.45f, 300}},
-    {{1, 17, 3, false, 160, 96}, 16, 3, {0.9f, 0.7f, 300}},
-    {{3, 5, 2, true, 64, 128}, 8, 3, {0.5f, 0.3f, 20}},
-    {{80, 21, 3, true, 64, 64}, 16, 2, {0.7f, 0.7f, 300}},
-    {{2, 4, 3, true, 96, 96}, 1, 1, {0.01f, 0.6f, 5}}, /* one bin: boxes may be inverted */
-    {{1, 17, 3, true, 256, 128}, 16, 4, {0.001f, 0.7f, 1000}},
+    { { 1, 17, 3, true, 160, 96 }, 16, 3, { 0.25f, 0.45f, 300 } },
+    { { 1, 17, 3, false, 160, 96 }, 16, 3, { 0.9f, 0.7f, 300 } },
+    { { 3, 5, 2, true, 64, 128 }, 8, 3, { 0.5f, 0.3f, 20 } },
+    { { 80, 21, 3, true, 64, 64 }, 16, 2, { 0.7f, 0.7f, 300 } },
+    { { 2, 4, 3, true, 96, 96 }, 1, 1, { 0.01f, 0.6f, 5 } }, /* one bin: boxes may be inverted */
+    { { 1, 17, 3, true, 256, 128 }, 16, 4, { 0.001f, 0.7f, 1000 } },
 };
 
 static void random_networks_equal_the_reference(void **state)
@@ -390,7 +398,7 @@ static void random_networks_equal_the_reference(void **state)
 static void layout_and_order_make_no_difference(void **state)
 {
     (void) state;
-    static const int order[9] = {7, 3, 2, 8, 0, 5, 1, 6, 4};
+    static const int order[9] = { 7, 3, 2, 8, 0, 5, 1, 6, 4 };
     struct network net = network_create(random_cases[0].spec, 16, 3);
     struct hs_pose_list plain, other;
     hs_pose_list_init(&plain);
@@ -422,7 +430,7 @@ static void take_stored_values(struct network *net, const struct tensors *t)
 static void quantised_equals_float(void **state)
 {
     (void) state;
-    const enum hs_dtype dtypes[] = {HS_DTYPE_U8, HS_DTYPE_U16};
+    const enum hs_dtype dtypes[] = { HS_DTYPE_U8, HS_DTYPE_U16 };
     for (size_t i = 0; i < 2 * HS_ARRAY_LEN(random_cases); i++) {
         const struct random_case *c = &random_cases[i / 2];
         struct network net = network_create(c->spec, c->bins, c->levels);
@@ -452,11 +460,11 @@ static void quantised_threshold_is_strict(void **state)
     float stored = (float) 51 * t.descs[4].scale;
     struct hs_pose_list list;
     hs_pose_list_init(&list);
-    decode(&net, &t, (struct hs_yolo_pose_params){stored, 0.45f, 10}, &list);
+    decode(&net, &t, (struct hs_yolo_pose_params) { stored, 0.45f, 10 }, &list);
     assert_int_equal(list.count, 0);
-    decode(&net, &t, (struct hs_yolo_pose_params){nextafterf(stored, 0), 0.45f, 10}, &list);
+    decode(&net, &t, (struct hs_yolo_pose_params) { nextafterf(stored, 0), 0.45f, 10 }, &list);
     assert_int_equal(list.count, 1);
-    decode(&net, &t, (struct hs_yolo_pose_params){0, 0.45f, 10}, &list);
+    decode(&net, &t, (struct hs_yolo_pose_params) { 0, 0.45f, 10 }, &list);
     assert_int_equal(list.count, 1);
     tensors_destroy(&t);
     hs_pose_list_finish(&list);
@@ -473,9 +481,8 @@ static void write_rows(const struct network *net, bool transposed, float *rows, 
             double d[4];
             for (int side = 0; side < 4; side++)
                 d[side] = reference_side(net, level, y, x, side);
-            float out[512] = {
-                (float) ((x + 0.5 + (d[2] - d[0]) / 2) * s), (float) ((y + 0.5 + (d[3] - d[1]) / 2) * s),
-                (float) ((d[0] + d[2]) * s), (float) ((d[1] + d[3]) * s)};
+            float out[512] = { (float) ((x + 0.5 + (d[2] - d[0]) / 2) * s), (float) ((y + 0.5 + (d[3] - d[1]) / 2) * s),
+                               (float) ((d[0] + d[2]) * s), (float) ((d[1] + d[3]) * s) };
             for (int c = 0; c < net->spec.classes; c++) {
                 float raw = *value(net, level, SCORE, y, x, c);
                 out[4 + c] = net->spec.score_logits ? (float) reference_sigmoid((double) raw) : raw;
@@ -510,10 +517,14 @@ static void an_ordinary_export_gives_the_same(void **state)
             size_t bytes = (size_t) n * (size_t) total * sizeof(float);
             float *rows = malloc(bytes);
             write_rows(&net, transposed, rows, n);
-            struct tensors t = {.count = 1};
-            t.descs[0] = (struct hs_tensor_desc){.dtype = HS_DTYPE_F32, .layout = HS_LAYOUT_ROWS, .c = 1, .scale = 1,
-                                                 .h = transposed ? n : total, .w = transposed ? total : n,
-                                                 .size_bytes = bytes};
+            struct tensors t = { .count = 1 };
+            t.descs[0] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32,
+                                                   .layout = HS_LAYOUT_ROWS,
+                                                   .c = 1,
+                                                   .scale = 1,
+                                                   .h = transposed ? n : total,
+                                                   .w = transposed ? total : n,
+                                                   .size_bytes = bytes };
             t.views[0] = hs_tensor_view_of(&t.descs[0], rows);
             decode(&net, &t, c->params, &got);
             assert_true(got.count > 0);
@@ -529,7 +540,7 @@ static void an_ordinary_export_gives_the_same(void **state)
 static void nothing_that_is_no_number_comes_out(void **state)
 {
     (void) state;
-    static const float poison[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f};
+    static const float poison[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f };
     struct network net = network_create(random_cases[0].spec, 16, 3);
     struct hs_pose_list list;
     hs_pose_list_init(&list);
@@ -541,7 +552,7 @@ static void nothing_that_is_no_number_comes_out(void **state)
             size_t at = (size_t) random_between(0, (float) count - 1);
             net.values[3 * level + part][at] = poison[(int) random_between(0, 4.99f)];
         }
-        decode_f32(&net, (struct hs_yolo_pose_params){0.1f, 0.45f, 300}, &list);
+        decode_f32(&net, (struct hs_yolo_pose_params) { 0.1f, 0.45f, 300 }, &list);
         assert_true(list.count > 0);
         for (size_t i = 0; i < list.count; i++) {
             const struct hs_pose *pose = &list.poses[i];
@@ -561,13 +572,13 @@ static void nothing_that_is_no_number_comes_out(void **state)
 static void the_best_of_too_many_are_taken(void **state)
 {
     (void) state;
-    struct hs_yolo_pose_spec spec = {.classes = 1, .keypoints = 1, .dims = 2, .input_w = 1600, .input_h = 1600};
+    struct hs_yolo_pose_spec spec = { .classes = 1, .keypoints = 1, .dims = 2, .input_w = 1600, .input_h = 1600 };
     struct network net = network_create(spec, 1, 1); /* 40000 cells, boxes of no size: nothing is suppressed */
     struct hs_pose_list list;
     hs_pose_list_init(&list);
     for (int i = 0; i < 40000; i++)
         net.values[SCORE][i] = 0.1f + (float) i * 1e-5f;
-    decode_f32(&net, (struct hs_yolo_pose_params){0.05f, 0.45f, INT32_MAX}, &list);
+    decode_f32(&net, (struct hs_yolo_pose_params) { 0.05f, 0.45f, INT32_MAX }, &list);
     assert_int_equal(list.count, HS_YOLO_POSE_MAX_DETECTIONS);
     assert_float_equal(list.poses[0].score, 0.1 + 0.39999, 1e-6);
     assert_float_equal(list.poses[0].box.x1, 199.5 * 8, 0);
@@ -578,8 +589,8 @@ static void the_best_of_too_many_are_taken(void **state)
 
 static void refuse(const struct network *net, const struct tensors *t, const char *words)
 {
-    struct hs_yolo_pose_layout layout = {.bins = -7};
-    struct hs_error err = {0};
+    struct hs_yolo_pose_layout layout = { .bins = -7 };
+    struct hs_error err = { 0 };
     assert_int_equal(hs_yolo_pose_layout_init(t->descs, t->count, &net->spec, &layout, &err), HS_EMODEL);
     if (!strstr(err.message, words))
         print_error("%s\n", err.message);
@@ -598,12 +609,12 @@ static void what_does_not_fit_is_refused(void **state)
     assert_int_equal(layout.level_count, 3);
     assert_int_equal(layout.levels[2].stride, 32);
 
-#define CHANGED(change, words) \
-    do { \
-        changed = net; \
-        broken = t; \
-        change; \
-        refuse(&changed, &broken, words); \
+#define CHANGED(change, words)                                                                                         \
+    do {                                                                                                               \
+        changed = net;                                                                                                 \
+        broken = t;                                                                                                    \
+        change;                                                                                                        \
+        refuse(&changed, &broken, words);                                                                              \
     } while (0)
     CHANGED(changed.spec.classes = 2, "are not 4 x bins, 2 classes");
     CHANGED(changed.spec.keypoints = 16, "16 x 3 keypoints");
@@ -632,10 +643,10 @@ static void what_does_not_fit_is_refused(void **state)
 static void what_shapes_cannot_tell_apart_is_refused(void **state)
 {
     (void) state;
-    struct hs_yolo_pose_spec six = {.classes = 6, .keypoints = 2, .dims = 3, .input_w = 32, .input_h = 32};
-    struct hs_yolo_pose_spec as_box = {.classes = 64, .keypoints = 17, .dims = 3, .input_w = 32, .input_h = 32};
-    struct hs_yolo_pose_spec clear = {.classes = 4, .keypoints = 17, .dims = 3, .input_w = 32, .input_h = 32};
-    const struct hs_yolo_pose_spec *specs[] = {&six, &as_box, &clear};
+    struct hs_yolo_pose_spec six = { .classes = 6, .keypoints = 2, .dims = 3, .input_w = 32, .input_h = 32 };
+    struct hs_yolo_pose_spec as_box = { .classes = 64, .keypoints = 17, .dims = 3, .input_w = 32, .input_h = 32 };
+    struct hs_yolo_pose_spec clear = { .classes = 4, .keypoints = 17, .dims = 3, .input_w = 32, .input_h = 32 };
+    const struct hs_yolo_pose_spec *specs[] = { &six, &as_box, &clear };
     for (int i = 0; i < 3; i++) {
         struct network net = network_create(*specs[i], 16, 1);
         struct tensors t = tensors_create(&net, HS_LAYOUT_NHWC, HS_DTYPE_F32, NULL);
