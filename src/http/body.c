@@ -52,23 +52,15 @@ struct hs_body {
 
 static bool charge(struct hs_body *body, size_t more)
 {
-    struct hs_budget *budget = body->budget;
-    if (!budget)
-        return true;
-    size_t before = atomic_fetch_add(&budget->used, more);
-    if (before > budget->max || more > budget->max - before) {
-        atomic_fetch_sub(&budget->used, more);
+    if (!hs_budget_try(body->budget, more))
         return false;
-    }
     body->charged += more;
     return true;
 }
 
 static void discharge(struct hs_body *body, size_t less)
 {
-    if (!body->budget)
-        return;
-    atomic_fetch_sub(&body->budget->used, less);
+    hs_budget_release(body->budget, less);
     body->charged -= less;
 }
 

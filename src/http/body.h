@@ -3,13 +3,13 @@
 #ifndef HS_HTTP_BODY_H
 #define HS_HTTP_BODY_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
+#include "base/budget.h"
 #include "hs/status.h"
 
 /* How the Content-Type chooses the parser. */
@@ -40,12 +40,6 @@ enum {
     HS_BODY_TEXT_MAX = 4096,  /* a text part */
     HS_BODY_JSON_MAX = 65536, /* the JSON without its pictures */
     HS_BODY_JSON_DEPTH_MAX = 32,
-};
-
-/* Memory that several bodies share. `used` <= `max` as far as hs_body accounts for it. Any thread. */
-struct hs_budget {
-    atomic_size_t used;
-    size_t max;
 };
 
 struct hs_body;

@@ -65,7 +65,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->route_count = count;
     server->ctx = ctx;
     server->quiesced_fd = -1;
-    server->budget.max = options->bodies_max;
+    hs_budget_init(&server->budget, options->bodies_max);
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
     hs_conn_table_init(&server->conns, &server->options);
@@ -202,7 +202,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.timed_out = server->conns.timed_out;
     pthread_mutex_unlock(&server->conns.lock);
     /* Last: a connection that is counted no more holds no memory any more. */
-    stats.body_bytes = atomic_load(&server->budget.used);
+    stats.body_bytes = hs_budget_used(&server->budget, NULL);
     *ret_stats = stats;
 }
 
