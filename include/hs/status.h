@@ -37,7 +37,11 @@
     X(ENODEVICE, -25, "no_device", 503, ELSEWHERE)                                                                     \
     X(EINUSE, -26, "device_in_use", 503, ELSEWHERE)                                                                    \
     X(ETRANSIENT, -27, "transient", 503, RETRY)                                                                        \
-    X(EREFUSED, -28, "refused", 422, NONE)
+    X(EREFUSED, -28, "refused", 422, NONE)                                                                             \
+    X(EURI, -31, "uri_too_long", 414, NONE)                                                                            \
+    X(EEXPECT, -32, "expectation_failed", 417, NONE)                                                                   \
+    X(EUNIMPLEMENTED, -33, "not_implemented", 501, NONE)                                                               \
+    X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)
 
 /* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same
  * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down

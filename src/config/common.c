@@ -7,13 +7,15 @@
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[13] = {
+const struct hs_setting hs_server_rows[14] = {
     { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
       .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
       .help = "TCP port to listen on; 0 lets the system choose a free one" },
     { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
-      .unit = "connections", .help = "Connections open at the same time; further ones wait" },
+      .unit = "connections",
+      .help = "Connections open at the same time; one more takes the place of the one without a request that is silent "
+              "longest, or waits" },
     { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
       .fallback = "0", .unit = "connections", .help = "Connections open from one address; 0: no limit of its own" },
     { ROW("server.max_header_kb", INT, max_header_kb), .min = 1, .max = 1024, .fallback = "16", .unit = "KiB",
@@ -24,6 +26,9 @@ const struct hs_setting hs_server_rows[13] = {
       .help = "Pictures in one batch request; more are answered 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
       .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
+    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "64M",
+      .help = "Memory for answers that wait for their clients, past the first 64 KiB of each; an answer that finds no "
+              "room is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",
       .unit = "seconds", .help = "Time for a client to send the headers of a request" },
     { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .min = 0.1, .max = 3600, .fallback = "10",

@@ -18,7 +18,7 @@ struct hs_server_settings {
     int max_header_kb;
     int max_body_mb;
     int max_batch;
-    int64_t max_body_memory;
+    int64_t max_body_memory, max_answer_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double shutdown_timeout;
 };
@@ -113,7 +113,7 @@ struct hs_common_settings {
 #define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[13];
+extern const struct hs_setting hs_server_rows[14];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];

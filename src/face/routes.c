@@ -193,13 +193,22 @@ static const char *const one_picture[] = { "image", NULL };
 static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures)                                                                                \
+/* "Database not enabled" is the answer whatever the body is. */
+static int check_gallery(struct hs_http_request *req)
+{
+    return !hs_face_ask_gallery(req, hs_http_context(req));
+}
+
+#define POST_CHECKED(where, function, pictures, first)                                                                 \
     {                                                                                                                  \
-        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
+        .method = "POST", .path = (where), .handle = (function), .check = (first), .body = HS_BODY_FORM_OR_JSON,       \
+        .spec = {                                                                                                      \
             .files = (pictures),                                                                                       \
             .any_json = true                                                                                           \
         }                                                                                                              \
     }
+#define POST(where, function, pictures) POST_CHECKED(where, function, pictures, NULL)
+#define POST_GALLERY(where, function, pictures) POST_CHECKED(where, function, pictures, check_gallery)
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
 #define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
 #define IDENTITY "/v1/database/identities/{name}"
@@ -214,16 +223,17 @@ const struct hs_http_route hs_face_routes[] = {
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
     POST("/v1/embed", post_embed, one_picture),
-    POST("/v1/recognize", post_recognize, one_picture),
+    POST_GALLERY("/v1/recognize", post_recognize, one_picture),
     POST("/v1/compare", post_compare, two_pictures),
-    POST("/v1/database/add", hs_face_post_add, one_picture),
-    POST("/v1/database/remove", hs_face_post_remove, NULL),
-    POST("/v1/database/verify", hs_face_post_verify, one_picture),
+    POST_GALLERY("/v1/database/add", hs_face_post_add, one_picture),
+    POST_GALLERY("/v1/database/remove", hs_face_post_remove, NULL),
+    POST_GALLERY("/v1/database/verify", hs_face_post_verify, one_picture),
     GET("/v1/database/list", hs_face_get_list, 0),
     GET(IDENTITY, hs_face_get_identity, 0),
     { .method = "PUT",
       .path = IDENTITY,
       .handle = hs_face_put_identity,
+      .check = check_gallery,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
     DELETE(IDENTITY, hs_face_delete_identity),

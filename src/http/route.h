@@ -23,6 +23,9 @@ struct hs_http_route {
     unsigned flags;
     enum hs_body_rule body;
     struct hs_body_spec spec; /* bytes_max 0: the server's body_max */
+    /* Runs on the network thread once the headers are read, before the body is looked at, and must not block. True: it
+     * has answered, and the handler does not run. NULL: none. */
+    int (*check)(struct hs_http_request *req);
 };
 
 enum { HS_HTTP_ALLOW_SIZE = 128 };

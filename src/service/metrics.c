@@ -29,6 +29,7 @@ static void put_server(struct hs_buf *out, const struct hs_http_stats *s)
     one(out, "http_requests_active", "gauge", "Requests between their headers and the end of their answer.", s->active);
     one(out, "http_requests_queued", "gauge", "Of these, waiting for a worker.", s->queued);
     one(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
+    one(out, "http_answer_bytes", "gauge", "Memory held by answers that wait for their clients.", s->answer_bytes);
     one(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
 }
 

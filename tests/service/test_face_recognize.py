@@ -292,6 +292,18 @@ def test_database_disabled(make_face):
     assert server.ask('compare', one(0), image2=b64(one(0))).json()['same'] is True
 
 
+def test_database_disabled_is_said_before_the_body_is_looked_at(make_face):
+    server = make_face({'database.enabled': 'false'})
+    for method, path in (('POST', 'recognize'), ('POST', 'database/add'), ('POST', 'database/remove'),
+                         ('POST', 'database/verify'), ('PUT', 'database/identities/Ann')):
+        for content_type, body in (('application/json', b'{"name": '), ('text/plain', b'x'),
+                                   ('multipart/form-data', b'no boundary'), ('application/json', b'')):
+            refused(server.request(method, f'/v1/{path}', body, {'Content-Type': content_type}), 503,
+                    'Database not enabled')
+        head = f'{method} /v1/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 40}\r\n\r\n'
+        refused(server.raw(head.encode()), 503, 'Database not enabled')
+
+
 # ---- a restart, and what lies in the file
 
 def test_a_restart_keeps_the_gallery(family, make_face, tmp_path):

@@ -147,11 +147,19 @@ def test_request_id_comes_back(healthy):
     assert answer.headers['X-Request-Id'] == 'abc-123_x.Y'
 
 
-@pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\x7f'])
+@pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\xff'])
 def test_request_id_of_a_bad_form_is_replaced(healthy, value):
     answer = healthy.request('GET', '/health', headers={'X-Request-Id': value})
     assert answer.status == 200
     assert re.fullmatch(r'[\w.:-]{1,128}', answer.headers['X-Request-Id'])
+
+
+@pytest.mark.parametrize('value', ['a\x7f', '\x01', 'a\x0bb'])
+def test_control_characters_in_a_header_are_refused(healthy, value):
+    """RFC 9110, 5.5."""
+    answer = healthy.raw(f'GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: {value}\r\n\r\n'.encode())
+    assert answer.status == 400 and 'control character' in answer.json()['error']['message']
+    assert re.fullmatch(r'[0-9a-f]{32}', answer.headers['X-Request-Id'])
 
 
 # ---- limits

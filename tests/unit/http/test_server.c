@@ -119,15 +119,15 @@ static void handle_nothing(struct hs_http_request *req)
 
 static const char *const image_field[] = { "image", NULL };
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
-    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
-    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 } },
-    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field } },
-    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 } },
-    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
-    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
-    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 } },
-    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL },
+    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 }, NULL },
+    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL },
 };
 
 struct fixture {
