@@ -111,6 +111,14 @@ bool hs_address_is_loopback(const char *address)
            (IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127));
 }
 
+bool hs_host_is_loopback(const struct hs_origin *host)
+{
+    char inside[HS_HOST_SIZE];
+    size_t len = strlen(host->host), brackets = host->host[0] == '[';
+    hs_str_copy_n(inside, sizeof(inside), host->host + brackets, len - 2 * brackets);
+    return hs_address_is_loopback(inside);
+}
+
 const char *hs_origin_complaint(const char *item)
 {
     struct hs_origin origin;

@@ -25,6 +25,8 @@ bool hs_origin_equal(const struct hs_origin *a, const struct hs_origin *b);
 /* An IPv4 address, or an IPv6 address in brackets. */
 bool hs_host_is_address(const struct hs_origin *host);
 
+bool hs_host_is_loopback(const struct hs_origin *host); /* an address as below; names are none */
+
 /* 127.0.0.0/8, ::1 and IPv4 ones inside IPv6; `address` is as inet_ntop writes it. */
 bool hs_address_is_loopback(const char *address);
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "http/admission.h"
 #include "http/request.h"
 #include "http/request_internal.h"
 
@@ -196,18 +197,19 @@ static int read_headers(struct hs_http_request *req, uint64_t *ret_length, bool 
 }
 
 /* Finds the route and makes the parser of the body that it takes. */
-static int prepare(struct hs_http_request *req, uint64_t length, struct hs_error *err)
+static int prepare(struct hs_http_request *req, uint64_t length, char allow[HS_HTTP_ALLOW_SIZE], struct hs_error *err)
 {
     struct hs_http_server *server = req->server;
-    char allow[HS_HTTP_ALLOW_SIZE];
+    hs_admission_begin(req);
     int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
                                allow);
-    if (r == HS_EMETHOD) {
-        hs_http_add_header(req, "Allow", allow);
+    if (r == HS_EMETHOD)
         return hs_error_set(err, r, "Method %s is not allowed here", req->method);
-    }
     if (r < 0)
         return hs_error_set(err, r, "%s", req->options->not_found_message);
+    r = hs_admission_check(req, req->route, err);
+    if (r < 0)
+        return r;
     if (req->route->body == HS_BODY_NONE)
         return length > UNWANTED_MAX ? too_large(UNWANTED_MAX, err) : 0;
     struct hs_body_spec spec = req->route->spec;
@@ -217,14 +219,14 @@ static int prepare(struct hs_http_request *req, uint64_t length, struct hs_error
         spec.list_max = server->options.batch_max;
     if (length > spec.bytes_max)
         return too_large(spec.bytes_max, err);
-    return hs_body_create(req->route->body, hs_http_header(req, "Content-Type"), &spec, &server->budget, &req->body,
-                          err);
+    return hs_admission_create_body(req, req->route->body, &spec, &server->budget, &req->body, err);
 }
 
 static enum MHD_Result on_headers(struct hs_http_request *req, const char *method)
 {
     struct hs_http_server *server = req->server;
     struct hs_error err;
+    char allow[HS_HTTP_ALLOW_SIZE] = "";
     uint64_t length = 0;
     /* Until the framing was read there may be a body; answering early is right in any case. */
     bool chunked = true;
@@ -236,10 +238,10 @@ static enum MHD_Result on_headers(struct hs_http_request *req, const char *metho
     hs_conn_enter(&server->conns, req->conn, HS_CONN_BODY);
     int r = read_headers(req, &length, &chunked, &err);
     if (r == 0)
-        r = prepare(req, length, &err);
+        r = prepare(req, length, allow, &err);
     if (r == 0)
         return MHD_YES;
-    hs_http_reply_error(req, r, NULL, "%s", err.message);
+    hs_admission_refuse(req, r, allow, &err);
     if (length == 0 && !chunked) {
         /* Nothing is on its way: answered in the next call, and the connection stays. */
         req->stage = HS_HTTP_ANSWERED;

@@ -62,6 +62,10 @@ static void test_hosts(void **state)
         assert_true(hs_host_parse(rows[i].text, &host));
         assert_int_equal(hs_host_is_address(&host), rows[i].address);
     }
+    assert_true(hs_host_parse("127.0.0.1:80", &host) && hs_host_is_loopback(&host));
+    assert_true(hs_host_parse("[::1]:80", &host) && hs_host_is_loopback(&host));
+    assert_true(hs_host_parse("[::]:80", &host) && !hs_host_is_loopback(&host));
+    assert_true(hs_host_parse("0.0.0.0:80", &host) && !hs_host_is_loopback(&host));
     assert_false(hs_host_parse("", &host));
     assert_false(hs_host_parse("a/b", &host));
     assert_false(hs_host_parse("::1", &host));
