@@ -69,6 +69,14 @@ struct hs_error {
  * A message that does not fit is cut. Any thread. */
 int hs_error_set(struct hs_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* In a message: what follows is the text of a library, SQL, or other detail that means something only to the
+ * administrator: hs_error_set(err, HS_EIO, "the gallery cannot be read" HS_DETAIL "%s", text). */
+#define HS_DETAIL "; detail: "
+
+/* The message for clients of a service: without its detail, and with the names of files instead of their absolute
+ * paths. Logs and command lines show err->message. Any thread. */
+void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE]);
+
 /* "invalid_argument" and so on; "ok" for 0, "internal" for a code that is none of ours. Never NULL. */
 const char *hs_status_name(int code);
 

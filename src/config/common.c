@@ -2,12 +2,17 @@
 
 #include <math.h>
 
+#include "base/origin.h"
+
 #define MIB 1048576.0
 
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
+/* In the order of enum hs_http_admin. */
+static const char *const admins[] = { "off", "local", "all", NULL };
+
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[14] = {
+const struct hs_setting hs_server_rows[17] = {
     { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
       .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
@@ -39,6 +44,15 @@ const struct hs_setting hs_server_rows[14] = {
       .help = "How long a connection without a request is kept open" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
       .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
+    { ROW("server.cors_origins", LIST, cors_origins), .max = 4096, .fallback = "[]", .complaint = hs_origin_complaint,
+      .help = "Origins of web pages that may use the service from a browser; \"*\": pages of every origin may read "
+              "answers, and only those that are listed may change something" },
+    { ROW("server.allowed_hosts", LIST, allowed_hosts), .max = 4096, .fallback = "[]", .complaint = hs_host_complaint,
+      .help = "Host names under which a page in a browser may change something; empty: addresses, localhost, the name "
+              "of the machine, also with .local, server.host and the hosts of server.cors_origins" },
+    { ROW("server.admin", CHOICE, admin), .choices = admins, .fallback = "local",
+      .help = "Clients that may load, unload and fetch models, set keep_alive and delete backups: none, those on this "
+              "machine that are not behind a proxy, or all" },
 };
 #undef S
 

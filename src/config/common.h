@@ -21,6 +21,8 @@ struct hs_server_settings {
     int64_t max_body_memory, max_answer_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double shutdown_timeout;
+    char *cors_origins, *allowed_hosts; /* lists, see HS_SETTING_LIST */
+    int admin;                          /* enum hs_http_admin (http/access.h) */
 };
 
 struct hs_image_settings {
@@ -113,7 +115,7 @@ struct hs_common_settings {
 #define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[14];
+extern const struct hs_setting hs_server_rows[17];
 extern const struct hs_setting hs_image_rows[4];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];

@@ -21,6 +21,8 @@ enum hs_setting_type {
     HS_SETTING_BYTES,   /* int64_t, min..max; a number of bytes, or a text with K, M, G or T (powers of 1024);
                            "infinity" is INT64_MAX and allowed if max is INFINITY */
     HS_SETTING_PERCENT, /* double, min..max; "80%" */
+    HS_SETTING_LIST,    /* char *, never NULL, owned by the settings: items with one blank between them, min..max bytes
+                           in all; a list of texts, or one text with blanks or commas between its items */
 };
 
 enum {
@@ -37,7 +39,8 @@ struct hs_setting {
     unsigned flags;
     size_t offset; /* into the struct of the row's group */
     double min, max;
-    int multiple;               /* HS_SETTING_SIZE only */
+    int multiple;                               /* HS_SETTING_SIZE only */
+    const char *(*complaint)(const char *item); /* HS_SETTING_LIST only: what is wrong with an item, NULL: nothing */
     const char *const *choices; /* HS_SETTING_CHOICE, or a HS_SETTING_TEXT that has some; NULL ends it */
     const char *fallback;       /* the default, written as in a file; for a text without quotes */
     const char *unit;           /* for people, NULL: none */

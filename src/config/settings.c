@@ -83,7 +83,8 @@ void hs_settings_destroy(struct hs_settings *settings)
     if (!settings)
         return;
     for (size_t i = 0; i < settings->count; i++) {
-        if (settings->values && hs_schema_row(settings->schema, i, NULL)->type == HS_SETTING_TEXT)
+        enum hs_setting_type type = hs_schema_row(settings->schema, i, NULL)->type;
+        if (settings->values && (type == HS_SETTING_TEXT || type == HS_SETTING_LIST))
             free(*(char **) field(settings, i));
         if (settings->origins)
             free(settings->origins[i]);
@@ -203,7 +204,7 @@ static void apply(struct hs_settings *settings, size_t index, const struct hs_no
     const struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = true };
     const char *reason = "";
     int line = node ? node->line : 0;
-    bool empty = node ? hs_node_is_null(node) : !*text && row->type != HS_SETTING_TEXT;
+    bool empty = node ? hs_node_is_null(node) : !*text && row->type != HS_SETTING_TEXT && row->type != HS_SETTING_LIST;
     int r = empty ? set_default(settings, index, &reason) : set_value(settings, index, node, text, origin, &reason);
     if (r == HS_EINVAL)
         add_bad_value(row, node ? node : &scalar, origin, line, reason, problems);

@@ -19,6 +19,7 @@ static const char *state_of(const struct hs_face_app *app, const struct hs_face_
 json_t *hs_face_health_database(const struct hs_face_app *app)
 {
     struct hs_face_maintenance_status status;
+    char text[HS_ERROR_MESSAGE_SIZE];
     if (!app->gallery)
         return NULL;
     hs_face_maintenance_get_status(app->maintenance, &status);
@@ -40,8 +41,10 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
         { "restored_from", hs_path_base(opened->restored_from) },
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i].text[0])
-            json_object_set_new(answer, texts[i].key, json_string(texts[i].text));
+        if (texts[i].text[0]) {
+            hs_error_public(texts[i].text, text);
+            json_object_set_new(answer, texts[i].key, json_string(text));
+        }
     if (opened->migrated_from >= 0)
         json_object_set_new(answer, "migrated_from", json_integer(opened->migrated_from));
     return answer;

@@ -11,6 +11,7 @@
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/request_options.h"
 
 enum { KEY_MAX = 255 };
 
@@ -117,7 +118,7 @@ static void reply_added(const struct add *add, const char *name, const struct hs
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
         json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
-    hs_http_reply_json(add->req, 200, answer);
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
 static void reply_refused(const struct add *add, const struct hs_enrol_verdict *verdict)
@@ -148,7 +149,7 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
         json_object_set_new(answer, "confidence", json_real((double) face->face.score));
         json_object_set_new(answer, "quality", hs_face_quality_json(face));
     }
-    hs_http_reply_json(add->req, 200, answer);
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
 /* ---- doing it ---- */

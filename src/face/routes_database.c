@@ -3,11 +3,13 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/request_options.h"
 #include "vision/embedding.h"
 
 /* Metadata of older files may be nested deeper than an answer can be; it is left out then. */
@@ -46,24 +48,26 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 
 /* ---- removal ---- */
 
-/* Older backups still hold what was erased: the answer names them, or says that they went. A purge that fails does not
- * take back the removal, so it is told beside it. */
+/* Older backups still hold what was erased: the answer names their files, or says that they went. A purge that fails
+ * does not take back the removal, so it is told beside it. */
 static void add_purged(const struct hs_face_app *app, json_t *answer)
 {
     struct hs_gallery_backups *purged;
     struct hs_error err;
-    char backup[PATH_MAX];
+    char backup[PATH_MAX], text[HS_ERROR_MESSAGE_SIZE];
     json_t *list = json_array();
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
-        json_object_set_new(answer, "purge_error", json_string(err.message));
+        hs_error_public(err.message, text);
+        json_object_set_new(answer, "purge_error", json_string(text));
+        hs_log_warning("backups were not purged: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
-            json_array_append_new(list, json_string(purged->items[i].path));
+            json_array_append_new(list, json_string(hs_path_base(purged->items[i].path)));
         hs_gallery_backups_destroy(purged);
         json_object_set_new(answer, "erasure_pending", json_false());
         json_object_set_new(answer, "older_backups", json_array());
         if (backup[0])
-            json_object_set_new(answer, "backup", json_string(backup));
+            json_object_set_new(answer, "backup", json_string(hs_path_base(backup)));
     }
     json_object_set_new(answer, "purged_backups", list);
 }
@@ -73,7 +77,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        json_array_append_new(files, json_string(erased->files[i]));
+        json_array_append_new(files, json_string(hs_path_base(erased->files[i])));
     json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
     json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
     json_object_set_new(answer, "older_backups", files);
@@ -81,7 +85,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
     if (purge)
         add_purged(app, answer);
     hs_face_maintenance_erased(app->maintenance);
-    hs_http_reply_json(req, 200, answer);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
 
 void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge)
@@ -108,7 +112,7 @@ void hs_face_post_remove(struct hs_http_request *req)
         return;
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
-    else
+    else if (hs_face_ask_purge(req, purge))
         hs_face_remove_named(req, app, name, purge);
 }
 
@@ -140,10 +144,10 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
     if (!person)
         return;
     bool any = best_score(app, person, found->embedding, &score);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
-                                 any && score > app->recognition_threshold, "score", score, "threshold",
-                                 app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result)));
+    json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
+                               any && score > app->recognition_threshold, "score", score, "threshold",
+                               app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 

@@ -6,6 +6,7 @@
 #include "face/request_params.h"
 #include "face/routes_database.h"
 #include "http/param.h"
+#include "service/request_options.h"
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
@@ -30,7 +31,7 @@ static void reply_person(struct hs_http_request *req, const char *name)
         return;
     json_t *answer = hs_face_identity_json(&person->identity);
     json_object_set_new(answer, "embeddings", embeddings_json(person));
-    hs_http_reply_json(req, 200, answer);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 
@@ -43,7 +44,8 @@ void hs_face_delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     bool purge;
-    if (hs_face_ask_gallery(req, app) && hs_face_ask_query_bool(req, "purge_backups", &purge))
+    if (hs_face_ask_gallery(req, app) && hs_face_ask_query_bool(req, "purge_backups", &purge) &&
+        hs_face_ask_purge(req, purge))
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
 
@@ -148,7 +150,7 @@ void hs_face_delete_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool purge;
-    if (!hs_face_ask_query_bool(req, "purge_backups", &purge))
+    if (!hs_face_ask_query_bool(req, "purge_backups", &purge) || !hs_face_ask_purge(req, purge))
         return;
     const struct hs_gallery_embedding *e = ask_embedding(req, false, &person);
     if (e)

@@ -38,13 +38,27 @@ static int status_of(int code)
     }
 }
 
+static const char *sentence_of(int status)
+{
+    switch (status) {
+    case HS_ENOMEM:
+        return "gallery: no memory";
+    case HS_ECONFLICT:
+        return "gallery: the change contradicts what is stored";
+    case HS_ETOOLARGE:
+        return "gallery: the entry is too large";
+    default:
+        return "gallery: its file cannot be read or changed";
+    }
+}
+
 int hs_sql_error(int code, const char *what, struct hs_error *err)
 {
     int status = status_of(code);
     if (status == HS_EBUSY)
         return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
-    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "",
-                        sqlite3_errstr(code), code);
+    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", sentence_of(status), what ? what : "",
+                        what ? ": " : "", sqlite3_errstr(code), code);
 }
 
 bool hs_sql_is_damage(int code)
@@ -176,7 +190,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
         if (!text)
             r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
         else if (strcmp(text, "ok") != 0) {
-            r = hs_error_set(err, HS_EIO, "gallery: check: %s", text);
+            r = hs_error_set(err, HS_EIO, "gallery: its file is damaged" HS_DETAIL "%s", text);
             damaged = complaint_is_damage(text);
         }
     }

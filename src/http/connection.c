@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/admission.h"
 #include "http/request.h"
 #include "http/request_internal.h"
 #include "http/stream.h"
@@ -465,20 +466,21 @@ static int too_large(size_t max, struct hs_error *err)
     return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", max);
 }
 
-/* Finds the route and makes the parser of the body that it takes. */
-static int prepare(struct hs_conn *conn, struct hs_error *err)
+/* Finds the route and makes the parser of the body that it takes. HS_EMETHOD: ret_allow has the methods of the path. */
+static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], struct hs_error *err)
 {
     struct hs_http_server *server = server_of(conn);
     struct hs_http_request *req = conn->request;
-    char allow[HS_HTTP_ALLOW_SIZE];
+    hs_admission_begin(req);
     int r = hs_http_route_find(server->routes, server->route_count, req->method, req->path, &req->route, req->params,
-                               allow);
-    if (r == HS_EMETHOD) {
-        hs_http_add_header(req, "Allow", allow);
+                               ret_allow);
+    if (r == HS_EMETHOD)
         return hs_error_set(err, r, "Method %s is not allowed here", req->method);
-    }
     if (r < 0)
         return hs_error_set(err, r, "%s", req->options->not_found_message);
+    r = hs_admission_check(req, req->route, err);
+    if (r < 0)
+        return r;
     if (req->route->check && req->route->check(req))
         return 0;
     if (req->route->body == HS_BODY_NONE)
@@ -490,8 +492,7 @@ static int prepare(struct hs_conn *conn, struct hs_error *err)
         spec.list_max = server->options.batch_max;
     if (conn->body_left > spec.bytes_max)
         return too_large(spec.bytes_max, err);
-    return hs_body_create(req->route->body, hs_http_header(req, "Content-Type"), &spec, &server->bodies, &req->body,
-                          err);
+    return hs_admission_create_body(req, req->route->body, &spec, &server->bodies, &req->body, err);
 }
 
 /* Best effort: a client that does not see it sends the body after a while all the same. */
@@ -553,6 +554,7 @@ static enum step begin_request(struct hs_conn *conn, size_t len)
 {
     struct hs_http_head head;
     struct hs_error err;
+    char allow[HS_HTTP_ALLOW_SIZE];
     uint8_t *data = conn->in + conn->in_at;
     conn->close_after = conn->linger = conn->old = false;
     conn->blank_lines = 0;
@@ -575,8 +577,8 @@ static enum step begin_request(struct hs_conn *conn, size_t len)
     if (strcmp(req->path, "*") == 0) { /* OPTIONS */
         hs_http_add_header(req, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         hs_http_reply_bytes(req, 204, "", NULL, 0);
-    } else if ((r = prepare(conn, &err)) < 0) {
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
+    } else if ((r = prepare(conn, allow, &err)) < 0) {
+        hs_admission_refuse(req, r, allow, &err);
     }
     if (req->reply.status != 0) {
         /* A body that is not read ends the connection. */

@@ -8,6 +8,7 @@
 
 #include "base/json_writer.h"
 #include "hs/status.h"
+#include "http/access.h"
 #include "http/route.h"
 
 /* {"error": {"message", "type", "code", "field"}} or {"error": "message"}. */
@@ -47,6 +48,7 @@ struct hs_http_options {
     enum hs_json_style json_style;        /* [HS_JSON_SPACED] */
     const char *json_content_type;        /* ["application/json; charset=utf-8"] */
     const char *not_found_message;        /* ["Not found"] */
+    struct hs_http_access access;         /* [nothing named; admin HS_HTTP_ADMIN_OFF] */
 };
 
 void hs_http_options_init(struct hs_http_options *options);

@@ -136,7 +136,8 @@ static int draw_on(cairo_surface_t *surface, const struct hs_image *image, const
     if (status == CAIRO_STATUS_NO_MEMORY)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
     if (status != CAIRO_STATUS_SUCCESS)
-        return hs_error_set(err, HS_EINTERNAL, "image cannot be drawn on: %s", cairo_status_to_string(status));
+        return hs_error_set(err, HS_EINTERNAL, "image cannot be drawn on" HS_DETAIL "%s",
+                            cairo_status_to_string(status));
     return 0;
 }
 

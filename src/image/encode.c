@@ -162,5 +162,6 @@ int hs_image_encode_png(const struct hs_image *image, struct hs_buf *out, struct
         return 0;
     if (writer.status < 0)
         return buffer_failed(writer.status, err);
-    return hs_error_set(err, r == SPNG_EMEM ? HS_ENOMEM : HS_EINTERNAL, "PNG cannot be encoded: %s", spng_strerror(r));
+    return hs_error_set(err, r == SPNG_EMEM ? HS_ENOMEM : HS_EINTERNAL, "PNG cannot be encoded" HS_DETAIL "%s",
+                        spng_strerror(r));
 }

@@ -124,8 +124,9 @@ static int open_module(const char *name, const char *path, const struct hs_backe
         const char *why = dlerror();
         char explained[HS_ERROR_MESSAGE_SIZE];
         if (why && hs_host_explain_library(hs_host_root(), why, explained, sizeof(explained)))
-            why = explained;
-        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, why ? why : path);
+            return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, explained);
+        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened" HS_DETAIL "%s", name,
+                            why ? why : path);
     }
     const struct hs_backend *backend = dlsym(handle, HS_BACKEND_SYMBOL);
     int r = check_table(backend, name, path, err);

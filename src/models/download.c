@@ -227,7 +227,8 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     }
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
         return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
-    return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
+    return hs_error_set(err, HS_EIO, "the download failed" HS_DETAIL "%s",
+                        error_text[0] ? error_text : curl_easy_strerror(code));
 }
 
 static int request(struct attempt *attempt, struct hs_error *err)

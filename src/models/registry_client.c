@@ -62,7 +62,7 @@ static int run_client(const char *const argv[], const char *client, const char *
     free(text);
     if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(said, "No module named pip")))
         return hs_error_set(err, HS_ENOTFOUND, "%s is needed and not installed", client);
-    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "%s failed: %s", client, said);
+    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "%s failed" HS_DETAIL "%s", client, said);
 }
 
 /* npm names the archive itself: it is the only .tgz in the folder. */

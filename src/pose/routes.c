@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/failure.h"
 #include "http/param.h"
 #include "pose/annotate.h"
 #include "pose/app.h"
@@ -97,7 +98,7 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     int r = hs_pose_annotate(result, detect->keypoint_threshold, detect->format, &out, &err);
     if (r < 0) {
         hs_buf_finish(&out);
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        hs_http_reply_failure(req, r, NULL, &err);
         return;
     }
     size_t len;
@@ -108,7 +109,7 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
 /* Client errors below 499 name the field. */
 static void reply_failure(struct hs_http_request *req, int code, const char *field, const struct hs_error *err)
 {
-    hs_http_reply_error(req, code, hs_status_http(code) < 499 ? field : NULL, "%s", err->message);
+    hs_http_reply_failure(req, code, hs_status_http(code) < 499 ? field : NULL, err);
 }
 
 static void post_detect(struct hs_http_request *req)
@@ -136,7 +137,7 @@ static void post_detect(struct hs_http_request *req)
     else if (detect.annotated)
         reply_picture(req, &detect, &result);
     else if ((answer = hs_pose_response_json(detect.app, &result, detect.keypoint_threshold)))
-        hs_http_reply_json(req, 200, answer);
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     else
         hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the answer");
     hs_pose_result_finish(&result);

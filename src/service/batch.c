@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "http/failure.h"
 #include "http/stream.h"
+#include "service/request_options.h"
 
 enum { THREADS_MAX = 32, LINE_MAX_BYTES = 64 << 20 };
 
@@ -61,9 +63,8 @@ static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, b
     free(data);
     *ret_failed = r < 0;
     if (r < 0)
-        result = batch->failure
-                     ? batch->failure(run->req, r, &err)
-                     : hs_http_error_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL, err.message);
+        result = batch->failure ? batch->failure(run->req, r, &err)
+                                : hs_http_failure_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL, &err);
     if (!result)
         return json_null(); /* without memory: the handler waits for a result */
     json_object_set_new(result, "index", json_integer((json_int_t) index));
@@ -132,7 +133,7 @@ static json_t *counts(struct run *run)
     pthread_mutex_lock(&run->lock);
     json_t *value = json_pack("{s:I, s:I}", "count", (json_int_t) run->count, "failed", (json_int_t) run->failed);
     pthread_mutex_unlock(&run->lock);
-    return value;
+    return hs_request_add_warnings(run->req, value);
 }
 
 /* Takes the reference to value. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/origin.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "preflight/host.h"
@@ -118,6 +119,14 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
     ret->request_timeout_ms = performance->request_timeout < 0 ? -1 : (int64_t) (performance->request_timeout * 1000);
+    ret->access = (struct hs_http_access) {
+        .origins = server->cors_origins,
+        .hosts = server->allowed_hosts,
+        .own_host = server->host,
+        .admin = (enum hs_http_admin) server->admin,
+    };
+    if (gethostname(ret->access.machine, sizeof(ret->access.machine) - 1) < 0)
+        ret->access.machine[0] = '\0';
     if (core->app->shape)
         core->app->shape(core, ret);
 }
@@ -149,6 +158,16 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
     }
 }
 
+/* There are no keys yet, so that the network is all that keeps anybody out. */
+static void warn_if_open(const char *address)
+{
+    struct hs_origin host;
+    if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
+        hs_log_warning("anyone who can reach %s can use this service, and read, change and erase what it stores; "
+                       "server.host and \"Who may do what\" in docs/api.md say how to limit that",
+                       address);
+}
+
 static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
 {
     const struct hs_app *app = core->app;
@@ -176,6 +195,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("%s serves %s on %s", call->program->name, names,
                 hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    warn_if_open(hs_http_address(server));
     int number = wait_for_end(core, end->waited);
     if (number > 0)
         hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");

@@ -167,7 +167,7 @@ def test_a_file_that_is_gone(make, tmp_path, replaced):
 
 def test_methods(server):
     answer = server.request('PATCH', IDENTITIES + 'Ann')
-    assert answer.status == 405 and answer.headers['Allow'] == 'GET, HEAD, PUT, DELETE'
+    assert answer.status == 405 and answer.headers['Allow'] == 'GET, HEAD, PUT, DELETE, OPTIONS'
     assert server.request('PUT', IDENTITIES + 'Ann/embeddings/1').status == 405
     assert server.get(IDENTITIES + 'Ann/embeddings/1/2').status == 404
 

@@ -125,14 +125,24 @@ def test_unknown_path(healthy, path):
 
 @pytest.mark.parametrize('method, path, allow', [
     ('POST', '/health', {'GET', 'HEAD'}), ('DELETE', '/v1/models', {'GET', 'HEAD'}), ('GET', DETECT, {'POST'}),
-    ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('OPTIONS', '/health', {'GET', 'HEAD'}),
+    ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('options', '/health', {'GET', 'HEAD'}),
     ('PATCH', '/health/ready', {'GET', 'HEAD'})])
 def test_wrong_method(healthy, method, path, allow):
     answer = healthy.request(method, path)
     assert answer.status == 405
-    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
+    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow | {'OPTIONS'}
     if method != 'HEAD':
         assert answer.json()['error']['type'] == 'invalid_request_error'
+
+
+@pytest.mark.parametrize('path, allow', [('/health', {'GET', 'HEAD', 'OPTIONS'}), (DETECT, {'POST', 'OPTIONS'}),
+                                         ('/v1/models/x/load?a=b', {'POST', 'OPTIONS'})])
+def test_options(healthy, path, allow):
+    answer = healthy.request('OPTIONS', path)
+    assert answer.status == 204 and answer.body == b'', answer
+    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
+    assert not [name for name in answer.headers if name.lower().startswith('access-control')]
+    assert healthy.request('OPTIONS', '/nothing').status == 404
 
 
 # ---- request id

@@ -36,7 +36,7 @@ int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const 
     if (message)
         last_line(reason, sizeof(reason), message);
     ov_free(message);
-    return hs_error_set(err, code, "%s: %s (%s)", doing, reason[0] ? reason : "no reason given",
+    return hs_error_set(err, code, "%s" HS_DETAIL "%s (%s)", doing, reason[0] ? reason : "no reason given",
                         ov_get_error_info(status));
 }
 

@@ -324,9 +324,9 @@ static void test_keep_alive(void **state)
         say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         expect(fd, 200, "{\"status\": \"ok\"}");
     }
-    post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8\"}");
+    post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8xMg=\"}");
     expect(fd, 400, "Invalid base64: incorrect padding");
-    post(fd, "/echo", "image/jpeg", "{\"image\": \"aGFsbG8=\"}");
+    post(fd, "/echo", "text/plain", "{\"image\": \"aGFsbG8=\"}");
     expect(fd, 200, "{\"bytes\": 5, \"threshold\": 0.5}");
     say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     expect(fd, 200, NULL);
@@ -372,8 +372,13 @@ static void test_routes(void **state)
     int fd = dial(f);
     say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 204);
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
+    free(a.body);
+    say(fd, "PUT /items/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 405);
-    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE\r\n"));
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
     assert_non_null(strstr(a.body, "method_not_allowed"));
     free(a.body);
     say(fd, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
