@@ -168,6 +168,14 @@ bool hs_path_parent(char *dst, size_t size, const char *path)
     return hs_str_copy_n(dst, size, path, slash == path ? 1 : (size_t) (slash - path));
 }
 
+bool hs_path_absolute(char *dst, size_t size, const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/')
+        return hs_str_copy(dst, size, path);
+    return getcwd(folder, sizeof(folder)) && folder[0] == '/' && hs_path_join(dst, size, folder, path);
+}
+
 bool hs_path_of_program(char *dst, size_t size, const char *name)
 {
     char program[PATH_MAX];

@@ -93,6 +93,20 @@ static void quieten_runtimes(void)
     setenv("HAILORT_CONSOLE_LOGGER_LEVEL", "critical", 0);
 }
 
+/* The loader's message names a library; this one says what to do. False: it has another reason. */
+static bool explain_openvino(const char *name, const char *path, const char *why, char *dst, size_t size)
+{
+    char dir[HS_REGISTRY_PATH_SIZE], installed[HS_REGISTRY_PATH_SIZE];
+    if (strcmp(name, "openvino") != 0 || !strstr(why, "cannot open shared object file"))
+        return false;
+    if (hs_path_parent(dir, sizeof(dir), path) && hs_path_of_program(installed, sizeof(installed), INSTALLED) &&
+        strcmp(dir, installed) == 0 && hs_path_of_program(dir, sizeof(dir), "../lib/hailo-services/openvino"))
+        return hs_str_format(dst, size,
+                             "OpenVINO is not installed with this program (looked in %s). Run `make install` again",
+                             dir);
+    return hs_str_format(dst, size, "OpenVINO is not there any longer (%s). Run `make` again", why);
+}
+
 static int open_module(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
 {
     for (size_t i = 0; i < registry.count; i++)
@@ -107,6 +121,8 @@ static int open_module(const char *name, const char *path, const struct hs_backe
     if (!handle) {
         const char *why = dlerror();
         char explained[HS_ERROR_MESSAGE_SIZE];
+        if (why && explain_openvino(name, path, why, explained, sizeof(explained)))
+            return hs_error_set(err, HS_EDEVICE, "%s", explained);
         if (why && hs_host_explain_library(hs_host_root(), why, explained, sizeof(explained)))
             why = explained;
         return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, why ? why : path);

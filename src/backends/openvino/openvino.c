@@ -7,8 +7,12 @@
  * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
  * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
  * full batches, and what does not fill one is run picture by picture. Both give the same numbers. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +21,10 @@
 
 #include "backends/openvino/compile.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "hs/backend.h"
 
 /* With one stream: one picture is computed while the next is written. */
@@ -72,6 +78,51 @@ static void runtime_version(char *dst, size_t size)
     ov_version_free(&version);
 }
 
+/* ---- The core ---- */
+
+struct creation {
+    ov_core_t *core;
+    struct hs_error err;
+    int status;
+};
+
+/* OpenVINO looks for the plugins that are not installed in the current folder too, and loads what it finds there. It
+ * aborts if that folder may not be entered. So this thread gets a current folder of its own. If a sandbox forbids that,
+ * all threads change for the moment. */
+static void *create_in_root(void *arg)
+{
+    struct creation *creation = arg;
+    bool own = unshare(CLONE_FS) == 0;
+    int before = own ? -1 : open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (chdir("/") < 0)
+        creation->status = hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
+    else
+        creation->status = hs_openvino_check(ov_core_create(&creation->core), HS_EDEVICE, &creation->err,
+                                             "OpenVINO does not start");
+    if (before >= 0) {
+        if (fchdir(before) < 0)
+            creation->status = hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the current folder again: %s",
+                                            strerror(errno));
+        close(before);
+    }
+    return NULL;
+}
+
+static int create_core(ov_core_t **ret_core, struct hs_error *err)
+{
+    struct creation creation = { .core = NULL };
+    pthread_t thread;
+    if (hs_thread_start(&thread, "openvino", create_in_root, &creation) < 0)
+        return hs_error_set(err, HS_ENOMEM, "no thread for the start of OpenVINO");
+    pthread_join(thread, NULL);
+    if (creation.status < 0) {
+        ov_core_free(creation.core);
+        return hs_error_set(err, creation.status, "%s", creation.err.message);
+    }
+    *ret_core = creation.core;
+    return 0;
+}
+
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
 {
     (void) options;
@@ -80,7 +131,7 @@ static void probe(const struct hs_device_options *options, struct hs_backend_pro
     struct hs_error err = { 0 };
     memset(ret_probe, 0, sizeof(*ret_probe));
     runtime_version(ret_probe->version, sizeof(ret_probe->version));
-    int r = hs_openvino_check(ov_core_create(&core), HS_EDEVICE, &err, "OpenVINO does not start");
+    int r = create_core(&core, &err);
     if (r == 0)
         r = hs_openvino_check(ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name), HS_EDEVICE,
                               &err, "OpenVINO's CPU plugin does not load");
@@ -114,12 +165,15 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     device->threads = options->threads > 0 ? options->threads : processor_count();
     int r = 0;
     if (options->cache_dir) {
-        device->cache_dir = strdup(options->cache_dir);
+        /* Absolute, because OpenVINO's threads may have another current folder (create_in_root). */
+        char cache_dir[PATH_MAX];
+        bool absolute = hs_path_absolute(cache_dir, sizeof(cache_dir), options->cache_dir);
+        device->cache_dir = strdup(absolute ? cache_dir : options->cache_dir);
         if (!device->cache_dir)
             r = hs_error_set(err, HS_ENOMEM, "no memory for the device");
     }
     if (r == 0)
-        r = hs_openvino_check(ov_core_create(&device->core), HS_EDEVICE, err, "OpenVINO does not start");
+        r = create_core(&device->core, err);
     if (r != 0) {
         close_device(device);
         return r;
