@@ -35,7 +35,7 @@ bool hs_path_parent(char *dst, size_t size, const char *path); /* "dir" of "dir/
 bool hs_path_absolute(char *dst, size_t size, const char *path);
 /* `name`, which may begin with "../", in the folder of the running program. False: that is not known, or no room. */
 bool hs_path_of_program(char *dst, size_t size, const char *name);
-const char *hs_path_base(const char *path);                    /* what follows the last '/', inside path */
+const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
 
 /* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
 void hs_sha256(const void *data, size_t len, char ret_hex[65]);

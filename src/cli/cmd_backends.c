@@ -137,6 +137,5 @@ int hs_cmd_backends(struct hs_invocation *call)
         return list(call, json);
     if (strcmp(action, "build") == 0)
         return build(call, &wanted);
-    return hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
-                              call->words.count ? "no such action: " : "which", action);
+    return hs_invocation_usage(call);
 }

@@ -101,9 +101,8 @@ static bool explain_openvino(const char *name, const char *path, const char *why
         return false;
     if (hs_path_parent(dir, sizeof(dir), path) && hs_path_of_program(installed, sizeof(installed), INSTALLED) &&
         strcmp(dir, installed) == 0 && hs_path_of_program(dir, sizeof(dir), "../lib/hailo-services/openvino"))
-        return hs_str_format(dst, size,
-                             "OpenVINO is not installed with this program (looked in %s). Run `make install` again",
-                             dir);
+        return hs_str_format(
+            dst, size, "OpenVINO is not installed with this program (looked in %s). Run `make install` again", dir);
     return hs_str_format(dst, size, "OpenVINO is not there any longer (%s). Run `make` again", why);
 }
 

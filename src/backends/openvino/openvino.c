@@ -97,12 +97,12 @@ static void *create_in_root(void *arg)
     if (chdir("/") < 0)
         creation->status = hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
     else
-        creation->status = hs_openvino_check(ov_core_create(&creation->core), HS_EDEVICE, &creation->err,
-                                             "OpenVINO does not start");
+        creation->status =
+            hs_openvino_check(ov_core_create(&creation->core), HS_EDEVICE, &creation->err, "OpenVINO does not start");
     if (before >= 0) {
         if (fchdir(before) < 0)
-            creation->status = hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the current folder again: %s",
-                                            strerror(errno));
+            creation->status =
+                hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the current folder again: %s", strerror(errno));
         close(before);
     }
     return NULL;
