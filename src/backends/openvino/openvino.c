@@ -78,49 +78,53 @@ static void runtime_version(char *dst, size_t size)
     ov_version_free(&version);
 }
 
-/* ---- The core ---- */
+/* ---- The current folder ---- */
 
-struct creation {
-    ov_core_t *core;
-    struct hs_error err;
+/* A call that runs on a thread of its own with / as its current folder. */
+struct rooted {
+    int (*run)(void *arg, struct hs_error *err);
+    void *arg;
+    bool must; /* if a thread cannot have a folder of its own, change that of all threads for the moment */
     int status;
+    struct hs_error err;
 };
 
-/* OpenVINO looks for the plugins that are not installed in the current folder too, and loads what it finds there. It
- * aborts if that folder may not be entered. So this thread gets a current folder of its own. If a sandbox forbids that,
- * all threads change for the moment. */
-static void *create_in_root(void *arg)
+static void *run_rooted(void *arg)
 {
-    struct creation *creation = arg;
-    bool own = unshare(CLONE_FS) == 0;
-    int before = own ? -1 : open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (chdir("/") < 0)
-        creation->status = hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
+    struct rooted *call = arg;
+    bool own = unshare(CLONE_FS) == 0, moves = own || call->must;
+    int before = moves && !own ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (moves && chdir("/") < 0)
+        call->status = hs_error_set(&call->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
     else
-        creation->status =
-            hs_openvino_check(ov_core_create(&creation->core), HS_EDEVICE, &creation->err, "OpenVINO does not start");
+        call->status = call->run(call->arg, &call->err);
     if (before >= 0) {
         if (fchdir(before) < 0)
-            creation->status =
-                hs_error_set(&creation->err, HS_EDEVICE, "cannot enter the current folder again: %s", strerror(errno));
+            call->status =
+                hs_error_set(&call->err, HS_EDEVICE, "cannot return to the current folder: %s", strerror(errno));
         close(before);
     }
     return NULL;
 }
 
-static int create_core(ov_core_t **ret_core, struct hs_error *err)
+/* OpenVINO looks for files by their bare names, that is, in the current folder: for plugins that are not installed,
+ * which it would load from there, and for weights beside a compiled model. It aborts if that folder may not be entered.
+ */
+static int run_in_root(int (*run)(void *arg, struct hs_error *err), void *arg, bool must, struct hs_error *err)
 {
-    struct creation creation = { .core = NULL };
+    struct rooted call = { .run = run, .arg = arg, .must = must };
     pthread_t thread;
-    if (hs_thread_start(&thread, "openvino", create_in_root, &creation) < 0)
-        return hs_error_set(err, HS_ENOMEM, "no thread for the start of OpenVINO");
+    if (hs_thread_start(&thread, "openvino", run_rooted, &call) < 0)
+        return hs_error_set(err, HS_ENOMEM, "no thread for OpenVINO");
     pthread_join(thread, NULL);
-    if (creation.status < 0) {
-        ov_core_free(creation.core);
-        return hs_error_set(err, creation.status, "%s", creation.err.message);
-    }
-    *ret_core = creation.core;
-    return 0;
+    if (call.status < 0 && err)
+        *err = call.err;
+    return call.status;
+}
+
+static int create_core(void *ret_core, struct hs_error *err)
+{
+    return hs_openvino_check(ov_core_create((ov_core_t **) ret_core), HS_EDEVICE, err, "OpenVINO does not start");
 }
 
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
@@ -131,7 +135,7 @@ static void probe(const struct hs_device_options *options, struct hs_backend_pro
     struct hs_error err = { 0 };
     memset(ret_probe, 0, sizeof(*ret_probe));
     runtime_version(ret_probe->version, sizeof(ret_probe->version));
-    int r = create_core(&core, &err);
+    int r = run_in_root(create_core, &core, true, &err);
     if (r == 0)
         r = hs_openvino_check(ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name), HS_EDEVICE,
                               &err, "OpenVINO's CPU plugin does not load");
@@ -165,7 +169,7 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     device->threads = options->threads > 0 ? options->threads : processor_count();
     int r = 0;
     if (options->cache_dir) {
-        /* Absolute, because OpenVINO's threads may have another current folder (create_in_root). */
+        /* Absolute, because OpenVINO's threads may have another current folder (run_in_root). */
         char cache_dir[PATH_MAX];
         bool absolute = hs_path_absolute(cache_dir, sizeof(cache_dir), options->cache_dir);
         device->cache_dir = strdup(absolute ? cache_dir : options->cache_dir);
@@ -173,7 +177,7 @@ static int open_device(const struct hs_device_options *options, struct hs_device
             r = hs_error_set(err, HS_ENOMEM, "no memory for the device");
     }
     if (r == 0)
-        r = create_core(&device->core, err);
+        r = run_in_root(create_core, &device->core, true, err);
     if (r != 0) {
         close_device(device);
         return r;
@@ -445,12 +449,10 @@ static void release_blobs(const char *cache_dir)
         fclose(maps);
 }
 
-static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
-                struct hs_error *err)
+static int load_model(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                      struct hs_error *err)
 {
-    int r = check_spec(spec, err);
-    if (r != 0)
-        return r;
+    int r = 0;
     struct hs_model *model = calloc(1, sizeof(*model));
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
@@ -479,6 +481,35 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     release_blobs(device->cache_dir);
     *ret_model = model;
     return 0;
+}
+
+struct load {
+    struct hs_device *device;
+    const struct hs_model_spec *spec;
+    struct hs_model *model;
+};
+
+static int load_rooted(void *arg, struct hs_error *err)
+{
+    struct load *load = arg;
+    return load_model(load->device, load->spec, &load->model, err);
+}
+
+static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                struct hs_error *err)
+{
+    struct hs_model_spec absolute = *spec;
+    struct load load = { .device = device, .spec = &absolute };
+    char path[PATH_MAX];
+    int r = check_spec(spec, err);
+    if (r == 0 && !hs_path_absolute(path, sizeof(path), spec->path))
+        r = hs_error_set(err, HS_ENOTFOUND, "%s: the current folder is gone, or the path is too long", spec->path);
+    absolute.path = path;
+    if (r == 0)
+        r = run_in_root(load_rooted, &load, false, err);
+    if (r == 0)
+        *ret_model = load.model;
+    return r;
 }
 
 static const struct hs_model_info *info(const struct hs_model *model)
