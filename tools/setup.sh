@@ -227,16 +227,17 @@ setup_samples() {
     done < <(sed 's/#.*//' "$tree/tools/samples.lock" | grep '[^ ]')
 }
 
-setup_weights() { # PROGRAM
-    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
-}
-
 # The default of each task is here.
 has_weights() { # PROGRAM
     "$1" models list --json --models "$deps/models" 2> /dev/null | "$python" -c '
 import json, sys
 wanted = [file for model in json.load(sys.stdin)["models"] for file in model["files"] if file["default"]]
 sys.exit(not wanted or not all(file["installed"] for file in wanted))'
+}
+
+setup_weights() { # PROGRAM
+    ! has_weights "$1" || return 0
+    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
 }
 
 # Own processes, so that what ends them does not end this.
