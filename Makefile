@@ -3,6 +3,8 @@ BUILD ?= build
 PROGRAM = $(BUILD)/hailo-pose
 FACE = $(BUILD)/hailo-face
 SERVICE ?= pose
+SHELL = /bin/bash
+.SHELLFLAGS = -o pipefail -c
 # That of the build folder, else the usual one.
 PREFIX ?= $(or $(shell sed -n 's/.*"name": "prefix", "value": "\([^"]*\)".*/\1/p' \
     $(BUILD)/meson-info/intro-buildoptions.json 2> /dev/null),/usr/local)
@@ -11,7 +13,7 @@ ARGS ?=
 
 # Programs and what they load; without tests, fuzzers and tools.
 all: setup configure
-	@if test -t 1; then ninja -C $(BUILD) programs; else ninja --quiet -C $(BUILD) programs; fi
+	@if test -t 1; then ninja -C $(BUILD) programs; else ninja --quiet -C $(BUILD) programs | sed '/no work to do/d'; fi
 
 setup:
 	@tools/setup.sh packages
