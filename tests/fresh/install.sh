@@ -17,9 +17,7 @@ finish() {
 }
 trap finish EXIT
 
-as_nobody() {
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent "$@"
-}
+as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent)
 
 move_and_install() {
     mkdir -p "$here/gallery"
@@ -38,7 +36,7 @@ move_and_install() {
 start_server() { # PROGRAM ARGUMENT…
     local line
     address=
-    exec 3< <(as_nobody "$@" serve --host 127.0.0.1 --port 0 --models "$here/models" 2>&1 & echo "pid $!"; wait)
+    exec 3< <("${as_nobody[@]}" "$@" serve --host 127.0.0.1 --port 0 --models "$here/models" 2>&1 & echo "pid $!"; wait)
     while IFS= read -r -t 120 line <&3; do
         [[ $line =~ ^pid\ ([0-9]+) ]] && server=${BASH_REMATCH[1]}
         [[ $line =~ listening\ on\ (http://[^[:space:]]+) ]] && address=${BASH_REMATCH[1]} && break
@@ -49,8 +47,8 @@ start_server() { # PROGRAM ARGUMENT…
     curl -s -o /dev/null --fail --retry 60 --retry-delay 1 "$address/health/ready" 2> /dev/null || fail "$1 is not ready"
 }
 
-# Of the service that answers by what is mapped: nothing of the clone.
-check_server() { # PATH KEY
+# Answers, and has nothing of the clone in memory.
+check_server() { # PATH
     local found
     found=$(curl -sS --fail --max-time 120 -F "image=@$here/samples/zidane.jpg" "$address$1" |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["count"])')
@@ -74,11 +72,11 @@ check_broken() {
 
 cd /
 move_and_install
-as_nobody hailo-pose selftest --models "$here/models"
+"${as_nobody[@]}" hailo-pose selftest --models "$here/models"
 start_server hailo-pose
 check_server /v1/pose/detect
 if compgen -G "$here/models/mobilefacenet*" > /dev/null; then
-    as_nobody hailo-face selftest --models "$here/models" --set database.enabled=false
+    "${as_nobody[@]}" hailo-face selftest --models "$here/models" --set database.enabled=false
     start_server hailo-face --set "database.db_file=$here/gallery/faces.db" --set "database.backup_path=$here/gallery/backups"
     check_server /v1/detect
 else
