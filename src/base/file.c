@@ -41,7 +41,8 @@ int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_l
     uint8_t *data = NULL;
     struct stat st;
     ssize_t n = 0;
-    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not to wait for the writer of a FIFO; regular files do not know the flag. */
+    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0)
         r = open_error(path, err);
     else if (!S_ISREG(st.st_mode))
@@ -165,6 +166,27 @@ bool hs_path_parent(char *dst, size_t size, const char *path)
     if (!slash)
         return hs_str_copy(dst, size, ".");
     return hs_str_copy_n(dst, size, path, slash == path ? 1 : (size_t) (slash - path));
+}
+
+bool hs_path_absolute(char *dst, size_t size, const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/')
+        return hs_str_copy(dst, size, path);
+    return getcwd(folder, sizeof(folder)) && folder[0] == '/' && hs_path_join(dst, size, folder, path);
+}
+
+bool hs_path_of_program(char *dst, size_t size, const char *name)
+{
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (len <= 0)
+        return false;
+    program[len] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (char *slash; hs_str_starts(name, "../") && (slash = strrchr(program, '/')); name += 3)
+        *slash = '\0';
+    return hs_path_join(dst, size, program, name);
 }
 
 const char *hs_path_base(const char *path)

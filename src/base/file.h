@@ -31,7 +31,11 @@ bool hs_file_exists(const char *path);
 /* "dir/name" into dst; false if it does not fit. */
 bool hs_path_join(char *dst, size_t size, const char *dir, const char *name);
 bool hs_path_parent(char *dst, size_t size, const char *path); /* "dir" of "dir/name", "." of "name", "/" of "/name" */
-const char *hs_path_base(const char *path);                    /* what follows the last '/', inside path */
+/* `path`, behind the current folder if it is relative. False: no room, or that folder is gone. */
+bool hs_path_absolute(char *dst, size_t size, const char *path);
+/* `name`, which may begin with "../", in the folder of the running program. False: that is not known, or no room. */
+bool hs_path_of_program(char *dst, size_t size, const char *name);
+const char *hs_path_base(const char *path); /* what follows the last '/', inside path */
 
 /* SHA-256 of bytes as 64 hexadecimal digits and a NUL. */
 void hs_sha256(const void *data, size_t len, char ret_hex[65]);

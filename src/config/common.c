@@ -97,11 +97,12 @@ const struct hs_setting hs_model_rows[7] = {
     { ROW("model.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "600M",
       .help = "Memory of the process above which models that requests asked for by name are unloaded, the least "
               "recently used one first" },
-    { ROW("model.dir", TEXT, dir), .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
+    { ROW("model.dir", TEXT, dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
       .help = "Folder of the model files; empty: the usual places" },
-    { ROW("model.packs_dir", TEXT, packs_dir), .max = 4095, .fallback = "", .variable = "HS_PACKS_DIR",
-      .help = "Folder of the model descriptions; empty: the installed ones" },
-    { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "", .variable = "HS_MODELS_MIRROR",
+    { ROW("model.packs_dir", TEXT, packs_dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
+      .variable = "HS_PACKS_DIR", .help = "Folder of the model descriptions; empty: the installed ones" },
+    { ROW("model.mirror", TEXT, mirror), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
+      .variable = "HS_MODELS_MIRROR",
       .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
     { ROW("model.allow_pull", BOOL, allow_pull), .fallback = "false",
       .help = "Clients may have models fetched into the models folder, from the network" },
@@ -124,7 +125,8 @@ const struct hs_setting hs_inference_rows[16] = {
       .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
     { ROW("inference.rectangular", BOOL, rectangular), .fallback = "true",
       .help = "Fit the short side of the input to the picture, where the device can; false: always the whole size" },
-    { ROW("inference.device", TEXT, device), .min = 1, .max = 4095, .choices = devices, .fallback = "auto",
+    { ROW("inference.device", TEXT, device), .flags = HS_SETTING_PATH, .min = 1, .max = 4095, .choices = devices,
+      .fallback = "auto",
       .help = "What runs the network; auto: a Hailo where there is one, else the processor; sim: a "
               "simulation (docs/sim.md)" },
     { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
@@ -148,7 +150,7 @@ const struct hs_setting hs_inference_rows[16] = {
               "requests wait; 0: never" },
     { ROW("inference.restart_pause", SECONDS, restart_pause), .min = 1, .max = 31536000, .fallback = "600",
       .unit = "seconds", .help = "Least time between two of these, for each model" },
-    { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
+    { ROW("inference.cache_dir", TEXT, cache_dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
       .help = "Folder for compiled models; empty: beside the model files" },
 };
 #undef S

@@ -30,6 +30,7 @@ enum {
     HS_SETTING_SECRET = 2,  /* rendered as "***" by help for people (show), never in messages */
     HS_SETTING_UNIT = 4,    /* read and checked here, obeyed by the systemd unit */
     HS_SETTING_UNUSED = 16, /* accepted, because files of an older program have it; its help says what does that now */
+    HS_SETTING_PATH = 32,   /* text: a file or folder, or "sim:" and a file; an address with "://" is none */
     HS_SETTING_AUTO = 8,    /* double: the word "auto" is allowed too and is stored as -1, which lies below min */
 };
 
@@ -62,9 +63,10 @@ struct hs_setting_default {
 
 /* All settings of a program. Constant and borrowed for good. */
 struct hs_schema {
-    const char *program;  /* "hailo-pose": names the files, and HAILO_POSE_… variables */
-    const char *path;     /* the standard configuration file; NULL: …/<program>/<program>.json, see config/load.h */
-    size_t settings_size; /* of the program's settings struct */
+    const char *program; /* "hailo-pose": names the files, and HAILO_POSE_… variables */
+    const char *path;    /* the standard configuration file; NULL: …/<program>/<program>.json, see config/settings.h */
+    const char *yaml_path; /* the file that is read if there is none at `path`; NULL: none */
+    size_t settings_size;  /* of the program's settings struct */
     const struct hs_setting_group *groups;
     size_t group_count;
     const struct hs_setting_default *defaults;

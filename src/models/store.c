@@ -56,26 +56,15 @@ static bool find_models_dir(const struct hs_store_options *options, char *dst, s
     return hs_str_format(dst, size, "%s/.local/share/hailo-services/models", home ? home : "/root");
 }
 
-/* Packs lie beside an installed program (bin/../share) or beside a build folder in the source tree. */
+/* Packs are in the source tree, to which a build folder has a link, or are installed with the program. */
 static bool find_packs_dir(const struct hs_store_options *options, char *dst, size_t size)
 {
     const char *given = options->packs_dir ? options->packs_dir : env("HS_PACKS_DIR");
     if (given)
         return hs_str_copy(dst, size, given);
-    char exe[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    exe[len > 0 ? len : 0] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash) {
-        *slash = '\0';
-        if (hs_str_format(dst, size, "%s/../share/hailo-services/models", exe) && is_dir(dst))
-            return true;
-        if (hs_str_format(dst, size, "%s/../models/yolo11n-pose.yaml", exe) && hs_file_exists(dst))
-            return hs_str_format(dst, size, "%s/../models", exe);
-    }
-    if (is_dir(HS_PACKS_INSTALL_DIR))
-        return hs_str_copy(dst, size, HS_PACKS_INSTALL_DIR);
-    return hs_str_copy(dst, size, HS_PACKS_SOURCE_DIR);
+    if (hs_path_of_program(dst, size, "source/models") && is_dir(dst))
+        return true;
+    return hs_path_of_program(dst, size, "../share/hailo-services/models");
 }
 
 /* ---- reading packs ---- */

@@ -160,6 +160,7 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     hs_progress_size(result.size, size);
     printf("  %s, %s, SHA-256 %s: %s\n", choice->file->name, size, result.sha256,
            result.already ? "already here" : "installed");
+    printf("  in %s\n", hs_store_dir(cmd->store));
     if (result.recorded)
         printf("  %s: this one was recorded and every later use is compared with it\n",
                result.source_verified ? "made from a verified checkpoint" : "nobody publishes a checksum of this file");

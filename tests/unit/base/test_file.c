@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 
 static char folder[] = "/tmp/hs-test-file-XXXXXX";
 
@@ -167,12 +168,72 @@ static void all_is_written(void **state)
     assert_int_equal(hs_file_write_all(-1, "x", 1), -1);
 }
 
+static void absolute_paths(void **state)
+{
+    (void) state;
+    char path[PATH_MAX], here[PATH_MAX], expected[PATH_MAX];
+    assert_non_null(getcwd(here, sizeof(here)));
+    assert_true(hs_path_absolute(path, sizeof(path), "/a/b"));
+    assert_string_equal(path, "/a/b");
+    assert_false(hs_path_absolute(path, 4, "/a/b"));
+    assert_true(hs_path_absolute(path, sizeof(path), "a/b"));
+    snprintf(expected, sizeof(expected), "%.4000s/a/b", here);
+    assert_string_equal(path, expected);
+    assert_int_equal(chdir("/"), 0);
+    assert_true(hs_path_absolute(path, sizeof(path), "a"));
+    assert_string_equal(path, "/a");
+    /* In a folder that is gone there are no relative paths. */
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("gone", 0755), 0);
+    assert_int_equal(chdir("gone"), 0);
+    assert_int_equal(rmdir("../gone"), 0);
+    assert_false(hs_path_absolute(path, sizeof(path), "a"));
+    assert_int_equal(chdir(here), 0);
+}
+
+static void paths_of_the_program(void **state)
+{
+    static const char *const names[] = { "x/y", "../x/y", "../../x/y" };
+    (void) state;
+    char path[PATH_MAX], folder_of_it[PATH_MAX], expected[PATH_MAX + 8];
+    ssize_t len = readlink("/proc/self/exe", folder_of_it, sizeof(folder_of_it) - 1);
+    assert_true(len > 0);
+    folder_of_it[len] = '\0';
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        *strrchr(folder_of_it, '/') = '\0';
+        snprintf(expected, sizeof(expected), "%s/x/y", folder_of_it);
+        assert_true(hs_path_of_program(path, sizeof(path), names[i]));
+        assert_string_equal(path, expected);
+    }
+    assert_false(hs_path_of_program(path, 3, "x"));
+}
+
+/* Nobody writes into the FIFO. */
+static void reading_does_not_wait_for_a_fifo(void **state)
+{
+    (void) state;
+    char path[PATH_MAX];
+    struct hs_error err;
+    uint8_t *data;
+    size_t len;
+    assert_true(hs_path_join(path, sizeof(path), folder, "fifo"));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(hs_file_read(path, 100, &data, &len, &err), HS_EIO);
+    assert_non_null(strstr(err.message, "not a regular file"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_files_read_back), cmocka_unit_test(failures_name_the_path),
-        cmocka_unit_test(parents_of_paths),        cmocka_unit_test(no_descriptor_stays_open),
-        cmocka_unit_test(one_lock_at_a_time),      cmocka_unit_test(all_is_written),
+        cmocka_unit_test(written_files_read_back),
+        cmocka_unit_test(failures_name_the_path),
+        cmocka_unit_test(parents_of_paths),
+        cmocka_unit_test(no_descriptor_stays_open),
+        cmocka_unit_test(one_lock_at_a_time),
+        cmocka_unit_test(all_is_written),
+        cmocka_unit_test(absolute_paths),
+        cmocka_unit_test(paths_of_the_program),
+        cmocka_unit_test(reading_does_not_wait_for_a_fifo),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
