@@ -607,11 +607,12 @@ static const char *look_up(void *ctx, const char *name)
 static int parse_one(enum hs_body_rule rule, const struct hs_body_spec *what, const char *type, const char *data,
                      size_t len, size_t step, struct hs_body **ret_body, struct hs_error *err)
 {
+    static char text[] = "0.5";
     struct hs_body *body;
     int r = hs_body_create(rule, type, what, NULL, &body, err);
     if (r < 0)
         return r;
-    hs_body_set_query(body, look_up, (char[]) { "0.5" });
+    hs_body_set_query(body, look_up, text);
     for (size_t i = 0; i < len && r == 0; i += step)
         r = hs_body_feed(body, data + i, len - i < step ? len - i : step, err);
     if (r == 0)
