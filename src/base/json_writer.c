@@ -160,7 +160,8 @@ void hs_json_open(struct hs_json_writer *json, char bracket)
 
 void hs_json_close(struct hs_json_writer *json, char bracket)
 {
-    assert(json->depth > 0 && !json->after_name);
+    assert(json->depth > 0 && (!json->after_name || json->out->error)); /* after an error values are left out */
+    json->after_name = false;
     json->depth--;
     if (json->style >= HS_JSON_PRETTY && !json->first)
         put_line(json);
