@@ -150,18 +150,18 @@ static uint32_t read32(const uint8_t *p, bool big)
     return big ? hs_codec_be32(p) : hs_codec_le32(p);
 }
 
-int hs_exif_orientation(const uint8_t *data, size_t len)
+int hs_exif_find_orientation(const uint8_t *data, size_t len)
 {
     if (len >= 6 && memcmp(data, "Exif\0\0", 6) == 0) {
         data += 6;
         len -= 6;
     }
     if (len < 8 || (memcmp(data, "II*\0", 4) != 0 && memcmp(data, "MM\0*", 4) != 0))
-        return 1;
+        return 0;
     bool big = data[0] == 'M';
     size_t at = read32(data + 4, big);
     if (at > len || len - at < 2)
-        return 1;
+        return 0;
     uint32_t count = read16(data + at, big);
     at += 2;
     for (uint32_t i = 0; i < count && len - at >= ENTRY_SIZE; i++, at += ENTRY_SIZE) {
@@ -170,9 +170,15 @@ int hs_exif_orientation(const uint8_t *data, size_t len)
             continue;
         uint32_t type = read16(entry + 2, big);
         uint32_t value = type == TYPE_SHORT ? read16(entry + 8, big) : type == TYPE_LONG ? read32(entry + 8, big) : 0;
-        return value >= 1 && value <= 8 ? (int) value : 1;
+        return value >= 1 && value <= 8 ? (int) value : 0;
     }
-    return 1;
+    return 0;
+}
+
+int hs_exif_orientation(const uint8_t *data, size_t len)
+{
+    int value = hs_exif_find_orientation(data, len);
+    return value ? value : 1;
 }
 
 bool hs_magic_matches(const struct hs_magic *magic, const uint8_t *data, size_t len)

@@ -28,7 +28,7 @@ struct hs_codec {
     bool decodes_parts;
     struct hs_magic magic[2]; /* a file of this format has both; a len of 0 fits any file */
 
-    /* Fills all but ret_info->format. Allocates nothing. */
+    /* Fills all but ret_info->format. Allocates nothing large. */
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
     /* Decodes to at least need_w x need_h pixels, with options->exact to these. Checks the size that the library
@@ -86,6 +86,9 @@ uint64_t hs_codec_reduce_memory(const struct hs_decode_request *request, int wid
 
 /* The orientation 1..8 in an EXIF block: a TIFF structure, after "Exif\0\0" or without it. 1 for anything broken. */
 int hs_exif_orientation(const uint8_t *data, size_t len);
+
+/* The same, but 0 if it is not there or broken. */
+int hs_exif_find_orientation(const uint8_t *data, size_t len);
 
 /* The name of a format that is known by its first bytes but not read: "GIF", "TIFF", "AVIF" and so on. NULL for other
  * bytes. A constant string. */

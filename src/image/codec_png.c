@@ -1,4 +1,4 @@
-/* PNG through libspng. The header and the orientation are read here, so that probing allocates nothing. */
+/* PNG through libspng. The header and the orientation are read here, so that probing does not begin to decode. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
+#include "image/orientation.h"
 
 /* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
@@ -21,16 +22,18 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
         return hs_error_set(err, HS_EDECODE, "PNG header says %ux%u pixels", width, height);
     ret_info->width = (int) width;
     ret_info->height = (int) height;
+    struct hs_png_orientation orientation = { 0 };
     for (size_t at = 33; len - at >= 12;) {
         size_t size = hs_codec_be32(data + at);
         if (size > len - at - 12 || memcmp(data + at + 4, "IEND", 4) == 0)
             break;
-        if (memcmp(data + at + 4, "eXIf", 4) == 0)
-            ret_info->orientation = hs_exif_orientation(data + at + 8, size);
-        else if (memcmp(data + at + 4, "acTL", 4) == 0)
+        if (memcmp(data + at + 4, "acTL", 4) == 0)
             ret_info->animated = true;
+        hs_png_orientation_add(&orientation, (const char *) data + at + 4, data + at + 8, size);
         at += size + 12;
     }
+    if (orientation.value > 0)
+        ret_info->orientation = orientation.value;
     return 0;
 }
 

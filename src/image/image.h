@@ -73,7 +73,7 @@ struct hs_image_options {
     size_t more_per_pixel;
 };
 
-/* Reads the header only and allocates nothing. Does not check limits. */
+/* Reads the header only; allocates at most 400 KiB, for packed text of a PNG. Does not check limits. */
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
 /* The size of the whole picture, turned upright or as stored. */
