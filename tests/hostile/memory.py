@@ -24,10 +24,11 @@ import zlib
 from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'service'))
-from server import BINARY, Server, multipart, png, png_chunk, wait_for  # noqa: E402  pylint: disable=wrong-import-position
+from server import (  # noqa: E402  pylint: disable=wrong-import-position
+    BINARY, Server, is_sanitized, multipart, png, png_chunk, wait_for)
 
 DETECT = '/v1/pose/detect'
-BATCH = '/v1/pose/detect/batch'
+BATCH = DETECT + '/batch'
 LINES = {'Accept': 'application/x-ndjson'}
 MOST = {'confidence_threshold': 0, 'iou_threshold': 1, 'max_detections': 1000, 'keypoint_threshold': 0}
 
@@ -242,12 +243,6 @@ ATTACKS = [
 def status_kb(pid, name):
     with open(f'/proc/{pid}/status', encoding='ascii') as status:
         return int(re.search(name + r':\s+(\d+) kB', status.read())[1])
-
-
-def is_sanitized(program):
-    with open(program, 'rb') as file:
-        data = file.read()
-    return b'__asan_init' in data or b'__tsan_init' in data
 
 
 def measure(options, folder, name, attack, pictures):
