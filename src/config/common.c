@@ -57,13 +57,17 @@ const struct hs_setting hs_server_rows[17] = {
 #undef S
 
 #define S hs_image_settings
-const struct hs_setting hs_image_rows[4] = {
+const struct hs_setting hs_image_rows[5] = {
     { ROW("image.max_megapixels", DOUBLE, max_megapixels), .min = 0.1, .max = 1000, .fallback = "64",
       .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
     { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
       .help = "Width and height of a picture" },
     { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "320M",
       .help = "Memory that decoding one picture may take at its peak" },
+    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
+      .help =
+          "Memory that decoding and drawing may take in all requests together; a picture waits until there is room, "
+          "and one that takes more than all of it is decoded alone" },
     { ROW("image.apply_exif", BOOL, apply_exif), .fallback = "false",
       .help = "Turn pictures upright as their EXIF orientation says; a request may say otherwise" },
 };

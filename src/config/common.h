@@ -28,7 +28,8 @@ struct hs_server_settings {
 struct hs_image_settings {
     double max_megapixels;
     int max_side;
-    int64_t max_memory;
+    int64_t max_memory;       /* for one picture */
+    int64_t max_memory_total; /* for all of them */
     bool apply_exif;
 };
 
@@ -116,7 +117,7 @@ struct hs_common_settings {
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
 extern const struct hs_setting hs_server_rows[17];
-extern const struct hs_setting hs_image_rows[4];
+extern const struct hs_setting hs_image_rows[5];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
 extern const struct hs_setting hs_inference_rows[16];

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "face/commands.h"
 #include "face/response_json.h"
@@ -94,6 +95,7 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
     const struct hs_image_options options = {
         .limits = p->app->pipeline.limits,
         .apply_exif = p->app->pipeline.apply_exif,
+        .deadline_ns = HS_NO_DEADLINE,
     };
     struct hs_image *image;
     struct hs_buf out;

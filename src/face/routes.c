@@ -71,14 +71,14 @@ struct detect_batch {
     bool landmarks;
 };
 
-static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_batch *batch = ctx;
     struct hs_face_result result = { 0 };
     int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
-    if (r == 0 && !(*ret_answer = hs_face_detect_json(&result, batch->landmarks)))
-        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    if (r == 0)
+        r = hs_batch_append(picture, hs_face_detect_json(&result, batch->landmarks), out, err);
     hs_face_result_finish(&result);
     return r;
 }

@@ -1,8 +1,11 @@
 /* Pictures in, the API's JSON out, without a server. */
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
+#include "service/answer.h"
 #include "service/drawing.h"
 
 struct detect {
@@ -28,10 +31,15 @@ static int write_drawing(const struct detect *d, const char *picture, const stru
 static int print_answer(const struct detect *d, const char *picture, const struct hs_pose_result *result,
                         struct hs_error *err)
 {
-    json_t *answer = hs_pose_response_json(d->app, result, (float) d->app->settings->pose.keypoint_threshold);
-    if (answer && d->lines)
-        json_object_set_new(answer, "file", json_string(picture));
-    return hs_print_json(answer, HS_JSON_SPACED, err);
+    json_t *more = d->lines ? json_pack("{s:s}", "file", picture) : NULL;
+    struct hs_buf out;
+    hs_buf_init(&out, HS_ANSWER_MAX);
+    int r = hs_pose_response_write(d->app, result, (float) d->app->settings->pose.keypoint_threshold, more, &out);
+    if (r == 0)
+        printf("%.*s\n", (int) out.len, (const char *) out.data);
+    hs_buf_finish(&out);
+    json_decref(more);
+    return r < 0 ? hs_answer_failed(r, err) : 0;
 }
 
 static int detect_file(const struct detect *d, const char *picture, struct hs_pose_result *result, struct hs_error *err)

@@ -10,7 +10,15 @@
 
 enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };
 
-/* Draws the shapes on a copy of the picture and appends it as a file of that format, HS_IMAGE_JPEG or HS_IMAGE_PNG. */
+enum {
+    HS_DRAWING_ANSWER_SIDE = 4096, /* the longest side of a picture that is sent to a client */
+    /* Bytes that hs_drawing_encode takes for each pixel of the picture: 4 to draw on, 3 drawn, 3 as a file, of which
+     * not all are there at the same time (struct hs_image_options). */
+    HS_DRAWING_MORE_PER_PIXEL = 7,
+};
+
+/* Draws the shapes on a copy of the picture and appends it as a file of that format, HS_IMAGE_JPEG or HS_IMAGE_PNG.
+ * Shapes have their coordinates in pixels of orig_width x orig_height, of which the picture shows all. */
 int hs_drawing_encode(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count,
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err);
 
