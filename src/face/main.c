@@ -3,6 +3,7 @@
 #include "cli/program.h"
 #include "face/commands.h"
 #include "face/health.h"
+#include "face/request_params.h"
 
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },
@@ -60,6 +61,7 @@ static void shape(const void *state, struct hs_http_options *ret)
     ret->json_style = app->settings->older.debug ? HS_JSON_PRETTY : HS_JSON_SORTED;
     ret->json_content_type = "application/json";
     ret->not_found_message = "Endpoint not found";
+    ret->admit = hs_face_admit;
 }
 
 static const struct hs_app app = {

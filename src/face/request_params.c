@@ -55,6 +55,13 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name)
     return true;
 }
 
+int hs_face_admit(const struct hs_http_request *req, unsigned flags, struct hs_error *err)
+{
+    const struct hs_face_app *app = hs_http_context(req);
+    return app->gallery || !(flags & HS_FACE_NEEDS_GALLERY) ? 0
+                                                            : hs_error_set(err, HS_ENOTREADY, "Database not enabled");
+}
+
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app)
 {
     if (app->gallery)

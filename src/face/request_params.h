@@ -18,6 +18,12 @@ bool hs_face_ask_body(struct hs_http_request *req);
 /* The name of an identity out of the body: "Missing 'name' field" if there is none. Borrowed from the body. */
 bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 
+enum { HS_FACE_NEEDS_GALLERY = HS_HTTP_OWN }; /* a flag of routes */
+
+/* The admit of struct hs_http_options. HS_ENOTREADY "Database not enabled" if the route needs a gallery and there is
+ * none. */
+int hs_face_admit(const struct hs_http_request *req, unsigned flags, struct hs_error *err);
+
 /* 503 "Database not enabled" if there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 

@@ -34,9 +34,12 @@ int hs_http_check_admin(const struct hs_http_request *req, struct hs_error *err)
 int hs_admission_check(const struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err)
 {
     const struct hs_http_claims claims = claims_of(req);
+    int r = 0;
     if (route->flags & HS_HTTP_ADMIN)
-        return hs_access_check_admin(&req->options->access, &claims, err);
-    return route->flags & HS_HTTP_CHANGES ? hs_access_check_change(&req->options->access, &claims, err) : 0;
+        r = hs_access_check_admin(&req->options->access, &claims, err);
+    else if (route->flags & HS_HTTP_CHANGES)
+        r = hs_access_check_change(&req->options->access, &claims, err);
+    return r == 0 && req->options->admit ? req->options->admit(req, route->flags, err) : r;
 }
 
 /* ---- CORS ---- */

@@ -18,6 +18,7 @@ enum {
     HS_HTTP_INLINE = 1,  /* answered at once, whatever the workers do; for routes without a body */
     HS_HTTP_CHANGES = 2, /* changes what is stored: not for pages of another origin (http/access.h) */
     HS_HTTP_ADMIN = 4,   /* for the administrator only (http/access.h) */
+    HS_HTTP_OWN = 256,   /* this bit and those above mean something to the service alone: hs_http_options.admit */
 };
 
 struct hs_http_route {

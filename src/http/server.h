@@ -40,6 +40,9 @@ struct hs_http_options {
     const char *json_content_type;        /* ["application/json; charset=utf-8"] */
     const char *not_found_message;        /* ["Not found"] */
     struct hs_http_access access;         /* [nothing named; admin HS_HTTP_ADMIN_OFF] */
+    /* [NULL] Looks at a request before its body is read, on the network thread, and must not block. `flags` are the
+     * route's. A negative return refuses the request. */
+    int (*admit)(const struct hs_http_request *req, unsigned flags, struct hs_error *err);
 };
 
 void hs_http_options_init(struct hs_http_options *options);

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from faces import NOBODY, PATTERNS, one, picture
+from faces import NOBODY, PATTERNS, FaceServer, one, picture
 from server import b64
 from test_face_contract import canonical, check_box, refused
 
@@ -290,6 +290,23 @@ def test_database_disabled(make_face):
     assert server.ask('detect', one(0)).json()['count'] == 1
     assert server.ask('embed', one(0)).status == 200
     assert server.ask('compare', one(0), image2=b64(one(0))).json()['same'] is True
+
+
+@pytest.fixture(scope='module', name='off')
+def a_server_without_a_gallery(tmp_path_factory):
+    with FaceServer(tmp_path_factory.mktemp('off'), {'database.enabled': 'false'}) as server:
+        yield server
+
+
+@pytest.mark.parametrize('path', ['recognize', 'database/add', 'database/remove', 'database/verify',
+                                  'database/identities/Ann'])
+@pytest.mark.parametrize('body, kind', [(b'{"a":', 'application/json'), (b'', 'application/json'), (b'x', 'text/plain'),
+                                        (b'--X', 'multipart/form-data; boundary=Y'), (b'x', None)])
+def test_a_gallery_that_is_off_is_told_before_the_body(off, path, body, kind):
+    method = 'PUT' if 'identities' in path else 'POST'
+    answer = off.request(method, '/v1/' + path, body, {'Content-Type': kind} if kind else {})
+    assert answer.status == 503 and answer.json() == {'error': 'Database not enabled'}, answer
+
 
 
 # ---- a restart, and what lies in the file
