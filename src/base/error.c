@@ -53,10 +53,10 @@ int hs_error_set(struct hs_error *err, int code, const char *format, ...)
     return code;
 }
 
-/* A path begins a word or a quotation; "a/b" and "https://" are none. */
+/* A path begins a word; "a/b" and "https://" are none. Double quotes hold what a client sent (hs_str_quote). */
 static bool begins_path(const char *message, const char *at)
 {
-    return *at == '/' && at[1] && !strchr("/ ", at[1]) && (at == message || strchr(" '\"`([=<", at[-1]));
+    return *at == '/' && at[1] && !strchr("/ ", at[1]) && (at == message || strchr(" '`([=<", at[-1]));
 }
 
 void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE])

@@ -14,7 +14,7 @@ struct hs_http_request;
  * when the headers were read. */
 void hs_admission_begin(struct hs_http_request *req);
 
-/* HS_EFORBIDDEN: the route's flags keep this client out (http/access.h). */
+/* HS_EFORBIDDEN: the route's flags keep this client out (http/access.h) */
 int hs_admission_check(const struct hs_http_request *req, const struct hs_http_route *route, struct hs_error *err);
 
 /* Makes the parser of the body that the headers announce; texts that go with a picture come from the query. As

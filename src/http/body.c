@@ -347,7 +347,8 @@ static int choose_kind(enum hs_body_rule rule, const char *type, const struct hs
     } else if (is_type(type, "multipart/")) {
         return refuse_type(rule, spec, err);
     } else if (pictures && is_type(type, "image/")) {
-        *ret = PICTURE;
+        /* Old clients send JSON under any type. */
+        *ret = rule == HS_BODY_FORM_ELSE_JSON ? JSON_OR_PICTURE : PICTURE;
         return takes_one(spec) ? 0 : refuse_picture(spec, err);
     } else if (is_type(type, "application/octet-stream") && pictures && takes_one(spec)) {
         *ret = JSON_OR_PICTURE;
@@ -364,7 +365,7 @@ int hs_body_create(enum hs_body_rule rule, const char *content_type, const struc
 {
     assert(rule != HS_BODY_NONE);
     const char *type = content_type ? content_type : "";
-    enum kind kind;
+    enum kind kind = JSON;
     int r = choose_kind(rule, type, spec, &kind, err);
     if (r < 0)
         return r;

@@ -14,8 +14,9 @@
 #include "hs/status.h"
 #include "http/content_coding.h"
 
-/* How the Content-Type chooses the parser. On routes that take one picture, with the rules that allow forms, image/… is
- * that picture, and application/octet-stream is unless the body begins as JSON does. */
+/* How the Content-Type chooses the parser. On routes that take one picture, with the rules that allow forms, image/…
+ * and application/octet-stream are that picture; but where other types are JSON, and in octets, a body that begins as
+ * JSON does is JSON. */
 enum hs_body_rule {
     HS_BODY_NONE,           /* no body wanted; a small one is read and dropped */
     HS_BODY_FORM_ELSE_JSON, /* "multipart/form-data" anywhere in it: multipart; another multipart/…: HS_EUNSUPPORTED;

@@ -35,6 +35,13 @@ void hs_app_get_ready(struct hs_http_request *req)
     reply_ready(req, core->app->not_ready ? core->app->not_ready(core, text) : NULL, text);
 }
 
+static json_t *public_json(const char *message)
+{
+    char text[HS_ERROR_MESSAGE_SIZE];
+    hs_error_public(message, text);
+    return json_string(text);
+}
+
 static json_t *device_json(const struct hs_runner_status *status)
 {
     const struct hs_device_health *health = &status->health;
@@ -43,7 +50,7 @@ static json_t *device_json(const struct hs_runner_status *status)
     if (health->has_temperature)
         json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
     if (health->note[0])
-        json_object_set_new(device, "note", json_string(health->note));
+        json_object_set_new(device, "note", public_json(health->note));
     return device;
 }
 
@@ -60,13 +67,6 @@ static json_t *devices_json(const struct hs_model_pool *pool)
         json_array_append_new(devices, device_json(&status));
     }
     return devices;
-}
-
-static json_t *public_json(const char *message)
-{
-    char text[HS_ERROR_MESSAGE_SIZE];
-    hs_error_public(message, text);
-    return json_string(text);
 }
 
 json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core)

@@ -168,15 +168,23 @@ def test_backups_are_the_administrators(make_face, tmp_path):
     assert str(tmp_path) not in answer.body.decode(), 'names of files, not paths'
 
 
+def answer_of(field):
+    return [f'{field}: this field is not known here and was ignored']
+
+
 def test_unknown_fields_are_named(sim, face):
     answer = sim.post_form({'image': png(), 'conf': '0.5', 'max_detections': '3'}, DETECT).json()
-    assert answer['warnings'] == ['conf: this field is not known here and was ignored']
+    assert answer['warnings'] == answer_of('conf')
     answer = sim.post_json({'image': '', 'images': [], 'conf': 1}, DETECT)
     assert answer.status == 400
     for fields in ({'image': png()}, {'image': png(), 'timeout': '5', 'model': ''}):
         assert 'warnings' not in sim.post_form(fields, DETECT).json()
+    batch = sim.post_form([('image', png()), ('image', png()), ('conf', '1')], DETECT + '/batch').json()
+    assert batch['warnings'] == answer_of('conf') and batch['count'] == 2
+    lines = sim.post_form([('image', png()), ('conf', '1')], DETECT + '/batch', {'Accept': 'application/x-ndjson'})
+    assert json.loads(lines.body.splitlines()[-1]) == {'count': 1, 'failed': 0, 'warnings': answer_of('conf')}
     found = face.ask('recognize', NOBODY, treshold=0.4, threshold=0.5, candidates=2).json()
-    assert found['warnings'] == ['treshold: this field is not known here and was ignored']
+    assert found['warnings'] == answer_of('treshold')
 
 
 # ---- what is said at the start
