@@ -404,7 +404,7 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
             status = install(import, &text, err);
         if (status < 0)
             unlink(import->work);
-        hs_store_unlock(lock);
+        hs_store_unlock(store, options->name, lock);
     }
     if (status == 0 && ret_summary)
         *ret_summary = summarise(import);

