@@ -66,10 +66,12 @@ static uint64_t compiled_bytes(const struct command *cmd, const struct hs_pack_f
 static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
     json_t *size = file->size ? json_integer((json_int_t) file->size) : NULL;
-    return json_pack("{s:s, s:s*, s:s, s:o*, s:s*, s:b, s:b, s:s, s:I}", "backend", file->backend, "runtime",
+    uint64_t compiled = compiled_bytes(cmd, file);
+    return json_pack("{s:s, s:s*, s:s, s:o*, s:s*, s:b, s:b, s:s, s:o*}", "backend", file->backend, "runtime",
                      file->runtime, "file", file->name, "size", size, "sha256", file->sha256, "installed",
                      hs_store_has(cmd->store, file), "default", is_default(cmd, pack, file), "decode",
-                     hs_decode_name(file->decode), "compiled_bytes", (json_int_t) compiled_bytes(cmd, file));
+                     hs_decode_name(file->decode), "compiled_bytes",
+                     compiled ? json_integer((json_int_t) compiled) : NULL);
 }
 
 /* 0.4f as 0.4 and not 0.40000000596. */
