@@ -385,16 +385,20 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         status = hs_store_check(store, choice->file, &state, found, err);
     if (status < 0)
         return status;
-    bool others = choice->pack->file_count > 1 && strcmp(choice->file->backend, "openvino") == 0;
+    /* On a machine without a Hailo `models pull` brings the processor's file. */
+    const char *runtime = choice->file->runtime;
+    char pull[300];
+    hs_str_format(pull, sizeof(pull), "models pull %s --backend %s%s%s", name, choice->file->backend,
+                  runtime ? " --runtime " : "", runtime ? runtime : "");
     if (state == HS_FILE_MISSING)
-        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s%s", choice->file->name,
-                            store->dir, name, others ? " --backend openvino" : "");
+        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: %s", choice->file->name, store->dir,
+                            pull);
     if (state == HS_FILE_UNRECORDED)
         return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
                             path, found);
     if (state == HS_FILE_BAD)
-        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; mend it with: models pull %s",
-                            path, found, name);
+        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; replace it with: %s", path,
+                            found, pull);
     char *copy = strdup(path);
     if (!copy)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
