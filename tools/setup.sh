@@ -10,8 +10,7 @@
 #                                      the build folder; again if this tree was moved or PREFIX is another one
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
-#   tools/setup.sh face PROGRAM        the same for hailo-face, with the Debian packages that fetching them takes; says so
-#                                      and goes on where they cannot be had
+#   tools/setup.sh face PROGRAM        the same for hailo-face; says so and goes on if they cannot be had
 #
 # HS_SKIP_PACKAGES=1 leaves Debian packages alone (for systems without apt).
 set -euo pipefail
@@ -243,10 +242,7 @@ setup_weights() { # PROGRAM
 # Own processes, so that what ends them does not end this.
 setup_face() { # PROGRAM
     has_weights "$1" && return 0
-    # An npm from elsewhere will do, and Debian's would not go beside it.
-    if { command -v npm > /dev/null || "$0" packages "$tree/tools/packages-face.txt"; } && "$0" weights "$1"; then
-        return 0
-    fi
+    "$0" weights "$1" && return 0
     say "hailo-face is left out of what follows, because its weights could not be fetched (see above)"
 }
 

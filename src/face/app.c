@@ -19,18 +19,16 @@ static const char *choose_embedder(const struct hs_face_app *app)
 {
     const struct hs_face_settings *s = app->settings;
     const char *wanted = s->face_recognition.recognition_model;
+    const struct hs_model_options options = { .store = app->core.store, .settings = app->core.common };
     const char *backend = hs_model_runner_backend_name(s->inference.device);
-    char space[HS_GALLERY_SPACE_MAX + 1], version[HS_RUNTIME_SIZE];
-    const char *runtime = hs_model_runner_runtime(backend, version);
+    char space[HS_GALLERY_SPACE_MAX + 1];
     if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
         return wanted;
     hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
     for (size_t i = 0; space[0] && i < hs_store_count(app->core.store); i++) {
         const struct hs_pack *pack = hs_store_pack(app->core.store, i);
-        struct hs_model_choice choice;
         if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
-            hs_store_choose(app->core.store, pack->task, pack->name, backend, runtime, &choice, NULL) == 0 &&
-            hs_store_has(app->core.store, choice.file))
+            hs_model_pool_can_have(&options, pack))
             return pack->name;
     }
     if (space[0])

@@ -139,7 +139,7 @@ static void try_file(struct hs_selftest *test, const struct hailo *hailo, const 
     char remedy[200];
     hs_pack_spec(pack, path, &spec);
     if (hailo->backend->load(hailo->device, &spec, &model, &err) < 0) {
-        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
+        hs_str_format(remedy, sizeof(remedy), "models pull %s --backend hailo%s", pack->name,
                       err.code == HS_EMODEL ? " --force" : "; see the message");
         hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
         return;
@@ -239,7 +239,13 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
     for (size_t i = 0; i < core->cache_count; i++) {
         const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
         struct hs_runner_status status;
+        struct hs_model_pool_status pool_status;
         struct hs_error err;
+        hs_model_pool_get_status(hs_app_core_pool(core, i), &pool_status);
+        if (pool_status.instead)
+            hs_selftest_add(test, "device", false,
+                            "follow the message, or choose the processor with --set inference.device=cpu",
+                            "the processor runs %s, not the Hailo: %s", runner->model, pool_status.instead);
         if (hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",

@@ -33,7 +33,10 @@ enum { DEFAULT_SLOTS = 2 };
 struct hs_device {
     ov_core_t *core;
     char *cache_dir; /* NULL: none */
+    char *runtime;   /* as in struct hs_openvino_target; only with a cache */
     int threads;
+    void (*on_warning)(void *arg, const char *line);
+    void *on_warning_arg;
 };
 
 struct request {
@@ -157,8 +160,48 @@ static void close_device(struct hs_device *device)
         return;
     ov_core_free(device->core);
     free(device->cache_dir);
+    free(device->runtime);
     free(device);
     malloc_trim(0);
+}
+
+/* The features of the processor as the kernel names them: virtual machines hide some of those that its name promises.
+ */
+static char *read_processor_flags(void)
+{
+    FILE *cpuinfo = fopen("/proc/cpuinfo", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = false;
+    while (cpuinfo && !found && getline(&line, &capacity, cpuinfo) > 0)
+        found = hs_str_starts(line, "flags") || hs_str_starts(line, "Features");
+    if (cpuinfo)
+        fclose(cpuinfo);
+    if (found)
+        return line;
+    free(line);
+    return strdup("");
+}
+
+/* All that a compiled model depends on beside the model and its settings. The caller frees it; NULL: no memory. */
+static char *describe_runtime(const ov_core_t *core)
+{
+    ov_version_t version = { 0 };
+    char *name = NULL, *formats = NULL, *text = NULL, *flags = read_processor_flags();
+    bool known = ov_get_openvino_version(&version) == OK;
+    if (ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name) != OK)
+        name = NULL;
+    if (ov_core_get_property(core, "CPU", ov_property_key_device_capabilities, &formats) != OK)
+        formats = NULL;
+    if (!flags || asprintf(&text, "%s|%s|%s|%s", known ? version.buildNumber : "", name ? name : "",
+                           formats ? formats : "", flags) < 0)
+        text = NULL;
+    if (known)
+        ov_version_free(&version);
+    ov_free(name);
+    ov_free(formats);
+    free(flags);
+    return text;
 }
 
 static int open_device(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err)
@@ -167,6 +210,8 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
     device->threads = options->threads > 0 ? options->threads : processor_count();
+    device->on_warning = options->on_warning;
+    device->on_warning_arg = options->on_warning_arg;
     int r = 0;
     if (options->cache_dir) {
         /* Absolute, because OpenVINO's threads may have another current folder (run_in_root). */
@@ -178,6 +223,11 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     }
     if (r == 0)
         r = run_in_root(create_core, &device->core, true, err);
+    if (r == 0 && device->cache_dir) {
+        device->runtime = describe_runtime(device->core);
+        if (!device->runtime)
+            r = hs_error_set(err, HS_ENOMEM, "no memory for the device");
+    }
     if (r != 0) {
         close_device(device);
         return r;
@@ -399,14 +449,22 @@ static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
 static int compile_networks(struct hs_device *device, const struct hs_model_spec *spec, int streams,
                             struct hs_model *model, struct hs_error *err)
 {
-    int r = hs_openvino_compile(device->core, spec, 1, streams, device->threads, device->cache_dir, &model->one, err);
+    const struct hs_openvino_target target = {
+        .core = device->core,
+        .streams = streams,
+        .threads = device->threads,
+        .cache_dir = device->cache_dir,
+        .runtime = device->runtime,
+        .on_warning = device->on_warning,
+        .on_warning_arg = device->on_warning_arg,
+    };
+    int r = hs_openvino_compile(&target, spec, 1, &model->one, err);
     if (r == 0)
         r = hs_openvino_output_names(model->one, &model->info, err);
     model->info.batch = 1;
     if (r != 0 || spec->batch < 2 || spec->free_size)
         return r;
-    r = hs_openvino_compile(device->core, spec, spec->batch, streams, device->threads, device->cache_dir, &model->many,
-                            err);
+    r = hs_openvino_compile(&target, spec, spec->batch, &model->many, err);
     if (r == 0)
         model->info.batch = spec->batch;
     return r == HS_EUNSUPPORTED ? 0 : r;
