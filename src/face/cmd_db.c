@@ -301,19 +301,22 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
 static int add_file(const struct hs_face_app *app, const struct hs_picture_file *file, enum hs_enrol_gate gate,
                     struct result *ret_result, struct hs_error *err)
 {
-    char sha256[65];
+    char sha256[65], name[HS_GALLERY_NAME_MAX + 1];
     bool present = false;
     struct hs_error why;
     *ret_result = (struct result) { .state = ADDED };
     if (hs_file_sha256(file->path, sha256, &why) < 0)
         return refuse(ret_result, "not_readable", why.message);
-    int r = is_present(app, file->name, sha256, &present, &why);
+    int r = hs_gallery_resolve_name(app->gallery, file->name, name, &why);
+    const struct hs_picture_file named = { .path = file->path, .name = name };
+    if (r == 0)
+        r = is_present(app, name, sha256, &present, &why);
     if (r == 0 && present) {
         ret_result->state = PRESENT;
         return 0;
     }
     if (r == 0)
-        r = find_and_store(app, file, sha256, gate, ret_result, &why);
+        r = find_and_store(app, &named, sha256, gate, ret_result, &why);
     switch (r) {
     case 0:
         return 0;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
+#include "gallery/name.h"
 
 /* While others wait for the change lock, a reader that keeps the log from being emptied is not waited for. */
 enum { EMPTY_LOG_MS = 100 };
@@ -350,9 +351,23 @@ int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_
     return r;
 }
 
+sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery_statement which, const char *name,
+                                   char clean[HS_GALLERY_NAME_MAX + 1], struct hs_error *err)
+{
+    int r = hs_gallery_clean_name(name, clean, NULL);
+    if (r == HS_ENOMEM) {
+        hs_gallery_no_memory(err);
+        return NULL;
+    }
+    return HS_GALLERY_BIND(conn, which, HS_TEXT(name), HS_TEXT(r == 0 ? clean : NULL));
+}
+
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_FIND_IDENTITY, HS_TEXT(name));
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    sqlite3_stmt *stmt = hs_gallery_bind_name(gallery->writer, HS_STMT_FIND_IDENTITY, name, clean, err);
+    if (!stmt)
+        return HS_ENOMEM;
     int r = hs_gallery_read_number(stmt, ret_id, err);
     if (r == 0)
         return hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);

@@ -22,7 +22,7 @@
 struct hs_gallery;
 
 enum {
-    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; at least 1, no control characters */
+    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; see gallery/name.h for what may be one */
     HS_GALLERY_SPACE_MAX = 127,      /* bytes of the name of a space or of a model */
     HS_GALLERY_DIMENSION_MAX = 4096, /* floats of an embedding; at least 1 */
     HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata, and of quality */
@@ -37,6 +37,7 @@ struct hs_gallery_options {
     int busy_timeout_ms;             /* how long a change waits for other changes */
     const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
+    bool must_exist;                 /* no file is made: HS_ENOTFOUND */
     bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
@@ -45,12 +46,15 @@ struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
     int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
     int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
+    bool tightened;               /* others could read the file, and now they cannot */
+    char foreign[160];            /* something in the file that is not ours, and that does nothing: a trigger, say */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
     char restored_from[PATH_MAX]; /* the backup that took its place */
 };
 
-/* Opens the file: checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
+/* Opens the file, and makes one if there is none; root gives it to the owner of the folder. HS_EIO: also if it is not a
+ * regular file. Checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
  * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
  * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
@@ -70,6 +74,7 @@ struct hs_gallery_new_embedding {
     const char *model;         /* what made it; NULL: not known */
     const char *quality;       /* JSON object of numbers; "score" (0..1) is the overall one. NULL: not known */
     const char *source_sha256; /* of the picture, 64 hexadecimal digits; NULL: not known */
+    const char *created_at;    /* a time; NULL: now */
 };
 
 struct hs_gallery_added {
@@ -85,7 +90,10 @@ struct hs_gallery_request {
     const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
 };
 
-/* Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
+/* A name is looked for as it is, then in the form in which it would be stored (hs_gallery_clean_name); so are all other
+ * names that are asked for. Identities that older programs made under other names keep them.
+ *
+ * Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
  * what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space, and keeps
  * those that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
  * be the new one itself. `request` (NULL: none) is remembered in the same transaction.
@@ -93,6 +101,10 @@ struct hs_gallery_request {
 int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err);
+
+/* The name of the identity that hs_gallery_add would add to, or make. HS_EINVAL: name. */
+int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
+                            struct hs_error *err);
 
 struct hs_gallery_recalled {
     char body_sha256[65];
@@ -233,8 +245,8 @@ struct hs_gallery_erased {
      * program may have left copies in the file. The next change, the next opening, hs_gallery_finish_erasing or
      * hs_gallery_close erases it. */
     bool pending;
-    /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
-     * hs_gallery_purge deletes them. */
+    /* Files that hold the data, or may: backups that were made after it came, or that do not say when they were made,
+     * and damaged files set aside. hs_gallery_purge_all deletes them. */
     char **files;
     size_t file_count;
 };

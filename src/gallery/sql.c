@@ -1,6 +1,7 @@
 #include "gallery/sql.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -52,10 +53,24 @@ bool hs_sql_is_damage(int code)
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
+/* A file from elsewhere may name functions in its schema; none of them is ever run. */
+static void distrust_schema(sqlite3 *db)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+}
+
 int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
                 struct hs_error *err)
 {
     sqlite3 *db = NULL;
+    struct stat st;
+    *ret_code = SQLITE_CANTOPEN;
+    /* SQLite would wait for the other end of a pipe. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EIO, "%s: not a regular file", hs_path_base(path));
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
     *ret_code = code;
     if (code != SQLITE_OK) {
@@ -63,6 +78,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
         sqlite3_close(db);
         return r;
     }
+    distrust_schema(db);
     sqlite3_busy_timeout(db, busy_timeout_ms);
     *ret_db = db;
     return 0;
@@ -71,12 +87,9 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
 int hs_sql_configure(sqlite3 *db, struct hs_error *err)
 {
     char sql[300];
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     hs_str_format(sql, sizeof(sql),
                   "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;"
-                  "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                  "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
                   "PRAGMA cache_size = -%d; PRAGMA max_page_count = %d",
                   CACHE_KIB, HS_SCRUB_PAGES_MAX);
     return hs_sql_exec(db, sql, err);
