@@ -29,13 +29,16 @@ enum {
     HS_GALLERY_TIME_SIZE = 20,       /* a time and its NUL */
 };
 
+/* The space of embeddings of which it is not known what made them. */
+#define HS_GALLERY_NO_SPACE "unknown"
+
 struct hs_gallery_options {
     const char *path;                /* made, with mode 0600, if it does not exist; its folder must */
     const char *backup_dir;          /* made when first needed. NULL: no backups, and so none to restore from */
     int keep_backups;                /* 1 or more: after each backup, older ones than the newest that many go */
     int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
     int busy_timeout_ms;             /* how long a change waits for other changes */
-    const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
+    const char *legacy_space;        /* of embeddings from files that name none; NULL: HS_GALLERY_NO_SPACE */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
     bool must_exist;                 /* no file is made: HS_ENOTFOUND */
     bool erase_later;                /* see hs_gallery_finish_erasing */
@@ -157,8 +160,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person);
 struct hs_gallery_entry {
     int64_t id, identity_id;
     const char *name, *space;
-    const float *values;
-    size_t dimension;
+    const float *values; /* NULL: they cannot be compared, because they are not finite or not of length 1 */
+    size_t dimension;    /* 0: not a whole number of values, or too many */
 };
 
 /* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector
@@ -184,8 +187,7 @@ static inline bool hs_gallery_is_reset(const struct hs_gallery_version *version,
 typedef int (*hs_gallery_each)(void *arg, const struct hs_gallery_entry *entry);
 typedef void (*hs_gallery_touched)(void *arg, int64_t identity_id);
 
-/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). Embeddings that cannot be
- * compared (not finite, not of length 1, cut) are left out; hs_gallery_get_stats counts them. */
+/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). */
 int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
                         struct hs_gallery_version *ret_version, struct hs_error *err);
 
@@ -199,17 +201,9 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
 /* Cheap, and does not wait for changes: may be asked before each search. */
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err);
 
-struct hs_gallery_stats {
-    int64_t identities, embeddings;
-    int64_t unusable;   /* embeddings that hs_gallery_for_each leaves out */
-    int64_t size_bytes; /* of the database file */
-    int schema_version;
-};
-
-int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err);
-
 struct hs_gallery_counts {
     int64_t identities, embeddings;
+    int64_t size_bytes; /* of the database file */
     bool erase_pending; /* something that was erased is not yet gone from the file */
     bool lost;          /* the file was deleted or replaced while it was open: changes fail */
 };
@@ -303,19 +297,10 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 
-/* ---- a look at a file that changes nothing: not migrated, not repaired, not made ---- */
+/* ---- a look at a file that changes nothing: not migrated, not repaired, not made; see also survey.h ---- */
 
-struct hs_gallery_peeked {
-    int schema_version; /* -1: the file has no gallery in it */
-    int64_t identities, embeddings;
-};
-
-/* Opens the file for reading, while others may use it, and runs SQLite's full integrity check. HS_EIO: it is damaged,
- * or cannot be read; HS_EVERSION: it is from a newer version. */
-int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err);
-
-/* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
- * told. Looks at nothing else. */
+/* The embedding space that most embeddings of the file are in, HS_GALLERY_NO_SPACE left out; "" if there is no file,
+ * none has one, or it cannot be told. Looks at nothing else. */
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 
 #endif

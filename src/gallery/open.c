@@ -100,7 +100,7 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
     gallery->busy_timeout_ms = options->busy_timeout_ms;
     if (!copy_text(&gallery->path, options->path) || !copy_text(&gallery->backup_dir, options->backup_dir) ||
-        !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : "unknown") ||
+        !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : HS_GALLERY_NO_SPACE) ||
         !copy_text(&gallery->vfs, options->vfs)) {
         hs_gallery_close(gallery);
         return hs_gallery_no_memory(err);

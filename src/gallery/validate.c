@@ -111,15 +111,19 @@ bool hs_gallery_is_unit_vector(const float *values, size_t dimension)
     return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is not a number */
 }
 
+int hs_gallery_check_space(const char *space, const char *model, struct hs_error *err)
+{
+    int r = check_text("space", space, HS_GALLERY_SPACE_MAX, err);
+    return r == 0 && model ? check_text("model", model, HS_GALLERY_SPACE_MAX, err) : r;
+}
+
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err)
 {
     if (!embedding->values || embedding->dimension < 1 || embedding->dimension > HS_GALLERY_DIMENSION_MAX)
         return hs_error_set(err, HS_EINVAL, "embedding: must have 1 to %d numbers", HS_GALLERY_DIMENSION_MAX);
     if (!hs_gallery_is_unit_vector(embedding->values, embedding->dimension))
         return hs_error_set(err, HS_EINVAL, "embedding: must be finite and of length 1");
-    int r = check_text("space", embedding->space, HS_GALLERY_SPACE_MAX, err);
-    if (r == 0 && embedding->model)
-        r = check_text("model", embedding->model, HS_GALLERY_SPACE_MAX, err);
+    int r = hs_gallery_check_space(embedding->space, embedding->model, err);
     if (r == 0)
         r = hs_gallery_check_quality(embedding->quality, err);
     if (r == 0)
