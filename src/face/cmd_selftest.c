@@ -142,7 +142,7 @@ static void judge_content(struct hs_selftest *test, const char *path, const stru
                     found->schema_version);
     size_t count = hs_face_report_unusable(&found->usability, model->name, model->dimension, lines);
     for (size_t i = 0; i < count; i++)
-        hs_selftest_add(test, "gallery", false, "hailo-face db check", "%s", lines[i]);
+        hs_selftest_add(test, "faces", false, "see `hailo-face db check`", "%s", lines[i]);
 }
 
 static void check_content(struct hs_selftest *test, const struct hs_face_settings *settings)

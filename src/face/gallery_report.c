@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backends/sim/vector.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "gallery/gallery.h"
@@ -46,11 +47,19 @@ static int open_store(const struct hs_face_settings *settings, struct hs_store *
     return hs_store_open(&options, ret_store, err);
 }
 
-static void describe(const struct hs_pack *pack, struct hs_face_gallery_model *ret_model)
+static bool is_simulated(const struct hs_face_settings *settings)
 {
+    return strcmp(hs_model_runner_backend_name(settings->inference.device), "sim") == 0;
+}
+
+/* Whatever model the simulated device plays, its vectors are of a space of their own (service/model_runner.c). */
+static void describe(const struct hs_face_settings *settings, const struct hs_pack *pack,
+                     struct hs_face_gallery_model *ret_model)
+{
+    bool simulated = is_simulated(settings);
     hs_str_copy(ret_model->name, sizeof(ret_model->name), pack->name);
-    hs_str_copy(ret_model->space, sizeof(ret_model->space), pack->embedding.space);
-    ret_model->dimension = (size_t) pack->embedding.dimension;
+    hs_str_copy(ret_model->space, sizeof(ret_model->space), simulated ? "sim" : pack->embedding.space);
+    ret_model->dimension = simulated ? HS_SIM_VECTOR_SIZE : (size_t) pack->embedding.dimension;
 }
 
 int hs_face_gallery_model(const struct hs_face_settings *settings, struct hs_face_gallery_model *ret_model,
@@ -66,7 +75,7 @@ int hs_face_gallery_model(const struct hs_face_settings *settings, struct hs_fac
     r = hs_store_choose(store, HS_TASK_FACE_EMBEDDING, hs_face_choose_embedder(store, settings), backend,
                         hs_model_runner_runtime(backend, version), &choice, err);
     if (r == 0)
-        describe(choice.pack, ret_model);
+        describe(settings, choice.pack, ret_model);
     hs_store_close(store);
     return r;
 }
@@ -90,7 +99,7 @@ int hs_face_model_of_space(const struct hs_face_settings *settings, const char *
         hs_str_format(known + len, sizeof(known) - len, "%s%s", len ? ", " : "", pack->name);
     }
     if (found)
-        describe(found, ret_model);
+        describe(settings, found, ret_model);
     else
         r = hs_error_set(err, HS_ENOTFOUND, "no embedding model, nor a space, is called '%s'; models are: %s", name,
                          known);
