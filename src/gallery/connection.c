@@ -113,10 +113,31 @@ static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
     return conn;
 }
 
+/* Drops the pages that a connection has in memory, if something was erased since it did so last. */
+static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+{
+    unsigned erasures = gallery->erasures;
+    if (conn->erasures != erasures)
+        sqlite3_db_release_memory(conn->db);
+    conn->erasures = erasures;
+}
+
+/* Readers in use do it when they are given back. */
+static void drop_pages_of_all(struct hs_gallery *gallery)
+{
+    drop_pages(gallery, gallery->writer);
+    pthread_mutex_lock(&gallery->readers_lock);
+    for (struct hs_gallery_conn *conn = gallery->idle; conn; conn = conn->next)
+        drop_pages(gallery, conn);
+    pthread_mutex_unlock(&gallery->readers_lock);
+}
+
 /* NULL: the reader could not be made. */
 static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     pthread_mutex_lock(&gallery->readers_lock);
+    if (conn)
+        drop_pages(gallery, conn);
     if (conn) {
         conn->next = gallery->idle;
         gallery->idle = conn;
@@ -295,8 +316,10 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         roll_back(gallery->writer);
     } else {
         gallery->change += gallery->logged;
+        gallery->erasures += erases;
         if (erases || gallery->erase_pending)
             hs_gallery_empty_log(gallery, false, NULL);
+        drop_pages_of_all(gallery);
     }
     hs_gallery_unlock_change(gallery);
     return r;

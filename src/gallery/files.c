@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,24 +156,62 @@ static int open_made(const char *path, struct hs_error *err)
     return fd < 0 ? hs_gallery_file_error(path, err) : fd;
 }
 
-static int compress_into(int in, const char *from, int fd, const char *to, struct hs_error *err)
+/* What zlib has in memory is as good as the file, so it is wiped before it is given back. */
+static void *deflate_alloc(void *arg, unsigned items, unsigned size)
 {
-    uint8_t *piece = malloc(PIECE_SIZE);
-    int copy = dup(fd), r = 0;
-    gzFile out = copy >= 0 ? gzdopen(copy, "wb6") : NULL;
-    ssize_t n = 0;
-    if (!out && copy >= 0)
-        close(copy);
-    if (!piece || !out)
-        r = hs_gallery_no_memory(err);
-    while (r == 0 && (n = read(in, piece, PIECE_SIZE)) > 0)
-        if (gzwrite(out, piece, (unsigned) n) != n)
-            r = gz_error(out, to, err);
-    if (r == 0 && n < 0)
-        r = hs_gallery_file_error(from, err);
-    if (out && gzclose(out) != Z_OK && r == 0)
-        r = hs_gallery_file_error(to, err);
-    free(piece);
+    (void) arg;
+    return calloc(items, size);
+}
+
+static void deflate_free(void *arg, void *data)
+{
+    (void) arg;
+    sodium_memzero(data, malloc_usable_size(data));
+    free(data);
+}
+
+struct compressing {
+    z_stream stream;
+    uint8_t in[PIECE_SIZE], out[PIECE_SIZE];
+};
+
+static int compress_all(struct compressing *c, int from_fd, const char *from, int to_fd, const char *to,
+                        struct hs_error *err)
+{
+    ssize_t n;
+    do {
+        n = read(from_fd, c->in, sizeof(c->in));
+        if (n < 0)
+            return hs_gallery_file_error(from, err);
+        c->stream.next_in = c->in;
+        c->stream.avail_in = (unsigned) n;
+        do {
+            c->stream.next_out = c->out;
+            c->stream.avail_out = sizeof(c->out);
+            deflate(&c->stream, n > 0 ? Z_NO_FLUSH : Z_FINISH);
+            if (hs_file_write_all(to_fd, c->out, sizeof(c->out) - c->stream.avail_out) < 0)
+                return hs_gallery_file_error(to, err);
+        } while (c->stream.avail_out == 0);
+    } while (n > 0);
+    return 0;
+}
+
+static int compress_into(int from_fd, const char *from, int to_fd, const char *to, struct hs_error *err)
+{
+    enum { LEVEL = 6, GZIP_WINDOW = 16 + MAX_WBITS, MEMORY = 8 };
+    struct compressing *c = calloc(1, sizeof(*c));
+    if (!c)
+        return hs_gallery_no_memory(err);
+    c->stream = (z_stream) { .zalloc = deflate_alloc, .zfree = deflate_free };
+    int r = HS_ENOMEM;
+    if (deflateInit2(&c->stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, MEMORY, Z_DEFAULT_STRATEGY) == Z_OK) {
+        r = compress_all(c, from_fd, from, to_fd, to, err);
+        deflateEnd(&c->stream);
+    } else {
+        hs_gallery_no_memory(err);
+    }
+    sodium_memzero(c, sizeof(*c));
+    free(c);
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* Reading: embeddings for the index, counts and checks. */
 #include "gallery/gallery.h"
 
+#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -34,6 +35,7 @@ static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, i
             stopped = each(arg, &entry);
     }
     hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
     return stopped ? stopped : r;
 }
 
@@ -124,12 +126,12 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
     size_t count = r > 0 ? hs_gallery_column_floats(stmt, 0, values, HS_GALLERY_DIMENSION_MAX) : 0;
     hs_sql_release(stmt);
     hs_gallery_end_read(gallery, conn);
-    if (r < 0)
-        return r;
-    if (count != dimension)
+    if (r >= 0 && count == dimension)
+        memcpy(ret_values, values, dimension * sizeof(float));
+    sodium_memzero(values, count * sizeof(float));
+    if (r >= 0 && count != dimension)
         return hs_error_set(err, HS_ENOTFOUND, "embedding %lld is not in the gallery", (long long) embedding_id);
-    memcpy(ret_values, values, dimension * sizeof(float));
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 static int count_rows(sqlite3 *db, int64_t *ret_identities, int64_t *ret_embeddings, struct hs_error *err)

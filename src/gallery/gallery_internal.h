@@ -97,6 +97,7 @@ struct hs_gallery_conn {
     const char *legacy_space; /* the gallery's */
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* of the idle readers */
+    unsigned erasures;            /* the gallery's, when its pages in memory were last dropped */
     struct hs_scrub scrub;
 };
 
@@ -130,6 +131,7 @@ struct hs_gallery {
     uint32_t rewritten;           /* the number of commits after the file was rewritten last, if by nobody else */
     bool rewritten_seen;          /* a version was read with this number */
 
+    atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
     atomic_bool lost;          /* the file was deleted or replaced */
 

@@ -1,4 +1,5 @@
 /* Identities and their embeddings: listing, reading, adding, renaming, merging. */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
         return;
     for (size_t i = 0; i < person->count; i++) {
         struct hs_gallery_embedding *e = &person->embeddings[i];
+        if (e->values)
+            sodium_memzero(e->values, e->dimension * sizeof(float));
         free(e->values);
         free(e->space);
         free(e->model);
@@ -228,6 +231,7 @@ static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dr
         }
     }
     hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
     for (size_t i = 0; i < kept.dropped_count && r == 0; i++) {
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(kept.dropped[i]));
         *ret_dropped = kept.dropped[i];

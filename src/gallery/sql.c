@@ -1,5 +1,7 @@
 #include "gallery/sql.h"
 
+#include <pthread.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -53,6 +55,41 @@ bool hs_sql_is_damage(int code)
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
+/* ---- memory: SQLite's pages, rows and bound values hold vectors, so what it gives back is wiped ---- */
+
+static sqlite3_mem_methods plain;
+
+static void wipe_and_free(void *data)
+{
+    sodium_memzero(data, (size_t) plain.xSize(data));
+    plain.xFree(data);
+}
+
+static void *wipe_and_resize(void *data, int size)
+{
+    void *larger = plain.xMalloc(size);
+    if (!larger)
+        return NULL;
+    int now = plain.xSize(data);
+    memcpy(larger, data, (size_t) (now < size ? now : size));
+    wipe_and_free(data);
+    return larger;
+}
+
+/* Pages that SQLite would keep for each connection from its beginning are never given back, so there are none. A
+ * program that has used SQLite before goes on as it was. */
+static void set_memory_up(void)
+{
+    sqlite3_mem_methods wiping;
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain) != SQLITE_OK)
+        return;
+    wiping = plain;
+    wiping.xFree = wipe_and_free;
+    wiping.xRealloc = wipe_and_resize;
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &wiping) == SQLITE_OK)
+        sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
 /* A file from elsewhere may name functions in its schema; none of them is ever run. */
 static void distrust_schema(sqlite3 *db)
 {
@@ -65,8 +102,10 @@ static void distrust_schema(sqlite3 *db)
 int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
                 struct hs_error *err)
 {
+    static pthread_once_t memory_is_set_up = PTHREAD_ONCE_INIT;
     sqlite3 *db = NULL;
     struct stat st;
+    pthread_once(&memory_is_set_up, set_memory_up);
     *ret_code = SQLITE_CANTOPEN;
     /* SQLite would wait for the other end of a pipe. */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))

@@ -1,6 +1,7 @@
 #include "gallery/survey.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -120,6 +121,7 @@ static int survey_embeddings(sqlite3 *db, const char *space, size_t dimension, s
         usable += use == HS_GALLERY_USABLE;
     }
     sqlite3_finalize(stmt);
+    sodium_memzero(values, sizeof(values));
     if (r == 0 && survey->embeddings > 0 && usable == 0)
         list(&survey->without, last_name, "");
     survey->usability.identities_without = survey->without.count;
@@ -206,6 +208,7 @@ static int assign(struct assigning *a, sqlite3_stmt *row, struct hs_error *err)
     sqlite3_bind_text(a->update, 3, a->model, -1, SQLITE_STATIC);
     sqlite3_bind_blob64(a->update, 4, values, dimension * sizeof(float), SQLITE_STATIC);
     int r = hs_sql_run(a->update, err);
+    sodium_memzero(values, sizeof(values));
     if (r == 0 && (a->done.identities == 0 || identity != a->last_identity)) {
         a->done.identities++;
         a->last_identity = identity;

@@ -1,4 +1,5 @@
 """A gallery from elsewhere: an older program's file, another machine's backup, names as others type them."""
+import base64
 import gzip
 import io
 import json
@@ -456,3 +457,66 @@ def test_a_file_of_another_user_is_named(service):
     (service / 'faces.db').chmod(0o600)
     done = run_db(service, 'list', user=NOBODY.pw_uid, group=NOBODY.pw_gid)
     assert done.returncode == 1 and 'faces.db belongs to root, and nobody may not change it' in done.stderr, done
+
+
+# ---- memory
+
+def vector_like(seed):
+    """512 numbers of length 1 that no other seed and no program has."""
+    numbers = [((i * 2654435761 + seed * 40503) % 1000003) / 1000003 - 0.5 for i in range(512)]
+    length = sum(x * x for x in numbers) ** 0.5
+    return struct.pack('<512f', *(x / length for x in numbers))
+
+
+def written_memory(pid):
+    """What a process has written, without the pages that are zero."""
+    size = 1 << 16
+    with open(f'/proc/{pid}/maps', encoding='ascii') as maps, open(f'/proc/{pid}/mem', 'rb', buffering=0) as memory:
+        for line in maps:
+            words = line.split()
+            begin, end = (int(text, 16) for text in words[0].split('-'))
+            for at in range(begin, end, size) if words[1].startswith('rw') else ():
+                try:
+                    memory.seek(at)
+                    content = memory.read(min(size, end - at))
+                except OSError:
+                    break
+                if content.strip(b'\0'):
+                    yield content
+
+
+def pieces_in_memory(pid, *vectors):
+    """Of each of the vectors, how many of its 16-byte pieces are in the memory of a process."""
+    content = b''.join(written_memory(pid))
+    return [sum(data[i:i + 16] in content for i in range(0, len(data), 16)) for data in vectors]
+
+
+def codes(data):
+    """As the index keeps it: eight bits a number."""
+    numbers = struct.unpack('<512f', data)
+    scale = struct.unpack('<f', struct.pack('<f', max(map(abs, numbers)) / 127))[0]
+    return struct.pack('<512b', *(int(x / scale + (0.5 if x > 0 else -0.5)) for x in numbers))
+
+
+def test_what_was_erased_leaves_the_memory(tmp_path, db):
+    """Read, searched, shown, backed up, made room for, removed: no piece of the vector stays in the process."""
+    people = [{'name': name, 'embeddings': [{'space': 'sim', 'vector': base64.b64encode(vector_like(i)).decode()}]}
+              for i, name in enumerate(('Ann', 'Bob', 'Cid'))]
+    write_export(tmp_path / 'all.jsonl', [{'format': 'hailo-services-gallery', 'version': 1}, *people])
+    assert db('import', 'all.jsonl').returncode == 0, db('import', 'all.jsonl')
+    with FaceServer(tmp_path) as server:
+        pid = server.process.pid
+        assert wait_for(lambda: server.get('/health').json()['database']['last_backup_at'])
+        for i in range(20):
+            server.add(f'n{i}', one(i % 15))
+            assert server.ask('recognize', one(i % 15), threshold=0, candidates=10).status == 200
+        assert server.get(IDENTITIES + 'Bob').json()['embedding_count'] == 1
+        assert server.ask('database/verify', one(2), name='Bob').status == 200
+        assert pieces_in_memory(pid, codes(vector_like(1))) == [32], 'the test finds what is there'
+        assert db('backup').returncode == 0
+        answer = server.ask('database/remove', name='Bob', purge_backups=True).json()
+        assert answer['embeddings_erased'] == 1
+        assert wait_for(lambda: not server.get('/health').json()['database']['erasure_pending'])
+        assert server.ask('recognize', one(3)).status == 200
+        others, erased, of_file = pieces_in_memory(pid, codes(vector_like(0)), codes(vector_like(1)), vector_like(1))
+        assert (others, erased, of_file) == (32, 0, 0)
