@@ -175,6 +175,14 @@ static void print_unusable(const struct hs_face_gallery_model *model, const stru
         puts(lines[i]);
 }
 
+static void print_records(const struct hs_gallery_survey *found)
+{
+    char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
+    size_t count = hs_face_report_records(found, lines);
+    for (size_t i = 0; i < count; i++)
+        puts(lines[i]);
+}
+
 /* The names go with the command that mends them. */
 static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
 {
@@ -226,6 +234,7 @@ static int do_stats(struct db *db)
     printf("%s, %s%s%s\n", hs_face_count_people(found->identities, people),
            hs_face_count_faces(found->embeddings, faces), all ? ", all usable with " : "", all ? model.name : "");
     print_unusable(&model, found);
+    print_records(found);
     printf("%.1f MB, schema version %d\n", (double) hs_gallery_get_counts(db->gallery).size_bytes / 1e6,
            found->schema_version);
     free(found);
@@ -283,8 +292,8 @@ static int export_to(struct db *db, const char *path, int fd)
 static int tell_left_out(struct db *db)
 {
     struct hs_gallery_survey *found = malloc(sizeof(*found));
-    int r =
-        found ? hs_gallery_survey(db->gallery, "", 0, found, &db->err) : hs_error_set(&db->err, HS_ENOMEM, "no memory");
+    int r = found ? hs_gallery_survey(db->gallery, NULL, 0, found, &db->err)
+                  : hs_error_set(&db->err, HS_ENOMEM, "no memory");
     char people[40];
     if (r == 0 && found->metadata.count > 0)
         fprintf(stderr, "%s: the metadata of %s cannot be read and is left out; see `db check`\n", db->call->who,

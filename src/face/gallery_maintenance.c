@@ -54,14 +54,23 @@ static void set_status(struct hs_face_maintenance *maintenance, char *ret_text, 
     pthread_mutex_unlock(&maintenance->lock);
 }
 
-static void tell_unusable(const struct hs_face_maintenance *maintenance)
+static void warn(char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hs_log_warning("%s", lines[i]);
+}
+
+/* What an older program, or a backup from elsewhere, has left that does not do what people expect. */
+static void tell_problems(const struct hs_face_maintenance *maintenance)
 {
     const struct hs_face_maintenance_options *o = &maintenance->options;
     char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
     struct hs_gallery_usability usability = hs_face_index_usability(o->index);
-    size_t count = hs_face_report_unusable(&usability, o->model, o->dimension, lines);
-    for (size_t i = 0; i < count; i++)
-        hs_log_warning("%s", lines[i]);
+    warn(lines, hs_face_report_unusable(&usability, o->model, o->dimension, lines));
+    struct hs_gallery_survey *survey = malloc(sizeof(*survey));
+    if (survey && hs_gallery_survey(o->gallery, NULL, 0, survey, NULL) == 0)
+        warn(lines, hs_face_report_records(survey, lines));
+    free(survey);
 }
 
 static void read_gallery(struct hs_face_maintenance *maintenance)
@@ -70,7 +79,7 @@ static void read_gallery(struct hs_face_maintenance *maintenance)
     if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
         hs_log_error("the gallery could not be read: %s", err.message);
     else
-        tell_unusable(maintenance);
+        tell_problems(maintenance);
     set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
 }
 

@@ -151,3 +151,19 @@ size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, con
                       hs_face_count_people(usability->identities_without, people));
     return count;
 }
+
+size_t hs_face_report_records(const struct hs_gallery_survey *survey,
+                              char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE])
+{
+    size_t count = 0;
+    char people[40];
+    if (survey->names.count > 0)
+        hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
+                      "%s: the name needs another form, `hailo-face db check` lists them",
+                      hs_face_count_people(survey->names.count, people));
+    if (survey->metadata.count > 0)
+        hs_str_format(ret_lines[count++], HS_FACE_REPORT_LINE_SIZE,
+                      "%s: the metadata cannot be shown, `hailo-face db check` lists them",
+                      hs_face_count_people(survey->metadata.count, people));
+    return count;
+}

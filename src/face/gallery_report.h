@@ -31,6 +31,11 @@ enum { HS_FACE_REPORT_LINES = HS_GALLERY_USABLE + 1, HS_FACE_REPORT_LINE_SIZE = 
 size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, const char *model, size_t dimension,
                                char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE]);
 
+/* The same about names and metadata that this program would not have stored. Without the names, so that a log may have
+ * the lines. */
+size_t hs_face_report_records(const struct hs_gallery_survey *survey,
+                              char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE]);
+
 /* "1 face", "2 faces"; "1 person", "2 people". */
 const char *hs_face_count_faces(int64_t count, char ret_text[40]);
 const char *hs_face_count_people(int64_t count, char ret_text[40]);

@@ -132,7 +132,7 @@ static int survey_db(sqlite3 *db, const char *space, size_t dimension, struct hs
                      struct hs_error *err)
 {
     int r = survey_identities(db, survey, err);
-    return r < 0 ? r : survey_embeddings(db, space, dimension, survey, err);
+    return r < 0 || !space ? r : survey_embeddings(db, space, dimension, survey, err);
 }
 
 int hs_gallery_survey(struct hs_gallery *gallery, const char *space, size_t dimension,

@@ -48,7 +48,8 @@ struct hs_gallery_survey {
     struct hs_gallery_listed metadata; /* that cannot be shown, nor exported */
 };
 
-/* Reads all of the gallery, at one moment, for a model of that space and dimension. Takes as long as that takes. */
+/* Reads all of the gallery, at one moment, for a model of that space and dimension. Takes as long as that takes. With
+ * space NULL only names and metadata are looked at. */
 int hs_gallery_survey(struct hs_gallery *gallery, const char *space, size_t dimension,
                       struct hs_gallery_survey *ret_survey, struct hs_error *err);
 

@@ -162,6 +162,8 @@ def test_older_names_stay_and_are_told(tmp_path, db):
         check = db('check').stdout
         assert f"{NFD}: looks the same as another one, '{NFC}'" in check, check
         assert 'Unknown: name: ' in check and '..: name: ' in check and 'db rename' in check
+        assert wait_for(lambda: '3 people: the name needs another form' in server.log)
+        assert '3 people: the name needs another form' in db('stats').stdout
         assert server.ask('database/add', one(0), name='Unknown').status == 400
         assert db('merge', NFD, NFC).returncode == 0
         assert server.get(IDENTITIES + urllib.parse.quote(NFD)).json()['embedding_count'] == 2
