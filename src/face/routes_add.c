@@ -20,7 +20,8 @@ struct add {
     struct hs_http_request *req;
     struct hs_face_app *app;
     const char *name;
-    char *metadata; /* NULL: leave what is there */
+    char stored_name[HS_GALLERY_NAME_MAX + 1]; /* `name`, once it is read */
+    char *metadata;                            /* NULL: leave what is there */
     bool dry_run;
     enum hs_enrol_gate gate;
     uint8_t *picture;
@@ -35,7 +36,8 @@ static bool read_options(struct add *add)
     const struct hs_body *body = hs_http_body(add->req);
     struct hs_error err;
     int gate;
-    int r = hs_gallery_check_name(add->name, &err);
+    int r = hs_gallery_resolve_name(add->app->gallery, add->name, add->stored_name, &err);
+    add->name = add->stored_name;
     if (r == 0)
         r = hs_param_enum(body, "gate", hs_enrol_gates, add->app->settings->database.enrolment, &gate, &err);
     if (r == 0)

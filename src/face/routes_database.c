@@ -1,6 +1,7 @@
 #include "face/routes_database.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -12,13 +13,26 @@
 #include "service/request_options.h"
 #include "vision/embedding.h"
 
-/* Metadata of older files may be nested deeper than an answer can be; it is left out then. */
+json_t *hs_face_text_json(const char *text)
+{
+    json_t *json = text ? json_string(text) : NULL;
+    char *line = text && !json ? strdup(text) : NULL;
+    if (line) {
+        hs_str_make_line(line);
+        json = json_string(line);
+    }
+    free(line);
+    return json;
+}
+
 json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
 {
-    bool sound = identity->metadata && hs_gallery_check_metadata(identity->metadata, NULL) == 0;
-    return json_pack("{s:s, s:I, s:s, s:o*}", "name", identity->name, "embedding_count",
+    struct hs_error why = { .message = "" };
+    bool sound = hs_gallery_check_metadata(identity->metadata, &why) == 0;
+    return json_pack("{s:o, s:I, s:s, s:o*, s:o*}", "name", hs_face_text_json(identity->name), "embedding_count",
                      (json_int_t) identity->embedding_count, "created_at", identity->created_at, "metadata",
-                     sound ? json_loads(identity->metadata, 0, NULL) : NULL);
+                     sound && identity->metadata ? json_loads(identity->metadata, 0, NULL) : NULL, "metadata_error",
+                     sound ? NULL : hs_face_text_json(why.message));
 }
 
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
@@ -174,6 +188,15 @@ static int list_identity(void *arg, const struct hs_gallery_identity *identity)
     return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
 }
 
+/* Names go up, so that a client which follows the cursor comes to an end, even if a name cannot be written as it is. */
+static const char *next_cursor(const json_t *identities, const char *cursor)
+{
+    size_t count = json_array_size(identities);
+    const char *last =
+        count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
+    return last && (!cursor || strcmp(last, cursor) > 0) ? last : NULL;
+}
+
 void hs_face_get_list(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -196,8 +219,7 @@ void hs_face_get_list(struct hs_http_request *req)
         return;
     }
     size_t count = json_array_size(identities);
-    const char *next =
-        more && count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
+    const char *next = more ? next_cursor(identities, cursor) : NULL;
     hs_http_reply_json(
         req, 200,
         json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next));

@@ -43,6 +43,7 @@ struct hs_app {
     const size_t *route_count;
     /* Why the state cannot answer although the models can, and details or ""; called inline. NULL: it always can. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
+    void (*metrics)(const void *state, struct hs_buf *out); /* more lines of /metrics; called inline. NULL: none */
     void (*shape)(const void *state, struct hs_http_options *ret); /* NULL: answers as http/server.h has them */
 
     const struct hs_app_bench *bench;

@@ -189,6 +189,8 @@ void hs_app_get_metrics(struct hs_http_request *req)
     put_models(&out, models, count);
     for (size_t row = 0; row < HS_ARRAY_LEN(series); row++)
         put_devices(&out, row, models, count);
+    if (core->app->metrics)
+        core->app->metrics(core, &out);
     for (size_t i = 0; i < core->cache_count; i++)
         hs_model_cache_unref_all(core->caches[i], pools[i], pool_count[i]);
     if (hs_buf_error(&out)) {

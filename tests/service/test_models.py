@@ -669,8 +669,9 @@ def test_names_of_imports(shop, tmp_path):
     for name in ('some-pose', 'some_pose'):
         done = shop.models('import', 'a.onnx', '--name', name, '--force')
         assert done.returncode == 1 and 'come with this program' in done.stderr
-    for name in ('auto', '../mine', 'Mine', 'a b', ''):
+    for name in ('auto', '../mine', 'Mine', 'a b'):
         assert shop.models('import', 'a.onnx', '--name', name).returncode == 1
+    assert shop.models('import', 'a.onnx', '--name', '').returncode == 2
     assert shop.left() == []
     assert shop.models('import', 'a.onnx', '--name', 'mine').returncode == 0
     done = shop.models('import', 'b.onnx', '--name', 'mine')
