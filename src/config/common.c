@@ -33,7 +33,7 @@ const struct hs_setting hs_server_rows[13] = {
     { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60", .unit = "seconds",
       .help = "How long a connection without a request is kept open" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
-      .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
+      .unit = "seconds", .help = "Time for running requests to end after SIGTERM, SIGINT or SIGHUP" },
 };
 #undef S
 
