@@ -832,7 +832,7 @@ static void test_answer_larger_than_its_memory(void **state)
 
 static void least_rates(struct hs_http_options *options)
 {
-    options->rate_window_ms = 300;
+    options->rate_window_ms = 1000;
     options->body_rate_min = 100000;
     options->answer_rate_min = 100000;
 }
