@@ -66,6 +66,8 @@ static int decode(struct work *w, int target_w, int target_h, struct hs_error *e
     int r = hs_image_decode(w->data, w->len, &options, &image, &why);
     if (r < 0)
         return hs_error_set(err, r, "Failed to decode image: %s", why.message);
+    if (!w->result->damage[0])
+        hs_str_copy(w->result->damage, sizeof(w->result->damage), image->damage);
     hs_image_destroy(w->image);
     w->image = image;
     return 0;

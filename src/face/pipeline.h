@@ -55,6 +55,7 @@ struct hs_face_result {
                                                                 pool may be closed before the answer is written */
     float threshold;                                             /* that the pack recommends */
     int width, height;
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
     struct hs_face_timings timings;
     const char *device; /* that ran the networks: "cpu", "hailo", "sim"; static */
     bool degraded;      /* for one of them the fallback answered */

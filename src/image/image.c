@@ -168,6 +168,7 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
     dst->orig_width = swap ? src->orig_height : src->orig_width;
     dst->orig_height = swap ? src->orig_width : src->orig_height;
     dst->orientation = src->orientation;
+    memcpy(dst->damage, src->damage, sizeof(dst->damage));
     ptrdiff_t column = 3, row = (ptrdiff_t) src->stride;
     const uint8_t *start = src->pixels;
     if (turns[orientation].far_column) {

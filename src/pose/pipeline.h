@@ -32,7 +32,8 @@ struct hs_pose_timings {
 struct hs_pose_result {
     struct hs_pose_list people;
     int width, height;
-    struct hs_image *image; /* NULL unless asked for */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
+    struct hs_image *image;            /* NULL unless asked for */
     struct hs_pose_timings timings;
     const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */
     bool degraded;                        /* the fallback of the pool answered */

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "service/answer_warnings.h"
+
 /* Appends and takes the item; if that fails or there is none, the array is freed and NULL is returned. */
 static json_t *append(json_t *array, json_t *item)
 {
@@ -86,5 +88,5 @@ json_t *hs_pose_response_json(const struct hs_pose_app *app, const struct hs_pos
                 json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "decode", micro(t->decode_ms), "preprocess",
                           micro(t->preprocess_ms), "queue", micro(t->queue_ms), "inference", micro(t->inference_ms),
                           "postprocess", micro(t->postprocess_ms), "total", micro(t->total_ms)));
-    return answer;
+    return hs_answer_warn(answer, "image", result->damage);
 }

@@ -8,6 +8,7 @@
 #include <jpeglib.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "image/letterbox.h"
 
 struct recipe {
@@ -292,9 +293,97 @@ static void cut_anywhere_it_is_refused(void **state)
 static void a_missing_end_marker_is_forgiven(void **state)
 {
     (void) state;
-    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { 0 });
-    struct hs_image *image = decode_ok(buf.data, buf.len - 2);
+    static const struct recipe recipes[] = { { .restart_rows = 0 }, { .progressive = true } };
+    for (size_t i = 0; i < HS_ARRAY_LEN(recipes); i++) {
+        struct hs_buf buf = make_gradient_jpeg(64, 64, recipes[i]);
+        struct hs_image *image = decode_ok(buf.data, buf.len), *without = decode_ok(buf.data, buf.len - 2);
+        assert_string_equal(image->damage, "");
+        assert_string_equal(without->damage, "the JPEG is damaged: the end marker is missing");
+        assert_memory_equal(image->pixels, without->pixels, image->stride * 64);
+        hs_image_destroy(image);
+        hs_image_destroy(without);
+        hs_buf_finish(&buf);
+    }
+}
+
+/* The place of the nth marker of that kind, counted from 0. */
+static size_t find_marker(const struct hs_buf *buf, uint8_t kind, int nth)
+{
+    for (size_t i = 0; i + 1 < buf->len; i++)
+        if (buf->data[i] == 0xff && buf->data[i + 1] == kind && nth-- == 0)
+            return i;
+    fail_msg("no marker %02x", kind);
+    return 0;
+}
+
+static void expect_damage(const struct hs_buf *buf, const char *text, int width, int height)
+{
+    struct hs_image *image = decode_ok(buf->data, buf->len);
+    assert_string_equal(image->damage, text);
+    assert_int_equal(image->width, width);
+    assert_int_equal(image->height, height);
+    assert_int_equal(image->orientation, 1);
     hs_image_destroy(image);
+}
+
+/* Bytes are gone, and the end marker is there. */
+static void missing_data_before_the_end_marker_is_damage(void **state)
+{
+    (void) state;
+    static const struct recipe recipes[] = { { .restart_rows = 0 }, { .progressive = true }, { .restart_rows = 2 } };
+    static const size_t lost[] = { 1, 3, 60 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(recipes); i++) {
+        for (size_t k = 0; k < HS_ARRAY_LEN(lost); k++) {
+            struct hs_buf buf = make_noisy_jpeg(64, 64, recipes[i]);
+            buf.len -= lost[k];
+            memcpy(buf.data + buf.len - 2, "\xff\xd9", 2);
+            expect_damage(&buf, "the JPEG is damaged: a part of its data is missing", 64, 64);
+            hs_buf_finish(&buf);
+        }
+    }
+}
+
+/* What comes before the damage is as in the whole picture. */
+static void damage_leaves_what_comes_before_it(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_noisy_jpeg(64, 128, (struct recipe) { .restart_rows = 1 });
+    struct hs_image *whole = decode_ok(buf.data, buf.len);
+    size_t at = find_marker(&buf, 0xd5, 0); /* after six rows of 16 x 16 pixels */
+    memset(buf.data + at + 2, 0xaa, 40);
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: "));
+    assert_memory_equal(whole->pixels, image->pixels, whole->stride * 94);
+    assert_memory_not_equal(whole->pixels + whole->stride * 96, image->pixels + whole->stride * 96, whole->stride * 16);
+    assert_memory_equal(pixel_at(whole, 0, 114), pixel_at(image, 0, 114), whole->stride * 14);
+    hs_image_destroy(whole);
+    hs_image_destroy(image);
+    /* The marker itself: two bytes that cannot be told from data. */
+    memset(buf.data + at, 0, 2);
+    image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: "));
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+/* A table between two scans that libjpeg cannot read ends the picture with the scans before it. */
+static void scans_before_a_broken_one_are_shown(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_noisy_jpeg(64, 64, (struct recipe) { .progressive = true });
+    int tables = 0;
+    for (size_t i = 0; i + 1 < buf.len; i++)
+        tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
+    size_t last = find_marker(&buf, 0xc4, tables - 1), first_scan = find_marker(&buf, 0xda, 0);
+    assert_true(last > first_scan);
+    buf.data[last + 4] = 0x77; /* a class and a number that cannot be */
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
+    hs_image_destroy(image);
+    /* The first one: nothing can be decoded. */
+    size_t first = find_marker(&buf, 0xc4, 0);
+    buf.data[first + 4] = 0x77;
+    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "JPEG cannot be decoded: Bogus DHT index");
     hs_buf_finish(&buf);
 }
 
@@ -374,6 +463,12 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xe1\0\x08"
           "Exif\0\0",
           12 },
+        { "\xff\xd8\xff\xe1\0\7"
+          "Exif\0",
+          11 },
+        { "\xff\xd8\xff\xe1\0\2", 6 },
+        { "\xff\xd8\xff\xe1\0", 5 },
+        { "\xff\xd8\xff\xe1", 4 },
         { "\xff\xd8\xff\xfe\xff\xff", 6 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -405,6 +500,9 @@ int main(void)
         cmocka_unit_test(parts_that_cannot_be_are_refused),
         cmocka_unit_test(cut_anywhere_it_is_refused),
         cmocka_unit_test(a_missing_end_marker_is_forgiven),
+        cmocka_unit_test(missing_data_before_the_end_marker_is_damage),
+        cmocka_unit_test(damage_leaves_what_comes_before_it),
+        cmocka_unit_test(scans_before_a_broken_one_are_shown),
         cmocka_unit_test(size_of_the_real_header_counts),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(coefficients_count_as_memory),
