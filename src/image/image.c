@@ -1,12 +1,12 @@
 #include "image/image.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
+#include "image/turn.h"
 
 enum { TILE = 32 };
 
@@ -150,13 +150,7 @@ static void copy_turned(struct hs_image *dst, const uint8_t *src, ptrdiff_t step
 
 int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err)
 {
-    /* The upright pixel (x, y) is the stored pixel at column x and row y, each counted from the far end if the flag is
-     * set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
-    static const struct {
-        bool far_column, far_row;
-    } turns[9] = { [2] = { true, false }, [3] = { true, true }, [4] = { false, true },
-                   [6] = { false, true }, [7] = { true, true }, [8] = { true, false } };
-    assert(orientation >= 1 && orientation <= 8);
+    const struct hs_turn turn = hs_turn_of(orientation);
     if (orientation == 1)
         return 0;
     const struct hs_image *src = *image;
@@ -171,11 +165,11 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
     memcpy(dst->damage, src->damage, sizeof(dst->damage));
     ptrdiff_t column = 3, row = (ptrdiff_t) src->stride;
     const uint8_t *start = src->pixels;
-    if (turns[orientation].far_column) {
+    if (turn.far_column) {
         start += (src->width - 1) * column;
         column = -column;
     }
-    if (turns[orientation].far_row) {
+    if (turn.far_row) {
         start += (src->height - 1) * row;
         row = -row;
     }

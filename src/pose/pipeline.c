@@ -130,6 +130,7 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     result->timings.decode_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
     result->width = image->orig_width;
     result->height = image->orig_height;
+    result->turn = params->apply_exif ? 1 : image->orientation;
     hs_str_copy(result->damage, sizeof(result->damage), image->damage);
     struct work w = { image, params, result };
     r = hs_model_pool_run(pool, detect_on, &w, params->deadline_ns, params->cancel, &result->runner, err);

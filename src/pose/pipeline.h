@@ -34,6 +34,7 @@ struct hs_pose_result {
     int width, height;
     char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
     struct hs_image *image;            /* NULL unless asked for */
+    int turn;                          /* EXIF orientation by which the image is still to be turned; 1: not */
     struct hs_pose_timings timings;
     const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */
     bool degraded;                        /* the fallback of the pool answered */
