@@ -13,7 +13,6 @@ static const char library[] = "libpangocairo-1.0.so.0";
 
 /* Linked, these and the eight libraries behind them would take 2.5 MB of every process that never draws. */
 #define FUNCTIONS(X)                                                                                                   \
-    X(g_free)                                                                                                          \
     X(g_object_unref)                                                                                                  \
     X(pango_cairo_context_set_font_options)                                                                            \
     X(pango_cairo_font_map_new)                                                                                        \
@@ -23,7 +22,6 @@ static const char library[] = "libpangocairo-1.0.so.0";
     X(pango_font_description_set_absolute_size)                                                                        \
     X(pango_font_description_set_family_static)                                                                        \
     X(pango_font_map_create_context)                                                                                   \
-    X(pango_font_map_list_families)                                                                                    \
     X(pango_layout_get_pixel_extents)                                                                                  \
     X(pango_layout_new)                                                                                                \
     X(pango_layout_set_ellipsize)                                                                                      \
@@ -64,15 +62,6 @@ struct hs_text {
     PangoContext *context;
 };
 
-static bool has_fonts(PangoFontMap *fonts)
-{
-    PangoFontFamily **families = NULL;
-    int count = 0;
-    pango.pango_font_map_list_families_(fonts, &families, &count);
-    pango.g_free_(families);
-    return count > 0;
-}
-
 /* Gray edges and unhinted widths: the same on every screen, and in whatever place of a picture. */
 static void set_options(PangoContext *context)
 {
@@ -96,17 +85,9 @@ int hs_text_create(struct hs_text **ret_text, struct hs_error *err)
         return hs_error_set(err, HS_ENOMEM, "no memory for labels");
     pthread_mutex_lock(&lock);
     text->fonts = pango.pango_cairo_font_map_new_();
-    /* Without any font Pango ends the process. */
-    bool can = has_fonts(text->fonts);
-    if (can) {
-        text->context = pango.pango_font_map_create_context_(text->fonts);
-        set_options(text->context);
-    }
+    text->context = pango.pango_font_map_create_context_(text->fonts);
+    set_options(text->context);
     pthread_mutex_unlock(&lock);
-    if (!can) {
-        hs_text_destroy(text);
-        return hs_error_set(err, HS_EINTERNAL, "no labels can be drawn: there is no font. Install fonts-dejavu-core");
-    }
     *ret_text = text;
     return 0;
 }
@@ -116,8 +97,7 @@ void hs_text_destroy(struct hs_text *text)
     if (!text)
         return;
     pthread_mutex_lock(&lock);
-    if (text->context)
-        pango.g_object_unref_(text->context);
+    pango.g_object_unref_(text->context);
     pango.g_object_unref_(text->fonts);
     pthread_mutex_unlock(&lock);
     free(text);

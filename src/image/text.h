@@ -10,7 +10,7 @@
 /* Fonts, and the lines laid out with them. One thread at a time may use a context and its lines. */
 struct hs_text;
 
-/* HS_EINTERNAL: Pango is not installed, or no font is. The caller frees *ret_text with hs_text_destroy. */
+/* HS_EINTERNAL: Pango is not installed. The caller frees *ret_text with hs_text_destroy. */
 int hs_text_create(struct hs_text **ret_text, struct hs_error *err);
 void hs_text_destroy(struct hs_text *text); /* NULL allowed; after its lines */
 
@@ -22,7 +22,7 @@ struct hs_text_line {
 
 /* Lays out valid UTF-8 in letters of `size` pixels, in the direction of its script. What passes max_width pixels (1 or
  * more) is cut and ends with an ellipsis; control characters and line feeds are drawn, not obeyed. Characters that no
- * font has are drawn as boxes. The caller frees the line with hs_text_line_finish. */
+ * font has are drawn as boxes, as all are without any font. The caller frees the line with hs_text_line_finish. */
 void hs_text_line_init(struct hs_text *text, const char *utf8, int size, int max_width, struct hs_text_line *ret_line);
 void hs_text_line_finish(struct hs_text_line *line); /* a zeroed one is fine */
 

@@ -146,6 +146,17 @@ def test_names_of_any_script_are_drawn(folder):
     assert len(set(drawn.values())) == len(drawn)
 
 
+def test_without_fonts_labels_are_boxes(folder):
+    (folder / 'fonts.conf').write_text('<fontconfig></fontconfig>')
+    (folder / 'one.png').write_bytes(faces_picture((PATTERNS[2], 40, 60, 140)))
+    drawn = []
+    for more in ({}, {'FONTCONFIG_FILE': str(folder / 'fonts.conf')}):
+        done = run(folder, 'detect', *SIM, 'one.png', '--draw', 'drawn.png', program=FACE, env=environment(folder, **more))
+        assert done.returncode == 0 and answers(done)[0]['count'] == 1, done
+        drawn.append((folder / 'drawn.png').read_bytes())
+    assert drawn[0] != drawn[1]
+
+
 # ---- standard input, pipes, devices
 
 @PROGRAMS
