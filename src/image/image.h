@@ -13,7 +13,8 @@
  * So is a file of which no pixel can be decoded. Any other damage of a JPEG (wrong or missing data before an end
  * marker, a lost restart marker, a scan that cannot be read) is decoded as well as it goes, and hs_image.damage names
  * it. PNG and WebP keep checksums or code their pixels in one piece, so nothing that follows a damage can be trusted:
- * they are refused. A BMP carries nothing by which damage would show, unless it is cut.
+ * they are refused, unless only what follows the last row is missing. A BMP carries nothing by which damage would show,
+ * unless it is cut.
  *
  * All functions may be called from any thread. */
 #ifndef HS_IMAGE_IMAGE_H

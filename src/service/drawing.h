@@ -26,8 +26,8 @@ struct hs_drawing_target {
 /* The row of a command's options that fills target->path. `what` is drawn: "people". */
 #define HS_DRAWING_OPTION(target, what)                                                                                \
     HS_TEXT("draw", &(target)->path, "FILE|DIR",                                                                       \
-            "also write each picture with " what " drawn in: a .jpg or .png, or into a folder NAME.jpg, NAME-2.jpg… "  \
-            "Earlier files there are replaced, the pictures themselves never")
+            "also write the picture with " what " drawn in, a .jpg or .png; several into a folder. "                   \
+            "Replaces earlier files, but none of the pictures")
 
 /* Names the file for each picture, before anything is written. HS_EINVAL: path is no folder and there are several
  * pictures, or its name does not end in .jpg, .jpeg or .png, or one of the files is one of the pictures, under whatever
