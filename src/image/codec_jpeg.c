@@ -40,11 +40,11 @@ struct decoder {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
-    size_t len;       /* of the data that are read */
-    bool ran_out;     /* the data ended before the end marker */
-    bool stops_early; /* len was chosen so: what comes after it cannot be decoded */
-    size_t read;      /* of a file of several scans: so many bytes were read when last a row of blocks was decoded */
-    bool broken;      /* libjpeg cannot go on; status and err say so */
+    size_t len;                        /* of the data that are read */
+    bool ran_out;                      /* the data ended before the end marker */
+    bool stops_early;                  /* len was chosen so: what comes after it cannot be decoded */
+    size_t read;                       /* of a file of several scans: bytes read before the last row of blocks */
+    bool broken;                       /* libjpeg cannot go on; status and err say so */
     char damage[HS_IMAGE_DAMAGE_SIZE]; /* the first one */
     struct hs_image *image;
     const struct hs_decode_request *request;
@@ -327,7 +327,7 @@ static void cut(struct decoder *d)
     };
 }
 
-/* Whether each component came, and each of its coefficients to the last bit. */
+/* True if each component came, and each of its coefficients to the last bit. */
 static bool is_complete(struct jpeg_decompress_struct *jpeg)
 {
     for (int c = 0; c < jpeg->num_components; c++) {

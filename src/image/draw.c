@@ -92,7 +92,7 @@ static double size_of(const struct hs_overlay *o, const struct hs_draw_shape *sh
     return (shape->size > 0 ? shape->size : default_size) * o->unit;
 }
 
-/* Whether rows first..first+count-1 may show some of it. */
+/* True if rows first..first+count-1 may show some of the shape. */
 static bool touches(const struct hs_overlay *o, const struct hs_draw_shape *shape, int first, int count)
 {
     double reach = size_of(o, shape) + 1, top = shape->y0, bottom = shape->y0;
@@ -310,7 +310,7 @@ struct hs_image_rows hs_overlay_rows(struct hs_overlay *overlay)
     return (struct hs_image_rows) { overlay->width, overlay->height, read_rows, overlay };
 }
 
-/* ---- */
+/* ---- the whole ---- */
 
 static int add_all(struct hs_overlay *o, const struct hs_draw_shape *shapes, size_t count, struct hs_error *err)
 {

@@ -83,7 +83,7 @@ static int add_single(struct hs_drawing_target *target, size_t picture_count, st
     return add_file(target, target->path, err);
 }
 
-/* That no drawing would replace a picture, also through links. */
+/* Fails if a drawing would replace a picture, also through links. */
 static int check_files(const struct hs_drawing_target *target, const struct hs_text_list *pictures,
                        struct hs_error *err)
 {

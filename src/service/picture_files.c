@@ -68,11 +68,25 @@ bool hs_picture_answers_settle(struct hs_picture_answers *answers, const struct 
     return true;
 }
 
+/* JSON has no other bytes than UTF-8, and paths may have: those become U+FFFD. NULL without memory. */
+static json_t *path_json(const char *path)
+{
+    struct hs_buf text;
+    hs_buf_init(&text, 3 * strlen(path) + 1);
+    for (size_t at = 0, len = strlen(path), n; at < len; at += n ? n : 1) {
+        n = hs_utf8_sequence(path + at, len - at);
+        hs_buf_append(&text, n ? path + at : "\xef\xbf\xbd", n ? n : 3);
+    }
+    json_t *value = hs_buf_error(&text) ? NULL : json_stringn((const char *) text.data, text.len);
+    hs_buf_finish(&text);
+    return value;
+}
+
 int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
                              enum hs_json_style style, struct hs_error *err)
 {
     if (answer && answers->named)
-        json_object_set_new(answer, "file", json_string(path));
+        json_object_set_new(answer, "file", path_json(path));
     return hs_print_json(answer, style, err);
 }
 

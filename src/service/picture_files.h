@@ -19,7 +19,7 @@ int hs_picture_read(const char *path, size_t max, uint8_t **ret_data, size_t *re
 /* How a command prints an answer for each picture, one a line. */
 struct hs_picture_answers {
     bool json, jsonl; /* its options */
-    bool named;       /* each answer holds its picture's path as `file` */
+    bool named;       /* each answer holds its picture's path as `file`, in UTF-8 */
 };
 
 /* The rows of a command's options that fill `answers`. */

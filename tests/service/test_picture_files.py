@@ -3,6 +3,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -36,7 +37,7 @@ def folder(tmp_path):
 
 
 def size_of_jpeg(path):
-    done = subprocess.run(['/usr/bin/python3', '-c', 'import sys, PIL.Image; print(*PIL.Image.open(sys.argv[1]).size)', str(path)],
+    done = subprocess.run([sys.executable, '-c', 'import sys, PIL.Image; print(*PIL.Image.open(sys.argv[1]).size)', str(path)],
                           capture_output=True, text=True, check=False)
     return tuple(map(int, done.stdout.split()))
 
@@ -217,6 +218,16 @@ def test_answers_to_several_pictures_name_them(folder, program):
     assert 'file' not in answers(detect(folder, '--json', paths[0], program=program))[0]
     assert answers(detect(folder, '--jsonl', paths[0], program=program))[0]['file'] == paths[0]
     assert detect(folder, '--json', '--jsonl', paths[0], program=program, code=2).stderr.count('exclude each other') == 1
+
+
+@PROGRAMS
+def test_names_that_are_no_text_are_printed_as_well_as_it_goes(folder, program):
+    path = os.fsencode(folder) + b'/caf\xe9.png'
+    with open(path, 'wb') as file:
+        file.write(png())
+    done = subprocess.run([program, 'detect', *SIM, '--jsonl', b'caf\xe9.png'], cwd=folder, capture_output=True,
+                          env=environment(folder), timeout=START_S, check=False)
+    assert done.returncode == 0 and json.loads(done.stdout)['file'] == 'caf\ufffd.png', done
 
 
 def test_a_comparison_names_both_pictures(folder):

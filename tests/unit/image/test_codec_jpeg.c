@@ -346,7 +346,7 @@ static void missing_data_before_the_end_marker_is_damage(void **state)
     }
 }
 
-/* What comes before the damage is as in the whole picture. */
+/* Rows before the damage, and those from the next restart marker on, are as in the whole picture. */
 static void damage_leaves_what_comes_before_it(void **state)
 {
     (void) state;

@@ -181,7 +181,7 @@ static void labels_are_inside_the_picture(void **state)
     }
 }
 
-/* Which pixels of a label's bar are text, as a number that differs between texts. */
+/* A number for the pixels of a label's bar that are text; it differs between texts. */
 static uint64_t text_sum(const char *label, int right)
 {
     struct hs_image *image = black(400, 100);
