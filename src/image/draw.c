@@ -181,11 +181,20 @@ static void place_label(const struct hs_overlay *o, const struct hs_draw_shape *
     }
 }
 
+/* Down to one of eight sizes for each power of two: there are few sizes, and each is one more font in memory. */
+static int round_size(int letters)
+{
+    int step = 1;
+    while (letters / step >= 16)
+        step *= 2;
+    return letters - letters % step;
+}
+
 static void add_label(struct hs_overlay *o, const struct hs_draw_shape *shape, const char *text)
 {
     double width = shape->x1 - shape->x0, height = shape->y1 - shape->y0, share = fmin(width, height) * letters_share;
     double low = fmax(letters_min * o->unit, letters_min_px), high = fmax(letters_max * o->unit, low);
-    int letters = clamp(share, (int) low, (int) high), margin = letters / 4;
+    int letters = round_size(clamp(share, (int) low, (int) high)), margin = letters / 4;
     double room = fmin(fmax(width, letters * label_room), o->width) - 2 * margin;
     struct label *label = &o->labels[o->label_count];
     if (room < letters || letters > o->height)

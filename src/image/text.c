@@ -54,11 +54,15 @@ static void load(void)
     }
 }
 
-/* Fontconfig, cairo and Pango lock their caches of fonts in orders of their own. */
+/* Fontconfig, cairo and Pango lock their caches of fonts in orders of their own. Guards what follows, and all contexts
+ * and lines that are made of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Made for the first context and kept: making one takes up to 20 ms and a thread. Its caches hold at most 256 sets of
+ * fonts, one for each size and script. */
+static PangoFontMap *fonts;
+
 struct hs_text {
-    PangoFontMap *fonts; /* its own, and so are its caches: sizes differ from picture to picture */
     PangoContext *context;
 };
 
@@ -84,8 +88,9 @@ int hs_text_create(struct hs_text **ret_text, struct hs_error *err)
     if (!text)
         return hs_error_set(err, HS_ENOMEM, "no memory for labels");
     pthread_mutex_lock(&lock);
-    text->fonts = pango.pango_cairo_font_map_new_();
-    text->context = pango.pango_font_map_create_context_(text->fonts);
+    if (!fonts)
+        fonts = pango.pango_cairo_font_map_new_();
+    text->context = pango.pango_font_map_create_context_(fonts);
     set_options(text->context);
     pthread_mutex_unlock(&lock);
     *ret_text = text;
@@ -98,7 +103,6 @@ void hs_text_destroy(struct hs_text *text)
         return;
     pthread_mutex_lock(&lock);
     pango.g_object_unref_(text->context);
-    pango.g_object_unref_(text->fonts);
     pthread_mutex_unlock(&lock);
     free(text);
 }
