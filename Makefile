@@ -3,19 +3,24 @@ BUILD ?= build
 PROGRAM = $(BUILD)/hailo-pose
 FACE = $(BUILD)/hailo-face
 SERVICE ?= pose
-PREFIX ?= /usr/local
+SHELL = /bin/bash
+.SHELLFLAGS = -o pipefail -c
+# That of the build folder, else the usual one.
+PREFIX ?= $(or $(shell sed -n 's/.*"name": "prefix", "value": "\([^"]*\)".*/\1/p' \
+    $(BUILD)/meson-info/intro-buildoptions.json 2> /dev/null),/usr/local)
 MESON_ARGS ?=
 ARGS ?=
 
-all: setup $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+# Programs and what they load; without tests, fuzzers and tools.
+all: setup configure
+	@if test -t 1; then ninja -C $(BUILD) programs; else ninja --quiet -C $(BUILD) programs | sed '/no work to do/d'; fi
 
 setup:
 	@tools/setup.sh packages
 	@tools/setup.sh openvino
 
-$(BUILD)/build.ninja: | setup
-	@meson setup --prefix $(PREFIX) $(MESON_ARGS) $(BUILD)
+configure: | setup
+	@tools/setup.sh configure $(BUILD) $(PREFIX) $(MESON_ARGS)
 
 # Sample pictures and the default weights, both kept in .deps.
 data: all
@@ -30,6 +35,7 @@ demo: data-face
 	@tools/demo.sh $(PROGRAM) $(FACE)
 
 check: data-face
+	@ninja --quiet -C $(BUILD)
 	@tools/check.sh $(BUILD)
 
 # For aarch64, under emulation, beside this machine's programs.
@@ -53,8 +59,15 @@ bench: data
 bench-devices: data
 	@bench/bench_devices.py --program $(PROGRAM) --models .deps/models $(ARGS)
 
+# All that the programs need beside Debian's libraries; nothing of it looks into this folder afterwards.
 install: all
-	@meson install -C $(BUILD) --no-rebuild
+	@meson install --quiet --no-rebuild --strip -C $(BUILD)
+	@echo 'installed below $(DESTDIR)$(PREFIX)'
+
+# Models, settings and galleries stay.
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,hailo-pose hailo-pose-server hailo-face hailo-face-server)
+	rm -rf $(DESTDIR)$(PREFIX)/lib/hailo-services $(DESTDIR)$(PREFIX)/share/hailo-services
 
 clean:
 	rm -rf $(BUILD) demo-out
@@ -66,13 +79,14 @@ help:
 	@echo 'make demo      set everything up, build, find people in three pictures and recognise a face, through the real servers'
 	@echo 'make check     set everything up, build, and run all tests'
 	@echo 'make check-arm64   build for aarch64 and test under emulation, in a Debian of its own (root; about a quarter of an hour)'
-	@echo 'make           set up and build $(PROGRAM)'
+	@echo 'make           set up and build $(PROGRAM) and $(FACE)'
 	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
 	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
 	@echo 'make bench-devices   the same of batches, failing devices and crowds; some minutes'
-	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured'
+	@echo 'make install   install below PREFIX ($(PREFIX)); DESTDIR is honoured; the programs need this folder no longer'
+	@echo 'make uninstall remove what make install installed'
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
 
-.PHONY: all setup data data-face demo check check-arm64 run run-pose run-face bench bench-devices install clean distclean help
+.PHONY: all setup configure data data-face demo check check-arm64 run run-pose run-face bench bench-devices install uninstall clean distclean help
 .NOTPARALLEL:

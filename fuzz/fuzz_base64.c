@@ -1,4 +1,5 @@
-/* The first byte says where to cut; whole and cut must decode alike. */
+/* The first byte says where to cut; whole and cut must decode alike, and so must the text with its padding taken off.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,26 @@ static int decode(const char *text, size_t len, size_t step, uint8_t *out, size_
         at += got;
         free(room);
     }
-    *ret_len = at;
-    return hs_base64_end(&decoder, NULL);
+    size_t rest = 0;
+    int r = hs_base64_end(&decoder, out + at, &rest, NULL);
+    if (rest > HS_BASE64_END_ROOM)
+        abort();
+    *ret_len = at + rest;
+    return r;
+}
+
+/* A text that decodes and has padding only at its end means the same without it. */
+static void check_unpadded(const char *text, size_t len, const uint8_t *whole, size_t whole_len)
+{
+    size_t bare = len, got;
+    while (bare > 0 && text[bare - 1] == '=')
+        bare--;
+    if (bare == len || memchr(text, '=', bare))
+        return;
+    uint8_t *out = malloc(HS_BASE64_ROOM(len) + HS_BASE64_END_ROOM);
+    if (out && (decode(text, bare, len, out, &got) < 0 || got != whole_len || memcmp(out, whole, got) != 0))
+        abort();
+    free(out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -33,12 +52,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     size_t step = (size_t) data[0] + 1, whole_len, cut_len;
     const char *text = (const char *) data + 1;
-    uint8_t *whole = malloc(HS_BASE64_ROOM(len)), *cut = malloc(HS_BASE64_ROOM(len));
+    uint8_t *whole = malloc(HS_BASE64_ROOM(len) + HS_BASE64_END_ROOM);
+    uint8_t *cut = malloc(HS_BASE64_ROOM(len) + HS_BASE64_END_ROOM);
     if (whole && cut) {
         int a = decode(text, len - 1, len, whole, &whole_len);
         int b = decode(text, len - 1, step, cut, &cut_len);
         if (a != b || whole_len != cut_len || memcmp(whole, cut, cut_len) != 0)
             abort();
+        if (a == 0)
+            check_unpadded(text, len - 1, whole, whole_len);
     }
     free(whole);
     free(cut);

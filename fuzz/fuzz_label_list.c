@@ -1,4 +1,5 @@
-/* Class names as Python writes them: what was read, written as a list and as a dict, reads back as the same. */
+/* Names of classes and keypoints as Python writes them: class names that were read, written as a list and as a dict,
+ * read back as the same. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,26 @@ static void check_round_trip(const struct hs_label_list *list, bool dict)
     hs_buf_finish(&text);
 }
 
+/* The same names for two classes read back as keypoint names. */
+static void check_keypoints(const char *text, const struct hs_label_list *list)
+{
+    struct hs_label_list names = { 0 };
+    struct hs_buf twice;
+    struct hs_error err;
+    int r = hs_keypoint_names_parse(text, LABELS_MAX, &names, &err);
+    if (r < 0 && (err.code != r || names.labels))
+        abort();
+    hs_label_list_finish(&names);
+    if (!list->count)
+        return;
+    hs_buf_init(&twice, 1 << 20);
+    hs_buf_printf(&twice, "{0: %s, 1: %s}", text, text);
+    if (hs_keypoint_names_parse(hs_buf_str(&twice), LABELS_MAX, &names, NULL) < 0 || names.count != list->count)
+        abort();
+    hs_label_list_finish(&names);
+    hs_buf_finish(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     char *text = hs_fuzz_text(data, len);
@@ -61,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     } else if (text && (err.code != r || list.labels)) {
         abort();
     }
+    if (text)
+        check_keypoints(text, &list);
     hs_label_list_finish(&list);
     free(text);
     return 0;

@@ -44,7 +44,7 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape s
     struct hs_error err;
     int r = hs_pose_shape_read(info, &shape, &err);
     if (r < 0) {
-        if (err.code != r || !err.message[0] || shape.labels.count || shape.labels.labels)
+        if (err.code != r || !err.message[0] || shape.labels.labels || shape.keypoint_names.labels)
             abort();
         return;
     }
@@ -60,9 +60,13 @@ static void check_shape(const struct hs_onnx_info *info, struct hs_model_shape s
         abort();
     if (shape.labels.count && shape.labels.count != (size_t) shape.classes)
         abort();
-    if (shape.decode == HS_DECODE_YOLO_POSE_DECODED && info->outputs[0].dims[1] != 4 + shape.classes + points)
+    if (shape.keypoint_names.count && shape.keypoint_names.count != (size_t) shape.keypoints)
+        abort();
+    int64_t channels = info->outputs[0].dims[1]; /* -1: open */
+    if (shape.decode == HS_DECODE_YOLO_POSE_DECODED && channels >= 0 && channels != 4 + shape.classes + points)
         abort();
     hs_label_list_finish(&shape.labels);
+    hs_label_list_finish(&shape.keypoint_names);
 }
 
 static void check_face(const struct hs_onnx_info *info, struct hs_model_shape shape)

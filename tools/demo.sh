@@ -1,7 +1,7 @@
 #!/bin/bash
 # Starts the servers POSE and FACE on free ports and asks them with curl: the one finds people in the sample pictures,
-# the other learns two faces and recognises one of them in another picture. Prints what they answer, and writes the
-# annotated pictures to demo-out/. Without its weights FACE is left out.
+# the other learns two faces and recognises one of them in another picture. Prints a line for each picture; the answers
+# and the annotated pictures are in demo-out/. Without its weights FACE is left out.
 set -euo pipefail
 
 pose=${1:?which hailo-pose?}
@@ -43,7 +43,6 @@ start_server() { # PROGRAM ARGUMENT…
         [[ $line =~ listening\ on\ (http://[^[:space:]]+) ]] || continue
         address=${BASH_REMATCH[1]}
         cat <&3 >> "$log" &
-        echo "[demo] $name listens on $address"
         return 0
     done
     fail "$name did not start"
@@ -51,7 +50,7 @@ start_server() { # PROGRAM ARGUMENT…
 
 # 503 while the model loads is worth waiting for; curl does that.
 wait_until_ready() {
-    curl -sS -o /dev/null --fail --retry 60 --retry-delay 1 --max-time 60 "$address/health/ready" ||
+    curl -s -o /dev/null --fail --retry 60 --retry-delay 1 --max-time 60 "$address/health/ready" 2> /dev/null ||
         fail 'the server did not become ready'
 }
 
@@ -63,12 +62,11 @@ stop_server() {
     test "$status" = 0 || fail "the server ended with exit code $status"
 }
 
-# Prints the answer, which is kept in demo-out/FILE too.
+# Keeps the answer in demo-out/FILE.
 ask() { # FILE PATH CURL-ARGUMENT…
     local code
     code=$(curl -sS --max-time 120 -o "$out/$1" -w '%{http_code}' "${@:3}" "$address$2") || fail "no answer from $2"
-    printf '%s\n' "$(cat "$out/$1")"
-    test "$code" = 200 || fail "$2: HTTP $code"
+    test "$code" = 200 || fail "$2: HTTP $code: $(cat "$out/$1")"
 }
 
 # ---- people ---------------------------------------------------------------------------------------------------------
@@ -78,12 +76,11 @@ summarise() { # NAME JSON
 import json, sys
 name, path = sys.argv[1:]
 answer = json.load(open(path))
-scores = ' '.join(f"{pose['bbox_confidence']:.2f}" for pose in answer['poses'])
-seen = sum(point['confidence'] >= 0.5 for pose in answer['poses'] for point in pose['keypoints'])
-size, timings = answer['image_size'], answer.get('timings_ms', {})
-print(f"[demo] {name}: {size['width']}x{size['height']}, {answer['count']} people ({scores}), {seen} keypoints seen, "
-      f"{answer.get('model')} on {answer.get('device')}, {timings.get('total', answer['inference_time_ms']):.0f} ms")
-sys.exit(answer['count'] == 0)
+size, count = answer['image_size'], answer['count']
+taken = answer.get('timings_ms', {}).get('total', answer['inference_time_ms'])
+shape, people = f"{size['width']}x{size['height']}", f"{count} {'person' if count == 1 else 'people'}"
+print(f'{name:<11} {shape:<9}  {people}  {taken:.0f} ms')
+sys.exit(count == 0)
 PYTHON
 }
 
@@ -112,10 +109,11 @@ summarise_faces() { # PICTURE JSON IDENTITY: that of one of the faces, or Unknow
 import json, sys
 picture, path, expected = sys.argv[1:]
 answer = json.load(open(path))
-names = [face['identity'] for face in answer['faces']]
-said = ', '.join(f"{face['identity']} ({face['match_score']:.2f})" for face in answer['faces'])
-print(f"[demo] {picture}: {answer['count']} faces: {said}, {answer['inference_time_ms']:.0f} ms")
-sys.exit(set(names) != {expected})
+count, names = answer['count'], {face['identity'] for face in answer['faces']}
+said = ', '.join(face['identity'] if face['identity'] == 'Unknown' else f"{face['identity']} ({face['match_score']:.2f})"
+                 for face in answer['faces'])
+print(f"{picture:<11} {count} {'face' if count == 1 else 'faces'}: {said}  {answer['inference_time_ms']:.0f} ms")
+sys.exit(names != {expected})
 PYTHON
 }
 
@@ -141,6 +139,12 @@ show_people
 if "$face" detect "$samples/zidane.jpg" --models "$models" > "$work/try" 2>&1; then
     show_faces
 else
-    echo "[demo] hailo-face is left out: $(tail -n 1 "$work/try")"
+    echo "hailo-face is left out: $(tail -n 1 "$work/try")"
 fi
-echo "[demo] done; answers and annotated pictures are in demo-out/"
+cat << END
+
+Look at demo-out/bus.jpg; the answers are beside it. Next:
+  make run                                                                        # a server, until Ctrl-C
+  curl -F image=@.deps/samples/bus.jpg http://127.0.0.1:11436/v1/pose/detect      # asks it
+  make run SERVICE=face                                                           # the one for faces
+END

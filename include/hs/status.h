@@ -37,7 +37,11 @@
     X(ENODEVICE, -25, "no_device", 503, ELSEWHERE)                                                                     \
     X(EINUSE, -26, "device_in_use", 503, ELSEWHERE)                                                                    \
     X(ETRANSIENT, -27, "transient", 503, RETRY)                                                                        \
-    X(EREFUSED, -28, "refused", 422, NONE)
+    X(EREFUSED, -28, "refused", 422, NONE)                                                                             \
+    X(EURI, -31, "uri_too_long", 414, NONE)                                                                            \
+    X(EEXPECT, -32, "expectation_failed", 417, NONE)                                                                   \
+    X(EUNIMPLEMENTED, -33, "not_implemented", 501, NONE)                                                               \
+    X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)
 
 /* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same
  * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down
@@ -64,6 +68,14 @@ struct hs_error {
 /* Fills *err (which may be NULL) and returns `code`, so that `return hs_error_set(err, HS_EINVAL, …)` reads well.
  * A message that does not fit is cut. Any thread. */
 int hs_error_set(struct hs_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* In a message: what follows is the text of a library, SQL, or other detail that means something only to the
+ * administrator: hs_error_set(err, HS_EIO, "the gallery cannot be read" HS_DETAIL "%s", text). */
+#define HS_DETAIL "; detail: "
+
+/* The message for clients of a service: without its detail, and with the names of files instead of their absolute
+ * paths. Logs and command lines show err->message. Any thread. */
+void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE]);
 
 /* "invalid_argument" and so on; "ok" for 0, "internal" for a code that is none of ours. Never NULL. */
 const char *hs_status_name(int code);

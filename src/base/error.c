@@ -1,5 +1,7 @@
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "hs/status.h"
@@ -49,4 +51,27 @@ int hs_error_set(struct hs_error *err, int code, const char *format, ...)
     vsnprintf(err->message, sizeof(err->message), format, args);
     va_end(args);
     return code;
+}
+
+/* A path begins a word; "a/b" and "https://" are none. Double quotes hold what a client sent (hs_str_quote). */
+static bool begins_path(const char *message, const char *at)
+{
+    return *at == '/' && at[1] && !strchr("/ ", at[1]) && (at == message || strchr(" '`([=<", at[-1]));
+}
+
+void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE])
+{
+    const char *end = strstr(message, HS_DETAIL), *at = message;
+    size_t len = 0;
+    end = end ? end : message + strlen(message);
+    while (at < end && len < HS_ERROR_MESSAGE_SIZE - 1) {
+        if (begins_path(message, at)) {
+            const char *stop = at + strcspn(at, " '\"`,;:()[]<>"), *name = at;
+            for (const char *c = at; c < stop && c < end; c++)
+                name = *c == '/' && c + 1 < stop ? c + 1 : name;
+            at = name;
+        }
+        ret_text[len++] = *at++;
+    }
+    ret_text[len] = '\0';
 }

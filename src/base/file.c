@@ -36,24 +36,39 @@ static ssize_t read_full(int fd, uint8_t *data, size_t len)
     return (ssize_t) at;
 }
 
+/* Without O_NONBLOCK, opening a pipe that nobody writes to would not return. */
+int hs_file_open(const char *path, int *ret_fd, struct hs_error *err)
+{
+    struct stat st;
+    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        r = open_error(path, err);
+    else if (!S_ISREG(st.st_mode))
+        r = hs_error_set(err, HS_EIO, "%s: not a regular file", path);
+    if (r == 0)
+        *ret_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 int hs_file_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     uint8_t *data = NULL;
     struct stat st;
     ssize_t n = 0;
-    int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
+    int fd, r = hs_file_open(path, &fd, err);
+    if (r < 0)
+        return r;
+    if (fstat(fd, &st) < 0)
         r = open_error(path, err);
-    else if (!S_ISREG(st.st_mode))
-        r = hs_error_set(err, HS_EIO, "%s: not a regular file", path);
     else if ((uint64_t) st.st_size > max)
         r = hs_error_set(err, HS_ETOOLARGE, "%s: %lld bytes, at most %zu are read", path, (long long) st.st_size, max);
     else if (!(data = malloc((size_t) st.st_size + 1)))
         r = hs_error_set(err, HS_ENOMEM, "%s: no memory for %lld bytes", path, (long long) st.st_size);
     else if ((n = read_full(fd, data, (size_t) st.st_size)) < 0)
         r = open_error(path, err);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     if (r < 0) {
         free(data);
         return r;
@@ -99,26 +114,60 @@ static void sync_parent(const char *path)
     }
 }
 
-int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err)
+int hs_file_give_to_owner(int fd, const char *path)
 {
-    char temporary[PATH_MAX];
-    if (!hs_str_format(temporary, sizeof(temporary), "%s.XXXXXX", path))
+    char parent[PATH_MAX];
+    struct stat st;
+    if (geteuid() != 0 || !hs_path_parent(parent, sizeof(parent), path))
+        return 0;
+    return stat(parent, &st) < 0 || (st.st_uid != 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ? -1 : 0;
+}
+
+int hs_file_draft_begin(struct hs_file_draft *draft, const char *path, struct hs_error *err)
+{
+    struct stat st;
+    draft->path = path;
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EIO, "%s: not a regular file, so it is not replaced", path);
+    if (!hs_str_format(draft->temporary, sizeof(draft->temporary), "%s.XXXXXX", path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return open_error(path, err);
-    bool failed = hs_file_write_all(fd, data, len) < 0 || fchmod(fd, (mode_t) mode) < 0 || fsync(fd) < 0;
-    int reason = failed ? errno : 0;
-    if (close(fd) < 0 && !reason)
+    draft->fd = mkostemp(draft->temporary, O_CLOEXEC);
+    return draft->fd < 0 ? open_error(path, err) : 0;
+}
+
+int hs_file_draft_commit(struct hs_file_draft *draft, int mode, struct hs_error *err)
+{
+    int reason = fchmod(draft->fd, (mode_t) mode) < 0 || fsync(draft->fd) < 0 ? errno : 0;
+    if (close(draft->fd) < 0 && !reason)
         reason = errno;
-    if (!reason && rename(temporary, path) < 0)
+    if (!reason && rename(draft->temporary, draft->path) < 0)
         reason = errno;
     if (reason) {
-        unlink(temporary);
-        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(reason));
+        unlink(draft->temporary);
+        return hs_error_set(err, HS_EIO, "%s: cannot be written: %s", draft->path, strerror(reason));
     }
-    sync_parent(path);
+    sync_parent(draft->path);
     return 0;
+}
+
+void hs_file_draft_drop(struct hs_file_draft *draft)
+{
+    close(draft->fd);
+    unlink(draft->temporary);
+}
+
+int hs_file_write_atomic(const char *path, const void *data, size_t len, int mode, struct hs_error *err)
+{
+    struct hs_file_draft draft;
+    int r = hs_file_draft_begin(&draft, path, err);
+    if (r < 0)
+        return r;
+    if (hs_file_write_all(draft.fd, data, len) < 0) {
+        r = hs_error_set(err, HS_EIO, "%s: cannot be written: %s", path, strerror(errno));
+        hs_file_draft_drop(&draft);
+        return r;
+    }
+    return hs_file_draft_commit(&draft, mode, err);
 }
 
 int hs_dir_make(const char *path, struct hs_error *err)
@@ -167,6 +216,27 @@ bool hs_path_parent(char *dst, size_t size, const char *path)
     return hs_str_copy_n(dst, size, path, slash == path ? 1 : (size_t) (slash - path));
 }
 
+bool hs_path_absolute(char *dst, size_t size, const char *path)
+{
+    char folder[PATH_MAX];
+    if (path[0] == '/')
+        return hs_str_copy(dst, size, path);
+    return getcwd(folder, sizeof(folder)) && folder[0] == '/' && hs_path_join(dst, size, folder, path);
+}
+
+bool hs_path_of_program(char *dst, size_t size, const char *name)
+{
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (len <= 0)
+        return false;
+    program[len] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (char *slash; hs_str_starts(name, "../") && (slash = strrchr(program, '/')); name += 3)
+        *slash = '\0';
+    return hs_path_join(dst, size, program, name);
+}
+
 const char *hs_path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -182,16 +252,16 @@ void hs_sha256(const void *data, size_t len, char ret_hex[65])
 
 int hs_file_sha256(const char *path, char ret_hex[65], struct hs_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return open_error(path, err);
+    int fd, r = hs_file_open(path, &fd, err);
+    if (r < 0)
+        return r;
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     uint8_t piece[65536], digest[crypto_hash_sha256_BYTES];
     ssize_t n;
     while ((n = read_full(fd, piece, sizeof(piece))) > 0)
         crypto_hash_sha256_update(&state, piece, (unsigned long long) n);
-    int r = n < 0 ? open_error(path, err) : 0;
+    r = n < 0 ? open_error(path, err) : 0;
     close(fd);
     if (r == 0) {
         crypto_hash_sha256_final(&state, digest);

@@ -160,7 +160,8 @@ void hs_json_open(struct hs_json_writer *json, char bracket)
 
 void hs_json_close(struct hs_json_writer *json, char bracket)
 {
-    assert(json->depth > 0 && !json->after_name);
+    assert(json->depth > 0 && (!json->after_name || json->out->error)); /* after an error values are left out */
+    json->after_name = false;
     json->depth--;
     if (json->style >= HS_JSON_PRETTY && !json->first)
         put_line(json);
@@ -238,8 +239,6 @@ static int compare_members(const void *a, const void *b)
     return strcmp(json_object_iter_key(*(void *const *) a), json_object_iter_key(*(void *const *) b));
 }
 
-static void put_tree(struct hs_json_writer *json, const json_t *value);
-
 static void put_members(struct hs_json_writer *json, const json_t *value)
 {
     /* Iterating only reads; jansson's signature lacks the const. */
@@ -256,12 +255,12 @@ static void put_members(struct hs_json_writer *json, const json_t *value)
         qsort(members, n, sizeof(*members), compare_members);
     for (size_t i = 0; i < n; i++) {
         hs_json_key(json, json_object_iter_key(members[i]));
-        put_tree(json, json_object_iter_value(members[i]));
+        hs_json_tree(json, json_object_iter_value(members[i]));
     }
     free(members);
 }
 
-static void put_tree(struct hs_json_writer *json, const json_t *value)
+void hs_json_tree(struct hs_json_writer *json, const json_t *value)
 {
     if (hs_buf_error(json->out))
         return; /* ends the recursion, too */
@@ -274,7 +273,7 @@ static void put_tree(struct hs_json_writer *json, const json_t *value)
     case JSON_ARRAY:
         hs_json_open(json, '[');
         for (size_t i = 0; i < json_array_size(value); i++)
-            put_tree(json, json_array_get(value, i));
+            hs_json_tree(json, json_array_get(value, i));
         hs_json_close(json, ']');
         break;
     case JSON_STRING:
@@ -298,6 +297,6 @@ int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *
 {
     struct hs_json_writer json;
     hs_json_begin(&json, out, style);
-    put_tree(&json, value);
+    hs_json_tree(&json, value);
     return hs_json_end(&json);
 }

@@ -46,6 +46,9 @@ void hs_json_real(struct hs_json_writer *json, double value); /* as hs_json_doub
 void hs_json_bool(struct hs_json_writer *json, bool value);
 void hs_json_null(struct hs_json_writer *json);
 
+/* A value that is a tree, which is only read; members in the order of their insertion (SPACED) or by name. */
+void hs_json_tree(struct hs_json_writer *json, const json_t *value);
+
 /* Appends a tree, which is only read, as a whole text; members in the order of their insertion (SPACED) or by name.
  * Returns as hs_json_end. */
 int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out);

@@ -52,24 +52,18 @@ struct build {
     char program[PATH_MAX], script[PATH_MAX], library[PATH_MAX];
 };
 
-/* The script that builds the module: beside an installed program, or in the source tree around a build folder. */
+/* The script that builds the module: installed with the program, or in the source tree of a build folder. */
 static int find_script(struct build *build, struct hs_error *err)
 {
-    static const char script[] = "src/backends/hailo/build.sh";
-    char tree[PATH_MAX];
+    static const char *const places[] = { "source/src/backends/hailo/build.sh",
+                                          "../share/hailo-services/backend-hailo/src/backends/hailo/build.sh" };
     ssize_t len = readlink("/proc/self/exe", build->program, sizeof(build->program) - 1);
     build->program[len > 0 ? len : 0] = '\0';
-    int dir = (int) (hs_path_base(build->program) - build->program);
-    const char *const trees[] = { "../share/hailo-services/backend-hailo", "..", HS_SHIM_INSTALL_DIR,
-                                  HS_SHIM_SOURCE_DIR };
-    for (size_t i = 0; i < HS_ARRAY_LEN(trees); i++) {
-        bool beside = trees[i][0] == '.';
-        if (hs_str_format(tree, sizeof(tree), "%.*s%s", beside ? dir : 0, build->program, trees[i]) &&
-            hs_path_join(build->script, sizeof(build->script), tree, script) && hs_file_exists(build->script))
+    for (size_t i = 0; i < HS_ARRAY_LEN(places); i++)
+        if (hs_path_of_program(build->script, sizeof(build->script), places[i]) && hs_file_exists(build->script))
             return 0;
-    }
-    return hs_error_set(err, HS_ENOTFOUND, "the backend's sources are not in %s; install the program again",
-                        HS_SHIM_INSTALL_DIR);
+    return hs_error_set(err, HS_ENOTFOUND, "the backend's sources are not installed (%s); install the program again",
+                        build->script);
 }
 
 /* The name without a version first: that is the one whose headers are installed. */
@@ -143,6 +137,5 @@ int hs_cmd_backends(struct hs_invocation *call)
         return list(call, json);
     if (strcmp(action, "build") == 0)
         return build(call, &wanted);
-    return hs_invocation_fail(call, HS_EXIT_USAGE, "%s%s: list or build?",
-                              call->words.count ? "no such action: " : "which", action);
+    return hs_invocation_usage(call);
 }

@@ -46,6 +46,20 @@ static int run_page(struct config_call *config)
                                         : hs_render_example(config->schema, &config->page));
 }
 
+/* Says which file was read, as hs_config_load chose it. */
+static void print_verdict(const struct config_call *config, size_t warnings)
+{
+    char path[PATH_MAX];
+    const char *file = config->call->config_path, *plural = warnings == 1 ? "" : "s";
+    if (!file && hs_config_default_path(config->schema, (const char *const *) environ, path, sizeof(path)))
+        file = path;
+    if (file && hs_file_exists(file))
+        printf("The configuration %s is fine (%zu warning%s).\n", file, warnings, plural);
+    else
+        printf("There is no configuration file (%s); the defaults are fine (%zu warning%s).\n", file ? file : "",
+               warnings, plural);
+}
+
 /* Both load the settings as the service would, which prints every problem. */
 static int run_show_or_check(struct config_call *config)
 {
@@ -53,7 +67,7 @@ static int run_show_or_check(struct config_call *config)
     struct hs_settings *settings = NULL;
     int code = hs_load_settings(config->call, NULL, 0, &settings, &problems), r;
     if (code == HS_EXIT_OK && strcmp(config->call->words.items[0], "check") == 0) {
-        printf("The configuration is fine (%zu warning%s).\n", problems.warnings, problems.warnings == 1 ? "" : "s");
+        print_verdict(config, problems.warnings);
     } else if (code == HS_EXIT_OK && config->list) {
         code = print_page(config, hs_settings_write_list(settings, &config->page));
     } else if (code == HS_EXIT_OK) {
@@ -230,7 +244,7 @@ static int run_render(struct config_call *config)
         r = render_json(config, &err);
     else
         return hs_invocation_fail(config->call, HS_EXIT_USAGE,
-                                  "--input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
+                                  "render: --input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...");
     return r < 0 ? fail(&err) : HS_EXIT_OK;
 }
 
@@ -259,7 +273,7 @@ int hs_cmd_config(struct hs_invocation *call)
     while (i < HS_ARRAY_LEN(actions) && strcmp(actions[i].name, action) != 0)
         i++;
     if (!alone || i == HS_ARRAY_LEN(actions))
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "say one of render, check, show, reference, example");
+        return hs_invocation_usage(call);
     hs_buf_init(&config.page, PAGE_MAX);
     code = actions[i].run(&config);
     hs_buf_finish(&config.page);

@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -98,6 +99,10 @@ static int parse_option(const char *who, const struct hs_option *options, size_t
         return HS_EXIT_USAGE;
     }
     const char *value = flag ? NULL : equals ? equals + 1 : argv[++*at];
+    if (value && !value[0]) {
+        fprintf(stderr, "%s: --%s: the value is empty (%s)\n", who, option->name, option->value);
+        return HS_EXIT_USAGE;
+    }
     return set_value(who, option, value);
 }
 
@@ -206,6 +211,12 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     return code;
 }
 
+int hs_invocation_usage(const struct hs_invocation *call)
+{
+    fprintf(stderr, "usage: %s %s; see '%s --help'\n", call->who, call->command->arguments, call->who);
+    return HS_EXIT_USAGE;
+}
+
 int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err)
 {
     struct hs_buf out;
@@ -305,8 +316,17 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     return code;
 }
 
+/* A file that is opened where standard input or output is missing would get their number, and then what is printed. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(HS_EXIT_FAILURE);
+}
+
 int hs_program_main(const struct hs_program *program, int argc, char **argv)
 {
+    open_standard_files();
 #ifdef M_ARENA_MAX
     /* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was
      * freed in it. With one heap for all the program stays a tenth smaller, as models come and go in megabytes. */

@@ -114,6 +114,9 @@ int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err
 int hs_invocation_fail(const struct hs_invocation *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Prints "usage: hailo-pose detect PICTURE...; see 'hailo-pose detect --help'" on stderr and gives HS_EXIT_USAGE. */
+int hs_invocation_usage(const struct hs_invocation *call);
+
 /* The settings of the program that a call asks for: --config, --models, --device, each --set, and `extra` options
  * (those without an assignment count as not given). Prints errors and warnings on stderr. Returns HS_EXIT_OK,
  * HS_EXIT_FAILURE, or HS_EXIT_USAGE if only the command line was wrong; *ret_settings is untouched on failure. The

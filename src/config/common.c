@@ -2,18 +2,25 @@
 
 #include <math.h>
 
+#include "base/origin.h"
+
 #define MIB 1048576.0
 
 #define ROW(key, kind, field) .name = key, .type = HS_SETTING_##kind, .offset = offsetof(struct S, field)
 
+/* In the order of enum hs_http_admin. */
+static const char *const admins[] = { "off", "local", "all", NULL };
+
 #define S hs_server_settings
-const struct hs_setting hs_server_rows[13] = {
+const struct hs_setting hs_server_rows[17] = {
     { ROW("server.host", TEXT, host), .min = 1, .max = 255, .fallback = "0.0.0.0",
       .help = "Address or name to listen on; \"::\" listens on IPv6 and IPv4" },
     { ROW("server.port", INT, port), .min = 0, .max = 65535, .fallback = "8080",
       .help = "TCP port to listen on; 0 lets the system choose a free one" },
     { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
-      .unit = "connections", .help = "Connections open at the same time; further ones wait" },
+      .unit = "connections",
+      .help = "Connections open at the same time; one more takes the place of the one without a request that is silent "
+              "longest, or waits" },
     { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
       .fallback = "0", .unit = "connections", .help = "Connections open from one address; 0: no limit of its own" },
     { ROW("server.max_header_kb", INT, max_header_kb), .min = 1, .max = 1024, .fallback = "16", .unit = "KiB",
@@ -24,6 +31,9 @@ const struct hs_setting hs_server_rows[13] = {
       .help = "Pictures in one batch request; more are answered 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
       .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
+    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "64M",
+      .help = "Memory for answers that wait for their clients, past the first 64 KiB of each; an answer that finds no "
+              "room is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",
       .unit = "seconds", .help = "Time for a client to send the headers of a request" },
     { ROW("server.body_idle_timeout", SECONDS, body_idle_timeout), .min = 0.1, .max = 3600, .fallback = "10",
@@ -34,17 +44,30 @@ const struct hs_setting hs_server_rows[13] = {
       .help = "How long a connection without a request is kept open" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
       .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
+    { ROW("server.cors_origins", LIST, cors_origins), .max = 4096, .fallback = "[]", .complaint = hs_origin_complaint,
+      .help = "Origins of web pages that may use the service from a browser; \"*\": pages of every origin may read "
+              "answers, and only those that are listed may change something" },
+    { ROW("server.allowed_hosts", LIST, allowed_hosts), .max = 4096, .fallback = "[]", .complaint = hs_host_complaint,
+      .help = "Host names under which a page in a browser may change something; empty: addresses, localhost, the name "
+              "of the machine, also with .local, server.host and the hosts of server.cors_origins" },
+    { ROW("server.admin", CHOICE, admin), .choices = admins, .fallback = "local",
+      .help = "Clients that may load, unload and fetch models, set keep_alive and delete backups: none, those on this "
+              "machine that are not behind a proxy, or all" },
 };
 #undef S
 
 #define S hs_image_settings
-const struct hs_setting hs_image_rows[4] = {
+const struct hs_setting hs_image_rows[5] = {
     { ROW("image.max_megapixels", DOUBLE, max_megapixels), .min = 0.1, .max = 1000, .fallback = "64",
       .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
     { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
       .help = "Width and height of a picture" },
     { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "320M",
       .help = "Memory that decoding one picture may take at its peak" },
+    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
+      .help =
+          "Memory that decoding and drawing may take in all requests together; a picture waits until there is room, "
+          "and one that takes more than all of it is decoded alone" },
     { ROW("image.apply_exif", BOOL, apply_exif), .fallback = "false",
       .help = "Turn pictures upright as their EXIF orientation says; a request may say otherwise" },
 };
@@ -78,11 +101,12 @@ const struct hs_setting hs_model_rows[7] = {
     { ROW("model.max_memory", BYTES, max_memory), .min = 0, .max = 16384 * MIB, .fallback = "600M",
       .help = "Memory of the process above which models that requests asked for by name are unloaded, the least "
               "recently used one first" },
-    { ROW("model.dir", TEXT, dir), .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
+    { ROW("model.dir", TEXT, dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "", .variable = "HS_MODELS_DIR",
       .help = "Folder of the model files; empty: the usual places" },
-    { ROW("model.packs_dir", TEXT, packs_dir), .max = 4095, .fallback = "", .variable = "HS_PACKS_DIR",
-      .help = "Folder of the model descriptions; empty: the installed ones" },
-    { ROW("model.mirror", TEXT, mirror), .max = 4095, .fallback = "", .variable = "HS_MODELS_MIRROR",
+    { ROW("model.packs_dir", TEXT, packs_dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
+      .variable = "HS_PACKS_DIR", .help = "Folder of the model descriptions; empty: the installed ones" },
+    { ROW("model.mirror", TEXT, mirror), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
+      .variable = "HS_MODELS_MIRROR",
       .help = "Folder or http(s) address under which model files are looked for first; empty: none" },
     { ROW("model.allow_pull", BOOL, allow_pull), .fallback = "false",
       .help = "Clients may have models fetched into the models folder, from the network" },
@@ -105,7 +129,8 @@ const struct hs_setting hs_inference_rows[16] = {
       .unit = "pixels", .help = "Input size of the network, where the model leaves it free" },
     { ROW("inference.rectangular", BOOL, rectangular), .fallback = "true",
       .help = "Fit the short side of the input to the picture, where the device can; false: always the whole size" },
-    { ROW("inference.device", TEXT, device), .min = 1, .max = 4095, .choices = devices, .fallback = "auto",
+    { ROW("inference.device", TEXT, device), .flags = HS_SETTING_PATH, .min = 1, .max = 4095, .choices = devices,
+      .fallback = "auto",
       .help = "What runs the network; auto: a Hailo where there is one, else the processor; sim: a "
               "simulation (docs/sim.md)" },
     { ROW("inference.device_id", TEXT, device_id), .max = 255, .fallback = "",
@@ -129,7 +154,7 @@ const struct hs_setting hs_inference_rows[16] = {
               "requests wait; 0: never" },
     { ROW("inference.restart_pause", SECONDS, restart_pause), .min = 1, .max = 31536000, .fallback = "600",
       .unit = "seconds", .help = "Least time between two of these, for each model" },
-    { ROW("inference.cache_dir", TEXT, cache_dir), .max = 4095, .fallback = "",
+    { ROW("inference.cache_dir", TEXT, cache_dir), .flags = HS_SETTING_PATH, .max = 4095, .fallback = "",
       .help = "Folder for compiled models; empty: beside the model files" },
 };
 #undef S

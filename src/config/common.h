@@ -18,15 +18,18 @@ struct hs_server_settings {
     int max_header_kb;
     int max_body_mb;
     int max_batch;
-    int64_t max_body_memory;
+    int64_t max_body_memory, max_answer_memory;
     double header_timeout, body_idle_timeout, body_timeout, idle_timeout;
     double shutdown_timeout;
+    char *cors_origins, *allowed_hosts; /* lists, see HS_SETTING_LIST */
+    int admin;                          /* enum hs_http_admin (http/access.h) */
 };
 
 struct hs_image_settings {
     double max_megapixels;
     int max_side;
-    int64_t max_memory;
+    int64_t max_memory;       /* for one picture */
+    int64_t max_memory_total; /* for all of them */
     bool apply_exif;
 };
 
@@ -113,8 +116,8 @@ struct hs_common_settings {
 #define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 
-extern const struct hs_setting hs_server_rows[13];
-extern const struct hs_setting hs_image_rows[4];
+extern const struct hs_setting hs_server_rows[17];
+extern const struct hs_setting hs_image_rows[5];
 extern const struct hs_setting hs_logging_rows[3];
 extern const struct hs_setting hs_model_rows[7];
 extern const struct hs_setting hs_inference_rows[16];

@@ -324,20 +324,61 @@ static int read_percent(const struct hs_setting *row, const struct hs_node *node
     return read_double(row, &plain, dst, ret_reason);
 }
 
+/* Appends the items of one text. */
+static int add_items(const struct hs_setting *row, const char *text, struct hs_buf *list, const char **ret_reason)
+{
+    char item[512];
+    for (const char *at = text; *(at += strspn(at, " \t,"));) {
+        size_t len = strcspn(at, " \t,");
+        if (!hs_str_copy_n(item, sizeof(item), at, len))
+            return refuse(ret_reason, "holds an item that is too long");
+        const char *complaint = row->complaint(item);
+        if (complaint)
+            return refuse(ret_reason, complaint);
+        int r = hs_buf_printf(list, "%s%s", list->len ? " " : "", item);
+        if (r < 0)
+            return r == HS_ETOOLARGE ? refuse(ret_reason, "is too long") : r;
+        at += len;
+    }
+    return 0;
+}
+
+static int read_list(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
+{
+    struct hs_buf list;
+    size_t count = node->kind == HS_NODE_LIST ? node->count : 1;
+    int r = node->kind == HS_NODE_MAP ? refuse(ret_reason, "is not a list of texts") : 0;
+    hs_buf_init(&list, (size_t) row->max);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        const char *text = hs_node_text(node->kind == HS_NODE_LIST ? node->items[i] : node);
+        r = text ? add_items(row, text, &list, ret_reason) : refuse(ret_reason, "is not a list of texts");
+    }
+    char *copy = r == 0 ? hs_str_dup_n(list.data, list.len) : NULL;
+    hs_buf_finish(&list);
+    if (!copy)
+        return r < 0 ? r : HS_ENOMEM;
+    free(*(char **) dst);
+    *(char **) dst = copy;
+    return 0;
+}
+
 int hs_setting_read(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     static int (*const readers[])(const struct hs_setting *, const struct hs_node *, void *, const char **) = {
         [HS_SETTING_BOOL] = read_bool,       [HS_SETTING_INT] = read_int,       [HS_SETTING_DOUBLE] = read_double,
         [HS_SETTING_TEXT] = read_text,       [HS_SETTING_CHOICE] = read_choice, [HS_SETTING_SIZE] = read_size,
         [HS_SETTING_SECONDS] = read_seconds, [HS_SETTING_BYTES] = read_bytes,   [HS_SETTING_PERCENT] = read_percent,
+        [HS_SETTING_LIST] = read_list,
     };
     return readers[row->type](row, node, dst, ret_reason);
 }
 
 int hs_setting_read_text(const struct hs_setting *row, const char *text, void *dst, const char **ret_reason)
 {
-    struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = row->type == HS_SETTING_TEXT };
-    if (row->type != HS_SETTING_SIZE || text[0] != '[')
+    struct hs_node scalar = { .kind = HS_NODE_SCALAR,
+                              .text = text,
+                              .quoted = row->type == HS_SETTING_TEXT || row->type == HS_SETTING_LIST };
+    if ((row->type != HS_SETTING_SIZE && row->type != HS_SETTING_LIST) || text[0] != '[')
         return hs_setting_read(row, &scalar, dst, ret_reason);
     struct hs_doc *doc;
     int r = hs_doc_parse(text, strlen(text), row->name, &doc, NULL);
@@ -374,6 +415,18 @@ static void write_bytes(int64_t value, struct hs_buf *buf)
     hs_buf_printf(buf, "%lld%.1s", (long long) value, unit ? byte_units + unit - 1 : "");
 }
 
+static int write_list(const char *list, struct hs_buf *buf)
+{
+    hs_buf_append_str(buf, "[");
+    for (const char *at = list; *at;) {
+        size_t len = strcspn(at, " ");
+        hs_buf_append_str(buf, at == list ? "" : ", ");
+        hs_json_put_string(buf, at, len, false);
+        at += len + (at[len] == ' ');
+    }
+    return hs_buf_append_str(buf, "]");
+}
+
 int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_buf *buf)
 {
     const int *ints = src;
@@ -404,6 +457,8 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
         hs_buf_append_str(buf, "\"");
         write_number(*(const double *) src, buf);
         return hs_buf_append_str(buf, "%\"");
+    case HS_SETTING_LIST:
+        return write_list(*(char *const *) src, buf);
     }
     return hs_buf_error(buf);
 }
@@ -427,6 +482,8 @@ int hs_setting_write_range(const struct hs_setting *row, struct hs_buf *buf)
         return hs_buf_error(buf);
     if (row->type == HS_SETTING_BOOL)
         return hs_buf_append_str(buf, "true or false");
+    if (row->type == HS_SETTING_LIST)
+        return hs_buf_append_str(buf, "a list of texts");
     if (row->type == HS_SETTING_TEXT)
         hs_buf_append_str(buf, "a text of ");
     if (row->type == HS_SETTING_SIZE)

@@ -21,6 +21,8 @@ enum hs_setting_type {
     HS_SETTING_BYTES,   /* int64_t, min..max; a number of bytes, or a text with K, M, G or T (powers of 1024);
                            "infinity" is INT64_MAX and allowed if max is INFINITY */
     HS_SETTING_PERCENT, /* double, min..max; "80%" */
+    HS_SETTING_LIST,    /* char *, never NULL, owned by the settings: items with one blank between them, min..max bytes
+                           in all; a list of texts, or one text with blanks or commas between its items */
 };
 
 enum {
@@ -28,6 +30,7 @@ enum {
     HS_SETTING_SECRET = 2,  /* rendered as "***" by help for people (show), never in messages */
     HS_SETTING_UNIT = 4,    /* read and checked here, obeyed by the systemd unit */
     HS_SETTING_UNUSED = 16, /* accepted, because files of an older program have it; its help says what does that now */
+    HS_SETTING_PATH = 32,   /* text: a file or folder, or "sim:" and a file; an address with "://" is none */
     HS_SETTING_AUTO = 8,    /* double: the word "auto" is allowed too and is stored as -1, which lies below min */
 };
 
@@ -37,7 +40,8 @@ struct hs_setting {
     unsigned flags;
     size_t offset; /* into the struct of the row's group */
     double min, max;
-    int multiple;               /* HS_SETTING_SIZE only */
+    int multiple;                               /* HS_SETTING_SIZE only */
+    const char *(*complaint)(const char *item); /* HS_SETTING_LIST only: what is wrong with an item, NULL: nothing */
     const char *const *choices; /* HS_SETTING_CHOICE, or a HS_SETTING_TEXT that has some; NULL ends it */
     const char *fallback;       /* the default, written as in a file; for a text without quotes */
     const char *unit;           /* for people, NULL: none */
@@ -59,9 +63,10 @@ struct hs_setting_default {
 
 /* All settings of a program. Constant and borrowed for good. */
 struct hs_schema {
-    const char *program;  /* "hailo-pose": names the files, and HAILO_POSE_… variables */
-    const char *path;     /* the standard configuration file; NULL: …/<program>/<program>.json, see config/load.h */
-    size_t settings_size; /* of the program's settings struct */
+    const char *program; /* "hailo-pose": names the files, and HAILO_POSE_… variables */
+    const char *path;    /* the standard configuration file; NULL: …/<program>/<program>.json, see config/settings.h */
+    const char *yaml_path; /* the file that is read if there is none at `path`; NULL: none */
+    size_t settings_size;  /* of the program's settings struct */
     const struct hs_setting_group *groups;
     size_t group_count;
     const struct hs_setting_default *defaults;

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "config/render.h"
 
@@ -83,7 +85,8 @@ void hs_settings_destroy(struct hs_settings *settings)
     if (!settings)
         return;
     for (size_t i = 0; i < settings->count; i++) {
-        if (settings->values && hs_schema_row(settings->schema, i, NULL)->type == HS_SETTING_TEXT)
+        enum hs_setting_type type = hs_schema_row(settings->schema, i, NULL)->type;
+        if (settings->values && (type == HS_SETTING_TEXT || type == HS_SETTING_LIST))
             free(*(char **) field(settings, i));
         if (settings->origins)
             free(settings->origins[i]);
@@ -203,7 +206,7 @@ static void apply(struct hs_settings *settings, size_t index, const struct hs_no
     const struct hs_node scalar = { .kind = HS_NODE_SCALAR, .text = text, .quoted = true };
     const char *reason = "";
     int line = node ? node->line : 0;
-    bool empty = node ? hs_node_is_null(node) : !*text && row->type != HS_SETTING_TEXT;
+    bool empty = node ? hs_node_is_null(node) : !*text && row->type != HS_SETTING_TEXT && row->type != HS_SETTING_LIST;
     int r = empty ? set_default(settings, index, &reason) : set_value(settings, index, node, text, origin, &reason);
     if (r == HS_EINVAL)
         add_bad_value(row, node ? node : &scalar, origin, line, reason, problems);
@@ -326,14 +329,66 @@ void hs_settings_apply_override(struct hs_settings *settings, const struct hs_co
         add_unknown(settings, "setting", name, override->option, 0, HS_PROBLEM_ERROR, problems);
 }
 
+/* The path in a setting that has one now: after the colon of "sim:SCRIPT", else all of it. NULL: none that is relative.
+ */
+static const char *relative_path(const struct hs_setting *row, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    const char *path = row->choices ? (colon ? colon + 1 : "") : text;
+    return path[0] && path[0] != '/' && !strstr(path, "://") ? path : NULL;
+}
+
+int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_error *err)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct hs_setting *row = hs_schema_row(settings->schema, i, NULL);
+        char **text = field(settings, i), absolute[2 * PATH_MAX];
+        const char *path = row->flags & HS_SETTING_PATH ? relative_path(row, *text) : NULL;
+        if (!path)
+            continue;
+        size_t before = (size_t) (path - *text);
+        memcpy(absolute, *text, before);
+        if (!hs_path_absolute(absolute + before, PATH_MAX, path))
+            return hs_error_set(err, HS_EINVAL, "%s: %s: the current folder is gone, or the path is too long",
+                                row->name, path);
+        char *copy = strdup(absolute);
+        if (!copy)
+            return hs_error_set(err, HS_ENOMEM, "out of memory");
+        free(*text);
+        *text = copy;
+    }
+    return 0;
+}
+
 /* ---- loading ---- */
 
-bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
+static bool standard_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
 {
     const char *home = variable_value(environment, "XDG_CONFIG_HOME");
     if (schema->path)
         return hs_str_copy(dst, size, schema->path);
     return hs_str_format(dst, size, "%s/%s/%s.json", home ? home : "/etc/xdg", schema->program, schema->program);
+}
+
+bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size)
+{
+    if (!standard_path(schema, environment, dst, size))
+        return false;
+    if (schema->yaml_path && !hs_file_exists(dst) && hs_file_exists(schema->yaml_path))
+        return hs_str_copy(dst, size, schema->yaml_path);
+    return true;
+}
+
+/* The YAML file is the source of the one that is read, and may have changes that nobody has rendered. */
+static void check_rendered(const struct hs_schema *schema, const char *path, struct hs_problems *problems)
+{
+    struct stat yaml, json;
+    if (schema->yaml_path && strcmp(path, schema->yaml_path) != 0 && stat(schema->yaml_path, &yaml) == 0 &&
+        stat(path, &json) == 0 && yaml.st_mtime > json.st_mtime)
+        hs_problems_add(problems, HS_PROBLEM_WARNING, 0,
+                        "%s is newer than %s, which is read: run `%s config render --input %s --output %s`, or remove "
+                        "%s",
+                        schema->yaml_path, path, schema->program, schema->yaml_path, path, path);
 }
 
 int hs_config_load(const struct hs_config_request *request, struct hs_settings **ret_settings,
@@ -355,9 +410,11 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
     else if (r == HS_ENOMEM)
         problems->no_memory = true;
     else if (r == HS_ENOTFOUND && !request->path)
-        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "%s: no such file, all settings at their defaults", path);
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "No configuration file (%s); using defaults", path);
     else
         hs_problems_add(problems, HS_PROBLEM_ERROR, why.line, "%s", why.message);
+    if (fits && !request->path)
+        check_rendered(request->schema, path, problems);
     r = 0;
     hs_settings_apply_environment(settings, request->environment, problems);
     size_t before = problems->errors;

@@ -79,6 +79,10 @@ struct hs_config_override {
 void hs_settings_apply_override(struct hs_settings *settings, const struct hs_config_override *override,
                                 struct hs_problems *problems);
 
+/* Makes every path absolute that is relative to the current folder, before that changes. HS_EINVAL: a path becomes too
+ * long, or the current folder is gone. HS_ENOMEM. */
+int hs_settings_make_paths_absolute(struct hs_settings *settings, struct hs_error *err);
+
 /* Only read during the call. */
 struct hs_config_request {
     const struct hs_schema *schema;
@@ -88,7 +92,8 @@ struct hs_config_request {
     size_t override_count;
 };
 
-/* The schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; false if it does not fit. */
+/* The standard file: the schema's own path, else "${XDG_CONFIG_HOME:-/etc/xdg}/<program>/<program>.json"; or the
+ * schema's yaml_path if only that is there. False if it does not fit. */
 bool hs_config_default_path(const struct hs_schema *schema, const char *const *environment, char *dst, size_t size);
 
 /* Defaults < file < environment < overrides. HS_EINVAL: there are errors among the problems, all that could be found;

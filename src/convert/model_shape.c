@@ -85,28 +85,75 @@ static bool read_key(const char **at, size_t expected)
     return digits > 0 && value == expected && skip_char(at, ':');
 }
 
+static void init_list(struct hs_label_list *list, size_t max)
+{
+    *list = (struct hs_label_list) { .labels = calloc(max, sizeof(*list->labels)) };
+}
+
+/* A dict or list of names, into an empty list with room for `max`. */
+static bool read_labels(const char **at, size_t max, struct hs_label_list *list)
+{
+    bool dict = skip_char(at, '{'), fine = dict || skip_char(at, '[');
+    char close = dict ? '}' : ']';
+    while (fine && !skip_char(at, close)) {
+        fine = list->count < max && (list->count == 0 || skip_char(at, ',')) && (!dict || read_key(at, list->count));
+        char *label = fine ? read_string(at) : NULL;
+        fine = label != NULL;
+        if (label)
+            list->labels[list->count++] = label;
+    }
+    return fine && list->count > 0;
+}
+
 int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err)
 {
-    struct hs_label_list list = { .labels = calloc(max, sizeof(*list.labels)) };
+    struct hs_label_list list;
+    init_list(&list, max);
     if (!list.labels)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     const char *at = text;
-    bool dict = skip_char(&at, '{'), fine = dict || skip_char(&at, '[');
-    char close = dict ? '}' : ']';
-    while (fine && !skip_char(&at, close)) {
-        fine = list.count < max && (list.count == 0 || skip_char(&at, ',')) && (!dict || read_key(&at, list.count));
-        char *label = fine ? read_string(&at) : NULL;
-        fine = label != NULL;
-        if (label)
-            list.labels[list.count++] = label;
-    }
+    bool fine = read_labels(&at, max, &list);
     skip_space(&at);
-    if (!fine || *at || list.count == 0) {
+    if (!fine || *at) {
         hs_label_list_finish(&list);
         return hs_error_set(err, HS_EMODEL, "the class names in the model cannot be read");
     }
     *ret_list = list;
     return 0;
+}
+
+static bool same_labels(const struct hs_label_list *a, const struct hs_label_list *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->labels[i], b->labels[i]) == 0;
+    return same;
+}
+
+int hs_keypoint_names_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err)
+{
+    struct hs_label_list first, other;
+    const char *at = text;
+    size_t classes = 0;
+    init_list(&first, max);
+    bool fine = first.labels && skip_char(&at, '{'), no_memory = !first.labels;
+    while (fine && !skip_char(&at, '}')) {
+        fine = (classes == 0 || skip_char(&at, ',')) && read_key(&at, classes);
+        init_list(&other, max);
+        no_memory = no_memory || !other.labels;
+        fine = fine && other.labels && read_labels(&at, max, classes == 0 ? &first : &other) &&
+               (classes == 0 || same_labels(&first, &other));
+        hs_label_list_finish(&other);
+        classes++;
+    }
+    skip_space(&at);
+    if (fine && classes > 0 && !*at) {
+        *ret_list = first;
+        return 0;
+    }
+    hs_label_list_finish(&first);
+    return no_memory ? hs_error_set(err, HS_ENOMEM, "out of memory")
+                     : hs_error_set(err, HS_EMODEL, "the keypoint names in the model cannot be read");
 }
 
 void hs_label_list_finish(struct hs_label_list *list)
@@ -198,6 +245,20 @@ static void settle(struct reader *r, int *value, int from_file, const char *what
         *value = from_file;
 }
 
+/* A file whose names cannot be used is served without them. */
+static void read_keypoint_names(struct reader *r)
+{
+    const char *names = hs_onnx_info_prop(r->info, "kpt_names");
+    struct hs_label_list *list = &r->shape->keypoint_names;
+    if (r->status < 0 || !names)
+        return;
+    int status = hs_keypoint_names_parse(names, HS_MODEL_MAX_KEYPOINTS, list, r->err);
+    if (status == HS_ENOMEM)
+        r->status = status;
+    if (list->count != (size_t) r->shape->keypoints)
+        hs_label_list_finish(list);
+}
+
 static void read_metadata(struct reader *r)
 {
     const char *task = hs_onnx_info_prop(r->info, "task"), *names = hs_onnx_info_prop(r->info, "names");
@@ -218,6 +279,7 @@ static void read_metadata(struct reader *r)
         settle(r, &shape->keypoints, pair[0], "keypoints");
         settle(r, &shape->dims, pair[1], "numbers a keypoint");
     }
+    read_keypoint_names(r);
 }
 
 static void check_counts(struct reader *r)
@@ -236,18 +298,31 @@ static void check_counts(struct reader *r)
                shape->dims);
 }
 
+/* Ultralytics' export with nms=True gives a row for each of the best people: box, score, class and keypoints. */
+static bool has_nms(const struct reader *r, int64_t numbers)
+{
+    const char *arguments = hs_onnx_info_prop(r->info, "args");
+    return r->info->outputs[0].dims[2] == 6 + numbers || (arguments && strstr(arguments, "'nms': True"));
+}
+
 /* [1, 4 + classes + keypoints * dims, cells]. */
 static void read_decoded(struct reader *r)
 {
     struct hs_model_shape *shape = r->shape;
     const int64_t *dims = r->info->outputs[0].dims;
+    bool said = shape->keypoints > 0 && shape->dims > 0 && shape->classes > 0;
     check_counts(r);
-    int64_t wanted = 4 + shape->classes + (int64_t) shape->keypoints * shape->dims;
+    int64_t numbers = (int64_t) shape->keypoints * shape->dims, wanted = 4 + shape->classes + numbers;
     if (dims[0] > 1)
         REFUSE(r, "the model is fixed to batches of %" PRId64, dims[0]);
+    if (dims[1] != wanted && has_nms(r, numbers))
+        REFUSE(r, "the model suppresses overlaps itself (nms=True); export it without nms");
     if (dims[2] == wanted && dims[1] != wanted)
         REFUSE(r, "the output is transposed: [1, %" PRId64 ", cells] is needed", wanted);
-    if (dims[1] != wanted)
+    if (dims[1] < 0 && !said)
+        REFUSE(r, "the file leaves open how many channels its output has; say it with --keypoints N, --dims 2 or 3 and "
+                  "--classes N");
+    if (dims[1] >= 0 && dims[1] != wanted)
         REFUSE(r,
                "the output has %" PRId64 " channels; a box, %d classes and %d keypoints with %d numbers each are "
                "4 + %d + %d * %d = %" PRId64,
@@ -314,8 +389,10 @@ int hs_pose_shape_read(const struct hs_onnx_info *info, struct hs_model_shape *s
     else
         REFUSE(r, "a pose model has one output [1, channels, cells] or nine raw ones; this one has %zu",
                info->output_count);
-    if (r->status < 0)
+    if (r->status < 0) {
         hs_label_list_finish(&shape->labels);
+        hs_label_list_finish(&shape->keypoint_names);
+    }
     return r->status;
 }
 
@@ -419,6 +496,8 @@ static void read_arcface(struct reader *r)
                HS_MODEL_FACE_SIDE, HS_MODEL_FACE_SIDE);
     if (output[0] > 1)
         REFUSE(r, "the model is fixed to batches of %" PRId64, output[0]);
+    if (output[1] < 0)
+        REFUSE(r, "the file leaves open how many numbers its vector has; export it with a fixed output");
     if (output[1] < MIN_DIMENSION || output[1] > HS_MODEL_MAX_EMBEDDING || output[1] % DIMENSION_STEP)
         REFUSE(r, "the output is a vector of %" PRId64 " numbers; a face embedding has %d to %d, a multiple of %d",
                output[1], MIN_DIMENSION, HS_MODEL_MAX_EMBEDDING, DIMENSION_STEP);

@@ -19,6 +19,10 @@ struct hs_label_list {
 int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err);
 void hs_label_list_finish(struct hs_label_list *list); /* a zeroed one is fine */
 
+/* Keypoint names as Ultralytics writes them, a dict of a list for each class: {0: ['nose', "tail"], 1: [...]}.
+ * HS_EMODEL for anything else, and if the classes' lists differ: a model has one list here. */
+int hs_keypoint_names_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err);
+
 struct hs_model_shape {
     enum hs_task task;
     enum hs_decode decode;
@@ -30,6 +34,8 @@ struct hs_model_shape {
     /* pose models */
     int classes, keypoints, dims; /* in: what the user says, 0: not said. out: what holds */
     struct hs_label_list labels;  /* out: `classes` names, from the file; empty if it has none. Caller finishes */
+    /* out: `keypoints` names, from the file; empty if it has none that can be read. Caller finishes */
+    struct hs_label_list keypoint_names;
     /* face models */
     bool points;   /* a detector that gives five points too */
     int dimension; /* of an embedding */

@@ -353,6 +353,22 @@ static void emit_heads(struct conversion *c)
 
 /* ---- the file ---- */
 
+/* Newer checkpoints have them. Nothing depends on them, so those that cannot be written are left out. */
+static void put_keypoint_names(struct conversion *c, struct hs_buf *model)
+{
+    const struct hs_pickle_value *names = hs_pickle_attribute(c->model, "kpt_names");
+    struct hs_buf text;
+    if (c->graph.status < 0 || !names || names->type != HS_PICKLE_DICT)
+        return;
+    hs_buf_init(&text, MAX_TEXT);
+    int r = hs_pickle_repr(names, &text);
+    if (r == HS_ENOMEM)
+        hs_pt_fail_with(&c->graph, r, "no memory for the names");
+    else if (r == 0 && hs_buf_str(&text))
+        hs_onnx_put_metadata(model, "kpt_names", hs_buf_str(&text));
+    hs_buf_finish(&text);
+}
+
 static void put_metadata(struct conversion *c, struct hs_buf *model)
 {
     struct hs_pt_graph *graph = &c->graph;
@@ -378,6 +394,7 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
     if (graph->status == 0)
         hs_onnx_put_metadata(model, "names", hs_buf_str(&text));
     hs_buf_finish(&text);
+    put_keypoint_names(c, model);
     hs_onnx_put_metadata(model, "kpt_shape", shape);
     hs_onnx_put_metadata(model, "stride", strides);
     hs_onnx_put_metadata(model, "scores", c->options.sigmoid ? "probabilities" : "logits");

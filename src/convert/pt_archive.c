@@ -2,10 +2,12 @@
  * and a file <name>/data/<key> for each storage. */
 #include "convert/pt_archive.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -57,6 +59,21 @@ static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
     return 0;
 }
 
+bool hs_pt_is_old_format(const char *path)
+{
+    /* Protocol 2, and torch's magic number 0x1950a86a20f9469cfc6c, which torch.save wrote first. */
+    static const uint8_t magic[] = {
+        0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'
+    };
+    uint8_t head[sizeof(magic)];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool same = read(fd, head, sizeof(head)) == sizeof(head) && memcmp(head, magic, sizeof(head)) == 0;
+    close(fd);
+    return same;
+}
+
 int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err)
 {
     struct hs_zip_member *pickle = NULL;
@@ -65,6 +82,10 @@ int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, str
         return hs_error_set(err, HS_ENOMEM, "no memory for a checkpoint");
     hs_arena_init(&archive->arena, HS_PICKLE_MAX_MEMORY);
     int r = hs_zip_open(path, &archive->zip, err);
+    if (r < 0 && hs_pt_is_old_format(path))
+        r = hs_error_set(err, HS_EMODEL,
+                         "it is in the format that torch had before 1.6; save it again with a newer "
+                         "torch: torch.save(torch.load(OLD, weights_only=False), NEW)");
     if (r == 0)
         r = find_pickle(archive, &pickle, err);
     if (r == 0)

@@ -2,6 +2,8 @@
 #ifndef HS_CONVERT_PT_ARCHIVE_H
 #define HS_CONVERT_PT_ARCHIVE_H
 
+#include <stdbool.h>
+
 #include "convert/pickle.h"
 #include "hs/status.h"
 
@@ -19,6 +21,9 @@ struct hs_pt_array {
  * HS_EIO, HS_ENOMEM. Caller frees with hs_pt_archive_close (NULL allowed). One thread at a time. */
 int hs_pt_archive_open(const char *path, struct hs_pt_archive **ret_archive, struct hs_error *err);
 void hs_pt_archive_close(struct hs_pt_archive *archive);
+
+/* True for a file in the format of torch.save before PyTorch 1.6, which hs_pt_archive_open refuses with advice. */
+bool hs_pt_is_old_format(const char *path);
 
 uint64_t hs_pt_archive_file_size(const struct hs_pt_archive *archive);
 

@@ -10,34 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "face/commands.h"
+#include "face/gallery_report.h"
 #include "gallery/gallery.h"
-
-enum { BUSY_TIMEOUT_MS = 5000 };
-
-/* With `auto`, a gallery that has vectors decides: those of another embedding space would not be found any more. */
-static const char *choose_embedder(const struct hs_face_app *app)
-{
-    const struct hs_face_settings *s = app->settings;
-    const char *wanted = s->face_recognition.recognition_model;
-    const char *backend = hs_model_runner_backend_name(s->inference.device);
-    char space[HS_GALLERY_SPACE_MAX + 1], version[HS_RUNTIME_SIZE];
-    const char *runtime = hs_model_runner_runtime(backend, version);
-    if (strcmp(wanted, "auto") != 0 || !s->database.enabled || strcmp(backend, "sim") == 0)
-        return wanted;
-    hs_gallery_main_space(s->database.db_file, BUSY_TIMEOUT_MS, space);
-    for (size_t i = 0; space[0] && i < hs_store_count(app->core.store); i++) {
-        const struct hs_pack *pack = hs_store_pack(app->core.store, i);
-        struct hs_model_choice choice;
-        if (pack->task == HS_TASK_FACE_EMBEDDING && strcmp(pack->embedding.space, space) == 0 &&
-            hs_store_choose(app->core.store, pack->task, pack->name, backend, runtime, &choice, NULL) == 0 &&
-            hs_store_has(app->core.store, choice.file))
-            return pack->name;
-    }
-    if (space[0])
-        hs_log_warning("the gallery's vectors are of the space %s, whose model is not here: they will not be found",
-                       space);
-    return wanted;
-}
 
 int hs_face_app_init(void *state, struct hs_error *err)
 {
@@ -46,7 +20,7 @@ int hs_face_app_init(void *state, struct hs_error *err)
     hs_face_idempotency_init(&app->idempotency);
     int r = hs_app_core_add_model(&app->core, NULL, err);
     if (r == 0)
-        r = hs_app_core_add_model(&app->core, choose_embedder(app), err);
+        r = hs_app_core_add_model(&app->core, hs_face_choose_embedder(app->core.store, app->settings), err);
     if (r < 0)
         return r;
     const struct hs_face_section *s = &app->settings->face_recognition;
@@ -80,7 +54,7 @@ int hs_face_app_open(void *state, struct hs_error *err)
     struct hs_gallery_opened opened;
     if (!s->enabled)
         return 0;
-    int r = hs_face_open_gallery(s, true, &app->gallery, &opened, err);
+    int r = hs_face_open_gallery(s, HS_FACE_ERASE_LATER, &app->gallery, &opened, err);
     if (r == 0)
         r = hs_face_index_create(app->gallery, embedding->space, (size_t) embedding->dimension,
                                  (int) sysconf(_SC_NPROCESSORS_ONLN), &app->index, err);
@@ -90,6 +64,8 @@ int hs_face_app_open(void *state, struct hs_error *err)
         .gallery = app->gallery,
         .index = app->index,
         .opened = &opened,
+        .model = hs_model_pool_first(app->embedder)->choice.pack->name,
+        .dimension = (size_t) embedding->dimension,
         .backups = s->backup_enabled,
         .backup_interval_s = s->backup_interval,
     };

@@ -17,6 +17,7 @@
 #include "cli/progress.h"
 #include "face/commands.h"
 #include "face/enrol.h"
+#include "face/gallery_report.h"
 #include "gallery/export.h"
 #include "service/picture_files.h"
 
@@ -140,59 +141,187 @@ static int do_backups(struct db *db)
     return HS_EXIT_OK;
 }
 
+/* What is known of the gallery's faces, names and metadata; the caller frees *ret_survey with free(). */
+static int survey(struct db *db, struct hs_face_gallery_model *ret_model, struct hs_gallery_survey **ret_survey)
+{
+    int r = hs_face_gallery_model(hs_settings_values(db->settings), ret_model, &db->err);
+    struct hs_gallery_survey *found = r == 0 ? malloc(sizeof(*found)) : NULL;
+    if (r == 0)
+        r = found ? hs_gallery_survey(db->gallery, ret_model->space, ret_model->dimension, found, &db->err)
+                  : hs_error_set(&db->err, HS_ENOMEM, "no memory");
+    if (r < 0) {
+        free(found);
+        return r;
+    }
+    *ret_survey = found;
+    return 0;
+}
+
+static void print_listed(const char *what, const struct hs_gallery_listed *listed)
+{
+    if (listed->count > 0)
+        printf("%s: %lld\n", what, (long long) listed->count);
+    for (int64_t i = 0; i < listed->count && i < HS_GALLERY_LISTED_MAX; i++)
+        printf("  %s%s%s\n", listed->items[i].name, listed->items[i].reason[0] ? ": " : "", listed->items[i].reason);
+    if (listed->count > HS_GALLERY_LISTED_MAX)
+        puts("  …");
+}
+
+static void print_unusable(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
+{
+    char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
+    size_t count = hs_face_report_unusable(&found->usability, model->name, model->dimension, lines);
+    for (size_t i = 0; i < count; i++)
+        puts(lines[i]);
+}
+
+static void print_records(const struct hs_gallery_survey *found)
+{
+    char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
+    size_t count = hs_face_report_records(found, lines);
+    for (size_t i = 0; i < count; i++)
+        puts(lines[i]);
+}
+
+/* The names go with the command that mends them. */
+static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
+{
+    print_unusable(model, found);
+    print_listed("people without a face that can match", &found->without);
+    print_listed("names that need another form (`hailo-face db rename OLD NEW`, or `db merge OLD INTO`)",
+                 &found->names);
+    print_listed("metadata that cannot be shown", &found->metadata);
+}
+
 static int do_restore(struct db *db)
 {
-    return hs_gallery_restore(db->gallery, word(db, 0), &db->err);
+    struct hs_face_gallery_model model;
+    struct hs_gallery_survey *found;
+    int r = hs_gallery_restore(db->gallery, word(db, 0), &db->err);
+    if (r == 0)
+        r = survey(db, &model, &found);
+    if (r < 0)
+        return r;
+    print_problems(&model, found);
+    free(found);
+    return HS_EXIT_OK;
 }
 
 static int do_check(struct db *db)
 {
+    struct hs_face_gallery_model model;
+    struct hs_gallery_survey *found;
     int r = hs_gallery_check(db->gallery, &db->err);
+    if (r == 0)
+        r = survey(db, &model, &found);
     if (r < 0)
         return r;
     puts("the gallery is whole");
+    print_problems(&model, found);
+    free(found);
     return HS_EXIT_OK;
 }
 
 static int do_stats(struct db *db)
 {
-    struct hs_gallery_stats stats;
-    int r = hs_gallery_get_stats(db->gallery, &stats, &db->err);
+    struct hs_face_gallery_model model;
+    struct hs_gallery_survey *found;
+    char people[40], faces[40];
+    int r = survey(db, &model, &found);
     if (r < 0)
         return r;
-    printf("%lld identities, %lld vectors (%lld of them not usable), %.1f MB, schema version %d\n",
-           (long long) stats.identities, (long long) stats.embeddings, (long long) stats.unusable,
-           (double) stats.size_bytes / 1e6, stats.schema_version);
+    bool all = found->embeddings > 0 && hs_gallery_unusable(&found->usability) == 0;
+    printf("%s, %s%s%s\n", hs_face_count_people(found->identities, people),
+           hs_face_count_faces(found->embeddings, faces), all ? ", all usable with " : "", all ? model.name : "");
+    print_unusable(&model, found);
+    print_records(found);
+    printf("%.1f MB, schema version %d\n", (double) hs_gallery_get_counts(db->gallery).size_bytes / 1e6,
+           found->schema_version);
+    free(found);
     return HS_EXIT_OK;
 }
+
+/* A wrong answer cannot be taken back, so the gallery is backed up before. */
+static int do_set_space(struct db *db)
+{
+    struct hs_face_gallery_model model;
+    struct hs_gallery_assigned done;
+    char backup[PATH_MAX], people[40], faces[40];
+    int r = hs_face_model_of_space(hs_settings_values(db->settings), word(db, 0), &model, &db->err);
+    if (r == 0)
+        r = hs_gallery_backup(db->gallery, backup, &db->err);
+    if (r == 0)
+        r = hs_gallery_set_space(db->gallery, model.space, model.name, model.dimension, &done, &db->err);
+    if (r < 0)
+        return r;
+    printf("backed up to %s\n%s of %s are now of the space %s\n", backup, hs_face_count_faces(done.embeddings, faces),
+           hs_face_count_people(done.identities, people), model.space);
+    if (done.scaled)
+        printf("%lld of them were brought to length 1\n", (long long) done.scaled);
+    if (done.other_size)
+        printf("%s left as before: not the %zu numbers of %s\n", hs_face_count_faces(done.other_size, faces),
+               model.dimension, model.name);
+    if (done.damaged)
+        printf("%s left as before: not finite, or of length 0\n", hs_face_count_faces(done.damaged, faces));
+    return done.embeddings ? HS_EXIT_OK : HS_EXIT_FAILURE;
+}
+
+/* Where an export goes. */
+struct export_target {
+    int fd;
+    int reason; /* errno of the write that failed */
+};
 
 static int write_piece(void *arg, const char *data, size_t len)
 {
-    return fwrite(data, 1, len, arg) == len ? 0 : HS_EIO;
+    struct export_target *target = arg;
+    if (hs_file_write_all(target->fd, data, len) == 0)
+        return 0;
+    target->reason = errno;
+    return HS_EIO;
+}
+
+static int export_to(struct db *db, const char *path, int fd)
+{
+    struct export_target target = { .fd = fd };
+    int r = hs_gallery_export(db->gallery, write_piece, &target, &db->err);
+    return target.reason ? hs_error_set(&db->err, HS_EIO, "%s: %s", path, strerror(target.reason)) : r;
+}
+
+/* Metadata that cannot be shown cannot be exported either; the rest of the person is. */
+static int tell_left_out(struct db *db)
+{
+    struct hs_gallery_survey *found = malloc(sizeof(*found));
+    int r = found ? hs_gallery_survey(db->gallery, NULL, 0, found, &db->err)
+                  : hs_error_set(&db->err, HS_ENOMEM, "no memory");
+    char people[40];
+    if (r == 0 && found->metadata.count > 0)
+        fprintf(stderr, "%s: the metadata of %s cannot be read and is left out; see `db check`\n", db->call->who,
+                hs_face_count_people(found->metadata.count, people));
+    free(found);
+    return r;
 }
 
 /* Beside the file first, so that what is there under its name is whole. The vectors are biometric data: nobody else may
- * read them, and what is not a file is not replaced. */
+ * read them. */
 static int do_export(struct db *db)
 {
     const char *path = word(db, 0);
-    char part[PATH_MAX];
-    struct stat st;
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s is not a regular file", path);
-    bool fits = hs_str_format(part, sizeof(part), "%s.XXXXXX", path);
-    int fd = fits ? mkostemp(part, O_CLOEXEC) : -1;
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!file)
-        return hs_invocation_fail(db->call, HS_EXIT_FAILURE, "%s: %s", path, fits ? strerror(errno) : "too long");
-    hs_error_set(&db->err, HS_EIO, "%s cannot be written", path);
-    int r = hs_gallery_export(db->gallery, write_piece, file, &db->err);
-    bool whole = fflush(file) == 0 && fsync(fd) == 0;
-    if (fclose(file) != 0 || !whole || r < 0 || rename(part, path) != 0) {
-        unlink(part);
-        return HS_EIO;
+    if (strcmp(path, "-") == 0) {
+        int r = export_to(db, "standard output", STDOUT_FILENO);
+        return r < 0 ? r : tell_left_out(db);
     }
-    return HS_EXIT_OK;
+    struct hs_file_draft draft;
+    int r = hs_file_draft_begin(&draft, path, &db->err);
+    if (r < 0)
+        return r;
+    r = export_to(db, path, draft.fd);
+    if (r < 0) {
+        hs_file_draft_drop(&draft);
+        return r;
+    }
+    r = hs_file_draft_commit(&draft, 0600, &db->err);
+    return r < 0 ? r : tell_left_out(db);
 }
 
 static int do_import(struct db *db)
@@ -207,7 +336,7 @@ static int do_import(struct db *db)
     free(data);
     if (r < 0)
         return r;
-    printf("%zu identities, %zu vectors added, %zu were there, %zu refused\n", imported.identities, imported.added,
+    printf("%zu identities, %zu vectors added, %zu already there, %zu refused\n", imported.identities, imported.added,
            imported.present, imported.refused_count);
     for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
         printf("line %zu: %s\n", imported.refused[i].line, imported.refused[i].reason);
@@ -301,19 +430,22 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
 static int add_file(const struct hs_face_app *app, const struct hs_picture_file *file, enum hs_enrol_gate gate,
                     struct result *ret_result, struct hs_error *err)
 {
-    char sha256[65];
+    char sha256[65], name[HS_GALLERY_NAME_MAX + 1];
     bool present = false;
     struct hs_error why;
     *ret_result = (struct result) { .state = ADDED };
     if (hs_file_sha256(file->path, sha256, &why) < 0)
         return refuse(ret_result, "not_readable", why.message);
-    int r = is_present(app, file->name, sha256, &present, &why);
+    int r = hs_gallery_resolve_name(app->gallery, file->name, name, &why);
+    const struct hs_picture_file named = { .path = file->path, .name = name };
+    if (r == 0)
+        r = is_present(app, name, sha256, &present, &why);
     if (r == 0 && present) {
         ret_result->state = PRESENT;
         return 0;
     }
     if (r == 0)
-        r = find_and_store(app, file, sha256, gate, ret_result, &why);
+        r = find_and_store(app, &named, sha256, gate, ret_result, &why);
     switch (r) {
     case 0:
         return 0;
@@ -395,7 +527,7 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
                                        (json_int_t) adding->present, "refused", adding->refusals, "left",
                                        (json_int_t) left, "interrupted", (int) (interrupted != 0)),
                              HS_JSON_SPACED, err);
-    printf("%zu added, %zu were there, %zu refused", adding->added, adding->present, adding->refused);
+    printf("%zu added, %zu already there, %zu refused", adding->added, adding->present, adding->refused);
     if (left)
         printf(", %zu not looked at: run it again to go on", left);
     putchar('\n');
@@ -461,16 +593,28 @@ static int add_pictures(struct db *db, bool tree)
 
 /* ---- all actions ---- */
 
+/* Only what puts people into a gallery makes one if there is none. */
 struct action {
-    const char *name;
-    size_t words;
+    const char *name, *words;
+    size_t count; /* of words */
+    bool must_exist;
     int (*run)(struct db *db);
 };
 
 static const struct action actions[] = {
-    { "list", 0, do_list },     { "show", 1, do_show },     { "rename", 2, do_rename },   { "merge", 2, do_merge },
-    { "remove", 1, do_remove }, { "backup", 0, do_backup }, { "backups", 0, do_backups }, { "restore", 1, do_restore },
-    { "check", 0, do_check },   { "stats", 0, do_stats },   { "export", 1, do_export },   { "import", 1, do_import },
+    { "list", "", 0, true, do_list },
+    { "show", " NAME", 1, true, do_show },
+    { "rename", " OLD NEW", 2, true, do_rename },
+    { "merge", " NAME INTO", 2, true, do_merge },
+    { "remove", " NAME", 1, true, do_remove },
+    { "backup", "", 0, true, do_backup },
+    { "backups", "", 0, true, do_backups },
+    { "restore", " BACKUP", 1, false, do_restore },
+    { "check", "", 0, true, do_check },
+    { "stats", "", 0, true, do_stats },
+    { "set-space", " MODEL|SPACE", 1, true, do_set_space },
+    { "export", " FILE|-", 1, true, do_export },
+    { "import", " FILE|FOLDER", 1, false, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -480,7 +624,11 @@ static int run_action(struct db *db, const struct action *action)
     if (code != HS_EXIT_OK)
         return code;
     const struct hs_face_settings *s = hs_settings_values(db->settings);
-    int r = hs_face_open_gallery(&s->database, false, &db->gallery, &opened, &db->err);
+    int r = hs_face_open_gallery(&s->database, action->must_exist ? HS_FACE_MUST_EXIST : 0, &db->gallery, &opened,
+                                 &db->err);
+    if (r == HS_ENOTFOUND && action->must_exist)
+        hs_error_set(&db->err, r, "%s is not there yet: `hailo-face serve`, or `db add`, makes it",
+                     s->database.db_file);
     code = finish(db, r < 0 ? r : action->run(db));
     hs_gallery_close(db->gallery);
     hs_settings_destroy(db->settings);
@@ -504,16 +652,15 @@ static int find_and_run(struct db *db)
     for (size_t i = 0; i < HS_ARRAY_LEN(actions); i++) {
         if (strcmp(actions[i].name, name) != 0)
             continue;
-        if (db->words.count != actions[i].words + 1)
-            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "%s takes %zu name%s", name, actions[i].words,
-                                      actions[i].words == 1 ? "" : "s");
+        if (db->words.count != actions[i].count + 1)
+            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "usage: hailo-face db %s%s", name, actions[i].words);
         if (db->purge_backups && actions[i].run != do_remove)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
     return hs_invocation_fail(db->call, HS_EXIT_USAGE,
                               "say one of list, show, add, rename, merge, remove, backup, "
-                              "backups, restore, check, stats, export, import");
+                              "backups, restore, check, stats, set-space, export, import");
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)

@@ -124,6 +124,7 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
     const struct hs_image_options options = {
         .limits = p->app->pipeline.limits,
         .apply_exif = p->app->pipeline.apply_exif,
+        .deadline_ns = HS_NO_DEADLINE,
     };
     struct hs_image *image;
     struct hs_buf out;

@@ -12,7 +12,8 @@
 #include "base/str.h"
 #include "face/commands.h"
 #include "face/face_select.h"
-#include "gallery/gallery.h"
+#include "face/gallery_report.h"
+#include "gallery/survey.h"
 #include "vision/embedding.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
@@ -131,23 +132,40 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
     return false;
 }
 
-static void check_content(struct hs_selftest *test, const char *path)
+/* Faces that cannot match are as bad as a damaged file for whoever should be recognised. */
+static void judge_content(struct hs_selftest *test, const char *path, const struct hs_face_gallery_model *model,
+                          const struct hs_gallery_survey *found)
 {
-    struct hs_gallery_peeked found;
+    char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], people[40], faces[40];
+    hs_selftest_add(test, "gallery", true, NULL, "%s: whole, %s, %s, schema version %d", path,
+                    hs_face_count_people(found->identities, people), hs_face_count_faces(found->embeddings, faces),
+                    found->schema_version);
+    size_t count = hs_face_report_unusable(&found->usability, model->name, model->dimension, lines);
+    for (size_t i = 0; i < count; i++)
+        hs_selftest_add(test, "faces", false, "see `hailo-face db check`", "%s", lines[i]);
+}
+
+static void check_content(struct hs_selftest *test, const struct hs_face_settings *settings)
+{
+    const char *path = settings->database.db_file;
+    struct hs_face_gallery_model model;
+    struct hs_gallery_survey found;
     struct hs_error err;
+    /* Without a model nothing can be said of the faces; another check tells of it. */
+    if (hs_face_gallery_model(settings, &model, NULL) < 0)
+        model = (struct hs_face_gallery_model) { .name = "any model" };
     if (!hs_file_exists(path))
         hs_selftest_add(test, "gallery", true, NULL, "%s is not there yet: the first start makes it", path);
     else if (access(path, R_OK | W_OK) < 0)
         hs_selftest_add(test, "gallery", false, "run this as the user of the service, or give the file to that user",
                         "%s: %s", path, strerror(errno));
-    else if (hs_gallery_peek(path, BUSY_TIMEOUT_MS, &found, &err) < 0)
+    else if (hs_gallery_survey_file(path, BUSY_TIMEOUT_MS, model.space, model.dimension, &found, &err) < 0)
         hs_selftest_add(test, "gallery", false,
                         err.code == HS_EVERSION ? "a newer hailo-face wrote it: use that one"
                                                 : "start the service, which puts the newest good backup in its place",
                         "%s: %s", path, err.message);
     else
-        hs_selftest_add(test, "gallery", true, NULL, "%s: whole, %lld identities, %lld vectors, schema version %d",
-                        path, (long long) found.identities, (long long) found.embeddings, found.schema_version);
+        judge_content(test, path, &model, &found);
 }
 
 /* Only looks, so that opening the gallery does not repair or migrate anything. */
@@ -165,5 +183,5 @@ void hs_face_check_gallery(struct hs_selftest *test, const void *settings)
     if (s->backup_enabled)
         writable = check_folder(test, "backups", s->backup_path) && writable;
     if (writable)
-        check_content(test, s->db_file);
+        check_content(test, settings);
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "face/gallery_report.h"
 
 enum { BUSY_TIMEOUT_MS = 5000, ERASE_AGAIN_S = 10, BACKUP_AGAIN_S = 3600 }; /* AGAIN: after a failure */
 
@@ -53,11 +54,32 @@ static void set_status(struct hs_face_maintenance *maintenance, char *ret_text, 
     pthread_mutex_unlock(&maintenance->lock);
 }
 
+static void warn(char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hs_log_warning("%s", lines[i]);
+}
+
+/* What an older program, or a backup from elsewhere, has left that does not do what people expect. */
+static void tell_problems(const struct hs_face_maintenance *maintenance)
+{
+    const struct hs_face_maintenance_options *o = &maintenance->options;
+    char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE];
+    struct hs_gallery_usability usability = hs_face_index_usability(o->index);
+    warn(lines, hs_face_report_unusable(&usability, o->model, o->dimension, lines));
+    struct hs_gallery_survey *survey = malloc(sizeof(*survey));
+    if (survey && hs_gallery_survey(o->gallery, NULL, 0, survey, NULL) == 0)
+        warn(lines, hs_face_report_records(survey, lines));
+    free(survey);
+}
+
 static void read_gallery(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err = { .message = "" };
     if (hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, &err) < 0)
         hs_log_error("the gallery could not be read: %s", err.message);
+    else
+        tell_problems(maintenance);
     set_status(maintenance, maintenance->status.read_error, sizeof(maintenance->status.read_error), err.message);
 }
 
@@ -211,11 +233,15 @@ static void tell(const struct hs_gallery_opened *opened)
     if (opened->migrated_from >= 0)
         hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
                     opened->backed_up_to);
+    if (opened->tightened)
+        hs_log_warning("others could read the gallery's file; now its owner alone can");
+    if (opened->foreign[0])
+        hs_log_warning("%s; it does nothing", opened->foreign);
     if (opened->orphans_erased)
         hs_log_warning("%lld vectors that belonged to nobody any more were erased", (long long) opened->orphans_erased);
 }
 
-int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
+int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err)
 {
     const struct hs_gallery_options options = {
@@ -224,9 +250,10 @@ int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_
         .keep_backups = settings->keep_backups,
         .max_embeddings_per_identity = settings->max_embeddings_per_identity,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
-        .erase_later = erase_later,
+        .erase_later = flags & HS_FACE_ERASE_LATER,
+        .must_exist = flags & HS_FACE_MUST_EXIST,
     };
-    int r = hs_dir_make_parent(settings->db_file, err);
+    int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, err);
     if (r == 0)
         r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)

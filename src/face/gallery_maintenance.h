@@ -9,9 +9,14 @@
 #include "face/settings.h"
 #include "gallery/gallery.h"
 
-/* Makes the folder if it is missing, opens the gallery, and logs what was migrated or repaired. With erase_later the
- * rest of an erasure is left to the thread below. Caller closes *ret_gallery with hs_gallery_close. */
-int hs_face_open_gallery(const struct hs_database_section *settings, bool erase_later, struct hs_gallery **ret_gallery,
+enum {
+    HS_FACE_ERASE_LATER = 1, /* the rest of an erasure is left to the thread below */
+    HS_FACE_MUST_EXIST = 2,  /* no file and no folder is made: HS_ENOTFOUND */
+};
+
+/* Makes the folder if it is missing, opens the gallery, and logs what was migrated or repaired. Caller closes
+ * *ret_gallery with hs_gallery_close. */
+int hs_face_open_gallery(const struct hs_database_section *settings, unsigned flags, struct hs_gallery **ret_gallery,
                          struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
 struct hs_face_maintenance;
@@ -21,6 +26,8 @@ struct hs_face_maintenance_options {
     struct hs_gallery *gallery;
     struct hs_face_index *index;
     const struct hs_gallery_opened *opened;
+    const char *model; /* that the gallery is searched with, and the numbers of its vectors */
+    size_t dimension;
     bool backups;             /* one at the start, unless the gallery is new, and then from time to time */
     double backup_interval_s; /* 0: at the start only */
 };

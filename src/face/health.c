@@ -1,11 +1,14 @@
 #include "face/health.h"
 
+#include <inttypes.h>
+
 #include "base/file.h"
 #include "base/str.h"
 
 static const char file_gone[] = "the gallery's file was deleted or replaced; changes fail until a restart";
 
-static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status, bool lost)
+static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status, bool lost,
+                            const struct hs_gallery_usability *usability)
 {
     if (lost)
         return "failed";
@@ -13,21 +16,64 @@ static const char *state_of(const struct hs_face_app *app, const struct hs_face_
         return status->read_error[0] ? "failed" : "loading";
     if (status->opened.set_aside[0])
         return status->opened.restored_from[0] ? "restored" : "emptied";
-    return status->backup_error[0] ? "degraded" : "ok";
+    return status->backup_error[0] || usability->identities_without > 0 ? "degraded" : "ok";
+}
+
+static const char *const use_names[HS_GALLERY_USES] = {
+    [HS_GALLERY_OTHER_SPACE] = "other_space", [HS_GALLERY_OTHER_SIZE] = "other_size",
+    [HS_GALLERY_DAMAGED] = "damaged",         [HS_GALLERY_UNKNOWN_SPACE] = "unknown_space",
+    [HS_GALLERY_USABLE] = "usable",
+};
+
+/* How many faces cannot match, by reason, and how many people have no other; NULL: all can. */
+static json_t *unusable_json(const struct hs_gallery_usability *usability)
+{
+    if (hs_gallery_unusable(usability) == 0)
+        return NULL;
+    json_t *json = json_pack("{s:I, s:I}", "embeddings", (json_int_t) hs_gallery_unusable(usability), "identities",
+                             (json_int_t) usability->identities_without);
+    for (int use = 0; use < HS_GALLERY_USABLE; use++)
+        if (usability->embeddings[use] > 0)
+            json_object_set_new(json, use_names[use], json_integer((json_int_t) usability->embeddings[use]));
+    return json;
+}
+
+void hs_face_put_metrics(const void *state, struct hs_buf *out)
+{
+    const struct hs_face_app *app = state;
+    if (!app->gallery)
+        return;
+    struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
+    struct hs_gallery_usability usability = hs_face_index_usability(app->index);
+    hs_buf_printf(out,
+                  "# HELP hailo_gallery_identities People in the gallery.\n"
+                  "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities %" PRId64 "\n",
+                  counts.identities);
+    hs_buf_printf(out,
+                  "# HELP hailo_gallery_identities_unusable Of these, people none of whose faces can match.\n"
+                  "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable %" PRId64 "\n",
+                  usability.identities_without);
+    hs_buf_append_str(out, "# HELP hailo_gallery_embeddings Stored faces, by whether they can match.\n"
+                           "# TYPE hailo_gallery_embeddings gauge\n");
+    for (int use = 0; use < HS_GALLERY_USES; use++)
+        hs_buf_printf(out, "hailo_gallery_embeddings{use=\"%s\"} %" PRId64 "\n", use_names[use],
+                      usability.embeddings[use]);
 }
 
 json_t *hs_face_health_database(const struct hs_face_app *app)
 {
     struct hs_face_maintenance_status status;
+    char text[HS_ERROR_MESSAGE_SIZE];
     if (!app->gallery)
         return NULL;
     hs_face_maintenance_get_status(app->maintenance, &status);
     const struct hs_gallery_opened *opened = &status.opened;
     struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
-    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost), "identities",
-                               (json_int_t) counts.identities, "embeddings", (json_int_t) counts.embeddings,
-                               "erasure_pending", (int) counts.erase_pending, "last_backup_at",
-                               status.last_backup_at[0] ? status.last_backup_at : NULL);
+    struct hs_gallery_usability usability = hs_face_index_usability(app->index);
+    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost, &usability),
+                               "identities", (json_int_t) counts.identities, "embeddings",
+                               (json_int_t) counts.embeddings, "erasure_pending", (int) counts.erase_pending,
+                               "last_backup_at", status.last_backup_at[0] ? status.last_backup_at : NULL);
     /* Names, not paths: who may ask for the health need not know how the disk is laid out. */
     const struct {
         const char *key, *text;
@@ -40,8 +86,13 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
         { "restored_from", hs_path_base(opened->restored_from) },
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i].text[0])
-            json_object_set_new(answer, texts[i].key, json_string(texts[i].text));
+        if (texts[i].text[0]) {
+            hs_error_public(texts[i].text, text);
+            json_object_set_new(answer, texts[i].key, json_string(text));
+        }
+    json_t *unusable = unusable_json(&usability);
+    if (unusable)
+        json_object_set_new(answer, "unusable", unusable);
     if (opened->migrated_from >= 0)
         json_object_set_new(answer, "migrated_from", json_integer(opened->migrated_from));
     return answer;

@@ -11,9 +11,13 @@
  *   "loading"   it is being read
  *   "restored"  it was damaged when the service started, and a backup took its place
  *   "emptied"   it was damaged, and there was no good backup
- *   "degraded"  the last backup failed
+ *   "degraded"  the last backup failed, or there are people none of whose faces can match (`unusable` says why)
  *   "ok" */
 json_t *hs_face_health_database(const struct hs_face_app *app);
+
+/* The gallery's part of /metrics: hs_app.metrics. */
+struct hs_buf;
+void hs_face_put_metrics(const void *state, struct hs_buf *out);
 
 /* Why the gallery is not ready: "gallery_loading", "gallery_failed"; NULL if it is, or if there is none.
  * ret_detail gets what failed, or "". */

@@ -12,9 +12,11 @@
 
 enum { MOST_TRIES = 1000 }; /* of a query whose vectors are removed meanwhile */
 
+/* An identity that has embeddings, which need not be usable. */
 struct name {
     int64_t identity_id;
     char *text;
+    uint32_t embeddings[HS_GALLERY_USES];
 };
 
 /* `names` is sorted by identity_id. */
@@ -22,6 +24,7 @@ struct content {
     struct hs_search *search;
     struct name *names;
     size_t count, capacity;
+    struct hs_gallery_usability usability; /* of all names together */
 };
 
 struct hs_face_index {
@@ -39,6 +42,9 @@ struct hs_face_index {
     uint64_t builds;
     struct hs_gallery_version version;
     atomic_bool read; /* content was built once */
+
+    pthread_mutex_t usability_lock; /* guards what follows */
+    struct hs_gallery_usability usability;
 };
 
 static void content_finish(struct content *content)
@@ -70,17 +76,21 @@ static const char *name_of(const struct content *content, int64_t identity_id)
     return at < content->count && content->names[at].identity_id == identity_id ? content->names[at].text : NULL;
 }
 
-static int put_name(struct content *content, int64_t identity_id, const char *name)
+static int put_name(struct content *content, int64_t identity_id, const char *name, struct name **ret_name)
 {
-    if (name_of(content, identity_id))
+    if (name_of(content, identity_id)) {
+        *ret_name = &content->names[place_of(content, identity_id)];
         return 0;
+    }
     char *text = HS_ARRAY_RESERVE(content->names, content->capacity, content->count + 1) ? strdup(name) : NULL;
     if (!text)
         return HS_ENOMEM;
     size_t at = place_of(content, identity_id);
     memmove(content->names + at + 1, content->names + at, (content->count - at) * sizeof(content->names[0]));
-    content->names[at] = (struct name) { identity_id, text };
+    content->names[at] = (struct name) { .identity_id = identity_id, .text = text };
     content->count++;
+    content->usability.identities_without++;
+    *ret_name = &content->names[at];
     return 0;
 }
 
@@ -110,6 +120,7 @@ int hs_face_index_create(struct hs_gallery *gallery, const char *space, size_t d
     pthread_mutex_init(&index->turn_lock, NULL);
     hs_cond_init(&index->turn_ends);
     pthread_rwlock_init(&index->lock, NULL);
+    pthread_mutex_init(&index->usability_lock, NULL);
     *ret_index = index;
     return 0;
 }
@@ -119,6 +130,7 @@ void hs_face_index_destroy(struct hs_face_index *index)
     if (!index)
         return;
     content_finish(&index->content);
+    pthread_mutex_destroy(&index->usability_lock);
     pthread_rwlock_destroy(&index->lock);
     pthread_cond_destroy(&index->turn_ends);
     pthread_mutex_destroy(&index->turn_lock);
@@ -141,6 +153,9 @@ static void drop_identity(void *arg, int64_t identity_id)
     hs_search_remove_identity(content->search, identity_id);
     if (at == content->count || content->names[at].identity_id != identity_id)
         return;
+    for (int use = 0; use < HS_GALLERY_USES; use++)
+        content->usability.embeddings[use] -= content->names[at].embeddings[use];
+    content->usability.identities_without -= content->names[at].embeddings[HS_GALLERY_USABLE] == 0;
     free(content->names[at].text);
     content->count--;
     memmove(content->names + at, content->names + at + 1, (content->count - at) * sizeof(content->names[0]));
@@ -149,10 +164,16 @@ static void drop_identity(void *arg, int64_t identity_id)
 static int take_entry(void *arg, const struct hs_gallery_entry *entry)
 {
     struct filling *filling = arg;
-    if (entry->dimension != filling->index->dimension || strcmp(entry->space, filling->index->space) != 0)
-        return 0;
-    if (put_name(filling->content, entry->identity_id, entry->name) < 0)
+    struct content *content = filling->content;
+    struct name *name;
+    if (put_name(content, entry->identity_id, entry->name, &name) < 0)
         return hs_error_set(filling->err, HS_ENOMEM, "no memory for the index");
+    enum hs_gallery_use use = hs_gallery_use_of(entry, filling->index->space, filling->index->dimension);
+    content->usability.embeddings[use]++;
+    name->embeddings[use]++;
+    if (use != HS_GALLERY_USABLE)
+        return 0;
+    content->usability.identities_without -= name->embeddings[use] == 1;
     return hs_search_add(filling->content->search, entry->id, entry->identity_id, entry->values, filling->err);
 }
 
@@ -224,6 +245,22 @@ static int begin_turn(struct hs_face_index *index, int64_t deadline_ns, bool *re
     return mine || *ret_done ? 0 : hs_error_set(err, HS_ETIMEOUT, "the gallery is still being read");
 }
 
+/* With the turn, so that nobody changes the content. */
+static void publish_usability(struct hs_face_index *index)
+{
+    pthread_mutex_lock(&index->usability_lock);
+    index->usability = index->content.usability;
+    pthread_mutex_unlock(&index->usability_lock);
+}
+
+struct hs_gallery_usability hs_face_index_usability(struct hs_face_index *index)
+{
+    pthread_mutex_lock(&index->usability_lock);
+    struct hs_gallery_usability usability = index->usability;
+    pthread_mutex_unlock(&index->usability_lock);
+    return usability;
+}
+
 static void end_turn(struct hs_face_index *index, bool well)
 {
     pthread_mutex_lock(&index->turn_lock);
@@ -251,6 +288,8 @@ int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, stru
         if (r == HS_ENOTFOUND)
             r = rebuild(index, err);
     }
+    if (r == 0)
+        publish_usability(index);
     end_turn(index, r == 0);
     return r;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "gallery/gallery.h"
+#include "gallery/survey.h"
 #include "hs/status.h"
 
 struct hs_face_index;
@@ -29,6 +30,9 @@ void hs_face_index_destroy(struct hs_face_index *index); /* NULL allowed */
 /* Brings the index up to date. Cheap if nothing has changed. HS_ETIMEOUT: another thread is still doing that at the
  * deadline. */
 int hs_face_index_refresh(struct hs_face_index *index, int64_t deadline_ns, struct hs_error *err);
+
+/* How much of the gallery can match, as of when the index was last brought up to date. Never waits. */
+struct hs_gallery_usability hs_face_index_usability(struct hs_face_index *index);
 
 /* True once the gallery was read. Never waits. */
 bool hs_face_index_is_read(const struct hs_face_index *index);

@@ -83,6 +83,7 @@ static const struct hs_app app = {
     .routes = hs_face_routes,
     .route_count = &hs_face_route_count,
     .not_ready = gallery_reason,
+    .metrics = hs_face_put_metrics,
     .shape = shape,
     .bench = &hs_face_bench,
     .check_settings = hs_face_check_gallery,

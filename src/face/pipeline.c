@@ -55,22 +55,31 @@ static struct hs_image_options options_of(const struct work *w, int target_w, in
         .target_w = target_w,
         .target_h = target_h,
         .apply_exif = w->pipeline->apply_exif,
+        .deadline_ns = w->deadline_ns,
+        .cancel = w->cancel,
     };
 }
 
+/* In place of what was decoded before, which is gone also after a failure: a thread has only one picture. */
 static int decode(struct work *w, int target_w, int target_h, struct hs_error *err)
 {
     const struct hs_image_options options = options_of(w, target_w, target_h);
-    struct hs_image *image;
     struct hs_error why;
-    int r = hs_image_decode(w->data, w->len, &options, &image, &why);
+    hs_image_destroy(w->image);
+    w->image = NULL;
+    int r = hs_image_decode(w->data, w->len, &options, &w->image, &why);
     if (r < 0)
         return hs_error_set(err, r, "Failed to decode image: %s", why.message);
     if (!w->result->damage[0])
-        hs_str_copy(w->result->damage, sizeof(w->result->damage), image->damage);
-    hs_image_destroy(w->image);
-    w->image = image;
+        hs_str_copy(w->result->damage, sizeof(w->result->damage), w->image->damage);
     return 0;
+}
+
+static int decode_first(struct work *w, struct hs_error *err)
+{
+    int target_w, target_h;
+    first_target(w, &target_w, &target_h);
+    return decode(w, target_w, target_h, err);
 }
 
 /* Whether the file has more than was decoded and that is wanted: `scale` of the original size, 0..1. */
@@ -146,7 +155,9 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
         .cancel = w->cancel,
     };
     w->list.count = 0;
-    int r = hs_face_detect_whole(&detector, w->image, &w->list, err);
+    int r = w->image ? 0 : decode_first(w, err); /* an attempt before this one may have lost it */
+    if (r == 0)
+        r = hs_face_detect_whole(&detector, w->image, &w->list, err);
     if (r == 0 && request->tiny) {
         r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
         if (r == 0)
@@ -246,12 +257,11 @@ static int sharpen(struct work *w, const struct subject *subjects, size_t count,
     const struct hs_image_options options =
         options_of(w, (int) ceil(w->image->orig_width * scale), (int) ceil(w->image->orig_height * scale));
     struct hs_image_part wanted = part_of(w, subjects, count), got;
-    struct hs_image *image;
+    hs_image_destroy(w->image); /* a thread has only one picture */
+    w->image = NULL;
     if (wanted.width < 1 || wanted.height < 1 ||
-        hs_image_decode_part(w->data, w->len, &options, &wanted, &image, &got, NULL) < 0)
-        return decode_at_least(w, scale, err);
-    hs_image_destroy(w->image);
-    w->image = image;
+        hs_image_decode_part(w->data, w->len, &options, &wanted, &w->image, &got, NULL) < 0)
+        return decode(w, options.target_w, options.target_h, err);
     w->shift_x = got.x;
     w->shift_y = got.y;
     return 0;
@@ -372,7 +382,6 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
         .cancel = cancel,
         .result = result,
     };
-    int target_w, target_h;
     int64_t start = hs_clock_now_ns(), at = start;
     const struct hs_pack *pack = hs_model_pool_first(pipeline->embedder)->choice.pack;
     *result = (struct hs_face_result) {
@@ -382,8 +391,7 @@ int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, s
     hs_str_copy(result->space, sizeof(result->space), pack->embedding.space);
     hs_str_copy(result->model, sizeof(result->model), pack->name);
     hs_face_list_init(&w.list);
-    first_target(&w, &target_w, &target_h);
-    int r = decode(&w, target_w, target_h, err);
+    int r = decode_first(&w, err);
     result->timings.decode_ms = hs_clock_lap_ms(&at);
     if (r == 0)
         r = request->known ? take_known(&w, err) : detect(&w, err);

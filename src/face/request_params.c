@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "http/admission.h"
+#include "http/failure.h"
 #include "http/param.h"
 #include "image/image.h"
 #include "service/request_options.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
-    hs_http_reply_error(req, code, NULL, "%s", err->message);
+    hs_http_reply_failure(req, code, NULL, err);
 }
 
 /* Clients know these texts word for word; the reason goes beside them. */
@@ -94,6 +96,15 @@ bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool 
     return false;
 }
 
+bool hs_face_ask_purge(struct hs_http_request *req, bool purge)
+{
+    struct hs_error err;
+    if (!purge || hs_http_check_admin(req, &err) == 0)
+        return true;
+    hs_http_reply_error(req, HS_EFORBIDDEN, "purge_backups", "purge_backups: %s", err.message);
+    return false;
+}
+
 /* ---- bbox ---- */
 
 /* A JSON list, or the text of one in a form. */
@@ -137,14 +148,17 @@ static bool is_of_picture(int code)
 
 json_t *hs_face_failure_json(const struct hs_http_request *req, int code, const struct hs_error *err)
 {
-    return is_of_picture(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail", err->message)
-                               : hs_http_error_json(req, code, NULL, err->message);
+    char text[HS_ERROR_MESSAGE_SIZE];
+    return is_of_picture(code) ? json_pack("{s:s, s:s}", "error", "Failed to decode image", "detail",
+                                           hs_http_failure_text(req, err, text))
+                               : hs_http_failure_json(req, code, NULL, err);
 }
 
 static void reply_picture_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
+    char text[HS_ERROR_MESSAGE_SIZE];
     if (is_of_picture(code))
-        reply_known(req, 400, "Failed to decode image", err->message);
+        reply_known(req, 400, "Failed to decode image", hs_http_failure_text(req, err, text));
     else
         hs_face_reply_failure(req, code, err);
 }

@@ -59,6 +59,9 @@ bool hs_face_ask_metadata(struct hs_http_request *req, char **ret_text);
 /* A parameter of the query that is true or false; false if it is absent. */
 bool hs_face_ask_query_bool(struct hs_http_request *req, const char *name, bool *ret);
 
+/* True unless backups are to be deleted and the client is no administrator (http/access.h), which is answered 403. */
+bool hs_face_ask_purge(struct hs_http_request *req, bool purge);
+
 /* The best face that has a vector; answers "No face detected", or "Failed to extract embedding" if there are faces
  * but none has one. */
 const struct hs_face_found *hs_face_ask_best(struct hs_http_request *req, const struct hs_face_result *result);

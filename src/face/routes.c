@@ -10,6 +10,7 @@
 #include "http/param.h"
 #include "service/app_routes.h"
 #include "service/batch.h"
+#include "service/request_options.h"
 
 static void get_health(struct hs_http_request *req)
 {
@@ -59,7 +60,7 @@ static void post_detect(struct hs_http_request *req)
     }
     if (hs_face_ask_faces(req, app, &wish, &result)) {
         add_timings(req, &result.timings, -1);
-        hs_http_reply_json(req, 200, hs_face_detect_json(&result, landmarks));
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_detect_json(&result, landmarks)));
     }
     hs_face_result_finish(&result);
 }
@@ -70,14 +71,14 @@ struct detect_batch {
     bool landmarks;
 };
 
-static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_batch *batch = ctx;
     struct hs_face_result result = { 0 };
     int r = hs_face_find(&batch->pipeline, picture->data, picture->len, &batch->request, picture->deadline_ns,
                          picture->cancel, &result, err);
-    if (r == 0 && !(*ret_answer = hs_face_detect_json(&result, batch->landmarks)))
-        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    if (r == 0)
+        r = hs_batch_append(picture, hs_face_detect_json(&result, batch->landmarks), out, err);
     hs_face_result_finish(&result);
     return r;
 }
@@ -120,7 +121,7 @@ static void post_embed(struct hs_http_request *req)
     if (found) {
         json_t *answer = hs_face_embed_json(found, &result);
         json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
-        hs_http_reply_json(req, 200, answer);
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     }
     hs_face_result_finish(&result);
 }
@@ -165,7 +166,7 @@ static void post_recognize(struct hs_http_request *req)
         json_t *answer = hs_face_recognize_json(app, &result, &how, &err);
         add_timings(req, &result.timings, hs_ns_to_ms(hs_clock_now_ns() - start_ns));
         if (answer)
-            hs_http_reply_json(req, 200, answer);
+            hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
         else
             hs_face_reply_failure(req, err.code, &err);
     }
@@ -183,7 +184,7 @@ static void post_compare(struct hs_http_request *req)
     if (hs_face_ask_faces(req, app, &first, &a) && hs_face_ask_faces(req, app, &second, &b)) {
         const struct hs_face_found *one = hs_face_ask_best(req, &a), *two = one ? hs_face_ask_best(req, &b) : NULL;
         if (two)
-            hs_http_reply_json(req, 200, hs_face_compare_json(app, one, &a, two, &b));
+            hs_http_reply_json(req, 200, hs_request_add_warnings(req, hs_face_compare_json(app, one, &a, two, &b)));
     }
     hs_face_result_finish(&a);
     hs_face_result_finish(&b);
@@ -193,37 +194,46 @@ static const char *const one_picture[] = { "image", NULL };
 static const char *const several_pictures[] = { "images", "image", NULL };
 static const char *const two_pictures[] = { "image", "image2", NULL };
 
-#define POST(where, function, pictures)                                                                                \
+/* "Database not enabled" is the answer whatever the body is. */
+static int check_gallery(struct hs_http_request *req)
+{
+    return !hs_face_ask_gallery(req, hs_http_context(req));
+}
+
+#define POST(where, function, pictures, first, how)                                                                    \
     {                                                                                                                  \
-        .method = "POST", .path = (where), .handle = (function), .body = HS_BODY_FORM_OR_JSON, .spec = {               \
+        .method = "POST", .path = (where), .handle = (function), .check = (first), .flags = (how),                     \
+        .body = HS_BODY_FORM_OR_JSON, .spec = {                                                                        \
             .files = (pictures),                                                                                       \
             .any_json = true                                                                                           \
         }                                                                                                              \
     }
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
-#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function) }
+#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function), .flags = HS_HTTP_CHANGES }
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
     GET("/health", get_health, HS_HTTP_INLINE),
     HS_APP_ROUTES,
-    POST("/v1/detect", post_detect, one_picture),
+    POST("/v1/detect", post_detect, one_picture, NULL, 0),
     { .method = "POST",
       .path = "/v1/detect/batch",
       .handle = post_batch,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
-    POST("/v1/embed", post_embed, one_picture),
-    POST("/v1/recognize", post_recognize, one_picture),
-    POST("/v1/compare", post_compare, two_pictures),
-    POST("/v1/database/add", hs_face_post_add, one_picture),
-    POST("/v1/database/remove", hs_face_post_remove, NULL),
-    POST("/v1/database/verify", hs_face_post_verify, one_picture),
+    POST("/v1/embed", post_embed, one_picture, NULL, 0),
+    POST("/v1/recognize", post_recognize, one_picture, check_gallery, 0),
+    POST("/v1/compare", post_compare, two_pictures, NULL, 0),
+    POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_HTTP_CHANGES),
+    POST("/v1/database/remove", hs_face_post_remove, NULL, check_gallery, HS_HTTP_CHANGES),
+    POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, 0),
     GET("/v1/database/list", hs_face_get_list, 0),
     GET(IDENTITY, hs_face_get_identity, 0),
     { .method = "PUT",
       .path = IDENTITY,
       .handle = hs_face_put_identity,
+      .check = check_gallery,
+      .flags = HS_HTTP_CHANGES,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .any_json = true } },
     DELETE(IDENTITY, hs_face_delete_identity),

@@ -11,6 +11,7 @@
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/request_options.h"
 
 enum { KEY_MAX = 255 };
 
@@ -19,7 +20,8 @@ struct add {
     struct hs_http_request *req;
     struct hs_face_app *app;
     const char *name;
-    char *metadata; /* NULL: leave what is there */
+    char stored_name[HS_GALLERY_NAME_MAX + 1]; /* `name`, once it is read */
+    char *metadata;                            /* NULL: leave what is there */
     bool dry_run;
     enum hs_enrol_gate gate;
     uint8_t *picture;
@@ -34,7 +36,8 @@ static bool read_options(struct add *add)
     const struct hs_body *body = hs_http_body(add->req);
     struct hs_error err;
     int gate;
-    int r = hs_gallery_check_name(add->name, &err);
+    int r = hs_gallery_resolve_name(add->app->gallery, add->name, add->stored_name, &err);
+    add->name = add->stored_name;
     if (r == 0)
         r = hs_param_enum(body, "gate", hs_enrol_gates, add->app->settings->database.enrolment, &gate, &err);
     if (r == 0)
@@ -117,7 +120,7 @@ static void reply_added(const struct add *add, const char *name, const struct hs
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
         json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
-    hs_http_reply_json(add->req, 200, answer);
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
 static void reply_refused(const struct add *add, const struct hs_enrol_verdict *verdict)
@@ -148,7 +151,7 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
         json_object_set_new(answer, "confidence", json_real((double) face->face.score));
         json_object_set_new(answer, "quality", hs_face_quality_json(face));
     }
-    hs_http_reply_json(add->req, 200, answer);
+    hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
 /* ---- doing it ---- */

@@ -1,22 +1,38 @@
 #include "face/routes_database.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "face/request_params.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/request_options.h"
 #include "vision/embedding.h"
 
-/* Metadata of older files may be nested deeper than an answer can be; it is left out then. */
+json_t *hs_face_text_json(const char *text)
+{
+    json_t *json = text ? json_string(text) : NULL;
+    char *line = text && !json ? strdup(text) : NULL;
+    if (line) {
+        hs_str_make_line(line);
+        json = json_string(line);
+    }
+    free(line);
+    return json;
+}
+
 json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
 {
-    bool sound = identity->metadata && hs_gallery_check_metadata(identity->metadata, NULL) == 0;
-    return json_pack("{s:s, s:I, s:s, s:o*}", "name", identity->name, "embedding_count",
+    struct hs_error why = { .message = "" };
+    bool sound = hs_gallery_check_metadata(identity->metadata, &why) == 0;
+    return json_pack("{s:o, s:I, s:s, s:o*, s:o*}", "name", hs_face_text_json(identity->name), "embedding_count",
                      (json_int_t) identity->embedding_count, "created_at", identity->created_at, "metadata",
-                     sound ? json_loads(identity->metadata, 0, NULL) : NULL);
+                     sound && identity->metadata ? json_loads(identity->metadata, 0, NULL) : NULL, "metadata_error",
+                     sound ? NULL : hs_face_text_json(why.message));
 }
 
 void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
@@ -46,24 +62,26 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 
 /* ---- removal ---- */
 
-/* Older backups still hold what was erased: the answer names them, or says that they went. A purge that fails does not
- * take back the removal, so it is told beside it. */
+/* Older backups still hold what was erased: the answer names their files, or says that they went. A purge that fails
+ * does not take back the removal, so it is told beside it. */
 static void add_purged(const struct hs_face_app *app, json_t *answer)
 {
     struct hs_gallery_backups *purged;
     struct hs_error err;
-    char backup[PATH_MAX];
+    char backup[PATH_MAX], text[HS_ERROR_MESSAGE_SIZE];
     json_t *list = json_array();
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
-        json_object_set_new(answer, "purge_error", json_string(err.message));
+        hs_error_public(err.message, text);
+        json_object_set_new(answer, "purge_error", json_string(text));
+        hs_log_warning("backups were not purged: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
-            json_array_append_new(list, json_string(purged->items[i].path));
+            json_array_append_new(list, json_string(hs_path_base(purged->items[i].path)));
         hs_gallery_backups_destroy(purged);
         json_object_set_new(answer, "erasure_pending", json_false());
         json_object_set_new(answer, "older_backups", json_array());
         if (backup[0])
-            json_object_set_new(answer, "backup", json_string(backup));
+            json_object_set_new(answer, "backup", json_string(hs_path_base(backup)));
     }
     json_object_set_new(answer, "purged_backups", list);
 }
@@ -73,7 +91,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        json_array_append_new(files, json_string(erased->files[i]));
+        json_array_append_new(files, json_string(hs_path_base(erased->files[i])));
     json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
     json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
     json_object_set_new(answer, "older_backups", files);
@@ -81,7 +99,7 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
     if (purge)
         add_purged(app, answer);
     hs_face_maintenance_erased(app->maintenance);
-    hs_http_reply_json(req, 200, answer);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
 
 void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app *app, const char *name, bool purge)
@@ -108,7 +126,7 @@ void hs_face_post_remove(struct hs_http_request *req)
         return;
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
-    else
+    else if (hs_face_ask_purge(req, purge))
         hs_face_remove_named(req, app, name, purge);
 }
 
@@ -140,10 +158,10 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
     if (!person)
         return;
     bool any = best_score(app, person, found->embedding, &score);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
-                                 any && score > app->recognition_threshold, "score", score, "threshold",
-                                 app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result)));
+    json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
+                               any && score > app->recognition_threshold, "score", score, "threshold",
+                               app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result));
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 
@@ -170,6 +188,15 @@ static int list_identity(void *arg, const struct hs_gallery_identity *identity)
     return json_array_append_new(arg, hs_face_identity_json(identity)) < 0 ? HS_ENOMEM : 0;
 }
 
+/* Names go up, so that a client which follows the cursor comes to an end, even if a name cannot be written as it is. */
+static const char *next_cursor(const json_t *identities, const char *cursor)
+{
+    size_t count = json_array_size(identities);
+    const char *last =
+        count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
+    return last && (!cursor || strcmp(last, cursor) > 0) ? last : NULL;
+}
+
 void hs_face_get_list(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -192,8 +219,7 @@ void hs_face_get_list(struct hs_http_request *req)
         return;
     }
     size_t count = json_array_size(identities);
-    const char *next =
-        more && count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
+    const char *next = more ? next_cursor(identities, cursor) : NULL;
     hs_http_reply_json(
         req, 200,
         json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next));

@@ -27,7 +27,11 @@ void hs_face_delete_embedding(struct hs_http_request *req);
 
 /* ---- what they share ---- */
 
-json_t *hs_face_identity_json(const struct hs_gallery_identity *identity); /* NULL without memory */
+/* NULL without memory. What another program has written and cannot be shown is told in its place: `metadata_error`. */
+json_t *hs_face_identity_json(const struct hs_gallery_identity *identity);
+
+/* A text of the gallery, in which bytes that are not UTF-8 become '?'. NULL for NULL, or without memory. */
+json_t *hs_face_text_json(const char *text);
 
 /* Answers with a failure of the gallery; HS_ENOTFOUND means the identity of that name. A gallery whose file is gone is
  * also reported in the log. */

@@ -5,14 +5,19 @@
 #include "base/str.h"
 #include "face/request_params.h"
 #include "face/routes_database.h"
+#include "gallery/name.h"
+#include "gallery/validate.h"
 #include "http/param.h"
+#include "service/request_options.h"
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
-    json_t *quality = e->quality ? json_loads(e->quality, 0, NULL) : NULL;
-    return json_pack("{s:I, s:s, s:s*, s:o*, s:s*, s:s, s:I}", "id", (json_int_t) e->id, "space", e->space, "model",
-                     e->model, "quality", quality, "source_sha256", e->source_sha256, "created_at", e->created_at,
-                     "dimension", (json_int_t) e->dimension);
+    bool sound = e->quality && hs_gallery_check_quality(e->quality, NULL) == 0;
+    return json_pack("{s:I, s:o, s:o*, s:o*, s:o*, s:o, s:I}", "id", (json_int_t) e->id, "space",
+                     hs_face_text_json(e->space), "model", hs_face_text_json(e->model), "quality",
+                     sound ? json_loads(e->quality, 0, NULL) : NULL, "source_sha256",
+                     hs_face_text_json(e->source_sha256), "created_at", hs_face_text_json(e->created_at), "dimension",
+                     (json_int_t) e->dimension);
 }
 
 static json_t *embeddings_json(const struct hs_gallery_person *person)
@@ -30,7 +35,7 @@ static void reply_person(struct hs_http_request *req, const char *name)
         return;
     json_t *answer = hs_face_identity_json(&person->identity);
     json_object_set_new(answer, "embeddings", embeddings_json(person));
-    hs_http_reply_json(req, 200, answer);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 
@@ -43,7 +48,8 @@ void hs_face_delete_identity(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
     bool purge;
-    if (hs_face_ask_gallery(req, app) && hs_face_ask_query_bool(req, "purge_backups", &purge))
+    if (hs_face_ask_gallery(req, app) && hs_face_ask_query_bool(req, "purge_backups", &purge) &&
+        hs_face_ask_purge(req, purge))
         hs_face_remove_named(req, app, hs_http_param(req, 0), purge);
 }
 
@@ -53,11 +59,14 @@ void hs_face_put_identity(struct hs_http_request *req)
     const char *name = hs_http_param(req, 0);
     struct hs_gallery_update update = { 0 };
     struct hs_error err;
-    char *metadata;
+    char *metadata, new_name[HS_GALLERY_NAME_MAX + 1];
     if (!hs_face_ask_gallery(req, app) || !hs_face_ask_body(req))
         return;
-    if (hs_param_string(hs_http_body(req), "name", NULL, &update.new_name, &err) < 0) {
-        hs_face_reply_failure(req, HS_EINVAL, &err);
+    int r = hs_param_string(hs_http_body(req), "name", NULL, &update.new_name, &err);
+    if (r == 0 && update.new_name)
+        r = hs_gallery_clean_name(update.new_name, new_name, &err);
+    if (r < 0) {
+        hs_face_reply_failure(req, r, &err);
         return;
     }
     if (!hs_face_ask_metadata(req, &metadata))
@@ -67,11 +76,11 @@ void hs_face_put_identity(struct hs_http_request *req)
         return;
     }
     update.metadata = metadata;
-    int r = hs_gallery_update(app->gallery, name, &update, &err);
+    r = hs_gallery_update(app->gallery, name, &update, &err);
     if (r < 0)
         hs_face_reply_gallery_failure(req, app, name, r, &err);
     else
-        reply_person(req, update.new_name ? update.new_name : name);
+        reply_person(req, update.new_name ? new_name : name);
     free(metadata);
 }
 
@@ -83,7 +92,7 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     if (!person)
         return;
     hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:o, s:I}", "name", person->identity.name, "embeddings",
+                       json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
                                  embeddings_json(person), "count", (json_int_t) person->count));
     hs_gallery_person_destroy(person);
 }
@@ -114,7 +123,7 @@ void hs_face_get_embedding(struct hs_http_request *req)
     const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
     if (e) {
         json_t *answer = embedding_json(e), *values = json_array();
-        json_object_set_new(answer, "name", json_string(person->identity.name));
+        json_object_set_new(answer, "name", hs_face_text_json(person->identity.name));
         for (size_t i = 0; vector && i < e->dimension; i++)
             json_array_append_new(values, json_real((double) e->values[i]));
         if (vector)
@@ -148,7 +157,7 @@ void hs_face_delete_embedding(struct hs_http_request *req)
 {
     struct hs_gallery_person *person;
     bool purge;
-    if (!hs_face_ask_query_bool(req, "purge_backups", &purge))
+    if (!hs_face_ask_query_bool(req, "purge_backups", &purge) || !hs_face_ask_purge(req, purge))
         return;
     const struct hs_gallery_embedding *e = ask_embedding(req, false, &person);
     if (e)

@@ -1,6 +1,7 @@
 /* Copies of a database, and databases from copies. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,11 +69,13 @@ static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "backup", err);
 }
 
-/* A connection of its own, so that the copying holds no reader of the gallery. */
-static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error *err)
+/* A connection of its own, so that the copying holds no reader of the gallery. *ret_change: the last one that the copy
+ * has; -1 if its schema is older. */
+static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_change, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL, *into = NULL;
     sqlite3_backup *copy;
+    int version;
     int r = hs_gallery_make_file(path, err);
     if (r == 0)
         r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
@@ -89,6 +92,11 @@ static int copy_to(struct hs_gallery *gallery, const char *path, struct hs_error
         r = hs_sql_exec(into->db, "PRAGMA journal_mode = DELETE", err);
     if (r == 0)
         r = hs_sql_check(into->db, "PRAGMA integrity_check(1)", NULL, err);
+    if (r == 0)
+        r = hs_gallery_schema_of(into->db, &version, err);
+    *ret_change = -1;
+    if (r == 0 && version == HS_GALLERY_SCHEMA)
+        r = hs_sql_int(into->db, "SELECT change FROM gallery", ret_change, err);
     hs_gallery_disconnect(from);
     hs_gallery_disconnect(into);
     return r;
@@ -109,11 +117,12 @@ static void delete_surplus(const struct hs_gallery *gallery)
 static int write_backup(struct hs_gallery *gallery, const char *copy, const char *packed, const char *path,
                         struct hs_error *err)
 {
-    int r = copy_to(gallery, copy, err);
+    int64_t change;
+    int r = copy_to(gallery, copy, &change, err);
     if (r == 0)
         r = hs_gallery_make_file(packed, err);
     if (r == 0)
-        r = hs_gallery_compress(copy, packed, err);
+        r = hs_gallery_compress(copy, packed, change, err);
     if (r == 0 && rename(packed, path) < 0)
         r = hs_error_set(err, HS_EIO, "%s: %s", path, strerror(errno));
     if (r == 0)
@@ -123,12 +132,23 @@ static int write_backup(struct hs_gallery *gallery, const char *copy, const char
     return r;
 }
 
+static int make_folder(const char *path, struct hs_error *err)
+{
+    bool there = hs_file_exists(path);
+    int r = hs_dir_make(path, err), fd = r == 0 && !there ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0 && hs_file_give_to_owner(fd, path) < 0)
+        r = hs_gallery_file_error(path, err);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
 int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     if (!gallery->backup_dir)
         return hs_error_set(err, HS_EUNSUPPORTED, "gallery: there is no backup folder");
     char name[HS_GALLERY_BACKUP_NAME_SIZE], path[PATH_MAX], copy[PATH_MAX], packed[PATH_MAX];
-    int r = hs_dir_make(gallery->backup_dir, err);
+    int r = make_folder(gallery->backup_dir, err);
     if (r == 0)
         r = hs_gallery_next_backup(gallery, name, err);
     if (r < 0)
@@ -168,16 +188,21 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
     sqlite3 *db = NULL;
     int code, version = 0;
     bool damaged = false;
-    int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, 0, &db, &code, err);
+    struct hs_error why = { .message = "" };
+    int r = hs_sql_open(path, SQLITE_OPEN_READWRITE, gallery->vfs, 0, &db, &code, &why);
     if (r == 0)
-        r = hs_sql_check(db, "PRAGMA integrity_check(1)", &damaged, err);
+        r = hs_sql_check(db, "PRAGMA integrity_check(1)", &damaged, &why);
     if (r == 0)
-        r = hs_gallery_schema_of(db, &version, err);
+        r = hs_gallery_check_objects(db, &why);
+    if (r == 0)
+        r = hs_gallery_schema_of(db, &version, &why);
     if (r == 0 && version == HS_GALLERY_SCHEMA)
-        r = hs_gallery_check_schema(db, err);
+        r = hs_gallery_check_schema(db, &why);
     sqlite3_close(db);
-    if (damaged || (r == 0 && version < 0))
-        r = hs_error_set(err, HS_EDECODE, "%s: no good backup", backup);
+    if (r == 0 && version < 0)
+        r = hs_error_set(&why, HS_EDECODE, "it has no identities");
+    if (r < 0)
+        r = hs_error_set(err, damaged ? HS_EDECODE : r, "%s: no good backup: %s", backup, why.message);
     return r;
 }
 
@@ -228,19 +253,24 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
  * name and a number of changes that no index has followed. */
 static int prepare(struct hs_gallery *gallery, sqlite3 *db, int64_t change, struct hs_error *err)
 {
-    int64_t have, wanted, orphans;
-    char sql[160];
+    int64_t have, wanted, orphans, same = 0;
+    char sql[240];
     int r = hs_gallery_migrate(db, gallery->legacy_space, gallery->uid, &orphans, err);
     if (r == 0)
         r = hs_gallery_check_schema(db, err);
+    hs_str_format(sql, sizeof(sql), "SELECT count(*) FROM gallery WHERE uid = '%s'", gallery->uid);
+    if (r == 0)
+        r = hs_sql_int(db, sql, &same, err);
     if (r == 0)
         r = hs_sql_int(db, "PRAGMA page_size", &have, err);
     if (r == 0)
         r = hs_sql_int(gallery->writer->db, "PRAGMA page_size", &wanted, err);
     if (r < 0)
         return r;
-    hs_str_format(sql, sizeof(sql), "DELETE FROM changes; UPDATE gallery SET uid = '%s', change = %lld", gallery->uid,
-                  (long long) change);
+    /* Numbers of another gallery's changes say nothing here. */
+    hs_str_format(sql, sizeof(sql), "DELETE FROM changes; UPDATE gallery SET uid = '%s', change = %lld%s", gallery->uid,
+                  (long long) change,
+                  same ? "" : "; UPDATE identities SET change = NULL; UPDATE embeddings SET change = NULL");
     r = hs_sql_exec(db, sql, err);
     if (r < 0 || have == wanted)
         return r;

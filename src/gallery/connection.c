@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
+#include "gallery/name.h"
 
 /* While others wait for the change lock, a reader that keeps the log from being emptied is not waited for. */
 enum { EMPTY_LOG_MS = 100 };
@@ -112,10 +113,31 @@ static struct hs_gallery_conn *take_reader(struct hs_gallery *gallery)
     return conn;
 }
 
+/* Drops the pages that a connection has in memory, if something was erased since it did so last. */
+static void drop_pages(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
+{
+    unsigned erasures = gallery->erasures;
+    if (conn->erasures != erasures)
+        sqlite3_db_release_memory(conn->db);
+    conn->erasures = erasures;
+}
+
+/* Readers in use do it when they are given back. */
+static void drop_pages_of_all(struct hs_gallery *gallery)
+{
+    drop_pages(gallery, gallery->writer);
+    pthread_mutex_lock(&gallery->readers_lock);
+    for (struct hs_gallery_conn *conn = gallery->idle; conn; conn = conn->next)
+        drop_pages(gallery, conn);
+    pthread_mutex_unlock(&gallery->readers_lock);
+}
+
 /* NULL: the reader could not be made. */
 static void give_reader(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
     pthread_mutex_lock(&gallery->readers_lock);
+    if (conn)
+        drop_pages(gallery, conn);
     if (conn) {
         conn->next = gallery->idle;
         gallery->idle = conn;
@@ -294,8 +316,10 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         roll_back(gallery->writer);
     } else {
         gallery->change += gallery->logged;
+        gallery->erasures += erases;
         if (erases || gallery->erase_pending)
             hs_gallery_empty_log(gallery, false, NULL);
+        drop_pages_of_all(gallery);
     }
     hs_gallery_unlock_change(gallery);
     return r;
@@ -350,9 +374,23 @@ int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_
     return r;
 }
 
+sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery_statement which, const char *name,
+                                   char clean[HS_GALLERY_NAME_MAX + 1], struct hs_error *err)
+{
+    int r = hs_gallery_clean_name(name, clean, NULL);
+    if (r == HS_ENOMEM) {
+        hs_gallery_no_memory(err);
+        return NULL;
+    }
+    return HS_GALLERY_BIND(conn, which, HS_TEXT(name), HS_TEXT(r == 0 ? clean : NULL));
+}
+
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_FIND_IDENTITY, HS_TEXT(name));
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    sqlite3_stmt *stmt = hs_gallery_bind_name(gallery->writer, HS_STMT_FIND_IDENTITY, name, clean, err);
+    if (!stmt)
+        return HS_ENOMEM;
     int r = hs_gallery_read_number(stmt, ret_id, err);
     if (r == 0)
         return hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);

@@ -1,5 +1,6 @@
 #include "gallery/diversity_prune.h"
 
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ void hs_prune_init(struct hs_prune *kept, size_t max)
 static void finish_one(struct hs_prune_item *one)
 {
     free(one->space);
+    if (one->values)
+        sodium_memzero(one->values, one->dimension * sizeof(float));
     free(one->values);
 }
 

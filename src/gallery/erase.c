@@ -8,11 +8,16 @@
 
 enum { PAUSE_MS = 20 }; /* between two tries to empty the log */
 
-static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, struct hs_error *err)
+/* *ret_since: the number of the oldest change that made something of it; 0: not known. */
+static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t *ret_embeddings, int64_t *ret_since,
+                           struct hs_error *err)
 {
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0)
+        r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_OLDEST_CHANGE, HS_NUMBER(id)), ret_since,
+                                   err);
+    if (r >= 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDINGS_OF, err, HS_NUMBER(id));
     if (r < 0)
         return r;
@@ -21,29 +26,42 @@ static int remove_identity(struct hs_gallery *gallery, const char *name, int64_t
     return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }
 
-static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret_embeddings, struct hs_error *err)
+static int remove_embedding(struct hs_gallery *gallery, int64_t id, int64_t *ret_embeddings, int64_t *ret_since,
+                            struct hs_error *err)
 {
     int64_t identity_id;
     sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_OWNER_OF_EMBEDDING, HS_NUMBER(id));
     int r = hs_gallery_read_number(stmt, &identity_id, err);
     if (r <= 0)
         return r < 0 ? r : hs_error_set(err, HS_ENOTFOUND, "Embedding %lld not found", (long long) id);
-    r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(id));
+    r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_CHANGE_OF_EMBEDDING, HS_NUMBER(id)), ret_since,
+                               err);
+    if (r >= 0)
+        r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(id));
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_TOUCH_IDENTITY, err, HS_NUMBER(identity_id));
     *ret_embeddings = 1;
     return r < 0 ? r : hs_gallery_touch(gallery, identity_id, err);
 }
 
-/* The names of all backups and set-aside files: each is older than the erasure, which is just now. That of a backup
- * that is being made is among them: it may have copied what was erased. */
-static void list_files(const struct hs_gallery *gallery, struct hs_gallery_erased *erased)
+/* A backup that was made before the erased came does not hold it. One that does not say of which change it is, because
+ * an older program made it or it is being made, may. */
+static bool may_hold(const struct hs_gallery_backup *file, int64_t since)
+{
+    int64_t change = file->set_aside ? -1 : hs_gallery_backup_change(file->path);
+    return change < 0 || change >= since;
+}
+
+/* The names of the backups and set-aside files that may hold what was erased. */
+static void list_files(const struct hs_gallery *gallery, int64_t since, struct hs_gallery_erased *erased)
 {
     struct hs_gallery_backups *files;
     if (hs_gallery_find_files(gallery, true, &files, NULL) < 0)
         return;
     erased->files = calloc(files->count + 1, sizeof(*erased->files));
     for (size_t i = 0; erased->files && i < files->count; i++) {
+        if (!may_hold(&files->items[i], since))
+            continue;
         erased->files[erased->file_count++] = files->items[i].path;
         files->items[i].path = NULL;
     }
@@ -63,18 +81,19 @@ static int erase(struct hs_gallery *gallery, const char *name, int64_t embedding
                  struct hs_gallery_erased *ret_erased, struct hs_error *err)
 {
     struct hs_gallery_erased erased = { 0 };
+    int64_t since = 0;
     int r = hs_gallery_begin(gallery, err);
     if (r < 0)
         return r;
-    r = name ? remove_identity(gallery, name, &erased.embeddings, err)
-             : remove_embedding(gallery, embedding_id, &erased.embeddings, err);
+    r = name ? remove_identity(gallery, name, &erased.embeddings, &since, err)
+             : remove_embedding(gallery, embedding_id, &erased.embeddings, &since, err);
     r = hs_gallery_end(gallery, r, true, err);
     if (r == 0 && !gallery->erase_later)
         hs_gallery_finish_erasing(gallery, NULL);
     if (r < 0 || !ret_erased)
         return r;
     erased.pending = gallery->erase_pending;
-    list_files(gallery, &erased);
+    list_files(gallery, since, &erased);
     *ret_erased = erased;
     return 0;
 }

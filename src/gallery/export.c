@@ -36,24 +36,31 @@ static int write_line(struct writer *writer, json_t *object, struct hs_error *er
     return r;
 }
 
-/* The JSON that a text holds; NULL for NULL. *ret_bad if it cannot be had. */
-static json_t *parse_stored(const char *text, bool *ret_bad)
+/* The JSON that a stored text holds. NULL for NULL, and for what another program has stored that is not valid. */
+static json_t *parse_stored(const char *text, bool valid, bool *ret_bad)
 {
-    json_t *value = text ? json_loads(text, 0, NULL) : NULL;
-    *ret_bad = text && !value;
+    json_t *value = text && valid ? json_loads(text, 0, NULL) : NULL;
+    *ret_bad = text && valid && !value;
     return value;
+}
+
+/* A time of ours; NULL: another program has stored something else, or nothing. */
+static const char *given(const char *time)
+{
+    return hs_gallery_check_time("", time, NULL) == 0 ? time : NULL;
 }
 
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
     bool bad;
-    json_t *quality = parse_stored(e->quality, &bad), *object = NULL;
+    json_t *quality = parse_stored(e->quality, hs_gallery_check_quality(e->quality, NULL) == 0, &bad), *object = NULL;
     char *vector = malloc(room);
     if (vector && !bad) {
         sodium_bin2base64(vector, room, (const unsigned char *) e->values, size, BASE64);
-        object = json_pack("{s:s, s:s, s:s*, s:O*, s:s*}", "space", e->space, "vector", vector, "model", e->model,
-                           "quality", quality, "source_sha256", e->source_sha256);
+        object = json_pack("{s:s, s:s, s:s*, s:O*, s:s*, s:s*}", "space", e->space, "vector", vector, "model", e->model,
+                           "quality", quality, "source_sha256", e->source_sha256, "created_at", given(e->created_at));
+        sodium_memzero(vector, room);
     }
     json_decref(quality);
     free(vector);
@@ -62,13 +69,15 @@ static json_t *embedding_json(const struct hs_gallery_embedding *e)
 
 static json_t *person_json(const struct hs_gallery_person *person)
 {
+    const struct hs_gallery_identity *of = &person->identity;
     bool bad;
-    json_t *metadata = parse_stored(person->identity.metadata, &bad), *embeddings = json_array(), *object = NULL;
+    json_t *metadata = parse_stored(of->metadata, hs_gallery_check_metadata(of->metadata, NULL) == 0, &bad);
+    json_t *embeddings = json_array(), *object = NULL;
     for (size_t i = 0; !bad && i < person->count; i++)
         bad = json_array_append_new(embeddings, embedding_json(&person->embeddings[i])) < 0;
     if (!bad)
-        object = json_pack("{s:s, s:O*, s:O}", "name", person->identity.name, "metadata", metadata, "embeddings",
-                           embeddings);
+        object = json_pack("{s:s, s:s*, s:s*, s:O*, s:O}", "name", of->name, "created_at", given(of->created_at),
+                           "updated_at", given(of->updated_at), "metadata", metadata, "embeddings", embeddings);
     json_decref(metadata);
     json_decref(embeddings);
     return object;
@@ -109,7 +118,8 @@ struct importer {
     struct hs_gallery *gallery;
     struct hs_gallery_imported *done;
     size_t line;
-    bool dropped; /* an embedding, because an identity was full */
+    bool dropped;       /* an embedding, because an identity was full */
+    int64_t created_id; /* the identity that was made last */
 };
 
 /* The next line of data from *at on, without its end; false at the end. */
@@ -187,18 +197,29 @@ static void refuse(struct importer *importer, int64_t embedding, const char *rea
     done->refused_count++;
 }
 
-static int add_checked(struct importer *importer, const char *name, const char *metadata,
-                       const struct hs_gallery_new_embedding *e, struct hs_error *err)
+/* What a line says of an identity, checked. */
+struct person {
+    const char *name, *metadata, *created_at, *updated_at; /* NULL but for the name: not known */
+};
+
+/* A new identity gets the times of the file; one that was there keeps its own. */
+static int add_checked(struct importer *importer, const struct person *person, const struct hs_gallery_new_embedding *e,
+                       struct hs_error *err)
 {
     struct hs_gallery_added added = { 0 };
     bool present;
-    int r = hs_gallery_has_inside(importer->gallery, name, e, &present, err);
+    int r = hs_gallery_has_inside(importer->gallery, person->name, e, &present, err);
     if (r == 0 && present) {
         importer->done->present++;
         return 0;
     }
     if (r == 0)
-        r = hs_gallery_add_inside(importer->gallery, name, metadata, e, &added, err);
+        r = hs_gallery_add_inside(importer->gallery, person->name, person->metadata, e, &added, err);
+    if (r == 0 && added.identity_created)
+        importer->created_id = added.identity_id;
+    if (r == 0 && added.identity_id == importer->created_id)
+        r = HS_GALLERY_RUN(importer->gallery, HS_STMT_SET_TIMES, err, HS_NUMBER(added.identity_id),
+                           HS_TEXT(person->created_at), HS_TEXT(person->updated_at));
     importer->done->added += r == 0;
     importer->dropped |= added.embedding_dropped != 0;
     return r;
@@ -214,7 +235,7 @@ static const char *optional_text(const json_t *object, const char *key, bool *re
 }
 
 /* HS_EINVAL: this embedding is refused, err says why. */
-static int import_embedding(struct importer *importer, const char *name, const char *metadata, const json_t *object,
+static int import_embedding(struct importer *importer, const struct person *person, const json_t *object,
                             struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
@@ -225,7 +246,8 @@ static int import_embedding(struct importer *importer, const char *name, const c
     struct hs_gallery_new_embedding e = { .values = values,
                                           .space = optional_text(object, "space", &bad),
                                           .model = optional_text(object, "model", &bad),
-                                          .source_sha256 = optional_text(object, "source_sha256", &bad) };
+                                          .source_sha256 = optional_text(object, "source_sha256", &bad),
+                                          .created_at = optional_text(object, "created_at", &bad) };
     if (bad)
         return hs_error_set(err, HS_EINVAL, "embedding: a member is of the wrong type");
     if (!vector || sodium_base642bin((unsigned char *) values, sizeof(values), vector, strlen(vector), NULL, &size,
@@ -240,18 +262,19 @@ static int import_embedding(struct importer *importer, const char *name, const c
     e.quality = quality_text;
     int r = hs_gallery_check_embedding(&e, err);
     if (r == 0)
-        r = add_checked(importer, name, metadata, &e, err);
+        r = add_checked(importer, person, &e, err);
+    sodium_memzero(values, sizeof(values));
     free(quality_text);
     return r;
 }
 
-static int import_embeddings(struct importer *importer, const char *name, const char *metadata, const json_t *list,
+static int import_embeddings(struct importer *importer, const struct person *person, const json_t *list,
                              struct hs_error *err)
 {
     size_t taken = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct hs_error why = { 0 };
-        int r = import_embedding(importer, name, metadata, json_array_get(list, i), &why);
+        int r = import_embedding(importer, person, json_array_get(list, i), &why);
         if (r == HS_EINVAL)
             refuse(importer, (int64_t) i, why.message);
         else if (r < 0)
@@ -262,22 +285,36 @@ static int import_embeddings(struct importer *importer, const char *name, const 
     return 0;
 }
 
+static int check_person(const struct person *person, struct hs_error *err)
+{
+    int r = hs_gallery_check_name(person->name, err);
+    if (r == 0)
+        r = hs_gallery_check_metadata(person->metadata, err);
+    if (r == 0)
+        r = hs_gallery_check_time("created_at", person->created_at, err);
+    return r == 0 ? hs_gallery_check_time("updated_at", person->updated_at, err) : r;
+}
+
 static int import_identity(struct importer *importer, const char *line, size_t len, struct hs_error *err)
 {
     json_t *object;
     int r = parse_line(line, len, &object, err);
     if (r < 0)
         return r;
-    const char *name = json_string_value(json_object_get(object, "name"));
+    bool bad = false;
     json_t *metadata = json_object_get(object, "metadata"), *list = json_object_get(object, "embeddings");
     char *metadata_text = metadata ? json_dumps(metadata, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const struct person person = { .name = optional_text(object, "name", &bad),
+                                   .metadata = metadata_text,
+                                   .created_at = optional_text(object, "created_at", &bad),
+                                   .updated_at = optional_text(object, "updated_at", &bad) };
     struct hs_error why = { 0 };
-    if (!object || !name || !json_is_array(list))
+    if (!object || !person.name || bad || !json_is_array(list))
         refuse(importer, -1, "not an object with a name and embeddings");
     else if (metadata && !metadata_text)
         r = hs_gallery_no_memory(err);
-    else if ((r = hs_gallery_check_name(name, &why)) == 0 && (r = hs_gallery_check_metadata(metadata_text, &why)) == 0)
-        r = import_embeddings(importer, name, metadata_text, list, err);
+    else if ((r = check_person(&person, &why)) == 0)
+        r = import_embeddings(importer, &person, list, err);
     else if (r == HS_EINVAL) {
         refuse(importer, -1, why.message);
         r = 0;

@@ -1,13 +1,4 @@
-/* The gallery as one portable file, and back. JSON lines:
- *
- *   {"format":"hailo-services-gallery","version":1}
- *   {"name":"Ada","metadata":{…},"embeddings":[{"space":"…","vector":"…","model":"…","quality":{…},
- *    "source_sha256":"…"}]}
- *   …
- *   {"sha256":"…"}
- *
- * one line an identity; a vector is little-endian float32 in base64; what is not known is left out. The last line has
- * the SHA-256 of all bytes before it. */
+/* The gallery as one portable file, and back: docs/face.md has the format. */
 #ifndef HS_GALLERY_EXPORT_H
 #define HS_GALLERY_EXPORT_H
 
@@ -16,7 +7,8 @@
 enum { HS_GALLERY_REFUSED_MAX = 100 };
 
 /* Calls `write` with pieces of the file, in order; stops if it returns other than 0, and returns that. Each identity
- * is of one moment; those that change meanwhile may be in it as before or as after. */
+ * is of one moment; those that change meanwhile may be in it as before or as after. Metadata and quality that could not
+ * have been stored by this program are left out. */
 int hs_gallery_export(struct hs_gallery *gallery, int (*write)(void *arg, const char *data, size_t len), void *arg,
                       struct hs_error *err);
 
@@ -35,7 +27,8 @@ struct hs_gallery_imported {
     struct hs_gallery_refused refused[HS_GALLERY_REFUSED_MAX]; /* the first of them */
 };
 
-/* Adds what a file has to the gallery, as hs_gallery_add does, all in one transaction. HS_EDECODE: not such a file, or
+/* Adds what a file has to the gallery, as hs_gallery_add does, all in one transaction. New identities and embeddings
+ * have the times that the file gives. HS_EDECODE: not such a file, or
  * its sum is not right; nothing of it is taken then. */
 int hs_gallery_import(struct hs_gallery *gallery, const char *data, size_t len,
                       struct hs_gallery_imported *ret_imported, struct hs_error *err);

@@ -3,11 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -70,22 +73,26 @@ void hs_gallery_sync_folder(const char *path)
     }
 }
 
+/* Of a file that was just made, or -1. */
+static int finish_new(int fd, const char *path, struct hs_error *err)
+{
+    int r = fd < 0 || hs_file_give_to_owner(fd, path) < 0 ? hs_gallery_file_error(path, err) : 0;
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && r < 0)
+        unlink(path);
+    return r;
+}
+
 int hs_gallery_make_file(const char *path, struct hs_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return hs_gallery_file_error(path, err);
-    close(fd);
-    return 0;
+    return finish_new(fd, path, err);
 }
 
 int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
 {
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return hs_gallery_file_error(path, err);
-    close(fd);
-    return 0;
+    return finish_new(mkostemp(path, O_CLOEXEC), path, err);
 }
 
 void hs_gallery_delete_database(const char *path)
@@ -107,51 +114,206 @@ static int gz_error(gzFile file, const char *path, struct hs_error *err)
     return hs_error_set(err, code == Z_MEM_ERROR ? HS_ENOMEM : HS_EDECODE, "%s: %s", path, text);
 }
 
-static int sync_file(const char *path, struct hs_error *err)
+/* The number of the change that a backup is of is in front of it, as the comment of an empty gzip member (RFC 1952). */
+static const uint8_t gzip_head[] = { 0x1f, 0x8b, 8, 16, 0, 0, 0, 0, 0, 3 };
+static const uint8_t gzip_tail[] = { 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0 }; /* ends the comment, and the member */
+static const char change_mark[] = "hailo-services-gallery change ";
+
+static int write_change(int fd, int64_t change)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? hs_gallery_file_error(path, err) : 0;
-    if (fd >= 0)
-        close(fd);
+    uint8_t member[sizeof(gzip_head) + sizeof(change_mark) + 24 + sizeof(gzip_tail)];
+    char comment[sizeof(change_mark) + 24];
+    hs_str_format(comment, sizeof(comment), "%s%lld", change_mark, (long long) change);
+    size_t len = strlen(comment);
+    memcpy(member, gzip_head, sizeof(gzip_head));
+    memcpy(member + sizeof(gzip_head), comment, len);
+    memcpy(member + sizeof(gzip_head) + len, gzip_tail, sizeof(gzip_tail));
+    return hs_file_write_all(fd, member, sizeof(gzip_head) + len + sizeof(gzip_tail));
+}
+
+int64_t hs_gallery_backup_change(const char *path)
+{
+    char head[sizeof(gzip_head) + sizeof(change_mark) + 24];
+    int64_t change = -1;
+    int fd;
+    if (hs_file_open(path, &fd, NULL) < 0)
+        return -1;
+    ssize_t n = read(fd, head, sizeof(head) - 1);
+    close(fd);
+    head[n < 0 ? 0 : n] = '\0';
+    const char *comment = head + sizeof(gzip_head);
+    bool ours = n > (ssize_t) sizeof(gzip_head) && memcmp(head, gzip_head, sizeof(gzip_head)) == 0 &&
+                hs_str_starts(comment, change_mark);
+    return ours && hs_str_to_int64(comment + strlen(change_mark), &change) && change >= 0 ? change : -1;
+}
+
+enum { PIECE_SIZE = 65536 };
+
+/* A file that exists, made by us. */
+static int open_made(const char *path, struct hs_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? hs_gallery_file_error(path, err) : fd;
+}
+
+/* What zlib has in memory is as good as the file, so it is wiped before it is given back. */
+static void *deflate_alloc(void *arg, unsigned items, unsigned size)
+{
+    (void) arg;
+    return calloc(items, size);
+}
+
+static void deflate_free(void *arg, void *data)
+{
+    (void) arg;
+    sodium_memzero(data, malloc_usable_size(data));
+    free(data);
+}
+
+struct compressing {
+    z_stream stream;
+    uint8_t in[PIECE_SIZE], out[PIECE_SIZE];
+};
+
+static int compress_all(struct compressing *c, int from_fd, const char *from, int to_fd, const char *to,
+                        struct hs_error *err)
+{
+    ssize_t n;
+    do {
+        n = read(from_fd, c->in, sizeof(c->in));
+        if (n < 0)
+            return hs_gallery_file_error(from, err);
+        c->stream.next_in = c->in;
+        c->stream.avail_in = (unsigned) n;
+        do {
+            c->stream.next_out = c->out;
+            c->stream.avail_out = sizeof(c->out);
+            deflate(&c->stream, n > 0 ? Z_NO_FLUSH : Z_FINISH);
+            if (hs_file_write_all(to_fd, c->out, sizeof(c->out) - c->stream.avail_out) < 0)
+                return hs_gallery_file_error(to, err);
+        } while (c->stream.avail_out == 0);
+    } while (n > 0);
+    return 0;
+}
+
+static int compress_into(int from_fd, const char *from, int to_fd, const char *to, struct hs_error *err)
+{
+    enum { LEVEL = 6, GZIP_WINDOW = 16 + MAX_WBITS, MEMORY = 8 };
+    struct compressing *c = calloc(1, sizeof(*c));
+    if (!c)
+        return hs_gallery_no_memory(err);
+    c->stream = (z_stream) { .zalloc = deflate_alloc, .zfree = deflate_free };
+    int r = HS_ENOMEM;
+    if (deflateInit2(&c->stream, LEVEL, Z_DEFLATED, GZIP_WINDOW, MEMORY, Z_DEFAULT_STRATEGY) == Z_OK) {
+        r = compress_all(c, from_fd, from, to_fd, to, err);
+        deflateEnd(&c->stream);
+    } else {
+        hs_gallery_no_memory(err);
+    }
+    sodium_memzero(c, sizeof(*c));
+    free(c);
     return r;
 }
 
-/* zlib reads what is not compressed as it is, and writes so in mode "T". */
-static int copy_file(const char *from, const char *to, const char *mode, struct hs_error *err)
+int hs_gallery_compress(const char *from, const char *to, int64_t change, struct hs_error *err)
 {
-    static const int piece_size = 65536;
-    gzFile in = gzopen(from, "rbe"), out = in ? gzopen(to, mode) : NULL;
-    unsigned char *piece = malloc((size_t) piece_size);
-    int r = !in ? hs_gallery_file_error(from, err) : !out ? hs_gallery_file_error(to, err) : 0, n = 0;
-    if (r == 0 && !piece)
-        r = hs_gallery_no_memory(err);
-    while (r == 0 && (n = gzread(in, piece, (unsigned) piece_size)) > 0)
-        if (gzwrite(out, piece, (unsigned) n) != n)
-            r = gz_error(out, to, err);
-    if (r == 0 && n < 0)
-        r = gz_error(in, from, err);
-    /* A file that ends in the middle of its compressed data is noticed here only. */
-    if (in && gzclose(in) != Z_OK && r == 0)
-        r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
-    if (out && gzclose(out) != Z_OK && r == 0)
+    int in, fd = -1, r = hs_file_open(from, &in, err);
+    if (r < 0)
+        return r;
+    fd = open_made(to, err);
+    r = fd < 0 ? fd : 0;
+    if (r == 0 && change >= 0 && write_change(fd, change) < 0)
         r = hs_gallery_file_error(to, err);
-    free(piece);
-    return r < 0 ? r : sync_file(to, err);
+    if (r == 0)
+        r = compress_into(in, from, fd, to, err);
+    if (r == 0 && fsync(fd) < 0)
+        r = hs_gallery_file_error(to, err);
+    if (fd >= 0)
+        close(fd);
+    close(in);
+    return r;
 }
 
-int hs_gallery_compress(const char *from, const char *to, struct hs_error *err)
+/* ---- unpacking: nothing is written that is not a database, nor more than it says to have and the disk can take ----
+ */
+
+static uint32_t read_big_endian(const uint8_t *at)
 {
-    return copy_file(from, to, "wbe6", err);
+    return (uint32_t) at[0] << 24 | (uint32_t) at[1] << 16 | (uint32_t) at[2] << 8 | at[3];
+}
+
+/* The size of the database of which these are the first bytes (https://sqlite.org/fileformat2.html, 1.3); the largest
+ * that is taken if it does not say. 0: no database. */
+static uint64_t size_of_database(const uint8_t *head, size_t len)
+{
+    enum { HEADER = 100, PAGE_SIZE_AT = 16, CHANGES_AT = 24, PAGES_AT = 28, VALID_FOR_AT = 92, PAGE_MIN = 512 };
+    if (len < HEADER || memcmp(head, "SQLite format 3", 16) != 0)
+        return 0;
+    uint32_t page = (uint32_t) head[PAGE_SIZE_AT] << 8 | head[PAGE_SIZE_AT + 1];
+    page = page == 1 ? HS_SCRUB_PAGE_MAX : page;
+    if (page < PAGE_MIN || (page & (page - 1)) != 0)
+        return 0;
+    uint32_t pages = read_big_endian(head + PAGES_AT);
+    bool said = pages > 0 && read_big_endian(head + CHANGES_AT) == read_big_endian(head + VALID_FOR_AT);
+    return said ? (uint64_t) page * pages : HS_GALLERY_UNPACKED_MAX;
+}
+
+/* The content is written twice: to a file of its own, and then into the log of the gallery. */
+static int check_room(int fd, uint64_t size, const char *from, struct hs_error *err)
+{
+    struct statvfs fs;
+    if (size > HS_GALLERY_UNPACKED_MAX)
+        return hs_error_set(err, HS_ETOOLARGE, "%s: has %.1f GB unpacked, at most %.0f are taken", from,
+                            (double) size / 1e9, (double) HS_GALLERY_UNPACKED_MAX / 1e9);
+    uint64_t room = fstatvfs(fd, &fs) == 0 ? (uint64_t) fs.f_bavail * fs.f_frsize : UINT64_MAX;
+    if (size < HS_GALLERY_UNPACKED_MAX && size > room / 2)
+        return hs_error_set(err, HS_EIO, "%s: %.0f MB are needed on the disk of the gallery, which has %.0f", from,
+                            2 * (double) size / 1e6, (double) room / 1e6);
+    return 0;
+}
+
+/* zlib reads what is not compressed as it is. */
+static int uncompress_into(gzFile in, const char *from, int fd, const char *to, uint8_t *piece, struct hs_error *err)
+{
+    uint64_t size = 0, written = 0;
+    int n = 0, r = 0;
+    while (r == 0 && (n = gzread(in, piece, PIECE_SIZE)) > 0) {
+        if (written == 0) {
+            size = size_of_database(piece, (size_t) n);
+            r = size == 0 ? hs_error_set(err, HS_EDECODE, "%s: not a gallery, nor a compressed one", from)
+                          : check_room(fd, size, from, err);
+        }
+        if (r == 0 && (uint64_t) n > size - written)
+            r = hs_error_set(err, HS_EDECODE, "%s: longer than its header says", from);
+        if (r == 0 && hs_file_write_all(fd, piece, (size_t) n) < 0)
+            r = hs_gallery_file_error(to, err);
+        written += (uint64_t) n;
+    }
+    if (r == 0 && n < 0)
+        return gz_error(in, from, err);
+    return r == 0 && written == 0 ? hs_error_set(err, HS_EDECODE, "%s: empty", from) : r;
 }
 
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
 {
-    struct stat st;
-    if (stat(from, &st) < 0)
-        return hs_gallery_file_error(from, err);
-    if (!S_ISREG(st.st_mode))
-        return hs_error_set(err, HS_EDECODE, "%s: not a regular file", from);
-    return copy_file(from, to, "wbeT", err);
+    int source, r = hs_file_open(from, &source, err);
+    if (r < 0)
+        return r == HS_EIO ? HS_EDECODE : r;
+    uint8_t *piece = malloc(PIECE_SIZE);
+    gzFile in = gzdopen(source, "rb");
+    int fd = open_made(to, err);
+    if (!in)
+        close(source);
+    r = !piece || !in ? hs_gallery_no_memory(err) : fd < 0 ? fd : uncompress_into(in, from, fd, to, piece, err);
+    /* A file that ends in the middle of its compressed data is noticed here only. */
+    if (in && gzclose(in) != Z_OK && r == 0)
+        r = hs_error_set(err, HS_EDECODE, "%s: ends too early", from);
+    if (r == 0 && fsync(fd) < 0)
+        r = hs_gallery_file_error(to, err);
+    if (fd >= 0)
+        close(fd);
+    free(piece);
+    return r;
 }
 
 /* ---- names ---- */

@@ -26,8 +26,16 @@ int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
 /* Deletes a database and what SQLite keeps beside it. */
 void hs_gallery_delete_database(const char *path);
 
-int hs_gallery_compress(const char *from, const char *to, struct hs_error *err);   /* to exists, and is synced */
-int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err); /* the same; checks the sum */
+/* Compresses a database of which `change` was the last change (negative: not known) to a file that exists. */
+int hs_gallery_compress(const char *from, const char *to, int64_t change, struct hs_error *err);
+
+/* The number of the last change that a backup has; -1: it does not say. */
+int64_t hs_gallery_backup_change(const char *path);
+
+/* The other way round; also takes a database that is not compressed. HS_EDECODE: not a regular file, no database,
+ * damaged, or longer than it says; HS_ETOOLARGE; HS_EIO: also if the disk has no room for it twice. */
+#define HS_GALLERY_UNPACKED_MAX (UINT64_C(16) << 30)
+int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err);
 
 /* The name that the next backup gets. Of a backup that is being made, these files are in the backup folder:
  * ".<name>.copy" and ".<name>.part". */

@@ -1,6 +1,7 @@
 /* Reading: embeddings for the index, counts and checks. */
 #include "gallery/gallery.h"
 
+#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,13 +13,11 @@ enum { VERSION_TRIES = 1000 }; /* each fails only if a commit falls into its few
 /* Blobs are little-endian float32, as the first programs wrote them. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "embeddings are stored as they lie in memory");
 
-/* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS, calls `each` (NULL: none) for the embeddings that can be compared, and
- * counts the others. */
+/* Runs ALL_EMBEDDINGS or CHANGED_EMBEDDINGS. */
 static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, int64_t since, hs_gallery_each each,
-                void *arg, int64_t *ret_unusable, struct hs_error *err)
+                void *arg, struct hs_error *err)
 {
     float values[HS_GALLERY_DIMENSION_MAX];
-    int64_t unusable = 0;
     sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, which, HS_NUMBER(since));
     int r, stopped = 0;
     while (!stopped && (r = hs_sql_step(stmt, err)) > 0) {
@@ -27,22 +26,17 @@ static int walk(struct hs_gallery_conn *conn, enum hs_gallery_statement which, i
             .identity_id = sqlite3_column_int64(stmt, 1),
             .name = (const char *) sqlite3_column_text(stmt, 2),
             .space = (const char *) sqlite3_column_text(stmt, 3),
-            .values = values,
             .dimension = hs_gallery_column_floats(stmt, 4, values, HS_GALLERY_DIMENSION_MAX),
         };
+        entry.values = hs_gallery_is_unit_vector(values, entry.dimension) ? values : NULL;
         if (!entry.name || !entry.space || sqlite3_errcode(conn->db) == SQLITE_NOMEM)
             stopped = hs_gallery_no_memory(err);
-        else if (!hs_gallery_is_unit_vector(values, entry.dimension))
-            unusable++;
-        else if (each)
+        else
             stopped = each(arg, &entry);
     }
     hs_sql_release(stmt);
-    if (stopped || r < 0)
-        return stopped ? stopped : r;
-    if (ret_unusable)
-        *ret_unusable = unusable;
-    return 0;
+    sodium_memzero(values, sizeof(values));
+    return stopped ? stopped : r;
 }
 
 /* Begins to read, and says of which version. */
@@ -112,7 +106,7 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
     }
     if (r == 0)
         r = walk(conn, since ? HS_STMT_CHANGED_EMBEDDINGS : HS_STMT_ALL_EMBEDDINGS, since ? since->change : 0, each,
-                 arg, NULL, err);
+                 arg, err);
     hs_gallery_end_read(gallery, conn);
     if (r == 0 && ret_version)
         *ret_version = version;
@@ -132,37 +126,18 @@ int hs_gallery_read_vector(struct hs_gallery *gallery, int64_t embedding_id, flo
     size_t count = r > 0 ? hs_gallery_column_floats(stmt, 0, values, HS_GALLERY_DIMENSION_MAX) : 0;
     hs_sql_release(stmt);
     hs_gallery_end_read(gallery, conn);
-    if (r < 0)
-        return r;
-    if (count != dimension)
+    if (r >= 0 && count == dimension)
+        memcpy(ret_values, values, dimension * sizeof(float));
+    sodium_memzero(values, count * sizeof(float));
+    if (r >= 0 && count != dimension)
         return hs_error_set(err, HS_ENOTFOUND, "embedding %lld is not in the gallery", (long long) embedding_id);
-    memcpy(ret_values, values, dimension * sizeof(float));
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 static int count_rows(sqlite3 *db, int64_t *ret_identities, int64_t *ret_embeddings, struct hs_error *err)
 {
     int r = hs_sql_int(db, "SELECT count(*) FROM identities", ret_identities, err);
     return r < 0 ? r : hs_sql_int(db, "SELECT count(*) FROM embeddings", ret_embeddings, err);
-}
-
-int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err)
-{
-    struct hs_gallery_stats stats = { .schema_version = HS_GALLERY_SCHEMA };
-    struct hs_gallery_conn *conn;
-    int r = hs_gallery_begin_read(gallery, &conn, err);
-    if (r < 0)
-        return r;
-    r = count_rows(conn->db, &stats.identities, &stats.embeddings, err);
-    if (r == 0)
-        r = walk(conn, HS_STMT_ALL_EMBEDDINGS, 0, NULL, NULL, &stats.unusable, err);
-    hs_gallery_end_read(gallery, conn);
-    if (r < 0)
-        return r;
-    struct stat st;
-    stats.size_bytes = stat(gallery->path, &st) == 0 ? (int64_t) st.st_size : 0;
-    *ret_stats = stats;
-    return 0;
 }
 
 struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
@@ -181,6 +156,8 @@ struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
     pthread_mutex_unlock(&gallery->counts_lock);
     counts.erase_pending = gallery->erase_pending;
     counts.lost = gallery->lost;
+    struct stat st;
+    counts.size_bytes = stat(gallery->path, &st) == 0 ? (int64_t) st.st_size : 0;
     return counts;
 }
 
@@ -202,28 +179,10 @@ int hs_gallery_check(struct hs_gallery *gallery, struct hs_error *err)
 
 /* ---- looking at a file ---- */
 
-int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err)
-{
-    struct hs_gallery_peeked found = { 0 };
-    sqlite3 *db;
-    int code;
-    int r = hs_sql_open(path, SQLITE_OPEN_READONLY, NULL, busy_timeout_ms, &db, &code, err);
-    if (r < 0)
-        return r;
-    r = hs_sql_check(db, "PRAGMA integrity_check(1)", NULL, err);
-    if (r == 0)
-        r = hs_gallery_schema_of(db, &found.schema_version, err);
-    if (r == 0 && found.schema_version >= 0)
-        r = count_rows(db, &found.identities, &found.embeddings, err);
-    sqlite3_close(db);
-    if (r == 0)
-        *ret_found = found;
-    return r;
-}
-
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1])
 {
     static const char query[] = "SELECT space FROM embeddings WHERE typeof(space) = 'text'"
+                                " AND space <> '" HS_GALLERY_NO_SPACE "'"
                                 " GROUP BY space ORDER BY count(*) DESC, space LIMIT 1";
     sqlite3 *db;
     int code;

@@ -22,12 +22,15 @@
 struct hs_gallery;
 
 enum {
-    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; at least 1, no control characters */
+    HS_GALLERY_NAME_MAX = 255,       /* bytes of a name; see gallery/name.h for what may be one */
     HS_GALLERY_SPACE_MAX = 127,      /* bytes of the name of a space or of a model */
     HS_GALLERY_DIMENSION_MAX = 4096, /* floats of an embedding; at least 1 */
     HS_GALLERY_METADATA_MAX = 4096,  /* bytes of metadata, and of quality */
     HS_GALLERY_TIME_SIZE = 20,       /* a time and its NUL */
 };
+
+/* The space of embeddings of which it is not known what made them. */
+#define HS_GALLERY_NO_SPACE "unknown"
 
 struct hs_gallery_options {
     const char *path;                /* made, with mode 0600, if it does not exist; its folder must */
@@ -35,8 +38,9 @@ struct hs_gallery_options {
     int keep_backups;                /* 1 or more: after each backup, older ones than the newest that many go */
     int max_embeddings_per_identity; /* in each space; at most 1000. 0: no limit */
     int busy_timeout_ms;             /* how long a change waits for other changes */
-    const char *legacy_space;        /* the space of embeddings from files that name none; NULL: "unknown" */
+    const char *legacy_space;        /* of embeddings from files that name none; NULL: HS_GALLERY_NO_SPACE */
     const char *vfs;                 /* name of a registered SQLite VFS; NULL: the default */
+    bool must_exist;                 /* no file is made: HS_ENOTFOUND */
     bool erase_later;                /* see hs_gallery_finish_erasing */
 };
 
@@ -45,12 +49,15 @@ struct hs_gallery_opened {
     bool created;                 /* there was no file, and no backup was restored */
     int migrated_from;            /* schema version before; -1 if it was the present one or the file is new */
     int64_t orphans_erased;       /* embeddings of no identity, left behind by older programs */
+    bool tightened;               /* others could read the file, and now they cannot */
+    char foreign[160];            /* something in the file that is not ours, and that does nothing: a trigger, say */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
     char restored_from[PATH_MAX]; /* the backup that took its place */
 };
 
-/* Opens the file: checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
+/* Opens the file, and makes one if there is none; root gives it to the owner of the folder. HS_EIO: also if it is not a
+ * regular file. Checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
  * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
  * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
@@ -70,6 +77,7 @@ struct hs_gallery_new_embedding {
     const char *model;         /* what made it; NULL: not known */
     const char *quality;       /* JSON object of numbers; "score" (0..1) is the overall one. NULL: not known */
     const char *source_sha256; /* of the picture, 64 hexadecimal digits; NULL: not known */
+    const char *created_at;    /* a time; NULL: now */
 };
 
 struct hs_gallery_added {
@@ -85,7 +93,10 @@ struct hs_gallery_request {
     const char *key_sha256, *body_sha256; /* 64 hexadecimal digits */
 };
 
-/* Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
+/* A name is looked for as it is, then in the form in which it would be stored (hs_gallery_clean_name); so are all other
+ * names that are asked for. Identities that older programs made under other names keep them.
+ *
+ * Adds an embedding to the identity of that name, which is made if there is none. `metadata` (a JSON object) replaces
  * what the identity has; NULL leaves it. An identity has at most max_embeddings_per_identity in each space, and keeps
  * those that are most different: of the most similar pair the one of lower quality goes, then the older one; that may
  * be the new one itself. `request` (NULL: none) is remembered in the same transaction.
@@ -93,6 +104,10 @@ struct hs_gallery_request {
 int hs_gallery_add(struct hs_gallery *gallery, const struct hs_gallery_request *request, const char *name,
                    const char *metadata, const struct hs_gallery_new_embedding *embedding,
                    struct hs_gallery_added *ret_added, struct hs_error *err);
+
+/* The name of the identity that hs_gallery_add would add to, or make. HS_EINVAL: name. */
+int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
+                            struct hs_error *err);
 
 struct hs_gallery_recalled {
     char body_sha256[65];
@@ -145,8 +160,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person);
 struct hs_gallery_entry {
     int64_t id, identity_id;
     const char *name, *space;
-    const float *values;
-    size_t dimension;
+    const float *values; /* NULL: they cannot be compared, because they are not finite or not of length 1 */
+    size_t dimension;    /* 0: not a whole number of values, or too many */
 };
 
 /* The vector of an embedding, of exactly `dimension` numbers. HS_ENOTFOUND: there is no such embedding, or its vector
@@ -172,8 +187,7 @@ static inline bool hs_gallery_is_reset(const struct hs_gallery_version *version,
 typedef int (*hs_gallery_each)(void *arg, const struct hs_gallery_entry *entry);
 typedef void (*hs_gallery_touched)(void *arg, int64_t identity_id);
 
-/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). Embeddings that cannot be
- * compared (not finite, not of length 1, cut) are left out; hs_gallery_get_stats counts them. */
+/* Calls `each` for every embedding, by id, of one moment: that of *ret_version (may be NULL). */
 int hs_gallery_for_each(struct hs_gallery *gallery, hs_gallery_each each, void *arg,
                         struct hs_gallery_version *ret_version, struct hs_error *err);
 
@@ -187,17 +201,9 @@ int hs_gallery_for_each_since(struct hs_gallery *gallery, const struct hs_galler
 /* Cheap, and does not wait for changes: may be asked before each search. */
 int hs_gallery_get_version(struct hs_gallery *gallery, struct hs_gallery_version *ret_version, struct hs_error *err);
 
-struct hs_gallery_stats {
-    int64_t identities, embeddings;
-    int64_t unusable;   /* embeddings that hs_gallery_for_each leaves out */
-    int64_t size_bytes; /* of the database file */
-    int schema_version;
-};
-
-int hs_gallery_get_stats(struct hs_gallery *gallery, struct hs_gallery_stats *ret_stats, struct hs_error *err);
-
 struct hs_gallery_counts {
     int64_t identities, embeddings;
+    int64_t size_bytes; /* of the database file */
     bool erase_pending; /* something that was erased is not yet gone from the file */
     bool lost;          /* the file was deleted or replaced while it was open: changes fail */
 };
@@ -233,8 +239,8 @@ struct hs_gallery_erased {
      * program may have left copies in the file. The next change, the next opening, hs_gallery_finish_erasing or
      * hs_gallery_close erases it. */
     bool pending;
-    /* Files that are older than the erasure and may still hold the data: backups, and damaged files set aside.
-     * hs_gallery_purge deletes them. */
+    /* Files that hold the data, or may: backups that were made after it came, or that do not say when they were made,
+     * and damaged files set aside. hs_gallery_purge_all deletes them. */
     char **files;
     size_t file_count;
 };
@@ -291,19 +297,10 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
 int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_gallery_backups **ret_purged,
                          struct hs_error *err);
 
-/* ---- a look at a file that changes nothing: not migrated, not repaired, not made ---- */
+/* ---- a look at a file that changes nothing: not migrated, not repaired, not made; see also survey.h ---- */
 
-struct hs_gallery_peeked {
-    int schema_version; /* -1: the file has no gallery in it */
-    int64_t identities, embeddings;
-};
-
-/* Opens the file for reading, while others may use it, and runs SQLite's full integrity check. HS_EIO: it is damaged,
- * or cannot be read; HS_EVERSION: it is from a newer version. */
-int hs_gallery_peek(const char *path, int busy_timeout_ms, struct hs_gallery_peeked *ret_found, struct hs_error *err);
-
-/* The embedding space that most embeddings of the file are in; "" if there is no file, none has one, or it cannot be
- * told. Looks at nothing else. */
+/* The embedding space that most embeddings of the file are in, HS_GALLERY_NO_SPACE left out; "" if there is no file,
+ * none has one, or it cannot be told. Looks at nothing else. */
 void hs_gallery_main_space(const char *path, int busy_timeout_ms, char ret_space[HS_GALLERY_SPACE_MAX + 1]);
 
 #endif

@@ -15,6 +15,10 @@
 #include "gallery/scrub.h"
 #include "gallery/sql.h"
 
+/* Of metadata longer than may be stored, which only another program can have written, no more is read than shows that.
+ */
+#define HS_GALLERY_METADATA "substr(metadata, 1, 4097)"
+
 /* The statements that are prepared once, when the gallery opens. Embeddings of older files, or written by older
  * programs since, name no space: ?9 stands for theirs. */
 #define HS_GALLERY_STATEMENTS(X)                                                                                       \
@@ -22,25 +26,32 @@
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
     X(COMMIT, "COMMIT")                                                                                                \
     X(ROLLBACK, "ROLLBACK")                                                                                            \
-    X(FIND_IDENTITY, "SELECT id FROM identities WHERE name = ?1")                                                      \
-    X(INSERT_IDENTITY, "INSERT INTO identities (name, metadata) VALUES (?1, ?2)")                                      \
+    X(FIND_IDENTITY, "SELECT id, name FROM identities WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")         \
+    X(INSERT_IDENTITY, "INSERT INTO identities (name, metadata, change) VALUES (?1, ?2, ?3)")                          \
+    X(SET_TIMES, "UPDATE identities SET created_at = coalesce(?2, created_at),"                                        \
+                 " updated_at = coalesce(?3, updated_at) WHERE id = ?1")                                               \
+    X(OLDEST_CHANGE, "SELECT CASE WHEN count(*) = count(change) THEN min(change) END FROM"                             \
+                     " (SELECT change FROM identities WHERE id = ?1"                                                   \
+                     " UNION ALL SELECT change FROM embeddings WHERE identity_id = ?1)")                               \
+    X(CHANGE_OF_EMBEDDING, "SELECT change FROM embeddings WHERE id = ?1")                                              \
     X(TOUCH_IDENTITY, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                            \
     X(SET_METADATA, "UPDATE identities SET metadata = ?2, updated_at = CURRENT_TIMESTAMP WHERE id = ?1")               \
     X(SET_NAME, "UPDATE identities SET name = ?2, updated_at = CURRENT_TIMESTAMP WHERE id = ?1")                       \
     X(DELETE_IDENTITY, "DELETE FROM identities WHERE id = ?1")                                                         \
-    X(INSERT_EMBEDDING, "INSERT INTO embeddings (identity_id, embedding, space, model, quality, source_sha256)"        \
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                            \
+    X(INSERT_EMBEDDING, "INSERT INTO embeddings (identity_id, embedding, space, model, quality, source_sha256,"        \
+                        " change, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, CURRENT_TIMESTAMP))")   \
     X(DELETE_EMBEDDING, "DELETE FROM embeddings WHERE id = ?1")                                                        \
     X(DELETE_EMBEDDINGS_OF, "DELETE FROM embeddings WHERE identity_id = ?1")                                           \
     X(OWNER_OF_EMBEDDING, "SELECT identity_id FROM embeddings WHERE id = ?1")                                          \
     X(MOVE_EMBEDDINGS, "UPDATE embeddings SET identity_id = ?2 WHERE identity_id = ?1")                                \
     X(MOVE_METADATA, "UPDATE identities SET updated_at = CURRENT_TIMESTAMP, metadata = coalesce(metadata,"             \
                      " (SELECT metadata FROM identities WHERE id = ?1)) WHERE id = ?2")                                \
-    X(LIST, "SELECT id, name, metadata, coalesce(created_at, ''), coalesce(updated_at, ''),"                           \
+    X(LIST, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"            \
             " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id)"                                          \
             " FROM identities i WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2")                                 \
-    X(GET, "SELECT id, name, metadata, coalesce(created_at, ''), coalesce(updated_at, ''),"                            \
-           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id) FROM identities i WHERE name = ?1")        \
+    X(GET, "SELECT id, name, " HS_GALLERY_METADATA ", coalesce(created_at, ''), coalesce(updated_at, ''),"             \
+           " (SELECT count(*) FROM embeddings e WHERE e.identity_id = i.id) FROM identities i"                         \
+           " WHERE name IN (?1, ?2) ORDER BY name = ?1 DESC LIMIT 1")                                                  \
     X(EMBEDDINGS_OF,                                                                                                   \
       "SELECT id, embedding, coalesce(space, ?9), model, quality, source_sha256, coalesce(created_at, '')"             \
       " FROM embeddings WHERE identity_id = ?1 ORDER BY id")                                                           \
@@ -56,9 +67,8 @@
     X(GET_CHANGE, "SELECT change FROM gallery")                                                                        \
     X(SET_CHANGE, "UPDATE gallery SET change = ?1")                                                                    \
     X(VALUES_OF, "SELECT embedding FROM embeddings WHERE id = ?1")                                                     \
-    X(HAS_EMBEDDING,                                                                                                   \
-      "SELECT EXISTS (SELECT 1 FROM embeddings e JOIN identities i ON i.id = e.identity_id WHERE i.name = ?1"          \
-      " AND e.embedding = ?2 AND coalesce(e.space, ?9) = ?3)")                                                         \
+    X(HAS_EMBEDDING, "SELECT EXISTS (SELECT 1 FROM embeddings WHERE identity_id = ?1 AND embedding = ?2"               \
+                     " AND coalesce(space, ?9) = ?3)")                                                                 \
     X(FORGET_REQUESTS, "DELETE FROM requests WHERE created_at <= datetime('now', '-24 hours')"                         \
                        " OR rowid <= (SELECT max(rowid) FROM requests) - ?1")                                          \
     X(REMEMBER_REQUEST, "INSERT INTO requests (key_sha256, body_sha256, identity_id, embedding_id, identity_created,"  \
@@ -87,6 +97,7 @@ struct hs_gallery_conn {
     const char *legacy_space; /* the gallery's */
     sqlite3_stmt *statements[HS_STMT_COUNT];
     struct hs_gallery_conn *next; /* of the idle readers */
+    unsigned erasures;            /* the gallery's, when its pages in memory were last dropped */
     struct hs_scrub scrub;
 };
 
@@ -120,6 +131,7 @@ struct hs_gallery {
     uint32_t rewritten;           /* the number of commits after the file was rewritten last, if by nobody else */
     bool rewritten_seen;          /* a version was read with this number */
 
+    atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
     atomic_bool lost;          /* the file was deleted or replaced */
 
@@ -171,16 +183,21 @@ int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *
  * briefly (HS_EBUSY). With erase_later a file is looked at only if `thoroughly`, as that takes long. */
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err);
 
-/* Inside a change, with arguments that were checked: what hs_gallery_add does; and whether the identity of that name
- * has this very embedding. */
+/* Inside a change, with arguments that were checked but for the name: what hs_gallery_add does; and whether the
+ * identity of that name has this very embedding. */
 int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const char *metadata,
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
                           struct hs_error *err);
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err);
 
-/* Inside a change: HS_ENOTFOUND names the identity. */
+/* Inside a change: the identity of these very bytes, or else that of the clean name. HS_ENOTFOUND names it. */
 int hs_gallery_find(struct hs_gallery *gallery, const char *name, int64_t *ret_id, struct hs_error *err);
+
+/* FIND_IDENTITY or GET with the name as it is and as it would be stored (NULL: it could not be). `clean` must live
+ * until the statement is released. NULL: no memory. */
+sqlite3_stmt *hs_gallery_bind_name(struct hs_gallery_conn *conn, enum hs_gallery_statement which, const char *name,
+                                   char clean[HS_GALLERY_NAME_MAX + 1], struct hs_error *err);
 
 /* ---- statements ---- */
 
@@ -214,7 +231,7 @@ size_t hs_gallery_column_floats(sqlite3_stmt *stmt, int column, float *ret_value
 
 /* ---- the schema: PRAGMA user_version has its number; 0 is the file of the first programs, two tables ---- */
 
-enum { HS_GALLERY_SCHEMA = 5 };
+enum { HS_GALLERY_SCHEMA = 6 };
 
 /* *ret_version is -1 for a file without our tables. HS_EVERSION: newer than this program knows. */
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
@@ -224,7 +241,10 @@ int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err);
 int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
                        struct hs_error *err);
 
-/* HS_EDECODE: a file of the present schema has triggers, views, checks, tables or columns that are not ours. */
+/* HS_EDECODE: a file of any schema has triggers, views, virtual tables, indexes, constraints or tables that are not
+ * ours; the message names the first. The other one looks at the columns too, which must be those of the present schema.
+ */
+int hs_gallery_check_objects(sqlite3 *db, struct hs_error *err);
 int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err);
 
 int hs_gallery_no_memory(struct hs_error *err); /* HS_ENOMEM */

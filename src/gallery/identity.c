@@ -1,4 +1,5 @@
 /* Identities and their embeddings: listing, reading, adding, renaming, merging. */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "base/str.h"
 #include "gallery/diversity_prune.h"
 #include "gallery/gallery_internal.h"
+#include "gallery/name.h"
 #include "gallery/validate.h"
 
 /* Identities that are in memory at once. */
@@ -98,6 +100,8 @@ void hs_gallery_person_destroy(struct hs_gallery_person *person)
         return;
     for (size_t i = 0; i < person->count; i++) {
         struct hs_gallery_embedding *e = &person->embeddings[i];
+        if (e->values)
+            sodium_memzero(e->values, e->dimension * sizeof(float));
         free(e->values);
         free(e->space);
         free(e->model);
@@ -146,7 +150,10 @@ static int read_embeddings(struct hs_gallery_conn *conn, bool with_values, struc
 static int read_person(struct hs_gallery_conn *conn, const char *name, bool with_values,
                        struct hs_gallery_person *person, struct hs_error *err)
 {
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_GET, HS_TEXT(name));
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    sqlite3_stmt *stmt = hs_gallery_bind_name(conn, HS_STMT_GET, name, clean, err);
+    if (!stmt)
+        return HS_ENOMEM;
     int r = hs_sql_step(stmt, err);
     if (r == 0)
         r = hs_error_set(err, HS_ENOTFOUND, "Identity '%s' not found", name);
@@ -176,6 +183,28 @@ int hs_gallery_get(struct hs_gallery *gallery, const char *name, bool with_value
     return 0;
 }
 
+int hs_gallery_resolve_name(struct hs_gallery *gallery, const char *name, char ret_name[HS_GALLERY_NAME_MAX + 1],
+                            struct hs_error *err)
+{
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    struct hs_gallery_conn *conn;
+    int r = hs_gallery_clean_name(name, clean, err);
+    if (r == 0)
+        r = hs_gallery_begin_read(gallery, &conn, err);
+    if (r < 0)
+        return r;
+    sqlite3_stmt *stmt = HS_GALLERY_BIND(conn, HS_STMT_FIND_IDENTITY, HS_TEXT(name), HS_TEXT(clean));
+    r = hs_sql_step(stmt, err);
+    const char *stored = r > 0 ? (const char *) sqlite3_column_text(stmt, 1) : clean;
+    if (r > 0 && !stored)
+        r = hs_gallery_no_memory(err);
+    if (r >= 0)
+        hs_str_copy(ret_name, HS_GALLERY_NAME_MAX + 1, stored);
+    hs_sql_release(stmt);
+    hs_gallery_end_read(gallery, conn);
+    return r < 0 ? r : 0;
+}
+
 /* ---- adding ---- */
 
 /* Inside a change: drops embeddings of an identity until no space has more than may stay; the last one's id in
@@ -202,6 +231,7 @@ static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dr
         }
     }
     hs_sql_release(stmt);
+    sodium_memzero(values, sizeof(values));
     for (size_t i = 0; i < kept.dropped_count && r == 0; i++) {
         r = HS_GALLERY_RUN(gallery, HS_STMT_DELETE_EMBEDDING, err, HS_NUMBER(kept.dropped[i]));
         *ret_dropped = kept.dropped[i];
@@ -214,10 +244,14 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
                           const struct hs_gallery_new_embedding *embedding, struct hs_gallery_added *added,
                           struct hs_error *err)
 {
-    int r = hs_gallery_find(gallery, name, &added->identity_id, err);
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    int r = hs_gallery_clean_name(name, clean, err);
+    if (r == 0)
+        r = hs_gallery_find(gallery, name, &added->identity_id, err);
     if (r == HS_ENOTFOUND) {
         added->identity_created = true;
-        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_IDENTITY, err, HS_TEXT(name), HS_TEXT(metadata));
+        r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_IDENTITY, err, HS_TEXT(clean), HS_TEXT(metadata),
+                           HS_NUMBER(gallery->change + 1));
         added->identity_id = sqlite3_last_insert_rowid(gallery->writer->db);
     } else if (r == 0 && metadata) {
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(added->identity_id), HS_TEXT(metadata));
@@ -229,7 +263,8 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
     if (r == 0)
         r = HS_GALLERY_RUN(gallery, HS_STMT_INSERT_EMBEDDING, err, HS_NUMBER(added->identity_id),
                            HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space),
-                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256));
+                           HS_TEXT(embedding->model), HS_TEXT(embedding->quality), HS_TEXT(embedding->source_sha256),
+                           HS_NUMBER(gallery->change + 1), HS_TEXT(embedding->created_at));
     if (r < 0)
         return r;
     added->embedding_id = sqlite3_last_insert_rowid(gallery->writer->db);
@@ -239,11 +274,14 @@ int hs_gallery_add_inside(struct hs_gallery *gallery, const char *name, const ch
 int hs_gallery_has_inside(struct hs_gallery *gallery, const char *name,
                           const struct hs_gallery_new_embedding *embedding, bool *ret_present, struct hs_error *err)
 {
-    int64_t present;
-    sqlite3_stmt *stmt = HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_TEXT(name),
-                                         HS_FLOATS(embedding->values, embedding->dimension), HS_TEXT(embedding->space));
-    int r = hs_gallery_read_number(stmt, &present, err);
-    if (r < 0)
+    int64_t id, present = 0;
+    int r = hs_gallery_find(gallery, name, &id, err);
+    if (r == 0)
+        r = hs_gallery_read_number(HS_GALLERY_BIND(gallery->writer, HS_STMT_HAS_EMBEDDING, HS_NUMBER(id),
+                                                   HS_FLOATS(embedding->values, embedding->dimension),
+                                                   HS_TEXT(embedding->space)),
+                                   &present, err);
+    if (r < 0 && r != HS_ENOTFOUND)
         return r;
     *ret_present = present;
     return 0;
@@ -325,18 +363,18 @@ int hs_gallery_recall(struct hs_gallery *gallery, const char *key_sha256, struct
 
 /* ---- changing ---- */
 
-static int update_inside(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
-                         struct hs_error *err)
+static int update_inside(struct hs_gallery *gallery, const char *name, const char *new_name,
+                         const struct hs_gallery_update *update, struct hs_error *err)
 {
     int64_t id;
     int r = hs_gallery_find(gallery, name, &id, err);
     if (r == 0 && update->metadata)
         r = HS_GALLERY_RUN(gallery, HS_STMT_SET_METADATA, err, HS_NUMBER(id),
                            HS_TEXT(update->metadata[0] ? update->metadata : NULL));
-    if (r == 0 && update->new_name) {
-        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_NAME, err, HS_NUMBER(id), HS_TEXT(update->new_name));
+    if (r == 0 && new_name) {
+        r = HS_GALLERY_RUN(gallery, HS_STMT_SET_NAME, err, HS_NUMBER(id), HS_TEXT(new_name));
         if (r == HS_ECONFLICT)
-            hs_error_set(err, r, "Identity '%s' exists already", update->new_name);
+            hs_error_set(err, r, "Identity '%s' exists already", new_name);
     }
     return r < 0 ? r : hs_gallery_touch(gallery, id, err);
 }
@@ -344,12 +382,14 @@ static int update_inside(struct hs_gallery *gallery, const char *name, const str
 int hs_gallery_update(struct hs_gallery *gallery, const char *name, const struct hs_gallery_update *update,
                       struct hs_error *err)
 {
-    int r = update->new_name ? hs_gallery_check_name(update->new_name, err) : 0;
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    const char *new_name = update->new_name ? clean : NULL;
+    int r = new_name ? hs_gallery_clean_name(update->new_name, clean, err) : 0;
     if (r == 0 && update->metadata && update->metadata[0])
         r = hs_gallery_check_metadata(update->metadata, err);
     if (r == 0)
         r = hs_gallery_begin(gallery, err);
-    return r < 0 ? r : hs_gallery_end(gallery, update_inside(gallery, name, update, err), false, err);
+    return r < 0 ? r : hs_gallery_end(gallery, update_inside(gallery, name, new_name, update, err), false, err);
 }
 
 int hs_gallery_rename(struct hs_gallery *gallery, const char *name, const char *new_name, struct hs_error *err)

@@ -51,7 +51,14 @@ static const char *const step_5[] = {
     NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
+/* The number of the change that made it, which tells the backups that hold it; NULL: an older program did. */
+static const char *const step_6[] = {
+    "ALTER TABLE identities ADD COLUMN change INTEGER",
+    "ALTER TABLE embeddings ADD COLUMN change INTEGER",
+    NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3, step_4, step_5, step_6 };
 _Static_assert(HS_ARRAY_LEN(steps) == HS_GALLERY_SCHEMA, "one step a version");
 
 int hs_gallery_schema_of(sqlite3 *db, int *ret_version, struct hs_error *err)
@@ -121,31 +128,86 @@ static int erase_orphans(sqlite3 *db, int64_t *ret_orphans, struct hs_error *err
     return r;
 }
 
-/* The objects of a file of the present schema, by kind, name and table, and the columns of its tables. Differences in
- * the texts of the statements do not matter: older programs wrote them in other words. */
+/* ---- whether the tables are ours ---- */
+
+#define OUR_TABLES "('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes')"
+
+/* Each gives the name of something that is not ours, or nothing. Differences in the texts of the statements do not
+ * matter, because older programs wrote them in other words; but these words were in none of them. */
+static const char *const foreign[] = {
+    "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND type <> 'index'"
+    " AND NOT (type = 'table' AND name IN (VALUES " OUR_TABLES "))",
+    "SELECT type || ' ' || name FROM pragma_table_list WHERE schema = 'main' AND name IN (VALUES " OUR_TABLES ")"
+    " AND (type <> 'table' OR strict OR wr <> (name = 'changes'))",
+    "SELECT 'index ' || s.name FROM sqlite_schema s WHERE s.type = 'index' AND s.sql IS NOT NULL AND (s.sql LIKE"
+    " '%where%' OR (s.name, coalesce((SELECT group_concat(name) FROM pragma_index_xinfo(s.name) WHERE key), ''))"
+    " NOT IN (VALUES ('idx_embeddings_identity', 'identity_id'), ('idx_requests_identity', 'identity_id'),"
+    " ('idx_requests_created', 'created_at')))",
+    "SELECT 'constraint of ' || name FROM sqlite_schema WHERE sql LIKE '%check%(%' OR sql LIKE '%conflict%'"
+    " OR sql LIKE '%collate%' OR sql LIKE '%generated%' OR sql LIKE '%as (%'",
+    "SELECT 'default of ' || t.column1 FROM (VALUES " OUR_TABLES ") t, pragma_table_xinfo(t.column1)"
+    " WHERE dflt_value IS NOT NULL AND upper(dflt_value) <> 'CURRENT_TIMESTAMP'",
+};
+
+int hs_gallery_check_objects(sqlite3 *db, struct hs_error *err)
+{
+    char found[120] = "";
+    int r = 0;
+    for (size_t i = 0; r == 0 && !found[0] && i < HS_ARRAY_LEN(foreign); i++)
+        r = hs_sql_text(db, foreign[i], found, sizeof(found), err);
+    hs_str_make_line(found);
+    return r == 0 && found[0] ? hs_error_set(err, HS_EDECODE, "gallery: has the %s, which is not ours", found) : r;
+}
+
 int hs_gallery_check_schema(sqlite3 *db, struct hs_error *err)
 {
-    static const char foreign_objects[] =
-        "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-        " AND (type, name) NOT IN (VALUES ('table', 'identities'), ('table', 'embeddings'), ('table', 'requests'),"
-        " ('table', 'gallery'), ('table', 'changes'), ('index', 'idx_embeddings_identity'),"
-        " ('index', 'idx_requests_identity'), ('index', 'idx_requests_created'))";
     static const char our_columns[] =
-        "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata;"
-        "id,identity_id,embedding,created_at,space,model,quality,source_sha256;"
+        "SELECT group_concat(columns, ';') = 'id,name,created_at,updated_at,metadata,change;"
+        "id,identity_id,embedding,created_at,space,model,quality,source_sha256,change;"
         "key_sha256,body_sha256,identity_id,embedding_id,identity_created,embedding_dropped,created_at;"
         "uid,change;number,identity_id' FROM (SELECT (SELECT group_concat(name) FROM pragma_table_xinfo(t.column1))"
-        " AS columns FROM (VALUES ('identities'), ('embeddings'), ('requests'), ('gallery'), ('changes')) t)";
-    static const char checks[] = "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%check%(%'";
-    int64_t foreign, same, checking;
-    int r = hs_sql_int(db, foreign_objects, &foreign, err);
+        " AS columns FROM (VALUES " OUR_TABLES ") t)";
+    int64_t same;
+    int r = hs_gallery_check_objects(db, err);
     if (r == 0)
         r = hs_sql_int(db, our_columns, &same, err);
-    if (r == 0)
-        r = hs_sql_int(db, checks, &checking, err);
+    return r == 0 && !same ? hs_error_set(err, HS_EDECODE, "gallery: the columns of its tables are not ours") : r;
+}
+
+/* ---- names ---- */
+
+/* A name that is not UTF-8 can be asked for by no one: what is wrong in it becomes '?', and the id makes it unique. */
+static int mend_name(sqlite3 *db, int64_t id, const char *text, int len, struct hs_error *err)
+{
+    char name[HS_GALLERY_NAME_MAX + 1], mended[HS_GALLERY_NAME_MAX + 32], sql[80];
+    sqlite3_stmt *update;
+    hs_str_copy_n(name, sizeof(name), text, (size_t) len);
+    hs_str_make_line(name);
+    hs_str_format(mended, sizeof(mended), "%s#%lld", name, (long long) id);
+    hs_str_format(sql, sizeof(sql), "UPDATE identities SET name = ?1 WHERE id = %lld", (long long) id);
+    int r = hs_sql_prepare(db, sql, &update, err);
     if (r < 0)
         return r;
-    return foreign || !same || checking ? hs_error_set(err, HS_EDECODE, "gallery: the tables are not ours") : 0;
+    sqlite3_bind_text(update, 1, mended, -1, SQLITE_STATIC);
+    r = hs_sql_run(update, err);
+    sqlite3_finalize(update);
+    return r;
+}
+
+static int mend_names(sqlite3 *db, struct hs_error *err)
+{
+    sqlite3_stmt *stmt;
+    int r = hs_sql_prepare(db, "SELECT id, name FROM identities WHERE name GLOB '*[^ -~]*'", &stmt, err);
+    while (r >= 0 && (r = hs_sql_step(stmt, err)) > 0) {
+        const char *name = (const char *) sqlite3_column_text(stmt, 1);
+        int len = sqlite3_column_bytes(stmt, 1);
+        if (!name)
+            r = hs_gallery_no_memory(err);
+        else if (!hs_utf8_valid(name, (size_t) len))
+            r = mend_name(db, sqlite3_column_int64(stmt, 0), name, len, err);
+    }
+    sqlite3_finalize(stmt);
+    return r;
 }
 
 int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, int64_t *ret_orphans,
@@ -159,6 +221,8 @@ int hs_gallery_migrate(sqlite3 *db, const char *legacy_space, const char *uid, i
     int64_t orphans = 0;
     for (version = version < 0 ? 0 : version; version < HS_GALLERY_SCHEMA && r == 0; version++)
         r = run_step(db, version, version == 4 ? uid : legacy_space, err);
+    if (r == 0 && from >= 0 && from < HS_GALLERY_SCHEMA)
+        r = mend_names(db, err);
     if (r == 0)
         r = erase_orphans(db, &orphans, err);
     /* Older programs deleted without overwriting: what they left in free pages goes too. */

@@ -1,6 +1,7 @@
 /* Opening: what is looked at first, and what is done about a damaged or an old file. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,17 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
     char path[PATH_MAX];
     if (!hs_str_format(path, sizeof(path), "%s.uid", gallery->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    return hs_file_write_atomic(path, gallery->uid, HS_GALLERY_UID_SIZE - 1, 0600, err);
+    struct hs_file_draft draft;
+    int r = hs_file_draft_begin(&draft, path, err);
+    if (r < 0)
+        return r;
+    if (hs_file_write_all(draft.fd, gallery->uid, HS_GALLERY_UID_SIZE - 1) < 0 ||
+        hs_file_give_to_owner(draft.fd, path) < 0) {
+        r = hs_gallery_file_error(path, err);
+        hs_file_draft_drop(&draft);
+        return r;
+    }
+    return hs_file_draft_commit(&draft, 0600, err);
 }
 
 /* The name of a gallery that has none yet: the one that was made for it already, or else a random one. */
@@ -89,7 +100,7 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
     gallery->busy_timeout_ms = options->busy_timeout_ms;
     if (!copy_text(&gallery->path, options->path) || !copy_text(&gallery->backup_dir, options->backup_dir) ||
-        !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : "unknown") ||
+        !copy_text(&gallery->legacy_space, options->legacy_space ? options->legacy_space : HS_GALLERY_NO_SPACE) ||
         !copy_text(&gallery->vfs, options->vfs)) {
         hs_gallery_close(gallery);
         return hs_gallery_no_memory(err);
@@ -123,16 +134,48 @@ void hs_gallery_close(struct hs_gallery *gallery)
     free(gallery);
 }
 
+/* The user's name, or the number of one that has none. */
+static const char *name_user(uid_t uid, char ret_name[64])
+{
+    char room[1024];
+    struct passwd entry, *found = NULL;
+    if (getpwuid_r(uid, &entry, room, sizeof(room), &found) == 0 && found)
+        hs_str_copy(ret_name, 64, found->pw_name);
+    else
+        hs_str_format(ret_name, 64, "user %lld", (long long) uid);
+    return ret_name;
+}
+
+/* Looks at an existing file. One that others may read is given to its owner alone, and so are the files beside it. */
+static int check_access(const char *path, bool *ret_tightened, struct hs_error *err)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    char owner[64], user[64], side[PATH_MAX];
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return hs_gallery_file_error(path, err);
+    if (!S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EIO, "%s: not a regular file", path);
+    if (access(path, R_OK | W_OK) < 0)
+        return hs_error_set(err, HS_EIO, "%s belongs to %s, and %s may not change it", path,
+                            name_user(st.st_uid, owner), name_user(geteuid(), user));
+    for (size_t i = 0; i < HS_ARRAY_LEN(ends); i++)
+        if (hs_str_format(side, sizeof(side), "%s%s", path, ends[i]) && stat(side, &st) == 0 && S_ISREG(st.st_mode) &&
+            st.st_uid == geteuid() && (st.st_mode & 077) != 0 && chmod(side, st.st_mode & 0700) == 0)
+            *ret_tightened = true;
+    return 0;
+}
+
 /* Opens the file and checks it. A file that others have open must not be opened and closed by hand (POSIX locks of the
  * whole process would go), so only a new one is. */
-static int connect(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
+static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
+                   struct hs_error *err)
 {
-    int fd = open(gallery->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno != EEXIST)
-        return hs_error_set(err, HS_EIO, "%s: %s", gallery->path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    int r = hs_gallery_connect(gallery, gallery->path, false, &gallery->writer, ret_damaged, err);
+    int r = hs_file_exists(gallery->path) ? 0 : hs_gallery_make_file(gallery->path, err);
+    if (r == 0)
+        r = check_access(gallery->path, &opened->tightened, err);
+    if (r == 0)
+        r = hs_gallery_connect(gallery, gallery->path, false, &gallery->writer, ret_damaged, err);
     struct stat st;
     if (r == 0 && stat(gallery->path, &st) < 0)
         r = hs_error_set(err, HS_EIO, "%s: %s", gallery->path, strerror(errno));
@@ -204,6 +247,10 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
         r = hs_gallery_get_version(gallery, &version, err);
     if (r < 0)
         return r;
+    /* It does nothing, so it is no reason to keep the service from starting. */
+    struct hs_error found;
+    if (hs_gallery_check_objects(gallery->writer->db, &found) == HS_EDECODE)
+        hs_str_copy(opened->foreign, sizeof(opened->foreign), found.message);
     gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
     /* A crash may have left a log with what was erased, and another program old content in the file. */
@@ -267,7 +314,7 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
     bool damaged = false;
     int r = make_uid(gallery, err);
     if (r == 0)
-        r = connect(gallery, &damaged, err);
+        r = connect(gallery, opened, &damaged, err);
     if (r == 0)
         r = open_checked(gallery, opened, &damaged, err);
     if (r < 0 && damaged) {
@@ -277,7 +324,7 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
         if (r == 0)
             r = hs_gallery_restore_newest(gallery, opened->set_aside, opened->restored_from, err);
         if (r == 0 || r == HS_ENOTFOUND)
-            r = connect(gallery, &damaged, err);
+            r = connect(gallery, opened, &damaged, err);
         if (r == 0)
             r = open_checked(gallery, opened, &damaged, err);
     }
@@ -289,6 +336,8 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
 {
     struct hs_gallery *gallery = NULL;
     int lock = -1, r = check_options(options, err);
+    if (r == 0 && options->must_exist && !hs_file_exists(options->path))
+        r = hs_error_set(err, HS_ENOTFOUND, "%s: there is no gallery yet", options->path);
     if (r == 0)
         r = create(options, &gallery, err);
     if (r < 0)

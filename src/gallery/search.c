@@ -29,6 +29,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -311,6 +312,8 @@ static int search_best(struct hs_search *search, const float *vector, struct hs_
     while (r == 0 && again)
         r = pass(search, &query, vector, fetched, best, &again, err);
     hs_search_query_finish(&query);
+    if (fetched)
+        sodium_memzero(fetched, search->dimension * sizeof(*fetched));
     free(fetched);
     return r;
 }

@@ -1,5 +1,6 @@
 #include "gallery/search_rows.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,16 +20,23 @@ void hs_search_rows_init(struct hs_search_rows *rows, size_t dimension)
         rows->shift++;
 }
 
-void hs_search_rows_finish(struct hs_search_rows *rows)
-{
-    for (size_t i = 0; i < rows->block_count; i++)
-        free(rows->blocks[i].codes);
-    free(rows->blocks);
-}
-
 static size_t row_bytes(const struct hs_search_rows *rows)
 {
     return rows->stride + 2 * sizeof(int64_t) + 2 * sizeof(float);
+}
+
+/* Codes are as good as the vectors for whoever wants to know a face again. */
+static void free_block(const struct hs_search_rows *rows, struct hs_search_block *block)
+{
+    sodium_memzero(block->codes, block->capacity * rows->stride);
+    free(block->codes);
+}
+
+void hs_search_rows_finish(struct hs_search_rows *rows)
+{
+    for (size_t i = 0; i < rows->block_count; i++)
+        free_block(rows, &rows->blocks[i]);
+    free(rows->blocks);
 }
 
 static int make_block(const struct hs_search_rows *rows, size_t capacity, struct hs_search_block *ret_block)
@@ -89,7 +97,7 @@ static int grow_last(struct hs_search_rows *rows, size_t capacity)
     size_t begin = first_row_of_last(rows);
     if (rows->count > begin)
         copy_rows(rows, &larger, 0, last, 0, rows->count - begin);
-    free(last->codes);
+    free_block(rows, last);
     *last = larger;
     return 0;
 }

@@ -1,6 +1,9 @@
 #include "gallery/sql.h"
 
+#include <pthread.h>
+#include <sodium.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -38,13 +41,27 @@ static int status_of(int code)
     }
 }
 
+static const char *sentence_of(int status)
+{
+    switch (status) {
+    case HS_ENOMEM:
+        return "gallery: no memory";
+    case HS_ECONFLICT:
+        return "gallery: the change contradicts what is stored";
+    case HS_ETOOLARGE:
+        return "gallery: the entry is too large";
+    default:
+        return "gallery: its file cannot be read or changed";
+    }
+}
+
 int hs_sql_error(int code, const char *what, struct hs_error *err)
 {
     int status = status_of(code);
     if (status == HS_EBUSY)
         return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
-    return hs_error_set(err, status, "gallery: %s%s%s (SQLite %d)", what ? what : "", what ? ": " : "",
-                        sqlite3_errstr(code), code);
+    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", sentence_of(status), what ? what : "",
+                        what ? ": " : "", sqlite3_errstr(code), code);
 }
 
 bool hs_sql_is_damage(int code)
@@ -52,10 +69,61 @@ bool hs_sql_is_damage(int code)
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
+/* ---- memory: SQLite's pages, rows and bound values hold vectors, so what it gives back is wiped ---- */
+
+static sqlite3_mem_methods plain;
+
+static void wipe_and_free(void *data)
+{
+    sodium_memzero(data, (size_t) plain.xSize(data));
+    plain.xFree(data);
+}
+
+static void *wipe_and_resize(void *data, int size)
+{
+    void *larger = plain.xMalloc(size);
+    if (!larger)
+        return NULL;
+    int now = plain.xSize(data);
+    memcpy(larger, data, (size_t) (now < size ? now : size));
+    wipe_and_free(data);
+    return larger;
+}
+
+/* Pages that SQLite would keep for each connection from its beginning are never given back, so there are none. A
+ * program that has used SQLite before goes on as it was. */
+static void set_memory_up(void)
+{
+    sqlite3_mem_methods wiping;
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain) != SQLITE_OK)
+        return;
+    wiping = plain;
+    wiping.xFree = wipe_and_free;
+    wiping.xRealloc = wipe_and_resize;
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &wiping) == SQLITE_OK)
+        sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
+/* A file from elsewhere may name functions in its schema; none of them is ever run. */
+static void distrust_schema(sqlite3 *db)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+}
+
 int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
                 struct hs_error *err)
 {
+    static pthread_once_t memory_is_set_up = PTHREAD_ONCE_INIT;
     sqlite3 *db = NULL;
+    struct stat st;
+    pthread_once(&memory_is_set_up, set_memory_up);
+    *ret_code = SQLITE_CANTOPEN;
+    /* SQLite would wait for the other end of a pipe. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hs_error_set(err, HS_EIO, "%s: not a regular file", hs_path_base(path));
     int code = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX, vfs);
     *ret_code = code;
     if (code != SQLITE_OK) {
@@ -63,6 +131,7 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
         sqlite3_close(db);
         return r;
     }
+    distrust_schema(db);
     sqlite3_busy_timeout(db, busy_timeout_ms);
     *ret_db = db;
     return 0;
@@ -71,12 +140,9 @@ int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_m
 int hs_sql_configure(sqlite3 *db, struct hs_error *err)
 {
     char sql[300];
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     hs_str_format(sql, sizeof(sql),
                   "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;"
-                  "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                  "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
                   "PRAGMA cache_size = -%d; PRAGMA max_page_count = %d",
                   CACHE_KIB, HS_SCRUB_PAGES_MAX);
     return hs_sql_exec(db, sql, err);
@@ -176,7 +242,7 @@ int hs_sql_check(sqlite3 *db, const char *sql, bool *ret_damaged, struct hs_erro
         if (!text)
             r = hs_error_set(err, HS_ENOMEM, "gallery: no memory");
         else if (strcmp(text, "ok") != 0) {
-            r = hs_error_set(err, HS_EIO, "gallery: check: %s", text);
+            r = hs_error_set(err, HS_EIO, "gallery: its file is damaged" HS_DETAIL "%s", text);
             damaged = complaint_is_damage(text);
         }
     }

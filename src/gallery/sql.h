@@ -16,11 +16,12 @@ int hs_sql_error(int code, const char *what, struct hs_error *err);
 /* The file itself is damaged, or is no database. */
 bool hs_sql_is_damage(int code);
 
-/* Opens with extended result codes. On failure nothing is left open, and *ret_code is SQLite's. */
+/* Opens with extended result codes; triggers and views of the file do nothing, and functions in its schema are not run.
+ * On failure nothing is left open, and *ret_code is SQLite's. HS_EIO at once for a pipe or a device. */
 int hs_sql_open(const char *path, int flags, const char *vfs, int busy_timeout_ms, sqlite3 **ret_db, int *ret_code,
                 struct hs_error *err);
 
-/* The settings of each connection to a gallery file. Triggers and views of the file do nothing. */
+/* The settings of each connection to a gallery file that may write. */
 int hs_sql_configure(sqlite3 *db, struct hs_error *err);
 
 int hs_sql_exec(sqlite3 *db, const char *sql, struct hs_error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "gallery/name.h"
 
 /* An answer has room for so many levels of JSON and a few of its own. */
 enum { SHA256_DIGITS = 64, DEPTH_MAX = 32 };
@@ -29,7 +30,8 @@ static int check_text(const char *what, const char *text, size_t max, struct hs_
 
 int hs_gallery_check_name(const char *name, struct hs_error *err)
 {
-    return check_text("name", name, HS_GALLERY_NAME_MAX, err);
+    char clean[HS_GALLERY_NAME_MAX + 1];
+    return hs_gallery_clean_name(name, clean, err);
 }
 
 /* True if nothing is nested deeper than `depth` levels. */
@@ -74,6 +76,20 @@ int hs_gallery_check_metadata(const char *metadata, struct hs_error *err)
     return metadata ? check_object("metadata", metadata, false, err) : 0;
 }
 
+int hs_gallery_check_quality(const char *quality, struct hs_error *err)
+{
+    return quality ? check_object("quality", quality, true, err) : 0;
+}
+
+int hs_gallery_check_time(const char *what, const char *time, struct hs_error *err)
+{
+    static const char pattern[] = "dddd-dd-dd dd:dd:dd";
+    bool good = !time || strnlen(time, sizeof(pattern)) == sizeof(pattern) - 1;
+    for (size_t i = 0; good && time && i < sizeof(pattern) - 1; i++)
+        good = pattern[i] == 'd' ? time[i] >= '0' && time[i] <= '9' : time[i] == pattern[i];
+    return good ? 0 : hs_error_set(err, HS_EINVAL, "%s: not a time, YYYY-MM-DD HH:MM:SS", what);
+}
+
 int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error *err)
 {
     size_t len = strnlen(text, SHA256_DIGITS + 1);
@@ -95,17 +111,23 @@ bool hs_gallery_is_unit_vector(const float *values, size_t dimension)
     return fabs(sqrt(sum) - 1) <= 1e-3; /* false if the sum is not a number */
 }
 
+int hs_gallery_check_space(const char *space, const char *model, struct hs_error *err)
+{
+    int r = check_text("space", space, HS_GALLERY_SPACE_MAX, err);
+    return r == 0 && model ? check_text("model", model, HS_GALLERY_SPACE_MAX, err) : r;
+}
+
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err)
 {
     if (!embedding->values || embedding->dimension < 1 || embedding->dimension > HS_GALLERY_DIMENSION_MAX)
         return hs_error_set(err, HS_EINVAL, "embedding: must have 1 to %d numbers", HS_GALLERY_DIMENSION_MAX);
     if (!hs_gallery_is_unit_vector(embedding->values, embedding->dimension))
         return hs_error_set(err, HS_EINVAL, "embedding: must be finite and of length 1");
-    int r = check_text("space", embedding->space, HS_GALLERY_SPACE_MAX, err);
-    if (r == 0 && embedding->model)
-        r = check_text("model", embedding->model, HS_GALLERY_SPACE_MAX, err);
-    if (r == 0 && embedding->quality)
-        r = check_object("quality", embedding->quality, true, err);
+    int r = hs_gallery_check_space(embedding->space, embedding->model, err);
+    if (r == 0)
+        r = hs_gallery_check_quality(embedding->quality, err);
+    if (r == 0)
+        r = hs_gallery_check_time("created_at", embedding->created_at, err);
     if (r == 0 && embedding->source_sha256)
         r = hs_gallery_check_sha256("source_sha256", embedding->source_sha256, err);
     return r;

@@ -7,8 +7,11 @@
 #include "gallery/gallery.h"
 
 /* 0 or HS_EINVAL. */
-int hs_gallery_check_name(const char *name, struct hs_error *err);
-int hs_gallery_check_metadata(const char *metadata, struct hs_error *err); /* NULL is none, and good */
+int hs_gallery_check_name(const char *name, struct hs_error *err);                      /* see hs_gallery_clean_name */
+int hs_gallery_check_metadata(const char *metadata, struct hs_error *err);              /* NULL is none, and good */
+int hs_gallery_check_quality(const char *quality, struct hs_error *err);                /* the same */
+int hs_gallery_check_time(const char *what, const char *time, struct hs_error *err);    /* the same */
+int hs_gallery_check_space(const char *space, const char *model, struct hs_error *err); /* model: NULL is none */
 int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding, struct hs_error *err);
 
 /* 64 hexadecimal digits; `what` names the field. */

@@ -83,20 +83,36 @@ static void decode(struct hs_base64 *decoder, const uint8_t *text, size_t len, u
     }
 }
 
+/* The next character of a possible "data:". False: it is none, and what looked like its start is data. */
+static bool match_start(struct hs_base64 *decoder, char c)
+{
+    bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (blank && decoder->prefix == 0)
+        return true;
+    char lower = c >= 'A' && c <= 'Z' ? (char) (c | 0x20) : c;
+    if (lower != uri_start[decoder->prefix])
+        return false;
+    decoder->start[decoder->prefix] = c;
+    if (++decoder->prefix == sizeof(uri_start) - 1)
+        decoder->state = URI;
+    return true;
+}
+
+static void decode_start(struct hs_base64 *decoder, uint8_t **out)
+{
+    decoder->state = DATA;
+    decode(decoder, (const uint8_t *) decoder->start, decoder->prefix, out);
+}
+
 size_t hs_base64_feed(struct hs_base64 *decoder, const char *text, size_t len, uint8_t *out)
 {
     uint8_t *at = out;
     size_t i = 0;
     while (i < len && decoder->state == START) {
-        if (text[i] == uri_start[decoder->prefix]) {
+        if (match_start(decoder, text[i]))
             i++;
-            if (++decoder->prefix == sizeof(uri_start) - 1)
-                decoder->state = URI;
-        } else {
-            /* Not a URI after all: what looked like its start is data. */
-            decoder->state = DATA;
-            decode(decoder, (const uint8_t *) uri_start, decoder->prefix, &at);
-        }
+        else
+            decode_start(decoder, &at);
     }
     while (i < len && decoder->state == URI) {
         if (text[i++] == ',')
@@ -106,19 +122,21 @@ size_t hs_base64_feed(struct hs_base64 *decoder, const char *text, size_t len, u
     return (size_t) (at - out);
 }
 
-int hs_base64_end(const struct hs_base64 *decoder, struct hs_error *err)
+int hs_base64_end(struct hs_base64 *decoder, uint8_t *out, size_t *ret_len, struct hs_error *err)
 {
+    uint8_t *at = out;
+    if (decoder->state == START)
+        decode_start(decoder, &at);
     if (decoder->non_ascii)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: only ASCII characters are allowed");
     if (decoder->state == URI)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: a data URI needs a comma before its data");
-    /* A text as short as "data" never left the start state, so its three bytes were not given out. */
-    if (decoder->state == START && decoder->prefix == 4)
-        return hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
-    unsigned have = decoder->state == START ? decoder->prefix % 4 : decoder->have;
-    if (have == 1)
+    if (decoder->have == 1)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: a group of one character is left at the end");
-    if (have != 0)
+    if (decoder->have != 0 && decoder->pads != 0)
         return hs_error_set(err, HS_EINVAL, "Invalid base64: incorrect padding");
+    for (unsigned missing = 4 - decoder->have; decoder->have > 0 && missing > 0; missing--)
+        pad(decoder, &at);
+    *ret_len = (size_t) (at - out);
     return 0;
 }

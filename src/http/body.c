@@ -12,7 +12,14 @@
 #include "http/json_body.h"
 #include "http/multipart.h"
 
-enum { TEXTS_MAX = HS_BODY_PARTS_MAX };
+enum { TEXTS_MAX = HS_BODY_PARTS_MAX, ASKED_MAX = 64, MAGIC = 4 };
+
+enum kind {
+    FORM,
+    JSON,
+    PICTURE,
+    JSON_OR_PICTURE, /* the first byte will tell */
+};
 
 /* One field of spec->files, of which a repeated one replaces the content, or one member of the list. */
 struct file {
@@ -28,11 +35,25 @@ struct text {
     bool too_long, has_nul;
 };
 
+/* What was asked for, and what was not. */
+struct notes {
+    const char *asked[ASKED_MAX];
+    size_t asked_count;
+    char dropped[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]; /* parts of a form that the route does not know */
+    size_t dropped_count;
+};
+
 struct hs_body {
     struct hs_body_spec spec;
     struct hs_budget *budget;
-    size_t charged, received;
-    bool is_form;
+    size_t charged, received, unpacked;
+    enum kind kind;
+    struct hs_inflater *inflater; /* NULL: the body is not packed */
+    uint8_t magic[MAGIC];         /* its first bytes */
+    size_t magic_len;
+    struct notes *notes;
+    hs_body_lookup lookup; /* NULL: no query */
+    void *lookup_ctx;
     struct file *files;    /* the fields, then list_max members */
     size_t file_count;     /* fields */
     size_t member_count;   /* in a form */
@@ -128,24 +149,56 @@ static int check_member(const struct hs_body *body, size_t member, struct hs_err
 
 /* ---- Forms ---- */
 
-static int begin_part(void *ctx, const char *name, struct hs_error *err)
+/* A text that is not UTF-8 would be taken for one that is. */
+static int check_charset(const struct hs_multipart_part *part, struct hs_error *err)
+{
+    static const char *const names[] = { "", "utf-8", "utf8", "us-ascii", "ascii" };
+    char name[HS_MULTIPART_NAME_SIZE], charset[HS_MULTIPART_CHARSET_SIZE + 8];
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        if (hs_str_equal_nocase(part->charset, names[i]))
+            return 0;
+    }
+    hs_str_quote(name, sizeof(name), part->name, strlen(part->name));
+    hs_str_quote(charset, sizeof(charset), part->charset, strlen(part->charset));
+    return hs_error_set(err, HS_EINVAL, "Invalid multipart: the charset of %s must be utf-8, not %s", name, charset);
+}
+
+static void note_dropped(struct notes *notes, const char *name)
+{
+    for (size_t i = 0; i < notes->dropped_count; i++) {
+        if (strncmp(notes->dropped[i], name, HS_BODY_NAME_SIZE - 1) == 0)
+            return;
+    }
+    if (name[0] && notes->dropped_count < HS_BODY_UNUSED_MAX) {
+        char *dst = notes->dropped[notes->dropped_count++];
+        if (!hs_str_copy(dst, HS_BODY_NAME_SIZE, name))
+            hs_str_copy_n(dst, HS_BODY_NAME_SIZE, name, HS_BODY_NAME_SIZE - 1);
+    }
+}
+
+static int begin_part(void *ctx, const struct hs_multipart_part *part, struct hs_error *err)
 {
     struct hs_body *body = ctx;
+    const char *name = part->name;
     long index = find_name(body->spec.files, name);
     body->target = NULL;
     body->target_text = NULL;
     if (index < 0 && find_name(body->spec.list, name) >= 0) {
-        int r = check_member(body, body->member_count, err);
-        if (r < 0)
-            return r;
+        if (check_member(body, body->member_count, err) < 0)
+            return HS_EINVAL;
         index = (long) (body->file_count + body->member_count++);
     }
     if (index >= 0) {
         body->target = &restart_file(body, &body->files[index])->bytes;
         return 0;
     }
-    if (name[0] == '\0' || (body->spec.texts && find_name(body->spec.texts, name) < 0))
+    if (name[0] == '\0' || (body->spec.texts && find_name(body->spec.texts, name) < 0)) {
+        note_dropped(body->notes, name);
         return 0;
+    }
+    int r = check_charset(part, err);
+    if (r < 0)
+        return r;
     struct text *text = find_text(body, name);
     if (!text && body->text_count == TEXTS_MAX)
         return hs_error_set(err, HS_ETOOLARGE, "Invalid multipart: more than %d text fields", TEXTS_MAX);
@@ -249,39 +302,115 @@ static bool is_json_type(const char *type)
            (len >= 17 && strncasecmp(type, "application/", 12) == 0 && strncasecmp(type + len - 5, "+json", 5) == 0);
 }
 
+static bool is_type(const char *type, const char *wanted)
+{
+    size_t len = strlen(wanted);
+    return strncasecmp(type, wanted, len) == 0 && (wanted[len - 1] == '/' || strchr("; \t", type[len]));
+}
+
+/* The route takes one picture and no list of them. */
+static bool takes_one(const struct hs_body_spec *spec)
+{
+    return spec->files && spec->files[0] && !spec->files[1] && !spec->list;
+}
+
+/* A picture as it is on a route that takes several, or none. */
+static int refuse_picture(const struct hs_body_spec *spec, struct hs_error *err)
+{
+    char names[128] = "";
+    if (spec->list)
+        return hs_error_set(err, HS_EINVAL, "%s: this route takes several pictures; send them as a form or as JSON",
+                            spec->list[0]);
+    for (size_t i = 0; spec->files[i]; i++) {
+        size_t len = strlen(names);
+        hs_str_format(names + len, sizeof(names) - len, "%s'%s'", i ? " and " : "", spec->files[i]);
+    }
+    return hs_error_set(err, HS_EINVAL, "This route takes %s; send them as a form or as JSON, not as one picture",
+                        names);
+}
+
+static int refuse_type(enum hs_body_rule rule, const struct hs_body_spec *spec, struct hs_error *err)
+{
+    const char *form = rule == HS_BODY_JSON ? "" : " or multipart/form-data", *picture = "";
+    if (rule != HS_BODY_JSON && takes_one(spec))
+        picture = ", or image/jpeg and the like for a picture as it is";
+    return hs_error_set(err, HS_EUNSUPPORTED, "Content-Type must be application/json%s%s", form, picture);
+}
+
+static int choose_kind(enum hs_body_rule rule, const char *type, const struct hs_body_spec *spec, enum kind *ret,
+                       struct hs_error *err)
+{
+    bool pictures = rule != HS_BODY_JSON && (spec->list || (spec->files && spec->files[0]));
+    bool json = rule == HS_BODY_FORM_ELSE_JSON || is_json_type(type);
+    if (rule != HS_BODY_JSON && strcasestr(type, "multipart/form-data")) {
+        *ret = FORM;
+    } else if (is_type(type, "multipart/")) {
+        return refuse_type(rule, spec, err);
+    } else if (pictures && is_type(type, "image/")) {
+        /* Old clients send JSON under any type. */
+        *ret = rule == HS_BODY_FORM_ELSE_JSON ? JSON_OR_PICTURE : PICTURE;
+        return takes_one(spec) ? 0 : refuse_picture(spec, err);
+    } else if (is_type(type, "application/octet-stream") && pictures && takes_one(spec)) {
+        *ret = JSON_OR_PICTURE;
+    } else if (json) {
+        *ret = JSON;
+    } else {
+        return refuse_type(rule, spec, err);
+    }
+    return 0;
+}
+
 int hs_body_create(enum hs_body_rule rule, const char *content_type, const struct hs_body_spec *spec,
                    struct hs_budget *budget, struct hs_body **ret_body, struct hs_error *err)
 {
     assert(rule != HS_BODY_NONE);
     const char *type = content_type ? content_type : "";
-    bool form = strcasestr(type, "multipart/form-data");
-    bool taken = rule == HS_BODY_FORM_ELSE_JSON || (form ? rule != HS_BODY_JSON : is_json_type(type));
-    if (!taken)
-        return hs_error_set(err, HS_EUNSUPPORTED, "Content-Type must be application/json%s",
-                            rule == HS_BODY_FORM_OR_JSON ? " or multipart/form-data" : "");
+    enum kind kind = JSON;
+    int r = choose_kind(rule, type, spec, &kind, err);
+    if (r < 0)
+        return r;
     struct hs_body *body = calloc(1, sizeof(*body));
     if (!body)
         return hs_error_set(err, HS_ENOMEM, "no memory for the body");
     body->spec = *spec;
     body->budget = budget;
-    body->is_form = form;
+    body->kind = kind;
     body->spec.list_max = spec->list ? spec->list_max : 0;
     while (spec->files && spec->files[body->file_count])
         body->file_count++;
     body->files = calloc(body->file_count + body->spec.list_max + 1, sizeof(*body->files));
-    int r = body->files ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the body");
+    body->notes = calloc(1, sizeof(*body->notes));
+    if (!body->files || !body->notes)
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the body");
     /* One part more than the list may have members, so that the list's own bound is met first. */
-    if (r == 0 && form)
+    if (r == 0 && kind == FORM)
         r = hs_multipart_init(&body->form, type, HS_BODY_PARTS_MAX + (spec->list ? body->spec.list_max + 1 : 0),
                               HS_BODY_PART_HEADER_MAX, &form_events, body, err);
     else if (r == 0)
         hs_json_body_init(&body->json, spec->files, spec->list, spec->list_member, HS_BODY_JSON_MAX,
                           HS_BODY_JSON_DEPTH_MAX, &json_events, body);
+    if (r == 0 && kind == PICTURE)
+        restart_file(body, &body->files[0]);
     if (r < 0)
         hs_body_destroy(body);
     else
         *ret_body = body;
     return r;
+}
+
+int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_error *err)
+{
+    if (coding == HS_CODING_NONE)
+        return 0;
+    if (!charge(body, HS_INFLATE_MEMORY))
+        return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
+    return hs_inflater_create(coding, &body->inflater, err);
+}
+
+void hs_body_set_query(struct hs_body *body, hs_body_lookup lookup, void *ctx)
+{
+    body->lookup = lookup;
+    body->lookup_ctx = ctx;
 }
 
 void hs_body_destroy(struct hs_body *body)
@@ -294,14 +423,85 @@ void hs_body_destroy(struct hs_body *body)
         hs_buf_finish(&body->texts[i].value);
         free(body->texts[i].name);
     }
+    hs_inflater_destroy(body->inflater);
     discharge(body, body->charged);
-    if (body->is_form)
+    if (body->kind == FORM)
         hs_multipart_finish(&body->form);
     else
         hs_json_body_finish(&body->json);
     json_decref(body->value);
+    free(body->notes);
     free(body->files);
     free(body);
+}
+
+/* ---- Bytes ---- */
+
+/* Names a picture whose Content-Type says that it is something else. None of these bytes begins a JSON text. */
+static int check_magic(const struct hs_body *body, struct hs_error *err)
+{
+    static const struct {
+        const char *magic, *name, *type;
+    } pictures[] = {
+        { "\xff\xd8\xff", "JPEG", "jpeg" },
+        { "\x89PNG", "PNG", "png" },
+        { "RIFF", "WebP", "webp" },
+        { "BM", "BMP", "bmp" },
+    };
+    if (!body->spec.files && !body->spec.list)
+        return 0;
+    for (size_t i = 0; i < HS_ARRAY_LEN(pictures); i++) {
+        size_t len = strlen(pictures[i].magic);
+        if (body->magic_len < len || memcmp(body->magic, pictures[i].magic, len) != 0)
+            continue;
+        if (!takes_one(&body->spec))
+            return refuse_picture(&body->spec, err);
+        return hs_error_set(
+            err, HS_EINVAL,
+            "The body is a %s picture: send it as a form, `-F %s=@FILE`, or with Content-Type: image/%s",
+            pictures[i].name, body->spec.files[0], pictures[i].type);
+    }
+    return 0;
+}
+
+static int feed_json(struct hs_body *body, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    int r = 0;
+    if (body->magic_len < MAGIC) {
+        size_t n = MAGIC - body->magic_len < len ? MAGIC - body->magic_len : len;
+        memcpy(body->magic + body->magic_len, data, n);
+        body->magic_len += n;
+        r = check_magic(body, err);
+    }
+    return r < 0 ? r : hs_json_body_feed(&body->json, (const char *) data, len, err);
+}
+
+static int feed_plain(struct hs_body *body, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    if (body->kind == JSON_OR_PICTURE && len > 0) {
+        body->kind = strchr("{[ \t\r\n", data[0]) && data[0] ? JSON : PICTURE;
+        if (body->kind == PICTURE)
+            restart_file(body, &body->files[0]);
+    }
+    switch (body->kind) {
+    case FORM:
+        return hs_multipart_feed(&body->form, data, len, err);
+    case PICTURE:
+        return append(body, &body->files[0].bytes, data, len, err);
+    default:
+        return feed_json(body, data, len, err);
+    }
+}
+
+/* An hs_inflate_sink. */
+static int feed_unpacked(void *ctx, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    struct hs_body *body = ctx;
+    if (len > body->spec.bytes_max - body->unpacked)
+        return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes once it is unpacked",
+                            body->spec.bytes_max);
+    body->unpacked += len;
+    return feed_plain(body, data, len, err);
 }
 
 int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_error *err)
@@ -309,8 +509,8 @@ int hs_body_feed(struct hs_body *body, const void *data, size_t len, struct hs_e
     if (len > body->spec.bytes_max - body->received)
         return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", body->spec.bytes_max);
     body->received += len;
-    return body->is_form ? hs_multipart_feed(&body->form, data, len, err)
-                         : hs_json_body_feed(&body->json, data, len, err);
+    return body->inflater ? hs_inflater_feed(body->inflater, data, len, feed_unpacked, body, err)
+                          : feed_plain(body, data, len, err);
 }
 
 const char *hs_body_type_name(const json_t *value)
@@ -322,18 +522,35 @@ const char *hs_body_type_name(const json_t *value)
     return names[json_typeof(value)];
 }
 
+/* The last bytes of each base64 text. An error is reported to those who take the picture. */
+static int end_pictures(struct hs_body *body, struct hs_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < body->file_count + body->spec.list_max && r == 0; i++) {
+        struct hs_base64 end = body->files[i].base64;
+        uint8_t rest[HS_BASE64_END_ROOM];
+        size_t len = 0;
+        if (body->files[i].any_text && hs_base64_end(&end, rest, &len, NULL) == 0 && len > 0)
+            r = append(body, &body->files[i].bytes, rest, len, err);
+    }
+    return r;
+}
+
 int hs_body_end(struct hs_body *body, struct hs_error *err)
 {
-    if (body->is_form)
+    int r = body->inflater ? hs_inflater_end(body->inflater, err) : 0;
+    if (r < 0 || body->kind == PICTURE)
+        return r;
+    if (body->kind == FORM)
         return hs_multipart_end(&body->form, err);
     /* jansson takes up to 80 bytes for each byte of text: "{}," is an object of 230. */
     if (!charge(body, 80 * body->json.rest.len))
         return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
-    int r = hs_json_body_end(&body->json, &body->value, err);
+    r = hs_json_body_end(&body->json, &body->value, err);
     if (r == 0 && !json_is_object(body->value) && !body->spec.any_json)
         return hs_error_set(err, HS_EINVAL, "Invalid JSON: the top level must be an object, not %s",
                             hs_body_type_name(body->value));
-    return r;
+    return r == 0 ? end_pictures(body, err) : r;
 }
 
 /* ---- Reading ---- */
@@ -343,15 +560,47 @@ const json_t *hs_body_json(const struct hs_body *body)
     return body->value;
 }
 
+static long find_asked(const struct notes *notes, const char *name)
+{
+    for (size_t i = 0; i < notes->asked_count; i++) {
+        if (strcmp(notes->asked[i], name) == 0)
+            return (long) i;
+    }
+    return -1;
+}
+
+/* Without room for all that was asked for nothing can be said of the rest. */
+static bool is_known(const struct hs_body *body, const char *name)
+{
+    return body->notes->asked_count == ASKED_MAX || find_asked(body->notes, name) >= 0 ||
+           find_name(body->spec.files, name) >= 0 || find_name(body->spec.list, name) >= 0;
+}
+
+static void note_asked(const struct hs_body *body, const char *name)
+{
+    struct notes *notes = body->notes;
+    if (notes->asked_count < ASKED_MAX && find_asked(notes, name) < 0)
+        notes->asked[notes->asked_count++] = name;
+}
+
 const json_t *hs_body_value(const struct hs_body *body, const char *name)
 {
+    note_asked(body, name);
     return json_object_get(body->value, name);
+}
+
+static const char *query(const struct hs_body *body, const char *name)
+{
+    return body->kind == PICTURE && body->lookup ? body->lookup(body->lookup_ctx, name) : NULL;
 }
 
 const char *hs_body_text(const struct hs_body *body, const char *name)
 {
-    if (!body->is_form)
-        return json_string_value(hs_body_value(body, name));
+    note_asked(body, name);
+    if (body->kind == PICTURE)
+        return query(body, name);
+    if (body->kind != FORM)
+        return json_string_value(json_object_get(body->value, name));
     struct text *text = find_text(body, name);
     if (!text || text->too_long || text->has_nul)
         return NULL;
@@ -360,11 +609,33 @@ const char *hs_body_text(const struct hs_body *body, const char *name)
 
 bool hs_body_has(const struct hs_body *body, const char *name)
 {
-    const json_t *value = hs_body_value(body, name);
+    note_asked(body, name);
+    const json_t *value = json_object_get(body->value, name);
     long index = find_name(body->spec.files, name);
-    if (!body->is_form)
+    if (body->value)
         return value && !json_is_null(value);
-    return find_text(body, name) || (index >= 0 && body->files[index].seen);
+    return query(body, name) || find_text(body, name) || (index >= 0 && body->files[index].seen);
+}
+
+size_t hs_body_unused(const struct hs_body *body, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE])
+{
+    struct notes found = *body->notes;
+    const char *key;
+    json_t *value;
+    for (size_t i = 0; i < body->text_count; i++) {
+        if (!is_known(body, body->texts[i].name))
+            note_dropped(&found, body->texts[i].name);
+    }
+    json_object_foreach((json_t *) (uintptr_t) body->value, key, value)
+    {
+        if (!is_known(body, key))
+            note_dropped(&found, key);
+    }
+    for (size_t i = 0; i < found.dropped_count; i++) {
+        memcpy(ret_names[i], found.dropped[i], HS_BODY_NAME_SIZE);
+        hs_str_make_line(ret_names[i]);
+    }
+    return found.dropped_count;
 }
 
 static int missing(const char *name, struct hs_error *err)
@@ -376,12 +647,16 @@ static int missing(const char *name, struct hs_error *err)
 static int take(const struct hs_body *body, struct file *file, const json_t *value, const char *name,
                 uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
-    if (file->taken || (!body->is_form && (!value || json_is_null(value))))
+    bool json = body->value;
+    if (file->taken || (json && (!value || json_is_null(value))))
         return missing(name, err);
-    if (!body->is_form && !json_is_string(value))
+    if (json && !json_is_string(value))
         return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
-    if (!body->is_form && file->any_text) {
-        int r = hs_base64_end(&file->base64, err);
+    if (json && file->any_text) {
+        struct hs_base64 end = file->base64; /* whose bytes hs_body_end has taken */
+        uint8_t rest[HS_BASE64_END_ROOM];
+        size_t len;
+        int r = hs_base64_end(&end, rest, &len, err);
         if (r == 0 && file->bytes.len == 0)
             r = hs_error_set(err, HS_EINVAL, "Invalid base64: no data");
         if (r < 0)
@@ -399,7 +674,7 @@ int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data
     long index = find_name(body->spec.files, name);
     if (index < 0)
         return missing(name, err);
-    return take(body, &body->files[index], hs_body_value(body, name), name, ret_data, ret_len, err);
+    return take(body, &body->files[index], json_object_get(body->value, name), name, ret_data, ret_len, err);
 }
 
 /* ---- The list ---- */
@@ -408,17 +683,17 @@ int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data
 static const json_t *list_json(const struct hs_body *body)
 {
     for (size_t i = 0; !body->list_name && body->spec.list && body->spec.list[i]; i++) {
-        const json_t *value = hs_body_value(body, body->spec.list[i]);
+        const json_t *value = json_object_get(body->value, body->spec.list[i]);
         if (value && !json_is_null(value))
             return value;
     }
-    return body->list_name ? hs_body_value(body, body->list_name) : NULL;
+    return body->list_name ? json_object_get(body->value, body->list_name) : NULL;
 }
 
 int hs_body_list_count(const struct hs_body *body, size_t *ret_count, struct hs_error *err)
 {
     const json_t *list = list_json(body);
-    size_t count = body->is_form ? body->member_count : json_is_string(list) ? 1 : json_array_size(list);
+    size_t count = body->kind == FORM ? body->member_count : json_is_string(list) ? 1 : json_array_size(list);
     if (list && !json_is_null(list) && !json_is_array(list) && !json_is_string(list))
         return hs_error_set(err, HS_EINVAL, "%s: must be an array of pictures, not %s", body->spec.list[0],
                             hs_body_type_name(list));

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 enum {
@@ -19,6 +20,9 @@ enum {
     BODY,
     EPILOGUE,
 };
+
+/* Encodings of a part's content. */
+enum { PLAIN, BASE64, QUOTED_PRINTABLE };
 
 /* ---- Parameters of header values: `; name="value"` ---- */
 
@@ -115,7 +119,30 @@ void hs_multipart_finish(struct hs_multipart *parser)
 
 /* ---- Part headers ---- */
 
-static int read_header(const char *line, size_t len, char *name, size_t name_size, struct hs_error *err)
+/* RFC 7578 §4.7 deprecates the encodings; mail libraries still write them. */
+static int read_encoding(const char *value, size_t len, int *ret_encoding, struct hs_error *err)
+{
+    static const struct {
+        const char *name;
+        int encoding;
+    } encodings[] = { { "binary", PLAIN },
+                      { "8bit", PLAIN },
+                      { "7bit", PLAIN },
+                      { "base64", BASE64 },
+                      { "quoted-printable", QUOTED_PRINTABLE } };
+    char text[48];
+    for (size_t i = 0; i < HS_ARRAY_LEN(encodings); i++) {
+        if (same_nocase(value, len, encodings[i].name)) {
+            *ret_encoding = encodings[i].encoding;
+            return 0;
+        }
+    }
+    hs_str_quote(text, sizeof(text), value, len);
+    return hs_error_set(err, HS_EINVAL, "Invalid multipart: the Content-Transfer-Encoding %s is not supported", text);
+}
+
+static int read_header(const char *line, size_t len, struct hs_multipart_part *part, int *ret_encoding,
+                       struct hs_error *err)
 {
     const char *colon = memchr(line, ':', len), *end = line + len;
     if (!colon)
@@ -127,14 +154,14 @@ static int read_header(const char *line, size_t len, char *name, size_t name_siz
     size_t value_len = (size_t) (end - value);
     if (same_nocase(line, key_len, "content-disposition")) {
         /* Browsers and aiohttp percent-encode quotes, line breaks and non-ASCII characters in names (RFC 7578 §2). */
-        if (find_parameter(value, value_len, "name", name, name_size))
-            hs_str_percent_decode(name, false);
+        if (find_parameter(value, value_len, "name", part->name, sizeof(part->name)))
+            hs_str_percent_decode(part->name, false);
         else
-            name[0] = '\0';
-    } else if (same_nocase(line, key_len, "content-transfer-encoding") && !same_nocase(value, value_len, "binary") &&
-               !same_nocase(value, value_len, "8bit") && !same_nocase(value, value_len, "7bit")) {
-        /* RFC 7578 §4.7 deprecates it; silently taking encoded bytes for a picture would give a misleading error. */
-        return hs_error_set(err, HS_EINVAL, "Invalid multipart: Content-Transfer-Encoding is not supported");
+            part->name[0] = '\0';
+    } else if (same_nocase(line, key_len, "content-type")) {
+        find_parameter(value, value_len, "charset", part->charset, sizeof(part->charset));
+    } else if (same_nocase(line, key_len, "content-transfer-encoding")) {
+        return read_encoding(value, value_len, ret_encoding, err);
     }
     return 0;
 }
@@ -142,7 +169,11 @@ static int read_header(const char *line, size_t len, char *name, size_t name_siz
 /* parser->header holds every header line with its CR LF. */
 static int begin_part(struct hs_multipart *parser, struct hs_error *err)
 {
-    char name[256] = "", *text = (char *) parser->header.data, *end = text + parser->header.len;
+    struct hs_multipart_part part = { .name = "" };
+    char *text = (char *) parser->header.data, *end = text + parser->header.len;
+    parser->encoding = PLAIN;
+    hs_base64_init(&parser->base64);
+    parser->quoted_printable = (struct hs_quoted_printable) { 0 };
     /* A line that starts with a blank continues the one before (RFC 5322 §2.2.3). */
     for (char *p = text; p + 2 < end; p++) {
         if (p[0] == '\r' && p[1] == '\n' && is_blank(p[2]))
@@ -150,13 +181,13 @@ static int begin_part(struct hs_multipart *parser, struct hs_error *err)
     }
     for (char *p = text; p < end;) {
         char *line_end = memmem(p, (size_t) (end - p), "\r\n", 2);
-        int r = read_header(p, (size_t) (line_end - p), name, sizeof(name), err);
+        int r = read_header(p, (size_t) (line_end - p), &part, &parser->encoding, err);
         if (r < 0)
             return r;
         p = line_end + 2;
     }
     hs_buf_finish(&parser->header);
-    return parser->events->begin(parser->ctx, name, err);
+    return parser->events->begin(parser->ctx, &part, err);
 }
 
 /* Takes one line, or a part of it; *ret_used says how much. The headers end with an empty line. */
@@ -189,19 +220,57 @@ static int feed_header(struct hs_multipart *parser, const uint8_t *data, size_t 
 
 /* ---- Content ---- */
 
+/* Decodes some bytes into out, which has HS_BASE64_ROOM(len) for them. */
+static int decode(struct hs_multipart *parser, const uint8_t *data, size_t len, uint8_t *out, size_t *ret_len,
+                  struct hs_error *err)
+{
+    if (parser->encoding == QUOTED_PRINTABLE)
+        return hs_quoted_printable_feed(&parser->quoted_printable, data, len, out, ret_len, err);
+    *ret_len = hs_base64_feed(&parser->base64, (const char *) data, len, out);
+    return 0;
+}
+
 static int give(struct hs_multipart *parser, const void *data, size_t len, struct hs_error *err)
 {
+    const uint8_t *at = data;
     if (parser->state != BODY || len == 0)
         return 0;
-    return parser->events->data(parser->ctx, data, len, err);
+    if (parser->encoding == PLAIN)
+        return parser->events->data(parser->ctx, at, len, err);
+    while (len > 0) {
+        uint8_t out[4096 + HS_BASE64_ROOM(0)];
+        size_t n = len < 4096 ? len : 4096, got = 0;
+        int r = decode(parser, at, n, out, &got, err);
+        if (r == 0 && got > 0)
+            r = parser->events->data(parser->ctx, out, got, err);
+        if (r < 0)
+            return r;
+        at += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static int end_part(struct hs_multipart *parser, struct hs_error *err)
+{
+    uint8_t rest[HS_BASE64_END_ROOM];
+    size_t len = 0;
+    int r = 0;
+    if (parser->encoding == BASE64)
+        r = hs_base64_end(&parser->base64, rest, &len, err);
+    else if (parser->encoding == QUOTED_PRINTABLE)
+        r = hs_quoted_printable_end(&parser->quoted_printable, err);
+    if (r == 0 && len > 0)
+        r = parser->events->data(parser->ctx, rest, len, err);
+    return r < 0 ? r : parser->events->end(parser->ctx, err);
 }
 
 static int delimiter_found(struct hs_multipart *parser, struct hs_error *err)
 {
-    bool in_part = parser->state == BODY;
+    int r = parser->state == BODY ? end_part(parser, err) : 0;
     parser->state = BOUNDARY;
     parser->matched = parser->unreal = 0;
-    return in_part ? parser->events->end(parser->ctx, err) : 0;
+    return r;
 }
 
 /* Goes on with a delimiter of which parser->matched bytes were seen in earlier pieces. */

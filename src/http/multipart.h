@@ -7,10 +7,21 @@
 
 #include "base/buf.h"
 #include "hs/status.h"
+#include "http/base64.h"
+#include "http/quoted_printable.h"
 
-/* A negative return of any of them ends the parse with that code. `name` is "" for a part without one. */
+enum { HS_MULTIPART_NAME_SIZE = 256, HS_MULTIPART_CHARSET_SIZE = 32 };
+
+/* The headers of a part, as far as they matter. */
+struct hs_multipart_part {
+    char name[HS_MULTIPART_NAME_SIZE];       /* "": it has none */
+    char charset[HS_MULTIPART_CHARSET_SIZE]; /* of its Content-Type, cut; "": it has none */
+};
+
+/* A negative return of any of them ends the parse with that code. `data` is what the part's Content-Transfer-Encoding
+ * (base64, quoted-printable) stands for. */
 struct hs_multipart_events {
-    int (*begin)(void *ctx, const char *name, struct hs_error *err);
+    int (*begin)(void *ctx, const struct hs_multipart_part *part, struct hs_error *err);
     int (*data)(void *ctx, const uint8_t *data, size_t len, struct hs_error *err);
     int (*end)(void *ctx, struct hs_error *err);
 };
@@ -26,6 +37,9 @@ struct hs_multipart {
     size_t delimiter_len, matched;
     size_t unreal;        /* of `matched`, bytes that are taken as seen but are no content when the match fails */
     struct hs_buf header; /* the headers of the part, up to the empty line */
+    int encoding;         /* of the part's content */
+    struct hs_base64 base64;
+    struct hs_quoted_printable quoted_printable;
 };
 
 /* Reads the boundary from the Content-Type. HS_EINVAL if there is no valid one. Finish with

@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include <microhttpd.h>
 #include <sodium.h>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "http/param.h"
 #include "http/request_internal.h"
@@ -20,37 +21,21 @@ enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
 
 /* ---- Life ---- */
 
-/* Copies the target and splits its query at '&' and '='. */
+/* Copies the target and finds its path and query. The parser of the head has checked an absolute one. */
 static bool read_target(struct hs_http_request *req, const char *target)
 {
     req->target = strdup(target);
-    req->path = strdup(target);
-    if (!req->target || !req->path)
+    if (!req->target)
         return false;
-    char *mark = strchr(req->path, '?');
-    if (mark)
-        *mark++ = '\0';
-    req->query = mark ? mark : req->path + strlen(req->path);
-    size_t count = 1;
-    for (const char *p = req->query; (p = strchr(p, '&')); p++)
-        count++;
-    req->args = calloc(count, sizeof(*req->args));
-    if (!req->args)
-        return false;
-    for (char *p = req->query; p && *p;) {
-        char *next = strchr(p, '&');
-        if (next)
-            *next++ = '\0';
-        char *equals = strchr(p, '=');
-        if (equals)
-            *equals++ = '\0';
-        hs_str_percent_decode(p, true);
-        if (equals)
-            hs_str_percent_decode(equals, true);
-        req->args[req->arg_count++] = (struct hs_http_pair) { p, equals ? equals : "" };
-        p = next;
-    }
-    return true;
+    char *path = req->target, *scheme = path[0] == '/' ? NULL : strstr(path, "://");
+    if (scheme)
+        path = scheme + 3 + strcspn(scheme + 3, "/?");
+    size_t len = strcspn(path, "?");
+    req->query = path + len + (path[len] == '?');
+    req->path = scheme && len == 0 ? strdup("/") : hs_str_dup_n(path, len);
+    /* Decoded arguments need one byte more each than the query if they have no '='. */
+    req->args = req->path ? malloc(2 * strlen(req->query) + 2) : NULL;
+    return req->args;
 }
 
 struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *target)
@@ -63,10 +48,7 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
     req->started_ns = hs_clock_now_ns();
     req->deadline_ns = HS_NO_DEADLINE;
     hs_cancel_init(&req->cancel);
-    req->stream.req = req;
-    pthread_mutex_init(&req->stream.lock, NULL);
-    hs_cond_init(&req->stream.room);
-    hs_buf_init(&req->stream.bytes, HS_HTTP_STREAM_MAX);
+    hs_http_stream_init(&req->stream, req);
     hs_buf_init(&req->text, SIZE_MAX);
     hs_buf_init(&req->reply.headers, 16384);
     if (!read_target(req, target)) {
@@ -76,18 +58,29 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
     return req;
 }
 
+/* Frees the reply's bytes and gives back what they were charged. */
+static void drop_reply(struct hs_http_request *req)
+{
+    struct hs_http_reply *reply = &req->reply;
+    if (!reply->is_static)
+        free(reply->data);
+    reply->data = NULL;
+    reply->is_static = false;
+    if (reply->charged > 0)
+        hs_budget_release(&req->server->answers, reply->charged);
+    reply->charged = 0;
+}
+
 void hs_request_destroy(struct hs_http_request *req)
 {
     if (!req)
         return;
     hs_body_destroy(req->body);
     hs_cancel_finish(&req->cancel);
-    hs_buf_finish(&req->stream.bytes);
-    pthread_cond_destroy(&req->stream.room);
-    pthread_mutex_destroy(&req->stream.lock);
+    hs_http_stream_finish(&req->stream);
+    drop_reply(req);
     hs_buf_finish(&req->text);
     hs_buf_finish(&req->reply.headers);
-    free(req->reply.data);
     free(req->target);
     free(req->path);
     free(req->headers);
@@ -137,11 +130,35 @@ const char *hs_http_param(const struct hs_http_request *req, size_t index)
     return req->params[index];
 }
 
-const char *hs_http_query(const struct hs_http_request *req, const char *name)
+/* Writes the query's arguments decoded, one after the other. */
+static void read_args(struct hs_http_request *req)
 {
-    for (size_t i = 0; i < req->arg_count; i++) {
-        if (strcmp(req->args[i].name, name) == 0)
-            return req->args[i].value;
+    char *out = req->args;
+    for (const char *p = req->query; *p != '\0';) {
+        size_t len = strcspn(p, "&"), name_len = strcspn(p, "=&");
+        size_t value_at = name_len < len ? name_len + 1 : len;
+        if (len > 0) {
+            hs_str_copy_n(out, name_len + 1, p, name_len);
+            hs_str_percent_decode(out, true);
+            out += strlen(out) + 1;
+            hs_str_copy_n(out, len - value_at + 1, p + value_at, len - value_at);
+            hs_str_percent_decode(out, true);
+            out += strlen(out) + 1;
+        }
+        p += len + (p[len] == '&');
+    }
+    req->args_end = out;
+}
+
+const char *hs_http_query(struct hs_http_request *req, const char *name)
+{
+    if (!req->args_end)
+        read_args(req);
+    for (const char *p = req->args; p < req->args_end;) {
+        const char *value = p + strlen(p) + 1;
+        if (strcmp(p, name) == 0)
+            return value;
+        p = value + strlen(value) + 1;
     }
     return NULL;
 }
@@ -237,6 +254,19 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
     }
 }
 
+static void reply_static(struct hs_http_request *req)
+{
+    const char *body = strstr(hs_http_static_answer(req->options), "\r\n\r\n") + 4;
+    if (req->stage == HS_HTTP_STREAMING)
+        return;
+    drop_reply(req);
+    req->reply.status = 503;
+    req->reply.data = (uint8_t *) (uintptr_t) body;
+    req->reply.len = strlen(body);
+    req->reply.is_static = true;
+    hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), req->options->json_content_type);
+}
+
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len)
 {
@@ -244,7 +274,7 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
         free(data);
         return;
     }
-    free(req->reply.data);
+    drop_reply(req);
     req->reply.status = http_status;
     req->reply.data = data;
     req->reply.len = len;
@@ -255,15 +285,19 @@ void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *va
 {
     struct hs_buf text;
     hs_buf_init(&text, ANSWER_MAX);
-    if (value && hs_json_write(value, req->options->json_style, &text) == 0) {
+    int r = value ? hs_json_write(value, req->options->json_style, &text) : HS_ENOMEM;
+    if (r == 0) {
         size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
-    } else {
-        hs_http_reply_bytes(req, 503, "text/plain", NULL, 0);
     }
     hs_buf_finish(&text);
     json_decref(value);
+    if (r == HS_ETOOLARGE)
+        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The answer is larger than %d MiB or too deeply nested",
+                            ANSWER_MAX >> 20);
+    else if (r < 0)
+        reply_static(req);
 }
 
 int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)
@@ -280,9 +314,8 @@ json_t *hs_http_error_json(const struct hs_http_request *req, int code, const ch
     hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
     if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
         return json_pack("{s:s}", "error", line);
-    const char *type = hs_status_http(code) < 500 ? "invalid_request_error"
-                       : code == HS_ETIMEOUT      ? "timeout"
-                                                  : "internal_error";
+    bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
+    const char *type = client ? "invalid_request_error" : code == HS_ETIMEOUT ? "timeout" : "internal_error";
     return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
                      "field", field);
 }
@@ -304,6 +337,17 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
 
 /* ---- Work ---- */
 
+/* An answer that waits for its client holds memory until it is taken. */
+static void charge_reply(struct hs_http_request *req)
+{
+    struct hs_http_reply *reply = &req->reply;
+    if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_ANSWER_FREE)
+        return;
+    /* With a deadline in the past: the worker is not kept from other requests by clients that do not read. */
+    if (hs_budget_wait(&req->server->answers, reply->len, 0, NULL, &reply->charged) < 0)
+        hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
+}
+
 void hs_request_run(struct hs_http_request *req)
 {
     if (hs_cancel_is_set(&req->cancel))
@@ -314,16 +358,79 @@ void hs_request_run(struct hs_http_request *req)
         req->route->handle(req);
     if (req->reply.status == 0)
         hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
+    charge_reply(req);
     /* A client that reads its answer slowly must not keep the memory of its body. */
     hs_body_destroy(req->body);
     req->body = NULL;
 }
 
-int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out)
+/* ---- The wire ---- */
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } reasons[] = {
+        { 200, "OK" },
+        { 201, "Created" },
+        { 202, "Accepted" },
+        { 204, "No Content" },
+        { 304, "Not Modified" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 415, "Unsupported Media Type" },
+        { 417, "Expectation Failed" },
+        { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 499, "Client Closed Request" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].phrase;
+    }
+    return "Unknown";
+}
+
+/* RFC 9110, 5.6.7; the names do not depend on the locale. */
+static void write_date(struct hs_buf *out)
+{
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = (time_t) hs_clock_wall_s();
+    struct tm tm;
+    if (gmtime_r(&now, &tm))
+        hs_buf_printf(out, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
+                      months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out)
 {
     const struct hs_http_reply *reply = &req->reply;
-    hs_buf_printf(out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
-                  reply->status, MHD_get_reason_phrase_for((unsigned) reply->status), reply->content_type, reply->len);
+    hs_buf_printf(out, "HTTP/1.1 %d %s\r\n", reply->status, reason_of(reply->status));
+    write_date(out);
+    if (framing->close)
+        hs_buf_append_str(out, "Connection: close\r\n");
+    else if (framing->keep_alive)
+        hs_buf_append_str(out, "Connection: keep-alive\r\n");
+    if (reply->content_type[0])
+        hs_buf_printf(out, "Content-Type: %s\r\n", reply->content_type);
+    if (framing->has_length)
+        hs_buf_printf(out, "Content-Length: %zu\r\n", reply->len);
+    else if (framing->chunked)
+        hs_buf_append_str(out, "Transfer-Encoding: chunked\r\n");
     hs_buf_printf(out, "X-Request-Id: %s\r\n", req->id);
     const char *p = (const char *) reply->headers.data, *end = p ? p + reply->headers.len : NULL;
     while (p < end) {
@@ -331,18 +438,23 @@ int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out
         hs_buf_printf(out, "%s: %s\r\n", p, value);
         p = value + strlen(value) + 1;
     }
-    hs_buf_append_str(out, "\r\n");
-    return hs_buf_append(out, reply->data, reply->len);
+    return hs_buf_append_str(out, "\r\n");
 }
 
-int hs_request_write_timeout(const struct hs_http_options *options, struct hs_buf *out)
+int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out)
 {
-    struct hs_http_request *req = hs_request_create(options, NULL, "");
-    int r = req ? hs_request_set_headers(req, NULL, 0, NULL) : HS_ENOMEM;
-    if (r == 0) {
-        hs_http_reply_error(req, HS_ESLOW, NULL, "The request did not arrive in time");
-        r = hs_request_write_reply(req, out);
-    }
-    hs_request_destroy(req);
-    return r;
+    const struct hs_http_framing framing = { .has_length = true, .close = true };
+    hs_request_write_head(req, &framing, out);
+    return hs_buf_append(out, req->reply.data, req->reply.len);
+}
+
+const char *hs_http_static_answer(const struct hs_http_options *options)
+{
+    return options->error_shape == HS_HTTP_ERROR_TEXT
+               ? "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                 "Content-Length: 46\r\nRetry-After: 1\r\n\r\n{\"error\":\"There is no memory for the answer\"}\n"
+               : "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                 "Content-Length: 110\r\nRetry-After: 1\r\n\r\n"
+                 "{\"error\": {\"message\": \"There is no memory for the answer\", \"type\": \"internal_error\", "
+                 "\"code\": \"out_of_memory\"}}";
 }

@@ -17,7 +17,7 @@ struct hs_http_request;
 
 void *hs_http_context(const struct hs_http_request *req);                        /* the ctx of hs_http_create */
 const char *hs_http_param(const struct hs_http_request *req, size_t index);      /* segment in braces, from 0 */
-const char *hs_http_query(const struct hs_http_request *req, const char *name);  /* decoded; NULL if absent */
+const char *hs_http_query(struct hs_http_request *req, const char *name);        /* decoded; NULL if absent */
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* any case; NULL if absent */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
 
@@ -42,7 +42,7 @@ bool hs_accept_prefers(const struct hs_http_request *req, const char *type);
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);
 
 /* One of these ends a handler, or a stream (http/stream.h); of several the last counts. None can fail: without memory
- * the answer is a plain 503. */
+ * the answer is a 503 with a constant text. */
 
 /* Takes the reference to value. */
 void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value);

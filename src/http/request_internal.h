@@ -1,7 +1,7 @@
 /* The structs behind http/server.h, http/request.h and http/stream.h, for the files of the server itself.
  *
- * A request is made when its line was read. It belongs to the network thread, but from submission to completion of its
- * job to a worker; `cancel` and `stream` have their own locks. */
+ * The network thread makes and frees every request, once its head was read. From submission to `finished` a worker has
+ * it too; `cancel` and `stream` have their own locks. */
 #ifndef HS_HTTP_REQUEST_INTERNAL_H
 #define HS_HTTP_REQUEST_INTERNAL_H
 
@@ -15,12 +15,12 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/pool.h"
-#include "http/conn_table.h"
+#include "http/completion_queue.h"
+#include "http/connection.h"
+#include "http/event_loop.h"
+#include "http/head_parser.h"
 #include "http/route.h"
 #include "http/server.h"
-
-struct MHD_Connection;
-struct MHD_Daemon;
 
 struct hs_http_server {
     struct hs_http_options options;
@@ -28,26 +28,24 @@ struct hs_http_server {
     size_t route_count;
     void *ctx;
 
-    struct MHD_Daemon *daemon;
-    struct hs_pool *pool; /* outlives the daemon */
-    struct hs_conn_table conns;
-    struct hs_budget budget;
+    struct hs_pool *pool; /* outlives the network thread */
+    struct hs_event_loop loop;
+    struct hs_completion_queue completions;
+    struct hs_budget bodies, answers;
     char address[HS_ADDRESS_SIZE];
-    int quiesced_fd; /* the listening socket once draining began, else -1; closed after the daemon was stopped */
     atomic_bool draining;
+    atomic_size_t connections;
+    atomic_ullong requests, cancelled, timed_out;
 
     pthread_mutex_t lock; /* guards what follows; no other lock is taken inside it */
     pthread_cond_t quiet; /* active became 0 */
     size_t active;
-    uint64_t requests;
 };
 
 enum hs_http_stage {
-    HS_HTTP_AT_LINE,   /* the request line was read */
-    HS_HTTP_AT_BODY,   /* the headers were read; a body may follow */
+    HS_HTTP_AT_HEAD,   /* with the network thread; a body may follow */
     HS_HTTP_AT_WORK,   /* a worker has it */
-    HS_HTTP_STREAMING, /* a worker has it and has begun to answer: see http/stream.h */
-    HS_HTTP_ANSWERED   /* the reply is ready to be sent */
+    HS_HTTP_STREAMING, /* a worker has begun to answer: see http/stream.h */
 };
 
 struct hs_http_pair {
@@ -59,40 +57,52 @@ struct hs_http_reply {
     char content_type[128];
     uint8_t *data;
     size_t len;
+    bool is_static;        /* data is a constant */
     struct hs_buf headers; /* name NUL value NUL, repeated */
+    size_t charged;        /* of the server's budget for answers */
 };
 
-/* `lock` guards what follows it. It is taken inside the connection table's lock, never around it, and libmicrohttpd's
- * own lock for suspending and resuming is taken inside it. */
+enum { HS_HTTP_BLOCK_SIZE = (16 << 10) - 2 * (int) sizeof(void *) };
+
+struct hs_http_block {
+    struct hs_http_block *next;
+    size_t len;
+    uint8_t data[HS_HTTP_BLOCK_SIZE];
+};
+
+/* `lock` guards what follows it; no other lock is taken inside it. */
 struct hs_http_stream {
     struct hs_http_request *req;
+    struct hs_cancel abandoned; /* wakes a writer that waits for memory */
     pthread_mutex_t lock;
-    pthread_cond_t room; /* bytes were taken, or no more will be */
-    struct hs_buf bytes; /* written; `taken` of them are with the HTTP library already */
-    size_t taken;
-    uint64_t sent;
-    bool suspended;       /* the connection waits for bytes */
-    bool ended, broken;   /* by the handler: no more bytes come; they are not the whole answer */
-    bool gone;            /* by the network: no more bytes are taken */
-    bool left, completed; /* the worker is done with the request; the network thread is */
+    pthread_cond_t room;         /* bytes were taken, or no more will be */
+    struct hs_http_block *first; /* written; `taken` bytes of the first block are with the network already */
+    struct hs_http_block *last;
+    size_t taken, waiting, charged;
+    bool ended, broken; /* by the handler: no more bytes come; they are not the whole answer */
+    bool gone;          /* by the network: no more bytes are taken */
 };
 
-enum { HS_HTTP_ID_SIZE = 65, HS_HTTP_METHOD_SIZE = 24, HS_HTTP_HEADERS_MAX = 128 };
+enum { HS_HTTP_ID_SIZE = 65 };
 
 struct hs_http_request {
     const struct hs_http_options *options;
     void *context;
     struct hs_http_server *server; /* NULL if no server made it */
-    struct hs_conn *conn;
-    struct MHD_Connection *mhd;
+    struct hs_conn *conn;          /* the network thread's; NULL if the connection is closed */
     enum hs_http_stage stage;
+    bool posted, finished; /* guarded by the completion queue */
+    struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
     char *target;       /* as sent */
-    char *path, *query; /* in one piece of memory: the path as sent, params point into it; args point into the query */
+    char *path;         /* as sent; params point into it */
+    char *query;        /* as sent, inside target */
+    char *args;         /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
+    char *args_end;     /* NULL: not made yet */
     struct hs_buf text; /* headers point into it, so it never grows once they do */
-    struct hs_http_pair *headers, *args;
-    size_t header_count, arg_count;
+    struct hs_http_pair *headers;
+    size_t header_count;
     const struct hs_http_route *route;
     const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL if the route has none */
 
@@ -102,14 +112,9 @@ struct hs_http_request {
     size_t dropped; /* bytes of a body on a route that takes none */
     struct hs_http_reply reply;
     struct hs_http_stream stream;
-    bool close_after, linger; /* the answer ends the connection; bytes of the client may still be on their way */
 };
 
-/* Starts the network thread on a listening socket, which it takes. NULL on failure; the socket is then still the
- * caller's. */
-struct MHD_Daemon *hs_mhd_start(struct hs_http_server *server, int fd);
-
-/* The target (path and query as sent) is copied. NULL without memory. */
+/* The target is copied. NULL without memory. */
 struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *target);
 void hs_request_destroy(struct hs_http_request *req);
 
@@ -117,24 +122,39 @@ void hs_request_destroy(struct hs_http_request *req);
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
 
-/* Runs the handler unless it is too late, and makes sure that there is a reply. */
+/* Runs the handler unless it is too late, and makes sure that there is a reply, which is charged to the budget. */
 void hs_request_run(struct hs_http_request *req);
 
-/* Appends the whole reply as it goes over the wire, closing the connection; used if the HTTP library cannot answer. */
+/* How the client learns where the answer ends, and whether the connection does. */
+struct hs_http_framing {
+    bool has_length, chunked; /* at most one of them */
+    bool close, keep_alive;   /* at most one of them is written */
+};
+
+/* Appends status line and headers. Sticky errors of `out`. */
+int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
+
+/* Appends the whole reply as it goes over the wire, closing the connection. */
 int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out);
 
-/* Appends such an answer to a request that did not arrive in time. */
-int hs_request_write_timeout(const struct hs_http_options *options, struct hs_buf *out);
+/* An answer as it goes over the wire if there is no memory to write one; a constant. */
+const char *hs_http_static_answer(const struct hs_http_options *options);
 
-/* The client has left. */
+void hs_http_stream_init(struct hs_http_stream *stream, struct hs_http_request *req);
+void hs_http_stream_finish(struct hs_http_stream *stream);
+
+/* ---- A stream as the network thread sees it ---- */
+
+/* No more bytes are taken: the client has left, or does not want them. */
 void hs_http_stream_abandon(struct hs_http_stream *stream);
 
-/* An MHD_ContentReaderCallback; cls is the stream. */
-ssize_t hs_http_stream_read(void *cls, uint64_t at, char *dst, size_t max);
+/* The handler has ended a stream in good order (whole) or not. */
+enum hs_stream_state { HS_STREAM_OPEN, HS_STREAM_WHOLE, HS_STREAM_BROKEN };
 
-/* The worker (leave) or the network thread (complete) is done with a request whose stream has begun. True: the other
- * one is too, and the caller frees the request. Else the caller must not touch it any more. */
-bool hs_http_stream_leave(struct hs_http_stream *stream);
-bool hs_http_stream_complete(struct hs_http_stream *stream);
+/* The bytes that wait, at most `max` pieces of them, which stay until they are taken. */
+struct iovec;
+size_t hs_http_stream_peek(struct hs_http_stream *stream, struct iovec *ret_pieces, size_t max, size_t *ret_len,
+                           enum hs_stream_state *ret_state);
+void hs_http_stream_take(struct hs_http_stream *stream, size_t len);
 
 #endif

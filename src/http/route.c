@@ -41,9 +41,14 @@ static bool path_matches(const char *pattern, char *path, struct span ret_params
     }
 }
 
+/* Each method once. */
 static void allow(char dst[HS_HTTP_ALLOW_SIZE], const char *method)
 {
-    size_t len = strlen(dst);
+    size_t len = strlen(dst), method_len = strlen(method);
+    for (const char *at = dst; (at = strstr(at, method)); at += method_len) {
+        if ((at == dst || at[-1] == ' ') && strchr(",", at[method_len]))
+            return;
+    }
     hs_str_format(dst + len, HS_HTTP_ALLOW_SIZE - len, "%s%s", len ? ", " : "", method);
     if (strcmp(method, "GET") == 0)
         allow(dst, "HEAD");
@@ -54,12 +59,13 @@ int hs_http_route_find(const struct hs_http_route *routes, size_t count, const c
                        char ret_allow[HS_HTTP_ALLOW_SIZE])
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    bool all = strcmp(path, "*") == 0; /* RFC 9110, 9.3.7 */
     ret_allow[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         struct span params[HS_HTTP_PARAMS_MAX] = { 0 };
-        if (!path_matches(routes[i].path, path, params))
+        if (!all && !path_matches(routes[i].path, path, params))
             continue;
-        if (strcmp(routes[i].method, wanted) != 0 && strcmp(routes[i].method, method) != 0) {
+        if (all || (strcmp(routes[i].method, wanted) != 0 && strcmp(routes[i].method, method) != 0)) {
             allow(ret_allow, routes[i].method);
             continue;
         }
@@ -73,5 +79,8 @@ int hs_http_route_find(const struct hs_http_route *routes, size_t count, const c
         *ret_route = &routes[i];
         return 0;
     }
-    return ret_allow[0] ? HS_EMETHOD : HS_ENOTFOUND;
+    if (!ret_allow[0])
+        return HS_ENOTFOUND;
+    allow(ret_allow, "OPTIONS");
+    return HS_EMETHOD;
 }

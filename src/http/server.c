@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <microhttpd.h>
 #include <sodium.h>
 
 #include "base/clock.h"
@@ -25,11 +24,15 @@ void hs_http_options_init(struct hs_http_options *options)
         .header_max = 16 << 10,
         .body_max = 16 << 20,
         .bodies_max = 256 << 20,
+        .answers_max = 64 << 20,
         .batch_max = 32,
         .header_timeout_ms = 10000,
         .body_idle_ms = 10000,
         .body_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
+        .body_rate_min = 1 << 10,
+        .answer_rate_min = 4 << 10,
+        .rate_window_ms = 10000,
         .request_timeout_ms = 30000,
         .retry_after_s = 1,
         .error_shape = HS_HTTP_ERROR_OBJECT,
@@ -53,7 +56,8 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
         return hs_error_set(err, HS_EINVAL, "the headers' bound must be between 1 KiB and 1 MiB");
     if (o->bodies_max < o->body_max)
         return hs_error_set(err, HS_EINVAL, "the memory for bodies is smaller than one body may be");
-    if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1)
+    if (o->header_timeout_ms < 1 || o->body_idle_ms < 1 || o->body_timeout_ms < 1 || o->idle_timeout_ms < 1 ||
+        o->rate_window_ms < 1)
         return hs_error_set(err, HS_EINVAL, "time limits must be at least 1 ms");
     if (sodium_init() < 0)
         return hs_error_set(err, HS_EINTERNAL, "libsodium cannot be used");
@@ -64,11 +68,16 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     server->routes = routes;
     server->route_count = count;
     server->ctx = ctx;
-    server->quiesced_fd = -1;
-    hs_budget_init(&server->budget, options->bodies_max);
+    int r = hs_completion_queue_init(&server->completions, err);
+    if (r < 0) {
+        free(server);
+        return r;
+    }
+    server->loop.listen_fd = -1;
+    hs_budget_init(&server->bodies, options->bodies_max);
+    hs_budget_init(&server->answers, options->answers_max);
     pthread_mutex_init(&server->lock, NULL);
     hs_cond_init(&server->quiet);
-    hs_conn_table_init(&server->conns, &server->options);
     *ret_server = server;
     return 0;
 }
@@ -121,26 +130,21 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     int fd = -1;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
     if (r == 0)
-        r = hs_conn_table_watch(&server->conns, err);
-    if (r == 0)
         r = listen_on(o->host, o->port, &fd, err);
     if (r < 0)
         return r;
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
     char host[HS_ADDRESS_SIZE - 8], service[8];
-    if (getsockname(fd, (struct sockaddr *) &address, &len) == 0 &&
+    if (getsockname(fd, (struct sockaddr *) &address, &len) < 0 ||
         getnameinfo((struct sockaddr *) &address, len, host, sizeof(host), service, sizeof(service),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
-        hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
-                      host, service);
-        server->daemon = hs_mhd_start(server, fd);
-    }
-    if (!server->daemon) {
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         close(fd);
-        return hs_error_set(err, HS_EIO, "the HTTP daemon cannot be started on %s", server->address);
+        return hs_error_set(err, HS_EIO, "cannot find out the address of the listening socket");
     }
-    return 0;
+    hs_str_format(server->address, sizeof(server->address), address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+                  service);
+    return hs_event_loop_start(&server->loop, server, fd, err);
 }
 
 const char *hs_http_address(const struct hs_http_server *server)
@@ -150,12 +154,8 @@ const char *hs_http_address(const struct hs_http_server *server)
 
 int hs_http_drain(struct hs_http_server *server, int64_t deadline_ns)
 {
-    if (!atomic_exchange(&server->draining, true) && server->daemon) {
-        /* The network thread may look at the socket until it is stopped, so it is only closed then. */
-        server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
-        if (server->quiesced_fd >= 0)
-            shutdown(server->quiesced_fd, SHUT_RDWR);
-    }
+    if (server->loop.running && !atomic_load(&server->draining))
+        hs_event_loop_stop_listening(&server->loop);
     int r = 0;
     pthread_mutex_lock(&server->lock);
     while (server->active > 0 && r == 0)
@@ -169,20 +169,18 @@ void hs_http_destroy(struct hs_http_server *server)
 {
     if (!server)
         return;
-    if (server->daemon)
-        hs_http_drain(server, 0);
-    /* No job comes any more, and those there are get cancelled. Running them to their end resumes every suspended
-     * connection; only then may the daemon be stopped. Its thread and the watcher use the pool until they end. */
+    hs_http_drain(server, 0);
+    /* No job comes any more, and those there are get cancelled. The network thread takes their answers until the last
+     * worker is done, and uses the pool until it ends itself. */
     if (server->pool)
         hs_pool_close(server->pool);
-    hs_conn_cancel(&server->conns, 0);
+    hs_completion_queue_command(&server->completions, true, false);
     hs_pool_stop(server->pool);
-    if (server->daemon)
-        MHD_stop_daemon(server->daemon);
-    if (server->quiesced_fd >= 0)
-        close(server->quiesced_fd);
-    hs_conn_table_finish(&server->conns);
+    hs_event_loop_stop(&server->loop);
     hs_pool_destroy(server->pool);
+    hs_completion_queue_finish(&server->completions);
+    hs_budget_finish(&server->bodies);
+    hs_budget_finish(&server->answers);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -192,17 +190,16 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
 {
     struct hs_http_stats stats = { 0 };
     pthread_mutex_lock(&server->lock);
-    stats.requests = server->requests;
     stats.active = server->active;
     pthread_mutex_unlock(&server->lock);
+    stats.requests = atomic_load(&server->requests);
     stats.queued = server->pool ? hs_pool_waiting(server->pool) : 0;
-    pthread_mutex_lock(&server->conns.lock);
-    stats.connections = server->conns.count;
-    stats.cancelled = server->conns.cancelled;
-    stats.timed_out = server->conns.timed_out;
-    pthread_mutex_unlock(&server->conns.lock);
+    stats.connections = atomic_load(&server->connections);
+    stats.cancelled = atomic_load(&server->cancelled);
+    stats.timed_out = atomic_load(&server->timed_out);
     /* Last: a connection that is counted no more holds no memory any more. */
-    stats.body_bytes = hs_budget_used(&server->budget, NULL);
+    stats.body_bytes = hs_budget_used(&server->bodies, NULL);
+    stats.answer_bytes = hs_budget_used(&server->answers, NULL);
     *ret_stats = stats;
 }
 

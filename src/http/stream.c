@@ -1,14 +1,12 @@
-/* A connection whose stream has nothing to send is suspended, as one whose request is in work; the next write resumes
- * it. Both happen under the stream's lock, so that none is resumed that is not suspended.
- *
- * Once a stream has begun, the request has two holders: the network thread, until the connection is done with it, and
- * the worker, until the handler has returned. The last one frees it. */
+/* The handler writes into a list of blocks, the network thread sends from it. The first blocks of each stream are free,
+ * further ones are charged to the server's budget for answers, so that a slow reader costs memory before it costs a
+ * worker, and the memory is bounded. */
 #include "http/stream.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include <microhttpd.h>
+#include <sys/uio.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -20,51 +18,71 @@ enum { EVENT_MAX = 1 << 20 };
 
 struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type)
 {
-    struct hs_http_stream *stream = &req->stream;
     assert(req->stage == HS_HTTP_AT_WORK);
     req->reply.status = http_status;
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
     req->stage = HS_HTTP_STREAMING;
-    hs_conn_begin_stream(&req->server->conns, req->conn);
-    MHD_resume_connection(req->mhd);
-    return stream;
+    hs_completion_queue_post(&req->server->completions, req, false);
+    return &req->stream;
 }
 
-/* The lock is held. */
-static void resume(struct hs_http_stream *stream)
+/* The lock is held, and given up while it waits for memory. */
+static int add_block(struct hs_http_stream *stream, int64_t deadline_ns)
 {
-    if (!stream->suspended)
-        return;
-    stream->suspended = false;
-    MHD_resume_connection(stream->req->mhd);
+    struct hs_budget *budget = &stream->req->server->answers;
+    size_t charged = 0;
+    int r = 0;
+    if (stream->waiting >= HS_HTTP_ANSWER_FREE) {
+        pthread_mutex_unlock(&stream->lock);
+        r = hs_budget_wait(budget, sizeof(struct hs_http_block), deadline_ns, &stream->abandoned, &charged);
+        pthread_mutex_lock(&stream->lock);
+    }
+    struct hs_http_block *block = r == 0 ? malloc(sizeof(*block)) : NULL;
+    if (!block) {
+        hs_budget_release(budget, charged);
+        return r < 0 ? r : HS_ENOMEM;
+    }
+    block->next = NULL;
+    block->len = 0;
+    stream->charged += charged;
+    *(stream->last ? &stream->last->next : &stream->first) = block;
+    stream->last = block;
+    return 0;
 }
 
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns)
 {
-    struct hs_buf *bytes = &stream->bytes;
+    struct hs_completion_queue *queue = &stream->req->server->completions;
     const uint8_t *p = data;
     int r = 0;
+    bool told = true;
+    if (deadline_ns > stream->req->deadline_ns)
+        deadline_ns = stream->req->deadline_ns;
     pthread_mutex_lock(&stream->lock);
     while (len > 0 && r == 0) {
-        size_t room = HS_HTTP_STREAM_MAX - (bytes->len - stream->taken), n = len < room ? len : room;
+        struct hs_http_block *last = stream->last;
+        size_t room = last ? sizeof(last->data) - last->len : 0, n = len < room ? len : room;
+        bool full = stream->waiting >= HS_HTTP_STREAM_MAX;
         if (stream->gone || stream->ended) {
             r = HS_ECANCELED;
-        } else if (n == 0) {
-            r = hs_cond_wait_until(&stream->room, &stream->lock, deadline_ns);
-        } else {
-            if (stream->taken > 0 && n > bytes->max - bytes->len) {
-                memmove(bytes->data, bytes->data + stream->taken, bytes->len - stream->taken);
-                bytes->len -= stream->taken;
-                stream->taken = 0;
-            }
-            r = hs_buf_append(bytes, p, n);
-            if (r == 0)
-                resume(stream);
+        } else if (n > 0 && !full) {
+            memcpy(last->data + last->len, p, n);
+            last->len += n;
+            stream->waiting += n;
             p += n;
             len -= n;
+            told = false;
+        } else {
+            /* The network thread must know of the bytes so far before this one waits for it to take them. */
+            if (!told)
+                hs_completion_queue_post(queue, stream->req, false);
+            told = true;
+            r = full ? hs_cond_wait_until(&stream->room, &stream->lock, deadline_ns) : add_block(stream, deadline_ns);
         }
     }
     pthread_mutex_unlock(&stream->lock);
+    if (!told)
+        hs_completion_queue_post(queue, stream->req, false);
     return r;
 }
 
@@ -73,21 +91,42 @@ void hs_http_stream_end(struct hs_http_stream *stream, bool complete)
     pthread_mutex_lock(&stream->lock);
     stream->broken |= !complete && !stream->ended;
     stream->ended = true;
-    resume(stream);
     pthread_mutex_unlock(&stream->lock);
-}
-
-bool hs_http_stream_leave(struct hs_http_stream *stream)
-{
-    pthread_mutex_lock(&stream->lock);
-    stream->left = stream->ended = true;
-    resume(stream);
-    bool last = stream->completed;
-    pthread_mutex_unlock(&stream->lock);
-    return last;
+    hs_completion_queue_post(&stream->req->server->completions, stream->req, false);
 }
 
 /* ---- The network's side ---- */
+
+void hs_http_stream_init(struct hs_http_stream *stream, struct hs_http_request *req)
+{
+    stream->req = req;
+    hs_cancel_init(&stream->abandoned);
+    pthread_mutex_init(&stream->lock, NULL);
+    hs_cond_init(&stream->room);
+}
+
+static void remove_first(struct hs_http_stream *stream)
+{
+    struct hs_http_block *block = stream->first;
+    stream->first = block->next;
+    if (!stream->first)
+        stream->last = NULL;
+    free(block);
+    stream->taken = 0;
+    size_t back = stream->charged < sizeof(*block) ? stream->charged : sizeof(*block);
+    stream->charged -= back;
+    if (back > 0)
+        hs_budget_release(&stream->req->server->answers, back);
+}
+
+void hs_http_stream_finish(struct hs_http_stream *stream)
+{
+    while (stream->first)
+        remove_first(stream);
+    pthread_cond_destroy(&stream->room);
+    pthread_mutex_destroy(&stream->lock);
+    hs_cancel_finish(&stream->abandoned);
+}
 
 void hs_http_stream_abandon(struct hs_http_stream *stream)
 {
@@ -95,52 +134,44 @@ void hs_http_stream_abandon(struct hs_http_stream *stream)
     stream->gone = true;
     pthread_cond_broadcast(&stream->room);
     pthread_mutex_unlock(&stream->lock);
+    hs_cancel_trigger(&stream->abandoned);
 }
 
-ssize_t hs_http_stream_read(void *cls, uint64_t at, char *dst, size_t max)
+size_t hs_http_stream_peek(struct hs_http_stream *stream, struct iovec *ret_pieces, size_t max, size_t *ret_len,
+                           enum hs_stream_state *ret_state)
 {
-    struct hs_http_stream *stream = cls;
-    struct hs_http_request *req = stream->req;
-    struct hs_buf *bytes = &stream->bytes;
-    (void) at;
+    size_t count = 0, taken, len = 0;
     pthread_mutex_lock(&stream->lock);
-    size_t left = bytes->len - stream->taken, n = left < max ? left : max;
-    ssize_t result = (ssize_t) n;
-    if (stream->gone || stream->broken) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (left == 0 && stream->ended) {
-        result = MHD_CONTENT_READER_END_OF_STREAM;
-    } else if (left == 0) {
-        MHD_suspend_connection(req->mhd);
-        stream->suspended = true;
-    } else {
-        memcpy(dst, bytes->data + stream->taken, n);
-        stream->taken += n;
-        stream->sent += n;
-        if (stream->taken == bytes->len)
-            stream->taken = bytes->len = 0;
-        pthread_cond_broadcast(&stream->room);
+    taken = stream->taken;
+    for (struct hs_http_block *block = stream->first; block && count < max; block = block->next) {
+        if (block->len > taken)
+            ret_pieces[count++] = (struct iovec) { block->data + taken, block->len - taken };
+        len += block->len - taken;
+        taken = 0;
     }
+    *ret_state = !stream->ended ? HS_STREAM_OPEN : stream->broken ? HS_STREAM_BROKEN : HS_STREAM_WHOLE;
     pthread_mutex_unlock(&stream->lock);
-    /* The time limit runs only while there are bytes to take, and restarts whenever the client took some. */
-    hs_conn_enter(&req->server->conns, req->conn, result == 0 ? HS_CONN_WORKING : HS_CONN_SENDING);
-    return result;
+    *ret_len = len;
+    return count;
 }
 
-bool hs_http_stream_complete(struct hs_http_stream *stream)
+void hs_http_stream_take(struct hs_http_stream *stream, size_t len)
 {
     pthread_mutex_lock(&stream->lock);
-    bool unfinished = !stream->ended;
-    pthread_mutex_unlock(&stream->lock);
-    /* The worker does not free the request before `completed`. */
-    if (unfinished)
-        hs_cancel_trigger(&stream->req->cancel);
-    pthread_mutex_lock(&stream->lock);
-    stream->gone = stream->completed = true;
+    stream->waiting -= len;
+    while (len > 0) {
+        struct hs_http_block *block = stream->first;
+        size_t n = block->len - stream->taken < len ? block->len - stream->taken : len;
+        stream->taken += n;
+        len -= n;
+        /* A block with room is still written to, unless it is empty: then it starts again. */
+        if (stream->taken == block->len && block->next)
+            remove_first(stream);
+        else if (stream->taken == block->len)
+            stream->taken = block->len = 0;
+    }
     pthread_cond_broadcast(&stream->room);
-    bool last = stream->left;
     pthread_mutex_unlock(&stream->lock);
-    return last;
 }
 
 /* ---- Server-sent events ---- */

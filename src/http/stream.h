@@ -11,17 +11,17 @@
 
 struct hs_http_stream;
 
-enum { HS_HTTP_STREAM_MAX = 1 << 20 }; /* bytes that wait for a client to take them */
+enum { HS_HTTP_STREAM_MAX = 4 << 20 }; /* bytes that wait for a client to take them */
 
 /* Begins the answer: sends the status and the headers that were added so far. Not on routes with HS_HTTP_INLINE. From
  * then on the hs_http_reply_… functions have no effect. Cannot fail: if the client has left, the first write fails. The
  * request owns the stream. */
 struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type);
 
-/* Waits while the buffer is full. A client that takes nothing for options.body_timeout_ms is cut off, so the deadline
- * may be HS_NO_DEADLINE. HS_ECANCELED: these bytes will not be read (the client has left or asked with HEAD, or the
- * server ends); HS_ETIMEOUT: not all of them found room by the deadline; HS_ENOMEM. After an error the stream can only
- * be ended as incomplete. */
+/* Waits while the buffer is full, at most until the request's own deadline (HS_NO_DEADLINE stands for that); a client
+ * that takes less than options.answer_rate_min is cut off before. HS_ECANCELED: these bytes will not be read (the
+ * client has left or asked with HEAD, or the server ends); HS_ETIMEOUT: not all of them found room by the deadline;
+ * HS_ENOMEM. After an error the stream can only be ended as incomplete. */
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns);
 
 /* Ends the answer; returning from the handler ends it as complete. If it is not, the connection closes without the

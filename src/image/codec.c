@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 
 int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int64_t height, struct hs_error *err)
@@ -15,7 +16,7 @@ int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int
     return 0;
 }
 
-int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
+static int check_memory(const struct hs_image_limits *limits, uint64_t bytes, struct hs_error *err)
 {
     if (limits->max_memory > 0 && bytes > limits->max_memory)
         return hs_error_set(err, HS_ETOOLARGE,
@@ -24,11 +25,122 @@ int hs_codec_check_memory(const struct hs_image_limits *limits, uint64_t bytes, 
     return 0;
 }
 
-int hs_codec_create_image(const struct hs_image_limits *limits, int width, int height, uint64_t more,
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+int hs_codec_reserve(struct hs_decode_request *request, int width, int height, uint64_t more, struct hs_error *err)
+{
+    const struct hs_image_options *options = request->options;
+    uint64_t count = (uint64_t) width * (uint64_t) height, pixels = count * 3;
+    uint64_t decoding = max_of(pixels + more, request->turns ? pixels * 2 : 0);
+    int r = check_memory(&options->limits, decoding, err);
+    if (r < 0)
+        return r;
+    uint64_t bytes = max_of(decoding, pixels + count * options->more_per_pixel);
+    r = hs_budget_wait(options->limits.budget, bytes < SIZE_MAX ? (size_t) bytes : SIZE_MAX, options->deadline_ns,
+                       options->cancel, &request->charged);
+    if (r == HS_ECANCELED)
+        return hs_error_set(err, r, "the client has left");
+    if (r == HS_ETIMEOUT)
+        return hs_error_set(err, r, "the request's time was over before other pictures had left memory for this one");
+    return r < 0 ? hs_error_set(err, r, "no memory to decode an image") : 0;
+}
+
+void hs_codec_unreserve(struct hs_decode_request *request)
+{
+    hs_budget_release(request->options->limits.budget, request->charged);
+    request->charged = 0;
+}
+
+int hs_codec_create_image(struct hs_decode_request *request, int width, int height, uint64_t more,
                           struct hs_image **ret_image, struct hs_error *err)
 {
-    int r = hs_codec_check_memory(limits, (uint64_t) width * (uint64_t) height * 3 + more, err);
+    int r = hs_codec_reserve(request, width, height, more, err);
     return r < 0 ? r : hs_image_create(width, height, ret_image, err);
+}
+
+/* ---- reduced pictures ---- */
+
+bool hs_codec_reduces(const struct hs_decode_request *request, int width, int height)
+{
+    int w = request->need_w, h = request->need_h, least = request->options->exact ? 1 : 2;
+    return !request->part && (w < width || h < height) && width / least >= w && height / least >= h;
+}
+
+int hs_codec_reserve_rows(struct hs_decode_request *request, int width, int height, uint64_t more, struct hs_error *err)
+{
+    int w = request->need_w, h = request->need_h;
+    if (!hs_codec_reduces(request, width, height))
+        return hs_codec_reserve(request, width, height, more, err);
+    return hs_codec_reserve(request, w, h, more + hs_reducer_memory(width, w, h), err);
+}
+
+int hs_codec_rows_init(struct hs_codec_rows *rows, const struct hs_decode_request *request, int width, int height,
+                       struct hs_error *err)
+{
+    bool reduces = hs_codec_reduces(request, width, height);
+    *rows = (struct hs_codec_rows) { 0 };
+    int r = hs_image_create(reduces ? request->need_w : width, reduces ? request->need_h : height, &rows->image, err);
+    if (r == 0 && reduces)
+        r = hs_reducer_create(width, height, rows->image, &rows->reducer, err);
+    return r;
+}
+
+void hs_codec_rows_finish(struct hs_codec_rows *rows)
+{
+    hs_reducer_destroy(rows->reducer);
+    hs_image_destroy(rows->image);
+    *rows = (struct hs_codec_rows) { 0 };
+}
+
+struct hs_image *hs_codec_rows_take(struct hs_codec_rows *rows)
+{
+    struct hs_image *image = rows->image;
+    rows->image = NULL;
+    return image;
+}
+
+uint8_t *hs_codec_rows_next(const struct hs_codec_rows *rows)
+{
+    return rows->reducer ? NULL : rows->image->pixels + (size_t) rows->next * rows->image->stride;
+}
+
+void hs_codec_rows_add(struct hs_codec_rows *rows, const uint8_t *row)
+{
+    uint8_t *place = hs_codec_rows_next(rows);
+    if (rows->reducer)
+        hs_reducer_add(rows->reducer, row);
+    else if (row != place)
+        memcpy(place, row, rows->image->stride);
+    rows->next++;
+}
+
+uint64_t hs_codec_reduce_memory(const struct hs_decode_request *request, int width, int height)
+{
+    int w = request->need_w, h = request->need_h;
+    if (!hs_codec_reduces(request, width, height))
+        return 0;
+    return (uint64_t) w * (uint64_t) h * 3 + hs_reducer_memory(width, w, h);
+}
+
+int hs_codec_reduce(const struct hs_decode_request *request, struct hs_image **image, struct hs_error *err)
+{
+    struct hs_image *whole = *image, *reduced;
+    if (!hs_codec_reduces(request, whole->width, whole->height))
+        return 0;
+    int r = hs_image_create(request->need_w, request->need_h, &reduced, err);
+    if (r < 0)
+        return r;
+    r = hs_resample(whole, reduced->width, reduced->height, reduced->pixels, reduced->stride);
+    if (r < 0) {
+        hs_image_destroy(reduced);
+        return hs_error_set(err, r, "no memory to reduce an image");
+    }
+    hs_image_destroy(whole);
+    *image = reduced;
+    return 0;
 }
 
 /* EXIF 2.32, 4.6.4: tag 0x0112 in IFD0, one SHORT. Some writers use LONG. */
@@ -44,18 +156,18 @@ static uint32_t read32(const uint8_t *p, bool big)
     return big ? hs_codec_be32(p) : hs_codec_le32(p);
 }
 
-int hs_exif_orientation(const uint8_t *data, size_t len)
+int hs_exif_find_orientation(const uint8_t *data, size_t len)
 {
     if (len >= 6 && memcmp(data, "Exif\0\0", 6) == 0) {
         data += 6;
         len -= 6;
     }
     if (len < 8 || (memcmp(data, "II*\0", 4) != 0 && memcmp(data, "MM\0*", 4) != 0))
-        return 1;
+        return 0;
     bool big = data[0] == 'M';
     size_t at = read32(data + 4, big);
     if (at > len || len - at < 2)
-        return 1;
+        return 0;
     uint32_t count = read16(data + at, big);
     at += 2;
     for (uint32_t i = 0; i < count && len - at >= ENTRY_SIZE; i++, at += ENTRY_SIZE) {
@@ -64,9 +176,15 @@ int hs_exif_orientation(const uint8_t *data, size_t len)
             continue;
         uint32_t type = read16(entry + 2, big);
         uint32_t value = type == TYPE_SHORT ? read16(entry + 8, big) : type == TYPE_LONG ? read32(entry + 8, big) : 0;
-        return value >= 1 && value <= 8 ? (int) value : 1;
+        return value >= 1 && value <= 8 ? (int) value : 0;
     }
-    return 1;
+    return 0;
+}
+
+int hs_exif_orientation(const uint8_t *data, size_t len)
+{
+    int value = hs_exif_find_orientation(data, len);
+    return value ? value : 1;
 }
 
 bool hs_magic_matches(const struct hs_magic *magic, const uint8_t *data, size_t len)

@@ -1,6 +1,7 @@
 /* Uncompressed BMP: Windows headers of any length from 40 bytes and the OS/2 core header; palettes of 1, 4 and 8 bits,
  * 24 bits, and 32 bits with the usual order of channels; rows from the bottom up or from the top down. Names of fields
  * follow Microsoft's BITMAPINFOHEADER. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "image/codec.h"
@@ -98,7 +99,7 @@ static void convert_bgr(const struct bmp *bmp, const uint8_t *src, uint8_t *dst)
     }
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
+static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct bmp bmp;
     int r = parse(request->data, request->len, &bmp, err);
@@ -109,20 +110,33 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     size_t rest = request->len > bmp.pixels_at ? request->len - bmp.pixels_at : 0;
     if (rest < used || (rest - used) / row < (size_t) bmp.height - 1)
         return hs_error_set(err, HS_EDECODE, "BMP is cut: its data end before the picture is complete");
-    r = hs_codec_create_image(request->limits, bmp.width, bmp.height, 0, ret_image, err);
+    struct hs_codec_rows rows;
+    uint8_t *own = NULL;
+    r = hs_codec_reserve_rows(request, bmp.width, bmp.height, (uint64_t) bmp.width * 3, err);
     if (r < 0)
         return r;
+    r = hs_codec_rows_init(&rows, request, bmp.width, bmp.height, err);
+    if (r == 0 && rows.reducer && !(own = malloc((size_t) bmp.width * 3)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory to decode a BMP");
+    if (r < 0) {
+        hs_codec_rows_finish(&rows);
+        return r;
+    }
     uint8_t palette[256][3] = { 0 };
     if (bmp.bits <= 8)
         read_palette(&bmp, request->data, request->len, palette);
     for (int y = 0; y < bmp.height; y++) {
-        const uint8_t *src = request->data + bmp.pixels_at + row * (size_t) y;
-        uint8_t *dst = (*ret_image)->pixels + (*ret_image)->stride * (size_t) (bmp.top_down ? y : bmp.height - 1 - y);
+        const uint8_t *src = request->data + bmp.pixels_at + row * (size_t) (bmp.top_down ? y : bmp.height - 1 - y);
+        uint8_t *dst = own ? own : hs_codec_rows_next(&rows);
         if (bmp.bits <= 8)
             convert_indexed(&bmp, (const uint8_t(*)[3]) palette, src, dst);
         else
             convert_bgr(&bmp, src, dst);
+        hs_codec_rows_add(&rows, dst);
     }
+    *ret_image = hs_codec_rows_take(&rows);
+    free(own);
+    hs_codec_rows_finish(&rows);
     return 0;
 }
 

@@ -32,6 +32,8 @@ enum {
  * can ask for minutes. Encoders send about 10, the most elaborate scripts some 30. */
 enum { MAX_SCANS = 64 };
 
+enum { LINES = 8 }; /* rows that are asked for at a time */
+
 /* Memory of libjpeg besides coefficients and pixels: tables and rows in progress. */
 static const uint64_t fixed_memory = 1 << 20;
 
@@ -46,10 +48,10 @@ struct decoder {
     size_t read;                       /* of a file of several scans: bytes read before the last row of blocks */
     bool broken;                       /* libjpeg cannot go on; status and err say so */
     char damage[HS_IMAGE_DAMAGE_SIZE]; /* the first one */
-    struct hs_image *image;
-    const struct hs_decode_request *request;
+    struct hs_codec_rows rows;
+    struct hs_decode_request *request;
     JDIMENSION first_row, end_row; /* of the scaled picture; what is decoded */
-    uint8_t *row;                  /* CMYK only */
+    uint8_t *lines;                /* several rows on their way, if they are converted or reduced */
     int status;
     struct hs_error *err;
 };
@@ -268,8 +270,8 @@ static void choose_output(struct decoder *d)
     }
 }
 
-/* Pillow's conversion (libImaging/Convert.c, cmyk2rgb) after the inversion that it takes for granted: with inverted
- * values c, m, y, k, red is k - k * (255 - c) / 255, rounded. */
+/* In place. Pillow's conversion (libImaging/Convert.c, cmyk2rgb) after the inversion that it takes for granted: with
+ * inverted values c, m, y, k, red is k - k * (255 - c) / 255, rounded. */
 static void cmyk_to_rgb(const uint8_t *src, uint8_t *dst, int width)
 {
     for (int x = 0; x < width; x++, src += 4, dst += 3) {
@@ -283,25 +285,35 @@ static void cmyk_to_rgb(const uint8_t *src, uint8_t *dst, int width)
 
 static void read_rows(struct decoder *d)
 {
-    struct hs_image *image = d->image;
+    bool cmyk = d->jpeg.out_color_space == JCS_CMYK;
+    size_t width = d->jpeg.output_width, stride = width * (cmyk ? 4 : 3);
     if (d->first_row > 0)
         jpeg_skip_scanlines(&d->jpeg, d->first_row);
     while (d->jpeg.output_scanline < d->end_row) {
-        uint8_t *out = image->pixels + (size_t) (d->jpeg.output_scanline - d->first_row) * image->stride;
-        if (d->row) {
-            jpeg_read_scanlines(&d->jpeg, &d->row, 1);
-            cmyk_to_rgb(d->row, out, image->width);
-        } else {
-            /* One call gives some of these rows. */
-            JSAMPROW rows[8];
-            JDIMENSION count = d->end_row - d->jpeg.output_scanline;
-            if (count > HS_ARRAY_LEN(rows))
-                count = HS_ARRAY_LEN(rows);
-            for (JDIMENSION i = 0; i < count; i++)
-                rows[i] = out + i * image->stride;
-            jpeg_read_scanlines(&d->jpeg, rows, count);
+        /* One call gives some of these rows. */
+        JSAMPROW rows[LINES];
+        JDIMENSION count = d->end_row - d->jpeg.output_scanline;
+        if (count > LINES)
+            count = LINES;
+        uint8_t *out = d->lines ? d->lines : hs_codec_rows_next(&d->rows);
+        for (JDIMENSION i = 0; i < count; i++)
+            rows[i] = out + i * stride;
+        count = jpeg_read_scanlines(&d->jpeg, rows, count);
+        for (JDIMENSION i = 0; i < count; i++) {
+            if (cmyk)
+                cmyk_to_rgb(rows[i], rows[i], (int) width);
+            hs_codec_rows_add(&d->rows, rows[i]);
         }
     }
+}
+
+/* Before it is cut: no more than the part, and a row of blocks (4 of 8 samples) more on each side. */
+static void most_of_part(const struct decoder *d, int *width, int *height)
+{
+    int denom = (int) d->jpeg.scale_denom, more = 2 * 4 * DCTSIZE + 2;
+    int w = d->request->part->width / denom + more, h = d->request->part->height / denom + more;
+    *width = w < *width ? w : *width;
+    *height = h < *height ? h : *height;
 }
 
 /* Cuts the picture to the part: columns at borders of blocks, rows as they are. libjpeg has begun. */
@@ -344,41 +356,43 @@ static bool is_complete(struct jpeg_decompress_struct *jpeg)
 static void decode_picture(struct decoder *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
-    const struct hs_image_limits *limits = d->request->limits;
+    struct hs_decode_request *request = d->request;
     int r;
     jpeg_read_header(jpeg, TRUE);
-    r = hs_codec_check_size(limits, jpeg->image_width, jpeg->image_height, d->err);
+    r = hs_codec_check_size(&request->options->limits, jpeg->image_width, jpeg->image_height, d->err);
     if (r < 0)
         fail(d, r);
     choose_output(d);
-    choose_scale(jpeg, d->request->need_w, d->request->need_h);
+    choose_scale(jpeg, request->need_w, request->need_h);
     jpeg_calc_output_dimensions(jpeg);
-    uint64_t pixels = (uint64_t) jpeg->output_width * jpeg->output_height * 3;
-    /* Rows in the making: at most 16 lines of blocks of up to 4 components, twice. */
-    uint64_t rows = (uint64_t) jpeg->image_width * 4 * 32;
-    r = hs_codec_check_memory(limits, pixels + coefficient_bytes(jpeg) + rows + fixed_memory, d->err);
+    /* Rows in the making: at most 16 lines of blocks of up to 4 components, twice; and ours. */
+    uint64_t rows = (uint64_t) jpeg->image_width * 4 * (32 + LINES);
+    int width = (int) jpeg->output_width, height = (int) jpeg->output_height;
+    if (request->part)
+        most_of_part(d, &width, &height);
+    r = hs_codec_reserve_rows(request, width, height, coefficient_bytes(jpeg) + rows + fixed_memory, d->err);
     if (r < 0)
         fail(d, r);
     jpeg_start_decompress(jpeg);
     d->end_row = jpeg->output_height;
     if (d->request->part)
         cut(d);
-    r = hs_image_create((int) jpeg->output_width, (int) (d->end_row - d->first_row), &d->image, d->err);
+    r = hs_codec_rows_init(&d->rows, request, (int) jpeg->output_width, (int) (d->end_row - d->first_row), d->err);
     if (r < 0)
         fail(d, r);
-    if (jpeg->out_color_space == JCS_CMYK) {
-        d->row = malloc((size_t) jpeg->output_width * 4);
-        if (!d->row)
+    if (d->rows.reducer || jpeg->out_color_space == JCS_CMYK) {
+        d->lines = malloc((size_t) jpeg->output_width * 4 * LINES);
+        if (!d->lines)
             fail(d, hs_error_set(d->err, HS_ENOMEM, "no memory to decode a JPEG"));
     }
     read_rows(d);
     /* Scans that never came leave no trace in the rows, and arithmetic coding reads zeros past its end by design. */
     if (d->ran_out && !d->stops_early && (jpeg->arith_code || !is_complete(jpeg)))
         fail_cut(d);
-    hs_str_copy(d->image->damage, sizeof(d->image->damage), d->damage);
+    hs_str_copy(d->rows.image->damage, sizeof(d->rows.image->damage), d->damage);
 }
 
-/* Decodes the first d->len bytes. */
+/* Decodes the first d->len bytes. After a failure nothing is left of it, nor of its charge. */
 static int attempt(struct decoder *d)
 {
     if (setjmp(d->jump) == 0) {
@@ -386,11 +400,11 @@ static int attempt(struct decoder *d)
         decode_picture(d);
     }
     jpeg_destroy_decompress(&d->jpeg);
-    free(d->row);
-    d->row = NULL;
+    free(d->lines);
+    d->lines = NULL;
     if (d->status < 0) {
-        hs_image_destroy(d->image);
-        d->image = NULL;
+        hs_codec_rows_finish(&d->rows);
+        hs_codec_unreserve(d->request);
     }
     return d->status;
 }
@@ -414,7 +428,7 @@ static int attempt_scans(struct decoder *d)
     return attempt(d);
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
+static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct decoder *d = calloc(1, sizeof(*d));
     if (!d)
@@ -426,7 +440,8 @@ static int decode(const struct hs_decode_request *request, struct hs_image **ret
     if (r < 0 && d->broken && d->read > 0)
         r = attempt_scans(d);
     if (r == 0)
-        *ret_image = d->image;
+        *ret_image = hs_codec_rows_take(&d->rows);
+    hs_codec_rows_finish(&d->rows);
     free(d);
     return r;
 }

@@ -1,4 +1,4 @@
-/* PNG through libspng. The header and the orientation are read here, so that probing allocates nothing. */
+/* PNG through libspng. The header and the orientation are read here, so that probing does not begin to decode. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "image/codec.h"
+#include "image/orientation.h"
 
 /* Limit for the unpacked chunks besides the pixels. Colour profiles and XMP are the largest in practice,
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
@@ -21,16 +22,18 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
         return hs_error_set(err, HS_EDECODE, "PNG header says %ux%u pixels", width, height);
     ret_info->width = (int) width;
     ret_info->height = (int) height;
+    struct hs_png_orientation orientation = { 0 };
     for (size_t at = 33; len - at >= 12;) {
         size_t size = hs_codec_be32(data + at);
         if (size > len - at - 12 || memcmp(data + at + 4, "IEND", 4) == 0)
             break;
-        if (memcmp(data + at + 4, "eXIf", 4) == 0)
-            ret_info->orientation = hs_exif_orientation(data + at + 8, size);
-        else if (memcmp(data + at + 4, "acTL", 4) == 0)
+        if (memcmp(data + at + 4, "acTL", 4) == 0)
             ret_info->animated = true;
+        hs_png_orientation_add(&orientation, (const char *) data + at + 4, data + at + 8, size);
         at += size + 12;
     }
+    if (orientation.value > 0)
+        ret_info->orientation = orientation.value;
     return 0;
 }
 
@@ -45,8 +48,55 @@ static int spng_failed(int code, struct hs_error *err)
     return hs_error_set(err, HS_EDECODE, "PNG cannot be decoded: %s", spng_strerror(code));
 }
 
-static int decode_with(spng_ctx *png, const struct hs_decode_request *request, struct hs_image **image,
-                       struct hs_error *err)
+/* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
+static uint64_t own_memory(const struct spng_ihdr *header)
+{
+    return (uint64_t) header->width * 8 * 3 + MAX_CHUNKS;
+}
+
+/* Rows come in order, so that one is held. */
+static int decode_rows(spng_ctx *png, struct hs_decode_request *request, const struct spng_ihdr *header,
+                       struct hs_image **image, struct hs_error *err)
+{
+    size_t len = (size_t) header->width * 3;
+    struct hs_codec_rows rows;
+    uint8_t *row = NULL;
+    int r = hs_codec_reserve_rows(request, (int) header->width, (int) header->height, own_memory(header), err);
+    if (r < 0)
+        return r;
+    r = hs_codec_rows_init(&rows, request, (int) header->width, (int) header->height, err);
+    if (r == 0 && rows.reducer && !(row = malloc(len)))
+        r = hs_error_set(err, HS_ENOMEM, "no memory to decode a PNG");
+    if (r == 0 && (r = spng_decode_image(png, NULL, 0, SPNG_FMT_RGB8, SPNG_DECODE_PROGRESSIVE)) != 0)
+        r = spng_failed(r, err);
+    for (uint32_t y = 0; r == 0 && y < header->height; y++) {
+        uint8_t *place = row ? row : hs_codec_rows_next(&rows);
+        int code = spng_decode_row(png, place, len);
+        if (code != 0 && code != SPNG_EOI)
+            r = spng_failed(code, err);
+        else
+            hs_codec_rows_add(&rows, place);
+    }
+    if (r == 0)
+        *image = hs_codec_rows_take(&rows);
+    free(row);
+    hs_codec_rows_finish(&rows);
+    return r;
+}
+
+static int decode_whole(spng_ctx *png, struct hs_decode_request *request, const struct spng_ihdr *header,
+                        struct hs_image **image, struct hs_error *err)
+{
+    int w = (int) header->width, h = (int) header->height;
+    int r =
+        hs_codec_create_image(request, w, h, own_memory(header) + hs_codec_reduce_memory(request, w, h), image, err);
+    if (r < 0)
+        return r;
+    r = spng_decode_image(png, (*image)->pixels, (*image)->stride * header->height, SPNG_FMT_RGB8, 0);
+    return r != 0 ? spng_failed(r, err) : hs_codec_reduce(request, image, err);
+}
+
+static int decode_with(spng_ctx *png, struct hs_decode_request *request, struct hs_image **image, struct hs_error *err)
 {
     struct spng_ihdr header;
     int r;
@@ -55,23 +105,18 @@ static int decode_with(spng_ctx *png, const struct hs_decode_request *request, s
         (r = spng_set_chunk_limits(png, MAX_CHUNKS, MAX_CHUNKS)) != 0 ||
         (r = spng_set_png_buffer(png, request->data, request->len)) != 0 || (r = spng_get_ihdr(png, &header)) != 0)
         return spng_failed(r, err);
-    r = hs_codec_check_size(request->limits, header.width, header.height, err);
-    /* libspng keeps two rows of at most 8 bytes a pixel and one as converted. */
+    r = hs_codec_check_size(&request->options->limits, header.width, header.height, err);
     if (r == 0)
-        r = hs_codec_create_image(request->limits, (int) header.width, (int) header.height,
-                                  (uint64_t) header.width * 8 * 3 + MAX_CHUNKS, image, err);
+        r = (header.interlace_method ? decode_whole : decode_rows)(png, request, &header, image, err);
     if (r < 0)
         return r;
-    r = spng_decode_image(png, (*image)->pixels, (*image)->stride * header.height, SPNG_FMT_RGB8, 0);
-    if (r != 0)
-        return spng_failed(r, err);
     /* libspng stops with the last row, before the checksum behind it. What follows is read for that checksum alone:
      * once the picture is whole, a missing end or an odd ornament does no harm. */
     r = spng_decode_chunks(png);
     return r == SPNG_ECHUNK_CRC || r == SPNG_ECHUNK_LIMITS || r == SPNG_EMEM ? spng_failed(r, err) : 0;
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
+static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     struct hs_image *image = NULL;
     spng_ctx *png = spng_ctx_new(0);

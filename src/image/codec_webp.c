@@ -116,22 +116,25 @@ static int decode_animation(const uint8_t *data, size_t len, struct hs_image *im
     return r;
 }
 
-static int decode(const struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
+static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
 {
     const struct hs_image_info *info = &request->info;
     WebPBitstreamFeatures features;
     VP8StatusCode code = WebPGetFeatures(request->data, request->len, &features);
     if (code != VP8_STATUS_OK)
         return webp_failed(code, err);
-    /* libwebp's own scaler averages areas, as the letterbox does from a factor of 2 on. */
-    bool scale = !info->animated && info->width >= request->need_w * 2 && info->height >= request->need_h * 2;
+    /* libwebp's own scaler averages areas. */
+    bool scale = !info->animated && hs_codec_reduces(request, info->width, info->height);
     int w = scale ? request->need_w : info->width, h = scale ? request->need_h : info->height;
     struct hs_image *image;
-    int r = hs_codec_create_image(request->limits, w, h, frame_memory(&features), &image, err);
+    uint64_t reduced = info->animated ? hs_codec_reduce_memory(request, w, h) : 0;
+    int r = hs_codec_create_image(request, w, h, frame_memory(&features) + reduced, &image, err);
     if (r < 0)
         return r;
     r = info->animated ? decode_animation(request->data, request->len, image, err)
                        : decode_frame(request->data, request->len, scale, w, h, image->pixels, image->stride, err);
+    if (r == 0 && info->animated)
+        r = hs_codec_reduce(request, &image, err);
     if (r < 0) {
         hs_image_destroy(image);
         return r;

@@ -310,7 +310,8 @@ static int read_rows(void *ctx, int first, int count, uint8_t *rows, struct hs_e
     if (status == CAIRO_STATUS_NO_MEMORY)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
     if (status != CAIRO_STATUS_SUCCESS)
-        return hs_error_set(err, HS_EINTERNAL, "image cannot be drawn on: %s", cairo_status_to_string(status));
+        return hs_error_set(err, HS_EINTERNAL, "image cannot be drawn on" HS_DETAIL "%s",
+                            cairo_status_to_string(status));
     return 0;
 }
 

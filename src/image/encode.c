@@ -240,7 +240,7 @@ int hs_image_rows_encode_png(const struct hs_image_rows *rows, struct hs_buf *ou
         return r;
     if (writer.status < 0)
         return buffer_failed(writer.status, err);
-    return hs_error_set(err, spng == SPNG_EMEM ? HS_ENOMEM : HS_EINTERNAL, "PNG cannot be encoded: %s",
+    return hs_error_set(err, spng == SPNG_EMEM ? HS_ENOMEM : HS_EINTERNAL, "PNG cannot be encoded" HS_DETAIL "%s",
                         spng_strerror(spng));
 }
 

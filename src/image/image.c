@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
@@ -45,6 +46,7 @@ void hs_image_destroy(struct hs_image *image)
     if (!image)
         return;
     free(image->pixels);
+    hs_budget_release(image->budget, image->charged);
     free(image);
 }
 
@@ -91,17 +93,31 @@ static void decode_need(const struct hs_image_options *options, struct hs_decode
     struct hs_letterbox box;
     hs_letterbox_plan(info->width, info->height, swap ? options->target_h : options->target_w,
                       swap ? options->target_w : options->target_h, &box);
-    request->need_w = box.content_w;
-    request->need_h = box.content_h;
+    if (box.content_w < info->width)
+        request->need_w = box.content_w;
+    if (box.content_h < info->height)
+        request->need_h = box.content_h;
 }
 
-int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
+/* Gives back all of the charge but what the picture's user needs. */
+static void keep_charge(const struct hs_image_options *options, struct hs_image *image)
+{
+    size_t keep = image->stride * (size_t) image->height +
+                  (size_t) image->width * (size_t) image->height * options->more_per_pixel;
+    if (keep >= image->charged)
+        return;
+    hs_budget_release(image->budget, image->charged - keep);
+    image->charged = keep;
+}
+
+/* The picture is not turned yet, and has all that was charged. */
+static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_options *options,
                          const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
                          struct hs_error *err)
 {
     const struct hs_image_limits *limits = &options->limits;
     struct hs_image_part got;
-    struct hs_decode_request request = { data, len, .limits = limits, .part = part, .ret_part = &got };
+    struct hs_decode_request request = { data, len, .options = options, .part = part, .ret_part = &got };
     struct hs_image_info *info = &request.info;
     if (limits->max_bytes > 0 && len > limits->max_bytes)
         return hs_error_set(err, HS_ETOOLARGE, "image is %zu bytes, at most %zu are accepted", len, limits->max_bytes);
@@ -116,17 +132,32 @@ int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_
     if (part && (!codecs[info->format]->decodes_parts || (options->apply_exif && info->orientation > 1)))
         return hs_error_set(err, HS_EUNSUPPORTED, "this image can only be decoded as a whole");
     decode_need(options, &request);
+    request.turns = options->apply_exif && info->orientation > 1;
     struct hs_image *image;
     got = (struct hs_image_part) { 0, 0, info->width, info->height };
     r = codecs[info->format]->decode(&request, &image, err);
-    if (r < 0)
+    if (r < 0) {
+        hs_codec_unreserve(&request);
         return r;
+    }
+    image->budget = limits->budget;
+    image->charged = request.charged;
     image->orig_width = got.width;
     image->orig_height = got.height;
     image->orientation = info->orientation;
     *ret_part = got;
     *ret_image = image;
     return 0;
+}
+
+int hs_image_decode_part(const uint8_t *data, size_t len, const struct hs_image_options *options,
+                         const struct hs_image_part *part, struct hs_image **ret_image, struct hs_image_part *ret_part,
+                         struct hs_error *err)
+{
+    int r = decode_stored(data, len, options, part, ret_image, ret_part, err);
+    if (r == 0)
+        keep_charge(options, *ret_image);
+    return r;
 }
 
 /* Every EXIF orientation is an optional exchange of rows and columns followed by optional mirrors, so one loop with two
@@ -153,7 +184,7 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
     const struct hs_turn turn = hs_turn_of(orientation);
     if (orientation == 1)
         return 0;
-    const struct hs_image *src = *image;
+    struct hs_image *src = *image;
     bool swap = orientation >= 5;
     struct hs_image *dst;
     int r = hs_image_create(swap ? src->height : src->width, swap ? src->width : src->height, &dst, err);
@@ -174,7 +205,10 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
         row = -row;
     }
     copy_turned(dst, start, swap ? row : column, swap ? column : row);
-    hs_image_destroy(*image);
+    dst->budget = src->budget;
+    dst->charged = src->charged;
+    src->charged = 0;
+    hs_image_destroy(src);
     *image = dst;
     return 0;
 }
@@ -184,19 +218,15 @@ int hs_image_decode(const uint8_t *data, size_t len, const struct hs_image_optio
 {
     struct hs_image_part whole;
     struct hs_image *image;
-    int r = hs_image_decode_part(data, len, options, NULL, &image, &whole, err);
+    int r = decode_stored(data, len, options, NULL, &image, &whole, err);
     if (r < 0)
         return r;
-    if (options->apply_exif && image->orientation > 1) {
-        /* Turning holds two pictures at once. */
-        r = hs_codec_check_memory(&options->limits, (uint64_t) image->stride * (uint64_t) image->height * 2, err);
-        if (r == 0)
-            r = hs_image_turn(&image, image->orientation, err);
-        if (r < 0) {
-            hs_image_destroy(image);
-            return r;
-        }
+    r = options->apply_exif ? hs_image_turn(&image, image->orientation, err) : 0;
+    if (r < 0) {
+        hs_image_destroy(image);
+        return r;
     }
+    keep_charge(options, image);
     *ret_image = image;
     return 0;
 }

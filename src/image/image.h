@@ -7,6 +7,7 @@
  *   HS_EDECODE       empty, cut, damaged (see below), or no picture at all
  *   HS_EUNSUPPORTED  a known format that is not read (GIF, TIFF, AVIF, BMP with run lengths…), named in the message
  *   HS_ETOOLARGE     past a limit; found from the header, before anything is allocated
+ *   HS_ETIMEOUT, HS_ECANCELED  the budget had no room in time
  *   HS_ENOMEM        no memory
  *
  * Damage. A file that is cut is refused: its data end before the picture is complete, and no end marker follows them.
@@ -26,6 +27,9 @@
 
 #include "hs/status.h"
 
+struct hs_budget;
+struct hs_cancel;
+
 enum hs_image_format { HS_IMAGE_JPEG, HS_IMAGE_PNG, HS_IMAGE_WEBP, HS_IMAGE_BMP };
 
 enum { HS_IMAGE_DAMAGE_SIZE = 128 };
@@ -39,6 +43,8 @@ struct hs_image {
     int orig_width, orig_height;
     int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied with apply_exif. */
     char damage[HS_IMAGE_DAMAGE_SIZE]; /* "the JPEG is damaged: …" if a part of the pixels may be wrong, else "" */
+    struct hs_budget *budget;          /* gets `charged` bytes back when the picture is destroyed */
+    size_t charged;
 };
 
 /* The header. width and height are those of the stored pixels, before any turn. */
@@ -51,10 +57,11 @@ struct hs_image_info {
 
 /* 0 means no such limit. */
 struct hs_image_limits {
-    size_t max_bytes;   /* of the file */
-    int64_t max_pixels; /* width * height */
-    int max_side;       /* the longer side, in pixels */
-    size_t max_memory;  /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
+    size_t max_bytes;         /* of the file */
+    int64_t max_pixels;       /* width * height */
+    int max_side;             /* the longer side, in pixels */
+    size_t max_memory;        /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
+    struct hs_budget *budget; /* memory for all pictures together (hs_budget_wait); NULL: not counted */
 };
 
 #define HS_IMAGE_LIMITS_DEFAULT                                                                                        \
@@ -65,10 +72,18 @@ struct hs_image_options {
     /* The picture will be letterboxed into this many pixels, so it may come reduced, yet never smaller than that
      * letterbox's content (hs_letterbox_plan). Counted after the EXIF turn. 0: full size. */
     int target_w, target_h;
+    bool exact;      /* the picture comes as large as that content, unless it is smaller; never larger */
     bool apply_exif; /* turn the picture upright */
+
+    /* For limits.budget. What decoding takes at its peak is charged before it begins; the picture keeps what its pixels
+     * take and more_per_pixel bytes for each of them, which its user needs. A thread that has a picture with a charge
+     * must destroy it before it decodes the next one, else two could wait for each other. */
+    int64_t deadline_ns;
+    struct hs_cancel *cancel; /* may be NULL */
+    size_t more_per_pixel;
 };
 
-/* Reads the header only and allocates nothing. Does not check limits. */
+/* Reads the header only; allocates at most 400 KiB, for packed text of a PNG. Does not check limits. */
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
 /* The size of the whole picture, turned upright or as stored. */

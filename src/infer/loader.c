@@ -147,6 +147,8 @@ static int open_device(struct hs_runner *runner, struct hs_backend_probe *ret_pr
         .cache_dir = options->cache_dir,
         .script = options->script,
         .threads = options->threads,
+        .on_warning = options->on_warning,
+        .on_warning_arg = options->on_warning_arg,
     };
     options->backend->probe(&device_options, ret_probe);
     return options->backend->open(&device_options, &runner->device, err);

@@ -12,13 +12,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "infer/paths.h"
 #include "preflight/host.h"
 
-enum { FOLDERS = 5, LOADED_MAX = 16, NAME_SIZE = 32 };
+enum { FOLDERS = 4, LOADED_MAX = 16, NAME_SIZE = 32 };
 
 #define MODULE_PREFIX "hs_backend_"
 #define MODULE_SUFFIX ".so"
+#define INSTALLED "../lib/hailo-services/backends"
 
 const struct hs_backend hs_backend_hailo_absent = {
     .abi = HS_BACKEND_ABI,
@@ -45,31 +45,15 @@ struct folders {
     size_t count;
 };
 
-static void add_folder(struct folders *folders, const char *dir, const char *name)
-{
-    char *dst = folders->paths[folders->count];
-    if (name ? hs_path_join(dst, HS_REGISTRY_PATH_SIZE, dir, name) : hs_str_copy(dst, HS_REGISTRY_PATH_SIZE, dir))
-        folders->count++;
-}
-
 static void find_folders(struct folders *folders)
 {
-    char exe[HS_REGISTRY_PATH_SIZE];
-    const char *from_environment = getenv("HS_BACKEND_DIR");
+    static const char *const of_program[] = { "backends", "src/backends", INSTALLED };
+    const char *named = getenv("HS_BACKEND_DIR");
     folders->count = 0;
-    if (from_environment && from_environment[0])
-        add_folder(folders, from_environment, NULL);
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    if (len > 0) {
-        exe[len] = '\0';
-        char *slash = strrchr(exe, '/');
-        if (slash)
-            *slash = '\0';
-        add_folder(folders, exe, "backends");
-        add_folder(folders, exe, "src/backends");
-        add_folder(folders, exe, "../lib/hailo-services/backends");
-    }
-    add_folder(folders, HS_BACKEND_LIBDIR, NULL);
+    if (named && named[0] && hs_str_copy(folders->paths[0], HS_REGISTRY_PATH_SIZE, named))
+        folders->count++;
+    for (size_t i = 0; i < HS_ARRAY_LEN(of_program); i++)
+        folders->count += hs_path_of_program(folders->paths[folders->count], HS_REGISTRY_PATH_SIZE, of_program[i]);
 }
 
 /* Lower-case letters, digits, '-' and '_': what may stand in a file name without surprises. */
@@ -109,6 +93,19 @@ static void quieten_runtimes(void)
     setenv("HAILORT_CONSOLE_LOGGER_LEVEL", "critical", 0);
 }
 
+/* The loader's message names a library; this one says what to do. False: it has another reason. */
+static bool explain_openvino(const char *name, const char *path, const char *why, char *dst, size_t size)
+{
+    char dir[HS_REGISTRY_PATH_SIZE], installed[HS_REGISTRY_PATH_SIZE];
+    if (strcmp(name, "openvino") != 0 || !strstr(why, "cannot open shared object file"))
+        return false;
+    if (hs_path_parent(dir, sizeof(dir), path) && hs_path_of_program(installed, sizeof(installed), INSTALLED) &&
+        strcmp(dir, installed) == 0 && hs_path_of_program(dir, sizeof(dir), "../lib/hailo-services/openvino"))
+        return hs_str_format(
+            dst, size, "OpenVINO is not installed with this program (looked in %s). Run `make install` again", dir);
+    return hs_str_format(dst, size, "OpenVINO is not there any longer (%s). Run `make` again", why);
+}
+
 static int open_module(const char *name, const char *path, const struct hs_backend **ret_backend, struct hs_error *err)
 {
     for (size_t i = 0; i < registry.count; i++)
@@ -123,9 +120,12 @@ static int open_module(const char *name, const char *path, const struct hs_backe
     if (!handle) {
         const char *why = dlerror();
         char explained[HS_ERROR_MESSAGE_SIZE];
+        if (why && explain_openvino(name, path, why, explained, sizeof(explained)))
+            return hs_error_set(err, HS_EDEVICE, "%s", explained);
         if (why && hs_host_explain_library(hs_host_root(), why, explained, sizeof(explained)))
-            why = explained;
-        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, why ? why : path);
+            return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened: %s", name, explained);
+        return hs_error_set(err, HS_EDEVICE, "the backend '%s' cannot be opened" HS_DETAIL "%s", name,
+                            why ? why : path);
     }
     const struct hs_backend *backend = dlsym(handle, HS_BACKEND_SYMBOL);
     int r = check_table(backend, name, path, err);

@@ -7,7 +7,6 @@
  *   <folder of the executable>/backends
  *   <folder of the executable>/src/backends            (a build tree)
  *   <folder of the executable>/../lib/hailo-services/backends
- *   the library folder that was set at build time
  *
  * All functions may be called from any thread. */
 #ifndef HS_INFER_REGISTRY_H

@@ -51,6 +51,8 @@ struct hs_runner_options {
      * now. It must not call the runner. May be NULL. */
     void (*on_restart)(void *arg, int64_t before_bytes, int64_t after_bytes);
     void *on_restart_arg;
+    void (*on_warning)(void *arg, const char *line); /* as in struct hs_device_options, on the loader's thread */
+    void *on_warning_arg;
     double keep_alive_s; /* negative: loaded for good; 0: unloaded when idle; else unloaded, and the device closed,
                             after so many seconds without use */
 };

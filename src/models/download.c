@@ -190,8 +190,12 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, attempt);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (authorities && authorities[0])
-        curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+    if (job->ca_file || (authorities && authorities[0]))
+        curl_easy_setopt(curl, CURLOPT_CAINFO, job->ca_file ? job->ca_file : authorities);
+    if (job->proxy)
+        fine = fine && curl_easy_setopt(curl, CURLOPT_PROXY, job->proxy) == CURLE_OK;
+    if (job->no_proxy)
+        curl_easy_setopt(curl, CURLOPT_NOPROXY, job->no_proxy);
     /* Not CURLOPT_RESUME_FROM: that fails if the server sends the whole file, which is fine with us. */
     if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
         fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
@@ -227,7 +231,16 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
     }
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
         return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
-    return hs_error_set(err, HS_EIO, "%s", error_text[0] ? error_text : curl_easy_strerror(code));
+    return hs_error_set(err, HS_EIO, "the download failed" HS_DETAIL "%s",
+                        error_text[0] ? error_text : curl_easy_strerror(code));
+}
+
+static bool add_header(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+    if (longer)
+        *headers = longer;
+    return longer;
 }
 
 static int request(struct attempt *attempt, struct hs_error *err)
@@ -238,9 +251,11 @@ static int request(struct attempt *attempt, struct hs_error *err)
     pthread_once(&once, init_curl);
     attempt->curl = curl_easy_init();
     bool ready = attempt->curl, ranged = attempt->start > 0 && attempt->known_validator[0];
-    if (ready && ranged && hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator))
-        headers = curl_slist_append(NULL, line);
-    int status = ready && (headers || !ranged) && set_options(attempt, error_text, headers)
+    if (ranged && hs_str_format(line, sizeof(line), "If-Range: %s", attempt->known_validator))
+        ready = ready && add_header(&headers, line);
+    if (attempt->job->authorization)
+        ready = ready && add_header(&headers, attempt->job->authorization);
+    int status = ready && set_options(attempt, error_text, headers)
                      ? judge(attempt, curl_easy_perform(attempt->curl), error_text, err)
                      : hs_error_set(err, HS_ENOMEM, "out of memory");
     curl_slist_free_all(headers);

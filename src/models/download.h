@@ -15,6 +15,9 @@ struct hs_download {
     uint64_t max_bytes;
     bool mirror;                            /* the user named this address: plain http is fine, redirects to it too */
     const struct hs_fetch_options *options; /* times, cancelling and progress */
+    /* All of these may be NULL. `authorization` is a whole header, which redirects to other hosts do not get; without
+     * a proxy the environment's is used, without a ca_file the system's authorities. */
+    const char *authorization, *proxy, *no_proxy, *ca_file;
 };
 
 /* On success the part file is complete, synced, and its SHA-256 (in ret_hex) is the wanted one. A cut connection is

@@ -10,15 +10,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "convert/onnx_edit.h"
 #include "convert/pt2onnx.h"
 #include "models/download.h"
 #include "models/file_install.h"
-#include "models/registry_client.h"
+#include "models/npm_registry.h"
+#include "models/pip_client.h"
 
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
+/* pip takes at most so many times as long as nothing may arrive. */
+enum { DEFAULT_STALL_S = 30, PIP_STALLS_MAX = 60 };
 static const char longest_name[] = "converted.onnx"; /* of files in the work folder; pull_locked tries if it fits */
 
 struct pull {
@@ -67,27 +71,68 @@ static const char *wanted_hash(const struct pull *pull, const struct hs_source *
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
 }
 
+/* The source is one address, which is downloaded into pull->part. */
+static bool is_download(const struct hs_source *source)
+{
+    return source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_NPM;
+}
+
+static const char *given(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static int download(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
+{
+    char found[65];
+    uint64_t size = is_plain(source) ? pull->file->size : 0;
+    struct hs_npm_location *npm = NULL;
+    struct hs_download job = {
+        .url = source->address,
+        .part = pull->part,
+        .sha256 = wanted_hash(pull, source),
+        .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
+        .mirror = mirror,
+        .options = pull->options,
+    };
+    int status = 0;
+    if (source->kind == HS_SOURCE_NPM) {
+        npm = calloc(1, sizeof(*npm));
+        status = npm ? hs_npm_locate(source->address, source->version, npm, err)
+                     : hs_error_set(err, HS_ENOMEM, "out of memory");
+    }
+    if (status == 0 && npm) {
+        job.url = npm->url;
+        job.mirror = hs_str_starts(npm->url, "http://");
+        job.authorization = given(npm->authorization);
+        job.proxy = given(npm->proxy);
+        job.no_proxy = given(npm->no_proxy);
+        job.ca_file = given(npm->ca_file);
+    }
+    hs_str_copy(pull->at, sizeof(pull->at), pull->part);
+    if (status == 0)
+        status = hs_download(&job, found, err);
+    free(npm);
+    return status;
+}
+
 /* The bytes as the source gives them, in a file of ours. A file of someone else's is copied first: what was compared
  * with a hash must not change before it is used. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
-    char found[65];
     int status = 0;
-    if (source->kind == HS_SOURCE_HTTPS) {
-        uint64_t size = is_plain(source) ? pull->file->size : 0;
-        const struct hs_download job = {
-            .url = source->address,
-            .part = pull->part,
-            .sha256 = wanted_hash(pull, source),
-            .max_bytes = size > 0 && size < pull->max_bytes ? size : pull->max_bytes,
-            .mirror = mirror,
-            .options = pull->options,
-        };
-        hs_str_copy(pull->at, sizeof(pull->at), pull->part);
-        return hs_download(&job, found, err);
-    }
+    if (is_download(source))
+        return download(pull, source, mirror, err);
     if (source->kind != HS_SOURCE_FILE) {
-        status = hs_registry_get(source, pull->work, pull->max_bytes, pull->at, sizeof(pull->at), err);
+        int stall_s = pull->options->stall_s > 0 ? pull->options->stall_s : DEFAULT_STALL_S;
+        const struct hs_pip_options options = {
+            .dir = pull->work,
+            .max_bytes = pull->max_bytes,
+            .stall_s = stall_s,
+            .deadline_ns = hs_deadline_in_ms((int64_t) stall_s * PIP_STALLS_MAX * 1000),
+            .cancel = pull->options->cancel,
+        };
+        status = hs_pip_get(source, &options, pull->at, sizeof(pull->at), err);
     } else if (!hs_file_exists(source->address)) {
         status = hs_error_set(err, HS_ENOTFOUND, "it is not there");
     } else {
@@ -157,7 +202,7 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     if (status == 0)
         pull->source_verified = source->sha256 != NULL;
     /* A download that is complete has been used, or is of no use. A cut one is for the next pull to go on from. */
-    if (status == 0 || (got && source->kind == HS_SOURCE_HTTPS)) {
+    if (status == 0 || (got && is_download(source))) {
         if (hs_str_format(from, sizeof(from), "%s.from", pull->part))
             unlink(from);
         unlink(pull->part);
@@ -258,7 +303,7 @@ int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, 
     }
     if (status == 0) {
         status = pull_locked(pull, ret_result, err);
-        hs_store_unlock(lock);
+        hs_store_unlock(store, pull->file->name, lock);
     }
     free(pull);
     return status;

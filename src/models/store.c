@@ -56,26 +56,15 @@ static bool find_models_dir(const struct hs_store_options *options, char *dst, s
     return hs_str_format(dst, size, "%s/.local/share/hailo-services/models", home ? home : "/root");
 }
 
-/* Packs lie beside an installed program (bin/../share) or beside a build folder in the source tree. */
+/* Packs are in the source tree, to which a build folder has a link, or are installed with the program. */
 static bool find_packs_dir(const struct hs_store_options *options, char *dst, size_t size)
 {
     const char *given = options->packs_dir ? options->packs_dir : env("HS_PACKS_DIR");
     if (given)
         return hs_str_copy(dst, size, given);
-    char exe[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    exe[len > 0 ? len : 0] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash) {
-        *slash = '\0';
-        if (hs_str_format(dst, size, "%s/../share/hailo-services/models", exe) && is_dir(dst))
-            return true;
-        if (hs_str_format(dst, size, "%s/../models/yolo11n-pose.yaml", exe) && hs_file_exists(dst))
-            return hs_str_format(dst, size, "%s/../models", exe);
-    }
-    if (is_dir(HS_PACKS_INSTALL_DIR))
-        return hs_str_copy(dst, size, HS_PACKS_INSTALL_DIR);
-    return hs_str_copy(dst, size, HS_PACKS_SOURCE_DIR);
+    if (hs_path_of_program(dst, size, "source/models") && is_dir(dst))
+        return true;
+    return hs_path_of_program(dst, size, "../share/hailo-services/models");
 }
 
 /* ---- reading packs ---- */
@@ -385,16 +374,20 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         status = hs_store_check(store, choice->file, &state, found, err);
     if (status < 0)
         return status;
-    bool others = choice->pack->file_count > 1 && strcmp(choice->file->backend, "openvino") == 0;
+    /* On a machine without a Hailo `models pull` brings the processor's file. */
+    const char *runtime = choice->file->runtime;
+    char pull[300];
+    hs_str_format(pull, sizeof(pull), "models pull %s --backend %s%s%s", name, choice->file->backend,
+                  runtime ? " --runtime " : "", runtime ? runtime : "");
     if (state == HS_FILE_MISSING)
-        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: models pull %s%s", choice->file->name,
-                            store->dir, name, others ? " --backend openvino" : "");
+        return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: %s", choice->file->name, store->dir,
+                            pull);
     if (state == HS_FILE_UNRECORDED)
         return hs_error_set(err, HS_EMODEL, "%s was not pulled: nothing says what its SHA-256 should be (it is %s)",
                             path, found);
     if (state == HS_FILE_BAD)
-        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; mend it with: models pull %s",
-                            path, found, name);
+        return hs_error_set(err, HS_EMODEL, "%s is not the right file: its SHA-256 is %s; replace it with: %s", path,
+                            found, pull);
     char *copy = strdup(path);
     if (!copy)
         return hs_error_set(err, HS_ENOMEM, "out of memory");
@@ -450,7 +443,7 @@ static int delete_model_file(const struct hs_store *store, const char *name, int
         if (status == 0)
             status = delete_file(path, i == 0 ? count : &ignored, err);
     }
-    hs_store_unlock(lock);
+    hs_store_unlock(store, name, lock);
     return status;
 }
 
@@ -473,32 +466,43 @@ int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret
     return 0;
 }
 
+/* True if the open file is still the one of that name. The program that held the lock before has deleted it. */
+static bool is_file_of(int fd, const char *path)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
 int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err)
 {
     char path[PATH_MAX];
     int status = hs_dir_make(store->dir, err);
     if (status == 0)
         status = path_of(store, ".", name, ".lock", path, sizeof(path), err);
-    if (status < 0)
-        return status;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
-    status = hs_file_lock(fd, wait);
-    if (status == 0) {
-        *ret_fd = fd;
-        return 0;
+    while (status == 0) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (fd < 0)
+            return hs_error_set(err, HS_EIO, "cannot write in %s: %s", store->dir, strerror(errno));
+        status = hs_file_lock(fd, wait);
+        if (status == 0 && is_file_of(fd, path)) {
+            *ret_fd = fd;
+            return 0;
+        }
+        if (status == HS_EBUSY)
+            hs_error_set(err, status, "another program holds %s", path);
+        else if (status < 0)
+            hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
     }
-    if (status == HS_EBUSY)
-        hs_error_set(err, status, "another program holds %s", path);
-    else
-        hs_error_set(err, status, "cannot lock %s: %s", path, strerror(errno));
-    close(fd);
     return status;
 }
 
-/* The file stays: deleting it would let two programs lock two different files of that name. */
-void hs_store_unlock(int fd)
+/* Deleted while the lock is held: whoever waits for it finds that the file is not the one of that name any more. */
+void hs_store_unlock(const struct hs_store *store, const char *name, int fd)
 {
+    char path[PATH_MAX];
+    if (path_of(store, ".", name, ".lock", path, sizeof(path), NULL) == 0)
+        unlink(path);
     close(fd);
 }

@@ -92,6 +92,6 @@ void hs_store_clear_work(const struct hs_store *store, const char *name);
 /* Takes the lock `.<name>.lock` in the models folder (made if missing), so that two programs never write one file at
  * once. With `wait` it waits for the other one, else that is HS_EBUSY. Gives a descriptor for hs_store_unlock. */
 int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int *ret_fd, struct hs_error *err);
-void hs_store_unlock(int fd);
+void hs_store_unlock(const struct hs_store *store, const char *name, int fd); /* deletes the lock's file */
 
 #endif

@@ -1,10 +1,12 @@
 /* Pictures in, the API's JSON out, without a server. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
+#include "service/answer.h"
 #include "service/drawing.h"
 #include "service/picture_files.h"
 
@@ -27,6 +29,21 @@ static int write_drawing(const struct detect *d, size_t index, const struct hs_p
     return r;
 }
 
+static int print_answer(const struct detect *d, const char *picture, const struct hs_pose_result *result,
+                        struct hs_error *err)
+{
+    json_t *more = hs_picture_answers_name(&d->answers, json_object(), picture);
+    struct hs_buf out;
+    hs_buf_init(&out, HS_ANSWER_MAX);
+    int r = more ? hs_pose_response_write(d->app, result, (float) d->app->settings->pose.keypoint_threshold, more, &out)
+                 : HS_ENOMEM;
+    if (r == 0)
+        printf("%.*s\n", (int) out.len, (const char *) out.data);
+    hs_buf_finish(&out);
+    json_decref(more);
+    return r < 0 ? hs_answer_failed(r, err) : 0;
+}
+
 static int detect_picture(const struct detect *d, size_t index, struct hs_pose_result *result, struct hs_error *err)
 {
     const char *picture = d->call->words.items[index];
@@ -42,8 +59,7 @@ static int detect_picture(const struct detect *d, size_t index, struct hs_pose_r
     free(data);
     if (r < 0)
         return hs_error_set(err, r, "%s: %s", picture, why.message);
-    json_t *answer = hs_pose_response_json(d->app, result, (float) d->app->settings->pose.keypoint_threshold);
-    r = hs_picture_answers_print(&d->answers, answer, picture, HS_JSON_SPACED, err);
+    r = print_answer(d, picture, result, err);
     return r == 0 && d->draw.path ? write_drawing(d, index, result, err) : r;
 }
 

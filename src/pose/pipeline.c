@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "image/letterbox.h"
+#include "service/drawing.h"
 #include "vision/yolo_pose.h"
 
 void hs_pose_result_init(struct hs_pose_result *result)
@@ -101,18 +102,29 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     return r;
 }
 
-static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *params, struct hs_input_size target,
-                  struct hs_image **ret_image, struct hs_error *err)
+/* For the network, or to be drawn on. */
+static int decode(const uint8_t *data, size_t len, const struct hs_pose_params *params, int target_w, int target_h,
+                  bool drawn, struct hs_image **ret_image, struct hs_error *err)
 {
     const struct hs_image_options options = {
         .limits = params->limits,
-        .target_w = target.w,
-        .target_h = target.h,
+        .target_w = target_w,
+        .target_h = target_h,
+        .exact = drawn,
         .apply_exif = params->apply_exif,
+        .deadline_ns = params->deadline_ns,
+        .cancel = params->cancel,
+        .more_per_pixel = params->keep_image ? HS_DRAWING_MORE_PER_PIXEL : 0,
     };
     struct hs_error why;
     int r = hs_image_decode(data, len, &options, ret_image, &why);
     return r < 0 ? hs_error_set(err, r, "Failed to decode image: %s", why.message) : 0;
+}
+
+/* As it is: whole, and not too large. */
+static bool is_to_be_drawn(const struct hs_image *image, int side)
+{
+    return image->width == image->orig_width && (side == 0 || (image->width <= side && image->height <= side));
 }
 
 int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, const struct hs_pose_params *params,
@@ -124,7 +136,8 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     result->image = NULL;
     if (hs_cancel_is_set(params->cancel))
         return hs_error_set(err, HS_ECANCELED, "the client has left");
-    int r = decode(data, len, params, hs_model_pool_first(pool)->input, &image, err);
+    const struct hs_input_size *input = &hs_model_pool_first(pool)->input;
+    int r = decode(data, len, params, input->w, input->h, false, &image, err);
     if (r < 0)
         return r;
     result->timings.decode_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
@@ -137,14 +150,14 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     result->timings.total_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
     if (r == 0) {
         result->degraded = hs_model_pool_is_fallback(pool, result->runner);
-        if (params->keep_image && image->width == image->orig_width) {
+        if (params->keep_image && is_to_be_drawn(image, params->keep_side)) {
             result->image = image;
             return 0;
         }
-        /* The network sees the same pixels whether or not the picture is drawn, so drawing decodes once more. */
-        if (params->keep_image)
-            r = decode(data, len, params, (struct hs_input_size) { 0 }, &result->image, err);
     }
     hs_image_destroy(image);
+    /* The network sees the same pixels whether or not the picture is drawn, so drawing decodes once more. */
+    if (r == 0 && params->keep_image)
+        r = decode(data, len, params, params->keep_side, params->keep_side, true, &result->image, err);
     return r;
 }

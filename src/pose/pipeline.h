@@ -18,7 +18,8 @@ struct hs_pose_params {
     float confidence_threshold, iou_threshold; /* 0..1 */
     int max_detections;                        /* 0.. */
     bool apply_exif;                           /* turn the picture as its EXIF orientation says */
-    bool keep_image;                           /* also return the picture at full size, for drawing */
+    bool keep_image;                           /* also return the picture, for hs_drawing_encode */
+    int keep_side;                             /* its longest side, to which it is reduced; 0: at full size */
     enum hs_priority priority;                 /* of those who wait for the device */
     int64_t deadline_ns;
     struct hs_cancel *cancel; /* may be NULL */
@@ -33,7 +34,7 @@ struct hs_pose_result {
     struct hs_pose_list people;
     int width, height;
     char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
-    struct hs_image *image;            /* NULL unless asked for */
+    struct hs_image *image;            /* NULL unless asked for; it shows all of the picture, perhaps reduced */
     int turn;                          /* EXIF orientation by which the image is still to be turned; 1: not */
     struct hs_pose_timings timings;
     const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */

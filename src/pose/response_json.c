@@ -1,55 +1,95 @@
+/* Written without a tree of it, which would take ten times as much memory as the text. */
 #include "pose/response_json.h"
 
 #include <math.h>
 
+#include "base/json_writer.h"
 #include "service/answer_warnings.h"
 
-/* Appends and takes the item; if that fails or there is none, the array is freed and NULL is returned. */
-static json_t *append(json_t *array, json_t *item)
+static void put_string(struct hs_json_writer *json, const char *name, const char *value)
 {
-    if (json_array_append_new(array, item) == 0)
-        return array;
-    json_decref(array);
-    return NULL;
+    hs_json_key(json, name);
+    hs_json_string(json, value);
 }
 
-/* The same for a member of an object. */
-static json_t *set(json_t *object, const char *key, json_t *value)
+static void put_int(struct hs_json_writer *json, const char *name, int64_t value)
 {
-    if (json_object_set_new(object, key, value) == 0)
-        return object;
-    json_decref(object);
-    return NULL;
+    hs_json_key(json, name);
+    hs_json_int(json, value);
 }
 
-static json_t *bbox_json(const struct hs_rect *box, int width, int height)
+static void put_real(struct hs_json_writer *json, const char *name, double value)
+{
+    hs_json_key(json, name);
+    hs_json_real(json, value);
+}
+
+static void open_member(struct hs_json_writer *json, const char *name, char bracket)
+{
+    hs_json_key(json, name);
+    hs_json_open(json, bracket);
+}
+
+static void put_bbox(struct hs_json_writer *json, const struct hs_rect *box, int width, int height)
 {
     int x1 = hs_pixel(box->x1, width), y1 = hs_pixel(box->y1, height);
-    return json_pack("{s:i, s:i, s:i, s:i}", "x", x1, "y", y1, "width", hs_pixel(box->x2, width) - x1, "height",
-                     hs_pixel(box->y2, height) - y1);
+    open_member(json, "bbox", '{');
+    put_int(json, "x", x1);
+    put_int(json, "y", y1);
+    put_int(json, "width", hs_pixel(box->x2, width) - x1);
+    put_int(json, "height", hs_pixel(box->y2, height) - y1);
+    hs_json_close(json, '}');
 }
 
-static json_t *keypoints_json(const struct hs_pose_result *result, size_t person, const struct hs_pack *pack)
+static void put_keypoints(struct hs_json_writer *json, const struct hs_keypoint *points,
+                          const struct hs_pose_result *result, const struct hs_pack *pack)
 {
-    const struct hs_keypoint *points = hs_pose_list_keypoints(&result->people, person);
-    json_t *array = json_array();
-    for (size_t k = 0; array && k < pack->keypoint_count; k++)
-        array = append(array, json_pack("{s:s, s:i, s:i, s:f}", "name", pack->keypoints[k], "x",
-                                        hs_pixel(points[k].x, result->width), "y",
-                                        hs_pixel(points[k].y, result->height), "confidence", (double) points[k].conf));
-    return array;
-}
-
-static json_t *skeleton_json(const struct hs_keypoint *points, const struct hs_pack *pack, float threshold)
-{
-    json_t *array = json_array();
-    for (size_t e = 0; array && e < pack->edge_count; e++) {
-        int from = pack->edges[e][0], to = pack->edges[e][1];
-        if (points[from].conf >= threshold && points[to].conf >= threshold)
-            array = append(array, json_pack("{s:s, s:s, s:i, s:i}", "from", pack->keypoints[from], "to",
-                                            pack->keypoints[to], "from_index", from, "to_index", to));
+    open_member(json, "keypoints", '[');
+    for (size_t k = 0; k < pack->keypoint_count; k++) {
+        hs_json_open(json, '{');
+        put_string(json, "name", pack->keypoints[k]);
+        put_int(json, "x", hs_pixel(points[k].x, result->width));
+        put_int(json, "y", hs_pixel(points[k].y, result->height));
+        put_real(json, "confidence", (double) points[k].conf);
+        hs_json_close(json, '}');
     }
-    return array;
+    hs_json_close(json, ']');
+}
+
+static void put_skeleton(struct hs_json_writer *json, const struct hs_keypoint *points, const struct hs_pack *pack,
+                         float threshold)
+{
+    open_member(json, "skeleton", '[');
+    for (size_t e = 0; e < pack->edge_count; e++) {
+        int from = pack->edges[e][0], to = pack->edges[e][1];
+        if (points[from].conf < threshold || points[to].conf < threshold)
+            continue;
+        hs_json_open(json, '{');
+        put_string(json, "from", pack->keypoints[from]);
+        put_string(json, "to", pack->keypoints[to]);
+        put_int(json, "from_index", from);
+        put_int(json, "to_index", to);
+        hs_json_close(json, '}');
+    }
+    hs_json_close(json, ']');
+}
+
+static void put_person(struct hs_json_writer *json, const struct hs_pose_app *app, const struct hs_pose_result *result,
+                       size_t i, float threshold)
+{
+    const struct hs_pack *pack = result->runner->choice.pack;
+    const struct hs_pose *pose = &result->people.poses[i];
+    const struct hs_keypoint *points = hs_pose_list_keypoints(&result->people, i);
+    hs_json_open(json, '{');
+    put_int(json, "person_id", (int64_t) i);
+    put_bbox(json, &pose->box, result->width, result->height);
+    put_real(json, "bbox_confidence", (double) pose->score);
+    put_keypoints(json, points, result, pack);
+    if (app->settings->pose.skeleton_connections)
+        put_skeleton(json, points, pack, threshold);
+    if (pack->class_count > 1)
+        put_string(json, "class", pack->classes[pose->class_id]);
+    hs_json_close(json, '}');
 }
 
 /* Microseconds are as fine as these numbers mean anything. */
@@ -58,35 +98,58 @@ static double micro(double ms)
     return round(ms * 1000) / 1000;
 }
 
-json_t *hs_pose_response_json(const struct hs_pose_app *app, const struct hs_pose_result *result,
-                              float keypoint_threshold)
+static void put_timings(struct hs_json_writer *json, const struct hs_pose_timings *t)
 {
-    const struct hs_pack *pack = result->runner->choice.pack;
-    const struct hs_pose_timings *t = &result->timings;
-    json_t *poses = json_array();
-    for (size_t i = 0; poses && i < result->people.count; i++) {
-        const struct hs_pose *pose = &result->people.poses[i];
-        json_t *person = json_pack("{s:I, s:o, s:f, s:o}", "person_id", (json_int_t) i, "bbox",
-                                   bbox_json(&pose->box, result->width, result->height), "bbox_confidence",
-                                   (double) pose->score, "keypoints", keypoints_json(result, i, pack));
-        if (person && app->settings->pose.skeleton_connections)
-            person = set(person, "skeleton",
-                         skeleton_json(hs_pose_list_keypoints(&result->people, i), pack, keypoint_threshold));
-        if (person && pack->class_count > 1)
-            person = set(person, "class", json_string(pack->classes[pose->class_id]));
-        poses = append(poses, person);
+    open_member(json, "timings_ms", '{');
+    put_real(json, "decode", micro(t->decode_ms));
+    put_real(json, "preprocess", micro(t->preprocess_ms));
+    put_real(json, "queue", micro(t->queue_ms));
+    put_real(json, "inference", micro(t->inference_ms));
+    put_real(json, "postprocess", micro(t->postprocess_ms));
+    put_real(json, "total", micro(t->total_ms));
+    hs_json_close(json, '}');
+}
+
+/* `more`, and damage of the picture. A new reference; NULL without memory. */
+static json_t *further_members(const struct hs_pose_result *result, const json_t *more)
+{
+    json_t *own = more ? json_deep_copy(more) : json_object();
+    return hs_answer_warn(own, "image", result->damage);
+}
+
+int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_result *result, float keypoint_threshold,
+                           const json_t *more, struct hs_buf *out)
+{
+    struct hs_json_writer json;
+    const char *name;
+    json_t *own = further_members(result, more), *value;
+    if (!own)
+        return HS_ENOMEM;
+    hs_json_begin(&json, out, HS_JSON_SPACED);
+    hs_json_open(&json, '{');
+    open_member(&json, "poses", '[');
+    for (size_t i = 0; i < result->people.count && hs_buf_error(out) == 0; i++)
+        put_person(&json, app, result, i, keypoint_threshold);
+    hs_json_close(&json, ']');
+    put_int(&json, "count", (int64_t) result->people.count);
+    put_int(&json, "inference_time_ms", (int64_t) result->timings.inference_ms);
+    open_member(&json, "image_size", '{');
+    put_int(&json, "width", result->width);
+    put_int(&json, "height", result->height);
+    hs_json_close(&json, '}');
+    put_string(&json, "model", result->runner->model);
+    put_string(&json, "device", result->runner->device);
+    if (result->degraded) {
+        hs_json_key(&json, "degraded");
+        hs_json_bool(&json, true);
     }
-    json_t *answer =
-        json_pack("{s:o, s:I, s:I, s:{s:i, s:i}, s:s, s:s}", "poses", poses, "count", (json_int_t) result->people.count,
-                  "inference_time_ms", (json_int_t) t->inference_ms, "image_size", "width", result->width, "height",
-                  result->height, "model", result->runner->model, "device", result->runner->device);
-    if (answer && result->degraded)
-        answer = set(answer, "degraded", json_true());
-    if (answer)
-        answer =
-            set(answer, "timings_ms",
-                json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "decode", micro(t->decode_ms), "preprocess",
-                          micro(t->preprocess_ms), "queue", micro(t->queue_ms), "inference", micro(t->inference_ms),
-                          "postprocess", micro(t->postprocess_ms), "total", micro(t->total_ms)));
-    return hs_answer_warn(answer, "image", result->damage);
+    put_timings(&json, &result->timings);
+    json_object_foreach(own, name, value)
+    {
+        hs_json_key(&json, name);
+        hs_json_tree(&json, value);
+    }
+    json_decref(own);
+    hs_json_close(&json, '}');
+    return hs_json_end(&json);
 }

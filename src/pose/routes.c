@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/failure.h"
 #include "http/param.h"
 #include "pose/annotate.h"
 #include "pose/app.h"
 #include "pose/response_json.h"
+#include "service/answer.h"
 #include "service/app_routes.h"
 #include "service/batch.h"
 #include "service/drawing.h"
@@ -97,7 +99,7 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
     int r = hs_pose_annotate(result, detect->keypoint_threshold, detect->format, &out, &err);
     if (r < 0) {
         hs_buf_finish(&out);
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        hs_http_reply_failure(req, r, NULL, &err);
         return;
     }
     size_t len;
@@ -108,7 +110,23 @@ static void reply_picture(struct hs_http_request *req, const struct detect_reque
 /* Client errors below 499 name the field. */
 static void reply_failure(struct hs_http_request *req, int code, const char *field, const struct hs_error *err)
 {
-    hs_http_reply_error(req, code, hs_status_http(code) < 499 ? field : NULL, "%s", err->message);
+    hs_http_reply_failure(req, code, hs_status_http(code) < 499 ? field : NULL, err);
+}
+
+static void reply_answer(struct hs_http_request *req, const struct detect_request *detect,
+                         const struct hs_pose_result *result)
+{
+    struct hs_error err;
+    struct hs_buf out;
+    json_t *more = hs_request_add_warnings(req, json_object());
+    hs_buf_init(&out, HS_ANSWER_MAX);
+    int r = hs_pose_response_write(detect->app, result, detect->keypoint_threshold, more, &out);
+    json_decref(more);
+    if (r == 0)
+        hs_answer_reply(req, &out);
+    else
+        hs_http_reply_error(req, hs_answer_failed(r, &err), NULL, "%s", err.message);
+    hs_buf_finish(&out);
 }
 
 static void post_detect(struct hs_http_request *req)
@@ -119,7 +137,6 @@ static void post_detect(struct hs_http_request *req)
     const char *field = "image";
     uint8_t *data = NULL;
     size_t len = 0;
-    json_t *answer = NULL;
     hs_pose_result_init(&result);
     int r = hs_body_take_file(hs_http_body(req), "image", &data, &len, &err);
     if (r == 0)
@@ -128,6 +145,7 @@ static void post_detect(struct hs_http_request *req)
         field = "image";
         detect.annotated = wants_picture(hs_http_header(req, "Accept"), &detect.format);
         detect.params.keep_image = detect.annotated;
+        detect.params.keep_side = HS_DRAWING_ANSWER_SIDE;
         r = hs_pose_detect(detect.pool, data, len, &detect.params, &result, &err);
     }
     free(data);
@@ -135,17 +153,15 @@ static void post_detect(struct hs_http_request *req)
         reply_failure(req, r, field, &err);
     else if (detect.annotated)
         reply_picture(req, &detect, &result);
-    else if ((answer = hs_pose_response_json(detect.app, &result, detect.keypoint_threshold)))
-        hs_http_reply_json(req, 200, answer);
     else
-        hs_http_reply_error(req, HS_ENOMEM, NULL, "no memory for the answer");
+        reply_answer(req, &detect, &result);
     hs_pose_result_finish(&result);
     if (detect.pool)
         hs_model_cache_unref(detect.app->core.caches[0], detect.pool);
 }
 
 /* An hs_batch_answer. */
-static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t **ret_answer, struct hs_error *err)
+static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct hs_buf *out, struct hs_error *err)
 {
     const struct detect_request *detect = ctx;
     struct hs_pose_params params = detect->params;
@@ -153,8 +169,10 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, json_t 
     params.cancel = picture->cancel;
     hs_pose_result_init(&result);
     int r = hs_pose_detect(detect->pool, picture->data, picture->len, &params, &result, err);
-    if (r == 0 && !(*ret_answer = hs_pose_response_json(detect->app, &result, detect->keypoint_threshold)))
-        r = hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    if (r == 0) {
+        r = hs_pose_response_write(detect->app, &result, detect->keypoint_threshold, picture->more, out);
+        r = r < 0 ? hs_answer_failed(r, err) : 0;
+    }
     hs_pose_result_finish(&result);
     return r;
 }

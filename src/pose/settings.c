@@ -34,6 +34,7 @@ static const char *const required[] = { "server",      "model",       "inference
 
 const struct hs_schema hs_pose_schema = {
     .program = "hailo-pose",
+    .yaml_path = "/etc/hailo/hailo-pose.yaml",
     .settings_size = sizeof(struct hs_pose_settings),
     .groups = groups,
     .group_count = HS_ARRAY_LEN(groups),

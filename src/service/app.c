@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "service/answer.h"
 
 enum { OWN = 1, EXTRA_MAX = 4 }; /* overrides of settings */
 
@@ -72,6 +73,7 @@ struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core)
         .max_pixels = (int64_t) (image->max_megapixels * 1e6),
         .max_side = image->max_side,
         .max_memory = (size_t) image->max_memory,
+        .budget = &core->budgets->pictures,
     };
 }
 
@@ -93,13 +95,19 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned
                   void **ret_state, struct hs_error *err)
 {
     struct hs_app_core *core = calloc(1, app->state_size);
-    if (!core) {
+    struct hs_app_budgets *budgets = calloc(1, sizeof(*budgets));
+    if (!core || !budgets) {
+        free(core);
+        free(budgets);
         hs_settings_destroy(config);
         return hs_error_set(err, HS_ENOMEM, "no memory for the models");
     }
+    core->budgets = budgets;
     core->app = app;
     core->config = config;
     core->common = hs_app_common(config);
+    hs_budget_init(&budgets->pictures, (size_t) core->common->image.max_memory_total);
+    hs_budget_init(&budgets->answers, HS_ANSWERS_HELD_MAX);
     core->prepare = flags & HS_APP_PREPARE;
     core->started_ns = hs_clock_now_ns();
     core->created_s = hs_clock_wall_s();
@@ -129,6 +137,9 @@ void hs_app_destroy(void *state)
         hs_model_cache_destroy(core->caches[--core->cache_count]);
     hs_store_close(core->store);
     hs_settings_destroy(core->config);
+    hs_budget_finish(&core->budgets->pictures);
+    hs_budget_finish(&core->budgets->answers);
+    free(core->budgets);
     free(core);
 }
 

@@ -2,6 +2,7 @@
 #ifndef HS_SERVICE_APP_H
 #define HS_SERVICE_APP_H
 
+#include "base/budget.h"
 #include "cli/program.h"
 #include "config/common.h"
 #include "http/server.h"
@@ -42,6 +43,7 @@ struct hs_app {
     const size_t *route_count;
     /* Why the state cannot answer although the models can, and details or ""; called inline. NULL: it always can. */
     const char *(*not_ready)(const void *state, char ret_detail[HS_ERROR_MESSAGE_SIZE]);
+    void (*metrics)(const void *state, struct hs_buf *out); /* more lines of /metrics; called inline. NULL: none */
     void (*shape)(const void *state, struct hs_http_options *ret); /* NULL: answers as http/server.h has them */
 
     const struct hs_app_bench *bench;
@@ -83,6 +85,12 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 
 /* ---- state ---- */
 
+/* Memory that all requests share. */
+struct hs_app_budgets {
+    struct hs_budget pictures; /* decoding, and what is done with a decoded picture: image.max_memory_total */
+    struct hs_budget answers;  /* results of batches that wait to be sent: HS_ANSWERS_HELD_MAX */
+};
+
 struct hs_app_core {
     const struct hs_app *app;
     struct hs_settings *config;
@@ -90,6 +98,7 @@ struct hs_app_core {
     struct hs_store *store;
     struct hs_model_cache *caches[HS_APP_MODELS_MAX]; /* one for each of app->models */
     size_t cache_count;
+    struct hs_app_budgets *budgets;
     bool prepare;                  /* HS_APP_PREPARE */
     int64_t started_ns, created_s; /* the same moment, monotonic and wall time */
     char refused[HS_REFUSED_SIZE]; /* after a failure of app->init: the model file at fault; "": none is */
@@ -104,7 +113,7 @@ static inline struct hs_model_pool *hs_app_core_pool(const struct hs_app_core *c
     return hs_model_cache_default(core->caches[index]);
 }
 
-/* The bounds on pictures that the settings give. */
+/* The bounds on pictures that the settings give, with the budget of all pictures. */
 struct hs_image_limits hs_app_core_image_limits(const struct hs_app_core *core);
 
 /* Begins to load all models, and returns at once. */

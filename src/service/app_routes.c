@@ -3,13 +3,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "http/failure.h"
+
 /* ---- readiness and health ---- */
 
 static void reply_ready(struct hs_http_request *req, const char *reason, const char *detail)
 {
+    char text[HS_ERROR_MESSAGE_SIZE];
+    hs_error_public(detail, text);
     if (reason)
         hs_http_reply_json(
-            req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail", detail[0] ? detail : NULL));
+            req, 503, json_pack("{s:b, s:s, s:s*}", "ready", 0, "reason", reason, "detail", text[0] ? text : NULL));
     else
         hs_http_reply_json(req, 200, json_pack("{s:b}", "ready", 1));
 }
@@ -31,6 +35,13 @@ void hs_app_get_ready(struct hs_http_request *req)
     reply_ready(req, core->app->not_ready ? core->app->not_ready(core, text) : NULL, text);
 }
 
+static json_t *public_json(const char *message)
+{
+    char text[HS_ERROR_MESSAGE_SIZE];
+    hs_error_public(message, text);
+    return json_string(text);
+}
+
 static json_t *device_json(const struct hs_runner_status *status)
 {
     const struct hs_device_health *health = &status->health;
@@ -39,7 +50,7 @@ static json_t *device_json(const struct hs_runner_status *status)
     if (health->has_temperature)
         json_object_set_new(device, "temperature_c", json_real(round((double) health->temperature_c * 10) / 10));
     if (health->note[0])
-        json_object_set_new(device, "note", json_string(health->note));
+        json_object_set_new(device, "note", public_json(health->note));
     return device;
 }
 
@@ -71,11 +82,12 @@ json_t *hs_app_add_devices(json_t *answer, const struct hs_app_core *core)
             device = status.device;
         degraded |= status.degraded;
         no_fallback = no_fallback ? no_fallback : status.no_fallback;
-        detail = detail || !complaint ? detail : json_string(complaint);
+        detail = detail || !complaint ? detail : public_json(complaint);
     }
-    json_object_update_new(answer, json_pack("{s:s, s:b, s:o*, s:s*, s:o*}", "device", device, "degraded",
-                                             (int) degraded, "detail", detail, "no_fallback", no_fallback, "devices",
-                                             devices_json(hs_app_core_pool(core, 0))));
+    json_object_update_new(answer,
+                           json_pack("{s:s, s:b, s:o*, s:o*, s:o*}", "device", device, "degraded", (int) degraded,
+                                     "detail", detail, "no_fallback", no_fallback ? public_json(no_fallback) : NULL,
+                                     "devices", devices_json(hs_app_core_pool(core, 0))));
     return answer;
 }
 
@@ -160,7 +172,7 @@ void hs_app_post_load(struct hs_http_request *req)
                            json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
                                      "device", status.device));
     } else {
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        hs_http_reply_failure(req, r, NULL, &err);
     }
     hs_model_cache_unref(cache, pool);
 }

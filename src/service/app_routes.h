@@ -37,10 +37,17 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
     { .method = "GET", .path = "/health/ready", .handle = hs_app_get_ready, .flags = HS_HTTP_INLINE },                 \
         { .method = "GET", .path = "/metrics", .handle = hs_app_get_metrics, .flags = HS_HTTP_INLINE },                \
         { .method = "GET", .path = "/v1/models", .handle = hs_app_get_models },                                        \
-        { .method = "POST", .path = "/v1/models/{id}/load", .handle = hs_app_post_load },                              \
-        { .method = "POST", .path = "/v1/models/{id}/unload", .handle = hs_app_post_unload },                          \
+        { .method = "POST",                                                                                            \
+          .path = "/v1/models/{id}/load",                                                                              \
+          .handle = hs_app_post_load,                                                                                  \
+          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
+        { .method = "POST",                                                                                            \
+          .path = "/v1/models/{id}/unload",                                                                            \
+          .handle = hs_app_post_unload,                                                                                \
+          .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
     {                                                                                                                  \
-        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull                                   \
+        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull,                                  \
+        .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN                                                                       \
     }
 
 /* Adds what /health says of the devices: `device` that answers come from, `degraded` if the fallback answers; if there

@@ -4,11 +4,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "http/failure.h"
 #include "http/stream.h"
+#include "service/answer.h"
+#include "service/app.h"
+#include "service/request_options.h"
 
-enum { THREADS_MAX = 32, LINE_MAX_BYTES = 64 << 20 };
+enum { THREADS_MAX = 32 };
+
+/* A client must take so much of its lines in that time once the stream's buffer is full. */
+enum { PIECE_BYTES = 64 << 10, PIECE_MS = 2000 };
 
 struct run;
 
@@ -18,17 +26,27 @@ struct worker {
     pthread_t thread;
 };
 
+struct result {
+    struct hs_buf text; /* one line, without its end */
+    bool done, failed;
+};
+
 struct run {
     struct hs_http_request *req;
     const struct hs_batch *batch;
+    struct hs_budget *budget; /* of all results that are held */
+    enum hs_json_style style;
+    bool lines;
     size_t count;
     int64_t deadline_ns;
     struct worker workers[THREADS_MAX];
 
     pthread_mutex_t lock;   /* guards what follows; and the body, which is not for several threads */
-    pthread_cond_t changed; /* a result came */
-    json_t **results;
-    size_t next, failed;
+    pthread_cond_t changed; /* a result came, or was sent */
+    struct result *results;
+    size_t next, sent, ahead; /* ahead: pictures that may be started before the first of them is sent */
+    size_t failed, held;      /* held: bytes of results, charged to the budget */
+    int failure;              /* of the whole answer: HS_ETOOLARGE, HS_EBUSY, HS_ENOMEM; 0: none */
     bool stopped;
 };
 
@@ -44,35 +62,95 @@ static int take_picture(struct run *run, size_t index, uint8_t **ret_data, size_
     return r;
 }
 
-/* Never NULL. */
-static json_t *answer(struct run *run, struct hs_cancel *cancel, size_t index, bool *ret_failed)
+int hs_batch_append(const struct hs_batch_picture *picture, json_t *answer, struct hs_buf *out, struct hs_error *err)
+{
+    json_t *more = (json_t *) (uintptr_t) picture->more; /* is only read; jansson's signature lacks the const */
+    int r = answer && json_object_update(answer, more) == 0 ? hs_json_write(answer, picture->style, out) : HS_ENOMEM;
+    if (r == 0 && picture->style != HS_JSON_SPACED)
+        out->len--; /* the line feed */
+    json_decref(answer);
+    return r < 0 ? hs_answer_failed(r, err) : 0;
+}
+
+static json_t *members(const struct run *run, size_t index)
+{
+    const json_t *id = json_object_get(hs_body_list_value(hs_http_body(run->req), index), "id");
+    json_t *more = json_pack("{s:I}", "index", (json_int_t) index);
+    if (more && (json_is_string(id) || json_is_integer(id)))
+        json_object_set_new(more, "id", json_deep_copy(id));
+    return more;
+}
+
+/* The result of a picture that failed, in place of what was written of it. */
+static int write_failure(const struct run *run, const struct hs_batch_picture *picture, int code,
+                         const struct hs_error *err, struct hs_buf *out)
 {
     const struct hs_batch *batch = run->batch;
-    const json_t *id = json_object_get(hs_body_list_value(hs_http_body(run->req), index), "id");
+    json_t *value = batch->failure
+                        ? batch->failure(run->req, code, err)
+                        : hs_http_failure_json(run->req, code, hs_status_http(code) < 499 ? "image" : NULL, err);
+    struct hs_error ignored;
+    hs_buf_finish(out);
+    return hs_batch_append(picture, value, out, &ignored);
+}
+
+/* Charges the result, which is complete. The lock is held. */
+static int hold(struct run *run, struct hs_buf *text)
+{
+    if (!run->lines && text->len > HS_ANSWER_MAX - run->held)
+        return HS_ETOOLARGE;
+    if (!hs_budget_try(run->budget, text->len))
+        return HS_EBUSY;
+    run->held += text->len;
+    return 0;
+}
+
+static void answer(struct run *run, struct hs_cancel *cancel, size_t index)
+{
+    json_t *more = members(run, index);
+    struct hs_batch_picture picture = { NULL, 0, run->deadline_ns, cancel, run->style, more };
+    struct result result = { .done = true };
     struct hs_error err;
     uint8_t *data = NULL;
-    size_t len = 0;
-    json_t *result = NULL;
-    int r = take_picture(run, index, &data, &len, &err);
-    if (r == 0) {
-        const struct hs_batch_picture picture = { data, len, run->deadline_ns, cancel };
-        r = batch->answer(batch->ctx, &picture, &result, &err);
-    }
+    hs_buf_init(&result.text, HS_ANSWER_MAX);
+    int r = more ? take_picture(run, index, &data, &picture.len, &err) : hs_answer_failed(HS_ENOMEM, &err);
+    picture.data = data;
+    if (r == 0)
+        r = run->batch->answer(run->batch->ctx, &picture, &result.text, &err);
     free(data);
-    *ret_failed = r < 0;
+    result.failed = r < 0;
     if (r < 0)
-        result = batch->failure
-                     ? batch->failure(run->req, r, &err)
-                     : hs_http_error_json(run->req, r, hs_status_http(r) < 499 ? "image" : NULL, err.message);
-    if (!result)
-        return json_null(); /* without memory: the handler waits for a result */
-    json_object_set_new(result, "index", json_integer((json_int_t) index));
-    if (json_is_string(id) || json_is_integer(id))
-        json_object_set_new(result, "id", json_deep_copy(id));
-    return result;
+        r = write_failure(run, &picture, r, &err, &result.text);
+    pthread_mutex_lock(&run->lock);
+    if (r == 0)
+        r = hold(run, &result.text);
+    if (r == HS_EBUSY && run->lines) {
+        hs_error_set(&err, r, "The answers of other requests leave no memory for this one");
+        result.failed = true;
+        r = write_failure(run, &picture, r, &err, &result.text);
+        if (r == 0)
+            r = hold(run, &result.text);
+    }
+    if (r < 0 && run->failure == 0)
+        run->failure = r;
+    if (r < 0)
+        hs_buf_finish(&result.text);
+    run->results[index] = result;
+    run->failed += result.failed;
+    run->stopped |= r < 0;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+    json_decref(more);
 }
 
 /* ---- threads ---- */
+
+/* Far ahead of a client that reads slowly there would be results to hold. */
+static bool may_start(const struct run *run)
+{
+    return !run->lines || run->next == run->sent ||
+           (run->next < run->sent + run->ahead && run->held < HS_ANSWER_MAX / 2);
+}
 
 static void *work(void *arg)
 {
@@ -80,14 +158,14 @@ static void *work(void *arg)
     struct run *run = worker->run;
     pthread_mutex_lock(&run->lock);
     while (!run->stopped && run->next < run->count) {
+        if (!may_start(run)) {
+            pthread_cond_wait(&run->changed, &run->lock);
+            continue;
+        }
         size_t index = run->next++;
-        bool failed;
         pthread_mutex_unlock(&run->lock);
-        json_t *result = answer(run, &worker->cancel, index, &failed);
+        answer(run, &worker->cancel, index);
         pthread_mutex_lock(&run->lock);
-        run->results[index] = result;
-        run->failed += failed;
-        pthread_cond_broadcast(&run->changed);
     }
     pthread_mutex_unlock(&run->lock);
     return NULL;
@@ -113,36 +191,59 @@ static int count_threads(const struct run *run)
     return (size_t) wanted < run->count ? wanted : (int) run->count;
 }
 
-/* Waits for a result. The caller owns it. */
-static json_t *wait_for(struct run *run, size_t index)
+/* Waits for a result, or for the failure of the whole answer, which is returned. */
+static int wait_for(struct run *run, size_t index)
 {
     pthread_mutex_lock(&run->lock);
-    while (!run->results[index])
+    while (!run->results[index].done && run->failure == 0)
         pthread_cond_wait(&run->changed, &run->lock);
-    json_t *result = run->results[index];
-    run->results[index] = NULL;
+    int r = run->failure;
     pthread_mutex_unlock(&run->lock);
-    return result;
+    return r;
+}
+
+static void release(struct run *run, size_t index)
+{
+    struct hs_buf *text = &run->results[index].text;
+    pthread_mutex_lock(&run->lock);
+    hs_budget_release(run->budget, text->len);
+    run->held -= text->len;
+    hs_buf_finish(text);
+    run->sent = index + 1;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
 }
 
 /* ---- the response ---- */
 
-static json_t *counts(struct run *run)
+static size_t count_failed(struct run *run)
 {
     pthread_mutex_lock(&run->lock);
-    json_t *value = json_pack("{s:I, s:I}", "count", (json_int_t) run->count, "failed", (json_int_t) run->failed);
+    size_t failed = run->failed;
     pthread_mutex_unlock(&run->lock);
-    return value;
+    return failed;
 }
 
-/* Takes the reference to value. */
-static int write_line(struct run *run, struct hs_http_stream *stream, json_t *value)
+static int write_text(const struct run *run, struct hs_http_stream *stream, const uint8_t *text, size_t len)
 {
+    int r = 0;
+    for (size_t n; len > 0 && r == 0; text += n, len -= n) {
+        int64_t limit_ns = hs_deadline_in_ms(PIECE_MS);
+        n = len < PIECE_BYTES ? len : PIECE_BYTES;
+        r = hs_http_stream_write(stream, text, n, limit_ns < run->deadline_ns ? limit_ns : run->deadline_ns);
+    }
+    return r;
+}
+
+static int write_counts(struct run *run, struct hs_http_stream *stream)
+{
+    json_t *value = json_pack("{s:I, s:I}", "count", (json_int_t) run->count, "failed", (json_int_t) count_failed(run));
+    value = hs_request_add_warnings(run->req, value);
     struct hs_buf line;
-    hs_buf_init(&line, LINE_MAX_BYTES);
+    hs_buf_init(&line, HS_ANSWER_MAX);
     int r = value ? hs_http_append_line(run->req, value, &line) : HS_ENOMEM;
     if (r == 0)
-        r = hs_http_stream_write(stream, line.data, line.len, HS_NO_DEADLINE);
+        r = write_text(run, stream, line.data, line.len);
     hs_buf_finish(&line);
     json_decref(value);
     return r;
@@ -152,28 +253,88 @@ static void reply_lines(struct run *run)
 {
     struct hs_http_stream *stream = hs_http_stream_begin(run->req, 200, "application/x-ndjson");
     int r = 0;
-    for (size_t i = 0; i < run->count && r == 0; i++)
-        r = write_line(run, stream, wait_for(run, i));
+    for (size_t i = 0; i < run->count && r == 0; i++) {
+        r = wait_for(run, i);
+        if (r == 0)
+            r = write_text(run, stream, run->results[i].text.data, run->results[i].text.len);
+        if (r == 0)
+            r = write_text(run, stream, (const uint8_t *) "\n", 1);
+        if (r == 0)
+            release(run, i);
+    }
     if (r == 0)
-        r = write_line(run, stream, counts(run));
+        r = write_counts(run, stream);
     hs_http_stream_end(stream, r == 0);
+}
+
+/* Each result is freed as soon as it is copied, so that they are not held twice. */
+static void append_results(struct run *run, struct hs_json_writer *json)
+{
+    hs_json_key(json, "results");
+    hs_json_open(json, '[');
+    for (size_t i = 0; i < run->count; i++) {
+        hs_buf_append(hs_json_raw(json), run->results[i].text.data, run->results[i].text.len);
+        release(run, i);
+    }
+    hs_json_close(json, ']');
+}
+
+static void append_warnings(const struct run *run, struct hs_json_writer *json)
+{
+    json_t *more = hs_request_add_warnings(run->req, json_object()), *warnings = json_object_get(more, "warnings");
+    if (warnings) {
+        hs_json_key(json, "warnings");
+        hs_json_tree(json, warnings);
+    }
+    json_decref(more);
+}
+
+static int write_whole(struct run *run, struct hs_buf *out)
+{
+    bool sorted = run->style != HS_JSON_SPACED;
+    struct hs_json_writer json;
+    int r = hs_buf_reserve(out, run->held + 4 * run->count + 256);
+    if (r < 0)
+        return r;
+    hs_json_begin(&json, out, run->style);
+    hs_json_open(&json, '{');
+    if (!sorted)
+        append_results(run, &json);
+    hs_json_key(&json, "count");
+    hs_json_int(&json, (int64_t) run->count);
+    hs_json_key(&json, "failed");
+    hs_json_int(&json, (int64_t) run->failed);
+    if (sorted)
+        append_results(run, &json);
+    append_warnings(run, &json);
+    hs_json_close(&json, '}');
+    return hs_json_end(&json);
 }
 
 static void reply_whole(struct run *run)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < run->count; i++)
-        json_array_append_new(list, wait_for(run, i));
-    json_t *value = counts(run), *whole = json_pack("{s:o}", "results", list);
-    json_object_update(whole, value);
-    json_decref(value);
-    hs_http_reply_json(run->req, 200, whole);
+    struct hs_error err;
+    struct hs_buf out;
+    int r = 0;
+    hs_buf_init(&out, HS_ANSWER_MAX + 4096);
+    for (size_t i = 0; i < run->count && r == 0; i++)
+        r = wait_for(run, i);
+    if (r == 0)
+        r = write_whole(run, &out);
+    if (r == 0)
+        hs_answer_reply(run->req, &out);
+    else if (r == HS_EBUSY)
+        hs_http_reply_error(run->req, r, NULL, "The answers of other requests leave no memory for this one");
+    else
+        hs_http_reply_error(run->req, hs_answer_failed(r, &err), NULL, "%s", err.message);
+    hs_buf_finish(&out);
 }
 
 static void run_batch(struct run *run)
 {
     struct hs_cancel *cancel = hs_http_cancel(run->req);
     int wanted = count_threads(run), started = 0;
+    run->ahead = 2 * (size_t) wanted;
     hs_cancel_watch(cancel, cancel_all, run);
     if (hs_cancel_is_set(cancel))
         cancel_all(run);
@@ -182,12 +343,13 @@ static void run_batch(struct run *run)
         started++;
     if (started == 0)
         hs_http_reply_error(run->req, HS_ENOMEM, NULL, "no threads for the pictures");
-    else if (hs_accept_prefers(run->req, "application/x-ndjson"))
+    else if (run->lines)
         reply_lines(run);
     else
         reply_whole(run);
     pthread_mutex_lock(&run->lock);
     run->stopped = true;
+    pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
     cancel_all(run);
     for (int i = 0; i < started; i++)
@@ -197,9 +359,13 @@ static void run_batch(struct run *run)
 
 void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
 {
+    const struct hs_app_core *core = hs_http_context(req);
     struct run run = {
         .req = req,
         .batch = batch,
+        .budget = &core->budgets->answers,
+        .style = hs_answer_style(req),
+        .lines = hs_accept_prefers(req, "application/x-ndjson"),
         .deadline_ns = hs_http_deadline_ns(req),
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .changed = PTHREAD_COND_INITIALIZER,
@@ -207,7 +373,7 @@ void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
     struct hs_error err;
     const char *field = "images";
     int r = hs_body_list_count(hs_http_body(req), &run.count, &err);
-    if (r == 0 && !(run.results = calloc(run.count, sizeof(json_t *)))) {
+    if (r == 0 && !(run.results = calloc(run.count, sizeof(*run.results)))) {
         field = NULL;
         r = hs_error_set(&err, HS_ENOMEM, "no memory for the results");
     }
@@ -223,6 +389,7 @@ void hs_batch_reply(struct hs_http_request *req, const struct hs_batch *batch)
     for (int i = 0; i < THREADS_MAX; i++)
         hs_cancel_finish(&run.workers[i].cancel);
     for (size_t i = 0; i < run.count; i++)
-        json_decref(run.results[i]);
+        hs_buf_finish(&run.results[i].text);
+    hs_budget_release(run.budget, run.held);
     free(run.results);
 }

@@ -205,11 +205,29 @@ static int open_side(struct compare *compare, int side)
     return code;
 }
 
+/* The settings that decide what runs the network are the same, so the comparison would say nothing. */
+static bool is_same_device(const struct compare *compare)
+{
+    const struct hs_app_core *device = compare->states[HS_COMPARE_DEVICE];
+    const struct hs_app_core *against = compare->states[HS_COMPARE_AGAINST];
+    const char *a = device->common->inference.device, *b = against->common->inference.device;
+    const char *script_a = hs_model_runner_script(a), *script_b = hs_model_runner_script(b);
+    return strcmp(hs_model_runner_backend_name(a), hs_model_runner_backend_name(b)) == 0 &&
+           strcmp(script_a ? script_a : "", script_b ? script_b : "") == 0;
+}
+
 static int run(struct compare *compare)
 {
     int code = HS_EXIT_OK;
     for (int side = 0; side < HS_COMPARE_SIDES && code == HS_EXIT_OK; side++)
         code = open_side(compare, side);
+    if (code == HS_EXIT_OK && is_same_device(compare)) {
+        const struct hs_app_core *core = compare->states[HS_COMPARE_DEVICE];
+        code = hs_invocation_fail(compare->call, HS_EXIT_USAGE,
+                                  "both sides are the device %s, which would be compared with itself; choose them with "
+                                  "--device and --against",
+                                  hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    }
     if (code == HS_EXIT_OK) {
         run_pictures(compare);
         code = print_report(compare);
@@ -242,7 +260,9 @@ int hs_compare_command_run(struct hs_invocation *call, const struct hs_compare_c
     if (r < 0)
         code = hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     else if (compare.files.count == 0)
-        code = hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture, or a folder of pictures");
+        code = call->words.count == 0 ? hs_invocation_usage(call)
+                                      : hs_invocation_fail(call, HS_EXIT_USAGE, "%s: no JPEG, PNG, WebP or BMP in it",
+                                                           call->words.items[0]);
     else
         code = run(&compare);
     hs_picture_files_finish(&compare.files);

@@ -11,11 +11,30 @@
 #include "base/str.h"
 #include "image/encode.h"
 
+/* The shapes in pixels of a reduced picture. Caller frees with free(). */
+static struct hs_draw_shape *reduced(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count)
+{
+    float x = (float) image->width / (float) image->orig_width, y = (float) image->height / (float) image->orig_height;
+    struct hs_draw_shape *copy = calloc(count ? count : 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i] = shapes[i];
+        copy[i].x0 *= x;
+        copy[i].x1 *= x;
+        copy[i].y0 *= y;
+        copy[i].y1 *= y;
+    }
+    return copy;
+}
+
 int hs_drawing_encode(const struct hs_image *image, int orientation, const struct hs_draw_shape *shapes, size_t count,
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
     struct hs_overlay *overlay;
-    int r = hs_overlay_create(image, orientation, shapes, count, &overlay, err);
+    struct hs_draw_shape *own = reduced(image, shapes, count);
+    if (!own)
+        return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
+    int r = hs_overlay_create(image, orientation, own, count, &overlay, err);
+    free(own);
     if (r < 0)
         return r;
     const struct hs_image_rows rows = hs_overlay_rows(overlay);

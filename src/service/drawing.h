@@ -10,8 +10,16 @@
 
 enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };
 
+enum {
+    HS_DRAWING_ANSWER_SIDE = 4096, /* the longest side of a picture that is sent to a client */
+    /* Bytes that hs_drawing_encode takes for each pixel of the picture (struct hs_image_options): 3 as a file, which is
+     * what a PNG can grow to, and 1 for the rows that are drawn at a time. */
+    HS_DRAWING_MORE_PER_PIXEL = 4,
+};
+
 /* Draws the shapes over the picture, turned upright as the EXIF `orientation` (1..8) says, and appends it as a file of
- * that format, HS_IMAGE_JPEG or HS_IMAGE_PNG. The picture is only read. */
+ * that format, HS_IMAGE_JPEG or HS_IMAGE_PNG. The picture is only read. Shapes have their coordinates in pixels of
+ * orig_width x orig_height, of which the picture shows all. */
 int hs_drawing_encode(const struct hs_image *image, int orientation, const struct hs_draw_shape *shapes, size_t count,
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err);
 

@@ -29,6 +29,7 @@ static void put_server(struct hs_buf *out, const struct hs_http_stats *s)
     one(out, "http_requests_active", "gauge", "Requests between their headers and the end of their answer.", s->active);
     one(out, "http_requests_queued", "gauge", "Of these, waiting for a worker.", s->queued);
     one(out, "http_body_bytes", "gauge", "Memory held by request bodies.", s->body_bytes);
+    one(out, "http_answer_bytes", "gauge", "Memory held by answers that wait for their clients.", s->answer_bytes);
     one(out, "resident_memory_bytes", "gauge", "Memory of the process.", (uint64_t) hs_mem_resident());
 }
 
@@ -188,6 +189,8 @@ void hs_app_get_metrics(struct hs_http_request *req)
     put_models(&out, models, count);
     for (size_t row = 0; row < HS_ARRAY_LEN(series); row++)
         put_devices(&out, row, models, count);
+    if (core->app->metrics)
+        core->app->metrics(core, &out);
     for (size_t i = 0; i < core->cache_count; i++)
         hs_model_cache_unref_all(core->caches[i], pools[i], pool_count[i]);
     if (hs_buf_error(&out)) {

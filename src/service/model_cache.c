@@ -27,6 +27,7 @@ struct hs_model_cache {
     struct hs_model_options options;
     const char *backend; /* of options: `auto` looks for devices, so it is found once */
     const char *runtime; /* NULL, or `version` */
+    bool processor;      /* may run a model that the backend cannot */
     char version[HS_RUNTIME_SIZE];
     int64_t memory_max;
     pthread_mutex_t lock;                     /* guards `entries`, but not their pools */
@@ -47,6 +48,7 @@ int hs_model_cache_create(const struct hs_model_options *options, int64_t memory
     cache->options = *options;
     cache->backend = hs_model_runner_backend_name(hs_model_runner_device(options));
     cache->runtime = hs_model_runner_runtime(cache->backend, cache->version);
+    cache->processor = hs_model_pool_may_use_processor(options);
     cache->memory_max = memory_max;
     for (int i = 0; i < HS_MODEL_CACHE_MAX; i++)
         cache->entries[i].cache = cache;
@@ -209,17 +211,27 @@ static void stay_within_memory(struct hs_model_cache *cache)
 
 /* ---- For others ---- */
 
+/* The file of a model: for the device, else for the processor if that may run it. */
+static int choose(const struct hs_model_cache *cache, const char *name, struct hs_model_choice *ret_choice,
+                  struct hs_error *err)
+{
+    const struct hs_model_options *o = &cache->options;
+    int r = hs_store_choose(o->store, o->task, name, cache->backend, cache->runtime, ret_choice, err);
+    if (r < 0 && cache->processor && hs_store_choose(o->store, o->task, name, "openvino", NULL, ret_choice, NULL) == 0)
+        r = 0;
+    return r;
+}
+
 /* The pack that a request names; the configuration's own name for its model is one too. */
 static int find_pack(const struct hs_model_cache *cache, const char *name, const struct hs_pack **ret_pack,
                      struct hs_error *err)
 {
-    const struct hs_model_options *o = &cache->options;
     struct hs_model_choice choice;
     if (strcmp(name, hs_model_pool_first(&cache->entries[0].pool)->model) == 0) {
         *ret_pack = cache->entries[0].pack;
         return 0;
     }
-    int r = hs_store_choose(o->store, o->task, name, cache->backend, cache->runtime, &choice, err);
+    int r = choose(cache, name, &choice, err);
     if (r == 0)
         *ret_pack = choice.pack;
     return r;
@@ -315,8 +327,10 @@ const char *hs_model_cache_state(struct hs_model_cache *cache, const struct hs_p
     if (state)
         return state;
     bool simulated = hs_model_runner_is_simulated(hs_model_pool_first(hs_model_cache_default(cache)));
-    bool here = hs_store_choose(o->store, o->task, pack->name, cache->backend, cache->runtime, &choice, NULL) == 0 &&
-                (simulated || hs_store_has(o->store, choice.file));
+    bool here = choose(cache, pack->name, &choice, NULL) == 0 && (simulated || hs_store_has(o->store, choice.file));
+    if (!here && cache->processor)
+        here = hs_store_choose(o->store, o->task, pack->name, "openvino", NULL, &choice, NULL) == 0 &&
+               hs_store_has(o->store, choice.file);
     return here ? "idle" : "absent";
 }
 

@@ -63,23 +63,56 @@ static int check_embeddings(const struct hs_store *store, const struct hs_model_
     return hs_embedding_parity_check(store, &first->choice, &fallback->choice, err);
 }
 
-/* The same model on the processor, or if its pack has no file for that, the best one that has. */
-static int init_fallback(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
+static bool is_auto(const struct hs_model_options *options)
 {
-    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    return strcmp(hs_model_runner_device(options), "auto") == 0;
+}
+
+bool hs_model_pool_may_use_processor(const struct hs_model_options *options)
+{
+    return strcmp(hs_model_runner_backend_name(hs_model_runner_device(options)), "hailo") == 0 &&
+           (is_auto(options) || options->settings->device.fallback == HS_FALLBACK_CPU);
+}
+
+static bool has(const struct hs_model_options *options, const struct hs_pack *pack, const char *backend)
+{
+    char version[HS_RUNTIME_SIZE];
+    const struct hs_pack_file *file = hs_pack_find_file(pack, backend, hs_model_runner_runtime(backend, version));
+    return file && hs_store_has(options->store, file);
+}
+
+bool hs_model_pool_can_have(const struct hs_model_options *options, const struct hs_pack *pack)
+{
+    return has(options, pack, hs_model_runner_backend_name(hs_model_runner_device(options))) ||
+           (hs_model_pool_may_use_processor(options) && has(options, pack, "openvino"));
+}
+
+/* The model of that name on the processor; if its pack has no file for that, and `any`, the best one that has. */
+static int init_processor(struct hs_model_runner *runner, const struct hs_model_options *options, const char *model,
+                          bool any, struct hs_error *err)
+{
     struct hs_model_options cpu = *options;
     cpu.device = "cpu";
     cpu.device_id = "";
     cpu.refused = NULL;
-    cpu.model = first->choice.pack->name;
+    cpu.model = model;
+    int r = hs_model_runner_init(runner, &cpu, err);
+    if (r < 0 && any && strcmp(model, "auto") != 0) {
+        cpu.model = "auto";
+        r = hs_model_runner_init(runner, &cpu, err);
+    }
+    return r;
+}
+
+static int init_fallback(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
+{
+    const struct hs_model_runner *first = hs_model_pool_first(pool);
+    const char *model = first->choice.pack->name;
+    bool any = strcmp(options->model, "auto") == 0 || options->settings->device.fallback == HS_FALLBACK_CPU;
     pool->fallback = calloc(1, sizeof(*pool->fallback));
     if (!pool->fallback)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
-    int r = hs_model_runner_init(pool->fallback, &cpu, err);
-    if (r < 0 && cpu.model != options->model) {
-        cpu.model = "auto";
-        r = hs_model_runner_init(pool->fallback, &cpu, err);
-    }
+    int r = init_processor(pool->fallback, options, model, any, err);
     if (r == 0) {
         r = check_embeddings(options->store, pool->fallback, first, err);
         if (r < 0)
@@ -88,20 +121,55 @@ static int init_fallback(struct hs_model_pool *pool, const struct hs_model_optio
     return r;
 }
 
+/* A name that is not a model's is a mistake, and not answered by another model. */
+static bool names_a_model(const struct hs_model_options *options)
+{
+    const struct hs_pack *pack = hs_store_find(options->store, options->model);
+    return strcmp(options->model, "auto") == 0 || (pack && pack->task == options->task);
+}
+
+/* The processor from the start, because of `why`. */
+static int replace_devices(struct hs_model_pool *pool, const struct hs_model_options *options,
+                           const struct hs_error *why)
+{
+    /* Another embedding model has another space, in which the gallery finds nobody. */
+    bool any = options->settings->device.fallback == HS_FALLBACK_CPU && options->task != HS_TASK_FACE_EMBEDDING;
+    hs_model_pool_finish(pool);
+    pool->runners = calloc(1, sizeof(*pool->runners));
+    if (!pool->runners)
+        return HS_ENOMEM;
+    int r = init_processor(&pool->runners[0], options, options->model, any, NULL);
+    if (r < 0)
+        return r;
+    pool->count = 1;
+    pool->degraded = !is_auto(options);
+    hs_str_copy(pool->instead, sizeof(pool->instead), why->message);
+    if (options->refused)
+        options->refused[0] = '\0';
+    hs_log_warning("the processor runs %s, not the Hailo: %s", hs_model_pool_first(pool)->model, why->message);
+    return 0;
+}
+
 int hs_model_pool_init(struct hs_model_pool *pool, const struct hs_model_options *options, struct hs_error *err)
 {
     struct hs_error why;
+    bool wanted = options->settings->device.fallback == HS_FALLBACK_CPU;
     *pool = (struct hs_model_pool) { 0 };
-    int r = init_devices(pool, options, err);
+    int r = init_devices(pool, options, &why);
+    if (r < 0 && r != HS_ENOMEM && names_a_model(options) && hs_model_pool_may_use_processor(options) &&
+        replace_devices(pool, options, &why) == 0)
+        return 0;
     if (r < 0) {
         hs_model_pool_finish(pool);
-        return r;
+        return hs_error_set(err, r, "%s", why.message);
     }
     const struct hs_model_runner *first = hs_model_pool_first(pool);
-    if (options->settings->device.fallback == HS_FALLBACK_CPU && !hs_model_runner_is_processor(first) &&
+    if ((wanted || is_auto(options)) && !hs_model_runner_is_processor(first) &&
         init_fallback(pool, options, &why) < 0) {
-        hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
-        hs_str_copy(pool->no_fallback, sizeof(pool->no_fallback), why.message);
+        if (wanted) {
+            hs_log_warning("device.fallback: the processor cannot stand in for %s: %s", first->model, why.message);
+            hs_str_copy(pool->no_fallback, sizeof(pool->no_fallback), why.message);
+        }
         free(pool->fallback);
         pool->fallback = NULL;
     }
@@ -290,6 +358,8 @@ void hs_model_pool_get_status(struct hs_model_pool *pool, struct hs_model_pool_s
         .retries = atomic_load(&pool->retries),
         .fallbacks = atomic_load(&pool->fallbacks),
         .no_fallback = hs_given(pool->no_fallback),
+        .instead = hs_given(pool->instead),
+        .degraded = pool->degraded,
     };
     struct hs_runner_status one;
     for (int i = 0; i < pool->count; i++) {
@@ -318,7 +388,7 @@ void hs_model_pool_watch(struct hs_model_pool *pool)
     const struct hs_model_runner *first = hs_model_pool_first(pool);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(pool, &status);
-    const char *complaint = hs_model_pool_complaint(&status);
+    const char *complaint = status.error.code ? status.error.message : NULL;
     if ((complaint != NULL) == pool->logged_down || status.state == HS_RUNNER_LOADING)
         return;
     pool->logged_down = complaint != NULL;
@@ -334,13 +404,14 @@ void hs_model_pool_watch(struct hs_model_pool *pool)
 
 const char *hs_model_pool_complaint(const struct hs_model_pool_status *status)
 {
-    return status->error.code ? status->error.message : NULL;
+    return status->error.code ? status->error.message : status->instead;
 }
 
 const char *hs_model_pool_reason(const struct hs_model_pool_status *status, const char **ret_detail)
 {
     *ret_detail = status->state == HS_RUNNER_FAILED ? status->error.message : "";
-    if (status->degraded || status->state == HS_RUNNER_READY || status->state == HS_RUNNER_IDLE ||
+    bool fallback = status->degraded && !status->instead;
+    if (fallback || status->state == HS_RUNNER_READY || status->state == HS_RUNNER_IDLE ||
         status->state == HS_RUNNER_UNLOADING)
         return NULL;
     return status->state == HS_RUNNER_LOADING ? "model_loading" : "model_failed";

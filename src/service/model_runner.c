@@ -119,15 +119,20 @@ struct hs_input_size hs_model_runner_input_size(const struct hs_model_runner *ru
     return size;
 }
 
-/* Compiled models are kept beside the model files unless a folder is named. One that cannot be written only costs
- * start-up time. */
+bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, const struct hs_store *store, char *dst,
+                               size_t size)
+{
+    const char *named = hs_given(settings->cache_dir);
+    return named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(store), "compiled");
+}
+
+/* A folder that cannot be written only costs start-up time. */
 static bool cache_folder(const struct hs_model_runner *runner, const struct hs_model_options *options, char *dst,
                          size_t size)
 {
     struct hs_error err;
-    const char *named = hs_given(options->settings->inference.cache_dir);
     if (hs_model_runner_is_simulated(runner) ||
-        !(named ? hs_str_copy(dst, size, named) : hs_path_join(dst, size, hs_store_dir(options->store), "compiled")))
+        !hs_model_runner_cache_dir(&options->settings->inference, options->store, dst, size))
         return false;
     if (hs_dir_make(dst, &err) == 0 && access(dst, W_OK) == 0)
         return true;
@@ -141,6 +146,12 @@ static void log_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
     hs_log_info("%s: the process was past inference.restart_above with %lld MiB; %s was closed and opened again, which "
                 "leaves %lld MiB before the model is loaded again",
                 runner->model, (long long) before_bytes >> 20, runner->device, (long long) after_bytes >> 20);
+}
+
+static void log_warning(void *arg, const char *line)
+{
+    (void) arg;
+    hs_log_warning("%s", line);
 }
 
 static int create_runner(struct hs_model_runner *runner, const struct hs_model_options *options, struct hs_error *err)
@@ -170,6 +181,7 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
         .restart_pause_ns = (int64_t) (s->restart_pause * HS_NS_PER_S),
         .on_restart = log_restart,
         .on_restart_arg = runner,
+        .on_warning = log_warning,
         .keep_alive_s = options->settings->model.keep_alive,
     };
     struct hs_letterbox_size rule_sizes[HS_LETTERBOX_SIZES_MAX];

@@ -70,6 +70,10 @@ const char *hs_model_runner_runtime(const char *backend, char dst[HS_RUNTIME_SIZ
 /* The device that the options name, as inference.device. */
 const char *hs_model_runner_device(const struct hs_model_options *options);
 
+/* The folder of compiled models: inference.cache_dir, else one in the store. False: the path is too long. */
+bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, const struct hs_store *store, char *dst,
+                               size_t size);
+
 /* The path in "sim:PATH"; NULL for any other device. */
 const char *hs_model_runner_script(const char *device);
 

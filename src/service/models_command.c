@@ -1,10 +1,12 @@
 /* `models`: lists, pulls, verifies, imports and removes model files. */
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiled_cache.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/progress.h"
@@ -21,6 +23,7 @@ struct command {
     const char *here_runtime; /* its version, "5.1.1"; NULL: not known */
     bool standby;             /* the processor may stand in for it, so `pull` brings that one's file, too */
     struct hs_store *store;
+    char cache[PATH_MAX];      /* of compiled models; "": its path is too long */
     struct hs_text_list names; /* that follow the action */
     struct hs_progress progress;
     bool json, force;
@@ -53,13 +56,22 @@ static bool is_default(const struct command *cmd, const struct hs_pack *pack, co
            choice.pack == pack && choice.file == file;
 }
 
+static uint64_t compiled_bytes(const struct command *cmd, const struct hs_pack_file *file)
+{
+    struct hs_compiled_sum sum;
+    hs_compiled_sum(cmd->cache, file->name, false, &sum);
+    return sum.bytes;
+}
+
 static json_t *file_json(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
     json_t *size = file->size ? json_integer((json_int_t) file->size) : NULL;
-    return json_pack("{s:s, s:s*, s:s, s:o*, s:s*, s:b, s:b, s:s}", "backend", file->backend, "runtime", file->runtime,
-                     "file", file->name, "size", size, "sha256", file->sha256, "installed",
+    uint64_t compiled = compiled_bytes(cmd, file);
+    return json_pack("{s:s, s:s*, s:s, s:o*, s:s*, s:b, s:b, s:s, s:o*}", "backend", file->backend, "runtime",
+                     file->runtime, "file", file->name, "size", size, "sha256", file->sha256, "installed",
                      hs_store_has(cmd->store, file), "default", is_default(cmd, pack, file), "decode",
-                     hs_decode_name(file->decode));
+                     hs_decode_name(file->decode), "compiled_bytes",
+                     compiled ? json_integer((json_int_t) compiled) : NULL);
 }
 
 /* 0.4f as 0.4 and not 0.40000000596. */
@@ -99,14 +111,18 @@ static int list_json(const struct command *cmd)
 
 static void list_row(const struct command *cmd, const struct hs_pack *pack, const struct hs_pack_file *file)
 {
-    char size[32] = "", backend[40];
+    char size[32] = "", backend[40], compiled[32] = "";
+    uint64_t bytes = compiled_bytes(cmd, file);
     const char *state = hs_store_has(cmd->store, file) ? "installed" : file->source_count ? "-" : "missing";
     if (file->size)
         hs_progress_size(file->size, size);
+    if (bytes)
+        hs_progress_size(bytes, compiled);
     hs_str_format(backend, sizeof(backend), "%s%s%s", file->backend, file->runtime ? " " : "",
                   file->runtime ? file->runtime : "");
-    printf("%-20s %c %-10s %-10s %9s  %-14s %s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
-           state, size, pack->licence_name, pack->title, pack->imported ? " (imported)" : "");
+    printf("%-20s %c %-10s %-10s %9s  %-14s %s%s%s%s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
+           state, size, pack->licence_name, pack->title, pack->imported ? " (imported)" : "",
+           bytes ? " (compiled: " : "", compiled, bytes ? ")" : "");
 }
 
 static int do_list(struct command *cmd)
@@ -160,6 +176,7 @@ static int pull_one(struct command *cmd, const struct hs_model_choice *choice)
     hs_progress_size(result.size, size);
     printf("  %s, %s, SHA-256 %s: %s\n", choice->file->name, size, result.sha256,
            result.already ? "already here" : "installed");
+    printf("  in %s\n", hs_store_dir(cmd->store));
     if (result.recorded)
         printf("  %s: this one was recorded and every later use is compared with it\n",
                result.source_verified ? "made from a verified checkpoint" : "nobody publishes a checksum of this file");
@@ -230,7 +247,8 @@ static int verify_file(const struct command *cmd, const struct hs_pack_file *fil
 {
     static const char *const words[] = { "missing", "ok", "WRONG", "UNKNOWN (not pulled: nothing to compare with)" };
     enum hs_file_state state;
-    char hex[65];
+    char hex[65], size[32];
+    struct hs_compiled_sum sum;
     struct hs_error err;
     if (hs_store_check(cmd->store, file, &state, hex, &err) < 0)
         return fail(cmd, &err);
@@ -238,6 +256,14 @@ static int verify_file(const struct command *cmd, const struct hs_pack_file *fil
         return HS_EXIT_OK;
     printf("%s: %s%s%s\n", file->name, words[state], hex[0] ? " " : "", hex);
     *count += 1;
+    hs_compiled_sum(cmd->cache, file->name, true, &sum);
+    if (sum.entries) {
+        hs_progress_size(sum.bytes, size);
+        printf("%s: compiled: %s (%d, %s)\n", file->name,
+               sum.damaged ? "DAMAGED, compiled again when it is used" : "ok", sum.entries, size);
+    }
+    if (sum.damaged)
+        return HS_EXIT_FAILURE;
     return state == HS_FILE_VERIFIED || state == HS_FILE_MISSING ? HS_EXIT_OK : HS_EXIT_FAILURE;
 }
 
@@ -270,6 +296,15 @@ static int do_verify(struct command *cmd)
 
 /* ---- import, remove ---- */
 
+/* Gives the bytes deleted. */
+static uint64_t remove_compiled(const struct command *cmd, const struct hs_pack *pack)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < pack->file_count; i++)
+        bytes += hs_compiled_remove(cmd->cache, pack->files[i].name);
+    return bytes;
+}
+
 static int do_import(struct command *cmd)
 {
     if (cmd->names.count != 1 || !cmd->name)
@@ -292,10 +327,13 @@ static int do_import(struct command *cmd)
         .tasks = tasks,
         .task_count = cmd->app->model_count,
     };
+    const struct hs_pack *replaced = hs_store_find(cmd->store, cmd->name);
     struct hs_error err;
     char *summary = NULL;
     if (hs_import(cmd->store, &options, &summary, &err) < 0)
         return fail(cmd, &err);
+    if (replaced)
+        remove_compiled(cmd, replaced);
     printf("%s\n", summary ? summary : options.name);
     free(summary);
     return HS_EXIT_OK;
@@ -310,12 +348,16 @@ static int do_remove(struct command *cmd)
         const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
         struct hs_error err;
         int removed = 0;
+        char compiled[32] = "";
         bool imported = pack && pack->imported;
+        uint64_t bytes = pack ? remove_compiled(cmd, pack) : 0;
+        if (bytes)
+            hs_progress_size(bytes, compiled);
         if (!pack || hs_store_remove(cmd->store, pack, &removed, &err) < 0)
             code = pack ? fail(cmd, &err) : HS_EXIT_FAILURE;
         else
-            printf("%s: %d file%s removed%s\n", cmd->names.items[i], removed, removed == 1 ? "" : "s",
-                   imported ? ", the model is forgotten" : "");
+            printf("%s: %d file%s removed%s%s%s\n", cmd->names.items[i], removed, removed == 1 ? "" : "s",
+                   bytes ? ", compiled models too: " : "", compiled, imported ? ", the model is forgotten" : "");
     }
     return code;
 }
@@ -332,6 +374,8 @@ static int run_with_store(struct command *cmd, int (*run)(struct command *cmd))
     cmd->standby = strcmp(cmd->here, "hailo") == 0 && s->device.fallback == HS_FALLBACK_CPU;
     if (hs_app_open_store(cmd->app, &s->model, &cmd->store, &err) < 0)
         return fail(cmd, &err);
+    if (!hs_model_runner_cache_dir(&s->inference, cmd->store, cmd->cache, sizeof(cmd->cache)))
+        cmd->cache[0] = '\0';
     if (hs_store_complaint(cmd->store))
         fprintf(stderr, "%s: skipped: %s\n", cmd->call->who, hs_store_complaint(cmd->store));
     int code = run(cmd);

@@ -82,12 +82,17 @@ static json_t *path_json(const char *path)
     return value;
 }
 
-int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
-                             enum hs_json_style style, struct hs_error *err)
+json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
 {
     if (answer && answers->named)
         json_object_set_new(answer, "file", path_json(path));
-    return hs_print_json(answer, style, err);
+    return answer;
+}
+
+int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
+                             enum hs_json_style style, struct hs_error *err)
+{
+    return hs_print_json(hs_picture_answers_name(answers, answer, path), style, err);
 }
 
 /* ---- several ---- */

@@ -32,7 +32,10 @@ struct hs_picture_answers {
 bool hs_picture_answers_settle(struct hs_picture_answers *answers, const struct hs_invocation *call,
                                bool named_by_default, int *ret_code);
 
-/* Prints an answer as hs_print_json does. Takes the reference; NULL means that there was no memory. */
+/* Adds the path to an answer if it is to be named. Takes and gives the reference; NULL is passed through. */
+json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path);
+
+/* The same, and prints it as hs_print_json does. Takes the reference; NULL means that there was no memory. */
 int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
                              enum hs_json_style style, struct hs_error *err);
 

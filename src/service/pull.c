@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "http/failure.h"
 #include "http/stream.h"
 #include "models/fetch.h"
 
@@ -88,11 +89,11 @@ static void reply(struct run *run, int r, const struct hs_error *err, json_t *va
     /* Another program fetches this file: the same answer as for another pull of this one. */
     int code = r == HS_EBUSY ? HS_ECONFLICT : r;
     if (!run->stream && r < 0)
-        hs_http_reply_error(run->req, code, NULL, "%s", err->message);
+        hs_http_reply_failure(run->req, code, NULL, err);
     else if (!run->stream)
         hs_http_reply_json(run->req, 200, value);
     else if (r < 0)
-        send(run, "error", hs_http_error_json(run->req, code, NULL, err->message));
+        send(run, "error", hs_http_failure_json(run->req, code, NULL, err));
     else
         send(run, "done", value);
 }
@@ -134,7 +135,7 @@ void hs_app_post_pull(struct hs_http_request *req)
     if (r == 0 && !atomic_compare_exchange_strong(&pulling, &none, choice.pack))
         r = hs_error_set(&err, HS_ECONFLICT, "A model is being fetched already");
     if (r < 0) {
-        hs_http_reply_error(req, r, NULL, "%s", err.message);
+        hs_http_reply_failure(req, r, NULL, &err);
         return;
     }
     fetch(req, core, &choice);

@@ -14,8 +14,9 @@ struct hs_request_options {
     double keep_alive_s; /* -1: for good */
 };
 
-/* Reads `model`, `keep_alive` and `timeout` (seconds, as the X-Request-Timeout header) from the body, and shortens the
- * request's deadline. HS_EINVAL: *ret_field is wrong. */
+/* Reads `model`, `keep_alive` (which has no effect unless the client is an administrator, see http/access.h) and
+ * `timeout` (seconds, as the X-Request-Timeout header) from the body, and shortens the request's deadline. HS_EINVAL:
+ * *ret_field is wrong. */
 int hs_request_options_read(struct hs_http_request *req, struct hs_request_options *ret_options, const char **ret_field,
                             struct hs_error *err);
 
@@ -25,5 +26,10 @@ int hs_request_options_read(struct hs_http_request *req, struct hs_request_optio
 int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_options *options,
                            const struct hs_app_core *core, size_t index, struct hs_model_pool **ret_pool,
                            struct hs_error *err);
+
+/* Adds `warnings` to an answer, an array of texts, if there are any: fields of the request that are not known here, and
+ * a keep_alive that has no effect. After the handler has read all its fields. Takes and gives the reference; NULL is
+ * passed through. */
+json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer);
 
 #endif

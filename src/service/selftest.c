@@ -16,6 +16,7 @@
 #include "infer/registry.h"
 #include "preflight/report.h"
 #include "service/app.h"
+#include "service/model_runner.h"
 #include "service/server_main.h"
 #include "service/test_image.h"
 
@@ -48,17 +49,28 @@ static void check_machine(struct hs_selftest *test)
                     (long) ((double) pages * page / 1048576));
 }
 
-static void check_backends(struct hs_selftest *test)
+/* A module that is there and does not work is a fault. One that is missing is a fault if nothing else does its work:
+ * a machine needs no OpenVINO for its Hailo, and no Hailo for its processor. */
+static bool is_fault(const struct hs_registry_entry *e, const char *device)
+{
+    return strcmp(e->name, "openvino") == 0 &&
+           (e->path[0] || strcmp(hs_model_runner_backend_name(device), "openvino") == 0);
+}
+
+static void check_backends(struct hs_selftest *test, const char *device)
 {
     struct hs_registry_entry entries[ENTRIES_MAX];
     size_t count = hs_registry_list(entries, ENTRIES_MAX);
     for (size_t i = 0; i < count; i++) {
         const struct hs_registry_entry *e = &entries[i];
+        const char *reason = e->usable ? e->probe.reason : e->error.message;
         if (e->usable && e->probe.available)
             hs_selftest_add(test, "backend", true, NULL, "%s: %s, %s", e->name, e->probe.device, e->probe.version);
+        else if (is_fault(e, device))
+            hs_selftest_add(test, "backend", false, e->path[0] ? NULL : "run `make install` again", "%s: %s", e->name,
+                            reason);
         else
-            hs_selftest_add(test, "backend", true, NULL, "%s cannot be used: %s", e->name,
-                            e->usable ? e->probe.reason : e->error.message);
+            hs_selftest_add(test, "backend", true, NULL, "%s is not used: %s", e->name, reason);
     }
 }
 
@@ -127,7 +139,7 @@ static void try_file(struct hs_selftest *test, const struct hailo *hailo, const 
     char remedy[200];
     hs_pack_spec(pack, path, &spec);
     if (hailo->backend->load(hailo->device, &spec, &model, &err) < 0) {
-        hs_str_format(remedy, sizeof(remedy), "models pull %s%s", pack->name,
+        hs_str_format(remedy, sizeof(remedy), "models pull %s --backend hailo%s", pack->name,
                       err.code == HS_EMODEL ? " --force" : "; see the message");
         hs_selftest_add(test, "hef", false, remedy, "%s: %s", file->name, err.message);
         return;
@@ -227,7 +239,13 @@ static bool check_devices(struct hs_selftest *test, const struct hs_app_core *co
     for (size_t i = 0; i < core->cache_count; i++) {
         const struct hs_model_runner *runner = hs_model_pool_first(hs_app_core_pool(core, i));
         struct hs_runner_status status;
+        struct hs_model_pool_status pool_status;
         struct hs_error err;
+        hs_model_pool_get_status(hs_app_core_pool(core, i), &pool_status);
+        if (pool_status.instead)
+            hs_selftest_add(test, "device", false,
+                            "follow the message, or choose the processor with --set inference.device=cpu",
+                            "the processor runs %s, not the Hailo: %s", runner->model, pool_status.instead);
         if (hs_model_pool_wait_loaded(hs_app_core_pool(core, i), HS_NO_DEADLINE, &err) < 0) {
             hs_selftest_add(test, "device", false,
                             "choose another with --set inference.device=…, or fix the cause that the message names",
@@ -310,7 +328,7 @@ int hs_cmd_selftest(struct hs_invocation *call)
         return code;
     test.checks = json_array();
     check_machine(&test);
-    check_backends(&test);
+    check_backends(&test, hs_app_common(settings)->inference.device);
     check_hailo(&test, app, settings);
     if (app->check_settings)
         app->check_settings(&test, hs_settings_values(settings));

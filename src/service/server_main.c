@@ -1,12 +1,18 @@
 #include "service/server_main.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/origin.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "preflight/host.h"
@@ -31,20 +37,27 @@ void hs_startup_report_model(const char *file)
     if (!file[0])
         return;
     hs_str_format(what, sizeof(what), "Cannot load model '%s'", file);
-    hs_startup_error(what, "Download model or check model path");
+    hs_startup_error(what, "Run `models pull`, or name the folder with --models");
 }
 
 /* Workers that may wait for an accelerator at least, while others work. */
 enum { WAITING_MIN = 16 };
 
-/* Signals wait for the main thread, and a client that hangs up is an error of its write, not a signal. */
+/* The signals that end the service wait for the main thread. SIGHUP is one of them, as when its terminal is closed,
+ * unless nohup made it ignored. A client that hangs up and a limit of file sizes are errors of a write, not signals;
+ * and what others use SIGUSR1 and SIGUSR2 for (reopening logs) must not kill this one. SIGQUIT keeps its dump. */
 static void take_signals(sigset_t *ret_waited)
 {
+    static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2 };
+    struct sigaction hangup;
     sigemptyset(ret_waited);
     sigaddset(ret_waited, SIGTERM);
     sigaddset(ret_waited, SIGINT);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(ret_waited, SIGHUP);
     pthread_sigmask(SIG_BLOCK, ret_waited, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < HS_ARRAY_LEN(ignored); i++)
+        signal(ignored[i], SIG_IGN);
 }
 
 /* Devices get so long to close once requests have had their time, and at least CLOSE_MIN_S after the signal. */
@@ -60,13 +73,16 @@ struct end {
 };
 
 /* Runs from the first signal until all is closed. Ends the process at once on a second signal, or if a device does not
- * let itself be closed in time. */
+ * let itself be closed in time. A terminal that closes may send SIGHUP twice (the kernel and the shell): both are one.
+ */
 static void *end_at_once(void *arg)
 {
     const struct end *end = arg;
+    sigset_t again = *end->waited;
+    sigdelset(&again, SIGHUP);
     for (int64_t left_ns; (left_ns = end->limit_ns - hs_clock_now_ns()) > 0;) {
         const struct timespec left = { .tv_sec = left_ns / HS_NS_PER_S, .tv_nsec = left_ns % HS_NS_PER_S };
-        if (sigtimedwait(end->waited, NULL, &left) > 0) {
+        if (sigtimedwait(&again, NULL, &left) > 0) {
             hs_log_warning("stopped at once by a second signal");
             _exit(end->code);
         }
@@ -113,10 +129,19 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->batch_max = (size_t) server->max_batch;
     ret->body_max = (size_t) server->max_body_mb << 20;
     ret->bodies_max = (size_t) server->max_body_memory;
+    ret->answers_max = (size_t) server->max_answer_memory;
     ret->header_timeout_ms = (int64_t) (server->header_timeout * 1000);
     ret->body_timeout_ms = (int64_t) (server->body_timeout * 1000);
     ret->idle_timeout_ms = (int64_t) (server->idle_timeout * 1000);
     ret->request_timeout_ms = performance->request_timeout < 0 ? -1 : (int64_t) (performance->request_timeout * 1000);
+    ret->access = (struct hs_http_access) {
+        .origins = server->cors_origins,
+        .hosts = server->allowed_hosts,
+        .own_host = server->host,
+        .admin = (enum hs_http_admin) server->admin,
+    };
+    if (gethostname(ret->access.machine, sizeof(ret->access.machine) - 1) < 0)
+        ret->access.machine[0] = '\0';
     if (core->app->shape)
         core->app->shape(core, ret);
 }
@@ -148,6 +173,16 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
     }
 }
 
+/* There are no keys yet, so that the network is all that keeps anybody out. */
+static void warn_if_open(const char *address)
+{
+    struct hs_origin host;
+    if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
+        hs_log_warning("anyone who can reach %s can use this service, and read, change and erase what it stores; "
+                       "server.host and \"Who may do what\" in docs/api.md say how to limit that",
+                       address);
+}
+
 static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
 {
     const struct hs_app *app = core->app;
@@ -175,15 +210,32 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("%s serves %s on %s", call->program->name, names,
                 hs_model_pool_first(hs_app_core_pool(core, 0))->device);
+    warn_if_open(hs_http_address(server));
     int number = wait_for_end(core, end->waited);
-    if (number > 0)
-        hs_log_info("%s: finishing what runs", number == SIGINT ? "SIGINT" : "SIGTERM");
-    else
-        hs_log_error("the device hangs: finishing what runs, to be started again");
+    struct hs_http_stats stats;
+    hs_http_stats(server, &stats);
+    if (number == 0)
+        hs_log_error("the device hangs: the service has to be started again");
+    hs_log_info("stopping%s%s: %zu request%s to finish, at most %.0f s", number > 0 ? " by SIG" : "",
+                number > 0 ? sigabbrev_np(number) : "", stats.active, stats.active == 1 ? "" : "s",
+                core->common->server.shutdown_timeout);
     end->code = number > 0 ? HS_EXIT_OK : HS_EXIT_FAILURE;
     stop(server, &core->common->server, end);
     hs_log_info("stopped");
     return end->code;
+}
+
+/* A service does not keep the folder that it was started in from being removed or unmounted. */
+static int leave_folder(struct hs_settings *settings, struct hs_error *err)
+{
+    char backends[PATH_MAX];
+    const char *given = getenv("HS_BACKEND_DIR");
+    int r = hs_settings_make_paths_absolute(settings, err);
+    if (r < 0)
+        return r;
+    if (given && given[0] && hs_path_absolute(backends, sizeof(backends), given))
+        setenv("HS_BACKEND_DIR", backends, 1);
+    return chdir("/") < 0 ? hs_error_set(err, HS_EIO, "cannot enter the folder /: %s", strerror(errno)) : 0;
 }
 
 int hs_cmd_serve(struct hs_invocation *call)
@@ -211,6 +263,10 @@ int hs_cmd_serve(struct hs_invocation *call)
     if (code != HS_EXIT_OK)
         return code;
     hs_selftest_log_hailo(&hs_app_common(settings)->inference);
+    if (leave_folder(settings, &err) < 0) {
+        hs_settings_destroy(settings);
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    }
     if (hs_app_create(app, settings, HS_APP_OPEN | HS_APP_PREPARE, refused, &state, &err) < 0) {
         hs_startup_report_model(refused);
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);

@@ -1,11 +1,13 @@
 #!/bin/bash
 # Runs the README's first code block as a new user would: in a minimal Debian made by debootstrap, in a clean clone of
-# HEAD, with only git and make installed. Needs root, debootstrap and the network.
+# HEAD, with only git and make installed. Then installs, and tries the programs without the clone (install.sh). Needs
+# root, debootstrap and the network.
 #
-#   tests/fresh/run.sh [--suite bookworm|trixie] [--user] [--shell]
+#   tests/fresh/run.sh [--suite bookworm|trixie] [--user] [--install] [--shell]
 #
-#   --user    as an ordinary user with sudo, not as root without it
-#   --shell   afterwards (also after a failure) opens a shell in there
+#   --user      as an ordinary user with sudo, not as root without it
+#   --install   only the demo and the installation, not all of the README's commands
+#   --shell     afterwards (also after a failure) opens a shell in there
 #
 # HS_CHECK_PYTEST: only these files of pytest (tools/check.sh).
 #
@@ -21,13 +23,14 @@ fail() { printf '[fresh] error: %s\n' "$*" >&2; exit 1; }
 . "$tree/tests/fresh/debian.sh"
 
 parse_arguments() {
-    suite=bookworm user=root shell=no
+    suite=bookworm user=root shell=no all=yes
     while test $# -gt 0; do
         case $1 in
             --suite) suite=${2:?}; shift ;;
             --user) user=visitor ;;
+            --install) all=no ;;
             --shell) shell=yes ;;
-            *) sed -n '5s/^# *//p' "$0" >&2; exit 2 ;;
+            *) sed -n '6s/^# *//p' "$0" >&2; exit 2 ;;
         esac
         shift
     done
@@ -59,7 +62,8 @@ install_prerequisites() {
 
 # Lines of the first ```sh block.
 readme_commands() {
-    awk '/^```/ { if (inside) exit; inside = 1; next } inside && NF' "$clone/README.md"
+    awk '/^```/ { if (inside) exit; inside = 1; next } inside && NF' "$clone/README.md" |
+        if test "$all" = yes; then cat; else grep '^make demo'; fi
 }
 
 run_commands() {
@@ -73,6 +77,11 @@ run_commands() {
         test "$status" = 0 || break
     done 4< <(readme_commands)
     test "$count" != 0 || fail 'README.md has no code block'
+    if test "$status" = 0; then
+        cp "$clone/tests/fresh/install.sh" "$root/usr/local/"
+        inside root "/usr/local/install.sh '${clone#"$root"}'" || status=$?
+        say "install.sh: exit code $status"
+    fi
     if test "$shell" = yes; then
         input=/dev/tty inside "$user" 'exec bash -i' || true
     fi
@@ -107,7 +116,7 @@ main() {
     trap 'rm -rf --one-file-system "$work"' EXIT
     trap 'test -z "$child" || kill "$child" 2> /dev/null; exit 143' INT TERM
     unpack_base
-    export started tree suite user shell mirror security work root
+    export started tree suite user shell all mirror security work root
     unshare --mount --pid --fork --kill-child "$BASH" "$0" --inside &
     child=$!
     wait "$child"

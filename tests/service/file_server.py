@@ -19,6 +19,7 @@ class FileServer:
         self.dead = False
         self.announce = None
         self.requests = []   # (path, Range or None, If-Range or None)
+        self.authorizations = []  # of the requests, None: without
         self.sent = []       # (status, bytes)
         self.half_sent = threading.Event()
         self._free = threading.Event()
@@ -57,6 +58,7 @@ class FileServer:
         wanted = handler.headers.get('Range')
         condition = handler.headers.get('If-Range')
         self.requests.append((handler.path, wanted, condition))
+        self.authorizations.append(handler.headers.get('Authorization'))
         handler.close_connection = True
         if self.dead:
             return

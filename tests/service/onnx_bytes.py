@@ -32,11 +32,11 @@ def model(inputs, outputs, metadata=None, graph_more=b''):
     return field(1, 8) + field(8, field(2, 13)) + props + field(7, graph)
 
 
-def pose(classes=('person',), keypoints=17, dims=3, side=64, metadata=True, task='pose'):
-    """As Ultralytics exports: [1, 4 + classes + keypoints * dims, cells]."""
+def pose(classes=('person',), keypoints=17, dims=3, side=64, metadata=True, task='pose', **more):
+    """As Ultralytics exports: [1, 4 + classes + keypoints * dims, cells]. `more` is further metadata."""
     channels = 4 + len(classes) + keypoints * dims
     texts = {'task': task, 'names': repr(dict(enumerate(classes))), 'kpt_shape': f'[{keypoints}, {dims}]',
-             'license': 'AGPL-3.0 License'}
+             'license': 'AGPL-3.0 License', **more}
     cells = sum((side // stride) ** 2 for stride in (8, 16, 32))
     return model([('images', [1, 3, side, side])], [('output0', [1, channels, cells])], texts if metadata else None)
 

@@ -73,9 +73,36 @@ def test_usage_errors(cli, arguments):
 
 # ---- configuration
 
-def test_config_check(cli, tmp_path):
+def test_config_check_names_what_it_has_read(cli, tmp_path):
     (tmp_path / 'good.yaml').write_text(GOOD)
-    assert cli('config', 'check', '--config', 'good.yaml').returncode == 0
+    done = cli('config', 'check', '--config', 'good.yaml')
+    assert (done.returncode, done.stdout) == (0, 'The configuration good.yaml is fine (0 warnings).\n')
+    done = cli('config', 'check')
+    place = tmp_path / 'hailo-pose' / 'hailo-pose.json'
+    assert (done.returncode, done.stdout) == (0, f'There is no configuration file ({place}); the defaults are fine '
+                                              '(0 warnings).\n')
+    place.parent.mkdir()
+    place.write_text('{"server": {"port": 1}}')
+    assert cli('config', 'check').stdout == f'The configuration {place} is fine (0 warnings).\n'
+
+
+def test_check_and_serve_agree(cli, make_server, tmp_path):
+    """A file of two lines is enough for both."""
+    (tmp_path / 'short.yaml').write_text('inference:\n  max_detections: 3\n')
+    assert cli('config', 'check', '--config', 'short.yaml').returncode == 0
+    server = make_server(arguments=['--config', 'short.yaml', '--set', 'logging.level=DEBUG'])
+    server.assert_healthy()
+    assert 'No configuration file' not in server.log
+    assert json.loads(cli('config', 'show', '--config', 'short.yaml').stdout)['inference']['max_detections'] == 3
+
+
+@pytest.mark.parametrize('command', [['config', 'check', '--config'], ['config', 'render', '--output', 'o.json', '--input'],
+                                     ['serve', '--config']])
+def test_a_fifo_and_a_device_are_no_configuration(cli, tmp_path, command):
+    os.mkfifo(tmp_path / 'fifo')
+    for path in ('fifo', '/dev/zero', '/dev/null'):
+        done = cli(*command, path)
+        assert done.returncode == 1 and f'{path}: not a regular file' in done.stderr, done
 
 
 def test_config_errors_come_all_at_once_with_their_places(cli, tmp_path):
@@ -163,6 +190,23 @@ def test_reference_names_every_contract_key(cli):
 
 
 # ---- serve
+
+@pytest.mark.parametrize('option', ['host', 'port', 'device', 'config', 'models', 'set'])
+@pytest.mark.parametrize('form', ['--{}=', '--{}'])
+def test_an_empty_value_is_a_usage_error(cli, option, form):
+    done = cli('serve', form.format(option), *([] if '=' in form else ['']))
+    assert done.returncode == 2 and f'--{option}: the value is empty (' in done.stderr, done
+
+
+@pytest.mark.parametrize('arguments', [['config'], ['config', 'guess'], ['config', 'check', 'a.yaml'], ['backends'],
+                                       ['backends', 'eat'], ['compare-devices']])
+@pytest.mark.parametrize('program', ['hailo-pose', 'hailo-face'])
+def test_wrong_arguments_are_answered_by_the_usage(cli, program, arguments):
+    done = cli(*arguments, program=os.path.join(os.path.dirname(BINARY), program))
+    who = f'{program} {arguments[0]}'
+    assert (done.returncode, done.stdout) == (2, '') and done.stderr.startswith(f'usage: {who} '), done
+    assert done.stderr.endswith(f"; see '{who} --help'\n") and done.stderr.count('\n') == 1
+
 
 @pytest.mark.parametrize('arguments', [['--config', 'absent.yaml'], ['--set', 'server.port=70000'],
                                        ['--set', 'pose.keypoint_threshold=nan'], ['--device', 'toaster'],

@@ -3,11 +3,12 @@ embedder before its vectors were shown to be the same."""
 import hashlib
 import json
 import os
+import subprocess
 
 import pytest
 
 from faces import FACE, PATTERNS, FaceServer, picture
-from server import BINARY, environment, run
+from server import BINARY, MODELS, environment, run
 from test_devices import blob
 
 DOUBLE = os.path.abspath(os.environ.get('HS_HAILO_DIR') or os.path.join(os.path.dirname(BINARY), 'tests', 'hailo'))
@@ -34,14 +35,21 @@ def compare_fixture(tmp_path):
     return compare
 
 
+def has_weights(program):
+    wanted = ['yolo11n-pose.onnx'] if program == BINARY else ['scrfd-2.5g.onnx', 'mobilefacenet-faceplugin.onnx']
+    listed = subprocess.run([BINARY, 'backends', 'list', '--json'], capture_output=True, text=True, check=True).stdout
+    cpu = [each['available'] for each in json.loads(listed)['backends'] if each['name'] == 'openvino']
+    return cpu == [True] and all(os.path.exists(os.path.join(MODELS, name)) for name in wanted)
+
+
 def checks(report):
     return {check['name']: check['ok'] for check in report['checks']}
 
 
 # ---- people
 
-def test_a_device_agrees_with_itself(compare, people):
-    report = compare('--device', 'sim', '--against', 'sim', people)
+def test_two_devices_that_compute_the_same(compare, people, script):
+    report = compare('--device', 'sim', '--against', script(''), people)
     assert report['ok'] and checks(report) == {'oks': True, 'agreement': True}
     assert (report['pictures'], report['both'], report['only_device'], report['only_against']) == (3, 3, 0, 0)
     assert report['device']['device'] == report['against']['device'] == 'sim'
@@ -51,8 +59,17 @@ def test_a_device_agrees_with_itself(compare, people):
     assert report['oks']['least'] == 1
 
 
-def test_the_report_for_people(compare, people):
-    text = compare('--device', 'sim', '--against', 'sim', people, report=False)
+@pytest.mark.parametrize('devices', [('sim', 'sim'), ('cpu', 'cpu'), ('auto', 'cpu')])
+@pytest.mark.parametrize('program', [BINARY, FACE])
+def test_a_device_is_not_compared_with_itself(compare, people, program, devices):
+    if devices != ('sim', 'sim') and not has_weights(program):
+        pytest.skip('no weights, or no OpenVINO')
+    text = compare('--device', devices[0], '--against', devices[1], people, program=program, code=2, report=False)
+    assert f'both sides are the device {devices[1]}, which would be compared with itself' in text
+
+
+def test_the_report_for_people(compare, people, script):
+    text = compare('--device', 'sim', '--against', script(''), people, report=False)
     assert 'device   sim: ' in text and 'against  sim: ' in text
     assert '3 pictures: 3 people found by both, 0 only by the device, 0 only by the other' in text
     assert 'the devices agree' in text.splitlines()
@@ -73,27 +90,30 @@ def test_a_device_that_fails_is_said(compare, people, script):
     assert '0.png: ' in text and 'the devices do not agree' in text
 
 
-def test_nothing_found_is_no_agreement(compare, tmp_path):
+def test_nothing_found_is_no_agreement(compare, tmp_path, script):
     (tmp_path / 'grey.png').write_bytes(picture())
-    report = compare('--device', 'sim', '--against', 'sim', tmp_path / 'grey.png', program=FACE, code=1)
+    report = compare('--device', 'sim', '--against', script(''), tmp_path / 'grey.png', program=FACE, code=1)
     assert not report['ok'] and report['both'] == 0 and not checks(report)['agreement']
 
 
-def test_what_is_no_picture_is_named(compare, people):
-    report = compare('--device', 'sim', '--against', 'sim', people / '0.png', people / 'notes.txt', code=1)
+def test_what_is_no_picture_is_named(compare, people, script):
+    report = compare('--device', 'sim', '--against', script(''), people / '0.png', people / 'notes.txt', code=1)
     assert not report['ok'] and (report['pictures'], report['failed']) == (1, 1) and all(checks(report).values())
-    assert 'notes.txt: ' in compare('--device', 'sim', '--against', 'sim', people / 'notes.txt', code=1, report=False)
+    assert 'notes.txt: ' in compare('--device', 'sim', '--against', script(''), people / 'notes.txt', code=1, report=False)
 
 
 @pytest.mark.parametrize('arguments, code, words', [
-    ([], 2, 'name at least one picture'),
+    ([], 2, 'usage: hailo-pose compare-devices PICTURE|FOLDER...; see '),
+    (['EMPTY'], 2, 'empty: no JPEG, PNG, WebP or BMP in it'),
     (['no/such/folder.jpg'], 1, 'no/such/folder.jpg'),
     (['--against', 'toaster', 'PICTURE'], 2, 'toaster'),
     (['--least-agreement', '1.5', 'PICTURE'], 2, '--least-agreement'),
     (['--least-oks', 'much', 'PICTURE'], 2, '--least-oks'),
 ])
 def test_what_cannot_be_compared_is_said(compare, people, arguments, code, words):
-    arguments = [people / '0.png' if argument == 'PICTURE' else argument for argument in arguments]
+    (people / 'empty').mkdir()
+    places = {'PICTURE': people / '0.png', 'EMPTY': people / 'empty'}
+    arguments = [places.get(argument, argument) for argument in arguments]
     assert words in compare('--device', 'sim', *arguments, code=code, report=False)
 
 

@@ -186,9 +186,10 @@ def test_selftest_says_what_is_missing(face, tmp_path):
 
 
 def test_selftest_looks_at_the_gallery_without_changing_it(face, tmp_path):
-    assert face('db', 'list').returncode == 0
+    (tmp_path / 'none.jsonl').write_text('')
+    assert face('db', 'import', 'none.jsonl').returncode == 1, 'makes an empty gallery all the same'
     path = tmp_path / 'gallery' / 'faces.db'
-    assert 'whole, 0 identities' in checks(face('selftest', '--json'))['gallery']['detail']
+    assert 'whole, 0 people, 0 faces' in checks(face('selftest', '--json'))['gallery']['detail']
     with sqlite3.connect(path) as db:
         db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
     db.close()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from faces import NOBODY, PATTERNS, one, picture
+from faces import NOBODY, PATTERNS, FaceServer, one, picture
 from server import b64
 from test_face_contract import canonical, check_box, refused
 
@@ -290,6 +290,35 @@ def test_database_disabled(make_face):
     assert server.ask('detect', one(0)).json()['count'] == 1
     assert server.ask('embed', one(0)).status == 200
     assert server.ask('compare', one(0), image2=b64(one(0))).json()['same'] is True
+
+
+def test_database_disabled_is_said_before_the_body_is_looked_at(make_face):
+    server = make_face({'database.enabled': 'false'})
+    for method, path in (('POST', 'recognize'), ('POST', 'database/add'), ('POST', 'database/remove'),
+                         ('POST', 'database/verify'), ('PUT', 'database/identities/Ann')):
+        for content_type, body in (('application/json', b'{"name": '), ('text/plain', b'x'),
+                                   ('multipart/form-data', b'no boundary'), ('application/json', b'')):
+            refused(server.request(method, f'/v1/{path}', body, {'Content-Type': content_type}), 503,
+                    'Database not enabled')
+        head = f'{method} /v1/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 40}\r\n\r\n'
+        refused(server.raw(head.encode()), 503, 'Database not enabled')
+
+
+@pytest.fixture(scope='module', name='off')
+def a_server_without_a_gallery(tmp_path_factory):
+    with FaceServer(tmp_path_factory.mktemp('off'), {'database.enabled': 'false'}) as server:
+        yield server
+
+
+@pytest.mark.parametrize('path', ['recognize', 'database/add', 'database/remove', 'database/verify',
+                                  'database/identities/Ann'])
+@pytest.mark.parametrize('body, kind', [(b'{"a":', 'application/json'), (b'', 'application/json'), (b'x', 'text/plain'),
+                                        (b'--X', 'multipart/form-data; boundary=Y'), (b'x', None)])
+def test_a_gallery_that_is_off_is_told_before_the_body(off, path, body, kind):
+    method = 'PUT' if 'identities' in path else 'POST'
+    answer = off.request(method, '/v1/' + path, body, {'Content-Type': kind} if kind else {})
+    assert answer.status == 503 and answer.json() == {'error': 'Database not enabled'}, answer
+
 
 
 # ---- a restart, and what lies in the file

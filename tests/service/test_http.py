@@ -125,14 +125,24 @@ def test_unknown_path(healthy, path):
 
 @pytest.mark.parametrize('method, path, allow', [
     ('POST', '/health', {'GET', 'HEAD'}), ('DELETE', '/v1/models', {'GET', 'HEAD'}), ('GET', DETECT, {'POST'}),
-    ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('OPTIONS', '/health', {'GET', 'HEAD'}),
+    ('HEAD', DETECT, {'POST'}), ('PUT', DETECT, {'POST'}), ('options', '/health', {'GET', 'HEAD'}),
     ('PATCH', '/health/ready', {'GET', 'HEAD'})])
 def test_wrong_method(healthy, method, path, allow):
     answer = healthy.request(method, path)
     assert answer.status == 405
-    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
+    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow | {'OPTIONS'}
     if method != 'HEAD':
         assert answer.json()['error']['type'] == 'invalid_request_error'
+
+
+@pytest.mark.parametrize('path, allow', [('/health', {'GET', 'HEAD', 'OPTIONS'}), (DETECT, {'POST', 'OPTIONS'}),
+                                         ('/v1/models/x/load?a=b', {'POST', 'OPTIONS'})])
+def test_options(healthy, path, allow):
+    answer = healthy.request('OPTIONS', path)
+    assert answer.status == 204 and answer.body == b'', answer
+    assert {name.strip() for name in answer.headers['Allow'].split(',')} == allow
+    assert not [name for name in answer.headers if name.lower().startswith('access-control')]
+    assert healthy.request('OPTIONS', '/nothing').status == 404
 
 
 # ---- request id
@@ -147,11 +157,19 @@ def test_request_id_comes_back(healthy):
     assert answer.headers['X-Request-Id'] == 'abc-123_x.Y'
 
 
-@pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\x7f'])
+@pytest.mark.parametrize('value', ['x' * 5000, 'a b', '"quoted"', '<script>', '\xff'])
 def test_request_id_of_a_bad_form_is_replaced(healthy, value):
     answer = healthy.request('GET', '/health', headers={'X-Request-Id': value})
     assert answer.status == 200
     assert re.fullmatch(r'[\w.:-]{1,128}', answer.headers['X-Request-Id'])
+
+
+@pytest.mark.parametrize('value', ['a\x7f', '\x01', 'a\x0bb'])
+def test_control_characters_in_a_header_are_refused(healthy, value):
+    """RFC 9110, 5.5."""
+    answer = healthy.raw(f'GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: {value}\r\n\r\n'.encode())
+    assert answer.status == 400 and 'control character' in answer.json()['error']['message']
+    assert re.fullmatch(r'[0-9a-f]{32}', answer.headers['X-Request-Id'])
 
 
 # ---- limits

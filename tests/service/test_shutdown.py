@@ -39,7 +39,15 @@ def wait_until_refused(server, timeout=10):
     raise AssertionError('it still accepts')
 
 
-@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGINT])
+@pytest.fixture(autouse=True)
+def not_under_nohup():
+    """Programs that are started ignore what this one ignores."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ends_with_zero(make_server, sign):
     server = make_server()
     assert server.get('/health').status == 200
@@ -48,16 +56,46 @@ def test_ends_with_zero(make_server, sign):
     assert time.monotonic() - start < 10
 
 
-def test_running_request_is_finished(make_server):
+@pytest.mark.parametrize('sign', [signal.SIGTERM, signal.SIGHUP])
+def test_running_request_is_finished(make_server, sign):
     server = make_server()
     with begin_upload(server) as sock:
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(sign)
         wait_until_refused(server)
         sock.sendall(BODY)
         answer = read_answer(sock, 'POST')
         assert answer.status == 200
         assert answer.headers['Connection'].lower() == 'close'
     assert server.finish() == 0
+
+
+def test_a_terminal_that_closes_twice_is_one_signal(make_server):
+    """The kernel and the shell both send SIGHUP."""
+    server = make_server()
+    with begin_upload(server) as sock:
+        server.process.send_signal(signal.SIGHUP)
+        wait_until_refused(server)
+        server.process.send_signal(signal.SIGHUP)
+        sock.sendall(BODY)
+        assert read_answer(sock, 'POST').status == 200
+    assert server.finish() == 0
+    assert 'stopping by SIGHUP: 1 request to finish, at most 20 s' in server.log
+
+
+def test_nohup_is_obeyed(make_server):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    server = make_server()
+    server.process.send_signal(signal.SIGHUP)
+    server.assert_healthy()
+    server.stop()
+    assert 'SIGHUP' not in server.log and 'stopping by SIGTERM: 0 requests to finish' in server.log
+
+
+@pytest.mark.parametrize('sign', [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ])
+def test_signals_that_do_not_concern_it(make_server, sign):
+    server = make_server()
+    server.process.send_signal(sign)
+    server.assert_healthy()
 
 
 def test_idle_connections_do_not_delay_the_end(make_server):

@@ -1,11 +1,16 @@
-/* What every unit test includes: cmocka with the headers that it wants first, and the runner line. */
+/* What every unit test includes: cmocka with the headers that it wants first, the runner line, and a watchdog that
+ * names a test that does not end. */
 #ifndef HS_TESTS_UNIT_H
 #define HS_TESTS_UNIT_H
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,6 +25,66 @@
 #ifndef HS_SANITIZED
 #define HS_SANITIZED 0
 #endif
+
+/* Of one test; meson ends a whole program after 300 s, which says nothing of where it was. */
+enum { HS_TEST_S = 240, HS_TEST_EMULATED_S = 2400 };
+
+/* The tests of a program as they were given, and the one that runs: `at` - 1. */
+static struct {
+    const struct CMUnitTest *tests;
+    size_t at;
+} hs_watch;
+
+static inline void hs_watch_end(int number)
+{
+    static const char text[] = ": the test did not end in time\n";
+    const char *name = hs_watch.at ? hs_watch.tests[hs_watch.at - 1].name : "setup of the group";
+    (void) number;
+    if (write(STDERR_FILENO, name, strlen(name)) < 0 || write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+static inline void hs_watch_start(unsigned seconds)
+{
+    signal(SIGALRM, hs_watch_end);
+    alarm(seconds);
+}
+
+static inline int hs_watch_setup(void **state)
+{
+    const struct CMUnitTest *test = &hs_watch.tests[hs_watch.at++];
+    hs_watch_start(getenv("HS_EMULATED") ? HS_TEST_EMULATED_S : HS_TEST_S);
+    return test->setup_func ? test->setup_func(state) : 0;
+}
+
+static inline int hs_watch_teardown(void **state)
+{
+    const struct CMUnitTest *test = &hs_watch.tests[hs_watch.at - 1];
+    return test->teardown_func ? test->teardown_func(state) : 0;
+}
+
+static inline int hs_run_watched(const char *name, const struct CMUnitTest *tests, size_t count,
+                                 CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    struct CMUnitTest *watched = malloc(count * sizeof(*watched));
+    if (!watched)
+        return 1;
+    memcpy(watched, tests, count * sizeof(*watched));
+    for (size_t i = 0; i < count; i++) {
+        watched[i].setup_func = hs_watch_setup;
+        watched[i].teardown_func = hs_watch_teardown;
+    }
+    hs_watch.tests = tests;
+    hs_watch_start(HS_TEST_S);
+    int failed = _cmocka_run_group_tests(name, watched, count, setup, teardown);
+    free(watched);
+    return failed;
+}
+
+#undef cmocka_run_group_tests
+#define cmocka_run_group_tests(tests, setup, teardown)                                                                 \
+    hs_run_watched(#tests, tests, sizeof(tests) / sizeof(tests[0]), setup, teardown)
 
 #define HS_RUN_TESTS(tests) cmocka_run_group_tests(tests, NULL, NULL)
 

@@ -53,7 +53,7 @@ count=0
 for source; do
     count=$((count + 1))
     compile "$tree/$source" -c -o "$work/$count.o" ||
-        fail "$source does not compile with this HailoRT (written for 5.1 and 5.2)"
+        fail "$source does not compile with this HailoRT (tried with 5.1 and 5.2)"
 done
 module=hs_backend_hailo.so
 "$cxx" -shared -Wl,-z,defs -pthread -o "$work/$module" "$work"/*.o "$library" \

@@ -95,6 +95,6 @@ int hs_hailo_fail(int status, enum hs_hailo_step step, const char *name, struct 
     if (status == HS_HAILO_SUCCESS)
         return 0;
     const struct meaning *meaning = find(status, step);
-    return hs_error_set(err, meaning->code, "%s (%s, %d)", meaning->sentence, name ? name : "unknown to HailoRT",
-                        status);
+    return hs_error_set(err, meaning->code, "%s" HS_DETAIL "%s, %d", meaning->sentence,
+                        name ? name : "unknown to HailoRT", status);
 }

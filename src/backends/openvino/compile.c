@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/compiled_cache.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -36,7 +37,7 @@ int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const 
     if (message)
         last_line(reason, sizeof(reason), message);
     ov_free(message);
-    return hs_error_set(err, code, "%s: %s (%s)", doing, reason[0] ? reason : "no reason given",
+    return hs_error_set(err, code, "%s" HS_DETAIL "%s (%s)", doing, reason[0] ? reason : "no reason given",
                         ov_get_error_info(status));
 }
 
@@ -235,32 +236,55 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
     return r;
 }
 
-static int compile(ov_core_t *core, const ov_model_t *model, const struct hs_model_spec *spec, int streams, int threads,
-                   const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+/* By default OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
+ * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five
+ * pixels off its place in float32. */
+static bool is_f32(const struct hs_model_spec *spec)
 {
-    /* By default OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
-     * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies
-     * five pixels off its place in float32. */
-    bool f32 = spec->precision != HS_PRECISION_FAST;
-    char streams_text[16], threads_text[16], cache[PATH_MAX];
+    return spec->precision != HS_PRECISION_FAST;
+}
+
+/* `cache` NULL: none. */
+static int compile(const struct hs_openvino_target *target, const ov_model_t *model, const struct hs_model_spec *spec,
+                   const char *cache, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+{
+    char streams_text[16], threads_text[16];
     ov_property_t properties[6];
     size_t count = 0;
-    hs_str_format(streams_text, sizeof(streams_text), "%d", streams);
-    hs_str_format(threads_text, sizeof(threads_text), "%d", threads);
+    hs_str_format(streams_text, sizeof(streams_text), "%d", target->streams);
+    hs_str_format(threads_text, sizeof(threads_text), "%d", target->threads);
     properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
     properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
     /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
     properties[count++] =
         (ov_property_t) { ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
-    if (f32)
+    if (is_f32(spec))
         properties[count++] = (ov_property_t) { ov_property_key_hint_inference_precision, "f32" };
-    /* OpenVINO's cache ignores the number format and would return what was compiled for the other one, so each has a
-     * folder of its own. Without the folder loading only takes longer. */
-    if (cache_dir && hs_path_join(cache, sizeof(cache), cache_dir, f32 ? "f32" : "short") &&
-        hs_dir_make(cache, NULL) == 0)
+    if (cache)
         properties[count++] = (ov_property_t) { ov_property_key_cache_dir, cache };
-    return hs_openvino_check(ov_core_compile_model_props(core, model, "CPU", count, properties, ret_compiled),
+    return hs_openvino_check(ov_core_compile_model_props(target->core, model, "CPU", count, properties, ret_compiled),
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
+}
+
+/* NULL if there is none to be had: loading only takes longer without. */
+static struct hs_compiled_entry *open_cache(const struct hs_openvino_target *target, const struct hs_model_spec *spec,
+                                            int batch)
+{
+    char settings[400], line[PATH_MAX + 200];
+    const struct hs_compiled_key key = { target->cache_dir, spec->path, target->runtime, settings };
+    struct hs_compiled_entry *entry = NULL;
+    bool damaged = false;
+    hs_str_format(settings, sizeof(settings), "%dx%d %d %d %d %d %d %d %g,%g,%g %g,%g,%g %d", spec->input_w,
+                  spec->input_h, spec->free_size, batch, target->streams, target->threads, is_f32(spec),
+                  spec->free_threads, (double) spec->mean[0], (double) spec->mean[1], (double) spec->mean[2],
+                  (double) spec->std[0], (double) spec->std[1], (double) spec->std[2], spec->bgr);
+    if (!target->cache_dir || hs_compiled_open(&key, &entry, &damaged, NULL) < 0)
+        return NULL;
+    if (damaged && target->on_warning &&
+        hs_str_format(line, sizeof(line), "%s: the compiled model was damaged; %s is compiled again",
+                      hs_compiled_dir(entry), hs_path_base(spec->path)))
+        target->on_warning(target->on_warning_arg, line);
+    return entry;
 }
 
 /* The model for one picture of the wanted size. */
@@ -281,19 +305,22 @@ static int read_model(ov_core_t *core, const struct hs_model_spec *spec, ov_mode
     return r;
 }
 
-int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int batch, int streams, int threads,
-                        const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err)
+int hs_openvino_compile(const struct hs_openvino_target *target, const struct hs_model_spec *spec, int batch,
+                        ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
     ov_model_t *model = NULL, *built = NULL;
     int r = check_kind(spec->path, err);
     if (r == 0)
-        r = read_model(core, spec, &model, err);
+        r = read_model(target->core, spec, &model, err);
     if (r == 0 && batch > 1 && !reshape_batch(model, spec, batch))
         r = hs_error_set(err, HS_EUNSUPPORTED, "the model takes one picture at a time");
     if (r == 0)
         r = preprocess(model, spec, &built, err);
-    if (r == 0)
-        r = compile(core, built, spec, streams, threads, cache_dir, ret_compiled, err);
+    if (r == 0) {
+        struct hs_compiled_entry *entry = open_cache(target, spec, batch);
+        r = compile(target, built, spec, entry ? hs_compiled_dir(entry) : NULL, ret_compiled, err);
+        hs_compiled_close(entry, r == 0);
+    }
     ov_model_free(built);
     ov_model_free(model);
     return r;

@@ -10,13 +10,23 @@
  * right after the function that failed: the message belongs to the newest failure. */
 int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const char *doing);
 
+struct hs_openvino_target {
+    ov_core_t *core;
+    int streams, threads;  /* requests at a time, threads in all */
+    const char *cache_dir; /* NULL: no cache */
+    const char *runtime;   /* what a compiled model depends on beside model and settings */
+    /* As in struct hs_device_options. */
+    void (*on_warning)(void *arg, const char *line);
+    void *on_warning_arg;
+};
+
 /* Reads spec->path, makes the input batch x 3 x h x w (h and w open if spec->free_size), builds the conversion from
- * bytes into the graph and compiles for the processor with `streams` requests at a time on `threads` threads in all.
+ * bytes into the graph and compiles for the processor.
  * HS_EUNSUPPORTED: the graph is not free in its batch dimension, that is, some output does not become a batch of what
- * it was. If cache_dir is not NULL the compiled form is taken from there, or put there; its name is made by OpenVINO
- * from the model's content, so a changed file is another entry. The caller frees with ov_compiled_model_free. */
-int hs_openvino_compile(ov_core_t *core, const struct hs_model_spec *spec, int batch, int streams, int threads,
-                        const char *cache_dir, ov_compiled_model_t **ret_compiled, struct hs_error *err);
+ * it was. With a cache the compiled form is taken from there if it is intact (base/compiled_cache.h), else put there;
+ * one that was damaged is reported. The caller frees with ov_compiled_model_free. */
+int hs_openvino_compile(const struct hs_openvino_target *target, const struct hs_model_spec *spec, int batch,
+                        ov_compiled_model_t **ret_compiled, struct hs_error *err);
 
 /* Sets number and names of the outputs in *info. */
 int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_model_info *info, struct hs_error *err);

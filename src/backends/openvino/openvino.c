@@ -7,8 +7,12 @@
  * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
  * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
  * full batches, and what does not fill one is run picture by picture. Both give the same numbers. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +21,10 @@
 
 #include "backends/openvino/compile.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "hs/backend.h"
 
 /* With one stream: one picture is computed while the next is written. */
@@ -27,7 +33,10 @@ enum { DEFAULT_SLOTS = 2 };
 struct hs_device {
     ov_core_t *core;
     char *cache_dir; /* NULL: none */
+    char *runtime;   /* as in struct hs_openvino_target; only with a cache */
     int threads;
+    void (*on_warning)(void *arg, const char *line);
+    void *on_warning_arg;
 };
 
 struct request {
@@ -72,6 +81,55 @@ static void runtime_version(char *dst, size_t size)
     ov_version_free(&version);
 }
 
+/* ---- The current folder ---- */
+
+/* A call that runs on a thread of its own with / as its current folder. */
+struct rooted {
+    int (*run)(void *arg, struct hs_error *err);
+    void *arg;
+    bool must; /* if a thread cannot have a folder of its own, change that of all threads for the moment */
+    int status;
+    struct hs_error err;
+};
+
+static void *run_rooted(void *arg)
+{
+    struct rooted *call = arg;
+    bool own = unshare(CLONE_FS) == 0, moves = own || call->must;
+    int before = moves && !own ? open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (moves && chdir("/") < 0)
+        call->status = hs_error_set(&call->err, HS_EDEVICE, "cannot enter the folder /: %s", strerror(errno));
+    else
+        call->status = call->run(call->arg, &call->err);
+    if (before >= 0) {
+        if (fchdir(before) < 0)
+            call->status =
+                hs_error_set(&call->err, HS_EDEVICE, "cannot return to the current folder: %s", strerror(errno));
+        close(before);
+    }
+    return NULL;
+}
+
+/* OpenVINO looks for files by their bare names, that is, in the current folder: for plugins that are not installed,
+ * which it would load from there, and for weights beside a compiled model. It aborts if that folder may not be entered.
+ */
+static int run_in_root(int (*run)(void *arg, struct hs_error *err), void *arg, bool must, struct hs_error *err)
+{
+    struct rooted call = { .run = run, .arg = arg, .must = must };
+    pthread_t thread;
+    if (hs_thread_start(&thread, "openvino", run_rooted, &call) < 0)
+        return hs_error_set(err, HS_ENOMEM, "no thread for OpenVINO");
+    pthread_join(thread, NULL);
+    if (call.status < 0 && err)
+        *err = call.err;
+    return call.status;
+}
+
+static int create_core(void *ret_core, struct hs_error *err)
+{
+    return hs_openvino_check(ov_core_create((ov_core_t **) ret_core), HS_EDEVICE, err, "OpenVINO does not start");
+}
+
 static void probe(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
 {
     (void) options;
@@ -80,7 +138,7 @@ static void probe(const struct hs_device_options *options, struct hs_backend_pro
     struct hs_error err = { 0 };
     memset(ret_probe, 0, sizeof(*ret_probe));
     runtime_version(ret_probe->version, sizeof(ret_probe->version));
-    int r = hs_openvino_check(ov_core_create(&core), HS_EDEVICE, &err, "OpenVINO does not start");
+    int r = run_in_root(create_core, &core, true, &err);
     if (r == 0)
         r = hs_openvino_check(ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name), HS_EDEVICE,
                               &err, "OpenVINO's CPU plugin does not load");
@@ -102,8 +160,48 @@ static void close_device(struct hs_device *device)
         return;
     ov_core_free(device->core);
     free(device->cache_dir);
+    free(device->runtime);
     free(device);
     malloc_trim(0);
+}
+
+/* The features of the processor as the kernel names them: virtual machines hide some of those that its name promises.
+ */
+static char *read_processor_flags(void)
+{
+    FILE *cpuinfo = fopen("/proc/cpuinfo", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = false;
+    while (cpuinfo && !found && getline(&line, &capacity, cpuinfo) > 0)
+        found = hs_str_starts(line, "flags") || hs_str_starts(line, "Features");
+    if (cpuinfo)
+        fclose(cpuinfo);
+    if (found)
+        return line;
+    free(line);
+    return strdup("");
+}
+
+/* All that a compiled model depends on beside the model and its settings. The caller frees it; NULL: no memory. */
+static char *describe_runtime(const ov_core_t *core)
+{
+    ov_version_t version = { 0 };
+    char *name = NULL, *formats = NULL, *text = NULL, *flags = read_processor_flags();
+    bool known = ov_get_openvino_version(&version) == OK;
+    if (ov_core_get_property(core, "CPU", ov_property_key_device_full_name, &name) != OK)
+        name = NULL;
+    if (ov_core_get_property(core, "CPU", ov_property_key_device_capabilities, &formats) != OK)
+        formats = NULL;
+    if (!flags || asprintf(&text, "%s|%s|%s|%s", known ? version.buildNumber : "", name ? name : "",
+                           formats ? formats : "", flags) < 0)
+        text = NULL;
+    if (known)
+        ov_version_free(&version);
+    ov_free(name);
+    ov_free(formats);
+    free(flags);
+    return text;
 }
 
 static int open_device(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err)
@@ -112,14 +210,24 @@ static int open_device(const struct hs_device_options *options, struct hs_device
     if (!device)
         return hs_error_set(err, HS_ENOMEM, "no memory for the device");
     device->threads = options->threads > 0 ? options->threads : processor_count();
+    device->on_warning = options->on_warning;
+    device->on_warning_arg = options->on_warning_arg;
     int r = 0;
     if (options->cache_dir) {
-        device->cache_dir = strdup(options->cache_dir);
+        /* Absolute, because OpenVINO's threads may have another current folder (run_in_root). */
+        char cache_dir[PATH_MAX];
+        bool absolute = hs_path_absolute(cache_dir, sizeof(cache_dir), options->cache_dir);
+        device->cache_dir = strdup(absolute ? cache_dir : options->cache_dir);
         if (!device->cache_dir)
             r = hs_error_set(err, HS_ENOMEM, "no memory for the device");
     }
     if (r == 0)
-        r = hs_openvino_check(ov_core_create(&device->core), HS_EDEVICE, err, "OpenVINO does not start");
+        r = run_in_root(create_core, &device->core, true, err);
+    if (r == 0 && device->cache_dir) {
+        device->runtime = describe_runtime(device->core);
+        if (!device->runtime)
+            r = hs_error_set(err, HS_ENOMEM, "no memory for the device");
+    }
     if (r != 0) {
         close_device(device);
         return r;
@@ -341,14 +449,22 @@ static int check_spec(const struct hs_model_spec *spec, struct hs_error *err)
 static int compile_networks(struct hs_device *device, const struct hs_model_spec *spec, int streams,
                             struct hs_model *model, struct hs_error *err)
 {
-    int r = hs_openvino_compile(device->core, spec, 1, streams, device->threads, device->cache_dir, &model->one, err);
+    const struct hs_openvino_target target = {
+        .core = device->core,
+        .streams = streams,
+        .threads = device->threads,
+        .cache_dir = device->cache_dir,
+        .runtime = device->runtime,
+        .on_warning = device->on_warning,
+        .on_warning_arg = device->on_warning_arg,
+    };
+    int r = hs_openvino_compile(&target, spec, 1, &model->one, err);
     if (r == 0)
         r = hs_openvino_output_names(model->one, &model->info, err);
     model->info.batch = 1;
     if (r != 0 || spec->batch < 2 || spec->free_size)
         return r;
-    r = hs_openvino_compile(device->core, spec, spec->batch, streams, device->threads, device->cache_dir, &model->many,
-                            err);
+    r = hs_openvino_compile(&target, spec, spec->batch, &model->many, err);
     if (r == 0)
         model->info.batch = spec->batch;
     return r == HS_EUNSUPPORTED ? 0 : r;
@@ -391,12 +507,10 @@ static void release_blobs(const char *cache_dir)
         fclose(maps);
 }
 
-static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
-                struct hs_error *err)
+static int load_model(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                      struct hs_error *err)
 {
-    int r = check_spec(spec, err);
-    if (r != 0)
-        return r;
+    int r = 0;
     struct hs_model *model = calloc(1, sizeof(*model));
     if (!model)
         return hs_error_set(err, HS_ENOMEM, "no memory for the model");
@@ -425,6 +539,35 @@ static int load(struct hs_device *device, const struct hs_model_spec *spec, stru
     release_blobs(device->cache_dir);
     *ret_model = model;
     return 0;
+}
+
+struct load {
+    struct hs_device *device;
+    const struct hs_model_spec *spec;
+    struct hs_model *model;
+};
+
+static int load_rooted(void *arg, struct hs_error *err)
+{
+    struct load *load = arg;
+    return load_model(load->device, load->spec, &load->model, err);
+}
+
+static int load(struct hs_device *device, const struct hs_model_spec *spec, struct hs_model **ret_model,
+                struct hs_error *err)
+{
+    struct hs_model_spec absolute = *spec;
+    struct load load = { .device = device, .spec = &absolute };
+    char path[PATH_MAX];
+    int r = check_spec(spec, err);
+    if (r == 0 && !hs_path_absolute(path, sizeof(path), spec->path))
+        r = hs_error_set(err, HS_ENOTFOUND, "%s: the current folder is gone, or the path is too long", spec->path);
+    absolute.path = path;
+    if (r == 0)
+        r = run_in_root(load_rooted, &load, false, err);
+    if (r == 0)
+        *ret_model = load.model;
+    return r;
 }
 
 static const struct hs_model_info *info(const struct hs_model *model)

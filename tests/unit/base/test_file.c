@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 
 static char folder[] = "/tmp/hs-test-file-XXXXXX";
 
@@ -114,7 +115,7 @@ static void no_descriptor_stays_open(void **state)
     assert_true(hs_path_join(none, sizeof(none), folder, "none/file"));
     for (int i = 0; i < 3; i++) {
         assert_int_equal(hs_file_write_atomic(path, "x", 1, 0644, &err), 0);
-        assert_true(hs_file_write_atomic(folder, "x", 1, 0644, &err) < 0); /* fails at the rename */
+        assert_true(hs_file_write_atomic(folder, "x", 1, 0644, &err) < 0);
         assert_true(hs_file_write_atomic(none, "x", 1, 0644, &err) < 0);
         assert_int_equal(hs_file_read(path, 9, &data, &len, &err), 0);
         free(data);
@@ -124,6 +125,58 @@ static void no_descriptor_stays_open(void **state)
         assert_true(hs_file_sha256(folder, hex, &err) < 0);
         assert_int_equal(count_descriptors(), before);
     }
+}
+
+static int count_names(void)
+{
+    int count = 0;
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* A pipe that nobody writes to is refused at once. Nothing but a regular file is replaced, and no draft stays. */
+static void only_regular_files_are_read_and_replaced(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    char target[PATH_MAX], paths[4][PATH_MAX], hex[65];
+    uint8_t *data;
+    size_t len;
+    struct stat before, after;
+    assert_true(hs_path_join(target, sizeof(target), folder, "target"));
+    assert_true(hs_path_join(paths[0], PATH_MAX, folder, "pipe"));
+    assert_true(hs_path_join(paths[1], PATH_MAX, folder, "link"));
+    assert_true(hs_path_join(paths[2], PATH_MAX, folder, "dangling"));
+    assert_true(hs_path_join(paths[3], PATH_MAX, folder, "folder"));
+    assert_int_equal(hs_file_write_atomic(target, "kept", 4, 0644, &err), 0);
+    assert_int_equal(mkfifo(paths[0], 0600), 0);
+    assert_int_equal(symlink(target, paths[1]), 0);
+    assert_int_equal(symlink("nowhere", paths[2]), 0);
+    assert_int_equal(hs_dir_make(paths[3], &err), 0);
+    assert_int_equal(hs_file_read(paths[0], 10, &data, &len, &err), HS_EIO);
+    assert_int_equal(hs_file_sha256(paths[0], hex, &err), HS_EIO);
+    int names = count_names();
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(lstat(paths[i], &before), 0);
+        assert_int_equal(hs_file_write_atomic(paths[i], "new", 3, 0600, &err), HS_EIO);
+        assert_non_null(strstr(err.message, "not a regular file"));
+        assert_int_equal(lstat(paths[i], &after), 0);
+        assert_int_equal(after.st_ino, before.st_ino);
+    }
+    assert_int_equal(hs_file_write_atomic("/dev/null", "new", 3, 0600, &err), HS_EIO);
+    struct hs_file_draft draft;
+    assert_int_equal(hs_file_draft_begin(&draft, target, &err), 0);
+    assert_int_equal(fstat(draft.fd, &after), 0);
+    assert_int_equal(after.st_mode & 0777, 0600);
+    hs_file_draft_drop(&draft);
+    assert_int_equal(count_names(), names);
+    assert_int_equal(hs_file_read(target, 10, &data, &len, &err), 0);
+    assert_string_equal((char *) data, "kept");
+    free(data);
 }
 
 static void one_lock_at_a_time(void **state)
@@ -167,12 +220,73 @@ static void all_is_written(void **state)
     assert_int_equal(hs_file_write_all(-1, "x", 1), -1);
 }
 
+static void absolute_paths(void **state)
+{
+    (void) state;
+    char path[PATH_MAX], here[PATH_MAX], expected[PATH_MAX];
+    assert_non_null(getcwd(here, sizeof(here)));
+    assert_true(hs_path_absolute(path, sizeof(path), "/a/b"));
+    assert_string_equal(path, "/a/b");
+    assert_false(hs_path_absolute(path, 4, "/a/b"));
+    assert_true(hs_path_absolute(path, sizeof(path), "a/b"));
+    snprintf(expected, sizeof(expected), "%.4000s/a/b", here);
+    assert_string_equal(path, expected);
+    assert_int_equal(chdir("/"), 0);
+    assert_true(hs_path_absolute(path, sizeof(path), "a"));
+    assert_string_equal(path, "/a");
+    /* In a folder that is gone there are no relative paths. */
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("gone", 0755), 0);
+    assert_int_equal(chdir("gone"), 0);
+    assert_int_equal(rmdir("../gone"), 0);
+    assert_false(hs_path_absolute(path, sizeof(path), "a"));
+    assert_int_equal(chdir(here), 0);
+}
+
+static void paths_of_the_program(void **state)
+{
+    static const char *const names[] = { "x/y", "../x/y", "../../x/y" };
+    (void) state;
+    char path[PATH_MAX], folder_of_it[PATH_MAX], expected[PATH_MAX + 8];
+    ssize_t len = readlink("/proc/self/exe", folder_of_it, sizeof(folder_of_it) - 1);
+    assert_true(len > 0);
+    folder_of_it[len] = '\0';
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        *strrchr(folder_of_it, '/') = '\0';
+        snprintf(expected, sizeof(expected), "%s/x/y", folder_of_it);
+        assert_true(hs_path_of_program(path, sizeof(path), names[i]));
+        assert_string_equal(path, expected);
+    }
+    assert_false(hs_path_of_program(path, 3, "x"));
+}
+
+/* Nobody writes into the FIFO. */
+static void reading_does_not_wait_for_a_fifo(void **state)
+{
+    (void) state;
+    char path[PATH_MAX];
+    struct hs_error err;
+    uint8_t *data;
+    size_t len;
+    assert_true(hs_path_join(path, sizeof(path), folder, "fifo"));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(hs_file_read(path, 100, &data, &len, &err), HS_EIO);
+    assert_non_null(strstr(err.message, "not a regular file"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_files_read_back), cmocka_unit_test(failures_name_the_path),
-        cmocka_unit_test(parents_of_paths),        cmocka_unit_test(no_descriptor_stays_open),
-        cmocka_unit_test(one_lock_at_a_time),      cmocka_unit_test(all_is_written),
+        cmocka_unit_test(written_files_read_back),
+        cmocka_unit_test(failures_name_the_path),
+        cmocka_unit_test(parents_of_paths),
+        cmocka_unit_test(no_descriptor_stays_open),
+        cmocka_unit_test(one_lock_at_a_time),
+        cmocka_unit_test(all_is_written),
+        cmocka_unit_test(absolute_paths),
+        cmocka_unit_test(paths_of_the_program),
+        cmocka_unit_test(reading_does_not_wait_for_a_fifo),
+        cmocka_unit_test(only_regular_files_are_read_and_replaced),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

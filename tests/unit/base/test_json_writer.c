@@ -224,12 +224,34 @@ static void test_bounds(void **state)
     }
 }
 
+/* Wherever the buffer ends: at a name, at a value, between them. */
+static void test_every_bound(void **state)
+{
+    (void) state;
+    json_t *tree = json_pack("{s:[{s:s,s:{s:i}},b],s:{s:[i,i]}}", "list", "name", "value", "more", "deep", 1, 1,
+                             "other", "two", 1, 2);
+    const enum hs_json_style styles[] = { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY };
+    assert_non_null(tree);
+    for (size_t i = 0; i < 3; i++) {
+        struct hs_buf whole, out;
+        hs_buf_init(&whole, 4096);
+        assert_int_equal(hs_json_write(tree, styles[i], &whole), 0);
+        for (size_t max = 0; max < whole.len; max++) {
+            hs_buf_init(&out, max);
+            assert_int_equal(hs_json_write(tree, styles[i], &out), HS_ETOOLARGE);
+            hs_buf_finish(&out);
+        }
+        hs_buf_finish(&whole);
+    }
+    json_decref(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doubles), cmocka_unit_test(test_random_doubles), cmocka_unit_test(test_styles),
         cmocka_unit_test(test_pieces),  cmocka_unit_test(test_texts),          cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_every_bound),
     };
     return HS_RUN_TESTS(tests);
 }

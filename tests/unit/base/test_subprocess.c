@@ -1,76 +1,207 @@
 #include "../unit.h"
 
-#include <stdio.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/clock.h"
+#include "base/str.h"
 #include "base/subprocess.h"
 
-static char folder[] = "/tmp/hs-test-subprocess-XXXXXX";
+static char output[HS_SUBPROCESS_OUTPUT_SIZE];
 
-static int make_folder(void **state)
+static int run_until(const char *script, int64_t deadline_ns, struct hs_cancel *cancel, int *ret_code,
+                     struct hs_error *err)
 {
-    (void) state;
-    return mkdtemp(folder) ? 0 : -1;
+    const char *const argv[] = { "sh", "-c", script, "sh", "a; b 'c'", NULL };
+    const struct hs_subprocess job = { .argv = argv, .dir = "/usr", .deadline_ns = deadline_ns, .cancel = cancel };
+    return hs_subprocess_run(&job, ret_code, output, err);
 }
 
-static int remove_folder(void **state)
+static void expect_output(const char *script, int wanted_code, const char *wanted)
 {
-    (void) state;
-    char log[100];
-    hs_path_join(log, sizeof(log), folder, "log");
-    unlink(log);
-    return rmdir(folder);
+    struct hs_error err = { 0 };
+    int code = -1;
+    assert_int_equal(run_until(script, HS_NO_DEADLINE, NULL, &code, &err), 0);
+    assert_int_equal(code, wanted_code);
+    assert_string_equal(output, wanted);
 }
 
-static void expect_log(const char *text)
+static pid_t number_in(const char *text)
 {
-    char path[100];
-    uint8_t *data;
-    size_t len;
-    assert_true(hs_path_join(path, sizeof(path), folder, "log"));
-    assert_int_equal(hs_file_read(path, 4096, &data, &len, NULL), 0);
-    assert_string_equal((char *) data, text);
-    free(data);
+    return (pid_t) strtol(text, NULL, 10);
+}
+
+static bool has_ended(pid_t pid)
+{
+    char path[40], line[200] = "";
+    hs_str_format(path, sizeof(path), "/proc/%d/stat", (int) pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    const char *state = n > 0 ? strrchr(line, ')') : NULL;
+    return !state || state[2] == 'Z'; /* not all containers have an init that reaps it */
+}
+
+static bool is_gone(pid_t pid)
+{
+    for (int i = 0; i < 200; i++) {
+        if (has_ended(pid))
+            return true;
+        usleep(50000);
+    }
+    return false;
 }
 
 static void output_and_code(void **state)
 {
     (void) state;
-    struct hs_error err;
-    int code = -1;
-    const char *const argv[] = { "sh", "-c", "pwd; echo \"$1\" >&2; cat; exit 3", "sh", "a; b 'c'", NULL };
-    char wanted[200];
-    assert_int_equal(hs_subprocess_run(argv, folder, "log", &code, &err), 0);
-    assert_int_equal(code, 3);
-    snprintf(wanted, sizeof(wanted), "%s\na; b 'c'\n", folder);
-    expect_log(wanted);
-    /* What was there before is gone. */
-    const char *const quiet[] = { "true", NULL };
-    assert_int_equal(hs_subprocess_run(quiet, folder, "log", &code, &err), 0);
-    assert_int_equal(code, 0);
-    expect_log("");
+    expect_output("pwd; echo \"$1\" >&2; cat; exit 3", 3, "/usr\na; b 'c'\n");
+    expect_output("true", 0, "");
+    expect_output("kill -9 $$", 128, "");
 }
 
-static void a_signal_and_a_program_that_is_missing(void **state)
+static void a_program_that_is_missing(void **state)
 {
     (void) state;
     struct hs_error err;
     int code = -1;
-    const char *const killed[] = { "sh", "-c", "kill -9 $$", NULL }, *const none[] = { "no-such-program-here", NULL };
-    assert_int_equal(hs_subprocess_run(killed, folder, "log", &code, &err), 0);
-    assert_int_equal(code, 128);
-    assert_int_equal(hs_subprocess_run(none, folder, "log", &code, &err), HS_ENOTFOUND);
+    const char *const none[] = { "no-such-program-here", NULL };
+    const struct hs_subprocess job = { .argv = none, .dir = "/", .deadline_ns = HS_NO_DEADLINE };
+    assert_int_equal(hs_subprocess_run(&job, &code, output, &err), HS_ENOTFOUND);
     assert_non_null(strstr(err.message, "no-such-program-here"));
+}
+
+/* However much it writes, the end of it is kept. */
+static void long_output(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    int code = -1;
+    assert_int_equal(
+        run_until("yes 0123456 | head -c 1000000; echo; echo the last line", HS_NO_DEADLINE, NULL, &code, &err), 0);
+    assert_int_equal(code, 0);
+    assert_true(strlen(output) > 8000 && strlen(output) < HS_SUBPROCESS_OUTPUT_SIZE);
+    assert_true(hs_str_ends(output, "\nthe last line\n"));
+}
+
+/* A service blocks SIGTERM in its threads; what it starts must not inherit that, nor its descriptors or ignored
+ * signals. */
+static void a_clean_start(void **state)
+{
+    (void) state;
+    sigset_t all, before;
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, was;
+    int fd = open("/dev/null", O_RDONLY);
+    assert_true(fd >= 0 && dup2(fd, 97) == 97); /* without O_CLOEXEC */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigaction(SIGPIPE, &ignore, &was);
+    expect_output("grep -E 'SigBlk|SigIgn' /proc/self/status; ls /proc/$$/fd | grep -c .", 0,
+                  "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n3\n");
+    sigaction(SIGPIPE, &was, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(97);
+    close(fd);
+}
+
+/* The program and what it has started are gone when the call returns. */
+static void a_deadline(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    int code = -1;
+    int64_t began = hs_clock_now_ns();
+    assert_int_equal(
+        run_until("trap '' TERM; sleep 300 & echo $!; wait", began + 500 * HS_NS_PER_MS, NULL, &code, &err),
+        HS_ETIMEOUT);
+    assert_true(hs_clock_now_ns() - began < 60 * HS_NS_PER_S);
+    assert_true(number_in(output) > 0);
+    assert_true(is_gone(number_in(output)));
+}
+
+/* A writer without an end does not keep the deadline from being noticed. */
+static void a_deadline_under_output(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    int code = -1;
+    assert_int_equal(run_until("yes", hs_clock_now_ns() + 300 * HS_NS_PER_MS, NULL, &code, &err), HS_ETIMEOUT);
+}
+
+static void *cancel_later(void *arg)
+{
+    usleep(200000);
+    hs_cancel_trigger(arg);
+    return NULL;
+}
+
+static void cancelled(void **state)
+{
+    (void) state;
+    struct hs_cancel cancel;
+    struct hs_error err;
+    pthread_t thread;
+    int code = -1;
+    hs_cancel_init(&cancel);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_later, &cancel), 0);
+    assert_int_equal(run_until("echo $$; exec sleep 300", HS_NO_DEADLINE, &cancel, &code, &err), HS_ECANCELED);
+    assert_true(is_gone(number_in(output)));
+    pthread_join(thread, NULL);
+    /* Also if it was cancelled before. */
+    assert_int_equal(run_until("exec sleep 300", HS_NO_DEADLINE, &cancel, &code, &err), HS_ECANCELED);
+    hs_cancel_finish(&cancel);
+}
+
+/* What a program leaves running ends with it, even if it holds the output open. */
+static void what_it_leaves_behind(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    int code = -1;
+    assert_int_equal(run_until("sleep 300 & echo $!", HS_NO_DEADLINE, NULL, &code, &err), 0);
+    assert_int_equal(code, 0);
+    assert_true(is_gone(number_in(output)));
+}
+
+/* A killed parent takes the program with it. */
+static void the_parent_dies(void **state)
+{
+    (void) state;
+    char text[20] = "";
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        char script[100];
+        struct hs_error err;
+        int code;
+        hs_str_format(script, sizeof(script), "echo $$ >/proc/%d/fd/%d; exec sleep 300", (int) getpid(), ends[1]);
+        run_until(script, HS_NO_DEADLINE, NULL, &code, &err);
+        _exit(0);
+    }
+    assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+    kill(parent, SIGKILL);
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    assert_true(is_gone(number_in(text)));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output_and_code),
-        cmocka_unit_test(a_signal_and_a_program_that_is_missing),
+        cmocka_unit_test(output_and_code), cmocka_unit_test(a_program_that_is_missing),
+        cmocka_unit_test(long_output),     cmocka_unit_test(a_clean_start),
+        cmocka_unit_test(a_deadline),      cmocka_unit_test(a_deadline_under_output),
+        cmocka_unit_test(cancelled),       cmocka_unit_test(what_it_leaves_behind),
+        cmocka_unit_test(the_parent_dies),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

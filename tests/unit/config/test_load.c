@@ -1,5 +1,7 @@
 #include "../unit.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +63,96 @@ static void default_path(void **state)
     assert_true(hs_config_default_path(&hs_pose_schema, set, path, sizeof(path)));
     assert_string_equal(path, "/cfg/hailo-pose/hailo-pose.json");
     assert_false(hs_config_default_path(&hs_pose_schema, set, path, 10));
+}
+
+/* People edit the YAML; it is read if nobody has rendered it, and named if it was changed since. */
+static void yaml_beside_json(void **state)
+{
+    struct place *place = *state;
+    char yaml[100], found[100];
+    const char *const env[] = { place->variable, NULL };
+    struct hs_schema schema = hs_pose_schema;
+    struct hs_config_request request = { .schema = &schema, .environment = env };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    hs_str_format(yaml, sizeof(yaml), "%s/hailo-pose.yaml", place->home);
+    schema.yaml_path = yaml;
+    assert_true(hs_config_default_path(&schema, env, found, sizeof(found)));
+    assert_string_equal(found, place->path);
+    write_file(yaml, "server:\n  port: 4001\n");
+    assert_true(hs_config_default_path(&schema, env, found, sizeof(found)));
+    assert_string_equal(found, yaml);
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
+    assert_int_equal(((const struct hs_pose_settings *) hs_settings_values(settings))->server.port, 4001);
+    assert_int_equal(problems.count, 0);
+    hs_settings_destroy(settings);
+    for (time_t yaml_s = 1000; yaml_s <= 3000; yaml_s += 2000) {
+        const struct timespec json_times[2] = { { .tv_sec = 2000 }, { .tv_sec = 2000 } };
+        const struct timespec yaml_times[2] = { { .tv_sec = yaml_s }, { .tv_sec = yaml_s } };
+        write_file(place->path, "{\"server\": {\"port\": 4002}}");
+        assert_int_equal(utimensat(AT_FDCWD, place->path, json_times, 0), 0);
+        assert_int_equal(utimensat(AT_FDCWD, yaml, yaml_times, 0), 0);
+        assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
+        assert_int_equal(((const struct hs_pose_settings *) hs_settings_values(settings))->server.port, 4002);
+        assert_int_equal(problems.warnings, yaml_s > 2000);
+        hs_settings_destroy(settings);
+    }
+    assert_non_null(strstr(problems.items[0].text, "hailo-pose.yaml is newer than "));
+    hs_problems_finish(&problems);
+    remove(yaml);
+}
+
+/* Nobody writes into the FIFO: opening it must not wait for that. */
+static void a_fifo_is_refused_at_once(void **state)
+{
+    struct place *place = *state;
+    const char *const env[] = { place->variable, NULL };
+    const struct hs_config_request request = { .schema = &hs_pose_schema, .path = place->path, .environment = env };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    assert_int_equal(mkfifo(place->path, 0644), 0);
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), HS_EINVAL);
+    assert_non_null(strstr(problems.items[0].text, "hailo-pose.json: not a regular file"));
+    hs_problems_finish(&problems);
+}
+
+static void paths_become_absolute(void **state)
+{
+    static const char *const given[][3] = {
+        { "model.dir", "models", "/models" },
+        { "model.packs_dir", "/packs", NULL },
+        { "model.mirror", "https://example.org/models", NULL },
+        { "inference.cache_dir", "", NULL },
+        { "inference.device", "sim:a/script.yaml", "/a/script.yaml" },
+    };
+    struct place *place = *state;
+    const char *const env[] = { place->variable, NULL };
+    struct hs_config_request request = { .schema = &hs_pose_schema, .environment = env };
+    struct hs_settings *settings = NULL;
+    struct hs_problems problems = { 0 };
+    struct hs_error err;
+    struct hs_config_override overrides[HS_ARRAY_LEN(given)];
+    char folder[PATH_MAX], expected[2 * PATH_MAX];
+    for (size_t i = 0; i < HS_ARRAY_LEN(given); i++)
+        overrides[i] = (struct hs_config_override) { "--set", given[i][0], given[i][1] };
+    request.overrides = overrides;
+    request.override_count = HS_ARRAY_LEN(given);
+    assert_non_null(getcwd(folder, sizeof(folder)));
+    assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
+    assert_int_equal(hs_settings_make_paths_absolute(settings, &err), 0);
+    const struct hs_pose_settings *s = hs_settings_values(settings);
+    const char *const values[] = { s->model.dir, s->model.packs_dir, s->model.mirror, s->inference.cache_dir,
+                                   s->inference.device };
+    for (size_t i = 0; i < HS_ARRAY_LEN(given); i++) {
+        const char *prefix = i == 4 ? "sim:" : "";
+        hs_str_format(expected, sizeof(expected), "%s%s%s", prefix, given[i][2] ? folder : given[i][1],
+                      given[i][2] ? given[i][2] : "");
+        assert_string_equal(values[i], expected);
+    }
+    hs_problems_finish(&problems);
+    hs_settings_destroy(settings);
 }
 
 static void precedence(void **state)
@@ -152,6 +244,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(default_path),
+        cmocka_unit_test_setup_teardown(yaml_beside_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fifo_is_refused_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(paths_become_absolute, setup, teardown),
         cmocka_unit_test_setup_teardown(precedence, setup, teardown),
         cmocka_unit_test_setup_teardown(a_missing_default_file_is_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_files_are_errors, setup, teardown),

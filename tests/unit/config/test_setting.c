@@ -140,6 +140,41 @@ static void texts(void **state)
     free(value);
 }
 
+static const char *complain(const char *item)
+{
+    return item[0] == 'x' ? "holds something that begins with x" : NULL;
+}
+
+static void lists(void **state)
+{
+    (void) state;
+    const struct hs_setting row = { .name = "a.b", .type = HS_SETTING_LIST, .max = 12, .complaint = complain };
+    char *value = NULL;
+    const char *reason;
+    accept(&row, "[]", &value);
+    assert_string_equal(value, "");
+    check_written(&row, &value, "[]");
+    accept(&row, "[a, \"b\\\"c\"]", &value);
+    assert_string_equal(value, "a b\"c");
+    check_written(&row, &value, "[\"a\", \"b\\\"c\"]");
+    accept(&row, "a b,c ,  d", &value);
+    check_written(&row, &value, "[\"a\", \"b\", \"c\", \"d\"]");
+    accept(&row, "\"\"", &value);
+    assert_string_equal(value, "");
+    accept(&row, "[123456, 89012]", &value);
+    refuse(&row, "[123456, 890123]", &value, "too long");
+    refuse(&row, "[a, xb]", &value, "begins with x");
+    refuse(&row, "{a: b}", &value, "not a list");
+    refuse(&row, "[[a]]", &value, "not a list");
+    assert_string_equal(value, "123456 89012");
+    assert_int_equal(hs_setting_read_text(&row, "[\"q\", r]", &value, &reason), 0);
+    assert_string_equal(value, "q r");
+    assert_int_equal(hs_setting_read_text(&row, "", &value, &reason), 0);
+    assert_string_equal(value, "");
+    check_range(&row, "a list of texts");
+    free(value);
+}
+
 static void choices(void **state)
 {
     (void) state;
@@ -301,6 +336,7 @@ int main(void)
         cmocka_unit_test(choices),  cmocka_unit_test(sizes),
         cmocka_unit_test(seconds),  cmocka_unit_test(bytes),
         cmocka_unit_test(percents), cmocka_unit_test(texts_with_choices),
+        cmocka_unit_test(lists),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -109,13 +109,49 @@ static void bounds(void **state)
     assert_int_equal(hs_label_list_parse(text, 2, &list, &err), HS_EMODEL);
 }
 
+static void keypoint_names(void **state)
+{
+    (void) state;
+    static const char *const fine[] = { "{0: ['a', \"b\"]}", " { 0 : [ 'a' , 'b' ] , 1:['a','b'] } ",
+                                        "{0: {0: 'a', 1: 'b'}}" },
+                             *const odd[] = { "",
+                                              "{}",
+                                              "[]",
+                                              "['a', 'b']",
+                                              "{0: 'a'}",
+                                              "{1: ['a']}",
+                                              "{0: []}",
+                                              "{0: ['a'], 1: ['b']}",
+                                              "{0: ['a'], 1: ['a', 'b']}",
+                                              "{0: ['a']",
+                                              "{0: ['a']} x",
+                                              "{0: [['a']]}",
+                                              "{0: ['a', 'b', 'c', 'd']}",
+                                              "{0: [a]}",
+                                              "{0: ['a'] 1: ['a']}",
+                                              "{0: ['a'], 0: ['a']}",
+                                              "{0: ['a'], }" };
+    struct hs_label_list list = { 0 };
+    struct hs_error err = { 0 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(fine); i++) {
+        assert_int_equal(hs_keypoint_names_parse(fine[i], 3, &list, &err), 0);
+        assert_int_equal(list.count, 2);
+        assert_string_equal(list.labels[0], "a");
+        assert_string_equal(list.labels[1], "b");
+        hs_label_list_finish(&list);
+    }
+    for (size_t i = 0; i < HS_ARRAY_LEN(odd); i++) {
+        if (hs_keypoint_names_parse(odd[i], 3, &list, &err) != HS_EMODEL)
+            fail_msg("taken: %s", odd[i]);
+        assert_null(list.labels);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dicts_and_lists),
-        cmocka_unit_test(escapes),
-        cmocka_unit_test(anything_else_is_refused),
-        cmocka_unit_test(bounds),
+        cmocka_unit_test(dicts_and_lists), cmocka_unit_test(escapes),        cmocka_unit_test(anything_else_is_refused),
+        cmocka_unit_test(bounds),          cmocka_unit_test(keypoint_names),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,10 +1,12 @@
 #include "../gallery/fixture.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/str.h"
 #include "face/gallery_maintenance.h"
 
 enum { PATIENCE_MS = 20000 };
@@ -174,11 +176,44 @@ static void test_not_started(void **state)
     hs_face_maintenance_destroy(NULL);
 }
 
+/* Damaged files that were set aside are no backups, also if they are newer; and looking at them comes to an end. */
+static void test_set_aside_is_no_backup(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_face_maintenance_status status;
+    char path[PATH_MAX], year[5];
+    time_t now = time(NULL);
+    struct tm tm;
+    add(fixture_open(f), "Ann", 1);
+    for (int i = 1; i <= 3; i++) {
+        hs_str_format(path, sizeof(path), "%s.corrupt-2999010%d-000000", f->path, i);
+        assert_int_equal(hs_file_write_atomic(path, "x", 1, 0600, NULL), 0);
+    }
+    struct hs_face_maintenance *maintenance = start(f, -1);
+    assert_true(wait_for(is_read, f, maintenance));
+    hs_face_maintenance_get_status(maintenance, &status);
+    assert_string_equal(status.last_backup_at, "");
+    stop(maintenance);
+    assert_int_equal(hs_gallery_backup(f->gallery, NULL, NULL), 0);
+    assert_int_equal(backups_of(f), 4);
+    maintenance = start(f, -1);
+    assert_true(wait_for(is_backed_up, f, maintenance));
+    hs_face_maintenance_get_status(maintenance, &status);
+    strftime(year, sizeof(year), "%Y", gmtime_r(&now, &tm));
+    assert_memory_equal(status.last_backup_at, year, 4);
+    stop(maintenance);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_start),   GALLERY_TEST(test_interval), GALLERY_TEST(test_new),
-        GALLERY_TEST(test_failure), GALLERY_TEST(test_erasing),  GALLERY_TEST(test_not_started),
+        GALLERY_TEST(test_start),
+        GALLERY_TEST(test_interval),
+        GALLERY_TEST(test_new),
+        GALLERY_TEST(test_failure),
+        GALLERY_TEST(test_erasing),
+        GALLERY_TEST(test_not_started),
+        GALLERY_TEST(test_set_aside_is_no_backup),
     };
     return HS_RUN_TESTS(tests);
 }

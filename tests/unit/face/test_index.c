@@ -55,6 +55,44 @@ static void test_changes(void **state)
     hs_face_index_destroy(index);
 }
 
+/* What can match is counted as the index follows, and is what reading everything says. */
+static void test_usability(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_assigned assigned;
+    char name[16], sql[200];
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_face_index *index = create(f);
+    assert_int_equal(hs_gallery_unusable(&(struct hs_gallery_usability) { .embeddings = { 1, 2, 3, 4, 50 } }), 10);
+    for (unsigned step = 0; step < 60; step++) {
+        hs_str_format(name, sizeof(name), "n%u", step * 7 % 5);
+        if (step % 4 != 3)
+            add(g, name, step);
+        else if (step % 8 == 3)
+            hs_gallery_remove(g, name, NULL, NULL);
+        /* Another program: the newest face is of another model, of another size, damaged, or of an unknown model. */
+        static const char *const changes[] = { "space = 'x'", "embedding = x'00000000'",
+                                               "embedding = zeroblob(length(embedding))", "space = NULL" };
+        if (step % 3 == 1) {
+            hs_str_format(sql, sizeof(sql), "UPDATE embeddings SET %s WHERE id = (SELECT max(id) FROM embeddings)",
+                          changes[step / 3 % 4]);
+            run_sql(f->path, sql);
+        }
+        if (step == 50) {
+            assert_int_equal(hs_gallery_set_space(g, "test", NULL, DIMENSION, &assigned, NULL), 0);
+            assert_true(assigned.embeddings > 0);
+        }
+        assert_int_equal(hs_face_index_refresh(index, HS_NO_DEADLINE, NULL), 0);
+        struct hs_gallery_usability counted = hs_face_index_usability(index), wanted = stats_of(g).usability;
+        assert_memory_equal(&counted, &wanted, sizeof(wanted));
+        assert_true(step != 50 || counted.embeddings[HS_GALLERY_UNKNOWN_SPACE] == 0);
+    }
+    struct hs_gallery_usability last = hs_face_index_usability(index);
+    for (int use = 0; use < HS_GALLERY_USES; use++)
+        assert_true(last.embeddings[use] > 0 || use == HS_GALLERY_UNKNOWN_SPACE);
+    hs_face_index_destroy(index);
+}
+
 /* ---- other processes ---- */
 
 /* Changes of other processes, by our programs or by others, are followed in the order of their commits. */
@@ -325,10 +363,15 @@ static void test_deadline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_changes),         GALLERY_TEST(test_others),
-        GALLERY_TEST(test_failed_change),   GALLERY_TEST(test_query_beside_waiting_change),
-        GALLERY_TEST(test_renames),         GALLERY_TEST(test_deadline),
-        GALLERY_TEST(test_vanished_vector), GALLERY_TEST(test_query_beside_locked_change),
+        GALLERY_TEST(test_changes),
+        GALLERY_TEST(test_usability),
+        GALLERY_TEST(test_others),
+        GALLERY_TEST(test_failed_change),
+        GALLERY_TEST(test_query_beside_waiting_change),
+        GALLERY_TEST(test_renames),
+        GALLERY_TEST(test_deadline),
+        GALLERY_TEST(test_vanished_vector),
+        GALLERY_TEST(test_query_beside_locked_change),
         GALLERY_TEST(test_new_log_index),
     };
     return HS_RUN_TESTS(tests);

@@ -127,11 +127,11 @@ int64_t count_of(struct hs_gallery *gallery, const char *name)
     return count;
 }
 
-struct hs_gallery_stats stats_of(struct hs_gallery *gallery)
+struct hs_gallery_survey stats_of(struct hs_gallery *gallery)
 {
-    struct hs_gallery_stats stats = { 0 };
-    assert_int_equal(hs_gallery_get_stats(gallery, &stats, NULL), 0);
-    return stats;
+    struct hs_gallery_survey survey = { 0 };
+    assert_int_equal(hs_gallery_survey(gallery, "test", DIMENSION, &survey, NULL), 0);
+    return survey;
 }
 
 static bool file_has(const char *path, const void *needle, size_t len)

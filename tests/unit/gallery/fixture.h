@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "gallery/gallery.h"
+#include "gallery/survey.h"
 
 enum { DIMENSION = 64 };
 
@@ -37,7 +38,7 @@ struct hs_gallery_added add(struct hs_gallery *gallery, const char *name, unsign
 
 /* Embeddings of an identity; -1 where there is no such identity. */
 int64_t count_of(struct hs_gallery *gallery, const char *name);
-struct hs_gallery_stats stats_of(struct hs_gallery *gallery);
+struct hs_gallery_survey stats_of(struct hs_gallery *gallery); /* for space "test" and DIMENSION */
 
 /* Whether a file of the folder (backups left out) has some 12 bytes of unit_vector(seed). */
 bool folder_has(const struct fixture *f, unsigned seed);

@@ -1,5 +1,7 @@
 #include "../unit.h"
 
+#include <math.h>
+
 #include "gallery/diversity_prune.h"
 
 static void feed(struct hs_prune *kept, int64_t id, const char *space, float x, float y, double score)
@@ -67,6 +69,31 @@ static void test_unusable_goes_first(void **state)
     hs_prune_finish(&kept);
 }
 
+static void feed_angle(struct hs_prune *kept, int64_t id, float degrees, double score)
+{
+    float radians = degrees * 0.01745329F;
+    feed(kept, id, "a", cosf(radians), sinf(radians), score);
+}
+
+/* The last one's nearest goes, so its nearest has to be found again among the others: it is not its own. */
+static void test_nearest_of_the_last(void **state)
+{
+    (void) state;
+    struct hs_prune kept;
+    hs_prune_init(&kept, 3);
+    feed_angle(&kept, 1, 0, 0);
+    feed_angle(&kept, 2, 120, 0.9);
+    feed_angle(&kept, 3, 200, 0.5);
+    feed_angle(&kept, 4, 10, 0.9);
+    assert_int_equal(kept.dropped_count, 1);
+    assert_int_equal(kept.dropped[0], 1);
+    /* 2 and 3 are nearest to each other now: 80 degrees, all others at least 85. */
+    feed_angle(&kept, 5, 285, 0.9);
+    assert_int_equal(kept.dropped_count, 2);
+    assert_int_equal(kept.dropped[1], 3);
+    hs_prune_finish(&kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +101,7 @@ int main(void)
         cmocka_unit_test(test_older_goes),
         cmocka_unit_test(test_one_only),
         cmocka_unit_test(test_unusable_goes_first),
+        cmocka_unit_test(test_nearest_of_the_last),
     };
     return HS_RUN_TESTS(tests);
 }

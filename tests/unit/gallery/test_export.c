@@ -74,6 +74,47 @@ static void test_there_and_back(void **state)
     free(done);
 }
 
+/* Times go with the people; one who is there already keeps his own. What could not be stored again is left out. */
+static void test_times(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    struct hs_gallery_imported *done = calloc(1, sizeof(*done));
+    struct hs_gallery_person *ada;
+    struct hs_buf buf;
+    char other[128];
+    add(g, "Ada", 1);
+    add(g, "Ada", 2);
+    add(g, "Bo", 3);
+    run_sql(f->path, "UPDATE identities SET created_at = '2001-02-03 04:05:06', updated_at = '2002-02-03 04:05:06';"
+                     "UPDATE embeddings SET created_at = '2003-02-03 04:05:0' || id;"
+                     "UPDATE identities SET created_at = 'yesterday', metadata = '[[' WHERE name = 'Bo';"
+                     "UPDATE embeddings SET quality = '{\"score\":\"high\"}' WHERE id = 3");
+    export_all(g, &buf);
+    fixture_close(f);
+    hs_str_format(other, sizeof(other), "%s/other.db", f->dir);
+    f->options.path = other;
+    g = fixture_open(f);
+    assert_int_equal(import(g, &buf, done), 0);
+    assert_int_equal(done->refused_count, 0);
+    assert_int_equal(done->added, 3);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(hs_gallery_get(g, "Ada", false, &ada, NULL), 0);
+        assert_string_equal(ada->identity.created_at, round ? "1999-02-03 04:05:06" : "2001-02-03 04:05:06");
+        assert_string_equal(ada->embeddings[0].created_at, round ? "" : "2003-02-03 04:05:01");
+        assert_string_equal(ada->embeddings[1].created_at, "2003-02-03 04:05:02");
+        if (round == 0)
+            assert_string_equal(ada->identity.updated_at, "2002-02-03 04:05:06");
+        hs_gallery_person_destroy(ada);
+        run_sql(other, "UPDATE identities SET created_at = '1999-02-03 04:05:06';"
+                       "UPDATE embeddings SET created_at = NULL WHERE id = 1");
+        assert_int_equal(import(g, &buf, done), 0);
+    }
+    assert_int_equal(count_of(g, "Bo"), 1);
+    hs_buf_finish(&buf);
+    free(done);
+}
+
 static void test_changed_file(void **state)
 {
     struct hs_gallery *g = fixture_open(*state);
@@ -139,10 +180,8 @@ static void test_other_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_there_and_back),
-        GALLERY_TEST(test_changed_file),
-        GALLERY_TEST(test_refused),
-        GALLERY_TEST(test_other_version),
+        GALLERY_TEST(test_there_and_back), GALLERY_TEST(test_times),         GALLERY_TEST(test_changed_file),
+        GALLERY_TEST(test_refused),        GALLERY_TEST(test_other_version),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -213,6 +213,27 @@ static void check_import(struct fixture *f, bool done, bool may_be_done)
     assert_true((a == 2 && c == 2) || (!done && a + c >= 1));
 }
 
+/* Two embeddings of a are of an unknown model; both get the space or none does. */
+static int run_set_space(struct fixture *f)
+{
+    struct hs_gallery_assigned assigned;
+    struct hs_gallery_survey survey;
+    char name[HS_GALLERY_NAME_MAX + 1];
+    int r = hs_gallery_set_space(f->gallery, "test", "m", DIMENSION, &assigned, NULL);
+    if (r == 0)
+        r = hs_gallery_survey(f->gallery, "test", DIMENSION, &survey, NULL);
+    return r == 0 ? hs_gallery_resolve_name(f->gallery, "a", name, NULL) : r;
+}
+
+static void check_set_space(struct fixture *f, bool done, bool may_be_done)
+{
+    struct hs_gallery_survey survey = stats_of(f->gallery);
+    int64_t unknown = survey.usability.embeddings[HS_GALLERY_UNKNOWN_SPACE];
+    (void) may_be_done;
+    assert_int_equal(survey.usability.embeddings[HS_GALLERY_USABLE] + unknown, 3);
+    assert_true(unknown == 0 || (unknown == 2 && !done));
+}
+
 /* Before: a of two embeddings, a backup of that, then b. */
 static void prepare(struct fixture *f)
 {
@@ -233,6 +254,8 @@ static bool try_with_fault(const struct operation *operation, enum fault fault, 
     fixture_setup(&state);
     struct fixture *f = state;
     prepare(f);
+    if (operation->run == run_set_space)
+        run_sql(f->path, "UPDATE embeddings SET space = NULL WHERE identity_id = 1");
     faults_arm(fault, nth);
     int r = operation->run(f);
     bool failed = faults_disarm();
@@ -259,6 +282,7 @@ static const struct operation operations[] = {
     { "merge", run_merge, check_merge },
     { "read", run_read, check_read },
     { "backup", run_backup, check_backup },
+    { "set space", run_set_space, check_set_space },
     { "import", run_import, check_import },
     { "restore", run_restore, check_restore },
 };

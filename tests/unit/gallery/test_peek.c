@@ -7,14 +7,14 @@
 static void what_a_gallery_holds(void **state)
 {
     struct fixture *f = *state;
-    struct hs_gallery_peeked found;
+    struct hs_gallery_survey found;
     struct hs_error err;
-    assert_int_equal(hs_gallery_peek(f->path, 100, &found, &err), HS_EIO);
+    assert_int_equal(hs_gallery_survey_file(f->path, 100, "test", DIMENSION, &found, &err), HS_EIO);
     struct hs_gallery *gallery = fixture_open(f);
     add(gallery, "Ada", 1);
     add(gallery, "Ada", 2);
     add(gallery, "Bo", 3);
-    assert_int_equal(hs_gallery_peek(f->path, 100, &found, &err), 0);
+    assert_int_equal(hs_gallery_survey_file(f->path, 100, "test", DIMENSION, &found, &err), 0);
     assert_int_equal(found.identities, 2);
     assert_int_equal(found.embeddings, 3);
     assert_true(found.schema_version > 0);

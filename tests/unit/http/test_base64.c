@@ -23,8 +23,10 @@ static int decode(const char *text, size_t step, uint8_t *out, size_t *ret_len, 
         free(piece);
         free(room);
     }
-    *ret_len = at;
-    return hs_base64_end(&decoder, err);
+    size_t rest = 0;
+    int r = hs_base64_end(&decoder, out + at, &rest, err);
+    *ret_len = at + rest;
+    return r;
 }
 
 static void expect(const char *text, const char *want)
@@ -95,19 +97,52 @@ static void test_data_uri(void **state)
                        "foo");
     expect("datZ", "\x75\xab\x59");
     expect_error("data:image/png;base64", "comma");
-    expect_error("Data:image/png;base64,Zm9v", "padding");
+}
+
+/* RFC 3986 §3.1: a scheme has no case. What only looks like one keeps its case, which counts in base64. */
+static void test_data_uri_spelling(void **state)
+{
+    (void) state;
+    expect("DATA:image/png;base64,Zm9v", "foo");
+    expect("Data:image/png;base64,Zm9v", "foo");
+    expect(" \r\n\tdata:image/png;base64,Zm9v", "foo");
+    expect("\ndata:image/png;base64, Zm9v\n", "foo");
+    expect("data: image/png; base64 ,\r\nZm9v ", "foo");
+    expect("DATAZm9v", "\x0c\x04\xc0"
+                       "foo");
+    expect("dAtZ", "\x74\x0b\x59");
+    expect(" datZ", "\x75\xab\x59");
+    expect("data\x1aZm9v", "\x75\xab\x5a"
+                           "foo");
+}
+
+/* As encoders of the URL-safe alphabet make it: node's base64url, Go's RawURLEncoding, Python's rstrip("="). */
+static void test_unpadded(void **state)
+{
+    (void) state;
+    expect("Zg", "f");
+    expect("Zm8", "fo");
+    expect("Zm9v", "foo");
+    expect("Zm9vYg", "foob");
+    expect("Zm9vYmE", "fooba");
+    expect("Zm9vYm\r\nE\r\n", "fooba");
+    expect("_-_-_w", "\xff\xef\xfe\xff");
+    expect("/+/+/w", "\xff\xef\xfe\xff");
+    expect("data:image/png;base64,Zm8", "fo");
+    expect("da", "u");
+    expect("data", "\x75\xab\x5a");
 }
 
 static void test_errors(void **state)
 {
     (void) state;
     expect_error("Z", "one character");
-    expect_error("Zg", "padding");
     expect_error("Zg=", "padding");
-    expect_error("Zm9", "padding");
+    expect_error("Zm9vYg=", "padding");
     expect_error("Zm9vY", "one character");
-    expect_error("data", "no data");
-    expect_error("da", "padding");
+    expect_error("dataZ", "one character");
+    expect_error("data:", "comma");
+    expect_error("_-_-_", "one character");
     expect_error("d", "one character");
     expect_error("Zm9v\xc3\xa4", "ASCII");
 }
@@ -115,8 +150,10 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rfc_vectors), cmocka_unit_test(test_both_alphabets), cmocka_unit_test(test_lenient),
-        cmocka_unit_test(test_data_uri),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_rfc_vectors), cmocka_unit_test(test_both_alphabets),
+        cmocka_unit_test(test_lenient),     cmocka_unit_test(test_data_uri),
+        cmocka_unit_test(test_errors),      cmocka_unit_test(test_data_uri_spelling),
+        cmocka_unit_test(test_unpadded),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -12,12 +12,12 @@ static void handle(struct hs_http_request *req)
 }
 
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle, 0, HS_BODY_NONE, { 0 } },
-    { "POST", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 } },
-    { "PUT", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 } },
-    { "GET", "/items/{id}", handle, 0, HS_BODY_NONE, { 0 } },
-    { "GET", "/items/special", handle, 0, HS_BODY_NONE, { 0 } },
-    { "DELETE", "/items/{id}/parts/{part}", handle, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/health", handle, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "POST", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 }, NULL },
+    { "PUT", "/v1/detect", handle, 0, HS_BODY_JSON, { 0 }, NULL },
+    { "GET", "/items/{id}", handle, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/items/special", handle, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "DELETE", "/items/{id}/parts/{part}", handle, 0, HS_BODY_NONE, { 0 }, NULL },
 };
 
 static char text[64];
@@ -71,7 +71,7 @@ static void test_params(void **state)
     assert_int_equal(find("DELETE", "/items/a/parts/1/", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("DELETE", "/items/a/part/1", &param, allow), HS_ENOTFOUND);
     assert_int_equal(find("GET", "/items/a/parts/1", &param, allow), HS_EMETHOD);
-    assert_string_equal(allow, "DELETE");
+    assert_string_equal(allow, "DELETE, OPTIONS");
     assert_int_equal(find("GET", "/items/%", &param, allow), 3);
     assert_string_equal(param, "%");
 }
@@ -82,10 +82,16 @@ static void test_allow(void **state)
     const char *param;
     char allow[HS_HTTP_ALLOW_SIZE];
     assert_int_equal(find("POST", "/health", &param, allow), HS_EMETHOD);
-    assert_string_equal(allow, "GET, HEAD");
+    assert_string_equal(allow, "GET, HEAD, OPTIONS");
     assert_int_equal(find("GET", "/v1/detect", &param, allow), HS_EMETHOD);
-    assert_string_equal(allow, "POST, PUT");
+    assert_string_equal(allow, "POST, PUT, OPTIONS");
     assert_int_equal(find("HEAD", "/v1/detect", &param, allow), HS_EMETHOD);
+    assert_int_equal(find("OPTIONS", "/items/special", &param, allow), HS_EMETHOD);
+    assert_string_equal(allow, "GET, HEAD, OPTIONS"); /* two routes, each method once */
+    assert_int_equal(find("OPTIONS", "/nothing", &param, allow), HS_ENOTFOUND);
+    assert_int_equal(find("OPTIONS", "*", &param, allow), HS_EMETHOD);
+    assert_string_equal(allow, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+    assert_int_equal(find("GET", "*", &param, allow), HS_EMETHOD);
     /* Methods are case-sensitive. */
     assert_int_equal(find("get", "/health", &param, allow), HS_EMETHOD);
 }

@@ -112,6 +112,35 @@ static void handle_big(struct hs_http_request *req)
     hs_http_reply_bytes(req, 200, "application/octet-stream", data, data ? len : 0);
 }
 
+/* More than the system's buffers of a connection hold. */
+static void handle_huge(struct hs_http_request *req)
+{
+    size_t len = 24 << 20;
+    uint8_t *data = calloc(1, len);
+    hs_http_reply_bytes(req, 200, "application/octet-stream", data, data ? len : 0);
+}
+
+static void handle_without_memory(struct hs_http_request *req)
+{
+    hs_http_reply_json(req, 200, NULL);
+}
+
+static void handle_deep(struct hs_http_request *req)
+{
+    json_t *value = json_array();
+    for (int i = 0; i < 2 * HS_JSON_DEPTH_MAX; i++)
+        value = json_pack("[o]", value);
+    hs_http_reply_json(req, 200, value);
+}
+
+static int check_closed(struct hs_http_request *req)
+{
+    bool closed = hs_http_header(req, "X-Closed") != NULL;
+    if (closed)
+        hs_http_reply_error(req, HS_ENOTREADY, NULL, "This route is closed");
+    return closed;
+}
+
 static void handle_nothing(struct hs_http_request *req)
 {
     (void) req;
@@ -119,15 +148,19 @@ static void handle_nothing(struct hs_http_request *req)
 
 static const char *const image_field[] = { "image", NULL };
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
-    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 } },
-    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 } },
-    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field } },
-    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 } },
-    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
-    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 } },
-    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 } },
-    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 } },
+    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL },
+    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 }, NULL },
+    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/huge", handle_huge, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/no-memory", handle_without_memory, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/deep", handle_deep, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed },
+    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL },
 };
 
 struct fixture {
@@ -324,7 +357,7 @@ static void test_keep_alive(void **state)
         say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
         expect(fd, 200, "{\"status\": \"ok\"}");
     }
-    post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8\"}");
+    post(fd, "/echo", "application/json", "{\"image\": \"aGFsbG8xMg=\"}");
     expect(fd, 400, "Invalid base64: incorrect padding");
     post(fd, "/echo", "image/jpeg", "{\"image\": \"aGFsbG8=\"}");
     expect(fd, 200, "{\"bytes\": 5, \"threshold\": 0.5}");
@@ -368,12 +401,19 @@ static void test_routes(void **state)
     ask(f, "GET /items/J%C3%B6rg?a=1&color=dark+red HTTP/1.1\r\nHost: x\r\n\r\n", 200,
         "{\"name\": \"J\\u00f6rg\", \"color\": \"dark red\"}");
     ask(f, "GET /items/a?c%6Flor=re%64 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"red\"");
+    ask(f, "GET /items/a?&&color&color=red&& HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"\"");
+    ask(f, "GET /items/a?b=&=c&color==%26&color=x HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"color\": \"=&\"");
     ask(f, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 500, "internal_error");
     int fd = dial(f);
     say(fd, "OPTIONS /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 204);
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
+    free(a.body);
+    say(fd, "PUT /items/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_true(read_answer(fd, &a, true));
     assert_int_equal(a.status, 405);
-    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE\r\n"));
+    assert_non_null(strstr(a.head, "Allow: GET, HEAD, DELETE, OPTIONS\r\n"));
     assert_non_null(strstr(a.body, "method_not_allowed"));
     free(a.body);
     say(fd, "GET /items/x HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -540,14 +580,14 @@ static void test_headers_too_large(void **state)
     say(fd, "\r\n\r\n");
     expect(fd, 431, "headers_too_large");
     close(fd);
-    /* Far beyond what the library stores: it answers itself. */
+    /* Far beyond what is stored. */
     struct answer a;
     fd = dial(f);
     say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
     for (int i = 0; i < 20; i++)
         put(fd, filler, sizeof(filler) - 1);
-    if (read_answer(fd, &a, true))
-        assert_int_equal(a.status, 431);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 431);
     free(a.body);
     close(fd);
     ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
@@ -689,6 +729,212 @@ static void test_connections_total(void **state)
     expect(third, 200, NULL);
     expect_end(first);
     close(first), close(second), close(third);
+    tear_down(f);
+}
+
+static void four_connections(struct hs_http_options *options)
+{
+    options->connections_max = 4;
+}
+
+/* Silent connections, and one that stopped in its headers, cannot keep others out. */
+static void test_silent_connections_make_room(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(four_connections);
+    int silent[20];
+    for (int i = 0; i < 20; i++)
+        silent[i] = dial(f);
+    for (int i = 0; i < 3; i++)
+        ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, "ok");
+    struct hs_http_stats stats;
+    hs_http_stats(f->server, &stats);
+    assert_true(stats.connections <= 4);
+    for (int i = 0; i < 20; i++) {
+        if (i < 16)
+            expect_end(silent[i]);
+        close(silent[i]);
+    }
+    tear_down(f);
+}
+
+/* ---- Answers that are not read ---- */
+
+static void little_memory_for_answers(struct hs_http_options *options)
+{
+    options->answers_max = 40 << 20;
+}
+
+static void least_memory_for_answers(struct hs_http_options *options)
+{
+    options->answers_max = 1 << 20;
+}
+
+static int ask_without_reading(const struct fixture *f, const char *request)
+{
+    int small = 4096, fd = dial(f);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    say(fd, request);
+    return fd;
+}
+
+static void expect_answer_bytes(struct fixture *f, size_t bytes)
+{
+    struct hs_http_stats stats;
+    int64_t deadline = hs_deadline_in_ms(5000);
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.answer_bytes != bytes && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.answer_bytes, bytes);
+}
+
+static void check_answer_memory(void (*options)(struct hs_http_options *options), size_t charged)
+{
+    static const char request[] = "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct fixture *f = set_up(options);
+    struct answer a;
+    int holder = ask_without_reading(f, request);
+    expect_answer_bytes(f, charged);
+    int fd = dial(f);
+    say(fd, request);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, 503);
+    assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
+    assert_non_null(strstr(a.body, "\"code\": \"busy\""));
+    free(a.body);
+    /* Answers of the usual size need no room. */
+    say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "ok");
+    close(holder);
+    expect_answer_bytes(f, 0);
+    say(fd, request);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.len, 24 << 20);
+    free(a.body);
+    expect_answer_bytes(f, 0);
+    close(fd);
+    tear_down(f);
+}
+
+static void test_answer_memory(void **state)
+{
+    (void) state;
+    check_answer_memory(little_memory_for_answers, 24 << 20);
+}
+
+/* One that is larger than all of the memory is sent alone. */
+static void test_answer_larger_than_its_memory(void **state)
+{
+    (void) state;
+    check_answer_memory(least_memory_for_answers, 1 << 20);
+}
+
+static void least_rates(struct hs_http_options *options)
+{
+    options->rate_window_ms = 300;
+    options->body_rate_min = 100000;
+    options->answer_rate_min = 100000;
+}
+
+/* Far from every other limit: 10 s for a pause, 60 s for the whole. */
+static void test_slow_readers_are_cut(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(least_rates);
+    int fd = ask_without_reading(f, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n"), fine = dial(f);
+    struct hs_http_stats stats;
+    struct answer a;
+    int64_t deadline = hs_deadline_in_ms(8000);
+    expect_answer_bytes(f, 24 << 20);
+    do
+        hs_http_stats(f->server, &stats);
+    while (stats.timed_out == 0 && hs_clock_now_ns() < deadline);
+    assert_int_equal(stats.timed_out, 1);
+    assert_int_equal(stats.answer_bytes, 0);
+    say(fine, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_answer(fine, &a, true));
+    assert_int_equal(a.len, 24 << 20);
+    free(a.body);
+    close(fd), close(fine);
+    tear_down(f);
+}
+
+static void test_slow_bodies_are_cut(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(least_rates);
+    int fd = dial(f);
+    struct timeval pause = { .tv_usec = 20000 };
+    char c;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
+    say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{");
+    int64_t start = hs_clock_now_ns();
+    while (recv(fd, &c, 1, MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR)) {
+        put(fd, " ", 1);
+        assert_true(hs_clock_now_ns() - start < 8 * HS_NS_PER_S);
+    }
+    expect(fd, 408, "request_timeout");
+    close(fd);
+    tear_down(f);
+}
+
+/* ---- Answers without a body to send ---- */
+
+static void expect_plain_error(const struct fixture *f, const char *path, int status, const char *code)
+{
+    char request[100];
+    struct answer a;
+    int fd = dial(f);
+    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    say(fd, request);
+    assert_true(read_answer(fd, &a, true));
+    assert_int_equal(a.status, status);
+    json_t *value = json_loadb(a.body, a.len, 0, NULL), *error = json_object_get(value, "error");
+    assert_non_null(error);
+    if (code)
+        assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+    json_decref(value);
+    free(a.body);
+    close(fd);
+}
+
+static void face_like(struct hs_http_options *options);
+
+/* Never an empty body. */
+static void test_answers_that_cannot_be_made(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    expect_plain_error(f, "/no-memory", 503, "out_of_memory");
+    expect_plain_error(f, "/deep", 500, "internal");
+    tear_down(f);
+    f = set_up(face_like);
+    expect_plain_error(f, "/no-memory", 503, NULL);
+    expect_plain_error(f, "/deep", 500, NULL);
+    tear_down(f);
+}
+
+/* Decided by the headers alone: before the media type, the length and the bytes of the body. */
+static void test_check_comes_before_the_body(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    static const char *const rests[] = {
+        "Content-Type: text/plain\r\nContent-Length: 1\r\n\r\n",
+        "Content-Type: multipart/form-data\r\nContent-Length: 99999999999\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{x",
+        "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
+        int fd = dial(f);
+        say(fd, "POST /checked HTTP/1.1\r\nHost: x\r\nX-Closed: 1\r\n");
+        say(fd, rests[i]);
+        expect(fd, 503, "This route is closed");
+        expect_end(fd);
+        close(fd);
+    }
+    ask_post(f, "/checked", "application/json", "{\"image\": \"aaaa\"}", 200, "\"bytes\": 3");
+    ask_post(f, "/checked", "text/plain", "x", 415, NULL);
     tear_down(f);
 }
 
@@ -1030,7 +1276,7 @@ static void test_descriptors(void **state)
         struct hs_http_options options = f->options;
         struct hs_http_server *other;
         ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
-        /* Refused before its body came: the server keeps a duplicate of the socket to drop the rest. */
+        /* Refused before its body came: the server keeps the socket to drop the rest. */
         int refused = dial(f);
         say(refused, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx");
         expect(refused, 413, NULL);
@@ -1109,6 +1355,13 @@ int main(void)
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_connections_per_address),
         cmocka_unit_test(test_connections_total),
+        cmocka_unit_test(test_silent_connections_make_room),
+        cmocka_unit_test(test_answer_memory),
+        cmocka_unit_test(test_answer_larger_than_its_memory),
+        cmocka_unit_test(test_slow_readers_are_cut),
+        cmocka_unit_test(test_slow_bodies_are_cut),
+        cmocka_unit_test(test_answers_that_cannot_be_made),
+        cmocka_unit_test(test_check_comes_before_the_body),
         cmocka_unit_test(test_queue_full),
         cmocka_unit_test(test_time_is_over_in_the_queue),
         cmocka_unit_test(test_client_leaves_the_queue),

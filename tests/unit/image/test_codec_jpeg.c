@@ -7,6 +7,8 @@
 
 #include <jpeglib.h>
 
+#include "base/budget.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/letterbox.h"
@@ -390,6 +392,36 @@ static void scans_before_a_broken_one_are_shown(void **state)
     hs_buf_finish(&buf);
 }
 
+/* Each attempt to decode gives its charge back, and a picture comes reduced from each. */
+static void attempts_share_one_charge(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = { .limits = HS_IMAGE_LIMITS_DEFAULT, .target_w = 20, .target_h = 20 };
+    options.exact = true;
+    options.deadline_ns = HS_NO_DEADLINE;
+    options.limits.budget = &budget;
+    struct hs_buf buf = make_noisy_jpeg(64, 64, (struct recipe) { .progressive = true });
+    struct hs_image *image;
+    hs_budget_init(&budget, (size_t) 64 << 20);
+    int tables = 0;
+    for (size_t i = 0; i + 1 < buf.len; i++)
+        tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
+    buf.data[find_marker(&buf, 0xc4, tables - 1) + 4] = 0x77;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
+    assert_int_equal(image->width, 20);
+    assert_int_equal(hs_budget_used(&budget, NULL), 20 * 20 * 3);
+    hs_image_destroy(image);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    /* A second damage ends the second attempt, too. */
+    buf.data[find_marker(&buf, 0xda, 0) + 5] = 0x77;
+    assert_true(hs_image_decode(buf.data, buf.len, &options, &image, NULL) < 0);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    hs_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
 static void size_of_the_real_header_counts(void **state)
 {
     (void) state;
@@ -510,6 +542,7 @@ int main(void)
         cmocka_unit_test(missing_data_before_the_end_marker_is_damage),
         cmocka_unit_test(damage_leaves_what_comes_before_it),
         cmocka_unit_test(scans_before_a_broken_one_are_shown),
+        cmocka_unit_test(attempts_share_one_charge),
         cmocka_unit_test(size_of_the_real_header_counts),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(coefficients_count_as_memory),

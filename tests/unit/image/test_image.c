@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
+#include "base/clock.h"
 #include "image/encode.h"
 #include "image/letterbox.h"
 
@@ -241,6 +243,124 @@ static void the_target_counts_after_the_turn(void **state)
     hs_buf_finish(&buf);
 }
 
+/* ---- memory that all pictures share ---- */
+
+static struct hs_image_options options_of(struct hs_budget *budget)
+{
+    struct hs_image_options options = options_plain();
+    options.limits.budget = budget;
+    options.deadline_ns = HS_NO_DEADLINE;
+    return options;
+}
+
+static struct hs_buf png_file(int width, int height)
+{
+    struct hs_image *image = make_gradient(width, height);
+    struct hs_buf buf = make_buf();
+    assert_int_equal(hs_image_encode_png(image, &buf, NULL), 0);
+    hs_image_destroy(image);
+    return buf;
+}
+
+static void the_budget_is_charged_until_the_picture_is_destroyed(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = options_of(&budget);
+    struct hs_buf buf = png_file(400, 300);
+    struct hs_image *image;
+    size_t pixels = 400 * 300 * 3, peak;
+    hs_budget_init(&budget, (size_t) 64 << 20);
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget, &peak), pixels);
+    assert_in_range(peak, pixels + (4u << 20), pixels + (5u << 20)); /* libspng's own */
+    hs_image_destroy(image);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    options.more_per_pixel = 7;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget, NULL), 400 * 300 * 10);
+    hs_image_destroy(image);
+    options.more_per_pixel = 0;
+    options.target_w = options.target_h = 40;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget, NULL), 40 * 30 * 3);
+    hs_image_destroy(image);
+    assert_int_equal(hs_image_decode(buf.data, buf.len / 2, &options, &image, NULL), HS_EDECODE);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    hs_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
+static void a_turned_picture_has_its_charge(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = options_of(&budget);
+    struct hs_buf buf = jpeg_with_exif(1600, 1600, 6);
+    struct hs_image *image;
+    size_t pixels = 1600 * 1600 * 3, peak;
+    hs_budget_init(&budget, (size_t) 64 << 20);
+    options.apply_exif = true;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget, &peak), pixels);
+    assert_int_equal(peak, 2 * pixels);
+    hs_image_destroy(image);
+    hs_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
+/* Of a large JPEG of several scans the coefficients count, and of a part only the part. */
+static void what_the_codec_holds_is_charged(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = options_of(&budget);
+    struct hs_image *image = make_gradient(1600, 1200);
+    struct hs_buf buf = make_buf();
+    struct hs_image_part part = { 800, 600, 100, 100 }, got;
+    assert_int_equal(hs_image_encode_jpeg(image, 90, &buf, NULL), 0);
+    hs_image_destroy(image);
+    hs_budget_init(&budget, (size_t) 64 << 20);
+    size_t peak;
+    assert_int_equal(hs_image_decode_part(buf.data, buf.len, &options, &part, &image, &got, NULL), 0);
+    hs_budget_used(&budget, &peak);
+    assert_true(peak < 3u << 20);
+    assert_true(hs_budget_used(&budget, NULL) >= image->stride * (size_t) image->height);
+    hs_image_destroy(image);
+    hs_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
+static void without_room_in_time_it_is_an_error(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = options_of(&budget);
+    struct hs_buf buf = png_file(40, 30);
+    struct hs_image *image;
+    struct hs_error err;
+    struct hs_cancel cancel;
+    hs_budget_init(&budget, 1000);
+    assert_true(hs_budget_try(&budget, 1));
+    options.deadline_ns = hs_deadline_in_ms(20);
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), HS_ETIMEOUT);
+    assert_non_null(strstr(err.message, "the request's time was over"));
+    hs_cancel_init(&cancel);
+    hs_cancel_trigger(&cancel);
+    options.deadline_ns = HS_NO_DEADLINE;
+    options.cancel = &cancel;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), HS_ECANCELED);
+    hs_cancel_finish(&cancel);
+    options.cancel = NULL;
+    hs_budget_release(&budget, 1);
+    /* A picture that takes more than all of it has all of it. */
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), 0);
+    assert_int_equal(hs_budget_used(&budget, NULL), 1000);
+    hs_image_destroy(image);
+    hs_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
 static void destroy_takes_null(void **state)
 {
     (void) state;
@@ -254,11 +374,20 @@ static void destroy_takes_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_and_noise_are_refused),    cmocka_unit_test(known_formats_are_named),
-        cmocka_unit_test(limits_are_found_in_the_header),   cmocka_unit_test(limits_hold_to_the_pixel),
-        cmocka_unit_test(probe_tells_what_decode_gives),    cmocka_unit_test(all_turns_give_the_upright_picture),
-        cmocka_unit_test(four_quarter_turns_are_none),      cmocka_unit_test(exif_is_applied_when_asked),
-        cmocka_unit_test(the_target_counts_after_the_turn), cmocka_unit_test(destroy_takes_null),
+        cmocka_unit_test(nothing_and_noise_are_refused),
+        cmocka_unit_test(known_formats_are_named),
+        cmocka_unit_test(limits_are_found_in_the_header),
+        cmocka_unit_test(limits_hold_to_the_pixel),
+        cmocka_unit_test(probe_tells_what_decode_gives),
+        cmocka_unit_test(all_turns_give_the_upright_picture),
+        cmocka_unit_test(four_quarter_turns_are_none),
+        cmocka_unit_test(exif_is_applied_when_asked),
+        cmocka_unit_test(the_target_counts_after_the_turn),
+        cmocka_unit_test(destroy_takes_null),
+        cmocka_unit_test(the_budget_is_charged_until_the_picture_is_destroyed),
+        cmocka_unit_test(a_turned_picture_has_its_charge),
+        cmocka_unit_test(what_the_codec_holds_is_charged),
+        cmocka_unit_test(without_room_in_time_it_is_an_error),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -47,10 +47,10 @@ static const char *store_path(const char *folder, const char *name)
     return folder_path(folder, path);
 }
 
-/* Nothing but the lock, and the file where there is one. */
+/* Nothing but the file, if there is one. */
 static void assert_tidy(const char *folder)
 {
-    static const char *const names[] = { "m.onnx.part", "m.onnx.part.from", ".m.onnx.fetch" };
+    static const char *const names[] = { "m.onnx.part", "m.onnx.part.from", ".m.onnx.fetch", ".m.onnx.lock" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++)
         if (hs_file_exists(store_path(folder, names[i])))
             fail_msg("%s was left", names[i]);

@@ -79,11 +79,33 @@ static void every_ultralytics_model(void **state)
     }
 }
 
+/* Each version of HailoRT has a file of its own, whose hash is recorded at the first pull. */
+static void a_file_for_each_hailort(void **state)
+{
+    (void) state;
+    static const char *const names[] = { "yolov8s-pose", "yolov8m-pose",         "scrfd-500m",           "scrfd-2.5g",
+                                         "scrfd-10g",    "retinaface-mobilenet", "arcface-mobilefacenet" },
+                             *const versions[] = { "5.1", "5.2", "5.3", "5.4" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
+        struct hs_pack *pack = shipped(names[i]);
+        for (size_t v = 0; v < HS_ARRAY_LEN(versions); v++) {
+            const struct hs_pack_file *file = hs_pack_find_file(pack, "hailo", versions[v]);
+            assert_non_null(file);
+            assert_string_equal(file->runtime, versions[v]);
+            assert_non_null(strstr(file->name, versions[v]));
+            assert_non_null(strstr(file->sources[0].address, versions[v]));
+            assert_null(file->sha256);
+        }
+        assert_null(hs_pack_find_file(pack, "hailo", "5.5.0"));
+        hs_pack_destroy(pack);
+    }
+}
+
 static void hailo_files_of_the_zoo(void **state)
 {
     (void) state;
     static const char *const names[] = { "yolov8s", "yolov8m" };
-    static const char *const versions[] = { "5.1.1", "5.2.0" };
+    static const char *const versions[] = { "5.1.1", "5.2.0", "5.3.0", "5.4.1" };
     for (size_t i = 0; i < HS_ARRAY_LEN(names); i++) {
         char name[40], address[200];
         snprintf(name, sizeof(name), "%s-pose", names[i]);
@@ -479,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_ultralytics_model),
+        cmocka_unit_test(a_file_for_each_hailort),
         cmocka_unit_test(hailo_files_of_the_zoo),
         cmocka_unit_test(the_default_has_a_package_too),
         cmocka_unit_test(a_small_pack),

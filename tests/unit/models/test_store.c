@@ -299,10 +299,11 @@ static void one_at_a_time(void **state)
     assert_int_equal(hs_store_lock(store, "a", true, &lock, &err), 0);
     assert_int_equal(hs_store_lock(store, "a", false, &other, &err), HS_EBUSY);
     assert_int_equal(hs_store_lock(store, "b", false, &other, &err), 0);
-    hs_store_unlock(other);
-    hs_store_unlock(lock);
+    hs_store_unlock(store, "b", other);
+    hs_store_unlock(store, "a", lock);
+    assert_false(folder_has(*state, "store/.a.lock"));
     assert_int_equal(hs_store_lock(store, "a", false, &lock, &err), 0);
-    hs_store_unlock(lock);
+    hs_store_unlock(store, "a", lock);
     assert_int_equal(symlink("elsewhere", folder_path(*state, "store/.c.lock")), 0);
     assert_int_equal(hs_store_lock(store, "c", false, &lock, &err), HS_EIO);
     hs_store_close(store);

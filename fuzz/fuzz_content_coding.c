@@ -1,0 +1,81 @@
+/* The first byte says where to cut, the second chooses the coding. A body fed whole and cut must unpack alike, never
+ * past its bound; and what zlib packs must come back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
+
+#include "base/buf.h"
+#include "http/content_coding.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { UNPACKED_MAX = 1 << 20, PIECE_MAX = 16 << 10 };
+
+static int take(void *ctx, const uint8_t *data, size_t len, struct hs_error *err)
+{
+    if (len == 0 || len > PIECE_MAX)
+        abort();
+    int r = hs_buf_append(ctx, data, len);
+    return r < 0 ? hs_error_set(err, r, "too much") : 0;
+}
+
+static int unpack(enum hs_coding coding, const uint8_t *data, size_t len, size_t step, struct hs_buf *out)
+{
+    struct hs_inflater *inflater;
+    struct hs_error err = { 0 };
+    hs_buf_init(out, UNPACKED_MAX);
+    if (hs_inflater_create(coding, &inflater, &err) < 0)
+        abort();
+    int r = 0;
+    for (size_t i = 0; i < len && r == 0; i += step)
+        r = hs_inflater_feed(inflater, data + i, len - i < step ? len - i : step, take, out, &err);
+    if (r == 0)
+        r = hs_inflater_end(inflater, &err);
+    if (r < 0 && (err.code != r || !err.message[0]))
+        abort();
+    hs_inflater_destroy(inflater);
+    return r;
+}
+
+static void check_round_trip(enum hs_coding coding, const uint8_t *data, size_t len)
+{
+    z_stream stream = { 0 };
+    struct hs_buf back;
+    if (deflateInit2(&stream, 1, Z_DEFLATED, coding == HS_CODING_GZIP ? MAX_WBITS + 16 : MAX_WBITS, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return;
+    uLong room = deflateBound(&stream, (uLong) len);
+    uint8_t *packed = malloc(room);
+    stream.next_in = (uint8_t *) (uintptr_t) data;
+    stream.avail_in = (uInt) len;
+    stream.next_out = packed;
+    stream.avail_out = (uInt) room;
+    if (!packed || deflate(&stream, Z_FINISH) != Z_STREAM_END)
+        abort();
+    if (unpack(coding, packed, stream.total_out, 7, &back) < 0 || back.len != len ||
+        (len && memcmp(back.data, data, len) != 0))
+        abort();
+    /* Every part of it but the whole is cut off. */
+    hs_buf_finish(&back);
+    if (unpack(coding, packed, stream.total_out - 1, 1 << 20, &back) == 0)
+        abort();
+    hs_buf_finish(&back);
+    deflateEnd(&stream);
+    free(packed);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct hs_buf whole, cut;
+    if (len < 2)
+        return 0;
+    enum hs_coding coding = data[1] & 1 ? HS_CODING_GZIP : HS_CODING_DEFLATE;
+    int a = unpack(coding, data + 2, len - 2, len, &whole), b = unpack(coding, data + 2, len - 2, data[0] + 1u, &cut);
+    if (a != b || (a == 0 && (whole.len != cut.len || (whole.len && memcmp(whole.data, cut.data, cut.len) != 0))))
+        abort();
+    hs_buf_finish(&whole);
+    hs_buf_finish(&cut);
+    check_round_trip(coding, data + 2, len - 2);
+    return 0;
+}

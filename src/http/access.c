@@ -1,0 +1,162 @@
+#include "http/access.h"
+
+#include <string.h>
+
+#include "base/origin.h"
+#include "base/str.h"
+
+/* ---- Lists ---- */
+
+/* The next item of a list, copied; false at its end. One that does not fit cannot be named by a request either. */
+static bool next_item(const char **at, char *dst, size_t size)
+{
+    const char *text = *at ? *at + strspn(*at, " ") : "";
+    size_t len = strcspn(text, " ");
+    *at = text + len;
+    if (len >= size)
+        return next_item(at, dst, size);
+    return len > 0 && hs_str_copy_n(dst, size, text, len);
+}
+
+static bool lists_origin(const char *list, const struct hs_origin *origin)
+{
+    char item[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
+    struct hs_origin allowed;
+    while (next_item(&list, item, sizeof(item))) {
+        if (hs_origin_parse(item, &allowed) && hs_origin_equal(&allowed, origin))
+            return true;
+    }
+    return false;
+}
+
+static bool lists_any(const char *list)
+{
+    char item[2];
+    while (next_item(&list, item, sizeof(item))) {
+        if (strcmp(item, "*") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- Hosts ---- */
+
+static bool same_name(const char *name, const struct hs_origin *host)
+{
+    struct hs_origin other;
+    return name && hs_host_parse(name, &other) && strcmp(other.host, host->host) == 0;
+}
+
+/* "pi", "pi.local", and the first label of a longer name with the same. */
+static bool is_machine(const char *machine, const struct hs_origin *host)
+{
+    char label[HS_HOST_SIZE], local[HS_HOST_SIZE];
+    if (!machine[0])
+        return false;
+    hs_str_copy_n(label, sizeof(label), machine, strcspn(machine, "."));
+    return same_name(machine, host) || same_name(label, host) ||
+           (hs_str_format(local, sizeof(local), "%s.local", label) && same_name(local, host));
+}
+
+static bool is_host_allowed(const struct hs_http_access *access, const struct hs_origin *host)
+{
+    char item[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
+    struct hs_origin origin;
+    const char *hosts = access->hosts, *origins = access->origins;
+    bool listed = false;
+    while (next_item(&hosts, item, sizeof(item))) {
+        listed = true;
+        if (same_name(item, host))
+            return true;
+    }
+    while (next_item(&origins, item, sizeof(item))) {
+        if (hs_origin_parse(item, &origin) && strcmp(origin.host, host->host) == 0)
+            return true;
+    }
+    return !listed && (hs_host_is_address(host) || same_name("localhost", host) || same_name(access->own_host, host) ||
+                       is_machine(access->machine, host));
+}
+
+/* ---- Changes ---- */
+
+/* Without a port in Host the page is at the port that its scheme means. */
+static bool is_same_host(const struct hs_origin *origin, const char *host)
+{
+    struct hs_origin own;
+    if (!host || !hs_host_parse(host, &own) || strcmp(own.host, origin->host) != 0)
+        return false;
+    hs_str_copy(own.scheme, sizeof(own.scheme), origin->scheme);
+    return hs_origin_port(&own) == hs_origin_port(origin);
+}
+
+/* The origin of a page's address. */
+static bool origin_of_address(const char *address, struct hs_origin *ret)
+{
+    char text[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
+    const char *mark = strstr(address, "://");
+    size_t len = mark ? (size_t) (mark - address) + 3 + strcspn(mark + 3, "/?#") : 0;
+    return hs_str_copy_n(text, sizeof(text), address, len) && hs_origin_parse(text, ret);
+}
+
+static bool is_foreign(const struct hs_http_access *access, const struct hs_http_claims *claims)
+{
+    struct hs_origin origin;
+    const char *site = claims->fetch_site, *text = claims->origin;
+    bool read = text ? hs_origin_parse(text, &origin) : claims->referer && origin_of_address(claims->referer, &origin);
+    if (read && lists_origin(access->origins, &origin))
+        return false;
+    /* A page cannot set this header. It stays right behind a proxy that changes Host. */
+    if (site)
+        return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+    if (!text && !claims->referer)
+        return false;
+    return !read || !is_same_host(&origin, claims->host);
+}
+
+int hs_access_check_change(const struct hs_http_access *access, const struct hs_http_claims *claims,
+                           struct hs_error *err)
+{
+    bool browser = claims->origin || claims->referer || claims->fetch_site;
+    struct hs_origin host, origin;
+    char shown[128];
+    if (!browser)
+        return 0;
+    if (is_foreign(access, claims)) {
+        const char *from = claims->origin ? claims->origin : "another site";
+        hs_str_quote(shown, sizeof(shown), from, strlen(from));
+        return hs_error_set(err, HS_EFORBIDDEN,
+                            "A page of %s may not change anything here; name its origin in server.cors_origins if it "
+                            "should",
+                            shown);
+    }
+    bool known = claims->origin && hs_origin_parse(claims->origin, &origin) && lists_origin(access->origins, &origin);
+    if (known || !claims->host || (hs_host_parse(claims->host, &host) && is_host_allowed(access, &host)))
+        return 0;
+    hs_str_quote(shown, sizeof(shown), claims->host, strlen(claims->host));
+    return hs_error_set(err, HS_EFORBIDDEN,
+                        "A page under the host name %s may not change anything here; name it in server.allowed_hosts "
+                        "if it should",
+                        shown);
+}
+
+int hs_access_check_admin(const struct hs_http_access *access, const struct hs_http_claims *claims,
+                          struct hs_error *err)
+{
+    if (access->admin == HS_HTTP_ADMIN_OFF)
+        return hs_error_set(err, HS_EFORBIDDEN, "Nobody may do this over HTTP: server.admin is off");
+    if (access->admin == HS_HTTP_ADMIN_LOCAL && (claims->proxied || !hs_address_is_loopback(claims->address)))
+        return hs_error_set(
+            err, HS_EFORBIDDEN,
+            "Only a client on this machine, and not behind a proxy, may do this: server.admin is local");
+    return hs_access_check_change(access, claims, err);
+}
+
+/* ---- Reading ---- */
+
+const char *hs_access_allow_origin(const struct hs_http_access *access, const char *text)
+{
+    struct hs_origin origin;
+    if (text && hs_origin_parse(text, &origin) && lists_origin(access->origins, &origin))
+        return text;
+    return lists_any(access->origins) ? "*" : NULL;
+}

@@ -1,0 +1,195 @@
+#include "http/event_loop.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "http/request_internal.h"
+
+enum { EVENTS_MAX = 64, ACCEPTS_MAX = 64 };
+
+static size_t connection_count(const struct hs_event_loop *loop)
+{
+    return atomic_load(&loop->server->connections);
+}
+
+/* ---- Accepting ---- */
+
+static void listen_again(struct hs_event_loop *loop, bool wanted)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = loop };
+    if (loop->listen_fd < 0 || loop->listening == wanted)
+        return;
+    if (epoll_ctl(loop->conns.epoll_fd, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, loop->listen_fd, &event) == 0)
+        loop->listening = wanted;
+}
+
+static void take_connection(struct hs_event_loop *loop, int fd, const struct sockaddr *peer)
+{
+    size_t most = loop->server->options.connections_per_address;
+    int on = 1;
+    if (most > 0 && hs_conn_count_from(&loop->conns, peer) >= most) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    hs_conn_create(&loop->conns, fd, peer);
+}
+
+/* If all places are taken, or all descriptors, one without a request makes room; if there is none the others wait in
+ * the listen queue until the next tick. */
+static void accept_some(struct hs_event_loop *loop)
+{
+    for (int i = 0; i < ACCEPTS_MAX && !atomic_load(&loop->server->draining); i++) {
+        bool full = connection_count(loop) >= loop->server->options.connections_max;
+        if (full && i > 0)
+            return; /* only the next event says that another one waits */
+        if (full && !hs_conn_evict(&loop->conns)) {
+            listen_again(loop, false);
+            return;
+        }
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+        socklen_t len = sizeof(address);
+        int fd = accept4(loop->listen_fd, (struct sockaddr *) &address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            take_connection(loop, fd, (struct sockaddr *) &address);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return;
+        bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        if (exhausted && !hs_conn_evict(&loop->conns)) {
+            listen_again(loop, false);
+            return;
+        }
+    }
+}
+
+void hs_event_loop_stop_listening(struct hs_event_loop *loop)
+{
+    /* The thread closes it when it sees that the server is draining. */
+    shutdown(loop->listen_fd, SHUT_RDWR);
+    atomic_store(&loop->server->draining, true);
+    hs_completion_queue_command(&loop->server->completions, false, false);
+}
+
+/* ---- The thread ---- */
+
+/* Often enough for the shortest limit to be kept to about a quarter. */
+static int64_t tick_ns(const struct hs_http_options *o)
+{
+    const int64_t limits[] = { o->header_timeout_ms, o->body_idle_ms, o->body_timeout_ms, o->idle_timeout_ms,
+                               o->rate_window_ms };
+    int64_t shortest = 4000;
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        shortest = limits[i] < shortest ? limits[i] : shortest;
+    return (shortest < 80 ? 20 : shortest / 4) * HS_NS_PER_MS;
+}
+
+static void tick(struct hs_event_loop *loop)
+{
+    int64_t now_ns = hs_clock_now_ns();
+    if (now_ns < loop->next_tick_ns)
+        return;
+    for (struct hs_conn *conn = loop->conns.head, *next; conn; conn = next) {
+        next = conn->next;
+        hs_conn_check_time(conn, now_ns);
+    }
+    listen_again(loop, true);
+    loop->next_tick_ns = now_ns + tick_ns(&loop->server->options);
+}
+
+/* Until the next tick, which nobody needs without connections. */
+static int wait_ms(const struct hs_event_loop *loop)
+{
+    if (!loop->conns.head && (loop->listening || loop->listen_fd < 0))
+        return -1;
+    int64_t ms = (loop->next_tick_ns - hs_clock_now_ns()) / HS_NS_PER_MS + 1;
+    return ms > 0 ? (int) ms : 0;
+}
+
+/* True: the thread is to end. */
+static bool serve_workers(struct hs_event_loop *loop)
+{
+    struct hs_completion_queue *queue = &loop->server->completions;
+    struct hs_completion done;
+    bool cancel_all, stop;
+    hs_completion_queue_take_commands(queue, &cancel_all, &stop);
+    if (cancel_all) {
+        for (struct hs_conn *conn = loop->conns.head; conn; conn = conn->next)
+            hs_conn_cancel(conn);
+    }
+    while ((done = hs_completion_queue_take(queue)).req)
+        hs_conn_on_completion(done.req, done.finished);
+    if (atomic_load(&loop->server->draining) && loop->listen_fd >= 0) {
+        listen_again(loop, false);
+        close(loop->listen_fd);
+        loop->listen_fd = -1;
+    }
+    return stop;
+}
+
+static void *run(void *arg)
+{
+    struct hs_event_loop *loop = arg;
+    struct epoll_event events[EVENTS_MAX];
+    bool ending = false;
+    while (!ending) {
+        int count = epoll_wait(loop->conns.epoll_fd, events, EVENTS_MAX, wait_ms(loop));
+        for (int i = 0; i < count; i++) {
+            void *subject = events[i].data.ptr;
+            if (subject == loop)
+                accept_some(loop);
+            else if (subject == &loop->server->completions)
+                ending = serve_workers(loop);
+            else
+                hs_conn_on_event(subject, events[i].events);
+        }
+        tick(loop);
+        hs_conn_bury(&loop->conns);
+    }
+    while (loop->conns.head)
+        hs_conn_close(loop->conns.head);
+    hs_conn_bury(&loop->conns);
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *server, int listen_fd, struct hs_error *err)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = &server->completions };
+    loop->server = loop->conns.server = server;
+    loop->listen_fd = listen_fd;
+    loop->conns.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->conns.epoll_fd >= 0 &&
+        epoll_ctl(loop->conns.epoll_fd, EPOLL_CTL_ADD, server->completions.event_fd, &event) == 0) {
+        listen_again(loop, true);
+        loop->running = loop->listening && hs_thread_start(&loop->thread, "http-network", run, loop) == 0;
+    }
+    if (loop->running)
+        return 0;
+    if (loop->conns.epoll_fd >= 0)
+        close(loop->conns.epoll_fd);
+    close(listen_fd);
+    loop->listen_fd = -1;
+    return hs_error_set(err, HS_EIO, "the network thread cannot be started");
+}
+
+void hs_event_loop_stop(struct hs_event_loop *loop)
+{
+    if (!loop->running)
+        return;
+    hs_completion_queue_command(&loop->server->completions, false, true);
+    pthread_join(loop->thread, NULL);
+    loop->running = false;
+    close(loop->conns.epoll_fd);
+    if (loop->listen_fd >= 0)
+        close(loop->listen_fd);
+}

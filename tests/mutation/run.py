@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""Changes one thing in the sources at a time and looks whether a test notices.
+
+    run.py map  WORK               builds with gcov, runs each test alone and keeps which lines it enters (some minutes)
+    run.py test WORK --seed N --count M [--minutes T]
+                                   carries out a plan of M changes; what was done already is not done again
+    run.py report WORK [--all]     the figures, and each change that nothing noticed
+
+WORK is a folder of this program's own; it holds a copy of the tree. A change counts as valid if it compiles without a
+warning. Only tests that enter the changed line are run, the quickest first, until one fails: unit tests, then those of
+tests/service and tests/accuracy. A failure of a Python test counts if it fails twice. A line that no test enters is a
+change that nothing notices.
+"""
+import argparse
+import collections
+import glob
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import changes
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+UNIT_SECONDS, PYTEST_SECONDS, BUILD_SECONDS = 60, 240, 900
+WARNINGS = ['-Dwerror=true', '-Doptimization=1']
+
+
+def run(command, seconds, cwd, env=None):
+    """Exit code (or 'timeout'), output. Ends everything that it started."""
+    process = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+                               start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        return 'timeout', ''
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def copy_tree(target):
+    """The files that git knows, with the downloads linked."""
+    os.makedirs(target, exist_ok=True)
+    names = subprocess.check_output(['git', 'ls-files', '-z'], cwd=TREE).decode().split('\0')
+    for name in filter(None, names):
+        source, copy = os.path.join(TREE, name), os.path.join(target, name)
+        if not os.path.isfile(source):
+            continue
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if not os.path.exists(copy) or open(source, 'rb').read() != open(copy, 'rb').read():
+            shutil.copy2(source, copy)
+            os.utime(copy)
+    deps = os.path.join(target, '.deps')
+    if not os.path.lexists(deps):
+        os.symlink(os.path.join(TREE, '.deps'), deps)
+
+
+def set_up(tree, build, arguments):
+    if not os.path.exists(os.path.join(build, 'build.ninja')):
+        code, output = run(['meson', 'setup', build, *arguments], BUILD_SECONDS, tree)
+        if code != 0:
+            sys.exit(output)
+    code, output = run(['ninja', '-C', build], BUILD_SECONDS, tree)
+    if code != 0:
+        sys.exit(output)
+
+
+def tests_of(tree, build):
+    """name -> (command, environment, what ninja must build)"""
+    listed = json.loads(subprocess.check_output(['meson', 'introspect', '--tests', build]))
+    tests = {}
+    for test in listed:
+        if test['suite'] == ['hailo-services:unit']:
+            tests[f"unit/{test['name']}"] = (test['cmd'], test['env'], os.path.relpath(test['cmd'][0], build))
+    environment = {'HS_BIN': os.path.join(build, 'hailo-pose'), 'HS_MODELS_DIR': os.path.join(tree, '.deps/models')}
+    for folder in ('service', 'accuracy'):
+        for path in sorted(glob.glob(os.path.join(tree, 'tests', folder, 'test_*.py'))):
+            name = os.path.relpath(path, tree)
+            tests[name[6:]] = (['/usr/bin/python3', '-m', 'pytest', '-p', 'no:cacheprovider', '-x', '-q', name],
+                               environment, None)
+    return tests
+
+
+# ---- which test enters which line -----------------------------------------------------------------------------------
+
+def lines_of(folder, build):
+    """Lines that a run entered, of what it wrote below folder."""
+    found = collections.defaultdict(set)
+    for path, _, files in os.walk(folder):
+        data = [name for name in files if name.endswith('.gcda')]
+        if not data:
+            continue
+        objects = os.path.join(build, os.path.relpath(path, folder))
+        for name in data:
+            notes = name[:-5] + '.gcno'
+            if os.path.exists(os.path.join(objects, notes)):
+                os.symlink(os.path.join(objects, notes), os.path.join(path, notes))
+        output = subprocess.run(['gcov', '--json-format', '--stdout', *data], cwd=path, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL).stdout
+        for text in output.decode().splitlines():
+            for file in json.loads(text)['files']:
+                name = os.path.relpath(os.path.join(build, file['file']), os.path.dirname(build))
+                if name.startswith('src/'):
+                    found[name].update(line['line_number'] for line in file['lines'] if line['count'])
+    return {name: sorted(lines) for name, lines in found.items()}
+
+
+def make_map(work):
+    tree = os.path.join(work, 'tree')
+    build = os.path.join(tree, 'build')
+    copy_tree(tree)
+    set_up(tree, build, ['-Db_coverage=true', '-Doptimization=1'])
+    target = os.path.join(work, 'map.json.gz')
+    known = json.load(gzip.open(target)) if os.path.exists(target) else {}
+    for name, (command, environment, _) in tests_of(tree, build).items():
+        if name in known:
+            continue
+        folder = os.path.join(work, 'gcda')
+        shutil.rmtree(folder, ignore_errors=True)
+        counting = {'GCOV_PREFIX': folder, 'GCOV_PREFIX_STRIP': str(len(build.strip('/').split('/')))}
+        begin = time.monotonic()
+        code, output = run(command, 900, tree, {**environment, **counting})
+        seconds = time.monotonic() - begin
+        known[name] = {'code': code, 'seconds': seconds, 'lines': lines_of(folder, build) if code == 0 else {}}
+        print(f"{name}: {code}, {seconds:.1f} s, {sum(map(len, known[name]['lines'].values()))} lines", flush=True)
+        if code != 0:
+            print('\n'.join(output.splitlines()[-5:]))
+        with gzip.open(target + '.new', 'wt') as file:
+            json.dump(known, file)
+        os.replace(target + '.new', target)
+    shutil.rmtree(os.path.join(work, 'gcda'), ignore_errors=True)
+
+
+# ---- changes --------------------------------------------------------------------------------------------------------
+
+def try_change(change, tree, build, tests, map_):
+    """'invalid', or the name of the test that noticed, or None; and the tests that were run."""
+    entering = sorted((entry['seconds'], name) for name, entry in map_.items()
+                      if change.line in entry['lines'].get(change.file, ()) and name in tests)
+    entering = [name for kind in ('unit/', 'service/', 'accuracy/') for _, name in entering if name.startswith(kind)]
+    wanted = [tests[name][2] for name in entering if tests[name][2]]
+    code, output = run(['ninja', '-C', build, 'hailo-pose', 'hailo-face'], BUILD_SECONDS, tree)
+    if code != 0:
+        return 'invalid', []
+    if change.file.startswith('src/backends/') or any(name.startswith('accuracy') for name in entering):
+        code, output = run(['ninja', '-C', build], BUILD_SECONDS, tree)
+    elif wanted:
+        code, output = run(['ninja', '-C', build, *wanted], BUILD_SECONDS, tree)
+    if code != 0:
+        return 'invalid', []
+    for name in entering:
+        command, environment, _ = tests[name]
+        unit = name.startswith('unit/')
+        for _ in range(1 if unit else 2):
+            code, _ = run(command, UNIT_SECONDS if unit else PYTEST_SECONDS, tree, environment)
+            if code == 0:
+                break
+        if code != 0:
+            return name, entering
+    return None, entering
+
+
+def test_changes(work, seed, count, minutes):
+    end = time.monotonic() + 60 * minutes
+    tree = os.path.join(work, 'changed')
+    build = os.path.join(tree, 'build')
+    copy_tree(tree)
+    set_up(tree, build, WARNINGS)
+    tests = tests_of(tree, build)
+    map_ = {name: {**entry, 'lines': {file: set(lines) for file, lines in entry['lines'].items()}}
+            for name, entry in json.load(gzip.open(os.path.join(work, 'map.json.gz'))).items() if entry['code'] == 0}
+    results = os.path.join(work, 'results.jsonl')
+    done = set()
+    if os.path.exists(results):
+        done = {tuple(json.loads(line)['change'][:-1]) for line in open(results)}
+    for change in changes.plan(changes.all_changes(tree), seed, count):
+        if tuple(change[:-1]) in done or time.monotonic() > end:
+            continue
+        before = changes.apply(tree, change)
+        begin = time.monotonic()
+        try:
+            noticed, entering = try_change(change, tree, build, tests, map_)
+        finally:
+            with open(os.path.join(tree, change.file), 'w', encoding='utf-8') as file:
+                file.write(before)
+        with open(results, 'a') as file:
+            print(json.dumps({'change': change, 'seed': seed, 'noticed': noticed, 'entering': len(entering),
+                              'seconds': round(time.monotonic() - begin, 1)}), file=file)
+        print(f'{change.file}:{change.line} {change.kind}: {noticed or "NOT NOTICED"}', flush=True)
+
+
+# ---- report ---------------------------------------------------------------------------------------------------------
+
+def report(work, everything):
+    results = [json.loads(line) for line in open(os.path.join(work, 'results.jsonl'))]
+    explained = {}
+    path = os.path.join(work, 'explained.json')  # "file:line kind old" -> why no test could notice
+    if os.path.exists(path):
+        explained = json.load(open(path))
+    valid = [result for result in results if result['noticed'] != 'invalid']
+    folders = collections.defaultdict(collections.Counter)
+    survivors = []
+    for result in valid:
+        change = changes.Change(*result['change'])
+        key = f'{change.file}:{change.line} {change.kind} {change.old}'
+        outcome = 'noticed' if result['noticed'] else 'equal' if key in explained else 'not noticed'
+        folders['/'.join(change.file.split('/')[1:-1])][outcome] += 1
+        if outcome == 'not noticed' or (everything and not result['noticed']):
+            survivors.append((key, change.new, result['entering'], explained.get(key, '')))
+    for name in sorted(folders):
+        counts = folders[name]
+        print(f"{name:20} noticed {counts['noticed']:3} of {counts['noticed'] + counts['not noticed']:3}, "
+              f"{counts['equal']} change nothing")
+    noticed = sum(counts['noticed'] for counts in folders.values())
+    equal = sum(counts['equal'] for counts in folders.values())
+    rest = len(valid) - equal
+    print(f'{len(results)} changes, {len(valid)} valid, {equal} of these change nothing, {noticed} noticed of {rest}: '
+          f'{noticed / rest if rest else 0:.3f}')
+    for key, new, entering, why in survivors:
+        print(f'  {key} -> {new}   (entered by {entering} tests) {why}')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('action', choices=['map', 'test', 'report'])
+    parser.add_argument('work')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--count', type=int, default=100)
+    parser.add_argument('--minutes', type=float, default=1e9)
+    parser.add_argument('--all', action='store_true')
+    args = parser.parse_args()
+    work = os.path.abspath(args.work)
+    os.makedirs(work, exist_ok=True)
+    if args.action == 'map':
+        make_map(work)
+    elif args.action == 'test':
+        test_changes(work, args.seed, args.count, args.minutes)
+    else:
+        report(work, args.all)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,196 @@
+"""Who may do what: pages of other origins, host names, what is for the administrator, CORS."""
+import json
+import re
+
+import pytest
+
+from faces import NOBODY, one
+from server import multipart, png, wait_for
+
+EVIL = {'Origin': 'http://evil.example'}
+STRANGER = {'X-Forwarded-For': '203.0.113.7'}
+DETECT = '/v1/pose/detect'
+
+
+def own_origin(server):
+    return f'http://{server.address[0]}:{server.address[1]}'
+
+
+def message(answer):
+    error = answer.json()['error']
+    return error['message'] if isinstance(error, dict) else error
+
+
+def names(server):
+    return [identity['name'] for identity in server.get('/v1/database/list').json()['identities']]
+
+
+# ---- pages of other origins
+
+@pytest.mark.parametrize('headers', [EVIL, {'Origin': 'null'}, {'Sec-Fetch-Site': 'cross-site'},
+                                     {'Sec-Fetch-Site': 'same-site'}, {'Referer': 'http://evil.example/form.html'},
+                                     {'Host': 'evil.example', 'Origin': 'http://evil.example'},
+                                     {'Host': 'evil.example', 'Sec-Fetch-Site': 'same-origin'}])
+def test_a_page_of_another_origin_changes_nothing(make_face, headers):
+    server = make_face()
+    server.add('Ann', one(0))
+    before = server.get('/v1/database/identities/Ann').json()
+    body, kind = multipart({'image': one(1), 'name': 'Eve'})
+    form = {'Content-Type': kind, **headers}
+    removal, removal_kind = multipart({'name': 'Ann'})
+    identity = '/v1/database/identities/Ann'
+    embedding = f'{identity}/embeddings/{before["embeddings"][0]["id"]}'
+    for answer in (server.request('POST', '/v1/database/add', body, form),
+                   server.request('POST', '/v1/database/add?name=Eve', one(1), {'Content-Type': 'image/png', **headers}),
+                   server.request('POST', '/v1/database/remove', removal, {'Content-Type': removal_kind, **headers}),
+                   server.request('PUT', identity, json.dumps({'name': 'Eve'}), {'Content-Type': 'application/json',
+                                                                                 **headers}),
+                   server.request('DELETE', identity, headers=headers),
+                   server.request('DELETE', embedding, headers=headers),
+                   server.request('POST', '/v1/models/sim-face/unload', headers=headers)):
+        assert answer.status == 403, answer
+        assert re.search(r'server\.(cors_origins|allowed_hosts)', message(answer)), answer
+        assert not answer.headers['Access-Control-Allow-Origin']
+    assert names(server) == ['Ann'] and server.get(identity).json() == before
+
+
+def test_reading_and_asking_is_not_refused(face):
+    """What changes nothing is answered; without CORS the browser keeps the answer from the page."""
+    for answer in (face.get('/v1/database/list', headers=EVIL),
+                   face.post_form({'image': NOBODY}, '/v1/recognize', EVIL),
+                   face.post_form({'image': NOBODY}, '/v1/detect', EVIL)):
+        assert answer.status == 200 and not answer.headers['Access-Control-Allow-Origin'], answer
+
+
+def test_own_pages_and_programs_go_on(make_face):
+    server = make_face()
+    origin = own_origin(server)
+    for number, headers in enumerate(({}, {'Origin': origin}, {'Origin': origin, 'Sec-Fetch-Site': 'same-origin'},
+                                      {'Sec-Fetch-Site': 'none'}, {'Host': 'faces.example'})):
+        answer = server.post_form({'image': one(number), 'name': f'P{number}'}, '/v1/database/add', headers)
+        assert answer.status == 200, (headers, answer)
+
+
+def test_listed_hosts_and_origins(make_face):
+    server = make_face({'server.cors_origins': 'https://app.example, *', 'server.allowed_hosts': '[faces.example]'})
+    page = {'Origin': 'https://app.example', 'Sec-Fetch-Site': 'cross-site'}
+    own = {'Host': 'faces.example', 'Origin': 'http://faces.example'}
+    for number, headers in enumerate((page, own)):
+        answer = server.post_form({'image': one(number), 'name': f'P{number}'}, '/v1/database/add', headers)
+        assert answer.status == 200, (headers, answer)
+    # "*" lets every page read; it changes nothing.
+    refused = server.post_form({'image': one(3), 'name': 'Eve'}, '/v1/database/add', EVIL)
+    assert refused.status == 403 and refused.headers['Access-Control-Allow-Origin'] == '*', refused
+    assert server.post_form({'name': 'P0'}, '/v1/database/remove', {'Origin': own_origin(server)}).status == 403
+    assert names(server) == ['P0', 'P1']
+
+
+# ---- CORS
+
+def test_cors(make_server):
+    server = make_server(settings={'server.cors_origins': 'https://app.example:8443'})
+    page = {'Origin': 'https://app.example:8443'}
+    for answer in (server.get('/health', headers=page), server.post_form({'image': png()}, DETECT, page),
+                   server.get('/nothing', headers=page), server.post_json({}, DETECT, page)):
+        assert answer.headers['Access-Control-Allow-Origin'] == page['Origin'], answer
+        assert answer.headers['Vary'] == 'Origin'
+        assert answer.headers['Access-Control-Expose-Headers'] == 'X-Request-Id, Server-Timing'
+        assert not answer.headers['Access-Control-Allow-Credentials']
+    for headers in ({}, EVIL, {'Origin': 'https://app.example'}, {'Origin': 'null'}):
+        answer = server.get('/health', headers=headers)
+        assert answer.status == 200 and not answer.headers['Access-Control-Allow-Origin'], answer
+        assert answer.headers['Vary'] == 'Origin'
+
+
+def test_preflight(make_server):
+    server = make_server(settings={'server.cors_origins': '["https://app.example"]'})
+    ask = {'Origin': 'https://app.example', 'Access-Control-Request-Method': 'POST',
+           'Access-Control-Request-Headers': 'content-type'}
+    answer = server.request('OPTIONS', DETECT, headers=ask)
+    assert answer.status == 204 and answer.body == b'', answer
+    assert answer.headers['Access-Control-Allow-Origin'] == 'https://app.example'
+    assert 'POST' in answer.headers['Access-Control-Allow-Methods']
+    assert 'Content-Type' in answer.headers['Access-Control-Allow-Headers']
+    assert int(answer.headers['Access-Control-Max-Age']) > 0
+    foreign = server.request('OPTIONS', DETECT, headers={**ask, **EVIL})
+    assert foreign.status == 204 and not foreign.headers['Access-Control-Allow-Methods'], foreign
+    assert server.request('OPTIONS', '/nothing', headers=ask).status == 404
+
+
+@pytest.mark.parametrize('setting, value', [('cors_origins', 'app.example'), ('cors_origins', 'https://app.example/'),
+                                            ('cors_origins', 'null'), ('allowed_hosts', 'pi:5002'),
+                                            ('allowed_hosts', 'http://pi'), ('admin', 'yes')])
+def test_settings_that_are_wrong(cli, setting, value):
+    done = cli('config', 'check', '--set', f'server.{setting}={value}')
+    assert done.returncode != 0 and setting in done.stderr, done
+
+
+# ---- the administrator
+
+@pytest.mark.parametrize('admin, stranger, local', [('off', 403, 403), ('local', 403, 200), ('all', 200, 200)])
+def test_models_are_the_administrators(make_server, admin, stranger, local):
+    server = make_server(settings={'server.admin': admin})
+    assert wait_for(lambda: server.get('/health/ready').status == 200)
+    name = server.get('/v1/models').json()['data'][0]['id']
+    for action in ('unload', 'load'):
+        for headers, status in ((STRANGER, stranger), ({'Forwarded': 'for=203.0.113.7'}, stranger), ({}, local)):
+            answer = server.request('POST', f'/v1/models/{name}/{action}', headers=headers)
+            assert answer.status == status, answer
+            assert status == 200 or f'server.admin is {admin}' in message(answer), answer
+    pull = server.request('POST', f'/v1/models/{name}/pull', headers=STRANGER)
+    assert pull.status == 403 and ('model.allow_pull' if admin == 'all' else 'server.admin') in message(pull)
+    assert server.get('/v1/models', headers=STRANGER).status == 200
+
+
+def test_keep_alive_of_a_stranger(make_server):
+    """It is read and checked, as clients send it out of habit, and has no effect; the answer says so."""
+    server = make_server()
+    assert wait_for(lambda: server.get('/health/ready').status == 200)
+    answer = server.post_form({'image': png(), 'keep_alive': '0'}, DETECT, STRANGER)
+    assert answer.status == 200, answer
+    assert ['keep_alive' in text and 'server.admin is local' in text for text in answer.json()['warnings']] == [True]
+    assert list(answer.json())[-1] == 'warnings'
+    assert server.post_form({'image': png(), 'keep_alive': 'x'}, DETECT, STRANGER).status == 400
+    assert server.get('/v1/models').json()['data'][0]['state'] == 'ready', 'it stays loaded'
+    assert 'warnings' not in server.post_form({'image': png(), 'keep_alive': '0'}, DETECT).json()
+    assert wait_for(lambda: server.get('/v1/models').json()['data'][0]['state'] == 'idle'), 'the administrator unloads it'
+
+
+def test_backups_are_the_administrators(make_face, tmp_path):
+    server = make_face()
+    server.add('Ann', one(0))
+    for answer in (server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove', STRANGER),
+                   server.request('DELETE', '/v1/database/identities/Ann?purge_backups=true', headers=STRANGER)):
+        assert answer.status == 403 and 'purge_backups' in message(answer), answer
+    assert names(server) == ['Ann'], 'nothing was removed either'
+    answer = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
+    assert answer.status == 200 and answer.json()['purged_backups'] is not None, answer
+    assert str(tmp_path) not in answer.body.decode(), 'names of files, not paths'
+
+
+def answer_of(field):
+    return [f'{field}: this field is not known here and was ignored']
+
+
+def test_unknown_fields_are_named(sim, face):
+    answer = sim.post_form({'image': png(), 'conf': '0.5', 'max_detections': '3'}, DETECT).json()
+    assert answer['warnings'] == answer_of('conf')
+    answer = sim.post_json({'image': '', 'images': [], 'conf': 1}, DETECT)
+    assert answer.status == 400
+    for fields in ({'image': png()}, {'image': png(), 'timeout': '5', 'model': ''}):
+        assert 'warnings' not in sim.post_form(fields, DETECT).json()
+    batch = sim.post_form([('image', png()), ('image', png()), ('conf', '1')], DETECT + '/batch').json()
+    assert batch['warnings'] == answer_of('conf') and batch['count'] == 2
+    lines = sim.post_form([('image', png()), ('conf', '1')], DETECT + '/batch', {'Accept': 'application/x-ndjson'})
+    assert json.loads(lines.body.splitlines()[-1]) == {'count': 1, 'failed': 0, 'warnings': answer_of('conf')}
+    found = face.ask('recognize', NOBODY, treshold=0.4, threshold=0.5, candidates=2).json()
+    assert found['warnings'] == answer_of('treshold')
+
+
+# ---- what is said at the start
+
+def test_an_open_address_is_told(tmp_path, make_server):
+    server = make_server(arguments=['--host', '0.0.0.0'])
+    assert wait_for(lambda: 'anyone who can reach' in server.log), server.log
+    assert server.log.count('anyone who can reach') == 1
+    assert 'anyone who can reach' not in make_server().log

@@ -1,0 +1,119 @@
+"""Compiled models on disk: written once, compared before each use, listed, verified and removed with their model."""
+import json
+import os
+import pathlib
+import random
+
+import pytest
+
+from checkpoint import save
+from file_server import FileServer
+from server import BINARY, png, run
+from test_models import Shop, checkpoint
+
+HAS_CPU = list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so'))
+pytestmark = pytest.mark.skipif(not HAS_CPU, reason='no CPU backend in the build folder of the program under test')
+DETECT = ['--device', 'cpu', '--set', 'model.name=mine', '--set', 'inference.confidence_threshold=0.01', '--json']
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop with an imported model of random weights, which finds something in everything."""
+    random.seed(5)
+    files = FileServer()
+    shop = Shop(tmp_path, files)
+    save(tmp_path / 'best.pt', checkpoint(8, ['person'], (17, 3)))
+    assert shop.models('import', 'best.pt', '--name', 'mine').returncode == 0
+    (tmp_path / 'a.png').write_bytes(png(96, 96))
+    yield shop
+    files.close()
+
+
+def detect(shop):
+    """The people found, and what was logged."""
+    done = run(shop.folder, 'detect', *DETECT, 'a.png', env=shop.env())
+    assert done.returncode == 0, done
+    return [(each['bbox'], each['bbox_confidence'], each['keypoints']) for each in json.loads(done.stdout)['poses']], done.stderr
+
+
+def blobs(shop):
+    return sorted((shop.store / 'compiled').glob('*/*.blob'))
+
+
+def damages():
+    """Names, and what is made of a blob."""
+    def noise(data):
+        at = len(data) // 3
+        return data[:at] + os.urandom(min(512 << 10, len(data) - at)) + data[at + (512 << 10):]
+
+    def flip(place):
+        def change(data):
+            data = bytearray(data)
+            data[int(place * (len(data) - 1))] ^= 0x10
+            return bytes(data)
+        return change
+
+    changes = {'noise': noise, 'cut': lambda data: data[:-1000], 'half': lambda data: data[:len(data) // 2],
+               'empty': lambda data: b'', 'zeros': lambda data: bytes(len(data))}
+    changes.update({f'flip at {place}': flip(place) for place in (0, 0.001, 0.25, 0.5, 0.75, 1)})
+    return changes
+
+
+def test_damaged_files_are_compiled_again(shop):
+    """Noise, cuts, zeros and single bits: the answers stay the same, the log says it once, the file is whole again."""
+    right, said = detect(shop)
+    assert right and 'damaged' not in said
+    [blob] = blobs(shop)
+    whole = blob.read_bytes()
+    assert detect(shop) == (right, '')
+    for name, change in damages().items():
+        blob.chmod(0o644)
+        blob.write_bytes(change(whole))
+        assert 'DAMAGED' in shop.models('verify', 'mine').stdout, name
+        found, said = detect(shop)
+        assert found == right, name
+        assert said.count('the compiled model was damaged') == 1, (name, said)
+        assert detect(shop) == (right, ''), name
+        [blob] = blobs(shop)
+        assert blob.stat().st_size == len(whole)
+
+
+def test_listed_verified_and_removed(shop):
+    detect(shop)
+    [blob] = blobs(shop)
+    file = [each for each in json.loads(shop.models('list', '--json').stdout)['models'] if each['name'] == 'mine'][0]['files'][0]
+    assert blob.stat().st_size < file['compiled_bytes'] < blob.stat().st_size + 1000
+    assert '(compiled: ' in shop.models('list').stdout
+    done = shop.models('verify')
+    assert done.returncode == 0 and f'{file["file"]}: compiled: ok (1, ' in done.stdout
+    (blob.parent / 'sum').unlink()
+    done = shop.models('verify', 'mine')
+    assert done.returncode == 1 and f'{file["file"]}: compiled: DAMAGED' in done.stdout
+    done = shop.models('remove', 'mine')
+    assert done.returncode == 0 and 'compiled models too' in done.stdout
+    assert not list((shop.store / 'compiled').iterdir())
+
+
+def test_a_replaced_model_takes_its_compiled_form_along(shop, tmp_path):
+    detect(shop)
+    before = blobs(shop)
+    save(tmp_path / 'other.pt', checkpoint(11, ['person'], (17, 3)))
+    assert shop.models('import', 'other.pt', '--name', 'mine', '--force').returncode == 0
+    assert not blobs(shop)
+    detect(shop)
+    assert len(blobs(shop)) == 1 and blobs(shop) != before
+
+
+def test_a_folder_of_its_own(shop, tmp_path):
+    """inference.cache_dir: what else lies there stays."""
+    folder = tmp_path / 'elsewhere'
+    (folder / 'f32').mkdir(parents=True)
+    (folder / 'f32' / '1.blob').write_bytes(b'of a former version')
+    (folder / 'mine.txt').write_bytes(b'of the user')
+    arguments = ['--set', f'inference.cache_dir={folder}']
+    done = run(shop.folder, 'detect', *DETECT, *arguments, 'a.png', env=shop.env())
+    assert done.returncode == 0, done
+    assert not blobs(shop) and len(list(folder.glob('*/*.blob'))) == 1
+    assert not (folder / 'f32').exists() and (folder / 'mine.txt').exists()
+    assert shop.models('remove', 'mine', *arguments).returncode == 0
+    assert [each.name for each in folder.iterdir()] == ['mine.txt']

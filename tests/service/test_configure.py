@@ -1,0 +1,71 @@
+"""`tools/setup.sh configure`: when `make` configures the build folder. A stand-in for meson says what it was called with."""
+import os
+import subprocess
+
+import pytest
+
+from server import TREE
+
+MESON = r'''#!/bin/sh
+echo "$*" >> "$CALLS"
+test -z "$FAILS" || { echo 'meson.build:1: ERROR: it failed'; exit 1; }
+while test $# -gt 1; do test "$1" != --prefix || prefix=$2; shift; done
+mkdir -p "$1/meson-info" && touch "$1/build.ninja"
+printf '{"directories": {"source": "%s", "build": "%s/%s"}}' "$PWD" "$PWD" "$1" > "$1/meson-info/meson-info.json"
+printf '[{"name": "libdir", "value": "lib"}, {"name": "prefix", "value": "%s"}, {"name": "x", "value": "/y"}]' "$prefix" \
+    > "$1/meson-info/intro-buildoptions.json"
+'''
+
+
+@pytest.fixture(name='clone')
+def clone_fixture(tmp_path):
+    clone = tmp_path / 'clone'
+    (clone / 'tools').mkdir(parents=True)
+    with open(os.path.join(TREE, 'tools', 'setup.sh'), encoding='utf-8') as script:
+        (clone / 'tools' / 'setup.sh').write_text(script.read())
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'meson').write_text(MESON)
+    (tmp_path / 'bin' / 'meson').chmod(0o755)
+    return clone
+
+
+def configure(clone, *arguments, code=0, **env):
+    """The calls of meson."""
+    calls = clone.parent / 'calls'
+    calls.write_text('')
+    done = subprocess.run(['bash', clone / 'tools' / 'setup.sh', 'configure', *arguments], capture_output=True, text=True,
+                          env={**os.environ, 'PATH': f'{clone.parent}/bin:{os.environ["PATH"]}', 'CALLS': str(calls), **env},
+                          check=False)
+    assert done.returncode == code, done
+    return calls.read_text().splitlines(), done
+
+
+def test_once_and_then_when_something_changed(clone):
+    assert configure(clone, 'build', '/usr/local', '-Dhailo=disabled')[0] == [
+        'setup --prefix /usr/local -Dhailo=disabled build']
+    assert configure(clone, 'build', '/usr/local', '-Dhailo=disabled')[0] == []
+    assert configure(clone, 'build', '/opt/x')[0] == ['setup --reconfigure --prefix /opt/x build']
+    assert configure(clone, 'build', '/opt/x')[0] == []
+    moved = clone.rename(clone.with_name('moved'))
+    calls, done = configure(moved, 'build', '/opt/x')
+    assert calls == ['setup --reconfigure --prefix /opt/x build'] and 'this folder was moved' in done.stdout
+    assert configure(moved, 'build', '/opt/x')[0] == []
+
+
+def test_a_failure_shows_what_meson_said(clone):
+    _, done = configure(clone, 'build', '/usr/local', code=1, FAILS='1')
+    assert 'meson.build:1: ERROR: it failed' in done.stderr and 'cannot be configured' in done.stderr
+
+
+def test_the_prefix_of_the_build_folder_is_kept(clone):
+    """`make install` goes where the folder was configured for, unless it is told otherwise."""
+    with open(os.path.join(TREE, 'Makefile'), encoding='utf-8') as makefile:
+        (clone / 'Makefile').write_text(makefile.read())
+
+    def prefix(*arguments):
+        done = subprocess.run(['make', '-n', 'uninstall', *arguments], cwd=clone, capture_output=True, text=True, check=True)
+        return done.stdout.split('/lib/hailo-services')[0].split()[-1]
+
+    assert prefix() == '/usr/local'
+    configure(clone, 'build', '/opt/x')
+    assert (prefix(), prefix('PREFIX=/opt/y'), prefix('DESTDIR=/tmp/root')) == ('/opt/x', '/opt/y', '/tmp/root/opt/x')

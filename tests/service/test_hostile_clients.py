@@ -1,0 +1,207 @@
+"""Clients that connect and do not go on, send half a request, or do not read: they cost little and delay nobody."""
+import json
+import os
+import socket
+import struct
+import threading
+import time
+import zlib
+
+import pytest
+
+from server import BINARY, Server, b64, multipart, png, png_chunk, read_answer, wait_for
+
+GET = b'GET /health HTTP/1.1\r\nHost: x\r\n'
+BODY, CONTENT_TYPE = multipart({'image': png()})
+POST = b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: ' + CONTENT_TYPE.encode() + b'\r\n'
+STARTS = {
+    'nothing': b'',
+    'line': b'GET /health HTTP/1.1\r\n',
+    'arguments': b'GET /health?' + b'&' * 8000 + b' HTTP/1.1\r\n',
+    'cookie': GET + b'Cookie: ' + b'c' * 10000 + b'\r\n',
+    'half-headers': GET + b'X-Half: a',
+    'arguments-whole': b'GET /health?' + b'&' * 8000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
+    'half-body': POST + b'Content-Length: %d\r\n\r\n' % len(BODY) + BODY[:-100],
+    'half-chunk': POST + b'Transfer-Encoding: chunked\r\n\r\n' + b'%x\r\n' % len(BODY) + BODY[:-100],
+    'garbage': bytes(range(256)) * 4,
+}
+COUNT = 10_000
+
+
+def descriptors(server):
+    """How many, once only the listening one of the sockets is left."""
+    def targets():
+        folder = f'/proc/{server.process.pid}/fd'
+        return [os.readlink(f'{folder}/{name}') for name in os.listdir(folder)]
+
+    def quiet():
+        try:
+            links = targets()
+        except FileNotFoundError:
+            return None  # closed meanwhile
+        return links if sum(link.startswith('socket:') for link in links) == 1 else None
+
+    return len(wait_for(quiet))
+
+
+def threads(server):
+    return len(os.listdir(f'/proc/{server.process.pid}/task'))
+
+
+def metric(server, name):
+    text = server.get('/metrics').body.decode()
+    return int(text.split(f'\nhailo_http_{name} ')[1].split('\n')[0])
+
+
+@pytest.fixture(scope='module')
+def target(tmp_path_factory):
+    settings = {'logging.level': 'WARNING', 'server.max_connections': 300}
+    with Server(tmp_path_factory.mktemp('target'), settings=settings) as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
+        for _ in range(20):
+            server.post_form({'image': png()})
+        yield server
+
+
+def begin(server, data, count):
+    """Each connection is closed as soon as its bytes are with the system."""
+    for _ in range(count):
+        sock = socket.socket()
+        try:
+            sock.connect(server.address)
+            if data:
+                sock.send(data)
+        except OSError:
+            pass  # it may have been closed already, to make room
+        sock.close()
+
+
+@pytest.mark.parametrize('kind', STARTS)
+def test_broken_starts_leave_nothing(target, kind):
+    begin(target, STARTS[kind], 500)
+    before = (descriptors(target), threads(target))
+    resident = target.resident_bytes()
+    begin(target, STARTS[kind], COUNT)
+    assert (descriptors(target), threads(target)) == before
+    assert target.resident_bytes() - resident < 4 << 20
+    target.assert_healthy()
+
+
+def test_silent_connections_keep_nobody_out(target):
+    """Many more than the server has places, some of them in the middle of their headers."""
+    sockets = []
+    try:
+        for i in range(4000):
+            sock = socket.create_connection(target.address, timeout=20)
+            sockets.append(sock)
+            if i % 4 == 0:
+                try:
+                    sock.send(GET)
+                except OSError:
+                    pass
+            if i % 500 == 499:
+                start = time.monotonic()
+                assert target.get('/health', timeout=20).status == 200
+                assert time.monotonic() - start < 5
+        assert metric(target, 'connections') <= 300
+    except OSError as error:
+        if error.errno == 24:
+            pytest.skip('this process may not open 4,000 sockets')
+        raise
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def test_more_connections_than_descriptors(tmp_path):
+    """The limit of the system is reached before the server's own."""
+    program = ['/bin/sh', '-c', 'ulimit -n 64; exec "$0" "$@"', BINARY, 'serve']
+    with Server(tmp_path, program=program, settings={'server.max_connections': 1000}) as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
+        sockets = [socket.create_connection(server.address, timeout=20) for _ in range(100)]
+        for _ in range(5):
+            assert server.get('/health', timeout=20).status == 200
+        for sock in sockets:
+            sock.close()
+        assert server.post_form({'image': png()}).status == 200
+
+
+def noise(width, height):
+    """A PNG that does not compress."""
+    rows = b''.join(b'\0' + os.urandom(3 * width) for _ in range(height))
+    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) +
+            png_chunk(b'IDAT', zlib.compress(rows, 1)) + png_chunk(b'IEND', b''))
+
+
+def open_slow(server, data):
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(60)
+    sock.connect(server.address)
+    sock.sendall(data)
+    return sock
+
+
+def test_slow_readers_of_lines_do_not_hold_workers(make_server):
+    """As many batches as there are workers, with answers of 6 MB, read at 1 kB/s."""
+    server = make_server(settings={'performance.worker_threads': 3, 'server.max_batch': 256})
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    picture = png(64, 64, shade=lambda x, y: (255, 255, 255) if x % 6 < 4 and y % 6 < 4 else (20, 20, 20))
+    body = json.dumps({'images': [b64(picture)] * 256, 'confidence_threshold': 0, 'iou_threshold': 1,
+                       'max_detections': 1000, 'keypoint_threshold': 0}).encode()
+    head = (b'POST /v1/pose/detect/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+            b'Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n' % len(body))
+    readers = [open_slow(server, head + body) for _ in range(3)]
+    stop = threading.Event()
+
+    def sip(sock):
+        while not stop.wait(1):
+            try:
+                if not sock.recv(1000):
+                    return
+            except OSError:
+                return
+
+    sipping = [threading.Thread(target=sip, args=(sock,)) for sock in readers]
+    for thread in sipping:
+        thread.start()
+    try:
+        times = []
+        for _ in range(20):
+            start = time.monotonic()
+            assert server.post_form({'image': picture}).status == 200
+            times.append(time.monotonic() - start)
+            time.sleep(0.2)
+    finally:
+        stop.set()
+        for thread, sock in zip(sipping, readers):
+            thread.join()
+            sock.close()
+    assert max(times) < 10, times
+
+
+def test_answers_that_are_not_read_are_bounded(make_server):
+    """Two dozen clients that ask for a large annotated picture and read nothing: 150 MB of answers."""
+    server = make_server(settings={'performance.worker_threads': 2, 'server.max_answer_memory': '16M'})
+    wait_for(lambda: server.get('/health/ready').status == 200)
+    picture = noise(1800, 1200)
+    body, content_type = multipart({'image': picture})
+    request = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nContent-Type: ' + content_type.encode() +
+               b'\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
+    with open_slow(server, request) as sock:
+        answer = read_answer(sock, 'POST')
+    assert answer.status == 200 and len(answer.body) > 5 << 20, answer
+    before = server.resident_bytes()
+    readers, most = [], 0
+    try:
+        for _ in range(24):
+            readers.append(open_slow(server, request))
+            # The next one comes when this one's body is gone, so that only answers wait.
+            wait_for(lambda: metric(server, 'requests_queued') == metric(server, 'body_bytes') == 0)
+            most = max(most, server.resident_bytes())
+        assert metric(server, 'answer_bytes') <= 16 << 20
+        assert most - before < 96 << 20
+    finally:
+        for sock in readers:
+            sock.close()
+    wait_for(lambda: b'\nhailo_http_answer_bytes 0\n' in server.get('/metrics').body)

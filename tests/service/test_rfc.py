@@ -1,0 +1,101 @@
+"""The letter of RFC 9110 and RFC 9112: the list in tests/hostile/rfc, and each case also in single bytes."""
+import os
+import socket
+import sys
+
+import pytest
+
+from server import TREE, Server
+
+sys.path.insert(0, os.path.join(TREE, 'tests', 'hostile', 'rfc'))
+from cases import CASES, MARKER  # noqa: E402 pylint: disable=wrong-import-position
+
+FOLLOW = b'GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: the-next-one\r\n\r\n'
+
+
+@pytest.fixture(scope='module')
+def strict(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp('strict'), settings={'logging.level': 'INFO'}) as server:
+        yield server
+
+
+class Answers:
+    """Reads answers one by one, by the letter: http.client would forgive."""
+
+    def __init__(self, sock):
+        self._file = sock.makefile('rb')
+
+    def next(self, is_head=False):
+        """(status, headers, body), or None at the end of the connection."""
+        line = self._file.readline()
+        if not line:
+            return None
+        assert line.startswith(b'HTTP/1.1 ') and line.endswith(b'\r\n'), line
+        status, headers = int(line[9:12]), {}
+        while (line := self._file.readline()) != b'\r\n':
+            name, _, value = line.partition(b': ')
+            assert line.endswith(b'\r\n') and name and name.lower() not in headers, line
+            headers[name.lower()] = value[:-2]
+        bodyless = is_head or status in (100, 204)
+        body = b'' if bodyless else self._file.read(int(headers[b'content-length']))
+        if status >= 400 and not bodyless:
+            assert body.startswith(b'{"error": {"message": "'), body
+        return status, headers, body
+
+
+def check(server, case, step):
+    with server.connect(20) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        answers = Answers(sock)
+        try:
+            for at in range(0, len(case.data), step):
+                sock.sendall(case.data[at:at + step])
+            if case.half:
+                sock.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
+            assert case.closes
+        got = [answers.next(i in case.heads) for i in range(len(case.statuses))]
+        assert [answer and answer[0] for answer in got] == case.statuses
+        if case.statuses[-1] == 100:
+            return
+        assert (got[-1][1].get(b'connection') == b'close') == case.closes
+        if not case.closes:
+            sock.sendall(FOLLOW)
+            status, headers, _ = answers.next()
+            assert (status, headers[b'x-request-id']) == (200, b'the-next-one')
+            return
+        try:
+            assert answers.next() is None
+        except ConnectionResetError:
+            pass
+
+
+@pytest.mark.parametrize('case', CASES, ids=lambda case: case.name)
+def test_whole(strict, case):
+    check(strict, case, 1 << 20)
+    assert MARKER not in strict.log
+
+
+# Without those that expect a 100 or none by whether the body is there already.
+@pytest.mark.parametrize('case', [case for case in CASES if len(case.data) < 2000 and b'Expect' not in case.data],
+                         ids=lambda case: case.name)
+def test_in_single_bytes(strict, case):
+    check(strict, case, 1)
+    assert MARKER not in strict.log
+
+
+def test_every_request_is_counted_and_logged(strict):
+    def counted():
+        text = strict.get('/metrics').body.decode()
+        return int(text.split('\nhailo_http_requests_total ')[1].split('\n')[0])
+
+    before = counted()
+    for data in (b'GET\r\n\r\n', b'\x16\x03\x01', b'GET /once HTTP/1.1\r\n\r\n', b'GET /' + b'a' * 20000):
+        assert strict.raw(data).status >= 400
+    assert counted() - before == 5
+    assert ' GET "/once" 400 ' in strict.log and ' - "" 400 ' in strict.log and ' - "" 414 ' in strict.log
+
+
+def test_there_are_enough_cases():
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names) >= 120

@@ -1,0 +1,294 @@
+/* The runtime is played by the tests: they write a blob where it would. */
+#include "../unit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../models/folder.h"
+#include "base/compiled_cache.h"
+#include "base/mem.h"
+
+enum { BLOB_SIZE = 100000 };
+
+static struct hs_error err;
+
+static const char *cache_of(const char *folder)
+{
+    static char path[PATH_MAX]; /* those of folder_path do not last */
+    hs_str_copy(path, sizeof(path), folder_path(folder, "cache"));
+    assert_int_equal(hs_dir_make(path, NULL), 0);
+    return path;
+}
+
+static int open_with(const char *folder, const char *model, const char *runtime, const char *settings,
+                     struct hs_compiled_entry **ret_entry, bool *ret_damaged)
+{
+    const struct hs_compiled_key key = { cache_of(folder), folder_path(folder, model), runtime, settings };
+    *ret_entry = NULL;
+    *ret_damaged = false;
+    return hs_compiled_open(&key, ret_entry, ret_damaged, &err);
+}
+
+/* The one blob of a folder; false: there is none. */
+static bool find_blob(const char *dir, char *ret_path, size_t size)
+{
+    DIR *folder = opendir(dir);
+    bool found = false;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
+        found = hs_str_ends(entry->d_name, ".blob") && hs_path_join(ret_path, size, dir, entry->d_name);
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
+/* As a runtime does: takes the blob that is there, or writes one. True if one was there; *ret_damaged as from open.
+ * `ret_blob` is its path. */
+static bool use(const char *folder, const char *model, const char *runtime, const char *settings, bool *ret_damaged,
+                char ret_blob[PATH_MAX])
+{
+    struct hs_compiled_entry *entry;
+    char data[BLOB_SIZE];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char) (i * 7 + i / 251);
+    assert_int_equal(open_with(folder, model, runtime, settings, &entry, ret_damaged), 0);
+    bool there = find_blob(hs_compiled_dir(entry), ret_blob, PATH_MAX);
+    if (!there) {
+        assert_true(hs_path_join(ret_blob, PATH_MAX, hs_compiled_dir(entry), "123.blob"));
+        assert_int_equal(hs_file_write_atomic(ret_blob, data, sizeof(data), 0640, NULL), 0);
+    }
+    hs_compiled_close(entry, true);
+    return there;
+}
+
+static int make(void **state)
+{
+    int r = folder_make(state);
+    if (r == 0) {
+        folder_write(*state, "a.onnx", "model a", 7);
+        folder_write(*state, "b.onnx", "model b", 7);
+    }
+    return r;
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, make, folder_remove)
+
+static int entries_in(const char *cache)
+{
+    DIR *folder = opendir(cache);
+    int count = 0;
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        count += entry->d_name[0] != '.';
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+static void written_once_and_used(void **state)
+{
+    char blob[PATH_MAX], again[PATH_MAX];
+    bool damaged;
+    struct hs_compiled_sum sum;
+    assert_false(use(*state, "a.onnx", "r", "s", &damaged, blob));
+    assert_false(damaged);
+    for (int i = 0; i < 3; i++) {
+        assert_true(use(*state, "a.onnx", "r", "s", &damaged, again));
+        assert_false(damaged);
+        assert_string_equal(blob, again);
+    }
+    assert_false(use(*state, "a.onnx", "r", "other", &damaged, again));
+    assert_string_not_equal(blob, again);
+    assert_false(use(*state, "b.onnx", "r", "s", &damaged, again));
+    hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+    assert_int_equal(sum.entries, 2);
+    assert_int_equal(sum.damaged, 0);
+    assert_in_range(sum.bytes, 2 * BLOB_SIZE, 2 * BLOB_SIZE + 1000);
+    hs_compiled_sum(cache_of(*state), "onnx", true, &sum);
+    assert_int_equal(sum.entries, 0);
+}
+
+enum damage { NOISE, CUT, EMPTY, ZEROS, FLIP_FIRST, FLIP_MIDDLE, FLIP_LAST, LONGER, NO_SUM, BAD_SUM, NO_BLOB, DAMAGES };
+
+static void damage(const char *blob, enum damage kind)
+{
+    char sum[PATH_MAX], noise[BLOB_SIZE / 4], byte;
+    const off_t places[] = { [FLIP_FIRST] = 0, [FLIP_MIDDLE] = BLOB_SIZE / 2, [FLIP_LAST] = BLOB_SIZE - 1 };
+    assert_true(hs_path_parent(noise, sizeof(noise), blob) && hs_path_join(sum, sizeof(sum), noise, "sum"));
+    int fd = open(kind == BAD_SUM ? sum : blob, O_RDWR);
+    assert_true(fd >= 0);
+    memset(noise, 0x5a, sizeof(noise));
+    if (kind == NOISE) {
+        assert_int_equal(pwrite(fd, noise, sizeof(noise), BLOB_SIZE / 3), sizeof(noise));
+    } else if (kind == CUT || kind == EMPTY) {
+        assert_int_equal(ftruncate(fd, kind == CUT ? BLOB_SIZE - 1 : 0), 0);
+    } else if (kind == ZEROS) { /* as after a power cut: the right size, and nothing in it */
+        assert_int_equal(ftruncate(fd, 0) + ftruncate(fd, BLOB_SIZE), 0);
+    } else if (kind <= FLIP_LAST) {
+        assert_int_equal(pread(fd, &byte, 1, places[kind]), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, places[kind]), 1);
+    } else if (kind == LONGER) {
+        assert_int_equal(pwrite(fd, "x", 1, BLOB_SIZE), 1);
+    } else if (kind == BAD_SUM) {
+        assert_int_equal(pwrite(fd, "x", 1, 3), 1);
+    } else {
+        unlink(kind == NO_SUM ? sum : blob);
+    }
+    close(fd);
+}
+
+static void what_is_damaged_is_written_again(void **state)
+{
+    char blob[PATH_MAX];
+    bool damaged;
+    struct hs_compiled_sum sum;
+    use(*state, "a.onnx", "r", "s", &damaged, blob);
+    for (enum damage kind = 0; kind < DAMAGES; kind++) {
+        damage(blob, kind);
+        hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+        assert_int_equal(sum.damaged, 1);
+        if (use(*state, "a.onnx", "r", "s", &damaged, blob) || !damaged)
+            fail_msg("damage %d was not seen", kind);
+        assert_true(use(*state, "a.onnx", "r", "s", &damaged, blob));
+        assert_false(damaged);
+    }
+}
+
+/* A program that ends while it compiles leaves a blob without a sum, or nothing. */
+static void a_writer_that_does_not_finish(void **state)
+{
+    struct hs_compiled_entry *entry;
+    char blob[PATH_MAX];
+    bool damaged;
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
+    assert_true(hs_path_join(blob, sizeof(blob), hs_compiled_dir(entry), "1.blob"));
+    assert_int_equal(hs_file_write_atomic(blob, "half", 4, 0644, NULL), 0);
+    hs_compiled_close(entry, false);
+    assert_int_equal(entries_in(cache_of(*state)), 0);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
+    assert_false(damaged);
+    hs_compiled_close(entry, true); /* a runtime that writes nothing */
+    assert_int_equal(entries_in(cache_of(*state)), 0);
+}
+
+/* The runtime did not want what was there: it replaced it in place, or wrote another one beside it. */
+static void a_blob_that_the_runtime_replaces(void **state)
+{
+    struct hs_compiled_entry *entry;
+    char blob[PATH_MAX], other[PATH_MAX];
+    bool damaged;
+    use(*state, "a.onnx", "r", "s", &damaged, blob);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
+    assert_int_equal(hs_file_write_atomic(blob, "new", 3, 0644, NULL), 0);
+    hs_compiled_close(entry, true);
+    assert_true(use(*state, "a.onnx", "r", "s", &damaged, blob));
+    assert_false(damaged);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
+    assert_true(hs_path_join(other, sizeof(other), hs_compiled_dir(entry), "456.blob"));
+    assert_int_equal(hs_file_write_atomic(other, "newer", 5, 0644, NULL), 0);
+    hs_compiled_close(entry, true);
+    assert_false(hs_file_exists(blob));
+    assert_true(use(*state, "a.onnx", "r", "s", &damaged, blob));
+    assert_string_equal(blob, other);
+    assert_false(damaged);
+}
+
+static void one_program_at_a_time(void **state)
+{
+    struct hs_compiled_entry *first, *second;
+    struct hs_compiled_sum sum;
+    bool damaged;
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &first, &damaged), 0);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "s", &second, &damaged), HS_EBUSY);
+    assert_int_equal(hs_compiled_remove(cache_of(*state), "a.onnx"), 0);
+    hs_compiled_sum(cache_of(*state), "a.onnx", true, &sum);
+    assert_int_equal(sum.damaged, 0);
+    assert_int_equal(open_with(*state, "a.onnx", "r", "other", &second, &damaged), 0);
+    hs_compiled_close(second, false);
+    hs_compiled_close(first, false);
+}
+
+static void what_is_out_of_date_goes(void **state)
+{
+    char blob[PATH_MAX];
+    bool damaged;
+    const char *cache = cache_of(*state);
+    use(*state, "a.onnx", "r", "s", &damaged, blob);
+    use(*state, "b.onnx", "r", "s", &damaged, blob);
+    /* Another file of that name: the model has a new version. */
+    folder_write(*state, "a.onnx", "model A", 7);
+    assert_false(use(*state, "a.onnx", "r", "s", &damaged, blob));
+    assert_false(damaged);
+    assert_int_equal(entries_in(cache), 2);
+    /* Another runtime: nothing of the former one can be used. */
+    assert_false(use(*state, "a.onnx", "R", "s", &damaged, blob));
+    assert_int_equal(entries_in(cache), 1);
+    /* What OpenVINO wrote by itself before, and nothing of others. */
+    assert_int_equal(hs_dir_make(folder_path(*state, "cache/f32"), NULL), 0);
+    assert_int_equal(hs_dir_make(folder_path(*state, "cache/short"), NULL), 0);
+    folder_write(*state, "cache/f32/1.blob", "x", 1);
+    folder_write(*state, "cache/short/mine", "x", 1);
+    folder_write(*state, "cache/mine.blob", "x", 1);
+    use(*state, "b.onnx", "R", "s", &damaged, blob);
+    assert_false(folder_has(*state, "cache/f32"));
+    assert_true(folder_has(*state, "cache/short/mine"));
+    assert_true(folder_has(*state, "cache/mine.blob"));
+}
+
+static void the_least_recently_used_goes(void **state)
+{
+    char blob[PATH_MAX], settings[20];
+    bool damaged;
+    const char *cache = cache_of(*state);
+    for (int i = 0; i < HS_COMPILED_ENTRIES_MAX; i++) {
+        hs_str_format(settings, sizeof(settings), "%d", i);
+        use(*state, "a.onnx", "r", settings, &damaged, blob);
+    }
+    assert_true(use(*state, "a.onnx", "r", "0", &damaged, blob));
+    assert_int_equal(entries_in(cache), HS_COMPILED_ENTRIES_MAX);
+    use(*state, "b.onnx", "r", "s", &damaged, blob);
+    assert_int_equal(entries_in(cache), HS_COMPILED_ENTRIES_MAX);
+    assert_true(use(*state, "a.onnx", "r", "0", &damaged, blob));
+    assert_true(use(*state, "b.onnx", "r", "s", &damaged, blob));
+    assert_false(use(*state, "a.onnx", "r", "1", &damaged, blob));
+}
+
+static void removal(void **state)
+{
+    char blob[PATH_MAX];
+    bool damaged;
+    const char *cache = cache_of(*state);
+    use(*state, "a.onnx", "r", "1", &damaged, blob);
+    use(*state, "a.onnx", "r", "2", &damaged, blob);
+    use(*state, "b.onnx", "r", "1", &damaged, blob);
+    assert_in_range(hs_compiled_remove(cache, "a.onnx"), 2 * BLOB_SIZE, 2 * BLOB_SIZE + 1000);
+    assert_int_equal(entries_in(cache), 1);
+    assert_int_equal(hs_compiled_remove(cache, "a.onnx"), 0);
+    assert_int_equal(hs_compiled_remove(folder_path(*state, "none"), "a.onnx"), 0);
+}
+
+static void a_folder_that_cannot_be_used(void **state)
+{
+    struct hs_compiled_entry *entry;
+    bool damaged = true;
+    assert_int_equal(open_with(*state, "none.onnx", "r", "s", &entry, &damaged), HS_EIO);
+    folder_write(*state, "file", "x", 1);
+    const struct hs_compiled_key key = { folder_path(*state, "file"), folder_path(*state, "a.onnx"), "r", "s" };
+    assert_int_equal(hs_compiled_open(&key, &entry, &damaged, &err), HS_EIO);
+    hs_compiled_close(NULL, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(written_once_and_used),         TEST(what_is_damaged_is_written_again),
+        TEST(a_writer_that_does_not_finish), TEST(a_blob_that_the_runtime_replaces),
+        TEST(one_program_at_a_time),         TEST(what_is_out_of_date_goes),
+        TEST(the_least_recently_used_goes),  TEST(removal),
+        TEST(a_folder_that_cannot_be_used),
+    };
+    return HS_RUN_TESTS(tests);
+}

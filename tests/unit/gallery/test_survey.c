@@ -1,0 +1,161 @@
+#include "fixture.h"
+
+#include <string.h>
+
+#include "gallery/survey.h"
+
+static int64_t uses(const struct hs_gallery_survey *survey, enum hs_gallery_use use)
+{
+    return survey->usability.embeddings[use];
+}
+
+/* A vector of an older program: seeds as unit_vector, or of other numbers. */
+static void insert(const char *path, int64_t identity, const float *values, size_t dimension)
+{
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "INSERT INTO embeddings (identity_id, embedding) VALUES (?1, ?2)", -1, &stmt, NULL),
+        SQLITE_OK);
+    sqlite3_bind_int64(stmt, 1, identity);
+    sqlite3_bind_blob64(stmt, 2, values, dimension * sizeof(float), SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+/* A file of the first programs: nobody knows which model made its vectors, and one is of another length. */
+static void write_old(struct fixture *f)
+{
+    float values[DIMENSION];
+    write_first_schema(f->path);
+    insert(f->path, 2, unit_vector(20, values), DIMENSION / 2);
+    for (int i = 0; i < DIMENSION; i++)
+        values[i] = i == 3 ? 5 : 0;
+    insert(f->path, 2, values, DIMENSION);
+    values[3] = 0;
+    insert(f->path, 2, values, DIMENSION);
+}
+
+static void check_old(const struct hs_gallery_survey *survey)
+{
+    assert_int_equal(survey->identities, 2);
+    assert_int_equal(survey->embeddings, 5);
+    assert_int_equal(uses(survey, HS_GALLERY_UNKNOWN_SPACE), 2);
+    assert_int_equal(uses(survey, HS_GALLERY_OTHER_SIZE), 1);
+    assert_int_equal(uses(survey, HS_GALLERY_DAMAGED), 2);
+    assert_int_equal(uses(survey, HS_GALLERY_USABLE), 0);
+    assert_int_equal(hs_gallery_unusable(&survey->usability), 5);
+    assert_int_equal(survey->without.count, 2);
+    assert_string_equal(survey->without.items[0].name, "Ada");
+    assert_string_equal(survey->without.items[1].name, "Bob");
+}
+
+static void test_unknown_vectors(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_survey survey;
+    struct hs_error err;
+    write_old(f);
+    assert_int_equal(hs_gallery_survey_file(f->path, 100, "test", DIMENSION, &survey, &err), 0);
+    assert_int_equal(survey.schema_version, 0);
+    check_old(&survey);
+    struct hs_gallery *g = fixture_open(f);
+    survey = stats_of(g);
+    check_old(&survey);
+    add(g, "Ada", 30);
+    survey = stats_of(g);
+    assert_int_equal(uses(&survey, HS_GALLERY_USABLE), 1);
+    assert_int_equal(survey.without.count, 1);
+    assert_int_equal(hs_gallery_survey(g, "another", DIMENSION, &survey, &err), 0);
+    assert_int_equal(uses(&survey, HS_GALLERY_OTHER_SPACE), 1);
+    assert_int_equal(survey.without.count, 2);
+}
+
+/* The space goes to what can be of it, in one change that indexes follow, and to nothing else. */
+static void test_set_space(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery_assigned done = { 0 };
+    struct hs_gallery_version before, after;
+    struct hs_error err;
+    float values[DIMENSION], wanted[DIMENSION];
+    write_old(f);
+    struct hs_gallery *g = fixture_open(f);
+    add(g, "Cid", 40);
+    assert_int_equal(hs_gallery_get_version(g, &before, NULL), 0);
+    assert_int_equal(hs_gallery_set_space(g, "", NULL, DIMENSION, &done, &err), HS_EINVAL);
+    assert_int_equal(hs_gallery_set_space(g, "unknown", NULL, DIMENSION, &done, &err), HS_EINVAL);
+    assert_int_equal(hs_gallery_set_space(g, "test", "a model", DIMENSION, &done, &err), 0);
+    assert_int_equal(done.embeddings, 3);
+    assert_int_equal(done.identities, 2);
+    assert_int_equal(done.scaled, 1);
+    assert_int_equal(done.other_size, 1);
+    assert_int_equal(done.damaged, 1);
+    assert_int_equal(hs_gallery_get_version(g, &after, NULL), 0);
+    assert_int_equal(after.change, before.change + 1);
+    assert_false(hs_gallery_is_reset(&before, &after));
+    struct hs_gallery_survey survey = stats_of(g);
+    assert_int_equal(uses(&survey, HS_GALLERY_USABLE), 4);
+    assert_int_equal(uses(&survey, HS_GALLERY_OTHER_SIZE), 1);
+    assert_int_equal(survey.without.count, 0);
+    struct hs_gallery_person *person;
+    assert_int_equal(hs_gallery_get(g, "Bob", true, &person, NULL), 0);
+    assert_memory_equal(person->embeddings[0].values, unit_vector(1, wanted), sizeof(wanted));
+    assert_string_equal(person->embeddings[0].model, "a model");
+    hs_gallery_person_destroy(person);
+    assert_int_equal(hs_gallery_get(g, "Ada", true, &person, NULL), 0);
+    memcpy(values, person->embeddings[2].values, sizeof(values));
+    assert_true(values[3] > 0.999F && values[3] < 1.001F);
+    hs_gallery_person_destroy(person);
+    /* Again there is nothing left to do. */
+    assert_int_equal(hs_gallery_set_space(g, "other", NULL, DIMENSION, &done, &err), 0);
+    assert_int_equal(done.embeddings, 0);
+}
+
+static void test_names_and_metadata(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    add(g, "Jos\xc3\xa9", 1);
+    add(g, "b", 2);
+    add(g, "c", 3);
+    add(g, "d", 4);
+    add(g, "e", 5);
+    run_sql(f->path, "UPDATE identities SET name = 'Jose' || char(0x301) WHERE name = 'b';"
+                     "UPDATE identities SET name = 'Unknown' WHERE name = 'c';"
+                     "UPDATE identities SET name = 'Zoe' || char(0x301) WHERE name = 'd';"
+                     "UPDATE identities SET metadata = '{\"a\":' || replace(hex(zeroblob(40)), '00', '[') ||"
+                     " replace(hex(zeroblob(40)), '00', ']') || '}' WHERE name = 'e'");
+    struct hs_gallery_survey survey = stats_of(g);
+    assert_int_equal(survey.names.count, 3);
+    assert_string_equal(survey.names.items[0].name, "Jose\xcc\x81");
+    assert_string_equal(survey.names.items[0].reason, "looks the same as another one, 'Jos\xc3\xa9'");
+    assert_string_equal(survey.names.items[1].reason, "name: 'unknown' stands for a face that nobody matches");
+    assert_string_equal(survey.names.items[2].reason, "would be stored as 'Zo\xc3\xa9'");
+    assert_int_equal(survey.metadata.count, 1);
+    assert_string_equal(survey.metadata.items[0].name, "e");
+    assert_non_null(strstr(survey.metadata.items[0].reason, "nested deeper than 32 levels"));
+}
+
+/* A long list is counted, and cut. */
+static void test_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_gallery *g = fixture_open(f);
+    run_sql(f->path, "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)"
+                     " INSERT INTO identities (name) SELECT ' ' || i FROM n");
+    assert_int_equal(stats_of(g).names.count, 50);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        GALLERY_TEST(test_unknown_vectors),
+        GALLERY_TEST(test_set_space),
+        GALLERY_TEST(test_names_and_metadata),
+        GALLERY_TEST(test_bounded),
+    };
+    return HS_RUN_TESTS(tests);
+}
