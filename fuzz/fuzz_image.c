@@ -2,6 +2,8 @@
  * turn, letterbox. */
 #include <stdlib.h>
 
+#include "base/budget.h"
+#include "base/clock.h"
 #include "image/letterbox.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -30,6 +32,8 @@ static void decode(const uint8_t *data, size_t len, const struct hs_image_option
     hs_letterbox_plan(w, h, 96, 64, &box);
     if (options->target_w &&
         ((image->width < box.content_w && image->width < w) || (image->height < box.content_h && image->height < h)))
+        abort();
+    if (options->exact && (image->width > box.content_w || image->height > box.content_h))
         abort();
     hs_letterbox_apply(&box, image, input);
     hs_image_destroy(image);
@@ -70,9 +74,11 @@ static void decode_part(const uint8_t *data, size_t len, const struct hs_image_o
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
+    struct hs_budget budget;
     struct hs_image_options options = {
         .limits = { .max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20 },
     };
+    hs_budget_init(&budget, 1 << 20);
     decode(data, len, &options);
     decode_part(data, len, &options);
     options.target_w = 96;
@@ -80,5 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     decode_part(data, len, &options);
     options.apply_exif = true;
     decode(data, len, &options);
+    options.exact = true;
+    options.limits.budget = &budget;
+    options.deadline_ns = HS_NO_DEADLINE;
+    decode(data, len, &options);
+    if (hs_budget_used(&budget, NULL) > 0)
+        abort();
+    hs_budget_finish(&budget);
     return 0;
 }

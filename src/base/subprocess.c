@@ -22,7 +22,7 @@
 /* Exit code of the child, and of shells, if the program cannot be started. */
 enum { NOT_STARTED = 127 };
 /* Without a descriptor for the child (an old emulator) it is looked after so often. */
-enum { LOOK_MS = 50, POLL_MAX_MS = 60000 };
+enum { LOOK_MS = 50, POLL_MAX_MS = 60000, FD_MAX = 4096 };
 
 struct child {
     pid_t pid;
@@ -45,7 +45,9 @@ static void become(const struct hs_subprocess *job, int output, pid_t parent)
     if (getppid() != parent || chdir(job->dir) < 0 || in < 0 || dup2(in, 0) < 0 || dup2(output, 1) < 0 ||
         dup2(output, 2) < 0)
         return;
-    close_range(3, ~0U, 0);
+    if (close_range(3, ~0U, 0) < 0) /* before Linux 5.9, and under some emulators */
+        for (int fd = 3; fd < FD_MAX; fd++)
+            close(fd);
     /* SIGKILL and SIGSTOP refuse, and numbers without a signal. */
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);

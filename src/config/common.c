@@ -43,7 +43,7 @@ const struct hs_setting hs_server_rows[17] = {
     { ROW("server.idle_timeout", SECONDS, idle_timeout), .min = 0.1, .max = 86400, .fallback = "60", .unit = "seconds",
       .help = "How long a connection without a request is kept open" },
     { ROW("server.shutdown_timeout", SECONDS, shutdown_timeout), .min = 0, .max = 3600, .fallback = "20",
-      .unit = "seconds", .help = "Time for running requests to end after SIGTERM" },
+      .unit = "seconds", .help = "Time for running requests to end after SIGTERM, SIGINT or SIGHUP" },
     { ROW("server.cors_origins", LIST, cors_origins), .max = 4096, .fallback = "[]", .complaint = hs_origin_complaint,
       .help = "Origins of web pages that may use the service from a browser; \"*\": pages of every origin may read "
               "answers, and only those that are listed may change something" },

@@ -101,10 +101,11 @@ static int purge(struct db *db)
 static int do_remove(struct db *db)
 {
     struct hs_gallery_erased erased;
+    char faces[40];
     int r = hs_gallery_remove(db->gallery, word(db, 0), &erased, &db->err);
     if (r < 0)
         return r;
-    printf("%lld vectors erased\n", (long long) erased.embeddings);
+    printf("%s erased\n", hs_face_count_faces(erased.embeddings, faces));
     for (size_t i = 0; !db->purge_backups && i < erased.file_count; i++)
         printf("still in the older file %s\n", erased.files[i]);
     bool pending = erased.pending;
@@ -336,8 +337,10 @@ static int do_import(struct db *db)
     free(data);
     if (r < 0)
         return r;
-    printf("%zu identities, %zu vectors added, %zu already there, %zu refused\n", imported.identities, imported.added,
-           imported.present, imported.refused_count);
+    char people[40], faces[40];
+    printf("%s, %s added, %zu already there, %zu refused\n",
+           hs_face_count_people((int64_t) imported.identities, people),
+           hs_face_count_faces((int64_t) imported.added, faces), imported.present, imported.refused_count);
     for (size_t i = 0; i < imported.refused_count && i < HS_GALLERY_REFUSED_MAX; i++)
         printf("line %zu: %s\n", imported.refused[i].line, imported.refused[i].reason);
     return imported.refused_count ? HS_EXIT_FAILURE : HS_EXIT_OK;

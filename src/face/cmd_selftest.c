@@ -132,7 +132,7 @@ static bool check_folder(struct hs_selftest *test, const char *name, const char 
     return false;
 }
 
-/* Faces that cannot match are as bad as a damaged file for whoever should be recognised. */
+/* Faces that cannot match are a fault like a damaged file: nobody is recognised by them. */
 static void judge_content(struct hs_selftest *test, const char *path, const struct hs_face_gallery_model *model,
                           const struct hs_gallery_survey *found)
 {

@@ -60,7 +60,7 @@ static void warn(char lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE], siz
         hs_log_warning("%s", lines[i]);
 }
 
-/* What an older program, or a backup from elsewhere, has left that does not do what people expect. */
+/* Faces, names and metadata of an older program, or of a backup from elsewhere, that do not do what people expect. */
 static void tell_problems(const struct hs_face_maintenance *maintenance)
 {
     const struct hs_face_maintenance_options *o = &maintenance->options;

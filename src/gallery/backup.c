@@ -236,6 +236,7 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
         if (files->items[i].set_aside)
             continue;
         r = hs_gallery_unpack(gallery, files->items[i].path, unpacked, err);
+        r = r == HS_ETOOLARGE ? HS_EDECODE : r;
         if (r == 0 && rename(unpacked, gallery->path) < 0) {
             r = hs_error_set(err, HS_EIO, "%s: %s", gallery->path, strerror(errno));
             hs_gallery_delete_database(unpacked);

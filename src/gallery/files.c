@@ -156,7 +156,7 @@ static int open_made(const char *path, struct hs_error *err)
     return fd < 0 ? hs_gallery_file_error(path, err) : fd;
 }
 
-/* What zlib has in memory is as good as the file, so it is wiped before it is given back. */
+/* zlib's window holds pieces of the file, so it is wiped before it is freed. */
 static void *deflate_alloc(void *arg, unsigned items, unsigned size)
 {
     (void) arg;
@@ -296,9 +296,10 @@ static int uncompress_into(gzFile in, const char *from, int fd, const char *to, 
 
 int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err)
 {
+    struct stat st;
     int source, r = hs_file_open(from, &source, err);
     if (r < 0)
-        return r == HS_EIO ? HS_EDECODE : r;
+        return r == HS_EIO && stat(from, &st) == 0 && !S_ISREG(st.st_mode) ? HS_EDECODE : r;
     uint8_t *piece = malloc(PIECE_SIZE);
     gzFile in = gzdopen(source, "rb");
     int fd = open_made(to, err);

@@ -156,9 +156,11 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
         return hs_gallery_file_error(path, err);
     if (!S_ISREG(st.st_mode))
         return hs_error_set(err, HS_EIO, "%s: not a regular file", path);
-    if (access(path, R_OK | W_OK) < 0)
-        return hs_error_set(err, HS_EIO, "%s belongs to %s, and %s may not change it", path,
-                            name_user(st.st_uid, owner), name_user(geteuid(), user));
+    if (access(path, R_OK | W_OK) < 0) {
+        int reason = errno;
+        return hs_error_set(err, HS_EIO, "%s belongs to %s, and %s may not change it (%s)", path,
+                            name_user(st.st_uid, owner), name_user(geteuid(), user), strerror(reason));
+    }
     for (size_t i = 0; i < HS_ARRAY_LEN(ends); i++)
         if (hs_str_format(side, sizeof(side), "%s%s", path, ends[i]) && stat(side, &st) == 0 && S_ISREG(st.st_mode) &&
             st.st_uid == geteuid() && (st.st_mode & 077) != 0 && chmod(side, st.st_mode & 0700) == 0)

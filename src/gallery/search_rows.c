@@ -25,7 +25,7 @@ static size_t row_bytes(const struct hs_search_rows *rows)
     return rows->stride + 2 * sizeof(int64_t) + 2 * sizeof(float);
 }
 
-/* Codes are as good as the vectors for whoever wants to know a face again. */
+/* A face can be recognised by its codes as by its vector. */
 static void free_block(const struct hs_search_rows *rows, struct hs_search_block *block)
 {
     sodium_memzero(block->codes, block->capacity * rows->stride);

@@ -37,6 +37,7 @@ enum {
     LINGER_BYTES = 64 << 20,
     HEAD_EVICTION_MS = 1000, /* a younger head is not given up for another connection */
     PIECES_MAX = 8,
+    STEPS_MAX = 32, /* of sending, before other connections have their turn */
 };
 
 /* RUN: more can be done; WAIT: for an event; GONE: the connection is closed. */
@@ -166,8 +167,12 @@ static void end_request(struct hs_conn *conn, bool completed)
     log_access(conn, conn->in_work && !conn->streams ? 0 : req->reply.status, completed);
     conn->request = NULL;
     req->conn = NULL;
-    if (!conn->in_work)
+    if (conn->in_work) { /* its memory is freed when the worker is done */
+        hs_cancel_trigger(&req->cancel);
+        hs_http_stream_abandon(&req->stream);
+    } else {
         hs_request_destroy(req);
+    }
     conn->in_work = conn->left = false;
     atomic_fetch_add(&server->requests, 1);
     pthread_mutex_lock(&server->lock);
@@ -351,7 +356,7 @@ static enum step send_answer(struct hs_conn *conn)
     conn->blocked = false;
     if (conn->streams)
         return send_stream(conn);
-    while (conn->out_at < conn->out.len || conn->body_at < conn->body_len) {
+    if (conn->out_at < conn->out.len || conn->body_at < conn->body_len) {
         struct iovec pieces[PIECES_MAX + 1];
         pieces[1] =
             (struct iovec) { (void *) (uintptr_t) (conn->body + conn->body_at), conn->body_len - conn->body_at };
@@ -359,6 +364,8 @@ static enum step send_answer(struct hs_conn *conn)
         if (n < 0)
             return give_up(conn);
         conn->body_at += (size_t) n;
+        /* Others come first, even if the socket could take more by now. */
+        conn->blocked |= conn->out_at < conn->out.len || conn->body_at < conn->body_len;
         if (conn->blocked)
             return WAIT;
     }
@@ -773,8 +780,14 @@ static enum step next_step(struct hs_conn *conn)
 
 static void run(struct hs_conn *conn)
 {
-    while (conn->phase != HS_CONN_CLOSED && !conn->broken && next_step(conn) == RUN)
-        continue;
+    int steps = 0;
+    while (conn->phase != HS_CONN_CLOSED && !conn->broken && next_step(conn) == RUN) {
+        /* A stream that is read as fast as it is written must not occupy the thread. */
+        if (conn->phase == HS_CONN_SENDING && ++steps == STEPS_MAX) {
+            conn->blocked = true;
+            break;
+        }
+    }
     if (conn->phase == HS_CONN_CLOSED)
         return;
     if (conn->broken) {

@@ -152,6 +152,8 @@ static void *run(void *arg)
                 hs_conn_on_event(subject, events[i].events);
         }
         tick(loop);
+        if (loop->conns.dead) /* so there is a place again */
+            listen_again(loop, true);
         hs_conn_bury(&loop->conns);
     }
     while (loop->conns.head)

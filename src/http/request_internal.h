@@ -70,7 +70,7 @@ struct hs_http_block {
     uint8_t data[HS_HTTP_BLOCK_SIZE];
 };
 
-/* `lock` guards what follows it; no other lock is taken inside it. */
+/* `lock` guards what follows it; the locks of the completion queue and of the budget may be taken inside it. */
 struct hs_http_stream {
     struct hs_http_request *req;
     struct hs_cancel abandoned; /* wakes a writer that waits for memory */

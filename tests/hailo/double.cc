@@ -76,7 +76,7 @@ struct Network {
 
 struct Hef {
     hs_finding finding = HS_FINDS_POSES;
-    int h = 0, w = 0;
+    int h = 0, w = 0, c = 3;
     size_t queue = DEFAULT_QUEUE;
     bool shuffled = false;
     std::string network_path, ranges_path;
@@ -762,6 +762,13 @@ static void apply_line(Hef *hef, const std::string &line)
     } else if (key == "input") {
         words >> hef->h >> hef->w;
         describe(hef);
+    } else if (key == "channels") {
+        words >> hef->c;
+    } else if (key == "scale") { /* of all outputs, times this */
+        float factor;
+        words >> factor;
+        for (auto &stream : hef->outputs)
+            stream->tensor.native.scale *= factor;
     } else if (key == "queue") {
         words >> hef->queue;
     } else if (key == "reversed") {
@@ -1313,7 +1320,7 @@ class VDeviceDouble final : public VDevice
         model->in->is_input = true;
         model->in->tensor.native.h = model->hef.h;
         model->in->tensor.native.w = model->hef.w;
-        model->in->tensor.native.c = 3;
+        model->in->tensor.native.c = model->hef.c;
         model->in->tensor.type = HAILO_FORMAT_TYPE_UINT8;
         model->in->tensor.order = HAILO_FORMAT_ORDER_NHCW;
         return Result(std::move(model));

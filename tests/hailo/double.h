@@ -14,9 +14,9 @@
  * the device open: who names another one gets 73.
  *
  * A model file begins with the bytes "\x01HEF"; then come lines: "finds poses" (faces, embeddings), "input HEIGHT
- * WIDTH"; if wanted "queue COUNT", "invalid NAME" (that output has no one scale), "reversed" (outputs in another
- * order), "order NAME ORDER" (that output's order on the device: FCR, F8CR, NHW, NHCW), "shuffled" (pictures that are
- * due end in any order).
+ * WIDTH"; if wanted "channels COUNT" (of the input, else 3), "scale FACTOR" (of all outputs), "queue COUNT", "invalid
+ * NAME" (that output has no one scale), "reversed" (outputs in another order), "order NAME ORDER" (that output's order
+ * on the device: FCR, F8CR, NHW, NHCW), "shuffled" (pictures that are due end in any order).
  *
  * With "network FILE.onnx" the tensors are true: those of that network, computed on the processor by our own backend in
  * float32, then quantised as the chip would, cut to the range of their type. Such a file also has "mean R G B", "std R

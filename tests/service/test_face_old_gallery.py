@@ -328,10 +328,11 @@ def test_only_backups_that_hold_the_person_are_named(tmp_path, db):
         made = []
 
         def back_up():
-            made.append(os.path.basename(db('backup').stdout.strip()))
+            made.append(db('backup').stdout.strip())
 
         def removed(name):
-            return server.ask('database/remove', name=name).json()['older_backups']
+            names = server.ask('database/remove', name=name).json()['older_backups']
+            return [str(tmp_path / 'backups' / name) for name in names]  # clients see no paths
 
         back_up()
         server.add('Ann', one(0))

@@ -302,6 +302,19 @@ static int describe(hs_model *model, InferModel &infer, const hs_model_spec *spe
     return r;
 }
 
+static bool same_outputs(const hs_model &a, const hs_model &b)
+{
+    if (a.output_names != b.output_names || a.picture_bytes != b.picture_bytes)
+        return false;
+    for (int i = 0; i < a.info.output_count; i++) {
+        const hs_tensor_desc &x = a.info.outputs[i], &y = b.info.outputs[i];
+        if (x.dtype != y.dtype || x.h != y.h || x.w != y.w || x.c != y.c || x.scale != y.scale ||
+            x.zero_point != y.zero_point)
+            return false;
+    }
+    return true;
+}
+
 /* A model that is loaded once more has to be the one that it was. */
 static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 {
@@ -311,7 +324,7 @@ static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
     spec.input_h = model->info.input_h;
     spec.input_w = model->info.input_w;
     int r = describe(&again, infer, &spec, err);
-    if (r == 0 && (again.output_names != model->output_names || again.picture_bytes != model->picture_bytes))
+    if (r == 0 && !same_outputs(again, *model))
         r = hs_error_set(err, HS_ELOST, "the model file was changed while it was in use; load the model again");
     return r;
 }

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "http/param.h"
 #include "http/request.h"
+#include "http/request_internal.h"
 #include "http/server.h"
 
 /* ---- The service under test ---- */
@@ -900,6 +901,25 @@ static void expect_plain_error(const struct fixture *f, const char *path, int st
 
 static void face_like(struct hs_http_options *options);
 
+/* What is sent if there is not even memory for a request. */
+static void test_static_answer(void **state)
+{
+    (void) state;
+    struct hs_http_options options;
+    hs_http_options_init(&options);
+    for (int shape = HS_HTTP_ERROR_OBJECT; shape <= HS_HTTP_ERROR_TEXT; shape++) {
+        options.error_shape = (enum hs_http_error_shape) shape;
+        const char *text = hs_http_static_answer(&options), *body = strstr(text, "\r\n\r\n");
+        const char *length = strstr(text, "\r\nContent-Length: ");
+        assert_true(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && body && length && length < body);
+        assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
+        assert_int_equal(strtol(length + 18, NULL, 10), strlen(body + 4));
+        json_t *value = json_loads(body + 4, 0, NULL);
+        assert_non_null(json_object_get(value, "error"));
+        json_decref(value);
+    }
+}
+
 /* Never an empty body. */
 static void test_answers_that_cannot_be_made(void **state)
 {
@@ -1360,6 +1380,7 @@ int main(void)
         cmocka_unit_test(test_answer_larger_than_its_memory),
         cmocka_unit_test(test_slow_readers_are_cut),
         cmocka_unit_test(test_slow_bodies_are_cut),
+        cmocka_unit_test(test_static_answer),
         cmocka_unit_test(test_answers_that_cannot_be_made),
         cmocka_unit_test(test_check_comes_before_the_body),
         cmocka_unit_test(test_queue_full),

@@ -42,8 +42,9 @@ static inline void onnx_message(struct hs_buf *out, unsigned field, struct hs_bu
     hs_buf_finish(message);
 }
 
-/* A float tensor's name and shape; a dimension of 0 is a free one. */
-static inline void onnx_value(struct hs_buf *graph, unsigned field, const char *name, const int *dims, int rank)
+/* A tensor's name, type (1 FLOAT, 10 FLOAT16) and shape; a dimension of 0 is a free one. */
+static inline void onnx_value_of(struct hs_buf *graph, unsigned field, const char *name, int element, const int *dims,
+                                 int rank)
 {
     struct hs_buf value, type, tensor, shape, dim;
     struct hs_buf *all[] = { &value, &type, &tensor, &shape, &dim };
@@ -57,12 +58,17 @@ static inline void onnx_value(struct hs_buf *graph, unsigned field, const char *
             onnx_text(&dim, 2, free_name);
         onnx_message(&shape, 1, &dim);
     }
-    onnx_int(&tensor, 1, 1); /* FLOAT */
+    onnx_int(&tensor, 1, (uint64_t) element);
     onnx_message(&tensor, 2, &shape);
     onnx_message(&type, 1, &tensor);
     onnx_text(&value, 1, name);
     onnx_message(&value, 2, &type);
     onnx_message(graph, field, &value);
+}
+
+static inline void onnx_value(struct hs_buf *graph, unsigned field, const char *name, const int *dims, int rank)
+{
+    onnx_value_of(graph, field, name, 1, dims, rank);
 }
 
 /* type: 1 FLOAT, 7 INT64. */

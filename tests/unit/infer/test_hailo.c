@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -493,6 +494,59 @@ static void files_that_are_no_models(void **state)
     spec.path = NULL;
     assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), HS_EINVAL);
     tear_down(&scene);
+}
+
+/* A gray picture, or one with an alpha channel, cannot be fed. */
+static void an_input_that_is_no_picture(void **state)
+{
+    (void) state;
+    struct scene scene = { 0 };
+    assert_int_equal(open_device(&scene), 0);
+    static const char *const counts[] = { "1", "2", "4", "16" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(counts); i++) {
+        char hef[200];
+        hs_str_format(hef, sizeof(hef), POSES "channels %s\n", counts[i]);
+        assert_int_equal(load(&scene, hef, 320, 1, 1), HS_EMODEL);
+        assert_says(&scene.err, "no picture is its input");
+    }
+    assert_int_equal(load(&scene, POSES "channels 3\n", 320, 1, 1), 0);
+    tear_down(&scene);
+}
+
+/* A network that ended with its run is made of the file once more. If the file has become another one, its numbers mean
+ * something else: names, sizes, or only scales. */
+static void a_file_that_changes_while_it_is_in_use(void **state)
+{
+    (void) state;
+    static const char *const others[] = { "\x01HEF\nfinds poses\ninput 112 112\n", EMBEDDINGS "scale 2\n",
+                                          EMBEDDINGS "channels 4\n", "\x01HEF\nfinds embeddings\ninput 64 64\n" };
+    struct scene scene;
+    set_script("latency_ms: 1");
+    for (size_t i = 0; i <= HS_ARRAY_LEN(others); i++) {
+        const char *text = i < HS_ARRAY_LEN(others) ? others[i] : EMBEDDINGS;
+        struct hs_model_spec spec = {
+            .path = sim_script(EMBEDDINGS), .input_h = SIDE, .input_w = SIDE, .slots = 2, .batch = 1
+        };
+        scene = (struct scene) { 0 };
+        assert_int_equal(open_device(&scene), 0);
+        assert_int_equal(hailo->load(scene.device, &spec, &scene.model, &scene.err), 0);
+        scene.info = hailo->info(scene.model);
+        assert_int_equal(run(&scene, 0, 1, 1), 0);
+        int fd = open(spec.path, O_WRONLY | O_TRUNC);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+        close(fd);
+        twin.inject("run", 8, 1);
+        assert_int_equal(submit(&scene, 0, 1, 2), HS_EDEVICE);
+        int r = run(&scene, 1, 1, 3);
+        if (i < HS_ARRAY_LEN(others) && (r == 0 || r == -1000))
+            fail_msg("file %zu was taken", i);
+        if (i < 2)
+            assert_says(&scene.err, "was changed while it was in use");
+        if (i == HS_ARRAY_LEN(others))
+            assert_int_equal(r, 0); /* the same bytes once more */
+        tear_down(&scene);
+    }
 }
 
 /* ---- tensors ---- */
@@ -1121,6 +1175,8 @@ int main(void)
         TEST(what_timed_out_is_tried_once_more),
         TEST(a_slow_load_takes_its_time),
         TEST(files_that_are_no_models),
+        TEST(an_input_that_is_no_picture),
+        TEST(a_file_that_changes_while_it_is_in_use),
         TEST(tensors_keep_their_types),
         TEST(without_one_scale_it_is_float32),
         TEST(other_orders_are_packed_too),

@@ -466,6 +466,155 @@ static void a_batch_keeps_its_order(void **state)
     openvino->close(device);
 }
 
+/* A batch of two is full with two: the smallest one there is. */
+static void a_batch_of_two(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    char path[128];
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 2, 3);
+    struct hs_error err = { 0 };
+    spec.batch = 2;
+    struct hs_model *model = load(device, &spec);
+    const struct hs_model_info *info = openvino->info(model);
+    assert_int_equal(info->batch, 2);
+    static const int counts[] = { 2, 1, 2, 2, 1 };
+    for (size_t round = 0; round < HS_ARRAY_LEN(counts); round++) {
+        fill_batch(openvino->input(model, 0), info->input_stride, (int) round, counts[round], 2 * 3);
+        assert_int_equal(openvino->submit(model, 0, counts[round], &err), 0);
+        assert_int_equal(openvino->wait(model, 0, hs_deadline_in_ms(20000), &err), 0);
+        const uint8_t *first = openvino->output(model, 0, 0, 0);
+        for (int i = 0; i < counts[round]; i++) {
+            struct hs_tensor_view views[3];
+            for (int k = 0; k < 3; k++)
+                views[k] = hs_tensor_view_of(&info->outputs[k], openvino->output(model, 0, i, k));
+            check_picture(&views[0], &views[1], &views[2], (int) round + i);
+            /* A full batch is one run, which has one tensor for all. */
+            assert_ptr_equal(openvino->output(model, 0, i, 0), first + (size_t) i * info->outputs[0].size_bytes);
+        }
+    }
+    /* No fewer than one, and no more than a slot holds. */
+    static const int odd[] = { 0, -1, 3, 1000 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(odd); i++)
+        assert_int_equal(openvino->submit(model, 0, odd[i], &err), HS_EINVAL);
+    openvino->unload(model);
+    static const struct {
+        int batch, slots;
+    } bounds[] = { { -1, 1 }, { HS_MODEL_MAX_BATCH + 1, 1 }, { 1, -1 }, { 1, HS_MODEL_MAX_SLOTS + 1 } };
+    for (size_t i = 0; i < HS_ARRAY_LEN(bounds); i++) {
+        spec.batch = bounds[i].batch;
+        spec.slots = bounds[i].slots;
+        assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EINVAL);
+        assert_non_null(strstr(err.message, "out of bounds"));
+    }
+    spec.batch = HS_MODEL_MAX_BATCH;
+    spec.slots = 1;
+    model = load(device, &spec);
+    assert_int_equal(openvino->info(model)->batch, HS_MODEL_MAX_BATCH);
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+/* The means as half precision, as an export with `half` has its outputs. */
+static void outputs_of_half_precision_come_as_float(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    static const int input[] = { 1, 3, 4, 4 }, plane[] = { 2, 3 }, mean[] = { 1, 3 };
+    char path[128];
+    struct hs_buf graph, node, attribute;
+    hs_buf_init(&graph, 1 << 16);
+    hs_buf_init(&node, 4096);
+    hs_buf_init(&attribute, 4096);
+    onnx_node(&graph, "ReduceMean", "x", NULL, "wide", plane, 2);
+    onnx_text(&node, 1, "wide");
+    onnx_text(&node, 2, "mean");
+    onnx_text(&node, 4, "Cast");
+    onnx_text(&attribute, 1, "to");
+    onnx_int(&attribute, 3, 10); /* FLOAT16 */
+    onnx_int(&attribute, 20, 2); /* INT */
+    onnx_message(&node, 5, &attribute);
+    onnx_message(&graph, 1, &node);
+    onnx_value(&graph, 11, "x", input, 4);
+    onnx_value_of(&graph, 12, "mean", 10, mean, 2);
+    write_model("half.onnx", &graph, path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 4, 4);
+    struct hs_model *model = load(device, &spec);
+    const struct hs_tensor_desc *desc = &openvino->info(model)->outputs[0];
+    assert_int_equal(desc->dtype, HS_DTYPE_F32);
+    assert_int_equal(desc->size_bytes, 3 * sizeof(float));
+    uint8_t *pixels = openvino->input(model, 0);
+    for (int i = 0; i < 4 * 4 * 3; i++)
+        pixels[i] = (uint8_t) (10 * (i % 3) + 5);
+    run(model, 0);
+    const float *found = openvino->output(model, 0, 0, 0);
+    for (int i = 0; i < 3; i++)
+        near(found[i], (float) (10 * i + 5));
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+/* OpenVINO counts whole milliseconds. A wait never ends before its deadline with the picture unfinished. */
+static void a_wait_does_not_end_early(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    enum { LARGE = 2048, ROUNDS = 10 };
+    char path[128];
+    write_free_model(path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, LARGE, LARGE);
+    struct hs_error err = { 0 };
+    int late = 0;
+    struct hs_model *model = load(device, &spec);
+    memset(openvino->input(model, 0), 1, (size_t) LARGE * LARGE * 3);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(openvino->submit(model, 0, 1, &err), 0);
+        int64_t deadline_ns = hs_clock_now_ns() + (15 + i) * HS_NS_PER_MS / 10;
+        if (openvino->wait(model, 0, deadline_ns, &err) == HS_ETIMEOUT) {
+            late++;
+            assert_true(hs_clock_now_ns() >= deadline_ns);
+        }
+        assert_int_equal(openvino->wait(model, 0, hs_deadline_in_ms(60000), &err), 0);
+    }
+    assert_true(late > 0); /* such a picture takes tens of milliseconds */
+    openvino->unload(model);
+    openvino->close(device);
+}
+
+/* OpenVINO's messages begin with places in its source; the reason is what is left. */
+static void the_reason_is_one_line_for_people(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    static const int input[] = { 1, 3, 4, 4 };
+    char path[128];
+    struct hs_buf graph;
+    hs_buf_init(&graph, 1 << 16);
+    onnx_node(&graph, "NoSuchOperator", "x", NULL, "y", NULL, 0);
+    onnx_value(&graph, 11, "x", input, 4);
+    onnx_value(&graph, 12, "y", input, 4);
+    write_model("unknown.onnx", &graph, path);
+    struct hs_device *device = open_device(NULL);
+    struct hs_model_spec spec = spec_of(path, 4, 4);
+    struct hs_model *model = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
+    char beginning[200];
+    hs_str_format(beginning, sizeof(beginning), "cannot read the model %s: ", path);
+    assert_true(hs_str_starts(err.message, beginning));
+    const char *reason = err.message + strlen(beginning);
+    assert_non_null(strstr(reason, "NoSuchOperator"));
+    assert_null(strchr(reason, '\n'));
+    assert_null(strstr(reason, "Exception from"));
+    assert_null(strstr(reason, "no reason given"));
+    assert_false(reason[0] == ' ' || reason[0] == '[' || reason[0] == '\0');
+    openvino->close(device);
+}
+
 /* A graph with [-1, 48] in it takes any batch at its own size, one with [1, -1] takes it and spreads the pictures. */
 static void a_batch_needs_a_free_graph(void **state)
 {
@@ -614,6 +763,10 @@ int main(void)
         cmocka_unit_test(the_runner_serves_it),
         cmocka_unit_test(free_sizes_change_no_number),
         cmocka_unit_test(a_batch_keeps_its_order),
+        cmocka_unit_test(a_batch_of_two),
+        cmocka_unit_test(outputs_of_half_precision_come_as_float),
+        cmocka_unit_test(a_wait_does_not_end_early),
+        cmocka_unit_test(the_reason_is_one_line_for_people),
         cmocka_unit_test(a_batch_needs_a_free_graph),
         cmocka_unit_test(the_runner_makes_batches),
         cmocka_unit_test(the_runner_does_without_batches_that_the_model_cannot_take),

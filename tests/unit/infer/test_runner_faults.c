@@ -190,6 +190,31 @@ static void requests_share_batches(void **state)
     hs_runner_destroy(runner);
 }
 
+/* The smallest batch there is. */
+static void two_requests_share_a_batch_of_two(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("batch_ms: {1: 5, 2: 6}");
+    options.batch = 2;
+    options.slots = 1;
+    struct hs_runner *runner = create(&options);
+    const struct hs_slot_request request = { .h = SIDE, .w = SIDE, .count = 2, .deadline_ns = HS_NO_DEADLINE };
+    struct hs_lease *lease;
+    assert_int_equal(hs_runner_acquire(runner, &request, &lease, NULL), 0);
+    assert_int_equal(lease->pictures, 2);
+    for (int i = 0; i < 2; i++)
+        draw(lease->input + (size_t) i * lease->input_stride, 5 + (uint64_t) i);
+    assert_int_equal(hs_runner_run(lease, NULL, NULL), 0);
+    assert_true(is_right(lease, 0, 5) && is_right(lease, 1, 6));
+    hs_runner_release(lease);
+    assert_int_equal(status_of(runner).runs, 1);
+    assert_int_equal(run_clients(runner, 12, 10, PATIENCE_MS), 120);
+    struct hs_runner_status status = status_of(runner);
+    assert_int_equal(status.pictures, 2 + 10 * (10 + 2 * 3));
+    assert_true(status.runs < status.pictures && 2 * status.runs >= status.pictures);
+    hs_runner_destroy(runner);
+}
+
 struct late_lease {
     struct hs_runner *runner;
     pthread_t thread;
@@ -419,6 +444,65 @@ static void a_lost_device_comes_back(void **state)
     WAIT_FOR(runner, s.state == HS_RUNNER_READY);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     assert_int_equal(status_of(runner).error.code, 0);
+    hs_runner_destroy(runner);
+}
+
+struct waiter {
+    struct hs_runner *runner;
+    pthread_t thread;
+    bool acquires; /* else it waits for the load */
+    int result;
+};
+
+static void *wait_without_deadline(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct hs_lease *lease;
+    waiter->result = waiter->acquires ? acquire(waiter->runner, HS_NO_DEADLINE, &lease, NULL)
+                                      : hs_runner_wait_loaded(waiter->runner, HS_NO_DEADLINE, NULL);
+    if (waiter->acquires && waiter->result == 0)
+        hs_runner_release(lease);
+    return NULL;
+}
+
+/* Starts half of them for the load, half for a slot; joins them, and gives how many failed. */
+static int join_waiters(struct waiter *waiters, int count)
+{
+    int failed = 0;
+    for (int i = 0; i < count; i++) {
+        pthread_join(waiters[i].thread, NULL);
+        failed += waiters[i].result != 0;
+    }
+    return failed;
+}
+
+static void start_waiters(struct waiter *waiters, int count, struct hs_runner *runner)
+{
+    for (int i = 0; i < count; i++) {
+        waiters[i] = (struct waiter) { .runner = runner, .acquires = i % 2 };
+        assert_int_equal(pthread_create(&waiters[i].thread, NULL, wait_without_deadline, &waiters[i]), 0);
+    }
+}
+
+/* The device goes down while its model is loading, and again while one is wanted: nobody sleeps on. */
+static void who_waits_for_a_load_is_told_that_the_device_is_down(void **state)
+{
+    (void) state;
+    enum { WAITERS = 8 };
+    struct waiter waiters[WAITERS];
+    struct hs_runner_options options = defaults("load_ms: 300\nfaults: [{kind: load_fail, count: 2}]");
+    struct hs_runner *runner = create(&options);
+    hs_runner_preload(runner);
+    start_waiters(waiters, WAITERS, runner);
+    assert_int_equal(join_waiters(waiters, WAITERS), WAITERS);
+    WAIT_FOR(runner, s.state == HS_RUNNER_READY);
+    /* Wanted while it is being unloaded, and lost meanwhile. */
+    start_waiters(waiters, WAITERS, runner);
+    hs_runner_unload(runner);
+    hs_runner_preload(runner);
+    join_waiters(waiters, WAITERS);
+    WAIT_FOR(runner, s.state == HS_RUNNER_READY || s.state == HS_RUNNER_IDLE);
+    assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     hs_runner_destroy(runner);
 }
 
@@ -774,10 +858,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_share_batches),
+        cmocka_unit_test(two_requests_share_a_batch_of_two),
         cmocka_unit_test(a_lease_that_is_not_run_holds_nobody_up),
         cmocka_unit_test(a_batch_is_not_waited_for_for_ever),
         cmocka_unit_test(a_waiter_takes_over_from_a_submitter_that_is_late),
         cmocka_unit_test(a_lost_device_comes_back),
+        cmocka_unit_test(who_waits_for_a_load_is_told_that_the_device_is_down),
         cmocka_unit_test(failures_in_a_row_are_the_device_s),
         cmocka_unit_test(a_hung_device_is_given_up_and_opened_anew),
         cmocka_unit_test(attempts_on_a_device_that_goes_on_hanging_are_bounded),

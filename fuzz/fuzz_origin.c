@@ -1,0 +1,69 @@
+/* Lines: Host, Origin, Referer, Sec-Fetch-Site; an empty one is absent. What is read as an origin reads the same when
+ * it is written again, and a page that is neither of this host nor listed never changes anything. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/origin.h"
+#include "http/access.h"
+#include "text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void check_origin(const char *text)
+{
+    struct hs_origin origin, again;
+    char written[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
+    if (!text || !hs_origin_parse(text, &origin))
+        return;
+    snprintf(written, sizeof(written), "%s://%s", origin.scheme, origin.host);
+    if (origin.port)
+        snprintf(written + strlen(written), sizeof(written) - strlen(written), ":%d", origin.port);
+    if (!hs_origin_parse(written, &again) || !hs_origin_equal(&origin, &again) ||
+        strcmp(origin.host, again.host) != 0 || hs_origin_complaint(text))
+        abort();
+}
+
+/* An origin that is allowed without a word of the browser is that of the host. */
+static void check_allowed(const struct hs_http_claims *claims)
+{
+    struct hs_origin origin, host;
+    if (claims->fetch_site || !claims->origin)
+        return;
+    if (!hs_origin_parse(claims->origin, &origin))
+        abort();
+    if (strcmp(origin.host, "listed.example") == 0)
+        return;
+    if (!claims->host || !hs_host_parse(claims->host, &host) || strcmp(host.host, origin.host) != 0)
+        abort();
+    if (!hs_host_is_address(&host) && strcmp(host.host, "localhost") != 0 && strcmp(host.host, "pi") != 0 &&
+        strcmp(host.host, "pi.local") != 0)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    const struct hs_http_access access = {
+        .origins = "https://listed.example", .machine = "pi", .own_host = "0.0.0.0", .admin = HS_HTTP_ADMIN_LOCAL
+    };
+    char *lines = hs_fuzz_text(data, len), *next = lines;
+    const char *fields[4] = { NULL };
+    struct hs_error err;
+    for (size_t i = 0; i < 4 && next; i++) {
+        char *line = strsep(&next, "\n");
+        fields[i] = line[0] ? line : NULL;
+        check_origin(fields[i]);
+    }
+    const struct hs_http_claims claims = {
+        .host = fields[0], .origin = fields[1], .referer = fields[2], .fetch_site = fields[3], .address = "127.0.0.1"
+    };
+    int r = hs_access_check_change(&access, &claims, &err);
+    if (r == 0)
+        check_allowed(&claims);
+    else if (r != HS_EFORBIDDEN || !err.message[0])
+        abort();
+    if (hs_access_check_admin(&access, &claims, NULL) != r)
+        abort();
+    free(lines);
+    return 0;
+}
