@@ -74,7 +74,7 @@ static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 /* The same, and damage of the picture. */
 static json_t *with_result(json_t *answer, const struct hs_face_result *result)
 {
-    return hs_answer_warn(with_device(answer, result), "image", result->damage);
+    return hs_answer_warn_damage(with_device(answer, result), "image", result->damage);
 }
 
 json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
@@ -118,8 +118,8 @@ json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face
     json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score, "threshold",
                                threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
                                hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
-    answer = hs_answer_warn(with_device(answer, in_b->degraded ? in_b : in_a), "image", in_a->damage);
-    return hs_answer_warn(answer, "image2", in_b->damage);
+    answer = hs_answer_warn_damage(with_device(answer, in_b->degraded ? in_b : in_a), "image", in_a->damage);
+    return hs_answer_warn_damage(answer, "image2", in_b->damage);
 }
 
 static json_t *candidates_json(const struct hs_face_match *matches, size_t count)

@@ -11,6 +11,7 @@
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/answer_warnings.h"
 #include "service/request_options.h"
 
 enum { KEY_MAX = 255 };
@@ -112,7 +113,9 @@ static bool read_request(struct add *add)
 
 /* ---- answers ---- */
 
-static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added)
+/* `damage` of the picture, which is not known of an answer that is repeated. */
+static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added,
+                        const char *damage)
 {
     char message[HS_GALLERY_NAME_MAX + 64];
     hs_str_format(message, sizeof(message), "Identity '%s' added successfully", name);
@@ -120,6 +123,7 @@ static void reply_added(const struct add *add, const char *name, const struct hs
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
         json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    answer = hs_answer_warn_damage(answer, "image", damage);
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
@@ -151,6 +155,7 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
         json_object_set_new(answer, "confidence", json_real((double) face->face.score));
         json_object_set_new(answer, "quality", hs_face_quality_json(face));
     }
+    answer = hs_answer_warn_damage(answer, "image", result->damage);
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
@@ -174,7 +179,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     }
     if (added.embedding_dropped)
         hs_face_maintenance_erased(add->app->maintenance);
-    reply_added(add, add->name, &added);
+    reply_added(add, add->name, &added, result->damage);
 }
 
 static void judge_and_store(const struct add *add, const struct hs_face_result *result)
@@ -252,7 +257,7 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added);
+    reply_added(add, recalled->name, &recalled->added, "");
 }
 
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */

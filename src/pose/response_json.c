@@ -114,7 +114,7 @@ static void put_timings(struct hs_json_writer *json, const struct hs_pose_timing
 static json_t *further_members(const struct hs_pose_result *result, const json_t *more)
 {
     json_t *own = more ? json_deep_copy(more) : json_object();
-    return hs_answer_warn(own, "image", result->damage);
+    return hs_answer_warn_damage(own, "image", result->damage);
 }
 
 int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_result *result, float keypoint_threshold,

@@ -5,11 +5,17 @@ import json
 import pytest
 
 from faces import one, picture
-from server import b64, run
+from server import b64, png, run
 from test_face_cli import FACE
 
 PIL = pytest.importorskip('PIL.Image', reason='python3-pil makes the pictures')
-MISSING = 'image: the JPEG is damaged: a part of its data is missing'
+
+
+def warning_of(text, field='image'):
+    return {'code': 'image_damaged', 'message': f'{field}: the JPEG is damaged: {text}', 'field': field}
+
+
+MISSING = warning_of('a part of its data is missing')
 
 
 def jpeg(of=None, **options):
@@ -41,7 +47,7 @@ def test_an_answer_about_a_whole_picture_has_no_warnings(sim, face):
 def test_a_missing_end_marker_is_a_warning_too(sim, options):
     answer = sim.post_form({'image': jpeg(**options)[:-2]})
     assert answer.status == 200, answer
-    assert answer.json()['warnings'] == ['image: the JPEG is damaged: the end marker is missing']
+    assert answer.json()['warnings'] == [warning_of('the end marker is missing')]
 
 
 @pytest.mark.parametrize('options', [{}, {'progressive': True}], ids=['sequential', 'progressive'])
@@ -59,7 +65,7 @@ def test_wrong_bytes_are_a_warning(sim):
     data[middle:middle + 40] = bytes([0x55]) * 40
     answer = sim.post_form({'image': bytes(data)})
     assert answer.status == 200 and len(answer.json()['warnings']) == 1, answer
-    assert answer.json()['warnings'][0].startswith('image: the JPEG is damaged: ')
+    assert answer.json()['warnings'][0]['message'].startswith('image: the JPEG is damaged: ')
 
 
 def test_batches_warn_for_each_picture(sim, face):
@@ -79,8 +85,28 @@ def test_every_answer_about_faces_warns(face):
         assert answer.status == 200 and answer.json()['warnings'] == [MISSING], answer
         assert 'warnings' not in face.ask(path, whole).json()
     answer = face.ask('compare', whole, image2=b64(damaged))
-    assert answer.json()['warnings'] == [MISSING.replace('image', 'image2')], answer
+    assert answer.json()['warnings'] == [warning_of('a part of its data is missing', 'image2')], answer
     assert len(face.ask('compare', damaged, image2=b64(damaged)).json()['warnings']) == 2
+
+
+def test_answers_of_the_gallery_warn(make_face):
+    face, whole, damaged = make_face(), jpeg(one(3)), without(jpeg(one(3)), 3)
+    for action, fields in (('add', {'dry_run': True}), ('add', {}), ('verify', {})):
+        answer = face.ask(f'database/{action}', damaged, name='Ann', **fields)
+        assert answer.status == 200 and MISSING in answer.json()['warnings'], answer
+        assert MISSING not in face.ask(f'database/{action}', whole, name='Ann', **fields).json().get('warnings', [])
+    answer = face.ask('database/verify', damaged, name='Ann', nmae='Bob')
+    assert [each['code'] for each in answer.json()['warnings']] == ['image_damaged', 'unknown_field']
+
+
+def test_a_drawn_answer_warns_in_a_header(sim):
+    accept = {'Accept': 'image/jpeg'}
+    answer = sim.post_form({'image': without(jpeg(), 3), 'conf': '1', 'iou': '1'}, headers=accept)
+    assert answer.status == 200 and answer.body[:2] == b'\xff\xd8', answer
+    assert answer.headers['X-Warnings'] == 'unknown_field, image_damaged'
+    assert sim.post_form({'image': jpeg()}, headers=accept).headers['X-Warnings'] is None
+    for width, codes in ((4096, None), (4100, 'drawing_reduced')):
+        assert sim.post_form({'image': png(width, 16)}, headers=accept).headers['X-Warnings'] == codes
 
 
 def test_commands_warn(cli, tmp_path):
