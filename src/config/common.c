@@ -166,7 +166,8 @@ static const char *const on_hang[] = { "retry", "exit", NULL };
 #define S hs_device_settings
 const struct hs_setting hs_device_rows[7] = {
     { ROW("device.fallback", CHOICE, fallback), .choices = fallbacks, .fallback = "none",
-      .help = "What answers while the device does not: nothing (503), or the processor" },
+      .help = "What answers while the device does not: nothing (503), or the processor; with device auto the "
+              "processor does in any case" },
     { ROW("device.group", TEXT, group), .min = 1, .max = 63, .fallback = "SHARED",
       .help = "Programs that open a Hailo in one group share it; SHARED is that of Hailo's own; UNIQUE: with nobody" },
     { ROW("device.probe_interval", SECONDS, probe_interval), .min = 0.1, .max = 3600, .fallback = "5",

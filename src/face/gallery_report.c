@@ -133,7 +133,8 @@ const char *hs_face_count_people(int64_t count, char ret_text[40])
 size_t hs_face_report_unusable(const struct hs_gallery_usability *usability, const char *model, size_t dimension,
                                char ret_lines[HS_FACE_REPORT_LINES][HS_FACE_REPORT_LINE_SIZE])
 {
-    const long long all = (long long) (hs_gallery_unusable(usability) + usability->embeddings[HS_GALLERY_USABLE]);
+    const long long all =
+        (long long) hs_gallery_unusable(usability) + (long long) usability->embeddings[HS_GALLERY_USABLE];
     char size[160], other[160];
     hs_str_format(other, sizeof(other),
                   "made by another model than %s and cannot match. Enrol again, or run that model", model);

@@ -69,7 +69,7 @@ int hs_search_scan_init(struct hs_search_scan *scan, size_t k, double above);
 void hs_search_scan_finish(struct hs_search_scan *scan);
 
 void hs_search_scan_block(struct hs_search_scan *scan, const struct hs_search_rows *rows,
-                          const struct hs_search_query *query, size_t block);
+                          const struct hs_search_query *query, size_t at);
 
 /* Adds what another thread has found. */
 void hs_search_scan_merge(struct hs_search_scan *scan, const struct hs_search_scan *other);

@@ -42,6 +42,6 @@ int hs_access_check_admin(const struct hs_http_access *access, const struct hs_h
                           struct hs_error *err);
 
 /* The value of Access-Control-Allow-Origin for a page of this origin: the origin, "*" or NULL: none. */
-const char *hs_access_allow_origin(const struct hs_http_access *access, const char *origin);
+const char *hs_access_allow_origin(const struct hs_http_access *access, const char *text);
 
 #endif

@@ -37,6 +37,7 @@ enum {
     LINGER_BYTES = 64 << 20,
     HEAD_EVICTION_MS = 1000, /* a younger head is not given up for another connection */
     PIECES_MAX = 8,
+    READS_MAX = 16, /* of a body, and */
     STEPS_MAX = 32, /* of sending, before other connections have their turn */
 };
 
@@ -719,8 +720,8 @@ static enum step read_body(struct hs_conn *conn)
     return step;
 }
 
-/* Takes what the socket has, once. */
-static void receive(struct hs_conn *conn)
+/* Takes what the socket has, once. True: it may have more of a body. */
+static bool receive(struct hs_conn *conn)
 {
     const struct hs_http_options *options = options_of(conn);
     bool body = conn->phase == HS_CONN_BODY;
@@ -734,20 +735,21 @@ static void receive(struct hs_conn *conn)
     if (n <= 0) {
         conn->ended |= n == 0;
         conn->broken |= n < 0 && !would_wait();
-        return;
+        return false;
     }
     conn->last_data_ns = hs_clock_now_ns();
     size_t used = 0;
     if (body && held == 0)
         feed_body(conn, conn->list->scratch, (size_t) n, &used);
     if (conn->phase == HS_CONN_CLOSED || used == (size_t) n)
-        return;
+        return conn->phase == HS_CONN_BODY && (size_t) n == room;
     if (!reserve_input(conn, (size_t) n - used)) {
         conn->broken = true;
-        return;
+        return false;
     }
     memcpy(conn->in + conn->in_len, conn->list->scratch + used, (size_t) n - used);
     conn->in_len += (size_t) n - used;
+    return false;
 }
 
 /* Drops what a client still sends. One read at a time, so that a fast sender does not occupy the thread. */
@@ -814,7 +816,8 @@ void hs_conn_on_event(struct hs_conn *conn, uint32_t events)
     case HS_CONN_IDLE:
     case HS_CONN_HEAD:
     case HS_CONN_BODY:
-        receive(conn);
+        for (int i = 0; i < READS_MAX && receive(conn); i++)
+            continue;
         break;
     case HS_CONN_LINGER:
         drain(conn);

@@ -20,9 +20,9 @@ static void get_health(struct hs_http_request *req)
     const struct hs_pose_app *app = hs_http_context(req);
     struct hs_model_pool_status status;
     hs_model_pool_get_status(app->pool, &status);
-    double uptime_s = (double) ((hs_clock_now_ns() - app->core.started_ns) / 1000) / 1e6;
+    int64_t uptime_us = (hs_clock_now_ns() - app->core.started_ns) / 1000;
     json_t *health = json_pack("{s:s, s:s, s:b, s:f}", "status", "ok", "model", hs_model_pool_first(app->pool)->model,
-                               "model_loaded", (int) status.loaded, "uptime_seconds", uptime_s);
+                               "model_loaded", (int) status.loaded, "uptime_seconds", (double) uptime_us / 1e6);
     hs_http_reply_json(req, 200, hs_app_add_devices(health, &app->core));
 }
 

@@ -145,6 +145,25 @@ def test_options(healthy, path, allow):
     assert healthy.request('OPTIONS', '/nothing').status == 404
 
 
+@pytest.mark.parametrize('path', ['/health/ready', '/v1/models', '/nothing'])
+def test_head_has_the_headers_of_get(healthy, path):
+    def headers(method):
+        items = healthy.request(method, path).headers.items()
+        return {name: value for name, value in items if name not in ('Date', 'X-Request-Id')}
+
+    got = headers('GET')
+    assert headers('HEAD') == got and int(got['Content-Length']) > 0
+
+
+def test_absolute_form(healthy):
+    """As a client sends it that takes the server for its proxy (RFC 9112, 3.2.2)."""
+    host = '{}:{}'.format(*healthy.address)
+    answer = healthy.raw(f'GET http://{host}/health?x=1 HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
+    assert answer.status == 200 and answer.json()['status'] == 'ok'
+    answer = healthy.raw(f'GET http://{host}/v1/models/none HTTP/1.1\r\nHost: other\r\n\r\n'.encode())
+    assert answer.status == 404
+
+
 # ---- request id
 
 def test_request_id_is_made(healthy):

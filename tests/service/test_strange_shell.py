@@ -157,8 +157,14 @@ def test_a_folder_that_may_not_be_entered(place, program):
     process = subprocess.Popen([program, 'serve', '--host', '127.0.0.1', '--port', '0', *options], cwd=closed,
                                env=environment(place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                **as_nobody)
+    lines = []
     try:
-        assert any('listening on ' in line for line in process.stdout)
+        for line in process.stdout:
+            lines.append(line)
+            if 'listening on ' in line:
+                break
+        else:
+            raise AssertionError(''.join(lines))
     finally:
         process.terminate()
     assert process.communicate()[0] is not None and process.returncode == 0

@@ -26,7 +26,7 @@ extern "C" {
 struct hs_device {
     std::shared_ptr<hailort::VDevice> vdevice; /* models hold it, too */
     char id[HS_DEVICE_ID_SIZE] = "";
-    char firmware[32] = ""; /* its version, once it was asked for */
+    char firmware[32] = "";          /* its version, once it was asked for */
     std::atomic<bool> lost{ false }; /* for good: closed and opened again it is another one */
     std::atomic<bool> hung{ false }; /* a release did not end in time */
 };

@@ -94,7 +94,8 @@ static void fill_person(const struct hs_tensor_desc *descs, const struct person 
 /* 3 and 7 cells of 32 pixels around the middle cell, less where the grid is small. */
 static struct person stand_in_the_middle(const struct hs_tensor_desc *coarsest)
 {
-    float s = 8 << (STRIDES - 1), x = (float) (coarsest->w / 2) + 0.5f, y = (float) (coarsest->h / 2) + 0.5f;
+    int column = coarsest->w / 2, row = coarsest->h / 2;
+    float s = 8 << (STRIDES - 1), x = (float) column + 0.5f, y = (float) row + 0.5f;
     float half_w = (float) at_most(3, (coarsest->w - 1) / 2), half_h = (float) at_most(7, (coarsest->h - 1) / 2);
     return (struct person) {
         .x1 = (x - half_w) * s,

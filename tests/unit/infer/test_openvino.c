@@ -604,7 +604,7 @@ static void the_reason_is_one_line_for_people(void **state)
     struct hs_error err = { 0 };
     assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
     char beginning[200];
-    hs_str_format(beginning, sizeof(beginning), "cannot read the model %s: ", path);
+    hs_str_format(beginning, sizeof(beginning), "cannot read the model %s" HS_DETAIL, path);
     assert_true(hs_str_starts(err.message, beginning));
     const char *reason = err.message + strlen(beginning);
     assert_non_null(strstr(reason, "NoSuchOperator"));
