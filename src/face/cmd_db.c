@@ -280,6 +280,7 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .tiny = s->tiny_faces,
+        .large = true,
         .embed = true,
     };
     struct hs_face_result found = { 0 };

@@ -144,7 +144,7 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
         .cancel = w->cancel,
     };
     w->list.count = 0;
-    int r = hs_face_detect_whole(&detector, w->image, &w->list, err);
+    int r = hs_face_detect_whole(&detector, w->image, request->large, &w->list, err);
     if (r == 0 && request->tiny) {
         r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
         if (r == 0)

@@ -30,6 +30,7 @@ struct hs_face_request {
     const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
                                      looked at by itself where the whole picture shows none there; NULL: all */
     bool tiny;                    /* look a second time, at twice the size, for tiny faces */
+    bool large;                   /* look a second time, at half the size, for faces that fill the picture */
     enum hs_priority priority;    /* of those who wait for the device */
     bool embed;                   /* also align and embed each face */
     const struct hs_face_result *known; /* what was found in this very picture: its faces are not looked for again;

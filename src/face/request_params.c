@@ -167,8 +167,12 @@ int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *a
     *ret_request = hs_face_app_request(app);
     ret_request->inside = boxed ? ret_inside : NULL;
     ret_request->embed = wish->embed;
-    if (r == 0 && wish->tiny)
+    if (r == 0 && wish->searches)
         r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
+    if (!wish->searches)
+        ret_request->large = true;
+    else if (r == 0)
+        r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
     return r;
 }
 
