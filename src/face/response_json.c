@@ -1,6 +1,8 @@
 #include "face/response_json.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -61,6 +63,25 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
+json_t *hs_face_warning_json(const char *code, const char *fmt, ...)
+{
+    char message[HS_ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    return json_pack("{s:s, s:s}", "code", code, "message", message);
+}
+
+/* Adds that max_faces cut the list, if it did. */
+static void add_truncated(json_t *answer, const struct hs_face_result *result)
+{
+    if (result->found <= result->count)
+        return;
+    json_object_set_new(answer, "truncated", json_true());
+    json_object_set_new(answer, "found", json_integer((json_int_t) result->found));
+}
+
 /* Adds which device the answer came from. Takes and gives the reference. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
@@ -79,9 +100,10 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
                                                "confidence", (double) face->score, "landmarks",
                                                landmarks ? landmarks_json(face, result) : json_null()));
     }
-    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
-                                 "inference_time_ms", result->timings.detect_ms),
-                       result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
+                               "inference_time_ms", result->timings.detect_ms);
+    add_truncated(answer, result);
+    return with_device(answer, result);
 }
 
 static json_t *vector_json(const float *vector, int dimension)
@@ -145,6 +167,20 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     return face;
 }
 
+/* Warns of a threshold below the least one of the embedding model. */
+static void add_low_threshold(json_t *answer, const struct hs_face_app *app, double threshold)
+{
+    const struct hs_model_runner *embedder = hs_model_pool_first(app->embedder);
+    double least = (double) embedder->choice.pack->embedding.threshold_min;
+    if (threshold >= least - 1e-6)
+        return;
+    json_object_set_new(answer, "warnings",
+                        json_pack("[o]", hs_face_warning_json("low_threshold",
+                                                              "threshold %.4g is below %.4g, below which %s takes "
+                                                              "strangers for people of the gallery",
+                                                              threshold, least, embedder->model)));
+}
+
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                const struct hs_face_recognize *how, struct hs_error *err)
 {
@@ -162,5 +198,8 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms), result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+    add_truncated(answer, result);
+    add_low_threshold(answer, app, how->threshold);
+    return with_device(answer, result);
 }

@@ -21,6 +21,9 @@ struct hs_face_recognize {
 /* The configured way. */
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app);
 
+/* An entry of `warnings` in an answer, to which the caller may add more. NULL without memory. */
+json_t *hs_face_warning_json(const char *code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* New references, NULL without memory. */
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
 json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or null */

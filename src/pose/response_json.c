@@ -78,6 +78,10 @@ json_t *hs_pose_response_json(const struct hs_pose_app *app, const struct hs_pos
         json_pack("{s:o, s:I, s:I, s:{s:i, s:i}, s:s, s:s}", "poses", poses, "count", (json_int_t) result->people.count,
                   "inference_time_ms", (json_int_t) t->inference_ms, "image_size", "width", result->width, "height",
                   result->height, "model", result->runner->model, "device", result->runner->device);
+    if (answer && result->found > result->people.count) {
+        answer = set(answer, "truncated", json_true());
+        answer = answer ? set(answer, "found", json_integer((json_int_t) result->found)) : NULL;
+    }
     if (answer && result->degraded)
         answer = set(answer, "degraded", json_true());
     if (answer)

@@ -18,6 +18,7 @@ enum { FAILURES_MAX = 5 };
 
 /* Vectors of the simulated device below this cosine are those of different people. */
 #define SIM_THRESHOLD 0.7f
+#define SIM_THRESHOLD_MIN 0.3f
 
 const char *hs_model_runner_backend_name(const char *device)
 {
@@ -65,6 +66,7 @@ static void describe_simulated(struct hs_model_runner *runner)
             .space = "sim",
             .dimension = HS_SIM_VECTOR_SIZE,
             .threshold = SIM_THRESHOLD,
+            .threshold_min = SIM_THRESHOLD_MIN,
         };
     runner->choice.pack = &runner->pack;
     runner->choice.file = &runner->file;
