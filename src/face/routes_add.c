@@ -109,7 +109,9 @@ static bool read_request(struct add *add)
 
 /* ---- answers ---- */
 
-static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added)
+/* Takes `face` and `warnings`; NULL: of an answer that is repeated, they are not known. */
+static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added, json_t *face,
+                        json_t *warnings)
 {
     char message[HS_GALLERY_NAME_MAX + 64];
     hs_str_format(message, sizeof(message), "Identity '%s' added successfully", name);
@@ -117,6 +119,10 @@ static void reply_added(const struct add *add, const char *name, const struct hs
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
         json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    if (face)
+        json_object_set_new(answer, "face", face);
+    if (warnings)
+        json_object_set_new(answer, "warnings", warnings);
     hs_http_reply_json(add->req, 200, answer);
 }
 
@@ -133,7 +139,7 @@ static void reply_refused(const struct add *add, const struct hs_enrol_verdict *
 
 /* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
-                        const struct hs_enrol_verdict *verdict)
+                        const struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *warnings)
 {
     struct hs_gallery_person *person = NULL;
     bool known = hs_gallery_get(add->app->gallery, add->name, false, &person, NULL) == 0;
@@ -147,13 +153,16 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
         json_object_set_new(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
         json_object_set_new(answer, "confidence", json_real((double) face->face.score));
         json_object_set_new(answer, "quality", hs_face_quality_json(face));
+        json_object_set_new(answer, "face", hs_enrol_face_json(face, result));
+        json_object_set_new(answer, "warnings", hs_enrol_warnings_json(warnings));
     }
     hs_http_reply_json(add->req, 200, answer);
 }
 
 /* ---- doing it ---- */
 
-static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result)
+static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result,
+                  const struct hs_enrol_verdict *warnings)
 {
     const struct hs_gallery_request request = { add->key_sha256, add->body_sha256 };
     const struct hs_enrol_entry entry = {
@@ -171,26 +180,31 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     }
     if (added.embedding_dropped)
         hs_face_maintenance_erased(add->app->maintenance);
-    reply_added(add, add->name, &added);
+    reply_added(add, add->name, &added, hs_enrol_face_json(found, result), hs_enrol_warnings_json(warnings));
 }
 
 static void judge_and_store(const struct add *add, const struct hs_face_result *result)
 {
-    struct hs_enrol_verdict verdict;
+    const struct hs_enrol_candidate candidate = {
+        .name = add->name,
+        .source_sha256 = add->picture_sha256,
+        .result = result,
+        .chosen = hs_body_has(hs_http_body(add->req), "bbox"),
+        .deadline_ns = hs_http_deadline_ns(add->req),
+    };
+    struct hs_enrol_verdict verdict, warnings;
     struct hs_error err;
-    bool chosen = hs_body_has(hs_http_body(add->req), "bbox");
-    int r = hs_enrol_check(add->app, add->gate, add->name, add->picture_sha256, result, chosen,
-                           hs_http_deadline_ns(add->req), &verdict, &err);
+    int r = hs_enrol_check(add->app, add->gate, &candidate, &verdict, &warnings, &err);
     if (r < 0)
         hs_face_reply_failure(add->req, r, &err);
     else if (!verdict.face && verdict.count == 0)
         hs_face_ask_best(add->req, result); /* answers that there is none */
     else if (add->dry_run)
-        reply_tried(add, result, &verdict);
+        reply_tried(add, result, &verdict, &warnings);
     else if (verdict.count > 0)
         reply_refused(add, &verdict);
     else
-        store(add, verdict.face, result);
+        store(add, verdict.face, result, &warnings);
 }
 
 static void find_and_store(const struct add *add)
@@ -249,7 +263,7 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added);
+    reply_added(add, recalled->name, &recalled->added, NULL, NULL);
 }
 
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */
