@@ -176,6 +176,7 @@ def test_a_phone_photo_that_was_not_turned(gallery, tmp_path):
         answer = ask(gallery, ADD, tmp_path / f'{name}.jpg', name=name).json()
         sideways = [each for each in answer['warnings'] if each['code'] == 'sideways']
         assert len(sideways) == 1 and word in sideways[0]['message'], answer
+    (tmp_path / 'turned').mkdir()
     with start(tmp_path / 'turned', **{'image.apply_exif': 'true'}) as server:
         answer = ask(server, ADD, tmp_path / 'phone.jpg', name='phone').json()
         assert answer['warnings'] == [] and answer['face']['faces_found'] == 1
