@@ -199,6 +199,7 @@ static int run(struct pictures *p)
         return code;
     struct hs_face_request request = hs_face_app_request(p->app);
     request.embed = !detects;
+    request.large |= !detects && !recognizes;
     if (compares && compare(p, &request, &err) < 0)
         code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
     for (size_t i = 0; !compares && i < p->call->words.count; i++) {

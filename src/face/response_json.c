@@ -62,6 +62,15 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
+/* Adds that max_faces cut the list, if it did. */
+static void add_truncated(json_t *answer, const struct hs_face_result *result)
+{
+    if (result->found <= result->count)
+        return;
+    json_object_set_new(answer, "truncated", json_true());
+    json_object_set_new(answer, "found", json_integer((json_int_t) result->found));
+}
+
 /* Adds which device the answer came from. Takes and gives the reference. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
@@ -86,9 +95,10 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
                                                "confidence", (double) face->score, "landmarks",
                                                landmarks ? landmarks_json(face, result) : json_null()));
     }
-    return with_result(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
-                                 "inference_time_ms", result->timings.detect_ms),
-                       result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
+                               "inference_time_ms", result->timings.detect_ms);
+    add_truncated(answer, result);
+    return with_result(answer, result);
 }
 
 static json_t *vector_json(const float *vector, int dimension)
@@ -153,6 +163,19 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     return face;
 }
 
+/* Warns of a threshold below the least one of the embedding model. Takes and gives the reference. */
+static json_t *warn_low_threshold(json_t *answer, const struct hs_face_app *app, double threshold)
+{
+    const struct hs_model_runner *embedder = hs_model_pool_first(app->embedder);
+    double least = (double) embedder->choice.pack->embedding.threshold_min;
+    if (threshold >= least - 1e-6)
+        return answer;
+    return hs_answer_warn(answer, hs_warning_json("low_threshold", NULL,
+                                                  "threshold %.4g is below %.4g, below which %s takes strangers for "
+                                                  "people of the gallery",
+                                                  threshold, least, embedder->model));
+}
+
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                const struct hs_face_recognize *how, struct hs_error *err)
 {
@@ -170,5 +193,7 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    return with_result(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms), result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+    add_truncated(answer, result);
+    return with_result(warn_low_threshold(answer, app, how->threshold), result);
 }

@@ -38,7 +38,7 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
     const struct hs_yolo_pose_params decode = {
         .score_threshold = params->confidence_threshold,
         .iou_threshold = params->iou_threshold,
-        .max_detections = params->max_detections,
+        .max_detections = HS_YOLO_POSE_MAX_DETECTIONS, /* to know how many there are */
     };
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
@@ -71,6 +71,9 @@ static int run(struct work *w, const struct hs_model_runner *runner, const struc
     t->inference_ms = hs_ns_to_ms(ran.inference_ns);
     hs_clock_lap_ms(&at);
     r = decode_outputs(&runner->choice, lease, box, w->params, &w->result->people, err);
+    w->result->found = w->result->people.count;
+    if (w->result->people.count > (size_t) w->params->max_detections)
+        w->result->people.count = (size_t) w->params->max_detections;
     t->postprocess_ms = hs_clock_lap_ms(&at);
     return r;
 }

@@ -18,6 +18,12 @@ static void put_int(struct hs_json_writer *json, const char *name, int64_t value
     hs_json_int(json, value);
 }
 
+static void put_true(struct hs_json_writer *json, const char *name)
+{
+    hs_json_key(json, name);
+    hs_json_bool(json, true);
+}
+
 static void put_real(struct hs_json_writer *json, const char *name, double value)
 {
     hs_json_key(json, name);
@@ -139,10 +145,12 @@ int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_r
     hs_json_close(&json, '}');
     put_string(&json, "model", result->runner->model);
     put_string(&json, "device", result->runner->device);
-    if (result->degraded) {
-        hs_json_key(&json, "degraded");
-        hs_json_bool(&json, true);
+    if (result->found > result->people.count) {
+        put_true(&json, "truncated");
+        put_int(&json, "found", (int64_t) result->found);
     }
+    if (result->degraded)
+        put_true(&json, "degraded");
     put_timings(&json, &result->timings);
     json_object_foreach(own, name, value)
     {

@@ -68,24 +68,24 @@ bool hs_picture_answers_settle(struct hs_picture_answers *answers, const struct 
     return true;
 }
 
-/* JSON has no other bytes than UTF-8, and paths may have: those become U+FFFD. NULL without memory. */
-static json_t *path_json(const char *path)
+json_t *hs_system_text_json(const char *text)
 {
-    struct hs_buf text;
-    hs_buf_init(&text, 3 * strlen(path) + 1);
-    for (size_t at = 0, len = strlen(path), n; at < len; at += n ? n : 1) {
-        n = hs_utf8_sequence(path + at, len - at);
-        hs_buf_append(&text, n ? path + at : "\xef\xbf\xbd", n ? n : 3);
+    size_t len = strlen(text);
+    struct hs_buf utf8;
+    hs_buf_init(&utf8, 3 * len + 1);
+    for (size_t at = 0, n; at < len; at += n ? n : 1) {
+        n = hs_utf8_sequence(text + at, len - at);
+        hs_buf_append(&utf8, n ? text + at : "\xef\xbf\xbd", n ? n : 3);
     }
-    json_t *value = hs_buf_error(&text) ? NULL : json_stringn((const char *) text.data, text.len);
-    hs_buf_finish(&text);
+    json_t *value = hs_buf_error(&utf8) ? NULL : json_stringn(utf8.len ? (const char *) utf8.data : "", utf8.len);
+    hs_buf_finish(&utf8);
     return value;
 }
 
 json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
 {
     if (answer && answers->named)
-        json_object_set_new(answer, "file", path_json(path));
+        json_object_set_new(answer, "file", hs_system_text_json(path));
     return answer;
 }
 

@@ -16,6 +16,10 @@
  * HS_EIO, HS_ENOMEM; messages begin with the path. */
 int hs_picture_read(const char *path, size_t max, uint8_t **ret_data, size_t *ret_len, struct hs_error *err);
 
+/* A path, or a text with one in it, for an answer: JSON has only UTF-8, and other bytes become U+FFFD. A new reference;
+ * NULL without memory. */
+json_t *hs_system_text_json(const char *text);
+
 /* How a command prints an answer for each picture, one a line. */
 struct hs_picture_answers {
     bool json, jsonl; /* its options */

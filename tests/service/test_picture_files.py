@@ -230,6 +230,18 @@ def test_names_that_are_no_text_are_printed_as_well_as_it_goes(folder, program):
     assert done.returncode == 0 and json.loads(done.stdout)['file'] == 'caf\ufffd.png', done
 
 
+def test_enrolled_pictures_are_named_as_well_as_it_goes(folder):
+    for name, data in ((b'good-\xe9.png', one(5)), (b'none-\xe9.png', png())):
+        with open(os.fsencode(folder) + b'/' + name, 'wb') as file:
+            file.write(data)
+    done = subprocess.run([FACE, 'db', 'add', 'Ann', b'good-\xe9.png', b'none-\xe9.png', b'gone-\xe9.png', '--json', *SIM,
+                           '--set', f'database.db_file={folder}/faces.db', '--set', f'database.backup_path={folder}/backups'],
+                          cwd=folder, capture_output=True, env=environment(folder), timeout=START_S, check=False)
+    report = json.loads(done.stdout)
+    assert [each['file'] for each in report['additions']] == ['good-\ufffd.png'], done
+    assert [each['file'] for each in report['refused']] == ['none-\ufffd.png', 'gone-\ufffd.png'], done
+
+
 def test_a_comparison_names_both_pictures(folder):
     for name in ('a.png', 'b.png'):
         (folder / name).write_bytes(one(5))
