@@ -102,7 +102,7 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
 }
 
 /* Draws the faces over the picture, with the names that the answer gives them; NULL: with their scores. */
-static int annotate(const struct hs_face_result *result, const struct hs_image *image, int turn, const json_t *answer,
+static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *answer,
                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
     size_t room = result->count ? result->count : 1, count = 0;
@@ -112,7 +112,7 @@ static int annotate(const struct hs_face_result *result, const struct hs_image *
     for (size_t i = 0; r == 0 && i < result->count; i++)
         count += add_face(&result->faces[i].face, identity_of(result, i, answer), shapes + count, labels[i]);
     if (r == 0)
-        r = hs_drawing_encode(image, turn, shapes, count, format, out, err);
+        r = hs_drawing_encode(image, result->turn, shapes, count, format, out, err);
     free(shapes);
     free(labels);
     return r;
@@ -132,8 +132,7 @@ static int draw(const struct pictures *p, const struct picture *picture, const j
     if (r < 0)
         return r;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    r = annotate(&picture->result, image, options.apply_exif ? 1 : image->orientation, answer, p->draw.format, &out,
-                 err);
+    r = annotate(&picture->result, image, answer, p->draw.format, &out, err);
     if (r == 0)
         r = hs_drawing_save(&p->draw, picture->index, &out, err);
     hs_buf_finish(&out);

@@ -103,7 +103,7 @@ static void warn_sideways(const struct hs_face_result *result, const struct hs_f
                           struct hs_enrol_verdict *warnings)
 {
     float roll = face->has_quality ? fabsf(face->quality.pose.roll) : 0;
-    bool turned = result->orientation > 2; /* 2 is mirrored, the others are turned */
+    bool turned = result->turn > 2; /* 2 is mirrored, the others are turned */
     if (roll < sideways_roll && !turned)
         return;
     size_t kept = 0;

@@ -72,7 +72,7 @@ static int decode(struct work *w, int target_w, int target_h, struct hs_error *e
         return hs_error_set(err, r, "Failed to decode image: %s", why.message);
     if (!w->result->damage[0])
         hs_str_copy(w->result->damage, sizeof(w->result->damage), w->image->damage);
-    w->result->orientation = options.apply_exif ? 1 : w->image->orientation;
+    w->result->turn = options.apply_exif ? 1 : w->image->orientation;
     return 0;
 }
 

@@ -53,7 +53,7 @@ struct hs_face_result {
     size_t count;
     size_t found;       /* before the cut to max_faces or to the face in the box, at most HS_FACE_MAX_FACES */
     size_t first_index; /* of faces[0] among them, by descending score: 0 unless a box chose it */
-    int orientation;    /* EXIF, 1..8, if the picture was not turned by it; else 1 */
+    int turn;           /* EXIF orientation by which the picture is still to be turned; 1: not */
     int dimension;      /* of the embeddings */
     char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the
                                                                 pool may be closed before the answer is written */

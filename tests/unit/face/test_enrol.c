@@ -130,7 +130,7 @@ static void test_warnings(void **state)
     (void) state;
     float vector[4] = { 1 };
     struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
-    struct hs_face_result result = { .faces = faces, .count = 1, .found = 1, .orientation = 1, .dimension = 4 };
+    struct hs_face_result result = { .faces = faces, .count = 1, .found = 1, .turn = 1, .dimension = 4 };
     struct hs_enrol_verdict warnings;
     char text[HS_ERROR_MESSAGE_SIZE];
     hs_enrol_warnings(&result, false, &warnings);
@@ -170,10 +170,10 @@ static void test_warnings(void **state)
     assert_null(strstr(text, "EXIF"));
     /* The file says that it is to be turned, whatever the face looks like; 2 is only mirrored. */
     faces[0] = good_face(vector);
-    for (int orientation = 1; orientation <= 8; orientation++) {
-        result.orientation = orientation;
+    for (int turn = 1; turn <= 8; turn++) {
+        result.turn = turn;
         hs_enrol_warnings(&result, false, &warnings);
-        assert_int_equal(warnings.count, orientation > 2);
+        assert_int_equal(warnings.count, turn > 2);
     }
     hs_enrol_warning_text(find(&warnings, "sideways"), text, sizeof(text));
     assert_non_null(strstr(text, "image.apply_exif"));
