@@ -18,7 +18,7 @@ static struct hs_http_claims claims_of(const struct hs_http_request *req)
         .origin = hs_http_header(req, "Origin"),
         .referer = hs_http_header(req, "Referer"),
         .fetch_site = hs_http_header(req, "Sec-Fetch-Site"),
-        .address = req->conn ? req->conn->remote : "",
+        .address = req->remote,
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(of_proxies); i++)
         claims.proxied |= hs_http_header(req, of_proxies[i]) != NULL;

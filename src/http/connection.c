@@ -152,7 +152,7 @@ static void log_access(const struct hs_conn *conn, int status, bool completed)
     const struct hs_http_request *req = conn->request;
     char target[200];
     hs_str_quote(target, sizeof(target), req->target, strlen(req->target));
-    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", conn->remote,
+    hs_log_info("%s %s %s %s %d %llu %.1f ms%s", req->id[0] ? req->id : "-", req->remote,
                 req->method[0] ? req->method : "-", target, status, (unsigned long long) conn->sent,
                 hs_ns_to_ms(hs_clock_now_ns() - req->started_ns), completed ? "" : " (cut)");
 }
@@ -542,6 +542,7 @@ static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data,
         hs_str_copy(req->method, sizeof(req->method), end_text(data, head->method));
     req->server = server;
     req->conn = conn;
+    hs_str_copy(req->remote, sizeof(req->remote), conn->remote);
     conn->request = req;
     pthread_mutex_lock(&server->lock);
     server->active++;

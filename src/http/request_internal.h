@@ -95,12 +95,13 @@ struct hs_http_request {
     struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char *target;       /* as sent */
-    char *path;         /* as sent; params point into it */
-    char *query;        /* as sent, inside target */
-    char *args;         /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
-    char *args_end;     /* NULL: not made yet */
-    struct hs_buf text; /* headers point into it, so it never grows once they do */
+    char remote[HS_ADDRESS_SIZE]; /* the client's address; "": unknown */
+    char *target;                 /* as sent */
+    char *path;                   /* as sent; params point into it */
+    char *query;                  /* as sent, inside target */
+    char *args;                   /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
+    char *args_end;               /* NULL: not made yet */
+    struct hs_buf text;           /* headers point into it, so it never grows once they do */
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;
