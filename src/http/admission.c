@@ -14,7 +14,8 @@ static struct hs_http_claims claims_of(const struct hs_http_request *req)
 {
     static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
     struct hs_http_claims claims = {
-        .host = hs_http_header(req, "Host"),
+        /* RFC 9112, 3.2.2: Host counts for nothing if the target names the host. */
+        .host = req->authority ? req->authority : hs_http_header(req, "Host"),
         .origin = hs_http_header(req, "Origin"),
         .referer = hs_http_header(req, "Referer"),
         .fetch_site = hs_http_header(req, "Sec-Fetch-Site"),

@@ -97,6 +97,7 @@ struct hs_http_request {
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
     char remote[HS_ADDRESS_SIZE]; /* the client's address; "": unknown */
     char *target;                 /* as sent */
+    char *authority;              /* of an absolute target; NULL: there is none, see Host */
     char *path;                   /* as sent; params point into it */
     char *query;                  /* as sent, inside target */
     char *args;                   /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */

@@ -162,6 +162,7 @@ static const struct hs_http_route routes[] = {
     { "GET", "/deep", handle_deep, 0, HS_BODY_NONE, { 0 }, NULL },
     { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed },
     { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL },
 };
 
 struct fixture {
@@ -423,6 +424,18 @@ static void test_routes(void **state)
     assert_null(strstr(a.head, "Injected"));
     free(a.body);
     close(fd);
+    tear_down(f);
+}
+
+/* RFC 9112, 3.2.2 */
+static void test_absolute_target(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    ask(f, "GET http://localhost/change HTTP/1.1\r\nHost: evil.example\r\nSec-Fetch-Site: same-origin\r\n\r\n", 200,
+        "ok");
+    ask(f, "GET http://evil.example/change HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\r\n", 403,
+        "evil.example");
     tear_down(f);
 }
 
@@ -1364,6 +1377,7 @@ int main(void)
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_head),
         cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_absolute_target),
         cmocka_unit_test(test_request_id),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_chunked),
