@@ -392,6 +392,11 @@ static enum step begin_answer(struct hs_conn *conn)
     bool draining = atomic_load(&server_of(conn)->draining);
     drop_output(conn);
     enter(conn, HS_CONN_SENDING);
+    /* As in hs_request_run, for requests that did not get there. */
+    if (!conn->in_work) {
+        hs_body_destroy(req->body);
+        req->body = NULL;
+    }
     /* Without chunks the end of a stream is the end of the connection. */
     conn->linger |= draining;
     conn->close_after |= draining || conn->ended || (streams && conn->old);

@@ -851,6 +851,29 @@ static void least_rates(struct hs_http_options *options)
 }
 
 /* Far from every other limit: 10 s for a pause, 60 s for the whole. */
+/* Its answer cannot be sent, and needs the body no more. */
+static void test_body_of_an_error_is_freed(void **state)
+{
+    (void) state;
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1004\r\n\r\n";
+    struct fixture *f = set_up(NULL);
+    struct hs_http_stats stats;
+    struct timeval limit = { .tv_sec = 2 };
+    char text[sizeof(request) + 1004];
+    int small = 64 << 10, fd = dial(f);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    snprintf(text, sizeof(text), "%s[%1002s!", request, "");
+    /* Until the server waits for us to read, and so does not read either. */
+    while (try_say(fd, text))
+        continue;
+    hs_http_stats(f->server, &stats);
+    assert_int_equal(stats.active, 1);
+    assert_int_equal(stats.body_bytes, 0);
+    close(fd);
+    tear_down(f);
+}
+
 static void test_slow_readers_are_cut(void **state)
 {
     (void) state;
@@ -1392,6 +1415,7 @@ int main(void)
         cmocka_unit_test(test_silent_connections_make_room),
         cmocka_unit_test(test_answer_memory),
         cmocka_unit_test(test_answer_larger_than_its_memory),
+        cmocka_unit_test(test_body_of_an_error_is_freed),
         cmocka_unit_test(test_slow_readers_are_cut),
         cmocka_unit_test(test_slow_bodies_are_cut),
         cmocka_unit_test(test_static_answer),
