@@ -927,7 +927,7 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
 
 /* ---- Room ---- */
 
-bool hs_conn_evict(struct hs_conn_list *list)
+struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list)
 {
     struct hs_conn *found = NULL;
     int64_t now_ns = hs_clock_now_ns(), since_ns = INT64_MAX;
@@ -939,11 +939,17 @@ bool hs_conn_evict(struct hs_conn_list *list)
             since_ns = conn->phase_since_ns;
         }
     }
-    if (found) {
-        atomic_fetch_add(&list->server->timed_out, 1);
-        hs_conn_close(found);
-    }
     return found;
+}
+
+bool hs_conn_evict(struct hs_conn_list *list)
+{
+    struct hs_conn *conn = hs_conn_find_evictable(list);
+    if (!conn)
+        return false;
+    atomic_fetch_add(&list->server->timed_out, 1);
+    hs_conn_close(conn);
+    return true;
 }
 
 size_t hs_conn_count_from(const struct hs_conn_list *list, const struct sockaddr *peer)

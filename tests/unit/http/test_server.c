@@ -227,7 +227,7 @@ static int port_of(const struct fixture *f)
     return (int) strtol(strrchr(hs_http_address(f->server), ':') + 1, NULL, 10);
 }
 
-static int dial(const struct fixture *f)
+static int dial_from(const struct fixture *f, const char *own)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t) port_of(f)),
@@ -238,8 +238,18 @@ static int dial(const struct fixture *f)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (own) {
+        struct sockaddr_in from = { .sin_family = AF_INET };
+        assert_int_equal(inet_pton(AF_INET, own, &from.sin_addr), 1);
+        assert_int_equal(bind(fd, (struct sockaddr *) &from, sizeof(from)), 0);
+    }
     assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
     return fd;
+}
+
+static int dial(const struct fixture *f)
+{
+    return dial_from(f, NULL);
 }
 
 static bool put(int fd, const void *data, size_t len)
@@ -719,6 +729,34 @@ static void test_connections_per_address(void **state)
     assert_true(served);
     close(fds[1]);
     close(fds[2]);
+    tear_down(f);
+}
+
+static void three_connections_two_of_an_address(struct hs_http_options *options)
+{
+    options->connections_max = 3;
+    options->connections_per_address = 2;
+}
+
+/* An address with too many connections cannot push out those of others. */
+static void test_refused_connection_evicts_none(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(three_connections_two_of_an_address);
+    static const char request[] = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    int other = dial_from(f, "127.0.0.2"), own[2];
+    say(other, request);
+    expect(other, 200, NULL);
+    for (int i = 0; i < 2; i++) {
+        own[i] = dial(f);
+        say(own[i], request);
+        expect(own[i], 200, NULL);
+    }
+    int refused = dial(f);
+    expect_end(refused);
+    say(other, request);
+    expect(other, 200, NULL);
+    close(refused), close(own[0]), close(own[1]), close(other);
     tear_down(f);
 }
 
@@ -1411,6 +1449,7 @@ int main(void)
         cmocka_unit_test(test_memory_bound),
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_connections_per_address),
+        cmocka_unit_test(test_refused_connection_evicts_none),
         cmocka_unit_test(test_connections_total),
         cmocka_unit_test(test_silent_connections_make_room),
         cmocka_unit_test(test_answer_memory),
