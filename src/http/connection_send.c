@@ -177,7 +177,7 @@ enum hs_step hs_conn_begin_answer(struct hs_conn *conn)
     conn->close_after |= draining || conn->ended || (streams && conn->old);
     const struct hs_http_framing framing = {
         .has_length = !streams && !bodyless,
-        .chunked = streams && !conn->old,
+        .chunked = streams && !conn->old && !bodyless,
         .close = conn->close_after,
         .keep_alive = conn->old,
     };

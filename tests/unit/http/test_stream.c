@@ -165,6 +165,12 @@ static void handle_plain(struct hs_http_request *req)
     hs_http_reply_json(req, 200, json_pack("{s:b}", "plain", 1));
 }
 
+static void handle_none(struct hs_http_request *req)
+{
+    struct hs_http_stream *stream = hs_http_stream_begin(req, 204, "");
+    assert_int_equal(hs_http_stream_write(stream, "", 0, HS_NO_DEADLINE), 0);
+}
+
 /* Asks about its client once the connection is gone. */
 static void handle_left(struct hs_http_request *req)
 {
@@ -192,6 +198,7 @@ static const struct hs_http_route routes[] = {
     { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/none", handle_none, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/left", handle_left, 0, HS_BODY_NONE, { 0 }, NULL },
 };
 
@@ -593,6 +600,23 @@ static void test_client_leaves(void **state)
     tear_down(f);
 }
 
+/* RFC 9112, 6.1: no Transfer-Encoding, and nothing after the head. */
+static void test_no_content(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    char head[2048];
+    int fd = ask(f, "GET", "/none", "HTTP/1.1");
+    assert_true(read_until(fd, "\r\n\r\n", head, sizeof(head)));
+    assert_memory_equal(head, "HTTP/1.1 204 ", 13);
+    assert_null(strcasestr(head, "Transfer-Encoding"));
+    assert_int_equal(send(fd, "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n", 32, MSG_NOSIGNAL), 32);
+    assert_true(read_until(fd, "plain\": true}", head, sizeof(head)));
+    assert_memory_equal(head, "HTTP/1.1 200 OK\r\n", 17);
+    close(fd);
+    tear_down(f);
+}
+
 static void local_admin(struct hs_http_options *options)
 {
     options->access.admin = HS_HTTP_ADMIN_LOCAL;
@@ -702,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_destroy),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_client_is_known_after_it_left),
+        cmocka_unit_test(test_no_content),
     };
     return HS_RUN_TESTS(tests);
 }
