@@ -447,13 +447,6 @@ int hs_request_write_head(const struct hs_http_request *req, const struct hs_htt
     return hs_buf_append_str(out, "\r\n");
 }
 
-int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out)
-{
-    const struct hs_http_framing framing = { .has_length = true, .close = true };
-    hs_request_write_head(req, &framing, out);
-    return hs_buf_append(out, req->reply.data, req->reply.len);
-}
-
 const char *hs_http_static_answer(const struct hs_http_options *options)
 {
     return options->error_shape == HS_HTTP_ERROR_TEXT

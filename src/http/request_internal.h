@@ -136,9 +136,6 @@ struct hs_http_framing {
 /* Appends status line and headers. Sticky errors of `out`. */
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
 
-/* Appends the whole reply as it goes over the wire, closing the connection. */
-int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out);
-
 /* An answer as it goes over the wire if there is no memory to write one; a constant. */
 const char *hs_http_static_answer(const struct hs_http_options *options);
 
