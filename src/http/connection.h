@@ -96,7 +96,8 @@ void hs_conn_cancel(struct hs_conn *conn);
 /* At once, whatever it is doing. */
 void hs_conn_close(struct hs_conn *conn);
 
-/* Closes the connection without a request that has been silent longest. False if there is none. */
+/* The connection without a request that has been silent longest, NULL if there is none; and closes it. */
+struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list);
 bool hs_conn_evict(struct hs_conn_list *list);
 
 /* How many connections come from this address. */

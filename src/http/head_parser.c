@@ -325,6 +325,9 @@ static int read_codings(struct parser *p)
         return hs_error_set(p->err, HS_EINVAL, "HTTP/1.0 has no Transfer-Encoding");
     if (any && head->has_length)
         return hs_error_set(p->err, HS_EINVAL, "The length of the body is given twice");
+    /* RFC 9112, 6.3: without "chunked" at its end no length can be told. */
+    if (any && !head->chunked)
+        return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding does not end with chunked");
     return foreign ? hs_error_set(p->err, HS_EUNIMPLEMENTED, "The only supported Transfer-Encoding is chunked") : 0;
 }
 
