@@ -116,7 +116,7 @@ refused('authority-of-get', get(b'x:80'))
 refused('connect', get(b'x:80', method=b'CONNECT'), 501)
 refused('connect-of-a-path', get(b'/health', method=b'CONNECT'))
 case('asterisk-of-options', get(b'*', method=b'OPTIONS'), 204)
-case('options-of-a-path', get(method=b'OPTIONS'), 405)
+case('options-of-a-path', get(method=b'OPTIONS'), 204)
 refused('asterisk-of-get', get(b'*'))
 refused('asterisk-with-more', get(b'*x', method=b'OPTIONS'))
 
