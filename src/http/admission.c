@@ -52,7 +52,7 @@ void hs_admission_begin(struct hs_http_request *req)
     if (!allowed)
         return;
     hs_http_add_header(req, "Access-Control-Allow-Origin", allowed);
-    hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing");
+    hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, X-Warnings, Server-Timing");
 }
 
 /* The answer to the question that a browser asks before a request that a page may not send unasked. */

@@ -58,7 +58,7 @@ static enum hs_step next_chunk(struct hs_conn *conn, size_t waiting, enum hs_str
 }
 
 /* `out` first, then what it is the head of. */
-static size_t collect(struct hs_conn *conn, struct iovec pieces[PIECES_MAX + 1], size_t count, size_t max)
+static size_t collect(struct hs_conn *conn, struct iovec *pieces, size_t count, size_t max)
 {
     size_t total = 0, kept = 0;
     if (conn->out_at < conn->out.len)
@@ -93,7 +93,7 @@ static ssize_t send_pieces(struct hs_conn *conn, struct iovec *pieces, size_t co
 static enum hs_step send_stream(struct hs_conn *conn)
 {
     struct hs_http_stream *stream = &conn->request->stream;
-    struct iovec pieces[PIECES_MAX + 1];
+    struct iovec pieces[PIECES_MAX + 2];
     enum hs_stream_state state;
     size_t waiting, count = hs_http_stream_peek(stream, pieces + 1, PIECES_MAX, &waiting, &state);
     if (conn->left && !conn->last_frame)
@@ -110,19 +110,23 @@ static enum hs_step send_stream(struct hs_conn *conn)
         if (step == HS_STEP_WAIT)
             return HS_STEP_WAIT;
     }
-    count = collect(conn, pieces, count, conn->chunk_left);
-    size_t chunk_left = conn->chunk_left;
-    ssize_t n = send_pieces(conn, pieces, count);
-    if (n < 0)
+    /* All of a chunk waits, since its size was taken from what waited; its end goes out with it. */
+    static const char line_end[] = "\r\n";
+    size_t chunk = conn->chunk_left, end = conn->framed && chunk > 0 ? 2 : 0;
+    count = collect(conn, pieces, count, chunk);
+    if (end > 0)
+        pieces[count++] = (struct iovec) { (void *) (uintptr_t) line_end, end };
+    ssize_t sent = send_pieces(conn, pieces, count);
+    if (sent < 0)
         return hs_conn_give_up(conn);
-    if (n > 0) {
-        hs_http_stream_take(stream, (size_t) n);
-        conn->chunk_left -= (size_t) n;
-    }
-    if (chunk_left > 0 && conn->chunk_left == 0) {
+    size_t n = (size_t) sent < chunk ? (size_t) sent : chunk, end_sent = (size_t) sent - n;
+    conn->sent -= end_sent;
+    conn->chunk_left -= n;
+    hs_http_stream_take(stream, n);
+    if (chunk > 0 && conn->chunk_left == 0) {
         hs_buf_clear(&conn->out);
         conn->out_at = 0;
-        if (conn->framed && hs_buf_append_str(&conn->out, "\r\n") < 0)
+        if (end_sent < end && hs_buf_append_str(&conn->out, line_end + end_sent) < 0)
             return hs_conn_give_up(conn);
     }
     return conn->blocked ? HS_STEP_WAIT : HS_STEP_RUN;
