@@ -96,6 +96,7 @@ static void test_errors(void **state)
         { "GET / HTTP/1.1\r\nHost: a\n\r\n", HS_EINVAL, "CR LF" },
         { "GET / HTTP/2.0\r\nHost: a\r\n\r\n", HS_EHTTPVERSION, "HTTP/2" },
         { "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", HS_EUNIMPLEMENTED, "CONNECT" },
+        { "Connect a:1 HTTP/1.1\r\nHost: a\r\n\r\n", HS_EINVAL, "a path or an http URL" },
         { "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", HS_EINVAL, "end with chunked" },
         { "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", HS_EUNIMPLEMENTED, "only" },
         { "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", HS_EINVAL, "after chunked" },
