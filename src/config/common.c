@@ -31,7 +31,7 @@ const struct hs_setting hs_server_rows[17] = {
       .help = "Pictures in one batch request; more are answered 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
       .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
-    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "64M",
+    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "48M",
       .help = "Memory for answers that wait for their clients, past the first 64 KiB of each; an answer that finds no "
               "room is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",
@@ -62,9 +62,9 @@ const struct hs_setting hs_image_rows[5] = {
       .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
     { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
       .help = "Width and height of a picture" },
-    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
+    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "128M",
       .help = "Memory that decoding one picture may take at its peak" },
-    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
+    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "128M",
       .help =
           "Memory that decoding and drawing may take in all requests together; a picture waits until there is room, "
           "and one that takes more than all of it is decoded alone" },

@@ -65,7 +65,7 @@ struct hs_image_limits {
 };
 
 #define HS_IMAGE_LIMITS_DEFAULT                                                                                        \
-    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 200 << 20 }
+    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 128 << 20 }
 
 struct hs_image_options {
     struct hs_image_limits limits;

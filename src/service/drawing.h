@@ -11,7 +11,7 @@
 enum { HS_DRAWING_MAX = 256 << 20, HS_DRAWING_QUALITY = 88 };
 
 enum {
-    HS_DRAWING_ANSWER_SIDE = 4096, /* the longest side of a picture that is sent to a client */
+    HS_DRAWING_ANSWER_SIDE = 3072, /* the longest side of a picture that is sent to a client */
     /* Bytes that hs_drawing_encode takes for each pixel of the picture (struct hs_image_options): 3 as a file, which is
      * what a PNG can grow to, and 1 for the rows that are drawn at a time. */
     HS_DRAWING_MORE_PER_PIXEL = 4,

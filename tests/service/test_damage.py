@@ -105,7 +105,7 @@ def test_a_drawn_answer_warns_in_a_header(sim):
     assert answer.status == 200 and answer.body[:2] == b'\xff\xd8', answer
     assert answer.headers['X-Warnings'] == 'unknown_field, image_damaged'
     assert sim.post_form({'image': jpeg()}, headers=accept).headers['X-Warnings'] is None
-    for width, codes in ((4096, None), (4100, 'drawing_reduced')):
+    for width, codes in ((3072, None), (3076, 'drawing_reduced')):
         assert sim.post_form({'image': png(width, 16)}, headers=accept).headers['X-Warnings'] == codes
 
 
