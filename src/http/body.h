@@ -61,6 +61,10 @@ void hs_body_destroy(struct hs_body *body);
 /* Before the first bytes: they are packed. HS_EBUSY: past the budget; HS_ENOMEM. */
 int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_error *err);
 
+/* Whether hs_body_set_coding made it packed, and how many bytes it has unpacked. */
+bool hs_body_is_packed(const struct hs_body *body);
+size_t hs_body_unpacked(const struct hs_body *body);
+
 /* Gives the value of a name, NULL if there is none; both strings outlive the body. */
 typedef const char *(*hs_body_lookup)(void *ctx, const char *name);
 

@@ -35,7 +35,11 @@ enum {
     IN_MIN = 2 << 10,
     LINGER_MS = 5000,
     LINGER_BYTES = 64 << 20,
-    HEAD_EVICTION_MS = 1000, /* a younger head is not given up for another connection */
+    EVICTION_MS = 1000,       /* what has lasted less is not given up for another connection, */
+    EVICTION_RATE = 32 << 10, /* nor is a body or an answer that moves as many bytes a second */
+    UNPACK_PIECE = 64,        /* bytes of a packed body that are unpacked at a time, until they made */
+    UNPACK_TURN = 64 << 10,   /* so many; then other connections have their turn */
+    UNPACK_READ = 16 << 10,   /* of a packed body, read at a time */
     PIECES_MAX = 8,
     READS_MAX = 16, /* of a body, and */
     STEPS_MAX = 32, /* of sending, before other connections have their turn */
@@ -234,12 +238,18 @@ static enum step give_up(struct hs_conn *conn)
 
 /* ---- Sending ---- */
 
+/* Bytes of the client wait in the socket. */
+static bool has_unread(const struct hs_conn *conn)
+{
+    int unread = 0;
+    return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
 /* Closing a socket while bytes of the peer are unread makes the kernel send a reset, and a reset can destroy an answer
  * that the peer has not read yet. So such a connection is only closed for sending, and read for a while. */
 static enum step close_gently(struct hs_conn *conn)
 {
-    int unread = 0;
-    if (conn->in_at < conn->in_len || (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0))
+    if (conn->in_at < conn->in_len || has_unread(conn))
         conn->linger = true;
     if (conn->ended || !conn->linger || shutdown(conn->fd, SHUT_WR) < 0)
         return give_up(conn);
@@ -702,20 +712,43 @@ static enum step feed_body(struct hs_conn *conn, const uint8_t *data, size_t len
     return done ? start_work(conn) : WAIT;
 }
 
+/* As feed_body, but a packed body only until it has had its turn: a few of its bytes can hold a thousand times as many.
+ */
+static enum step feed_turn(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
+{
+    const struct hs_body *body = conn->request->body;
+    if (!body || !hs_body_is_packed(body))
+        return feed_body(conn, data, len, ret_used);
+    size_t before = hs_body_unpacked(body), at = 0, used;
+    enum step step = WAIT;
+    while (conn->phase == HS_CONN_BODY && at < len && hs_body_unpacked(body) - before < UNPACK_TURN) {
+        step = feed_body(conn, data + at, len - at < UNPACK_PIECE ? len - at : UNPACK_PIECE, &used);
+        at += used;
+    }
+    *ret_used = at;
+    return step;
+}
+
+/* Received bytes of a body wait for the connection's next turn. */
+static bool awaits_turn(const struct hs_conn *conn)
+{
+    return conn->phase == HS_CONN_BODY && conn->in_at < conn->in_len;
+}
+
 static enum step read_body(struct hs_conn *conn)
 {
     enum step step = WAIT;
     if (conn->in_at < conn->in_len) {
         size_t used;
         uint8_t *in = conn->in;
-        step = feed_body(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
+        step = feed_turn(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
         if (conn->in == in) { /* else the connection is being closed */
             conn->in_at += used;
             if (conn->in_at == conn->in_len)
                 drop_input(conn);
         }
     }
-    if (step == WAIT && conn->phase == HS_CONN_BODY && conn->ended)
+    if (step == WAIT && conn->phase == HS_CONN_BODY && conn->ended && !awaits_turn(conn))
         return refuse(conn, HS_EINVAL, "The request ends before its body does");
     return step;
 }
@@ -725,7 +758,10 @@ static bool receive(struct hs_conn *conn)
 {
     const struct hs_http_options *options = options_of(conn);
     bool body = conn->phase == HS_CONN_BODY;
-    size_t held = conn->in_len - conn->in_at, room = HS_CONN_SCRATCH;
+    bool packed = body && conn->request->body && hs_body_is_packed(conn->request->body);
+    size_t held = conn->in_len - conn->in_at, room = packed ? UNPACK_READ : HS_CONN_SCRATCH;
+    if (awaits_turn(conn))
+        return false;
     if (body && !conn->is_chunked && conn->body_left < room)
         room = (size_t) conn->body_left; /* what follows the body waits in the socket */
     else if (!body)
@@ -740,9 +776,9 @@ static bool receive(struct hs_conn *conn)
     conn->last_data_ns = hs_clock_now_ns();
     size_t used = 0;
     if (body && held == 0)
-        feed_body(conn, conn->list->scratch, (size_t) n, &used);
+        feed_turn(conn, conn->list->scratch, (size_t) n, &used);
     if (conn->phase == HS_CONN_CLOSED || used == (size_t) n)
-        return conn->phase == HS_CONN_BODY && (size_t) n == room;
+        return conn->phase == HS_CONN_BODY && (size_t) n == room && !packed;
     if (!reserve_input(conn, (size_t) n - used)) {
         conn->broken = true;
         return false;
@@ -801,6 +837,8 @@ static void run(struct hs_conn *conn)
         events = end;
     else if (conn->phase == HS_CONN_SENDING)
         events = end | (conn->blocked ? EPOLLOUT : 0);
+    else if (awaits_turn(conn))
+        events |= EPOLLOUT; /* which comes at once */
     watch(conn, events);
     /* Nothing waits for the client: the window of the least rate begins with the next bytes that do. */
     if (!conn->blocked)
@@ -921,16 +959,45 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
 
 /* ---- Room ---- */
 
+/* Without a request, or too slow with its head: since when. INT64_MAX for others, of which one may have just sent its
+ * request. */
+static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
+{
+    bool open = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE;
+    bool silent = conn->phase == HS_CONN_LINGER || (open && !has_unread(conn));
+    bool slow = conn->phase == HS_CONN_HEAD && now_ns - conn->phase_since_ns >= EVICTION_MS * HS_NS_PER_MS;
+    return silent || slow ? conn->phase_since_ns : INT64_MAX;
+}
+
+/* Bytes a second of a body that comes, or of an answer that the client is waited for to take. EVICTION_RATE for others.
+ */
+static uint64_t pace(const struct hs_conn *conn, int64_t now_ns)
+{
+    bool body = conn->phase == HS_CONN_BODY;
+    bool answer = conn->phase == HS_CONN_SENDING && conn->blocked && conn->rate_since_ns != 0;
+    int64_t lasted_ms = (now_ns - (body ? conn->phase_since_ns : conn->rate_since_ns)) / HS_NS_PER_MS;
+    if ((!body && !answer) || lasted_ms < EVICTION_MS || awaits_turn(conn))
+        return EVICTION_RATE;
+    return (body ? conn->body_seen : taken_by_client(conn) - conn->rate_taken) * 1000 / (uint64_t) lasted_ms;
+}
+
 bool hs_conn_evict(struct hs_conn_list *list)
 {
     struct hs_conn *found = NULL;
     int64_t now_ns = hs_clock_now_ns(), since_ns = INT64_MAX;
     for (struct hs_conn *conn = list->head; conn; conn = conn->next) {
-        bool silent = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE || conn->phase == HS_CONN_LINGER;
-        bool slow = conn->phase == HS_CONN_HEAD && now_ns - conn->phase_since_ns >= HEAD_EVICTION_MS * HS_NS_PER_MS;
-        if ((silent || slow) && conn->phase_since_ns < since_ns) {
+        int64_t idle_ns = conn->phase_since_ns < since_ns ? idle_since(conn, now_ns) : INT64_MAX;
+        if (idle_ns < since_ns) {
             found = conn;
-            since_ns = conn->phase_since_ns;
+            since_ns = idle_ns;
+        }
+    }
+    uint64_t slowest = EVICTION_RATE;
+    for (struct hs_conn *conn = found ? NULL : list->head; conn; conn = conn->next) {
+        uint64_t rate = pace(conn, now_ns);
+        if (rate < slowest) {
+            found = conn;
+            slowest = rate;
         }
     }
     if (found) {

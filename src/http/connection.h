@@ -96,7 +96,8 @@ void hs_conn_cancel(struct hs_conn *conn);
 /* At once, whatever it is doing. */
 void hs_conn_close(struct hs_conn *conn);
 
-/* Closes the connection without a request that has been silent longest. False if there is none. */
+/* Closes the connection without a request that has been silent longest; if there is none, the one whose body comes, or
+ * whose answer is taken, most slowly, below 32 KiB/s for a second or more. False if there is none either. */
 bool hs_conn_evict(struct hs_conn_list *list);
 
 /* How many connections come from this address. */
