@@ -42,9 +42,9 @@ struct hs_body_spec {
 enum {
     HS_BODY_PARTS_MAX = 100, /* parts of a form, without those of the list */
     HS_BODY_PART_HEADER_MAX = 8192,
-    HS_BODY_TEXT_MAX = 4096,  /* a text part */
-    HS_BODY_JSON_MAX = 65536, /* the JSON without its pictures */
-    HS_BODY_JSON_DEPTH_MAX = 32,
+    HS_BODY_TEXT_MAX = 4096,     /* a text part */
+    HS_BODY_JSON_MAX = 65536,    /* the JSON without its pictures */
+    HS_BODY_JSON_DEPTH_MAX = 33, /* an object of 32 levels in the top-level one */
     HS_BODY_UNUSED_MAX = 8,
     HS_BODY_NAME_SIZE = 64, /* of a field that nobody reads, cut */
 };
