@@ -38,6 +38,14 @@ check: data-face
 	@ninja --quiet -C $(BUILD)
 	@tools/check.sh $(BUILD)
 
+# An hour or two: attacks with sanitizers, kill -9, all variants of pictures, changed sources.
+check-slow: data-face
+	@ninja --quiet -C $(BUILD)
+	@tools/check_slow.sh $(BUILD) $(ARGS)
+
+format:
+	@tools/lint.sh format
+
 # For aarch64, under emulation, beside this machine's programs.
 check-arm64: data-face
 	@tests/arm64/run.sh $(BUILD)
@@ -79,6 +87,8 @@ help:
 	@echo 'make demo      set everything up, build, find people in three pictures and recognise a face, through the real servers'
 	@echo 'make check     set everything up, build, and run all tests'
 	@echo 'make check-arm64   build for aarch64 and test under emulation, in a Debian of its own (root; about a quarter of an hour)'
+	@echo 'make check-slow    what takes an hour or two: attacks, kill -9, changed sources; ARGS="kills memory" for a part of it'
+	@echo 'make format    format the C sources as CI wants them'
 	@echo 'make           set up and build $(PROGRAM) and $(FACE)'
 	@echo 'make run       serve until Ctrl-C; ARGS="--port 8080 --set key=value" are passed on; SERVICE=face: hailo-face'
 	@echo 'make bench     measure on this machine; ARGS are passed on to bench/bench_server.py'
@@ -88,5 +98,5 @@ help:
 	@echo 'make setup     only Debian packages and the OpenVINO runtime'
 	@echo 'make clean     remove $(BUILD) and demo-out; make distclean also what was downloaded to .deps'
 
-.PHONY: all setup configure data data-face demo check check-arm64 run run-pose run-face bench bench-devices install uninstall clean distclean help
+.PHONY: all setup configure data data-face demo check check-slow format check-arm64 run run-pose run-face bench bench-devices install uninstall clean distclean help
 .NOTPARALLEL:

@@ -61,7 +61,7 @@ bool hs_host_parse(const char *text, struct hs_origin *ret_host)
         end = text + len;
         if (len > 1 && text[len - 1] == '.')
             len--;
-        if (!copy_lower(host.host, sizeof(host.host), text, len, ".-_"))
+        if (!copy_lower(host.host, sizeof(host.host), text, len, ".-_") || host.host[len - 1] == '.')
             return false;
     }
     if (*end && (*end != ':' || !parse_port(end + 1, &host.port)))

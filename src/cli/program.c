@@ -331,6 +331,10 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
     /* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was
      * freed in it. With one heap for all the program stays a tenth smaller, as models come and go in megabytes. */
     mallopt(M_ARENA_MAX, 1);
+    /* Blocks of decoded pictures are mapped by themselves, so that they go back at once when they are freed. Left to
+     * itself the library raises this bound to 32 MB with the first large block freed, and keeps 64 MB for the next. */
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
 #endif
     struct hs_invocation call = { .program = program };
     hs_str_copy(call.who, sizeof(call.who), program->name);

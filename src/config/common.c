@@ -62,7 +62,7 @@ const struct hs_setting hs_image_rows[5] = {
       .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
     { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
       .help = "Width and height of a picture" },
-    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "320M",
+    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
       .help = "Memory that decoding one picture may take at its peak" },
     { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "200M",
       .help =

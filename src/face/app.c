@@ -113,6 +113,7 @@ struct hs_face_request hs_face_app_request(const struct hs_face_app *app)
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .tiny = s->tiny_faces,
+        .large = s->large_faces,
     };
 }
 

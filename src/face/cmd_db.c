@@ -29,7 +29,8 @@ struct db {
     bool purge_backups;        /* of remove: delete the files that still hold what was erased */
     struct hs_gallery *gallery;
     struct hs_settings *settings;
-    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured */
+    const char *gate;    /* of add and import: a word of hs_enrol_gates; NULL: as configured, at least standard */
+    bool force;          /* of these: take what the gate would refuse, as "off" */
     bool json;           /* of these: print the report as JSON */
     struct hs_error err; /* of a negative result */
 };
@@ -358,6 +359,7 @@ struct result {
     enum state state;
     char code[HS_ENROL_CODE_SIZE]; /* of a refusal, the first of them: "no_face", "multiple_faces", "not_a_picture"… */
     char reason[300];
+    json_t *addition; /* {name, file, face, warnings}, the last two as in the API's answer */
 };
 
 static int refuse(struct result *result, const char *code, const char *reason)
@@ -388,9 +390,15 @@ static int enrol(const struct hs_face_app *app, const struct hs_picture_file *fi
                  enum hs_enrol_gate gate, const struct hs_face_result *found, struct result *result,
                  struct hs_error *err)
 {
-    struct hs_enrol_verdict verdict;
+    const struct hs_enrol_candidate candidate = {
+        .name = file->name,
+        .source_sha256 = sha256,
+        .result = found,
+        .deadline_ns = HS_NO_DEADLINE,
+    };
+    struct hs_enrol_verdict verdict, warnings;
     struct hs_gallery_added added;
-    int r = hs_enrol_check(app, gate, file->name, sha256, found, false, HS_NO_DEADLINE, &verdict, err);
+    int r = hs_enrol_check(app, gate, &candidate, &verdict, &warnings, err);
     if (r < 0)
         return r;
     if (verdict.count > 0) {
@@ -401,7 +409,12 @@ static int enrol(const struct hs_face_app *app, const struct hs_picture_file *fi
     if (!verdict.face)
         return refuse(result, "no_face", found->count ? "the face cannot be aligned" : "there is no face in it");
     const struct hs_enrol_entry entry = { .name = file->name, .source_sha256 = sha256 };
-    return hs_enrol_store(app, &entry, verdict.face, found, &added, err);
+    r = hs_enrol_store(app, &entry, verdict.face, found, &added, err);
+    if (r == 0)
+        result->addition =
+            hs_enrol_add_face(json_pack("{s:s, s:o}", "name", file->name, "file", hs_system_text_json(file->path)),
+                              verdict.face, found, &warnings);
+    return r;
 }
 
 static int find_and_store(const struct hs_face_app *app, const struct hs_picture_file *file, const char *sha256,
@@ -412,6 +425,7 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
         .score_threshold = (float) s->detection_threshold,
         .max_faces = s->max_faces,
         .tiny = s->tiny_faces,
+        .large = true,
         .embed = true,
     };
     struct hs_face_result found = { 0 };
@@ -466,10 +480,11 @@ static int add_file(const struct hs_face_app *app, const struct hs_picture_file 
 
 struct adding {
     enum hs_enrol_gate gate;
-    bool json;
+    bool json, each; /* each: a line for each picture that is added, not only for those with warnings */
     struct hs_progress progress;
     size_t added, present, refused;
-    json_t *refusals; /* array of {name, file, code, reason} */
+    json_t *refusals;  /* array of {name, file, code, reason} */
+    json_t *additions; /* array of {name, file, face, warnings} */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -491,8 +506,9 @@ static void watch_signals(void)
 static void tell_refusal(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
 {
     adding->refused++;
-    json_array_append_new(adding->refusals, json_pack("{s:s, s:s, s:s, s:s}", "name", file->name, "file", file->path,
-                                                      "code", result->code, "reason", result->reason));
+    json_array_append_new(adding->refusals, json_pack("{s:o, s:o, s:s, s:o}", "name", hs_system_text_json(file->name),
+                                                      "file", hs_system_text_json(file->path), "code", result->code,
+                                                      "reason", hs_system_text_json(result->reason)));
     if (adding->json)
         return;
     hs_progress_clear(&adding->progress);
@@ -500,6 +516,26 @@ static void tell_refusal(struct adding *adding, const struct hs_picture_file *fi
     bool named = hs_str_starts(result->reason, result->code);
     printf("refused %s for %s: %s%s%s\n", file->path, file->name, named ? "" : result->code, named ? "" : ": ",
            result->reason);
+    fflush(stdout);
+}
+
+/* Takes what the result holds. */
+static void tell_addition(struct adding *adding, const struct hs_picture_file *file, const struct result *result)
+{
+    adding->added++;
+    json_t *face = json_object_get(result->addition, "face"), *box = json_object_get(face, "bbox"), *warning;
+    json_t *warnings = json_object_get(result->addition, "warnings");
+    size_t i;
+    json_array_append_new(adding->additions, result->addition);
+    if (adding->json || (!adding->each && json_array_size(warnings) == 0))
+        return;
+    hs_progress_clear(&adding->progress);
+    printf("added %s for %s: face of %dx%d at %d,%d, score %.2f\n", file->path, file->name,
+           (int) json_integer_value(json_array_get(box, 2)), (int) json_integer_value(json_array_get(box, 3)),
+           (int) json_integer_value(json_array_get(box, 0)), (int) json_integer_value(json_array_get(box, 1)),
+           json_number_value(json_object_get(face, "confidence")));
+    json_array_foreach(warnings, i, warning)
+        printf("  warning: %s\n", json_string_value(json_object_get(warning, "message")));
     fflush(stdout);
 }
 
@@ -512,7 +548,8 @@ static int add_all(struct adding *adding, const struct hs_face_app *app, const s
         r = add_file(app, &files->items[i], adding->gate, &result, err);
         if (r < 0)
             break;
-        adding->added += result.state == ADDED;
+        if (result.state == ADDED)
+            tell_addition(adding, &files->items[i], &result);
         adding->present += result.state == PRESENT;
         if (result.state == REFUSED)
             tell_refusal(adding, &files->items[i], &result);
@@ -526,9 +563,10 @@ static int report(const struct adding *adding, size_t total, struct hs_error *er
 {
     size_t left = total - adding->added - adding->present - adding->refused;
     if (adding->json)
-        return hs_print_json(json_pack("{s:I, s:I, s:O, s:I, s:b}", "added", (json_int_t) adding->added, "present",
-                                       (json_int_t) adding->present, "refused", adding->refusals, "left",
-                                       (json_int_t) left, "interrupted", (int) (interrupted != 0)),
+        return hs_print_json(json_pack("{s:I, s:I, s:O, s:O, s:I, s:b}", "added", (json_int_t) adding->added, "present",
+                                       (json_int_t) adding->present, "refused", adding->refusals, "additions",
+                                       adding->additions, "left", (json_int_t) left, "interrupted",
+                                       (int) (interrupted != 0)),
                              HS_JSON_SPACED, err);
     printf("%zu added, %zu already there, %zu refused", adding->added, adding->present, adding->refused);
     if (left)
@@ -544,7 +582,7 @@ static int add_files(struct db *db, struct adding *adding, const struct hs_pictu
     if (code != HS_EXIT_OK)
         return code;
     watch_signals();
-    if (!db->gate)
+    if (!db->gate && !db->force && (int) adding->gate < app->settings->database.enrolment)
         adding->gate = (enum hs_enrol_gate) app->settings->database.enrolment;
     int r = add_all(adding, app, files, &db->err);
     /* Vectors that were dropped for new ones. */
@@ -574,7 +612,7 @@ static bool read_gate(const char *word, enum hs_enrol_gate *ret_gate)
 static int add_pictures(struct db *db, bool tree)
 {
     struct hs_picture_files files = { 0 };
-    struct adding adding = { .json = db->json };
+    struct adding adding = { .gate = db->force ? HS_ENROL_OFF : HS_ENROL_STANDARD, .json = db->json, .each = !tree };
     int r = tree ? hs_picture_files_add_tree(&files, word(db, 0), &db->err) : 0, code;
     for (size_t i = 1; !tree && r == 0 && i + 1 < db->words.count; i++)
         r = hs_picture_files_add(&files, word(db, 0), word(db, i), &db->err);
@@ -582,13 +620,17 @@ static int add_pictures(struct db *db, bool tree)
         code = finish(db, r);
     else if (!read_gate(db->gate, &adding.gate))
         code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate is off, standard or strict");
+    else if (db->gate && db->force)
+        code = hs_invocation_fail(db->call, HS_EXIT_USAGE, "--gate and --force exclude each other");
     else if (files.count == 0)
         code = hs_invocation_fail(db->call, HS_EXIT_FAILURE, "there are no pictures in that folder");
     else {
         adding.refusals = json_array();
+        adding.additions = json_array();
         hs_progress_init(&adding.progress, true);
         code = add_files(db, &adding, &files);
         json_decref(adding.refusals);
+        json_decref(adding.additions);
     }
     hs_picture_files_finish(&files);
     return code;
@@ -678,7 +720,11 @@ int hs_face_cmd_db(struct hs_invocation *call)
           .kind = HS_OPTION_TEXT,
           .target = &db.gate,
           .value = "HOW",
-          .help = "add, import of a folder: off, standard or strict; wins over database.enrolment" },
+          .help = "add, import of a folder: off, standard or strict (default: database.enrolment, at least standard)" },
+        { .name = "force",
+          .kind = HS_OPTION_FLAG,
+          .target = &db.force,
+          .help = "add, import of a folder: take any picture with a face, whatever speaks against it" },
         { .name = "json",
           .kind = HS_OPTION_FLAG,
           .target = &db.json,

@@ -4,23 +4,53 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/mem.h"
 #include "face/commands.h"
 #include "face/response_json.h"
 #include "gallery/gallery.h"
 #include "service/drawing.h"
+#include "service/picture_files.h"
 
 struct pictures {
     struct hs_invocation *call;
     struct hs_face_app *app;
     struct hs_drawing_target draw; /* of detect and recognize */
+    struct hs_picture_answers answers;
 };
 
-/* Takes the reference; NULL means that there was no memory. */
-static int print(json_t *answer, const char *path, struct hs_error *err)
+/* One of them, and what was found in it. */
+struct picture {
+    const char *path;
+    size_t index;
+    uint8_t *data;
+    size_t len;
+    struct hs_face_result result;
+};
+
+/* The caller frees what it holds with picture_finish, also after a failure. */
+static int picture_init(struct picture *picture, const struct pictures *p, size_t index,
+                        const struct hs_face_request *request, struct hs_error *err)
 {
-    json_object_set_new(answer, "file", json_string(path));
-    return hs_print_json(answer, HS_JSON_SORTED, err);
+    struct hs_error why;
+    *picture = (struct picture) { .path = p->call->words.items[index], .index = index };
+    int r = hs_picture_read(picture->path, p->app->pipeline.limits.max_bytes, &picture->data, &picture->len, err);
+    if (r < 0)
+        return r;
+    r = hs_face_find(&p->app->pipeline, picture->data, picture->len, request, HS_NO_DEADLINE, NULL, &picture->result,
+                     &why);
+    return r < 0 ? hs_error_set(err, r, "%s: %s", picture->path, why.message) : 0;
+}
+
+static void picture_finish(struct picture *picture)
+{
+    hs_face_result_finish(&picture->result);
+    free(picture->data);
+}
+
+/* Takes the reference; NULL means that there was no memory. */
+static int print(const struct pictures *p, json_t *answer, const struct picture *picture, struct hs_error *err)
+{
+    return hs_picture_answers_print(&p->answers, answer, picture->path, HS_JSON_SORTED, err);
 }
 
 /* ---- drawing ---- */
@@ -71,7 +101,7 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
     return count;
 }
 
-/* Draws the faces on a copy of the picture, with the names that the answer gives them; NULL: with their scores. */
+/* Draws the faces over the picture, with the names that the answer gives them; NULL: with their scores. */
 static int annotate(const struct hs_face_result *result, const struct hs_image *image, const json_t *answer,
                     enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
@@ -82,15 +112,14 @@ static int annotate(const struct hs_face_result *result, const struct hs_image *
     for (size_t i = 0; r == 0 && i < result->count; i++)
         count += add_face(&result->faces[i].face, identity_of(result, i, answer), shapes + count, labels[i]);
     if (r == 0)
-        r = hs_drawing_encode(image, shapes, count, format, out, err);
+        r = hs_drawing_encode(image, result->turn, shapes, count, format, out, err);
     free(shapes);
     free(labels);
     return r;
 }
 
-/* Reads and decodes the picture again: the networks got it at their own size. */
-static int draw(const struct pictures *p, const char *path, const struct hs_face_result *result, const json_t *answer,
-                struct hs_error *err)
+/* Decodes the picture again: the networks got it at their own size. */
+static int draw(const struct pictures *p, const struct picture *picture, const json_t *answer, struct hs_error *err)
 {
     const struct hs_image_options options = {
         .limits = p->app->pipeline.limits,
@@ -99,19 +128,13 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
     };
     struct hs_image *image;
     struct hs_buf out;
-    uint8_t *data;
-    size_t len;
-    int r = hs_file_read(path, options.limits.max_bytes, &data, &len, err);
-    if (r < 0)
-        return r;
-    r = hs_image_decode(data, len, &options, &image, err);
-    free(data);
+    int r = hs_image_decode(picture->data, picture->len, &options, &image, err);
     if (r < 0)
         return r;
     hs_buf_init(&out, HS_DRAWING_MAX);
-    r = annotate(result, image, answer, hs_drawing_format(&p->draw), &out, err);
+    r = annotate(&picture->result, image, answer, p->draw.format, &out, err);
     if (r == 0)
-        r = hs_drawing_save(&p->draw, path, &out, err);
+        r = hs_drawing_save(&p->draw, picture->index, &out, err);
     hs_buf_finish(&out);
     hs_image_destroy(image);
     return r;
@@ -119,48 +142,48 @@ static int draw(const struct pictures *p, const char *path, const struct hs_face
 
 /* ---- commands ---- */
 
-static int detect(const struct pictures *p, const char *path, const struct hs_face_result *result, struct hs_error *err)
+static int detect(const struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
-    int r = print(hs_face_detect_json(result, true), path, err);
-    return r == 0 && p->draw.path ? draw(p, path, result, NULL, err) : r;
+    int r = print(p, hs_face_detect_json(&picture->result, true), picture, err);
+    return r == 0 && p->draw.path ? draw(p, picture, NULL, err) : r;
 }
 
-static int embed(const struct pictures *p, const char *path, const struct hs_face_result *result, struct hs_error *err)
+static int embed(const struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
-    const struct hs_face_found *best = hs_face_best(result);
-    (void) p;
-    return best ? print(hs_face_embed_json(best, result), path, err)
-                : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", path);
+    const struct hs_face_found *best = hs_face_best(&picture->result);
+    return best ? print(p, hs_face_embed_json(best, &picture->result), picture, err)
+                : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", picture->path);
 }
 
-static int recognize(const struct pictures *p, const char *path, const struct hs_face_result *result,
-                     struct hs_error *err)
+static int recognize(const struct pictures *p, const struct picture *picture, struct hs_error *err)
 {
     const struct hs_face_recognize how = hs_face_recognize_default(p->app);
-    json_t *answer = hs_face_recognize_json(p->app, result, &how, err);
+    json_t *answer = hs_face_recognize_json(p->app, &picture->result, &how, err);
     if (!answer)
         return err->code;
-    int r = print(json_incref(answer), path, err);
+    int r = print(p, json_incref(answer), picture, err);
     if (r == 0 && p->draw.path)
-        r = draw(p, path, result, answer, err);
+        r = draw(p, picture, answer, err);
     json_decref(answer);
     return r;
 }
 
 static int compare(const struct pictures *p, const struct hs_face_request *request, struct hs_error *err)
 {
-    const char *const *paths = p->call->words.items;
-    struct hs_face_result a, b = { 0 };
-    int r = hs_face_app_find_file(p->app, paths[0], request, &a, err);
+    struct picture a, b = { .path = NULL };
+    int r = picture_init(&a, p, 0, request, err);
     if (r == 0)
-        r = hs_face_app_find_file(p->app, paths[1], request, &b, err);
+        r = picture_init(&b, p, 1, request, err);
     if (r == 0) {
-        const struct hs_face_found *one = hs_face_best(&a), *two = hs_face_best(&b);
-        r = one && two ? print(hs_face_compare_json(p->app, one, &a, two, &b), paths[0], err)
-                       : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", paths[one ? 1 : 0]);
+        const struct hs_face_found *one = hs_face_best(&a.result), *two = hs_face_best(&b.result);
+        json_t *answer = one && two ? hs_face_compare_json(p->app, one, &a.result, two, &b.result) : NULL;
+        if (answer && p->answers.named)
+            json_object_set_new(answer, "file2", json_string(b.path));
+        r = one && two ? print(p, answer, &a, err)
+                       : hs_error_set(err, HS_ENOTFOUND, "%s: No face detected", one ? b.path : a.path);
     }
-    hs_face_result_finish(&a);
-    hs_face_result_finish(&b);
+    picture_finish(&a);
+    picture_finish(&b);
     return r;
 }
 
@@ -175,15 +198,15 @@ static int run(struct pictures *p)
         return code;
     struct hs_face_request request = hs_face_app_request(p->app);
     request.embed = !detects;
+    request.large |= !detects && !recognizes;
     if (compares && compare(p, &request, &err) < 0)
         code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
     for (size_t i = 0; !compares && i < p->call->words.count; i++) {
-        const char *path = p->call->words.items[i];
-        struct hs_face_result result;
-        int r = hs_face_app_find_file(p->app, path, &request, &result, &err);
+        struct picture picture;
+        int r = picture_init(&picture, p, i, &request, &err);
         if (r == 0)
-            r = (detects ? detect : recognizes ? recognize : embed)(p, path, &result, &err);
-        hs_face_result_finish(&result);
+            r = (detects ? detect : recognizes ? recognize : embed)(p, &picture, &err);
+        picture_finish(&picture);
         if (r < 0)
             code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
     }
@@ -197,14 +220,21 @@ int hs_face_cmd_pictures(struct hs_invocation *call)
     const char *name = call->command->name;
     bool pair = strcmp(name, "compare") == 0, draws = strcmp(name, "detect") == 0 || strcmp(name, "recognize") == 0;
     const struct hs_option options[] = {
-        hs_drawing_option(&p.draw, "also write the picture with faces drawn in; a folder takes any number"),
+        HS_PICTURE_ANSWERS_OPTIONS(&p.answers),
+        HS_DRAWING_OPTION(&p.draw, "faces"), /* last: not all commands have it */
     };
+    struct hs_error err;
     int code;
-    if (!hs_invocation_parse(call, options, draws, pair ? 2 : SIZE_MAX, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options) - !draws, pair ? 2 : SIZE_MAX, &code))
         return code;
-    if (!hs_drawing_target_settle(&p.draw, call->words.count))
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "--draw must name an existing folder for several pictures");
     if (call->words.count < (pair ? 2 : 1))
         return hs_invocation_fail(call, HS_EXIT_USAGE, pair ? "name two pictures" : "name at least one picture");
-    return run(&p);
+    if (!hs_picture_answers_settle(&p.answers, call, true, &code))
+        return code;
+    if (hs_drawing_target_settle(&p.draw, &call->words, &err) == 0)
+        code = run(&p);
+    else
+        code = hs_invocation_fail(call, HS_EXIT_USAGE, "%s", err.message);
+    hs_drawing_target_finish(&p.draw);
+    return code;
 }

@@ -12,6 +12,13 @@ enum { TILE_OVERLAP = 56 };
 enum { EDGE_MARGIN = 3 };
 /* A second look that shows less than this times more is not worth its time. */
 static const double tiny_gain = 1.2;
+/* SCRFD's largest anchors are 512 pixels of 640: of faces whose longer side is .7 of the picture's it finds two thirds,
+ * at .8 one of a hundred. The smaller look takes faces from this share on. It finds none below that the first one
+ * misses. */
+static const float large_share = 0.5f;
+/* What it shows of its input, so that a face that fills the picture has a border: at .45 of the first look's size all
+ * are found, at .5 without a border one of eight less if they fill the picture. */
+static const double large_fill = 0.9;
 
 /* A part of a decoded picture as a picture of its own, and the way back to the whole original. */
 struct view {
@@ -58,11 +65,12 @@ static int decode_outputs(const struct hs_face_detector *d, const struct hs_leas
     return 0;
 }
 
-/* The picture at half the size that would fit, so that a face which fills it gets a border. */
-static void halve(struct hs_letterbox *box)
+/* The picture in the middle of the input at `factor` of its size there, so that a face that fills it gets a border. */
+static void shrink(struct hs_letterbox *box, double factor)
 {
-    box->content_w = box->content_w > 1 ? box->content_w / 2 : 1;
-    box->content_h = box->content_h > 1 ? box->content_h / 2 : 1;
+    int width = (int) (box->content_w * factor), height = (int) (box->content_h * factor);
+    box->content_w = width > 1 ? width : 1;
+    box->content_h = height > 1 ? height : 1;
     box->pad_left = (box->in_w - box->content_w) / 2;
     box->pad_top = (box->in_h - box->content_h) / 2;
     box->scale_x = (float) ((double) box->content_w / box->orig_w);
@@ -107,15 +115,55 @@ static int run(const struct hs_face_detector *d, const struct hs_image *image, c
     return r;
 }
 
-int hs_face_detect_whole(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
-                         struct hs_error *err)
+/* ---- the whole picture ---- */
+
+/* At less than half the size, in the runner's smaller input, or in the only one that the device has. */
+static void plan_large(const struct hs_face_detector *d, const struct hs_image *image, struct hs_letterbox *ret_box)
+{
+    struct hs_input_size size = hs_model_runner_half_size(d->runner);
+    hs_letterbox_plan(image->orig_width, image->orig_height, size.w, size.h, ret_box);
+    ret_box->pad_value = 0;
+    shrink(ret_box, d->runner->free_size ? large_fill : large_fill / 2);
+}
+
+static void keep_large(struct hs_face_list *list, const struct hs_image *image)
+{
+    float least = large_share * fmaxf((float) image->orig_width, (float) image->orig_height);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct hs_rect *box = &list->faces[i].box;
+        if (fmaxf(box->x2 - box->x1, box->y2 - box->y1) >= least)
+            list->faces[kept++] = list->faces[i];
+    }
+    list->count = kept;
+}
+
+static int add_large(const struct hs_face_detector *d, const struct hs_image *image, struct hs_face_list *list,
+                     struct hs_error *err)
+{
+    struct hs_face_list found;
+    struct hs_letterbox box;
+    hs_face_list_init(&found);
+    plan_large(d, image, &box);
+    int r = run(d, image, &box, &found, err);
+    keep_large(&found, image);
+    if (r == 0 && found.count > 0 && hs_face_list_merge(list, &found, d->iou_threshold, HS_FACE_MAX_FACES) < 0)
+        r = hs_error_set(err, HS_ENOMEM, "no memory for the faces");
+    hs_face_list_finish(&found);
+    return r;
+}
+
+int hs_face_detect_whole(const struct hs_face_detector *d, const struct hs_image *image, bool large,
+                         struct hs_face_list *list, struct hs_error *err)
 {
     struct hs_letterbox box;
     plan(d, image, &box);
     int r = run(d, image, &box, list, err);
-    if (r < 0 || list->count > 0)
+    if (r < 0)
         return r;
-    halve(&box);
+    if (list->count > 0)
+        return large ? add_large(d, image, list, err) : 0;
+    shrink(&box, 0.5);
     return run(d, image, &box, list, err);
 }
 

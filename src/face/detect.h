@@ -21,9 +21,11 @@ struct hs_face_detector {
     struct hs_cancel *cancel; /* may be NULL */
 };
 
-/* The whole picture, fitted into the network's input. SCRFD does not see faces that fill a picture: if none is
- * found, it is shown once more at half the size. */
-int hs_face_detect_whole(const struct hs_face_detector *detector, const struct hs_image *image,
+/* The whole picture, fitted into the network's input. SCRFD does not find faces that fill a picture: if none is found,
+ * it is shown once more at half the size. `large`: also if some are found, in an input of half the sides, from which
+ * only faces are added whose longer side is at least half of the picture's. Faces of the first look stay as they
+ * are. */
+int hs_face_detect_whole(const struct hs_face_detector *detector, const struct hs_image *image, bool large,
                          struct hs_face_list *list, struct hs_error *err);
 
 /* How much of the original picture's size, 0..1, a second look at tiny faces wants to see: about twice of what fits

@@ -4,9 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "face/response_json.h"
+#include "service/answer_warnings.h"
 #include "vision/embedding.h"
+
+/* With the gate off a gallery that is still being read keeps nobody waiting. */
+enum { GALLERY_WAIT_MS = 1000 };
 
 const char *const hs_enrol_gates[] = { "off", "standard", "strict", NULL };
 
@@ -91,6 +96,45 @@ void hs_enrol_quality_gate(const struct hs_enrol_limits *limits, const struct hs
     need(ret_verdict, fabsf(q->pose.roll) <= limits->roll, "extreme_pose", "roll", q->pose.roll, limits->roll);
 }
 
+/* A head that is turned by so many degrees in the picture lies on its side. */
+static const float sideways_roll = 60;
+
+static void warn_sideways(const struct hs_face_result *result, const struct hs_face_found *face,
+                          struct hs_enrol_verdict *warnings)
+{
+    float roll = face->has_quality ? fabsf(face->quality.pose.roll) : 0;
+    bool turned = result->turn > 2; /* 2 is mirrored, the others are turned */
+    if (roll < sideways_roll && !turned)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < warnings->count; i++)
+        if (strcmp(warnings->reasons[i].measure, "roll") != 0)
+            warnings->reasons[kept++] = warnings->reasons[i];
+    warnings->count = kept;
+    struct hs_enrol_reason *reason = add_reason(
+        warnings, "sideways", "roll", face->has_quality ? (double) face->quality.pose.roll : 0, (double) sideways_roll);
+    reason->turned = turned;
+}
+
+void hs_enrol_warnings(const struct hs_face_result *result, bool chosen, struct hs_enrol_verdict *ret_warnings)
+{
+    struct hs_enrol_limits limits = standard;
+    limits.other_face = 0;
+    hs_enrol_quality_gate(&limits, result, chosen, ret_warnings);
+    const struct hs_face_found *face = ret_warnings->face;
+    if (!face) {
+        ret_warnings->count = 0;
+        return;
+    }
+    /* All faces of the picture, also those that max_faces cut. */
+    if (!chosen && result->found > result->count && result->count == 1)
+        add_reason(ret_warnings, "multiple_faces", "faces", (double) result->found, 1);
+    for (size_t i = 0; i < ret_warnings->count; i++)
+        if (strcmp(ret_warnings->reasons[i].code, "multiple_faces") == 0)
+            ret_warnings->reasons[i].value = (double) result->found;
+    warn_sideways(result, face, ret_warnings);
+}
+
 /* ---- the gallery ---- */
 
 /* 1 for the very same picture; else the best cosine of the person's vectors. */
@@ -147,21 +191,36 @@ int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, c
     return r;
 }
 
-int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const char *name, const char *source_sha256,
-                   const struct hs_face_result *result, bool chosen, int64_t deadline_ns,
-                   struct hs_enrol_verdict *ret_verdict, struct hs_error *err)
+/* The gate counts the verdict of the gallery too. */
+static void append(struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *more, size_t first)
 {
+    for (size_t i = first; i < more->count; i++)
+        verdict->reasons[verdict->count++] = more->reasons[i];
+}
+
+int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const struct hs_enrol_candidate *candidate,
+                   struct hs_enrol_verdict *ret_verdict, struct hs_enrol_verdict *ret_warnings, struct hs_error *err)
+{
+    const struct hs_face_result *result = candidate->result;
+    int64_t soon_ns = hs_deadline_in_ms(GALLERY_WAIT_MS);
     const struct hs_enrol_against against = {
         .gallery = app->gallery,
         .index = app->index,
         .space = hs_model_pool_first(app->embedder)->choice.pack->embedding.space,
         .threshold = app->recognition_threshold,
-        .deadline_ns = deadline_ns,
+        .deadline_ns = gate == HS_ENROL_OFF && soon_ns < candidate->deadline_ns ? soon_ns : candidate->deadline_ns,
     };
-    hs_enrol_quality_gate(hs_enrol_limits_of(gate), result, chosen, ret_verdict);
-    if (gate == HS_ENROL_OFF || !ret_verdict->face)
+    hs_enrol_quality_gate(hs_enrol_limits_of(gate), result, candidate->chosen, ret_verdict);
+    hs_enrol_warnings(result, candidate->chosen, ret_warnings);
+    if (!ret_verdict->face)
         return 0;
-    return hs_enrol_compare(&against, name, source_sha256, (size_t) result->dimension, ret_verdict, err);
+    size_t before = ret_warnings->count;
+    int r = hs_enrol_compare(&against, candidate->name, candidate->source_sha256, (size_t) result->dimension,
+                             ret_warnings, err);
+    if (gate == HS_ENROL_OFF)
+        return 0;
+    append(ret_verdict, ret_warnings, before);
+    return r;
 }
 
 /* ---- what it says ---- */
@@ -188,6 +247,73 @@ void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, si
         hs_str_format(dst + len, size - len, "%s%s (%s %.4g, limit %.4g%s%s)", i ? "; " : "", r->code, r->measure,
                       r->value, r->limit, r->identity[0] ? ": " : "", r->identity);
     }
+}
+
+static void text_of_pose(const struct hs_enrol_reason *r, char *dst, size_t size)
+{
+    hs_str_format(dst, size, "The face is turned away: %s %.0f degrees, at most %.0f are recommended", r->measure,
+                  r->value, r->limit);
+}
+
+static void text_of_sideways(const struct hs_enrol_reason *r, char *dst, size_t size)
+{
+    if (r->turned)
+        hs_str_format(dst, size,
+                      "The file says by EXIF that the picture is to be turned, which was not done (face: roll %.0f "
+                      "degrees). Set image.apply_exif, or send it upright",
+                      r->value);
+    else
+        hs_str_format(dst, size, "The face lies on its side (roll %.0f degrees). Send the picture upright", r->value);
+}
+
+void hs_enrol_warning_text(const struct hs_enrol_reason *r, char *dst, size_t size)
+{
+    const char *code = r->code;
+    if (strcmp(code, "identity_conflict") == 0)
+        hs_str_format(dst, size, "The face looks like '%s': similarity %.2f, recognition threshold %.2f", r->identity,
+                      r->value, r->limit);
+    else if (strcmp(code, "duplicate") == 0)
+        hs_str_format(dst, size, "The name has this picture or the same face already: similarity %.4f", r->value);
+    else if (strcmp(code, "multiple_faces") == 0)
+        hs_str_format(dst, size, "The picture shows %.0f faces; `face` says which one was taken, bbox chooses another",
+                      r->value);
+    else if (strcmp(code, "face_too_small") == 0)
+        hs_str_format(dst, size, "The face is small: %.0f pixels, at least %.0f are recommended", r->value, r->limit);
+    else if (strcmp(code, "low_score") == 0)
+        hs_str_format(dst, size, "The detector is unsure of the face: score %.2f, at least %.2f is recommended",
+                      r->value, r->limit);
+    else if (strcmp(code, "blurred") == 0)
+        hs_str_format(dst, size, "The face is blurred: sharpness %.2f, at least %.2f is recommended", r->value,
+                      r->limit);
+    else if (strcmp(code, "sideways") == 0)
+        text_of_sideways(r, dst, size);
+    else
+        text_of_pose(r, dst, size);
+}
+
+static json_t *face_json(const struct hs_face_found *face, const struct hs_face_result *result)
+{
+    size_t index = result->first_index + (size_t) (face - result->faces);
+    return json_pack("{s:o, s:f, s:o, s:I, s:I}", "bbox", hs_face_bbox_json(&face->face.box, result), "confidence",
+                     (double) face->face.score, "quality", hs_face_quality_json(face), "faces_found",
+                     (json_int_t) result->found, "index", (json_int_t) index);
+}
+
+json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, const struct hs_face_result *result,
+                          const struct hs_enrol_verdict *warnings)
+{
+    json_t *reasons = hs_enrol_reasons_json(warnings);
+    json_object_set_new(answer, "face", face_json(face, result));
+    json_object_set_new(answer, "warnings", json_array());
+    for (size_t i = 0; i < warnings->count; i++) {
+        char text[HS_ERROR_MESSAGE_SIZE];
+        hs_enrol_warning_text(&warnings->reasons[i], text, sizeof(text));
+        json_t *warning = hs_warning_json(warnings->reasons[i].code, NULL, "%s", text);
+        json_object_update_missing(warning, json_array_get(reasons, i));
+        answer = hs_answer_warn(answer, warning);
+    }
+    json_decref(reasons);
+    return hs_answer_warn_damage(answer, "image", result->damage);
 }
 
 /* ---- storing ---- */

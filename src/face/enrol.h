@@ -31,6 +31,7 @@ struct hs_enrol_reason {
     char code[HS_ENROL_CODE_SIZE];
     char measure[HS_ENROL_CODE_SIZE]; /* what was measured: "yaw"; never empty */
     double value, limit;
+    bool turned;                            /* of "sideways": the file's EXIF orientation was not applied */
     char identity[HS_GALLERY_NAME_MAX + 1]; /* whom it looks like; empty: nobody else is part of the reason */
 };
 
@@ -39,6 +40,11 @@ struct hs_enrol_verdict {
     struct hs_enrol_reason reasons[HS_ENROL_REASONS_MAX]; /* all that speak against it */
     size_t count;
 };
+
+/* What is worth knowing about a face that is enrolled all the same, as reasons: those of the standard gate, but with
+ * any other face, and "sideways" instead of "extreme_pose" for a face that lies on its side or on its head, or if the
+ * file says that it is to be turned and it was not. Pure. */
+void hs_enrol_warnings(const struct hs_face_result *result, bool chosen, struct hs_enrol_verdict *ret_warnings);
 
 /* Judges the faces that were found in a picture, without looking into the gallery. `chosen` says that the caller picked
  * the face (by a box), so that others beside it do not matter. limits NULL: nothing speaks against anything.
@@ -57,13 +63,32 @@ struct hs_enrol_against {
 int hs_enrol_compare(const struct hs_enrol_against *against, const char *name, const char *source_sha256,
                      size_t dimension, struct hs_enrol_verdict *verdict, struct hs_error *err);
 
-/* Both, as the app is set up; the gallery is asked only if gate is on and there is a face. */
-int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const char *name, const char *source_sha256,
-                   const struct hs_face_result *result, bool chosen, int64_t deadline_ns,
-                   struct hs_enrol_verdict *ret_verdict, struct hs_error *err);
+/* A face that is to be enrolled. */
+struct hs_enrol_candidate {
+    const char *name, *source_sha256;
+    const struct hs_face_result *result;
+    bool chosen; /* by the caller's box */
+    int64_t deadline_ns;
+};
+
+/* Gate, warnings and gallery, as the app is set up; ret_warnings is what to say if nothing speaks against it. With the
+ * gate off nothing does, and the comparison with the gallery may be missing from the warnings: it is not waited for
+ * longer than a second. */
+int hs_enrol_check(const struct hs_face_app *app, enum hs_enrol_gate gate, const struct hs_enrol_candidate *candidate,
+                   struct hs_enrol_verdict *ret_verdict, struct hs_enrol_verdict *ret_warnings, struct hs_error *err);
 
 /* [{"code", "measure", "value", "limit", "identity"}]; NULL without memory. */
 json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict);
+
+/* Adds to an answer the face that was taken, `face`: {"bbox", "confidence", "quality", "faces_found", "index"}, where
+ * `index` is its place among all faces of the picture by descending score; and `warnings` (service/answer_warnings.h),
+ * also if there are none: those of the verdict with "measure", "value", "limit" and "identity", and damage of the
+ * picture. Takes and gives the reference; NULL without memory. */
+json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, const struct hs_face_result *result,
+                          const struct hs_enrol_verdict *warnings);
+
+/* One warning as a sentence. */
+void hs_enrol_warning_text(const struct hs_enrol_reason *warning, char *dst, size_t size);
 
 /* "blurred (sharpness 0.12, limit 0.25); …", cut if it does not fit. "" if there is no reason. */
 void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, size_t size);

@@ -42,11 +42,24 @@ const struct hs_face_found *hs_face_select(const struct hs_face_result *result, 
     return best;
 }
 
+/* A face so large is the picture's subject, though a sharp small one may have the higher score. */
+static bool fills(const struct hs_face_result *result, const struct hs_face *face)
+{
+    const struct hs_rect *box = &face->box;
+    return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) result->width, (float) result->height);
+}
+
 const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
 {
+    const struct hs_face_found *best = NULL;
     for (size_t i = 0; i < result->count; i++) {
-        if (result->faces[i].embedding)
-            return &result->faces[i];
+        const struct hs_face_found *face = &result->faces[i];
+        if (!face->embedding)
+            continue;
+        if (fills(result, &face->face))
+            return face;
+        if (!best)
+            best = face;
     }
-    return NULL;
+    return best;
 }

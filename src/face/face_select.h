@@ -18,7 +18,8 @@ bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule);
 /* NULL if there are no faces; of equal ones the one with the higher score. */
 const struct hs_face_found *hs_face_select(const struct hs_face_result *result, enum hs_face_rule rule);
 
-/* The best face that has a vector; NULL: none has. */
+/* Of the faces that have a vector the one with the highest score; but first those whose longer side is at least half of
+ * the picture's. NULL: none has. */
 const struct hs_face_found *hs_face_best(const struct hs_face_result *result);
 
 #endif

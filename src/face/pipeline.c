@@ -68,7 +68,12 @@ static int decode(struct work *w, int target_w, int target_h, struct hs_error *e
     hs_image_destroy(w->image);
     w->image = NULL;
     int r = hs_image_decode(w->data, w->len, &options, &w->image, &why);
-    return r < 0 ? hs_error_set(err, r, "Failed to decode image: %s", why.message) : 0;
+    if (r < 0)
+        return hs_error_set(err, r, "Failed to decode image: %s", why.message);
+    if (!w->result->damage[0])
+        hs_str_copy(w->result->damage, sizeof(w->result->damage), w->image->damage);
+    w->result->turn = options.apply_exif ? 1 : w->image->orientation;
+    return 0;
 }
 
 static int decode_first(struct work *w, struct hs_error *err)
@@ -99,22 +104,17 @@ static float fit(const struct hs_rect *face, const struct hs_rect *box)
     return hs_rect_share(face, box) >= 0.5f ? hs_rect_iou(face, box) : 0;
 }
 
-/* Moves the face that lies best in the wanted box to the front; how well that is, 0: none does. */
-static float choose_inside(struct work *w)
+/* How well the face lies that lies best in the wanted box, and its index; 0: none does. */
+static float best_inside(const struct work *w, size_t *ret_index)
 {
-    size_t best = 0;
     float most = 0;
+    *ret_index = 0;
     for (size_t i = 0; i < w->list.count; i++) {
         float found = fit(&w->list.faces[i].box, w->request->inside);
         if (found > most) {
             most = found;
-            best = i;
+            *ret_index = i;
         }
-    }
-    if (most > 0) {
-        struct hs_face face = w->list.faces[best];
-        w->list.faces[best] = w->list.faces[0];
-        w->list.faces[0] = face;
     }
     return most;
 }
@@ -126,14 +126,20 @@ static const float good_fit = 0.3f;
 /* Keeps only the face that lies best in the wanted box. */
 static int detect_inside(struct work *w, const struct hs_face_detector *detector, struct hs_error *err)
 {
+    size_t index;
     int r = 0;
-    if (choose_inside(w) < good_fit) {
+    if (best_inside(w, &index) < good_fit) {
         struct hs_rect part = hs_face_detect_part(detector, w->image, w->request->inside);
         r = decode_at_least(w, hs_face_part_scale(detector, &part), err);
         if (r == 0)
             r = hs_face_detect_inside(detector, w->image, &part, &w->list, err);
     }
-    w->list.count = choose_inside(w) > 0;
+    bool any = best_inside(w, &index) > 0;
+    w->result->found = w->list.count;
+    w->result->first_index = index;
+    if (any)
+        w->list.faces[0] = w->list.faces[index];
+    w->list.count = any;
     return r;
 }
 
@@ -153,12 +159,13 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     w->list.count = 0;
     int r = w->image ? 0 : decode_first(w, err); /* an attempt before this one may have lost it */
     if (r == 0)
-        r = hs_face_detect_whole(&detector, w->image, &w->list, err);
+        r = hs_face_detect_whole(&detector, w->image, request->large, &w->list, err);
     if (r == 0 && request->tiny) {
         r = decode_at_least(w, hs_face_tiny_scale(&detector, w->image->orig_width, w->image->orig_height), err);
         if (r == 0)
             r = hs_face_detect_tiny(&detector, w->image, &w->list, err);
     }
+    w->result->found = w->list.count;
     if (r == 0 && request->inside)
         r = detect_inside(w, &detector, err);
     if (w->list.count > (size_t) request->max_faces)
@@ -188,6 +195,7 @@ static int take_known(struct work *w, struct hs_error *err)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", known->count);
     for (size_t i = 0; i < known->count; i++)
         w->list.faces[w->list.count++] = known->faces[i].face;
+    w->result->found = known->found;
     return 0;
 }
 

@@ -30,6 +30,7 @@ struct hs_face_request {
     const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
                                      looked at by itself where the whole picture shows none there; NULL: all */
     bool tiny;                    /* look a second time, at twice the size, for tiny faces */
+    bool large;                   /* look a second time, at half the size, for faces that fill the picture */
     enum hs_priority priority;    /* of those who wait for the device */
     bool embed;                   /* also align and embed each face */
     const struct hs_face_result *known; /* what was found in this very picture: its faces are not looked for again;
@@ -50,11 +51,15 @@ struct hs_face_timings {
 struct hs_face_result {
     struct hs_face_found *faces; /* by descending score */
     size_t count;
-    int dimension;                                               /* of the embeddings */
+    size_t found;       /* before the cut to max_faces or to the face in the box, at most HS_FACE_MAX_FACES */
+    size_t first_index; /* of faces[0] among them, by descending score: 0 unless a box chose it */
+    int turn;           /* EXIF orientation by which the picture is still to be turned; 1: not */
+    int dimension;      /* of the embeddings */
     char space[HS_PACK_SPACE_MAX + 1], model[HS_PACK_NAME_SIZE]; /* theirs, as the pack writes them; copies, since the
                                                                 pool may be closed before the answer is written */
     float threshold;                                             /* that the pack recommends */
     int width, height;
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
     struct hs_face_timings timings;
     const char *device; /* that ran the networks: "cpu", "hailo", "sim"; static */
     bool degraded;      /* for one of them the fallback answered */

@@ -10,6 +10,7 @@
 #include "http/param.h"
 #include "image/image.h"
 #include "service/request_options.h"
+#include "vision/face_heads.h"
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
@@ -181,8 +182,16 @@ int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *a
     *ret_request = hs_face_app_request(app);
     ret_request->inside = boxed ? ret_inside : NULL;
     ret_request->embed = wish->embed;
-    if (r == 0 && wish->tiny)
+    int64_t max_faces = ret_request->max_faces;
+    if (r == 0 && wish->searches)
         r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
+    if (!wish->searches)
+        ret_request->large = true;
+    else if (r == 0)
+        r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
+    if (r == 0 && wish->searches)
+        r = hs_param_int(body, "max_faces", 1, HS_FACE_MAX_FACES, max_faces, &max_faces, err);
+    ret_request->max_faces = (int) max_faces;
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "service/answer_warnings.h"
 #include "vision/embedding.h"
 
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app)
@@ -61,6 +62,15 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
+/* Adds that max_faces cut the list, if it did. */
+static void add_truncated(json_t *answer, const struct hs_face_result *result)
+{
+    if (result->found <= result->count)
+        return;
+    json_object_set_new(answer, "truncated", json_true());
+    json_object_set_new(answer, "found", json_integer((json_int_t) result->found));
+}
+
 /* Adds which device the answer came from. Takes and gives the reference. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
@@ -68,6 +78,12 @@ static json_t *with_device(json_t *answer, const struct hs_face_result *result)
     if (result->degraded)
         json_object_set_new(answer, "degraded", json_true());
     return answer;
+}
+
+/* The same, and damage of the picture. */
+static json_t *with_result(json_t *answer, const struct hs_face_result *result)
+{
+    return hs_answer_warn_damage(with_device(answer, result), "image", result->damage);
 }
 
 json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
@@ -79,9 +95,10 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
                                                "confidence", (double) face->score, "landmarks",
                                                landmarks ? landmarks_json(face, result) : json_null()));
     }
-    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
-                                 "inference_time_ms", result->timings.detect_ms),
-                       result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
+                               "inference_time_ms", result->timings.detect_ms);
+    add_truncated(answer, result);
+    return with_result(answer, result);
 }
 
 static json_t *vector_json(const float *vector, int dimension)
@@ -98,7 +115,7 @@ json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_fa
         json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
                   "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
                   "embedding_space", result->space, "quality", hs_face_quality_json(found));
-    return with_device(answer, result);
+    return with_result(answer, result);
 }
 
 json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face_found *a,
@@ -111,7 +128,8 @@ json_t *hs_face_compare_json(const struct hs_face_app *app, const struct hs_face
     json_t *answer = json_pack("{s:b, s:f, s:f, s:o, s:o, s:s}", "same", score > threshold, "score", score, "threshold",
                                threshold, "bbox", hs_face_bbox_json(&a->face.box, in_a), "bbox2",
                                hs_face_bbox_json(&b->face.box, in_b), "embedding_space", in_a->space);
-    return with_device(answer, in_b->degraded ? in_b : in_a);
+    answer = hs_answer_warn_damage(with_device(answer, in_b->degraded ? in_b : in_a), "image", in_a->damage);
+    return hs_answer_warn_damage(answer, "image2", in_b->damage);
 }
 
 static json_t *candidates_json(const struct hs_face_match *matches, size_t count)
@@ -145,6 +163,19 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
     return face;
 }
 
+/* Warns of a threshold below the least one of the embedding model. Takes and gives the reference. */
+static json_t *warn_low_threshold(json_t *answer, const struct hs_face_app *app, double threshold)
+{
+    const struct hs_model_runner *embedder = hs_model_pool_first(app->embedder);
+    double least = (double) embedder->choice.pack->embedding.threshold_min;
+    if (threshold >= least - 1e-6)
+        return answer;
+    return hs_answer_warn(answer, hs_warning_json("low_threshold", NULL,
+                                                  "threshold %.4g is below %.4g, below which %s takes strangers for "
+                                                  "people of the gallery",
+                                                  threshold, least, embedder->model));
+}
+
 json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_face_result *result,
                                const struct hs_face_recognize *how, struct hs_error *err)
 {
@@ -162,5 +193,7 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
-    return with_device(json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms), result);
+    json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
+    add_truncated(answer, result);
+    return with_result(warn_low_threshold(answer, app, how->threshold), result);
 }

@@ -48,7 +48,7 @@ static void add_timings(struct hs_http_request *req, const struct hs_face_timing
 static void post_detect(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .tiny = true };
+    const struct hs_face_wish wish = { .image = "image", .searches = true };
     struct hs_face_result result;
     struct hs_error err;
     bool landmarks;
@@ -85,7 +85,7 @@ static int answer_one(void *ctx, const struct hs_batch_picture *picture, struct 
 
 static void post_batch(struct hs_http_request *req)
 {
-    const struct hs_face_wish wish = { .image = "image", .tiny = true };
+    const struct hs_face_wish wish = { .image = "image", .searches = true };
     const struct hs_face_app *app = hs_http_context(req);
     struct detect_batch of = { .landmarks = false };
     const struct hs_batch batch = {
@@ -150,7 +150,7 @@ static int read_recognize(struct hs_http_request *req, const struct hs_face_app 
 static void post_recognize(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
-    const struct hs_face_wish wish = { .image = "image", .embed = true, .gallery = true, .tiny = true };
+    const struct hs_face_wish wish = { .image = "image", .embed = true, .gallery = true, .searches = true };
     struct hs_face_result result;
     struct hs_face_recognize how;
     struct hs_error err;

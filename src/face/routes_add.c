@@ -11,6 +11,7 @@
 #include "face/routes_database.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/answer_warnings.h"
 #include "service/request_options.h"
 
 enum { KEY_MAX = 255 };
@@ -112,7 +113,8 @@ static bool read_request(struct add *add)
 
 /* ---- answers ---- */
 
-static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added)
+/* Takes `more`, further members; may be NULL. */
+static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added, json_t *more)
 {
     char message[HS_GALLERY_NAME_MAX + 64];
     hs_str_format(message, sizeof(message), "Identity '%s' added successfully", name);
@@ -120,23 +122,26 @@ static void reply_added(const struct add *add, const char *name, const struct hs
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
         json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    json_object_update_missing(answer, more);
+    json_decref(more);
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
-static void reply_refused(const struct add *add, const struct hs_enrol_verdict *verdict)
+static void reply_refused(const struct add *add, const struct hs_face_result *result,
+                          const struct hs_enrol_verdict *verdict)
 {
     char why[HS_ERROR_MESSAGE_SIZE];
     hs_enrol_reasons_text(verdict, why, sizeof(why));
     char text[HS_ERROR_MESSAGE_SIZE + 64];
     hs_str_format(text, sizeof(text), "The picture is not good enough for '%s': %s", add->name, why);
-    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED),
-                       json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
-                                 hs_enrol_reasons_json(verdict)));
+    json_t *answer = json_pack("{s:s, s:s, s:o}", "error", text, "gate", hs_enrol_gates[add->gate], "reasons",
+                               hs_enrol_reasons_json(verdict));
+    hs_http_reply_json(add->req, hs_status_http(HS_EREFUSED), hs_answer_warn_damage(answer, "image", result->damage));
 }
 
 /* Answers with the effect that adding would have. */
 static void reply_tried(const struct add *add, const struct hs_face_result *result,
-                        const struct hs_enrol_verdict *verdict)
+                        const struct hs_enrol_verdict *verdict, const struct hs_enrol_verdict *warnings)
 {
     struct hs_gallery_person *person = NULL;
     bool known = hs_gallery_get(add->app->gallery, add->name, false, &person, NULL) == 0;
@@ -150,13 +155,15 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
         json_object_set_new(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
         json_object_set_new(answer, "confidence", json_real((double) face->face.score));
         json_object_set_new(answer, "quality", hs_face_quality_json(face));
+        answer = hs_enrol_add_face(answer, face, result, warnings);
     }
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
 /* ---- doing it ---- */
 
-static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result)
+static void store(const struct add *add, const struct hs_face_found *found, const struct hs_face_result *result,
+                  const struct hs_enrol_verdict *warnings)
 {
     const struct hs_gallery_request request = { add->key_sha256, add->body_sha256 };
     const struct hs_enrol_entry entry = {
@@ -174,26 +181,31 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     }
     if (added.embedding_dropped)
         hs_face_maintenance_erased(add->app->maintenance);
-    reply_added(add, add->name, &added);
+    reply_added(add, add->name, &added, hs_enrol_add_face(json_object(), found, result, warnings));
 }
 
 static void judge_and_store(const struct add *add, const struct hs_face_result *result)
 {
-    struct hs_enrol_verdict verdict;
+    const struct hs_enrol_candidate candidate = {
+        .name = add->name,
+        .source_sha256 = add->picture_sha256,
+        .result = result,
+        .chosen = hs_body_has(hs_http_body(add->req), "bbox"),
+        .deadline_ns = hs_http_deadline_ns(add->req),
+    };
+    struct hs_enrol_verdict verdict, warnings;
     struct hs_error err;
-    bool chosen = hs_body_has(hs_http_body(add->req), "bbox");
-    int r = hs_enrol_check(add->app, add->gate, add->name, add->picture_sha256, result, chosen,
-                           hs_http_deadline_ns(add->req), &verdict, &err);
+    int r = hs_enrol_check(add->app, add->gate, &candidate, &verdict, &warnings, &err);
     if (r < 0)
         hs_face_reply_failure(add->req, r, &err);
     else if (!verdict.face && verdict.count == 0)
         hs_face_ask_best(add->req, result); /* answers that there is none */
     else if (add->dry_run)
-        reply_tried(add, result, &verdict);
+        reply_tried(add, result, &verdict, &warnings);
     else if (verdict.count > 0)
-        reply_refused(add, &verdict);
+        reply_refused(add, result, &verdict);
     else
-        store(add, verdict.face, result);
+        store(add, verdict.face, result, &warnings);
 }
 
 static void find_and_store(const struct add *add)
@@ -252,7 +264,7 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added);
+    reply_added(add, recalled->name, &recalled->added, NULL); /* the face is not remembered */
 }
 
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */

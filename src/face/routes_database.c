@@ -10,6 +10,7 @@
 #include "face/request_params.h"
 #include "gallery/validate.h"
 #include "http/param.h"
+#include "service/answer_warnings.h"
 #include "service/request_options.h"
 #include "vision/embedding.h"
 
@@ -161,6 +162,7 @@ static void reply_verified(struct hs_http_request *req, const struct hs_face_app
     json_t *answer = json_pack("{s:s, s:b, s:f, s:f, s:o}", "name", name, "verified",
                                any && score > app->recognition_threshold, "score", score, "threshold",
                                app->recognition_threshold, "bbox", hs_face_ask_bbox(req, found, result));
+    answer = hs_answer_warn_damage(answer, "image", result->damage);
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }

@@ -51,6 +51,12 @@ static const struct hs_setting face_rows[] = {
       .offset = offsetof(struct hs_face_section, tiny_faces),
       .fallback = "false",
       .help = "Look a second time, at twice the size, for the tiny faces of a crowd; a request may say otherwise" },
+    { .name = "face_recognition.large_faces",
+      .type = HS_SETTING_BOOL,
+      .offset = offsetof(struct hs_face_section, large_faces),
+      .fallback = "true",
+      .help = "Look a second time, at half the size, for faces that fill the picture, if others are found; a request "
+              "may say otherwise. Enrolment and comparison always do" },
     { .name = "face_recognition.max_faces",
       .type = HS_SETTING_INT,
       .offset = offsetof(struct hs_face_section, max_faces),

@@ -9,7 +9,7 @@ struct hs_face_section {
     double detection_threshold, detection_iou;
     double recognition_threshold; /* -1: what the model's embedding space recommends */
     double min_margin;
-    bool tiny_faces;
+    bool tiny_faces, large_faces;
     int max_faces;
     int embedding_dimension; /* checked against the model */
 };

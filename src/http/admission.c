@@ -14,11 +14,12 @@ static struct hs_http_claims claims_of(const struct hs_http_request *req)
 {
     static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
     struct hs_http_claims claims = {
-        .host = hs_http_header(req, "Host"),
+        /* RFC 9112, 3.2.2: Host counts for nothing if the target names the host. */
+        .host = req->authority ? req->authority : hs_http_header(req, "Host"),
         .origin = hs_http_header(req, "Origin"),
         .referer = hs_http_header(req, "Referer"),
         .fetch_site = hs_http_header(req, "Sec-Fetch-Site"),
-        .address = req->conn ? req->conn->remote : "",
+        .address = req->remote,
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(of_proxies); i++)
         claims.proxied |= hs_http_header(req, of_proxies[i]) != NULL;
@@ -51,7 +52,7 @@ void hs_admission_begin(struct hs_http_request *req)
     if (!allowed)
         return;
     hs_http_add_header(req, "Access-Control-Allow-Origin", allowed);
-    hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing");
+    hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, X-Warnings, Server-Timing");
 }
 
 /* The answer to the question that a browser asks before a request that a page may not send unasked. */

@@ -96,14 +96,18 @@ static int unpack(struct hs_inflater *inflater, hs_inflate_sink sink, void *ctx,
     stream->next_out = inflater->out;
     stream->avail_out = PIECE;
     int code = inflate(stream, Z_NO_FLUSH);
+    size_t len = PIECE - stream->avail_out;
+    inflater->ended = code == Z_STREAM_END;
+    /* What came before the damage is given out, so that the first error is the same however the input was cut. */
+    int r = len > 0 ? sink(ctx, inflater->out, len, err) : 0;
+    if (r < 0)
+        return r;
     if (code == Z_MEM_ERROR)
         return hs_error_set(err, HS_ENOMEM, "no memory for the body");
     /* Z_BUF_ERROR: it takes more input to go on. */
     if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
         return damaged(inflater, "is damaged", err);
-    inflater->ended = code == Z_STREAM_END;
-    size_t len = PIECE - stream->avail_out;
-    return len > 0 ? sink(ctx, inflater->out, len, err) : 0;
+    return 0;
 }
 
 static int feed_some(struct hs_inflater *inflater, const uint8_t *data, size_t len, hs_inflate_sink sink, void *ctx,

@@ -14,9 +14,9 @@
 
 enum { EVENTS_MAX = 64, ACCEPTS_MAX = 64 };
 
-static size_t connection_count(const struct hs_event_loop *loop)
+static bool is_full(const struct hs_event_loop *loop)
 {
-    return atomic_load(&loop->server->connections);
+    return atomic_load(&loop->server->connections) >= loop->server->options.connections_max;
 }
 
 /* ---- Accepting ---- */
@@ -38,6 +38,8 @@ static void take_connection(struct hs_event_loop *loop, int fd, const struct soc
         close(fd);
         return;
     }
+    if (is_full(loop)) /* only now, so that one which is refused does not cost another client its own */
+        hs_conn_evict(&loop->conns);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     hs_conn_create(&loop->conns, fd, peer);
 }
@@ -47,10 +49,10 @@ static void take_connection(struct hs_event_loop *loop, int fd, const struct soc
 static void accept_some(struct hs_event_loop *loop)
 {
     for (int i = 0; i < ACCEPTS_MAX && !atomic_load(&loop->server->draining); i++) {
-        bool full = connection_count(loop) >= loop->server->options.connections_max;
+        bool full = is_full(loop);
         if (full && i > 0)
             return; /* only the next event says that another one waits */
-        if (full && !hs_conn_evict(&loop->conns)) {
+        if (full && !hs_conn_find_evictable(&loop->conns)) {
             listen_again(loop, false);
             return;
         }

@@ -40,6 +40,11 @@ static bool is_token(struct text text)
     return text.len > 0;
 }
 
+static bool equals(struct text text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.p, word, text.len) == 0;
+}
+
 static bool equals_nocase(struct text text, const char *word)
 {
     size_t len = strlen(word);
@@ -171,19 +176,18 @@ static size_t scheme_length(struct text target)
 
 static int check_target(const struct parser *p, struct text method, struct text target)
 {
-    bool connect = equals_nocase(method, "connect") && method.p[0] == 'C';
     for (size_t i = 0; i < target.len; i++) {
         if (target.p[i] <= ' ' || target.p[i] == 0x7f || target.p[i] == '#')
             return hs_error_set(p->err, HS_EINVAL, "The request target holds a character that is not allowed there");
     }
-    if (connect)
+    if (equals(method, "CONNECT"))
         return is_authority(target)
                    ? hs_error_set(p->err, HS_EUNIMPLEMENTED, "CONNECT is not supported: this server is not a proxy")
                    : hs_error_set(p->err, HS_EINVAL, "The target of CONNECT must be a host and a port");
     if (target.p[0] == '/')
         return 0;
-    if (target.len == 1 && target.p[0] == '*') {
-        if (method.len == 7 && memcmp(method.p, "OPTIONS", 7) == 0)
+    if (equals(target, "*")) {
+        if (equals(method, "OPTIONS"))
             return 0;
         return hs_error_set(p->err, HS_EINVAL, "The request target * is for OPTIONS only");
     }
@@ -325,6 +329,9 @@ static int read_codings(struct parser *p)
         return hs_error_set(p->err, HS_EINVAL, "HTTP/1.0 has no Transfer-Encoding");
     if (any && head->has_length)
         return hs_error_set(p->err, HS_EINVAL, "The length of the body is given twice");
+    /* RFC 9112, 6.3: without "chunked" at its end no length can be told. */
+    if (any && !head->chunked)
+        return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding does not end with chunked");
     return foreign ? hs_error_set(p->err, HS_EUNIMPLEMENTED, "The only supported Transfer-Encoding is chunked") : 0;
 }
 

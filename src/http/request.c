@@ -28,8 +28,13 @@ static bool read_target(struct hs_http_request *req, const char *target)
     if (!req->target)
         return false;
     char *path = req->target, *scheme = path[0] == '/' ? NULL : strstr(path, "://");
-    if (scheme)
-        path = scheme + 3 + strcspn(scheme + 3, "/?");
+    if (scheme) {
+        size_t authority_len = strcspn(scheme + 3, "/?");
+        path = scheme + 3 + authority_len;
+        req->authority = hs_str_dup_n(scheme + 3, authority_len);
+        if (!req->authority)
+            return false;
+    }
     size_t len = strcspn(path, "?");
     req->query = path + len + (path[len] == '?');
     req->path = scheme && len == 0 ? strdup("/") : hs_str_dup_n(path, len);
@@ -82,6 +87,7 @@ void hs_request_destroy(struct hs_http_request *req)
     hs_buf_finish(&req->text);
     hs_buf_finish(&req->reply.headers);
     free(req->target);
+    free(req->authority);
     free(req->path);
     free(req->headers);
     free(req->args);
@@ -439,13 +445,6 @@ int hs_request_write_head(const struct hs_http_request *req, const struct hs_htt
         p = value + strlen(value) + 1;
     }
     return hs_buf_append_str(out, "\r\n");
-}
-
-int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out)
-{
-    const struct hs_http_framing framing = { .has_length = true, .close = true };
-    hs_request_write_head(req, &framing, out);
-    return hs_buf_append(out, req->reply.data, req->reply.len);
 }
 
 const char *hs_http_static_answer(const struct hs_http_options *options)

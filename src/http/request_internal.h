@@ -95,12 +95,14 @@ struct hs_http_request {
     struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char *target;       /* as sent */
-    char *path;         /* as sent; params point into it */
-    char *query;        /* as sent, inside target */
-    char *args;         /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
-    char *args_end;     /* NULL: not made yet */
-    struct hs_buf text; /* headers point into it, so it never grows once they do */
+    char remote[HS_ADDRESS_SIZE]; /* the client's address; "": unknown */
+    char *target;                 /* as sent */
+    char *authority;              /* of an absolute target; NULL: there is none, see Host */
+    char *path;                   /* as sent; params point into it */
+    char *query;                  /* as sent, inside target */
+    char *args;                   /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
+    char *args_end;               /* NULL: not made yet */
+    struct hs_buf text;           /* headers point into it, so it never grows once they do */
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;
@@ -133,9 +135,6 @@ struct hs_http_framing {
 
 /* Appends status line and headers. Sticky errors of `out`. */
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
-
-/* Appends the whole reply as it goes over the wire, closing the connection. */
-int hs_request_write_reply(const struct hs_http_request *req, struct hs_buf *out);
 
 /* An answer as it goes over the wire if there is no memory to write one; a constant. */
 const char *hs_http_static_answer(const struct hs_http_options *options);

@@ -48,6 +48,12 @@ int hs_codec_reserve(struct hs_decode_request *request, int width, int height, u
     return r < 0 ? hs_error_set(err, r, "no memory to decode an image") : 0;
 }
 
+void hs_codec_unreserve(struct hs_decode_request *request)
+{
+    hs_budget_release(request->options->limits.budget, request->charged);
+    request->charged = 0;
+}
+
 int hs_codec_create_image(struct hs_decode_request *request, int width, int height, uint64_t more,
                           struct hs_image **ret_image, struct hs_error *err)
 {

@@ -32,7 +32,8 @@ struct hs_codec {
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
     /* Decodes to at least need_w x need_h pixels, with options->exact to these. Checks the size that the library
-     * reports again, and calls hs_codec_reserve once, before it allocates anything large. */
+     * reports again, and calls hs_codec_reserve before it allocates anything large: once, or after hs_codec_unreserve.
+     */
     int (*decode)(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err);
 };
 
@@ -46,6 +47,9 @@ int hs_codec_check_size(const struct hs_image_limits *limits, int64_t width, int
 /* HS_ETOOLARGE if the pixels of the picture that is made and `more` bytes beside them are past max_memory. Then waits
  * until the budget has room for them. */
 int hs_codec_reserve(struct hs_decode_request *request, int width, int height, uint64_t more, struct hs_error *err);
+
+/* Gives the charge back, when nothing is left of what it was for. */
+void hs_codec_unreserve(struct hs_decode_request *request);
 
 /* hs_image_create after hs_codec_reserve. */
 int hs_codec_create_image(struct hs_decode_request *request, int width, int height, uint64_t more,

@@ -10,6 +10,7 @@
 #include <jpeglib.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "image/codec.h"
 
 /* T.81 B.1.1.3 */
@@ -41,7 +42,12 @@ struct decoder {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf jump;
-    bool ran_out; /* the data ended before the end marker */
+    size_t len;                        /* of the data that are read */
+    bool ran_out;                      /* the data ended before the end marker */
+    bool stops_early;                  /* len was chosen so: what comes after it cannot be decoded */
+    size_t read;                       /* of a file of several scans: bytes read before the last row of blocks */
+    bool broken;                       /* libjpeg cannot go on; status and err say so */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* the first one */
     struct hs_codec_rows rows;
     struct hs_decode_request *request;
     JDIMENSION first_row, end_row; /* of the scaled picture; what is decoded */
@@ -101,8 +107,33 @@ static _Noreturn void fail(struct decoder *d, int status)
     longjmp(d->jump, 1);
 }
 
+/* The first damage is what the others follow from. */
+static void note_damage(struct decoder *d, const char *text)
+{
+    if (!d->damage[0])
+        hs_str_format(d->damage, sizeof(d->damage), "the JPEG is damaged: %s", text);
+}
+
+static _Noreturn void fail_broken(struct decoder *d, const char *text)
+{
+    d->broken = true;
+    note_damage(d, text);
+    fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG cannot be decoded: %s", text));
+}
+
+static bool ends_with_marker(const struct decoder *d)
+{
+    const uint8_t *data = d->request->data;
+    size_t len = d->request->len; /* at least 2: the codec was chosen by the first bytes */
+    return data[len - 2] == 0xff && data[len - 1] == M_EOI;
+}
+
+/* The data ended too early. If an end marker stands there nevertheless, libjpeg took it for a part of a segment that
+ * lost some bytes. */
 static _Noreturn void fail_cut(struct decoder *d)
 {
+    if (ends_with_marker(d))
+        fail_broken(d, "a part of its data is missing");
     fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG is cut: its data end before the picture is complete"));
 }
 
@@ -115,19 +146,55 @@ static _Noreturn void on_error(j_common_ptr jpeg)
         fail(d, hs_error_set(d->err, HS_ENOMEM, "no memory to decode a JPEG"));
     if (d->ran_out)
         fail_cut(d);
-    fail(d, hs_error_set(d->err, HS_EDECODE, "JPEG cannot be decoded: %s", text));
+    fail_broken(d, text);
+}
+
+/* A warning in plain words; NULL for one that does not concern the pixels. */
+static const char *damage_text(struct decoder *d, char text[JMSG_LENGTH_MAX])
+{
+    switch (d->errors.msg_code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL:
+    case JWRN_BOGUS_ICC:
+        return NULL;
+    case JWRN_JPEG_EOF:
+        return "the end marker is missing";
+    case JWRN_HIT_MARKER:
+        return "a part of its data is missing";
+    case JWRN_EXTRANEOUS_DATA:
+        return "there are bytes that do not belong to it";
+    case JWRN_HUFF_BAD_CODE:
+        return "a part of its data is wrong";
+    case JWRN_MUST_RESYNC:
+        return "a restart marker is missing";
+    case JWRN_BOGUS_PROGRESSION:
+        return "a scan is missing";
+    default:
+        d->errors.format_message((j_common_ptr) &d->jpeg, text);
+        return text;
+    }
 }
 
 /* Called with level -1 for damage that libjpeg can go on from, above that for traces. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct decoder *d = jpeg->client_data;
-    /* libjpeg has the whole file, so the file is cut if it wants more. It then goes on as after an end marker. */
-    if (jpeg->err->msg_code == JWRN_JPEG_EOF)
+    char buffer[JMSG_LENGTH_MAX];
+    if (level >= 0)
+        return;
+    /* libjpeg has the whole file, so the end marker is missing if it wants more. It then goes on as after one. */
+    if (jpeg->err->msg_code == JWRN_JPEG_EOF) {
         d->ran_out = true;
-    /* Bits are needed that are not there, and the reason is the file's end, not a misplaced marker. */
-    if (level < 0 && jpeg->err->msg_code == JWRN_HIT_MARKER && d->jpeg.unread_marker == M_EOI)
+        if (d->stops_early || ends_with_marker(d))
+            return;
+    }
+    /* Bits are needed that are not there: the file is cut, unless an end marker or another one stands in its place. */
+    if (jpeg->err->msg_code == JWRN_HIT_MARKER && d->ran_out && !d->stops_early)
         fail_cut(d);
+    const char *text = damage_text(d, buffer);
+    if (text)
+        note_damage(d, text);
 }
 
 static void on_output(j_common_ptr jpeg)
@@ -140,6 +207,8 @@ static void on_progress(j_common_ptr jpeg)
     struct decoder *d = jpeg->client_data;
     if (d->jpeg.input_scan_number > MAX_SCANS)
         fail(d, hs_error_set(d->err, HS_ETOOLARGE, "JPEG has more than %d scans", MAX_SCANS));
+    if (jpeg_has_multiple_scans(&d->jpeg))
+        d->read = d->len - d->jpeg.src->bytes_in_buffer - (d->jpeg.unread_marker ? 2 : 0);
 }
 
 static void decoder_init(struct decoder *d)
@@ -152,7 +221,7 @@ static void decoder_init(struct decoder *d)
     jpeg_create_decompress(&d->jpeg);
     d->progress.progress_monitor = on_progress;
     d->jpeg.progress = &d->progress;
-    jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->request->len);
+    jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->len);
 }
 
 /* The smallest of 1/8, 1/4, 1/2 and 1 whose picture is not smaller than the need. Only these have SIMD transforms: each
@@ -270,6 +339,19 @@ static void cut(struct decoder *d)
     };
 }
 
+/* True if each component came, and each of its coefficients to the last bit. */
+static bool is_complete(struct jpeg_decompress_struct *jpeg)
+{
+    for (int c = 0; c < jpeg->num_components; c++) {
+        if (!jpeg->comp_info[c].quant_table) /* kept from the component's first scan */
+            return false;
+        for (int k = 0; jpeg->coef_bits && k < DCTSIZE2; k++)
+            if (jpeg->coef_bits[c][k] != 0)
+                return false;
+    }
+    return true;
+}
+
 /* Between setjmp and the end of the picture; leaves through fail() when anything is wrong. */
 static void decode_picture(struct decoder *d)
 {
@@ -305,8 +387,45 @@ static void decode_picture(struct decoder *d)
     }
     read_rows(d);
     /* Scans that never came leave no trace in the rows, and arithmetic coding reads zeros past its end by design. */
-    if (d->ran_out && (jpeg_has_multiple_scans(jpeg) || jpeg->arith_code))
+    if (d->ran_out && !d->stops_early && (jpeg->arith_code || !is_complete(jpeg)))
         fail_cut(d);
+    hs_str_copy(d->rows.image->damage, sizeof(d->rows.image->damage), d->damage);
+}
+
+/* Decodes the first d->len bytes. After a failure nothing is left of it, nor of its charge. */
+static int attempt(struct decoder *d)
+{
+    if (setjmp(d->jump) == 0) {
+        decoder_init(d);
+        decode_picture(d);
+    }
+    jpeg_destroy_decompress(&d->jpeg);
+    free(d->lines);
+    d->lines = NULL;
+    if (d->status < 0) {
+        hs_codec_rows_finish(&d->rows);
+        hs_codec_unreserve(d->request);
+    }
+    return d->status;
+}
+
+/* If libjpeg cannot go on after some of several scans, these are decoded without what follows. */
+static int attempt_scans(struct decoder *d)
+{
+    const uint8_t *data = d->request->data;
+    size_t end = d->read;
+    int marker;
+    do {
+        marker = next_marker(data, d->request->len, &end);
+    } while (marker >= M_RST0 && marker < M_SOI);
+    if (marker < 0)
+        return d->status;
+    d->len = end - 2;
+    d->stops_early = true;
+    d->broken = false;
+    d->status = 0;
+    d->first_row = d->end_row = 0;
+    return attempt(d);
 }
 
 static int decode(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err)
@@ -316,17 +435,15 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
         return hs_error_set(err, HS_ENOMEM, "no memory to decode a JPEG");
     d->err = err;
     d->request = request;
-    if (setjmp(d->jump) == 0) {
-        decoder_init(d);
-        decode_picture(d);
+    d->len = request->len;
+    int r = attempt(d);
+    if (r < 0 && d->broken && d->read > 0)
+        r = attempt_scans(d);
+    if (r == 0)
         *ret_image = hs_codec_rows_take(&d->rows);
-    }
-    int status = d->status;
-    jpeg_destroy_decompress(&d->jpeg);
     hs_codec_rows_finish(&d->rows);
-    free(d->lines);
     free(d);
-    return status;
+    return r;
 }
 
 const struct hs_codec hs_codec_jpeg = { "JPEG", true, { { 0, 2, "\xff\xd8" } }, probe, decode };

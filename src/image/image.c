@@ -1,6 +1,5 @@
 #include "image/image.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/letterbox.h"
+#include "image/turn.h"
 
 enum { TILE = 32 };
 
@@ -137,7 +137,7 @@ static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_
     got = (struct hs_image_part) { 0, 0, info->width, info->height };
     r = codecs[info->format]->decode(&request, &image, err);
     if (r < 0) {
-        hs_budget_release(limits->budget, request.charged);
+        hs_codec_unreserve(&request);
         return r;
     }
     image->budget = limits->budget;
@@ -181,13 +181,7 @@ static void copy_turned(struct hs_image *dst, const uint8_t *src, ptrdiff_t step
 
 int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err)
 {
-    /* The upright pixel (x, y) is the stored pixel at column x and row y, each counted from the far end if the flag is
-     * set; from 5 on column y and row x. EXIF 2.32, 4.6.4 A, "Orientation". */
-    static const struct {
-        bool far_column, far_row;
-    } turns[9] = { [2] = { true, false }, [3] = { true, true }, [4] = { false, true },
-                   [6] = { false, true }, [7] = { true, true }, [8] = { true, false } };
-    assert(orientation >= 1 && orientation <= 8);
+    const struct hs_turn turn = hs_turn_of(orientation);
     if (orientation == 1)
         return 0;
     struct hs_image *src = *image;
@@ -199,13 +193,14 @@ int hs_image_turn(struct hs_image **image, int orientation, struct hs_error *err
     dst->orig_width = swap ? src->orig_height : src->orig_width;
     dst->orig_height = swap ? src->orig_width : src->orig_height;
     dst->orientation = src->orientation;
+    memcpy(dst->damage, src->damage, sizeof(dst->damage));
     ptrdiff_t column = 3, row = (ptrdiff_t) src->stride;
     const uint8_t *start = src->pixels;
-    if (turns[orientation].far_column) {
+    if (turn.far_column) {
         start += (src->width - 1) * column;
         column = -column;
     }
-    if (turns[orientation].far_row) {
+    if (turn.far_row) {
         start += (src->height - 1) * row;
         row = -row;
     }

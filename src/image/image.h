@@ -4,12 +4,19 @@
  * high byte.
  *
  * Errors, each with one line that names the reason:
- *   HS_EDECODE       empty, cut, corrupt, or no picture at all. A file whose data end before the picture is complete is
- *                    refused, a JPEG too; damage inside a complete JPEG is decoded as well as it goes.
+ *   HS_EDECODE       empty, cut, damaged (see below), or no picture at all
  *   HS_EUNSUPPORTED  a known format that is not read (GIF, TIFF, AVIF, BMP with run lengths…), named in the message
  *   HS_ETOOLARGE     past a limit; found from the header, before anything is allocated
  *   HS_ETIMEOUT, HS_ECANCELED  the budget had no room in time
  *   HS_ENOMEM        no memory
+ *
+ * Damage. A file that is cut is refused: its data end before the picture is complete, and no end marker follows them.
+ * So is a file of which no pixel can be decoded. Any other damage of a JPEG (wrong or missing data before an end
+ * marker, a lost restart marker, a scan that cannot be read) is decoded as well as it goes, and hs_image.damage names
+ * it. PNG and WebP keep checksums or code their pixels in one piece, so nothing that follows a damage can be trusted:
+ * they are refused, unless only what follows the last row is missing. A BMP carries nothing by which damage would show,
+ * unless it is cut.
+ *
  * All functions may be called from any thread. */
 #ifndef HS_IMAGE_IMAGE_H
 #define HS_IMAGE_IMAGE_H
@@ -25,6 +32,8 @@ struct hs_cancel;
 
 enum hs_image_format { HS_IMAGE_JPEG, HS_IMAGE_PNG, HS_IMAGE_WEBP, HS_IMAGE_BMP };
 
+enum { HS_IMAGE_DAMAGE_SIZE = 128 };
+
 /* Row y begins at pixels + y * stride; a pixel is three bytes R, G, B. */
 struct hs_image {
     int width, height;
@@ -32,8 +41,9 @@ struct hs_image {
     uint8_t *pixels;
     /* The size of the whole picture, in the same turn as width and height. Larger than them after a reduced decode. */
     int orig_width, orig_height;
-    int orientation;          /* EXIF, 1..8, as the file says; 1 without that. Already applied with apply_exif. */
-    struct hs_budget *budget; /* gets `charged` bytes back when the picture is destroyed */
+    int orientation; /* EXIF, 1..8, as the file says; 1 without that. Already applied with apply_exif. */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* "the JPEG is damaged: …" if a part of the pixels may be wrong, else "" */
+    struct hs_budget *budget;          /* gets `charged` bytes back when the picture is destroyed */
     size_t charged;
 };
 
@@ -55,7 +65,7 @@ struct hs_image_limits {
 };
 
 #define HS_IMAGE_LIMITS_DEFAULT                                                                                        \
-    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 320 << 20 }
+    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 200 << 20 }
 
 struct hs_image_options {
     struct hs_image_limits limits;

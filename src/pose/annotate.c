@@ -86,7 +86,7 @@ int hs_pose_annotate(const struct hs_pose_result *result, float keypoint_thresho
     for (size_t i = 0; r == 0 && i < result->people.count; i++)
         add_person(&d, result, i, pack, keypoint_threshold);
     if (r == 0)
-        r = hs_drawing_encode(result->image, d.shapes, d.count, format, out, err);
+        r = hs_drawing_encode(result->image, result->turn, d.shapes, d.count, format, out, err);
     free(d.shapes);
     free(d.labels);
     return r;

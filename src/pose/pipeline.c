@@ -1,6 +1,7 @@
 #include "pose/pipeline.h"
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "image/letterbox.h"
 #include "service/drawing.h"
 #include "vision/yolo_pose.h"
@@ -37,7 +38,7 @@ static int decode_outputs(const struct hs_model_choice *model, const struct hs_l
     const struct hs_yolo_pose_params decode = {
         .score_threshold = params->confidence_threshold,
         .iou_threshold = params->iou_threshold,
-        .max_detections = params->max_detections,
+        .max_detections = HS_YOLO_POSE_MAX_DETECTIONS, /* to know how many there are */
     };
     r = hs_yolo_pose_decode(&layout, lease->outputs, &decode, people);
     if (r < 0)
@@ -70,6 +71,9 @@ static int run(struct work *w, const struct hs_model_runner *runner, const struc
     t->inference_ms = hs_ns_to_ms(ran.inference_ns);
     hs_clock_lap_ms(&at);
     r = decode_outputs(&runner->choice, lease, box, w->params, &w->result->people, err);
+    w->result->found = w->result->people.count;
+    if (w->result->people.count > (size_t) w->params->max_detections)
+        w->result->people.count = (size_t) w->params->max_detections;
     t->postprocess_ms = hs_clock_lap_ms(&at);
     return r;
 }
@@ -142,6 +146,8 @@ int hs_pose_detect(struct hs_model_pool *pool, const uint8_t *data, size_t len, 
     result->timings.decode_ms = hs_ns_to_ms(hs_clock_now_ns() - start);
     result->width = image->orig_width;
     result->height = image->orig_height;
+    result->turn = params->apply_exif ? 1 : image->orientation;
+    hs_str_copy(result->damage, sizeof(result->damage), image->damage);
     struct work w = { image, params, result };
     r = hs_model_pool_run(pool, detect_on, &w, params->deadline_ns, params->cancel, &result->runner, err);
     result->timings.total_ms = hs_ns_to_ms(hs_clock_now_ns() - start);

@@ -32,8 +32,11 @@ struct hs_pose_timings {
 /* Boxes and keypoints are in pixels of the picture (turned if that was asked for), inside 0..width, 0..height. */
 struct hs_pose_result {
     struct hs_pose_list people;
+    size_t found; /* before the cut to max_detections, at most HS_YOLO_POSE_MAX_DETECTIONS */
     int width, height;
-    struct hs_image *image; /* NULL unless asked for; it shows all of the picture, perhaps reduced */
+    char damage[HS_IMAGE_DAMAGE_SIZE]; /* of the picture, as in struct hs_image; "": none */
+    struct hs_image *image;            /* NULL unless asked for; it shows all of the picture, perhaps reduced */
+    int turn;                          /* EXIF orientation by which the image is still to be turned; 1: not */
     struct hs_pose_timings timings;
     const struct hs_model_runner *runner; /* that answered: its model and device; borrowed from the pool */
     bool degraded;                        /* the fallback of the pool answered */

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/json_writer.h"
+#include "service/answer_warnings.h"
 
 static void put_string(struct hs_json_writer *json, const char *name, const char *value)
 {
@@ -15,6 +16,12 @@ static void put_int(struct hs_json_writer *json, const char *name, int64_t value
 {
     hs_json_key(json, name);
     hs_json_int(json, value);
+}
+
+static void put_true(struct hs_json_writer *json, const char *name)
+{
+    hs_json_key(json, name);
+    hs_json_bool(json, true);
 }
 
 static void put_real(struct hs_json_writer *json, const char *name, double value)
@@ -109,12 +116,21 @@ static void put_timings(struct hs_json_writer *json, const struct hs_pose_timing
     hs_json_close(json, '}');
 }
 
+/* `more`, and damage of the picture. A new reference; NULL without memory. */
+static json_t *further_members(const struct hs_pose_result *result, const json_t *more)
+{
+    json_t *own = more ? json_deep_copy(more) : json_object();
+    return hs_answer_warn_damage(own, "image", result->damage);
+}
+
 int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_result *result, float keypoint_threshold,
                            const json_t *more, struct hs_buf *out)
 {
     struct hs_json_writer json;
     const char *name;
-    json_t *value;
+    json_t *own = further_members(result, more), *value;
+    if (!own)
+        return HS_ENOMEM;
     hs_json_begin(&json, out, HS_JSON_SPACED);
     hs_json_open(&json, '{');
     open_member(&json, "poses", '[');
@@ -129,16 +145,19 @@ int hs_pose_response_write(const struct hs_pose_app *app, const struct hs_pose_r
     hs_json_close(&json, '}');
     put_string(&json, "model", result->runner->model);
     put_string(&json, "device", result->runner->device);
-    if (result->degraded) {
-        hs_json_key(&json, "degraded");
-        hs_json_bool(&json, true);
+    if (result->found > result->people.count) {
+        put_true(&json, "truncated");
+        put_int(&json, "found", (int64_t) result->found);
     }
+    if (result->degraded)
+        put_true(&json, "degraded");
     put_timings(&json, &result->timings);
-    json_object_foreach((json_t *) (uintptr_t) more, name, value)
+    json_object_foreach(own, name, value)
     {
         hs_json_key(&json, name);
         hs_json_tree(&json, value);
     }
+    json_decref(own);
     hs_json_close(&json, '}');
     return hs_json_end(&json);
 }

@@ -57,6 +57,7 @@ int hs_app_core_add_model(struct hs_app_core *core, const char *pack, struct hs_
         .refused = core->refused,
         .input = { model->sized ? s->inference.input_size[1] : 0, model->sized ? s->inference.input_size[0] : 0 },
         .border = model->border,
+        .halved = model->halved,
         .prepare = core->prepare,
         .batch = model->batch,
     };

@@ -23,6 +23,7 @@ struct hs_app_model {
     int batch;           /* pictures of one request at a time, on a processor */
     bool sized;          /* inference.input_size is its input, if the model leaves that free */
     int border;          /* as in struct hs_letterbox_rule */
+    bool halved;         /* also runs at hs_model_runner_half_size */
 };
 
 /* Functions get `settings`, which are hs_settings_values, or the program's state, a struct that begins with a struct

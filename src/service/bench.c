@@ -10,11 +10,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "service/app.h"
 #include "service/parallel_for.h"
+#include "service/picture_files.h"
 #include "service/sample_stats.h"
 #include "service/test_image.h"
 
@@ -305,7 +305,7 @@ static int read_pictures(const struct hs_text_list *paths, struct hs_bench_pictu
     int r = 0;
     for (size_t i = 0; i < paths->count && r == 0; i++) {
         pictures[i].path = paths->items[i];
-        r = hs_file_read(paths->items[i], PICTURE_MAX, &pictures[i].data, &pictures[i].len, err);
+        r = hs_picture_read(paths->items[i], PICTURE_MAX, &pictures[i].data, &pictures[i].len, err);
     }
     if (paths->count == 0) {
         struct hs_buf out;

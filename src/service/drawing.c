@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "image/encode.h"
 
@@ -24,63 +26,132 @@ static struct hs_draw_shape *reduced(const struct hs_image *image, const struct 
     return copy;
 }
 
-int hs_drawing_encode(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count,
+int hs_drawing_encode(const struct hs_image *image, int orientation, const struct hs_draw_shape *shapes, size_t count,
                       enum hs_image_format format, struct hs_buf *out, struct hs_error *err)
 {
-    struct hs_image *drawn;
+    struct hs_overlay *overlay;
     struct hs_draw_shape *own = reduced(image, shapes, count);
     if (!own)
         return hs_error_set(err, HS_ENOMEM, "no memory to draw on an image");
-    int r = hs_draw(image, own, count, &drawn, err);
+    int r = hs_overlay_create(image, orientation, own, count, &overlay, err);
     free(own);
     if (r < 0)
         return r;
-    r = format == HS_IMAGE_PNG ? hs_image_encode_png(drawn, out, err)
-                               : hs_image_encode_jpeg(drawn, HS_DRAWING_QUALITY, out, err);
-    hs_image_destroy(drawn);
+    const struct hs_image_rows rows = hs_overlay_rows(overlay);
+    r = format == HS_IMAGE_PNG ? hs_image_rows_encode_png(&rows, out, err)
+                               : hs_image_rows_encode_jpeg(&rows, HS_DRAWING_QUALITY, out, err);
+    hs_overlay_destroy(overlay);
     return r;
 }
 
-struct hs_option hs_drawing_option(struct hs_drawing_target *target, const char *help)
+/* ---- where drawings go ---- */
+
+static int no_memory(struct hs_error *err)
 {
-    return (struct hs_option) {
-        .name = "draw",
-        .kind = HS_OPTION_TEXT,
-        .target = &target->path,
-        .value = "FILE|DIR",
-        .help = help,
-    };
+    return hs_error_set(err, HS_ENOMEM, "no memory for the names of drawings");
 }
 
-bool hs_drawing_target_settle(struct hs_drawing_target *target, size_t picture_count)
+static bool is_taken(const struct hs_drawing_target *target, const char *file)
+{
+    for (size_t i = 0; i < target->count; i++)
+        if (strcmp(target->files[i], file) == 0)
+            return true;
+    return false;
+}
+
+static int add_file(struct hs_drawing_target *target, const char *file, struct hs_error *err)
+{
+    target->files[target->count] = strdup(file);
+    if (!target->files[target->count])
+        return no_memory(err);
+    target->count++;
+    return 0;
+}
+
+/* DIR/name.jpg, or with the first number from 2 on that no other picture of this run has: DIR/name-2.jpg. */
+static int add_to_folder(struct hs_drawing_target *target, const char *picture, struct hs_error *err)
+{
+    const char *base = strcmp(picture, "-") == 0 ? "stdin" : hs_path_base(picture), *dot = strrchr(base, '.');
+    int stem = (int) (dot && dot > base ? (size_t) (dot - base) : strlen(base));
+    char name[NAME_MAX + 1], path[PATH_MAX];
+    bool fits = hs_str_format(name, sizeof(name), "%.*s.jpg", stem, base) &&
+                hs_path_join(path, sizeof(path), target->path, name);
+    for (int number = 2; fits && is_taken(target, path); number++)
+        fits = hs_str_format(name, sizeof(name), "%.*s-%d.jpg", stem, base, number) &&
+               hs_path_join(path, sizeof(path), target->path, name);
+    return fits ? add_file(target, path, err)
+                : hs_error_set(err, HS_EINVAL, "%s: the path of its drawing is too long", picture);
+}
+
+static bool ends_nocase(const char *text, const char *ending)
+{
+    size_t len = strlen(text), size = strlen(ending);
+    return len > size && hs_str_equal_nocase(text + len - size, ending);
+}
+
+static int add_single(struct hs_drawing_target *target, size_t picture_count, struct hs_error *err)
+{
+    if (picture_count > 1)
+        return hs_error_set(err, HS_EINVAL, "--draw must name an existing folder for several pictures");
+    if (ends_nocase(target->path, ".png"))
+        target->format = HS_IMAGE_PNG;
+    else if (!ends_nocase(target->path, ".jpg") && !ends_nocase(target->path, ".jpeg"))
+        return hs_error_set(err, HS_EINVAL,
+                            "--draw %s: a name that ends in .jpg, .jpeg or .png is wanted, or an existing folder",
+                            target->path);
+    return add_file(target, target->path, err);
+}
+
+/* Fails if a drawing would replace a picture, also through links. */
+static int check_files(const struct hs_drawing_target *target, const struct hs_text_list *pictures,
+                       struct hs_error *err)
+{
+    struct stat *of = calloc(pictures->count ? pictures->count : 1, sizeof(*of)), st;
+    size_t found = 0;
+    int r = of ? 0 : no_memory(err);
+    for (size_t i = 0; of && i < pictures->count; i++)
+        found += (strcmp(pictures->items[i], "-") == 0 ? fstat(STDIN_FILENO, &of[found])
+                                                       : stat(pictures->items[i], &of[found])) == 0;
+    for (size_t i = 0; r == 0 && i < target->count; i++) {
+        if (stat(target->files[i], &st) < 0)
+            continue;
+        for (size_t k = 0; r == 0 && k < found; k++)
+            if (st.st_dev == of[k].st_dev && st.st_ino == of[k].st_ino)
+                r = hs_error_set(err, HS_EINVAL, "--draw %s: would replace %s, which is one of the pictures",
+                                 target->path, target->files[i]);
+    }
+    free(of);
+    return r;
+}
+
+int hs_drawing_target_settle(struct hs_drawing_target *target, const struct hs_text_list *pictures,
+                             struct hs_error *err)
 {
     struct stat st;
-    target->folder = target->path && stat(target->path, &st) == 0 && S_ISDIR(st.st_mode);
-    return !target->path || target->folder || picture_count <= 1;
+    if (!target->path)
+        return 0;
+    target->format = HS_IMAGE_JPEG;
+    target->files = calloc(pictures->count ? pictures->count : 1, sizeof(*target->files));
+    int r = target->files ? 0 : no_memory(err);
+    if (r == 0 && (stat(target->path, &st) < 0 || !S_ISDIR(st.st_mode)))
+        r = add_single(target, pictures->count, err);
+    else
+        for (size_t i = 0; r == 0 && i < pictures->count; i++)
+            r = add_to_folder(target, pictures->items[i], err);
+    return r < 0 ? r : check_files(target, pictures, err);
 }
 
-enum hs_image_format hs_drawing_format(const struct hs_drawing_target *target)
+void hs_drawing_target_finish(struct hs_drawing_target *target)
 {
-    return !target->folder && hs_str_ends(target->path, ".png") ? HS_IMAGE_PNG : HS_IMAGE_JPEG;
+    for (size_t i = 0; i < target->count; i++)
+        free(target->files[i]);
+    free(target->files);
+    target->files = NULL;
+    target->count = 0;
 }
 
-/* DIR/name.jpg for a folder, else the file itself. */
-static bool drawn_path(const struct hs_drawing_target *target, const char *picture, char *dst, size_t size)
-{
-    if (!target->folder)
-        return hs_str_copy(dst, size, target->path);
-    char name[NAME_MAX + 1];
-    const char *base = hs_path_base(picture), *dot = strrchr(base, '.');
-    size_t stem = dot && dot > base ? (size_t) (dot - base) : strlen(base);
-    return hs_str_format(name, sizeof(name), "%.*s.jpg", (int) stem, base) &&
-           hs_path_join(dst, size, target->path, name);
-}
-
-int hs_drawing_save(const struct hs_drawing_target *target, const char *picture, const struct hs_buf *drawn,
+int hs_drawing_save(const struct hs_drawing_target *target, size_t index, const struct hs_buf *drawn,
                     struct hs_error *err)
 {
-    char path[PATH_MAX];
-    if (!drawn_path(target, picture, path, sizeof(path)))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", target->path);
-    return hs_file_write_atomic(path, drawn->data, drawn->len, 0644, err);
+    return hs_file_write_atomic(target->files[index], drawn->data, drawn->len, 0644, err);
 }

@@ -18,6 +18,7 @@ enum { FAILURES_MAX = 5 };
 
 /* Vectors of the simulated device below this cosine are those of different people. */
 #define SIM_THRESHOLD 0.7f
+#define SIM_THRESHOLD_MIN 0.3f
 
 const char *hs_model_runner_backend_name(const char *device)
 {
@@ -65,6 +66,7 @@ static void describe_simulated(struct hs_model_runner *runner)
             .space = "sim",
             .dimension = HS_SIM_VECTOR_SIZE,
             .threshold = SIM_THRESHOLD,
+            .threshold_min = SIM_THRESHOLD_MIN,
         };
     runner->choice.pack = &runner->pack;
     runner->choice.file = &runner->file;
@@ -117,6 +119,30 @@ struct hs_input_size hs_model_runner_input_size(const struct hs_model_runner *ru
     if (runner->free_size)
         hs_letterbox_rect(&runner->rule, orig_w, orig_h, &size.w, &size.h);
     return size;
+}
+
+struct hs_input_size hs_model_runner_half_size(const struct hs_model_runner *runner)
+{
+    struct hs_input_size size = runner->input;
+    int stride = runner->choice.pack->input.stride;
+    if (runner->free_size)
+        size.w = size.h = (size.w / 2 + stride - 1) / stride * stride;
+    return size;
+}
+
+/* The sizes that the network is prepared for when it is loaded. */
+static int sizes_of(const struct hs_model_runner *runner, const struct hs_model_options *options,
+                    struct hs_input_size ret_sizes[HS_LETTERBOX_SIZES_MAX + 1])
+{
+    struct hs_letterbox_size rule_sizes[HS_LETTERBOX_SIZES_MAX];
+    if (!runner->free_size || !options->prepare)
+        return 0;
+    int count = hs_letterbox_sizes(&runner->rule, rule_sizes);
+    for (int i = 0; i < count; i++)
+        ret_sizes[i] = (struct hs_input_size) { rule_sizes[i].h, rule_sizes[i].w };
+    if (options->halved)
+        ret_sizes[count++] = hs_model_runner_half_size(runner);
+    return count;
 }
 
 bool hs_model_runner_cache_dir(const struct hs_inference_settings *settings, const struct hs_store *store, char *dst,
@@ -184,16 +210,13 @@ static int create_runner(struct hs_model_runner *runner, const struct hs_model_o
         .on_warning = log_warning,
         .keep_alive_s = options->settings->model.keep_alive,
     };
-    struct hs_letterbox_size rule_sizes[HS_LETTERBOX_SIZES_MAX];
-    struct hs_input_size sizes[HS_LETTERBOX_SIZES_MAX];
+    struct hs_input_size sizes[HS_LETTERBOX_SIZES_MAX + 1];
     struct hs_model_spec spec;
     hs_pack_spec(runner->choice.pack, runner->path ? runner->path : "", &spec);
     spec.input_h = runner->input.h;
     spec.input_w = runner->input.w;
     spec.free_size = runner->free_size;
-    spec.size_count = runner->free_size && options->prepare ? hs_letterbox_sizes(&runner->rule, rule_sizes) : 0;
-    for (int i = 0; i < spec.size_count; i++)
-        sizes[i] = (struct hs_input_size) { rule_sizes[i].h, rule_sizes[i].w };
+    spec.size_count = sizes_of(runner, options, sizes);
     spec.sizes = sizes;
     spec.precision = (enum hs_precision) s->precision;
     spec.free_threads = !s->pin_threads;

@@ -22,6 +22,7 @@ struct hs_model_options {
     struct hs_input_size input; /* largest input of a network with free sides; 0x0: the pack's */
     int border;                 /* pixels of the input, as in struct hs_letterbox_rule */
     bool prepare;               /* for all input sizes, when it is loaded */
+    bool halved;                /* for hs_model_runner_half_size too */
     char *refused; /* HS_REFUSED_SIZE bytes for the name of the model's file if it is the reason of a failure; NULL */
     int batch;     /* most pictures of one run on a processor */
 };
@@ -48,6 +49,10 @@ void hs_model_runner_finish(struct hs_model_runner *runner); /* a zeroed one is 
 
 /* The input size for a picture: depends on the picture's size, the model and the settings alone. */
 struct hs_input_size hs_model_runner_input_size(const struct hs_model_runner *runner, int orig_w, int orig_h);
+
+/* A square input of half the sides, rounded up to the network's stride, for a look at a whole picture that costs a
+ * quarter. If the input is not free, the only one. */
+struct hs_input_size hs_model_runner_half_size(const struct hs_model_runner *runner);
 
 static inline bool hs_model_runner_is_simulated(const struct hs_model_runner *runner)
 {

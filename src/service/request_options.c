@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "http/admission.h"
 #include "http/param.h"
+#include "service/answer_warnings.h"
 
 enum { KEEP_ALIVE_MAX_S = 31536000 };
 
@@ -32,29 +33,18 @@ int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_
     return r;
 }
 
-static void add_warning(json_t *answer, const char *text)
-{
-    json_t *warnings = json_object_get(answer, "warnings");
-    if (!warnings && json_object_set_new(answer, "warnings", warnings = json_array()) < 0)
-        return;
-    json_array_append_new(warnings, json_string(text));
-}
-
 json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer)
 {
     const struct hs_body *body = hs_http_body(req);
-    char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], text[HS_ERROR_MESSAGE_SIZE + 32];
+    char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
     struct hs_error err;
     if (!body || !answer)
         return answer;
-    if (hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0) {
-        hs_str_format(text, sizeof(text), "keep_alive: was ignored. %s", err.message);
-        add_warning(answer, text);
-    }
+    if (hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0)
+        answer = hs_answer_warn(answer, hs_warning_json("ignored_field", "keep_alive", "was ignored. %s", err.message));
     size_t count = hs_body_unused(body, names);
-    for (size_t i = 0; i < count; i++) {
-        hs_str_format(text, sizeof(text), "%s: this field is not known here and was ignored", names[i]);
-        add_warning(answer, text);
-    }
+    for (size_t i = 0; i < count; i++)
+        answer = hs_answer_warn(
+            answer, hs_warning_json("unknown_field", names[i], "this field is not known here and was ignored"));
     return answer;
 }

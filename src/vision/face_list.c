@@ -1,5 +1,6 @@
 #include "vision/face_list.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -65,10 +66,40 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
     }
 }
 
-static bool is_new(const struct hs_face *faces, size_t count, const struct hs_face *face)
+/* Whether two entries show the same face. */
+typedef bool same_face(const struct hs_face *a, const struct hs_face *b, float iou_threshold);
+
+static bool shares_half(const struct hs_face *a, const struct hs_face *b, float iou_threshold)
+{
+    (void) iou_threshold;
+    return hs_rect_share(&a->box, &b->box) >= 0.5f;
+}
+
+static float longer_side(const struct hs_rect *box)
+{
+    return fmaxf(box->x2 - box->x1, box->y2 - box->y1);
+}
+
+/* The mean distance between landmarks of one kind, in sides of the larger box. */
+static float landmark_distance(const struct hs_face *a, const struct hs_face *b)
+{
+    float sum = 0;
+    for (int k = 0; k < HS_FACE_LANDMARKS; k++)
+        sum += hypotf(a->landmarks[k].x - b->landmarks[k].x, a->landmarks[k].y - b->landmarks[k].y);
+    return sum / (HS_FACE_LANDMARKS * fmaxf(longer_side(&a->box), longer_side(&b->box)));
+}
+
+static bool coincides(const struct hs_face *a, const struct hs_face *b, float iou_threshold)
+{
+    return hs_rect_iou(&a->box, &b->box) > iou_threshold ||
+           (a->has_landmarks && b->has_landmarks && landmark_distance(a, b) < HS_FACE_SAME_LANDMARKS);
+}
+
+static bool is_new(const struct hs_face *faces, size_t count, const struct hs_face *face, same_face *same,
+                   float iou_threshold)
 {
     for (size_t i = 0; i < count; i++)
-        if (hs_rect_share(&faces[i].box, &face->box) >= 0.5f)
+        if (same(&faces[i], face, iou_threshold))
             return false;
     return true;
 }
@@ -84,7 +115,8 @@ static int compare_faces(const void *left, const void *right)
     return (a->box.y1 > b->box.y1) - (a->box.y1 < b->box.y1);
 }
 
-int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more, size_t max)
+static int add_new(struct hs_face_list *list, const struct hs_face_list *more, same_face *same, float iou_threshold,
+                   size_t max)
 {
     size_t capacity = list->count + more->count, count = list->count;
     struct hs_face *faces = calloc(capacity > 0 ? capacity : 1, sizeof(*faces));
@@ -93,10 +125,20 @@ int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more,
     for (size_t i = 0; i < count; i++)
         faces[i] = list->faces[i];
     for (size_t i = 0; i < more->count; i++)
-        if (is_new(faces, count, &more->faces[i]))
+        if (is_new(faces, count, &more->faces[i], same, iou_threshold))
             faces[count++] = more->faces[i];
     qsort(faces, count, sizeof(*faces), compare_faces);
     free(list->faces);
     *list = (struct hs_face_list) { .count = count < max ? count : max, .faces = faces, .capacity = capacity };
     return 0;
+}
+
+int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more, size_t max)
+{
+    return add_new(list, more, shares_half, 0, max);
+}
+
+int hs_face_list_merge(struct hs_face_list *list, const struct hs_face_list *more, float iou_threshold, size_t max)
+{
+    return add_new(list, more, coincides, iou_threshold, max);
 }

@@ -51,4 +51,12 @@ void hs_face_list_move(struct hs_face_list *list, float scale_x, float scale_y, 
  * list, those added before included. Keeps the best `max`, by descending score. HS_ENOMEM: the list is as it was. */
 int hs_face_list_add(struct hs_face_list *list, const struct hs_face_list *more, size_t max);
 
+/* Two faces whose landmarks are on average less than this apart, in longer sides of the larger box, are one. Of a small
+ * face in the middle of a large one they are about .2 apart. */
+#define HS_FACE_SAME_LANDMARKS 0.1f
+
+/* The same if `more` comes from another scale and a face may lie in the box of another one: a face is not new if its
+ * IoU with one in the list is above iou_threshold, or its landmarks coincide with that one's. */
+int hs_face_list_merge(struct hs_face_list *list, const struct hs_face_list *more, float iou_threshold, size_t max);
+
 #endif

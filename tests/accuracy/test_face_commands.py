@@ -99,7 +99,9 @@ def test_import_of_a_folder_goes_on_where_it_was_interrupted(face, tmp_path):
     (people / 'amy' / 'notes.txt').write_text('no picture')
     (people / 'amy' / 'broken.jpg').write_text('no picture either')
     first = json.loads(face('db', 'add', 'amy', people / 'amy' / 'amy1.png', '--json'))
+    additions = first.pop('additions')
     assert first == {'added': 1, 'present': 0, 'refused': [], 'left': 0, 'interrupted': False}
+    assert [(each['name'], each['face']['faces_found']) for each in additions] == [('amy', 1)]
     report = json.loads(face('db', 'import', people, '--json', code=1))
     assert (report['added'], report['present']) == (9, 1)
     assert [(entry['name'], entry['code']) for entry in report['refused']] == [('amy', 'not_a_picture')]
@@ -114,6 +116,7 @@ def test_what_the_gate_refuses_is_said(face):
     refused = json.loads(face('db', 'add', 'Z', picture, '--gate', 'standard', '--json', code=1))['refused']
     assert refused[0]['code'] == 'multiple_faces' and refused[0]['name'] == 'Z' and refused[0]['file'] == str(picture)
     assert 'multiple_faces' in face('db', 'add', 'Z', picture, '--gate', 'strict', code=1)
+    assert 'multiple_faces' in face('db', 'add', 'Z', picture, code=1)
     assert '1 added' in face('db', 'add', 'Z', picture, '--gate', 'off')
 
 

@@ -46,9 +46,13 @@ class Answer:
 
 
 def environment(folder, **more):
-    """This process's environment without what would configure the program; its own folders lie below `folder`."""
+    """This process's environment without what would configure the program; its own folders and gallery lie below
+    `folder`."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(('HS_', 'HAILO_', 'XDG_'))}
-    env.update(HS_MODELS_DIR=MODELS, HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL='C.UTF-8', **more)
+    env.update(HS_MODELS_DIR=MODELS, HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL='C.UTF-8',
+               HAILO_FACE_DATABASE_DB_FILE=os.path.join(folder, 'faces.db'),
+               HAILO_FACE_DATABASE_BACKUP_PATH=os.path.join(folder, 'backups'))
+    env.update(more)
     return env
 
 

@@ -94,7 +94,7 @@ def test_cors(make_server):
                    server.get('/nothing', headers=page), server.post_json({}, DETECT, page)):
         assert answer.headers['Access-Control-Allow-Origin'] == page['Origin'], answer
         assert answer.headers['Vary'] == 'Origin'
-        assert answer.headers['Access-Control-Expose-Headers'] == 'X-Request-Id, Server-Timing'
+        assert answer.headers['Access-Control-Expose-Headers'] == 'X-Request-Id, X-Warnings, Server-Timing'
         assert not answer.headers['Access-Control-Allow-Credentials']
     for headers in ({}, EVIL, {'Origin': 'https://app.example'}, {'Origin': 'null'}):
         answer = server.get('/health', headers=headers)
@@ -148,7 +148,9 @@ def test_keep_alive_of_a_stranger(make_server):
     assert wait_for(lambda: server.get('/health/ready').status == 200)
     answer = server.post_form({'image': png(), 'keep_alive': '0'}, DETECT, STRANGER)
     assert answer.status == 200, answer
-    assert ['keep_alive' in text and 'server.admin is local' in text for text in answer.json()['warnings']] == [True]
+    warning, = answer.json()['warnings']
+    assert (warning['code'], warning['field']) == ('ignored_field', 'keep_alive')
+    assert warning['message'].startswith('keep_alive: was ignored. ') and 'server.admin is local' in warning['message']
     assert list(answer.json())[-1] == 'warnings'
     assert server.post_form({'image': png(), 'keep_alive': 'x'}, DETECT, STRANGER).status == 400
     assert server.get('/v1/models').json()['data'][0]['state'] == 'ready', 'it stays loaded'
@@ -169,7 +171,8 @@ def test_backups_are_the_administrators(make_face, tmp_path):
 
 
 def answer_of(field):
-    return [f'{field}: this field is not known here and was ignored']
+    message = f'{field}: this field is not known here and was ignored'
+    return [{'code': 'unknown_field', 'message': message, 'field': field}]
 
 
 def test_unknown_fields_are_named(sim, face):

@@ -71,6 +71,14 @@ def test_usage_errors(cli, arguments):
     assert not done.stdout
 
 
+@pytest.mark.parametrize('text', [None, '', '{', '[]', '{"images": []}', '{"categories": [], "images": [], "annotations": []}'])
+def test_eval_of_annotations_that_cannot_be_read(cli, tmp_path, text):
+    if text is not None:
+        (tmp_path / 'set.json').write_text(text)
+    done = cli('eval', '--coco', 'set.json', '--images', '.')
+    assert done.returncode == 1 and 'set.json' in done.stderr and not done.stdout, done
+
+
 # ---- configuration
 
 def test_config_check_names_what_it_has_read(cli, tmp_path):

@@ -33,6 +33,8 @@ static void test_origins(void **state)
         { "http://[::1", NULL, NULL, 0 },
         { "http://[::1]x", NULL, NULL, 0 },
         { "http://[pi]", NULL, NULL, 0 },
+        { "http://pi..", NULL, NULL, 0 },
+        { "http://.", NULL, NULL, 0 },
         { "http://a b", NULL, NULL, 0 },
         { "http://a, http://b", NULL, NULL, 0 },
     };

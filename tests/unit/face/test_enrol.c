@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "face/enrol.h"
 
 /* A face that every gate takes. */
@@ -116,6 +117,115 @@ static void test_odd_faces(void **state)
     assert_true(has(&verdict, "blurred", "sharpness") && has(&verdict, "extreme_pose", "yaw"));
 }
 
+static const struct hs_enrol_reason *find(const struct hs_enrol_verdict *verdict, const char *code)
+{
+    for (size_t i = 0; i < verdict->count; i++)
+        if (strcmp(verdict->reasons[i].code, code) == 0)
+            return &verdict->reasons[i];
+    return NULL;
+}
+
+static void test_warnings(void **state)
+{
+    (void) state;
+    float vector[4] = { 1 };
+    struct hs_face_found faces[2] = { good_face(vector), good_face(vector) };
+    struct hs_face_result result = { .faces = faces, .count = 1, .found = 1, .turn = 1, .dimension = 4 };
+    struct hs_enrol_verdict warnings;
+    char text[HS_ERROR_MESSAGE_SIZE];
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_int_equal(warnings.count, 0);
+
+    /* Anybody else counts, however small, and whether or not they are listed. */
+    faces[1].face.box = (struct hs_rect) { 0, 0, 5, 5 };
+    result.count = 2;
+    result.found = 7;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_true(warnings.count == 1 && has(&warnings, "multiple_faces", "faces"));
+    assert_true(warnings.reasons[0].value == 7);
+    result.count = 1;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_true(warnings.count == 1 && find(&warnings, "multiple_faces")->value == 7);
+    hs_enrol_warnings(&result, true, &warnings);
+    assert_int_equal(warnings.count, 0);
+    result.found = 1;
+
+    faces[0].quality.pose = (struct hs_face_pose) { .yaw = 45, .roll = -59 };
+    faces[0].quality.sharpness = 0.1f;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_int_equal(warnings.count, 3);
+    assert_true(has(&warnings, "extreme_pose", "yaw") && has(&warnings, "extreme_pose", "roll"));
+    hs_enrol_warning_text(find(&warnings, "blurred"), text, sizeof(text));
+    assert_string_equal(text, "The face is blurred: sharpness 0.10, at least 0.30 is recommended");
+    hs_enrol_warning_text(find(&warnings, "extreme_pose"), text, sizeof(text));
+    assert_string_equal(text, "The face is turned away: yaw 45 degrees, at most 40 are recommended");
+
+    /* On its side: one warning for that instead of the one about roll. */
+    faces[0].quality.pose.roll = -90;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_int_equal(warnings.count, 3);
+    assert_false(has(&warnings, "extreme_pose", "roll"));
+    hs_enrol_warning_text(find(&warnings, "sideways"), text, sizeof(text));
+    assert_non_null(strstr(text, "roll -90 degrees"));
+    assert_null(strstr(text, "EXIF"));
+    /* The file says that it is to be turned, whatever the face looks like; 2 is only mirrored. */
+    faces[0] = good_face(vector);
+    for (int turn = 1; turn <= 8; turn++) {
+        result.turn = turn;
+        hs_enrol_warnings(&result, false, &warnings);
+        assert_int_equal(warnings.count, turn > 2);
+    }
+    hs_enrol_warning_text(find(&warnings, "sideways"), text, sizeof(text));
+    assert_non_null(strstr(text, "image.apply_exif"));
+
+    result.count = result.found = 0;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_int_equal(warnings.count, 0);
+    /* All at once fit. */
+    faces[0].face.box = (struct hs_rect) { 0, 0, 9, 9 };
+    faces[0].face.score = 0.1f;
+    faces[0].quality = (struct hs_face_quality) { .pose = { 80, 80, 80 } };
+    result.count = 2;
+    result.found = 2;
+    hs_enrol_warnings(&result, false, &warnings);
+    assert_true(warnings.count == 7 && warnings.count + 2 <= HS_ENROL_REASONS_MAX);
+    hs_str_copy(result.damage, sizeof(result.damage), "the JPEG is damaged");
+    json_t *answer = hs_enrol_add_face(json_object(), &faces[0], &result, &warnings), *entry;
+    json_t *list = json_object_get(answer, "warnings");
+    size_t i;
+    assert_int_equal(json_array_size(list), 8);
+    json_array_foreach(list, i, entry)
+    {
+        assert_true(json_string_length(json_object_get(entry, "message")) > 20);
+        assert_true(i == 7 || json_is_real(json_object_get(entry, "limit")));
+    }
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 7), "code")), "image_damaged");
+    json_decref(answer);
+}
+
+/* `index` counts all faces of the picture by score, of which a box may have chosen one. */
+static void test_which_face(void **state)
+{
+    (void) state;
+    float vector[4] = { 1 };
+    struct hs_face_found faces[3] = { good_face(vector), good_face(vector), good_face(vector) };
+    struct hs_face_result result = { .faces = faces, .count = 3, .found = 12, .width = 640, .height = 480 };
+    const struct hs_enrol_verdict none = { .face = &faces[2] };
+    json_t *answer = hs_enrol_add_face(json_object(), &faces[2], &result, &none);
+    json_t *face = json_object_get(answer, "face"), *warnings = json_object_get(answer, "warnings");
+    assert_true(json_is_array(warnings) && json_array_size(warnings) == 0);
+    assert_int_equal(json_integer_value(json_object_get(face, "index")), 2);
+    assert_int_equal(json_integer_value(json_object_get(face, "faces_found")), 12);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(face, "bbox"), 3)), 140);
+    json_decref(answer);
+    result.count = 1;
+    result.first_index = 5;
+    answer = hs_enrol_add_face(json_object(), &faces[0], &result, &none);
+    face = json_object_get(answer, "face");
+    assert_int_equal(json_integer_value(json_object_get(face, "index")), 5);
+    json_decref(answer);
+}
+
 /* ---- against the gallery ---- */
 
 static const char sum_1[] = "1111111111111111111111111111111111111111111111111111111111111111";
@@ -184,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),       cmocka_unit_test(test_all_reasons_at_once),
         cmocka_unit_test(test_background), cmocka_unit_test(test_odd_faces),
+        cmocka_unit_test(test_warnings),   cmocka_unit_test(test_which_face),
         GALLERY_TEST(test_gallery),
     };
     return HS_RUN_TESTS(tests);

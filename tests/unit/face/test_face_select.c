@@ -20,6 +20,26 @@ static void each_rule_has_its_face(void **state)
     assert_null(hs_face_select(&result, HS_FACE_BEST));
 }
 
+static void the_subject_of_a_portrait_is_the_best_face(void **state)
+{
+    (void) state;
+    float vector[1] = { 1 };
+    struct hs_face_found faces[] = {
+        { .face = { .box = { 0, 0, 200, 200 }, .score = .9f } },
+        { .face = { .box = { 80, 60, 110, 99 }, .score = .8f }, .embedding = vector },
+        { .face = { .box = { 10, 0, 60, 100 }, .score = .7f }, .embedding = vector },
+        { .face = { .box = { 100, 0, 200, 90 }, .score = .6f }, .embedding = vector },
+    };
+    struct hs_face_result result = { .faces = faces, .count = 4, .width = 200, .height = 120 };
+    assert_ptr_equal(hs_face_best(&result), &faces[2]); /* 100 of 200; the first one has no vector */
+    faces[2].face.box.y2 = 99;
+    assert_ptr_equal(hs_face_best(&result), &faces[3]);
+    faces[3].face.box.x1 = 101;
+    assert_ptr_equal(hs_face_best(&result), &faces[1]); /* none is so large: the score decides */
+    result.count = 1;
+    assert_null(hs_face_best(&result));
+}
+
 static void rules_have_names(void **state)
 {
     (void) state;
@@ -36,6 +56,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule_has_its_face),
+        cmocka_unit_test(the_subject_of_a_portrait_is_the_best_face),
         cmocka_unit_test(rules_have_names),
     };
     return HS_RUN_TESTS(tests);

@@ -162,6 +162,7 @@ static const struct hs_http_route routes[] = {
     { "GET", "/deep", handle_deep, 0, HS_BODY_NONE, { 0 }, NULL },
     { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed },
     { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL },
 };
 
 struct fixture {
@@ -226,7 +227,7 @@ static int port_of(const struct fixture *f)
     return (int) strtol(strrchr(hs_http_address(f->server), ':') + 1, NULL, 10);
 }
 
-static int dial(const struct fixture *f)
+static int dial_from(const struct fixture *f, const char *own)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t) port_of(f)),
@@ -237,8 +238,18 @@ static int dial(const struct fixture *f)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (own) {
+        struct sockaddr_in from = { .sin_family = AF_INET };
+        assert_int_equal(inet_pton(AF_INET, own, &from.sin_addr), 1);
+        assert_int_equal(bind(fd, (struct sockaddr *) &from, sizeof(from)), 0);
+    }
     assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
     return fd;
+}
+
+static int dial(const struct fixture *f)
+{
+    return dial_from(f, NULL);
 }
 
 static bool put(int fd, const void *data, size_t len)
@@ -423,6 +434,18 @@ static void test_routes(void **state)
     assert_null(strstr(a.head, "Injected"));
     free(a.body);
     close(fd);
+    tear_down(f);
+}
+
+/* RFC 9112, 3.2.2 */
+static void test_absolute_target(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    ask(f, "GET http://localhost/change HTTP/1.1\r\nHost: evil.example\r\nSec-Fetch-Site: same-origin\r\n\r\n", 200,
+        "ok");
+    ask(f, "GET http://evil.example/change HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\r\n", 403,
+        "evil.example");
     tear_down(f);
 }
 
@@ -709,6 +732,34 @@ static void test_connections_per_address(void **state)
     tear_down(f);
 }
 
+static void three_connections_two_of_an_address(struct hs_http_options *options)
+{
+    options->connections_max = 3;
+    options->connections_per_address = 2;
+}
+
+/* An address with too many connections cannot push out those of others. */
+static void test_refused_connection_evicts_none(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(three_connections_two_of_an_address);
+    static const char request[] = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    int other = dial_from(f, "127.0.0.2"), own[2];
+    say(other, request);
+    expect(other, 200, NULL);
+    for (int i = 0; i < 2; i++) {
+        own[i] = dial(f);
+        say(own[i], request);
+        expect(own[i], 200, NULL);
+    }
+    int refused = dial(f);
+    expect_end(refused);
+    say(other, request);
+    expect(other, 200, NULL);
+    close(refused), close(own[0]), close(own[1]), close(other);
+    tear_down(f);
+}
+
 static void two_connections(struct hs_http_options *options)
 {
     options->connections_max = 2;
@@ -838,6 +889,29 @@ static void least_rates(struct hs_http_options *options)
 }
 
 /* Far from every other limit: 10 s for a pause, 60 s for the whole. */
+/* Its answer cannot be sent, and needs the body no more. */
+static void test_body_of_an_error_is_freed(void **state)
+{
+    (void) state;
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1004\r\n\r\n";
+    struct fixture *f = set_up(NULL);
+    struct hs_http_stats stats;
+    struct timeval limit = { .tv_sec = 2 };
+    char text[sizeof(request) + 1004];
+    int small = 64 << 10, fd = dial(f);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    snprintf(text, sizeof(text), "%s[%1002s!", request, "");
+    /* Until the server waits for us to read, and so does not read either. */
+    while (try_say(fd, text))
+        continue;
+    hs_http_stats(f->server, &stats);
+    assert_int_equal(stats.active, 1);
+    assert_int_equal(stats.body_bytes, 0);
+    close(fd);
+    tear_down(f);
+}
+
 static void test_slow_readers_are_cut(void **state)
 {
     (void) state;
@@ -1364,6 +1438,7 @@ int main(void)
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_head),
         cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_absolute_target),
         cmocka_unit_test(test_request_id),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_chunked),
@@ -1374,10 +1449,12 @@ int main(void)
         cmocka_unit_test(test_memory_bound),
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_connections_per_address),
+        cmocka_unit_test(test_refused_connection_evicts_none),
         cmocka_unit_test(test_connections_total),
         cmocka_unit_test(test_silent_connections_make_room),
         cmocka_unit_test(test_answer_memory),
         cmocka_unit_test(test_answer_larger_than_its_memory),
+        cmocka_unit_test(test_body_of_an_error_is_freed),
         cmocka_unit_test(test_slow_readers_are_cut),
         cmocka_unit_test(test_slow_bodies_are_cut),
         cmocka_unit_test(test_static_answer),

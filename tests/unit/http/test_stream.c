@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/admission.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -28,6 +29,7 @@ struct fixture {
     int permits; /* pieces that /steps handlers may write */
     int inside, cancelled, timed_out;
     size_t written; /* by /flood */
+    int admin;      /* what hs_http_check_admin said to /left; 1: not asked yet */
 };
 
 static void enter(struct fixture *f, int by)
@@ -163,6 +165,30 @@ static void handle_plain(struct hs_http_request *req)
     hs_http_reply_json(req, 200, json_pack("{s:b}", "plain", 1));
 }
 
+static void handle_none(struct hs_http_request *req)
+{
+    struct hs_http_stream *stream = hs_http_stream_begin(req, 204, "");
+    assert_int_equal(hs_http_stream_write(stream, "", 0, HS_NO_DEADLINE), 0);
+}
+
+/* Asks about its client once the connection is gone. */
+static void handle_left(struct hs_http_request *req)
+{
+    struct fixture *f = hs_http_context(req);
+    struct hs_http_stats stats;
+    int64_t deadline_ns = hs_deadline_in_ms(10000);
+    hs_http_stream_begin(req, 200, "text/plain");
+    enter(f, 1);
+    do
+        hs_http_stats_of(req, &stats);
+    while (stats.connections > 0 && hs_clock_now_ns() < deadline_ns);
+    int admin = hs_http_check_admin(req, NULL);
+    pthread_mutex_lock(&f->lock);
+    f->admin = admin;
+    pthread_mutex_unlock(&f->lock);
+    enter(f, -1);
+}
+
 static const struct hs_http_route routes[] = {
     { "GET", "/steps", handle_steps, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/count", handle_count, 0, HS_BODY_NONE, { 0 }, NULL },
@@ -172,6 +198,8 @@ static const struct hs_http_route routes[] = {
     { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 }, NULL },
     { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/none", handle_none, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/left", handle_left, 0, HS_BODY_NONE, { 0 }, NULL },
 };
 
 static struct fixture *set_up(void (*change)(struct hs_http_options *options))
@@ -572,6 +600,43 @@ static void test_client_leaves(void **state)
     tear_down(f);
 }
 
+/* RFC 9112, 6.1: no Transfer-Encoding, and nothing after the head. */
+static void test_no_content(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    char head[2048];
+    int fd = ask(f, "GET", "/none", "HTTP/1.1");
+    assert_true(read_until(fd, "\r\n\r\n", head, sizeof(head)));
+    assert_memory_equal(head, "HTTP/1.1 204 ", 13);
+    assert_null(strcasestr(head, "Transfer-Encoding"));
+    assert_int_equal(send(fd, "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n", 32, MSG_NOSIGNAL), 32);
+    assert_true(read_until(fd, "plain\": true}", head, sizeof(head)));
+    assert_memory_equal(head, "HTTP/1.1 200 OK\r\n", 17);
+    close(fd);
+    tear_down(f);
+}
+
+static void local_admin(struct hs_http_options *options)
+{
+    options->access.admin = HS_HTTP_ADMIN_LOCAL;
+}
+
+/* A handler that goes on without its connection still knows who sent the request. */
+static void test_client_is_known_after_it_left(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(local_admin);
+    f->admin = 1;
+    int fd = ask(f, "GET", "/left", "HTTP/1.1");
+    expect_head(fd, "HTTP/1.1 200 ", "chunked");
+    expect_inside(f, 1);
+    close(fd);
+    expect_inside(f, 0);
+    assert_int_equal(f->admin, 0);
+    tear_down(f);
+}
+
 static void test_drain(void **state)
 {
     (void) state;
@@ -646,11 +711,22 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),     cmocka_unit_test(test_sizes),         cmocka_unit_test(test_http10),
-        cmocka_unit_test(test_head),       cmocka_unit_test(test_broken),        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_accept),     cmocka_unit_test(test_slow_reader),   cmocka_unit_test(test_write_deadline),
-        cmocka_unit_test(test_time_limit), cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_destroy),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_http10),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_accept),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_write_deadline),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_destroy),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_client_is_known_after_it_left),
+        cmocka_unit_test(test_no_content),
     };
     return HS_RUN_TESTS(tests);
 }

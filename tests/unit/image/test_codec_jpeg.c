@@ -7,7 +7,10 @@
 
 #include <jpeglib.h>
 
+#include "base/budget.h"
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "image/letterbox.h"
 
 struct recipe {
@@ -193,7 +196,8 @@ static struct hs_buf make_noisy_jpeg(int width, int height, struct recipe recipe
     return buf;
 }
 
-/* The part holds what was wanted, and but for a frame of two pixels the same as the whole there. */
+/* The part holds what was wanted, and the same as the whole there: but for two pixels at its borders, unless these are
+ * the borders of the whole. */
 static void check_part(const struct hs_buf *file, const struct hs_image_options *options, struct hs_image_part wanted)
 {
     struct hs_image *whole, *image;
@@ -213,8 +217,10 @@ static void check_part(const struct hs_buf *file, const struct hs_image_options 
     assert_int_equal(image->height * denom, got.height);
     assert_in_range(x0 + image->width, 1, whole->width);
     assert_in_range(y0 + image->height, 1, whole->height);
-    for (int y = 2; y < image->height - 2; y++)
-        for (int x = 2; x < image->width - 2; x++)
+    int left = x0 == 0 ? 0 : 2, right = image->width - (x0 + image->width == whole->width ? 0 : 2);
+    int top = y0 == 0 ? 0 : 2, bottom = image->height - (y0 + image->height == whole->height ? 0 : 2);
+    for (int y = top; y < bottom; y++)
+        for (int x = left; x < right; x++)
             assert_memory_equal(pixel_at(image, x, y), pixel_at(whole, x0 + x, y0 + y), 3);
     hs_image_destroy(image);
     hs_image_destroy(whole);
@@ -292,9 +298,127 @@ static void cut_anywhere_it_is_refused(void **state)
 static void a_missing_end_marker_is_forgiven(void **state)
 {
     (void) state;
-    struct hs_buf buf = make_gradient_jpeg(64, 64, (struct recipe) { 0 });
-    struct hs_image *image = decode_ok(buf.data, buf.len - 2);
+    static const struct recipe recipes[] = { { .restart_rows = 0 }, { .progressive = true } };
+    for (size_t i = 0; i < HS_ARRAY_LEN(recipes); i++) {
+        struct hs_buf buf = make_gradient_jpeg(64, 64, recipes[i]);
+        struct hs_image *image = decode_ok(buf.data, buf.len), *without = decode_ok(buf.data, buf.len - 2);
+        assert_string_equal(image->damage, "");
+        assert_string_equal(without->damage, "the JPEG is damaged: the end marker is missing");
+        assert_memory_equal(image->pixels, without->pixels, image->stride * 64);
+        hs_image_destroy(image);
+        hs_image_destroy(without);
+        hs_buf_finish(&buf);
+    }
+}
+
+/* The place of the nth marker of that kind, counted from 0. */
+static size_t find_marker(const struct hs_buf *buf, uint8_t kind, int nth)
+{
+    for (size_t i = 0; i + 1 < buf->len; i++)
+        if (buf->data[i] == 0xff && buf->data[i + 1] == kind && nth-- == 0)
+            return i;
+    fail_msg("no marker %02x", kind);
+    return 0;
+}
+
+static void expect_damage(const struct hs_buf *buf, const char *text, int width, int height)
+{
+    struct hs_image *image = decode_ok(buf->data, buf->len);
+    assert_string_equal(image->damage, text);
+    assert_int_equal(image->width, width);
+    assert_int_equal(image->height, height);
+    assert_int_equal(image->orientation, 1);
     hs_image_destroy(image);
+}
+
+/* Bytes are gone, and the end marker is there. */
+static void missing_data_before_the_end_marker_is_damage(void **state)
+{
+    (void) state;
+    static const struct recipe recipes[] = { { .restart_rows = 0 }, { .progressive = true }, { .restart_rows = 2 } };
+    static const size_t lost[] = { 1, 3, 60 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(recipes); i++) {
+        for (size_t k = 0; k < HS_ARRAY_LEN(lost); k++) {
+            struct hs_buf buf = make_noisy_jpeg(64, 64, recipes[i]);
+            buf.len -= lost[k];
+            memcpy(buf.data + buf.len - 2, "\xff\xd9", 2);
+            expect_damage(&buf, "the JPEG is damaged: a part of its data is missing", 64, 64);
+            hs_buf_finish(&buf);
+        }
+    }
+}
+
+/* Rows before the damage, and those from the next restart marker on, are as in the whole picture. */
+static void damage_leaves_what_comes_before_it(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_noisy_jpeg(64, 128, (struct recipe) { .restart_rows = 1 });
+    struct hs_image *whole = decode_ok(buf.data, buf.len);
+    size_t at = find_marker(&buf, 0xd5, 0); /* after six rows of 16 x 16 pixels */
+    memset(buf.data + at + 2, 0xaa, 40);
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: "));
+    assert_memory_equal(whole->pixels, image->pixels, whole->stride * 94);
+    assert_memory_not_equal(whole->pixels + whole->stride * 96, image->pixels + whole->stride * 96, whole->stride * 16);
+    assert_memory_equal(pixel_at(whole, 0, 114), pixel_at(image, 0, 114), whole->stride * 14);
+    hs_image_destroy(whole);
+    hs_image_destroy(image);
+    /* The marker itself: two bytes that cannot be told from data. */
+    memset(buf.data + at, 0, 2);
+    image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: "));
+    hs_image_destroy(image);
+    hs_buf_finish(&buf);
+}
+
+/* A table between two scans that libjpeg cannot read ends the picture with the scans before it. */
+static void scans_before_a_broken_one_are_shown(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_noisy_jpeg(64, 64, (struct recipe) { .progressive = true });
+    int tables = 0;
+    for (size_t i = 0; i + 1 < buf.len; i++)
+        tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
+    size_t last = find_marker(&buf, 0xc4, tables - 1), first_scan = find_marker(&buf, 0xda, 0);
+    assert_true(last > first_scan);
+    buf.data[last + 4] = 0x77; /* a class and a number that cannot be */
+    struct hs_image *image = decode_ok(buf.data, buf.len);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
+    hs_image_destroy(image);
+    /* The first one: nothing can be decoded. */
+    size_t first = find_marker(&buf, 0xc4, 0);
+    buf.data[first + 4] = 0x77;
+    decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "JPEG cannot be decoded: Bogus DHT index");
+    hs_buf_finish(&buf);
+}
+
+/* Each attempt to decode gives its charge back, and a picture comes reduced from each. */
+static void attempts_share_one_charge(void **state)
+{
+    (void) state;
+    struct hs_budget budget;
+    struct hs_image_options options = { .limits = HS_IMAGE_LIMITS_DEFAULT, .target_w = 20, .target_h = 20 };
+    options.exact = true;
+    options.deadline_ns = HS_NO_DEADLINE;
+    options.limits.budget = &budget;
+    struct hs_buf buf = make_noisy_jpeg(64, 64, (struct recipe) { .progressive = true });
+    struct hs_image *image;
+    hs_budget_init(&budget, (size_t) 64 << 20);
+    int tables = 0;
+    for (size_t i = 0; i + 1 < buf.len; i++)
+        tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
+    buf.data[find_marker(&buf, 0xc4, tables - 1) + 4] = 0x77;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
+    assert_int_equal(image->width, 20);
+    assert_int_equal(hs_budget_used(&budget, NULL), 20 * 20 * 3);
+    hs_image_destroy(image);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    /* A second damage ends the second attempt, too. */
+    buf.data[find_marker(&buf, 0xda, 0) + 5] = 0x77;
+    assert_true(hs_image_decode(buf.data, buf.len, &options, &image, NULL) < 0);
+    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    hs_budget_finish(&budget);
     hs_buf_finish(&buf);
 }
 
@@ -374,6 +498,16 @@ static void headers_are_not_read_past_the_end(void **state)
         { "\xff\xd8\xff\xe1\0\x08"
           "Exif\0\0",
           12 },
+        { "\xff\xd8\xff\xe1\0\7"
+          "Exif\0",
+          11 },
+        /* The last byte of an entry of four. */
+        { "\xff\xd8\xff\xe1\0\x1e"
+          "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\4\0\1\0\0\0\6\0\0",
+          33 },
+        { "\xff\xd8\xff\xe1\0\2", 6 },
+        { "\xff\xd8\xff\xe1\0", 5 },
+        { "\xff\xd8\xff\xe1", 4 },
         { "\xff\xd8\xff\xfe\xff\xff", 6 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -405,6 +539,10 @@ int main(void)
         cmocka_unit_test(parts_that_cannot_be_are_refused),
         cmocka_unit_test(cut_anywhere_it_is_refused),
         cmocka_unit_test(a_missing_end_marker_is_forgiven),
+        cmocka_unit_test(missing_data_before_the_end_marker_is_damage),
+        cmocka_unit_test(damage_leaves_what_comes_before_it),
+        cmocka_unit_test(scans_before_a_broken_one_are_shown),
+        cmocka_unit_test(attempts_share_one_charge),
         cmocka_unit_test(size_of_the_real_header_counts),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(coefficients_count_as_memory),

@@ -95,6 +95,7 @@ static void files_that_cannot_be_read(void **state)
     assert_null(set);
     assert_true(hs_coco_set_load("/", &set, &err) < 0);
     assert_null(set);
+    hs_coco_set_destroy(set); /* as `eval` does with what it could not read */
 }
 
 static void results_read_back_as_written(void **state)

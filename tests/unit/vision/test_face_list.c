@@ -116,6 +116,50 @@ static void adds_only_what_is_new(void **state)
     hs_face_list_finish(&list);
 }
 
+/* A face in a box, its landmarks about where a face has them. */
+static struct hs_face face_in(float x1, float y1, float x2, float y2, float score)
+{
+    static const struct hs_point at[] = { { .3f, .4f }, { .7f, .4f }, { .5f, .6f }, { .35f, .8f }, { .65f, .8f } };
+    struct hs_face face = { .box = { x1, y1, x2, y2 }, .score = score, .has_landmarks = true };
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++)
+        face.landmarks[i] = (struct hs_point) { x1 + at[i].x * (x2 - x1), y1 + at[i].y * (y2 - y1) };
+    return face;
+}
+
+static void merges_two_scales(void **state)
+{
+    (void) state;
+    const struct hs_face here[] = {
+        face_in(10, 10, 110, 150, 0.6f),  /* found at both scales */
+        face_in(300, 300, 330, 340, 0.9f) /* lies in the box of a large one */
+    };
+    struct hs_face misplaced = face_in(10, 10, 110, 150, 0.8f);
+    misplaced.box = (struct hs_rect) { 10, 10, 60, 70 }; /* another box around the same landmarks */
+    const struct hs_face there[] = {
+        face_in(14, 8, 116, 156, 0.95f), /* the first one again, a little elsewhere, with a better score */
+        misplaced, face_in(150, 150, 500, 560, 0.7f), face_in(152, 146, 498, 566, 0.65f), /* that again */
+    };
+    struct hs_face_list list, more;
+    fill(&list, here, 2);
+    fill(&more, there, 4);
+    assert_int_equal(hs_face_list_merge(&list, &more, 0.4f, 10), 0);
+    assert_int_equal(list.count, 3);
+    assert_memory_equal(&list.faces[0], &here[1], sizeof(here[1]));
+    assert_memory_equal(&list.faces[1], &there[2], sizeof(there[2]));
+    assert_memory_equal(&list.faces[2], &here[0], sizeof(here[0]));
+    /* A small face in the very middle of a large one, its landmarks around the same point, is another one. */
+    const struct hs_face middle = face_in(320, 340, 340, 370, 0.5f);
+    list.count = 0;
+    list.faces[list.count++] = middle;
+    assert_int_equal(hs_face_list_merge(&list, &more, 0.4f, 10), 0);
+    assert_int_equal(list.count, 3);
+    assert_memory_equal(&list.faces[2], &middle, sizeof(middle));
+    assert_int_equal(hs_face_list_merge(&list, &more, 0.4f, 2), 0);
+    assert_int_equal(list.count, 2);
+    hs_face_list_finish(&more);
+    hs_face_list_finish(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +167,7 @@ int main(void)
         cmocka_unit_test(keeps_its_memory_and_refuses_what_cannot_be),
         cmocka_unit_test(moves_from_a_part_to_the_whole),
         cmocka_unit_test(adds_only_what_is_new),
+        cmocka_unit_test(merges_two_scales),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,112 @@
+"""The answer of an addition: which face was taken, and what speaks against it; over HTTP and on the command line."""
+import json
+
+import pytest
+
+from faces import FACE, NOBODY, PATTERNS, one, picture
+from server import environment, run
+
+CROWD = picture(*((PATTERNS[i], 20 + 150 * (i % 4), 20 + 150 * (i // 4), 120 - 6 * i) for i in range(6)))
+
+
+def codes(answer):
+    warnings = answer.json()['warnings']
+    assert all(set(each) >= {'code', 'message', 'measure', 'value', 'limit'} and each['message'] for each in warnings)
+    return [each['code'] for each in warnings]
+
+
+def warning(answer, code):
+    return next(each for each in answer.json()['warnings'] if each['code'] == code)
+
+
+# ---- which face was taken
+
+def test_a_good_picture_has_no_warning(make_face):
+    answer = make_face().add('Ann', one(0))
+    face = answer.json()['face']
+    assert set(face) == {'bbox', 'confidence', 'quality', 'faces_found', 'index'}
+    assert face['faces_found'] == 1 and face['index'] == 0 and face['quality']['size'] > 100
+    assert all(abs(a - b) <= 2 for a, b in zip(face['bbox'], (200, 120, 140, 140)))
+    assert codes(answer) == []
+
+
+def test_whom_it_looks_like(make_face):
+    server = make_face()
+    server.add('Ann', one(0))
+    answer = server.add('Bob', one(0, left=60))
+    assert codes(answer) == ['identity_conflict']
+    conflict = warning(answer, 'identity_conflict')
+    assert conflict['identity'] == 'Ann' and conflict['value'] > 0.9 and conflict['limit'] == 0.5
+    assert "'Ann'" in conflict['message']
+    assert codes(server.add('Cid', one(1))) == []
+    assert codes(server.add('Ann', one(0))) == ['duplicate', 'identity_conflict']
+
+
+def test_several_faces(make_face):
+    server = make_face()
+    answer = server.add('Ann', CROWD)
+    assert answer.json()['face']['faces_found'] == 6 and answer.json()['face']['index'] == 0
+    assert codes(answer) == ['multiple_faces'] and warning(answer, 'multiple_faces')['value'] == 6
+    # The fourth one, which a box chooses: others do not matter.
+    chosen = server.add('Bob', CROWD, bbox=[20 + 150 * 3, 20, 102, 102])
+    assert chosen.json()['face']['index'] == 3 and chosen.json()['face']['faces_found'] == 6
+    assert codes(chosen) == []
+
+
+def test_several_faces_of_which_one_is_listed(make_face):
+    answer = make_face({'face_recognition.max_faces': 1}).add('Ann', CROWD)
+    assert answer.json()['face']['faces_found'] == 6 and codes(answer) == ['multiple_faces']
+
+
+def test_a_small_face(make_face):
+    answer = make_face().add('Ann', one(0, side=42))
+    assert 'face_too_small' in codes(answer)
+    assert warning(answer, 'face_too_small')['limit'] == 50 and warning(answer, 'face_too_small')['value'] < 50
+
+
+def test_a_trial_warns_too(make_face):
+    answer = make_face().ask('database/add', CROWD, name='Ann', dry_run=True)
+    assert answer.json()['face']['faces_found'] == 6 and codes(answer) == ['multiple_faces']
+
+
+def test_a_gate_still_refuses(make_face):
+    server = make_face()
+    server.add('Ann', one(0))
+    answer = server.ask('database/add', one(0, left=60), name='Bob', gate='standard')
+    assert answer.status == 422 and [each['code'] for each in answer.json()['reasons']] == ['identity_conflict']
+
+
+# ---- the command line
+
+@pytest.fixture(name='db')
+def make_db(tmp_path):
+    def call(*arguments):
+        return run(tmp_path, 'db', *arguments, '--device', 'sim', '--set', f'database.db_file={tmp_path}/faces.db', '--set',
+                   f'database.backup_path={tmp_path}/backups', program=FACE, env=environment(tmp_path))
+    for name, image in {'good': one(0), 'same': one(0, left=60), 'small': one(1, side=42), 'crowd': CROWD,
+                        'none': NOBODY}.items():
+        (tmp_path / f'{name}.png').write_bytes(image)
+    return call
+
+
+def test_the_command_line_is_strict(db):
+    good = db('add', 'Ann', 'good.png')
+    assert good.returncode == 0 and 'added good.png for Ann: face of 140x140 at 200,120, score 0.90' in good.stdout
+    assert 'warning' not in good.stdout
+    refused = json.loads(db('add', 'Bob', 'same.png', 'small.png', 'crowd.png', '--json').stdout)
+    assert refused['added'] == 0
+    assert [each['code'] for each in refused['refused']] == ['identity_conflict', 'face_too_small', 'multiple_faces']
+    off = db('add', 'Bob', 'same.png', '--set', 'database.enrolment=off')
+    assert off.returncode == 1 and 'identity_conflict' in off.stdout
+
+
+def test_force_takes_them_and_warns(db):
+    db('add', 'Ann', 'good.png')
+    forced = db('add', 'Bob', 'same.png', '--force')
+    assert forced.returncode == 0 and "warning: The face looks like 'Ann'" in forced.stdout
+    report = json.loads(db('add', 'Cid', 'crowd.png', 'none.png', '--force', '--json').stdout)
+    assert report['added'] == 1 and [each['code'] for each in report['refused']] == ['no_face']
+    added = report['additions'][0]
+    assert added['face']['faces_found'] == 6 and added['warnings'][0]['code'] == 'multiple_faces'
+    both = db('add', 'Bob', 'same.png', '--force', '--gate', 'off')
+    assert both.returncode == 2 and 'exclude each other' in both.stderr

@@ -1,0 +1,58 @@
+#!/bin/bash
+# The tests that take too long for every change: an hour or two on two cores. Prints what each one measured; exit code 0
+# only if all hold.
+#
+#   tools/check_slow.sh BUILD [NAME…]    names: answers kills storm memory proxies mutation
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+build=$(cd "${1:?which build folder?}" && pwd) || exit 2
+shift
+test $# -gt 0 || set -- answers kills storm memory proxies mutation
+export HS_BIN=$build/hailo-pose HS_MODELS_DIR=${HS_MODELS_DIR:-$PWD/.deps/models}
+export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
+pytest=(/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs)
+
+# One picture has one answer: all variants of all pictures, by one client and by eight.
+answers() {
+    HS_VARIANTS=all "${pytest[@]}" tests/accuracy/test_one_answer.py
+}
+
+# 60 times kill -9 with 16 writers and 16 readers.
+kills() {
+    HS_STRESS_ROUNDS=60 HS_STRESS_RECOGNITIONS=20000 "${pytest[@]}" tests/service/test_face_stress.py
+}
+
+# Ten minutes of random attacks, with AddressSanitizer and UndefinedBehaviorSanitizer.
+storm() {
+    local sanitized=$build/../build-address
+    test -f "$sanitized/build.ninja" ||
+        meson setup "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || return 1
+    ninja --quiet -C "$sanitized" programs && tests/hostile/storm.py --seconds 600 --build "$sanitized"
+}
+
+memory() {
+    local status=0
+    tests/hostile/memory.py --device cpu --limit-mb 400 || status=1
+    tests/hostile/memory.py --device cpu --workers 21 --limit-mb 900 || status=1
+    return $status
+}
+
+proxies() {
+    tests/hostile/rfc_behind.py
+}
+
+# 300 changes of the sources, one at a time; at least nine tenths of those that change anything must be noticed.
+mutation() {
+    tests/mutation/run.py map "$build/mutation" && tests/mutation/run.py test "$build/mutation" --count 420 &&
+        tests/mutation/run.py report "$build/mutation"
+}
+
+failed=()
+for name in "$@"; do
+    printf '\n==== %s\n' "$name"
+    "$name" || failed+=("$name")
+done
+printf '\n%s\n' "${failed[*]:+failed: ${failed[*]}}"
+test ${#failed[@]} = 0
