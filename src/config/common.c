@@ -20,7 +20,7 @@ const struct hs_setting hs_server_rows[17] = {
     { ROW("server.max_connections", INT, max_connections), .min = 1, .max = 65536, .fallback = "256",
       .unit = "connections",
       .help = "Connections open at the same time; one more takes the place of the one without a request that is silent "
-              "longest, or waits" },
+              "longest, else of the slowest one below 32 KiB/s, or waits" },
     { ROW("server.max_connections_per_address", INT, max_connections_per_address), .min = 0, .max = 65536,
       .fallback = "0", .unit = "connections", .help = "Connections open from one address; 0: no limit of its own" },
     { ROW("server.max_header_kb", INT, max_header_kb), .min = 1, .max = 1024, .fallback = "16", .unit = "KiB",

@@ -41,8 +41,10 @@ static int status_of(int code)
     }
 }
 
-static const char *sentence_of(int status)
+static const char *sentence_of(int status, int code)
 {
+    if ((code & 0xff) == SQLITE_FULL)
+        return "gallery: its disk is full";
     switch (status) {
     case HS_ENOMEM:
         return "gallery: no memory";
@@ -60,7 +62,7 @@ int hs_sql_error(int code, const char *what, struct hs_error *err)
     int status = status_of(code);
     if (status == HS_EBUSY)
         return hs_error_set(err, status, "The gallery is busy with a change by another process; try again");
-    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", sentence_of(status), what ? what : "",
+    return hs_error_set(err, status, "%s" HS_DETAIL "%s%s%s (SQLite %d)", sentence_of(status, code), what ? what : "",
                         what ? ": " : "", sqlite3_errstr(code), code);
 }
 

@@ -407,6 +407,16 @@ int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_er
     return hs_inflater_create(coding, &body->inflater, err);
 }
 
+bool hs_body_is_packed(const struct hs_body *body)
+{
+    return body->inflater;
+}
+
+size_t hs_body_unpacked(const struct hs_body *body)
+{
+    return body->unpacked;
+}
+
 void hs_body_set_query(struct hs_body *body, hs_body_lookup lookup, void *ctx)
 {
     body->lookup = lookup;

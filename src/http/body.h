@@ -42,9 +42,9 @@ struct hs_body_spec {
 enum {
     HS_BODY_PARTS_MAX = 100, /* parts of a form, without those of the list */
     HS_BODY_PART_HEADER_MAX = 8192,
-    HS_BODY_TEXT_MAX = 4096,  /* a text part */
-    HS_BODY_JSON_MAX = 65536, /* the JSON without its pictures */
-    HS_BODY_JSON_DEPTH_MAX = 32,
+    HS_BODY_TEXT_MAX = 4096,     /* a text part */
+    HS_BODY_JSON_MAX = 65536,    /* the JSON without its pictures */
+    HS_BODY_JSON_DEPTH_MAX = 33, /* an object of 32 levels in the top-level one */
     HS_BODY_UNUSED_MAX = 8,
     HS_BODY_NAME_SIZE = 64, /* of a field that nobody reads, cut */
 };
@@ -60,6 +60,10 @@ void hs_body_destroy(struct hs_body *body);
 
 /* Before the first bytes: they are packed. HS_EBUSY: past the budget; HS_ENOMEM. */
 int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_error *err);
+
+/* Whether hs_body_set_coding made it packed, and how many bytes it has unpacked. */
+bool hs_body_is_packed(const struct hs_body *body);
+size_t hs_body_unpacked(const struct hs_body *body);
 
 /* Gives the value of a name, NULL if there is none; both strings outlive the body. */
 typedef const char *(*hs_body_lookup)(void *ctx, const char *name);

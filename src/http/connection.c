@@ -29,9 +29,10 @@
 
 enum {
     LINGER_MS = 5000,
-    HEAD_EVICTION_MS = 1000, /* a younger head is not given up for another connection */
-    READS_MAX = 16,          /* of a body, and */
-    STEPS_MAX = 32,          /* of sending, before other connections have their turn */
+    EVICTION_MS = 1000,       /* what has lasted less is not given up for another connection, */
+    EVICTION_RATE = 32 << 10, /* nor is a body or an answer that moves as many bytes a second */
+    READS_MAX = 16,           /* of a body, and */
+    STEPS_MAX = 32,           /* of sending, before other connections have their turn */
 };
 
 /* ---- The socket ---- */
@@ -57,6 +58,12 @@ static void watch(struct hs_conn *conn, uint32_t events)
         conn->watched = events;
     else
         conn->broken = true; /* the next tick closes it */
+}
+
+bool hs_conn_has_unread(const struct hs_conn *conn)
+{
+    int unread = 0;
+    return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 /* ---- Life ---- */
@@ -244,6 +251,8 @@ static void run(struct hs_conn *conn)
         events = end;
     else if (conn->phase == HS_CONN_SENDING)
         events = end | (conn->blocked ? EPOLLOUT : 0);
+    else if (hs_conn_awaits_turn(conn))
+        events |= EPOLLOUT; /* which comes at once */
     watch(conn, events);
     /* Nothing waits for the client: the window of the least rate begins with the next bytes that do. */
     if (!conn->blocked)
@@ -364,16 +373,45 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
 
 /* ---- Room ---- */
 
+/* Without a request, or too slow with its head: since when. INT64_MAX for others, of which one may have just sent its
+ * request. */
+static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
+{
+    bool open = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE;
+    bool silent = conn->phase == HS_CONN_LINGER || (open && !hs_conn_has_unread(conn));
+    bool slow = conn->phase == HS_CONN_HEAD && now_ns - conn->phase_since_ns >= EVICTION_MS * HS_NS_PER_MS;
+    return silent || slow ? conn->phase_since_ns : INT64_MAX;
+}
+
+/* Bytes a second of a body that comes, or of an answer that the client is waited for to take. EVICTION_RATE for others.
+ */
+static uint64_t pace(const struct hs_conn *conn, int64_t now_ns)
+{
+    bool body = conn->phase == HS_CONN_BODY;
+    bool answer = conn->phase == HS_CONN_SENDING && conn->blocked && conn->rate_since_ns != 0;
+    int64_t lasted_ms = (now_ns - (body ? conn->phase_since_ns : conn->rate_since_ns)) / HS_NS_PER_MS;
+    if ((!body && !answer) || lasted_ms < EVICTION_MS || hs_conn_awaits_turn(conn))
+        return EVICTION_RATE;
+    return (body ? conn->body_seen : taken_by_client(conn) - conn->rate_taken) * 1000 / (uint64_t) lasted_ms;
+}
+
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list)
 {
     struct hs_conn *found = NULL;
     int64_t now_ns = hs_clock_now_ns(), since_ns = INT64_MAX;
     for (struct hs_conn *conn = list->head; conn; conn = conn->next) {
-        bool silent = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE || conn->phase == HS_CONN_LINGER;
-        bool slow = conn->phase == HS_CONN_HEAD && now_ns - conn->phase_since_ns >= HEAD_EVICTION_MS * HS_NS_PER_MS;
-        if ((silent || slow) && conn->phase_since_ns < since_ns) {
+        int64_t idle_ns = conn->phase_since_ns < since_ns ? idle_since(conn, now_ns) : INT64_MAX;
+        if (idle_ns < since_ns) {
             found = conn;
-            since_ns = conn->phase_since_ns;
+            since_ns = idle_ns;
+        }
+    }
+    uint64_t slowest = EVICTION_RATE;
+    for (struct hs_conn *conn = found ? NULL : list->head; conn; conn = conn->next) {
+        uint64_t rate = pace(conn, now_ns);
+        if (rate < slowest) {
+            found = conn;
+            slowest = rate;
         }
     }
     return found;

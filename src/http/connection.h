@@ -96,7 +96,8 @@ void hs_conn_cancel(struct hs_conn *conn);
 /* At once, whatever it is doing. */
 void hs_conn_close(struct hs_conn *conn);
 
-/* The connection without a request that has been silent longest, NULL if there is none; and closes it. */
+/* The connection without a request that has been silent longest; if there is none, the one whose body comes, or whose
+ * answer is taken, most slowly, below 32 KiB/s for a second or more. NULL if there is none either. And closes it. */
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list);
 bool hs_conn_evict(struct hs_conn_list *list);
 

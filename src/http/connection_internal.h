@@ -38,6 +38,9 @@ static inline bool hs_conn_would_wait(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+/* Bytes of the client wait in the socket. */
+bool hs_conn_has_unread(const struct hs_conn *conn);
+
 /* The phase begins now. */
 void hs_conn_enter(struct hs_conn *conn, enum hs_conn_phase phase);
 
@@ -52,6 +55,9 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed);
 enum hs_step hs_conn_give_up(struct hs_conn *conn);
 
 /* ---- connection_receive.c ---- */
+
+/* Received bytes of a body wait for the connection's next turn. */
+bool hs_conn_awaits_turn(const struct hs_conn *conn);
 
 /* Takes what the socket has, once. True: it may have more of a body. */
 bool hs_conn_receive(struct hs_conn *conn);

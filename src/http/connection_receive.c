@@ -15,6 +15,9 @@ enum {
     UNWANTED_MAX = 64 << 10, /* a body on a route that takes none is read up to here, to keep the connection */
     BLANK_LINES_MAX = 8,     /* RFC 9112, 2.2: some clients send an empty line after a body */
     IN_MIN = 2 << 10,
+    UNPACK_PIECE = 64,      /* bytes of a packed body that are unpacked at a time, until they made */
+    UNPACK_TURN = 64 << 10, /* so many; then other connections have their turn */
+    UNPACK_READ = 16 << 10, /* of a packed body, read at a time */
 };
 
 /* ---- Requests ---- */
@@ -301,20 +304,42 @@ static enum hs_step feed_body(struct hs_conn *conn, const uint8_t *data, size_t 
     return done ? start_work(conn) : HS_STEP_WAIT;
 }
 
+/* As feed_body, but a packed body only until it has had its turn: a few of its bytes can hold a thousand times as many.
+ */
+static enum hs_step feed_turn(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
+{
+    const struct hs_body *body = conn->request->body;
+    if (!body || !hs_body_is_packed(body))
+        return feed_body(conn, data, len, ret_used);
+    size_t before = hs_body_unpacked(body), at = 0, used;
+    enum hs_step step = HS_STEP_WAIT;
+    while (conn->phase == HS_CONN_BODY && at < len && hs_body_unpacked(body) - before < UNPACK_TURN) {
+        step = feed_body(conn, data + at, len - at < UNPACK_PIECE ? len - at : UNPACK_PIECE, &used);
+        at += used;
+    }
+    *ret_used = at;
+    return step;
+}
+
+bool hs_conn_awaits_turn(const struct hs_conn *conn)
+{
+    return conn->phase == HS_CONN_BODY && conn->in_at < conn->in_len;
+}
+
 enum hs_step hs_conn_read_body(struct hs_conn *conn)
 {
     enum hs_step step = HS_STEP_WAIT;
     if (conn->in_at < conn->in_len) {
         size_t used;
         uint8_t *in = conn->in;
-        step = feed_body(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
+        step = feed_turn(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
         if (conn->in == in) { /* else the connection is being closed */
             conn->in_at += used;
             if (conn->in_at == conn->in_len)
                 hs_conn_drop_input(conn);
         }
     }
-    if (step == HS_STEP_WAIT && conn->phase == HS_CONN_BODY && conn->ended)
+    if (step == HS_STEP_WAIT && conn->phase == HS_CONN_BODY && conn->ended && !hs_conn_awaits_turn(conn))
         return hs_conn_refuse(conn, HS_EINVAL, "The request ends before its body does");
     return step;
 }
@@ -323,7 +348,10 @@ bool hs_conn_receive(struct hs_conn *conn)
 {
     const struct hs_http_options *options = hs_conn_options(conn);
     bool body = conn->phase == HS_CONN_BODY;
-    size_t held = conn->in_len - conn->in_at, room = HS_CONN_SCRATCH;
+    bool packed = body && conn->request->body && hs_body_is_packed(conn->request->body);
+    size_t held = conn->in_len - conn->in_at, room = packed ? UNPACK_READ : HS_CONN_SCRATCH;
+    if (hs_conn_awaits_turn(conn))
+        return false;
     if (body && !conn->is_chunked && conn->body_left < room)
         room = (size_t) conn->body_left; /* what follows the body waits in the socket */
     else if (!body)
@@ -338,9 +366,9 @@ bool hs_conn_receive(struct hs_conn *conn)
     conn->last_data_ns = hs_clock_now_ns();
     size_t used = 0;
     if (body && held == 0)
-        feed_body(conn, conn->list->scratch, (size_t) n, &used);
+        feed_turn(conn, conn->list->scratch, (size_t) n, &used);
     if (conn->phase == HS_CONN_CLOSED || used == (size_t) n)
-        return conn->phase == HS_CONN_BODY && (size_t) n == room;
+        return conn->phase == HS_CONN_BODY && (size_t) n == room && !packed;
     if (!reserve_input(conn, (size_t) n - used)) {
         conn->broken = true;
         return false;

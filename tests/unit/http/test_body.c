@@ -403,6 +403,10 @@ static void test_json_errors(void **state)
     expect_error(NULL, "{\"text\": \"\xe2\x80\xa8\" \"\xe2\x80\xa8\"}", HS_EINVAL, "near '\"???\"' (line 1, column ");
     expect_error(NULL, "{\"text\": NaN}", HS_EINVAL, "Invalid JSON: ");
     expect_error(NULL, "{\"text\": 1e999}", HS_EINVAL, "Invalid JSON: ");
+    expect_error(NULL, "{\"text\": \"a\\u0000b\"}", HS_EINVAL,
+                 "Invalid JSON: a text holds the character U+0000 (line 1, column ");
+    expect_error(NULL, "{\"a\": {\"\\u0000\": 1}}", HS_EINVAL,
+                 "Invalid JSON: a text holds the character U+0000 (line 1, column ");
     expect_error(NULL, "[1]", HS_EINVAL, "Invalid JSON: the top level must be an object, not an array");
     expect_error(NULL, "null", HS_EINVAL, "must be an object, not null");
     expect_error(NULL, "\"image\"", HS_EINVAL, "must be an object, not a string");
@@ -413,13 +417,13 @@ static void test_json_errors(void **state)
 static void test_json_limits(void **state)
 {
     (void) state;
-    char *all = repeat("{\"text\": \"x\", \"a\": ", "[", 31, "");
-    char *whole = repeat(all, "]", 31, "}");
+    char *all = repeat("{\"text\": \"x\", \"a\": ", "[", 32, "");
+    char *whole = repeat(all, "]", 32, "}");
     expect(NULL, whole, NULL, "x");
     free(all);
     free(whole);
     all = repeat("", "[", 1000, "");
-    expect_error(NULL, all, HS_EINVAL, "Invalid JSON: nested too deeply (line 1, column 33)");
+    expect_error(NULL, all, HS_EINVAL, "Invalid JSON: nested too deeply (line 1, column 34)");
     free(all);
     all = repeat("{\"a\": \"", "x", 70000, "\"}");
     expect_error(NULL, all, HS_ETOOLARGE, "65536");

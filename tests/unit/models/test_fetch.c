@@ -309,6 +309,28 @@ static void a_mirror_over_http(void **state)
     assert_tidy(*state);
 }
 
+/* A message about a mirror may reach clients of the service. */
+static void secrets_of_a_mirror_are_not_told(void **state)
+{
+    static const char *const forms[][2] = { { "user:secret@", "/some/where" },
+                                            { "sec@ret@", "/some" },
+                                            { "", "/some?key=secret&a=" } };
+    struct http_stub stub = { .body = "other", .len = 5 };
+    http_stub_start(&stub);
+    for (size_t i = 0; i < HS_ARRAY_LEN(forms); i++) {
+        struct pull pull = { 0 };
+        char mirror[100], host[40];
+        hs_str_format(mirror, sizeof(mirror), "http://%s127.0.0.1:%d%s", forms[i][0], stub.port, forms[i][1]);
+        hs_str_format(host, sizeof(host), "http://127.0.0.1:%d/some", stub.port);
+        pull.options.mirror = mirror;
+        assert_true(fetch(*state, "openvino: {file: m.onnx, sha256: " SHA_MODEL "}\n", &pull) < 0);
+        assert_non_null(strstr(pull.err.message, host));
+        assert_null(strstr(pull.err.message, "sec"));
+        assert_null(strstr(pull.said, "sec"));
+    }
+    http_stub_stop(&stub);
+}
+
 static void wrong_bytes_and_the_known_size(void **state)
 {
     struct http_stub stub = { .body = "other", .len = 5 };
@@ -365,6 +387,7 @@ int main(void)
         SCENE_TEST(a_cut_pull_is_gone_on_with),
         SCENE_TEST(another_source_tidies_up),
         SCENE_TEST(a_mirror_over_http),
+        SCENE_TEST(secrets_of_a_mirror_are_not_told),
         SCENE_TEST(wrong_bytes_and_the_known_size),
         SCENE_TEST(cancelling),
     };
