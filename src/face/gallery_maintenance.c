@@ -129,6 +129,7 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err;
     hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, NULL);
+    find_last_backup(maintenance); /* a purge made one */
     if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
         return;
     hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
