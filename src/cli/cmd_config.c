@@ -56,7 +56,8 @@ static void print_verdict(const struct config_call *config, size_t warnings)
     if (file && hs_file_exists(file))
         printf("The configuration %s is fine (%zu warning%s).\n", file, warnings, plural);
     else
-        printf("There is no configuration file (%s); the defaults are fine (%zu warning%s).\n", file ? file : "",
+        printf("There is no configuration file (%s%s%s); the defaults are fine (%zu warning%s).\n", file ? file : "",
+               config->schema->yaml_path ? " or " : "", config->schema->yaml_path ? config->schema->yaml_path : "",
                warnings, plural);
 }
 

@@ -211,10 +211,15 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
     return code;
 }
 
+int hs_invocation_usage_of(const struct hs_invocation *call, const char *arguments)
+{
+    fprintf(stderr, "usage: %s %s; see '%s --help'\n", call->who, arguments, call->who);
+    return HS_EXIT_USAGE;
+}
+
 int hs_invocation_usage(const struct hs_invocation *call)
 {
-    fprintf(stderr, "usage: %s %s; see '%s --help'\n", call->who, call->command->arguments, call->who);
-    return HS_EXIT_USAGE;
+    return hs_invocation_usage_of(call, call->command->arguments);
 }
 
 int hs_print_json(json_t *report, enum hs_json_style style, struct hs_error *err)

@@ -117,6 +117,9 @@ int hs_invocation_fail(const struct hs_invocation *call, int code, const char *f
 /* Prints "usage: hailo-pose detect PICTURE...; see 'hailo-pose detect --help'" on stderr and gives HS_EXIT_USAGE. */
 int hs_invocation_usage(const struct hs_invocation *call);
 
+/* The same of one action: "usage: hailo-face db rename OLD NEW; see …" for the arguments "rename OLD NEW". */
+int hs_invocation_usage_of(const struct hs_invocation *call, const char *arguments);
+
 /* The settings of the program that a call asks for: --config, --models, --device, each --set, and `extra` options
  * (those without an assignment count as not given). Prints errors and warnings on stderr. Returns HS_EXIT_OK,
  * HS_EXIT_FAILURE, or HS_EXIT_USAGE if only the command line was wrong; *ret_settings is untouched on failure. The

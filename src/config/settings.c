@@ -410,7 +410,9 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
     else if (r == HS_ENOMEM)
         problems->no_memory = true;
     else if (r == HS_ENOTFOUND && !request->path)
-        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "No configuration file (%s); using defaults", path);
+        hs_problems_add(problems, HS_PROBLEM_NOTE, 0, "No configuration file (%s%s%s); using defaults", path,
+                        request->schema->yaml_path ? " or " : "",
+                        request->schema->yaml_path ? request->schema->yaml_path : "");
     else
         hs_problems_add(problems, HS_PROBLEM_ERROR, why.line, "%s", why.message);
     if (fits && !request->path)

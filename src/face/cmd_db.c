@@ -58,6 +58,16 @@ static int do_list(struct db *db)
     return hs_gallery_for_each_identity(db->gallery, NULL, SIZE_MAX, print_identity, NULL, NULL, &db->err);
 }
 
+/* Quality as JSON with numbers of a few digits. */
+static void print_quality(const char *text)
+{
+    json_t *quality = text ? json_loads(text, 0, NULL) : NULL;
+    char *shown = json_dumps(quality, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(4));
+    puts(shown ? shown : "");
+    free(shown);
+    json_decref(quality);
+}
+
 static int do_show(struct db *db)
 {
     struct hs_gallery_person *person;
@@ -68,7 +78,8 @@ static int do_show(struct db *db)
            person->identity.metadata ? ", " : "", person->identity.metadata ? person->identity.metadata : "");
     for (size_t i = 0; i < person->count; i++) {
         const struct hs_gallery_embedding *e = &person->embeddings[i];
-        printf("%8lld  %s  %s  %s\n", (long long) e->id, e->created_at, e->space, e->quality ? e->quality : "");
+        printf("%8lld  %s  %s  ", (long long) e->id, e->created_at, e->space);
+        print_quality(e->quality);
     }
     hs_gallery_person_destroy(person);
     return HS_EXIT_OK;
@@ -199,11 +210,14 @@ static int do_restore(struct db *db)
 {
     struct hs_face_gallery_model model;
     struct hs_gallery_survey *found;
+    char people[40], faces[40];
     int r = hs_gallery_restore(db->gallery, word(db, 0), &db->err);
     if (r == 0)
         r = survey(db, &model, &found);
     if (r < 0)
         return r;
+    printf("restored: %s, %s\n", hs_face_count_people(found->identities, people),
+           hs_face_count_faces(found->embeddings, faces));
     print_problems(&model, found);
     free(found);
     return HS_EXIT_OK;
@@ -640,26 +654,26 @@ static int add_pictures(struct db *db, bool tree)
 
 /* Only what puts people into a gallery makes one if there is none. */
 struct action {
-    const char *name, *words;
-    size_t count; /* of words */
+    const char *name, *usage;
+    size_t count; /* of arguments */
     bool must_exist;
     int (*run)(struct db *db);
 };
 
 static const struct action actions[] = {
-    { "list", "", 0, true, do_list },
-    { "show", " NAME", 1, true, do_show },
-    { "rename", " OLD NEW", 2, true, do_rename },
-    { "merge", " NAME INTO", 2, true, do_merge },
-    { "remove", " NAME", 1, true, do_remove },
-    { "backup", "", 0, true, do_backup },
-    { "backups", "", 0, true, do_backups },
-    { "restore", " BACKUP", 1, false, do_restore },
-    { "check", "", 0, true, do_check },
-    { "stats", "", 0, true, do_stats },
-    { "set-space", " MODEL|SPACE", 1, true, do_set_space },
-    { "export", " FILE|-", 1, true, do_export },
-    { "import", " FILE|FOLDER", 1, false, do_import },
+    { "list", "list", 0, true, do_list },
+    { "show", "show NAME", 1, true, do_show },
+    { "rename", "rename OLD NEW", 2, true, do_rename },
+    { "merge", "merge NAME INTO", 2, true, do_merge },
+    { "remove", "remove NAME", 1, true, do_remove },
+    { "backup", "backup", 0, true, do_backup },
+    { "backups", "backups", 0, true, do_backups },
+    { "restore", "restore BACKUP", 1, false, do_restore },
+    { "check", "check", 0, true, do_check },
+    { "stats", "stats", 0, true, do_stats },
+    { "set-space", "set-space MODEL|SPACE", 1, true, do_set_space },
+    { "export", "export FILE|-", 1, true, do_export },
+    { "import", "import FILE|FOLDER", 1, false, do_import },
 };
 
 static int run_action(struct db *db, const struct action *action)
@@ -690,7 +704,7 @@ static int find_and_run(struct db *db)
 {
     const char *name = db->words.count ? db->words.items[0] : "";
     if (strcmp(name, "add") == 0)
-        return db->words.count < 3 ? hs_invocation_fail(db->call, HS_EXIT_USAGE, "add takes a name and pictures")
+        return db->words.count < 3 ? hs_invocation_usage_of(db->call, "add NAME PICTURE|FOLDER...")
                                    : add_pictures(db, false);
     if (strcmp(name, "import") == 0 && db->words.count == 2 && is_folder(db->words.items[1]))
         return add_pictures(db, true);
@@ -698,14 +712,12 @@ static int find_and_run(struct db *db)
         if (strcmp(actions[i].name, name) != 0)
             continue;
         if (db->words.count != actions[i].count + 1)
-            return hs_invocation_fail(db->call, HS_EXIT_USAGE, "usage: hailo-face db %s%s", name, actions[i].words);
+            return hs_invocation_usage_of(db->call, actions[i].usage);
         if (db->purge_backups && actions[i].run != do_remove)
             return hs_invocation_fail(db->call, HS_EXIT_USAGE, "--purge-backups is for remove");
         return run_action(db, &actions[i]);
     }
-    return hs_invocation_fail(db->call, HS_EXIT_USAGE,
-                              "say one of list, show, add, rename, merge, remove, backup, "
-                              "backups, restore, check, stats, set-space, export, import");
+    return hs_invocation_usage(db->call);
 }
 
 int hs_face_cmd_db(struct hs_invocation *call)

@@ -203,7 +203,7 @@ int hs_face_cmd_eval(struct hs_invocation *call)
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.pairs_file || !eval.images)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "--pairs and --images are required");
+        return hs_invocation_usage(call);
     if (!hs_face_rule_read(eval.face, &eval.rule))
         return hs_invocation_fail(call, HS_EXIT_USAGE, "--face is largest, best or middle");
     return run(&eval);

@@ -10,12 +10,15 @@
 #include "gallery/gallery.h"
 #include "service/drawing.h"
 #include "service/picture_files.h"
+#include "vision/face_heads.h"
 
 struct pictures {
     struct hs_invocation *call;
     struct hs_face_app *app;
     struct hs_drawing_target draw; /* of detect and recognize */
     struct hs_picture_answers answers;
+    int64_t max; /* --max and --conf, of these too; negative: as configured */
+    double confidence;
 };
 
 /* One of them, and what was found in it. */
@@ -199,6 +202,10 @@ static int run(struct pictures *p)
     struct hs_face_request request = hs_face_app_request(p->app);
     request.embed = !detects;
     request.large |= !detects && !recognizes;
+    if (p->max >= 0)
+        request.max_faces = (int) p->max;
+    if (p->confidence >= 0)
+        request.score_threshold = (float) p->confidence;
     if (compares && compare(p, &request, &err) < 0)
         code = hs_invocation_fail(p->call, HS_EXIT_FAILURE, "%s", err.message);
     for (size_t i = 0; !compares && i < p->call->words.count; i++) {
@@ -216,19 +223,25 @@ static int run(struct pictures *p)
 
 int hs_face_cmd_pictures(struct hs_invocation *call)
 {
-    struct pictures p = { .call = call };
+    struct pictures p = { .call = call, .max = -1, .confidence = -1 };
     const char *name = call->command->name;
-    bool pair = strcmp(name, "compare") == 0, draws = strcmp(name, "detect") == 0 || strcmp(name, "recognize") == 0;
+    bool pair = strcmp(name, "compare") == 0, lists = strcmp(name, "detect") == 0 || strcmp(name, "recognize") == 0;
+    enum { OF_LISTS = 3 };
     const struct hs_option options[] = {
         HS_PICTURE_ANSWERS_OPTIONS(&p.answers),
-        HS_DRAWING_OPTION(&p.draw, "faces"), /* last: not all commands have it */
+        /* Last: those of detect and recognize only. */
+        HS_DRAWING_OPTION(&p.draw, "faces"),
+        HS_INT("max", &p.max, "N", 1, HS_FACE_MAX_FACES,
+               "most faces of a picture; wins over face_recognition.max_faces"),
+        HS_NUMBER("conf", &p.confidence, "SCORE", 0, 1,
+                  "least score of a face; wins over face_recognition.detection_threshold"),
     };
     struct hs_error err;
     int code;
-    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options) - !draws, pair ? 2 : SIZE_MAX, &code))
+    if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options) - (lists ? 0 : OF_LISTS), pair ? 2 : SIZE_MAX, &code))
         return code;
     if (call->words.count < (pair ? 2 : 1))
-        return hs_invocation_fail(call, HS_EXIT_USAGE, pair ? "name two pictures" : "name at least one picture");
+        return hs_invocation_usage(call);
     if (!hs_picture_answers_settle(&p.answers, call, true, &code))
         return code;
     if (hs_drawing_target_settle(&p.draw, &call->words, &err) == 0)

@@ -129,6 +129,7 @@ static void finish_erasing(struct hs_face_maintenance *maintenance)
 {
     struct hs_error err;
     hs_face_index_refresh(maintenance->options.index, HS_NO_DEADLINE, NULL);
+    find_last_backup(maintenance); /* a purge made one */
     if (hs_gallery_finish_erasing(maintenance->options.gallery, &err) == 0)
         return;
     hs_log_warning("what was erased is still in the gallery's file, the next try is in %d s: %s", ERASE_AGAIN_S,
@@ -253,9 +254,12 @@ int hs_face_open_gallery(const struct hs_database_section *settings, unsigned fl
         .erase_later = flags & HS_FACE_ERASE_LATER,
         .must_exist = flags & HS_FACE_MUST_EXIST,
     };
-    int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, err);
-    if (r == 0)
-        r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
+    struct hs_error why;
+    int r = options.must_exist ? 0 : hs_dir_make_parent(settings->db_file, &why);
+    if (r < 0)
+        return hs_error_set(
+            err, r, "%s. Make it for the user that runs this, or name another file with database.db_file", why.message);
+    r = hs_gallery_open(&options, ret_gallery, ret_opened, err);
     if (r == 0)
         tell(ret_opened);
     return r;

@@ -18,6 +18,7 @@
 enum { MAX_PACKS = 1000, RECORD_MAX = 4096 };
 
 struct hs_store {
+    char service[64]; /* the program, for messages that say what to run */
     char dir[PATH_MAX];
     char packs_dir[PATH_MAX];
     char complaint[HS_ERROR_MESSAGE_SIZE];
@@ -123,6 +124,7 @@ int hs_store_open(const struct hs_store_options *options, struct hs_store **ret_
         return hs_error_set(err, HS_ENOMEM, "out of memory");
     char own[PATH_MAX];
     int status = 0;
+    hs_str_copy(store->service, sizeof(store->service), options->service);
     if (!find_models_dir(options, store->dir, sizeof(store->dir)) ||
         !find_packs_dir(options, store->packs_dir, sizeof(store->packs_dir)) ||
         !hs_path_join(own, sizeof(own), store->dir, "packs"))
@@ -376,8 +378,8 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         return status;
     /* On a machine without a Hailo `models pull` brings the processor's file. */
     const char *runtime = choice->file->runtime;
-    char pull[300];
-    hs_str_format(pull, sizeof(pull), "models pull %s --backend %s%s%s", name, choice->file->backend,
+    char pull[400];
+    hs_str_format(pull, sizeof(pull), "%s models pull %s --backend %s%s%s", store->service, name, choice->file->backend,
                   runtime ? " --runtime " : "", runtime ? runtime : "");
     if (state == HS_FILE_MISSING)
         return hs_error_set(err, HS_ENOTFOUND, "%s is not in %s; get it with: %s", choice->file->name, store->dir,

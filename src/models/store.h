@@ -12,7 +12,7 @@
 struct hs_store;
 
 struct hs_store_options {
-    const char *service;    /* "hailo-pose": names /var/lib/<service>/models; required */
+    const char *service;    /* "hailo-pose": names /var/lib/<service>/models, and what to run in messages; required */
     const char *models_dir; /* NULL: HS_MODELS_DIR, else the usual places, see hs_store_dir */
     const char *packs_dir;  /* NULL: HS_PACKS_DIR, else the installed or the source tree's folder of packs */
 };

@@ -9,12 +9,15 @@
 #include "service/answer.h"
 #include "service/drawing.h"
 #include "service/picture_files.h"
+#include "vision/yolo_pose.h"
 
 struct detect {
     struct hs_invocation *call;
     const struct hs_pose_app *app;
     struct hs_drawing_target draw;
     struct hs_picture_answers answers;
+    int64_t max; /* --max and --conf; negative: as configured */
+    double confidence;
 };
 
 static int write_drawing(const struct detect *d, size_t index, const struct hs_pose_result *result,
@@ -52,6 +55,10 @@ static int detect_picture(const struct detect *d, size_t index, struct hs_pose_r
     uint8_t *data;
     size_t len;
     params.keep_image = d->draw.path != NULL;
+    if (d->max >= 0)
+        params.max_detections = (int) d->max;
+    if (d->confidence >= 0)
+        params.confidence_threshold = (float) d->confidence;
     int r = hs_picture_read(picture, params.limits.max_bytes, &data, &len, err);
     if (r < 0)
         return r;
@@ -84,17 +91,21 @@ static int run(struct detect *d)
 
 int hs_pose_cmd_detect(struct hs_invocation *call)
 {
-    struct detect d = { .call = call };
+    struct detect d = { .call = call, .max = -1, .confidence = -1 };
     const struct hs_option options[] = {
         HS_DRAWING_OPTION(&d.draw, "people"),
         HS_PICTURE_ANSWERS_OPTIONS(&d.answers),
+        HS_INT("max", &d.max, "N", 0, HS_YOLO_POSE_MAX_DETECTIONS,
+               "most people of a picture; wins over inference.max_detections"),
+        HS_NUMBER("conf", &d.confidence, "SCORE", 0, 1,
+                  "least score of a person; wins over inference.confidence_threshold"),
     };
     struct hs_error err;
     int code;
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), SIZE_MAX, &code))
         return code;
     if (call->words.count == 0)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "name at least one picture");
+        return hs_invocation_usage(call);
     if (!hs_picture_answers_settle(&d.answers, call, false, &code))
         return code;
     if (hs_drawing_target_settle(&d.draw, &call->words, &err) == 0)

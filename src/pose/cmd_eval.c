@@ -174,7 +174,7 @@ int hs_pose_cmd_eval(struct hs_invocation *call)
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 0, &code))
         return code;
     if (!eval.coco || !eval.images)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "--coco and --images are required");
+        return hs_invocation_usage(call);
     if (hs_coco_set_load(eval.coco, &eval.set, &err) < 0)
         return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
     code = hs_app_start(call, NULL, 0, HS_APP_LOAD, &state);

@@ -5,7 +5,7 @@
 static const struct hs_command commands[] = {
     { "serve", "", "answer over HTTP", hs_cmd_serve },
     { "detect", "PICTURE...", "find people in pictures, without a server", hs_pose_cmd_detect },
-    { "eval", "", "keypoint AP over a COCO annotations file", hs_pose_cmd_eval },
+    { "eval", "--coco FILE --images DIR", "keypoint AP over a COCO annotations file", hs_pose_cmd_eval },
     { "bench", "[PICTURE...]", "measure the stages here, or a server", hs_cmd_bench },
     { "compare-devices", "PICTURE|FOLDER...", "whether two devices find the same people", hs_pose_cmd_compare_devices },
     { "models", "list|pull|verify|import|remove", "model files", hs_cmd_models },

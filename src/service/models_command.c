@@ -120,7 +120,7 @@ static void list_row(const struct command *cmd, const struct hs_pack *pack, cons
         hs_progress_size(bytes, compiled);
     hs_str_format(backend, sizeof(backend), "%s%s%s", file->backend, file->runtime ? " " : "",
                   file->runtime ? file->runtime : "");
-    printf("%-20s %c %-10s %-10s %9s  %-14s %s%s%s%s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
+    printf("%-24s %c %-10s %-10s %9s  %-14s %s%s%s%s%s\n", pack->name, is_default(cmd, pack, file) ? '*' : ' ', backend,
            state, size, pack->licence_name, pack->title, pack->imported ? " (imported)" : "",
            bytes ? " (compiled: " : "", compiled, bytes ? ")" : "");
 }
@@ -128,10 +128,10 @@ static void list_row(const struct command *cmd, const struct hs_pack *pack, cons
 static int do_list(struct command *cmd)
 {
     if (cmd->names.count)
-        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models list [--json]");
+        return hs_invocation_usage_of(cmd->call, "list [--json]");
     if (cmd->json)
         return list_json(cmd);
-    printf("%-20s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
+    printf("%-24s   %-10s %-10s %9s  %-14s %s\n", "MODEL", "FOR", "STATE", "SIZE", "LICENCE", "WHAT");
     for (size_t i = 0; i < hs_store_count(cmd->store); i++) {
         const struct hs_pack *pack = hs_store_pack(cmd->store, i);
         for (size_t k = 0; hs_app_serves(cmd->app, pack) && k < pack->file_count; k++)
@@ -308,7 +308,7 @@ static uint64_t remove_compiled(const struct command *cmd, const struct hs_pack 
 static int do_import(struct command *cmd)
 {
     if (cmd->names.count != 1 || !cmd->name)
-        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models import FILE --name NAME");
+        return hs_invocation_usage_of(cmd->call, "import FILE --name NAME");
     enum hs_task tasks[HS_APP_MODELS_MAX];
     for (size_t i = 0; i < cmd->app->model_count; i++)
         tasks[i] = cmd->app->models[i].task;
@@ -343,7 +343,7 @@ static int do_remove(struct command *cmd)
 {
     int code = HS_EXIT_OK;
     if (cmd->names.count == 0)
-        return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "usage: models remove NAME...");
+        return hs_invocation_usage_of(cmd->call, "remove NAME...");
     for (size_t i = 0; i < cmd->names.count; i++) {
         const struct hs_pack *pack = find_pack(cmd, cmd->names.items[i]);
         struct hs_error err;
@@ -402,8 +402,7 @@ static int run_action(struct command *cmd, const char *name)
         hs_settings_destroy(cmd->settings);
         return code;
     }
-    return hs_invocation_fail(cmd->call, HS_EXIT_USAGE, "no such action: %s (list, pull, verify, import, remove)",
-                              name);
+    return hs_invocation_usage(cmd->call);
 }
 
 int hs_cmd_models(struct hs_invocation *call)
@@ -431,7 +430,7 @@ int hs_cmd_models(struct hs_invocation *call)
     if (!hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 100, &code))
         return code;
     if (call->words.count == 0)
-        return hs_invocation_fail(call, HS_EXIT_USAGE, "which: list, pull, verify, import or remove?");
+        return hs_invocation_usage(call);
     hs_progress_init(&cmd.progress, false);
     cmd.names = (struct hs_text_list) { call->words.items + 1, call->words.count - 1 };
     return run_action(&cmd, call->words.items[0]);

@@ -87,8 +87,8 @@ def test_config_check_names_what_it_has_read(cli, tmp_path):
     assert (done.returncode, done.stdout) == (0, 'The configuration good.yaml is fine (0 warnings).\n')
     done = cli('config', 'check')
     place = tmp_path / 'hailo-pose' / 'hailo-pose.json'
-    assert (done.returncode, done.stdout) == (0, f'There is no configuration file ({place}); the defaults are fine '
-                                              '(0 warnings).\n')
+    assert (done.returncode, done.stdout) == (0, f'There is no configuration file ({place} or '
+                                              '/etc/hailo/hailo-pose.yaml); the defaults are fine (0 warnings).\n')
     place.parent.mkdir()
     place.write_text('{"server": {"port": 1}}')
     assert cli('config', 'check').stdout == f'The configuration {place} is fine (0 warnings).\n'
@@ -207,7 +207,9 @@ def test_an_empty_value_is_a_usage_error(cli, option, form):
 
 
 @pytest.mark.parametrize('arguments', [['config'], ['config', 'guess'], ['config', 'check', 'a.yaml'], ['backends'],
-                                       ['backends', 'eat'], ['compare-devices']])
+                                       ['backends', 'eat'], ['compare-devices'], ['detect'], ['eval'], ['models'],
+                                       ['models', 'eat'], ['models', 'remove'], ['models', 'import', 'a.onnx'],
+                                       ['models', 'list', 'all']])
 @pytest.mark.parametrize('program', ['hailo-pose', 'hailo-face'])
 def test_wrong_arguments_are_answered_by_the_usage(cli, program, arguments):
     done = cli(*arguments, program=os.path.join(os.path.dirname(BINARY), program))
@@ -269,6 +271,21 @@ def test_detect_prints_what_the_api_says(cli, tmp_path):
     result = result[0] if isinstance(result, list) else result
     assert result['image_size'] == {'width': 64, 'height': 48}
     assert result['count'] == len(result['poses'])
+
+
+def test_detect_of_some(cli, tmp_path):
+    """The scripted device finds three people with the scores 230, 226 and 222 of 255."""
+    spots = [(100, 0), (300, 10), (500, 20)]
+    (tmp_path / 'a.png').write_bytes(png(640, 640, shade=lambda x, y: (
+        255 if any(left <= x < left + 90 - less and 100 <= y < 300 for left, less in spots) else 0,) * 3))
+    for options, count in (([], 3), (['--max', '2'], 2), (['--max', '0'], 0), (['--conf', '.88'], 2), (['--conf', '0.95'], 0),
+                           (['--max', '1', '--conf', '0'], 1), (['--set', 'inference.max_detections=1', '--max', '3'], 3)):
+        done = cli('detect', '--device', 'sim', '--json', 'a.png', *options)
+        answer = json.loads(done.stdout)
+        assert (answer['count'], answer.get('truncated', False)) == (count, '--max' in options and count < 3), options
+    for options in (['--max', '1001'], ['--max', '-1'], ['--max', 'all'], ['--conf', '1.5'], ['--conf', 'nan']):
+        done = cli('detect', '--device', 'sim', 'a.png', *options)
+        assert done.returncode == 2 and f'{options[0]}: must be a ' in done.stderr, done
 
 
 def test_detect_lines(cli, tmp_path):

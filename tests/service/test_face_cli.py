@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from faces import PATTERNS, picture
 from server import BINARY, FACE, Server, environment, png, run
 
 SUBCOMMANDS = ['serve', 'detect', 'embed', 'recognize', 'compare', 'compare-devices', 'db', 'eval', 'bench', 'models', 'config',
@@ -56,6 +57,22 @@ def face(tmp_path):
     return lambda *arguments, gallery=True: run(tmp_path, *(own if gallery else []), *arguments, program=FACE, env=env)
 
 
+# ---- some faces of many
+
+@pytest.mark.parametrize('command', ['detect', 'recognize'])
+def test_faces_of_some(face, tmp_path, command):
+    (tmp_path / 'a.png').write_bytes(picture(*((PATTERNS[i], 20 + 210 * i, 100, 180 - 20 * i) for i in range(3))))
+    for options, count in (([], 3), (['--max', '2'], 2), (['--conf', '.88'], 2), (['--conf', '0.95'], 0),
+                           (['--max', '1', '--conf', '0'], 1)):
+        done = face(command, 'a.png', '--json', '--device', 'sim', *options)
+        assert done.returncode == 0, done
+        answer = json.loads(done.stdout)
+        assert (answer['count'], answer.get('truncated', False)) == (count, '--max' in options), options
+    for options in (['--max', '0'], ['--max', '1001'], ['--conf', '1.5']):
+        done = face(command, 'a.png', '--device', 'sim', *options)
+        assert done.returncode == 2 and f'{options[0]}: must be a ' in done.stderr, done
+
+
 # ---- usage
 
 @pytest.mark.parametrize('name', SUBCOMMANDS)
@@ -68,7 +85,8 @@ def test_help_of_a_subcommand(face, name):
 @pytest.mark.parametrize('arguments', [
     [], ['dance'], ['eval'], ['eval', '--pairs', 'p.csv'], ['eval', '--pairs', 'p.csv', '--images', '.', '--face', 'any'],
     ['bench', '--clients', '0'], ['selftest', 'extra'], ['detect'], ['detect', '--draw', 'a.jpg', 'x.png', 'y.png'],
-    ['embed', '--draw', 'a.jpg', 'x.png'], ['compare', 'one.png'], ['db', 'add', 'Ann'], ['db', 'add', 'Ann', 'a.png', '--gate', 'some'],
+    ['embed', '--draw', 'a.jpg', 'x.png'], ['embed', '--max', '1', 'x.png'], ['compare', '--conf', '0', 'x.png', 'y.png'],
+    ['compare', 'one.png'], ['db', 'add', 'Ann'], ['db', 'add', 'Ann', 'a.png', '--gate', 'some'],
     ['db', 'import'], ['config', 'render'], ['config', 'show', 'more']], ids=lambda arguments: ' '.join(arguments) or 'nothing')
 def test_usage_errors(face, tmp_path, arguments):
     (tmp_path / 'a.png').write_bytes(png())

@@ -55,7 +55,8 @@ def test_actions(db, tmp_path):
     removed = db('remove', 'Bob')
     assert '2 faces erased' in removed.stdout and kept in removed.stdout
     assert names(db('list')) == ['Zoe']
-    assert db('restore', kept).returncode == 0
+    restored = db('restore', kept)
+    assert restored.returncode == 0 and restored.stdout.startswith('restored: 2 people, 3 faces\n')
     assert names(db('list')) == ['Bob', 'Zoe']
 
 
@@ -118,3 +119,11 @@ def test_what_is_wrong_is_said(db, tmp_path):
     assert 'nobody' in db('show', 'nobody').stderr
     for words in ((), ('dance',), ('rename', 'one'), ('list', 'extra')):
         assert db(*words).returncode == 2
+    (tmp_path / 'file').write_text('')
+    done = subprocess.run([FACE, 'db', 'import', os.devnull, '--set', f'database.db_file={tmp_path}/file/faces.db'],
+                          capture_output=True, text=True, check=False, env=environment(tmp_path), timeout=60)
+    assert done.returncode == 1 and f'{tmp_path}/file: cannot make the folder: ' in done.stderr, done
+    assert 'database.db_file' in done.stderr
+    for words, usage in ((('add', 'Ann'), 'add NAME PICTURE|FOLDER...'), (('rename', 'one'), 'rename OLD NEW'),
+                         (('list', 'extra'), 'list'), (('restore',), 'restore BACKUP'), (('dance',), 'list|show|add|')):
+        assert db(*words).stderr.startswith(f'usage: hailo-face db {usage}'), words

@@ -204,6 +204,22 @@ static void test_set_aside_is_no_backup(void **state)
     stop(maintenance);
 }
 
+/* A purge makes a backup beside those of the thread. */
+static void test_backup_of_a_purge(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_face_maintenance_status status;
+    add(fixture_open(f), "Ann", 1);
+    struct hs_face_maintenance *maintenance = start(f, -1);
+    assert_true(wait_for(is_read, f, maintenance));
+    hs_face_maintenance_get_status(maintenance, &status);
+    assert_string_equal(status.last_backup_at, "");
+    assert_int_equal(hs_gallery_backup(f->gallery, NULL, NULL), 0);
+    hs_face_maintenance_erased(maintenance);
+    assert_true(wait_for(is_backed_up, f, maintenance));
+    stop(maintenance);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +230,7 @@ int main(void)
         GALLERY_TEST(test_erasing),
         GALLERY_TEST(test_not_started),
         GALLERY_TEST(test_set_aside_is_no_backup),
+        GALLERY_TEST(test_backup_of_a_purge),
     };
     return HS_RUN_TESTS(tests);
 }
