@@ -493,7 +493,9 @@ def test_usage(shop, arguments):
     shop.simple()
     done = shop.models(*arguments)
     assert done.returncode == 2, done
-    assert done.stderr.startswith('hailo-pose models') and not done.stdout
+    complains = any(option in arguments for option in ('--timeout', '--mirror', '--dims', '--dance'))
+    usage = f"usage: hailo-pose models {'list|pull' if not arguments else arguments[0]}"
+    assert done.stderr.startswith('hailo-pose models: ' if complains else usage) and not done.stdout
     assert shop.left() == []
 
 
