@@ -88,7 +88,7 @@ json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, cons
                           const struct hs_enrol_verdict *warnings);
 
 /* One warning as a sentence. */
-void hs_enrol_warning_text(const struct hs_enrol_reason *warning, char *dst, size_t size);
+void hs_enrol_warning_text(const struct hs_enrol_reason *r, char *dst, size_t size);
 
 /* "blurred (sharpness 0.12, limit 0.25); …", cut if it does not fit. "" if there is no reason. */
 void hs_enrol_reasons_text(const struct hs_enrol_verdict *verdict, char *dst, size_t size);

@@ -23,7 +23,7 @@ struct hs_http_options {
     int workers;      /* [2] threads that run handlers */
     size_t queue_max; /* [64] requests waiting for a worker; one more gets 503 */
 
-    size_t connections_max; /* [256] one more takes the place of another: see hs_conn_evict */
+    size_t connections_max;         /* [256] one more takes the place of another: see hs_conn_evict */
     size_t connections_per_address; /* [0: no limit] further ones are closed at once */
     size_t header_max;              /* [16 KiB] request line and headers; more gets 431 */
     size_t body_max;                /* [16 MiB] unless the route says less; more gets 413 */
