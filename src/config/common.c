@@ -31,7 +31,7 @@ const struct hs_setting hs_server_rows[17] = {
       .help = "Pictures in one batch request; more are answered 400" },
     { ROW("server.max_body_memory", BYTES, max_body_memory), .min = MIB, .max = MIB * MIB, .fallback = "256M",
       .help = "Memory for the bodies of all requests together; a request that finds no room is answered 503" },
-    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "48M",
+    { ROW("server.max_answer_memory", BYTES, max_answer_memory), .min = MIB, .max = MIB * MIB, .fallback = "32M",
       .help = "Memory for answers that wait for their clients, past the first 64 KiB of each; an answer that finds no "
               "room is replaced by a 503" },
     { ROW("server.header_timeout", SECONDS, header_timeout), .min = 0.1, .max = 3600, .fallback = "10",

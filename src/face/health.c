@@ -7,10 +7,14 @@
 
 static const char file_gone[] = "the gallery's file was deleted or replaced; changes fail until a restart";
 
-static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status, bool lost,
-                            const struct hs_gallery_usability *usability)
+static const char changes_fail[] =
+    "the last change could not be written: the gallery's file is damaged, or its disk is "
+    "full or cannot be written; the log says more";
+
+static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status,
+                            const struct hs_gallery_counts *counts, const struct hs_gallery_usability *usability)
 {
-    if (lost)
+    if (counts->lost || counts->failing)
         return "failed";
     if (!hs_face_index_is_read(app->index))
         return status->read_error[0] ? "failed" : "loading";
@@ -70,7 +74,7 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     const struct hs_gallery_opened *opened = &status.opened;
     struct hs_gallery_counts counts = hs_gallery_get_counts(app->gallery);
     struct hs_gallery_usability usability = hs_face_index_usability(app->index);
-    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, counts.lost, &usability),
+    json_t *answer = json_pack("{s:s, s:I, s:I, s:b, s:s?}", "state", state_of(app, &status, &counts, &usability),
                                "identities", (json_int_t) counts.identities, "embeddings",
                                (json_int_t) counts.embeddings, "erasure_pending", (int) counts.erase_pending,
                                "last_backup_at", status.last_backup_at[0] ? status.last_backup_at : NULL);
@@ -80,6 +84,7 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
     } texts[] = {
         { "last_backup_error", status.backup_error },
         { "error", counts.lost                         ? file_gone
+                   : counts.failing                    ? changes_fail
                    : hs_face_index_is_read(app->index) ? ""
                                                        : status.read_error },
         { "set_aside", hs_path_base(opened->set_aside) },

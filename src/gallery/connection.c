@@ -271,6 +271,13 @@ static int notice_inside(struct hs_gallery *gallery, struct hs_error *err)
     return 0;
 }
 
+/* Requests that are wrong, and locks, say nothing of the file. */
+static void note_outcome(struct hs_gallery *gallery, int r)
+{
+    if (r == 0 || r == HS_EIO)
+        gallery->failing = r == HS_EIO;
+}
+
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
 {
     int64_t deadline_ns = hs_deadline_in_ms(gallery->busy_timeout_ms);
@@ -290,6 +297,7 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
         r = notice_inside(gallery, err);
     gallery->logged = false;
     if (r < 0) {
+        note_outcome(gallery, r);
         roll_back(conn);
         hs_gallery_unlock_change(gallery);
     }
@@ -312,6 +320,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         r = HS_GALLERY_RUN(gallery, HS_STMT_FORGET_CHANGES, err, HS_NUMBER(change - HS_GALLERY_CHANGES_MAX));
     if (r == 0)
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
+    note_outcome(gallery, r);
     if (r < 0) {
         roll_back(gallery->writer);
     } else {

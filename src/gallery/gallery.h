@@ -206,6 +206,7 @@ struct hs_gallery_counts {
     int64_t size_bytes; /* of the database file */
     bool erase_pending; /* something that was erased is not yet gone from the file */
     bool lost;          /* the file was deleted or replaced while it was open: changes fail */
+    bool failing;       /* the last change failed because the file or its disk cannot be used */
 };
 
 /* Never waits for a change. What cannot be counted now is as it was last counted. */

@@ -134,6 +134,7 @@ struct hs_gallery {
     atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
     atomic_bool lost;          /* the file was deleted or replaced */
+    atomic_bool failing;       /* the last change found the file or its disk unusable */
 
     pthread_mutex_t counts_lock; /* guards what follows */
     struct hs_gallery_counts counts;

@@ -24,7 +24,7 @@ void hs_http_options_init(struct hs_http_options *options)
         .header_max = 16 << 10,
         .body_max = 16 << 20,
         .bodies_max = 256 << 20,
-        .answers_max = 48 << 20,
+        .answers_max = 32 << 20,
         .batch_max = 32,
         .header_timeout_ms = 10000,
         .body_idle_ms = 10000,

@@ -29,7 +29,7 @@ struct hs_http_options {
     size_t body_max;                /* [16 MiB] unless the route says less; more gets 413 */
     size_t batch_max;               /* [32] pictures in a body's list, unless the route says less; more gets 400 */
     size_t bodies_max;              /* [256 MiB] memory for bodies, all requests together; more gets 503 */
-    size_t answers_max;             /* [48 MiB] memory for answers that wait for their clients, past the first
+    size_t answers_max;             /* [32 MiB] memory for answers that wait for their clients, past the first
                                        HS_HTTP_ANSWER_FREE bytes of each; one that does not fit becomes a 503. A single
                                        larger one is sent if there is no other. */
 

@@ -1,4 +1,5 @@
 """Signals: SIGTERM stops accepting, finishes what runs and ends with 0; a second one ends at once."""
+import re
 import signal
 import socket
 import time
@@ -79,7 +80,8 @@ def test_a_terminal_that_closes_twice_is_one_signal(make_server):
         sock.sendall(BODY)
         assert read_answer(sock, 'POST').status == 200
     assert server.finish() == 0
-    assert 'stopping by SIGHUP: 1 request to finish, at most 20 s' in server.log
+    # The one that looked whether it still accepts may be counted, too.
+    assert re.search('stopping by SIGHUP: [12] requests? to finish, at most 20 s', server.log), server.log
 
 
 def test_nohup_is_obeyed(make_server):
@@ -88,7 +90,8 @@ def test_nohup_is_obeyed(make_server):
     server.process.send_signal(signal.SIGHUP)
     server.assert_healthy()
     server.stop()
-    assert 'SIGHUP' not in server.log and 'stopping by SIGTERM: 0 requests to finish' in server.log
+    # Its answer was read, but the request may not be over.
+    assert 'SIGHUP' not in server.log and re.search('stopping by SIGTERM: [01] requests? to finish', server.log), server.log
 
 
 @pytest.mark.parametrize('sign', [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGXFSZ])

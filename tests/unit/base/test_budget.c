@@ -131,5 +131,5 @@ int main(void)
         cmocka_unit_test(waiters_are_served_in_their_order),
         cmocka_unit_test(a_waiter_that_leaves_makes_room),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return HS_RUN_TESTS(tests);
 }

@@ -106,9 +106,11 @@ static void a_clean_start(void **state)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     sigaction(SIGPIPE, &ignore, &was);
-    expect_output("grep -E 'SigBlk|SigIgn' /proc/self/status; n=3\n"
+    /* 32 and 33 are the C library's own: what posix_spawn has started, as by make, may ignore them. */
+    expect_output("grep SigBlk /proc/self/status; n=3\n"
+                  "printf 'SigIgn: %x\\n' $((0x$(sed -n 's/SigIgn:\t//p' /proc/self/status) & ~0x180000000))\n"
                   "while [ $n -lt 200 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n + 1)); done; true",
-                  0, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+                  0, "SigBlk:\t0000000000000000\nSigIgn: 0\n");
     sigaction(SIGPIPE, &was, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(97);
@@ -207,5 +209,5 @@ int main(void)
         cmocka_unit_test(cancelled),       cmocka_unit_test(what_it_leaves_behind),
         cmocka_unit_test(the_parent_dies),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return HS_RUN_TESTS(tests);
 }

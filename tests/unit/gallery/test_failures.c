@@ -2,7 +2,9 @@
  * happens: nothing is leaked (the sanitizers look), the file is whole, and the change is there fully or not at all. */
 #include "fixture.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -370,6 +372,33 @@ static void test_locks(void **state)
     fixture_teardown(&own);
 }
 
+/* The counts remember a change that could not be written, until one could. */
+static void test_failing_changes(void **state)
+{
+    (void) state;
+    void *own;
+    fixture_setup(&own);
+    struct fixture *f = own;
+    add(fixture_open(f), "a", 1);
+    assert_false(hs_gallery_get_counts(f->gallery).failing);
+    /* As if the disk were full. */
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit) { .rlim_cur = 1, .rlim_max = before.rlim_max };
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int r = hs_gallery_rename(f->gallery, "a", "b", NULL);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(r, HS_EIO);
+    assert_true(hs_gallery_get_counts(f->gallery).failing);
+    assert_int_equal(hs_gallery_rename(f->gallery, "c", "b", NULL), HS_ENOTFOUND); /* says nothing of the file */
+    assert_true(hs_gallery_get_counts(f->gallery).failing);
+    assert_int_equal(hs_gallery_rename(f->gallery, "a", "b", NULL), 0);
+    assert_false(hs_gallery_get_counts(f->gallery).failing);
+    fixture_teardown(&own);
+}
+
 /* What a client is told tells the one failure that he can understand from the others. */
 static void test_full_disk(void **state)
 {
@@ -386,7 +415,7 @@ int main(void)
     faults_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_allocations), cmocka_unit_test(test_writes),    cmocka_unit_test(test_open),
-        cmocka_unit_test(test_locks),       cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_locks),       cmocka_unit_test(test_full_disk), cmocka_unit_test(test_failing_changes),
     };
     return HS_RUN_TESTS(tests);
 }

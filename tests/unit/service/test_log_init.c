@@ -42,5 +42,5 @@ int main(void)
         cmocka_unit_test(hailort_is_led_into_the_journal),
         cmocka_unit_test(the_users_own_word_stays),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return HS_RUN_TESTS(tests);
 }
