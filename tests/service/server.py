@@ -67,6 +67,15 @@ def run(folder, *arguments, program=BINARY, **options):
     return done
 
 
+def may_run(program, user, group):
+    """False for example if the tree lies in the home of root."""
+    try:
+        return subprocess.run([program, 'version'], check=False, capture_output=True, cwd='/', user=user, group=group,
+                              extra_groups=[]).returncode == 0
+    except PermissionError:
+        return False
+
+
 class Server:
     """Owns a `hailo-pose serve` on a free port. Use it as a context, or call stop()."""
 
