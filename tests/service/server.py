@@ -28,6 +28,11 @@ def is_sanitized(program):
     return b'__asan_init' in data or b'__tsan_init' in data
 
 
+def keeps_freed_memory():
+    """True if small bounds on the resident memory do not hold: of a program with a sanitizer, or under an emulator."""
+    return is_sanitized(BINARY) or bool(os.environ.get('HS_EMULATED'))
+
+
 class Answer:
     """One HTTP answer. `headers` finds names in any case."""
 

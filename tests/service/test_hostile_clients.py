@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from server import BINARY, Server, b64, multipart, png, png_chunk, read_answer, wait_for
+from server import BINARY, Server, b64, keeps_freed_memory, multipart, png, png_chunk, read_answer, wait_for
 
 GET = b'GET /health HTTP/1.1\r\nHost: x\r\n'
 BODY, CONTENT_TYPE = multipart({'image': png()})
@@ -85,7 +85,7 @@ def test_broken_starts_leave_nothing(target, kind):
     resident = target.resident_bytes()
     begin(target, STARTS[kind], COUNT)
     assert (descriptors(target), threads(target)) == before
-    assert target.resident_bytes() - resident < 4 << 20
+    assert keeps_freed_memory() or target.resident_bytes() - resident < 4 << 20
     target.assert_healthy()
 
 
@@ -207,7 +207,8 @@ def open_slow(server, data):
 
 def test_slow_readers_of_lines_do_not_hold_workers(make_server):
     """As many batches as there are workers, with answers of 6 MB, read at 1 kB/s."""
-    server = make_server(settings={'performance.worker_threads': 3, 'server.max_batch': 256})
+    server = make_server(settings={'performance.worker_threads': 3, 'server.max_batch': 256,
+                                   'performance.request_timeout': 600})
     wait_for(lambda: server.get('/health/ready').status == 200)
     picture = png(64, 64, shade=lambda x, y: (255, 255, 255) if x % 6 < 4 and y % 6 < 4 else (20, 20, 20))
     body = json.dumps({'images': [b64(picture)] * 256, 'confidence_threshold': 0, 'iou_threshold': 1,
@@ -229,6 +230,8 @@ def test_slow_readers_of_lines_do_not_hold_workers(make_server):
     for thread in sipping:
         thread.start()
     try:
+        # The first one may wait for the work of the batches, which a sanitizer makes long; but not for their readers.
+        assert server.post_form({'image': picture}).status == 200
         times = []
         for _ in range(20):
             start = time.monotonic()
@@ -263,7 +266,7 @@ def test_answers_that_are_not_read_are_bounded(make_server):
             wait_for(lambda: metric(server, 'requests_queued') == metric(server, 'body_bytes') == 0)
             most = max(most, server.resident_bytes())
         assert metric(server, 'answer_bytes') <= 16 << 20
-        assert most - before < 96 << 20
+        assert keeps_freed_memory() or most - before < 96 << 20
     finally:
         for sock in readers:
             sock.close()
