@@ -339,6 +339,9 @@ static bool is_late(struct hs_conn *conn, int64_t now_ns)
     case HS_CONN_IDLE:
         return lasted_ms >= options->idle_timeout_ms;
     case HS_CONN_BODY:
+        /* The client is not slow while bytes that it has sent wait here. */
+        if (hs_conn_awaits_turn(conn))
+            return lasted_ms >= options->body_timeout_ms;
         return lasted_ms >= options->body_timeout_ms || silent_ms >= options->body_idle_ms ||
                (lasted_ms >= options->rate_window_ms &&
                 conn->body_seen * 1000 < (uint64_t) options->body_rate_min * (uint64_t) lasted_ms);
