@@ -39,7 +39,7 @@ struct hs_backend_probe {
     char ids[HS_PROBE_MAX_DEVICES][HS_DEVICE_ID_SIZE]; /* for hs_device_options.device_id; "": no ids */
     char device[64];  /* what it is, for people: "AMD EPYC, 2 cores", "Hailo 0000:01:00.0" */
     char version[64]; /* of the runtime: "OpenVINO 2026.4.1" */
-    char reason[200]; /* where available is false: why, and what would mend it */
+    char reason[200]; /* if available is false: why, and how to fix it */
 };
 
 /* Which number format the network is computed in. HS_PRECISION_AUTO: the fastest one that costs no accuracy worth

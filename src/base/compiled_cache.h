@@ -46,7 +46,7 @@ struct hs_compiled_sum {
     uint64_t bytes;
 };
 
-/* What the cache has of a model file (its name without folders). `verify` reads and compares all of it. A cache that is
+/* The entries of a model file (its name without folders). `verify` reads and compares all of it. A cache that is
  * not there has nothing. */
 void hs_compiled_sum(const char *cache, const char *model_file, bool verify, struct hs_compiled_sum *ret_sum);
 

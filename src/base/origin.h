@@ -30,7 +30,7 @@ bool hs_host_is_loopback(const struct hs_origin *host); /* an address as below; 
 /* 127.0.0.0/8, ::1 and IPv4 ones inside IPv6; `address` is as inet_ntop writes it. */
 bool hs_address_is_loopback(const char *address);
 
-/* What is wrong with a setting's item ("is not an origin such as https://pi.example"), NULL: nothing. */
+/* The reason why a setting's item is invalid ("is not an origin such as https://pi.example"), NULL: nothing. */
 const char *hs_origin_complaint(const char *item); /* "*" is allowed */
 const char *hs_host_complaint(const char *item);   /* without a port */
 

@@ -154,7 +154,7 @@ static int do_backups(struct db *db)
     return HS_EXIT_OK;
 }
 
-/* What is known of the gallery's faces, names and metadata; the caller frees *ret_survey with free(). */
+/* Reads the state of the gallery's faces, names and metadata; the caller frees *ret_survey with free(). */
 static int survey(struct db *db, struct hs_face_gallery_model *ret_model, struct hs_gallery_survey **ret_survey)
 {
     int r = hs_face_gallery_model(hs_settings_values(db->settings), ret_model, &db->err);
@@ -196,7 +196,7 @@ static void print_records(const struct hs_gallery_survey *found)
         puts(lines[i]);
 }
 
-/* The names go with the command that mends them. */
+/* Prints the names with the command that fixes them. */
 static void print_problems(const struct hs_face_gallery_model *model, const struct hs_gallery_survey *found)
 {
     print_unusable(model, found);

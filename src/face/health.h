@@ -6,7 +6,7 @@
 
 #include "face/app.h"
 
-/* The state of the gallery; NULL if there is none. `state` is the first of these that is so:
+/* The state of the gallery; NULL if there is none. `state` is the first of these that applies:
  *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
  *   "loading"   it is being read
  *   "restored"  it was damaged when the service started, and a backup took its place

@@ -1,5 +1,5 @@
 /* A request between its headers and its body: whether it is let in, and the parser of its body. For the files of the
- * server itself, but for the last function. */
+ * server itself, except the last function. */
 #ifndef HS_HTTP_ADMISSION_H
 #define HS_HTTP_ADMISSION_H
 
