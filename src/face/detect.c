@@ -16,7 +16,7 @@ static const double tiny_gain = 1.2;
  * at .8 one of a hundred. The smaller look takes faces from this share on. It finds none below that the first one
  * misses. */
 static const float large_share = 0.5f;
-/* The part of the input that it fills, so that a face that fills the picture has a border: at .45 of the first look's size all
+/* Its share of the input, so that a face that fills the picture has a border: at .45 of the first look's size all
  * are found, at .5 without a border one of eight less if they fill the picture. */
 static const double large_fill = 0.9;
 
