@@ -189,7 +189,7 @@ const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help =
           "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
-          "16 or two for each picture of a batch" },
+          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
       .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503" },

@@ -121,6 +121,8 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->host = server->host;
     ret->port = server->port;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
+    /* A pull may take hours, and there is one at a time: it takes no worker from the pictures. */
+    ret->workers += core->common->model.allow_pull;
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);

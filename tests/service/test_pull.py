@@ -153,6 +153,17 @@ def test_one_at_a_time(make, shop):
     assert pull(server, 'a-pose').status == 200
 
 
+def test_a_pull_takes_no_worker_from_others(make, shop):
+    server = make(**{'performance.worker_threads': '1'})
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert shop.files.half_sent.wait(20)
+    assert pull(server, 'a-pose').status == 409
+    shop.files.release()
+    assert events(answer.read().decode())[-1][0] == 'done'
+    connection.close()
+
+
 def test_client_leaves(make, shop):
     """What has come stays, and the next pull goes on from there."""
     server = make()
