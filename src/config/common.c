@@ -206,8 +206,8 @@ const struct hs_setting hs_performance_rows[5] = {
 #define S hs_resource_settings
 const struct hs_setting hs_resource_rows[2] = {
     { ROW("resource_limits.memory_max", BYTES, memory_max), .flags = HS_SETTING_UNIT, .min = 64 * MIB, .max = INFINITY,
-      .fallback = "2G", .help = "Memory that systemd lets the service have (MemoryMax)" },
+      .fallback = "2G", .help = "Memory for the service (MemoryMax of a systemd unit)" },
     { ROW("resource_limits.cpu_quota", PERCENT, cpu_quota), .flags = HS_SETTING_UNIT, .min = 1, .max = 25600,
-      .fallback = "80%", .help = "Processor time that systemd lets the service have, of one processor (CPUQuota)" },
+      .fallback = "80%", .help = "Processor time for the service, of one processor (CPUQuota of a systemd unit)" },
 };
 #undef S

@@ -176,13 +176,13 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 }
 
 /* There are no keys yet, so that the network is all that keeps anybody out. */
-static void warn_if_open(const char *address)
+static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
-        hs_log_warning("anyone who can reach %s can use this service, and read, change and erase what it stores; "
-                       "server.host and \"Who may do what\" in docs/api.md say how to limit that",
-                       address);
+        hs_log_warning("anyone who can reach %s can %s; server.host and \"Who may do what\" in docs/api.md say how "
+                       "to limit that",
+                       address, strangers_may);
 }
 
 static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
@@ -212,7 +212,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("%s serves %s on %s", call->program->name, names,
                 hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server));
+    warn_if_open(hs_http_address(server), app->strangers_may);
     int number = wait_for_end(core, end->waited);
     struct hs_http_stats stats;
     hs_http_stats(server, &stats);
