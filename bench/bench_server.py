@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measures a running hailo-pose: from exec to ready, pictures a second and CPU time a request at several client counts,
 /health while detect is saturated, and memory.
 
