@@ -7,23 +7,14 @@ import time
 import pytest
 
 from faces import FaceServer
-from file_server import FileServer
 from server import Server, wait_for
-from test_models import BODY, SHA, Shop
+from shop import BODY, SHA
 
 EVENTS = {'Accept': 'text/event-stream'}
 
 
-@pytest.fixture
-def files():
-    server = FileServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def shop(tmp_path, files):
-    shop = Shop(tmp_path, files)
+@pytest.fixture(name='shop')
+def shop_with_two(shop):
     for name in ('a-pose', 'b-pose'):
         shop.simple(name, size=len(BODY))
     return shop
