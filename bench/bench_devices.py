@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measures what lies between requests and devices: the service's own time, batches of several requests' pictures, the
 processor with each number of slots, and devices that fail. Mostly on the scripted device (docs/sim.md); `cpu` and `fallback` need
 weights. Works with builds for sanitizers too; times mean nothing then.

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Measures a running hailo-pose: from exec to ready, pictures a second and CPU time a request at several client counts,
 /health while detect is saturated, and memory.
 
@@ -11,27 +11,16 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from http_load import cpu_seconds, memory_mb
+
 TREE = pathlib.Path(__file__).resolve().parents[1]
 sys.path.append(str(TREE / 'tests' / 'service'))
-
-TICKS = os.sysconf('SC_CLK_TCK')
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='ascii').rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def memory_mb(pid, key='VmRSS'):
-    status = pathlib.Path(f'/proc/{pid}/status').read_text(encoding='ascii')
-    return int(re.search(rf'{key}:\s+(\d+) kB', status)[1]) * 1024 / 1e6
 
 
 def start(arguments):

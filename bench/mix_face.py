@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Lets many clients add, recognise, verify, list and remove at once on a hailo-face with the simulated device, and counts:
 every answer must be the one that its client must get, the gallery must hold exactly what is left, and a restart must
 change nothing. Works with builds for sanitizers too.

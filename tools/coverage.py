@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Prints which part of src was entered by what ran in a build folder that was set up with -Db_coverage=true.
 
     coverage.py BUILD [FILE]    a line for each folder; in FILE the lines that were not entered, of each file

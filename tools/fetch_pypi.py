@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Fetches one file of a Python package release, as it is, without building or installing anything.
 
     fetch_pypi.py PACKAGE VERSION FILE SHA256 DESTINATION

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Adds up test results and ends with the line «N passed, N failed».
 
     summary.py JUNIT…                       the test cases of JUnit files

@@ -189,7 +189,7 @@ const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help =
           "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
-          "16 or two for each picture of a batch" },
+          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
       .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503" },
@@ -206,8 +206,8 @@ const struct hs_setting hs_performance_rows[5] = {
 #define S hs_resource_settings
 const struct hs_setting hs_resource_rows[2] = {
     { ROW("resource_limits.memory_max", BYTES, memory_max), .flags = HS_SETTING_UNIT, .min = 64 * MIB, .max = INFINITY,
-      .fallback = "2G", .help = "Memory that systemd lets the service have (MemoryMax)" },
+      .fallback = "2G", .help = "Memory for the service (MemoryMax of a systemd unit)" },
     { ROW("resource_limits.cpu_quota", PERCENT, cpu_quota), .flags = HS_SETTING_UNIT, .min = 1, .max = 25600,
-      .fallback = "80%", .help = "Processor time that systemd lets the service have, of one processor (CPUQuota)" },
+      .fallback = "80%", .help = "Processor time for the service, of one processor (CPUQuota of a systemd unit)" },
 };
 #undef S

@@ -68,7 +68,7 @@ static void write_default(const struct hs_schema *schema, const struct hs_settin
 
 static const char *unit_note(const struct hs_setting *row)
 {
-    return row->flags & HS_SETTING_UNIT ? "; obeyed by the systemd unit" : "";
+    return row->flags & HS_SETTING_UNIT ? "; without effect here, and no systemd unit comes with the program yet" : "";
 }
 
 int hs_render_reference(const struct hs_schema *schema, struct hs_buf *buf)

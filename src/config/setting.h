@@ -28,7 +28,7 @@ enum hs_setting_type {
 enum {
     HS_SETTING_FOREVER = 1, /* seconds: -1 is allowed too and means without end */
     HS_SETTING_SECRET = 2,  /* rendered as "***" by help for people (show), never in messages */
-    HS_SETTING_UNIT = 4,    /* read and checked here, obeyed by the systemd unit */
+    HS_SETTING_UNIT = 4,    /* read and checked here, for a systemd unit to obey */
     HS_SETTING_UNUSED = 16, /* accepted, because files of an older program have it; its help says what does that now */
     HS_SETTING_PATH = 32,   /* text: a file or folder, or "sim:" and a file; an address with "://" is none */
     HS_SETTING_AUTO = 8,    /* double: the word "auto" is allowed too and is stored as -1, which lies below min */

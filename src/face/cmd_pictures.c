@@ -84,15 +84,7 @@ static size_t add_face(const struct hs_face *face, const json_t *identity, struc
     else
         snprintf(label, LABEL_SIZE, "%s%.2f", name ? "?  " : "", (double) face->score);
     size_t count = 0;
-    shapes[count++] = (struct hs_draw_shape) {
-        .kind = HS_DRAW_RECT,
-        .x0 = face->box.x1,
-        .y0 = face->box.y1,
-        .x1 = face->box.x2,
-        .y1 = face->box.y2,
-        .color = color,
-        .label = label,
-    };
+    shapes[count++] = hs_drawing_frame(&face->box, color, label);
     for (int i = 0; face->has_landmarks && i < HS_FACE_LANDMARKS; i++)
         shapes[count++] = (struct hs_draw_shape) {
             .kind = HS_DRAW_CIRCLE,

@@ -77,6 +77,7 @@ static const struct hs_app app = {
     },
     .models = models,
     .model_count = HS_FACE_MODELS,
+    .strangers_may = "use this service, and read, change and erase the faces that it stores",
     .state_size = sizeof(struct hs_face_app),
     .init = hs_face_app_init,
     .open = hs_face_app_open,

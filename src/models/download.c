@@ -11,22 +11,34 @@
 #include <unistd.h>
 
 #include "base/cancel.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 
-enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15 };
+enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15, DEFAULT_SLOW_S = 600 };
+/* A sender that trickles bytes holds the file's lock for as long as it likes, so below the first rate it counts as
+ * stalled. The second one bounds how long the whole takes; it is far below that of any DSL line. */
+enum { STALL_RATE = 1 << 10, AVERAGE_RATE = 16 << 10 };
 enum { MAX_ATTEMPTS = 50, MAX_REDIRECTS = 10, VALIDATOR_SIZE = 256, FROM_MAX = 4096 };
+
+/* Of all attempts together. */
+struct pace {
+    int64_t begun_ns;
+    uint64_t received;
+};
 
 /* One attempt: a request and what has come of it. */
 struct attempt {
     const struct hs_download *job;
+    struct pace *pace;
     const char *from; /* path of the note that says where the bytes came from */
     CURL *curl;
     int fd;
     uint64_t start;                       /* bytes that were there before, and asked to go on from */
     uint64_t offset;                      /* bytes there now */
     bool begun;                           /* the first body byte has been seen */
-    bool stalled;                         /* nothing came for too long */
+    bool stalled;                         /* too little came for too long */
+    bool slow;                            /* and on average of the whole download */
     bool restart;                         /* the server cannot go on with what is there */
     char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
     int status;                           /* 0, or why we stopped the transfer ourselves */
@@ -139,7 +151,18 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         return 0;
     }
     attempt->offset += len;
+    attempt->pace->received += len;
     return len;
+}
+
+static bool is_too_slow(const struct attempt *attempt)
+{
+    const struct pace *pace = attempt->pace;
+    const struct hs_fetch_options *options = attempt->job->options;
+    int least_s = options->stall_s > DEFAULT_SLOW_S ? options->stall_s : DEFAULT_SLOW_S;
+    int64_t over_s = (hs_clock_now_ns() - pace->begun_ns) / HS_NS_PER_S;
+    over_s -= options->slow_s > 0 ? options->slow_s : least_s;
+    return over_s > 0 && pace->received / AVERAGE_RATE < (uint64_t) over_s;
 }
 
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
@@ -151,7 +174,8 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t u
     if (options->progress && attempt->begun && now > 0)
         options->progress(options->arg, hs_path_base(attempt->job->url), attempt->start + (uint64_t) now,
                           total > 0 ? attempt->start + (uint64_t) total : 0);
-    return is_cancelled(attempt->job) ? 1 : 0;
+    attempt->slow = is_too_slow(attempt);
+    return attempt->slow || is_cancelled(attempt->job) ? 1 : 0;
 }
 
 static void init_curl(void)
@@ -182,7 +206,7 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "hailo-services");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_s > 0 ? (long) connect_s : DEFAULT_CONNECT_S);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long) STALL_RATE);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, stall_s > 0 ? (long) stall_s : DEFAULT_STALL_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, attempt);
@@ -225,9 +249,13 @@ static int judge(struct attempt *attempt, CURLcode code, const char *error_text,
         return 0;
     if (code == CURLE_HTTP_RETURNED_ERROR)
         return hs_error_set(err, answer == 404 ? HS_ENOTFOUND : HS_EIO, "the server answers %ld", answer);
+    if (attempt->slow)
+        return hs_error_set(err, HS_EIO, "the server is too slow: %llu KiB arrived in %lld s",
+                            (unsigned long long) attempt->pace->received >> 10,
+                            (long long) ((hs_clock_now_ns() - attempt->pace->begun_ns) / HS_NS_PER_S));
     if (code == CURLE_OPERATION_TIMEDOUT) {
         attempt->stalled = true;
-        return hs_error_set(err, HS_EIO, "nothing arrived for too long");
+        return hs_error_set(err, HS_EIO, "the server stalled: less than 1 KiB/s arrived for too long");
     }
     if (code == CURLE_UNSUPPORTED_PROTOCOL)
         return hs_error_set(err, HS_EIO, "only https is accepted from here, and the address or a redirect is not");
@@ -283,10 +311,11 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
     struct stat st;
     char found[65], from[PATH_MAX];
     bool restarted = false;
+    struct pace pace = { .begun_ns = hs_clock_now_ns() };
     if (!hs_str_format(from, sizeof(from), "%s.from", job->part))
         return hs_error_set(err, HS_EINVAL, "the path %s is too long", job->part);
     for (int attempts = 0;; attempts++) {
-        struct attempt attempt = { .job = job, .from = from };
+        struct attempt attempt = { .job = job, .pace = &pace, .from = from };
         int status = is_cancelled(job) ? hs_error_set(err, HS_ECANCELED, "cancelled") : try_once(&attempt, err);
         if (status == 0)
             status = hs_file_sha256(job->part, found, err);
@@ -300,7 +329,7 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
         if (!restarted && (attempt.restart || (wrong && attempt.start > 0)))
             restarted = again = true;
         else if (status == HS_EIO && !attempt.restart && attempts < MAX_ATTEMPTS)
-            again = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled;
+            again = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled && !attempt.slow;
         /* A source that gave nothing leaves no file. */
         if (wrong || attempt.restart || (!again && stat(job->part, &st) == 0 && st.st_size == 0)) {
             unlink(job->part);

@@ -21,9 +21,10 @@ struct hs_download {
 };
 
 /* On success the part file is complete, synced, and its SHA-256 (in ret_hex) is the wanted one. A cut connection is
- * taken up again while bytes keep coming, a stalled one given up; a server without ranges, changed content or a wrong
- * hash after resuming start the file again from zero, once. On HS_EIO and HS_ECANCELED the part file stays for the next
- * call; wrong bytes (HS_EMODEL) and too many (HS_ETOOLARGE) are deleted. Needs the lock on the part file. */
+ * taken up again while bytes keep coming, a stalled or slow one given up (options->stall_s, slow_s); a server without
+ * ranges, changed content or a wrong hash after resuming start the file again from zero, once. On HS_EIO and
+ * HS_ECANCELED the part file stays for the next call; wrong bytes (HS_EMODEL) and too many (HS_ETOOLARGE) are deleted.
+ * Needs the lock on the part file. */
 int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error *err);
 
 #endif

@@ -19,7 +19,8 @@ typedef void (*hs_fetch_say)(void *arg, const char *line);
 struct hs_fetch_options {
     const char *mirror; /* folder, or http(s) address, under which the store's file names are tried first; NULL: none */
     uint64_t max_bytes; /* of one download; 0: 1 GiB */
-    int stall_s;        /* give a source up when nothing arrives for so long; 0: 30 */
+    int stall_s;        /* give a source up if it sends less than 1 KiB/s for so long; 0: 30 */
+    int slow_s;         /* or on average less than 16 KiB/s after so long; 0: 600, or stall_s if that is longer */
     int connect_s;      /* 0: 15 */
     bool no_wait;       /* HS_EBUSY if another program has the file in work */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */

@@ -43,15 +43,7 @@ static void add_person(struct drawing *d, const struct hs_pose_result *result, s
     bool coco = pack->keypoint_count == HS_COCO_KEYPOINTS && pack->edge_count == HS_COCO_EDGES;
     uint32_t own = person_colors[i % HS_ARRAY_LEN(person_colors)];
     snprintf(d->labels[i], LABEL_SIZE, "%zu  %.2f", i, (double) pose->score);
-    d->shapes[d->count++] = (struct hs_draw_shape) {
-        .kind = HS_DRAW_RECT,
-        .x0 = pose->box.x1,
-        .y0 = pose->box.y1,
-        .x1 = pose->box.x2,
-        .y1 = pose->box.y2,
-        .color = own,
-        .label = d->labels[i],
-    };
+    d->shapes[d->count++] = hs_drawing_frame(&pose->box, own, d->labels[i]);
     for (size_t e = 0; e < pack->edge_count; e++) {
         const struct hs_keypoint *from = &points[pack->edges[e][0]], *to = &points[pack->edges[e][1]];
         if (from->conf >= threshold && to->conf >= threshold)

@@ -37,6 +37,7 @@ static const struct hs_app app = {
     },
     .models = models,
     .model_count = HS_ARRAY_LEN(models),
+    .strangers_may = "use this service",
     .state_size = sizeof(struct hs_pose_app),
     .init = hs_pose_app_init,
     .routes = hs_pose_routes,

@@ -33,6 +33,8 @@ struct hs_app {
     const struct hs_app_model *models;
     size_t model_count; /* at most HS_APP_MODELS_MAX */
 
+    const char *strangers_may; /* for the warning that the network can reach it: "use this service" */
+
     size_t state_size;
     int (*init)(void *state, struct hs_error *err); /* the models (hs_app_core_add_model) and what uses them */
     int (*open)(void *state, struct hs_error *err); /* what only the service needs, as a gallery; NULL: nothing */

@@ -11,6 +11,19 @@
 #include "base/str.h"
 #include "image/encode.h"
 
+struct hs_draw_shape hs_drawing_frame(const struct hs_rect *box, uint32_t color, const char *label)
+{
+    return (struct hs_draw_shape) {
+        .kind = HS_DRAW_RECT,
+        .x0 = box->x1,
+        .y0 = box->y1,
+        .x1 = box->x2,
+        .y1 = box->y2,
+        .color = color,
+        .label = label,
+    };
+}
+
 /* The shapes in pixels of a reduced picture. Caller frees with free(). */
 static struct hs_draw_shape *reduced(const struct hs_image *image, const struct hs_draw_shape *shapes, size_t count)
 {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/geometry.h"
 #include "cli/program.h"
 #include "image/draw.h"
 
@@ -16,6 +17,9 @@ enum {
      * what a PNG can grow to, and 1 for the rows that are drawn at a time. */
     HS_DRAWING_MORE_PER_PIXEL = 4,
 };
+
+/* The frame of something found, with a label, which the shape borrows. */
+struct hs_draw_shape hs_drawing_frame(const struct hs_rect *box, uint32_t color, const char *label);
 
 /* Draws the shapes over the picture, turned upright as the EXIF `orientation` (1..8) says, and appends it as a file of
  * that format, HS_IMAGE_JPEG or HS_IMAGE_PNG. The picture is only read. Shapes have their coordinates in pixels of

@@ -414,7 +414,7 @@ int hs_cmd_models(struct hs_invocation *call)
         HS_TEXT("backend", &cmd.backend, "NAME", "pull: the file for openvino or hailo"),
         HS_TEXT("runtime", &cmd.runtime, "VERSION", "pull: the file for this version of the device's runtime"),
         HS_INT("timeout", &cmd.timeout, "SECONDS", 1, 3600,
-               "pull: give a source up when nothing arrives for so long (30)"),
+               "pull: give a source up if (almost) nothing arrives for so long (30)"),
         HS_FLAG("force", &cmd.force, "pull: fetch again; import: replace"),
         HS_TEXT("name", &cmd.name, "NAME", "import: what the model will be called"),
         HS_TEXT("title", &cmd.title, "TEXT", "import: what it is"),

@@ -11,8 +11,8 @@
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
-/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time; and one
- * occupies one worker at most. */
+/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time. The
+ * server has a worker more for it (server_main.c). */
 static _Atomic(const struct hs_pack *) pulling;
 
 struct run {

@@ -121,6 +121,8 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->host = server->host;
     ret->port = server->port;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
+    /* A pull may take hours, and there is one at a time: it takes no worker from the pictures. */
+    ret->workers += core->common->model.allow_pull;
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);
@@ -174,13 +176,13 @@ static int wait_for_end(const struct hs_app_core *core, const sigset_t *waited)
 }
 
 /* There are no keys yet, so that the network is all that keeps anybody out. */
-static void warn_if_open(const char *address)
+static void warn_if_open(const char *address, const char *strangers_may)
 {
     struct hs_origin host;
     if (!hs_host_parse(address, &host) || !hs_host_is_loopback(&host))
-        hs_log_warning("anyone who can reach %s can use this service, and read, change and erase what it stores; "
-                       "server.host and \"Who may do what\" in docs/api.md say how to limit that",
-                       address);
+        hs_log_warning("anyone who can reach %s can %s; server.host and \"Who may do what\" in docs/api.md say how "
+                       "to limit that",
+                       address, strangers_may);
 }
 
 static int serve(const struct hs_invocation *call, struct hs_app_core *core, struct end *end)
@@ -210,7 +212,7 @@ static int serve(const struct hs_invocation *call, struct hs_app_core *core, str
     hs_app_core_names(core, names, sizeof(names));
     hs_log_info("%s serves %s on %s", call->program->name, names,
                 hs_model_pool_first(hs_app_core_pool(core, 0))->device);
-    warn_if_open(hs_http_address(server));
+    warn_if_open(hs_http_address(server), app->strangers_may);
     int number = wait_for_end(core, end->waited);
     struct hs_http_stats stats;
     hs_http_stats(server, &stats);

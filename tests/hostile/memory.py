@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Requests that make the service take as much memory as they can, and the process's largest resident size under each.
 
 Starts the program on a free port for each attack. While the attack runs, one client asks /health and another one sends

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Attacks both services at random for a while, by several clients at a time, while their simulated devices fail at
 random too: broken starts, bad framing, damaged bodies and pictures, odd parameters and names, clients that leave.
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Changes one thing in the sources at a time and looks whether a test notices.
 
     run.py map  WORK               builds with gcov, runs each test alone and keeps which lines it enters (some minutes)

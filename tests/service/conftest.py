@@ -4,7 +4,9 @@ import os
 import pytest
 
 from faces import FaceServer
+from file_server import FileServer
 from server import BINARY, Server, png, run, wait_for
+from shop import Shop
 
 
 def pytest_configure():
@@ -63,6 +65,20 @@ def make_server(tmp_path):
     for server in servers:
         if not server.process.stdout.closed:
             server.stop()
+
+
+@pytest.fixture
+def files():
+    """A web server of the test's own."""
+    server = FileServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shop(tmp_path, files):
+    """Packs whose models come from that server, and an empty store."""
+    return Shop(tmp_path, files)
 
 
 @pytest.fixture

@@ -1,9 +1,40 @@
-"""A web server of files that can be told to misbehave, on 127.0.0.1 only."""
+"""Web servers on 127.0.0.1 only: one that a test answers for, and one of files that can be told to misbehave."""
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class FileServer:
+class LocalServer:
+    """Gives each request's handler to `answer`, on a thread of its own."""
+
+    def __init__(self, answer):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_GET(self):  # pylint: disable=invalid-name
+                answer(self)
+
+            def do_POST(self):  # pylint: disable=invalid-name
+                answer(self)
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self):
+        return f'http://127.0.0.1:{self._server.server_address[1]}'
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class FileServer(LocalServer):
     """Serves `files` (path to bytes) with an ETag and ranges.
 
     ranges=False answers a Range with the whole file; cuts is a list of byte counts after which the next answers end (None:
@@ -24,23 +55,7 @@ class FileServer:
         self.half_sent = threading.Event()
         self._free = threading.Event()
         self._free.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):  # pylint: disable=invalid-name
-                outer.answer(self)
-
-            def log_message(self, *_):  # pylint: disable=arguments-differ
-                pass
-
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self):
-        return f'http://127.0.0.1:{self._server.server_address[1]}'
+        super().__init__(self.answer)
 
     def hold(self):
         self._free.clear()
@@ -50,9 +65,7 @@ class FileServer:
 
     def close(self):
         self.release()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().close()
 
     def answer(self, handler):
         wanted = handler.headers.get('Range')

@@ -154,6 +154,14 @@ class Server:
         assert self.process.poll() is None, f'the server ended with {self.process.returncode}:\n{self.log}'
         assert self.get('/health').status == 200
 
+    def metric(self, name):
+        """A figure of the HTTP server: "requests_active"."""
+        return int(re.search(rf'^hailo_http_{name} (\d+)$', self.get('/metrics').body.decode(), re.MULTILINE)[1])
+
+    def wait_for_requests(self, count):
+        """Until so many are being worked on or wait for that."""
+        wait_for(lambda: self.metric('requests_active') > count)  # the one that asks is counted too
+
     def resident_bytes(self):
         with open(f'/proc/{self.process.pid}/status', encoding='ascii') as status:
             return int(re.search(r'VmRSS:\s+(\d+) kB', status.read())[1]) * 1024
@@ -247,6 +255,19 @@ def png(width=64, height=48, colour_type=2, shade=lambda x, y: (x * 4 % 256, y *
     head = struct.pack('>IIBBBBB', width, height, 8, colour_type, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', zlib.compress(rows)) +
             png_chunk(b'IEND', b''))
+
+
+def packed_zeros(count, times, gzip=False):
+    """count * times zero bytes as zlib or gzip pack them, in the time that it takes to pack `count`."""
+    block = bytes(count)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = (packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)) * times + packer.flush()
+    if not gzip:
+        return b'\x78\xda' + packed + struct.pack('>HH', count * times % 65521, 1)
+    crc = 0
+    for _ in range(times):
+        crc = zlib.crc32(block, crc)
+    return b'\x1f\x8b\x08' + bytes(6) + b'\xff' + packed + struct.pack('<II', crc, count * times % (1 << 32))
 
 
 def lying_png(width, height):

@@ -196,4 +196,5 @@ def test_an_open_address_is_told(tmp_path, make_server):
     server = make_server(arguments=['--host', '0.0.0.0'])
     assert wait_for(lambda: 'anyone who can reach' in server.log), server.log
     assert server.log.count('anyone who can reach') == 1
+    assert 'can use this service; server.host' in server.log  # nothing is stored that strangers could erase
     assert 'anyone who can reach' not in make_server().log

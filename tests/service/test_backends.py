@@ -87,12 +87,24 @@ def test_from_an_installed_tree(tmp_path, installed, sdk, name):
 
 
 def test_what_was_built_answers(board, sdk):
+    """It replaces an older one."""
     out = board.folder / 'modules'
+    out.mkdir()
+    (out / 'hs_backend_hailo.so').write_text('the older one')
     done = build(board.folder, '--sdk', sdk, HS_BACKEND_DIR=str(out))  # where the programs look
     assert done.returncode == 0 and left(out) == ['hs_backend_hailo.so'], done
     board.add_model(HEF)
     board.env['HS_BACKEND_DIR'] = str(out)
     assert_finds(board.serve(), 200, 120, 96, 224)
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """A compiler that does not optimize, for modules that nothing runs."""
+    compiler = tmp_path / 'quick'
+    compiler.write_text('#!/bin/sh\nexec c++ "$@" -O0 -g0\n')
+    compiler.chmod(0o755)
+    return str(compiler)
 
 
 @pytest.mark.parametrize('compiler', ['g++', 'clang++'])
@@ -103,23 +115,20 @@ def test_by_each_compiler_without_a_warning(tmp_path, sdk, compiler):
     assert done.returncode == 0 and f'built by {compiler} ' in done.stdout and not done.stderr
 
 
-def test_an_older_module_stays_until_the_new_one_works(tmp_path, sdk):
+def test_an_older_module_stays_if_the_new_one_does_not_work(tmp_path, sdk, quick):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'hs_backend_hailo.so').write_text('the older one')
     source = sdk / 'include' / 'hailo' / 'infer_model.hpp'
     text = source.read_text()
     source.write_text(text.replace('get_async_queue_size', 'get_async_queue_size_of_5_9'))
-    done = build(tmp_path, '--sdk', sdk, '--output', out)
+    done = build(tmp_path, '--sdk', sdk, '--output', out, CXX=quick)
     assert done.returncode == 1 and 'model.cc does not compile with this HailoRT' in done.stderr
     assert 'get_async_queue_size' in done.stderr  # what the compiler said
     source.write_text(text.replace('hailo_status shutdown();', 'hailo_status shutdown(int more = 0);'))
-    done = build(tmp_path, '--sdk', sdk, '--output', out)
+    done = build(tmp_path, '--sdk', sdk, '--output', out, CXX=quick)
     assert done.returncode == 1 and 'library and headers of one version' in done.stderr, done
     assert left(out) == ['hs_backend_hailo.so'] and (out / 'hs_backend_hailo.so').read_text() == 'the older one'
-    source.write_text(text)
-    assert build(tmp_path, '--sdk', sdk, '--output', out).returncode == 0
-    assert left(out) == ['hs_backend_hailo.so'] and (out / 'hs_backend_hailo.so').read_bytes()[:4] == b'\x7fELF'
 
 
 def fails(folder, words, *arguments, **more):
@@ -139,11 +148,11 @@ def test_what_is_missing(tmp_path, sdk):
     fails(tmp_path, "HailoRT's headers (hailo/infer_model.hpp) cannot be used from ", '--sdk', sdk)
 
 
-def test_a_library_that_does_not_open(tmp_path, sdk):
+def test_a_library_that_does_not_open(tmp_path, sdk, quick):
     """It was built, but what it was built against is not what is found when it runs."""
     data = (sdk / 'lib' / 'libhailort.so.5.1.1').read_bytes()
     (sdk / 'lib' / 'libhailort.so.5.1.1').write_bytes(data.replace(b'libhailort.so.5.1.1\0', b'libhailort.so.5.1.7\0'))
-    fails(tmp_path, 'libhailort.so.5.1.7 is not installed', '--sdk', sdk)
+    fails(tmp_path, 'libhailort.so.5.1.7 is not installed', '--sdk', sdk, CXX=quick)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, sdk):

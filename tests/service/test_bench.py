@@ -2,10 +2,10 @@
 scripted device in its own process."""
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from file_server import LocalServer
 from server import BINARY, FACE, environment, png, run
 from test_devices import blob
 
@@ -13,46 +13,27 @@ STAGES = {BINARY: ['decode', 'preprocess', 'queue', 'inference', 'postprocess', 
           FACE: ['decode', 'detect', 'embed', 'search', 'total', 'round_trip']}
 
 
-class Scripted:
-    """Answers POST with (status, headers, body) in turn, the last one for good; keeps the bodies."""
+class Scripted(LocalServer):
+    """Answers with (status, headers, body) in turn, the last one for good; keeps the bodies."""
 
     def __init__(self):
         self.answers = []
         self.bodies = []
         self.count = 0
-        lock, outer = threading.Lock(), self
+        self._lock = threading.Lock()
+        super().__init__(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = 'HTTP/1.1'
-
-            def do_POST(self):  # pylint: disable=invalid-name
-                body = self.rfile.read(int(self.headers['Content-Length']))
-                with lock:
-                    status, headers, answer = outer.answers[min(outer.count, len(outer.answers) - 1)]
-                    outer.bodies.append(body)
-                    outer.count += 1
-                self.send_response(status)
-                for key, value in {**headers, 'Content-Length': len(answer)}.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_):  # pylint: disable=arguments-differ
-                pass
-
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self):
-        return f'http://127.0.0.1:{self._server.server_port}/any'
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, handler):
+        body = handler.rfile.read(int(handler.headers['Content-Length']))
+        with self._lock:
+            status, headers, answer = self.answers[min(self.count, len(self.answers) - 1)]
+            self.bodies.append(body)
+            self.count += 1
+        handler.send_response(status)
+        for key, value in {**headers, 'Content-Length': len(answer)}.items():
+            handler.send_header(key, value)
+        handler.end_headers()
+        handler.wfile.write(answer)
 
 
 @pytest.fixture(name='scripted')

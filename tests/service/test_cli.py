@@ -220,7 +220,7 @@ def test_wrong_arguments_are_answered_by_the_usage(cli, program, arguments):
 
 @pytest.mark.parametrize('arguments', [['--config', 'absent.yaml'], ['--set', 'server.port=70000'],
                                        ['--set', 'pose.keypoint_threshold=nan'], ['--device', 'toaster'],
-                                       ['--host', '203.0.113.77', '--port', '0']])
+                                       ['--host', '203.0.113.77', '--port', '0', '--device', 'sim']])
 def test_serve_that_cannot_start(cli, arguments):
     done = cli('serve', *arguments)
     assert done.returncode in (1, 2), done

@@ -7,26 +7,22 @@ import random
 import pytest
 
 from checkpoint import save
-from file_server import FileServer
 from server import BINARY, png, run
-from test_models import Shop, checkpoint
+from shop import checkpoint
 
 HAS_CPU = list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so'))
 pytestmark = pytest.mark.skipif(not HAS_CPU, reason='no CPU backend in the build folder of the program under test')
 DETECT = ['--device', 'cpu', '--set', 'model.name=mine', '--set', 'inference.confidence_threshold=0.01', '--json']
 
 
-@pytest.fixture
-def shop(tmp_path):
+@pytest.fixture(name='shop')
+def shop_with_a_model(shop, tmp_path):
     """A shop with an imported model of random weights, which finds something in everything."""
     random.seed(5)
-    files = FileServer()
-    shop = Shop(tmp_path, files)
     save(tmp_path / 'best.pt', checkpoint(8, ['person'], (17, 3)))
     assert shop.models('import', 'best.pt', '--name', 'mine').returncode == 0
     (tmp_path / 'a.png').write_bytes(png(96, 96))
-    yield shop
-    files.close()
+    return shop
 
 
 def detect(shop):

@@ -419,7 +419,7 @@ def test_once_while_the_first_is_running(tmp_path, script):
         first = []
         thread = threading.Thread(target=lambda: first.append(once(server, 'k', 'p', one(0))))
         thread.start()
-        time.sleep(0.5)
+        server.wait_for_requests(1)
         second = once(server, 'k', 'p', one(0))
         thread.join()
         assert first[0].status == 200 and second.status == 409 and 'Idempotency-Key' in second.json()['error']

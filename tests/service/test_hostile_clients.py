@@ -50,11 +50,6 @@ def threads(server):
     return len(os.listdir(f'/proc/{server.process.pid}/task'))
 
 
-def metric(server, name):
-    text = server.get('/metrics').body.decode()
-    return int(text.split(f'\nhailo_http_{name} ')[1].split('\n')[0])
-
-
 @pytest.fixture(scope='module')
 def target(tmp_path_factory):
     settings = {'logging.level': 'WARNING', 'server.max_connections': 300}
@@ -105,7 +100,7 @@ def test_silent_connections_keep_nobody_out(target):
                 start = time.monotonic()
                 assert target.get('/health', timeout=20).status == 200
                 assert time.monotonic() - start < 5
-        assert metric(target, 'connections') <= 300
+        assert target.metric('connections') <= 300
     except OSError as error:
         if error.errno == 24:
             pytest.skip('this process may not open 4,000 sockets')
@@ -263,9 +258,9 @@ def test_answers_that_are_not_read_are_bounded(make_server):
         for _ in range(24):
             readers.append(open_slow(server, request))
             # The next one comes when this one's body is gone, so that only answers wait.
-            wait_for(lambda: metric(server, 'requests_queued') == metric(server, 'body_bytes') == 0)
+            wait_for(lambda: server.metric('requests_queued') == server.metric('body_bytes') == 0)
             most = max(most, server.resident_bytes())
-        assert metric(server, 'answer_bytes') <= 16 << 20
+        assert server.metric('answer_bytes') <= 16 << 20
         assert keeps_freed_memory() or most - before < 96 << 20
     finally:
         for sock in readers:

@@ -6,7 +6,7 @@ import pytest
 
 from server import BINARY, FACE, Server, png, wait_for
 
-LOAD_S = 6
+LOAD_S = 4
 OTHERS = ['yolo11s-pose', 'yolo11m-pose', 'yolo11l-pose', 'yolo11x-pose', 'yolov8n-pose', 'yolov8s-pose', 'yolov8m-pose']
 LAST = 'yolov8x-pose'
 

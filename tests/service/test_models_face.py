@@ -6,8 +6,6 @@ import pytest
 
 import onnx_bytes
 from onnx_bytes import field, value_info
-from file_server import FileServer
-from test_models import Shop
 
 EMBEDDING = '''name: NAME
 task: face-embedding
@@ -33,18 +31,6 @@ def embedding(freed):
 
 
 BEFORE, AFTER = embedding(False), embedding(True)
-
-
-@pytest.fixture
-def files():
-    server = FileServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def shop(tmp_path, files):
-    return Shop(tmp_path, files)
 
 
 def write_pack(shop, sha256):

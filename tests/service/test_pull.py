@@ -7,23 +7,14 @@ import time
 import pytest
 
 from faces import FaceServer
-from file_server import FileServer
 from server import Server, wait_for
-from test_models import BODY, SHA, Shop
+from shop import BODY, SHA
 
 EVENTS = {'Accept': 'text/event-stream'}
 
 
-@pytest.fixture
-def files():
-    server = FileServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def shop(tmp_path, files):
-    shop = Shop(tmp_path, files)
+@pytest.fixture(name='shop')
+def shop_with_two(shop):
     for name in ('a-pose', 'b-pose'):
         shop.simple(name, size=len(BODY))
     return shop
@@ -151,6 +142,17 @@ def test_one_at_a_time(make, shop):
     first.join()
     assert answers[0].status == 200
     assert pull(server, 'a-pose').status == 200
+
+
+def test_a_pull_takes_no_worker_from_others(make, shop):
+    server = make(**{'performance.worker_threads': '1'})
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert shop.files.half_sent.wait(20)
+    assert pull(server, 'a-pose').status == 409
+    shop.files.release()
+    assert events(answer.read().decode())[-1][0] == 'done'
+    connection.close()
 
 
 def test_client_leaves(make, shop):

@@ -10,7 +10,7 @@ from checkpoint import save
 from faces import FaceServer
 from server import BINARY, MODELS, TREE, Server, environment, png, run, wait_for
 from test_hailo import FOLDER, HEF, Board
-from test_models import NAMES, checkpoint
+from shop import NAMES, checkpoint
 
 HAS_BOTH = os.path.exists(os.path.join(FOLDER, 'hs_backend_hailo.so')) and \
     list(pathlib.Path(os.path.realpath(BINARY)).parent.glob('src/backends/hs_backend_openvino.so'))

@@ -1,6 +1,5 @@
-#include "../unit.h"
+#include "../entries.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -92,17 +91,6 @@ static void parents_of_paths(void **state)
     assert_int_equal(hs_dir_make_parent("/name", NULL), 0);
 }
 
-static int count_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 static void no_descriptor_stays_open(void **state)
 {
     (void) state;
@@ -127,17 +115,6 @@ static void no_descriptor_stays_open(void **state)
     }
 }
 
-static int count_names(void)
-{
-    int count = 0;
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 /* A pipe that nobody writes to is refused at once. Nothing but a regular file is replaced, and no draft stays. */
 static void only_regular_files_are_read_and_replaced(void **state)
 {
@@ -159,7 +136,7 @@ static void only_regular_files_are_read_and_replaced(void **state)
     assert_int_equal(hs_dir_make(paths[3], &err), 0);
     assert_int_equal(hs_file_read(paths[0], 10, &data, &len, &err), HS_EIO);
     assert_int_equal(hs_file_sha256(paths[0], hex, &err), HS_EIO);
-    int names = count_names();
+    int names = count_entries(folder);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(lstat(paths[i], &before), 0);
         assert_int_equal(hs_file_write_atomic(paths[i], "new", 3, 0600, &err), HS_EIO);
@@ -173,7 +150,7 @@ static void only_regular_files_are_read_and_replaced(void **state)
     assert_int_equal(fstat(draft.fd, &after), 0);
     assert_int_equal(after.st_mode & 0777, 0600);
     hs_file_draft_drop(&draft);
-    assert_int_equal(count_names(), names);
+    assert_int_equal(count_entries(folder), names);
     assert_int_equal(hs_file_read(target, 10, &data, &len, &err), 0);
     assert_string_equal((char *) data, "kept");
     free(data);

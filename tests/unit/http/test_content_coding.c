@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
+#include "../../../fuzz/packed.h"
 #include "base/mem.h"
 #include "http/body.h"
 #include "http/content_coding.h"
@@ -15,17 +14,8 @@ enum { GZIP = MAX_WBITS + 16, ZLIB = MAX_WBITS, RAW = -MAX_WBITS };
 /* Packs `len` bytes; the caller frees them. */
 static uint8_t *pack(int bits, const void *data, size_t len, size_t *ret_len)
 {
-    z_stream stream = { 0 };
-    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    size_t room = deflateBound(&stream, (uLong) len);
-    uint8_t *packed = malloc(room);
-    stream.next_in = (uint8_t *) (uintptr_t) data;
-    stream.avail_in = (uInt) len;
-    stream.next_out = packed;
-    stream.avail_out = (uInt) room;
-    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    *ret_len = stream.total_out;
-    deflateEnd(&stream);
+    uint8_t *packed = pack_bytes(9, bits, data, len, ret_len);
+    assert_non_null(packed);
     return packed;
 }
 

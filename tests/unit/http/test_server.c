@@ -1,8 +1,7 @@
 /* The real server on a real socket: framing, limits, cancellation, drain. */
-#include "unit.h"
+#include "entries.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -1348,17 +1347,6 @@ static void test_addresses(void **state)
     snprintf(text, sizeof(text), "[::1]:%d", port_of(f));
     assert_string_equal(hs_http_address(f->server), text);
     tear_down(f);
-}
-
-static int count_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 static void test_descriptors(void **state)

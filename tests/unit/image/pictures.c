@@ -44,6 +44,15 @@ struct hs_image *decode_ok(const void *data, size_t len)
     return image;
 }
 
+void decode_gives(const void *data, size_t len, int width, int height, const void *rgb)
+{
+    struct hs_image *image = decode_ok(data, len);
+    assert_int_equal(image->width, width);
+    assert_int_equal(image->height, height);
+    assert_memory_equal(image->pixels, rgb, (size_t) width * (size_t) height * 3);
+    hs_image_destroy(image);
+}
+
 static size_t guarded_size(size_t len)
 {
     size_t page = (size_t) sysconf(_SC_PAGESIZE);

@@ -19,6 +19,9 @@ struct hs_image *make_pixels(int width, int height, const uint8_t *rgb);
 /* Decodes with the plain options; fails the test where that fails. */
 struct hs_image *decode_ok(const void *data, size_t len);
 
+/* Decodes so, and compares size and pixels. */
+void decode_gives(const void *data, size_t len, int width, int height, const void *rgb);
+
 /* A copy whose end is that of readable memory: one byte read past it ends the test. */
 uint8_t *guarded_copy(const void *data, size_t len);
 void guarded_free(uint8_t *copy, size_t len);

@@ -28,11 +28,8 @@ static struct hs_buf make_bmp(int width, int height, int bits, int compression, 
 
 static void expect(struct hs_buf buf, int width, int height, const char *rgb)
 {
-    struct hs_image *image = decode_ok(buf.data, buf.len);
-    assert_int_equal(image->width, width);
-    assert_int_equal(image->height, height);
-    assert_memory_equal(image->pixels, rgb, (size_t) width * (size_t) height * 3);
-    hs_image_destroy(image);
+    struct hs_image *image;
+    decode_gives(buf.data, buf.len, width, height, rgb);
     /* Cut anywhere it must be refused, except that the padding of the last row may be missing. */
     for (size_t len = 0; len + 4 < buf.len; len++) {
         struct hs_image_options options = options_plain();

@@ -33,11 +33,7 @@ static struct hs_buf make_png(struct spng_ihdr header, const struct spng_plte *p
 
 static void expect(struct hs_buf buf, int width, int height, const char *rgb)
 {
-    struct hs_image *image = decode_ok(buf.data, buf.len);
-    assert_int_equal(image->width, width);
-    assert_int_equal(image->height, height);
-    assert_memory_equal(image->pixels, rgb, (size_t) width * (size_t) height * 3);
-    hs_image_destroy(image);
+    decode_gives(buf.data, buf.len, width, height, rgb);
     hs_buf_finish(&buf);
 }
 

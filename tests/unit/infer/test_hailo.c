@@ -1,8 +1,7 @@
 /* The Hailo backend on a double of HailoRT (tests/hailo), through the table that the runner uses. After each test the
  * double has nothing under way and saw no rule broken. */
-#include "../unit.h"
+#include "../entries.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,6 +21,7 @@
 #include "infer/registry.h"
 #include "infer/runner.h"
 #include "sim_script.h"
+#include "stripes.h"
 
 enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
 
@@ -106,22 +106,11 @@ static int nothing_is_left(void **state)
 
 /* ---- pictures ---- */
 
-static void draw(uint8_t *rgb, uint64_t seed)
-{
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) {
-            uint64_t cell = (uint64_t) (y / 7 * 16 + x / 7) + seed * 1000003;
-            cell = (cell ^ cell >> 13) * UINT64_C(0x9E3779B97F4A7C15);
-            for (int c = 0; c < 3; c++)
-                rgb[(y * SIDE + x) * 3 + c] = (uint8_t) (cell >> (24 + 8 * c));
-        }
-}
-
 static bool is_right(const struct hs_tensor_desc *desc, const void *data, uint64_t seed)
 {
     static _Thread_local uint8_t rgb[BYTES];
     uint8_t wanted[HS_SIM_VECTOR_SIZE];
-    draw(rgb, seed);
+    draw_stripes(rgb, SIDE, seed);
     hs_sim_vector_fill(desc, rgb, SIDE, SIDE, wanted);
     return desc->size_bytes == sizeof(wanted) && memcmp(data, wanted, sizeof(wanted)) == 0;
 }
@@ -173,7 +162,8 @@ static void tear_down(struct scene *scene)
 static int submit(struct scene *scene, int slot, int count, uint64_t seed)
 {
     for (int i = 0; i < count; i++)
-        draw(hailo->input(scene->model, slot) + (size_t) i * scene->info->input_stride, seed + (uint64_t) i);
+        draw_stripes(hailo->input(scene->model, slot) + (size_t) i * scene->info->input_stride, SIDE,
+                     seed + (uint64_t) i);
     return hailo->submit(scene->model, slot, count, &scene->err);
 }
 
@@ -795,17 +785,6 @@ static void a_run_that_was_not_started_keeps_its_reason(void **state)
     tear_down(&scene);
 }
 
-static int count_entries(const char *folder)
-{
-    int count = 0;
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 static void lose_once(const char *path)
 {
     struct scene scene = { 0 };
@@ -838,11 +817,11 @@ static void a_thousand_losses_leave_nothing_behind(void **state)
     int threads = count_entries("/proc/self/task");
     set_script("latency_ms: 1\nfaults: [{kind: hang}]");
     lose_once(path);
-    int descriptors = count_entries("/proc/self/fd");
+    int descriptors = count_descriptors();
     int64_t resident = hs_mem_resident();
     for (int i = 1; i < 1000; i++)
         lose_once(path);
-    assert_int_equal(count_entries("/proc/self/fd"), descriptors);
+    assert_int_equal(count_descriptors(), descriptors);
     expect_threads(threads);
     /* The slots alone would be 90 MB a thousand times. A sanitizer keeps freed memory, and looks for leaks itself; an
      * emulator keeps memory of its own for each thread that there was. */
@@ -996,7 +975,7 @@ static int ask(struct hs_runner *runner, uint64_t seed)
     int r = hs_runner_acquire(runner, &request, &lease, NULL);
     if (r != 0)
         return r;
-    draw(lease->input, seed);
+    draw_stripes(lease->input, SIDE, seed);
     r = hs_runner_run(lease, NULL, NULL);
     if (r == 0 && !is_right(&lease->descs[0], lease->outputs[0].data, seed))
         r = -1000;

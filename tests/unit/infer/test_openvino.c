@@ -425,14 +425,22 @@ static void fill_batch(uint8_t *input, size_t stride, int from, int count, int p
             input[(size_t) i * stride + (size_t) k] = (uint8_t) (10 * (from + i) + k % 3 + 1);
 }
 
-static void check_picture(const struct hs_tensor_view *map, const struct hs_tensor_view *mean,
-                          const struct hs_tensor_view *rows, int i)
+/* The outputs map, mean and rows of picture i. */
+static void check_picture(const struct hs_tensor_view *views, int i)
 {
     float base = (float) (10 * i);
-    near(hs_tensor_get(map, 1, 2, 0), 7 * base + 1 + 2 * 2 + 4 * 3);
-    near(hs_tensor_get(map, 0, 0, 1), -2);
-    near(hs_tensor_get(mean, 0, 2, 0), base + 3);
-    near(hs_tensor_get(rows, 1, 2, 0), base + 2);
+    near(hs_tensor_get(&views[0], 1, 2, 0), 7 * base + 1 + 2 * 2 + 4 * 3);
+    near(hs_tensor_get(&views[0], 0, 0, 1), -2);
+    near(hs_tensor_get(&views[1], 0, 2, 0), base + 3);
+    near(hs_tensor_get(&views[2], 1, 2, 0), base + 2);
+}
+
+static void check_output(struct hs_model *model, int slot, int place, int i)
+{
+    struct hs_tensor_view views[3];
+    for (int k = 0; k < 3; k++)
+        views[k] = hs_tensor_view_of(&openvino->info(model)->outputs[k], openvino->output(model, slot, place, k));
+    check_picture(views, i);
 }
 
 static void a_batch_keeps_its_order(void **state)
@@ -455,12 +463,8 @@ static void a_batch_keeps_its_order(void **state)
         fill_batch(openvino->input(model, 1), info->input_stride, count, count, 2 * 3);
         assert_int_equal(openvino->submit(model, 1, count, &err), 0);
         assert_int_equal(openvino->wait(model, 1, hs_deadline_in_ms(20000), &err), 0);
-        for (int i = 0; i < count; i++) {
-            struct hs_tensor_view views[3];
-            for (int k = 0; k < 3; k++)
-                views[k] = hs_tensor_view_of(&info->outputs[k], openvino->output(model, 1, i, k));
-            check_picture(&views[0], &views[1], &views[2], count + i);
-        }
+        for (int i = 0; i < count; i++)
+            check_output(model, 1, i, count + i);
     }
     openvino->unload(model);
     openvino->close(device);
@@ -487,10 +491,7 @@ static void a_batch_of_two(void **state)
         assert_int_equal(openvino->wait(model, 0, hs_deadline_in_ms(20000), &err), 0);
         const uint8_t *first = openvino->output(model, 0, 0, 0);
         for (int i = 0; i < counts[round]; i++) {
-            struct hs_tensor_view views[3];
-            for (int k = 0; k < 3; k++)
-                views[k] = hs_tensor_view_of(&info->outputs[k], openvino->output(model, 0, i, k));
-            check_picture(&views[0], &views[1], &views[2], (int) round + i);
+            check_output(model, 0, i, (int) round + i);
             /* A full batch is one run, which has one tensor for all. */
             assert_ptr_equal(openvino->output(model, 0, i, 0), first + (size_t) i * info->outputs[0].size_bytes);
         }
@@ -680,7 +681,7 @@ static int run_some(struct hs_runner *runner, int count, int h, int w)
         for (int i = 0; i < lease->pictures && lease->output_count == 3; i++) {
             struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
             hs_lease_outputs(lease, i, views);
-            check_picture(&views[0], &views[1], &views[2], done + i);
+            check_picture(views, done + i);
         }
         done += lease->pictures;
         most = lease->pictures > most ? lease->pictures : most;

@@ -1,16 +1,11 @@
-#include "../unit.h"
+#include "runner_status.h"
 
 #include <pthread.h>
 #include <string.h>
 
 #include "backends/sim/sim.h"
-#include "base/clock.h"
 #include "base/mem.h"
-#include "infer/runner.h"
 #include "sim_script.h"
-
-/* Long enough for any machine; a test that waits for it has failed. */
-enum { PATIENCE_MS = 20000 };
 
 static struct hs_runner_options defaults(const char *script)
 {
@@ -31,23 +26,6 @@ static struct hs_runner *create(const struct hs_runner_options *options)
     assert_int_equal(hs_runner_create(options, &spec, &runner, &err), 0);
     return runner;
 }
-
-static struct hs_runner_status status_of(struct hs_runner *runner)
-{
-    struct hs_runner_status status;
-    hs_runner_get_status(runner, &status);
-    return status;
-}
-
-/* Asks again and again until the status is as wanted: what is waited for has no event of its own. */
-#define WAIT_FOR(runner, condition)                                                                                    \
-    do {                                                                                                               \
-        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);                                                           \
-        struct hs_runner_status s = status_of(runner);                                                                 \
-        while (!(condition) && hs_clock_now_ns() < give_up_ns)                                                         \
-            s = status_of(runner);                                                                                     \
-        assert_true(condition);                                                                                        \
-    } while (0)
 
 static int acquire_until(struct hs_runner *runner, int h, int w, int64_t deadline_ns, struct hs_cancel *cancel,
                          struct hs_lease **ret_lease, struct hs_error *err)

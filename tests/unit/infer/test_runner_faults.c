@@ -1,6 +1,6 @@
 /* The runner on a device that takes batches and fails in all the ways that its script knows. Each answer is compared
  * with what the device's plain rule makes of the very picture that was asked about. */
-#include "../unit.h"
+#include "runner_status.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -10,13 +10,13 @@
 
 #include "backends/sim/sim.h"
 #include "backends/sim/vector.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "infer/runner_internal.h"
 #include "sim_script.h"
+#include "stripes.h"
 
-enum { PATIENCE_MS = 20000, SIDE = 112, BYTES = SIDE * SIDE * 3 };
+enum { SIDE = 112, BYTES = SIDE * SIDE * 3 };
 
 static struct hs_runner_options defaults(const char *script)
 {
@@ -44,40 +44,12 @@ static struct hs_runner *create(const struct hs_runner_options *options)
     return runner;
 }
 
-static struct hs_runner_status status_of(struct hs_runner *runner)
-{
-    struct hs_runner_status status;
-    hs_runner_get_status(runner, &status);
-    return status;
-}
-
-#define WAIT_FOR(runner, condition)                                                                                    \
-    do {                                                                                                               \
-        int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);                                                           \
-        struct hs_runner_status s = status_of(runner);                                                                 \
-        while (!(condition) && hs_clock_now_ns() < give_up_ns)                                                         \
-            s = status_of(runner);                                                                                     \
-        assert_true(condition);                                                                                        \
-    } while (0)
-
-/* A picture of coloured stripes; no two seeds look alike. */
-static void draw(uint8_t *rgb, uint64_t seed)
-{
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) {
-            uint64_t cell = (uint64_t) (y / 7 * 16 + x / 7) + seed * 1000003;
-            cell = (cell ^ cell >> 13) * UINT64_C(0x9E3779B97F4A7C15);
-            for (int c = 0; c < 3; c++)
-                rgb[(y * SIDE + x) * 3 + c] = (uint8_t) (cell >> (24 + 8 * c));
-        }
-}
-
 static bool is_right(const struct hs_lease *lease, int picture, uint64_t seed)
 {
     uint8_t *rgb = malloc(BYTES);
     struct hs_tensor_view view;
     bool same = true;
-    draw(rgb, seed);
+    draw_stripes(rgb, SIDE, seed);
     void *wanted = malloc(lease->descs[0].size_bytes);
     hs_sim_vector_fill(&lease->descs[0], rgb, SIDE, SIDE, wanted);
     hs_lease_outputs(lease, picture, &view);
@@ -105,7 +77,7 @@ static int ask(struct hs_runner *runner, int count, enum hs_priority priority, i
         if (r != 0)
             return r;
         for (int i = 0; i < lease->pictures; i++)
-            draw(lease->input + (size_t) i * lease->input_stride, seed + (uint64_t) (done + i));
+            draw_stripes(lease->input + (size_t) i * lease->input_stride, SIDE, seed + (uint64_t) (done + i));
         r = hs_runner_run(lease, NULL, NULL);
         for (int i = 0; i < lease->pictures && r == 0; i++)
             r = is_right(lease, i, seed + (uint64_t) (done + i)) ? 0 : -1000;
@@ -203,7 +175,7 @@ static void two_requests_share_a_batch_of_two(void **state)
     assert_int_equal(hs_runner_acquire(runner, &request, &lease, NULL), 0);
     assert_int_equal(lease->pictures, 2);
     for (int i = 0; i < 2; i++)
-        draw(lease->input + (size_t) i * lease->input_stride, 5 + (uint64_t) i);
+        draw_stripes(lease->input + (size_t) i * lease->input_stride, SIDE, 5 + (uint64_t) i);
     assert_int_equal(hs_runner_run(lease, NULL, NULL), 0);
     assert_true(is_right(lease, 0, 5) && is_right(lease, 1, 6));
     hs_runner_release(lease);

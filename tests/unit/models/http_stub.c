@@ -42,14 +42,26 @@ static bool read_head(int fd, char *head, size_t size)
     return false;
 }
 
-static void send_all(int fd, const void *data, size_t len)
+/* False: the client has left. */
+static bool send_all(int fd, const void *data, size_t len)
 {
     for (const char *at = data; len > 0;) {
         ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
         if (n <= 0)
-            return;
+            return false;
         at += n;
         len -= (size_t) n;
+    }
+    return true;
+}
+
+static void send_body(const struct http_stub *stub, int fd, const void *data, size_t len)
+{
+    size_t piece = stub->piece && stub->piece < len ? stub->piece : len;
+    for (const char *at = data; len > 0 && send_all(fd, at, piece < len ? piece : len);) {
+        at += piece;
+        len -= piece < len ? piece : len;
+        usleep((useconds_t) stub->pause_ms * 1000);
     }
 }
 
@@ -84,7 +96,7 @@ static void answer(struct http_stub *stub, int fd)
     send_all(fd, head, (size_t) len);
     bool cut = stub->send_max && stub->send_max < left;
     if (left)
-        send_all(fd, (const char *) stub->body + start, cut ? stub->send_max : left);
+        send_body(stub, fd, (const char *) stub->body + start, cut ? stub->send_max : left);
     if (cut && stub->stalls)
         wait_for_end(fd);
 }

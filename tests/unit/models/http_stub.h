@@ -20,8 +20,10 @@ struct http_stub {
     size_t range_error; /* so many bytes before those that were asked for */
     size_t announce;    /* the Content-Length that it claims; 0: the right one */
     size_t send_max;    /* of a body in one answer; 0: all */
-    int answers;        /* after so many it only hangs up; 0: no end; negative: at once */
-    bool stalls;        /* instead of hanging up it says no more */
+    size_t piece;       /* a body is sent in pieces of so many bytes with a pause after each; 0: at once */
+    int pause_ms;
+    int answers; /* after so many it only hangs up; 0: no end; negative: at once */
+    bool stalls; /* instead of hanging up it says no more */
 
     /* what it saw, to be read when it is stopped */
     int requests;

@@ -300,6 +300,45 @@ static void a_stalled_server_is_given_up(void **state)
     assert_true(folder_holds(*state, "file.part", content, HALF));
 }
 
+/* The server sends `piece` bytes 20 times a second, which is given up; the next call goes on from there. */
+static void give_up_for_rate(struct scene *scene, size_t piece, const char *words)
+{
+    scene->stub.piece = piece;
+    scene->stub.pause_ms = 50;
+    assert_int_equal(download(scene), HS_EIO);
+    assert_non_null(strstr(scene->err.message, words));
+    assert_int_equal(scene->stub.requests, 1);
+    scene->stub.piece = 0;
+    assert_int_equal(download(scene), 0);
+    assert_string_not_equal(scene->stub.range, "");
+}
+
+static void a_trickle_is_a_stall(void **state)
+{
+    struct scene scene = scene_of(*state);
+    scene.options.stall_s = 1;
+    give_up_for_rate(&scene, 10, "stalled");
+}
+
+/* 4 KB/s never stall. */
+static void a_server_that_is_slow_for_long_is_given_up(void **state)
+{
+    struct scene scene = scene_of(*state);
+    scene.options.slow_s = 1;
+    give_up_for_rate(&scene, 200, "too slow");
+}
+
+/* 40 KB/s, for longer than the rate is not looked at. */
+static void a_slow_line_is_fast_enough(void **state)
+{
+    struct scene scene = scene_of(*state);
+    scene.stub.piece = 4000;
+    scene.stub.pause_ms = 100;
+    scene.options.slow_s = 1;
+    assert_int_equal(download(&scene), 0);
+    assert_int_equal(scene.stub.requests, 1);
+}
+
 static void error_answers(void **state)
 {
     struct scene scene = scene_of(*state);
@@ -412,6 +451,9 @@ int main(void)
         FOLDER_TEST(an_unknown_length_needs_a_hash),
         FOLDER_TEST(nothing_is_no_file),
         FOLDER_TEST(a_stalled_server_is_given_up),
+        FOLDER_TEST(a_trickle_is_a_stall),
+        FOLDER_TEST(a_server_that_is_slow_for_long_is_given_up),
+        FOLDER_TEST(a_slow_line_is_fast_enough),
         FOLDER_TEST(error_answers),
         FOLDER_TEST(redirects),
         FOLDER_TEST(nobody_there),

@@ -1,5 +1,7 @@
 #include "face_tensors.h"
 
+#include "../unit.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -135,4 +137,19 @@ void face_tensors_destroy(struct face_tensors *t)
 {
     for (int i = 0; i < t->count; i++)
         free(t->data[i]);
+}
+
+void face_expect(const struct hs_face *face, double score, const double box[4],
+                 const double landmarks[HS_FACE_LANDMARKS][2], double tolerance)
+{
+    assert_float_equal(face->score, score, 1e-5);
+    assert_float_equal(face->box.x1, box[0], tolerance);
+    assert_float_equal(face->box.y1, box[1], tolerance);
+    assert_float_equal(face->box.x2, box[2], tolerance);
+    assert_float_equal(face->box.y2, box[3], tolerance);
+    assert_true(face->has_landmarks);
+    for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
+        assert_float_equal(face->landmarks[i].x, landmarks[i][0], tolerance);
+        assert_float_equal(face->landmarks[i].y, landmarks[i][1], tolerance);
+    }
 }

@@ -44,4 +44,8 @@ struct face_tensors face_tensors_create(const struct face_network *net, enum fac
                                         bool landmarks, bool wide_scores, const int *order);
 void face_tensors_destroy(struct face_tensors *t);
 
+/* The face is as wanted: x1, y1, x2, y2, and the landmarks. */
+void face_expect(const struct hs_face *face, double score, const double box[4],
+                 const double landmarks[HS_FACE_LANDMARKS][2], double tolerance);
+
 #endif

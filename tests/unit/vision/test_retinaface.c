@@ -28,21 +28,12 @@ static struct face_network one_face(float no, float yes)
 /* The centre moves by 12.8 times the numbers; the width is halved, the height stays. */
 static void check_one_face(const struct hs_face_list *list, double score, double tolerance)
 {
+    static const double box[4] = { 62.4 - 32, 20.8 - 64, 62.4 + 32, 20.8 + 64 };
     static const double points[HS_FACE_LANDMARKS][2] = {
         { 43.2, 17.6 }, { 68.8, 17.6 }, { 56, 24 }, { 43.2, 36.8 }, { 68.8, 36.8 },
     };
     assert_int_equal(list->count, 1);
-    const struct hs_face *face = &list->faces[0];
-    assert_float_equal(face->score, score, 1e-5);
-    assert_float_equal(face->box.x1, 62.4 - 32, tolerance);
-    assert_float_equal(face->box.y1, 20.8 - 64, tolerance);
-    assert_float_equal(face->box.x2, 62.4 + 32, tolerance);
-    assert_float_equal(face->box.y2, 20.8 + 64, tolerance);
-    assert_true(face->has_landmarks);
-    for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
-        assert_float_equal(face->landmarks[i].x, points[i][0], tolerance);
-        assert_float_equal(face->landmarks[i].y, points[i][1], tolerance);
-    }
+    face_expect(&list->faces[0], score, box, points, tolerance);
 }
 
 static void decode(const struct face_network *net, const struct face_tensors *t, bool logits, struct hs_face_list *list)

@@ -44,19 +44,10 @@ static struct face_network one_face(float score, float background)
 /* The anchor's point is (48, 16). All numbers are exact in every number type here. */
 static void check_one_face(const struct hs_face_list *list, double score, double tolerance)
 {
+    static const double box[4] = { 48 - 16, 16 - 8, 48 + 32, 16 + 24 };
     static const double points[HS_FACE_LANDMARKS][2] = { { 44, 16 }, { 64, 18 }, { 56, 24 }, { 46, 32 }, { 64, 32 } };
     assert_int_equal(list->count, 1);
-    const struct hs_face *face = &list->faces[0];
-    assert_float_equal(face->score, score, 1e-5);
-    assert_float_equal(face->box.x1, 48 - 16, tolerance);
-    assert_float_equal(face->box.y1, 16 - 8, tolerance);
-    assert_float_equal(face->box.x2, 48 + 32, tolerance);
-    assert_float_equal(face->box.y2, 16 + 24, tolerance);
-    assert_true(face->has_landmarks);
-    for (int i = 0; i < HS_FACE_LANDMARKS; i++) {
-        assert_float_equal(face->landmarks[i].x, points[i][0], tolerance);
-        assert_float_equal(face->landmarks[i].y, points[i][1], tolerance);
-    }
+    face_expect(&list->faces[0], score, box, points, tolerance);
 }
 
 static void one_face_by_hand(void **state)
