@@ -2,8 +2,10 @@
 """Changes one thing in the sources at a time and looks whether a test notices.
 
     run.py map  WORK               builds with gcov, runs each test alone and keeps which lines it enters (some minutes)
-    run.py test WORK --seed N --count M [--minutes T]
-                                   carries out a plan of M changes; what was done already is not done again
+    run.py test WORK --seed N --count M [--jobs J] [--seconds S] [--minutes T]
+                                   carries out a plan of M changes in J copies of the tree; what was done already is
+                                   not done again. With S, a change that no unit test notices meets the quickest
+                                   Python tests for S seconds only; a call without S, or with more, runs the rest.
     run.py report WORK [--all]     the figures, and each change that nothing noticed
 
 WORK is a folder of this program's own; it holds a copy of the tree. A change counts as valid if it compiles without a
@@ -16,6 +18,7 @@ import collections
 import glob
 import gzip
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -27,7 +30,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import changes
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-UNIT_SECONDS, PYTEST_SECONDS, BUILD_SECONDS = 60, 240, 900
+UNIT_SECONDS, BUILD_SECONDS = 60, 900
 WARNINGS = ['-Dwerror=true', '-Doptimization=1']
 
 
@@ -144,66 +147,93 @@ def make_map(work):
 
 # ---- changes --------------------------------------------------------------------------------------------------------
 
-def try_change(change, tree, build, tests, map_):
-    """'invalid', or the name of the test that noticed, or None; and the tests that were run."""
+def try_change(change, tree, build, tests, map_, skipped, seconds):
+    """'invalid', or the name of the test that noticed, or None; how many tests enter the line, and how many of them
+    were run, the first `skipped` ones before this call."""
     entering = sorted((entry['seconds'], name) for name, entry in map_.items()
                       if change.line in entry['lines'].get(change.file, ()) and name in tests)
     entering = [name for kind in ('unit/', 'service/', 'accuracy/') for _, name in entering if name.startswith(kind)]
-    wanted = [tests[name][2] for name in entering if tests[name][2]]
-    code, output = run(['ninja', '-C', build, 'hailo-pose', 'hailo-face'], BUILD_SECONDS, tree)
+    wanted = [tests[name][2] for name in entering[skipped:] if tests[name][2]]
+    code, _ = run(['ninja', '-C', build, 'hailo-pose', 'hailo-face'], BUILD_SECONDS, tree)
     if code != 0:
-        return 'invalid', []
+        return 'invalid', 0, 0
     if change.file.startswith('src/backends/') or any(name.startswith('accuracy') for name in entering):
-        code, output = run(['ninja', '-C', build], BUILD_SECONDS, tree)
+        code, _ = run(['ninja', '-C', build], BUILD_SECONDS, tree)
     elif wanted:
-        code, output = run(['ninja', '-C', build, *wanted], BUILD_SECONDS, tree)
+        code, _ = run(['ninja', '-C', build, *wanted], BUILD_SECONDS, tree)
     if code != 0:
-        return 'invalid', []
-    for name in entering:
-        command, environment, _ = tests[name]
+        return 'invalid', 0, 0
+    end = None
+    for i in range(skipped, len(entering)):
+        name = entering[i]
         unit = name.startswith('unit/')
+        if not unit and end is None:
+            end = time.monotonic() + seconds
+        if not unit and time.monotonic() > end:
+            return None, len(entering), i
+        command, environment, _ = tests[name]
+        limit = UNIT_SECONDS if unit else 60 + 4 * map_[name]['seconds']
         for _ in range(1 if unit else 2):
-            code, _ = run(command, UNIT_SECONDS if unit else PYTEST_SECONDS, tree, environment)
+            code, _ = run(command, limit, tree, environment)
             if code == 0:
                 break
         if code != 0:
-            return name, entering
-    return None, entering
+            return name, len(entering), i
+    return None, len(entering), len(entering)
 
 
-def test_changes(work, seed, count, minutes):
-    end = time.monotonic() + 60 * minutes
-    tree = os.path.join(work, 'changed')
+def results_of(work):
+    """The last result of each change, by the change without its new text."""
+    path = os.path.join(work, 'results.jsonl')
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding='utf-8') as file:
+        lines = [json.loads(line) for line in file]
+    return {tuple(line['change'][:-1]): line for line in lines}
+
+
+def test_part(work, plan, part, seconds, end):
+    tree = os.path.join(work, f'changed-{part}')
     build = os.path.join(tree, 'build')
     copy_tree(tree)
     set_up(tree, build, WARNINGS)
     tests = tests_of(tree, build)
-    map_ = {name: {**entry, 'lines': {file: set(lines) for file, lines in entry['lines'].items()}}
-            for name, entry in json.load(gzip.open(os.path.join(work, 'map.json.gz'))).items() if entry['code'] == 0}
-    results = os.path.join(work, 'results.jsonl')
-    done = set()
-    if os.path.exists(results):
-        done = {tuple(json.loads(line)['change'][:-1]) for line in open(results)}
-    for change in changes.plan(changes.all_changes(tree), seed, count):
-        if tuple(change[:-1]) in done or time.monotonic() > end:
+    with gzip.open(os.path.join(work, 'map.json.gz')) as file:
+        map_ = {name: {**entry, 'lines': {path: set(lines) for path, lines in entry['lines'].items()}}
+                for name, entry in json.load(file).items() if entry['code'] == 0}
+    done = results_of(work)
+    for change in plan:
+        last = done.get(tuple(change[:-1]), {'noticed': None, 'ran': 0, 'entering': -1})
+        if last['noticed'] or last['ran'] == last['entering'] or time.monotonic() > end:
             continue
         before = changes.apply(tree, change)
         begin = time.monotonic()
         try:
-            noticed, entering = try_change(change, tree, build, tests, map_)
+            noticed, entering, ran = try_change(change, tree, build, tests, map_, last['ran'], seconds)
         finally:
             with open(os.path.join(tree, change.file), 'w', encoding='utf-8') as file:
                 file.write(before)
-        with open(results, 'a') as file:
-            print(json.dumps({'change': change, 'seed': seed, 'noticed': noticed, 'entering': len(entering),
-                              'seconds': round(time.monotonic() - begin, 1)}), file=file)
-        print(f'{change.file}:{change.line} {change.kind}: {noticed or "NOT NOTICED"}', flush=True)
+        with open(os.path.join(work, 'results.jsonl'), 'a', encoding='utf-8') as file:
+            file.write(json.dumps({'change': change, 'noticed': noticed, 'entering': entering, 'ran': ran,
+                                   'seconds': round(time.monotonic() - begin, 1)}) + '\n')
+        print(f'{change.file}:{change.line} {change.kind}: {noticed or "NOT NOTICED"} by {ran} of {entering}', flush=True)
+
+
+def test_changes(work, args):
+    end = time.monotonic() + 60 * args.minutes
+    plan = changes.plan(changes.all_changes(TREE), args.seed, args.count)
+    parts = [multiprocessing.Process(target=test_part, args=(work, plan[i::args.jobs], i, args.seconds, end))
+             for i in range(args.jobs)]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join()
 
 
 # ---- report ---------------------------------------------------------------------------------------------------------
 
 def report(work, everything):
-    results = [json.loads(line) for line in open(os.path.join(work, 'results.jsonl'))]
+    results = list(results_of(work).values())
     explained = {}
     path = os.path.join(work, 'explained.json')  # "file:line kind old" -> why no test could notice
     if os.path.exists(path):
@@ -237,6 +267,8 @@ def main():
     parser.add_argument('work')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--count', type=int, default=100)
+    parser.add_argument('--jobs', type=int, default=1)
+    parser.add_argument('--seconds', type=float, default=1e9)
     parser.add_argument('--minutes', type=float, default=1e9)
     parser.add_argument('--all', action='store_true')
     args = parser.parse_args()
@@ -245,7 +277,7 @@ def main():
     if args.action == 'map':
         make_map(work)
     elif args.action == 'test':
-        test_changes(work, args.seed, args.count, args.minutes)
+        test_changes(work, args)
     else:
         report(work, args.all)
 
