@@ -4,7 +4,8 @@
 #
 #   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; folders of pytest in HS_CHECK_PYTEST
 #
-# HS_RESULTS: folder for JUnit files (BUILD/results). HS_CHECK_NAME: how they begin ("check").
+# HS_RESULTS: folder for JUnit files (BUILD/results). HS_CHECK_NAME: how they begin ("check"). HS_CHECK_JOBS: processes
+# that share the files of pytest, which needs Debian's python3-pytest-xdist (1: one, without it).
 set -uo pipefail
 
 tree=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,6 +15,9 @@ python=${PYTHON:-/usr/bin/python3}
 name=${HS_CHECK_NAME:-check}
 results=${HS_RESULTS:-$build/results}
 status=0
+
+parallel=()
+test "${HS_CHECK_JOBS:-1}" = 1 || parallel=(-n "$HS_CHECK_JOBS" --dist loadscope)
 
 mkdir -p "$results"
 rm -f "$results/$name"-*.xml
@@ -30,7 +34,7 @@ cp "$build/meson-logs/$name.junit.xml" "$results/$name-meson.xml" || status=1
 echo '[check] service and accuracy tests'
 # shellcheck disable=SC2086 # a list of folders
 HS_BIN=${HS_BIN:-$build/hailo-pose} HS_MODELS_DIR=${HS_MODELS_DIR:-$tree/.deps/models} \
-    "$python" -m pytest -p no:cacheprovider -ra --junitxml="$results/$name-pytest.xml" \
+    "$python" -m pytest -p no:cacheprovider "${parallel[@]}" -ra --junitxml="$results/$name-pytest.xml" \
     ${HS_CHECK_PYTEST:-tests/service tests/accuracy} || status=1
 
 "$python" tools/summary.py "$results/$name"-*.xml || status=1
