@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "face/detect.h"
 #include "image/warp.h"
@@ -16,7 +17,7 @@
 void hs_face_result_finish(struct hs_face_result *result)
 {
     for (size_t i = 0; i < result->count; i++)
-        free(result->faces[i].embedding);
+        hs_mem_free_wiped(result->faces[i].embedding, (size_t) result->dimension * sizeof(float));
     free(result->faces);
     *result = (struct hs_face_result) { 0 };
 }
@@ -219,7 +220,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
         return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
                             hs_model_pool_first(w->pipeline->embedder)->choice.pack->name, dimension);
-    free(found->embedding);
+    hs_mem_free_wiped(found->embedding, (size_t) dimension * sizeof(float)); /* of an attempt before this one */
     found->embedding = malloc((size_t) dimension * sizeof(float));
     if (!found->embedding)
         return hs_error_set(err, HS_ENOMEM, "no memory for a vector");

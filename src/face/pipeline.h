@@ -71,6 +71,7 @@ struct hs_face_result {
 int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,
                  const struct hs_face_request *request, int64_t deadline_ns, struct hs_cancel *cancel,
                  struct hs_face_result *result, struct hs_error *err);
-void hs_face_result_finish(struct hs_face_result *result); /* a zeroed one is fine */
+/* Overwrites the vectors before it frees them. A zeroed result is fine. */
+void hs_face_result_finish(struct hs_face_result *result);
 
 #endif

@@ -17,6 +17,15 @@ void hs_face_reply_failure(struct hs_http_request *req, int code, const struct h
     hs_http_reply_failure(req, code, NULL, err);
 }
 
+void hs_face_reply_vector(struct hs_http_request *req, json_t *answer)
+{
+    json_t *vector = json_incref(json_object_get(answer, "embedding"));
+    hs_http_reply_secret_json(req, 200, answer);
+    for (size_t i = 0; i < json_array_size(vector); i++)
+        json_real_set(json_array_get(vector, i), 0);
+    json_decref(vector);
+}
+
 /* Clients know these texts word for word; the reason goes beside them. */
 static void reply_known(struct hs_http_request *req, int http_status, const char *known, const char *reason)
 {

@@ -21,6 +21,9 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 /* 503 "Database not enabled" if there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
+/* Answers 200, and takes the reference; its `embedding` (which may be absent) is overwritten before it is freed. */
+void hs_face_reply_vector(struct hs_http_request *req, json_t *answer);
+
 struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
     bool boxed;        /* take `bbox` into account */

@@ -91,9 +91,9 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
-                                 embeddings_json(person), "count", (json_int_t) person->count));
+    json_t *answer = json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
+                               embeddings_json(person), "count", (json_int_t) person->count);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 
@@ -122,14 +122,11 @@ void hs_face_get_embedding(struct hs_http_request *req)
         return;
     const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
     if (e) {
-        json_t *answer = embedding_json(e), *values = json_array();
+        json_t *answer = embedding_json(e);
         json_object_set_new(answer, "name", hs_face_text_json(person->identity.name));
-        for (size_t i = 0; vector && i < e->dimension; i++)
-            json_array_append_new(values, json_real((double) e->values[i]));
         if (vector)
-            json_object_set(answer, "embedding", values);
-        json_decref(values);
-        hs_http_reply_json(req, 200, answer);
+            json_object_set_new(answer, "embedding", hs_face_vector_json(e->values, e->dimension));
+        hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
     }
     hs_gallery_person_destroy(person);
 }

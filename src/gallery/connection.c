@@ -74,7 +74,7 @@ void hs_gallery_disconnect(struct hs_gallery_conn *conn)
     for (size_t i = 0; i < HS_STMT_COUNT; i++)
         sqlite3_finalize(conn->statements[i]);
     sqlite3_close(conn->db);
-    free(conn);
+    hs_mem_free_wiped(conn, sizeof(*conn)); /* the scrubber has a page */
 }
 
 int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)

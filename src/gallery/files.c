@@ -210,8 +210,7 @@ static int compress_into(int from_fd, const char *from, int to_fd, const char *t
     } else {
         hs_gallery_no_memory(err);
     }
-    sodium_memzero(c, sizeof(*c));
-    free(c);
+    hs_mem_free_wiped(c, sizeof(*c));
     return r;
 }
 
@@ -313,7 +312,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
         r = hs_gallery_file_error(to, err);
     if (fd >= 0)
         close(fd);
-    free(piece);
+    hs_mem_free_wiped(piece, PIECE_SIZE);
     return r;
 }
 

@@ -67,10 +67,12 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
 static void drop_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
-    if (!reply->is_static)
+    if (reply->is_secret)
+        hs_mem_free_wiped(reply->data, reply->len);
+    else if (!reply->is_static)
         free(reply->data);
     reply->data = NULL;
-    reply->is_static = false;
+    reply->is_static = reply->is_secret = false;
     if (reply->charged > 0)
         hs_budget_release(&req->server->answers, reply->charged);
     reply->charged = 0;
@@ -287,7 +289,7 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
 }
 
-void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+static void reply_json(struct hs_http_request *req, int http_status, json_t *value, bool secret)
 {
     struct hs_buf text;
     hs_buf_init(&text, ANSWER_MAX);
@@ -316,11 +318,13 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
 {
     char line[HS_ERROR_MESSAGE_SIZE];
+    text.wipe = secret;
     hs_str_copy(line, sizeof(line), message);
     hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
     if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
         return json_pack("{s:s}", "error", line);
     bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
+        req->reply.is_secret = secret;
     const char *type = client ? "invalid_request_error" : code == HS_ETIMEOUT ? "timeout" : "internal_error";
     return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
                      "field", field);
@@ -331,6 +335,16 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
     char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
     int http_status = hs_status_http(code);
     va_list args;
+void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, false);
+}
+
+void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, true);
+}
+
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);

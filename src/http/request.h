@@ -51,6 +51,9 @@ void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *va
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,
                          size_t len);
 
+/* The same for an answer with a face vector: its text is overwritten before it is freed. */
+void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value);
+
 /* The error answer in the server's shape; its HTTP status comes from code (HS_E…). field may be NULL. 429 and 503 carry
  * Retry-After. */
 void hs_http_reply_error(struct hs_http_request *req, int code, const char *field, const char *format, ...)

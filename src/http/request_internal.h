@@ -58,6 +58,7 @@ struct hs_http_reply {
     uint8_t *data;
     size_t len;
     bool is_static;        /* data is a constant */
+    bool is_secret;        /* data is overwritten before it is freed */
     struct hs_buf headers; /* name NUL value NUL, repeated */
     size_t charged;        /* of the server's budget for answers */
 };
