@@ -195,7 +195,7 @@ int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *a
     if (r == 0 && wish->searches)
         r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
     if (!wish->searches)
-        ret_request->large = true;
+        ret_request->large = ret_request->subject = true;
     else if (r == 0)
         r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
     if (r == 0 && wish->searches)

@@ -29,8 +29,8 @@ struct hs_face_wish {
     bool boxed;        /* take `bbox` into account */
     bool embed;
     bool gallery;  /* its vectors are compared with the gallery's, so they must be of the same space */
-    bool searches; /* take `tiny_faces`, `large_faces` and `max_faces` into account; else large faces are always looked
-                      for */
+    bool searches; /* take `tiny_faces`, `large_faces` and `max_faces` into account; else the request is for one face,
+                      and large ones are always looked for */
 };
 
 /* The pipeline for this request: the app's, but with the detector or the embedding model that `model` names, and the
