@@ -222,8 +222,8 @@ void hs_face_get_list(struct hs_http_request *req)
     }
     size_t count = json_array_size(identities);
     const char *next = more ? next_cursor(identities, cursor) : NULL;
-    hs_http_reply_json(
-        req, 200,
-        json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next));
+    json_t *answer =
+        json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     json_decref(identities);
 }

@@ -38,7 +38,7 @@ static bool read_target(struct hs_http_request *req, const char *target)
     size_t len = strcspn(path, "?");
     req->query = path + len + (path[len] == '?');
     req->path = scheme && len == 0 ? strdup("/") : hs_str_dup_n(path, len);
-    /* Decoded arguments need one byte more each than the query if they have no '='. */
+    /* Decoded arguments need one byte more each than the query, and two if they have no '='. */
     req->args = req->path ? malloc(2 * strlen(req->query) + 2) : NULL;
     return req->args;
 }
@@ -138,7 +138,7 @@ const char *hs_http_param(const struct hs_http_request *req, size_t index)
     return req->params[index];
 }
 
-/* Writes the query's arguments decoded, one after the other. */
+/* Writes the query's arguments decoded, one after the other, each after a byte that is 0 until it is asked for. */
 static void read_args(struct hs_http_request *req)
 {
     char *out = req->args;
@@ -146,6 +146,7 @@ static void read_args(struct hs_http_request *req)
         size_t len = strcspn(p, "&"), name_len = strcspn(p, "=&");
         size_t value_at = name_len < len ? name_len + 1 : len;
         if (len > 0) {
+            *out++ = 0;
             hs_str_copy_n(out, name_len + 1, p, name_len);
             hs_str_percent_decode(out, true);
             out += strlen(out) + 1;
@@ -158,17 +159,41 @@ static void read_args(struct hs_http_request *req)
     req->args_end = out;
 }
 
-const char *hs_http_query(struct hs_http_request *req, const char *name)
+/* The argument after this one; NULL: the first one. NULL is returned if there are no more. */
+static char *next_arg(struct hs_http_request *req, char *arg)
 {
     if (!req->args_end)
         read_args(req);
-    for (const char *p = req->args; p < req->args_end;) {
-        const char *value = p + strlen(p) + 1;
-        if (strcmp(p, name) == 0)
-            return value;
-        p = value + strlen(value) + 1;
+    char *next = req->args;
+    if (arg) {
+        const char *value = arg + 1 + strlen(arg + 1) + 1;
+        next = arg + (value - arg) + strlen(value) + 1;
     }
-    return NULL;
+    return next < req->args_end ? next : NULL;
+}
+
+const char *hs_http_query(struct hs_http_request *req, const char *name)
+{
+    const char *found = NULL;
+    for (char *arg = NULL; (arg = next_arg(req, arg));) {
+        if (strcmp(arg + 1, name) != 0)
+            continue;
+        *arg = 1;
+        found = found ? found : arg + 1 + strlen(name) + 1;
+    }
+    return found;
+}
+
+size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE])
+{
+    size_t count = 0;
+    for (char *arg = NULL; (arg = next_arg(req, arg));) {
+        if (!*arg)
+            count = hs_body_note_unused(ret_names, count, arg + 1);
+    }
+    for (size_t i = 0; i < count; i++)
+        hs_str_make_line(ret_names[i]);
+    return count;
 }
 
 const char *hs_http_header(const struct hs_http_request *req, const char *name)
@@ -293,11 +318,13 @@ static void reply_json(struct hs_http_request *req, int http_status, json_t *val
 {
     struct hs_buf text;
     hs_buf_init(&text, ANSWER_MAX);
+    text.wipe = secret;
     int r = value ? hs_json_write(value, req->options->json_style, &text) : HS_ENOMEM;
     if (r == 0) {
         size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
+        req->reply.is_secret = secret;
     }
     hs_buf_finish(&text);
     json_decref(value);
@@ -306,6 +333,16 @@ static void reply_json(struct hs_http_request *req, int http_status, json_t *val
                             ANSWER_MAX >> 20);
     else if (r < 0)
         reply_static(req);
+}
+
+void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, false);
+}
+
+void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, true);
 }
 
 int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)
@@ -318,13 +355,11 @@ int hs_http_append_line(const struct hs_http_request *req, const json_t *value, 
 json_t *hs_http_error_json(const struct hs_http_request *req, int code, const char *field, const char *message)
 {
     char line[HS_ERROR_MESSAGE_SIZE];
-    text.wipe = secret;
     hs_str_copy(line, sizeof(line), message);
     hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
     if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
         return json_pack("{s:s}", "error", line);
     bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
-        req->reply.is_secret = secret;
     const char *type = client ? "invalid_request_error" : code == HS_ETIMEOUT ? "timeout" : "internal_error";
     return json_pack("{s:{s:s, s:s, s:s, s:s*}}", "error", "message", line, "type", type, "code", hs_status_name(code),
                      "field", field);
@@ -335,16 +370,6 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
     char message[HS_ERROR_MESSAGE_SIZE], seconds[16];
     int http_status = hs_status_http(code);
     va_list args;
-void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
-{
-    reply_json(req, http_status, value, false);
-}
-
-void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value)
-{
-    reply_json(req, http_status, value, true);
-}
-
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
