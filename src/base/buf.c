@@ -15,8 +15,11 @@ void hs_buf_init(struct hs_buf *buf, size_t max)
 
 void hs_buf_finish(struct hs_buf *buf)
 {
-    free(buf->data);
-    hs_buf_init(buf, buf->max);
+    if (buf->wipe)
+        hs_mem_free_wiped(buf->data, buf->capacity);
+    else
+        free(buf->data);
+    *buf = (struct hs_buf) { .max = buf->max, .wipe = buf->wipe };
 }
 
 void hs_buf_clear(struct hs_buf *buf)
@@ -35,9 +38,13 @@ static bool grow(struct hs_buf *buf, size_t need)
         capacity *= 2;
     if (capacity < need)
         capacity = need;
-    uint8_t *data = realloc(buf->data, capacity);
+    uint8_t *data = buf->wipe ? malloc(capacity) : realloc(buf->data, capacity);
     if (!data)
         return false;
+    if (buf->wipe && buf->data) {
+        memcpy(data, buf->data, buf->len);
+        hs_mem_free_wiped(buf->data, buf->capacity);
+    }
     buf->data = data;
     buf->capacity = capacity;
     return true;
@@ -102,6 +109,7 @@ uint8_t *hs_buf_take(struct hs_buf *buf, size_t *ret_len)
 {
     uint8_t *data = buf->data;
     *ret_len = buf->len;
-    hs_buf_init(buf, buf->max);
+    buf->data = NULL;
+    hs_buf_finish(buf);
     return data;
 }

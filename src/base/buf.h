@@ -2,6 +2,7 @@
 #ifndef HS_BASE_BUF_H
 #define HS_BASE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,13 @@ struct hs_buf {
     uint8_t *data;
     size_t len, capacity, max;
     int error; /* 0, or the first failure */
+    bool wipe; /* set after hs_buf_init: memory is overwritten before it is freed. For face vectors */
 };
 
 /* Allocates nothing. */
 void hs_buf_init(struct hs_buf *buf, size_t max);
 
-/* Frees the bytes and leaves an empty buffer with the same maximum and no error. */
+/* Frees the bytes and leaves an empty buffer with the same maximum, `wipe` as it was, and no error. */
 void hs_buf_finish(struct hs_buf *buf);
 
 /* Empties the buffer and forgets its error; the memory stays for the next bytes. */
@@ -41,7 +43,7 @@ int hs_buf_printf(struct hs_buf *buf, const char *format, ...) __attribute__((fo
  * it. NULL without memory for the NUL. */
 const char *hs_buf_str(struct hs_buf *buf);
 
-/* Hands the bytes over: the caller frees the result with free(). The buffer is then as after hs_buf_init. */
+/* Hands the bytes over: the caller frees the result with free(). The buffer is then as after hs_buf_finish. */
 uint8_t *hs_buf_take(struct hs_buf *buf, size_t *ret_len);
 
 #endif

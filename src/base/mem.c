@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,13 @@ bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_si
     memcpy(items, &larger, sizeof(larger));
     *capacity = wanted;
     return true;
+}
+
+void hs_mem_free_wiped(void *data, size_t size)
+{
+    if (data)
+        sodium_memzero(data, size);
+    free(data);
 }
 
 int64_t hs_mem_resident(void)

@@ -32,6 +32,9 @@ static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
 #define HS_ARRAY_RESERVE(items, capacity, need) hs_array_reserve(&(items), &(capacity), (need), sizeof(*(items)))
 bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size);
 
+/* Frees `data` (NULL allowed) once its `size` bytes are overwritten: face vectors do not stay in freed memory. */
+void hs_mem_free_wiped(void *data, size_t size);
+
 /* The resident set of this process in bytes; 0 if it is not known. Any thread. */
 int64_t hs_mem_resident(void);
 

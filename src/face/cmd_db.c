@@ -437,10 +437,10 @@ static int find_and_store(const struct hs_face_app *app, const struct hs_picture
     const struct hs_face_section *s = &app->settings->face_recognition;
     const struct hs_face_request request = {
         .score_threshold = (float) s->detection_threshold,
-        .max_faces = s->max_faces,
         .tiny = s->tiny_faces,
         .large = true,
         .embed = true,
+        .subject = true,
     };
     struct hs_face_result found = { 0 };
     uint8_t *data;

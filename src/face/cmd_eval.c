@@ -164,7 +164,7 @@ static int evaluate(struct eval *eval, struct hs_error *err)
         score(eval);
         r = report(eval, err);
     }
-    free(eval->vectors);
+    hs_mem_free_wiped(eval->vectors, eval->pairs->picture_count * eval->dimension * sizeof(float));
     free(eval->found);
     free(eval->scored);
     return r;

@@ -193,7 +193,8 @@ static int run(struct pictures *p)
         return code;
     struct hs_face_request request = hs_face_app_request(p->app);
     request.embed = !detects;
-    request.large |= !detects && !recognizes;
+    request.subject = !detects && !recognizes;
+    request.large |= request.subject;
     if (p->max >= 0)
         request.max_faces = (int) p->max;
     if (p->confidence >= 0)

@@ -42,11 +42,10 @@ const struct hs_face_found *hs_face_select(const struct hs_face_result *result, 
     return best;
 }
 
-/* A face so large is the picture's subject, though a sharp small one may have the higher score. */
-static bool fills(const struct hs_face_result *result, const struct hs_face *face)
+bool hs_face_fills(const struct hs_face *face, int width, int height)
 {
     const struct hs_rect *box = &face->box;
-    return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) result->width, (float) result->height);
+    return fmaxf(box->x2 - box->x1, box->y2 - box->y1) * 2 >= fmaxf((float) width, (float) height);
 }
 
 const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
@@ -56,7 +55,7 @@ const struct hs_face_found *hs_face_best(const struct hs_face_result *result)
         const struct hs_face_found *face = &result->faces[i];
         if (!face->embedding)
             continue;
-        if (fills(result, &face->face))
+        if (hs_face_fills(&face->face, result->width, result->height))
             return face;
         if (!best)
             best = face;

@@ -18,8 +18,12 @@ bool hs_face_rule_read(const char *text, enum hs_face_rule *ret_rule);
 /* NULL if there are no faces; of equal ones the one with the higher score. */
 const struct hs_face_found *hs_face_select(const struct hs_face_result *result, enum hs_face_rule rule);
 
-/* Of the faces that have a vector the one with the highest score; but first those whose longer side is at least half of
- * the picture's. NULL: none has. */
+/* True if the face's longer side is at least half of the picture's: then it is the picture's subject, though a sharp
+ * small one may have the higher score. */
+bool hs_face_fills(const struct hs_face *face, int width, int height);
+
+/* Of the faces that have a vector the one with the highest score; but first those that fill the picture. NULL: none
+ * has. */
 const struct hs_face_found *hs_face_best(const struct hs_face_result *result);
 
 #endif

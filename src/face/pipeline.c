@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "face/detect.h"
+#include "face/face_select.h"
 #include "image/warp.h"
 #include "vision/align.h"
 #include "vision/embedding.h"
@@ -16,7 +18,7 @@
 void hs_face_result_finish(struct hs_face_result *result)
 {
     for (size_t i = 0; i < result->count; i++)
-        free(result->faces[i].embedding);
+        hs_mem_free_wiped(result->faces[i].embedding, (size_t) result->dimension * sizeof(float));
     free(result->faces);
     *result = (struct hs_face_result) { 0 };
 }
@@ -168,7 +170,7 @@ static int detect_on(void *arg, const struct hs_model_runner *runner, struct hs_
     w->result->found = w->list.count;
     if (r == 0 && request->inside)
         r = detect_inside(w, &detector, err);
-    if (w->list.count > (size_t) request->max_faces)
+    if (!request->subject && w->list.count > (size_t) request->max_faces)
         w->list.count = (size_t) request->max_faces;
     return r;
 }
@@ -219,7 +221,7 @@ static int read_vector(struct work *w, const struct hs_lease *lease, int picture
     if (lease->output_count != 1 || views[0].h * views[0].w * views[0].c != dimension)
         return hs_error_set(err, HS_EMODEL, "%s does not give vectors of %d numbers",
                             hs_model_pool_first(w->pipeline->embedder)->choice.pack->name, dimension);
-    free(found->embedding);
+    hs_mem_free_wiped(found->embedding, (size_t) dimension * sizeof(float)); /* of an attempt before this one */
     found->embedding = malloc((size_t) dimension * sizeof(float));
     if (!found->embedding)
         return hs_error_set(err, HS_ENOMEM, "no memory for a vector");
@@ -335,20 +337,40 @@ static int embed(struct work *w, struct subject *subjects, size_t count, struct 
     return r;
 }
 
-/* A face without usable landmarks stays without a vector. */
-static int embed_all(struct work *w, struct hs_error *err)
+/* False if its landmarks cannot be used. */
+static bool find_alignment(const struct hs_face *face, struct hs_alignment *ret_alignment)
 {
+    return face->has_landmarks && hs_align_face(face->landmarks, ret_alignment, NULL) == 0;
+}
+
+/* The index of the face that hs_face_best would take if all had a vector; the list's count if none can have one. */
+static size_t find_subject(const struct work *w)
+{
+    size_t first = w->list.count;
+    struct hs_alignment alignment;
+    for (size_t i = 0; i < w->list.count; i++) {
+        if (!find_alignment(&w->list.faces[i], &alignment))
+            continue;
+        if (hs_face_fills(&w->list.faces[i], w->result->width, w->result->height))
+            return i;
+        if (first == w->list.count)
+            first = i;
+    }
+    return first;
+}
+
+/* A face without usable landmarks stays without a vector. */
+static int embed_faces(struct work *w, struct hs_error *err)
+{
+    size_t begin = w->request->subject ? find_subject(w) : 0;
+    size_t end = w->request->subject && begin < w->list.count ? begin + 1 : w->list.count;
     struct subject *subjects = calloc(w->list.count, sizeof(*subjects));
     size_t count = 0;
     if (!subjects)
         return hs_error_set(err, HS_ENOMEM, "no memory for %zu faces", w->list.count);
-    for (size_t i = 0; i < w->list.count; i++) {
-        struct subject *subject = &subjects[count];
-        const struct hs_face *face = &w->list.faces[i];
-        if (!face->has_landmarks || hs_align_face(face->landmarks, &subject->alignment, NULL) < 0)
-            continue;
-        subject->found = &w->result->faces[i];
-        count++;
+    for (size_t i = begin; i < end; i++) {
+        if (find_alignment(&w->list.faces[i], &subjects[count].alignment))
+            subjects[count++].found = &w->result->faces[i];
     }
     int r = sharpen(w, subjects, count, err);
     if (r == 0)
@@ -370,7 +392,7 @@ static int take_faces(struct work *w, struct hs_error *err)
     result->count = w->list.count;
     for (size_t i = 0; i < w->list.count; i++)
         result->faces[i].face = w->list.faces[i];
-    return w->request->embed ? embed_all(w, err) : 0;
+    return w->request->embed ? embed_faces(w, err) : 0;
 }
 
 int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,

@@ -25,14 +25,15 @@ struct hs_face_pipeline {
 struct hs_face_result;
 
 struct hs_face_request {
-    float score_threshold; /* 0..1; a face's score is above it */
-    int max_faces;
+    float score_threshold;        /* 0..1; a face's score is above it */
+    int max_faces;                /* the first ones by score; without effect for `subject` */
     const struct hs_rect *inside; /* only the face that lies best in this box, in pixels of the picture, which is also
                                      looked at by itself where the whole picture shows none there; NULL: all */
     bool tiny;                    /* look a second time, at twice the size, for tiny faces */
     bool large;                   /* look a second time, at half the size, for faces that fill the picture */
     enum hs_priority priority;    /* of those who wait for the device */
     bool embed;                   /* also align and embed each face */
+    bool subject;                 /* of all faces embed the one that hs_face_best takes, and list the others without */
     const struct hs_face_result *known; /* what was found in this very picture: its faces are not looked for again;
                                            NULL: they are looked for */
 };
@@ -71,6 +72,7 @@ struct hs_face_result {
 int hs_face_find(const struct hs_face_pipeline *pipeline, const uint8_t *data, size_t len,
                  const struct hs_face_request *request, int64_t deadline_ns, struct hs_cancel *cancel,
                  struct hs_face_result *result, struct hs_error *err);
-void hs_face_result_finish(struct hs_face_result *result); /* a zeroed one is fine */
+/* Overwrites the vectors before it frees them. A zeroed result is fine. */
+void hs_face_result_finish(struct hs_face_result *result);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "http/admission.h"
 #include "http/failure.h"
@@ -14,7 +15,23 @@
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
+    const struct hs_face_app *app = hs_http_context(req);
+    struct hs_error lost;
+    /* Reading may fail before a change would notice that the file is not what it was. */
+    if (code == HS_EIO && app->gallery && hs_gallery_check_use(app->gallery, true, &lost) < 0) {
+        hs_log_error("%s", lost.message);
+        err = &lost;
+    }
     hs_http_reply_failure(req, code, NULL, err);
+}
+
+void hs_face_reply_vector(struct hs_http_request *req, json_t *answer)
+{
+    json_t *vector = json_incref(json_object_get(answer, "embedding"));
+    hs_http_reply_secret_json(req, 200, answer);
+    for (size_t i = 0; i < json_array_size(vector); i++)
+        json_real_set(json_array_get(vector, i), 0);
+    json_decref(vector);
 }
 
 /* Clients know these texts word for word; the reason goes beside them. */
@@ -186,7 +203,7 @@ int hs_face_ask_request(struct hs_http_request *req, const struct hs_face_app *a
     if (r == 0 && wish->searches)
         r = hs_param_bool(body, "tiny_faces", ret_request->tiny, &ret_request->tiny, err);
     if (!wish->searches)
-        ret_request->large = true;
+        ret_request->large = ret_request->subject = true;
     else if (r == 0)
         r = hs_param_bool(body, "large_faces", ret_request->large, &ret_request->large, err);
     if (r == 0 && wish->searches)

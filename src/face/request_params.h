@@ -21,13 +21,16 @@ bool hs_face_ask_name(struct hs_http_request *req, const char **ret_name);
 /* 503 "Database not enabled" if there is no gallery. */
 bool hs_face_ask_gallery(struct hs_http_request *req, const struct hs_face_app *app);
 
+/* Answers 200, and takes the reference; its `embedding` (which may be absent) is overwritten before it is freed. */
+void hs_face_reply_vector(struct hs_http_request *req, json_t *answer);
+
 struct hs_face_wish {
     const char *image; /* the field that holds the picture: "image" */
     bool boxed;        /* take `bbox` into account */
     bool embed;
     bool gallery;  /* its vectors are compared with the gallery's, so they must be of the same space */
-    bool searches; /* take `tiny_faces`, `large_faces` and `max_faces` into account; else large faces are always looked
-                      for */
+    bool searches; /* take `tiny_faces`, `large_faces` and `max_faces` into account; else the request is for one face,
+                      and large ones are always looked for */
 };
 
 /* The pipeline for this request: the app's, but with the detector or the embedding model that `model` names, and the

@@ -101,20 +101,20 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
     return with_result(answer, result);
 }
 
-static json_t *vector_json(const float *vector, int dimension)
+json_t *hs_face_vector_json(const float *vector, size_t dimension)
 {
     json_t *list = json_array();
-    for (int i = 0; i < dimension; i++)
+    for (size_t i = 0; i < dimension; i++)
         json_array_append_new(list, json_real((double) vector[i]));
     return list;
 }
 
 json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result)
 {
-    json_t *answer =
-        json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding", vector_json(found->embedding, result->dimension),
-                  "dimension", result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
-                  "embedding_space", result->space, "quality", hs_face_quality_json(found));
+    json_t *answer = json_pack("{s:o, s:i, s:o, s:s, s:o}", "embedding",
+                               hs_face_vector_json(found->embedding, (size_t) result->dimension), "dimension",
+                               result->dimension, "bbox", hs_face_bbox_json(&found->face.box, result),
+                               "embedding_space", result->space, "quality", hs_face_quality_json(found));
     return with_result(answer, result);
 }
 

@@ -25,6 +25,7 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
 json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or null */
 
+json_t *hs_face_vector_json(const float *vector, size_t dimension);
 json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks);
 json_t *hs_face_embed_json(const struct hs_face_found *found, const struct hs_face_result *result);
 

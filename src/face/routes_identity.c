@@ -78,7 +78,7 @@ void hs_face_put_identity(struct hs_http_request *req)
     update.metadata = metadata;
     r = hs_gallery_update(app->gallery, name, &update, &err);
     if (r < 0)
-        hs_face_reply_gallery_failure(req, app, name, r, &err);
+        hs_face_reply_gallery_failure(req, name, r, &err);
     else
         reply_person(req, update.new_name ? new_name : name);
     free(metadata);
@@ -91,9 +91,9 @@ void hs_face_get_embeddings(struct hs_http_request *req)
     struct hs_gallery_person *person = hs_face_get_person(req, hs_http_param(req, 0), false);
     if (!person)
         return;
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
-                                 embeddings_json(person), "count", (json_int_t) person->count));
+    json_t *answer = json_pack("{s:o, s:o, s:I}", "name", hs_face_text_json(person->identity.name), "embeddings",
+                               embeddings_json(person), "count", (json_int_t) person->count);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     hs_gallery_person_destroy(person);
 }
 
@@ -122,14 +122,11 @@ void hs_face_get_embedding(struct hs_http_request *req)
         return;
     const struct hs_gallery_embedding *e = ask_embedding(req, vector, &person);
     if (e) {
-        json_t *answer = embedding_json(e), *values = json_array();
+        json_t *answer = embedding_json(e);
         json_object_set_new(answer, "name", hs_face_text_json(person->identity.name));
-        for (size_t i = 0; vector && i < e->dimension; i++)
-            json_array_append_new(values, json_real((double) e->values[i]));
         if (vector)
-            json_object_set(answer, "embedding", values);
-        json_decref(values);
-        hs_http_reply_json(req, 200, answer);
+            json_object_set_new(answer, "embedding", hs_face_vector_json(e->values, e->dimension));
+        hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
     }
     hs_gallery_person_destroy(person);
 }
@@ -144,7 +141,7 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     if (r == HS_ENOTFOUND) {
         hs_face_reply_failure(req, r, &err);
     } else if (r < 0) {
-        hs_face_reply_gallery_failure(req, app, name, r, &err);
+        hs_face_reply_gallery_failure(req, name, r, &err);
     } else {
         hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
         json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,

@@ -98,6 +98,11 @@ int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
 void hs_gallery_delete_database(const char *path)
 {
     unlink(path);
+    hs_gallery_delete_log(path);
+}
+
+void hs_gallery_delete_log(const char *path)
+{
     for (size_t i = 0; i < HS_ARRAY_LEN(side_files); i++) {
         char side[PATH_MAX];
         if (hs_str_format(side, sizeof(side), "%s%s", path, side_files[i]))
@@ -210,8 +215,7 @@ static int compress_into(int from_fd, const char *from, int to_fd, const char *t
     } else {
         hs_gallery_no_memory(err);
     }
-    sodium_memzero(c, sizeof(*c));
-    free(c);
+    hs_mem_free_wiped(c, sizeof(*c));
     return r;
 }
 
@@ -313,7 +317,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
         r = hs_gallery_file_error(to, err);
     if (fd >= 0)
         close(fd);
-    free(piece);
+    hs_mem_free_wiped(piece, PIECE_SIZE);
     return r;
 }
 

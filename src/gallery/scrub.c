@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "gallery/sql.h"
 
 /* Offsets are those of "The SQLite Database File Format", https://sqlite.org/fileformat2.html. */
@@ -137,6 +138,6 @@ bool hs_scrub_is_needed(sqlite3 *db)
         return true;
     uint8_t *page = malloc(2 * (size_t) size);
     bool dirty = !page || is_dirty(file, page, (size_t) size);
-    free(page);
+    hs_mem_free_wiped(page, 2 * (size_t) size);
     return dirty;
 }

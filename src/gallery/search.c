@@ -29,11 +29,11 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "gallery/search_scan.h"
 
@@ -312,9 +312,7 @@ static int search_best(struct hs_search *search, const float *vector, struct hs_
     while (r == 0 && again)
         r = pass(search, &query, vector, fetched, best, &again, err);
     hs_search_query_finish(&query);
-    if (fetched)
-        sodium_memzero(fetched, search->dimension * sizeof(*fetched));
-    free(fetched);
+    hs_mem_free_wiped(fetched, search->dimension * sizeof(*fetched));
     return r;
 }
 

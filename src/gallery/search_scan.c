@@ -17,7 +17,10 @@ enum { SLICE = 128, FEW = 16, FIRST_CANDIDATES = 512 };
 
 int hs_search_query_init(struct hs_search_query *query, const struct hs_search_rows *rows, const float *vector)
 {
-    *query = (struct hs_search_query) { .norm = hs_search_norm(vector, rows->dimension) };
+    *query = (struct hs_search_query) {
+        .stride = rows->stride,
+        .norm = hs_search_norm(vector, rows->dimension),
+    };
     query->coarse = aligned_alloc(HS_SEARCH_ALIGN, 2 * rows->stride);
     if (!query->coarse)
         return HS_ENOMEM;
@@ -30,7 +33,7 @@ int hs_search_query_init(struct hs_search_query *query, const struct hs_search_r
 
 void hs_search_query_finish(struct hs_search_query *query)
 {
-    free(query->coarse);
+    hs_mem_free_wiped(query->coarse, 2 * query->stride);
     free(query->gone);
 }
 

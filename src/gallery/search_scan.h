@@ -39,7 +39,8 @@ void hs_top_k_sort(struct hs_top_k *best);
 
 /* The vector asked for, in codes. */
 struct hs_search_query {
-    int8_t *coarse, *fine; /* one allocation */
+    int8_t *coarse, *fine; /* one allocation, `stride` bytes each */
+    size_t stride;
     struct hs_search_scale coarse_scale, fine_scale;
     double norm;
     /* ids that the store no longer has: as if their rows were absent */

@@ -163,17 +163,22 @@ static int check_charset(const struct hs_multipart_part *part, struct hs_error *
     return hs_error_set(err, HS_EINVAL, "Invalid multipart: the charset of %s must be utf-8, not %s", name, charset);
 }
 
+size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(names[i], name, HS_BODY_NAME_SIZE - 1) == 0)
+            return count;
+    }
+    if (!name[0] || count == HS_BODY_UNUSED_MAX)
+        return count;
+    if (!hs_str_copy(names[count], HS_BODY_NAME_SIZE, name))
+        hs_str_copy_n(names[count], HS_BODY_NAME_SIZE, name, HS_BODY_NAME_SIZE - 1);
+    return count + 1;
+}
+
 static void note_dropped(struct notes *notes, const char *name)
 {
-    for (size_t i = 0; i < notes->dropped_count; i++) {
-        if (strncmp(notes->dropped[i], name, HS_BODY_NAME_SIZE - 1) == 0)
-            return;
-    }
-    if (name[0] && notes->dropped_count < HS_BODY_UNUSED_MAX) {
-        char *dst = notes->dropped[notes->dropped_count++];
-        if (!hs_str_copy(dst, HS_BODY_NAME_SIZE, name))
-            hs_str_copy_n(dst, HS_BODY_NAME_SIZE, name, HS_BODY_NAME_SIZE - 1);
-    }
+    notes->dropped_count = hs_body_note_unused(notes->dropped, notes->dropped_count, name);
 }
 
 static int begin_part(void *ctx, const struct hs_multipart_part *part, struct hs_error *err)

@@ -100,6 +100,9 @@ const char *hs_body_type_name(const json_t *value);
  * the first HS_BODY_UNUSED_MAX of them, cut, as UTF-8. Returns their number. */
 size_t hs_body_unused(const struct hs_body *body, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]);
 
+/* Adds a name to such a list of `count` unless it is there, empty, or the list is full. Returns the new count. */
+size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name);
+
 /* Hands over the bytes of a field of spec->files: caller frees with free(). HS_EMISSING "Missing 'image' field" if
  * it is absent, null, empty or already taken; HS_EINVAL "Invalid base64: …", or "image: must be a base64 string, not
  * a number". */

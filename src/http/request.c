@@ -38,7 +38,7 @@ static bool read_target(struct hs_http_request *req, const char *target)
     size_t len = strcspn(path, "?");
     req->query = path + len + (path[len] == '?');
     req->path = scheme && len == 0 ? strdup("/") : hs_str_dup_n(path, len);
-    /* Decoded arguments need one byte more each than the query if they have no '='. */
+    /* Decoded arguments need one byte more each than the query, and two if they have no '='. */
     req->args = req->path ? malloc(2 * strlen(req->query) + 2) : NULL;
     return req->args;
 }
@@ -67,10 +67,12 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
 static void drop_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
-    if (!reply->is_static)
+    if (reply->is_secret)
+        hs_mem_free_wiped(reply->data, reply->len);
+    else if (!reply->is_static)
         free(reply->data);
     reply->data = NULL;
-    reply->is_static = false;
+    reply->is_static = reply->is_secret = false;
     if (reply->charged > 0)
         hs_budget_release(&req->server->answers, reply->charged);
     reply->charged = 0;
@@ -136,7 +138,7 @@ const char *hs_http_param(const struct hs_http_request *req, size_t index)
     return req->params[index];
 }
 
-/* Writes the query's arguments decoded, one after the other. */
+/* Writes the query's arguments decoded, one after the other, each after a byte that is 0 until it is asked for. */
 static void read_args(struct hs_http_request *req)
 {
     char *out = req->args;
@@ -144,6 +146,7 @@ static void read_args(struct hs_http_request *req)
         size_t len = strcspn(p, "&"), name_len = strcspn(p, "=&");
         size_t value_at = name_len < len ? name_len + 1 : len;
         if (len > 0) {
+            *out++ = 0;
             hs_str_copy_n(out, name_len + 1, p, name_len);
             hs_str_percent_decode(out, true);
             out += strlen(out) + 1;
@@ -156,17 +159,41 @@ static void read_args(struct hs_http_request *req)
     req->args_end = out;
 }
 
-const char *hs_http_query(struct hs_http_request *req, const char *name)
+/* The argument after this one; NULL: the first one. NULL is returned if there are no more. */
+static char *next_arg(struct hs_http_request *req, char *arg)
 {
     if (!req->args_end)
         read_args(req);
-    for (const char *p = req->args; p < req->args_end;) {
-        const char *value = p + strlen(p) + 1;
-        if (strcmp(p, name) == 0)
-            return value;
-        p = value + strlen(value) + 1;
+    char *next = req->args;
+    if (arg) {
+        const char *value = arg + 1 + strlen(arg + 1) + 1;
+        next = arg + (value - arg) + strlen(value) + 1;
     }
-    return NULL;
+    return next < req->args_end ? next : NULL;
+}
+
+const char *hs_http_query(struct hs_http_request *req, const char *name)
+{
+    const char *found = NULL;
+    for (char *arg = NULL; (arg = next_arg(req, arg));) {
+        if (strcmp(arg + 1, name) != 0)
+            continue;
+        *arg = 1;
+        found = found ? found : arg + 1 + strlen(name) + 1;
+    }
+    return found;
+}
+
+size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE])
+{
+    size_t count = 0;
+    for (char *arg = NULL; (arg = next_arg(req, arg));) {
+        if (!*arg)
+            count = hs_body_note_unused(ret_names, count, arg + 1);
+    }
+    for (size_t i = 0; i < count; i++)
+        hs_str_make_line(ret_names[i]);
+    return count;
 }
 
 const char *hs_http_header(const struct hs_http_request *req, const char *name)
@@ -287,15 +314,17 @@ void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const cha
     hs_str_copy(req->reply.content_type, sizeof(req->reply.content_type), content_type);
 }
 
-void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+static void reply_json(struct hs_http_request *req, int http_status, json_t *value, bool secret)
 {
     struct hs_buf text;
     hs_buf_init(&text, ANSWER_MAX);
+    text.wipe = secret;
     int r = value ? hs_json_write(value, req->options->json_style, &text) : HS_ENOMEM;
     if (r == 0) {
         size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
+        req->reply.is_secret = secret;
     }
     hs_buf_finish(&text);
     json_decref(value);
@@ -304,6 +333,16 @@ void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *va
                             ANSWER_MAX >> 20);
     else if (r < 0)
         reply_static(req);
+}
+
+void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, false);
+}
+
+void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value)
+{
+    reply_json(req, http_status, value, true);
 }
 
 int hs_http_append_line(const struct hs_http_request *req, const json_t *value, struct hs_buf *out)

@@ -15,9 +15,13 @@
 
 struct hs_http_request;
 
-void *hs_http_context(const struct hs_http_request *req);                        /* the ctx of hs_http_create */
-const char *hs_http_param(const struct hs_http_request *req, size_t index);      /* segment in braces, from 0 */
-const char *hs_http_query(struct hs_http_request *req, const char *name);        /* decoded; NULL if absent */
+void *hs_http_context(const struct hs_http_request *req);                   /* the ctx of hs_http_create */
+const char *hs_http_param(const struct hs_http_request *req, size_t index); /* segment in braces, from 0 */
+const char *hs_http_query(struct hs_http_request *req, const char *name);   /* decoded; NULL if absent */
+
+/* The names in the query that hs_http_query was not asked for, as hs_body_unused gives those of a body. */
+size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]);
+
 const char *hs_http_header(const struct hs_http_request *req, const char *name); /* any case; NULL if absent */
 int64_t hs_http_deadline_ns(const struct hs_http_request *req);                  /* HS_NO_DEADLINE: none */
 
@@ -46,6 +50,9 @@ void hs_http_add_header(struct hs_http_request *req, const char *name, const cha
 
 /* Takes the reference to value. */
 void hs_http_reply_json(struct hs_http_request *req, int http_status, json_t *value);
+
+/* The same for an answer with a face vector: its text is overwritten before it is freed. */
+void hs_http_reply_secret_json(struct hs_http_request *req, int http_status, json_t *value);
 
 /* Takes data, which came from malloc (NULL with len 0). content_type is copied. */
 void hs_http_reply_bytes(struct hs_http_request *req, int http_status, const char *content_type, uint8_t *data,

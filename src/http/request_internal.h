@@ -58,6 +58,7 @@ struct hs_http_reply {
     uint8_t *data;
     size_t len;
     bool is_static;        /* data is a constant */
+    bool is_secret;        /* data is overwritten before it is freed */
     struct hs_buf headers; /* name NUL value NUL, repeated */
     size_t charged;        /* of the server's budget for answers */
 };
@@ -100,9 +101,9 @@ struct hs_http_request {
     char *authority;              /* of an absolute target; NULL: there is none, see Host */
     char *path;                   /* as sent; params point into it */
     char *query;                  /* as sent, inside target */
-    char *args;                   /* name NUL value NUL of the query, repeated, up to args_end; made when asked for */
-    char *args_end;               /* NULL: not made yet */
-    struct hs_buf text;           /* headers point into it, so it never grows once they do */
+    char *args;         /* of the query: asked for (0, 1), name NUL value NUL, repeated; made when asked for */
+    char *args_end;     /* where they end; NULL: not made yet */
+    struct hs_buf text; /* headers point into it, so it never grows once they do */
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "http/failure.h"
+#include "service/request_options.h"
 
 /* ---- readiness and health ---- */
 
@@ -131,7 +132,8 @@ void hs_app_get_models(struct hs_http_request *req)
     }
     for (size_t i = 0; i < core->cache_count; i++)
         append_others(data, core, i, all);
-    hs_http_reply_json(req, 200, json_pack("{s:o, s:s}", "data", data, "object", "list"));
+    json_t *answer = json_pack("{s:o, s:s}", "data", data, "object", "list");
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
 
 /* The pack that the path names, and the cache for its task; NULL: answered 404. */
@@ -168,9 +170,9 @@ void hs_app_post_load(struct hs_http_request *req)
     }
     if (r == 0) {
         hs_model_pool_get_status(pool, &status);
-        hs_http_reply_json(req, 200,
-                           json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
-                                     "device", status.device));
+        json_t *answer = json_pack("{s:s, s:s, s:s}", "id", pack->name, "state", hs_runner_state_name(status.state),
+                                   "device", status.device);
+        hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     } else {
         hs_http_reply_failure(req, r, NULL, &err);
     }
@@ -184,7 +186,7 @@ void hs_app_post_unload(struct hs_http_request *req)
     if (!pack)
         return;
     bool was_loaded = hs_model_cache_unload(cache, pack);
-    hs_http_reply_json(req, 200,
-                       json_pack("{s:s, s:s, s:b}", "id", pack->name, "state", hs_model_cache_state(cache, pack),
-                                 "was_loaded", (int) was_loaded));
+    json_t *answer = json_pack("{s:s, s:s, s:b}", "id", pack->name, "state", hs_model_cache_state(cache, pack),
+                               "was_loaded", (int) was_loaded);
+    hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }

@@ -8,6 +8,7 @@
 #include "http/failure.h"
 #include "http/stream.h"
 #include "models/fetch.h"
+#include "service/request_options.h"
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
@@ -115,7 +116,7 @@ static void fetch(struct hs_http_request *req, const struct hs_app_core *core, c
         .arg = &run,
     };
     int r = hs_fetch_file(core->store, choice, &options, &result, &err);
-    reply(&run, r, &err, r < 0 ? NULL : result_json(choice, &result));
+    reply(&run, r, &err, r < 0 ? NULL : hs_request_add_warnings(req, result_json(choice, &result)));
     if (run.stream && run.failed < 0)
         hs_http_stream_end(run.stream, false);
 }

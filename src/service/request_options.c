@@ -36,13 +36,12 @@ int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_
 json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer)
 {
     const struct hs_body *body = hs_http_body(req);
-    char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
+    char names[2 * HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE];
     struct hs_error err;
-    if (!body || !answer)
-        return answer;
-    if (hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0)
+    if (body && hs_body_has(body, "keep_alive") && hs_http_check_admin(req, &err) < 0)
         answer = hs_answer_warn(answer, hs_warning_json("ignored_field", "keep_alive", "was ignored. %s", err.message));
-    size_t count = hs_body_unused(body, names);
+    size_t count = body ? hs_body_unused(body, names) : 0;
+    count += hs_http_query_unused(req, names + count);
     for (size_t i = 0; i < count; i++)
         answer = hs_answer_warn(
             answer, hs_warning_json("unknown_field", names[i], "this field is not known here and was ignored"));

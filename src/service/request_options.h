@@ -27,9 +27,9 @@ int hs_request_options_ref(struct hs_http_request *req, const struct hs_request_
                            const struct hs_app_core *core, size_t index, struct hs_model_pool **ret_pool,
                            struct hs_error *err);
 
-/* Adds to the answer's `warnings` (service/answer_warnings.h) fields of the request that are not known here
- * ("unknown_field"), and a keep_alive that has no effect ("ignored_field"). After the handler has read all its fields.
- * Takes and gives the reference; NULL is passed through, and comes without memory. */
+/* Adds to the answer's `warnings` (service/answer_warnings.h) fields of the body and of the query that are not known
+ * here ("unknown_field"), and a keep_alive that has no effect ("ignored_field"). After the handler has read all its
+ * fields. Takes and gives the reference; NULL is passed through, and comes without memory. */
 json_t *hs_request_add_warnings(struct hs_http_request *req, json_t *answer);
 
 #endif

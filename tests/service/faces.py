@@ -23,15 +23,20 @@ def face_row(pattern, side, y):
     return BRIGHT * rim + squares + BRIGHT * rim
 
 
+def png_of(rows):
+    """A PNG of rows of RGB pixels."""
+    head = struct.pack('>IIBBBBB', len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) +
+            png_chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows), 1)) + png_chunk(b'IEND', b''))
+
+
 def picture(*faces, width=640, height=480):
     """A grey PNG with faces: (pattern, x, y, side), the top left corner and the side in pixels."""
     rows = [bytearray(GREY * width) for _ in range(height)]
     for pattern, left, top, side in faces:
         for y in range(side):
             rows[top + y][left * 3:(left + side) * 3] = face_row(pattern, side, y)
-    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return (b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) +
-            png_chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows), 1)) + png_chunk(b'IEND', b''))
+    return png_of(rows)
 
 
 def one(number, left=200, top=120, side=140):

@@ -190,6 +190,40 @@ def test_unknown_fields_are_named(sim, face):
     assert found['warnings'] == answer_of('treshold')
 
 
+def test_unknown_fields_of_a_query_are_named(sim, face):
+    for server in sim, face:
+        for unknown in '_', 'utm_source', 'max_detection':
+            path = f'/v1/models?all=true&{unknown}=1'
+            assert server.get(path).json()['warnings'] == answer_of(unknown)
+        assert 'warnings' not in server.get('/v1/models?all=true').json()
+        # The texts of a request whose body is a picture; with another body they are not read.
+        path = ('/v1/pose/detect' if server is sim else '/v1/detect') + '?timeout=5&conf=1&conf=2'
+        picture = server.request('POST', path, png(), {'Content-Type': 'image/png'})
+        assert picture.json()['warnings'] == answer_of('conf')
+        form = server.post_form({'image': png(), 'conf': '3'}, path).json()
+        assert form['warnings'] == answer_of('conf') + answer_of('timeout') + answer_of('conf')
+    batch = sim.post_form([('image', png())], DETECT + '/batch?_=1').json()
+    assert batch['warnings'] == answer_of('_')
+    drawn = sim.request('POST', DETECT + '?_=1', png(), {'Content-Type': 'image/png', 'Accept': 'image/png'})
+    assert drawn.headers['X-Warnings'] == 'unknown_field', drawn
+    face.add('Quentin', one(7))
+    named = '/v1/database/identities/Quentin'
+    for path in '/v1/database/list?limit=5&offset=9', f'{named}?offset=9', f'{named}/embeddings?offset=9':
+        assert face.get(path).json()['warnings'] == answer_of('offset'), path
+    assert face.ask('database/remove?offset=9', name='Quentin').json()['warnings'] == answer_of('offset')
+    model = face.get('/health').json()['detection_model']
+    for change in 'load', 'unload':
+        answer = face.request('POST', f'/v1/models/{model}/{change}?offset=9', b'')
+        assert answer.json()['warnings'] == answer_of('offset'), answer
+    face.add('Quentin', one(7))
+    number = face.get(f'{named}/embeddings').json()['embeddings'][0]['id']
+    assert face.get(f'{named}/embeddings/{number}?vector=1&_=1').json()['warnings'] == answer_of('_')
+    assert 'warnings' not in face.get(f'{named}/embeddings/{number}?vector=1').json()
+    assert face.request('DELETE', f'{named}?purge_backups=0&%FF%0A=1').json()['warnings'][0]['code'] == 'unknown_field'
+    many = face.get('/v1/models?' + '&'.join(f'a{i}=' for i in range(50)) + '&&=&=x').json()['warnings']
+    assert [each['field'] for each in many] == [f'a{i}' for i in range(8)]
+
+
 # ---- what is said at the start
 
 def test_an_open_address_is_told(tmp_path, make_server):

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from faces import FACE, NOBODY, PATTERNS, one, picture
-from server import environment, run
+from faces import BRIGHT, DARK, FACE, GREY, NOBODY, PATTERNS, face_row, one, picture, png_of
+from server import b64, environment, run
 
 CROWD = picture(*((PATTERNS[i], 20 + 150 * (i % 4), 20 + 150 * (i // 4), 120 - 6 * i) for i in range(6)))
 
@@ -56,6 +56,40 @@ def test_several_faces(make_face):
 def test_several_faces_of_which_one_is_listed(make_face):
     answer = make_face({'face_recognition.max_faces': 1}).add('Ann', CROWD)
     assert answer.json()['face']['faces_found'] == 6 and codes(answer) == ['multiple_faces']
+
+
+def portrait(width=330, height=100):
+    """A square face of the higher score, and a wide one, which is the picture's subject as it fills half of its side."""
+    rows = [bytearray(GREY * 640) for _ in range(480)]
+    for y in range(200):
+        rows[10 + y][10 * 3:210 * 3] = face_row(PATTERNS[0], 200, y)
+    for y in range(height):
+        inside = height // 7 <= y < height - height // 7
+        bar = width // 7
+        rows[300 + y][100 * 3:(100 + width) * 3] = b''.join(
+            (DARK if inside and x in (1, 4) else BRIGHT) * (bar + (x == 6) * (width - 7 * bar)) for x in range(7))
+    return png_of(rows)
+
+
+@pytest.mark.parametrize('most', [1, 2, 10])
+def test_the_face_that_is_taken_does_not_depend_on_max_faces(make_face, most):
+    server = make_face({'face_recognition.max_faces': most})
+    image = portrait()
+    assert [face['bbox'][2] > 300 for face in server.ask('detect', image, max_faces=10).json()['faces']] == [False, True]
+    taken = server.ask('embed', image).json()
+    assert taken['bbox'][2] > 300, taken['bbox']
+    tried = server.ask('database/add', image, name='Ann', dry_run=True).json()
+    assert tried['bbox'] == taken['bbox'] and tried['face']['index'] == 1 and tried['face']['faces_found'] == 2
+    server.add('Ann', image)
+    verified = server.ask('database/verify', image, name='Ann').json()
+    assert verified['bbox'] == taken['bbox'] and verified['score'] > 0.999
+    compared = server.post_json({'image': b64(image), 'image2': b64(image)}, '/v1/compare').json()
+    assert compared['bbox'] == compared['bbox2'] == taken['bbox'] and compared['score'] > 0.999
+
+
+def test_a_gate_sees_the_faces_beyond_max_faces(make_face):
+    answer = make_face({'face_recognition.max_faces': 1}).ask('database/add', CROWD, name='Ann', gate='standard')
+    assert answer.status == 422 and [each['code'] for each in answer.json()['reasons']] == ['multiple_faces']
 
 
 def test_a_small_face(make_face):

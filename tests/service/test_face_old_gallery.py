@@ -12,11 +12,12 @@ import struct
 import subprocess
 import unicodedata
 import urllib.parse
+import zlib
 
 import pytest
 
-from faces import FACE, FaceServer, one
-from server import environment, is_sanitized, may_run, wait_for
+from faces import FACE, GREY, FaceServer, one, png_of
+from server import b64, environment, is_sanitized, may_run, wait_for
 
 IDENTITIES = '/v1/database/identities/'
 NOBODY = pwd.getpwnam('nobody')
@@ -503,6 +504,40 @@ def codes(data):
     numbers = struct.unpack('<512f', data)
     scale = struct.unpack('<f', struct.pack('<f', max(map(abs, numbers)) / 127))[0]
     return struct.pack('<512b', *(int(x / scale + (0.5 if x > 0 else -0.5)) for x in numbers))
+
+
+def speckled(seed, side=160):
+    """A face whose vector has hardly a number twice."""
+    rows = [bytearray(GREY * 640) for _ in range(480)]
+    rim = side // 7
+    for y in range(side):
+        for x in range(side):
+            inside = rim <= x < side - rim and rim <= y < side - rim
+            shade = zlib.crc32(bytes((seed, x // 7, y // 7))) if inside else 255
+            rows[100 + y][(200 + x) * 3:(201 + x) * 3] = bytes((200 + shade % 56, 200 + shade // 256 % 56, 240))
+    return png_of(rows)
+
+
+@pytest.mark.skipif(is_sanitized(FACE), reason="a sanitizer's own memory is terabytes")
+def test_vectors_of_those_who_are_recognised_leave_the_memory(tmp_path):
+    """Shown, recognised, verified, compared, tried: neither the numbers, nor their codes, nor their text stay."""
+    with FaceServer(tmp_path) as server:
+        pid = server.process.pid
+        server.add('Ann', speckled(1))
+        shown = [server.get(IDENTITIES + 'Ann/embeddings/1?vector=1'), server.ask('embed', speckled(5))]
+        for _ in range(3):
+            for image in speckled(5), speckled(1):
+                found = server.ask('recognize', image, threshold=0, candidates=10).json()
+                assert found['faces'][0]['identity'] == 'Ann'
+                assert server.ask('database/verify', image, name='Ann').status == 200
+                assert server.post_json({'image': b64(image), 'image2': b64(image)}, '/v1/compare').status == 200
+                assert server.ask('database/add', image, name='Bob', dry_run=True).status == 200
+        assert server.get('/health').status == 200
+        stored, asked = (struct.pack('<512f', *answer.json()['embedding']) for answer in shown)
+        texts = (answer.body[answer.body.index(b'"embedding":[') + 13:][:8192] for answer in shown)
+        assert len({asked[i:i + 16] for i in range(0, 2048, 16)} - {stored[i:i + 16] for i in range(0, 2048, 16)}) > 100
+        found = pieces_in_memory(pid, codes(stored), codes(asked), asked, *texts)
+        assert found == [32, 0, 0, 0, 0], 'codes of the stored one are in the index, as the test finds'
 
 
 @pytest.mark.skipif(is_sanitized(FACE), reason="a sanitizer's own memory is terabytes")

@@ -80,6 +80,26 @@ static void the_first_error_stays_and_nothing_is_added_after_it(void **state)
     hs_buf_finish(&buf);
 }
 
+/* Memory that was freed cannot be looked at; the bytes must survive the moves. */
+static void bytes_stay_while_a_wiping_buffer_grows(void **state)
+{
+    (void) state;
+    struct hs_buf buf;
+    hs_buf_init(&buf, 100000);
+    buf.wipe = true;
+    for (int i = 0; i < 20000; i++)
+        assert_int_equal(hs_buf_append(&buf, i % 2 ? "ab" : "cd", 2), 0);
+    assert_int_equal(buf.len, 40000);
+    assert_memory_equal(buf.data + 39996, "cdab", 4);
+    hs_buf_finish(&buf);
+    assert_true(buf.wipe && !buf.data);
+    assert_int_equal(hs_buf_append_str(&buf, "x"), 0);
+    size_t len;
+    uint8_t *data = hs_buf_take(&buf, &len);
+    assert_true(data[0] == 'x' && len == 1 && buf.max == 100000 && buf.wipe);
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +107,7 @@ int main(void)
         cmocka_unit_test(printf_and_str),
         cmocka_unit_test(the_first_error_stays_and_nothing_is_added_after_it),
         cmocka_unit_test(take_hands_the_bytes_over),
+        cmocka_unit_test(bytes_stay_while_a_wiping_buffer_grows),
     };
     return HS_RUN_TESTS(tests);
 }
