@@ -123,7 +123,7 @@ def make_map(work):
     tree = os.path.join(work, 'tree')
     build = os.path.join(tree, 'build')
     copy_tree(tree)
-    set_up(tree, build, ['-Db_coverage=true', '-Doptimization=1'])
+    set_up(tree, build, ['-Db_coverage=true', '-Doptimization=0'])
     target = os.path.join(work, 'map.json.gz')
     known = json.load(gzip.open(target)) if os.path.exists(target) else {}
     for name, (command, environment, _) in tests_of(tree, build).items():
