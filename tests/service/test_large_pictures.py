@@ -5,6 +5,7 @@ The device never ends one run, the first of a large picture, and the picture of 
 requests stay where they are for as long as a test lasts, and each answer that comes meanwhile has passed them."""
 import re
 import struct
+import time
 import zlib
 
 import pytest
@@ -16,6 +17,7 @@ HANGS = 'latency_ms: 1\nslots: 8\nfaults: [{{kind: hang, at: {}, count: 1}}]'
 SETTINGS = {'image.max_memory_total': '1M', 'performance.worker_threads': 3, 'inference.slots': 4,
             'performance.request_timeout': 300, 'device.timeout': 300, 'server.shutdown_timeout': 0}
 QUEUED = re.compile(r'^\S*http_requests_queued (\d+)$', re.MULTILINE)
+IN_USE = re.compile(r'^\S*device_slots_in_use{.*} (\d+)$', re.MULTILINE)  # of the model that finds
 
 
 def large_png(width=2600, height=1800):
@@ -35,6 +37,12 @@ def strange_jpeg():
 
 def queued(server):
     return int(QUEUED.search(server.get('/metrics').body.decode())[1])
+
+
+def wait_until_it_hangs(server):
+    """The first large picture is with the device."""
+    wait_for(lambda: IN_USE.search(server.get('/metrics').body.decode())[1] == '1')
+    time.sleep(0.5)  # from its slot to its run
 
 
 @pytest.fixture(name='send')
@@ -67,6 +75,7 @@ def test_small_pictures_pass_large_ones(make_server, script, send, program, path
     for _ in range(requests):
         send(server, [part(large)] * pictures, path + '/batch' if pictures > 1 else path)
     wait_for(lambda: queued(server) == requests - 2)
+    wait_until_it_hangs(server)
     for _ in range(5):
         assert server.post_form([part(small)], path).status == 200
     answer = server.post_form([part(small)] * 2, path + '/batch')
@@ -79,6 +88,7 @@ def test_what_hides_its_size_and_batches_of_small_ones_are_no_exception(make_ser
     assert server.post_form([part(png(96, 96))]).status == 200
     for _ in range(2):
         send(server, [part(large_png())], POSE)
+    wait_until_it_hangs(server)
     for _ in range(2):
         send(server, [part(strange_jpeg())], POSE)
         send(server, [part(png(96, 96))] * 3, POSE + '/batch')
@@ -97,6 +107,7 @@ def test_large_pictures_leave_a_part_of_the_queue(make_server, script, send):
         return queued(server) == 6
 
     wait_for(fill)
+    wait_until_it_hangs(server)
     assert server.post_form([part(large)]).status == 503
     assert server.post_form([part(png(96, 96))]).status == 200
 
