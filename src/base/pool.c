@@ -23,10 +23,9 @@ struct hs_pool {
     struct job *jobs;       /* ring of queue_max */
     size_t queue_max, head, waiting;
     size_t heavy_waiting;
-    int heavy_running; /* by workers */
+    int heavy_max, heavy_running; /* by workers */
     bool ending;
 
-    int heavy_max;
     pthread_t *threads;
     int thread_count;
     char name[16];
@@ -134,6 +133,14 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlin
     }
     *ret_pool = pool;
     return 0;
+}
+
+void hs_pool_set_heavy_max(struct hs_pool *pool, int max)
+{
+    assert(max >= 1);
+    pthread_mutex_lock(&pool->lock);
+    pool->heavy_max = max;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void hs_pool_close(struct hs_pool *pool)
