@@ -190,7 +190,8 @@ const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help =
           "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
-          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull. Large pictures and batches "
+          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull. Large pictures and "
+          "batches "
           "are given half of them at most" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
