@@ -72,13 +72,24 @@ static void decode_part(const uint8_t *data, size_t len, const struct hs_image_o
     hs_image_destroy(image);
 }
 
+/* A look at the first bytes tells nothing else. */
+static void peek(const uint8_t *data, size_t len)
+{
+    struct hs_image_info info;
+    int width, height;
+    if (hs_image_peek_size(data, len, &width, &height) && hs_image_probe(data, len, &info, NULL) == 0 &&
+        (info.width != width || info.height != height))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct hs_budget budget;
+    peek(data, len);
+    struct hs_split_budget budget;
     struct hs_image_options options = {
         .limits = { .max_bytes = 1 << 20, .max_pixels = 1 << 18, .max_side = 4096, .max_memory = 16 << 20 },
     };
-    hs_budget_init(&budget, 1 << 20);
+    hs_split_budget_init(&budget, 1 << 20);
     decode(data, len, &options);
     decode_part(data, len, &options);
     options.target_w = 96;
@@ -90,8 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     options.limits.budget = &budget;
     options.deadline_ns = HS_NO_DEADLINE;
     decode(data, len, &options);
-    if (hs_budget_used(&budget, NULL) > 0)
+    if (hs_split_budget_used(&budget) > 0)
         abort();
-    hs_budget_finish(&budget);
+    hs_split_budget_finish(&budget);
     return 0;
 }

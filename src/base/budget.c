@@ -134,3 +134,39 @@ size_t hs_budget_used(struct hs_budget *budget, size_t *ret_peak)
     pthread_mutex_unlock(&budget->lock);
     return used;
 }
+
+/* ---- in two parts ---- */
+
+void hs_split_budget_init(struct hs_split_budget *split, size_t max)
+{
+    hs_budget_init(&split->small, max / 4);
+    hs_budget_init(&split->large, max - max / 4);
+}
+
+void hs_split_budget_finish(struct hs_split_budget *split)
+{
+    hs_budget_finish(&split->small);
+    hs_budget_finish(&split->large);
+}
+
+int hs_split_budget_wait(struct hs_split_budget *split, bool small, size_t bytes, int64_t deadline_ns,
+                         struct hs_cancel *cancel, struct hs_budget **ret_part, size_t *ret_charged)
+{
+    struct hs_budget *part = !split ? NULL : small ? &split->small : &split->large;
+    *ret_part = part;
+    *ret_charged = 0;
+    if (!split || !small)
+        return hs_budget_wait(part, bytes, deadline_ns, cancel, ret_charged);
+    if (!hs_budget_try(part, bytes)) {
+        if (!hs_budget_try(&split->large, bytes))
+            return hs_budget_wait(part, bytes, deadline_ns, cancel, ret_charged);
+        *ret_part = &split->large;
+    }
+    *ret_charged = bytes;
+    return 0;
+}
+
+size_t hs_split_budget_used(struct hs_split_budget *split)
+{
+    return hs_budget_used(&split->small, NULL) + hs_budget_used(&split->large, NULL);
+}

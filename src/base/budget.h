@@ -36,4 +36,23 @@ void hs_budget_release(struct hs_budget *budget, size_t bytes); /* NULL budget: 
 /* Charged now, and the most that ever was (ret_peak may be NULL). */
 size_t hs_budget_used(struct hs_budget *budget, size_t *ret_peak);
 
+/* An amount in two parts, three quarters and one, so that small users need not wait behind large ones. A large user
+ * waits for the first part. A small one takes from its own part, else from the first part if that has room and nobody
+ * waits for it, else waits for its own part. Both parts are served in order: a small user waits only for small ones
+ * that came before, a large one only for those that have a charge of the first part, or stand before it there. */
+struct hs_split_budget {
+    struct hs_budget large, small;
+};
+
+void hs_split_budget_init(struct hs_split_budget *split, size_t max);
+void hs_split_budget_finish(struct hs_split_budget *split);
+
+/* As hs_budget_wait. More than a part is charged as the whole part, so beside such a user only those of the other part
+ * take memory. *ret_part is what gets the charge back; NULL for a NULL budget. */
+int hs_split_budget_wait(struct hs_split_budget *split, bool small, size_t bytes, int64_t deadline_ns,
+                         struct hs_cancel *cancel, struct hs_budget **ret_part, size_t *ret_charged);
+
+/* Charged now, of both parts. */
+size_t hs_split_budget_used(struct hs_split_budget *split);
+
 #endif

@@ -12,6 +12,7 @@ struct job {
     void (*run)(void *arg);
     void *arg;
     int64_t deadline_ns;
+    bool heavy;
 };
 
 struct hs_pool {
@@ -21,6 +22,8 @@ struct hs_pool {
     int64_t wake_ns;        /* when the deadline thread looks next */
     struct job *jobs;       /* ring of queue_max */
     size_t queue_max, head, waiting;
+    size_t heavy_waiting;
+    int heavy_max, heavy_running; /* by workers */
     bool ending;
 
     pthread_t *threads;
@@ -33,7 +36,7 @@ static struct job *job_at(struct hs_pool *pool, size_t i)
     return &pool->jobs[(pool->head + i) % pool->queue_max];
 }
 
-/* Takes the job out, those behind it move up, and runs it without the lock. */
+/* Takes the job out, those before it move up, and runs it without the lock. */
 static void run_job(struct hs_pool *pool, size_t i)
 {
     struct job job = *job_at(pool, i);
@@ -41,9 +44,19 @@ static void run_job(struct hs_pool *pool, size_t i)
         *job_at(pool, i) = *job_at(pool, i - 1);
     pool->head = (pool->head + 1) % pool->queue_max;
     pool->waiting--;
+    pool->heavy_waiting -= job.heavy;
     pthread_mutex_unlock(&pool->lock);
     job.run(job.arg);
     pthread_mutex_lock(&pool->lock);
+}
+
+/* The first job that a worker may run now; `waiting` if there is none. */
+static size_t find_job(struct hs_pool *pool)
+{
+    size_t i = 0;
+    while (i < pool->waiting && pool->heavy_running == pool->heavy_max && job_at(pool, i)->heavy)
+        i++;
+    return i;
 }
 
 static void *work(void *arg)
@@ -51,11 +64,17 @@ static void *work(void *arg)
     struct hs_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->waiting == 0 && !pool->ending)
+        size_t i = find_job(pool);
+        if (i < pool->waiting) {
+            bool heavy = job_at(pool, i)->heavy;
+            pool->heavy_running += heavy;
+            run_job(pool, i);
+            pool->heavy_running -= heavy;
+        } else if (!pool->ending) {
             pthread_cond_wait(&pool->ready, &pool->lock);
-        if (pool->waiting == 0)
-            break;
-        run_job(pool, 0);
+        } else {
+            break; /* heavy jobs that still wait are for the workers that run heavy ones */
+        }
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
@@ -96,6 +115,7 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlin
     hs_cond_init(&pool->earlier);
     hs_str_copy(pool->name, sizeof(pool->name), name);
     pool->queue_max = queue_max;
+    pool->heavy_max = threads - threads / 2;
     pool->wake_ns = HS_NO_DEADLINE;
     pool->jobs = calloc(queue_max, sizeof(*pool->jobs));
     pool->threads = calloc((size_t) threads + 1, sizeof(*pool->threads));
@@ -113,6 +133,14 @@ int hs_pool_create(const char *name, int threads, size_t queue_max, bool deadlin
     }
     *ret_pool = pool;
     return 0;
+}
+
+void hs_pool_set_heavy_max(struct hs_pool *pool, int max)
+{
+    assert(max >= 1);
+    pthread_mutex_lock(&pool->lock);
+    pool->heavy_max = max;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void hs_pool_close(struct hs_pool *pool)
@@ -147,19 +175,31 @@ void hs_pool_destroy(struct hs_pool *pool)
     free(pool);
 }
 
-int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns)
+static int submit(struct hs_pool *pool, const struct job *job)
 {
     int r = HS_EBUSY;
+    size_t heavy_max = pool->queue_max - pool->queue_max / 4;
     pthread_mutex_lock(&pool->lock);
-    if (pool->waiting < pool->queue_max && !pool->ending) {
-        *job_at(pool, pool->waiting++) = (struct job) { run, arg, deadline_ns };
+    if (pool->waiting < pool->queue_max && !(job->heavy && pool->heavy_waiting == heavy_max) && !pool->ending) {
+        *job_at(pool, pool->waiting++) = *job;
+        pool->heavy_waiting += job->heavy;
         pthread_cond_signal(&pool->ready);
-        if (deadline_ns < pool->wake_ns)
+        if (job->deadline_ns < pool->wake_ns)
             pthread_cond_signal(&pool->earlier);
         r = 0;
     }
     pthread_mutex_unlock(&pool->lock);
     return r;
+}
+
+int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns)
+{
+    return submit(pool, &(struct job) { run, arg, deadline_ns, false });
+}
+
+int hs_pool_submit_heavy(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns)
+{
+    return submit(pool, &(struct job) { run, arg, deadline_ns, true });
 }
 
 void hs_pool_expire(struct hs_pool *pool, const void *arg)

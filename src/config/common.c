@@ -62,12 +62,13 @@ const struct hs_setting hs_image_rows[5] = {
       .unit = "million pixels", .help = "Width times height of a picture; a larger one is refused from its header" },
     { ROW("image.max_side", INT, max_side), .min = 32, .max = 65535, .fallback = "32768", .unit = "pixels",
       .help = "Width and height of a picture" },
-    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "128M",
+    { ROW("image.max_memory", BYTES, max_memory), .min = MIB, .max = 16384 * MIB, .fallback = "96M",
       .help = "Memory that decoding one picture may take at its peak" },
-    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "128M",
+    { ROW("image.max_memory_total", BYTES, max_memory_total), .min = MIB, .max = 16384 * MIB, .fallback = "96M",
       .help =
-          "Memory that decoding and drawing may take in all requests together; a picture waits until there is room, "
-          "and one that takes more than all of it is decoded alone" },
+          "Memory that decoding and drawing may take in all requests together, a quarter of it for pictures of up to "
+          "4 megapixels alone; a picture waits until there is room, and one that takes more than its part is decoded "
+          "beside those of the other part only" },
     { ROW("image.apply_exif", BOOL, apply_exif), .fallback = "false",
       .help = "Turn pictures upright as their EXIF orientation says; a request may say otherwise" },
 };
@@ -189,10 +190,14 @@ const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help =
           "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
-          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull" },
+          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull. Large pictures and "
+          "batches "
+          "are given half of them at most" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
-      .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503" },
+      .help =
+          "Requests that may wait for a worker, or for one model's device; one more is answered 503. A quarter is not "
+          "for large pictures and batches" },
     { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_FOREVER, .min = 0.1,
       .max = 86400, .fallback = "30", .unit = "seconds",
       .help = "Time for the answer, from the end of the body; then 504. A request may ask for less" },

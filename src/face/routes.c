@@ -10,6 +10,7 @@
 #include "http/param.h"
 #include "service/app_routes.h"
 #include "service/batch.h"
+#include "service/heavy.h"
 #include "service/request_options.h"
 
 static void get_health(struct hs_http_request *req)
@@ -202,14 +203,15 @@ static int check_gallery(struct hs_http_request *req)
 
 #define POST(where, function, pictures, first, how)                                                                    \
     {                                                                                                                  \
-        .method = "POST", .path = (where), .handle = (function), .check = (first), .flags = (how),                     \
-        .body = HS_BODY_FORM_OR_JSON, .spec = {                                                                        \
+        .method = "POST", .path = (where), .handle = (function), .check = (first), .is_heavy = hs_heavy_pictures,      \
+        .flags = (how), .body = HS_BODY_FORM_OR_JSON, .spec = {                                                        \
             .files = (pictures),                                                                                       \
             .any_json = true                                                                                           \
         }                                                                                                              \
     }
 #define GET(where, function, how) { .method = "GET", .path = (where), .handle = (function), .flags = (how) }
-#define DELETE(where, function) { .method = "DELETE", .path = (where), .handle = (function), .flags = HS_HTTP_CHANGES }
+#define DELETE(where, function)                                                                                        \
+    { .method = "DELETE", .path = (where), .handle = (function), .is_heavy = hs_face_purges, .flags = HS_HTTP_CHANGES }
 #define IDENTITY "/v1/database/identities/{name}"
 
 const struct hs_http_route hs_face_routes[] = {
@@ -219,15 +221,23 @@ const struct hs_http_route hs_face_routes[] = {
     { .method = "POST",
       .path = "/v1/detect/batch",
       .handle = post_batch,
+      .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_OR_JSON,
       .spec = { .list = several_pictures, .list_member = "image", .any_json = true } },
     POST("/v1/embed", post_embed, one_picture, NULL, 0),
     POST("/v1/recognize", post_recognize, one_picture, check_gallery, 0),
     POST("/v1/compare", post_compare, two_pictures, NULL, 0),
     POST("/v1/database/add", hs_face_post_add, one_picture, check_gallery, HS_HTTP_CHANGES),
-    POST("/v1/database/remove", hs_face_post_remove, NULL, check_gallery, HS_HTTP_CHANGES),
+    { .method = "POST",
+      .path = "/v1/database/remove",
+      .handle = hs_face_post_remove,
+      .check = check_gallery,
+      .is_heavy = hs_face_purges,
+      .flags = HS_HTTP_CHANGES,
+      .body = HS_BODY_FORM_OR_JSON,
+      .spec = { .any_json = true } },
     POST("/v1/database/verify", hs_face_post_verify, one_picture, check_gallery, 0),
-    GET("/v1/database/list", hs_face_get_list, 0),
+    { .method = "GET", .path = "/v1/database/list", .handle = hs_face_get_list, .is_heavy = hs_face_lists_all },
     GET(IDENTITY, hs_face_get_identity, 0),
     { .method = "PUT",
       .path = IDENTITY,

@@ -114,6 +114,12 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
     hs_face_reply_erased(req, app, json_pack("{s:s, s:s}", "message", message, "name", name), &erased, purge);
 }
 
+bool hs_face_purges(struct hs_http_request *req)
+{
+    const struct hs_body *body = hs_http_body(req);
+    return hs_http_query(req, "purge_backups") || (body && hs_body_has(body, "purge_backups"));
+}
+
 void hs_face_post_remove(struct hs_http_request *req)
 {
     const struct hs_face_app *app = hs_http_context(req);
@@ -194,6 +200,11 @@ static const char *next_cursor(const json_t *identities, const char *cursor)
     const char *last =
         count > 0 ? json_string_value(json_object_get(json_array_get(identities, count - 1), "name")) : NULL;
     return last && (!cursor || strcmp(last, cursor) > 0) ? last : NULL;
+}
+
+bool hs_face_lists_all(struct hs_http_request *req)
+{
+    return !hs_http_query(req, "limit");
 }
 
 void hs_face_get_list(struct hs_http_request *req)

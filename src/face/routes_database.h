@@ -17,6 +17,12 @@ void hs_face_post_remove(struct hs_http_request *req);
 void hs_face_post_verify(struct hs_http_request *req);
 void hs_face_get_list(struct hs_http_request *req);
 
+/* is_heavy of the routes that may remove: a new backup is made of the whole gallery if old ones are purged. */
+bool hs_face_purges(struct hs_http_request *req);
+
+/* is_heavy of the list: all of it is asked for. */
+bool hs_face_lists_all(struct hs_http_request *req);
+
 /* routes_identity.c: /v1/database/identities/{name} and what is below it */
 void hs_face_get_identity(struct hs_http_request *req);
 void hs_face_put_identity(struct hs_http_request *req);

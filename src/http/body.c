@@ -684,6 +684,15 @@ static int take(const struct hs_body *body, struct file *file, const json_t *val
     return 0;
 }
 
+bool hs_body_peek(const struct hs_body *body, size_t place, const uint8_t **ret_data, size_t *ret_len)
+{
+    if (place >= body->file_count + body->spec.list_max)
+        return false;
+    *ret_data = body->files[place].bytes.data;
+    *ret_len = body->files[place].bytes.len;
+    return true;
+}
+
 int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
     long index = find_name(body->spec.files, name);

@@ -103,6 +103,10 @@ size_t hs_body_unused(const struct hs_body *body, char ret_names[HS_BODY_UNUSED_
 /* Adds a name to such a list of `count` unless it is there, empty, or the list is full. Returns the new count. */
 size_t hs_body_note_unused(char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE], size_t count, const char *name);
 
+/* The bytes that came for a picture, without taking them, by its place among spec->files and then the members of the
+ * list. *ret_len is 0 if none came or they were taken. False: there are no further places. Borrowed. */
+bool hs_body_peek(const struct hs_body *body, size_t place, const uint8_t **ret_data, size_t *ret_len);
+
 /* Hands over the bytes of a field of spec->files: caller frees with free(). HS_EMISSING "Missing 'image' field" if
  * it is absent, null, empty or already taken; HS_EINVAL "Invalid base64: …", or "image: must be a base64 string, not
  * a number". */

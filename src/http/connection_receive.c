@@ -55,7 +55,8 @@ static enum hs_step start_work(struct hs_conn *conn)
     hs_conn_enter(conn, HS_CONN_WORKING);
     req->stage = HS_HTTP_AT_WORK;
     conn->in_work = true;
-    if (hs_pool_submit(server->pool, run_job, req, req->deadline_ns) == 0)
+    bool heavy = req->route->is_heavy && req->route->is_heavy(req);
+    if ((heavy ? hs_pool_submit_heavy : hs_pool_submit)(server->pool, run_job, req, req->deadline_ns) == 0)
         return HS_STEP_WAIT;
     conn->in_work = false;
     req->stage = HS_HTTP_AT_HEAD;

@@ -30,6 +30,9 @@ struct hs_http_route {
     /* Runs on the network thread once the headers are read, before the body is looked at, and must not block. True: it
      * has answered, and the handler does not run. NULL: none. */
     int (*check)(struct hs_http_request *req);
+    /* Runs on the network thread once the body is complete, and must neither block nor read far. True: the request may
+     * hold its worker for long, so it must leave workers to others (hs_pool_submit_heavy). NULL: never. */
+    bool (*is_heavy)(struct hs_http_request *req);
 };
 
 enum { HS_HTTP_ALLOW_SIZE = 128 };

@@ -19,6 +19,7 @@ void hs_http_options_init(struct hs_http_options *options)
     *options = (struct hs_http_options) {
         .host = "127.0.0.1",
         .workers = 2,
+        .heavy_max = 1,
         .queue_max = 64,
         .connections_max = 256,
         .header_max = 16 << 10,
@@ -50,7 +51,7 @@ int hs_http_create(const struct hs_http_options *options, const struct hs_http_r
     const struct hs_http_options *o = options;
     if (o->port < 0 || o->port > 65535)
         return hs_error_set(err, HS_EINVAL, "port: must be between 0 and 65535, not %d", o->port);
-    if (o->workers < 1 || o->queue_max < 1 || o->connections_max < 1)
+    if (o->workers < 1 || o->heavy_max < 1 || o->queue_max < 1 || o->connections_max < 1)
         return hs_error_set(err, HS_EINVAL, "workers, queue and connections must be at least 1");
     if (o->header_max < 1024 || o->header_max > 1 << 20)
         return hs_error_set(err, HS_EINVAL, "the headers' bound must be between 1 KiB and 1 MiB");
@@ -129,6 +130,8 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     const struct hs_http_options *o = &server->options;
     int fd = -1;
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
+    if (r == 0)
+        hs_pool_set_heavy_max(server->pool, o->heavy_max);
     if (r == 0)
         r = listen_on(o->host, o->port, &fd, err);
     if (r < 0)

@@ -21,6 +21,7 @@ struct hs_http_options {
     const char *host; /* ["127.0.0.1"] name or address, IPv6 with or without brackets; "::" takes IPv4 too */
     int port;         /* [0] 0 picks a free one */
     int workers;      /* [2] threads that run handlers */
+    int heavy_max;    /* [1] of them, how many run heavy requests at a time (struct hs_http_route) */
     size_t queue_max; /* [64] requests waiting for a worker; one more gets 503 */
 
     size_t connections_max;         /* [256] one more takes the place of another: see hs_conn_evict */

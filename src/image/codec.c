@@ -39,8 +39,9 @@ int hs_codec_reserve(struct hs_decode_request *request, int width, int height, u
     if (r < 0)
         return r;
     uint64_t bytes = max_of(decoding, pixels + count * options->more_per_pixel);
-    r = hs_budget_wait(options->limits.budget, bytes < SIZE_MAX ? (size_t) bytes : SIZE_MAX, options->deadline_ns,
-                       options->cancel, &request->charged);
+    bool small = !hs_image_is_large(request->info.width, request->info.height);
+    r = hs_split_budget_wait(options->limits.budget, small, bytes < SIZE_MAX ? (size_t) bytes : SIZE_MAX,
+                             options->deadline_ns, options->cancel, &request->budget, &request->charged);
     if (r == HS_ECANCELED)
         return hs_error_set(err, r, "the client has left");
     if (r == HS_ETIMEOUT)
@@ -50,7 +51,7 @@ int hs_codec_reserve(struct hs_decode_request *request, int width, int height, u
 
 void hs_codec_unreserve(struct hs_decode_request *request)
 {
-    hs_budget_release(request->options->limits.budget, request->charged);
+    hs_budget_release(request->budget, request->charged);
     request->charged = 0;
 }
 

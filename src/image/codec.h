@@ -10,8 +10,9 @@ struct hs_decode_request {
     size_t len;
     struct hs_image_info info; /* from probe */
     const struct hs_image_options *options;
-    bool turns;                       /* the picture will be turned, which takes two of it at once */
-    size_t charged;                   /* to options->limits.budget, by hs_codec_reserve */
+    bool turns;               /* the picture will be turned, which takes two of it at once */
+    struct hs_budget *budget; /* the part of options->limits.budget that hs_codec_reserve has charged */
+    size_t charged;
     int need_w, need_h;               /* pixels, as stored and not turned; at most the full size */
     const struct hs_image_part *part; /* NULL: the whole picture */
     struct hs_image_part *ret_part;   /* with a part, see hs_image_decode_part */
@@ -27,6 +28,9 @@ struct hs_codec {
     const char *name;
     bool decodes_parts;
     struct hs_magic magic[2]; /* a file of this format has both; a len of 0 fits any file */
+
+    /* See hs_image_peek_size. */
+    bool (*peek)(const uint8_t *data, size_t len, int *ret_width, int *ret_height);
 
     /* Fills all but ret_info->format. Allocates nothing large. */
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);

@@ -55,6 +55,17 @@ static int parse(const uint8_t *data, size_t len, struct bmp *bmp, struct hs_err
                         bmp->bits, (unsigned) compression);
 }
 
+static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
+{
+    struct bmp bmp;
+    struct hs_error ignored;
+    if (parse(data, len, &bmp, &ignored) < 0)
+        return false;
+    *ret_width = bmp.width;
+    *ret_height = bmp.height;
+    return true;
+}
+
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
     struct bmp bmp;
@@ -140,4 +151,4 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     return 0;
 }
 
-const struct hs_codec hs_codec_bmp = { "BMP", false, { { 0, 2, "BM" } }, probe, decode };
+const struct hs_codec hs_codec_bmp = { "BMP", false, { { 0, 2, "BM" } }, peek, probe, decode };

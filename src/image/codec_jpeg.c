@@ -74,6 +74,34 @@ static int next_marker(const uint8_t *data, size_t len, size_t *at)
     return -1;
 }
 
+/* Segments are passed over by their lengths. Between them libjpeg takes any number of bytes; files that are meant to be
+ * pictures have none there, nor hundreds of segments before the frame. */
+static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
+{
+    enum { STEPS_MAX = 1024 };
+    size_t at = 2;
+    for (int step = 0; step < STEPS_MAX && len - at >= 2; step++) {
+        int marker = data[at + 1];
+        if (data[at] != 0xff || marker == 0xff || marker == 0) {
+            at++;
+            continue;
+        }
+        at += 2;
+        if ((marker >= M_RST0 && marker <= M_SOI) || marker == M_TEM)
+            continue;
+        size_t size = len - at >= 2 ? hs_codec_be16(data + at) : 0;
+        if (marker == M_SOS || marker == M_EOI || size < 2 || size > len - at)
+            return false;
+        if (is_frame_header(marker) && size >= 8) {
+            *ret_height = (int) hs_codec_be16(data + at + 3);
+            *ret_width = (int) hs_codec_be16(data + at + 5);
+            return true;
+        }
+        at += size;
+    }
+    return false;
+}
+
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
     bool has_exif = false, has_size = false;
@@ -446,4 +474,4 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     return r;
 }
 
-const struct hs_codec hs_codec_jpeg = { "JPEG", true, { { 0, 2, "\xff\xd8" } }, probe, decode };
+const struct hs_codec hs_codec_jpeg = { "JPEG", true, { { 0, 2, "\xff\xd8" } }, peek, probe, decode };

@@ -12,10 +12,24 @@
  * rarely above 1 MB; packed text that unpacks to much more is a known attack. */
 enum { MAX_CHUNKS = 4 << 20 };
 
+/* PNG specification, 11.2.2: IHDR stands first and is 13 bytes. */
+static bool has_header(const uint8_t *data, size_t len)
+{
+    return len >= 33 && hs_codec_be32(data + 8) == 13 && memcmp(data + 12, "IHDR", 4) == 0;
+}
+
+static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
+{
+    if (!has_header(data, len) || hs_codec_be32(data + 16) > INT32_MAX || hs_codec_be32(data + 20) > INT32_MAX)
+        return false;
+    *ret_width = (int) hs_codec_be32(data + 16);
+    *ret_height = (int) hs_codec_be32(data + 20);
+    return true;
+}
+
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
-    /* PNG specification, 11.2.2: IHDR stands first and is 13 bytes. */
-    if (len < 33 || hs_codec_be32(data + 8) != 13 || memcmp(data + 12, "IHDR", 4) != 0)
+    if (!has_header(data, len))
         return hs_error_set(err, HS_EDECODE, "PNG has no whole header");
     uint32_t width = hs_codec_be32(data + 16), height = hs_codec_be32(data + 20);
     if (width == 0 || height == 0 || width > INT32_MAX || height > INT32_MAX)
@@ -131,4 +145,4 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     return r;
 }
 
-const struct hs_codec hs_codec_png = { "PNG", false, { { 0, 8, "\x89PNG\r\n\x1a\n" } }, probe, decode };
+const struct hs_codec hs_codec_png = { "PNG", false, { { 0, 8, "\x89PNG\r\n\x1a\n" } }, peek, probe, decode };

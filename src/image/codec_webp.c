@@ -22,6 +22,31 @@ static int webp_failed(VP8StatusCode code, struct hs_error *err)
     }
 }
 
+/* The first chunk has the size (WebP container specification; RFC 6386, 9.1; WebP lossless bitstream specification, 3).
+ * WebPGetFeatures may walk through any number of chunks. */
+static bool peek(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
+{
+    enum { CHUNK = 12, BODY = 20 };
+    if (len < BODY + 5)
+        return false;
+    const uint8_t *body = data + BODY;
+    bool longer = len >= BODY + 10;
+    if (memcmp(data + CHUNK, "VP8X", 4) == 0 && longer) {
+        *ret_width = 1 + (int) (hs_codec_le32(body + 4) & 0xffffff);
+        *ret_height = 1 + (int) (hs_codec_le32(body + 6) >> 8);
+    } else if (memcmp(data + CHUNK, "VP8L", 4) == 0) {
+        uint32_t bits = hs_codec_le32(body + 1);
+        *ret_width = 1 + (int) (bits & 0x3fff);
+        *ret_height = 1 + (int) (bits >> 14 & 0x3fff);
+    } else if (memcmp(data + CHUNK, "VP8 ", 4) == 0 && longer) {
+        *ret_width = (int) (hs_codec_le16(body + 6) & 0x3fff);
+        *ret_height = (int) (hs_codec_le16(body + 8) & 0x3fff);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
     WebPBitstreamFeatures features;
@@ -143,4 +168,4 @@ static int decode(struct hs_decode_request *request, struct hs_image **ret_image
     return 0;
 }
 
-const struct hs_codec hs_codec_webp = { "WebP", false, { { 0, 4, "RIFF" }, { 8, 4, "WEBP" } }, probe, decode };
+const struct hs_codec hs_codec_webp = { "WebP", false, { { 0, 4, "RIFF" }, { 8, 4, "WEBP" } }, peek, probe, decode };

@@ -50,20 +50,30 @@ void hs_image_destroy(struct hs_image *image)
     free(image);
 }
 
+/* NULL: it is of no format that is read. */
+static const struct hs_codec *find_codec(const uint8_t *data, size_t len, enum hs_image_format *ret_format)
+{
+    for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
+        if (!hs_magic_matches(&codecs[i]->magic[0], data, len) || !hs_magic_matches(&codecs[i]->magic[1], data, len))
+            continue;
+        *ret_format = (enum hs_image_format) i;
+        return codecs[i];
+    }
+    return NULL;
+}
+
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err)
 {
     if (len == 0)
         return hs_error_set(err, HS_EDECODE, "image is empty");
-    for (size_t i = 0; i < HS_ARRAY_LEN(codecs); i++) {
-        if (!hs_magic_matches(&codecs[i]->magic[0], data, len) || !hs_magic_matches(&codecs[i]->magic[1], data, len))
-            continue;
-        struct hs_image_info info = { .format = (enum hs_image_format) i, .orientation = 1 };
-        int r = codecs[i]->probe(data, len, &info, err);
+    struct hs_image_info info = { .orientation = 1 };
+    const struct hs_codec *codec = find_codec(data, len, &info.format);
+    if (codec) {
+        int r = codec->probe(data, len, &info, err);
         if (r < 0)
             return r;
         if (info.width < 1 || info.height < 1)
-            return hs_error_set(err, HS_EDECODE, "%s header says %dx%d pixels", codecs[i]->name, info.width,
-                                info.height);
+            return hs_error_set(err, HS_EDECODE, "%s header says %dx%d pixels", codec->name, info.width, info.height);
         *ret_info = info;
         return 0;
     }
@@ -71,6 +81,18 @@ int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_in
     if (name)
         return hs_error_set(err, HS_EUNSUPPORTED, "image is %s; JPEG, PNG, WebP and BMP are accepted", name);
     return hs_error_set(err, HS_EDECODE, "content is not an image; JPEG, PNG, WebP and BMP are accepted");
+}
+
+bool hs_image_peek_size(const uint8_t *data, size_t len, int *ret_width, int *ret_height)
+{
+    enum hs_image_format format;
+    const struct hs_codec *codec = find_codec(data, len, &format);
+    return codec && codec->peek(data, len, ret_width, ret_height);
+}
+
+bool hs_image_is_large(int width, int height)
+{
+    return (int64_t) width * height > HS_IMAGE_SMALL_PIXELS;
 }
 
 void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *ret_w, int *ret_h)
@@ -140,7 +162,7 @@ static int decode_stored(const uint8_t *data, size_t len, const struct hs_image_
         hs_codec_unreserve(&request);
         return r;
     }
-    image->budget = limits->budget;
+    image->budget = request.budget;
     image->charged = request.charged;
     image->orig_width = got.width;
     image->orig_height = got.height;

@@ -28,11 +28,14 @@
 #include "hs/status.h"
 
 struct hs_budget;
+struct hs_split_budget;
 struct hs_cancel;
 
 enum hs_image_format { HS_IMAGE_JPEG, HS_IMAGE_PNG, HS_IMAGE_WEBP, HS_IMAGE_BMP };
 
 enum { HS_IMAGE_DAMAGE_SIZE = 128 };
+
+enum { HS_IMAGE_SMALL_PIXELS = 4 << 20 }; /* most of a small picture; one with more is large */
 
 /* Row y begins at pixels + y * stride; a pixel is three bytes R, G, B. */
 struct hs_image {
@@ -57,15 +60,16 @@ struct hs_image_info {
 
 /* 0 means no such limit. */
 struct hs_image_limits {
-    size_t max_bytes;         /* of the file */
-    int64_t max_pixels;       /* width * height */
-    int max_side;             /* the longer side, in pixels */
-    size_t max_memory;        /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
-    struct hs_budget *budget; /* memory for all pictures together (hs_budget_wait); NULL: not counted */
+    size_t max_bytes;   /* of the file */
+    int64_t max_pixels; /* width * height */
+    int max_side;       /* the longer side, in pixels */
+    size_t max_memory;  /* bytes that decoding takes at its peak: pixels and the codec's own large buffers */
+    /* Memory for all pictures together (hs_split_budget_wait): small ones have their own part. NULL: not counted. */
+    struct hs_split_budget *budget;
 };
 
 #define HS_IMAGE_LIMITS_DEFAULT                                                                                        \
-    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 128 << 20 }
+    { .max_bytes = (size_t) 32 << 20, .max_pixels = 64000000, .max_side = 32768, .max_memory = (size_t) 96 << 20 }
 
 struct hs_image_options {
     struct hs_image_limits limits;
@@ -85,6 +89,14 @@ struct hs_image_options {
 
 /* Reads the header only; allocates at most 400 KiB, for packed text of a PNG. Does not check limits. */
 int hs_image_probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
+
+/* The stored width and height, if they stand in the header at a place that is found at once: allocates nothing and
+ * looks at a few kilobytes at most, whatever the file holds. False: this is no picture, or a strange one. Where both
+ * succeed, hs_image_probe says the same. */
+bool hs_image_peek_size(const uint8_t *data, size_t len, int *ret_width, int *ret_height);
+
+/* The size of a picture, of which decoding may take long. */
+bool hs_image_is_large(int width, int height);
 
 /* The size of the whole picture, turned upright or as stored. */
 void hs_image_info_size(const struct hs_image_info *info, bool apply_exif, int *ret_w, int *ret_h);

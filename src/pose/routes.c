@@ -12,6 +12,7 @@
 #include "service/app_routes.h"
 #include "service/batch.h"
 #include "service/drawing.h"
+#include "service/heavy.h"
 #include "service/request_options.h"
 #include "vision/yolo_pose.h"
 
@@ -221,11 +222,13 @@ const struct hs_http_route hs_pose_routes[] = {
     { .method = "POST",
       .path = "/v1/pose/detect",
       .handle = post_detect,
+      .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_ELSE_JSON,
       .spec = { .files = detect_files, .texts = detect_texts } },
     { .method = "POST",
       .path = "/v1/pose/detect/batch",
       .handle = post_batch,
+      .is_heavy = hs_heavy_pictures,
       .body = HS_BODY_FORM_ELSE_JSON,
       .spec = { .list = batch_list, .list_member = "image", .texts = detect_texts } },
 };

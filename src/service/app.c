@@ -107,7 +107,7 @@ int hs_app_create(const struct hs_app *app, struct hs_settings *config, unsigned
     core->app = app;
     core->config = config;
     core->common = hs_app_common(config);
-    hs_budget_init(&budgets->pictures, (size_t) core->common->image.max_memory_total);
+    hs_split_budget_init(&budgets->pictures, (size_t) core->common->image.max_memory_total);
     hs_budget_init(&budgets->answers, HS_ANSWERS_HELD_MAX);
     core->prepare = flags & HS_APP_PREPARE;
     core->started_ns = hs_clock_now_ns();
@@ -138,7 +138,7 @@ void hs_app_destroy(void *state)
         hs_model_cache_destroy(core->caches[--core->cache_count]);
     hs_store_close(core->store);
     hs_settings_destroy(core->config);
-    hs_budget_finish(&core->budgets->pictures);
+    hs_split_budget_finish(&core->budgets->pictures);
     hs_budget_finish(&core->budgets->answers);
     free(core->budgets);
     free(core);

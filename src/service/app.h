@@ -90,8 +90,8 @@ const char *hs_app_pack(const struct hs_settings *config, const struct hs_app_mo
 
 /* Memory that all requests share. */
 struct hs_app_budgets {
-    struct hs_budget pictures; /* decoding, and what is done with a decoded picture: image.max_memory_total */
-    struct hs_budget answers;  /* results of batches that wait to be sent: HS_ANSWERS_HELD_MAX */
+    struct hs_split_budget pictures; /* decoding, and what is done with a decoded picture: image.max_memory_total */
+    struct hs_budget answers;        /* results of batches that wait to be sent: HS_ANSWERS_HELD_MAX */
 };
 
 struct hs_app_core {

@@ -6,6 +6,7 @@
 #include "http/request.h"
 #include "http/route.h"
 #include "service/app.h"
+#include "service/heavy.h"
 
 /* /health/ready: 503 with `reason` and perhaps `detail` while a model cannot answer or app->not_ready says so. */
 void hs_app_get_ready(struct hs_http_request *req);
@@ -40,13 +41,14 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/load",                                                                              \
           .handle = hs_app_post_load,                                                                                  \
+          .is_heavy = hs_heavy_always,                                                                                 \
           .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
         { .method = "POST",                                                                                            \
           .path = "/v1/models/{id}/unload",                                                                            \
           .handle = hs_app_post_unload,                                                                                \
           .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
     {                                                                                                                  \
-        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull,                                  \
+        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull, .is_heavy = hs_heavy_always,     \
         .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN                                                                       \
     }
 

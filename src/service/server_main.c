@@ -113,6 +113,15 @@ static int default_workers(const struct hs_app_core *core)
     return own + (batches > WAITING_MIN ? batches : WAITING_MIN);
 }
 
+/* Half of the workers, but of an accelerator's many no more than there are processors: heavy requests need these, to
+ * decode, and so many at a time leave little of them to others. */
+static int heavy_workers(int workers)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int half = workers - workers / 2, most = processors > 2 ? (int) processors : 2;
+    return half < most ? half : most;
+}
+
 static void http_options(const struct hs_app_core *core, struct hs_http_options *ret)
 {
     const struct hs_server_settings *server = &core->common->server;
@@ -121,8 +130,10 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->host = server->host;
     ret->port = server->port;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
+    ret->heavy_max = heavy_workers(ret->workers);
     /* A pull may take hours, and there is one at a time: it takes no worker from the pictures. */
     ret->workers += core->common->model.allow_pull;
+    ret->heavy_max += core->common->model.allow_pull;
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);

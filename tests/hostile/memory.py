@@ -35,10 +35,17 @@ MOST = {'confidence_threshold': 0, 'iou_threshold': 1, 'max_detections': 1000, '
 
 # ---- pictures
 
-def flat_png(width, height):
-    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    row, packer = bytes(1 + 3 * width), zlib.compressobj(9)
-    data = b''.join([packer.compress(row) for _ in range(height)] + [packer.flush()])
+# Adam7: where each pass begins and its steps, in x and y
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def flat_png(width, height, passes=((0, 0, 1, 1),)):
+    head = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, len(passes) > 1)
+    packer, data = zlib.compressobj(9), b''
+    for x, y, step_x, step_y in passes:
+        row = bytes(1 + 3 * len(range(x, width, step_x)))
+        data += b''.join([packer.compress(row) for _ in range(y, height, step_y)])
+    data += packer.flush()
     return b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', data) + png_chunk(b'IEND', b'')
 
 
@@ -233,6 +240,9 @@ ATTACKS = [
     ('A3 24 of them drawn, as PNG', drawn('png', 24)),
     ('A3 60 drawn answers that nobody reads', unread),
     ('A3 24 progressive JPEG of 8000x8000', large('progressive', 24)),
+    ('A3 24 progressive JPEG of 4800x4800', large('progressive 23 MP', 24)),
+    ('A3 24 interlaced PNG of 5000x5000', large('interlaced', 24)),
+    ('A3 12 batches of 16 interlaced', large('interlaced', 12, 16)),
     ('A4 three slow readers of lines', slow_readers),
     ('A13 4000 silent connections', silent_connections),
 ]
@@ -283,7 +293,8 @@ def main():
     options.program = os.path.abspath(options.program)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    pictures = {'png': flat_png(8000, 8000), 'progressive': progressive_jpeg(8000), 'noise': noisy_jpeg(3000)}
+    pictures = {'png': flat_png(8000, 8000), 'progressive': progressive_jpeg(8000), 'noise': noisy_jpeg(3000),
+                'progressive 23 MP': progressive_jpeg(4800), 'interlaced': flat_png(5000, 5000, PASSES)}
     for name, data in pictures.items():
         print(f'# {name}: {len(data) / 1e3:.0f} kB')
     limit = options.limit_mb

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 
 struct user {
-    struct hs_budget *budget;
+    struct hs_budget *budget; /* of a split one: the part that was charged */
+    struct hs_split_budget *split;
+    bool small;
     struct hs_cancel cancel;
     size_t bytes, charged;
     int64_t deadline_ns;
@@ -16,6 +18,15 @@ struct user {
     atomic_bool done;
     pthread_t thread;
 };
+
+static void *run_split_user(void *arg)
+{
+    struct user *user = arg;
+    user->result = hs_split_budget_wait(user->split, user->small, user->bytes, user->deadline_ns, &user->cancel,
+                                        &user->budget, &user->charged);
+    atomic_store(&user->done, true);
+    return NULL;
+}
 
 static void *run_user(void *arg)
 {
@@ -124,12 +135,118 @@ static void a_waiter_that_leaves_makes_room(void **state)
     hs_budget_finish(&budget);
 }
 
+/* Users that wait while the budget changes. */
+static void start_split_user(struct user *user, struct hs_split_budget *split, bool small, size_t bytes)
+{
+    *user = (struct user) { .split = split, .small = small, .bytes = bytes, .deadline_ns = HS_NO_DEADLINE };
+    hs_cancel_init(&user->cancel);
+    assert_int_equal(pthread_create(&user->thread, NULL, run_split_user, user), 0);
+}
+
+static struct hs_budget *charge(struct hs_split_budget *split, bool small, size_t bytes, size_t expected)
+{
+    struct hs_budget *part;
+    size_t charged;
+    assert_int_equal(hs_split_budget_wait(split, small, bytes, hs_deadline_in_ms(20000), NULL, &part, &charged), 0);
+    assert_int_equal(charged, expected);
+    return part;
+}
+
+/* Large ones fill their part and wait, and a small one is served at once. */
+static void small_users_do_not_wait_for_large_ones(void **state)
+{
+    (void) state;
+    struct hs_split_budget split;
+    struct user large, next;
+    hs_split_budget_init(&split, 400);
+    assert_ptr_equal(charge(&split, false, 1000, 300), &split.large);
+    start_split_user(&large, &split, false, 200);
+    while (!waits(&split.large))
+        nap();
+    start_split_user(&next, &split, false, 200);
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(charge(&split, true, 60, 60), &split.small);
+        hs_budget_release(&split.small, 60);
+    }
+    assert_false(atomic_load(&large.done));
+    hs_budget_release(&split.large, 300);
+    end_user(&large);
+    assert_int_equal(large.result, 0);
+    assert_ptr_equal(large.budget, &split.large);
+    assert_int_equal(hs_split_budget_used(&split), 200);
+    hs_budget_release(large.budget, large.charged);
+    end_user(&next);
+    hs_budget_release(next.budget, next.charged);
+    assert_int_equal(hs_split_budget_used(&split), 0);
+    hs_split_budget_finish(&split);
+}
+
+/* Small ones have the other part, too, but not before a large one that waits for it. */
+static void small_users_take_what_large_ones_leave(void **state)
+{
+    (void) state;
+    struct hs_split_budget split;
+    struct user large, small;
+    size_t charged;
+    struct hs_budget *part;
+    hs_split_budget_init(&split, 400);
+    assert_ptr_equal(charge(&split, true, 90, 90), &split.small);
+    assert_ptr_equal(charge(&split, true, 90, 90), &split.large);
+    assert_ptr_equal(charge(&split, true, 90, 90), &split.large);
+    start_split_user(&large, &split, false, 150);
+    while (!waits(&split.large))
+        nap();
+    start_split_user(&small, &split, true, 90);
+    while (!waits(&split.small))
+        nap();
+    int r = hs_split_budget_wait(&split, true, 10, hs_deadline_in_ms(5), NULL, &part, &charged);
+    assert_int_equal(r, HS_ETIMEOUT);
+    assert_int_equal(charged, 0);
+    hs_budget_release(&split.large, 90);
+    end_user(&large);
+    assert_int_equal(large.charged, 150);
+    assert_false(atomic_load(&small.done));
+    hs_budget_release(&split.small, 90);
+    end_user(&small);
+    assert_ptr_equal(small.budget, &split.small);
+    hs_budget_release(&split.small, 90);
+    hs_budget_release(&split.large, 90 + 150);
+    hs_split_budget_finish(&split);
+}
+
+static void a_small_user_gives_up(void **state)
+{
+    (void) state;
+    struct hs_split_budget split;
+    struct user small;
+    hs_split_budget_init(&split, 400);
+    charge(&split, false, 300, 300);
+    charge(&split, true, 500, 100); /* more than its part: all of that */
+    start_split_user(&small, &split, true, 1);
+    while (!waits(&split.small))
+        nap();
+    hs_cancel_trigger(&small.cancel);
+    end_user(&small);
+    assert_int_equal(small.result, HS_ECANCELED);
+    hs_budget_release(&split.small, 100);
+    hs_budget_release(&split.large, 300);
+    hs_split_budget_finish(&split);
+    struct hs_budget *part;
+    size_t charged = 1;
+    assert_int_equal(hs_split_budget_wait(NULL, true, 5, 0, NULL, &part, &charged), 0);
+    assert_null(part);
+    assert_int_equal(charged, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fits_is_charged),
         cmocka_unit_test(waiters_are_served_in_their_order),
         cmocka_unit_test(a_waiter_that_leaves_makes_room),
+        cmocka_unit_test(small_users_do_not_wait_for_large_ones),
+        cmocka_unit_test(small_users_take_what_large_ones_leave),
+        cmocka_unit_test(a_small_user_gives_up),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/pool.h"
@@ -152,6 +154,120 @@ static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
     assert_string_equal(late.order, "dceab");
 }
 
+static void reset_notes(void)
+{
+    late.count = 0;
+    memset(late.order, 0, sizeof(late.order));
+}
+
+/* Of three workers two are held up by heavy jobs; the third one runs what is light, in its order. */
+static void light_jobs_pass_heavy_ones_that_wait(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    static char names[] = "ABcDef";
+    struct hs_pool *pool;
+    reset_notes();
+    assert_int_equal(hs_pool_create("test", 3, 16, true, &pool, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    wait_inside(&gate, 2);
+    for (int i = 0; i < 6; i++) {
+        bool heavy = names[i] < 'a';
+        int r = (heavy ? hs_pool_submit_heavy : hs_pool_submit)(pool, note, &names[i], HS_NO_DEADLINE);
+        assert_int_equal(r, 0);
+    }
+    wait_noted(3);
+    assert_string_equal(late.order, "cef");
+    assert_int_equal(hs_pool_waiting(pool), 3);
+    /* Its time being over, a heavy job is taken by the thread for deadlines. */
+    hs_pool_expire(pool, &names[1]);
+    wait_noted(4);
+    assert_string_equal(late.order, "cefB");
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+    assert_int_equal(late.count, 6);
+}
+
+/* A stream of light jobs: each of them submits the next one, and none of them lets a heavy one pass. */
+struct stream {
+    struct hs_pool *pool;
+    atomic_bool ended;
+    atomic_int count;
+};
+
+static void follow(void *arg)
+{
+    struct stream *stream = arg;
+    atomic_fetch_add(&stream->count, 1);
+    if (!atomic_load(&stream->ended))
+        hs_pool_submit(stream->pool, follow, stream, HS_NO_DEADLINE);
+}
+
+static void heavy_jobs_do_not_starve(void **state)
+{
+    (void) state;
+    static char names[] = "ABCDE";
+    struct stream stream = { 0 };
+    for (int threads = 1; threads <= 3; threads++) {
+        reset_notes();
+        atomic_store(&stream.ended, false);
+        assert_int_equal(hs_pool_create("test", threads, 64, false, &stream.pool, NULL), 0);
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(hs_pool_submit(stream.pool, follow, &stream, HS_NO_DEADLINE), 0);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(hs_pool_submit_heavy(stream.pool, note, &names[i], HS_NO_DEADLINE), 0);
+        wait_noted(5);
+        if (threads <= 2) /* one heavy job at a time */
+            assert_string_equal(late.order, "ABCDE");
+        atomic_store(&stream.ended, true);
+        hs_pool_destroy(stream.pool);
+    }
+}
+
+/* Also with workers that have nothing else to do. */
+static void only_some_workers_run_heavy_jobs(void **state)
+{
+    (void) state;
+    for (int threads = 1; threads <= 5; threads++) {
+        struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        struct hs_pool *pool;
+        size_t most = (size_t) (threads + 1) / 2;
+        assert_int_equal(hs_pool_create("test", threads, 16, false, &pool, NULL), 0);
+        if (threads == 5)
+            hs_pool_set_heavy_max(pool, (int) (most = 4));
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), 0);
+        wait_inside(&gate, (int) most);
+        for (int i = 0; i < 10; i++) {
+            assert_int_equal(hs_pool_waiting(pool), 8 - most);
+            nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+        }
+        open_gate(&gate);
+        hs_pool_destroy(pool);
+        assert_int_equal(atomic_load(&gate.done), 8);
+    }
+}
+
+static void heavy_jobs_leave_a_quarter_of_the_queue(void **state)
+{
+    (void) state;
+    struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    struct hs_pool *pool;
+    assert_int_equal(hs_pool_create("test", 1, 8, false, &pool, NULL), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    wait_inside(&gate, 1);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+    assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+    open_gate(&gate);
+    hs_pool_destroy(pool);
+    assert_int_equal(atomic_load(&gate.done), 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +275,10 @@ int main(void)
         cmocka_unit_test(a_stopped_pool_has_run_all_and_can_still_be_asked),
         cmocka_unit_test(a_closed_pool_takes_nothing_and_runs_the_rest),
         cmocka_unit_test(what_waits_past_its_deadline_is_run_without_a_worker),
+        cmocka_unit_test(light_jobs_pass_heavy_ones_that_wait),
+        cmocka_unit_test(heavy_jobs_do_not_starve),
+        cmocka_unit_test(only_some_workers_run_heavy_jobs),
+        cmocka_unit_test(heavy_jobs_leave_a_quarter_of_the_queue),
     };
     return HS_RUN_TESTS(tests);
 }

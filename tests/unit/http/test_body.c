@@ -55,8 +55,16 @@ static void expect_n(const char *type, const char *data, size_t len, const char 
         int r = parse(type, &spec, data, len, steps[i], &body, &err);
         if (r < 0)
             fail_msg("step %zu: %s", steps[i], err.message);
+        size_t got;
+        const uint8_t *seen;
+        assert_true(hs_body_peek(body, 0, &seen, &got));
+        if (image) {
+            assert_int_equal(got, image_len);
+            assert_memory_equal(seen, image, got);
+        }
+        assert_false(hs_body_peek(body, 2, &seen, &got));
         uint8_t *bytes = NULL;
-        size_t got = 0;
+        got = 0;
         r = hs_body_take_file(body, "image", &bytes, &got, &err);
         assert_int_equal(r, image ? 0 : HS_EMISSING);
         if (!image)
@@ -465,12 +473,16 @@ static void describe_list(struct hs_body *body, char *dst, size_t size)
     if (hs_body_list_count(body, &count, &err) < 0)
         at += (size_t) snprintf(dst, size, "(%s)", err.message);
     for (size_t i = 0; i < count; i++) {
+        const uint8_t *seen;
         uint8_t *bytes;
-        size_t len;
+        size_t len, seen_len;
+        assert_true(hs_body_peek(body, i, &seen, &seen_len));
         if (hs_body_list_take(body, i, &bytes, &len, &err) < 0) {
             at += (size_t) snprintf(dst + at, size - at, "[%s]|", err.message);
             continue;
         }
+        assert_ptr_equal(seen, bytes);
+        assert_int_equal(seen_len, len);
         at += (size_t) snprintf(dst + at, size - at, "%.*s|", (int) len, (const char *) bytes);
         free(bytes);
         assert_int_equal(hs_body_list_take(body, i, &bytes, &len, NULL), HS_EMISSING);

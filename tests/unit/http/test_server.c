@@ -141,6 +141,13 @@ static int check_closed(struct hs_http_request *req)
     return closed;
 }
 
+static bool is_heavy(struct hs_http_request *req)
+{
+    const uint8_t *data;
+    size_t len;
+    return hs_body_peek(hs_http_body(req), 0, &data, &len) && len == 3 && memcmp(data, "\xff\xff\xff", 3) == 0;
+}
+
 static void handle_nothing(struct hs_http_request *req)
 {
     (void) req;
@@ -148,20 +155,21 @@ static void handle_nothing(struct hs_http_request *req)
 
 static const char *const image_field[] = { "image", NULL };
 static const struct hs_http_route routes[] = {
-    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL },
-    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 }, NULL },
-    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/huge", handle_huge, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/no-memory", handle_without_memory, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/deep", handle_deep, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed },
-    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/health", handle_health, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/stats", handle_stats, HS_HTTP_INLINE, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/wait", handle_wait, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "POST", "/echo", handle_echo, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL, NULL },
+    { "POST", "/small", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field, .bytes_max = 1000 }, NULL, NULL },
+    { "GET", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "DELETE", "/items/{name}", handle_item, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/big", handle_big, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/huge", handle_huge, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/no-memory", handle_without_memory, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/deep", handle_deep, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed, NULL },
+    { "POST", "/heavy", handle_wait, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL, is_heavy },
+    { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL, NULL },
 };
 
 struct fixture {
@@ -1076,6 +1084,36 @@ static void test_queue_full(void **state)
     tear_down(f);
 }
 
+/* Of two workers one runs what is heavy, by its body, and the other one what is not. */
+static void test_heavy_requests_leave_a_worker(void **state)
+{
+    (void) state;
+    static const char heavy[] = "POST /heavy HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"image\": \"////\"}";
+    static const char light[] = "POST /heavy HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\n{\"image\": \"aaaa\"}";
+    struct fixture *f = set_up(NULL);
+    int slow[3];
+    for (int i = 0; i < 3; i++) {
+        slow[i] = dial(f);
+        say(slow[i], heavy);
+    }
+    door_expect(&f->door, 1);
+    expect_queued(f, 2);
+    ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
+    int other = dial(f);
+    say(other, light);
+    door_expect(&f->door, 2);
+    assert_int_equal(f->door.inside, 2);
+    expect_queued(f, 2);
+    door_open(&f->door);
+    expect(other, 200, "waited");
+    for (int i = 0; i < 3; i++) {
+        expect(slow[i], 200, "waited");
+        close(slow[i]);
+    }
+    close(other);
+    tear_down(f);
+}
+
 /* With the only worker held up, in the order of their deadlines; each says its own in one of the three ways. */
 static void test_time_is_over_in_the_queue(void **state)
 {
@@ -1449,6 +1487,7 @@ int main(void)
         cmocka_unit_test(test_answers_that_cannot_be_made),
         cmocka_unit_test(test_check_comes_before_the_body),
         cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_heavy_requests_leave_a_worker),
         cmocka_unit_test(test_time_is_over_in_the_queue),
         cmocka_unit_test(test_client_leaves_the_queue),
         cmocka_unit_test(test_client_leaves),

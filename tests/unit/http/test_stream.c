@@ -190,16 +190,16 @@ static void handle_left(struct hs_http_request *req)
 }
 
 static const struct hs_http_route routes[] = {
-    { "GET", "/steps", handle_steps, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/count", handle_count, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/flood", handle_flood, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/brief", handle_brief, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/broken", handle_broken, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/none", handle_none, 0, HS_BODY_NONE, { 0 }, NULL },
-    { "GET", "/left", handle_left, 0, HS_BODY_NONE, { 0 }, NULL },
+    { "GET", "/steps", handle_steps, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/count", handle_count, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/flood", handle_flood, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/brief", handle_brief, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/broken", handle_broken, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/events", handle_events, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/accept", handle_accept, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/plain", handle_plain, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/none", handle_none, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/left", handle_left, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
 };
 
 static struct fixture *set_up(void (*change)(struct hs_http_options *options))

@@ -396,14 +396,14 @@ static void scans_before_a_broken_one_are_shown(void **state)
 static void attempts_share_one_charge(void **state)
 {
     (void) state;
-    struct hs_budget budget;
+    struct hs_split_budget budget;
     struct hs_image_options options = { .limits = HS_IMAGE_LIMITS_DEFAULT, .target_w = 20, .target_h = 20 };
     options.exact = true;
     options.deadline_ns = HS_NO_DEADLINE;
     options.limits.budget = &budget;
     struct hs_buf buf = make_noisy_jpeg(64, 64, (struct recipe) { .progressive = true });
     struct hs_image *image;
-    hs_budget_init(&budget, (size_t) 64 << 20);
+    hs_split_budget_init(&budget, (size_t) 64 << 20);
     int tables = 0;
     for (size_t i = 0; i + 1 < buf.len; i++)
         tables += buf.data[i] == 0xff && buf.data[i + 1] == 0xc4;
@@ -411,14 +411,35 @@ static void attempts_share_one_charge(void **state)
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
     assert_true(hs_str_starts(image->damage, "the JPEG is damaged: Bogus DHT index"));
     assert_int_equal(image->width, 20);
-    assert_int_equal(hs_budget_used(&budget, NULL), 20 * 20 * 3);
+    assert_int_equal(hs_split_budget_used(&budget), 20 * 20 * 3);
     hs_image_destroy(image);
-    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    assert_int_equal(hs_split_budget_used(&budget), 0);
     /* A second damage ends the second attempt, too. */
     buf.data[find_marker(&buf, 0xda, 0) + 5] = 0x77;
     assert_true(hs_image_decode(buf.data, buf.len, &options, &image, NULL) < 0);
-    assert_int_equal(hs_budget_used(&budget, NULL), 0);
-    hs_budget_finish(&budget);
+    assert_int_equal(hs_split_budget_used(&budget), 0);
+    hs_split_budget_finish(&budget);
+    hs_buf_finish(&buf);
+}
+
+/* Of the usual subsampling; its coefficients take 72 MB. */
+static void a_progressive_file_of_a_camera_is_within_the_default_limits(void **state)
+{
+    (void) state;
+    struct hs_buf buf = make_gradient_jpeg(6000, 4000, (struct recipe) { .progressive = true });
+    struct hs_image_options options = options_plain();
+    struct hs_split_budget budget;
+    struct hs_image *image;
+    hs_split_budget_init(&budget, options.limits.max_memory);
+    options.limits.budget = &budget;
+    options.target_w = options.target_h = 640;
+    assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
+    assert_int_equal(image->orig_width, 6000);
+    hs_image_destroy(image);
+    size_t peak;
+    hs_budget_used(&budget.large, &peak);
+    assert_in_range(peak, 72000000, budget.large.max - 1);
+    hs_split_budget_finish(&budget);
     hs_buf_finish(&buf);
 }
 
@@ -532,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_shows_the_gradient),
+        cmocka_unit_test(a_progressive_file_of_a_camera_is_within_the_default_limits),
         cmocka_unit_test(gray_is_spread_to_three),
         cmocka_unit_test(cmyk_and_ycck),
         cmocka_unit_test(reduced_is_never_below_the_need),

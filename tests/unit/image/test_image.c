@@ -1,10 +1,14 @@
 #include "pictures.h"
 
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/budget.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "image/encode.h"
 #include "image/letterbox.h"
 
@@ -243,9 +247,76 @@ static void the_target_counts_after_the_turn(void **state)
     hs_buf_finish(&buf);
 }
 
+/* ---- the size at once ---- */
+
+static void check_peek(const uint8_t *data, size_t len, const char *name)
+{
+    struct hs_image_info info;
+    int width = 0, height = 0;
+    bool known = hs_image_probe(data, len, &info, NULL) == 0;
+    bool found = hs_image_peek_size(data, len, &width, &height);
+    if (known && found && info.width == width && info.height == height)
+        return;
+    /* What was found by fuzzing may hide its size. */
+    if (!known || (!found && strncmp(name, "found_", 6) == 0))
+        return;
+    fail_msg("%s: %dx%d, not %dx%d", name, width, height, info.width, info.height);
+}
+
+/* Of each format and kind. */
+static void the_size_is_found_as_probe_finds_it(void **state)
+{
+    (void) state;
+    char folder[PATH_MAX], path[PATH_MAX + 256];
+    snprintf(folder, sizeof(folder), "%s/fuzz/corpus/image", getenv("HS_SOURCE_DIR"));
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    int count = 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        uint8_t *data;
+        size_t len;
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        assert_int_equal(hs_file_read(path, 1 << 20, &data, &len, NULL), 0);
+        for (size_t part = 0; part <= len; part += part < 700 ? 1 : 97) {
+            uint8_t *copy = guarded_copy(data, part);
+            check_peek(copy, part, entry->d_name);
+            guarded_free(copy, part);
+        }
+        check_peek(data, len, entry->d_name);
+        free(data);
+        count++;
+    }
+    closedir(dir);
+    assert_true(count > 30);
+}
+
+/* Whatever a file holds, only its first bytes and the heads of so many segments are looked at. */
+static void a_jpeg_may_not_hide_its_size_for_long(void **state)
+{
+    (void) state;
+    static const uint8_t frame[] = { 0xff, 0xc0, 0, 11, 8, 0x12, 0x34, 0x56, 0x78, 1, 1, 0x11, 0 };
+    int width, height;
+    for (int many = 0; many < 2; many++) {
+        struct hs_buf buf = make_buf();
+        put_be(&buf, 0xffd8, 2);
+        for (int i = 0; i < (many ? 2000 : 200); i++) {
+            put_be(&buf, 0xffe20010, 4);
+            for (int k = 0; k < 14; k++)
+                put_be(&buf, 0, 1);
+        }
+        assert_int_equal(hs_buf_append(&buf, frame, sizeof(frame)), 0);
+        assert_int_equal(hs_image_peek_size(buf.data, buf.len, &width, &height), !many);
+        hs_buf_finish(&buf);
+    }
+    assert_int_equal(width, 0x5678);
+    assert_int_equal(height, 0x1234);
+}
+
 /* ---- memory that all pictures share ---- */
 
-static struct hs_image_options options_of(struct hs_budget *budget)
+static struct hs_image_options options_of(struct hs_split_budget *budget)
 {
     struct hs_image_options options = options_plain();
     options.limits.budget = budget;
@@ -265,47 +336,47 @@ static struct hs_buf png_file(int width, int height)
 static void the_budget_is_charged_until_the_picture_is_destroyed(void **state)
 {
     (void) state;
-    struct hs_budget budget;
+    struct hs_split_budget budget;
     struct hs_image_options options = options_of(&budget);
     struct hs_buf buf = png_file(400, 300);
     struct hs_image *image;
     size_t pixels = 400 * 300 * 3, peak;
-    hs_budget_init(&budget, (size_t) 64 << 20);
+    hs_split_budget_init(&budget, (size_t) 64 << 20);
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
-    assert_int_equal(hs_budget_used(&budget, &peak), pixels);
+    assert_int_equal(hs_budget_used(&budget.small, &peak), pixels);
     assert_in_range(peak, pixels + (4u << 20), pixels + (5u << 20)); /* libspng's own */
     hs_image_destroy(image);
-    assert_int_equal(hs_budget_used(&budget, NULL), 0);
+    assert_int_equal(hs_split_budget_used(&budget), 0);
     options.more_per_pixel = 7;
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
-    assert_int_equal(hs_budget_used(&budget, NULL), 400 * 300 * 10);
+    assert_int_equal(hs_split_budget_used(&budget), 400 * 300 * 10);
     hs_image_destroy(image);
     options.more_per_pixel = 0;
     options.target_w = options.target_h = 40;
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
-    assert_int_equal(hs_budget_used(&budget, NULL), 40 * 30 * 3);
+    assert_int_equal(hs_split_budget_used(&budget), 40 * 30 * 3);
     hs_image_destroy(image);
     assert_int_equal(hs_image_decode(buf.data, buf.len / 2, &options, &image, NULL), HS_EDECODE);
-    assert_int_equal(hs_budget_used(&budget, NULL), 0);
-    hs_budget_finish(&budget);
+    assert_int_equal(hs_split_budget_used(&budget), 0);
+    hs_split_budget_finish(&budget);
     hs_buf_finish(&buf);
 }
 
 static void a_turned_picture_has_its_charge(void **state)
 {
     (void) state;
-    struct hs_budget budget;
+    struct hs_split_budget budget;
     struct hs_image_options options = options_of(&budget);
     struct hs_buf buf = jpeg_with_exif(1600, 1600, 6);
     struct hs_image *image;
     size_t pixels = 1600 * 1600 * 3, peak;
-    hs_budget_init(&budget, (size_t) 64 << 20);
+    hs_split_budget_init(&budget, (size_t) 64 << 20);
     options.apply_exif = true;
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, NULL), 0);
-    assert_int_equal(hs_budget_used(&budget, &peak), pixels);
+    assert_int_equal(hs_budget_used(&budget.small, &peak), pixels);
     assert_int_equal(peak, 2 * pixels);
     hs_image_destroy(image);
-    hs_budget_finish(&budget);
+    hs_split_budget_finish(&budget);
     hs_buf_finish(&buf);
 }
 
@@ -313,35 +384,35 @@ static void a_turned_picture_has_its_charge(void **state)
 static void what_the_codec_holds_is_charged(void **state)
 {
     (void) state;
-    struct hs_budget budget;
+    struct hs_split_budget budget;
     struct hs_image_options options = options_of(&budget);
     struct hs_image *image = make_gradient(1600, 1200);
     struct hs_buf buf = make_buf();
     struct hs_image_part part = { 800, 600, 100, 100 }, got;
     assert_int_equal(hs_image_encode_jpeg(image, 90, &buf, NULL), 0);
     hs_image_destroy(image);
-    hs_budget_init(&budget, (size_t) 64 << 20);
+    hs_split_budget_init(&budget, (size_t) 64 << 20);
     size_t peak;
     assert_int_equal(hs_image_decode_part(buf.data, buf.len, &options, &part, &image, &got, NULL), 0);
-    hs_budget_used(&budget, &peak);
+    hs_budget_used(&budget.small, &peak);
     assert_true(peak < 3u << 20);
-    assert_true(hs_budget_used(&budget, NULL) >= image->stride * (size_t) image->height);
+    assert_true(hs_split_budget_used(&budget) >= image->stride * (size_t) image->height);
     hs_image_destroy(image);
-    hs_budget_finish(&budget);
+    hs_split_budget_finish(&budget);
     hs_buf_finish(&buf);
 }
 
 static void without_room_in_time_it_is_an_error(void **state)
 {
     (void) state;
-    struct hs_budget budget;
+    struct hs_split_budget budget;
     struct hs_image_options options = options_of(&budget);
     struct hs_buf buf = png_file(40, 30);
     struct hs_image *image;
     struct hs_error err;
     struct hs_cancel cancel;
-    hs_budget_init(&budget, 1000);
-    assert_true(hs_budget_try(&budget, 1));
+    hs_split_budget_init(&budget, 4000);
+    assert_true(hs_budget_try(&budget.small, 1));
     options.deadline_ns = hs_deadline_in_ms(20);
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), HS_ETIMEOUT);
     assert_non_null(strstr(err.message, "the request's time was over"));
@@ -352,13 +423,36 @@ static void without_room_in_time_it_is_an_error(void **state)
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), HS_ECANCELED);
     hs_cancel_finish(&cancel);
     options.cancel = NULL;
-    hs_budget_release(&budget, 1);
-    /* A picture that takes more than all of it has all of it. */
+    hs_budget_release(&budget.small, 1);
+    /* A picture that takes more than its part has all of that. */
     assert_int_equal(hs_image_decode(buf.data, buf.len, &options, &image, &err), 0);
-    assert_int_equal(hs_budget_used(&budget, NULL), 1000);
+    assert_int_equal(hs_split_budget_used(&budget), 1000);
     hs_image_destroy(image);
-    hs_budget_finish(&budget);
+    hs_split_budget_finish(&budget);
     hs_buf_finish(&buf);
+}
+
+/* While a large picture has all memory that large ones have. */
+static void a_small_picture_does_not_wait_for_a_large_one(void **state)
+{
+    (void) state;
+    struct hs_split_budget budget;
+    struct hs_image_options options = options_of(&budget);
+    struct hs_buf large = png_file(2100, 2000), small = png_file(2000, 2000);
+    struct hs_image *image, *other;
+    hs_split_budget_init(&budget, 4000);
+    assert_int_equal(hs_image_decode(large.data, large.len, &options, &image, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget.large, NULL), 3000);
+    options.deadline_ns = hs_deadline_in_ms(20);
+    assert_int_equal(hs_image_decode(large.data, large.len, &options, &other, NULL), HS_ETIMEOUT);
+    options.deadline_ns = HS_NO_DEADLINE;
+    assert_int_equal(hs_image_decode(small.data, small.len, &options, &other, NULL), 0);
+    assert_int_equal(hs_budget_used(&budget.small, NULL), 1000);
+    hs_image_destroy(other);
+    hs_image_destroy(image);
+    hs_split_budget_finish(&budget);
+    hs_buf_finish(&large);
+    hs_buf_finish(&small);
 }
 
 static void destroy_takes_null(void **state)
@@ -388,6 +482,9 @@ int main(void)
         cmocka_unit_test(a_turned_picture_has_its_charge),
         cmocka_unit_test(what_the_codec_holds_is_charged),
         cmocka_unit_test(without_room_in_time_it_is_an_error),
+        cmocka_unit_test(a_small_picture_does_not_wait_for_a_large_one),
+        cmocka_unit_test(the_size_is_found_as_probe_finds_it),
+        cmocka_unit_test(a_jpeg_may_not_hide_its_size_for_long),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,119 @@
+"""Requests that hold their worker for long leave the service to others: large pictures, batches, and files that hide
+their size.
+
+The device never ends one run, the first of a large picture, and the picture of that run keeps all the memory that large ones have. So heavy
+requests stay where they are for as long as a test lasts, and each answer that comes meanwhile has passed them."""
+import re
+import struct
+import time
+import zlib
+
+import pytest
+
+from faces import one
+from server import FACE, multipart, png, png_chunk, wait_for
+
+HANGS = 'latency_ms: 1\nslots: 8\nfaults: [{{kind: hang, at: {}, count: 1}}]'
+SETTINGS = {'image.max_memory_total': '1M', 'performance.worker_threads': 3, 'inference.slots': 4,
+            'performance.request_timeout': 300, 'device.timeout': 300, 'server.shutdown_timeout': 0}
+QUEUED = re.compile(r'^\S*http_requests_queued (\d+)$', re.MULTILINE)
+IN_USE = re.compile(r'^\S*device_slots_in_use{.*} (\d+)$', re.MULTILINE)  # of the model that finds
+
+
+def large_png(width=2600, height=1800):
+    head, packer = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0), zlib.compressobj(1)
+    rows = b''.join([packer.compress(bytes(1 + 3 * width)) for _ in range(height)] + [packer.flush()])
+    return b'\x89PNG\r\n\x1a\n' + png_chunk(b'IHDR', head) + png_chunk(b'IDAT', rows) + png_chunk(b'IEND', b'')
+
+
+def part(data, name='image'):
+    return name, ('a', data, 'application/octet-stream')
+
+
+def strange_jpeg():
+    """Many bytes before the frame header."""
+    return b'\xff\xd8' + b'\0' * 100000
+
+
+def queued(server):
+    return int(QUEUED.search(server.get('/metrics').body.decode())[1])
+
+
+def wait_until_it_hangs(server):
+    """The first large picture is with the device."""
+    wait_for(lambda: IN_USE.search(server.get('/metrics').body.decode())[1] == '1')
+    time.sleep(0.5)  # from its slot to its run
+
+
+@pytest.fixture(name='send')
+def fixture_send():
+    """Sends a request and leaves its answer where it is."""
+    sockets = []
+
+    def send(server, fields, path):
+        body, kind = multipart(fields)
+        sock = server.connect()
+        sockets.append(sock)
+        sock.sendall(f'POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n'
+                     .encode() + body)
+
+    yield send
+    for sock in sockets:
+        sock.close()
+
+
+POSE, FACES = '/v1/pose/detect', '/v1/detect'
+
+
+@pytest.mark.parametrize('program, path, small, runs',
+                         [(None, POSE, png(96, 96), 1), ([FACE, 'serve'], FACES, one(1), 2)], ids=['pose', 'face'])
+@pytest.mark.parametrize('requests, pictures', [(24, 1), (4, 3)], ids=['single', 'batch'])
+def test_small_pictures_pass_large_ones(make_server, script, send, program, path, small, runs, requests, pictures):
+    server = make_server(device=script(HANGS.format(runs + 1)), settings=SETTINGS, program=program)
+    assert server.post_form([part(small)], path).status == 200
+    large = large_png()
+    for _ in range(requests):
+        send(server, [part(large)] * pictures, path + '/batch' if pictures > 1 else path)
+    wait_for(lambda: queued(server) == requests - 2)
+    wait_until_it_hangs(server)
+    for _ in range(5):
+        assert server.post_form([part(small)], path).status == 200
+    answer = server.post_form([part(small)] * 2, path + '/batch')
+    assert (answer.status, answer.json()['failed']) == (200, 0)
+    assert queued(server) == requests - 2
+
+
+def test_what_hides_its_size_and_batches_of_small_ones_are_no_exception(make_server, script, send):
+    server = make_server(device=script(HANGS.format(2)), settings=SETTINGS)
+    assert server.post_form([part(png(96, 96))]).status == 200
+    for _ in range(2):
+        send(server, [part(large_png())], POSE)
+    wait_until_it_hangs(server)
+    for _ in range(2):
+        send(server, [part(strange_jpeg())], POSE)
+        send(server, [part(png(96, 96))] * 3, POSE + '/batch')
+    wait_for(lambda: queued(server) == 4)
+    assert server.post_form([part(png(96, 96))]).status == 200
+    assert queued(server) == 4
+
+
+def test_large_pictures_leave_a_part_of_the_queue(make_server, script, send):
+    server = make_server(device=script(HANGS.format(2)), settings={**SETTINGS, 'performance.max_queue_size': 8})
+    assert server.post_form([part(png(96, 96))]).status == 200
+    large = large_png()
+
+    def fill():
+        send(server, [part(large)], POSE)
+        return queued(server) == 6
+
+    wait_for(fill)
+    wait_until_it_hangs(server)
+    assert server.post_form([part(large)]).status == 503
+    assert server.post_form([part(png(96, 96))]).status == 200
+
+
+def test_large_pictures_are_answered(make_server):
+    server = make_server(settings={'performance.worker_threads': 1})
+    answer = server.post_form([part(large_png())])
+    assert answer.json()['image_size'] == {'width': 2600, 'height': 1800}
+    assert server.post_form([part(large_png())] * 3, POSE + '/batch').json()['failed'] == 0
