@@ -7,66 +7,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-static long left[3]; /* calls until the failure; 0: none to come */
+#include "../alloc_fail.h"
+
+static long left[3]; /* calls until the failure; 0: none to come. Allocations are counted by alloc_fail.c. */
 static bool failed;
+static enum fault armed;
 
 static bool fails(enum fault fault)
 {
     if (left[fault] == 0 || --left[fault] > 0)
         return false;
     failed = true;
-    errno = fault == FAULT_ALLOCATION ? ENOMEM : EIO;
+    errno = EIO;
     return true;
 }
 
 void faults_arm(enum fault fault, long nth)
 {
     failed = false;
-    left[fault] = nth;
+    armed = fault;
+    if (fault == FAULT_ALLOCATION)
+        hs_alloc_fail_arm((int) nth);
+    else
+        left[fault] = nth;
 }
 
 bool faults_disarm(void)
 {
-    left[FAULT_ALLOCATION] = left[FAULT_DISK] = left[FAULT_LOCK] = 0;
-    return failed;
-}
-
-/* ---- our own allocations ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_reallocarray(void *old, size_t count, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_reallocarray(void *old, size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails(FAULT_ALLOCATION) ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails(FAULT_ALLOCATION) ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails(FAULT_ALLOCATION) ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_reallocarray(void *old, size_t count, size_t size)
-{
-    return fails(FAULT_ALLOCATION) ? NULL : __real_reallocarray(old, count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails(FAULT_ALLOCATION) ? NULL : __real_strdup(text);
+    bool allocation_failed = hs_alloc_fail_disarm();
+    left[FAULT_DISK] = left[FAULT_LOCK] = 0;
+    return armed == FAULT_ALLOCATION ? allocation_failed : failed;
 }
 
 int __real_flock(int fd, int operation);
@@ -83,12 +53,12 @@ static sqlite3_mem_methods real_memory;
 
 static void *faulty_malloc(int size)
 {
-    return fails(FAULT_ALLOCATION) ? NULL : real_memory.xMalloc(size);
+    return hs_alloc_fails() ? NULL : real_memory.xMalloc(size);
 }
 
 static void *faulty_realloc(void *old, int size)
 {
-    return fails(FAULT_ALLOCATION) ? NULL : real_memory.xRealloc(old, size);
+    return hs_alloc_fails() ? NULL : real_memory.xRealloc(old, size);
 }
 
 /* ---- its files ---- */
@@ -182,7 +152,7 @@ void faults_install(void)
 {
     static sqlite3_mem_methods memory;
     static sqlite3_vfs vfs;
-    json_set_alloc_funcs(__wrap_malloc, free);
+    json_set_alloc_funcs(malloc, free);
     sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
     memory = real_memory;
     memory.xMalloc = faulty_malloc;
