@@ -9,12 +9,13 @@
     run.py report WORK [--all]     the figures, and each change that nothing noticed
 
 WORK is a folder of this program's own; it holds a copy of the tree. A change counts as valid if it compiles without a
-warning. Only tests that enter the changed line are run, the quickest first, until one fails: unit tests, then those of
-tests/service and tests/accuracy. A failure of a Python test counts if it fails twice. A line that no test enters is a
-change that nothing notices.
+warning. Only tests that enter the changed line are run, and the unit tests of its folder, the quickest first, until one
+fails: unit tests, then those of tests/service and tests/accuracy. A failure of a Python test counts if it fails twice.
+The sources may have changed a little since the map was made: its lines are translated.
 """
 import argparse
 import collections
+import difflib
 import glob
 import gzip
 import json
@@ -147,11 +148,23 @@ def make_map(work):
 
 # ---- changes --------------------------------------------------------------------------------------------------------
 
-def try_change(change, tree, build, tests, map_, skipped, seconds):
-    """'invalid', or the name of the test that noticed, or None; how many tests enter the line, and how many of them
-    were run, the first `skipped` ones before this call."""
-    entering = sorted((entry['seconds'], name) for name, entry in map_.items()
-                      if change.line in entry['lines'].get(change.file, ()) and name in tests)
+def line_of_map(change, work, tree):
+    """The line of the sources that the map was made of. A new one is that of its neighbour before."""
+    old, new = ([line.strip() for line in open(os.path.join(folder, change.file), encoding='utf-8')]
+                for folder in (os.path.join(work, 'tree'), tree))
+    for tag, old_begin, _, new_begin, new_end in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+        if new_begin < change.line <= new_end:
+            return old_begin + (change.line - new_begin if tag == 'equal' else 1)
+    return change.line
+
+
+def try_change(change, line, tree, build, tests, map_, skipped, seconds):
+    """'invalid', or the name of the test that noticed, or None; how many tests may notice it, and how many of them were
+    run, the first `skipped` ones before this call."""
+    neighbours = 'unit/' + change.file.split('/')[1] + '_'
+    entering = sorted((map_[name]['seconds'] if name in map_ else 0, name) for name in tests
+                      if name.startswith(neighbours) or
+                      name in map_ and line in map_[name]['lines'].get(change.file, ()))
     entering = [name for kind in ('unit/', 'service/', 'accuracy/') for _, name in entering if name.startswith(kind)]
     wanted = [tests[name][2] for name in entering[skipped:] if tests[name][2]]
     code, _ = run(['ninja', '-C', build, 'hailo-pose', 'hailo-face'], BUILD_SECONDS, tree)
@@ -172,7 +185,7 @@ def try_change(change, tree, build, tests, map_, skipped, seconds):
         if not unit and time.monotonic() > end:
             return None, len(entering), i
         command, environment, _ = tests[name]
-        limit = UNIT_SECONDS if unit else 60 + 4 * map_[name]['seconds']
+        limit = UNIT_SECONDS + (4 * map_[name]['seconds'] if name in map_ else 0)
         for _ in range(1 if unit else 2):
             code, _ = run(command, limit, tree, environment)
             if code == 0:
@@ -206,10 +219,11 @@ def test_part(work, plan, part, seconds, end):
         last = done.get(tuple(change[:-1]), {'noticed': None, 'ran': 0, 'entering': -1})
         if last['noticed'] or last['ran'] == last['entering'] or time.monotonic() > end:
             continue
+        line = line_of_map(change, work, tree)
         before = changes.apply(tree, change)
         begin = time.monotonic()
         try:
-            noticed, entering, ran = try_change(change, tree, build, tests, map_, last['ran'], seconds)
+            noticed, entering, ran = try_change(change, line, tree, build, tests, map_, last['ran'], seconds)
         finally:
             with open(os.path.join(tree, change.file), 'w', encoding='utf-8') as file:
                 file.write(before)
