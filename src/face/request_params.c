@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "http/admission.h"
 #include "http/failure.h"
@@ -15,13 +14,6 @@
 
 void hs_face_reply_failure(struct hs_http_request *req, int code, const struct hs_error *err)
 {
-    const struct hs_face_app *app = hs_http_context(req);
-    struct hs_error lost;
-    /* Reading may fail before a change would notice that the file is not what it was. */
-    if (code == HS_EIO && app->gallery && hs_gallery_check_use(app->gallery, true, &lost) < 0) {
-        hs_log_error("%s", lost.message);
-        err = &lost;
-    }
     hs_http_reply_failure(req, code, NULL, err);
 }
 

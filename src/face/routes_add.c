@@ -176,7 +176,7 @@ static void store(const struct add *add, const struct hs_face_found *found, cons
     struct hs_error err;
     int r = hs_enrol_store(add->app, &entry, found, result, &added, &err);
     if (r < 0) {
-        hs_face_reply_gallery_failure(add->req, add->name, r, &err);
+        hs_face_reply_gallery_failure(add->req, add->app, add->name, r, &err);
         return;
     }
     if (added.embedding_dropped)

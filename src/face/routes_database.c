@@ -36,8 +36,11 @@ json_t *hs_face_identity_json(const struct hs_gallery_identity *identity)
                      sound ? NULL : hs_face_text_json(why.message));
 }
 
-void hs_face_reply_gallery_failure(struct hs_http_request *req, const char *name, int code, const struct hs_error *err)
+void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
+                                   int code, const struct hs_error *err)
 {
+    if (hs_gallery_get_counts(app->gallery).lost)
+        hs_log_error("%s", err->message);
     if (code == HS_ENOTFOUND)
         hs_http_reply_error(req, HS_ENOTFOUND, NULL, "Identity '%s' not found", name);
     else
@@ -54,7 +57,7 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
     int r = hs_gallery_get(app->gallery, name, with_values, &person, &err);
     if (r == 0)
         return person;
-    hs_face_reply_gallery_failure(req, name, r, &err);
+    hs_face_reply_gallery_failure(req, app, name, r, &err);
     return NULL;
 }
 
@@ -107,7 +110,7 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
     char message[HS_GALLERY_NAME_MAX + 64];
     int r = hs_gallery_remove(app->gallery, name, &erased, &err);
     if (r < 0) {
-        hs_face_reply_gallery_failure(req, name, r, &err);
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
         return;
     }
     hs_str_format(message, sizeof(message), "Identity '%s' removed successfully", name);

@@ -41,7 +41,8 @@ json_t *hs_face_text_json(const char *text);
 
 /* Answers with a failure of the gallery; HS_ENOTFOUND means the identity of that name. A gallery whose file is gone is
  * also reported in the log. */
-void hs_face_reply_gallery_failure(struct hs_http_request *req, const char *name, int code, const struct hs_error *err);
+void hs_face_reply_gallery_failure(struct hs_http_request *req, const struct hs_face_app *app, const char *name,
+                                   int code, const struct hs_error *err);
 
 /* The identity of that name; NULL if the request was answered with what is wrong. Caller frees it with
  * hs_gallery_person_destroy. */

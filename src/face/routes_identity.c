@@ -78,7 +78,7 @@ void hs_face_put_identity(struct hs_http_request *req)
     update.metadata = metadata;
     r = hs_gallery_update(app->gallery, name, &update, &err);
     if (r < 0)
-        hs_face_reply_gallery_failure(req, name, r, &err);
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
     else
         reply_person(req, update.new_name ? new_name : name);
     free(metadata);
@@ -141,7 +141,7 @@ static void remove_embedding(struct hs_http_request *req, const char *name, int6
     if (r == HS_ENOTFOUND) {
         hs_face_reply_failure(req, r, &err);
     } else if (r < 0) {
-        hs_face_reply_gallery_failure(req, name, r, &err);
+        hs_face_reply_gallery_failure(req, app, name, r, &err);
     } else {
         hs_str_format(message, sizeof(message), "Embedding %lld of '%s' removed successfully", (long long) id, name);
         json_t *answer = json_pack("{s:s, s:s, s:I, s:I}", "message", message, "name", name, "id", (json_int_t) id,

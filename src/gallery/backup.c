@@ -13,6 +13,9 @@
 /* A restore changes everything at once. No process can make so many changes before it notices that. */
 enum { RESTORE_CHANGES = 1 << 20 };
 
+/* Follows the path of the database in the name of an unpacked backup. */
+#define UNPACKED ".restore-"
+
 /* Deletes the files of a folder whose names begin with prefix and contain `part`: what interrupted calls left. */
 static void delete_leftovers(const char *folder, const char *prefix, const char *part)
 {
@@ -34,7 +37,7 @@ void hs_gallery_clean_up(const struct hs_gallery *gallery)
     if (gallery->backup_dir)
         delete_leftovers(gallery->backup_dir, ".faces-", part);
     if (hs_path_parent(folder, sizeof(folder), gallery->path) &&
-        hs_str_format(part, sizeof(part), "%s" HS_GALLERY_UNPACKED, hs_path_base(gallery->path)))
+        hs_str_format(part, sizeof(part), "%s" UNPACKED, hs_path_base(gallery->path)))
         delete_leftovers(folder, part, "");
 }
 
@@ -66,15 +69,22 @@ static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
     return code == SQLITE_OK ? 0 : hs_sql_error(code, "backup", err);
 }
 
-int hs_gallery_copy(const struct hs_gallery *gallery, sqlite3 *from, const char *path, int64_t *ret_change,
-                    struct hs_error *err)
+/* A connection of its own, so that the copying holds no reader of the gallery. *ret_change: the last one that the copy
+ * has; -1 if its schema is older. */
+static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_change, struct hs_error *err)
 {
-    struct hs_gallery_conn *into = NULL;
+    struct hs_gallery_conn *from = NULL, *into = NULL;
     sqlite3_backup *copy;
     int version;
-    int r = hs_gallery_connect(gallery, path, false, &into, NULL, err);
+    int r = hs_gallery_make_file(path, err);
     if (r == 0)
-        r = begin_copy(from, into->db, &copy, err);
+        r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
+    if (r == 0)
+        r = hs_gallery_check_file(gallery, err);
+    if (r == 0)
+        r = hs_gallery_connect(gallery, path, false, &into, NULL, err);
+    if (r == 0)
+        r = begin_copy(from->db, into->db, &copy, err);
     if (r == 0)
         r = end_copy(copy, 0, err);
     /* One file by itself, without a log. */
@@ -87,22 +97,8 @@ int hs_gallery_copy(const struct hs_gallery *gallery, sqlite3 *from, const char 
     *ret_change = -1;
     if (r == 0 && version == HS_GALLERY_SCHEMA)
         r = hs_sql_int(into->db, "SELECT change FROM gallery", ret_change, err);
-    hs_gallery_disconnect(into);
-    return r;
-}
-
-/* A connection of its own, so that the copying holds no reader of the gallery. */
-static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_change, struct hs_error *err)
-{
-    struct hs_gallery_conn *from = NULL;
-    int r = hs_gallery_make_file(path, err);
-    if (r == 0)
-        r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
-    if (r == 0)
-        r = hs_gallery_check_file(gallery, err);
-    if (r == 0)
-        r = hs_gallery_copy(gallery, from->db, path, ret_change, err);
     hs_gallery_disconnect(from);
+    hs_gallery_disconnect(into);
     return r;
 }
 
@@ -173,9 +169,7 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX]
 
 int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    int lock, r = hs_gallery_check_use(gallery, false, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     r = hs_gallery_backup_locked(gallery, ret_path, err);
@@ -215,7 +209,7 @@ static int check_unpacked(const struct hs_gallery *gallery, const char *path, co
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err)
 {
-    if (!hs_str_format(ret_path, PATH_MAX, "%s" HS_GALLERY_UNPACKED "XXXXXX", gallery->path))
+    if (!hs_str_format(ret_path, PATH_MAX, "%s" UNPACKED "XXXXXX", gallery->path))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
     int r = hs_gallery_temporary(ret_path, err);
     if (r < 0)
@@ -347,9 +341,7 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     char backup[PATH_MAX] = "";
     struct hs_gallery_backups *files = NULL;
     /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
-    int lock, r = hs_gallery_check_use(gallery, false, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     hs_gallery_clean_up(gallery);

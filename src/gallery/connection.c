@@ -1,6 +1,8 @@
 /* Connections to the file, the change lock, and the beginning and end of changes. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -75,8 +77,20 @@ void hs_gallery_disconnect(struct hs_gallery_conn *conn)
     hs_mem_free_wiped(conn, sizeof(*conn)); /* the scrubber has a page */
 }
 
+int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct stat st;
+    if (stat(gallery->path, &st) < 0 ? errno == ENOENT : st.st_dev != gallery->dev || st.st_ino != gallery->ino)
+        gallery->lost = true;
+    if (gallery->lost)
+        return hs_error_set(err, HS_EIO,
+                            "The gallery's file was deleted or replaced while it was in use; nothing can be "
+                            "changed until the service is restarted");
+    return 0;
+}
+
 /* The statement is prepared, so it does not fail for lack of memory. */
-void hs_gallery_roll_back(struct hs_gallery_conn *conn)
+static void roll_back(struct hs_gallery_conn *conn)
 {
     if (!sqlite3_get_autocommit(conn->db))
         hs_sql_run(conn->statements[HS_STMT_ROLLBACK], NULL);
@@ -159,7 +173,7 @@ int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **r
 
 void hs_gallery_end_read(struct hs_gallery *gallery, struct hs_gallery_conn *conn)
 {
-    hs_gallery_roll_back(conn);
+    roll_back(conn);
     give_reader(gallery, conn);
 }
 
@@ -219,15 +233,6 @@ static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_er
     return 0;
 }
 
-int hs_gallery_count_frames(struct hs_gallery_conn *conn, uint32_t *ret_frames, struct hs_error *err)
-{
-    struct log_state state;
-    int r = read_log_state(conn->db, &state, err);
-    if (r == 0)
-        *ret_frames = state.frames;
-    return r;
-}
-
 int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
                             struct hs_gallery_version *ret_version, struct hs_error *err)
 {
@@ -281,30 +286,20 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
         return r;
     struct hs_gallery_conn *conn = gallery->writer;
     int64_t left_ns = deadline_ns - hs_clock_now_ns();
-    hs_gallery_roll_back(conn); /* if it failed when a change ended */
+    roll_back(conn); /* if it failed when a change ended */
     r = hs_gallery_check_file(gallery, err);
-    bool kept = r == 0;
-    if (kept) {
+    if (r == 0) {
         sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
         r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
         sqlite3_busy_timeout(conn->db, gallery->busy_timeout_ms);
     }
     if (r == 0)
         r = notice_inside(gallery, err);
-    /* What fails here may do so because of the file. */
-    if (kept && (r == 0 || r == HS_EIO || r == HS_EINTERNAL)) {
-        int lost = hs_gallery_verify(gallery, r == 0, err);
-        r = lost < 0 ? lost : r;
-    }
     gallery->logged = false;
     if (r < 0) {
         note_outcome(gallery, r);
-        hs_gallery_roll_back(conn);
+        roll_back(conn);
         hs_gallery_unlock_change(gallery);
-    }
-    if (r < 0 && gallery->lost) {
-        hs_gallery_save(gallery);
-        r = hs_gallery_check_file(gallery, err);
     }
     return r;
 }
@@ -327,7 +322,7 @@ int hs_gallery_end(struct hs_gallery *gallery, int r, bool erases, struct hs_err
         r = hs_sql_run(gallery->writer->statements[HS_STMT_COMMIT], err);
     note_outcome(gallery, r);
     if (r < 0) {
-        hs_gallery_roll_back(gallery->writer);
+        roll_back(gallery->writer);
     } else {
         gallery->change += gallery->logged;
         gallery->erasures += erases;
@@ -375,7 +370,7 @@ static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err)
 {
     gallery->erase_pending = true;
-    int r = gallery->lost > HS_GALLERY_GONE ? hs_gallery_check_file(gallery, err) : checkpoint(gallery, err);
+    int r = checkpoint(gallery, err);
     if (r == 0 && gallery->suspect && (thoroughly || !gallery->erase_later)) {
         if (hs_scrub_is_needed(gallery->writer->db)) {
             r = rewrite(gallery, err);

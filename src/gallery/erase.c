@@ -120,9 +120,7 @@ int hs_gallery_finish_erasing(struct hs_gallery *gallery, struct hs_error *err)
         r = hs_gallery_lock_change(gallery, err);
         if (r < 0)
             break;
-        r = hs_gallery_verify(gallery, false, err);
-        if (r == 0 && gallery->erase_pending)
-            r = hs_gallery_empty_log(gallery, true, err);
+        r = gallery->erase_pending ? hs_gallery_empty_log(gallery, true, err) : 0;
         hs_gallery_unlock_change(gallery);
         if (r != HS_EBUSY || hs_clock_now_ns() >= deadline_ns)
             break;

@@ -98,11 +98,6 @@ int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err)
 void hs_gallery_delete_database(const char *path)
 {
     unlink(path);
-    hs_gallery_delete_log(path);
-}
-
-void hs_gallery_delete_log(const char *path)
-{
     for (size_t i = 0; i < HS_ARRAY_LEN(side_files); i++) {
         char side[PATH_MAX];
         if (hs_str_format(side, sizeof(side), "%s%s", path, side_files[i]))

@@ -23,13 +23,8 @@ void hs_gallery_unlock_folder(int lock);
 int hs_gallery_make_file(const char *path, struct hs_error *err);
 int hs_gallery_temporary(char path[PATH_MAX], struct hs_error *err);
 
-/* Deletes a database and what SQLite keeps beside it; that alone. */
+/* Deletes a database and what SQLite keeps beside it. */
 void hs_gallery_delete_database(const char *path);
-void hs_gallery_delete_log(const char *path);
-
-/* Renames the damaged file and its log, so that they can still be looked into; the log alone, as such a file. */
-int hs_gallery_set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
-int hs_gallery_set_log_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Compresses a database of which `change` was the last change (negative: not known) to a file that exists. */
 int hs_gallery_compress(const char *from, const char *to, int64_t change, struct hs_error *err);
@@ -63,14 +58,6 @@ int hs_gallery_delete_file(const struct hs_gallery_backup *file, struct hs_error
 void hs_gallery_sync_folder(const char *path);
 
 /* ---- copies of a database, and databases from copies: the folder of the database must be locked ---- */
-
-/* Follows the path of the database in the name of a file that may take its place. */
-#define HS_GALLERY_UNPACKED ".restore-"
-
-/* Copies what a connection of this gallery reads into an empty file, and checks the copy. *ret_change: the last change
- * that it has; -1 if its schema is older. HS_EIO: also if it is not whole. */
-int hs_gallery_copy(const struct hs_gallery *gallery, sqlite3 *from, const char *path, int64_t *ret_change,
-                    struct hs_error *err);
 
 /* The body of hs_gallery_backup. */
 int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);

@@ -156,7 +156,6 @@ struct hs_gallery_counts hs_gallery_get_counts(struct hs_gallery *gallery)
     pthread_mutex_unlock(&gallery->counts_lock);
     counts.erase_pending = gallery->erase_pending;
     counts.lost = gallery->lost;
-    counts.saved = gallery->saved;
     counts.failing = gallery->failing;
     struct stat st;
     counts.size_bytes = stat(gallery->path, &st) == 0 ? (int64_t) st.st_size : 0;

@@ -120,10 +120,6 @@ struct hs_gallery {
     int64_t change;  /* number of the last change in the file */
     bool logged;     /* the change in progress has touched something */
     bool suspect;    /* another program may have left old content in unused parts of the file */
-    bool watched;    /* what follows is known, since the gallery opened */
-    ino_t log_ino;
-    int64_t page_size;
-    int64_t file_change; /* number of the last change in the file, without the log, when it was last looked at */
 
     pthread_mutex_t readers_lock; /* guards what follows */
     pthread_cond_t reader_is_idle;
@@ -131,17 +127,13 @@ struct hs_gallery {
     int reader_count;
 
     pthread_mutex_t version_lock; /* guards what follows */
-    int64_t seen_size;            /* of the file, when it was last looked at */
-    struct timespec seen_time;    /* its st_mtim */
     uint32_t first_uncounted;     /* the number of commits less that of changes, when the gallery opened */
     uint32_t rewritten;           /* the number of commits after the file was rewritten last, if by nobody else */
     bool rewritten_seen;          /* a version was read with this number */
 
     atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
-    atomic_int lost;           /* enum hs_gallery_loss */
-    atomic_bool save_tried;    /* hs_gallery_save */
-    atomic_bool saved;         /* since then another file at the path has everything */
+    atomic_bool lost;          /* the file was deleted or replaced */
     atomic_bool failing;       /* the last change found the file or its disk unusable */
 
     pthread_mutex_t counts_lock; /* guards what follows */
@@ -158,30 +150,8 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
 int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err);
 void hs_gallery_disconnect(struct hs_gallery_conn *conn); /* NULL allowed */
 
-/* Rolls back the connection's transaction, if there is one. */
-void hs_gallery_roll_back(struct hs_gallery_conn *conn);
-
-/* ---- a file that other programs have deleted or changed (loss.c) ---- */
-
-/* HS_EIO if `lost`, or if another file, or none, is at the path by now; that is remembered. Any thread. */
+/* HS_EIO if another file, or none, is at the path by now; that is remembered as `lost`. Any thread. */
 int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
-
-/* Remembers how the file and its log look. When the gallery opens, after everything else. */
-void hs_gallery_watch(struct hs_gallery *gallery);
-
-/* With the change lock held, `inside` a transaction of the writer whose first change was not made yet, or outside: also
- * looks whether the content is that of this gallery, and the log is the one that is in use. HS_EIO as above. */
-int hs_gallery_verify(struct hs_gallery *gallery, bool inside, struct hs_error *err);
-
-/* If the gallery is lost, puts a copy of all that it holds in the file's place, if it can still be read, and sets what
- * was there aside. Does nothing for a file that was deleted or replaced, nor a second time. Takes the locks of the
- * folder and of changes. */
-void hs_gallery_save(struct hs_gallery *gallery);
-
-/* Frames in the log. */
-int hs_gallery_count_frames(struct hs_gallery_conn *conn, uint32_t *ret_frames, struct hs_error *err);
-
-/* ---- reading ---- */
 
 /* Begins to read one moment of the file; waits for other readers at most, never for a change. */
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);
@@ -194,7 +164,7 @@ int hs_gallery_lock_change(struct hs_gallery *gallery, struct hs_error *err);
 void hs_gallery_unlock_change(struct hs_gallery *gallery);
 
 /* Takes the change lock and begins a transaction of the writer. On failure neither is held. HS_EBUSY: another process
- * writes; HS_EIO: also if the gallery is lost. */
+ * writes; HS_EIO: the file was deleted or replaced. */
 int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err);
 
 /* Inside a change: remembers that this identity was touched, for indexes. */

@@ -109,29 +109,18 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     return 0;
 }
 
-static void disconnect(struct hs_gallery_conn *conn, bool keep_log)
-{
-    if (conn && keep_log)
-        sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    hs_gallery_disconnect(conn);
-}
-
 void hs_gallery_close(struct hs_gallery *gallery)
 {
     if (!gallery)
         return;
-    if (gallery->writer && gallery->watched)
-        hs_gallery_check_use(gallery, false, NULL);
-    /* The last connection would write the log into a file that is not ours any more. */
-    bool keep_log = gallery->lost > HS_GALLERY_GONE;
     while (gallery->idle) {
         struct hs_gallery_conn *conn = gallery->idle;
         gallery->idle = conn->next;
-        disconnect(conn, keep_log);
+        hs_gallery_disconnect(conn);
     }
-    if (gallery->writer && !keep_log)
+    if (gallery->writer)
         hs_gallery_finish_erasing(gallery, NULL);
-    disconnect(gallery->writer, keep_log);
+    hs_gallery_disconnect(gallery->writer);
     pthread_mutex_destroy(&gallery->counts_lock);
     pthread_mutex_destroy(&gallery->version_lock);
     pthread_cond_destroy(&gallery->reader_is_idle);
@@ -179,35 +168,12 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
     return 0;
 }
 
-/* The log of the database at path has something in it. */
-static bool has_log(const char *path)
-{
-    char log[PATH_MAX];
-    struct stat st;
-    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
-}
-
-/* SQLite would take an empty file for a new database and delete its log. */
-static int check_empty(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
-{
-    struct stat st;
-    struct hs_gallery_backups *files = NULL;
-    if (stat(gallery->path, &st) < 0 || st.st_size > 0)
-        return 0;
-    *ret_damaged = has_log(gallery->path);
-    if (!*ret_damaged && hs_gallery_find_files(gallery, false, &files, NULL) == 0)
-        *ret_damaged = files->count > 0;
-    hs_gallery_backups_destroy(files);
-    return *ret_damaged ? hs_error_set(err, HS_EIO, "%s: is empty", gallery->path) : 0;
-}
-
 /* Opens the file and checks it. A file that others have open must not be opened and closed by hand (POSIX locks of the
  * whole process would go), so only a new one is. */
 static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                    struct hs_error *err)
 {
-    int r = hs_file_exists(gallery->path) ? check_empty(gallery, ret_damaged, err)
-                                          : hs_gallery_make_file(gallery->path, err);
+    int r = hs_file_exists(gallery->path) ? 0 : hs_gallery_make_file(gallery->path, err);
     if (r == 0)
         r = check_access(gallery->path, &opened->tightened, err);
     if (r == 0)
@@ -254,6 +220,14 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     return write_uid(gallery, err);
 }
 
+/* The log of the database at path has something in it. */
+static bool has_log(const char *path)
+{
+    char log[PATH_MAX];
+    struct stat st;
+    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
+}
+
 /* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
 static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                         struct hs_error *err)
@@ -285,7 +259,6 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
-    hs_gallery_watch(gallery);
     return 0;
 }
 
@@ -320,7 +293,8 @@ static int rename_free(const char *from, const char *base, char ret_path[PATH_MA
     return 0;
 }
 
-int hs_gallery_set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
+/* Renames the damaged file and its log, so that they can still be looked into. */
+static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     char base[PATH_MAX], log[PATH_MAX], log_aside[PATH_MAX], index[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
     hs_gallery_stamp(stamp);
@@ -337,18 +311,6 @@ int hs_gallery_set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], st
     return 0;
 }
 
-int hs_gallery_set_log_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
-{
-    char base[PATH_MAX], log[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
-    hs_gallery_stamp(stamp);
-    if (!hs_str_format(base, sizeof(base), "%s.corrupt-%s", gallery->path, stamp) ||
-        !hs_str_format(log, sizeof(log), "%s-wal", gallery->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    int r = has_log(gallery->path) ? rename_free(log, base, ret_path, err) : 0;
-    hs_gallery_delete_log(gallery->path);
-    return r;
-}
-
 static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
 {
     bool damaged = false;
@@ -360,7 +322,7 @@ static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *ope
     if (r < 0 && damaged) {
         hs_gallery_disconnect(gallery->writer);
         gallery->writer = NULL;
-        r = hs_gallery_set_aside(gallery, opened->set_aside, err);
+        r = set_aside(gallery, opened->set_aside, err);
         if (r == 0)
             r = hs_gallery_restore_newest(gallery, opened->set_aside, opened->restored_from, err);
         if (r == 0 || r == HS_ENOTFOUND)
