@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "../alloc_fail.h"
 #include "../models/folder.h"
 #include "base/mem.h"
 #include "convert/onnx_edit.h"
@@ -268,12 +269,71 @@ static void from_file_to_file(void **state)
     hs_buf_finish(&after);
 }
 
+struct editing {
+    enum hs_onnx_edit how;
+    struct hs_buf before, after;
+    const char *from, *to;
+};
+
+static int edit_without_memory(void *arg)
+{
+    const struct editing *editing = arg;
+    struct hs_buf out;
+    struct hs_error err = { 0 };
+    hs_buf_init(&out, FILE_MAX);
+    int r = hs_onnx_edit(editing->how, editing->before.data, editing->before.len, &out, &err);
+    assert_int_equal(r, err.code);
+    if (r < 0) {
+        assert_says(err.message, "out of memory");
+        assert_int_equal(out.len, 0);
+    } else {
+        assert_int_equal(out.len, editing->after.len);
+        assert_memory_equal(out.data, editing->after.data, out.len);
+    }
+    hs_buf_finish(&out);
+    return r;
+}
+
+static int edit_file_without_memory(void *arg)
+{
+    const struct editing *editing = arg;
+    struct hs_error err = { 0 };
+    unlink(editing->to);
+    int r = hs_onnx_edit_file(editing->how, editing->from, editing->to, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(hs_file_exists(editing->to), r == 0);
+    return r;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    for (int size = 0; size < 2; size++) {
+        struct recipe recipe = { .size = size };
+        struct editing editing = { .how = size ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH };
+        char from[PATH_MAX], to[PATH_MAX];
+        build(&recipe, &editing.before);
+        recipe.freed = true;
+        build(&recipe, &editing.after);
+        assert_true(hs_fail_each_allocation(edit_without_memory, &editing) >= 5);
+        hs_str_copy(from, sizeof(from), folder_path(*state, "from"));
+        hs_str_copy(to, sizeof(to), folder_path(*state, "to"));
+        folder_write(*state, "from", editing.before.data, editing.before.len);
+        editing.from = from;
+        editing.to = to;
+        assert_true(hs_fail_each_allocation(edit_file_without_memory, &editing) >= 6);
+        assert_true(folder_holds(*state, "to", editing.after.data, editing.after.len));
+        hs_buf_finish(&editing.before);
+        hs_buf_finish(&editing.after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_batch_is_freed),           cmocka_unit_test(the_size_is_freed),
         cmocka_unit_test(other_graphs_are_refused),     cmocka_unit_test(a_freed_file_is_not_freed_again),
         cmocka_unit_test(every_cut_and_a_small_buffer), FOLDER_TEST(from_file_to_file),
+        FOLDER_TEST(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);
 }
