@@ -35,7 +35,7 @@ static bool column_text(sqlite3_stmt *stmt, int column, char **ret_text)
 /* A row of LIST or GET. What was read before a failure is in *identity, for its owner to free. */
 static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
 {
-    identity->id = sqlite3_column_int64(stmt, 0);
+    *identity = (struct hs_gallery_identity) { .id = sqlite3_column_int64(stmt, 0) };
     identity->embedding_count = sqlite3_column_int64(stmt, 5);
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
