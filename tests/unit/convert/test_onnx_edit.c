@@ -26,6 +26,10 @@ struct recipe {
     bool packed;         /* the shape's numbers lie in int64_data */
     bool weights_listed; /* as old files do, among the inputs */
     const char *weight;  /* name of a weight more */
+    int more_inputs;     /* of the first node */
+    int more_nodes;
+    bool third;   /* a Resize more */
+    bool no_ends; /* no outputs */
 };
 
 static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs, size_t count,
@@ -53,10 +57,18 @@ static void put_resize(struct hs_buf *graph, const struct recipe *recipe, const 
 static void put_nodes(struct hs_buf *graph, const struct recipe *recipe)
 {
     const char *const first[] = { "images", recipe->shared ? "size_1" : "w" };
-    put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, first, recipe->shared ? 2 : 1, "a");
+    const char *inputs[40] = { first[0], first[1] };
+    size_t input_count = recipe->shared ? 2 : 1;
+    for (int i = 0; i < recipe->more_inputs; i++)
+        inputs[input_count++] = "w";
+    put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, inputs, input_count, "a");
+    for (int i = 0; i < recipe->more_nodes; i++)
+        put_node(graph, "Relu", NULL, first, 1, "unused");
     if (recipe->size && recipe->resizes == 0) {
         put_resize(graph, recipe, "a", "size_0", "b");
         put_resize(graph, recipe, "b", "size_1", "c");
+        if (recipe->third)
+            put_resize(graph, recipe, "b", "size_2", "d");
     }
     const char *const shape[] = { "c", "shape" };
     put_node(graph, "Reshape", NULL, shape, 2, "rows");
@@ -111,6 +123,8 @@ static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
     hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "images", image, 4);
     if (recipe->weights_listed)
         hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "w", rows, 1);
+    if (recipe->no_ends)
+        return;
     rows[1].name = free_size ? "rows_0" : NULL;
     hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_OUTPUT, "rows", rows, 3);
     rows[1].name = free_size ? "rows_1" : NULL;
@@ -192,6 +206,8 @@ static void the_batch_is_freed(void **state)
     (void) state;
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { 0 });
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .op = "PRelu" });
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_inputs = 7 }); /* with the first one as many as may be */
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_nodes = 9997 });
 }
 
 static void the_size_is_freed(void **state)
@@ -221,6 +237,10 @@ static void other_graphs_are_refused(void **state)
     refuses(size, (struct recipe) { .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
     refuses(size, (struct recipe) { .size = true, .shared = true }, "shares its size");
     refuses(size, (struct recipe) { .size = true, .weight = "doubled_scales" }, "freed already");
+    refuses(size, (struct recipe) { .size = true, .third = true }, "more than 2 Resize nodes");
+    refuses(batch, (struct recipe) { .more_inputs = 8 }, "a node has more than 8 inputs");
+    refuses(batch, (struct recipe) { .more_nodes = 9998 }, "it has more than 10000 nodes");
+    refuses(batch, (struct recipe) { .no_ends = true }, "it has no output");
 }
 
 static void a_freed_file_is_not_freed_again(void **state)

@@ -221,6 +221,15 @@ static const struct {
     { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\0", TEXT("\1", "f") "J\xff\xff\xff\xff")),
       "model.0: `stride` cannot be (0, 0)" },
     { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\2", "")), "model.0: `f` is missing" },
+    { LAYER,
+      PIECE(TEXT("\1", "0")
+                CONV(WEIGHT("\4", "\1"), "\2", TEXT("\6", "groups") "K\3" TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: 4 channels do not divide into 3 groups" },
+    { LAYER,
+      PIECE(TEXT("\1", "0")
+                CONV(WEIGHT("\4", "\3"), "\2",
+                     TEXT("\14", "padding_mode") TEXT("\7", "reflect") TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: padding of another kind than zeros is not supported: 'reflect'" },
     { BOX, PIECE(TEXT("\10", "_modules") "}(" TEXT("\3", "cv2") LIST(CONV(WEIGHT("\7", "\4"), "\1", ""))),
       "model.1.cv2: gives 7 channels at stride 2, 8 at 2 are needed" },
     { SCORES, PIECE(TEXT("\3", "cv3") LIST(CONV(WEIGHT("\2", "\4"), "\3", ""))),

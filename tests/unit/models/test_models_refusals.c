@@ -78,6 +78,9 @@ static void importing(void **state)
     struct hs_error err = { 0 };
     folder_write(*state, "some.hef", "\x01HEF and more", 13);
     struct hs_store *store = scene_open(*state);
+    char sha256[65], name[100];
+    assert_int_equal(hs_file_sha256(folder_path(*state, "some.hef"), sha256, NULL), 0);
+    hs_str_format(name, sizeof(name), "store/mine-%.12s.hef", sha256);
     const struct hs_import_options options = { .name = "mine", .file = folder_path(*state, "some.hef"), .force = true };
     limit_files(5);
     expect(hs_import(store, &options, NULL, &err), &err, HS_EIO, "cannot write ");
@@ -85,11 +88,18 @@ static void importing(void **state)
     assert_int_equal(hs_import(store, &options, NULL, &err), HS_EIO);
     limit_files(0);
     assert_false(folder_has(*state, "store/packs/mine.yaml"));
+    assert_false(folder_has(*state, name));
     hs_store_close(store);
     store = scene_open(*state);
     assert_int_equal(hs_store_count(store), 0);
     assert_null(hs_store_complaint(store));
     assert_int_equal(hs_import(store, &options, NULL, &err), 0);
+    assert_true(folder_has(*state, name));
+    /* The same again keeps the file that it found, with its pack. */
+    limit_files(20);
+    assert_int_equal(hs_import(store, &options, NULL, &err), HS_EIO);
+    limit_files(0);
+    assert_true(folder_has(*state, name));
     hs_store_close(store);
 
     pose_onnx_decoded(&model, 64, 4 + 1 + 5 * 3, 84);
@@ -266,7 +276,7 @@ static void long_paths(void **state)
                                         .packs_dir = folder_path(*state, "packs") };
     scene_pack(*state, "m", PACK_HEAD("m") "openvino: [{file: m.onnx}, {file: mm.onnx}]\n");
     memset(dir, '/', sizeof(dir));
-    memcpy(dir, "/nowhere", 8);
+    memcpy(dir, *state, strlen(*state));
     dir[PATH_MAX] = '\0'; /* one too many for the folder itself */
     expect(hs_store_open(&options, &store, &err), &err, HS_EINVAL, "the path of the models folder is too long");
     dir[PATH_MAX - 8] = '\0'; /* "packs" fits behind it, and little else */
