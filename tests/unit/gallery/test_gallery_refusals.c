@@ -2,6 +2,7 @@
  * and nothing done. */
 #include "fixture.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,54 @@ static void test_orphans(void **state)
         fail_msg("gave %d \"%s\"", r, err.message);
 }
 
+/* Files of the gallery and its backups, what work has left included. */
+static int count_files(const struct fixture *f)
+{
+    const char *const folders[] = { f->dir, f->backups };
+    int count = 0;
+    for (size_t i = 0; i < HS_ARRAY_LEN(folders); i++) {
+        DIR *dir = opendir(folders[i]);
+        while (dir && readdir(dir))
+            count++;
+        if (dir)
+            closedir(dir);
+    }
+    return count;
+}
+
+/* A backup that is cut anywhere, or is none, is refused, changes nothing and leaves nothing of its unpacking. */
+static void test_bad_backups(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_error err = { 0 };
+    char path[PATH_MAX], bad[PATH_MAX];
+    uint8_t *data;
+    size_t len;
+    add(fixture_open(f), "a", 1);
+    assert_int_equal(hs_gallery_backup(f->gallery, path, NULL), 0);
+    add(f->gallery, "b", 2);
+    assert_int_equal(hs_file_read(path, 1 << 20, &data, &len, NULL), 0);
+    hs_path_join(bad, sizeof(bad), f->dir, "bad.db.gz");
+    assert_int_equal(hs_file_write_atomic(bad, "no backup", 9, 0600, NULL), 0);
+    int before = count_files(f);
+    assert_int_equal(hs_gallery_restore(f->gallery, bad, &err), HS_EDECODE);
+    for (size_t part = 0; part < len; part += 1 + len / 20) {
+        assert_int_equal(hs_file_write_atomic(bad, data, part, 0600, NULL), 0);
+        expect(hs_gallery_restore(f->gallery, bad, &err), &err, HS_EDECODE, "bad.db.gz");
+        assert_int_equal(count_files(f), before);
+    }
+    data[len / 2] ^= 0x10; /* whole, but for one bit */
+    assert_int_equal(hs_file_write_atomic(bad, data, len, 0600, NULL), 0);
+    expect(hs_gallery_restore(f->gallery, bad, &err), &err, HS_EDECODE, "bad.db.gz");
+    assert_int_equal(unlink(bad), 0);
+    expect(hs_gallery_restore(f->gallery, bad, &err), &err, HS_ENOTFOUND, "");
+    assert_int_equal(count_files(f), before - 1);
+    assert_int_equal(count_of(f->gallery, "b"), 1);
+    assert_int_equal(hs_gallery_restore(f->gallery, path, &err), 0);
+    assert_int_equal(count_of(f->gallery, "b"), -1);
+    free(data);
+}
+
 /* Without room on the disk a backup is not made, no piece of one is left, and what is there stays. */
 static void test_backup_without_room(void **state)
 {
@@ -312,6 +361,7 @@ static void test_backup_without_room(void **state)
     struct rlimit before, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    int files = count_files(f);
     for (rlim_t room = 1; room < 70000; room = room * 16 + 1) {
         small = (struct rlimit) { .rlim_cur = room, .rlim_max = before.rlim_max };
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
@@ -329,6 +379,7 @@ static void test_backup_without_room(void **state)
         assert_int_equal(r, HS_EIO);
         assert_int_equal(err.code, HS_EIO);
         assert_true(restored < 0);
+        assert_int_equal(count_files(f), files);
         assert_int_equal(count_of(f->gallery, "a"), 1);
         assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
     }
@@ -339,10 +390,9 @@ static void test_backup_without_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        GALLERY_TEST(test_options),   GALLERY_TEST(test_paths),
-        cmocka_unit_test(test_texts), cmocka_unit_test(test_vectors),
-        GALLERY_TEST(test_imports),   GALLERY_TEST(test_many_refusals),
-        GALLERY_TEST(test_orphans),   GALLERY_TEST(test_backup_without_room),
+        GALLERY_TEST(test_options),     GALLERY_TEST(test_paths),       cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_vectors), GALLERY_TEST(test_imports),     GALLERY_TEST(test_many_refusals),
+        GALLERY_TEST(test_orphans),     GALLERY_TEST(test_bad_backups), GALLERY_TEST(test_backup_without_room),
     };
     return HS_RUN_TESTS(tests);
 }
