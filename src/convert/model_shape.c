@@ -54,8 +54,8 @@ static bool read_escape(const char **at, struct hs_buf *out)
     return hs_buf_append(out, bytes, len) == 0;
 }
 
-/* A quoted string; NULL if there is none, or no memory. */
-static char *read_string(const char **at)
+/* A quoted string; NULL if there is none, or no memory, which is noted. */
+static char *read_string(const char **at, bool *no_memory)
 {
     struct hs_buf buf;
     size_t len;
@@ -71,6 +71,7 @@ static char *read_string(const char **at)
         fine = c == '\\' ? **at && read_escape(at, &buf) : hs_buf_append(&buf, &c, 1) == 0;
     }
     fine = skip_char(at, quote) && hs_buf_append(&buf, "", 1) == 0 && fine;
+    *no_memory = *no_memory || hs_buf_error(&buf) == HS_ENOMEM;
     char *text = fine ? (char *) hs_buf_take(&buf, &len) : NULL;
     hs_buf_finish(&buf);
     return text;
@@ -91,13 +92,13 @@ static void init_list(struct hs_label_list *list, size_t max)
 }
 
 /* A dict or list of names, into an empty list with room for `max`. */
-static bool read_labels(const char **at, size_t max, struct hs_label_list *list)
+static bool read_labels(const char **at, size_t max, struct hs_label_list *list, bool *no_memory)
 {
     bool dict = skip_char(at, '{'), fine = dict || skip_char(at, '[');
     char close = dict ? '}' : ']';
     while (fine && !skip_char(at, close)) {
         fine = list->count < max && (list->count == 0 || skip_char(at, ',')) && (!dict || read_key(at, list->count));
-        char *label = fine ? read_string(at) : NULL;
+        char *label = fine ? read_string(at, no_memory) : NULL;
         fine = label != NULL;
         if (label)
             list->labels[list->count++] = label;
@@ -109,14 +110,13 @@ int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_
 {
     struct hs_label_list list;
     init_list(&list, max);
-    if (!list.labels)
-        return hs_error_set(err, HS_ENOMEM, "out of memory");
     const char *at = text;
-    bool fine = read_labels(&at, max, &list);
+    bool no_memory = !list.labels, fine = list.labels && read_labels(&at, max, &list, &no_memory);
     skip_space(&at);
     if (!fine || *at) {
         hs_label_list_finish(&list);
-        return hs_error_set(err, HS_EMODEL, "the class names in the model cannot be read");
+        return no_memory ? hs_error_set(err, HS_ENOMEM, "out of memory")
+                         : hs_error_set(err, HS_EMODEL, "the class names in the model cannot be read");
     }
     *ret_list = list;
     return 0;
@@ -141,7 +141,7 @@ int hs_keypoint_names_parse(const char *text, size_t max, struct hs_label_list *
         fine = (classes == 0 || skip_char(&at, ',')) && read_key(&at, classes);
         init_list(&other, max);
         no_memory = no_memory || !other.labels;
-        fine = fine && other.labels && read_labels(&at, max, classes == 0 ? &first : &other) &&
+        fine = fine && other.labels && read_labels(&at, max, classes == 0 ? &first : &other, &no_memory) &&
                (classes == 0 || same_labels(&first, &other));
         hs_label_list_finish(&other);
         classes++;

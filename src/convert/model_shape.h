@@ -14,8 +14,8 @@ struct hs_label_list {
 };
 
 /* Class names as Ultralytics writes them: a Python dict {0: 'person', 1: "dog"} (keys 0, 1, 2 … in order) or list
- * ['person', 'dog'] of plain strings, at most `max`. Nothing is evaluated. HS_EMODEL for anything else. The caller
- * finishes *ret_list. Any thread. */
+ * ['person', 'dog'] of plain strings, at most `max`. Nothing is evaluated. HS_EMODEL for anything else, HS_ENOMEM. The
+ * caller finishes *ret_list. Any thread. */
 int hs_label_list_parse(const char *text, size_t max, struct hs_label_list *ret_list, struct hs_error *err);
 void hs_label_list_finish(struct hs_label_list *list); /* a zeroed one is fine */
 

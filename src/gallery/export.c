@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "gallery/gallery_internal.h"
@@ -21,26 +22,46 @@ struct writer {
     struct hs_error *err;
 };
 
+static int append(const char *data, size_t len, void *buf)
+{
+    return hs_buf_append(buf, data, len);
+}
+
+/* The text of a value and a NUL, in a buffer that the caller finishes whatever happens. json_dumps may give a damaged
+ * text without memory: it does not look at each piece; the buffer remembers. 0 or HS_ENOMEM. */
+static int dump(const json_t *value, struct hs_buf *ret_text, struct hs_error *err)
+{
+    hs_buf_init(ret_text, SIZE_MAX);
+    ret_text->wipe = true;
+    int r = json_dump_callback(value, append, ret_text, JSON_COMPACT | JSON_ENCODE_ANY);
+    return r < 0 || hs_buf_error(ret_text) < 0 || !hs_buf_str(ret_text) ? hs_gallery_no_memory(err) : 0;
+}
+
 /* Writes a line and takes the object (NULL: there was no memory for it). */
 static int write_line(struct writer *writer, json_t *object, struct hs_error *err)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    struct hs_buf text;
+    int r = dump(object, &text, err);
     json_decref(object);
-    if (!text)
-        return hs_gallery_no_memory(err);
-    size_t len = strlen(text);
-    text[len] = '\n'; /* in the place of the NUL: the length is known */
-    crypto_hash_sha256_update(&writer->sum, (const unsigned char *) text, len + 1);
-    int r = writer->write(writer->arg, text, len + 1);
-    free(text);
+    if (r == 0 && hs_buf_append(&text, "\n", 1) < 0)
+        r = hs_gallery_no_memory(err);
+    if (r == 0) {
+        crypto_hash_sha256_update(&writer->sum, text.data, text.len);
+        r = writer->write(writer->arg, (const char *) text.data, text.len);
+    }
+    hs_buf_finish(&text);
     return r;
 }
 
-/* The JSON that a stored text holds. NULL for NULL, and for what another program has stored that is not valid. */
-static json_t *parse_stored(const char *text, bool valid, bool *ret_bad)
+/* The JSON that a stored text holds. NULL for NULL, and for what another program has stored that is not valid.
+ * *ret_bad: there is no memory for it. */
+static json_t *parse_stored(const char *text, int (*check)(const char *text, struct hs_error *err), bool *ret_bad)
 {
-    json_t *value = text && valid ? json_loads(text, 0, NULL) : NULL;
-    *ret_bad = text && valid && !value;
+    int r = check(text, NULL);
+    json_t *value = NULL;
+    if (text && r == 0)
+        r = hs_gallery_parse_json(text, strlen(text), 0, &value, NULL);
+    *ret_bad = r == HS_ENOMEM;
     return value;
 }
 
@@ -50,18 +71,33 @@ static const char *given(const char *time)
     return hs_gallery_check_time("", time, NULL) == 0 ? time : NULL;
 }
 
+/* Puts a member that may be missing (NULL); json_pack would leave it out for lack of memory too. */
+static bool put_text(json_t *object, const char *key, const char *text)
+{
+    return !text || json_object_set_new(object, key, json_string(text)) == 0;
+}
+
+static bool put_json(json_t *object, const char *key, json_t *value)
+{
+    return !value || json_object_set(object, key, value) == 0;
+}
+
 static json_t *embedding_json(const struct hs_gallery_embedding *e)
 {
     size_t size = e->dimension * sizeof(float), room = sodium_base64_encoded_len(size, BASE64);
     bool bad;
-    json_t *quality = parse_stored(e->quality, hs_gallery_check_quality(e->quality, NULL) == 0, &bad), *object = NULL;
+    json_t *quality = parse_stored(e->quality, hs_gallery_check_quality, &bad), *object = json_object();
     char *vector = malloc(room);
-    if (vector && !bad) {
+    if (vector)
         sodium_bin2base64(vector, room, (const unsigned char *) e->values, size, BASE64);
-        object = json_pack("{s:s, s:s, s:s*, s:O*, s:s*, s:s*}", "space", e->space, "vector", vector, "model", e->model,
-                           "quality", quality, "source_sha256", e->source_sha256, "created_at", given(e->created_at));
-        sodium_memzero(vector, room);
+    if (bad || !vector || !put_text(object, "space", e->space) || !put_text(object, "vector", vector) ||
+        !put_text(object, "model", e->model) || !put_json(object, "quality", quality) ||
+        !put_text(object, "source_sha256", e->source_sha256) || !put_text(object, "created_at", given(e->created_at))) {
+        json_decref(object);
+        object = NULL;
     }
+    if (vector)
+        sodium_memzero(vector, room);
     json_decref(quality);
     free(vector);
     return object;
@@ -71,13 +107,17 @@ static json_t *person_json(const struct hs_gallery_person *person)
 {
     const struct hs_gallery_identity *of = &person->identity;
     bool bad;
-    json_t *metadata = parse_stored(of->metadata, hs_gallery_check_metadata(of->metadata, NULL) == 0, &bad);
-    json_t *embeddings = json_array(), *object = NULL;
+    json_t *metadata = parse_stored(of->metadata, hs_gallery_check_metadata, &bad);
+    json_t *embeddings = json_array(), *object = json_object();
     for (size_t i = 0; !bad && i < person->count; i++)
         bad = json_array_append_new(embeddings, embedding_json(&person->embeddings[i])) < 0;
-    if (!bad)
-        object = json_pack("{s:s, s:s*, s:s*, s:O*, s:O}", "name", of->name, "created_at", given(of->created_at),
-                           "updated_at", given(of->updated_at), "metadata", metadata, "embeddings", embeddings);
+    if (bad || !embeddings || !put_text(object, "name", of->name) ||
+        !put_text(object, "created_at", given(of->created_at)) ||
+        !put_text(object, "updated_at", given(of->updated_at)) || !put_json(object, "metadata", metadata) ||
+        !put_json(object, "embeddings", embeddings)) {
+        json_decref(object);
+        object = NULL;
+    }
     json_decref(metadata);
     json_decref(embeddings);
     return object;
@@ -137,11 +177,8 @@ static bool next_line(const char *data, size_t len, size_t *at, const char **ret
 /* *ret_object is NULL if the line is no JSON. 0 or HS_ENOMEM. */
 static int parse_line(const char *line, size_t len, json_t **ret_object, struct hs_error *err)
 {
-    json_error_t problem = { 0 };
-    *ret_object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &problem);
-    if (!*ret_object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
-        return hs_gallery_no_memory(err);
-    return 0;
+    int r = hs_gallery_parse_json(line, len, JSON_REJECT_DUPLICATES, ret_object, NULL);
+    return r < 0 ? hs_gallery_no_memory(err) : 0;
 }
 
 /* The bytes before the last line have the sum that it names. *ret_len is their number. */
@@ -256,15 +293,15 @@ static int import_embedding(struct importer *importer, const struct person *pers
     if (size % sizeof(float) != 0)
         return hs_error_set(err, HS_EINVAL, "vector: not a whole number of floats");
     e.dimension = size / sizeof(float);
-    char *quality_text = quality ? json_dumps(quality, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    if (quality && !quality_text)
-        return hs_gallery_no_memory(err);
-    e.quality = quality_text;
-    int r = hs_gallery_check_embedding(&e, err);
+    struct hs_buf quality_text = { 0 };
+    int r = quality ? dump(quality, &quality_text, err) : 0;
+    e.quality = (const char *) quality_text.data;
+    if (r == 0)
+        r = hs_gallery_check_embedding(&e, err);
     if (r == 0)
         r = add_checked(importer, person, &e, err);
     sodium_memzero(values, sizeof(values));
-    free(quality_text);
+    hs_buf_finish(&quality_text);
     return r;
 }
 
@@ -303,24 +340,24 @@ static int import_identity(struct importer *importer, const char *line, size_t l
         return r;
     bool bad = false;
     json_t *metadata = json_object_get(object, "metadata"), *list = json_object_get(object, "embeddings");
-    char *metadata_text = metadata ? json_dumps(metadata, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    struct hs_buf metadata_text = { 0 };
+    if (metadata)
+        r = dump(metadata, &metadata_text, err);
     const struct person person = { .name = optional_text(object, "name", &bad),
-                                   .metadata = metadata_text,
+                                   .metadata = (const char *) metadata_text.data,
                                    .created_at = optional_text(object, "created_at", &bad),
                                    .updated_at = optional_text(object, "updated_at", &bad) };
     struct hs_error why = { 0 };
-    if (!object || !person.name || bad || !json_is_array(list))
+    if (r == 0 && (!object || !person.name || bad || !json_is_array(list)))
         refuse(importer, -1, "not an object with a name and embeddings");
-    else if (metadata && !metadata_text)
-        r = hs_gallery_no_memory(err);
-    else if ((r = check_person(&person, &why)) == 0)
+    else if (r == 0 && (r = check_person(&person, &why)) == 0)
         r = import_embeddings(importer, &person, list, err);
     else if (r == HS_EINVAL) {
         refuse(importer, -1, why.message);
         r = 0;
     } else
         r = hs_gallery_no_memory(err);
-    free(metadata_text);
+    hs_buf_finish(&metadata_text);
     json_decref(object);
     return r;
 }

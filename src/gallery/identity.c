@@ -35,7 +35,7 @@ static bool column_text(sqlite3_stmt *stmt, int column, char **ret_text)
 /* A row of LIST or GET. What was read before a failure is in *identity, for its owner to free. */
 static int read_identity(sqlite3_stmt *stmt, struct hs_gallery_identity *identity, struct hs_error *err)
 {
-    identity->id = sqlite3_column_int64(stmt, 0);
+    *identity = (struct hs_gallery_identity) { .id = sqlite3_column_int64(stmt, 0) };
     identity->embedding_count = sqlite3_column_int64(stmt, 5);
     copy_time(stmt, 3, identity->created_at);
     copy_time(stmt, 4, identity->updated_at);
@@ -221,11 +221,13 @@ static int trim(struct hs_gallery *gallery, int64_t identity_id, int64_t *ret_dr
     while ((r = hs_sql_step(stmt, err)) > 0) {
         size_t dimension = hs_gallery_column_floats(stmt, 1, values, HS_GALLERY_DIMENSION_MAX);
         const char *space = (const char *) sqlite3_column_text(stmt, 2);
+        bool no_quality = sqlite3_column_type(stmt, 4) == SQLITE_NULL; /* asked before it is made text */
         const char *quality = (const char *) sqlite3_column_text(stmt, 4);
+        double score;
         if (!hs_gallery_is_unit_vector(values, dimension))
             dimension = 0;
-        if (!space || hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension,
-                                   hs_gallery_quality_score(quality)) < 0) {
+        if (!space || (!quality && !no_quality) || hs_gallery_quality_score(quality, &score) < 0 ||
+            hs_prune_add(&kept, sqlite3_column_int64(stmt, 0), space, values, dimension, score) < 0) {
             r = hs_gallery_no_memory(err);
             break;
         }

@@ -68,16 +68,20 @@ static int survey_identities(sqlite3 *db, struct hs_gallery_survey *survey, stru
     sqlite3_stmt *stmt;
     int r = hs_sql_prepare(db, survey->schema_version < 3 ? without_metadata : with_metadata, &stmt, err);
     while (r >= 0 && (r = hs_sql_step(stmt, err)) > 0) {
+        bool no_metadata = sqlite3_column_type(stmt, 1) == SQLITE_NULL; /* asked before it is made text */
         const char *name = (const char *) sqlite3_column_text(stmt, 0);
         const char *metadata = (const char *) sqlite3_column_text(stmt, 1);
         struct hs_error why = { .message = "" };
         survey->identities++;
-        if (!name) {
+        if (!name || (!metadata && !no_metadata)) {
             r = hs_gallery_no_memory(err);
             continue;
         }
         r = list_name(db, name, &survey->names, err);
-        if (r == 0 && hs_gallery_check_metadata(metadata, &why) < 0)
+        int checked = r == 0 ? hs_gallery_check_metadata(metadata, &why) : 0;
+        if (checked == HS_ENOMEM)
+            r = hs_gallery_no_memory(err);
+        else if (checked < 0)
             list(&survey->metadata, name, why.message);
     }
     sqlite3_finalize(stmt);

@@ -1,6 +1,6 @@
 #include "gallery/validate.h"
 
-#include <jansson.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +46,23 @@ static bool is_shallow(json_t *value, int depth)
     return shallow;
 }
 
+/* The library's scanner does not look at each of its allocations: without memory a text may seem bad, or lose a part
+ * and seem good. errno is what malloc left; only the scan of a number sets it to 0. */
+int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_problem)
+{
+    json_error_t problem = { 0 };
+    errno = 0;
+    json_t *value = json_loadb(text, len, flags, &problem);
+    if (errno == ENOMEM || (!value && json_error_code(&problem) == json_error_out_of_memory)) {
+        json_decref(value);
+        return HS_ENOMEM;
+    }
+    *ret_value = value;
+    if (ret_problem)
+        *ret_problem = problem;
+    return 0;
+}
+
 /* A text that must be a JSON object, and with `numbers` one whose members are numbers. */
 static int check_object(const char *what, const char *text, bool numbers, struct hs_error *err)
 {
@@ -53,8 +70,8 @@ static int check_object(const char *what, const char *text, bool numbers, struct
     if (len > HS_GALLERY_METADATA_MAX)
         return hs_error_set(err, HS_EINVAL, "%s: longer than %d bytes", what, HS_GALLERY_METADATA_MAX);
     json_error_t problem = { 0 };
-    json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &problem), *value;
-    if (!object && (!problem.text[0] || json_error_code(&problem) == json_error_out_of_memory))
+    json_t *object, *value;
+    if (hs_gallery_parse_json(text, len, JSON_REJECT_DUPLICATES, &object, &problem) < 0)
         return hs_error_set(err, HS_ENOMEM, "%s: no memory", what);
     const char *why = object ? "" : problem.text, *key;
     int r = 0;
@@ -133,10 +150,13 @@ int hs_gallery_check_embedding(const struct hs_gallery_new_embedding *embedding,
     return r;
 }
 
-double hs_gallery_quality_score(const char *quality)
+int hs_gallery_quality_score(const char *quality, double *ret_score)
 {
-    json_t *object = quality ? json_loads(quality, 0, NULL) : NULL;
+    json_t *object = NULL;
+    if (quality && hs_gallery_parse_json(quality, strlen(quality), 0, &object, NULL) < 0)
+        return HS_ENOMEM;
     double score = json_number_value(json_object_get(object, "score"));
     json_decref(object);
-    return isfinite(score) ? score : 0;
+    *ret_score = isfinite(score) ? score : 0;
+    return 0;
 }

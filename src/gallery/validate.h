@@ -2,6 +2,7 @@
 #ifndef HS_GALLERY_VALIDATE_H
 #define HS_GALLERY_VALIDATE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "gallery/gallery.h"
@@ -20,7 +21,12 @@ int hs_gallery_check_sha256(const char *what, const char *text, struct hs_error 
 /* Finite and of length 1 within 1e-3, 1..HS_GALLERY_DIMENSION_MAX values. */
 bool hs_gallery_is_unit_vector(const float *values, size_t dimension);
 
-/* "score" of a quality text, 0 if it has none. */
-double hs_gallery_quality_score(const char *quality);
+/* Reads JSON; `flags` are the library's. *ret_value is NULL for a text that is none, of which *ret_problem (may be
+ * NULL) says why. HS_ENOMEM, which the library itself does not always tell from a bad text. Caller frees with
+ * json_decref. */
+int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_problem);
+
+/* "score" of a quality text (NULL: not known), 0 if it has none. 0 or HS_ENOMEM. */
+int hs_gallery_quality_score(const char *quality, double *ret_score);
 
 #endif

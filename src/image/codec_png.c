@@ -43,7 +43,10 @@ static int probe(const uint8_t *data, size_t len, struct hs_image_info *ret_info
             break;
         if (memcmp(data + at + 4, "acTL", 4) == 0)
             ret_info->animated = true;
-        hs_png_orientation_add(&orientation, (const char *) data + at + 4, data + at + 8, size);
+        /* Without memory for the text the picture might come turned wrongly. */
+        int r = hs_png_orientation_add(&orientation, (const char *) data + at + 4, data + at + 8, size);
+        if (r < 0)
+            return hs_error_set(err, r, "no memory to read the orientation of a PNG");
         at += size + 12;
     }
     if (orientation.value > 0)

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "hs/status.h"
 #include "image/codec.h"
 
 /* EXIF has at most 64 KiB, twice that in hexadecimal. XMP may be longer, but its orientation stands near its begin. */
@@ -104,7 +105,7 @@ int hs_raw_profile_orientation(const char *text, size_t len)
     }
     uint8_t *bytes = malloc(PROFILE_MAX);
     if (!bytes)
-        return 0;
+        return HS_ENOMEM;
     int value = profile_value(bytes, read_hex(p, end, bytes, PROFILE_MAX));
     free(bytes);
     return value;
@@ -174,7 +175,7 @@ static int text_value(const struct kind *kind, const char *type, const uint8_t *
     if (!packed)
         return kind->read((const char *) data + at, len - at);
     char *text = unpack(data + at, len - at, &text_len);
-    int value = text ? kind->read(text, text_len) : 0;
+    int value = text ? kind->read(text, text_len) : HS_ENOMEM;
     free(text);
     return value;
 }
@@ -187,17 +188,21 @@ static void take(struct hs_png_orientation *orientation, int value, enum hs_orie
     orientation->source = source;
 }
 
-void hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len)
+int hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len)
 {
     if (memcmp(type, "eXIf", 4) == 0)
         take(orientation, hs_exif_find_orientation(data, len), HS_ORIENTATION_EXIF);
     if (memcmp(type, "iTXt", 4) != 0 && memcmp(type, "tEXt", 4) != 0 && memcmp(type, "zTXt", 4) != 0)
-        return;
+        return 0;
     for (unsigned i = 0; i < HS_ARRAY_LEN(kinds); i++) {
         size_t name = strlen(kinds[i].keyword) + 1;
         if (orientation->seen & 1u << i || len < name || memcmp(data, kinds[i].keyword, name) != 0)
             continue;
         orientation->seen |= 1u << i;
-        take(orientation, text_value(&kinds[i], type, data + name, len - name), kinds[i].source);
+        int value = text_value(&kinds[i], type, data + name, len - name);
+        if (value < 0)
+            return value;
+        take(orientation, value, kinds[i].source);
     }
+    return 0;
 }

@@ -10,7 +10,7 @@
 int hs_xmp_orientation(const char *text, size_t len);
 
 /* The same of a profile that ImageMagick wrote as text: an empty line, a name, the number of bytes, and these in
- * hexadecimal. They are EXIF or, in an APP1, perhaps XMP. */
+ * hexadecimal. They are EXIF or, in an APP1, perhaps XMP. HS_ENOMEM. */
 int hs_raw_profile_orientation(const char *text, size_t len);
 
 /* By what is trusted more: an EXIF chunk before text. */
@@ -23,7 +23,8 @@ struct hs_png_orientation {
     unsigned seen; /* kinds of text; of each only the first one counts */
 };
 
-/* The next chunk: its four letters and its data. Unpacks at most 256 KiB of a text. */
-void hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len);
+/* The next chunk: its four letters and its data. Unpacks at most 256 KiB of a text. HS_ENOMEM: there
+ * was no memory for that, so the orientation may be another one. */
+int hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len);
 
 #endif

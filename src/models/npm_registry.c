@@ -109,28 +109,36 @@ static bool find(const struct config *config, const char *key, char *dst, size_t
     return found && dst[0];
 }
 
-static char *read_config(const char *path)
+/* A file that is not there or cannot be read says nothing. Without memory for one the package could come from another
+ * registry than the user's. */
+static int read_config(const char *path, char **ret_text, struct hs_error *err)
 {
     uint8_t *text;
     size_t len;
-    return hs_file_read(path, FILE_MAX, &text, &len, NULL) == 0 ? (char *) text : NULL;
+    struct hs_error local;
+    int r = hs_file_read(path, FILE_MAX, &text, &len, &local);
+    if (r == 0)
+        *ret_text = (char *) text;
+    return r == HS_ENOMEM ? hs_error_set(err, r, "%s", local.message) : 0;
 }
 
-static void load(struct config *config)
+static int load(struct config *config, struct hs_error *err)
 {
     static const char *const global[] = { "/usr/local/etc/npmrc", "/usr/etc/npmrc", "/etc/npmrc" };
     const struct config none = { 0 };
     char path[PATH_MAX];
     const char *home = getenv("HOME");
     struct stat st;
+    int r = 0;
     /* Another user's could send our token, or anything of the environment, to a place of his. */
     if (stat(".npmrc", &st) == 0 && st.st_uid == geteuid())
-        config->files[0] = read_config(".npmrc");
+        r = read_config(".npmrc", &config->files[0], err);
     if (find(&none, "userconfig", path, sizeof(path)) || (home && hs_path_join(path, sizeof(path), home, ".npmrc")))
-        config->files[1] = read_config(path);
+        r = r < 0 ? r : read_config(path, &config->files[1], err);
     bool named = find(&none, "globalconfig", path, sizeof(path));
-    for (size_t i = 0; i < (named ? 1 : HS_ARRAY_LEN(global)); i++)
-        config->files[2 + i] = read_config(named ? path : global[i]);
+    for (size_t i = 0; r == 0 && i < (named ? 1 : HS_ARRAY_LEN(global)); i++)
+        r = read_config(named ? path : global[i], &config->files[2 + i], err);
+    return r;
 }
 
 /* ---- The registry ---- */
@@ -206,8 +214,9 @@ static int locate(const struct config *config, const char *package, const char *
 int hs_npm_locate(const char *package, const char *version, struct hs_npm_location *ret_location, struct hs_error *err)
 {
     struct config config = { 0 };
-    load(&config);
-    int r = locate(&config, package, version, ret_location, err);
+    int r = load(&config, err);
+    if (r == 0)
+        r = locate(&config, package, version, ret_location, err);
     for (size_t i = 0; i < HS_ARRAY_LEN(config.files); i++)
         free(config.files[i]);
     return r;

@@ -23,7 +23,7 @@ struct hs_npm_location {
  * the current folder if it belongs to this user, ~/.npmrc (npm_config_userconfig), and the npmrc of /usr/local/etc,
  * /usr/etc and /etc (npm_config_globalconfig). Settings: registry, @scope:registry, //host/path/:_authToken and :_auth,
  * proxy, https-proxy, noproxy, cafile; ${NAME} is the environment's. HS_EINVAL: a setting cannot be used, and the
- * message names it. */
+ * message names it; HS_ENOMEM. */
 int hs_npm_locate(const char *package, const char *version, struct hs_npm_location *ret_location, struct hs_error *err);
 
 #endif

@@ -80,11 +80,16 @@ static int add_pack(struct hs_store *store, const char *path, bool imported, str
 {
     struct hs_pack *pack;
     struct hs_error local = { 0 };
-    int status = hs_pack_load(path, &pack, imported ? &local : err);
-    if (status < 0 && imported)
+    int status = hs_pack_load(path, &pack, &local);
+    if (status < 0 && imported && status != HS_ENOMEM) {
         hs_str_copy(store->complaint, sizeof(store->complaint), local.message);
-    if (status < 0)
-        return imported && status != HS_ENOMEM ? 0 : status;
+        return 0;
+    }
+    if (status < 0) {
+        if (err)
+            *err = local;
+        return status;
+    }
     bool known = hs_store_find(store, pack->name);
     if (!known && store->count < MAX_PACKS) {
         pack->imported = imported;
@@ -348,6 +353,7 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
                    char ret_hex[65], struct hs_error *err)
 {
     char path[PATH_MAX], found[65] = "", expected[65];
+    struct hs_error local = { 0 };
     int status = path_of(store, "", file->name, "", path, sizeof(path), err);
     bool there = status == 0 && hs_file_exists(path);
     if (there)
@@ -356,7 +362,9 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
         hs_str_copy(ret_hex, 65, found);
     if (status < 0)
         return status;
-    status = there ? hs_store_expected(store, file, expected, NULL) : HS_ENOTFOUND;
+    status = there ? hs_store_expected(store, file, expected, &local) : HS_ENOTFOUND;
+    if (status == HS_ENOMEM || status == HS_EIO)
+        return hs_error_set(err, status, "%s", local.message);
     *ret_state = !there                                        ? HS_FILE_MISSING
                  : status == HS_ENOTFOUND                      ? HS_FILE_UNRECORDED
                  : status == 0 && strcmp(expected, found) == 0 ? HS_FILE_VERIFIED

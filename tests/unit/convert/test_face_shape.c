@@ -124,6 +124,21 @@ static void arcface(void **state)
     refused(&model, 0, "a multiple of 32");
     face_onnx_arcface(&model, 4, 112, 512);
     refused(&model, 0, "fixed to batches of 4");
+    static const struct {
+        int numbers;
+        const char *reason; /* NULL: served */
+    } bounds[] = { { 64, NULL },
+                   { 32, "64 to 4096, a multiple of 32" },
+                   { HS_MODEL_MAX_EMBEDDING, NULL },
+                   { HS_MODEL_MAX_EMBEDDING + 32, "a vector of 4128 numbers" },
+                   { 96, NULL } };
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+        face_onnx_arcface(&model, 0, 112, bounds[i].numbers);
+        if (bounds[i].reason)
+            refused(&model, 0, bounds[i].reason);
+        else
+            assert_int_equal(served(&model, 0).dimension, bounds[i].numbers);
+    }
 }
 
 /* Points without rows, in a file that looks like SCRFD otherwise. */

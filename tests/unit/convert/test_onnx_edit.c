@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "../alloc_fail.h"
 #include "../models/folder.h"
 #include "base/mem.h"
 #include "convert/onnx_edit.h"
@@ -25,6 +26,10 @@ struct recipe {
     bool packed;         /* the shape's numbers lie in int64_data */
     bool weights_listed; /* as old files do, among the inputs */
     const char *weight;  /* name of a weight more */
+    int more_inputs;     /* of the first node */
+    int more_nodes;
+    bool third;   /* a Resize more */
+    bool no_ends; /* no outputs */
 };
 
 static void put_node(struct hs_buf *graph, const char *op, const char *domain, const char *const *inputs, size_t count,
@@ -52,10 +57,18 @@ static void put_resize(struct hs_buf *graph, const struct recipe *recipe, const 
 static void put_nodes(struct hs_buf *graph, const struct recipe *recipe)
 {
     const char *const first[] = { "images", recipe->shared ? "size_1" : "w" };
-    put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, first, recipe->shared ? 2 : 1, "a");
+    const char *inputs[40] = { first[0], first[1] };
+    size_t input_count = recipe->shared ? 2 : 1;
+    for (int i = 0; i < recipe->more_inputs; i++)
+        inputs[input_count++] = "w";
+    put_node(graph, recipe->op ? recipe->op : "Relu", recipe->domain, inputs, input_count, "a");
+    for (int i = 0; i < recipe->more_nodes; i++)
+        put_node(graph, "Relu", NULL, first, 1, "unused");
     if (recipe->size && recipe->resizes == 0) {
         put_resize(graph, recipe, "a", "size_0", "b");
         put_resize(graph, recipe, "b", "size_1", "c");
+        if (recipe->third)
+            put_resize(graph, recipe, "b", "size_2", "d");
     }
     const char *const shape[] = { "c", "shape" };
     put_node(graph, "Reshape", NULL, shape, 2, "rows");
@@ -110,6 +123,8 @@ static void put_ends(struct hs_buf *graph, const struct recipe *recipe)
     hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "images", image, 4);
     if (recipe->weights_listed)
         hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_INPUT, "w", rows, 1);
+    if (recipe->no_ends)
+        return;
     rows[1].name = free_size ? "rows_0" : NULL;
     hs_onnx_put_value_info(graph, HS_ONNX_GRAPH_OUTPUT, "rows", rows, 3);
     rows[1].name = free_size ? "rows_1" : NULL;
@@ -191,6 +206,8 @@ static void the_batch_is_freed(void **state)
     (void) state;
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { 0 });
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .op = "PRelu" });
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_inputs = 7 }); /* with the first one as many as may be */
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_nodes = 9997 });
 }
 
 static void the_size_is_freed(void **state)
@@ -220,6 +237,10 @@ static void other_graphs_are_refused(void **state)
     refuses(size, (struct recipe) { .size = true, .input = { 1, 3, 64, 128 } }, "does not double to 1/16");
     refuses(size, (struct recipe) { .size = true, .shared = true }, "shares its size");
     refuses(size, (struct recipe) { .size = true, .weight = "doubled_scales" }, "freed already");
+    refuses(size, (struct recipe) { .size = true, .third = true }, "more than 2 Resize nodes");
+    refuses(batch, (struct recipe) { .more_inputs = 8 }, "a node has more than 8 inputs");
+    refuses(batch, (struct recipe) { .more_nodes = 9998 }, "it has more than 10000 nodes");
+    refuses(batch, (struct recipe) { .no_ends = true }, "it has no output");
 }
 
 static void a_freed_file_is_not_freed_again(void **state)
@@ -268,12 +289,71 @@ static void from_file_to_file(void **state)
     hs_buf_finish(&after);
 }
 
+struct editing {
+    enum hs_onnx_edit how;
+    struct hs_buf before, after;
+    const char *from, *to;
+};
+
+static int edit_without_memory(void *arg)
+{
+    const struct editing *editing = arg;
+    struct hs_buf out;
+    struct hs_error err = { 0 };
+    hs_buf_init(&out, FILE_MAX);
+    int r = hs_onnx_edit(editing->how, editing->before.data, editing->before.len, &out, &err);
+    assert_int_equal(r, err.code);
+    if (r < 0) {
+        assert_says(err.message, "out of memory");
+        assert_int_equal(out.len, 0);
+    } else {
+        assert_int_equal(out.len, editing->after.len);
+        assert_memory_equal(out.data, editing->after.data, out.len);
+    }
+    hs_buf_finish(&out);
+    return r;
+}
+
+static int edit_file_without_memory(void *arg)
+{
+    const struct editing *editing = arg;
+    struct hs_error err = { 0 };
+    unlink(editing->to);
+    int r = hs_onnx_edit_file(editing->how, editing->from, editing->to, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(hs_file_exists(editing->to), r == 0);
+    return r;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    for (int size = 0; size < 2; size++) {
+        struct recipe recipe = { .size = size };
+        struct editing editing = { .how = size ? HS_ONNX_FREE_SIZE : HS_ONNX_FREE_BATCH };
+        char from[PATH_MAX], to[PATH_MAX];
+        build(&recipe, &editing.before);
+        recipe.freed = true;
+        build(&recipe, &editing.after);
+        assert_true(hs_fail_each_allocation(edit_without_memory, &editing) >= 5);
+        hs_str_copy(from, sizeof(from), folder_path(*state, "from"));
+        hs_str_copy(to, sizeof(to), folder_path(*state, "to"));
+        folder_write(*state, "from", editing.before.data, editing.before.len);
+        editing.from = from;
+        editing.to = to;
+        assert_true(hs_fail_each_allocation(edit_file_without_memory, &editing) >= 6);
+        assert_true(folder_holds(*state, "to", editing.after.data, editing.after.len));
+        hs_buf_finish(&editing.before);
+        hs_buf_finish(&editing.after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_batch_is_freed),           cmocka_unit_test(the_size_is_freed),
         cmocka_unit_test(other_graphs_are_refused),     cmocka_unit_test(a_freed_file_is_not_freed_again),
         cmocka_unit_test(every_cut_and_a_small_buffer), FOLDER_TEST(from_file_to_file),
+        FOLDER_TEST(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../alloc_fail.h"
 #include "convert/pickle.h"
 #include "pickle_bytes.h"
 #include "says.h"
@@ -488,6 +489,42 @@ static void depth_and_cycles_cost_nothing(void **state)
     finish(&reading);
 }
 
+/* Once for the whole, and once for a value that is shown. */
+static int read_without_memory(void *arg)
+{
+    static const char bytes[] =
+        "\x80\2}(" TEXT("\1", "a") "](K\1K\2e" TEXT("\1", "b") GLOBAL("some", "Thing") ")\x81}(" TEXT("\1", "c")
+            TENSOR("FloatStorage", "0", "\6", "\0", "K\6\x85", "K\1\x85") "ubu.";
+    struct hs_arena arena;
+    struct hs_error err = { 0 };
+    struct hs_buf text;
+    const struct hs_pickle_value *root = NULL;
+    (void) arg;
+    hs_arena_init(&arena, HS_PICKLE_MAX_MEMORY);
+    hs_buf_init(&text, 1000);
+    int r = hs_pickle_read((const uint8_t *) bytes, sizeof(bytes) - 1, &arena, &root, &err);
+    assert_int_equal(r, err.code);
+    assert_true((r == 0) == (root != NULL));
+    if (r < 0)
+        assert_says(err.message, "no memory for reading a pickle");
+    if (r == 0)
+        r = hs_pickle_repr(root, &text);
+    if (r == 0) {
+        static const char wanted[] = "{'a': [1, 2], 'b': <some Thing>}";
+        assert_int_equal(text.len, sizeof(wanted) - 1);
+        assert_memory_equal(text.data, wanted, text.len);
+    }
+    hs_buf_finish(&text);
+    hs_arena_finish(&arena);
+    return r;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void) state;
+    assert_true(hs_fail_each_allocation(read_without_memory, NULL) >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +545,7 @@ int main(void)
         cmocka_unit_test(long_keys_are_counted),
         cmocka_unit_test(many_keys_that_are_no_numbers_take_no_quadratic_time),
         cmocka_unit_test(depth_and_cycles_cost_nothing),
+        cmocka_unit_test(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../alloc_fail.h"
 #include "convert/model_shape.h"
 #include "pose_onnx.h"
 
@@ -320,6 +321,47 @@ static void other_outputs(void **state)
     refuse(info, unsaid, "batches of 4");
 }
 
+static int read_without_memory(void *arg)
+{
+    const struct hs_buf *model = arg;
+    struct hs_onnx_info *info = NULL;
+    struct hs_model_shape shape = { 0 };
+    struct hs_error err = { 0 };
+    int r = hs_onnx_info_parse(model->data, model->len, &info, &err);
+    assert_true((r == 0) == (info != NULL));
+    if (r == 0)
+        r = hs_pose_shape_read(info, &shape, &err);
+    assert_int_equal(r, err.code);
+    if (r == 0) {
+        assert_int_equal(shape.labels.count, 2);
+        assert_string_equal(shape.labels.labels[1], "dog");
+        assert_int_equal(shape.keypoint_names.count, 3);
+        assert_string_equal(shape.keypoint_names.labels[2], "tail");
+    } else {
+        assert_non_null(strstr(err.message, "out of memory"));
+        assert_null(shape.labels.labels);
+        assert_null(shape.keypoint_names.labels);
+    }
+    hs_label_list_finish(&shape.labels);
+    hs_label_list_finish(&shape.keypoint_names);
+    hs_onnx_info_destroy(info);
+    return r;
+}
+
+/* A model without its names would be served, but is not what the file says. */
+static void each_allocation_may_fail(void **state)
+{
+    (void) state;
+    struct hs_buf model;
+    pose_onnx_decoded(&model, 64, 4 + 2 + 3 * 3, 84);
+    pose_onnx_prop(&model, "task", "pose");
+    pose_onnx_prop(&model, "names", "{0: 'cat', 1: 'dog'}");
+    pose_onnx_prop(&model, "kpt_shape", "[3, 3]");
+    pose_onnx_prop(&model, "kpt_names", "{0: ['nose', 'ear', 'tail'], 1: ['nose', 'ear', 'tail']}");
+    assert_true(hs_fail_each_allocation(read_without_memory, &model) >= 20);
+    hs_buf_finish(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_free_input_takes_what_is_wanted),
         cmocka_unit_test(nine_raw_outputs),
         cmocka_unit_test(other_outputs),
+        cmocka_unit_test(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,5 +1,6 @@
 /* The smallest pose network: one convolution and one level of heads, each a 1x1 convolution. Its pickle is put together
  * from pieces, and bad ones have another piece in one place. tests/service/test_pt2onnx.py has whole networks. */
+#include "../alloc_fail.h"
 #include "convert/pt2onnx.h"
 
 #include <stdio.h>
@@ -220,6 +221,15 @@ static const struct {
     { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\0", TEXT("\1", "f") "J\xff\xff\xff\xff")),
       "model.0: `stride` cannot be (0, 0)" },
     { LAYER, PIECE(TEXT("\1", "0") CONV(WEIGHT("\4", "\3"), "\2", "")), "model.0: `f` is missing" },
+    { LAYER,
+      PIECE(TEXT("\1", "0")
+                CONV(WEIGHT("\4", "\1"), "\2", TEXT("\6", "groups") "K\3" TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: 4 channels do not divide into 3 groups" },
+    { LAYER,
+      PIECE(TEXT("\1", "0")
+                CONV(WEIGHT("\4", "\3"), "\2",
+                     TEXT("\14", "padding_mode") TEXT("\7", "reflect") TEXT("\1", "f") "J\xff\xff\xff\xff")),
+      "model.0: padding of another kind than zeros is not supported: 'reflect'" },
     { BOX, PIECE(TEXT("\10", "_modules") "}(" TEXT("\3", "cv2") LIST(CONV(WEIGHT("\7", "\4"), "\1", ""))),
       "model.1.cv2: gives 7 channels at stride 2, 8 at 2 are needed" },
     { SCORES, PIECE(TEXT("\3", "cv3") LIST(CONV(WEIGHT("\2", "\4"), "\3", ""))),
@@ -283,11 +293,75 @@ static void test_files(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+struct converting {
+    struct fixture *fixture;
+    const char *path;
+    struct hs_pt2onnx_options options;
+    const uint8_t *wanted; /* NULL: only the result counts */
+    size_t len;
+};
+
+static int convert_without_memory(void *arg)
+{
+    const struct converting *converting = arg;
+    const char *output = converting->fixture->output;
+    struct hs_pt2onnx_info info;
+    struct hs_error err = { 0 };
+    unlink(output);
+    int r = hs_pt2onnx_convert(converting->path, output, &converting->options, &info, &err);
+    assert_int_equal(r, err.code);
+    if (r < 0) {
+        assert_false(hs_file_exists(output));
+        if (!strstr(err.message, "memory"))
+            fail_msg("\"%s\" does not speak of memory", err.message);
+        return r;
+    }
+    assert_int_equal(info.classes, 2);
+    static uint8_t found[1 << 16];
+    FILE *file = fopen(output, "rb");
+    assert_non_null(file);
+    size_t len = fread(found, 1, sizeof(found), file);
+    fclose(file);
+    assert_int_equal(len, converting->len);
+    assert_memory_equal(found, converting->wanted, len);
+    return 0;
+}
+
+#define X41 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+/* The same checkpoint always gives the same bytes, or nothing. The keypoints' names take 256 bytes, a whole piece of
+ * memory, so that another one is needed for what ends them. */
+static void test_memory(void **state)
+{
+    static const struct piece names =
+        PIECE(TEXT("\5", "names") "}(K\0" TEXT("\3", "cat") "K\1" TEXT("\3", "dog") "u" TEXT(
+            "\11", "kpt_names") "}(K\0](" TEXT("\xf7",
+                                               "x" X41 X41 X41 X41 X41
+                                                   X41) "eu" TEXT("\4", "args") "}(" TEXT("\5", "imgsz") "M\x40\1u");
+    struct converting converting = { .fixture = *state };
+    converting.path = checkpoint(*state, NAMES, names);
+    for (int decoded = 0; decoded < 2; decoded++) {
+        struct hs_onnx_info *onnx;
+        struct hs_error err;
+        uint8_t *wanted;
+        converting.options = (struct hs_pt2onnx_options) { .decoded = decoded, .sigmoid = decoded };
+        if (hs_pt2onnx_convert(converting.path, converting.fixture->output, &converting.options, NULL, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_int_equal(hs_onnx_info_load(converting.fixture->output, &onnx, &err), 0);
+        assert_string_equal(hs_onnx_info_prop(onnx, "kpt_names"), "{0: ['x" X41 X41 X41 X41 X41 X41 "']}");
+        hs_onnx_info_destroy(onnx);
+        assert_int_equal(hs_file_read(converting.fixture->output, 1 << 16, &wanted, &converting.len, NULL), 0);
+        converting.wanted = wanted;
+        assert_true(hs_fail_each_allocation(convert_without_memory, &converting) >= 20);
+        free(wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_outputs),  TEST(test_metadata),     TEST(test_decoded), TEST(test_info),
-        TEST(test_bad_ones), TEST(test_bare_weights), TEST(test_files),
+        TEST(test_bad_ones), TEST(test_bare_weights), TEST(test_files),   TEST(test_memory),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../alloc_fail.h"
+#include "base/str.h"
 #include "convert/pt_archive.h"
 #include "pickle_bytes.h"
 #include "says.h"
@@ -315,6 +317,41 @@ static void what_cannot_be_opened_says_why(void **state)
     hs_pt_archive_close(NULL);
 }
 
+/* The file's path is made before. */
+static int read_without_memory(void *arg)
+{
+    struct hs_pt_archive *archive = NULL;
+    struct hs_pt_array array = { 0 };
+    struct hs_error err = { 0 };
+    int r = hs_pt_archive_open(arg, &archive, &err);
+    if (r == 0)
+        r = hs_pt_archive_read_tensor(archive, hs_pt_archive_root(archive), "layer.weight", &array, &err);
+    if (r == 0)
+        assert_true(array.count == 6 && array.data[0] == 1 && array.data[5] == -6.5);
+    else
+        assert_says(err.message, "memory");
+    assert_int_equal(r, err.code);
+    free(array.data);
+    hs_pt_archive_close(archive);
+    return r;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void) state;
+    static const char pickle[] = TENSOR("FloatStorage", "0", "\6", "\0", "K\6\x85", "K\1\x85") ".";
+    for (int wide = 0; wide < 2; wide++) {
+        struct zip_bytes zip = { .wide = wide };
+        zip_add(&zip, "net/data.pkl", BYTES(pickle));
+        zip_add(&zip, "net/byteorder", "little", 6);
+        zip_add(&zip, "net/data/0", six, sizeof(six));
+        zip_end(&zip, "");
+        char path[200];
+        assert_true(hs_str_copy(path, sizeof(path), zip_path(zip.data, zip.len)));
+        assert_true(hs_fail_each_allocation(read_without_memory, path) >= 6);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(a_bad_pickle_is_refused_at_once),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test(each_allocation_may_fail),
     };
     return HS_RUN_TESTS(tests);
 }

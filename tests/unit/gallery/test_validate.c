@@ -64,10 +64,15 @@ static void test_vectors(void **state)
 static void test_score(void **state)
 {
     (void) state;
-    assert_true(hs_gallery_quality_score("{\"score\":0.25}") > 0.2);
-    assert_true(hs_gallery_quality_score("{\"blur\":0.25}") == 0);
-    assert_true(hs_gallery_quality_score("{") == 0);
-    assert_true(hs_gallery_quality_score(NULL) == 0);
+    static const struct {
+        const char *quality;
+        double score;
+    } cases[] = { { "{\"score\":0.25}", 0.25 }, { "{\"blur\":0.25}", 0 }, { "{", 0 }, { "", 0 }, { NULL, 0 } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        double score = -1;
+        assert_int_equal(hs_gallery_quality_score(cases[i].quality, &score), 0);
+        assert_true(score == cases[i].score);
+    }
 }
 
 int main(void)

@@ -136,6 +136,45 @@ static void headers_that_cannot_be(void **state)
     decode_fails("BM", 2, NULL, HS_EDECODE, "BMP ends inside its header");
 }
 
+/* The padding of the last row may be missing, a byte of its pixels may not; rows are padded to four bytes. */
+static void the_last_row_may_lack_its_padding(void **state)
+{
+    (void) state;
+    static const char rows[] = "\1\2\3\4\5\6\0\0"
+                               "\7\10\11\12\13\14";
+    for (size_t len = sizeof(rows) - 2; len <= sizeof(rows) - 1; len++) {
+        struct hs_buf buf = make_bmp(2, 2, 24, 0, NULL, 0, rows, len);
+        if (len < sizeof(rows) - 1)
+            decode_fails(buf.data, buf.len, NULL, HS_EDECODE, "BMP is cut");
+        else
+            decode_gives(buf.data, buf.len, 2, 2, "\11\10\7\14\13\12\3\2\1\6\5\4");
+        hs_buf_finish(&buf);
+    }
+}
+
+static void header_sizes(void **state)
+{
+    (void) state;
+    static const struct {
+        uint8_t size;
+        const char *text; /* NULL: taken */
+    } cases[] = { { 11, "unknown header of 11 bytes" },
+                  { 13, "unknown header of 13 bytes" },
+                  { 39, "unknown header of 39 bytes" },
+                  { 40, NULL },
+                  { 45, "ends inside its header" } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct hs_buf buf = make_bmp(1, 1, 24, 0, NULL, 0, "\3\2\1\0", 4);
+        assert_int_equal(buf.data[14], 40);
+        buf.data[14] = cases[i].size;
+        if (cases[i].text)
+            decode_fails(buf.data, buf.len, NULL, HS_EDECODE, cases[i].text);
+        else
+            decode_gives(buf.data, buf.len, 1, 1, "\1\2\3");
+        hs_buf_finish(&buf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +184,8 @@ int main(void)
         cmocka_unit_test(run_lengths_are_refused),
         cmocka_unit_test(core_header_of_os2),
         cmocka_unit_test(headers_that_cannot_be),
+        cmocka_unit_test(the_last_row_may_lack_its_padding),
+        cmocka_unit_test(header_sizes),
     };
     return HS_RUN_TESTS(tests);
 }

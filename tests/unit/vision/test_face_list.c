@@ -160,6 +160,36 @@ static void merges_two_scales(void **state)
     hs_face_list_finish(&list);
 }
 
+/* Best first; of equal ones the left, then the upper one, whatever order they came in. */
+static void equal_scores_have_an_order(void **state)
+{
+    (void) state;
+    static const struct hs_face sorted[] = {
+        { .box = { 500, 90, 510, 100 }, .score = 0.9f }, { .box = { 0, 100, 10, 110 }, .score = 0.5f },
+        { .box = { 0, 200, 10, 210 }, .score = 0.5f },   { .box = { 50, 0, 60, 10 }, .score = 0.5f },
+        { .box = { 50, 60, 60, 70 }, .score = 0.5f },    { .box = { 90, 0, 99, 10 }, .score = 0.25f },
+    };
+    enum { COUNT = sizeof(sorted) / sizeof(sorted[0]) };
+    for (size_t shift = 0; shift < COUNT; shift++) {
+        for (int back = 0; back < 2; back++) {
+            struct hs_face mixed[COUNT];
+            struct hs_face_list list, more;
+            for (size_t i = 0; i < COUNT; i++)
+                mixed[i] = sorted[back ? (2 * COUNT - 1 - i - shift) % COUNT : (i + shift) % COUNT];
+            hs_face_list_init(&list);
+            fill(&more, mixed, COUNT);
+            assert_int_equal(hs_face_list_add(&list, &more, COUNT - 1), 0);
+            assert_int_equal(list.count, COUNT - 1);
+            for (size_t i = 0; i < list.count; i++) {
+                assert_float_equal(list.faces[i].box.x1, sorted[i].box.x1, 0);
+                assert_float_equal(list.faces[i].box.y1, sorted[i].box.y1, 0);
+            }
+            hs_face_list_finish(&list);
+            hs_face_list_finish(&more);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +198,7 @@ int main(void)
         cmocka_unit_test(moves_from_a_part_to_the_whole),
         cmocka_unit_test(adds_only_what_is_new),
         cmocka_unit_test(merges_two_scales),
+        cmocka_unit_test(equal_scores_have_an_order),
     };
     return HS_RUN_TESTS(tests);
 }

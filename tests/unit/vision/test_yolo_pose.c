@@ -660,6 +660,82 @@ static void what_shapes_cannot_tell_apart_is_refused(void **state)
     }
 }
 
+/* Numbers of a specification and cells of an output, as many as may be and one more. Only descriptions are looked at.
+ */
+static void bounds_of_the_layout(void **state)
+{
+    (void) state;
+    static const struct {
+        int classes, keypoints, dims, cells, code;
+        const char *text;
+    } cases[] = {
+        { 1, 1, 2, 1, 0, "" },
+        { HS_YOLO_POSE_MAX_CLASSES, 1, 3, 1, 0, "" },
+        { HS_YOLO_POSE_MAX_CLASSES + 1, 1, 3, 1, HS_EMODEL, "1 to 4096 classes, not 4097" },
+        { 0, 1, 3, 1, HS_EMODEL, "1 to 4096 classes, not 0" },
+        { 1, HS_YOLO_POSE_MAX_KEYPOINTS, 3, 1, 0, "" },
+        { 1, HS_YOLO_POSE_MAX_KEYPOINTS + 1, 3, 1, HS_EMODEL, "1 to 512 keypoints, not 513" },
+        { 1, 0, 3, 1, HS_EMODEL, "1 to 512 keypoints, not 0" },
+        { 1, 1, 4, 1, HS_EMODEL, "2 or 3 numbers, not 4" },
+        { 1, 1, 1, 1, HS_EMODEL, "2 or 3 numbers, not 1" },
+        { 1, 1, 3, 1 << 23, 0, "" },
+        { 1, 1, 3, (1 << 23) + 1, HS_EMODEL, "has too many columns" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        for (int transposed = 0; transposed < 2; transposed++) {
+            const struct hs_yolo_pose_spec spec = { .classes = cases[i].classes,
+                                                    .keypoints = cases[i].keypoints,
+                                                    .dims = cases[i].dims,
+                                                    .input_w = 64,
+                                                    .input_h = 64 };
+            int rows = 4 + spec.classes + spec.keypoints * spec.dims;
+            struct hs_tensor_desc desc = { .dtype = HS_DTYPE_F32,
+                                           .layout = HS_LAYOUT_ROWS,
+                                           .h = transposed ? cases[i].cells : rows,
+                                           .w = transposed ? rows : cases[i].cells,
+                                           .c = 1,
+                                           .scale = 1 };
+            desc.size_bytes = (size_t) desc.h * (size_t) desc.w * sizeof(float);
+            struct hs_yolo_pose_layout layout = { .bins = 77 };
+            struct hs_error err = { 0 };
+            int r = hs_yolo_pose_layout_init(&desc, 1, &spec, &layout, &err);
+            if (r != cases[i].code || !strstr(err.message, cases[i].text))
+                fail_msg("case %zu gave %d \"%s\"", i, r, err.message);
+            assert_int_equal(layout.bins, r == 0 ? 0 : 77);
+            assert_true(r < 0 || layout.rows_transposed == (transposed == 1));
+        }
+    }
+}
+
+/* All grids together. */
+static void cells_of_all_levels_are_counted(void **state)
+{
+    (void) state;
+    for (int levels = 1; levels <= 2; levels++) {
+        const struct hs_yolo_pose_spec spec = {
+            .classes = 1, .keypoints = 1, .dims = 3, .input_w = 1 << 14, .input_h = 1 << 15
+        };
+        static const int channels[] = { 8, 1, 3 };
+        struct hs_tensor_desc descs[6];
+        for (int k = 0; k < 6; k++) {
+            bool second = k >= 3; /* the first level has as many cells as may be */
+            descs[k] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32,
+                                                 .layout = HS_LAYOUT_NHWC,
+                                                 .h = second ? 2048 : 4096,
+                                                 .w = second ? 1024 : 2048,
+                                                 .c = channels[k % 3],
+                                                 .scale = 1 };
+            descs[k].size_bytes = (size_t) descs[k].h * (size_t) descs[k].w * (size_t) descs[k].c * sizeof(float);
+        }
+        struct hs_yolo_pose_layout layout;
+        struct hs_error err = { 0 };
+        int r = hs_yolo_pose_layout_init(descs, 3 * levels, &spec, &layout, &err);
+        assert_int_equal(r, levels == 1 ? 0 : HS_EMODEL);
+        if (r < 0)
+            assert_non_null(strstr(err.message, "more than 8388608 cells"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -675,6 +751,8 @@ int main(void)
         cmocka_unit_test(the_best_of_too_many_are_taken),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(what_shapes_cannot_tell_apart_is_refused),
+        cmocka_unit_test(bounds_of_the_layout),
+        cmocka_unit_test(cells_of_all_levels_are_counted),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -1,0 +1,319 @@
+/* What reads: each scenario runs with its first, second, third … allocation failing, SQLite's and the JSON library's
+ * too. It then gives HS_ENOMEM, and never an answer that is a bit wrong. test_failures.c has what changes the file. */
+#include "fixture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "../alloc_fail.h"
+#include "base/buf.h"
+#include "faults.h"
+#include "gallery/diversity_prune.h"
+#include "gallery/export.h"
+#include "gallery/validate.h"
+#include "vectors.h"
+
+static void each(int (*scenario)(void *arg), void *arg, int least)
+{
+    int count = hs_fail_each_allocation(scenario, arg);
+    if (count < least)
+        fail_msg("%d allocations failed, at least %d should", count, least);
+}
+
+/* ---- the index ---- */
+
+enum { ROWS = 300, INDEX_DIMENSION = 16, K = 5 };
+
+struct searching {
+    struct gallery *gallery;
+    struct hs_search *search;
+    const float *query;
+    struct hs_search_hit *wanted;
+    size_t wanted_count;
+};
+
+static int search(void *arg)
+{
+    const struct searching *s = arg;
+    struct hs_search_hit hits[K];
+    size_t count = 99;
+    struct hs_error err = { 0 };
+    int r = hs_search_identities(s->search, s->query, K, -INFINITY, hits, &count, &err);
+    if (r < 0) {
+        assert_int_equal(r, err.code);
+        assert_int_equal(count, 99);
+        assert_non_null(strstr(err.message, "no memory"));
+        return r;
+    }
+    assert_int_equal(count, K);
+    assert_memory_equal(hits, s->wanted, sizeof(hits));
+    return 0;
+}
+
+static void search_with_failures(struct gallery *g, int threads, int least)
+{
+    struct searching s = { g, index_of(g, threads), g->vectors, NULL, 0 };
+    /* Some that the store has lost since. */
+    g->ids[0] = g->ids[1] = 0;
+    s.wanted_count = plain_answer(g, s.query, -INFINITY, &s.wanted);
+    assert_true(s.wanted_count >= K);
+    assert_int_equal(search(&s), 0); /* threads are started once */
+    each(search, &s, least);
+    hs_search_destroy(s.search);
+    free(s.wanted);
+    free_gallery(g);
+}
+
+static void test_search(void **state)
+{
+    (void) state;
+    struct gallery g = make_gallery(INDEX_DIMENSION, ROWS, 3);
+    search_with_failures(&g, 1, 6);
+}
+
+/* A helper without memory must not lose what it would have found. */
+static void test_search_threads(void **state)
+{
+    (void) state;
+    struct gallery g = make_gallery(INDEX_DIMENSION, 50001, 3);
+    search_with_failures(&g, 4, 8);
+}
+
+/* An index that grows piece by piece, and keeps what it has if it cannot. */
+static int grow(void *arg)
+{
+    const struct gallery *g = arg;
+    struct hs_search *index;
+    struct hs_error err = { 0 };
+    int r = hs_search_create(g->dimension, 1, fetch_vector, arg, &index, &err);
+    if (r < 0)
+        return r;
+    size_t added = 0;
+    for (size_t i = 0; i < g->count && r == 0; i++) {
+        r = hs_search_add(index, g->ids[i], g->identities[i], g->vectors + i * g->dimension, &err);
+        added += r == 0;
+    }
+    assert_int_equal(hs_search_count(index), added);
+    assert_int_equal(r, err.code);
+    if (r == 0)
+        r = hs_search_reserve(index, 2 * g->count, &err);
+    if (r < 0) {
+        hs_alloc_fail_arm(0);
+        assert_int_equal(hs_search_add(index, 5, 5, g->vectors, NULL), 0);
+        assert_int_equal(hs_search_count(index), added + 1);
+    }
+    hs_search_destroy(index);
+    return r;
+}
+
+static void test_growing(void **state)
+{
+    (void) state;
+    struct gallery g = make_gallery(INDEX_DIMENSION, ROWS, 3);
+    each(grow, &g, 6);
+    free_gallery(&g);
+}
+
+/* Three of which two may stay; with a failure all that was taken stays. */
+static int prune(void *arg)
+{
+    static const float values[][2] = { { 1, 0 }, { 0, 1 }, { 0.96F, 0.28F } };
+    struct hs_prune kept;
+    int r = 0;
+    (void) arg;
+    hs_prune_init(&kept, 2);
+    for (int i = 0; i < 3 && r == 0; i++) {
+        size_t before = kept.count;
+        r = hs_prune_add(&kept, i + 1, "a", values[i], 2, 0.5 - i / 10.0);
+        if (r < 0) {
+            assert_int_equal(kept.count, before);
+            assert_int_equal(kept.dropped_count, 0);
+        }
+    }
+    if (r == 0) {
+        assert_int_equal(kept.dropped_count, 1);
+        assert_int_equal(kept.dropped[0], 3);
+    }
+    hs_prune_finish(&kept);
+    return r;
+}
+
+static void test_prune(void **state)
+{
+    (void) state;
+    each(prune, NULL, 8);
+}
+
+/* ---- texts ---- */
+
+static int check_texts(void *arg)
+{
+    static const char deep[] = "{\"a\": [1, {\"b\": \"text\"}], \"c\": null}",
+                      numbers[] = "{\"score\": 0.25, \"blur\": 3}";
+    struct hs_error err = { 0 };
+    double score = -1;
+    (void) arg;
+    int r = hs_gallery_check_metadata(deep, &err);
+    if (r == 0)
+        r = hs_gallery_check_quality(numbers, &err);
+    assert_int_equal(r, err.code);
+    if (r == 0)
+        r = hs_gallery_quality_score(numbers, &score);
+    assert_true(score == (r == 0 ? 0.25 : -1));
+    return r;
+}
+
+/* A text that is good is never said to be bad, nor one without a score. */
+static void test_texts(void **state)
+{
+    (void) state;
+    each(check_texts, NULL, 15);
+}
+
+/* ---- the file ---- */
+
+static void add_full(struct hs_gallery *gallery, const char *name, unsigned seed)
+{
+    float values[DIMENSION];
+    const struct hs_gallery_new_embedding e = { .values = unit_vector(seed, values),
+                                                .dimension = DIMENSION,
+                                                .space = "test",
+                                                .model = "a model",
+                                                .quality = "{\"score\":0.25}",
+                                                .created_at = "2026-01-02 03:04:05" };
+    assert_int_equal(hs_gallery_add(gallery, NULL, name, "{\"k\":[1]}", &e, NULL, NULL), 0);
+}
+
+static int append(void *arg, const char *data, size_t len)
+{
+    return hs_buf_append(arg, data, len);
+}
+
+struct exporting {
+    struct hs_gallery *gallery;
+    const struct hs_buf *wanted;
+};
+
+/* All of it, metadata and quality too, or nothing that could be taken for it. */
+static int export(void *arg)
+{
+    const struct exporting *e = arg;
+    struct hs_buf out;
+    hs_buf_init(&out, 1 << 20);
+    int r = hs_gallery_export(e->gallery, append, &out, NULL);
+    if (r == 0) {
+        assert_int_equal(out.len, e->wanted->len);
+        assert_memory_equal(out.data, e->wanted->data, out.len);
+    }
+    hs_buf_finish(&out);
+    return r;
+}
+
+static void test_export(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_buf wanted;
+    add_full(fixture_open(f), "Ada", 1);
+    add_full(f->gallery, "Bob", 2);
+    hs_buf_init(&wanted, 1 << 20);
+    struct exporting e = { f->gallery, &wanted };
+    assert_int_equal(hs_gallery_export(f->gallery, append, &wanted, NULL), 0);
+    assert_non_null(memmem(wanted.data, wanted.len, "\"score\":0.25", 12));
+    each(export, &e, 40);
+    hs_buf_finish(&wanted);
+}
+
+static int check_survey(int r, const struct hs_gallery_survey *survey)
+{
+    if (r == 0) {
+        assert_int_equal(survey->identities, 2);
+        assert_int_equal(survey->embeddings, 2);
+        assert_int_equal(survey->usability.embeddings[HS_GALLERY_USABLE], 2);
+        assert_int_equal(survey->without.count, 0);
+        assert_int_equal(survey->names.count, 1);
+        assert_int_equal(survey->metadata.count, 0);
+    }
+    return r;
+}
+
+static int survey(void *arg)
+{
+    static struct hs_gallery_survey found;
+    struct fixture *f = arg;
+    return check_survey(hs_gallery_survey(f->gallery, "test", DIMENSION, &found, NULL), &found);
+}
+
+static int survey_file(void *arg)
+{
+    static struct hs_gallery_survey found;
+    const struct fixture *f = arg;
+    return check_survey(hs_gallery_survey_file(f->path, 1000, "test", DIMENSION, &found, NULL), &found);
+}
+
+static int resolve(void *arg)
+{
+    char name[HS_GALLERY_NAME_MAX + 1];
+    struct fixture *f = arg;
+    int r = hs_gallery_resolve_name(f->gallery, " Bob ", name, NULL);
+    if (r == 0)
+        assert_string_equal(name, "Bob");
+    return r;
+}
+
+static void test_survey(void **state)
+{
+    struct fixture *f = *state;
+    add_full(fixture_open(f), "Ada", 1);
+    add_full(f->gallery, "Bob", 2);
+    run_sql(f->path, "UPDATE identities SET name = 'Ada ' WHERE name = 'Ada'"); /* a name to be listed */
+    each(survey, f, 10);
+    each(survey_file, f, 10);
+    hs_fail_each_allocation(resolve, f);
+    assert_int_equal(hs_gallery_check(f->gallery, NULL), 0);
+}
+
+/* ---- pages of identities ---- */
+
+enum { IDENTITIES = 1002 }; /* a page has 1000 */
+
+struct walk {
+    int nth, seen;
+};
+
+static int step(void *arg, const struct hs_gallery_identity *identity)
+{
+    struct walk *walk = arg;
+    assert_string_equal(identity->metadata, "{}");
+    if (++walk->seen == 1000)
+        hs_alloc_fail_arm(walk->nth);
+    return 0;
+}
+
+/* Nothing of the first page is left in what the second one could not read. */
+static void test_second_page(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    run_sql(f->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1002)"
+                     " INSERT INTO identities (name, metadata) SELECT printf('%05d', i), '{}' FROM n");
+    bool failed = true;
+    for (int nth = 1; failed; nth++) {
+        struct walk walk = { .nth = nth };
+        int r = hs_gallery_for_each_identity(f->gallery, NULL, SIZE_MAX, step, &walk, NULL, NULL);
+        failed = hs_alloc_fail_disarm();
+        assert_int_equal(r, failed ? HS_ENOMEM : 0);
+        assert_int_equal(walk.seen, failed ? 1000 : IDENTITIES);
+        assert_true(!failed || nth < 100);
+    }
+}
+
+int main(void)
+{
+    faults_install();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_search), cmocka_unit_test(test_search_threads), cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_prune),  cmocka_unit_test(test_texts),          GALLERY_TEST(test_export),
+        GALLERY_TEST(test_survey),     GALLERY_TEST(test_second_page),
+    };
+    return HS_RUN_TESTS(tests);
+}
