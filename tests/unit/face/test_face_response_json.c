@@ -137,9 +137,11 @@ static void two_faces_are_compared(void **state)
     hs_str_copy(s.result.damage, sizeof(s.result.damage), "half of it");
     hs_str_copy(other.result.damage, sizeof(other.result.damage), "all of it");
     check(hs_face_compare_json(&s.app, &s.faces[0], &s.result, &other.faces[0], &other.result),
-          COMPARED("true", "0.75", "0.5", "test", "cpu") ",\"degraded\":true,"
-          "\"warnings\":[{\"code\":\"image_damaged\",\"message\":\"image: half of it\",\"field\":\"image\"},"
-          "{\"code\":\"image_damaged\",\"message\":\"image2: all of it\",\"field\":\"image2\"}]}");
+          COMPARED(
+              "true", "0.75", "0.5", "test",
+              "cpu") ",\"degraded\":true,"
+                     "\"warnings\":[{\"code\":\"image_damaged\",\"message\":\"image: half of it\",\"field\":\"image\"},"
+                     "{\"code\":\"image_damaged\",\"message\":\"image2: all of it\",\"field\":\"image2\"}]}");
     set_up(&other);
     hs_str_copy(s.result.space, sizeof(s.result.space), "other");
     s.result.damage[0] = '\0';
@@ -288,8 +290,8 @@ static int make_answer(void *arg)
 
 static void answers_are_whole_or_none(void **state)
 {
-    static json_t *(*const makers[])(struct making * m) = { make_detect,    make_embed,   make_compare,
-                                                             make_recognize, make_reasons, make_enrolled };
+    static json_t *(*const makers[])(struct making *m) = { make_detect,    make_embed,   make_compare,
+                                                           make_recognize, make_reasons, make_enrolled };
     struct fixture *f = *state;
     static struct making m;
     set_up(&m.scene);
