@@ -150,15 +150,13 @@ static void parameters_are_kept(void **state)
             s.params.keep_side = cases[i].side;
             s.params.confidence_threshold = cases[i].confidence;
             s.params.keep_image = true;
-            assert_int_equal(
-                hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, NULL), 0);
+            assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, NULL), 0);
             assert_int_equal(result.people.count, cases[i].count);
             assert_int_equal(result.found, cases[i].found);
             assert_int_equal(result.image->width, cases[i].width);
             /* The same result is used again, without a picture. */
             s.params.keep_image = false;
-            assert_int_equal(
-                hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, NULL), 0);
+            assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, NULL), 0);
             assert_null(result.image);
             hs_pose_result_finish(&result);
         }
@@ -182,8 +180,7 @@ static void what_cannot_be_answered_is_refused(void **state)
                      HS_ETOOLARGE);
     s.params.limits.max_pixels = WIDTH * HEIGHT;
     s.params.deadline_ns = hs_clock_now_ns();
-    assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, &err),
-                     HS_ETIMEOUT);
+    assert_int_equal(hs_pose_detect(&s.sim.pool, s.picture.data, s.picture.len, &s.params, &result, &err), HS_ETIMEOUT);
     s.params.deadline_ns = HS_NO_DEADLINE;
     hs_cancel_init(&cancel);
     s.params.cancel = &cancel;
