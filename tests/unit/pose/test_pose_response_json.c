@@ -84,11 +84,11 @@ static void check(const struct scene *s, const char *text)
 #define EDGE_1 "{\"from\": \"nose\", \"to\": \"back\", \"from_index\": 0, \"to_index\": 1}"
 #define EDGE_2 "{\"from\": \"back\", \"to\": \"tail\", \"from_index\": 1, \"to_index\": 2}"
 #define PERSON_1                                                                                                       \
-    "{\"person_id\": 0, \"bbox\": {\"x\": 10, \"y\": 20, \"width\": 50, \"height\": 50}, \"bbox_confidence\": 0.75, "  \
-    KEYPOINTS_1
+    "{\"person_id\": 0, \"bbox\": {\"x\": 10, \"y\": 20, \"width\": 50, \"height\": 50}, \"bbox_confidence\": "        \
+    "0.75, " KEYPOINTS_1
 #define PERSON_2                                                                                                       \
-    "{\"person_id\": 1, \"bbox\": {\"x\": 0, \"y\": 70, \"width\": 99, \"height\": 9}, \"bbox_confidence\": 0.5, "     \
-    KEYPOINTS_2
+    "{\"person_id\": 1, \"bbox\": {\"x\": 0, \"y\": 70, \"width\": 99, \"height\": 9}, \"bbox_confidence\": "          \
+    "0.5, " KEYPOINTS_2
 #define SIZE "\"inference_time_ms\": 4, \"image_size\": {\"width\": 100, \"height\": 80}, "
 #define TIMINGS                                                                                                        \
     "\"timings_ms\": {\"decode\": 1.234, \"preprocess\": 2.001, \"queue\": 3.0, \"inference\": 5.0, "                  \
@@ -109,9 +109,10 @@ static void people_are_listed(void **state)
     s.pack.class_count = 2;
     s.result.found = 7;
     s.result.degraded = true;
-    check(&s, "{\"poses\": [" PERSON_1 ", \"class\": \"dog\"}, " PERSON_2 ", \"class\": \"cat\"}], \"count\": 2, " SIZE
-              "\"model\": \"made\", \"device\": \"sim\", \"truncated\": true, \"found\": 7, \"degraded\": true, " TIMINGS
-              "}");
+    check(&s,
+          "{\"poses\": [" PERSON_1 ", \"class\": \"dog\"}, " PERSON_2 ", \"class\": \"cat\"}], \"count\": 2, " SIZE
+          "\"model\": \"made\", \"device\": \"sim\", \"truncated\": true, \"found\": 7, \"degraded\": true, " TIMINGS
+          "}");
 }
 
 static void more_is_added_at_the_end(void **state)
@@ -120,8 +121,7 @@ static void more_is_added_at_the_end(void **state)
     struct scene s;
     set_up(&s);
     s.result.people.count = s.result.found = 0;
-#define NOBODY                                                                                                         \
-    "{\"poses\": [], \"count\": 0, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS
+#define NOBODY "{\"poses\": [], \"count\": 0, " SIZE "\"model\": \"made\", \"device\": \"sim\", " TIMINGS
     check(&s, NOBODY "}");
     json_t *more = json_pack("{s:s, s:[s]}", "id", "x", "warnings", "first");
     s.more = more;
@@ -186,9 +186,7 @@ static void an_answer_is_whole_or_none(void **state)
 
 enum { SIDE = 200, HALF = SIDE / 2 };
 
-static const uint32_t colors[] = {
-    0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac, 0xff8a65
-};
+static const uint32_t colors[] = { 0x33c3f0, 0xf0a033, 0x7ed957, 0xe05780, 0xb388ff, 0xffd54f, 0x4db6ac, 0xff8a65 };
 
 /* The drawing of the result over black, as a PNG and back. */
 static struct hs_image *drawn(struct hs_pose_result *result, float threshold)
