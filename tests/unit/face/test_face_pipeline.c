@@ -34,7 +34,7 @@ struct scene {
     struct hs_buf picture;
     struct hs_face_pipeline pipeline;
     struct hs_face_request request;
-    size_t count;    /* wanted */
+    size_t count;      /* wanted */
     int wanted[FACES]; /* places */
     bool vectors[FACES];
     float first[HS_SIM_VECTOR_SIZE]; /* vector of the first face that has one, once known */
@@ -50,8 +50,8 @@ static void make_picture(struct hs_buf *out, bool png)
     for (int i = 0; i < FACES; i++)
         for (int y = (int) places[i].y1; y < (int) places[i].y2; y++)
             for (int x = (int) places[i].x1; x < (int) places[i].x2; x++)
-                memset(image->pixels + (size_t) y * image->stride + (size_t) x * 3, (x / 24 + y / 24 * i) % 2 ? 255 : 225,
-                       3);
+                memset(image->pixels + (size_t) y * image->stride + (size_t) x * 3,
+                       (x / 24 + y / 24 * i) % 2 ? 255 : 225, 3);
     hs_buf_init(out, 1 << 21);
     assert_int_equal(png ? hs_image_encode_png(image, out, NULL) : hs_image_encode_jpeg(image, 98, out, NULL), 0);
     hs_image_destroy(image);
@@ -243,8 +243,8 @@ static void tiny_faces_are_found_once_each(void **state)
 {
     (void) state;
     enum { TINY = 8 };
-    static const int at[][2] = { { 98, 98 },   { 538, 98 },  { 98, 398 }, { 538, 398 }, { 318, 238 },
-                                 { 383, 98 },  { 249, 398 }, { 98, 303 }, { 538, 168 } };
+    static const int at[][2] = { { 98, 98 },  { 538, 98 },  { 98, 398 }, { 538, 398 }, { 318, 238 },
+                                 { 383, 98 }, { 249, 398 }, { 98, 303 }, { 538, 168 } };
     struct scene s;
     struct hs_image *image;
     struct hs_face_result result;
@@ -332,9 +332,9 @@ static void what_cannot_be_answered_is_refused(void **state)
     assert_int_equal(find(&s, &result, &err), HS_ETOOLARGE);
     hs_face_result_finish(&result);
     s.pipeline.limits.max_side = WIDTH;
-    assert_int_equal(hs_face_find(&s.pipeline, s.picture.data, s.picture.len, &s.request, hs_clock_now_ns(), NULL,
-                                  &result, &err),
-                     HS_ETIMEOUT);
+    assert_int_equal(
+        hs_face_find(&s.pipeline, s.picture.data, s.picture.len, &s.request, hs_clock_now_ns(), NULL, &result, &err),
+        HS_ETIMEOUT);
     hs_face_result_finish(&result);
     /* An embedder whose vectors are of another length than its pack says, a detector of another network. */
     static struct hs_pack other;
