@@ -2,7 +2,9 @@
  * is left behind. */
 #include "runner_status.h"
 
+#include <semaphore.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../alloc_fail.h"
 #include "backends/sim/sim.h"
@@ -173,6 +175,57 @@ static void a_device_opens_once_it_has_memory(void **state)
     assert_true(hs_fail_each_allocation(use_device, NULL) > 6);
 }
 
+/* ---- a backend that does not return ---- */
+
+static sem_t inside, go_on;
+
+static int open_never(const struct hs_device_options *options, struct hs_device **ret_device, struct hs_error *err)
+{
+    (void) options, (void) ret_device;
+    sem_post(&inside);
+    sem_wait(&go_on);
+    return hs_error_set(err, HS_ENODEVICE, "gone");
+}
+
+static void probe_nothing(const struct hs_device_options *options, struct hs_backend_probe *ret_probe)
+{
+    (void) options;
+    *ret_probe = (struct hs_backend_probe) { .available = true };
+}
+
+/* The runner is left to its thread, which frees it when it comes back (what it does not free, the sanitizers find). */
+static void a_runner_is_left_to_a_backend_that_does_not_return(void **state)
+{
+    (void) state;
+    static const struct hs_backend never = {
+        .abi = HS_BACKEND_ABI, .name = "never", .device = "never", .probe = probe_nothing, .open = open_never
+    };
+    struct plan plan = plan_of(HS_FINDS_POSES);
+    const struct hs_model_spec spec = { .path = "model", .std = { 1, 1, 1 }, .input_h = SIDE, .input_w = SIDE };
+    struct hs_runner *runner = NULL;
+    sem_init(&inside, 0, 0);
+    sem_init(&go_on, 0, 0);
+    plan.options.backend = &never;
+    assert_int_equal(hs_runner_create(&plan.options, &spec, &runner, NULL), 0);
+    hs_runner_preload(runner);
+    sem_wait(&inside);
+    assert_false(hs_runner_any_leaked());
+    int64_t start_ns = hs_clock_now_ns();
+    hs_runner_destroy(runner);
+    assert_true(hs_clock_now_ns() - start_ns >= 4 * HS_NS_PER_S);
+    assert_true(hs_runner_any_leaked());
+    /* Others are made and freed meanwhile. */
+    assert_int_equal(hs_runner_create(&plan.options, &spec, &runner, NULL), 0);
+    hs_runner_destroy(runner);
+    sem_post(&go_on);
+    int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
+    while (hs_runner_any_leaked() && hs_clock_now_ns() < give_up_ns)
+        usleep(1000);
+    assert_false(hs_runner_any_leaked());
+    sem_destroy(&inside);
+    sem_destroy(&go_on);
+}
+
 /* ---- where backends come from ---- */
 
 /* A backend that is absent is that in any case; only the list of folders may be missing. */
@@ -200,6 +253,7 @@ int main(void)
         cmocka_unit_test(so_does_one_with_batches),
         cmocka_unit_test(a_device_opens_once_it_has_memory),
         cmocka_unit_test(an_absent_backend_is_reported_without_memory),
+        cmocka_unit_test(a_runner_is_left_to_a_backend_that_does_not_return),
     };
     return HS_RUN_TESTS(tests);
 }
