@@ -230,10 +230,11 @@ json_t *hs_enrol_reasons_json(const struct hs_enrol_verdict *verdict)
     json_t *list = json_array();
     for (size_t i = 0; i < verdict->count; i++) {
         const struct hs_enrol_reason *r = &verdict->reasons[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:f, s:f, s:s*}", "code", r->code, "measure", r->measure, "value",
-                                        round(r->value * 1000) / 1000, "limit", round(r->limit * 10000) / 10000,
-                                        "identity", r->identity[0] ? r->identity : NULL));
+        json_t *reason = json_pack("{s:s, s:s, s:f, s:f}", "code", r->code, "measure", r->measure, "value",
+                                   round(r->value * 1000) / 1000, "limit", round(r->limit * 10000) / 10000);
+        if (r->identity[0])
+            reason = hs_face_with_member(reason, "identity", json_string(r->identity));
+        list = hs_face_with_item(list, reason);
     }
     return list;
 }
@@ -303,14 +304,13 @@ json_t *hs_enrol_add_face(json_t *answer, const struct hs_face_found *face, cons
                           const struct hs_enrol_verdict *warnings)
 {
     json_t *reasons = hs_enrol_reasons_json(warnings);
-    json_object_set_new(answer, "face", face_json(face, result));
-    json_object_set_new(answer, "warnings", json_array());
+    answer = hs_face_with_member(answer, "face", face_json(face, result));
+    answer = hs_face_with_member(answer, "warnings", json_array());
     for (size_t i = 0; i < warnings->count; i++) {
         char text[HS_ERROR_MESSAGE_SIZE];
         hs_enrol_warning_text(&warnings->reasons[i], text, sizeof(text));
         json_t *warning = hs_warning_json(warnings->reasons[i].code, NULL, "%s", text);
-        json_object_update_missing(warning, json_array_get(reasons, i));
-        answer = hs_answer_warn(answer, warning);
+        answer = hs_answer_warn(answer, hs_face_with_members(warning, json_incref(json_array_get(reasons, i))));
     }
     json_decref(reasons);
     return hs_answer_warn_damage(answer, "image", result->damage);
@@ -323,9 +323,13 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
 {
     json_t *quality = hs_face_quality_json(found);
     /* The gallery prefers vectors with a higher score if an identity has more than may stay. */
-    if (json_is_object(quality))
-        json_object_set_new(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
+    if (found->has_quality)
+        quality =
+            hs_face_with_member(quality, "score", json_real((double) (found->face.score * found->quality.sharpness)));
     char *text = json_is_object(quality) ? json_dumps(quality, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(quality);
+    if (found->has_quality && !text)
+        return hs_error_set(err, HS_ENOMEM, "no memory for the face's quality");
     const struct hs_gallery_new_embedding embedding = {
         .values = found->embedding,
         .dimension = (size_t) result->dimension,
@@ -335,7 +339,6 @@ int hs_enrol_store(const struct hs_face_app *app, const struct hs_enrol_entry *e
         .source_sha256 = entry->source_sha256,
     };
     int r = hs_gallery_add(app->gallery, entry->request, entry->name, entry->metadata, &embedding, ret_added, err);
-    json_decref(quality);
     free(text);
     return r;
 }

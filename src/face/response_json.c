@@ -16,6 +16,43 @@ struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app
     };
 }
 
+/* ---- an answer is whole, or none ---- */
+
+static json_t *if_done(json_t *json, int r)
+{
+    if (r == 0)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+json_t *hs_face_with_item(json_t *list, json_t *item)
+{
+    return if_done(list, json_array_append_new(list, item));
+}
+
+json_t *hs_face_with_member(json_t *object, const char *key, json_t *value)
+{
+    return if_done(object, json_object_set_new(object, key, value));
+}
+
+/* json_object_update_missing does not say if it failed. */
+json_t *hs_face_with_members(json_t *object, json_t *more)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(more, key, value)
+    {
+        if (object && !json_object_get(object, key))
+            object = hs_face_with_member(object, key, json_incref(value));
+    }
+    int r = more ? 0 : -1;
+    json_decref(more);
+    return if_done(object, r);
+}
+
+/* ---- parts of answers ---- */
+
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result)
 {
     int x1 = hs_pixel(box->x1, result->width), y1 = hs_pixel(box->y1, result->height);
@@ -41,8 +78,8 @@ static json_t *landmarks_json(const struct hs_face *face, const struct hs_face_r
         return json_null();
     json_t *list = json_array();
     for (int i = 0; i < HS_FACE_LANDMARKS; i++)
-        json_array_append_new(list, json_pack("[f, f]", inside(face->landmarks[i].x, result->width),
-                                              inside(face->landmarks[i].y, result->height)));
+        list = hs_face_with_item(list, json_pack("[f, f]", inside(face->landmarks[i].x, result->width),
+                                                 inside(face->landmarks[i].y, result->height)));
     return list;
 }
 
@@ -62,22 +99,20 @@ json_t *hs_face_quality_json(const struct hs_face_found *found)
                      thousandth(q->exposure.clipped));
 }
 
-/* Adds that max_faces cut the list, if it did. */
-static void add_truncated(json_t *answer, const struct hs_face_result *result)
+/* Adds that max_faces cut the list, if it did. Takes and gives the reference, as those below. */
+static json_t *with_truncated(json_t *answer, const struct hs_face_result *result)
 {
     if (result->found <= result->count)
-        return;
-    json_object_set_new(answer, "truncated", json_true());
-    json_object_set_new(answer, "found", json_integer((json_int_t) result->found));
+        return answer;
+    answer = hs_face_with_member(answer, "truncated", json_true());
+    return hs_face_with_member(answer, "found", json_integer((json_int_t) result->found));
 }
 
-/* Adds which device the answer came from. Takes and gives the reference. */
+/* Adds which device the answer came from. */
 static json_t *with_device(json_t *answer, const struct hs_face_result *result)
 {
-    json_object_set_new(answer, "device", json_string(result->device));
-    if (result->degraded)
-        json_object_set_new(answer, "degraded", json_true());
-    return answer;
+    answer = hs_face_with_member(answer, "device", json_string(result->device));
+    return result->degraded ? hs_face_with_member(answer, "degraded", json_true()) : answer;
 }
 
 /* The same, and damage of the picture. */
@@ -91,21 +126,20 @@ json_t *hs_face_detect_json(const struct hs_face_result *result, bool landmarks)
     json_t *faces = json_array();
     for (size_t i = 0; i < result->count; i++) {
         const struct hs_face *face = &result->faces[i].face;
-        json_array_append_new(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
-                                               "confidence", (double) face->score, "landmarks",
-                                               landmarks ? landmarks_json(face, result) : json_null()));
+        faces = hs_face_with_item(faces, json_pack("{s:o, s:f, s:o}", "bbox", hs_face_bbox_json(&face->box, result),
+                                                   "confidence", (double) face->score, "landmarks",
+                                                   landmarks ? landmarks_json(face, result) : json_null()));
     }
     json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", (json_int_t) result->count,
                                "inference_time_ms", result->timings.detect_ms);
-    add_truncated(answer, result);
-    return with_result(answer, result);
+    return with_result(with_truncated(answer, result), result);
 }
 
 json_t *hs_face_vector_json(const float *vector, size_t dimension)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < dimension; i++)
-        json_array_append_new(list, json_real((double) vector[i]));
+        list = hs_face_with_item(list, json_real((double) vector[i]));
     return list;
 }
 
@@ -136,11 +170,11 @@ static json_t *candidates_json(const struct hs_face_match *matches, size_t count
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
+        list = hs_face_with_item(list, json_pack("{s:s, s:f}", "identity", matches[i].name, "score", matches[i].score));
     return list;
 }
 
-/* NULL, and err filled, if the gallery could not be searched. */
+/* NULL, and err filled, if the gallery could not be searched, or without memory. */
 static json_t *match_json(const struct hs_face_app *app, const struct hs_face_found *found,
                           const struct hs_face_result *result, const struct hs_face_recognize *how,
                           struct hs_error *err)
@@ -156,10 +190,12 @@ static json_t *match_json(const struct hs_face_app *app, const struct hs_face_fo
                              known ? matches[0].name : "Unknown", "match_score", known ? matches[0].score : 0.0,
                              "embedding_space", result->space, "quality", hs_face_quality_json(found));
     if (known && count > 1)
-        json_object_set_new(face, "margin", json_real(margin));
+        face = hs_face_with_member(face, "margin", json_real(margin));
     if (how->candidates > 0)
-        json_object_set_new(face, "candidates",
-                            candidates_json(matches, count < how->candidates ? count : how->candidates));
+        face = hs_face_with_member(face, "candidates",
+                                   candidates_json(matches, count < how->candidates ? count : how->candidates));
+    if (!face)
+        hs_error_set(err, HS_ENOMEM, "no memory for the answer");
     return face;
 }
 
@@ -189,11 +225,13 @@ json_t *hs_face_recognize_json(const struct hs_face_app *app, const struct hs_fa
             json_decref(faces);
             return NULL;
         }
-        json_array_append_new(faces, face);
+        faces = hs_face_with_item(faces, face);
     }
     double ms = result->timings.detect_ms + result->timings.embed_ms + hs_ns_to_ms(hs_clock_now_ns() - start_ns);
     json_int_t count = (json_int_t) json_array_size(faces);
     json_t *answer = json_pack("{s:o, s:I, s:f}", "faces", faces, "count", count, "inference_time_ms", ms);
-    add_truncated(answer, result);
-    return with_result(warn_low_threshold(answer, app, how->threshold), result);
+    answer = with_result(warn_low_threshold(with_truncated(answer, result), app, how->threshold), result);
+    if (!answer)
+        hs_error_set(err, HS_ENOMEM, "no memory for the answer");
+    return answer;
 }

@@ -21,6 +21,14 @@ struct hs_face_recognize {
 /* The configured way. */
 struct hs_face_recognize hs_face_recognize_default(const struct hs_face_app *app);
 
+/* A list with one item more, and an object with one member more or another value of it. Both take and give the
+ * reference, and take the value. Without memory, or if either is NULL: NULL, so that an answer is whole or none. */
+json_t *hs_face_with_item(json_t *list, json_t *item);
+json_t *hs_face_with_member(json_t *object, const char *key, json_t *value);
+
+/* The same with all members of `more` that the object has not, from *more, which is taken. */
+json_t *hs_face_with_members(json_t *object, json_t *more);
+
 /* New references, NULL without memory. */
 json_t *hs_face_bbox_json(const struct hs_rect *box, const struct hs_face_result *result); /* [x, y, width, height] */
 json_t *hs_face_quality_json(const struct hs_face_found *found);                           /* or null */

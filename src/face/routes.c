@@ -121,7 +121,7 @@ static void post_embed(struct hs_http_request *req)
         found = hs_face_ask_best(req, &result);
     if (found) {
         json_t *answer = hs_face_embed_json(found, &result);
-        json_object_set_new(answer, "bbox", hs_face_ask_bbox(req, found, &result));
+        answer = hs_face_with_member(answer, "bbox", hs_face_ask_bbox(req, found, &result));
         hs_face_reply_vector(req, hs_request_add_warnings(req, answer));
     }
     hs_face_result_finish(&result);

@@ -89,9 +89,9 @@ static bool sum_body(struct add *add)
                         : hs_body_text(body, fields[i]) ? json_string(hs_body_text(body, fields[i]))
                                                         : NULL;
         if (value)
-            json_object_set_new(said, fields[i], value);
+            said = hs_face_with_member(said, fields[i], value);
     }
-    json_object_set_new(said, "picture", json_string(add->picture_sha256));
+    said = hs_face_with_member(said, "picture", json_string(add->picture_sha256));
     char *text = json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS);
     if (text)
         hs_sha256(text, strlen(text), add->body_sha256);
@@ -113,7 +113,7 @@ static bool read_request(struct add *add)
 
 /* ---- answers ---- */
 
-/* Takes `more`, further members; may be NULL. */
+/* Takes `more`, further members. */
 static void reply_added(const struct add *add, const char *name, const struct hs_gallery_added *added, json_t *more)
 {
     char message[HS_GALLERY_NAME_MAX + 64];
@@ -121,9 +121,8 @@ static void reply_added(const struct add *add, const char *name, const struct hs
     json_t *answer = json_pack("{s:s, s:s, s:I, s:b}", "message", message, "name", name, "embedding_id",
                                (json_int_t) added->embedding_id, "identity_created", (int) added->identity_created);
     if (added->embedding_dropped)
-        json_object_set_new(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
-    json_object_update_missing(answer, more);
-    json_decref(more);
+        answer = hs_face_with_member(answer, "embedding_dropped", json_integer((json_int_t) added->embedding_dropped));
+    answer = hs_face_with_members(answer, more);
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
 }
 
@@ -152,9 +151,9 @@ static void reply_tried(const struct add *add, const struct hs_face_result *resu
                                "name", add->name, "gate", hs_enrol_gates[add->gate], "identity_exists", (int) known,
                                "embedding_count", (json_int_t) count, "reasons", hs_enrol_reasons_json(verdict));
     if (face) {
-        json_object_set_new(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
-        json_object_set_new(answer, "confidence", json_real((double) face->face.score));
-        json_object_set_new(answer, "quality", hs_face_quality_json(face));
+        answer = hs_face_with_member(answer, "bbox", hs_face_bbox_json(&face->face.box, result));
+        answer = hs_face_with_member(answer, "confidence", json_real((double) face->face.score));
+        answer = hs_face_with_member(answer, "quality", hs_face_quality_json(face));
         answer = hs_enrol_add_face(answer, face, result, warnings);
     }
     hs_http_reply_json(add->req, 200, hs_request_add_warnings(add->req, answer));
@@ -264,7 +263,7 @@ static void replay(const struct add *add, const struct hs_gallery_recalled *reca
         return;
     }
     hs_http_add_header(add->req, "Idempotency-Replayed", "true");
-    reply_added(add, recalled->name, &recalled->added, NULL); /* the face is not remembered */
+    reply_added(add, recalled->name, &recalled->added, json_object()); /* the face is not remembered */
 }
 
 /* An addition that was refused or failed stored nothing, so it may be tried again with the same key. */

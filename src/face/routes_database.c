@@ -64,8 +64,8 @@ struct hs_gallery_person *hs_face_get_person(struct hs_http_request *req, const 
 /* ---- removal ---- */
 
 /* Older backups still hold what was erased: the answer names their files, or says that they went. A purge that fails
- * does not take back the removal, so it is told beside it. */
-static void add_purged(const struct hs_face_app *app, json_t *answer)
+ * does not take back the removal, so it is told beside it. Takes and gives the reference. */
+static json_t *with_purged(const struct hs_face_app *app, json_t *answer)
 {
     struct hs_gallery_backups *purged;
     struct hs_error err;
@@ -73,18 +73,18 @@ static void add_purged(const struct hs_face_app *app, json_t *answer)
     json_t *list = json_array();
     if (hs_gallery_purge_all(app->gallery, backup, &purged, &err) < 0) {
         hs_error_public(err.message, text);
-        json_object_set_new(answer, "purge_error", json_string(text));
+        answer = hs_face_with_member(answer, "purge_error", json_string(text));
         hs_log_warning("backups were not purged: %s", err.message);
     } else {
         for (size_t i = 0; i < purged->count; i++)
-            json_array_append_new(list, json_string(hs_path_base(purged->items[i].path)));
+            list = hs_face_with_item(list, json_string(hs_path_base(purged->items[i].path)));
         hs_gallery_backups_destroy(purged);
-        json_object_set_new(answer, "erasure_pending", json_false());
-        json_object_set_new(answer, "older_backups", json_array());
+        answer = hs_face_with_member(answer, "erasure_pending", json_false());
+        answer = hs_face_with_member(answer, "older_backups", json_array());
         if (backup[0])
-            json_object_set_new(answer, "backup", json_string(hs_path_base(backup)));
+            answer = hs_face_with_member(answer, "backup", json_string(hs_path_base(backup)));
     }
-    json_object_set_new(answer, "purged_backups", list);
+    return hs_face_with_member(answer, "purged_backups", list);
 }
 
 void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app *app, json_t *answer,
@@ -92,13 +92,13 @@ void hs_face_reply_erased(struct hs_http_request *req, const struct hs_face_app 
 {
     json_t *files = json_array();
     for (size_t i = 0; i < erased->file_count; i++)
-        json_array_append_new(files, json_string(hs_path_base(erased->files[i])));
-    json_object_set_new(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
-    json_object_set_new(answer, "erasure_pending", json_boolean(erased->pending));
-    json_object_set_new(answer, "older_backups", files);
+        files = hs_face_with_item(files, json_string(hs_path_base(erased->files[i])));
+    answer = hs_face_with_member(answer, "embeddings_erased", json_integer((json_int_t) erased->embeddings));
+    answer = hs_face_with_member(answer, "erasure_pending", json_boolean(erased->pending));
+    answer = hs_face_with_member(answer, "older_backups", files);
     hs_gallery_erased_finish(erased);
     if (purge)
-        add_purged(app, answer);
+        answer = with_purged(app, answer);
     hs_face_maintenance_erased(app->maintenance);
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
 }
@@ -233,8 +233,10 @@ void hs_face_get_list(struct hs_http_request *req)
     }
     size_t count = json_array_size(identities);
     const char *next = more ? next_cursor(identities, cursor) : NULL;
-    json_t *answer =
-        json_pack("{s:O, s:I, s:s*}", "identities", identities, "count", (json_int_t) count, "next_cursor", next);
+    json_t *answer = json_pack("{s:O, s:I}", "identities", identities, "count", (json_int_t) count);
+    /* Without it a client would take the list for complete. */
+    if (next)
+        answer = hs_face_with_member(answer, "next_cursor", json_string(next));
     hs_http_reply_json(req, 200, hs_request_add_warnings(req, answer));
     json_decref(identities);
 }

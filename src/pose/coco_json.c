@@ -33,8 +33,11 @@ static int parse(const char *text, size_t len, const char *name, json_t **ret_ro
     *ret_root = json_loadb(text, len, 0, &detail);
     if (*ret_root)
         return 0;
-    bool memory = json_error_code(&detail) == json_error_out_of_memory;
-    int r = hs_error_set(err, memory ? HS_ENOMEM : HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
+    /* Without memory to begin with, the library says nothing at all. */
+    bool memory = json_error_code(&detail) == json_error_out_of_memory || !detail.text[0];
+    if (memory)
+        return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
+    int r = hs_error_set(err, HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
     if (err)
         err->line = detail.line;
     return r;

@@ -129,7 +129,7 @@ static void reply_answer(struct hs_http_request *req, const struct detect_reques
     struct hs_buf out;
     json_t *more = hs_request_add_warnings(req, json_object());
     hs_buf_init(&out, HS_ANSWER_MAX);
-    int r = hs_pose_response_write(detect->app, result, detect->keypoint_threshold, more, &out);
+    int r = more ? hs_pose_response_write(detect->app, result, detect->keypoint_threshold, more, &out) : HS_ENOMEM;
     json_decref(more);
     if (r == 0)
         hs_answer_reply(req, &out);

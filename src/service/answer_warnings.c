@@ -20,7 +20,9 @@ json_t *hs_warning_json(const char *code, const char *field, const char *format,
     vsnprintf(message + len, sizeof(message) - len, format, args);
     va_end(args);
     hs_str_make_line(message);
-    return json_pack("{s:s, s:s, s:s*}", "code", code, "message", message, "field", field);
+    /* "s:s*" would leave the field out without memory. */
+    return field ? json_pack("{s:s, s:s, s:s}", "code", code, "message", message, "field", field)
+                 : json_pack("{s:s, s:s}", "code", code, "message", message);
 }
 
 json_t *hs_answer_warn(json_t *answer, json_t *warning)

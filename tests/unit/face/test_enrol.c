@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../alloc_fail.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -80,6 +81,94 @@ static void test_all_reasons_at_once(void **state)
     assert_int_equal(verdict.count, 6);
     hs_enrol_quality_gate(NULL, &result, false, &verdict);
     assert_int_equal(verdict.count, 0);
+}
+
+/* A face at each bound passes, one just beyond it does not. */
+static void test_bounds(void **state)
+{
+    (void) state;
+    static const struct {
+        enum hs_enrol_gate gate;
+        float size, score, sharpness, yaw, pitch, roll;
+    } gates[] = {
+        { HS_ENROL_STANDARD, 50, 0.6f, 0.3f, 40, 35, 35 },
+        { HS_ENROL_STRICT, 80, 0.7f, 0.45f, 25, 30, 20 },
+    };
+    float vector[4] = { 1 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(gates); i++) {
+        const struct hs_enrol_limits *limits = hs_enrol_limits_of(gates[i].gate);
+        const struct {
+            const char *code, *measure;
+            float bound, beyond;
+            size_t offset;
+        } cases[] = {
+#define MEASURE(code, measure, bound, step, member)                                                                    \
+    { code, measure, bound, (bound) + (step), offsetof(struct hs_face_found, member) }
+            MEASURE("low_score", "score", gates[i].score, -0.001f, face.score),
+            MEASURE("blurred", "sharpness", gates[i].sharpness, -0.001f, quality.sharpness),
+            MEASURE("extreme_pose", "yaw", gates[i].yaw, 0.01f, quality.pose.yaw),
+            MEASURE("extreme_pose", "pitch", gates[i].pitch, 0.01f, quality.pose.pitch),
+            MEASURE("extreme_pose", "roll", gates[i].roll, 0.01f, quality.pose.roll),
+            MEASURE("extreme_pose", "yaw", -gates[i].yaw, -0.01f, quality.pose.yaw),
+            MEASURE("extreme_pose", "pitch", -gates[i].pitch, -0.01f, quality.pose.pitch),
+            MEASURE("extreme_pose", "roll", -gates[i].roll, -0.01f, quality.pose.roll),
+            MEASURE("face_too_small", "size", 100 + gates[i].size, -0.01f, face.box.x2),
+            MEASURE("face_too_small", "size", 100 + gates[i].size, -0.01f, face.box.y2),
+        };
+        for (size_t k = 0; k < HS_ARRAY_LEN(cases); k++) {
+            struct hs_enrol_verdict verdict;
+            for (int beyond = 0; beyond < 2; beyond++) {
+                struct hs_face_found face = good_face(vector);
+                const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
+                *(float *) ((char *) &face + cases[k].offset) = beyond ? cases[k].beyond : cases[k].bound;
+                hs_enrol_quality_gate(limits, &result, false, &verdict);
+                assert_int_equal(verdict.count, beyond);
+            }
+            assert_true(has(&verdict, cases[k].code, cases[k].measure));
+        }
+        /* Without quality its measures do not count. */
+        struct hs_face_found face = good_face(vector);
+        const struct hs_face_result result = { .faces = &face, .count = 1, .dimension = 4 };
+        struct hs_enrol_verdict verdict;
+        face.quality = (struct hs_face_quality) { .pose = { 90, 90, 90 } };
+        face.has_quality = false;
+        hs_enrol_quality_gate(limits, &result, false, &verdict);
+        assert_int_equal(verdict.count, 0);
+    }
+}
+
+static void test_sentences(void **state)
+{
+    (void) state;
+    static const struct {
+        struct hs_enrol_reason reason;
+        const char *text;
+    } cases[] = {
+        { { .code = "identity_conflict", .measure = "similarity", .value = 0.715, .limit = 0.5, .identity = "Ann" },
+          "The face looks like 'Ann': similarity 0.71, recognition threshold 0.50" },
+        { { .code = "duplicate", .measure = "similarity", .value = 0.99991, .limit = HS_ENROL_DUPLICATE },
+          "The name has this picture or the same face already: similarity 0.9999" },
+        { { .code = "multiple_faces", .measure = "faces", .value = 3, .limit = 1 },
+          "The picture shows 3 faces; `face` says which one was taken, bbox chooses another" },
+        { { .code = "face_too_small", .measure = "size", .value = 30, .limit = 50 },
+          "The face is small: 30 pixels, at least 50 are recommended" },
+        { { .code = "low_score", .measure = "score", .value = 0.5, .limit = 0.6 },
+          "The detector is unsure of the face: score 0.50, at least 0.60 is recommended" },
+        { { .code = "blurred", .measure = "sharpness", .value = 0.1, .limit = 0.3 },
+          "The face is blurred: sharpness 0.10, at least 0.30 is recommended" },
+        { { .code = "sideways", .measure = "roll", .value = -90, .limit = 60 },
+          "The face lies on its side (roll -90 degrees). Send the picture upright" },
+        { { .code = "sideways", .measure = "roll", .value = 3, .limit = 60, .turned = true },
+          "The file says by EXIF that the picture is to be turned, which was not done (face: roll 3 degrees). Set "
+          "image.apply_exif, or send it upright" },
+        { { .code = "extreme_pose", .measure = "pitch", .value = 50, .limit = 35 },
+          "The face is turned away: pitch 50 degrees, at most 35 are recommended" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        char text[HS_ERROR_MESSAGE_SIZE];
+        hs_enrol_warning_text(&cases[i].reason, text, sizeof(text));
+        assert_string_equal(text, cases[i].text);
+    }
 }
 
 /* Somebody small in the background does not matter to the standard gate. */
@@ -289,13 +378,65 @@ static void test_gallery(void **state)
     hs_face_index_destroy(against.index);
 }
 
+/* A face and its quality are stored, or neither is. */
+struct storing {
+    struct hs_face_app app;
+    struct hs_face_result result;
+    struct hs_face_found face;
+    float vector[DIMENSION];
+};
+
+static int store(void *arg)
+{
+    struct storing *s = arg;
+    const struct hs_enrol_entry entry = { .name = "Ann", .metadata = "{\"team\":3}", .source_sha256 = sum_1 };
+    struct hs_gallery_person *person = NULL;
+    struct hs_gallery_added added = { 0 };
+    struct hs_error err = { 0 };
+    int r = hs_enrol_store(&s->app, &entry, &s->face, &s->result, &added, &err);
+    assert_true(r == 0 || r == err.code);
+    int read = hs_gallery_get(s->app.gallery, "Ann", false, &person, &err);
+    if (read == HS_ENOMEM)
+        read = hs_gallery_get(s->app.gallery, "Ann", false, &person, NULL);
+    assert_int_equal(read, r == 0 ? 0 : HS_ENOTFOUND);
+    if (r == 0) {
+        assert_int_equal(person->count, 1);
+        assert_string_equal(person->identity.metadata, "{\"team\":3}");
+        assert_string_equal(person->embeddings[0].source_sha256, sum_1);
+        assert_non_null(strstr(person->embeddings[0].quality, "\"score\":0.5"));
+        assert_non_null(strstr(person->embeddings[0].quality, "\"size\":120"));
+        hs_gallery_person_destroy(person);
+        assert_true(hs_gallery_remove(s->app.gallery, "Ann", NULL, NULL) == 0 ||
+                    hs_gallery_remove(s->app.gallery, "Ann", NULL, NULL) == 0);
+    }
+    /* The JSON library does not always tell a lack of memory from bad metadata. */
+    return r == HS_EINVAL ? HS_ENOMEM : r;
+}
+
+static void test_store(void **state)
+{
+    struct fixture *f = *state;
+    static struct storing s;
+    s.face = good_face(s.vector);
+    s.face.face.score = 0.625f;
+    s.face.quality.sharpness = 0.8f;
+    unit_vector(1, s.vector);
+    s.result = (struct hs_face_result) {
+        .faces = &s.face, .count = 1, .dimension = DIMENSION, .space = "test", .model = "made"
+    };
+    s.app.gallery = fixture_open(f);
+    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
+    assert_true(hs_fail_each_allocation(store, &s) > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),       cmocka_unit_test(test_all_reasons_at_once),
         cmocka_unit_test(test_background), cmocka_unit_test(test_odd_faces),
         cmocka_unit_test(test_warnings),   cmocka_unit_test(test_which_face),
-        GALLERY_TEST(test_gallery),
+        GALLERY_TEST(test_gallery),        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_sentences),  GALLERY_TEST(test_store),
     };
     return HS_RUN_TESTS(tests);
 }

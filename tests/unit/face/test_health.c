@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "face/health.h"
@@ -90,6 +91,78 @@ static void test_failed(void **state)
     tear_down(&app);
 }
 
+/* What cannot match is counted by its reason, in the answer and in the metrics. */
+static void test_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_face_app app;
+    struct hs_buf out;
+    for (unsigned i = 1; i <= 6; i++)
+        add(i == 1 ? fixture_open(f) : f->gallery, i < 3 ? "Ann" : i < 6 ? "Bob" : "Cid", i);
+    run_sql(f->path, "UPDATE embeddings SET space = 'x' WHERE id = 1; UPDATE embeddings SET space = NULL WHERE id = 3;"
+                     " UPDATE embeddings SET embedding = x'00000000' WHERE id = 4;"
+                     " UPDATE embeddings SET embedding = zeroblob(length(embedding)) WHERE id = 5");
+    fixture_close(f);
+    fixture_open(f);
+    set_up(f, &app);
+    assert_int_equal(hs_face_index_refresh(app.index, HS_NO_DEADLINE, NULL), 0);
+    check_state(&app, "degraded", NULL);
+    json_t *health = hs_face_health_database(&app);
+    char *text = json_dumps(json_object_get(health, "unusable"), JSON_COMPACT);
+    assert_string_equal(text, "{\"embeddings\":4,\"identities\":1,\"other_space\":1,\"other_size\":1,\"damaged\":1,"
+                              "\"unknown_space\":1}");
+    free(text);
+    assert_null(json_object_get(health, "error"));
+    assert_null(json_object_get(health, "migrated_from"));
+    assert_true(json_is_false(json_object_get(health, "erasure_pending")));
+    json_decref(health);
+    hs_buf_init(&out, 4096);
+    hs_face_put_metrics(&app, &out);
+    assert_string_equal(hs_buf_str(&out),
+                        "# HELP hailo_gallery_identities People in the gallery.\n"
+                        "# TYPE hailo_gallery_identities gauge\nhailo_gallery_identities 3\n"
+                        "# HELP hailo_gallery_identities_unusable Of these, people none of whose faces can match.\n"
+                        "# TYPE hailo_gallery_identities_unusable gauge\nhailo_gallery_identities_unusable 1\n"
+                        "# HELP hailo_gallery_embeddings Stored faces, by whether they can match.\n"
+                        "# TYPE hailo_gallery_embeddings gauge\n"
+                        "hailo_gallery_embeddings{use=\"other_space\"} 1\n"
+                        "hailo_gallery_embeddings{use=\"other_size\"} 1\n"
+                        "hailo_gallery_embeddings{use=\"damaged\"} 1\n"
+                        "hailo_gallery_embeddings{use=\"unknown_space\"} 1\n"
+                        "hailo_gallery_embeddings{use=\"usable\"} 2\n");
+    hs_buf_finish(&out);
+    tear_down(&app);
+}
+
+/* A file that was migrated says from which schema, one that is gone what does not work. */
+static void test_opened(void **state)
+{
+    struct fixture *f = *state;
+    struct hs_face_app app;
+    char detail[HS_ERROR_MESSAGE_SIZE];
+    write_first_schema(f->path);
+    fixture_open(f);
+    set_up(f, &app);
+    assert_int_equal(hs_face_index_refresh(app.index, HS_NO_DEADLINE, NULL), 0);
+    json_t *health = hs_face_health_database(&app);
+    assert_true(json_is_integer(json_object_get(health, "migrated_from")));
+    json_decref(health);
+    struct hs_buf out;
+    hs_buf_init(&out, 4096);
+    hs_face_put_metrics(&(struct hs_face_app) { 0 }, &out);
+    assert_int_equal(out.len, 0);
+    hs_buf_finish(&out);
+    unlink(f->path);
+    assert_int_equal(try_add(f->gallery, "Eve", 9, NULL), HS_EIO);
+    check_state(&app, "failed", "gallery_failed");
+    hs_face_health_gallery_reason(&app, detail);
+    assert_non_null(strstr(detail, "; changes fail until a restart"));
+    health = hs_face_health_database(&app);
+    assert_string_equal(json_string_value(json_object_get(health, "error")), detail);
+    json_decref(health);
+    tear_down(&app);
+}
+
 static void test_without_a_gallery(void **state)
 {
     (void) state;
@@ -143,7 +216,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GALLERY_TEST(test_loading), GALLERY_TEST(test_damaged),
         GALLERY_TEST(test_failed),  cmocka_unit_test(test_without_a_gallery),
-        GALLERY_TEST(test_in_use),
+        GALLERY_TEST(test_in_use),  GALLERY_TEST(test_counts),
+        GALLERY_TEST(test_opened),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../alloc_fail.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "face/index.h"
@@ -302,6 +303,79 @@ static void test_renames(void **state)
     hs_face_index_destroy(index);
 }
 
+/* ---- without memory ---- */
+
+/* Those who are as unit_vector(seed) is. A query that fails without memory is asked again, and *r says so. */
+static size_t ask(struct hs_face_index *index, unsigned seed, struct hs_face_match matches[3], int *r)
+{
+    struct hs_error err = { 0 };
+    float values[DIMENSION];
+    size_t count = 0;
+    unit_vector(seed, values);
+    int found = hs_face_index_find(index, values, 3, 0.99, HS_NO_DEADLINE, matches, &count, &err);
+    if (found == 0)
+        return count;
+    assert_true(found == HS_ENOMEM && err.code == HS_ENOMEM);
+    *r = found;
+    assert_int_equal(hs_face_index_find(index, values, 3, 0.99, HS_NO_DEADLINE, matches, &count, NULL), 0);
+    return count;
+}
+
+/* An index is made, read, and follows a change and a removal; what fails on the way is made good by the next query. */
+static int follow(void *arg)
+{
+    struct fixture *f = arg;
+    struct hs_face_index *index = NULL;
+    struct hs_face_match matches[3];
+    struct hs_error err = { 0 };
+    int r = hs_face_index_create(f->gallery, "test", DIMENSION, 1, &index, &err);
+    assert_int_equal(r, err.code);
+    if (r < 0) {
+        assert_null(index);
+        return r;
+    }
+    r = hs_face_index_refresh(index, HS_NO_DEADLINE, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(hs_face_index_is_read(index), r == 0);
+    /* Somebody of another program comes, and a face goes. */
+    run_sql(f->path, "INSERT INTO identities (name) VALUES ('Dan'); INSERT INTO embeddings (identity_id, embedding,"
+                     " space) SELECT last_insert_rowid(), embedding, space FROM embeddings WHERE id = 1;"
+                     " DELETE FROM embeddings WHERE id = 3");
+    assert_int_equal(ask(index, 1, matches, &r), 2);
+    bool swapped = strcmp(matches[0].name, "Ann") != 0;
+    assert_string_equal(matches[swapped].name, "Ann");
+    assert_string_equal(matches[!swapped].name, "Dan");
+    assert_true(matches[0].score <= 1 && matches[1].score > 0.99);
+    assert_int_equal(ask(index, 3, matches, &r), 0);
+    assert_int_equal(ask(index, 2, matches, &r), 1);
+    assert_string_equal(matches[0].name, "Bob");
+    struct hs_gallery_usability counted = hs_face_index_usability(index);
+    assert_int_equal(counted.embeddings[HS_GALLERY_USABLE], 3);
+    assert_int_equal(counted.identities_without, 0);
+    hs_face_index_destroy(index);
+    return r;
+}
+
+/* Each attempt has the same gallery. */
+static int follow_fresh(void *arg)
+{
+    struct fixture *f = arg;
+    run_sql(f->path, "DELETE FROM identities WHERE name = 'Dan';"
+                     " DELETE FROM embeddings WHERE identity_id NOT IN (SELECT id FROM identities);"
+                     " INSERT OR IGNORE INTO embeddings SELECT * FROM kept");
+    return follow(f);
+}
+
+static void test_memory(void **state)
+{
+    struct fixture *f = *state;
+    add(fixture_open(f), "Ann", 1);
+    add(f->gallery, "Bob", 2);
+    add(f->gallery, "Cid", 3);
+    run_sql(f->path, "CREATE TABLE kept AS SELECT * FROM embeddings");
+    assert_true(hs_fail_each_allocation(follow_fresh, f) > 8);
+}
+
 /* ---- a gallery that is being read ---- */
 
 static _Thread_local bool held;
@@ -373,6 +447,7 @@ int main(void)
         GALLERY_TEST(test_vanished_vector),
         GALLERY_TEST(test_query_beside_locked_change),
         GALLERY_TEST(test_new_log_index),
+        GALLERY_TEST(test_memory),
     };
     return HS_RUN_TESTS(tests);
 }

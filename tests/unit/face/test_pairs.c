@@ -1,7 +1,9 @@
 #include "../unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "../alloc_fail.h"
 #include "base/mem.h"
 #include "face/pairs.h"
 
@@ -80,12 +82,91 @@ static void bad_files_are_refused_with_their_line(void **state)
     assert_int_equal(hs_face_pairs_parse("a,b,same\np\0,q,1\n", 16, "t.csv", &pairs, NULL), HS_EINVAL);
 }
 
+/* As many columns as a line may have, and one more. */
+static void lines_have_bounds(void **state)
+{
+    (void) state;
+    char text[400];
+    for (int columns = 64; columns <= 65; columns++) {
+        struct hs_face_pairs *pairs = NULL;
+        struct hs_error err;
+        size_t len = 0;
+        for (int line = 0; line < 2; line++) {
+            len += (size_t) snprintf(text + len, sizeof(text) - len, line ? "p,q,1" : "a,b,same");
+            for (int i = 3; i < columns; i++)
+                text[len++] = ',';
+            text[len++] = '\n';
+        }
+        int r = hs_face_pairs_parse(text, len, "t.csv", &pairs, &err);
+        assert_int_equal(r, columns == 64 ? 0 : HS_EINVAL);
+        assert_true(r == 0 || strcmp(err.message, "t.csv:1: too many columns") == 0);
+        hs_face_pairs_destroy(pairs);
+    }
+}
+
+static void messages_say_what_is_wrong(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        { "", "t.csv:1: there are no pairs" },
+        { "a,b,same", "t.csv:1: there are no pairs" },
+        { "a,b\n1,2\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
+        { "b,same\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
+        { "a,same\n", "t.csv:1: the first line must name the columns image1, image2 and same" },
+        { "a,b,same,same\n", "t.csv:1: a column is named twice" },
+        { "a,b,same\n\n\"p,q,1\n", "t.csv:3: a quoted cell does not end" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct hs_face_pairs *pairs = NULL;
+        struct hs_error err;
+        assert_int_equal(hs_face_pairs_parse(cases[i].text, strlen(cases[i].text), "t.csv", &pairs, &err), HS_EINVAL);
+        assert_string_equal(err.message, cases[i].says);
+    }
+    struct hs_face_pairs *pairs = NULL;
+    struct hs_error err;
+    assert_int_equal(hs_face_pairs_parse("a\0b", 3, "t.csv", &pairs, &err), HS_EINVAL);
+    assert_non_null(strstr(err.message, "not a text file"));
+    assert_int_equal(hs_face_pairs_load("/no/such/pairs.csv", &pairs, &err), HS_ENOTFOUND);
+    assert_non_null(strstr(err.message, "/no/such/pairs.csv"));
+    assert_null(pairs);
+    hs_face_pairs_destroy(NULL);
+}
+
+static int parse(void *arg)
+{
+    static const char text[] = "a,b,same,bbox1\nx.jpg,y.jpg,1,1 2 3 4\ny.jpg,x.jpg,0,\nx.jpg,z.jpg,1,1 2 3 4";
+    struct hs_face_pairs *p = NULL;
+    struct hs_error err = { 0 };
+    (void) arg;
+    int r = hs_face_pairs_parse(text, sizeof(text) - 1, "t.csv", &p, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(p == NULL, r != 0);
+    if (r == 0) {
+        assert_int_equal(p->pair_count, 3);
+        assert_int_equal(p->picture_count, 4); /* x.jpg with a box and without */
+        assert_true(p->pairs[2].a == p->pairs[0].a && p->pairs[1].b != p->pairs[0].a);
+    }
+    hs_face_pairs_destroy(p);
+    return r;
+}
+
+static void pairs_are_read_or_refused_without_memory(void **state)
+{
+    (void) state;
+    assert_int_equal(hs_fail_each_allocation(parse, NULL), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_picture_is_there_once),
         cmocka_unit_test(columns_may_come_in_any_order_and_cells_in_quotes),
         cmocka_unit_test(bad_files_are_refused_with_their_line),
+        cmocka_unit_test(lines_have_bounds),
+        cmocka_unit_test(messages_say_what_is_wrong),
+        cmocka_unit_test(pairs_are_read_or_refused_without_memory),
     };
     return HS_RUN_TESTS(tests);
 }

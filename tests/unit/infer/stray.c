@@ -1,6 +1,13 @@
-/* A backend module of an interface that never was; test_registry.c wants it refused. */
+/* A backend module that test_registry.c wants refused: of another interface, or under another name (STRAY_NAME). */
 #include "hs/backend.h"
+
+#ifndef STRAY_ABI
+#define STRAY_ABI 4711
+#endif
+#ifndef STRAY_NAME
+#define STRAY_NAME "stray"
+#endif
 
 __attribute__((visibility("default"))) extern const struct hs_backend hs_backend_entry;
 
-const struct hs_backend hs_backend_entry = { .abi = 4711, .name = "stray" };
+const struct hs_backend hs_backend_entry = { .abi = STRAY_ABI, .name = STRAY_NAME };

@@ -295,6 +295,61 @@ static void what_is_no_model_is_refused_with_a_reason(void **state)
     openvino->close(device);
 }
 
+/* Models that compile, but do not take one picture or give what is not understood. */
+static void models_of_another_kind_are_refused(void **state)
+{
+    (void) state;
+    NEED_OPENVINO();
+    static const int input[] = { 1, 3, 4, 4 }, plane[] = { 0, 2, 3 }, kernel[] = { 1, 3, 1, 4, 4 },
+                     other[] = { 1, 3, 5, 5 };
+    static const int64_t wide[] = { 1, 3, 1, 4, 4 };
+    static const int five[] = { 5 };
+    struct hs_device *device = open_device(NULL);
+    static const char *const says[] = {
+        "the model has 2 inputs, a picture model has one", "the model has 17 outputs, 1 to 16 are understood",
+        "has 1 dimensions, 2 to 4 are understood",         "has 5 dimensions, 2 to 4 are understood",
+        "the model cannot take an input of 4x4",
+    };
+    for (int i = 0; i < 5; i++) {
+        struct hs_buf graph;
+        char path[128], name[16];
+        hs_buf_init(&graph, 1 << 20);
+        if (i == 0) {
+            onnx_node(&graph, "Add", "x", "z", "y", NULL, 0);
+            onnx_value(&graph, 11, "z", input, 4);
+            onnx_value(&graph, 12, "y", input, 4);
+        } else if (i == 1) {
+            for (int k = 0; k <= HS_MODEL_MAX_OUTPUTS; k++) {
+                hs_str_format(name, sizeof(name), "y%d", k);
+                onnx_node(&graph, k % 2 ? "Relu" : "Abs", k ? "y0" : "x", NULL, name, NULL, 0);
+                onnx_value(&graph, 12, name, input, 4);
+            }
+        } else if (i == 2) {
+            onnx_node(&graph, "ReduceMean", "x", NULL, "y", plane, 3);
+            onnx_value(&graph, 12, "y", input + 1, 1);
+        } else if (i == 3) {
+            onnx_node(&graph, "Reshape", "x", "shape", "y", NULL, 0);
+            onnx_constant(&graph, "shape", 7, five, 1, wide, sizeof(wide));
+            onnx_value(&graph, 12, "y", kernel, 5);
+        } else {
+            onnx_node(&graph, "Add", "x", "z", "y", NULL, 0);
+            static const float numbers[75];
+            onnx_constant(&graph, "z", 1, other, 4, numbers, sizeof(numbers));
+            onnx_value(&graph, 12, "y", other, 4);
+        }
+        onnx_value(&graph, 11, "x", i == 4 ? other : input, 4);
+        write_model("other.onnx", &graph, path);
+        struct hs_model_spec spec = spec_of(path, 4, 4);
+        struct hs_model *model = NULL;
+        struct hs_error err = { 0 };
+        assert_int_equal(openvino->load(device, &spec, &model, &err), HS_EMODEL);
+        if (!strstr(err.message, says[i]))
+            fail_msg("\"%s\" lacks \"%s\"", err.message, says[i]);
+        assert_null(model);
+    }
+    openvino->close(device);
+}
+
 static int count_files(const char *dir)
 {
     int count = 0;
@@ -760,6 +815,7 @@ int main(void)
         cmocka_unit_test(a_model_bound_to_another_size_is_refused),
         cmocka_unit_test(a_matrix_needs_no_batch),
         cmocka_unit_test(what_is_no_model_is_refused_with_a_reason),
+        cmocka_unit_test(models_of_another_kind_are_refused),
         cmocka_unit_test(the_cache_is_written_once_and_used),
         cmocka_unit_test(the_runner_serves_it),
         cmocka_unit_test(free_sizes_change_no_number),

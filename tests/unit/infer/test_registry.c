@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "infer/registry.h"
 
@@ -67,38 +68,116 @@ static void a_broken_module_is_an_error_and_is_listed(void **state)
     unlink(path);
 }
 
-static int copy_library(const char *name)
+/* Puts a module that was built beside this test into the folder, as the backend `name`. */
+static void install(const char *file, const char *name, char path[128])
 {
-    char path[128];
     uint8_t *data;
     size_t len;
-    struct hs_error err = { 0 };
-    const char *build = getenv("HS_BUILD_DIR");
     char from[512];
-    if (!build || !hs_path_join(from, sizeof(from), build, "tests/unit/infer/stray.so") || !hs_file_exists(from))
-        return -1;
-    hs_str_format(path, sizeof(path), "%s/hs_backend_%s.so", folder, name);
-    int r = hs_file_read(from, 1 << 24, &data, &len, &err);
-    if (r == 0) {
-        r = hs_file_write_atomic(path, data, len, 0700, &err);
-        free(data);
-    }
-    return r;
+    hs_str_format(path, 128, "%s/hs_backend_%s.so", folder, name);
+    assert_true(hs_str_format(from, sizeof(from), "%s/tests/unit/infer/%s.so", getenv("HS_BUILD_DIR"), file));
+    assert_int_equal(hs_file_read(from, 1 << 24, &data, &len, NULL), 0);
+    assert_int_equal(hs_file_write_atomic(path, data, len, 0700, NULL), 0);
+    free(data);
 }
 
-/* stray.c is a module whose table has another interface version. */
-static void a_module_of_another_interface_is_refused(void **state)
+static void modules_that_are_no_backends_are_refused(void **state)
 {
     (void) state;
-    const struct hs_backend *backend = NULL;
+    static const struct {
+        const char *file, *name;
+        int code;
+        const char *says;
+    } cases[] = {
+        { "stray", "stray", HS_EVERSION, "hs_backend_stray.so was built for backend interface 4711" },
+        { "liar", "liar", HS_EVERSION, "hs_backend_liar.so calls itself 'stray'" },
+        { "nameless", "nameless", HS_EVERSION, "hs_backend_nameless.so calls itself ''" },
+        { "tableless", "tableless", HS_EVERSION, "is no backend: it lacks the symbol hs_backend_entry" },
+        { "needy", "needy", HS_EDEVICE, "the backend 'needy' cannot be opened" },
+        { "needy", "openvino", HS_EDEVICE, "OpenVINO is not there any longer (libhs_test_needed.so: cannot open" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        const struct hs_backend *backend = NULL;
+        struct hs_error err = { 0 };
+        char path[128];
+        install(cases[i].file, cases[i].name, path);
+        assert_int_equal(hs_registry_find(cases[i].name, &backend, &err), cases[i].code);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("%s: %s", cases[i].name, err.message);
+        assert_null(backend);
+        char version[32] = "untouched";
+        assert_false(hs_registry_runtime(cases[i].name, version, sizeof(version)));
+        assert_string_equal(version, "untouched");
+        unlink(path);
+    }
+}
+
+static void a_name_has_a_longest_length(void **state)
+{
+    (void) state;
+    static const char longest[] = "a-name_of_31_characters-is-known";
+    const struct hs_backend *backend;
     struct hs_error err = { 0 };
+    assert_int_equal(strlen(longest + 1), 31);
+    assert_int_equal(hs_registry_find(longest + 1, &backend, &err), HS_ENOTFOUND);
+    assert_int_equal(hs_registry_find(longest, &backend, &err), HS_EINVAL);
+    assert_non_null(strstr(err.message, "is not the name of a backend"));
+}
+
+static void the_version_of_a_runtime_is_its_number(void **state)
+{
+    (void) state;
+    char version[32], small[1] = "";
+    assert_true(hs_registry_runtime("sim", version, sizeof(version)));
+    assert_string_equal(version, "2");
+    assert_false(hs_registry_runtime("sim", small, sizeof(small)));
+    assert_false(hs_registry_runtime("nosuch", version, sizeof(version)));
+}
+
+/* A folder that is named is the one, also before it is made. */
+static void a_module_that_is_built_here_has_a_folder(void **state)
+{
+    (void) state;
+    char path[HS_REGISTRY_PATH_SIZE], program[HS_REGISTRY_PATH_SIZE];
+    assert_true(hs_registry_folder(path));
+    assert_string_equal(path, folder);
+    setenv("HS_BACKEND_DIR", "/no/such/folder", 1);
+    assert_true(hs_registry_folder(path));
+    assert_string_equal(path, "/no/such/folder");
+    /* Beside this test is none. */
+    assert_true(hs_path_of_program(program, sizeof(program), "../lib/hailo-services/backends"));
+    setenv("HS_BACKEND_DIR", "", 1);
+    assert_true(hs_registry_folder(path));
+    assert_string_equal(path, program);
+    unsetenv("HS_BACKEND_DIR");
+    assert_true(hs_registry_folder(path));
+    assert_string_equal(path, program);
+    setenv("HS_BACKEND_DIR", folder, 1);
+}
+
+/* Only files that are named as modules are listed, each name once. */
+static void other_files_are_not_listed(void **state)
+{
+    (void) state;
+    static const char *const files[] = { "hs_backend_.so",  "hs_backend_x.so.1", "backend_x.so",
+                                         "hs_backend_X.so", "hs_backend_sim.so", "hs_backend_ok-1.so" };
+    struct hs_registry_entry entries[16];
     char path[128];
-    assert_int_equal(copy_library("stray"), 0);
-    assert_int_equal(hs_registry_find("stray", &backend, &err), HS_EVERSION);
-    assert_non_null(strstr(err.message, "interface 4711"));
-    assert_null(backend);
-    hs_str_format(path, sizeof(path), "%s/hs_backend_stray.so", folder);
-    unlink(path);
+    for (size_t i = 0; i < HS_ARRAY_LEN(files); i++) {
+        hs_str_format(path, sizeof(path), "%s/%s", folder, files[i]);
+        assert_int_equal(hs_file_write_atomic(path, "no", 2, 0600, NULL), 0);
+    }
+    size_t count = hs_registry_list(entries, HS_ARRAY_LEN(entries)), sims = 0, oks = 0, strange = 0;
+    for (size_t i = 0; i < count; i++) {
+        sims += strcmp(entries[i].name, "sim") == 0 && entries[i].usable && entries[i].path[0] == '\0';
+        oks += strcmp(entries[i].name, "ok-1") == 0 && !entries[i].usable && hs_str_starts(entries[i].path, folder);
+        strange += strchr(entries[i].name, 'x') || strchr(entries[i].name, 'X') || !entries[i].name[0];
+    }
+    for (size_t i = 0; i < HS_ARRAY_LEN(files); i++) {
+        hs_str_format(path, sizeof(path), "%s/%s", folder, files[i]);
+        unlink(path);
+    }
+    assert_true(sims == 1 && oks == 1 && strange == 0);
 }
 
 static int set_up(void **state)
@@ -123,7 +202,11 @@ int main(void)
         cmocka_unit_test(an_absent_module_lists_where_it_was_looked_for),
         cmocka_unit_test(names_with_paths_in_them_are_refused),
         cmocka_unit_test(a_broken_module_is_an_error_and_is_listed),
-        cmocka_unit_test(a_module_of_another_interface_is_refused),
+        cmocka_unit_test(modules_that_are_no_backends_are_refused),
+        cmocka_unit_test(a_name_has_a_longest_length),
+        cmocka_unit_test(the_version_of_a_runtime_is_its_number),
+        cmocka_unit_test(a_module_that_is_built_here_has_a_folder),
+        cmocka_unit_test(other_files_are_not_listed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

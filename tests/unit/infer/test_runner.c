@@ -93,21 +93,151 @@ static void a_request_goes_through(void **state)
 static void options_out_of_bounds_are_refused(void **state)
 {
     (void) state;
-    struct hs_model_spec spec = { 0 };
-    struct hs_runner *runner = NULL;
-    struct hs_error err = { 0 };
-    struct hs_runner_options options = defaults(NULL);
-    options.slots = HS_MODEL_MAX_SLOTS + 1;
-    assert_int_equal(hs_runner_create(&options, &spec, &runner, &err), HS_EINVAL);
-    options = defaults(NULL);
-    options.queue_max = -1;
-    assert_int_equal(hs_runner_create(&options, &spec, &runner, &err), HS_EINVAL);
-    options = defaults(NULL);
-    runner = create(&options);
-    struct hs_lease *lease;
-    assert_int_equal(try_acquire(runner, 0, 640, 1000, &lease), HS_EINVAL);
-    assert_int_equal(try_acquire(runner, 640, 1 << 20, 1000, &lease), HS_EINVAL);
+    static const struct {
+        int slots, batch, queue_max, threads;
+        int64_t above, pause_ns;
+        const char *says; /* NULL: taken */
+    } cases[] = {
+        { -1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
+        { HS_MODEL_MAX_SLOTS + 1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
+        { 0, -1, 0, 0, 0, 0, "a batch must be 0 to 32 pictures" },
+        { 0, HS_MODEL_MAX_BATCH + 1, 0, 0, 0, 0, "a batch must be 0 to 32 pictures" },
+        { 0, 0, -1, 0, 0, 0, "the queue's length and the number of threads" },
+        { 0, 0, 0, -1, 0, 0, "the queue's length and the number of threads" },
+        { 0, 0, 0, 0, -1, 0, "the limit of a restart" },
+        { 0, 0, 0, 0, 0, -1, "the limit of a restart" },
+        { 0, 0, 0, 0, 0, 0, NULL },
+        { HS_MODEL_MAX_SLOTS, HS_MODEL_MAX_BATCH, 1, 1, 1, 1, NULL },
+    };
+    const struct hs_model_spec spec = { .std = { 1, 1, 1 }, .input_h = 8, .input_w = 8 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        struct hs_runner *runner = NULL;
+        struct hs_error err = { 0 };
+        struct hs_runner_options options = defaults(NULL);
+        options.slots = cases[i].slots;
+        options.batch = cases[i].batch;
+        options.queue_max = cases[i].queue_max;
+        options.threads = cases[i].threads;
+        options.restart_above = cases[i].above;
+        options.restart_pause_ns = cases[i].pause_ns;
+        int r = hs_runner_create(&options, &spec, &runner, &err);
+        assert_int_equal(r, cases[i].says ? HS_EINVAL : 0);
+        assert_int_equal(runner == NULL, cases[i].says != NULL);
+        if (cases[i].says)
+            assert_non_null(strstr(err.message, cases[i].says));
+        hs_runner_destroy(runner);
+    }
+}
+
+static void requests_out_of_bounds_are_refused(void **state)
+{
+    (void) state;
+    static const struct {
+        int h, w, count;
+        const char *says; /* NULL: taken */
+    } cases[] = {
+        { 0, 640, 1, "an input of 640x0" },
+        { 640, 0, 1, "an input of 0x640" },
+        { 641, 640, 1, "an input of 640x641" },
+        { 640, 641, 1, "an input of 641x640" },
+        { 64, 64, 0, "at least one picture" },
+        { 64, 64, -1, "at least one picture" },
+        { 640, 640, 1, NULL },
+        { 1, 1, 1, NULL },
+    };
+    struct hs_runner_options options = defaults("latency_ms: 0");
+    struct hs_runner *runner = create(&options);
+    for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
+        const struct hs_slot_request request = {
+            .h = cases[i].h,
+            .w = cases[i].w,
+            .count = cases[i].count,
+            .deadline_ns = hs_deadline_in_ms(PATIENCE_MS),
+        };
+        struct hs_lease *lease = NULL;
+        struct hs_error err = { 0 };
+        assert_int_equal(hs_runner_acquire(runner, &request, &lease, &err), cases[i].says ? HS_EINVAL : 0);
+        assert_int_equal(lease == NULL, cases[i].says != NULL);
+        if (cases[i].says)
+            assert_non_null(strstr(err.message, cases[i].says));
+        hs_runner_release(lease);
+    }
     hs_runner_destroy(runner);
+    /* A model of one size takes that size. */
+    const struct hs_model_spec spec = { .std = { 1, 1, 1 }, .input_h = 64, .input_w = 32 };
+    static const int sizes[][3] = {
+        { 64, 32, 0 }, { 32, 32, HS_EINVAL }, { 64, 16, HS_EINVAL }, { 32, 64, HS_EINVAL }
+    };
+    assert_int_equal(hs_runner_create(&options, &spec, &runner, NULL), 0);
+    for (size_t i = 0; i < HS_ARRAY_LEN(sizes); i++) {
+        struct hs_lease *lease = NULL;
+        assert_int_equal(try_acquire(runner, sizes[i][0], sizes[i][1], PATIENCE_MS, &lease), sizes[i][2]);
+        hs_runner_release(lease);
+    }
+    hs_runner_destroy(runner);
+}
+
+/* The runner keeps nothing of what it was made from. */
+static void texts_of_the_options_are_copied(void **state)
+{
+    (void) state;
+    char id[] = "sim1", script[64];
+    snprintf(script, sizeof(script), "%s", sim_script("devices: 2\nlatency_ms: 0"));
+    struct hs_runner_options options = defaults(NULL);
+    options.device_id = id;
+    options.script = script;
+    struct hs_runner *runner = create(&options);
+    memset(id, 'x', sizeof(id) - 1);
+    memset(script, 'x', sizeof(script) - 1);
+    hs_runner_release(acquire(runner, 64, 64));
+    hs_runner_destroy(runner);
+    runner = create(&options);
+    hs_runner_preload(runner);
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), &err), HS_ENOTFOUND);
+    assert_non_null(strstr(err.message, "xxxx"));
+    hs_runner_destroy(runner);
+}
+
+/* A lease whose time is over before the run is given back unused, and so is one whose client has left. */
+static void a_run_that_comes_too_late_is_not_started(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 0");
+    struct hs_runner *runner = create(&options);
+    struct hs_lease *lease;
+    struct hs_error err = { 0 };
+    struct hs_cancel cancel;
+    hs_runner_release(acquire(runner, 64, 64));
+    int64_t deadline_ns = hs_deadline_in_ms(200);
+    assert_int_equal(acquire_until(runner, 64, 64, deadline_ns, NULL, &lease, &err), 0);
+    while (hs_clock_now_ns() < deadline_ns)
+        usleep(1000);
+    assert_int_equal(hs_runner_run(lease, NULL, &err), HS_ETIMEOUT);
+    assert_string_equal(err.message, "the deadline passed before the network was started");
+    hs_runner_release(lease);
+    hs_cancel_init(&cancel);
+    assert_int_equal(acquire_until(runner, 64, 64, hs_deadline_in_ms(PATIENCE_MS), &cancel, &lease, &err), 0);
+    hs_cancel_trigger(&cancel);
+    assert_int_equal(hs_runner_run(lease, NULL, &err), HS_ECANCELED);
+    assert_string_equal(err.message, "cancelled before the network was started");
+    hs_runner_release(lease);
+    assert_int_equal(acquire_until(runner, 64, 64, hs_deadline_in_ms(PATIENCE_MS), &cancel, &lease, &err),
+                     HS_ECANCELED);
+    assert_string_equal(err.message, "cancelled before it began");
+    hs_cancel_finish(&cancel);
+    struct hs_runner_status status = status_of(runner);
+    assert_int_equal(status.in_use + status.stuck + status.waiting, 0);
+    assert_int_equal(status.runs + status.failures, 0);
+    hs_runner_destroy(runner);
+}
+
+static void states_have_names(void **state)
+{
+    (void) state;
+    static const char *const names[] = { "idle", "loading", "ready", "unloading", "failed", "failed" };
+    for (size_t i = 0; i < HS_ARRAY_LEN(names); i++)
+        assert_string_equal(hs_runner_state_name((enum hs_runner_state) i), names[i]);
 }
 
 struct client {
@@ -483,6 +613,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_goes_through),
         cmocka_unit_test(options_out_of_bounds_are_refused),
+        cmocka_unit_test(requests_out_of_bounds_are_refused),
+        cmocka_unit_test(texts_of_the_options_are_copied),
+        cmocka_unit_test(a_run_that_comes_too_late_is_not_started),
+        cmocka_unit_test(states_have_names),
         cmocka_unit_test(many_first_requests_load_once),
         cmocka_unit_test(one_load_serves_all_sizes),
         cmocka_unit_test(slots_bound_what_is_in_the_device),

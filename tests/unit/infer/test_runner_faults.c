@@ -534,6 +534,29 @@ static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
     hs_runner_destroy(runner);
 }
 
+/* Nobody waits any more, and the device gives nothing back for as long as a run may take: it hangs. */
+static void a_device_that_keeps_all_pictures_hangs(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 2}]");
+    options.slots = 2;
+    options.run_timeout_ns = 200 * HS_NS_PER_MS;
+    struct hs_runner *runner = create(&options);
+    hs_runner_preload(runner);
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ask_once(runner, 20), HS_ETIMEOUT);
+    assert_false(status_of(runner).hung);
+    WAIT_FOR(runner, s.hung || s.loads > 1);
+    struct hs_runner_status status = status_of(runner);
+    if (status.hung)
+        assert_string_equal(status.error.message, "the device gave none of its 2 pictures back in 0.2 s");
+    WAIT_FOR(runner, s.state == HS_RUNNER_READY && s.loads == 2);
+    assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
+    hs_runner_destroy(runner);
+    assert_true(hs_runner_any_leaked()); /* the device holds its memory */
+}
+
 static void short_deadlines_do_not_bring_a_device_down(void **state)
 {
     (void) state;
@@ -771,6 +794,36 @@ static void a_stuck_picture_puts_a_restart_off(void **state)
     hs_runner_destroy(runner);
 }
 
+/* A lease that is kept for too long puts a restart off: after the time that a run may take, the others go on. */
+static void a_lease_that_is_kept_puts_a_restart_off(void **state)
+{
+    (void) state;
+    struct hs_runner_options options = defaults("latency_ms: 1");
+    options.restart_above = 1;
+    options.restart_pause_ns = 3600 * HS_NS_PER_S;
+    options.run_timeout_ns = 100 * HS_NS_PER_MS;
+    struct hs_runner *runner = create(&options);
+    struct hs_lease *kept;
+    assert_int_equal(acquire(runner, hs_deadline_in_ms(PATIENCE_MS), &kept, NULL), 0);
+    int64_t start_ns = hs_clock_now_ns();
+    assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
+    WAIT_FOR(runner, s.state == HS_RUNNER_LOADING);
+    assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(1), NULL), HS_ETIMEOUT);
+    assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
+    assert_true(hs_clock_now_ns() - start_ns >= 100 * HS_NS_PER_MS);
+    struct hs_runner_status status = status_of(runner);
+    assert_int_equal(status.state, HS_RUNNER_READY);
+    assert_int_equal(status.restarts, 0);
+    assert_int_equal(status.loads, 1);
+    /* Another runner may restart now. */
+    struct hs_runner *other = create(&options);
+    assert_int_equal(ask_once(other, PATIENCE_MS), 0);
+    WAIT_FOR(other, s.restarts == 1 && s.state == HS_RUNNER_READY);
+    hs_runner_destroy(other);
+    hs_runner_release(kept);
+    hs_runner_destroy(runner);
+}
+
 static void a_restart_that_fails_is_a_device_that_is_down(void **state)
 {
     (void) state;
@@ -850,7 +903,9 @@ int main(void)
         cmocka_unit_test(a_preload_during_a_restart_is_served_by_it),
         cmocka_unit_test(a_limit_set_too_low_does_not_thrash),
         cmocka_unit_test(a_stuck_picture_puts_a_restart_off),
+        cmocka_unit_test(a_lease_that_is_kept_puts_a_restart_off),
         cmocka_unit_test(a_restart_that_fails_is_a_device_that_is_down),
+        cmocka_unit_test(a_device_that_keeps_all_pictures_hangs),
         cmocka_unit_test(a_storm_of_faults_mixes_nothing_up),
     };
     return HS_RUN_TESTS(tests);

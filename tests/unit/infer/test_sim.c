@@ -763,6 +763,30 @@ static void a_script_that_is_not_understood_is_refused(void **state)
         { "a: 1\n---\nb: 1", "is not a known key" },
         { "load_ms: 1\n---\nload_ms: 1", "has a second document" },
         { "load_ms: [", "s.yaml:" },
+        { "batch_ms: {1: 5, 1: 6}", "\"batch_ms\" names a number of pictures twice" },
+        { "batch_ms: {}", "must say how long 1 picture takes" },
+        { "batch_ms: {0: 5}", "must be a whole number from 1 to 32" },
+        { "? [a]\n: 1", "s.yaml:1: \"the script\" has a key that is no text" },
+        { "latency_ms: 3600000.1", "from 0 to 3600000" },
+        { "latency_ms: {median: 0, p99: 0}", "needs a median above 0" },
+        { "load_ms: -0.1", "from 0 to 3600000" },
+        { "leak_kb: 65537", "from 0 to 65536" },
+        { "devices: 17", "from 1 to 16" },
+        { "slots: 0", "from 1 to 16" },
+        { "slots: 1.5", "must be a whole number" },
+        { "seed: 2147483648", "from 0 to 2147483647" },
+        { "seed: -1", "from 0 to 2147483647" },
+        { "temperature_c: 201", "from -100 to 200" },
+        { "temperature_c: [1]", "from -100 to 200" },
+        { "outputs: [uint8]", "must be uint8, uint16 or float32" },
+        { "faults: [{kind: late, at_ms: -1}]", "\"at_ms\" must be" },
+        { "faults: [{kind: late, count: 0}]", "\"count\" must be" },
+        { "faults: [{kind: late, for_ms: -1}]", "\"for_ms\" must be" },
+        { "faults: [{kind: late, extra_ms: -1}]", "\"extra_ms\" must be" },
+        { "faults: [{kind: late, device: 16}]", "from 0 to 15" },
+        { "faults: [{kind: load_slow, at: 2147483648}]", "\"at\" must be" },
+        { "faults: [{kind: load_fail, extra_ms: 1}]", "extra_ms where nothing takes longer" },
+        { "faults: [3]", "must be a map of keys and values" },
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(bad); i++) {
         struct hs_sim_script script;
@@ -795,6 +819,110 @@ static void what_a_script_leaves_out_has_its_ordinary_way(void **state)
     }
 }
 
+/* Values at their bounds. */
+static void what_a_script_says_is_read(void **state)
+{
+    (void) state;
+    static const char text[] = "latency_ms: {median: 3, p99: 3600000}\nload_ms: 3600000\nleak_kb: 65536\n"
+                               "devices: 16\nslots: 1\nseed: 2147483647\ntemperature_c: -100\noutputs: float32\n"
+                               "batch_ms: {32: 8, 1: 5, 4: 6}\nfaults:\n"
+                               "- {kind: late, at: 1, count: 1, device: 15}\n"
+                               "- {kind: load_slow, at_ms: 0, for_ms: 0}\n"
+                               "- {kind: load_slow, extra_ms: 0}\n";
+    struct hs_sim_script s;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_sim_script_parse(text, sizeof(text) - 1, "s", &s, &err), 0);
+    assert_true(s.latency_ms == 3 && s.p99_ms == 3600000 && s.load_ms == 3600000);
+    assert_true(s.leak_kb == 65536 && s.devices == 16 && s.slots == 1 && s.seed == 2147483647);
+    assert_true(s.has_temperature && s.temperature_c == -100 && s.outputs == HS_DTYPE_F32);
+    static const struct hs_sim_batch batches[] = { { 1, 5 }, { 4, 6 }, { 32, 8 } };
+    assert_int_equal(s.batch_count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_true(s.batches[i].pictures == batches[i].pictures && s.batches[i].ms == batches[i].ms);
+    const struct hs_sim_fault *late = &s.faults[0], *slow = &s.faults[1], *fast = &s.faults[2];
+    assert_int_equal(s.fault_count, 3);
+    assert_true(late->kind == HS_SIM_LATE && late->at == 1 && late->count == 1 && late->device == 15);
+    assert_true(late->extra_ms == 50 && late->for_ms == -1 && late->at_ms == -1);
+    assert_true(slow->kind == HS_SIM_LOAD_SLOW && slow->at == 0 && slow->count == 0 && slow->device == -1);
+    assert_true(slow->extra_ms == 2000 && slow->for_ms == 0 && slow->at_ms == 0);
+    assert_true(fast->extra_ms == 0 && fast->at_ms == 0);
+    /* A batch says how long one picture takes, unless the latency does. */
+    assert_int_equal(hs_sim_script_parse("batch_ms: {1: 5}", 16, "s", &s, &err), 0);
+    assert_true(s.latency_ms == 5 && s.p99_ms == 5);
+    assert_int_equal(hs_sim_script_parse("batch_ms: {1: 5}\nlatency_ms: 2", 30, "s", &s, &err), 0);
+    assert_true(s.latency_ms == 2 && s.p99_ms == 2);
+}
+
+static void a_script_has_bounds(void **state)
+{
+    (void) state;
+    static char text[HS_SIM_SCRIPT_MAX_BYTES + 1];
+    struct hs_sim_script script;
+    struct hs_error err = { 0 };
+    for (int count = HS_SIM_MAX_FAULTS; count <= HS_SIM_MAX_FAULTS + 1; count++) {
+        size_t len = (size_t) snprintf(text, sizeof(text), "faults:\n");
+        for (int i = 0; i < count; i++)
+            len += (size_t) snprintf(text + len, sizeof(text) - len, "- {kind: late}\n");
+        bool fits = count == HS_SIM_MAX_FAULTS;
+        assert_int_equal(hs_sim_script_parse(text, len, "s", &script, &err), fits ? 0 : HS_EINVAL);
+        assert_true(!fits || script.fault_count == HS_SIM_MAX_FAULTS);
+    }
+    assert_string_equal(err.message, "s:66: \"faults\" has too many faults");
+    memset(text, '#', sizeof(text));
+    script.slots = 0;
+    assert_int_equal(hs_sim_script_parse(text, sizeof(text), "s", &script, &err), HS_EINVAL);
+    assert_string_equal(err.message, "s: longer than 65536 bytes");
+    assert_int_equal(script.slots, 0);
+    assert_int_equal(hs_sim_script_parse(text, sizeof(text) - 1, "s", &script, &err), 0);
+}
+
+/* ---- bounds of calls ---- */
+
+static void sizes_out_of_bounds_are_refused(void **state)
+{
+    (void) state;
+    static const struct {
+        int h, w, result;
+    } loads[] = {
+        { 0, 8, HS_EINVAL },    { 8, 0, HS_EINVAL }, { 1, 1, 0 },    { 8193, 8, HS_EINVAL },
+        { 8, 8193, HS_EINVAL }, { 8192, 8, 0 },      { 8, 8192, 0 }, { -1, -1, HS_EINVAL },
+    };
+    struct hs_device *device = open_sim("latency_ms: 0\nbatch_ms: {1: 0.1, 2: 0.1}");
+    struct hs_error err = { 0 };
+    for (size_t i = 0; i < HS_ARRAY_LEN(loads); i++) {
+        const struct hs_model_spec spec = {
+            .input_h = loads[i].h, .input_w = loads[i].w, .slots = 1, .finding = HS_FINDS_EMBEDDINGS
+        };
+        struct hs_model *model = NULL;
+        assert_int_equal(sim->load(device, &spec, &model, &err), loads[i].result);
+        assert_int_equal(model != NULL, loads[i].result == 0);
+        sim->unload(model);
+    }
+    assert_string_equal(err.message, "an input of -1x-1 is out of bounds");
+    static const struct {
+        int h, w, result;
+    } sizes[] = {
+        { 0, 32, HS_EINVAL },  { 32, 0, HS_EINVAL },  { 1, 1, 0 },   { 96, 64, 0 },
+        { 97, 64, HS_EINVAL }, { 96, 65, HS_EINVAL }, { 64, 32, 0 },
+    };
+    struct hs_model *model = load_spec(
+        device, &(struct hs_model_spec) { .input_h = 96, .input_w = 64, .slots = 1, .batch = 3, .free_size = true });
+    assert_int_equal(sim->info(model)->batch, 2); /* the script has no more */
+    for (size_t i = 0; i < HS_ARRAY_LEN(sizes); i++)
+        assert_int_equal(sim->resize(model, 0, sizes[i].h, sizes[i].w, &err), sizes[i].result);
+    assert_string_equal(err.message, "an input of 65x96 is out of bounds");
+    assert_int_equal(sim->outputs(model, 0)[0].h, 8);
+    assert_int_equal(sim->outputs(model, 0)[0].w, 4);
+    for (int count = 0; count <= 3; count++) {
+        int r = sim->submit(model, 0, count, &err);
+        assert_int_equal(r, count == 1 || count == 2 ? 0 : HS_EINVAL);
+        if (r == 0)
+            assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
+    }
+    assert_string_equal(err.message, "a slot of this model takes 1 to 2 pictures");
+    close_all(model, device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -821,6 +949,9 @@ int main(void)
         cmocka_unit_test(probe_says_that_it_is_simulated),
         cmocka_unit_test(a_script_that_is_not_understood_is_refused),
         cmocka_unit_test(what_a_script_leaves_out_has_its_ordinary_way),
+        cmocka_unit_test(what_a_script_says_is_read),
+        cmocka_unit_test(a_script_has_bounds),
+        cmocka_unit_test(sizes_out_of_bounds_are_refused),
     };
     return HS_RUN_TESTS(tests);
 }

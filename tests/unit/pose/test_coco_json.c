@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../alloc_fail.h"
 #include "base/file.h"
 #include "pose/coco_json.h"
 
@@ -17,6 +18,9 @@
 #define TRUTH                                                                                                          \
     "{\"image_id\":139,\"category_id\":1,\"area\":12.5,\"bbox\":[1,2,3.5,4],\"iscrowd\":1,\"num_keypoints\":3,"        \
     "\"keypoints\":" KEYPOINTS "}"
+#define TRUTH_OF(area, count, crowd)                                                                                   \
+    "{\"image_id\":139,\"category_id\":1,\"area\":" area ",\"bbox\":[1,2,3.5,4],\"iscrowd\":" crowd                    \
+    ",\"num_keypoints\":" count ",\"keypoints\":" KEYPOINTS "}"
 #define FILE_OF(categories, images, annotations)                                                                       \
     "{\"categories\":[" categories "],\"images\":[" images "],\"annotations\":[" annotations "]}"
 
@@ -68,6 +72,16 @@ static const struct {
       "\"bbox\" of 4 numbers" },
     { FILE_OF(PERSON, IMAGE, "{\"category_id\":1,\"image_id\":1,\"keypoints\":" KEYPOINTS ",\"bbox\":[1,2,3,4]}"),
       "\"area\"" },
+    { FILE_OF(PERSON, "{\"id\":1.5,\"width\":1,\"height\":1}", ""), "images[0]: no integer \"id\"" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":2147483648}", ""), "images[0]: no \"width\" and \"height\"" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"\"}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":\"a/..\"}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, "{\"id\":1,\"width\":1,\"height\":1,\"file_name\":3}", ""), "images[0]: no relative" },
+    { FILE_OF(PERSON, IMAGE, TRUTH_OF("-0.5", "3", "1")), "annotations[0]: no \"area\" of 0 or more" },
+    { FILE_OF(PERSON, IMAGE, TRUTH_OF("\"1\"", "3", "1")), "annotations[0]: no \"area\" of 0 or more" },
+    { FILE_OF(PERSON, IMAGE, TRUTH_OF("1", "-1", "1")), "annotations[0]: \"num_keypoints\" is not a count" },
+    { FILE_OF(PERSON, IMAGE, TRUTH_OF("1", "2.5", "1")), "annotations[0]: \"num_keypoints\" is not a count" },
+    { FILE_OF("{\"id\":\"1\",\"name\":\"person\",\"keypoints\":" NAMES "}", IMAGE, ""), "no category with 17" },
 };
 
 static void a_bad_set_is_refused_with_its_place(void **state)
@@ -83,6 +97,90 @@ static void a_bad_set_is_refused_with_its_place(void **state)
         assert_non_null(strstr(err.message, bad_sets[i].words));
         assert_null(set);
     }
+}
+
+/* Values at their bounds, and what a file may leave out. */
+static void odd_values_are_read(void **state)
+{
+    (void) state;
+    static const char text[] = FILE_OF(
+        "{\"id\":5,\"name\":\"man\",\"keypoints\":" NAMES "}," PERSON,
+        "{\"id\":-1,\"width\":0,\"height\":2147483647,\"file_name\":\"...a/..b/c..\"}",
+        TRUTH_OF("0", "0", "0") "," TRUTH_OF(
+            "1", "2147483647",
+            "true") ","
+                    "{\"image_id\":1,\"category_id\":1,\"area\":1,\"bbox\":[1,2,3,4],\"keypoints\":" KEYPOINTS "}");
+    struct hs_coco_set *set = NULL;
+    struct hs_error err = { 0 };
+    assert_int_equal(hs_coco_set_parse(text, sizeof(text) - 1, "t", &set, &err), 0);
+    assert_int_equal(set->category_id, 1); /* the person, though another has as many keypoints */
+    assert_true(set->images[0].id == -1 && set->images[0].width == 0 && set->images[0].height == 2147483647);
+    assert_int_equal(set->truth_count, 3);
+    assert_true(!set->truths[0].is_crowd && set->truths[0].keypoint_count == 0 && set->truths[0].area == 0);
+    assert_true(set->truths[1].is_crowd && set->truths[1].keypoint_count == 2147483647);
+    assert_true(!set->truths[2].is_crowd);
+    assert_int_equal(set->truths[2].keypoint_count, 16); /* those that are labelled: the third number is above 0 */
+    hs_coco_set_destroy(set);
+    /* Without a person the first category with keypoints is it. */
+    static const char other[] = FILE_OF("{\"id\":5,\"name\":\"man\",\"keypoints\":" NAMES "},"
+                                        "{\"id\":6,\"name\":\"ape\",\"keypoints\":" NAMES "}",
+                                        IMAGE, "");
+    assert_int_equal(hs_coco_set_parse(other, sizeof(other) - 1, "t", &set, &err), 0);
+    assert_int_equal(set->category_id, 5);
+    assert_int_equal(set->truth_count, 0);
+    hs_coco_set_destroy(set);
+}
+
+/* ---- without memory ---- */
+
+static int read_set(void *arg)
+{
+    static const char text[] = FILE_OF(PERSON, IMAGE "," IMAGE, TRUTH "," TRUTH);
+    struct hs_coco_set *set = NULL;
+    struct hs_error err = { 0 };
+    (void) arg;
+    int r = hs_coco_set_parse(text, sizeof(text) - 1, "t", &set, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(set == NULL, r != 0);
+    if (r == 0) {
+        assert_true(set->image_count == 2 && set->truth_count == 2);
+        assert_string_equal(set->images[1].file_name, "a/b..c.jpg");
+        assert_int_equal(set->truths[1].keypoint_count, 3);
+    }
+    hs_coco_set_destroy(set);
+    /* The JSON library does not always tell a lack of memory from bad text. */
+    return r == HS_EDECODE ? HS_ENOMEM : r;
+}
+
+/* A file that is not written whole is not written. */
+static int save_results(void *arg)
+{
+    static struct hs_coco_result results[64];
+    struct hs_error err = { 0 };
+    json_error_t detail;
+    unlink(arg);
+    int r = hs_coco_results_save(arg, 1, results, 64, &err);
+    assert_int_equal(r, err.code);
+    assert_int_equal(access(arg, F_OK) == 0, r == 0);
+    if (r < 0)
+        return r;
+    json_t *back = json_load_file(arg, 0, &detail);
+    assert_int_equal(json_array_size(back), 64);
+    json_decref(back);
+    return 0;
+}
+
+static void sets_and_results_are_whole_or_refused(void **state)
+{
+    (void) state;
+    char folder[] = "/tmp/hs-coco-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/results.json", folder);
+    assert_true(hs_fail_each_allocation(save_results, path) > 3);
+    unlink(path);
+    rmdir(folder);
+    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
+    assert_true(hs_fail_each_allocation(read_set, NULL) > 100);
 }
 
 static void files_that_cannot_be_read(void **state)
@@ -138,10 +236,9 @@ static void results_read_back_as_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_is_needed),
-        cmocka_unit_test(a_bad_set_is_refused_with_its_place),
-        cmocka_unit_test(files_that_cannot_be_read),
-        cmocka_unit_test(results_read_back_as_written),
+        cmocka_unit_test(reads_what_is_needed),      cmocka_unit_test(a_bad_set_is_refused_with_its_place),
+        cmocka_unit_test(files_that_cannot_be_read), cmocka_unit_test(results_read_back_as_written),
+        cmocka_unit_test(odd_values_are_read),       cmocka_unit_test(sets_and_results_are_whole_or_refused),
     };
     return HS_RUN_TESTS(tests);
 }
