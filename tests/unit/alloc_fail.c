@@ -2,8 +2,10 @@
 #include "alloc_fail.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "hs/status.h"
 #include "unit.h"
@@ -56,6 +58,7 @@ void *__real_aligned_alloc(size_t alignment, size_t size);
 int __real_posix_memalign(void **ret, size_t alignment, size_t size);
 void *__real_reallocarray(void *old, size_t count, size_t size);
 char *__real_strdup(const char *text);
+int __real_vasprintf(char **ret, const char *format, va_list args);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
@@ -63,6 +66,7 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__wrap_strdup(const char *text);
+int __wrap_vasprintf(char **ret, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 void *__wrap_malloc(size_t size)
 {
@@ -97,4 +101,9 @@ int __wrap_posix_memalign(void **ret, size_t alignment, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return hs_alloc_fails() ? NULL : __real_strdup(text);
+}
+
+int __wrap_vasprintf(char **ret, const char *format, va_list args)
+{
+    return hs_alloc_fails() ? -1 : __real_vasprintf(ret, format, args);
 }
