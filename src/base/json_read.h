@@ -1,4 +1,5 @@
-/* Reads JSON into a jansson tree. */
+/* Reads JSON into a jansson tree. A program that has this gives jansson its malloc (json_set_alloc_funcs), so as to see
+ * what fails. */
 #ifndef HS_BASE_JSON_READ_H
 #define HS_BASE_JSON_READ_H
 

@@ -84,9 +84,10 @@ json_t *hs_system_text_json(const char *text)
 
 json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
 {
-    if (answer && answers->named)
-        json_object_set_new(answer, "file", hs_system_text_json(path));
-    return answer;
+    if (!answer || !answers->named || json_object_set_new(answer, "file", hs_system_text_json(path)) == 0)
+        return answer;
+    json_decref(answer);
+    return NULL;
 }
 
 int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
