@@ -319,7 +319,6 @@ static void test_without_memory(void **state)
 
 int main(void)
 {
-    json_set_alloc_funcs(malloc, free); /* the malloc that fails */
     setenv("XDG_CONFIG_HOME", "/none", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_lines),      cmocka_unit_test(test_help),

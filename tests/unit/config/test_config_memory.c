@@ -237,7 +237,6 @@ static void test_bounds(void **state)
 
 int main(void)
 {
-    json_set_alloc_funcs(malloc, free); /* the malloc that fails */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loading),
         cmocka_unit_test(test_writing),

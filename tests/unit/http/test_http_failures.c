@@ -435,7 +435,6 @@ static void test_options(void **state)
 
 int main(void)
 {
-    json_set_alloc_funcs(malloc, free); /* the malloc that fails */
     hs_log_setup("test", HS_LOG_ERROR + 1, HS_LOG_TEXT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies),
