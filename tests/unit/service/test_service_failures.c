@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "call_fail.h"
 #include "models/scene.h"
+#include "pose/app.h"
 #include "pose/settings.h"
 #include "service/answer.h"
 #include "service/answer_warnings.h"
@@ -418,6 +419,112 @@ static void test_full_cache(void **state)
     close_models(&m);
 }
 
+static void load(struct hs_model_pool *pool)
+{
+    hs_model_pool_preload(pool);
+    assert_int_equal(hs_model_pool_wait_loaded(pool, hs_deadline_in_ms(20000), &err), 0);
+}
+
+/* Past its memory the process gives up the model that was used longest ago, but not the configured one. */
+static void test_memory_of_models(void **state)
+{
+    struct models m;
+    struct hs_model_cache *cache;
+    struct hs_model_pool *pools[3] = { NULL };
+    open_models(&m, *state);
+    for (int full = 0; full < 2; full++) {
+        const struct hs_pack *packs[3];
+        assert_int_equal(hs_model_cache_create(&m.options, full ? 0 : INT64_MAX, &cache, &err), 0);
+        for (int i = 0; i < 3; i++) {
+            char name[8];
+            hs_str_format(name, sizeof(name), "p%d", i);
+            packs[i] = hs_store_find(m.store, name);
+            assert_int_equal(hs_model_cache_ref(cache, name, hs_deadline_in_ms(20000), &pools[i], &err), 0);
+            load(pools[i]);
+            if (i < 2)
+                hs_model_cache_unref(cache, pools[i]);
+            assert_string_equal(hs_model_cache_state(cache, packs[i]), "ready");
+        }
+        if (full) {
+            for (int i = 0; i < 2000 && hs_model_cache_unload(cache, packs[1]); i++)
+                usleep(1000);
+            assert_false(hs_model_cache_unload(cache, packs[1]));
+        } else {
+            assert_string_equal(hs_model_cache_state(cache, packs[1]), "ready");
+            assert_true(hs_model_cache_unload(cache, packs[1]));
+        }
+        assert_string_equal(hs_model_cache_state(cache, packs[0]), "ready");
+        assert_string_equal(hs_model_cache_state(cache, packs[2]), "ready");
+        hs_model_cache_unref(cache, pools[2]);
+        hs_model_cache_destroy(cache);
+    }
+    /* The end waits for a model that is being prepared. */
+    assert_int_equal(hs_model_cache_create(&m.options, INT64_MAX, &cache, &err), 0);
+    int r = hs_model_cache_ref(cache, "p5", 0, &pools[0], &err);
+    assert_true(r == HS_ETIMEOUT || r == 0);
+    hs_model_cache_destroy(cache);
+    close_models(&m);
+}
+
+/* ---- A program ---- */
+
+static const struct hs_app_model app_models[] = { { .task = HS_TASK_POSE,
+                                                    .name = "pose-estimation",
+                                                    .label = "pose",
+                                                    .role = "pose",
+                                                    .setting = "model.name",
+                                                    .batch = 1,
+                                                    .sized = true } };
+static const struct hs_app app = {
+    .program = { .name = "hailo-test", .schema = &hs_pose_schema, .app = &app },
+    .models = app_models,
+    .model_count = HS_ARRAY_LEN(app_models),
+    .state_size = sizeof(struct hs_pose_app),
+    .init = hs_pose_app_init,
+};
+
+static int make_app(void *arg)
+{
+    const char *const environment[] = { NULL };
+    char store[PATH_MAX], packs[PATH_MAX];
+    hs_str_copy(store, sizeof(store), folder_path(arg, "store"));
+    hs_str_copy(packs, sizeof(packs), folder_path(arg, "packs"));
+    const struct hs_config_override overrides[] = {
+        { "--models", "model.dir", store },
+        { "--set", "model.packs_dir", packs },
+        { "--device", "inference.device", "sim" },
+        { "--set", "model.name", "p3" },
+    };
+    const struct hs_config_request request = { .schema = &hs_pose_schema,
+                                               .environment = environment,
+                                               .overrides = overrides,
+                                               .override_count = HS_ARRAY_LEN(overrides) };
+    struct hs_problems problems = { 0 };
+    struct hs_settings *settings = NULL;
+    char refused[HS_REFUSED_SIZE], names[100];
+    void *made = NULL;
+    int r = hs_config_load(&request, &settings, &problems, &err);
+    hs_problems_finish(&problems);
+    if (r == 0)
+        r = hs_app_create(&app, settings, 0, refused, &made, &err);
+    if (r == 0) {
+        hs_app_core_names(made, names, sizeof(names));
+        assert_string_equal(names, "p3");
+    } else {
+        assert_null(made);
+    }
+    hs_app_destroy(made);
+    return r;
+}
+
+static void test_app_without_memory(void **state)
+{
+    struct models m;
+    open_models(&m, *state);
+    assert_true(hs_fail_each_allocation(make_app, *state) > 100);
+    close_models(&m);
+}
+
 /* ---- The record of two devices ---- */
 
 struct parity {
@@ -470,6 +577,8 @@ int main(void)
         FOLDER_TEST(test_models_without_memory),
         FOLDER_TEST(test_models_without_threads),
         FOLDER_TEST(test_full_cache),
+        FOLDER_TEST(test_memory_of_models),
+        FOLDER_TEST(test_app_without_memory),
         FOLDER_TEST(test_parity),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
