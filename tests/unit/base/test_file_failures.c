@@ -402,6 +402,7 @@ static void test_growing_array(void **state)
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replacing_fails),
         cmocka_unit_test(test_folder_that_cannot_be_synced),

@@ -269,6 +269,7 @@ static void test_leaving_serves_those_behind(void **state)
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool_memory),
         cmocka_unit_test(test_pool_threads),

@@ -315,10 +315,17 @@ static void test_without_memory(void **state)
     hs_str_format(calls[8].line, 1000, "config render --input %s --output %s", folder_path(*state, "all.yaml"), out);
     for (size_t i = 0; i < HS_ARRAY_LEN(calls); i++)
         assert_true(hs_fail_each_allocation(run_call, &calls[i]) > 1);
+    /* What was rendered is the whole of it. */
+    hs_str_format(calls[8].line, 1000, "config show --list --config %s", out);
+    assert_int_equal(run(calls[8].line), 0);
+    const char *port = strstr(seen.out, "server.port");
+    assert_non_null(port);
+    assert_true(strstr(port, "made/full:") < strchr(port, '\n'));
 }
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     setenv("XDG_CONFIG_HOME", "/none", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_command_lines),      cmocka_unit_test(test_help),

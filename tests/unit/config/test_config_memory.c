@@ -237,6 +237,7 @@ static void test_bounds(void **state)
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loading),
         cmocka_unit_test(test_writing),

@@ -282,6 +282,7 @@ static void test_requests_without_memory(void **state)
     struct hs_http_server *server = NULL;
     struct hs_http_stats stats;
     (void) state;
+    size_t live = hs_alloc_live();
     assert_int_equal(start(&server), 0);
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         int nth = 1, without_answer = 0;
@@ -303,6 +304,7 @@ static void test_requests_without_memory(void **state)
     assert_int_equal(stats.answer_bytes, 0);
     assert_int_equal(stats.active, 0);
     hs_http_destroy(server);
+    assert_int_equal(hs_alloc_live(), live);
 }
 
 static int start_and_end(void *arg)
@@ -321,6 +323,7 @@ static void test_start_without_memory(void **state)
     (void) state;
     struct hs_http_server *server = NULL;
     int nth = 1;
+    size_t live = hs_alloc_live();
     for (bool failed = true; failed; nth++) {
         hs_alloc_fail_arm(nth);
         int r = start(&server);
@@ -329,6 +332,7 @@ static void test_start_without_memory(void **state)
         assert_int_equal(server != NULL, r == 0);
         hs_http_destroy(server);
         server = NULL;
+        assert_int_equal(hs_alloc_live(), live);
     }
     assert_true(nth >= 5);
 }
@@ -355,6 +359,7 @@ static void test_start_that_fails(void **state)
     struct hs_http_server *server = NULL;
     (void) state;
     int descriptors = count_descriptors(), threads = count_entries("/proc/self/task");
+    size_t live = hs_alloc_live();
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         hs_call_fail_arm(rows[i].call, rows[i].nth, rows[i].error);
         int r = start(&server);
@@ -364,6 +369,7 @@ static void test_start_that_fails(void **state)
         assert_int_equal(count_descriptors(), descriptors);
         assert_int_equal(count_entries("/proc/self/task"), threads);
         assert_int_equal(start_and_end(NULL), 0);
+        assert_int_equal(hs_alloc_live(), live);
     }
 }
 
@@ -435,6 +441,7 @@ static void test_options(void **state)
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     hs_log_setup("test", HS_LOG_ERROR + 1, HS_LOG_TEXT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies),

@@ -149,6 +149,7 @@ static void generation(const char *speed, int expected)
 static void generations_of_pcie(void **state)
 {
     (void) state;
+    generation("128.0 GT/s PCIe", 6);
     generation("2.5 GT/s PCIe\n", 1);
     generation("5.0 GT/s PCIe\n", 2);
     generation("5 GT/s\n", 2);

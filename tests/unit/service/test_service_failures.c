@@ -348,9 +348,12 @@ static void test_models_without_memory(void **state)
 {
     struct models m;
     open_models(&m, *state);
+    assert_int_equal(use_models(&m), 0);
+    size_t live = hs_alloc_live();
     for (int nth = 1, failed = 1; failed; nth++) {
         hs_alloc_fail_arm(nth);
         int r = use_models(&m);
+        assert_int_equal(hs_alloc_live(), live);
         failed = hs_alloc_fail_disarm();
         assert_int_equal(r, r == 0 ? 0 : HS_ENOMEM);
         if (r < 0)
@@ -568,6 +571,7 @@ static void test_parity(void **state)
 
 int main(void)
 {
+    hs_alloc_watch_leaks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parallel_for),
         cmocka_unit_test(test_picture_files),
