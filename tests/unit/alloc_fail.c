@@ -159,7 +159,8 @@ void *__wrap_realloc(void *old, size_t size)
         return NULL;
     note_freed(old);
     void *block = __real_realloc(old, size);
-    return note_live(block ? block : old);
+    note_live(block ? block : old);
+    return block;
 }
 
 void *__wrap_reallocarray(void *old, size_t count, size_t size)

@@ -88,7 +88,7 @@ static void test_reading_fails(void **state)
         assert_int_equal(len, r < 0 ? 99 : 7);
         assert_int_equal(data != NULL, r == 0);
         free(data);
-        strcpy(hex, "untouched");
+        hs_str_copy(hex, sizeof(hex), "untouched");
         hs_call_fail_arm(rows[i].call, rows[i].nth, rows[i].error);
         r = hs_file_sha256(path, hex, &err);
         if (hs_call_fail_disarm())
