@@ -47,7 +47,7 @@ static void hash_text(const char *text, char ret_part[PART_DIGITS + 1])
     hs_str_copy_n(ret_part, PART_DIGITS + 1, hex, PART_DIGITS);
 }
 
-/* Syncs the file first if `sync`. */
+/* Syncs the file first if `sync`. False with errno. */
 static bool hash_file(const char *path, bool sync, struct hash *ret_hash, struct stat *ret_st)
 {
     crypto_generichash_state state;
@@ -61,9 +61,11 @@ static bool hash_file(const char *path, bool sync, struct hash *ret_hash, struct
             crypto_generichash_update(&state, block, (size_t) n);
     crypto_generichash_final(&state, digest, sizeof(digest));
     sodium_bin2hex(ret_hash->hex, sizeof(ret_hash->hex), digest, sizeof(digest));
+    int reason = errno;
     if (fd >= 0)
         close(fd);
     free(block);
+    errno = reason;
     return fine && n == 0;
 }
 
@@ -108,21 +110,25 @@ static bool put_sum(const struct blob *blob, const struct hash *hash, char dst[S
     return hs_str_format(dst, SUM_MAX, "%s%s %lld %s\n", sum_head, blob->name, (long long) blob->st.st_size, hash->hex);
 }
 
-/* True if there is exactly one blob, and it is the one that the sum was made of. *ret_empty: there is nothing. */
-static bool is_intact(const char *dir, struct blob *ret_blob, bool *ret_empty)
+/* 1 if there is exactly one blob, and it is the one that the sum was made of; 0: not; HS_ENOMEM: that cannot be told.
+ * *ret_empty: there is nothing. */
+static int check_intact(const char *dir, struct blob *ret_blob, bool *ret_empty)
 {
     char path[PATH_MAX], sum[PATH_MAX], wanted[SUM_MAX];
     struct hash hash;
     uint8_t *text = NULL;
-    size_t len;
+    size_t len = 0;
     int count = find_blobs(dir, ret_blob);
-    bool there = hs_path_join(sum, sizeof(sum), dir, sum_name) && hs_file_read(sum, SUM_MAX, &text, &len, NULL) == 0;
-    *ret_empty = count == 0 && !there;
-    bool fine = there && count == 1 && hs_path_join(path, sizeof(path), dir, ret_blob->name) &&
-                hash_file(path, false, &hash, &ret_blob->st) && put_sum(ret_blob, &hash, wanted) &&
-                strlen(wanted) == len && memcmp(wanted, text, len) == 0;
+    int r = hs_path_join(sum, sizeof(sum), dir, sum_name) ? hs_file_read(sum, SUM_MAX, &text, &len, NULL) : HS_EIO;
+    bool fine = r == 0 && count == 1 && hs_path_join(path, sizeof(path), dir, ret_blob->name);
+    *ret_empty = count == 0 && r < 0;
+    if (fine && !hash_file(path, false, &hash, &ret_blob->st)) {
+        fine = false;
+        r = errno == ENOMEM ? HS_ENOMEM : HS_EIO;
+    }
+    fine = fine && put_sum(ret_blob, &hash, wanted) && strlen(wanted) == len && memcmp(wanted, text, len) == 0;
     free(text);
-    return fine;
+    return r == HS_ENOMEM ? r : fine;
 }
 
 static void seal(const struct hs_compiled_entry *entry, struct blob *blob)
@@ -305,7 +311,8 @@ static int name_entry(struct hs_compiled_entry *entry, const struct hs_compiled_
     if (sodium_init() < 0)
         return hs_error_set(err, HS_EIO, "libsodium does not start");
     if (!hash_file(key->model, false, &model, &st))
-        return hs_error_set(err, HS_EIO, "cannot read %s: %s", key->model, strerror(errno));
+        return hs_error_set(err, errno == ENOMEM ? HS_ENOMEM : HS_EIO, "cannot read %s: %s", key->model,
+                            strerror(errno));
     hash_text(key->runtime, runtime);
     hash_text(key->settings, settings);
     *ret_bytes = st.st_size;
@@ -347,7 +354,13 @@ int hs_compiled_open(const struct hs_compiled_key *key, struct hs_compiled_entry
         free(entry);
         return r;
     }
-    entry->sealed = is_intact(entry->dir, &entry->blob, &empty);
+    r = check_intact(entry->dir, &entry->blob, &empty);
+    if (r < 0) {
+        close(entry->lock);
+        free(entry);
+        return hs_error_set(err, r, "out of memory");
+    }
+    entry->sealed = r;
     if (!entry->sealed)
         clear(entry->dir, NULL);
     if (!entry->sealed && !has_room(entry->dir, bytes + bytes / 2 + room_more)) {
@@ -411,7 +424,7 @@ void hs_compiled_sum(const char *cache, const char *model_file, bool verify, str
         /* One that is being written is not finished yet. */
         int lock = verify ? lock_folder(path) : -1;
         if (lock >= 0) {
-            sum.damaged += !is_intact(path, &blob, &empty);
+            sum.damaged += check_intact(path, &blob, &empty) == 0;
             close(lock);
         }
     }

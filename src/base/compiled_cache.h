@@ -29,8 +29,8 @@ struct hs_compiled_entry;
 
 /* Opens and locks the entry, makes its folder and compares what is in it. *ret_damaged (untouched on failure): there
  * was something that could not be used; it has been deleted. HS_EBUSY: another program compiles this model; HS_EIO:
- * also if the disk has no room for a compiled model. Then the model is compiled without a cache. The caller calls
- * hs_compiled_close. */
+ * also if the disk has no room for a compiled model; HS_ENOMEM: what is there stays. Then the model is compiled without
+ * a cache. The caller calls hs_compiled_close. */
 int hs_compiled_open(const struct hs_compiled_key *key, struct hs_compiled_entry **ret_entry, bool *ret_damaged,
                      struct hs_error *err);
 

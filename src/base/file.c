@@ -130,7 +130,7 @@ int hs_file_draft_begin(struct hs_file_draft *draft, const char *path, struct hs
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return hs_error_set(err, HS_EIO, "%s: not a regular file, so it is not replaced", path);
     if (!hs_str_format(draft->temporary, sizeof(draft->temporary), "%s.XXXXXX", path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", path);
     draft->fd = mkostemp(draft->temporary, O_CLOEXEC);
     return draft->fd < 0 ? open_error(path, err) : 0;
 }
@@ -174,7 +174,7 @@ int hs_dir_make(const char *path, struct hs_error *err)
 {
     char partial[PATH_MAX];
     if (!hs_str_copy(partial, sizeof(partial), path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", path);
     for (char *slash = partial + 1; *partial; slash++) {
         char c = *slash;
         if (c != '/' && c != '\0')
@@ -194,7 +194,7 @@ int hs_dir_make_parent(const char *path, struct hs_error *err)
 {
     char parent[PATH_MAX];
     if (!hs_path_parent(parent, sizeof(parent), path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", path);
     return hs_dir_make(parent, err);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/program.h"
@@ -177,9 +178,13 @@ static int load_tree(struct config_call *config, json_t **ret_tree, struct hs_er
         return r;
     config->page.len = 0;
     r = hs_render_node_json(hs_doc_root(doc), &config->page);
-    json_t *tree = r == 0 ? json_loadb((const char *) config->page.data, config->page.len, 0, NULL) : NULL;
+    json_t *tree = NULL;
+    if (r == 0)
+        r = hs_json_read((const char *) config->page.data, config->page.len, 0, &tree, NULL);
     config->page.len = 0;
     hs_doc_destroy(doc);
+    if (r == HS_ENOMEM || r == HS_ETOOLARGE)
+        return hs_error_set(err, r, "the configuration cannot be read: %s", hs_status_name(r));
     if (!json_is_object(tree)) {
         json_decref(tree);
         return hs_error_set(err, HS_EINVAL, "the configuration holds no sections");
@@ -196,16 +201,20 @@ static int change(json_t *tree, const char *assignment, struct hs_error *err)
     if (!equals || equals == assignment ||
         !hs_str_copy_n(name, sizeof(name), assignment, (size_t) (equals - assignment)))
         return hs_error_set(err, HS_EINVAL, "%.100s is not NAME=VALUE", assignment);
+    if (!hs_utf8_valid(assignment, strlen(assignment)))
+        return hs_error_set(err, HS_EINVAL, "%.100s is not UTF-8", assignment);
     char *at = name;
     for (char *point; json_is_object(tree) && (point = strchr(at, '.')); at = point + 1) {
         *point = '\0';
         json_t *section = json_object_get(tree, at);
-        if (!section || json_is_null(section))
-            json_object_set_new(tree, at, json_object());
+        if ((!section || json_is_null(section)) && json_object_set_new(tree, at, json_object()) < 0)
+            return hs_error_set(err, HS_ENOMEM, "out of memory");
         tree = json_object_get(tree, at);
     }
-    if (!json_is_object(tree) || !at[0] || json_object_set_new(tree, at, hs_yaml_value(equals + 1)) < 0)
+    if (!json_is_object(tree) || !at[0])
         return hs_error_set(err, HS_EINVAL, "%.100s cannot be set", assignment);
+    if (json_object_set_new(tree, at, hs_yaml_value(equals + 1)) < 0)
+        return hs_error_set(err, HS_ENOMEM, "out of memory");
     return 0;
 }
 

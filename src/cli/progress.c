@@ -33,7 +33,7 @@ static void amount(const struct hs_progress *progress, uint64_t value, char ret_
 static void print_step(struct hs_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
     int step = total ? (int) (STEPS * (double) done / (double) total) : (int) (done / (10 * 1000 * 1000));
-    if (strcmp(progress->what, what) != 0) {
+    if (strncmp(progress->what, what, sizeof(progress->what) - 1) != 0) {
         hs_str_copy(progress->what, sizeof(progress->what), what);
         progress->last_step = -1;
     }

@@ -12,7 +12,7 @@ struct hs_progress {
     bool drawn;      /* a bar stands in the current line */
     int64_t last_ns; /* of the last drawing */
     int last_step;   /* of the last line */
-    char what[128];  /* whose steps those are */
+    char what[128];  /* whose steps those are, cut */
 };
 
 void hs_progress_init(struct hs_progress *progress, bool counts);

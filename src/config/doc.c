@@ -10,6 +10,7 @@
 #include <yaml.h>
 
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -385,10 +386,14 @@ int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc *
     if (!doc)
         return no_memory(&reader);
     json_error_t json_error;
-    json_t *tree = json_loadb(reader.at, (size_t) (reader.end - reader.at), 0, &json_error);
-    bool json = tree != NULL;
+    json_t *tree = NULL;
+    int r = hs_json_read(reader.at, (size_t) (reader.end - reader.at), 0, &tree, &json_error);
+    bool json = r == 0;
     json_decref(tree);
-    int r = json ? read_value(&reader, 0, &doc->root) : yaml_read(&reader, &doc->root);
+    if (r == HS_ENOMEM)
+        no_memory(&reader);
+    else
+        r = json ? read_value(&reader, 0, &doc->root) : yaml_read(&reader, &doc->root);
     if (r == HS_EINVAL && !json && looks_like_json(&reader)) {
         /* The message may quote a piece of the text, whose line breaks have no place in it. */
         for (char *c = json_error.text; *c; c++)

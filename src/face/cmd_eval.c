@@ -52,7 +52,7 @@ static int embed(void *arg, size_t index, struct hs_error *err)
     request.inside = picture->boxed ? &picture->box : NULL;
     request.embed = true;
     if (!hs_path_join(path, sizeof(path), eval->images, picture->path))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", picture->path);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", picture->path);
     int r = hs_face_app_find_file(eval->app, path, &request, &result, err);
     const struct hs_face_found *face = r == 0 ? hs_face_select(&result, eval->rule) : NULL;
     eval->found[index] = face && face->embedding;

@@ -1,9 +1,9 @@
 #include "gallery/validate.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/json_read.h"
 #include "base/str.h"
 #include "gallery/name.h"
 
@@ -46,20 +46,12 @@ static bool is_shallow(json_t *value, int depth)
     return shallow;
 }
 
-/* The library's scanner does not look at each of its allocations: without memory a text may seem bad, or lose a part
- * and seem good. errno is what malloc left; only the scan of a number sets it to 0. */
 int hs_gallery_parse_json(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_problem)
 {
-    json_error_t problem = { 0 };
-    errno = 0;
-    json_t *value = json_loadb(text, len, flags, &problem);
-    if (errno == ENOMEM || (!value && json_error_code(&problem) == json_error_out_of_memory)) {
-        json_decref(value);
+    json_t *value = NULL;
+    if (hs_json_read(text, len, flags, &value, ret_problem) == HS_ENOMEM)
         return HS_ENOMEM;
-    }
     *ret_value = value;
-    if (ret_problem)
-        *ret_problem = problem;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/json_read.h"
 #include "base/str.h"
 
 enum { TEXT, STRING, KEY, CAPTURE, ESCAPE, UNICODE };
@@ -269,10 +270,10 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
     if (spaces == body->rest.len)
         return hs_error_set(err, HS_EINVAL, "Invalid JSON: the body is empty");
     json_error_t detail;
-    json_t *value = json_loadb((const char *) body->rest.data, body->rest.len, JSON_DECODE_ANY, &detail);
-    if (!value) {
-        if (json_error_code(&detail) == json_error_out_of_memory)
-            return hs_error_set(err, HS_ENOMEM, "no memory for the JSON");
+    int r = hs_json_read((const char *) body->rest.data, body->rest.len, JSON_DECODE_ANY, ret_value, &detail);
+    if (r == HS_ENOMEM)
+        return hs_error_set(err, r, "no memory for the JSON");
+    if (r < 0) {
         if (json_error_code(&detail) == json_error_null_character ||
             json_error_code(&detail) == json_error_null_byte_in_key)
             hs_str_copy(detail.text, sizeof(detail.text), "a text holds the character U+0000");
@@ -286,8 +287,6 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
         hs_error_set(err, HS_EINVAL, "Invalid JSON: %s (line %d, column %zu)", detail.text, detail.line, column);
         if (err)
             err->line = detail.line;
-        return HS_EINVAL;
     }
-    *ret_value = value;
-    return 0;
+    return r;
 }

@@ -61,7 +61,7 @@ static int detect(void *arg, size_t index, struct hs_error *err)
     params.max_detections = 300;
     params.apply_exif = false;
     if (!hs_path_join(path, sizeof(path), eval->images, image->file_name))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", image->file_name);
+        return hs_error_set(err, HS_EINVAL, "the path is too long: %s", image->file_name);
     hs_pose_result_init(&result);
     int r = hs_pose_app_detect_file(eval->app, path, &params, &result, err);
     if (r == 0 && (result.width != image->width || result.height != image->height))

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -30,14 +31,12 @@ static int refuse(const struct place *place, const char *what)
 static int parse(const char *text, size_t len, const char *name, json_t **ret_root, struct hs_error *err)
 {
     json_error_t detail;
-    *ret_root = json_loadb(text, len, 0, &detail);
-    if (*ret_root)
+    int r = hs_json_read(text, len, 0, ret_root, &detail);
+    if (r == 0)
         return 0;
-    /* Without memory to begin with, the library says nothing at all. */
-    bool memory = json_error_code(&detail) == json_error_out_of_memory || !detail.text[0];
-    if (memory)
-        return hs_error_set(err, HS_ENOMEM, "no memory for %s", name);
-    int r = hs_error_set(err, HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
+    if (r == HS_ENOMEM)
+        return hs_error_set(err, r, "no memory for %s", name);
+    r = hs_error_set(err, HS_EDECODE, "%s:%d: %s", name, detail.line, detail.text);
     if (err)
         err->line = detail.line;
     return r;

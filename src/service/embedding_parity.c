@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json_read.h"
 #include "base/json_writer.h"
 #include "base/str.h"
 
@@ -89,16 +90,20 @@ struct record {
     struct hs_sample_stats cosine;
 };
 
+/* json_unpack would take memory. */
 static bool parse(const json_t *root, struct record *ret)
 {
-    const char *device, *against;
-    json_int_t faces;
-    double least, median;
-    if (json_unpack((json_t *) root, "{s:{s:s}, s:{s:s}, s:I, s:F, s:F}", "device", "sha256", &device, "against",
-                    "sha256", &against, "faces", &faces, "least_cosine", &least, "median_cosine", &median) != 0)
+    const char *device = json_string_value(json_object_get(json_object_get(root, "device"), "sha256"));
+    const char *against = json_string_value(json_object_get(json_object_get(root, "against"), "sha256"));
+    const json_t *count = json_object_get(root, "faces"), *least = json_object_get(root, "least_cosine");
+    const json_t *median = json_object_get(root, "median_cosine");
+    json_int_t faces = json_integer_value(count);
+    if (!device || !against || !json_is_integer(count) || !json_is_number(least) || !json_is_number(median))
         return false;
-    ret->cosine = (struct hs_sample_stats) { .count = (size_t) faces, .least = least, .median = median };
-    return faces >= 0 && faces <= FACES_MAX && fabs(least) <= 1.001 && fabs(median) <= 1.001 &&
+    ret->cosine = (struct hs_sample_stats) { .count = (size_t) faces,
+                                             .least = json_number_value(least),
+                                             .median = json_number_value(median) };
+    return faces >= 0 && faces <= FACES_MAX && fabs(ret->cosine.least) <= 1.001 && fabs(ret->cosine.median) <= 1.001 &&
            hs_str_copy(ret->device, sizeof(ret->device), device) &&
            hs_str_copy(ret->against, sizeof(ret->against), against);
 }
@@ -118,9 +123,12 @@ int hs_embedding_parity_check(const struct hs_store *store, const struct hs_mode
     if (r == HS_ENOTFOUND)
         return hs_error_set(err, HS_EMODEL, "not compared yet: run " COMMAND);
     if (r < 0)
-        return hs_error_set(err, HS_EMODEL, "%s; " AGAIN, why.message);
-    json_t *root = json_loadb((const char *) data, len, JSON_REJECT_DUPLICATES, NULL);
+        return hs_error_set(err, r == HS_ENOMEM ? r : HS_EMODEL, "%s; " AGAIN, why.message);
+    json_t *root = NULL;
+    r = hs_json_read((const char *) data, len, JSON_REJECT_DUPLICATES, &root, NULL);
     free(data);
+    if (r == HS_ENOMEM)
+        return hs_error_set(err, r, "no memory for the record");
     bool good = parse(root, &record);
     json_decref(root);
     if (!good)

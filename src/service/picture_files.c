@@ -84,9 +84,10 @@ json_t *hs_system_text_json(const char *text)
 
 json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path)
 {
-    if (answer && answers->named)
-        json_object_set_new(answer, "file", hs_system_text_json(path));
-    return answer;
+    if (!answer || !answers->named || json_object_set_new(answer, "file", hs_system_text_json(path)) == 0)
+        return answer;
+    json_decref(answer);
+    return NULL;
 }
 
 int hs_picture_answers_print(const struct hs_picture_answers *answers, json_t *answer, const char *path,
@@ -147,7 +148,7 @@ static int add_folder(struct hs_picture_files *files, const char *name, const ch
         const char *entry = entries[i]->d_name;
         if (r == 0 && entry[0] != '.') {
             if (!hs_path_join(path, sizeof(path), folder, entry))
-                r = hs_error_set(err, HS_EINVAL, "%s/%s: the path is too long", folder, entry);
+                r = hs_error_set(err, HS_EINVAL, "the path is too long: %s/%s", folder, entry);
             else if (is_folder(path))
                 r = name ? 0 : add_folder(files, entry, path, err);
             else if (name && is_picture_name(entry) && !is_pipe_or_device(path))

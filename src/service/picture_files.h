@@ -36,7 +36,8 @@ struct hs_picture_answers {
 bool hs_picture_answers_settle(struct hs_picture_answers *answers, const struct hs_invocation *call,
                                bool named_by_default, int *ret_code);
 
-/* Adds the path to an answer if it is to be named. Takes and gives the reference; NULL is passed through. */
+/* Adds the path to an answer if it is to be named. Takes and gives the reference; NULL is passed through, and comes
+ * without memory. */
 json_t *hs_picture_answers_name(const struct hs_picture_answers *answers, json_t *answer, const char *path);
 
 /* The same, and prints it as hs_print_json does. Takes the reference; NULL means that there was no memory. */

@@ -2,16 +2,85 @@
 #include "alloc_fail.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "hs/status.h"
 #include "unit.h"
 
-enum { ALLOCATIONS_MAX = 20000 };
+enum { ALLOCATIONS_MAX = 20000, LIVE_BITS = 16, LIVE_MAX = 1 << LIVE_BITS };
 
 /* Allocations up to the one that fails; 0 or below: none does, or it has. */
 static atomic_int left;
+
+/* ---- blocks that are not freed yet ---- */
+
+static atomic_bool watching;
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static const void *live[LIVE_MAX];                            /* by hash, the next free place if that is taken */
+static size_t live_count;
+
+static size_t place_of(const void *block)
+{
+    return (size_t) (((uint64_t) (uintptr_t) block * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - LIVE_BITS));
+}
+
+static void *note_live(void *block)
+{
+    if (!block || !atomic_load(&watching))
+        return block;
+    pthread_mutex_lock(&live_lock);
+    size_t at = place_of(block);
+    while (live[at] && live_count < LIVE_MAX - 1)
+        at = (at + 1) % LIVE_MAX;
+    live[at] = block;
+    live_count++;
+    pthread_mutex_unlock(&live_lock);
+    return block;
+}
+
+/* Those that were allocated before, or by a library, are not known here. */
+static void note_freed(const void *block)
+{
+    if (!block || !atomic_load(&watching))
+        return;
+    pthread_mutex_lock(&live_lock);
+    size_t at = place_of(block);
+    while (live[at] && live[at] != block)
+        at = (at + 1) % LIVE_MAX;
+    if (live[at]) {
+        live_count--;
+        live[at] = NULL;
+        /* Those that follow may have wanted an earlier place. */
+        for (size_t next = (at + 1) % LIVE_MAX; live[next]; next = (next + 1) % LIVE_MAX) {
+            size_t home = place_of(live[next]);
+            if (((next - home) % LIVE_MAX) >= ((next - at) % LIVE_MAX)) {
+                live[at] = live[next];
+                live[next] = NULL;
+                at = next;
+            }
+        }
+    }
+    pthread_mutex_unlock(&live_lock);
+}
+
+size_t hs_alloc_live(void)
+{
+    pthread_mutex_lock(&live_lock);
+    size_t count = live_count;
+    pthread_mutex_unlock(&live_lock);
+    return count;
+}
+
+void hs_alloc_watch_leaks(void)
+{
+    atomic_store(&watching, true);
+}
+
+/* ---- failures ---- */
 
 bool hs_alloc_fails(void)
 {
@@ -33,9 +102,16 @@ bool hs_alloc_fail_disarm(void)
 
 int hs_fail_each_allocation(int (*scenario)(void *arg), void *arg)
 {
+    if (atomic_load(&watching))
+        assert_int_equal(scenario(arg), 0);
+    size_t before = hs_alloc_live();
     for (int nth = 1; nth <= ALLOCATIONS_MAX; nth++) {
         hs_alloc_fail_arm(nth);
         int r = scenario(arg);
+        if (hs_alloc_live() != before) {
+            hs_alloc_fail_disarm();
+            fail_msg("%zu blocks before, %zu after, with allocation %d failing", before, hs_alloc_live(), nth);
+        }
         if (!hs_alloc_fail_disarm()) {
             assert_int_equal(r, 0);
             return nth - 1;
@@ -50,51 +126,77 @@ int hs_fail_each_allocation(int (*scenario)(void *arg), void *arg)
 /* ---- called instead ---- */
 
 void *__real_malloc(size_t size);
+void __real_free(void *block);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 int __real_posix_memalign(void **ret, size_t alignment, size_t size);
-void *__real_reallocarray(void *old, size_t count, size_t size);
 char *__real_strdup(const char *text);
+int __real_vasprintf(char **ret, const char *format, va_list args);
 void *__wrap_malloc(size_t size);
+void __wrap_free(void *block);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **ret, size_t alignment, size_t size);
 void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__wrap_strdup(const char *text);
+int __wrap_vasprintf(char **ret, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 void *__wrap_malloc(size_t size)
 {
-    return hs_alloc_fails() ? NULL : __real_malloc(size);
+    return hs_alloc_fails() ? NULL : note_live(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return hs_alloc_fails() ? NULL : __real_calloc(count, size);
+    return hs_alloc_fails() ? NULL : note_live(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-    return hs_alloc_fails() ? NULL : __real_realloc(old, size);
+    if (hs_alloc_fails())
+        return NULL;
+    note_freed(old);
+    void *block = __real_realloc(old, size);
+    note_live(block ? block : old);
+    return block;
 }
 
 void *__wrap_reallocarray(void *old, size_t count, size_t size)
 {
-    return hs_alloc_fails() ? NULL : __real_reallocarray(old, count, size);
+    size_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : __wrap_realloc(old, bytes);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    return hs_alloc_fails() ? NULL : __real_aligned_alloc(alignment, size);
+    return hs_alloc_fails() ? NULL : note_live(__real_aligned_alloc(alignment, size));
 }
 
 int __wrap_posix_memalign(void **ret, size_t alignment, size_t size)
 {
-    return hs_alloc_fails() ? ENOMEM : __real_posix_memalign(ret, alignment, size);
+    int failed = hs_alloc_fails() ? ENOMEM : __real_posix_memalign(ret, alignment, size);
+    if (!failed)
+        note_live(*ret);
+    return failed;
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return hs_alloc_fails() ? NULL : __real_strdup(text);
+    return hs_alloc_fails() ? NULL : note_live(__real_strdup(text));
+}
+
+int __wrap_vasprintf(char **ret, const char *format, va_list args)
+{
+    int len = hs_alloc_fails() ? -1 : __real_vasprintf(ret, format, args);
+    if (len >= 0)
+        note_live(*ret);
+    return len;
+}
+
+void __wrap_free(void *block)
+{
+    note_freed(block);
+    __real_free(block);
 }

@@ -194,11 +194,12 @@ static void refused_texts(void **state)
     refuse_text("a: 1\nb: 2\na: 3\n", HS_EINVAL, 3, "\"a\" is repeated (first on line 1)");
     refuse_text("{\"s\": {\n\"a\": 1,\n\"a\": 2}}", HS_EINVAL, 3, "\"a\" is repeated (first on line 2)");
     refuse_text("a:\n\t- 1\n", HS_EINVAL, 2, "t:2: ");
-    refuse_text("a: [1, 2\nb: 3\n", HS_EINVAL, 2, "");
+    refuse_text("a: [1, 2\nb: 3\n", HS_EINVAL, 2,
+                "t:2: did not find expected ',' or ']', while parsing a flow sequence");
     refuse_text("{\"a\": 1,\n \"b\": \"x}", HS_EINVAL, 2, "");
     refuse_text("a: \"\\0\"\n", HS_EINVAL, 1, "NUL");
     refuse("a: \"x\0\"", 7, HS_EINVAL, 1, "");
-    refuse_text("a: \xff\xfe\n", HS_EINVAL, 1, "");
+    refuse_text("a: \xff\xfe\n", HS_EINVAL, 1, "t:1: invalid leading UTF-8 octet");
     refuse_text("{\"a\": \"\xed\xa0\x80\"}", HS_EINVAL, 1, "");
 }
 

@@ -139,6 +139,8 @@ static void the_example_is_the_defaults(void **state)
     hs_settings_apply_doc(settings, doc, "example", &problems);
     if (problems.count)
         fail_msg("%s", problems.items[0].text);
+    assert_non_null(strstr(example, "\n  port: 11436\n  # ")); /* each on a line of its own */
+    assert_non_null(strstr(example, "\n\nmodel:\n  # "));
     struct hs_buf a, b;
     hs_buf_init(&a, 100000);
     hs_buf_init(&b, 100000);

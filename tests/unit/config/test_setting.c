@@ -172,7 +172,34 @@ static void lists(void **state)
     assert_int_equal(hs_setting_read_text(&row, "", &value, &reason), 0);
     assert_string_equal(value, "");
     check_range(&row, "a list of texts");
+    /* An item of 511 bytes, and one of 512. */
+    const struct hs_setting wide = { .name = "a.b", .type = HS_SETTING_LIST, .max = 2000, .complaint = complain };
+    char item[513] = "";
+    memset(item, 'a', 511);
+    accept(&wide, item, &value);
+    assert_string_equal(value, item);
+    item[511] = 'a';
+    refuse(&wide, item, &value, "an item that is too long");
     free(value);
+}
+
+static void automatic_numbers(void **state)
+{
+    (void) state;
+    const struct hs_setting row = {
+        .name = "a.b", .type = HS_SETTING_DOUBLE, .flags = HS_SETTING_AUTO, .min = 0, .max = 1
+    };
+    double value = 0;
+    accept(&row, "auto", &value);
+    assert_true(value == -1);
+    check_written(&row, &value, "\"auto\"");
+    accept(&row, "0", &value);
+    assert_true(value == 0);
+    check_written(&row, &value, "0");
+    refuse(&row, "-1", &value, "too small");
+    refuse(&row, "automatic", &value, "not a number");
+    const struct hs_setting plain = { .name = "a.b", .type = HS_SETTING_DOUBLE, .min = 0, .max = 1 };
+    refuse(&plain, "auto", &value, "not a number");
 }
 
 static void choices(void **state)
@@ -336,7 +363,7 @@ int main(void)
         cmocka_unit_test(choices),  cmocka_unit_test(sizes),
         cmocka_unit_test(seconds),  cmocka_unit_test(bytes),
         cmocka_unit_test(percents), cmocka_unit_test(texts_with_choices),
-        cmocka_unit_test(lists),
+        cmocka_unit_test(lists),    cmocka_unit_test(automatic_numbers),
     };
     return HS_RUN_TESTS(tests);
 }

@@ -356,6 +356,38 @@ static void list_tells_the_origin(void **state)
     hs_settings_destroy(settings);
 }
 
+/* What an unknown name most likely meant, and where that is too uncertain. */
+static void suggestions(void **state)
+{
+    static const struct {
+        const char *name, *meant; /* NULL: nothing near */
+    } rows[] = {
+        { "server.prot", "server.port" },
+        { "sever.port", "server.port" },
+        { "SERVER.PORT", "server.port" },
+        { "server.pxyt", "server.port" }, /* two slips in four letters */
+        { "server.wxyt", NULL },
+        { "server.p", NULL },
+        { "image.port", "server.port" },
+        { "image.confidence_threshold", "inference.confidence_threshold" },
+        { "inference.confidence-threshold", "inference.confidence_threshold" },
+        { "inference.iou-treshold", "inference.iou_threshold" },
+        { "sever", "server" },
+        { "zzz", NULL },
+    };
+    char meant[128], name[80];
+    (void) state;
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        bool found = hs_schema_suggest(&hs_pose_schema, rows[i].name, meant, sizeof(meant));
+        if (found != (rows[i].meant != NULL) || (found && strcmp(meant, rows[i].meant) != 0))
+            fail_msg("%s: %s", rows[i].name, found ? meant : "nothing");
+    }
+    assert_false(hs_schema_suggest(&hs_pose_schema, "server.prot", meant, 5));
+    memset(name, 'a', sizeof(name));
+    name[79] = '\0';
+    assert_false(hs_schema_suggest(&hs_pose_schema, name, meant, sizeof(meant)));
+}
+
 static void secrets_stay_secret(void **state)
 {
     (void) state;
@@ -428,6 +460,7 @@ int main(void)
         cmocka_unit_test(assignments),
         cmocka_unit_test(json_keeps_what_is_unknown_and_reads_back),
         cmocka_unit_test(list_tells_the_origin),
+        cmocka_unit_test(suggestions),
         cmocka_unit_test(secrets_stay_secret),
         cmocka_unit_test(a_wrong_default_is_our_own_fault),
     };

@@ -1,7 +1,6 @@
 #include "faults.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -152,7 +151,6 @@ void faults_install(void)
 {
     static sqlite3_mem_methods memory;
     static sqlite3_vfs vfs;
-    json_set_alloc_funcs(malloc, free);
     sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
     memory = real_memory;
     memory.xMalloc = faulty_malloc;

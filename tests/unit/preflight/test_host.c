@@ -149,6 +149,7 @@ static void generation(const char *speed, int expected)
 static void generations_of_pcie(void **state)
 {
     (void) state;
+    generation("128.0 GT/s PCIe", 6);
     generation("2.5 GT/s PCIe\n", 1);
     generation("5.0 GT/s PCIe\n", 2);
     generation("5 GT/s\n", 2);
@@ -240,6 +241,48 @@ static void a_library_that_is_missing(void **state)
     assert_false(hs_host_explain_library(made_up_root, "libhailort.so.5" NOT_FOUND, text, sizeof(text)));
 }
 
+/* Folders that this process was given count for the machine itself alone. */
+static void libraries_of_this_process(void **state)
+{
+    struct hs_host host;
+    char folders[700];
+    (void) state;
+    made_up_file("/one/libhailort.so.9.8.7", "");
+    made_up_file("/two/libhailort.so.9.8.6", "");
+    assert_true(hs_str_format(folders, sizeof(folders), "/none:%s", made_up_path("/one")));
+    size_t len = strlen(folders);
+    assert_true(hs_str_format(folders + len, sizeof(folders) - len, ";%s", made_up_path("/two")));
+    setenv("LD_LIBRARY_PATH", folders, 1);
+    hs_host_find_libraries("", &host);
+    assert_true(host.library_count >= 2);
+    assert_string_equal(host.libraries[0].version, "9.8.7");
+    assert_true(hs_str_ends(host.libraries[0].folder, "/one"));
+    assert_string_equal(host.libraries[1].version, "9.8.6");
+    hs_host_find_libraries(made_up_root, &host);
+    assert_int_equal(host.library_count, 0);
+    unsetenv("LD_LIBRARY_PATH");
+    host.library_count = 0;
+    hs_host_find_libraries_in(made_up_root, "/two", &host);
+    assert_int_equal(host.library_count, 1);
+}
+
+/* Owners without a name are called by their numbers. */
+static void a_node_of_nobody_known(void **state)
+{
+    struct hs_host host;
+    (void) state;
+    made_up_file("/dev/hailo0", "");
+    if (geteuid() != 0 || chown(made_up_path("/dev/hailo0"), 123456, 654321) < 0)
+        skip();
+    hs_host_look(made_up_root, &host);
+    assert_string_equal(host.nodes[0].owner, "123456");
+    assert_string_equal(host.nodes[0].group, "654321");
+    assert_int_equal(chown(made_up_path("/dev/hailo0"), 0, 0), 0);
+    hs_host_look(made_up_root, &host);
+    assert_string_equal(host.nodes[0].owner, "root");
+    assert_string_equal(host.nodes[0].group, "root");
+}
+
 static void more_than_fits(void **state)
 {
     struct hs_host host;
@@ -267,9 +310,17 @@ static void more_than_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(nothing_there),         EACH(a_pi_with_everything),    EACH(names_of_nodes),
-        EACH(a_node_without_rights), EACH(generations_of_pcie),     EACH(other_peoples_processes),
-        EACH(holders_are_others),    EACH(libraries_of_the_loader), EACH(a_library_that_is_missing),
+        EACH(nothing_there),
+        EACH(a_pi_with_everything),
+        EACH(names_of_nodes),
+        EACH(a_node_without_rights),
+        EACH(generations_of_pcie),
+        EACH(other_peoples_processes),
+        EACH(holders_are_others),
+        EACH(libraries_of_the_loader),
+        EACH(a_library_that_is_missing),
+        EACH(libraries_of_this_process),
+        EACH(a_node_of_nobody_known),
         EACH(more_than_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

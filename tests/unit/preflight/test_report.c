@@ -217,6 +217,29 @@ static void slow_link(void **state)
     assert_null(strstr(line("pcie")->mend, "dtparam"));
 }
 
+static void a_link_that_tells_no_speed(void **state)
+{
+    (void) state;
+    host.boards[0].generation = 0;
+    tell(false);
+    expect("pcie", true, "; the speed of its link is not told", NULL);
+    assert_null(hs_preflight_failure(&report));
+}
+
+/* The firmware of a device that cannot be opened is unknown, and so are the versions that do not fit. */
+static void a_device_of_another_version(void **state)
+{
+    (void) state;
+    runtime.opened = false;
+    runtime.firmware[0] = '\0';
+    hs_error_set(&runtime.open, HS_EVERSION, "the driver is of another version");
+    tell(false);
+    expect("firmware", false, "it cannot be asked: the driver is of another version", "sudo apt");
+    hs_error_set(&runtime.open, HS_EDEVICE, "it does not answer");
+    tell(false);
+    expect("firmware", false, "it cannot be asked: it does not answer", NULL);
+}
+
 static void another_board(void **state)
 {
     (void) state;
@@ -281,6 +304,8 @@ int main(void)
         WELL(other_versions),
         WELL(no_module_for_the_library),
         WELL(slow_link),
+        WELL(a_link_that_tells_no_speed),
+        WELL(a_device_of_another_version),
         WELL(another_board),
         WELL(held_by_another),
         WELL(a_node_of_another_name),

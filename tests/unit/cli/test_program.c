@@ -1,0 +1,337 @@
+/* A program's command line: what it refuses and how, what it prints, and that it says so if that fails. */
+#include "cli/capture.h"
+
+#include <sys/wait.h>
+
+#include "alloc_fail.h"
+#include "base/mem.h"
+#include "cli/program.h"
+#include "models/folder.h"
+#include "pose/settings.h"
+
+static struct capture seen;
+
+/* Prints what it was given. */
+static int run_options(struct hs_invocation *call)
+{
+    bool flag = false;
+    const char *text = "-";
+    int64_t whole = 3;
+    double number = 1;
+    struct hs_text_list list = { 0 };
+    const struct hs_option options[] = {
+        HS_FLAG("flag", &flag, "a flag"),
+        HS_TEXT("text", &text, "TEXT", "a text"),
+        HS_INT("int", &whole, "N", 1, 5, "a number"),
+        HS_NUMBER("number", &number, "X", .5, 1.5, "another"),
+        { .name = "list", .kind = HS_OPTION_LIST, .target = &list, .value = "ITEM", .help = "items" },
+    };
+    int code;
+    if (hs_invocation_parse(call, options, HS_ARRAY_LEN(options), 2, &code)) {
+        printf("%d %s %d %g %s", flag, text, (int) whole, number, call->device ? call->device : "-");
+        for (size_t i = 0; i < list.count; i++)
+            printf(" +%s", list.items[i]);
+        for (size_t i = 0; i < call->words.count; i++)
+            printf(" %s", call->words.items[i]);
+        printf("\n");
+    }
+    hs_text_list_finish(&list);
+    return code;
+}
+
+static int run_json(struct hs_invocation *call)
+{
+    struct hs_error err;
+    if (hs_print_json(json_pack("{s:[i]}", "a", 1), HS_JSON_SPACED, &err) < 0)
+        return hs_invocation_fail(call, HS_EXIT_FAILURE, "%s", err.message);
+    return HS_EXIT_OK;
+}
+
+static int run_usage(struct hs_invocation *call)
+{
+    return hs_invocation_usage(call);
+}
+
+static const struct hs_command commands[] = {
+    { "options", "[WORD]...", "prints its options", run_options },
+    { "json", "", "prints JSON", run_json },
+    { "usage", "WORD", "is used wrongly", run_usage },
+    { "config", "show", "settings", hs_cmd_config },
+};
+static const struct hs_program program = { .name = "hailo-test",
+                                           .summary = "a test",
+                                           .version = "1.2",
+                                           .schema = &hs_pose_schema,
+                                           .commands = commands,
+                                           .command_count = HS_ARRAY_LEN(commands) };
+
+/* `line`: the words after the program's name, with a blank between them. */
+static int run_to(const char *name, const char *line, int output)
+{
+    char copy[2000], *argv[32] = { (char *) (uintptr_t) name }, *save = NULL;
+    int argc = 1;
+    assert_true(hs_str_copy(copy, sizeof(copy), line));
+    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    capture_begin(&seen, output);
+    int code = hs_program_main(&program, argc, argv);
+    capture_end(&seen);
+    return code;
+}
+
+static int run(const char *line)
+{
+    return run_to("/bin/hailo-test", line, -1);
+}
+
+static void test_command_lines(void **state)
+{
+    static const struct {
+        const char *line;
+        int code;
+        const char *out, *err;
+    } rows[] = {
+        { "", 2, "", "usage: hailo-test COMMAND [OPTION]... [ARGUMENT]...; try 'hailo-test help'\n" },
+        { "version", 0, "hailo-test 1.2\n", "" },
+        { "--version", 0, "hailo-test 1.2\n", "" },
+        { "--device cpu version", 0, "hailo-test 1.2\n", "" },
+        { "none", 2, "", "hailo-test: unknown command 'none'; try 'hailo-test help'\n" },
+        { "help none", 2, "", "hailo-test: unknown command 'none'; try 'hailo-test help'\n" },
+        { "--none options", 2, "", "hailo-test: unknown option '--none'; try 'hailo-test --help'\n" },
+        { "-x", 2, "", "hailo-test: unknown option '-x'; try 'hailo-test --help'\n" },
+        { "--device", 2, "", "hailo-test: --device needs a value (NAME)\n" },
+        { "--device=", 2, "", "hailo-test: --device: the value is empty (NAME)\n" },
+        { "options", 0, "0 - 3 1 -\n", "" },
+        { "--device cpu options", 0, "0 - 3 1 cpu\n", "" },
+        { "--device=cpu options --device sim", 0, "0 - 3 1 sim\n", "" },
+        { "options --flag --text a=b --list x --list=y", 0, "1 a=b 3 1 - +x +y\n", "" },
+        { "options --flag=1", 2, "", "hailo-test options: --flag takes no value\n" },
+        { "options --text", 2, "", "hailo-test options: --text needs a value (TEXT)\n" },
+        { "options --text --flag", 0, "0 --flag 3 1 -\n", "" },
+        { "options -text a", 2, "", "hailo-test options: unknown option '-text'; try 'hailo-test options --help'\n" },
+        { "options --tex a", 2, "", "hailo-test options: unknown option '--tex'; try 'hailo-test options --help'\n" },
+        { "options --texts a", 2, "",
+          "hailo-test options: unknown option '--texts'; try 'hailo-test options --help'\n" },
+        { "options --int 1", 0, "0 - 1 1 -\n", "" },
+        { "options --int=5", 0, "0 - 5 1 -\n", "" },
+        { "options --int 0", 2, "", "hailo-test options: --int: must be a whole number between 1 and 5, not '0'\n" },
+        { "options --int 6", 2, "", "hailo-test options: --int: must be a whole number between 1 and 5, not '6'\n" },
+        { "options --int 1.5", 2, "",
+          "hailo-test options: --int: must be a whole number between 1 and 5, not '1.5'\n" },
+        { "options --number .5", 0, "0 - 3 0.5 -\n", "" },
+        { "options --number 1.5", 0, "0 - 3 1.5 -\n", "" },
+        { "options --number .49", 2, "",
+          "hailo-test options: --number: must be a number between 0.5 and 1.5, not '.49'\n" },
+        { "options --number 1.51", 2, "",
+          "hailo-test options: --number: must be a number between 0.5 and 1.5, not '1.51'\n" },
+        { "options --number nan", 2, "",
+          "hailo-test options: --number: must be a number between 0.5 and 1.5, not 'nan'\n" },
+        { "options a b", 0, "0 - 3 1 - a b\n", "" },
+        { "options a b c", 2, "", "hailo-test options: unexpected argument 'c'; try 'hailo-test options --help'\n" },
+        { "options - --flag", 0, "1 - 3 1 - -\n", "" },
+        { "options -- --flag --", 0, "0 - 3 1 - --flag --\n", "" },
+        { "options -- --help", 0, "0 - 3 1 - --help\n", "" },
+        { "json", 0, "{\"a\": [1]}\n", "" },
+        { "usage", 2, "", "usage: hailo-test usage WORD; see 'hailo-test usage --help'\n" },
+        { "config", 2, "", "usage: hailo-test config show; see 'hailo-test config --help'\n" },
+        { "config none", 2, "", "usage: hailo-test config show; see 'hailo-test config --help'\n" },
+        { "config show more", 2, "", "usage: hailo-test config show; see 'hailo-test config --help'\n" },
+        { "config render", 2, "",
+          "hailo-test config: render: --input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...\n" },
+        { "config render --input x", 2, "",
+          "hailo-test config: render: --input FILE and --output FILE are both wanted; or OUTPUT [NAME=VALUE]...\n" },
+        { "config render --input /none/x --output /none/y", 1, "", "Error: /none/x: No such file or directory\n" },
+        { "--set server.port=0x config check", 2, "",
+          "hailo-test config: the configuration has 1 error\n"
+          "Error: --set: server.port: \"0x\" is not a whole number (allowed: 0 to 65535)\n" },
+        { "config check --config /none/x", 1, "",
+          "hailo-test config: the configuration has 1 error\n"
+          "Error: /none/x: No such file or directory\n" },
+    };
+    (void) state;
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        int code = run(rows[i].line);
+        if (code != rows[i].code || strcmp(seen.out, rows[i].out) != 0 || strcmp(seen.err, rows[i].err) != 0)
+            fail_msg("%s: %d\n%s%s", rows[i].line, code, seen.out, seen.err);
+    }
+}
+
+static void test_help(void **state)
+{
+    static const char *const program_help[] = { "help", "--help", "-h", "--device cpu --help" },
+                             *const command_help[] = { "help options", "options --help", "options -h",
+                                                       "options --int 9 --help" };
+    (void) state;
+    for (size_t i = 0; i < HS_ARRAY_LEN(program_help); i++) {
+        assert_int_equal(run(program_help[i]), 0);
+        assert_true(hs_str_starts(seen.out, "hailo-test - a test\n\nusage: hailo-test COMMAND "));
+        assert_non_null(strstr(seen.out, "\n  options         prints its options\n"));
+        assert_non_null(strstr(seen.out, "\n  --set KEY=VALUE "));
+    }
+    for (size_t i = 0; i + 1 < HS_ARRAY_LEN(command_help); i++) {
+        assert_int_equal(run(command_help[i]), 0);
+        assert_true(hs_str_starts(seen.out,
+                                  "hailo-test options - prints its options\n\nusage: hailo-test options "
+                                  "[OPTION]... [WORD]...\n\noptions:\n  --flag                     a flag\n"));
+        assert_non_null(strstr(seen.out, "\n  --int N                    a number\n"));
+        assert_non_null(strstr(seen.out, "\n  --models DIR "));
+        assert_string_equal(seen.err, "");
+    }
+    assert_int_equal(run(command_help[3]), 2);
+}
+
+static void test_server_name(void **state)
+{
+    (void) state;
+    assert_int_equal(run_to("/bin/hailo-test-server", "", -1), 2);
+    assert_string_equal(seen.err, "hailo-test: unknown command 'serve'; try 'hailo-test help'\n");
+    assert_int_equal(run_to("/bin/x-server/hailo-test", "version", -1), 0);
+}
+
+/* A command whose output did not arrive has failed. */
+static void test_full_output(void **state)
+{
+    int full = open("/dev/full", O_WRONLY);
+    (void) state;
+    assert_int_equal(run_to("hailo-test", "options", full), 1);
+    assert_string_equal(seen.err, "hailo-test options: the output could not be written\n");
+    assert_int_equal(run_to("hailo-test", "usage", full), 2);
+    close(full);
+}
+
+/* Files that a program opens do not get the numbers of standard input and output. */
+static void test_closed_descriptors(void **state)
+{
+    (void) state;
+    for (int fd = 0; fd <= 2; fd++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            char *argv[] = { (char[]) { "hailo-test" }, (char[]) { "none" }, NULL };
+            int silent = open("/dev/null", O_RDWR);
+            for (int i = 0; i <= 2; i++)
+                dup2(silent, i);
+            close(fd);
+            hs_program_main(&program, 2, argv);
+            _exit(fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0);
+        }
+        int status = 1;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
+static void test_config_files(void **state)
+{
+    char line[1000], path[PATH_MAX], out[PATH_MAX];
+    hs_str_copy(path, sizeof(path), folder_path(*state, "in.yaml"));
+    hs_str_copy(out, sizeof(out), folder_path(*state, "made/out"));
+    static const char text[] = "server:\n  port: 4001\n", changed[] = "server:\n  port: 4002\n  host: \"::1\"\n";
+    folder_write(*state, "in.yaml", text, strlen(text));
+    hs_str_format(line, sizeof(line), "config check --config %s", path);
+    assert_int_equal(run(line), 0);
+    hs_str_format(line, sizeof(line), "The configuration %s is fine (0 warnings).\n", path);
+    assert_string_equal(seen.out, line);
+    hs_str_format(line, sizeof(line), "config show --list --config %s --set image.max_side=4000", path);
+    assert_int_equal(run(line), 0);
+    assert_non_null(strstr(seen.out, "4001"));
+    assert_non_null(strstr(seen.out, "in.yaml:2"));
+    hs_str_format(line, sizeof(line), "config render %s server.port=4002 server.host=::1 --config %s", out, path);
+    assert_int_equal(run(line), 0);
+    assert_true(folder_holds(*state, "made/out", changed, strlen(changed)));
+    static const struct {
+        const char *words, *err;
+    } rows[] = {
+        { "server", "Error: server is not NAME=VALUE\n" },
+        { "=1", "Error: =1 is not NAME=VALUE\n" },
+        { "server.port.x=1", "Error: server.port.x=1 cannot be set\n" },
+        { "server.=1", "Error: server.=1 cannot be set\n" },
+        { "server.host=\xff", "Error: server.host=\xff is not UTF-8\n" },
+        { "\xff.host=a", "Error: \xff.host=a is not UTF-8\n" },
+        { "server.port=-1", "Error: result:2: server.port: -1 is too small (allowed: 0 to 65535)\n"
+                            "Error: result: 1 error, nothing was written\n" },
+    };
+    for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
+        hs_str_format(line, sizeof(line), "config render %s.new %s --config %s", out, rows[i].words, path);
+        assert_int_equal(run(line), 1);
+        assert_string_equal(seen.err, rows[i].err);
+        assert_false(folder_has(*state, "made/out.new"));
+    }
+    hs_str_format(line, sizeof(line), "config render %s/below --config %s", out, path);
+    assert_int_equal(run(line), 1);
+    assert_non_null(strstr(seen.err, "made/out: cannot make the folder: File exists"));
+    /* A list has no sections to change. */
+    folder_write(*state, "in.yaml", "- 1\n", 4);
+    hs_str_format(line, sizeof(line), "config render %s --config %s", out, path);
+    assert_int_equal(run(line), 1);
+    assert_string_equal(seen.err, "Error: the configuration holds no sections\n");
+}
+
+/* ---- Memory ---- */
+
+struct call {
+    char line[1000];
+    const char *out; /* in its output */
+};
+
+static int run_call(void *arg)
+{
+    const struct call *call = arg;
+    int code = run(call->line);
+    if (code == 0) {
+        assert_non_null(strstr(seen.out, call->out));
+        return 0;
+    }
+    assert_int_equal(code, 1);
+    if (!strstr(seen.err, "memory") && !strstr(seen.err, "ENOMEM"))
+        fail_msg("%s: %s", call->line, seen.err);
+    return HS_ENOMEM;
+}
+
+static void test_without_memory(void **state)
+{
+    struct call calls[] = {
+        { "options --list x --list y a b --set c=d", " +x +y a b\n" },
+        { "json", "{\"a\": [1]}\n" },
+        { "config reference", "server" },
+        { "config example", "server" },
+        { "", "4001" },
+        { "", "4001" },
+        { "", "" },
+        { "", "" },
+        { "", "" },
+    };
+    char in[PATH_MAX], out[PATH_MAX];
+    static const char text[] = "server:\n  port: 4001\nnone: 1\n";
+    hs_str_copy(in, sizeof(in), folder_path(*state, "full.yaml"));
+    hs_str_copy(out, sizeof(out), folder_path(*state, "made/full"));
+    folder_write(*state, "full.yaml", text, strlen(text));
+    hs_str_format(calls[4].line, 1000, "config show --config %s --set image.max_side=4000", in);
+    hs_str_format(calls[5].line, 1000, "config show --list --config %s", in);
+    hs_str_format(calls[6].line, 1000, "config check --config %s", in);
+    hs_str_format(calls[7].line, 1000, "config render %s server.port=4001 --config %s", out, in);
+    /* The example is complete. */
+    assert_int_equal(run("config example"), 0);
+    folder_write(*state, "all.yaml", seen.out, strlen(seen.out));
+    hs_str_format(calls[8].line, 1000, "config render --input %s --output %s", folder_path(*state, "all.yaml"), out);
+    for (size_t i = 0; i < HS_ARRAY_LEN(calls); i++)
+        assert_true(hs_fail_each_allocation(run_call, &calls[i]) > 1);
+    /* What was rendered is the whole of it. */
+    hs_str_format(calls[8].line, 1000, "config show --list --config %s", out);
+    assert_int_equal(run(calls[8].line), 0);
+    const char *port = strstr(seen.out, "server.port");
+    assert_non_null(port);
+    assert_true(strstr(port, "made/full:") < strchr(port, '\n'));
+}
+
+int main(void)
+{
+    hs_alloc_watch_leaks();
+    setenv("XDG_CONFIG_HOME", "/none", 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_command_lines),      cmocka_unit_test(test_help),
+        cmocka_unit_test(test_server_name),        cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_closed_descriptors), cmocka_unit_test(test_config_files),
+        cmocka_unit_test(test_without_memory),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}
