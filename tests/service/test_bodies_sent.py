@@ -88,7 +88,9 @@ def test_a_bomb(make_server):
 @pytest.mark.parametrize('kind', ['image/png', 'image/jpeg', 'image/x-anything', 'application/octet-stream'])
 def test_a_picture_as_the_body(healthy, kind):
     answer = post(healthy, png(), None, kind, DETECT + '?max_detections=3&unknown=1')
-    assert answer.status == 200 and comparable(answer) == comparable(post(healthy, FORM)), answer
+    found = comparable(answer)
+    assert [warning['field'] for warning in found.pop('warnings')] == ['unknown'], answer
+    assert answer.status == 200 and found == comparable(post(healthy, FORM)), answer
     answer = post(healthy, png(), None, kind, DETECT + '?max_detections=-1')
     assert answer.status == 400 and answer.json()['error']['field'] == 'max_detections', answer
     answer = post(healthy, b'', None, kind)
