@@ -180,7 +180,6 @@ static void sets_and_results_are_whole_or_refused(void **state)
     assert_true(hs_fail_each_allocation(save_results, path) > 3);
     unlink(path);
     rmdir(folder);
-    json_set_alloc_funcs(malloc, free); /* those of this test, which count */
     assert_true(hs_fail_each_allocation(read_set, NULL) > 100);
 }
 
