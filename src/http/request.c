@@ -172,16 +172,21 @@ static char *next_arg(struct hs_http_request *req, char *arg)
     return next < req->args_end ? next : NULL;
 }
 
+const char *hs_http_peek_query(struct hs_http_request *req, const char *name)
+{
+    char *arg = NULL;
+    while ((arg = next_arg(req, arg)) && strcmp(arg + 1, name) != 0)
+        continue;
+    return arg ? arg + 1 + strlen(name) + 1 : NULL;
+}
+
 const char *hs_http_query(struct hs_http_request *req, const char *name)
 {
-    const char *found = NULL;
     for (char *arg = NULL; (arg = next_arg(req, arg));) {
-        if (strcmp(arg + 1, name) != 0)
-            continue;
-        *arg = 1;
-        found = found ? found : arg + 1 + strlen(name) + 1;
+        if (strcmp(arg + 1, name) == 0)
+            *arg = 1;
     }
-    return found;
+    return hs_http_peek_query(req, name);
 }
 
 size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE])

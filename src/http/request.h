@@ -19,6 +19,9 @@ void *hs_http_context(const struct hs_http_request *req);                   /* t
 const char *hs_http_param(const struct hs_http_request *req, size_t index); /* segment in braces, from 0 */
 const char *hs_http_query(struct hs_http_request *req, const char *name);   /* decoded; NULL if absent */
 
+/* The same for one who only looks: it does not count as asked for. */
+const char *hs_http_peek_query(struct hs_http_request *req, const char *name);
+
 /* The names in the query that hs_http_query was not asked for, as hs_body_unused gives those of a body. */
 size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]);
 
