@@ -134,13 +134,15 @@ void hs_face_post_remove(struct hs_http_request *req)
     const struct hs_face_app *app = hs_http_context(req);
     struct hs_error err;
     const char *name;
-    bool purge;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))
+    bool purge, by_query;
+    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name) ||
+        !hs_face_ask_query_bool(req, "purge_backups", &by_query))
         return;
+    /* Also by the query, as the routes with DELETE take it: an erasure must not lose this for where it was said. */
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
-    else if (hs_face_ask_purge(req, purge))
-        hs_face_remove_named(req, app, name, purge);
+    else if (hs_face_ask_purge(req, purge || by_query))
+        hs_face_remove_named(req, app, name, purge || by_query);
 }
 
 /* ---- verify ---- */
