@@ -276,6 +276,11 @@ bool hs_accept_prefers(const struct hs_http_request *req, const char *type)
     return quality > 0 && quality >= hs_accept_quality(accept, "application/json");
 }
 
+void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest)
+{
+    req->rest = rest;
+}
+
 /* ---- Answers ---- */
 
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
@@ -398,6 +403,16 @@ static void charge_reply(struct hs_http_request *req)
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
 }
 
+static void end_work(struct hs_http_request *req)
+{
+    if (req->reply.status == 0)
+        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
+    charge_reply(req);
+    /* A client that reads its answer slowly must not keep the memory of its body. */
+    hs_body_destroy(req->body);
+    req->body = NULL;
+}
+
 void hs_request_run(struct hs_http_request *req)
 {
     if (hs_cancel_is_set(&req->cancel))
@@ -406,12 +421,14 @@ void hs_request_run(struct hs_http_request *req)
         hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request's time was over before its turn came");
     else
         req->route->handle(req);
-    if (req->reply.status == 0)
-        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
-    charge_reply(req);
-    /* A client that reads its answer slowly must not keep the memory of its body. */
-    hs_body_destroy(req->body);
-    req->body = NULL;
+    if (!req->rest)
+        end_work(req);
+}
+
+void hs_request_run_rest(struct hs_http_request *req)
+{
+    req->rest(req);
+    end_work(req);
 }
 
 /* ---- The wire ---- */

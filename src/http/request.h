@@ -12,6 +12,7 @@
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "http/body.h"
+#include "http/route.h"
 
 struct hs_http_request;
 
@@ -44,6 +45,12 @@ double hs_accept_quality(const char *accept, const char *type);
 
 /* True if the request's Accept header names this type with at least the quality of JSON, which is the default. */
 bool hs_accept_prefers(const struct hs_http_request *req, const char *type);
+
+/* Work that may take hours: once the handler returns, `rest` runs in its place, on the thread that the server has for
+ * it (options.long_work), so that the worker is free. If another request waits for that thread already, or the server
+ * has none, it runs on the worker. `rest` is always called, and may find the request cancelled. Not on routes with
+ * HS_HTTP_INLINE. */
+void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest);
 
 /* A header of the answer, copied. One that holds a line break or does not fit is left out. Before or after reply. */
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);

@@ -148,6 +148,11 @@ static bool is_heavy(struct hs_http_request *req)
     return hs_body_peek(hs_http_body(req), 0, &data, &len) && len == 3 && memcmp(data, "\xff\xff\xff", 3) == 0;
 }
 
+static void handle_long(struct hs_http_request *req)
+{
+    hs_http_continue_with(req, handle_wait);
+}
+
 static bool is_told_heavy(struct hs_http_request *req)
 {
     const char *word = hs_http_peek_query(req, "heavy");
@@ -184,6 +189,7 @@ static const struct hs_http_route routes[] = {
     { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed, NULL },
     { "POST", "/heavy", handle_wait, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL, is_heavy },
     { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/long", handle_long, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
     { "GET", "/unused", handle_unused, 0, HS_BODY_NONE, { 0 }, NULL, is_told_heavy },
     { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL, NULL },
 };
@@ -1486,6 +1492,56 @@ static void test_a_look_at_the_query_is_no_use_of_it(void **state)
     tear_down(f);
 }
 
+static void one_worker_and_long_work(struct hs_http_options *options)
+{
+    options->workers = 1;
+    options->long_work = true;
+}
+
+static void one_worker(struct hs_http_options *options)
+{
+    options->workers = 1;
+}
+
+static void test_long_work_leaves_the_worker(void **state)
+{
+    (void) state;
+    static const char long_one[] = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct fixture *f = set_up(one_worker_and_long_work);
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        fds[i] = dial(f);
+        say(fds[i], long_one);
+        door_expect(&f->door, 1);
+        ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
+    }
+    door_expect(&f->door, 1); /* the second one waits for the first */
+    door_open(&f->door);
+    for (int i = 0; i < 2; i++) {
+        expect(fds[i], 200, "waited");
+        close(fds[i]);
+    }
+    tear_down(f);
+}
+
+/* With a thread for it, or on the worker. */
+static void test_destroy_cancels_long_work(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = set_up(i ? one_worker : one_worker_and_long_work);
+        int fd = dial(f);
+        say(fd, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+        door_expect(&f->door, 1);
+        hs_http_destroy(f->server);
+        assert_int_equal(f->door.inside, 0);
+        assert_int_equal(f->door.cancelled, 1);
+        f->server = NULL;
+        tear_down(f);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1530,6 +1586,8 @@ int main(void)
         cmocka_unit_test(test_other_shape),
         cmocka_unit_test(test_big_answer),
         cmocka_unit_test(test_a_look_at_the_query_is_no_use_of_it),
+        cmocka_unit_test(test_long_work_leaves_the_worker),
+        cmocka_unit_test(test_destroy_cancels_long_work),
     };
     return HS_RUN_TESTS(tests);
 }
