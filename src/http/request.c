@@ -330,7 +330,7 @@ static void reply_json(struct hs_http_request *req, int http_status, json_t *val
     hs_buf_init(&text, ANSWER_MAX);
     text.wipe = secret;
     int r = value ? hs_json_write(value, req->options->json_style, &text) : HS_ENOMEM;
-    if (r == 0) {
+    if (r == 0 && req->stage != HS_HTTP_STREAMING) {
         size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
