@@ -298,7 +298,7 @@ def test_scheduled_backups(make, tmp_path):
 
 def test_settings_are_checked(tmp_path):
     for setting in 'database.enrolment=maybe', 'database.backup_interval=-3':
-        done = subprocess.run([FACE, 'serve', '--set', setting], capture_output=True, text=True, check=False,
+        done = subprocess.run([FACE, 'serve', '--host', '127.0.0.1', '--set', setting], capture_output=True, text=True, check=False,
                               env=environment(tmp_path), cwd=tmp_path, timeout=60)
         assert done.returncode != 0 and setting.split('=')[0] in done.stderr, done
 
