@@ -178,7 +178,7 @@ void hs_pool_destroy(struct hs_pool *pool)
 static int submit(struct hs_pool *pool, const struct job *job)
 {
     int r = HS_EBUSY;
-    size_t heavy_max = pool->queue_max - pool->queue_max / 4;
+    size_t heavy_max = pool->queue_max > 1 ? pool->queue_max - (pool->queue_max + 3) / 4 : 1;
     pthread_mutex_lock(&pool->lock);
     if (pool->waiting < pool->queue_max && !(job->heavy && pool->heavy_waiting == heavy_max) && !pool->ending) {
         *job_at(pool, pool->waiting++) = *job;

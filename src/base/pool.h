@@ -3,7 +3,8 @@
  * Jobs run in their order, but at most half of the workers, rounded up, run heavy jobs at a time. While they do,
  * light jobs pass the heavy ones that wait. So with two workers or more a light job never waits until a heavy one is
  * done. A heavy job waits for those before it and for no endless row of light ones: a worker that has run a heavy job
- * takes the first job of the queue. A quarter of the queue is for light jobs alone. */
+ * takes the first job of the queue. A quarter of the queue, rounded up, is for light
+ * jobs alone, unless it has room for one job only. */
 #ifndef HS_BASE_POOL_H
 #define HS_BASE_POOL_H
 
@@ -38,7 +39,8 @@ void hs_pool_set_heavy_max(struct hs_pool *pool, int max);
 /* Queues run(arg). HS_EBUSY: the queue is full or the pool is closed, run will not be called. Any thread. */
 int hs_pool_submit(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns);
 
-/* The same for a job that may hold its worker for long. HS_EBUSY also if three quarters of the queue are heavy jobs. */
+/* The same for a job that may hold its worker for long. HS_EBUSY also if only the part for light jobs is
+ * free. */
 int hs_pool_submit_heavy(struct hs_pool *pool, void (*run)(void *arg), void *arg, int64_t deadline_ns);
 
 /* Sets the deadline of the job with this argument to now, if it still waits. Any thread. */

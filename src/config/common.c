@@ -190,14 +190,11 @@ const struct hs_setting hs_performance_rows[5] = {
     { ROW("performance.worker_threads", INT, worker_threads), .min = 0, .max = 256, .fallback = "0", .unit = "threads",
       .help =
           "Threads that work on requests; 0: one more than processors, and for an accelerator, for which they wait, "
-          "16 or two for each picture of a batch; with model.allow_pull one more, for a pull. Large pictures and "
-          "batches "
-          "are given half of them at most" },
+          "16 or two for each picture of a batch. Large pictures and batches are given half of them at most" },
     { ROW("performance.max_queue_size", INT, max_queue_size), .min = 1, .max = 65536, .fallback = "64",
       .unit = "requests",
-      .help =
-          "Requests that may wait for a worker, or for one model's device; one more is answered 503. A quarter is not "
-          "for large pictures and batches" },
+      .help = "Requests that may wait for a worker, or for one model's device; one more is answered 503. A quarter of "
+              "the places for a worker, rounded up, is not for large pictures and batches, unless there is only one" },
     { ROW("performance.request_timeout", SECONDS, request_timeout), .flags = HS_SETTING_FOREVER, .min = 0.1,
       .max = 86400, .fallback = "30", .unit = "seconds",
       .help = "Time for the answer, from the end of the body; then 504. A request may ask for less" },

@@ -14,6 +14,8 @@
 #include "service/request_options.h"
 #include "vision/embedding.h"
 
+enum { LIGHT_LIST_MAX = 1000 }; /* identities */
+
 json_t *hs_face_text_json(const char *text)
 {
     json_t *json = text ? json_string(text) : NULL;
@@ -120,7 +122,11 @@ void hs_face_remove_named(struct hs_http_request *req, const struct hs_face_app 
 bool hs_face_purges(struct hs_http_request *req)
 {
     const struct hs_body *body = hs_http_body(req);
-    return hs_http_query(req, "purge_backups") || (body && hs_body_has(body, "purge_backups"));
+    const char *text = hs_http_peek_query(req, "purge_backups");
+    bool purge = false;
+    if (body && hs_param_bool(body, "purge_backups", false, &purge, NULL) == 0 && purge)
+        return true;
+    return text && (strcmp(text, "1") == 0 || (hs_str_to_bool(text, &purge) && purge));
 }
 
 void hs_face_post_remove(struct hs_http_request *req)
@@ -128,13 +134,15 @@ void hs_face_post_remove(struct hs_http_request *req)
     const struct hs_face_app *app = hs_http_context(req);
     struct hs_error err;
     const char *name;
-    bool purge;
-    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name))
+    bool purge, by_query;
+    if (!hs_face_ask_gallery(req, app) || !hs_face_ask_name(req, &name) ||
+        !hs_face_ask_query_bool(req, "purge_backups", &by_query))
         return;
+    /* Also by the query, as the routes with DELETE take it: an erasure must not lose this for where it was said. */
     if (hs_param_bool(hs_http_body(req), "purge_backups", false, &purge, &err) < 0)
         hs_face_reply_failure(req, HS_EINVAL, &err);
-    else if (hs_face_ask_purge(req, purge))
-        hs_face_remove_named(req, app, name, purge);
+    else if (hs_face_ask_purge(req, purge || by_query))
+        hs_face_remove_named(req, app, name, purge || by_query);
 }
 
 /* ---- verify ---- */
@@ -207,7 +215,9 @@ static const char *next_cursor(const json_t *identities, const char *cursor)
 
 bool hs_face_lists_all(struct hs_http_request *req)
 {
-    return !hs_http_query(req, "limit");
+    const char *text = hs_http_peek_query(req, "limit");
+    int64_t limit;
+    return !text || !hs_str_to_int64(text, &limit) || limit > LIGHT_LIST_MAX;
 }
 
 void hs_face_get_list(struct hs_http_request *req)

@@ -20,7 +20,7 @@ void hs_face_get_list(struct hs_http_request *req);
 /* is_heavy of the routes that may remove: a new backup is made of the whole gallery if old ones are purged. */
 bool hs_face_purges(struct hs_http_request *req);
 
-/* is_heavy of the list: all of it is asked for. */
+/* is_heavy of the list: all of it is asked for, or more than a thousand identities. */
 bool hs_face_lists_all(struct hs_http_request *req);
 
 /* routes_identity.c: /v1/database/identities/{name} and what is below it */

@@ -22,14 +22,29 @@ enum {
 
 /* ---- Requests ---- */
 
-static void run_job(void *arg)
+static void end_job(struct hs_http_request *req)
 {
-    struct hs_http_request *req = arg;
     struct hs_http_server *server = req->server;
-    hs_request_run(req);
     if (req->stage == HS_HTTP_STREAMING)
         hs_http_stream_end(&req->stream, true);
     hs_completion_queue_post(&server->completions, req, true);
+}
+
+static void run_rest(void *arg)
+{
+    hs_request_run_rest(arg);
+    end_job(arg);
+}
+
+static void run_job(void *arg)
+{
+    struct hs_http_request *req = arg;
+    struct hs_pool *long_work = req->server->long_work;
+    hs_request_run(req);
+    if (!req->rest)
+        end_job(req);
+    else if (!long_work || hs_pool_submit(long_work, run_rest, req, HS_NO_DEADLINE) < 0)
+        run_rest(req);
 }
 
 /* The body is complete. */

@@ -172,16 +172,21 @@ static char *next_arg(struct hs_http_request *req, char *arg)
     return next < req->args_end ? next : NULL;
 }
 
+const char *hs_http_peek_query(struct hs_http_request *req, const char *name)
+{
+    char *arg = NULL;
+    while ((arg = next_arg(req, arg)) && strcmp(arg + 1, name) != 0)
+        continue;
+    return arg ? arg + 1 + strlen(name) + 1 : NULL;
+}
+
 const char *hs_http_query(struct hs_http_request *req, const char *name)
 {
-    const char *found = NULL;
     for (char *arg = NULL; (arg = next_arg(req, arg));) {
-        if (strcmp(arg + 1, name) != 0)
-            continue;
-        *arg = 1;
-        found = found ? found : arg + 1 + strlen(name) + 1;
+        if (strcmp(arg + 1, name) == 0)
+            *arg = 1;
     }
-    return found;
+    return hs_http_peek_query(req, name);
 }
 
 size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE])
@@ -271,6 +276,11 @@ bool hs_accept_prefers(const struct hs_http_request *req, const char *type)
     return quality > 0 && quality >= hs_accept_quality(accept, "application/json");
 }
 
+void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest)
+{
+    req->rest = rest;
+}
+
 /* ---- Answers ---- */
 
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
@@ -320,7 +330,7 @@ static void reply_json(struct hs_http_request *req, int http_status, json_t *val
     hs_buf_init(&text, ANSWER_MAX);
     text.wipe = secret;
     int r = value ? hs_json_write(value, req->options->json_style, &text) : HS_ENOMEM;
-    if (r == 0) {
+    if (r == 0 && req->stage != HS_HTTP_STREAMING) {
         size_t len;
         uint8_t *data = hs_buf_take(&text, &len);
         hs_http_reply_bytes(req, http_status, req->options->json_content_type, data, len);
@@ -393,6 +403,16 @@ static void charge_reply(struct hs_http_request *req)
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
 }
 
+static void end_work(struct hs_http_request *req)
+{
+    if (req->reply.status == 0)
+        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
+    charge_reply(req);
+    /* A client that reads its answer slowly must not keep the memory of its body. */
+    hs_body_destroy(req->body);
+    req->body = NULL;
+}
+
 void hs_request_run(struct hs_http_request *req)
 {
     if (hs_cancel_is_set(&req->cancel))
@@ -401,12 +421,14 @@ void hs_request_run(struct hs_http_request *req)
         hs_http_reply_error(req, HS_ETIMEOUT, NULL, "The request's time was over before its turn came");
     else
         req->route->handle(req);
-    if (req->reply.status == 0)
-        hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
-    charge_reply(req);
-    /* A client that reads its answer slowly must not keep the memory of its body. */
-    hs_body_destroy(req->body);
-    req->body = NULL;
+    if (!req->rest)
+        end_work(req);
+}
+
+void hs_request_run_rest(struct hs_http_request *req)
+{
+    req->rest(req);
+    end_work(req);
 }
 
 /* ---- The wire ---- */

@@ -12,12 +12,16 @@
 #include "base/cancel.h"
 #include "hs/status.h"
 #include "http/body.h"
+#include "http/route.h"
 
 struct hs_http_request;
 
 void *hs_http_context(const struct hs_http_request *req);                   /* the ctx of hs_http_create */
 const char *hs_http_param(const struct hs_http_request *req, size_t index); /* segment in braces, from 0 */
 const char *hs_http_query(struct hs_http_request *req, const char *name);   /* decoded; NULL if absent */
+
+/* The same for one who only looks: it does not count as asked for. */
+const char *hs_http_peek_query(struct hs_http_request *req, const char *name);
 
 /* The names in the query that hs_http_query was not asked for, as hs_body_unused gives those of a body. */
 size_t hs_http_query_unused(struct hs_http_request *req, char ret_names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]);
@@ -41,6 +45,12 @@ double hs_accept_quality(const char *accept, const char *type);
 
 /* True if the request's Accept header names this type with at least the quality of JSON, which is the default. */
 bool hs_accept_prefers(const struct hs_http_request *req, const char *type);
+
+/* Work that may take hours: once the handler returns, `rest` runs in its place, on the thread that the server has for
+ * it (options.long_work), so that the worker is free. If another request waits for that thread already, or the server
+ * has none, it runs on the worker. `rest` is always called, and may find the request cancelled. Not on routes with
+ * HS_HTTP_INLINE. */
+void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest);
 
 /* A header of the answer, copied. One that holds a line break or does not fit is left out. Before or after reply. */
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value);

@@ -28,7 +28,8 @@ struct hs_http_server {
     size_t route_count;
     void *ctx;
 
-    struct hs_pool *pool; /* outlives the network thread */
+    struct hs_pool *pool;      /* outlives the network thread */
+    struct hs_pool *long_work; /* of one thread, for hs_http_continue_with; NULL: none */
     struct hs_event_loop loop;
     struct hs_completion_queue completions;
     struct hs_budget bodies, answers;
@@ -107,6 +108,7 @@ struct hs_http_request {
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;
+    hs_http_handler rest;                   /* of the handler's work, on another thread; NULL: none */
     const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL if the route has none */
 
     int64_t started_ns, body_end_ns, deadline_ns;
@@ -125,8 +127,12 @@ void hs_request_destroy(struct hs_http_request *req);
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
 
-/* Runs the handler unless it is too late, and makes sure that there is a reply, which is charged to the budget. */
+/* Runs the handler unless it is too late. Unless that leaves a rest, makes sure that there is a reply, which is charged
+ * to the budget. */
 void hs_request_run(struct hs_http_request *req);
+
+/* Runs the rest, and makes sure of the same. */
+void hs_request_run_rest(struct hs_http_request *req);
 
 /* How the client learns where the answer ends, and whether the connection does. */
 struct hs_http_framing {

@@ -30,7 +30,8 @@ struct hs_http_route {
     /* Runs on the network thread once the headers are read, before the body is looked at, and must not block. True: it
      * has answered, and the handler does not run. NULL: none. */
     int (*check)(struct hs_http_request *req);
-    /* Runs on the network thread once the body is complete, and must neither block nor read far. True: the request may
+    /* Runs on the network thread once the body is complete, and must neither block nor read far. It looks at the
+     * query with hs_http_peek_query, so that what the handler does not read is still warned of. True: the request may
      * hold its worker for long, so it must leave workers to others (hs_pool_submit_heavy). NULL: never. */
     bool (*is_heavy)(struct hs_http_request *req);
 };

@@ -132,6 +132,8 @@ int hs_http_start(struct hs_http_server *server, struct hs_error *err)
     int r = hs_pool_create("http-worker", o->workers, o->queue_max, true, &server->pool, err);
     if (r == 0)
         hs_pool_set_heavy_max(server->pool, o->heavy_max);
+    if (r == 0 && o->long_work)
+        r = hs_pool_create("http-long", 1, 1, false, &server->long_work, err);
     if (r == 0)
         r = listen_on(o->host, o->port, &fd, err);
     if (r < 0)
@@ -177,10 +179,14 @@ void hs_http_destroy(struct hs_http_server *server)
      * worker is done, and uses the pool until it ends itself. */
     if (server->pool)
         hs_pool_close(server->pool);
+    if (server->long_work)
+        hs_pool_close(server->long_work);
     hs_completion_queue_command(&server->completions, true, false);
     hs_pool_stop(server->pool);
+    hs_pool_stop(server->long_work);
     hs_event_loop_stop(&server->loop);
     hs_pool_destroy(server->pool);
+    hs_pool_destroy(server->long_work);
     hs_completion_queue_finish(&server->completions);
     hs_budget_finish(&server->bodies);
     hs_budget_finish(&server->answers);

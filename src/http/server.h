@@ -3,6 +3,7 @@
 #ifndef HS_HTTP_SERVER_H
 #define HS_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct hs_http_options {
     int port;         /* [0] 0 picks a free one */
     int workers;      /* [2] threads that run handlers */
     int heavy_max;    /* [1] of them, how many run heavy requests at a time (struct hs_http_route) */
+    bool long_work;   /* [false] one thread more, for hs_http_continue_with (http/request.h) */
     size_t queue_max; /* [64] requests waiting for a worker; one more gets 503 */
 
     size_t connections_max;         /* [256] one more takes the place of another: see hs_conn_evict */

@@ -160,9 +160,9 @@ static bool is_too_slow(const struct attempt *attempt)
     const struct pace *pace = attempt->pace;
     const struct hs_fetch_options *options = attempt->job->options;
     int least_s = options->stall_s > DEFAULT_SLOW_S ? options->stall_s : DEFAULT_SLOW_S;
-    int64_t over_s = (hs_clock_now_ns() - pace->begun_ns) / HS_NS_PER_S;
-    over_s -= options->slow_s > 0 ? options->slow_s : least_s;
-    return over_s > 0 && pace->received / AVERAGE_RATE < (uint64_t) over_s;
+    int64_t elapsed_s = (hs_clock_now_ns() - pace->begun_ns) / HS_NS_PER_S;
+    return elapsed_s >= (options->slow_s > 0 ? options->slow_s : least_s) &&
+           pace->received / AVERAGE_RATE < (uint64_t) elapsed_s;
 }
 
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)

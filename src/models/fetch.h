@@ -20,7 +20,8 @@ struct hs_fetch_options {
     const char *mirror; /* folder, or http(s) address, under which the store's file names are tried first; NULL: none */
     uint64_t max_bytes; /* of one download; 0: 1 GiB */
     int stall_s;        /* give a source up if it sends less than 1 KiB/s for so long; 0: 30 */
-    int slow_s;         /* or on average less than 16 KiB/s after so long; 0: 600, or stall_s if that is longer */
+    int slow_s;         /* or, after so long, less than 16 KiB/s on average since the download began; 0: 600, or stall_s
+                           if that is longer */
     int connect_s;      /* 0: 15 */
     bool no_wait;       /* HS_EBUSY if another program has the file in work */
     bool force;         /* fetch even what is there and right; also forgets a recorded hash */

@@ -48,7 +48,7 @@ bool hs_app_is_pulling(const struct hs_pack *pack);
           .handle = hs_app_post_unload,                                                                                \
           .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN },                                                                  \
     {                                                                                                                  \
-        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull, .is_heavy = hs_heavy_always,     \
+        .method = "POST", .path = "/v1/models/{id}/pull", .handle = hs_app_post_pull,                                  \
         .flags = HS_HTTP_CHANGES | HS_HTTP_ADMIN                                                                       \
     }
 

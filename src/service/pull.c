@@ -12,9 +12,11 @@
 
 enum { PROGRESS_MS = 250, KEEP_ALIVE_MS = 10000 };
 
-/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time. The
- * server has a worker more for it (server_main.c). */
+/* The pack whose file is being fetched, NULL: none. A service has one store, which takes one pull at a time. */
 static _Atomic(const struct hs_pack *) pulling;
+
+/* Belongs to the request that has set `pulling`. */
+static struct hs_model_choice chosen;
 
 struct run {
     struct hs_http_request *req;
@@ -99,8 +101,10 @@ static void reply(struct run *run, int r, const struct hs_error *err, json_t *va
         send(run, "done", value);
 }
 
-static void fetch(struct hs_http_request *req, const struct hs_app_core *core, const struct hs_model_choice *choice)
+/* May take hours, so it is not for a worker. */
+static void fetch(struct hs_http_request *req)
 {
+    const struct hs_app_core *core = hs_http_context(req);
     struct run run = { .req = req };
     struct hs_fetch_result result;
     struct hs_error err;
@@ -115,10 +119,11 @@ static void fetch(struct hs_http_request *req, const struct hs_app_core *core, c
         .progress = run.stream ? on_progress : NULL,
         .arg = &run,
     };
-    int r = hs_fetch_file(core->store, choice, &options, &result, &err);
-    reply(&run, r, &err, r < 0 ? NULL : hs_request_add_warnings(req, result_json(choice, &result)));
+    int r = hs_fetch_file(core->store, &chosen, &options, &result, &err);
+    reply(&run, r, &err, r < 0 ? NULL : hs_request_add_warnings(req, result_json(&chosen, &result)));
     if (run.stream && run.failed < 0)
         hs_http_stream_end(run.stream, false);
+    atomic_store(&pulling, NULL);
 }
 
 bool hs_app_is_pulling(const struct hs_pack *pack)
@@ -139,6 +144,6 @@ void hs_app_post_pull(struct hs_http_request *req)
         hs_http_reply_failure(req, r, NULL, &err);
         return;
     }
-    fetch(req, core, &choice);
-    atomic_store(&pulling, NULL);
+    chosen = choice;
+    hs_http_continue_with(req, fetch);
 }

@@ -131,9 +131,7 @@ static void http_options(const struct hs_app_core *core, struct hs_http_options 
     ret->port = server->port;
     ret->workers = performance->worker_threads > 0 ? performance->worker_threads : default_workers(core);
     ret->heavy_max = heavy_workers(ret->workers);
-    /* A pull may take hours, and there is one at a time: it takes no worker from the pictures. */
-    ret->workers += core->common->model.allow_pull;
-    ret->heavy_max += core->common->model.allow_pull;
+    ret->long_work = core->common->model.allow_pull;
     ret->queue_max = (size_t) performance->max_queue_size;
     ret->header_max = (size_t) server->max_header_kb << 10;
     ret->body_idle_ms = (int64_t) (server->body_idle_timeout * 1000);

@@ -162,6 +162,7 @@ def test_backups_are_the_administrators(make_face, tmp_path):
     server = make_face()
     server.add('Ann', one(0))
     for answer in (server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove', STRANGER),
+                   server.post_json({'name': 'Ann'}, '/v1/database/remove?purge_backups=true', STRANGER),
                    server.request('DELETE', '/v1/database/identities/Ann?purge_backups=true', headers=STRANGER)):
         assert answer.status == 403 and 'purge_backups' in message(answer), answer
     assert names(server) == ['Ann'], 'nothing was removed either'

@@ -222,7 +222,7 @@ def test_wrong_arguments_are_answered_by_the_usage(cli, program, arguments):
                                        ['--set', 'pose.keypoint_threshold=nan'], ['--device', 'toaster'],
                                        ['--host', '203.0.113.77', '--port', '0', '--device', 'sim']])
 def test_serve_that_cannot_start(cli, arguments):
-    done = cli('serve', *arguments)
+    done = cli('serve', *arguments, *([] if '--host' in arguments else ['--host', '127.0.0.1']))
     assert done.returncode in (1, 2), done
     assert done.stderr
 
@@ -239,12 +239,12 @@ def test_serve_on_a_port_in_use(cli):
 
 def test_a_script_of_the_simulated_device_that_is_wrong(cli, script):
     device = script('latency_ms: 1\nspeed: 9\n')
-    done = cli('serve', '--port', 0, '--device', device)
+    done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', device)
     assert done.returncode == 1
     assert f'{device[4:]}:2: "speed" is not a known key' in done.stderr
-    done = cli('serve', '--port', 0, '--device', 'sim:none.yaml')
+    done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', 'sim:none.yaml')
     assert done.returncode == 1 and 'none.yaml' in done.stderr
-    done = cli('serve', '--port', 0, '--device', 'simulator')
+    done = cli('serve', '--host', '127.0.0.1', '--port', 0, '--device', 'simulator')
     assert done.returncode == 2 and 'sim:SCRIPT' in done.stderr
 
 

@@ -203,7 +203,7 @@ def test_embeddings(server, tmp_path):
 
 # ---- removing with the backups
 
-@pytest.mark.parametrize('how', ['delete', 'post', 'embedding'])
+@pytest.mark.parametrize('how', ['delete', 'post', 'embedding', 'query and JSON', 'query and form'])
 def test_purge(server, tmp_path, how):
     assert wait_for(lambda: backups(tmp_path))
     before = backups(tmp_path)
@@ -211,8 +211,13 @@ def test_purge(server, tmp_path, how):
         answer = server.request('DELETE', IDENTITIES + 'Ann?purge_backups=true')
     elif how == 'post':
         answer = server.post_json({'name': 'Ann', 'purge_backups': True}, '/v1/database/remove')
-    else:
+    elif how == 'embedding':
         answer = server.request('DELETE', IDENTITIES + 'Ann/embeddings/1?purge_backups=1')
+    else:
+        send = server.post_json if how.endswith('JSON') else server.post_form
+        assert send({'name': 'Ann'}, '/v1/database/remove?purge_backups=perhaps').status == 400
+        answer = send({'name': 'Ann'}, '/v1/database/remove?purge_backups=true')
+        assert 'warnings' not in answer.json()
     body = answer.json()
     assert answer.status == 200 and body['older_backups'] == [] and body['erasure_pending'] is False, body
     assert set(before) <= {os.path.basename(path) for path in body['purged_backups']}
@@ -293,7 +298,7 @@ def test_scheduled_backups(make, tmp_path):
 
 def test_settings_are_checked(tmp_path):
     for setting in 'database.enrolment=maybe', 'database.backup_interval=-3':
-        done = subprocess.run([FACE, 'serve', '--set', setting], capture_output=True, text=True, check=False,
+        done = subprocess.run([FACE, 'serve', '--host', '127.0.0.1', '--set', setting], capture_output=True, text=True, check=False,
                               env=environment(tmp_path), cwd=tmp_path, timeout=60)
         assert done.returncode != 0 and setting.split('=')[0] in done.stderr, done
 

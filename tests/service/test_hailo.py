@@ -162,5 +162,6 @@ def test_only_files_that_were_verified_are_loaded(board):
     board.add_model()
     file = next((board.folder / 'models').glob('mine-*.hef'))
     file.write_bytes(HEF + b'queue 3\n')
-    done = run(board.folder, 'serve', '--device', 'hailo', '--port', '0', '--set', 'model.name=mine', env=board.env)
+    done = run(board.folder, 'serve', '--device', 'hailo', '--host', '127.0.0.1', '--port', '0', '--set', 'model.name=mine',
+               env=board.env)
     assert done.returncode != 0 and 'SHA-256' in done.stderr

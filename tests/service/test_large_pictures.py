@@ -117,3 +117,35 @@ def test_large_pictures_are_answered(make_server):
     answer = server.post_form([part(large_png())])
     assert answer.json()['image_size'] == {'width': 2600, 'height': 1800}
     assert server.post_form([part(large_png())] * 3, POSE + '/batch').json()['failed'] == 0
+
+
+@pytest.fixture(name='full')
+def fixture_full(make_server, script, send):
+    """A hailo-face whose workers for heavy requests are taken, and what sends one more and leaves its answer."""
+    server = make_server(device=script(HANGS.format(3)), settings=SETTINGS, program=[FACE, 'serve'])
+    assert server.post_form([part(one(1))], FACES).status == 200
+    large = large_png()
+    for _ in range(3):
+        send(server, [part(large)], FACES)
+    wait_for(lambda: queued(server) == 1)
+    wait_until_it_hangs(server)
+    return server, send
+
+
+@pytest.mark.parametrize('query, fields', [('', [('purge_backups', 'true')]), ('?purge_backups=true', []),
+                                           ('?purge_backups=1', [('purge_backups', 'false')])])
+def test_a_removal_that_purges_is_heavy(full, query, fields):
+    server, send = full
+    answer = server.post_form([('name', 'Ann'), ('purge_backups', 'false')], '/v1/database/remove?purge_backups=0')
+    assert answer.status == 404
+    send(server, [('name', 'Ann'), *fields], '/v1/database/remove' + query)
+    wait_for(lambda: queued(server) == 2)
+
+
+@pytest.mark.parametrize('query', ['', '?limit=1001', '?limit=999999999'])
+def test_a_list_without_a_low_limit_is_heavy(full, query):
+    server, _ = full
+    assert server.get('/v1/database/list?limit=1000').json()['count'] == 0
+    with server.connect() as sock:
+        sock.sendall(f'GET /v1/database/list{query} HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+        wait_for(lambda: queued(server) == 2)

@@ -191,7 +191,7 @@ def test_a_model_that_is_not_there(tmp_path, program):
     env = environment(tmp_path)
     env['HS_MODELS_DIR'] = str(tmp_path / 'empty')
     more = {'program': FACE} if program == 'face' else {}
-    done = run(tmp_path, 'serve', '--device', 'cpu', '--port', '0', env=env, **more)
+    done = run(tmp_path, 'serve', '--device', 'cpu', '--host', '127.0.0.1', '--port', '0', env=env, **more)
     file = {'pose': r'yolo11n-pose\.onnx', 'face': r'scrfd[^\']*\.onnx'}[program]
     assert done.returncode == 1
     assert re.search(rf"^Error: Cannot load model '{file}'\n→ Solution: Run `models pull`, or name the folder with --models\n",
@@ -200,7 +200,7 @@ def test_a_model_that_is_not_there(tmp_path, program):
 
 
 def test_a_model_that_nobody_knows(tmp_path):
-    done = run(tmp_path, 'serve', '--device', 'cpu', '--port', '0', '--set', 'model.name=none-such')
+    done = run(tmp_path, 'serve', '--device', 'cpu', '--host', '127.0.0.1', '--port', '0', '--set', 'model.name=none-such')
     assert done.returncode == 1 and "Error: Cannot load model 'none-such'\n" in done.stderr
 
 

@@ -1,13 +1,14 @@
 """POST /v1/models/{id}/pull: models that come on a client's word, as a whole and as server-sent events."""
 import http.client
 import json
+import re
 import threading
 import time
 
 import pytest
 
 from faces import FaceServer
-from server import Server, wait_for
+from server import Server, multipart, png, wait_for
 from shop import BODY, SHA
 
 EVENTS = {'Accept': 'text/event-stream'}
@@ -24,9 +25,9 @@ def shop_with_two(shop):
 def make(shop, tmp_path):
     servers = []
 
-    def start(**settings):
+    def start(device='sim', **settings):
         allowed = {'model.allow_pull': 'true', 'model.name': 'a-pose', **settings}
-        servers.append(Server(tmp_path, settings=allowed, env=shop.env()))
+        servers.append(Server(tmp_path, settings=allowed, device=device, env=shop.env()))
         return servers[-1]
 
     yield start
@@ -150,9 +151,35 @@ def test_a_pull_takes_no_worker_from_others(make, shop):
     connection, answer = begin(server)
     assert shop.files.half_sent.wait(20)
     assert pull(server, 'a-pose').status == 409
+    assert server.post_form({'image': png()}).status == 200
     shop.files.release()
     assert events(answer.read().decode())[-1][0] == 'done'
     connection.close()
+
+
+def test_heavy_requests_take_no_place_of_a_pull(make, shop, script):
+    """Nor do they have one worker more than without it: the other two wait, for a worker that does not come."""
+    hangs = script('latency_ms: 1\nslots: 8\nfaults: [{kind: hang, at: 2, count: 1}]')
+    server = make(device=hangs, **{'performance.worker_threads': '2', 'device.timeout': 300, 'inference.slots': 4,
+                                   'performance.request_timeout': 300, 'server.shutdown_timeout': 0})
+    assert server.post_form({'image': png()}).status == 200
+    body, kind = multipart([('image', ('a', png(), 'image/png'))] * 3)
+    sockets = [server.connect() for _ in range(3)]
+    for sock in sockets:
+        sock.sendall(f'POST /v1/pose/detect/batch HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n'
+                     f'Content-Length: {len(body)}\r\n\r\n'.encode() + body)
+    wait_for(lambda: b'http_requests_queued 2\n' in server.get('/metrics').body)
+    wait_for(lambda: re.search(rb'device_slots_in_use{.*} 1\n', server.get('/metrics').body))
+    time.sleep(0.5)  # until the first batch has only the picture in work that hangs
+    shop.files.hold()
+    connection, answer = begin(server)
+    assert shop.files.half_sent.wait(20)
+    assert server.post_form({'image': png()}).status == 200
+    assert b'http_requests_queued 2\n' in server.get('/metrics').body
+    shop.files.release()
+    assert events(answer.read().decode())[-1][0] == 'done'
+    for each in (connection, *sockets):
+        each.close()
 
 
 def test_client_leaves(make, shop):

@@ -88,7 +88,7 @@ def test_the_processor_answers_from_the_start(board, case, device):
     reason = case(board)
     settings = {} if device == 'auto' else {'device.fallback': 'cpu'}
     if device == 'hailo':  # without a fallback it insists
-        done = run(board.folder, 'serve', '--device', 'hailo', '--port', '0', env=board.env)
+        done = run(board.folder, 'serve', '--device', 'hailo', '--host', '127.0.0.1', '--port', '0', env=board.env)
         assert done.returncode == 1 and reason in done.stderr
     with serve(board, device, **settings) as server:
         wait_for(lambda: server.get('/health/ready').status == 200)
@@ -156,7 +156,7 @@ def test_models_by_name(board):
 def test_what_is_not_answered_by_another_model(board):
     """A name that no model has; with `auto`, a model that the processor cannot run."""
     for arguments in (['model.name=n-pose', 'device.fallback=cpu'], ['model.name=h-pose']):
-        done = run(board.folder, 'serve', '--device', 'auto', '--port', '0',
+        done = run(board.folder, 'serve', '--device', 'auto', '--host', '127.0.0.1', '--port', '0',
                    *[f'--set={each}' for each in arguments], env=board.env)
         assert done.returncode == 1 and arguments[0].removeprefix('model.name=') in done.stderr, done
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/pool.h"
 
 /* A gate that jobs wait at, so that the queue's fill level is known. */
@@ -268,6 +269,27 @@ static void heavy_jobs_leave_a_quarter_of_the_queue(void **state)
     assert_int_equal(atomic_load(&gate.done), 9);
 }
 
+/* Of 2 and more, some. */
+static void heavy_jobs_leave_a_part_of_a_small_queue(void **state)
+{
+    (void) state;
+    static const int heavy_most[] = { 0, 1, 1, 2, 3, 3, 4, 5, 6, 6 };
+    for (int queue = 1; queue < (int) HS_ARRAY_LEN(heavy_most); queue++) {
+        struct gate gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        struct hs_pool *pool;
+        assert_int_equal(hs_pool_create("test", 1, (size_t) queue, false, &pool, NULL), 0);
+        assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+        wait_inside(&gate, 1);
+        for (int i = 0; i < heavy_most[queue]; i++)
+            assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), 0);
+        assert_int_equal(hs_pool_submit_heavy(pool, pass, &gate, HS_NO_DEADLINE), HS_EBUSY);
+        for (int i = heavy_most[queue]; i < queue; i++)
+            assert_int_equal(hs_pool_submit(pool, pass, &gate, HS_NO_DEADLINE), 0);
+        open_gate(&gate);
+        hs_pool_destroy(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(heavy_jobs_do_not_starve),
         cmocka_unit_test(only_some_workers_run_heavy_jobs),
         cmocka_unit_test(heavy_jobs_leave_a_quarter_of_the_queue),
+        cmocka_unit_test(heavy_jobs_leave_a_part_of_a_small_queue),
     };
     return HS_RUN_TESTS(tests);
 }

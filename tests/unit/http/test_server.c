@@ -148,6 +148,26 @@ static bool is_heavy(struct hs_http_request *req)
     return hs_body_peek(hs_http_body(req), 0, &data, &len) && len == 3 && memcmp(data, "\xff\xff\xff", 3) == 0;
 }
 
+static void handle_long(struct hs_http_request *req)
+{
+    hs_http_continue_with(req, handle_wait);
+}
+
+static bool is_told_heavy(struct hs_http_request *req)
+{
+    const char *word = hs_http_peek_query(req, "heavy");
+    return word && strcmp(word, "yes") == 0;
+}
+
+/* Tells what nobody asked for, by 'a' alone. */
+static void handle_unused(struct hs_http_request *req)
+{
+    char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE] = { "", "" };
+    hs_http_query(req, "a");
+    size_t count = hs_http_query_unused(req, names);
+    hs_http_reply_json(req, 200, json_pack("{s:I, s:s}", "unused", (json_int_t) count, "first", names[0]));
+}
+
 static void handle_nothing(struct hs_http_request *req)
 {
     (void) req;
@@ -169,6 +189,8 @@ static const struct hs_http_route routes[] = {
     { "POST", "/checked", handle_echo, 0, HS_BODY_FORM_OR_JSON, { .files = image_field }, check_closed, NULL },
     { "POST", "/heavy", handle_wait, 0, HS_BODY_FORM_ELSE_JSON, { .files = image_field }, NULL, is_heavy },
     { "GET", "/nothing", handle_nothing, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/long", handle_long, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
+    { "GET", "/unused", handle_unused, 0, HS_BODY_NONE, { 0 }, NULL, is_told_heavy },
     { "GET", "/change", handle_health, HS_HTTP_INLINE | HS_HTTP_CHANGES, HS_BODY_NONE, { 0 }, NULL, NULL },
 };
 
@@ -1458,6 +1480,68 @@ static void test_big_answer(void **state)
     tear_down(f);
 }
 
+/* What is_heavy has looked at and the handler does not read is still told. */
+static void test_a_look_at_the_query_is_no_use_of_it(void **state)
+{
+    (void) state;
+    struct fixture *f = set_up(NULL);
+    int fd = dial(f);
+    say(fd, "GET /unused?a=1&heavy=yes&a=2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "\"unused\": 1, \"first\": \"heavy\"");
+    close(fd);
+    tear_down(f);
+}
+
+static void one_worker_and_long_work(struct hs_http_options *options)
+{
+    options->workers = 1;
+    options->long_work = true;
+}
+
+static void one_worker(struct hs_http_options *options)
+{
+    options->workers = 1;
+}
+
+static void test_long_work_leaves_the_worker(void **state)
+{
+    (void) state;
+    static const char long_one[] = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct fixture *f = set_up(one_worker_and_long_work);
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        fds[i] = dial(f);
+        say(fds[i], long_one);
+        door_expect(&f->door, 1);
+        ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
+    }
+    door_expect(&f->door, 1); /* the second one waits for the first */
+    door_open(&f->door);
+    for (int i = 0; i < 2; i++) {
+        expect(fds[i], 200, "waited");
+        close(fds[i]);
+    }
+    tear_down(f);
+}
+
+/* With a thread for it, or on the worker. */
+static void test_destroy_cancels_long_work(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = set_up(i ? one_worker : one_worker_and_long_work);
+        int fd = dial(f);
+        say(fd, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+        door_expect(&f->door, 1);
+        hs_http_destroy(f->server);
+        assert_int_equal(f->door.inside, 0);
+        assert_int_equal(f->door.cancelled, 1);
+        f->server = NULL;
+        tear_down(f);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1501,6 +1585,9 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_other_shape),
         cmocka_unit_test(test_big_answer),
+        cmocka_unit_test(test_a_look_at_the_query_is_no_use_of_it),
+        cmocka_unit_test(test_long_work_leaves_the_worker),
+        cmocka_unit_test(test_destroy_cancels_long_work),
     };
     return HS_RUN_TESTS(tests);
 }

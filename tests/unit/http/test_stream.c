@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <sodium.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -189,7 +192,28 @@ static void handle_left(struct hs_http_request *req)
     enter(f, -1);
 }
 
+/* Texts that end like this one are counted when they are overwritten. */
+static const char secret_end[] = "0.25, 0.125]}";
+static atomic_int secrets_wiped;
+
+/* In place of libsodium's, for hs_mem_free_wiped. */
+void sodium_memzero(void *data, size_t len)
+{
+    volatile uint8_t *p = data;
+    secrets_wiped += memmem(data, len, secret_end, strlen(secret_end)) != NULL;
+    while (len > 0)
+        p[--len] = 0;
+}
+
+static void handle_secret(struct hs_http_request *req)
+{
+    if (hs_http_query(req, "stream"))
+        hs_http_stream_begin(req, 200, "text/plain");
+    hs_http_reply_secret_json(req, 200, json_pack("{s:[f, f]}", "embedding", 0.25, 0.125));
+}
+
 static const struct hs_http_route routes[] = {
+    { "GET", "/secret", handle_secret, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
     { "GET", "/steps", handle_steps, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
     { "GET", "/count", handle_count, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
     { "GET", "/flood", handle_flood, 0, HS_BODY_NONE, { 0 }, NULL, NULL },
@@ -708,6 +732,22 @@ static void test_many(void **state)
     tear_down(f);
 }
 
+/* As an answer, and where a stream has taken its place. */
+static void test_secrets_are_overwritten(void **state)
+{
+    (void) state;
+    char head[2048];
+    struct fixture *f = set_up(NULL);
+    int fd = ask(f, "GET", "/secret", "HTTP/1.1");
+    assert_true(read_until(fd, secret_end, head, sizeof(head)));
+    close(fd);
+    fd = ask(f, "GET", "/secret?stream=1", "HTTP/1.1");
+    assert_true(read_until(fd, "\r\n0\r\n\r\n", head, sizeof(head)));
+    close(fd);
+    tear_down(f);
+    assert_int_equal(secrets_wiped, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -727,6 +767,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_client_is_known_after_it_left),
         cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_secrets_are_overwritten),
     };
     return HS_RUN_TESTS(tests);
 }

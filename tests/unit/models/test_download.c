@@ -328,6 +328,20 @@ static void a_server_that_is_slow_for_long_is_given_up(void **state)
     give_up_for_rate(&scene, 200, "too slow");
 }
 
+/* 12 KB/s: the average is that of the whole time, also of the one in which it is not looked at. */
+static void a_server_that_is_a_little_slow_is_given_up_at_once(void **state)
+{
+    struct scene scene = scene_of(*state);
+    struct stat st;
+    scene.stub.piece = 600;
+    scene.stub.pause_ms = 50;
+    scene.options.slow_s = 1;
+    assert_int_equal(download(&scene), HS_EIO);
+    assert_non_null(strstr(scene.err.message, "too slow"));
+    assert_int_equal(stat(scene.part, &st), 0);
+    assert_true(st.st_size < HALF);
+}
+
 /* 40 KB/s, for longer than the rate is not looked at. */
 static void a_slow_line_is_fast_enough(void **state)
 {
@@ -453,6 +467,7 @@ int main(void)
         FOLDER_TEST(a_stalled_server_is_given_up),
         FOLDER_TEST(a_trickle_is_a_stall),
         FOLDER_TEST(a_server_that_is_slow_for_long_is_given_up),
+        FOLDER_TEST(a_server_that_is_a_little_slow_is_given_up_at_once),
         FOLDER_TEST(a_slow_line_is_fast_enough),
         FOLDER_TEST(error_answers),
         FOLDER_TEST(redirects),
