@@ -18,8 +18,10 @@ static const char *state_of(const struct hs_face_app *app, const struct hs_face_
         return "failed";
     if (!hs_face_index_is_read(app->index))
         return status->read_error[0] ? "failed" : "loading";
+    if (status->opened.restored_from[0])
+        return "restored";
     if (status->opened.set_aside[0])
-        return status->opened.restored_from[0] ? "restored" : "emptied";
+        return "emptied";
     return status->backup_error[0] || usability->identities_without > 0 ? "degraded" : "ok";
 }
 

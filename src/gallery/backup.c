@@ -78,6 +78,8 @@ static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_ch
     int version;
     int r = hs_gallery_make_file(path, err);
     if (r == 0)
+        r = hs_gallery_check_file(gallery, err);
+    if (r == 0)
         r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
     if (r == 0)
         r = hs_gallery_check_file(gallery, err);
@@ -226,7 +228,8 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
                               struct hs_error *err)
 {
     struct hs_gallery_backups *files;
-    hs_gallery_find_uid(gallery, set_aside);
+    if (set_aside)
+        hs_gallery_find_uid(gallery, set_aside);
     int r = hs_gallery_find_files(gallery, false, &files, err);
     if (r < 0)
         return r;

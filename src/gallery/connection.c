@@ -49,6 +49,8 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     if (r == 0 && ret_damaged)
         r = hs_sql_check(conn->db, "PRAGMA quick_check(1)", ret_damaged, err);
     if (r == 0)
+        sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (r == 0)
         r = hs_sql_configure(conn->db, err);
     if (r == 0)
         r = hs_sql_int(conn->db, "PRAGMA auto_vacuum", &auto_vacuum, err);
@@ -153,7 +155,9 @@ int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **r
     struct hs_gallery_conn *conn = take_reader(gallery);
     int r = 0;
     if (!conn) {
-        r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
+        r = hs_gallery_check_file(gallery, err);
+        if (r == 0)
+            r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
         if (r == 0)
             r = hs_gallery_check_file(gallery, err);
         if (r < 0) {

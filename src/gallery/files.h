@@ -67,7 +67,8 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX]
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err);
 
-/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside.
+/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside
+ * (NULL: it is gone, and gallery->uid is known).
  * HS_ENOTFOUND: there is none. */
 int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
                               struct hs_error *err);

@@ -53,18 +53,21 @@ struct hs_gallery_opened {
     char foreign[160];            /* something in the file that is not ours, and that does nothing: a trigger, say */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
-    char restored_from[PATH_MAX]; /* the backup that took its place */
+    char restored_from[PATH_MAX]; /* the backup that took its place, or that of a missing file */
 };
 
 /* Opens the file, and makes one if there is none; root gives it to the owner of the folder. HS_EIO: also if it is not a
  * regular file. Checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
  * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
- * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
+ * file does. An empty file is damaged if a log, a backup or the gallery's name (<path>.uid) is beside it. In the place
+ * of a missing file the newest good backup comes, too, if the name is there. *ret_opened (may be NULL) says so. The
+ * options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
                     struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
-/* NULL allowed. No other thread may still use it. */
+/* NULL allowed. No other thread may still use it. If another file is at the path by now, the log is renamed to
+ * "<path>.corrupt-<time>", so that it is not replayed into that file. */
 void hs_gallery_close(struct hs_gallery *gallery);
 
 /* ---- adding ---- */

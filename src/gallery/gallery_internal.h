@@ -107,8 +107,9 @@ struct hs_gallery {
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     bool erase_later;
     char uid[HS_GALLERY_UID_SIZE]; /* the gallery's own name, which the file has; set while it is opened */
-    dev_t dev;                     /* of the file */
-    ino_t ino;
+    bool uid_is_kept;              /* the file beside the database has it, too */
+    dev_t dev;                     /* of the file, and of its log */
+    ino_t ino, log_ino;
 
     /* The change lock: `changing` is true while a thread has it, and then that thread owns what follows up to the
      * readers. Taken after the folder's lock (files.h), before `readers_lock`. */
@@ -144,7 +145,8 @@ struct hs_gallery {
 /* ---- connections ---- */
 
 /* Opens a connection with its settings and the scrubber, and prepares all statements if `prepared`. *ret_damaged is set
- * if the file is to blame for the failure. Caller frees with hs_gallery_disconnect. */
+ * if the file is to blame for the failure. It leaves the log alone when it is closed, as another file may be at the
+ * path by then. Caller frees with hs_gallery_disconnect. */
 int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
                        struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err);
 int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err);
