@@ -96,6 +96,7 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     pthread_mutex_init(&gallery->version_lock, NULL);
     pthread_mutex_init(&gallery->counts_lock, NULL);
     gallery->counted.change = -1;
+    gallery->file_change = -1;
     gallery->erase_later = options->erase_later;
     gallery->keep_backups = options->keep_backups;
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
@@ -204,7 +205,7 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
         return r;
     bool old = version >= 0 && version < HS_GALLERY_SCHEMA;
     if (old && gallery->backup_dir)
-        r = hs_gallery_backup_locked(gallery, opened->backed_up_to, err);
+        r = hs_gallery_backup_locked(gallery, NULL, opened->backed_up_to, err);
     if (r == 0)
         r = hs_gallery_migrate(gallery->writer->db, gallery->legacy_space, gallery->uid, &opened->orphans_erased, err);
     opened->created = version < 0;
@@ -257,13 +258,11 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
         hs_str_copy(opened->foreign, sizeof(opened->foreign), found.message);
     gallery->first_uncounted = version.resets;
     hs_gallery_clean_up(gallery);
-    struct stat st;
-    const char *log = sqlite3_filename_wal(sqlite3_db_filename(gallery->writer->db, "main"));
-    gallery->log_ino = stat(log, &st) == 0 ? st.st_ino : 0;
     /* A crash may have left a log with what was erased, and another program old content in the file. */
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
+    hs_gallery_watch(gallery);
     return 0;
 }
 
@@ -324,7 +323,12 @@ static int set_log_aside(struct hs_gallery *gallery, const char *log, struct hs_
     hs_gallery_stamp(stamp);
     if (!hs_str_format(base, sizeof(base), "%s.corrupt-%s", gallery->path, stamp))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    return rename_free(log, base, aside, err);
+    int r = rename_free(log, base, aside, err);
+    /* The path may be a link to another disk. */
+    int real_len = (int) (strlen(log) - strlen("-wal"));
+    if (r < 0 && hs_str_format(base, sizeof(base), "%.*s.corrupt-%s", real_len, log, stamp))
+        r = rename_free(log, base, aside, err);
+    return r;
 }
 
 /* The newest backup of a gallery whose file is gone. */
@@ -388,18 +392,15 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
     return 0;
 }
 
-/* A log of ours beside another file: the next program to open that would replay the log into it. */
-static void leave_log(struct hs_gallery *gallery)
+/* The next program to open that file would replay the log into it. Beside a broken file it may be all that is left. */
+void hs_gallery_leave_log(struct hs_gallery *gallery)
 {
     const char *path = sqlite3_db_filename(gallery->writer->db, "main"), *log = sqlite3_filename_wal(path);
     struct stat st;
-    int lock;
     bool others = stat(path, &st) == 0 && (st.st_dev != gallery->dev || st.st_ino != gallery->ino);
-    if (!others || hs_gallery_lock_folder(gallery->path, &lock, NULL) < 0)
-        return;
-    if (stat(log, &st) == 0 && st.st_ino == gallery->log_ino && st.st_size > 0)
+    others |= gallery->lost == HS_GALLERY_EXCHANGED || (gallery->lost == HS_GALLERY_BROKEN && gallery->saved);
+    if (others && stat(log, &st) == 0 && st.st_ino == gallery->log_ino && st.st_size > 0)
         set_log_aside(gallery, log, NULL);
-    hs_gallery_unlock_folder(lock);
 }
 
 void hs_gallery_close(struct hs_gallery *gallery)
@@ -413,9 +414,8 @@ void hs_gallery_close(struct hs_gallery *gallery)
     }
     if (gallery->writer) {
         hs_gallery_finish_erasing(gallery, NULL);
-        if (hs_gallery_check_file(gallery, NULL) < 0)
-            leave_log(gallery);
-        else
+        gallery->next_save_ns = 0;
+        if (hs_gallery_check_use(gallery, NULL) == 0)
             sqlite3_db_config(gallery->writer->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     }
     hs_gallery_disconnect(gallery->writer);
