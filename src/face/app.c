@@ -86,10 +86,6 @@ void hs_face_app_finish(void *state)
     struct hs_face_app *app = state;
     hs_face_maintenance_destroy(app->maintenance);
     hs_face_index_destroy(app->index);
-    /* A change would have told this, but there may have been none. */
-    struct hs_error err;
-    if (app->gallery && hs_gallery_check_use(app->gallery, &err) < 0)
-        hs_log_error("%s", err.message);
     hs_gallery_close(app->gallery);
     hs_face_idempotency_finish(&app->idempotency);
 }

@@ -231,8 +231,6 @@ static void tell(const struct hs_gallery_opened *opened)
         hs_log_error("the gallery was damaged and is now %s; %s%s", opened->set_aside,
                      opened->restored_from[0] ? "restored from " : "there was no good backup: it is empty",
                      opened->restored_from);
-    else if (opened->restored_from[0])
-        hs_log_error("the gallery's file was missing; restored from %s", opened->restored_from);
     if (opened->migrated_from >= 0)
         hs_log_info("the gallery was migrated from version %d; as it was: %s", opened->migrated_from,
                     opened->backed_up_to);

@@ -5,16 +5,11 @@
 #include "base/file.h"
 #include "base/str.h"
 
+static const char file_gone[] = "the gallery's file was deleted or replaced; changes fail until a restart";
+
 static const char changes_fail[] =
     "the last change could not be written: the gallery's file is damaged, or its disk is "
     "full or cannot be written; the log says more";
-
-static const char *lost_text(enum hs_gallery_loss loss, char ret_text[HS_ERROR_MESSAGE_SIZE])
-{
-    hs_str_format(ret_text, HS_ERROR_MESSAGE_SIZE, "the gallery's %s; changes fail until a restart",
-                  hs_gallery_loss_text(loss));
-    return ret_text;
-}
 
 static const char *state_of(const struct hs_face_app *app, const struct hs_face_maintenance_status *status,
                             const struct hs_gallery_counts *counts, const struct hs_gallery_usability *usability)
@@ -23,10 +18,8 @@ static const char *state_of(const struct hs_face_app *app, const struct hs_face_
         return "failed";
     if (!hs_face_index_is_read(app->index))
         return status->read_error[0] ? "failed" : "loading";
-    if (status->opened.restored_from[0])
-        return "restored";
     if (status->opened.set_aside[0])
-        return "emptied";
+        return status->opened.restored_from[0] ? "restored" : "emptied";
     return status->backup_error[0] || usability->identities_without > 0 ? "degraded" : "ok";
 }
 
@@ -74,7 +67,7 @@ void hs_face_put_metrics(const void *state, struct hs_buf *out)
 json_t *hs_face_health_database(const struct hs_face_app *app)
 {
     struct hs_face_maintenance_status status;
-    char text[HS_ERROR_MESSAGE_SIZE], lost[HS_ERROR_MESSAGE_SIZE];
+    char text[HS_ERROR_MESSAGE_SIZE];
     if (!app->gallery)
         return NULL;
     hs_face_maintenance_get_status(app->maintenance, &status);
@@ -90,7 +83,7 @@ json_t *hs_face_health_database(const struct hs_face_app *app)
         const char *key, *text;
     } texts[] = {
         { "last_backup_error", status.backup_error },
-        { "error", counts.lost                         ? lost_text(counts.lost, lost)
+        { "error", counts.lost                         ? file_gone
                    : counts.failing                    ? changes_fail
                    : hs_face_index_is_read(app->index) ? ""
                                                        : status.read_error },
@@ -116,9 +109,8 @@ const char *hs_face_health_gallery_reason(const struct hs_face_app *app, char re
     ret_detail[0] = '\0';
     if (!app->gallery)
         return NULL;
-    enum hs_gallery_loss loss = hs_gallery_get_counts(app->gallery).lost;
-    if (loss) {
-        lost_text(loss, ret_detail);
+    if (hs_gallery_get_counts(app->gallery).lost) {
+        hs_str_copy(ret_detail, HS_ERROR_MESSAGE_SIZE, file_gone);
         return "gallery_failed";
     }
     if (hs_face_index_is_read(app->index))

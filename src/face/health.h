@@ -9,7 +9,7 @@
 /* The state of the gallery; NULL if there is none. `state` is the first of these that applies:
  *   "failed"    it could not be read: recognition fails; or its file is gone: changes fail
  *   "loading"   it is being read
- *   "restored"  it was damaged or missing when the service started, and a backup took its place
+ *   "restored"  it was damaged when the service started, and a backup took its place
  *   "emptied"   it was damaged, and there was no good backup
  *   "degraded"  the last backup failed, or there are people none of whose faces can match (`unusable` says why)
  *   "ok" */

@@ -71,43 +71,35 @@ static int end_copy(sqlite3_backup *copy, int r, struct hs_error *err)
 
 /* A connection of its own, so that the copying holds no reader of the gallery. *ret_change: the last one that the copy
  * has; -1 if its schema is older. */
-static int copy_to(struct hs_gallery *gallery, sqlite3 *lost, const char *path, int64_t *ret_change,
-                   struct hs_error *err)
+static int copy_to(struct hs_gallery *gallery, const char *path, int64_t *ret_change, struct hs_error *err)
 {
     struct hs_gallery_conn *from = NULL, *into = NULL;
     sqlite3_backup *copy;
-    bool damaged = false;
-    int version = -1;
+    int version;
     int r = hs_gallery_make_file(path, err);
-    if (r == 0 && !lost)
-        r = hs_gallery_check_file(gallery, err);
-    if (r == 0 && !lost)
+    if (r == 0)
         r = hs_gallery_connect(gallery, gallery->path, false, &from, NULL, err);
-    if (r == 0 && !lost)
+    if (r == 0)
         r = hs_gallery_check_file(gallery, err);
     if (r == 0)
         r = hs_gallery_connect(gallery, path, false, &into, NULL, err);
     if (r == 0)
-        r = begin_copy(lost ? lost : from->db, into->db, &copy, err);
+        r = begin_copy(from->db, into->db, &copy, err);
     if (r == 0)
         r = end_copy(copy, 0, err);
-    /* The file has pages that are neither in memory nor in the log. */
-    if (r < 0 && lost && into)
-        damaged = sqlite3_extended_errcode(into->db) == SQLITE_IOERR_CORRUPTFS;
     /* One file by itself, without a log. */
     if (r == 0)
         r = hs_sql_exec(into->db, "PRAGMA journal_mode = DELETE", err);
     if (r == 0)
-        r = hs_sql_check(into->db, "PRAGMA integrity_check(1)", &damaged, err);
+        r = hs_sql_check(into->db, "PRAGMA integrity_check(1)", NULL, err);
     if (r == 0)
         r = hs_gallery_schema_of(into->db, &version, err);
     *ret_change = -1;
     if (r == 0 && version == HS_GALLERY_SCHEMA)
         r = hs_sql_int(into->db, "SELECT change FROM gallery", ret_change, err);
-    damaged |= r == 0 && *ret_change != gallery->change;
     hs_gallery_disconnect(from);
     hs_gallery_disconnect(into);
-    return lost && damaged ? hs_error_set(err, HS_EDECODE, "gallery: what is left of it is not whole") : r;
+    return r;
 }
 
 /* Those without a number stay: they may be another gallery's, whose program is older. */
@@ -122,11 +114,11 @@ static void delete_surplus(const struct hs_gallery *gallery)
     hs_gallery_backups_destroy(files);
 }
 
-static int write_backup(struct hs_gallery *gallery, sqlite3 *lost, const char *copy, const char *packed,
-                        const char *path, struct hs_error *err)
+static int write_backup(struct hs_gallery *gallery, const char *copy, const char *packed, const char *path,
+                        struct hs_error *err)
 {
     int64_t change;
-    int r = copy_to(gallery, lost, copy, &change, err);
+    int r = copy_to(gallery, copy, &change, err);
     if (r == 0)
         r = hs_gallery_make_file(packed, err);
     if (r == 0)
@@ -151,7 +143,7 @@ static int make_folder(const char *path, struct hs_error *err)
     return r;
 }
 
-int hs_gallery_backup_locked(struct hs_gallery *gallery, sqlite3 *lost, char ret_path[PATH_MAX], struct hs_error *err)
+int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
     if (!gallery->backup_dir)
         return hs_error_set(err, HS_EUNSUPPORTED, "gallery: there is no backup folder");
@@ -166,7 +158,7 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, sqlite3 *lost, char ret
         !hs_str_format(packed, sizeof(packed), "%s/.%s.part", gallery->backup_dir, name))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->backup_dir);
     hs_gallery_clean_up(gallery);
-    r = write_backup(gallery, lost, copy, packed, path, err);
+    r = write_backup(gallery, copy, packed, path, err);
     if (r < 0)
         return r;
     delete_surplus(gallery);
@@ -177,12 +169,10 @@ int hs_gallery_backup_locked(struct hs_gallery *gallery, sqlite3 *lost, char ret
 
 int hs_gallery_backup(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err)
 {
-    int lock, r = hs_gallery_check_use(gallery, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
-    r = hs_gallery_backup_locked(gallery, NULL, ret_path, err);
+    r = hs_gallery_backup_locked(gallery, ret_path, err);
     hs_gallery_unlock_folder(lock);
     return r;
 }
@@ -236,8 +226,7 @@ int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside,
                               struct hs_error *err)
 {
     struct hs_gallery_backups *files;
-    if (set_aside)
-        hs_gallery_find_uid(gallery, set_aside);
+    hs_gallery_find_uid(gallery, set_aside);
     int r = hs_gallery_find_files(gallery, false, &files, err);
     if (r < 0)
         return r;
@@ -304,7 +293,7 @@ static int replace_content(struct hs_gallery *gallery, const char *unpacked, str
     if (r == 0)
         r = begin_copy(from->db, gallery->writer->db, &copy, err);
     if (r == 0)
-        r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, NULL, err) : 0, err);
+        r = end_copy(copy, gallery->backup_dir ? hs_gallery_backup_locked(gallery, NULL, err) : 0, err);
     hs_gallery_disconnect(from);
     if (r == 0)
         hs_gallery_empty_log(gallery, false, NULL);
@@ -318,9 +307,7 @@ int hs_gallery_restore(struct hs_gallery *gallery, const char *backup, struct hs
     if (!(inside ? hs_path_join(path, sizeof(path), gallery->backup_dir, backup)
                  : hs_str_copy(path, sizeof(path), backup)))
         return hs_error_set(err, HS_EINVAL, "%s: the path is too long", backup);
-    int lock, r = hs_gallery_check_use(gallery, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     r = hs_gallery_lock_change(gallery, err);
@@ -354,9 +341,7 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     char backup[PATH_MAX] = "";
     struct hs_gallery_backups *files = NULL;
     /* A backup that was begun before an erasure is finished when the folder's lock is ours, and then it is found. */
-    int lock, r = hs_gallery_check_use(gallery, err);
-    if (r == 0)
-        r = hs_gallery_lock_folder(gallery->path, &lock, err);
+    int lock, r = hs_gallery_lock_folder(gallery->path, &lock, err);
     if (r < 0)
         return r;
     hs_gallery_clean_up(gallery);
@@ -364,7 +349,7 @@ int hs_gallery_purge_all(struct hs_gallery *gallery, char ret_backup[PATH_MAX], 
     if (r == 0)
         r = hs_gallery_find_files(gallery, false, &files, err);
     if (r == 0 && has_backup(files))
-        r = hs_gallery_backup_locked(gallery, NULL, backup, err);
+        r = hs_gallery_backup_locked(gallery, backup, err);
     for (size_t i = 0; r == 0 && i < files->count; i++)
         r = hs_gallery_delete_file(&files->items[i], err);
     hs_gallery_unlock_folder(lock);

@@ -1,6 +1,8 @@
 /* Connections to the file, the change lock, and the beginning and end of changes. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -47,8 +49,6 @@ int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool 
     if (r == 0 && ret_damaged)
         r = hs_sql_check(conn->db, "PRAGMA quick_check(1)", ret_damaged, err);
     if (r == 0)
-        sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    if (r == 0)
         r = hs_sql_configure(conn->db, err);
     if (r == 0)
         r = hs_sql_int(conn->db, "PRAGMA auto_vacuum", &auto_vacuum, err);
@@ -75,6 +75,18 @@ void hs_gallery_disconnect(struct hs_gallery_conn *conn)
         sqlite3_finalize(conn->statements[i]);
     sqlite3_close(conn->db);
     hs_mem_free_wiped(conn, sizeof(*conn)); /* the scrubber has a page */
+}
+
+int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err)
+{
+    struct stat st;
+    if (stat(gallery->path, &st) < 0 ? errno == ENOENT : st.st_dev != gallery->dev || st.st_ino != gallery->ino)
+        gallery->lost = true;
+    if (gallery->lost)
+        return hs_error_set(err, HS_EIO,
+                            "The gallery's file was deleted or replaced while it was in use; nothing can be "
+                            "changed until the service is restarted");
+    return 0;
 }
 
 /* The statement is prepared, so it does not fail for lack of memory. */
@@ -141,9 +153,7 @@ int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **r
     struct hs_gallery_conn *conn = take_reader(gallery);
     int r = 0;
     if (!conn) {
-        r = hs_gallery_check_file(gallery, err);
-        if (r == 0)
-            r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
+        r = hs_gallery_connect(gallery, gallery->path, true, &conn, NULL, err);
         if (r == 0)
             r = hs_gallery_check_file(gallery, err);
         if (r < 0) {
@@ -196,10 +206,16 @@ void hs_gallery_unlock_change(struct hs_gallery *gallery)
 
 /* ---- changes ---- */
 
-int hs_gallery_read_log(struct hs_gallery_conn *conn, struct hs_gallery_log *ret_log, struct hs_error *err)
+/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. SQLite makes the index again, and
+ * counts from 0, if a process was killed in the middle of writing it. */
+struct log_state {
+    uint32_t commits; /* iChange: the number of commits by any process, counted as long as one connection is open */
+    uint32_t frames;  /* mxFrame */
+};
+
+static int read_log_state(sqlite3 *db, struct log_state *ret_state, struct hs_error *err)
 {
-    enum { REGION_SIZE = 32768, COMMITS_AT = 8, FRAMES_AT = 16, BACKFILLED_AT = 96, ATTEMPTED_AT = 128 };
-    sqlite3 *db = conn->db;
+    enum { REGION_SIZE = 32768, COMMITS_AT = 8 / sizeof(uint32_t), FRAMES_AT = 16 / sizeof(uint32_t) };
     sqlite3_file *file = NULL, *log = NULL;
     void volatile *index = NULL;
     sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
@@ -212,26 +228,24 @@ int hs_gallery_read_log(struct hs_gallery_conn *conn, struct hs_gallery_log *ret
     if (!index)
         return hs_sql_error(code == SQLITE_OK ? SQLITE_IOERR : code, "the log's index cannot be read", err);
     const volatile uint32_t *words = index;
-    ret_log->commits = __atomic_load_n(words + COMMITS_AT / sizeof(*words), __ATOMIC_ACQUIRE);
-    ret_log->frames = __atomic_load_n(words + FRAMES_AT / sizeof(*words), __ATOMIC_ACQUIRE);
-    ret_log->backfilled = __atomic_load_n(words + BACKFILLED_AT / sizeof(*words), __ATOMIC_ACQUIRE);
-    ret_log->attempted = __atomic_load_n(words + ATTEMPTED_AT / sizeof(*words), __ATOMIC_ACQUIRE);
+    ret_state->commits = __atomic_load_n(words + COMMITS_AT, __ATOMIC_ACQUIRE);
+    ret_state->frames = __atomic_load_n(words + FRAMES_AT, __ATOMIC_ACQUIRE);
     return 0;
 }
 
 int hs_gallery_read_version(struct hs_gallery *gallery, struct hs_gallery_conn *conn,
                             struct hs_gallery_version *ret_version, struct hs_error *err)
 {
-    struct hs_gallery_log before, after;
+    struct log_state before, after;
     int64_t change;
     pthread_mutex_lock(&gallery->version_lock);
     uint32_t first_uncounted = gallery->first_uncounted;
     pthread_mutex_unlock(&gallery->version_lock);
-    int r = hs_gallery_read_log(conn, &before, err);
+    int r = read_log_state(conn->db, &before, err);
     if (r == 0)
         r = hs_gallery_read_number(conn->statements[HS_STMT_GET_CHANGE], &change, err);
     if (r >= 0)
-        r = hs_gallery_read_log(conn, &after, err);
+        r = read_log_state(conn->db, &after, err);
     if (r < 0)
         return r;
     pthread_mutex_lock(&gallery->version_lock);
@@ -274,7 +288,6 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
     int64_t left_ns = deadline_ns - hs_clock_now_ns();
     roll_back(conn); /* if it failed when a change ended */
     r = hs_gallery_check_file(gallery, err);
-    bool lost = r < 0;
     if (r == 0) {
         sqlite3_busy_timeout(conn->db, left_ns > 0 ? (int) (left_ns / HS_NS_PER_MS) : 0);
         r = hs_sql_run(conn->statements[HS_STMT_BEGIN], err);
@@ -282,18 +295,11 @@ int hs_gallery_begin(struct hs_gallery *gallery, struct hs_error *err)
     }
     if (r == 0)
         r = notice_inside(gallery, err);
-    /* It may have failed because of the file. */
-    if (!lost && (r == 0 || r == HS_EIO || r == HS_EINTERNAL) && hs_gallery_verify(gallery, r == 0, err) < 0)
-        r = HS_EIO;
     gallery->logged = false;
     if (r < 0) {
         note_outcome(gallery, r);
         roll_back(conn);
         hs_gallery_unlock_change(gallery);
-    }
-    if (r < 0 && gallery->lost) {
-        hs_gallery_save(gallery);
-        hs_gallery_check_file(gallery, err);
     }
     return r;
 }
@@ -341,8 +347,8 @@ static int checkpoint(struct hs_gallery *gallery, struct hs_error *err)
  * a version with it was given away already: that version must not come back with another content. */
 static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
 {
-    struct hs_gallery_log before, after;
-    int r = hs_gallery_read_log(gallery->writer, &before, err);
+    struct log_state before, after;
+    int r = read_log_state(gallery->writer->db, &before, err);
     if (r < 0)
         return r;
     pthread_mutex_lock(&gallery->version_lock);
@@ -351,7 +357,7 @@ static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
     pthread_mutex_unlock(&gallery->version_lock);
     r = hs_sql_exec(gallery->writer->db, "VACUUM", err);
     if (r == 0)
-        r = hs_gallery_read_log(gallery->writer, &after, err);
+        r = read_log_state(gallery->writer->db, &after, err);
     if (r < 0)
         return r;
     pthread_mutex_lock(&gallery->version_lock);
@@ -364,7 +370,7 @@ static int rewrite(struct hs_gallery *gallery, struct hs_error *err)
 int hs_gallery_empty_log(struct hs_gallery *gallery, bool thoroughly, struct hs_error *err)
 {
     gallery->erase_pending = true;
-    int r = gallery->lost > HS_GALLERY_GONE ? hs_gallery_check_file(gallery, err) : checkpoint(gallery, err);
+    int r = checkpoint(gallery, err);
     if (r == 0 && gallery->suspect && (thoroughly || !gallery->erase_later)) {
         if (hs_scrub_is_needed(gallery->writer->db)) {
             r = rewrite(gallery, err);

@@ -39,6 +39,7 @@ int hs_gallery_uncompress(const char *from, const char *to, struct hs_error *err
 
 /* The name that the next backup gets. Of a backup that is being made, these files are in the backup folder:
  * ".<name>.copy" and ".<name>.part". */
+enum { HS_GALLERY_BACKUP_NAME_SIZE = 80 };
 int hs_gallery_next_backup(const struct hs_gallery *gallery, char ret_name[HS_GALLERY_BACKUP_NAME_SIZE],
                            struct hs_error *err);
 
@@ -58,17 +59,15 @@ void hs_gallery_sync_folder(const char *path);
 
 /* ---- copies of a database, and databases from copies: the folder of the database must be locked ---- */
 
-/* The body of hs_gallery_backup. With `lost`, the connection of a gallery whose file is lost, what that still reads is
- * copied: HS_EDECODE if it is not whole. */
-int hs_gallery_backup_locked(struct hs_gallery *gallery, sqlite3 *lost, char ret_path[PATH_MAX], struct hs_error *err);
+/* The body of hs_gallery_backup. */
+int hs_gallery_backup_locked(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct hs_error *err);
 
 /* Unpacks a backup beside the database and checks that it is whole and one of ours. The caller deletes or renames it.
  */
 int hs_gallery_unpack(const struct hs_gallery *gallery, const char *backup, char ret_path[PATH_MAX],
                       struct hs_error *err);
 
-/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside
- * (NULL: it is gone, and gallery->uid is known).
+/* Puts the newest good backup in the place of the database, which is now the damaged file set_aside.
  * HS_ENOTFOUND: there is none. */
 int hs_gallery_restore_newest(struct hs_gallery *gallery, const char *set_aside, char ret_backup[PATH_MAX],
                               struct hs_error *err);

@@ -6,7 +6,7 @@
  * returns an error nothing of it is. Callbacks must not call into the gallery. Not across fork.
  *
  * Errors of all calls: HS_EBUSY (a change, here or in another process, took longer than busy_timeout_ms), HS_EIO (disk
- * full, not readable, damaged; for changes also: see enum hs_gallery_loss), HS_ENOMEM,
+ * full, not readable, damaged; for changes also: the file was deleted or replaced while it was open), HS_ENOMEM,
  * HS_EVERSION (a file from a newer version), and those named beside each call. Messages have no SQL.
  * `err` may be NULL. Names and texts are UTF-8. Times are UTC, "YYYY-MM-DD HH:MM:SS". */
 #ifndef HS_GALLERY_GALLERY_H
@@ -53,38 +53,18 @@ struct hs_gallery_opened {
     char foreign[160];            /* something in the file that is not ours, and that does nothing: a trigger, say */
     char backed_up_to[PATH_MAX];  /* the file as it was before the migration */
     char set_aside[PATH_MAX];     /* where the damaged file is now */
-    char restored_from[PATH_MAX]; /* the backup that took its place, or that of a missing file */
+    char restored_from[PATH_MAX]; /* the backup that took its place */
 };
-
-/* What another program did to the file or its log while it was open. Then all changes fail until it is opened again. */
-enum hs_gallery_loss {
-    HS_GALLERY_KEPT,
-    HS_GALLERY_GONE,      /* the file was deleted or replaced */
-    HS_GALLERY_BROKEN,    /* it was truncated or overwritten */
-    HS_GALLERY_EXCHANGED, /* it was overwritten with another database, or an older copy */
-    HS_GALLERY_LOG_GONE,  /* its log was deleted or replaced */
-};
-
-/* "file was deleted or replaced"; "" for HS_GALLERY_KEPT. */
-const char *hs_gallery_loss_text(enum hs_gallery_loss loss);
 
 /* Opens the file, and makes one if there is none; root gives it to the owner of the folder. HS_EIO: also if it is not a
  * regular file. Checks it (quick_check), backs it up and migrates it if it is of an older version. A damaged file
  * is renamed to "<path>.corrupt-<time>" and the newest good backup takes its place; if there is none, a new empty
- * file does. An empty file is damaged if a log, a backup or the gallery's name (<path>.uid) is beside it. In the place
- * of a missing file the newest good backup comes, too, if the name is there. *ret_opened (may be NULL) says so. The
- * options' texts are copied.
+ * file does. *ret_opened (may be NULL) says so. The options' texts are copied.
  * Caller frees *ret_gallery with hs_gallery_close. HS_EINVAL: options. */
 int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery,
                     struct hs_gallery_opened *ret_opened, struct hs_error *err);
 
-/* HS_EIO as a change would say it if the gallery is lost. Makes a backup of it if what is in memory, in its log and in
- * the file is still whole, and has the last change. A change does the same; it is tried again until it works. */
-int hs_gallery_check_use(struct hs_gallery *gallery, struct hs_error *err);
-
-/* NULL allowed. No other thread may still use it. Calls hs_gallery_check_use. If another file is at the path by now,
- * the log is renamed to
- * "<path>.corrupt-<time>", so that it is not replayed into that file. */
+/* NULL allowed. No other thread may still use it. */
 void hs_gallery_close(struct hs_gallery *gallery);
 
 /* ---- adding ---- */
@@ -225,8 +205,8 @@ struct hs_gallery_counts {
     int64_t identities, embeddings;
     int64_t size_bytes; /* of the database file */
     bool erase_pending; /* something that was erased is not yet gone from the file */
-    enum hs_gallery_loss lost;
-    bool failing; /* the last change failed because the file or its disk cannot be used */
+    bool lost;          /* the file was deleted or replaced while it was open: changes fail */
+    bool failing;       /* the last change failed because the file or its disk cannot be used */
 };
 
 /* Never waits for a change. What cannot be counted now is as it was last counted. */

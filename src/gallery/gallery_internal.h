@@ -90,7 +90,6 @@ enum {
     HS_GALLERY_READERS = 8,
     HS_GALLERY_CHANGES_MAX = 1000, /* changes that the file remembers, for hs_gallery_for_each_since */
     HS_GALLERY_UID_SIZE = 17,      /* 16 hexadecimal digits and NUL */
-    HS_GALLERY_BACKUP_NAME_SIZE = 80,
 };
 
 struct hs_gallery_conn {
@@ -108,7 +107,6 @@ struct hs_gallery {
     int keep_backups, max_embeddings_per_identity, busy_timeout_ms;
     bool erase_later;
     char uid[HS_GALLERY_UID_SIZE]; /* the gallery's own name, which the file has; set while it is opened */
-    bool uid_is_kept;              /* the file beside the database has it, too */
     dev_t dev;                     /* of the file */
     ino_t ino;
 
@@ -121,13 +119,7 @@ struct hs_gallery {
     uint32_t resets; /* when `change` was last read */
     int64_t change;  /* number of the last change in the file */
     bool logged;     /* the change in progress has touched something */
-    ino_t log_ino;
-    int64_t file_change; /* the last change in the file without its log, when that was looked at; -1: not yet */
-    off_t seen_size;     /* of the file then */
-    struct timespec seen_time;
-    sqlite3_io_methods unread_file; /* the writer's, once the content of the file is another's */
-    int64_t next_save_ns;           /* a lost gallery is not saved before */
-    bool suspect;                   /* another program may have left old content in unused parts of the file */
+    bool suspect;    /* another program may have left old content in unused parts of the file */
 
     pthread_mutex_t readers_lock; /* guards what follows */
     pthread_cond_t reader_is_idle;
@@ -141,11 +133,8 @@ struct hs_gallery {
 
     atomic_uint erasures;      /* changes that erased something: pages that a reader still has in memory hold it */
     atomic_bool erase_pending; /* the log, or an unused part of the file, still holds what was erased */
-    atomic_int lost;           /* enum hs_gallery_loss */
-    atomic_bool save_is_over;  /* it was saved, or cannot be */
-    atomic_bool saved;         /* saved_name is set, and does not change any more */
-    char saved_name[HS_GALLERY_BACKUP_NAME_SIZE];
-    atomic_bool failing; /* the last change found the file or its disk unusable */
+    atomic_bool lost;          /* the file was deleted or replaced */
+    atomic_bool failing;       /* the last change found the file or its disk unusable */
 
     pthread_mutex_t counts_lock; /* guards what follows */
     struct hs_gallery_counts counts;
@@ -155,39 +144,14 @@ struct hs_gallery {
 /* ---- connections ---- */
 
 /* Opens a connection with its settings and the scrubber, and prepares all statements if `prepared`. *ret_damaged is set
- * if the file is to blame for the failure. It leaves the log alone when it is closed, as another file may be at the
- * path by then. Caller frees with hs_gallery_disconnect. */
+ * if the file is to blame for the failure. Caller frees with hs_gallery_disconnect. */
 int hs_gallery_connect(const struct hs_gallery *gallery, const char *path, bool prepared,
                        struct hs_gallery_conn **ret_conn, bool *ret_damaged, struct hs_error *err);
 int hs_gallery_prepare(struct hs_gallery_conn *conn, struct hs_error *err);
 void hs_gallery_disconnect(struct hs_gallery_conn *conn); /* NULL allowed */
 
-/* ---- another program's work on the file or its log (loss.c) ---- */
-
-/* HS_EIO if the gallery is lost; notices a file that was deleted or replaced. Any thread. */
+/* HS_EIO if another file, or none, is at the path by now; that is remembered as `lost`. Any thread. */
 int hs_gallery_check_file(struct hs_gallery *gallery, struct hs_error *err);
-
-/* Both with the change lock held. Notes how the file looks that was just opened; looks at it again if it has changed,
- * and at the log. `inside`: in a transaction of the writer. HS_EIO as hs_gallery_check_file. */
-void hs_gallery_watch(struct hs_gallery *gallery);
-int hs_gallery_verify(struct hs_gallery *gallery, bool inside, struct hs_error *err);
-
-/* Backs a lost gallery up, without the change lock held; does nothing if that was done, or cannot be. The log of a file
- * that is not ours any more is set aside. */
-void hs_gallery_save(struct hs_gallery *gallery);
-
-/* With the folder locked: renames our log if it lies beside a file that is not ours any more. */
-void hs_gallery_leave_log(struct hs_gallery *gallery);
-
-/* The state of the log, from its index, whose format sqlite.org/walformat.html gives. SQLite makes the index again, and
- * counts from 0, if a process was killed in the middle of writing it. */
-struct hs_gallery_log {
-    uint32_t commits;    /* iChange: the number of commits by any process, counted as long as one connection is open */
-    uint32_t frames;     /* mxFrame */
-    uint32_t backfilled; /* nBackfill: frames that are in the file, too */
-    uint32_t attempted;  /* nBackfillAttempted: frames that may be */
-};
-int hs_gallery_read_log(struct hs_gallery_conn *conn, struct hs_gallery_log *ret_log, struct hs_error *err);
 
 /* Begins to read one moment of the file; waits for other readers at most, never for a change. */
 int hs_gallery_begin_read(struct hs_gallery *gallery, struct hs_gallery_conn **ret_conn, struct hs_error *err);

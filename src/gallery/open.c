@@ -60,8 +60,7 @@ static int write_uid(const struct hs_gallery *gallery, struct hs_error *err)
     return hs_file_draft_commit(&draft, 0600, err);
 }
 
-/* The name of the gallery as the file beside it says, or else a random one. That is written only once the gallery has
- * content, so an empty gallery beside a name has lost what it had. */
+/* The name of a gallery that has none yet: the one that was made for it already, or else a random one. */
 static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -73,15 +72,15 @@ static int make_uid(struct hs_gallery *gallery, struct hs_error *err)
     int r = hs_file_read(path, HS_GALLERY_UID_SIZE - 1, &text, &len, err);
     if (r < 0 && r != HS_ENOTFOUND && r != HS_ETOOLARGE)
         return r;
-    gallery->uid_is_kept = r == 0 && is_uid((const char *) text);
-    if (gallery->uid_is_kept)
+    bool known = r == 0 && is_uid((const char *) text);
+    if (known)
         hs_str_copy(gallery->uid, sizeof(gallery->uid), (const char *) text);
     free(text);
-    if (gallery->uid_is_kept)
+    if (known)
         return 0;
     randombytes_buf(random, sizeof(random));
     sodium_bin2hex(gallery->uid, sizeof(gallery->uid), random, sizeof(random));
-    return 0;
+    return write_uid(gallery, err);
 }
 
 static int create(const struct hs_gallery_options *options, struct hs_gallery **ret_gallery, struct hs_error *err)
@@ -96,7 +95,6 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     pthread_mutex_init(&gallery->version_lock, NULL);
     pthread_mutex_init(&gallery->counts_lock, NULL);
     gallery->counted.change = -1;
-    gallery->file_change = -1;
     gallery->erase_later = options->erase_later;
     gallery->keep_backups = options->keep_backups;
     gallery->max_embeddings_per_identity = options->max_embeddings_per_identity;
@@ -109,6 +107,31 @@ static int create(const struct hs_gallery_options *options, struct hs_gallery **
     }
     *ret_gallery = gallery;
     return 0;
+}
+
+void hs_gallery_close(struct hs_gallery *gallery)
+{
+    if (!gallery)
+        return;
+    while (gallery->idle) {
+        struct hs_gallery_conn *conn = gallery->idle;
+        gallery->idle = conn->next;
+        hs_gallery_disconnect(conn);
+    }
+    if (gallery->writer)
+        hs_gallery_finish_erasing(gallery, NULL);
+    hs_gallery_disconnect(gallery->writer);
+    pthread_mutex_destroy(&gallery->counts_lock);
+    pthread_mutex_destroy(&gallery->version_lock);
+    pthread_cond_destroy(&gallery->reader_is_idle);
+    pthread_mutex_destroy(&gallery->readers_lock);
+    pthread_cond_destroy(&gallery->change_ends);
+    pthread_mutex_destroy(&gallery->change_lock);
+    free(gallery->path);
+    free(gallery->backup_dir);
+    free(gallery->legacy_space);
+    free(gallery->vfs);
+    free(gallery);
 }
 
 /* The user's name, or the number of one that has none. */
@@ -145,46 +168,14 @@ static int check_access(const char *path, bool *ret_tightened, struct hs_error *
     return 0;
 }
 
-/* The log of the database at path, which lies beside the real file if that is a link. */
-static bool name_log(const char *path, char ret_log[PATH_MAX])
-{
-    char real[PATH_MAX];
-    return hs_str_format(ret_log, PATH_MAX, "%s-wal", realpath(path, real) ? real : path);
-}
-
-/* It has something in it. */
-static bool has_log(const char *path)
-{
-    char log[PATH_MAX];
-    struct stat st;
-    return !name_log(path, log) || (stat(log, &st) == 0 && st.st_size > 0);
-}
-
-/* SQLite would take an empty file for a new database and delete its log. */
-static int check_content(struct hs_gallery *gallery, bool *ret_damaged, struct hs_error *err)
-{
-    struct stat st;
-    struct hs_gallery_backups *files = NULL;
-    if (stat(gallery->path, &st) < 0 || st.st_size > 0)
-        return 0;
-    *ret_damaged = gallery->uid_is_kept || has_log(gallery->path);
-    if (!*ret_damaged && hs_gallery_find_files(gallery, false, &files, NULL) == 0)
-        *ret_damaged = files->count > 0;
-    hs_gallery_backups_destroy(files);
-    return *ret_damaged ? hs_error_set(err, HS_EIO, "%s: is empty, but the gallery was not", gallery->path) : 0;
-}
-
 /* Opens the file and checks it. A file that others have open must not be opened and closed by hand (POSIX locks of the
  * whole process would go), so only a new one is. */
 static int connect(struct hs_gallery *gallery, struct hs_gallery_opened *opened, bool *ret_damaged,
                    struct hs_error *err)
 {
-    bool there = hs_file_exists(gallery->path);
-    int r = there ? 0 : hs_gallery_make_file(gallery->path, err);
+    int r = hs_file_exists(gallery->path) ? 0 : hs_gallery_make_file(gallery->path, err);
     if (r == 0)
         r = check_access(gallery->path, &opened->tightened, err);
-    if (r == 0 && there)
-        r = check_content(gallery, ret_damaged, err);
     if (r == 0)
         r = hs_gallery_connect(gallery, gallery->path, false, &gallery->writer, ret_damaged, err);
     struct stat st;
@@ -205,7 +196,7 @@ static int migrate(struct hs_gallery *gallery, struct hs_gallery_opened *opened,
         return r;
     bool old = version >= 0 && version < HS_GALLERY_SCHEMA;
     if (old && gallery->backup_dir)
-        r = hs_gallery_backup_locked(gallery, NULL, opened->backed_up_to, err);
+        r = hs_gallery_backup_locked(gallery, opened->backed_up_to, err);
     if (r == 0)
         r = hs_gallery_migrate(gallery->writer->db, gallery->legacy_space, gallery->uid, &opened->orphans_erased, err);
     opened->created = version < 0;
@@ -223,12 +214,18 @@ static int read_uid(struct hs_gallery *gallery, bool *ret_damaged, struct hs_err
     *ret_damaged = !is_uid(uid);
     if (*ret_damaged)
         return hs_error_set(err, HS_EIO, "gallery: it has no uid");
-    if (gallery->uid_is_kept && strcmp(gallery->uid, uid) == 0)
+    if (strcmp(gallery->uid, uid) == 0)
         return 0;
     hs_str_copy(gallery->uid, sizeof(gallery->uid), uid);
-    r = write_uid(gallery, err);
-    gallery->uid_is_kept = r == 0;
-    return r;
+    return write_uid(gallery, err);
+}
+
+/* The log of the database at path has something in it. */
+static bool has_log(const char *path)
+{
+    char log[PATH_MAX];
+    struct stat st;
+    return !hs_str_format(log, sizeof(log), "%s-wal", path) || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
 /* A file of the present version whose tables are not ours is damaged, even if SQLite finds every page well. */
@@ -262,7 +259,6 @@ static int open_checked(struct hs_gallery *gallery, struct hs_gallery_opened *op
     gallery->suspect = hs_scrub_is_needed(gallery->writer->db);
     if (gallery->suspect || has_log(gallery->path))
         hs_gallery_empty_log(gallery, false, NULL);
-    hs_gallery_watch(gallery);
     return 0;
 }
 
@@ -315,38 +311,10 @@ static int set_aside(struct hs_gallery *gallery, char ret_path[PATH_MAX], struct
     return 0;
 }
 
-/* Renames a log that must not be replayed into the file which is at the path now, or comes there. It is listed and
- * deleted as a damaged file is. */
-static int set_log_aside(struct hs_gallery *gallery, const char *log, struct hs_error *err)
-{
-    char base[PATH_MAX], aside[PATH_MAX], stamp[HS_GALLERY_STAMP_SIZE];
-    hs_gallery_stamp(stamp);
-    if (!hs_str_format(base, sizeof(base), "%s.corrupt-%s", gallery->path, stamp))
-        return hs_error_set(err, HS_EINVAL, "%s: the path is too long", gallery->path);
-    int r = rename_free(log, base, aside, err);
-    /* The path may be a link to another disk. */
-    int real_len = (int) (strlen(log) - strlen("-wal"));
-    if (r < 0 && hs_str_format(base, sizeof(base), "%.*s.corrupt-%s", real_len, log, stamp))
-        r = rename_free(log, base, aside, err);
-    return r;
-}
-
-/* The newest backup of a gallery whose file is gone. */
-static int restore_missing(struct hs_gallery *gallery, char ret_backup[PATH_MAX], struct hs_error *err)
-{
-    char log[PATH_MAX];
-    int r = has_log(gallery->path) && name_log(gallery->path, log) ? set_log_aside(gallery, log, err) : 0;
-    if (r == 0)
-        r = hs_gallery_restore_newest(gallery, NULL, ret_backup, err);
-    return r == HS_ENOTFOUND ? 0 : r;
-}
-
 static int open_locked(struct hs_gallery *gallery, struct hs_gallery_opened *opened, struct hs_error *err)
 {
     bool damaged = false;
     int r = make_uid(gallery, err);
-    if (r == 0 && gallery->uid_is_kept && !hs_file_exists(gallery->path))
-        r = restore_missing(gallery, opened->restored_from, err);
     if (r == 0)
         r = connect(gallery, opened, &damaged, err);
     if (r == 0)
@@ -390,44 +358,4 @@ int hs_gallery_open(const struct hs_gallery_options *options, struct hs_gallery 
         *ret_opened = opened;
     *ret_gallery = gallery;
     return 0;
-}
-
-/* The next program to open that file would replay the log into it. Beside a broken file it may be all that is left. */
-void hs_gallery_leave_log(struct hs_gallery *gallery)
-{
-    const char *path = sqlite3_db_filename(gallery->writer->db, "main"), *log = sqlite3_filename_wal(path);
-    struct stat st;
-    bool others = stat(path, &st) == 0 && (st.st_dev != gallery->dev || st.st_ino != gallery->ino);
-    others |= gallery->lost == HS_GALLERY_EXCHANGED || (gallery->lost == HS_GALLERY_BROKEN && gallery->saved);
-    if (others && stat(log, &st) == 0 && st.st_ino == gallery->log_ino && st.st_size > 0)
-        set_log_aside(gallery, log, NULL);
-}
-
-void hs_gallery_close(struct hs_gallery *gallery)
-{
-    if (!gallery)
-        return;
-    while (gallery->idle) {
-        struct hs_gallery_conn *conn = gallery->idle;
-        gallery->idle = conn->next;
-        hs_gallery_disconnect(conn);
-    }
-    if (gallery->writer) {
-        hs_gallery_finish_erasing(gallery, NULL);
-        gallery->next_save_ns = 0;
-        if (hs_gallery_check_use(gallery, NULL) == 0)
-            sqlite3_db_config(gallery->writer->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    }
-    hs_gallery_disconnect(gallery->writer);
-    pthread_mutex_destroy(&gallery->counts_lock);
-    pthread_mutex_destroy(&gallery->version_lock);
-    pthread_cond_destroy(&gallery->reader_is_idle);
-    pthread_mutex_destroy(&gallery->readers_lock);
-    pthread_cond_destroy(&gallery->change_ends);
-    pthread_mutex_destroy(&gallery->change_lock);
-    free(gallery->path);
-    free(gallery->backup_dir);
-    free(gallery->legacy_space);
-    free(gallery->vfs);
-    free(gallery);
 }
