@@ -65,7 +65,7 @@ void hs_body_destroy(struct hs_body *body);
  * the budget; HS_ENOMEM. */
 int hs_body_set_coding(struct hs_body *body, enum hs_coding coding, struct hs_error *err);
 
-/* Returns true if the body is compressed, and how many bytes it has unpacked. */
+/* Return true if the body is compressed, and the number of bytes unpacked so far. */
 bool hs_body_is_packed(const struct hs_body *body);
 size_t hs_body_unpacked(const struct hs_body *body);
 

@@ -1,4 +1,4 @@
-/* Queue of requests from the workers to the network thread: the response is ready, or a stream has
+/* Passes requests from the workers to the network thread: their response is ready, or a stream has
  * bytes to send. The same event also delivers the commands of the thread that owns the server. */
 #ifndef HS_HTTP_COMPLETION_QUEUE_H
 #define HS_HTTP_COMPLETION_QUEUE_H
@@ -33,7 +33,7 @@ struct hs_completion {
     bool finished;
 };
 
-/* Removes the first request. Network thread only. */
+/* Remove the first request; read and reset the commands, except stop. Network thread only. */
 struct hs_completion hs_completion_queue_take(struct hs_completion_queue *queue);
 void hs_completion_queue_take_commands(struct hs_completion_queue *queue, bool *ret_cancel_all, bool *ret_stop);
 

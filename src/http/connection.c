@@ -308,7 +308,7 @@ static uint64_t taken_by_client(const struct hs_conn *conn)
     return conn->written - (uint64_t) queued;
 }
 
-/* Returns true if unsent bytes wait and the client reads too slowly. Records when it last read some. */
+/* Returns true if output is pending and the client reads too slowly. Records when it last read some. */
 static bool reads_too_slowly(struct hs_conn *conn, int64_t now_ns)
 {
     const struct hs_http_options *options = hs_conn_options(conn);
@@ -340,7 +340,7 @@ static bool is_late(struct hs_conn *conn, int64_t now_ns)
     case HS_CONN_IDLE:
         return lasted_ms >= options->idle_timeout_ms;
     case HS_CONN_BODY:
-        /* The client is not slow while bytes that it has already sent wait here. */
+        /* The client is not slow while bytes that it has already sent are unread here. */
         if (hs_conn_awaits_turn(conn))
             return lasted_ms >= options->body_timeout_ms;
         return lasted_ms >= options->body_timeout_ms || silent_ms >= options->body_idle_ms ||

@@ -201,7 +201,7 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     conn->body_seen = 0;
     hs_conn_enter(conn, HS_CONN_BODY);
     bool has_body = head.chunked || head.length > 0;
-    if (strcmp(req->path, "*") == 0) { /* any path, for OPTIONS */
+    if (strcmp(req->path, "*") == 0) { /* OPTIONS for the server in general */
         hs_http_add_header(req, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         hs_http_reply_bytes(req, 204, "", NULL, 0);
     } else if ((r = prepare(conn, allow, &err)) < 0) {

@@ -37,8 +37,8 @@ static enum hs_step complete(struct hs_conn *conn)
     return HS_STEP_RUN;
 }
 
-/* Frames the next chunk of the stream. HS_STEP_WAIT: no bytes wait. HS_STEP_GONE: the response must
- * end here. */
+/* Frames the next chunk of the stream. HS_STEP_WAIT: no bytes are pending. HS_STEP_GONE: the
+ * response must end here. */
 static enum hs_step next_chunk(struct hs_conn *conn, size_t waiting, enum hs_stream_state state)
 {
     hs_buf_clear(&conn->out);
@@ -111,7 +111,7 @@ static enum hs_step send_stream(struct hs_conn *conn)
         if (step == HS_STEP_WAIT)
             return HS_STEP_WAIT;
     }
-    /* All bytes of a chunk are available, because its size is the number of waiting bytes. The line
+    /* All bytes of a chunk are available, because its size is the number of pending bytes. The line
      * end follows them. */
     static const char line_end[] = "\r\n";
     size_t chunk = conn->chunk_left, end = conn->framed && chunk > 0 ? 2 : 0;

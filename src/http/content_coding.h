@@ -32,8 +32,7 @@ void hs_inflater_destroy(struct hs_inflater *inflater); /* NULL allowed */
 
 /* Unpacks the next bytes, in pieces of any size, and passes them to the sink in pieces of at most
  * 16 KiB. Do not feed more after an error. HS_EINVAL: damaged data. A gzip body may have several
- * members (RFC 1952, 2.2). A deflate body may omit the zlib header, because some clients send it
- * so. */
+ * members (RFC 1952, 2.2). A deflate body may omit the zlib header, because some clients send none. */
 int hs_inflater_feed(struct hs_inflater *inflater, const uint8_t *data, size_t len, hs_inflate_sink sink, void *ctx,
                      struct hs_error *err);
 

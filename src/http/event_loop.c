@@ -51,7 +51,7 @@ static void accept_some(struct hs_event_loop *loop)
     for (int i = 0; i < ACCEPTS_MAX && !atomic_load(&loop->server->draining); i++) {
         bool full = is_full(loop);
         if (full && i > 0)
-            return; /* another client may not be waiting; the next event shows it */
+            return; /* only another event proves that a further client connects */
         if (full && !hs_conn_find_evictable(&loop->conns)) {
             listen_again(loop, false);
             return;

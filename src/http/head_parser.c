@@ -117,8 +117,7 @@ static struct hs_http_span span_of(const struct parser *p, struct text text)
     return (struct hs_http_span) { (uint32_t) (text.p - p->data), (uint32_t) text.len };
 }
 
-/* ---- The authority (RFC 3986, 3.2): uri-host [ ":" port ], nonempty and without user information
- * ---- */
+/* ---- The authority (RFC 3986, 3.2): uri-host [ ":" port ], not empty, no user information ---- */
 
 static bool is_reg_name_char(uint8_t c)
 {

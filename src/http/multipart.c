@@ -1,7 +1,7 @@
 /* The delimiter between parts is CR LF "--" boundary. CR occurs only at its start. So after a
  * mismatch, the bytes matched so far are data, and the search restarts at the byte that did not
- * match, without a table. The first boundary may lack its CR LF; the parser starts as if it had
- * seen those two bytes. */
+ * match; a search table is not needed. The first boundary may lack its CR LF; the parser starts as
+ * if it had seen those two bytes. */
 #include "http/multipart.h"
 
 #include <stdbool.h>

@@ -34,7 +34,8 @@ int64_t hs_http_deadline_ns(const struct hs_http_request *req);                 
  * neither extends the server's deadline. HS_EINVAL: *ret_field is the invalid one. */
 int hs_http_read_timeout(struct hs_http_request *req, const char **ret_field, struct hs_error *err);
 
-/* Triggered if the client disconnects or the server is destroyed. Never NULL. */
+/* Returns the cancel object, which is triggered if the client disconnects or the server is destroyed.
+ * Never NULL. */
 struct hs_cancel *hs_http_cancel(struct hs_http_request *req);
 
 /* Returns the parsed body; NULL on routes with HS_BODY_NONE. */

@@ -46,10 +46,9 @@ struct hs_http_options {
     int64_t idle_timeout_ms;   /* [60 s] keep-alive connection without a request */
     size_t body_rate_min;      /* [1 KiB/s] minimum average rate of a body, checked after rate_window_ms; a slower
                                   connection is closed */
-    size_t
-        answer_rate_min; /* [4 KiB/s] minimum rate at which a client reads, over rate_window_ms; a slower one is
-                            closed */
-    int64_t rate_window_ms;     /* [10 s] */
+    size_t answer_rate_min;    /* [4 KiB/s] minimum rate at which a client reads, over rate_window_ms; a slower one is
+                                  closed */
+    int64_t rate_window_ms;    /* [10 s] */
     int64_t request_timeout_ms; /* [30 s, -1: none] deadline of the handler, from the end of the body */
     int retry_after_s;          /* [1] sent with 429 and 503 */
 
@@ -70,8 +69,9 @@ struct hs_http_server;
 int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
                    struct hs_http_server **ret_server, struct hs_error *err);
 
-/* Binds the address and starts accepting. Fails with HS_EIO if the address is not available; the
- * message has the reason. */
+/* Starts the workers, binds the address and starts accepting. HS_ECONFLICT: the address is in use;
+ * HS_EIO: it is not available for another reason, or the network thread cannot start; HS_ENOMEM:
+ * the workers cannot start. The message has the reason. */
 int hs_http_start(struct hs_http_server *server, struct hs_error *err);
 
 /* Returns "127.0.0.1:8080" or "[::1]:8080" with the real port; valid after hs_http_start. */

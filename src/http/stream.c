@@ -73,7 +73,7 @@ int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t
             len -= n;
             told = false;
         } else {
-            /* The network thread must learn of the new bytes before this thread waits for room. */
+            /* Post the new bytes to the network thread before waiting until it takes some. */
             if (!told)
                 hs_completion_queue_post(queue, stream->req, false);
             told = true;

@@ -19,11 +19,12 @@ enum { HS_HTTP_STREAM_MAX = 4 << 20 }; /* maximum unsent bytes of a stream */
  * write fails. The request owns the stream. Not on routes with HS_HTTP_INLINE. */
 struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int http_status, const char *content_type);
 
-/* Writes data. Waits while the buffer is full, until deadline_ns at most (HS_NO_DEADLINE: the
- * request's own deadline, which also applies otherwise). Before that, the server closes a client
- * that reads less than options.answer_rate_min. HS_ECANCELED: nothing will read the bytes (the
- * client has disconnected or sent HEAD, or the server ends); HS_ETIMEOUT: the buffer did not accept
- * all bytes by the deadline; HS_ENOMEM. After an error, the stream can only be ended as incomplete. */
+/* Writes data. Waits while the buffer is full, until deadline_ns or the request's own deadline,
+ * whichever is first (HS_NO_DEADLINE: only the latter). If the client reads less than
+ * options.answer_rate_min, the server closes its connection earlier. HS_ECANCELED: nothing will
+ * read the bytes (the client has disconnected or sent HEAD, or the server ends); HS_ETIMEOUT: the
+ * buffer did not accept all bytes by the deadline; HS_ENOMEM. After an error, the stream can only
+ * be ended as incomplete. */
 int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t len, int64_t deadline_ns);
 
 /* Ends the response. A return from the handler ends it as complete. If it is incomplete, the
