@@ -7,7 +7,8 @@
 
 /* ---- Lists ---- */
 
-/* The next item of a list, copied; false at its end. One that does not fit cannot be named by a request either. */
+/* Copies the next item of a list; returns false at the end. Skips an item that does not fit,
+ * because it is too long for any valid origin or host. */
 static bool next_item(const char **at, char *dst, size_t size)
 {
     const char *text = *at ? *at + strspn(*at, " ") : "";
@@ -47,7 +48,7 @@ static bool same_name(const char *name, const struct hs_origin *host)
     return name && hs_host_parse(name, &other) && strcmp(other.host, host->host) == 0;
 }
 
-/* "pi", "pi.local", and the first label of a longer name with the same. */
+/* Matches the machine's full name, its first label ("pi"), and that label with ".local". */
 static bool is_machine(const char *machine, const struct hs_origin *host)
 {
     char label[HS_HOST_SIZE], local[HS_HOST_SIZE];
@@ -79,7 +80,7 @@ static bool is_host_allowed(const struct hs_http_access *access, const struct hs
 
 /* ---- Changes ---- */
 
-/* Without a port in Host the page is at the port that its scheme means. */
+/* If Host has no port, uses the default port of the page's scheme. */
 static bool is_same_host(const struct hs_origin *origin, const char *host)
 {
     struct hs_origin own;
@@ -89,7 +90,7 @@ static bool is_same_host(const struct hs_origin *origin, const char *host)
     return hs_origin_port(&own) == hs_origin_port(origin);
 }
 
-/* The origin of a page's address. */
+/* Extracts the origin of a page's address. */
 static bool origin_of_address(const char *address, struct hs_origin *ret)
 {
     char text[HS_HOST_SIZE + HS_ORIGIN_SCHEME_SIZE + 16];
@@ -105,7 +106,7 @@ static bool is_foreign(const struct hs_http_access *access, const struct hs_http
     bool read = text ? hs_origin_parse(text, &origin) : claims->referer && origin_of_address(claims->referer, &origin);
     if (read && lists_origin(access->origins, &origin))
         return false;
-    /* A page cannot set this header. It stays right behind a proxy that changes Host. */
+    /* A page cannot set this header, and it stays correct behind a proxy that changes Host. */
     if (site)
         return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
     if (!text && !claims->referer)

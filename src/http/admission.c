@@ -8,13 +8,13 @@
 #include "http/request.h"
 #include "http/request_internal.h"
 
-/* ---- Who may do what ---- */
+/* ---- Access ---- */
 
 static struct hs_http_claims claims_of(const struct hs_http_request *req)
 {
     static const char *const of_proxies[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via" };
     struct hs_http_claims claims = {
-        /* RFC 9112, 3.2.2: Host counts for nothing if the target names the host. */
+        /* RFC 9112, 3.2.2: if the target contains the host, Host is ignored. */
         .host = req->authority ? req->authority : hs_http_header(req, "Host"),
         .origin = hs_http_header(req, "Origin"),
         .referer = hs_http_header(req, "Referer"),
@@ -55,7 +55,7 @@ void hs_admission_begin(struct hs_http_request *req)
     hs_http_add_header(req, "Access-Control-Expose-Headers", "X-Request-Id, X-Warnings, Server-Timing");
 }
 
-/* The answer to the question that a browser asks before a request that a page may not send unasked. */
+/* Answers a CORS preflight request, which a browser sends before a request that needs permission. */
 static void add_preflight(struct hs_http_request *req, const char *allow)
 {
     const struct hs_http_access *access = &req->options->access;
@@ -68,7 +68,7 @@ static void add_preflight(struct hs_http_request *req, const char *allow)
     hs_http_add_header(req, "Access-Control-Max-Age", "600");
 }
 
-/* ---- Answers ---- */
+/* ---- Responses ---- */
 
 void hs_admission_refuse(struct hs_http_request *req, int code, const char *allow, const struct hs_error *err)
 {

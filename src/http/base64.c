@@ -1,12 +1,12 @@
-/* The rules for what is skipped, and when '=' ends the text, are those of CPython's binascii.a2b_base64 in its lenient
- * mode, which clients of this API have been using. */
+/* The rules for skipped characters, and for the '=' that ends the text, are those of CPython's
+ * binascii.a2b_base64 in lenient mode, because clients of this API depend on them. */
 #include "http/base64.h"
 #include "base/mem.h"
 
 enum { START, URI, DATA, PADDED };
 enum { SKIP = 64, PAD = 65, NON_ASCII = 66 };
 
-/* The meaning of each byte: 0..63 the value, else one of the above. */
+/* Class of each byte: 0..63 is the value, otherwise one of the constants above. */
 static const uint8_t meaning[256] = {
 #define S SKIP
 #define F NON_ASCII
@@ -43,7 +43,8 @@ static void put(struct hs_base64 *decoder, unsigned value, uint8_t **out)
     decoder->have = 0;
 }
 
-/* A group of two or three characters whose padding is complete gives its bytes, and ends the text. */
+/* If the padding of a group of two or three characters is complete, writes its bytes and ends the
+ * text. */
 static void pad(struct hs_base64 *decoder, uint8_t **out)
 {
     if (decoder->have < 2 || decoder->have + ++decoder->pads < 4)
@@ -83,7 +84,8 @@ static void decode(struct hs_base64 *decoder, const uint8_t *text, size_t len, u
     }
 }
 
-/* The next character of a possible "data:". False: it is none, and what looked like its start is data. */
+/* Matches the next character of a possible "data:" prefix. Returns false on a mismatch; the
+ * characters matched so far are then data. */
 static bool match_start(struct hs_base64 *decoder, char c)
 {
     bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -1,6 +1,7 @@
-/* Base64 decoded as it arrives, as leniently as Python's b64decode: characters outside the alphabet are skipped. Unlike
- * there, '-' and '_' (RFC 4648 §5) mean '+' and '/', and the padding may be left out, as encoders of that alphabet do.
- * A text that starts with "data:", in any case and after blanks and line breaks, is read from after its first comma. */
+/* Incremental base64 decoder, as lenient as Python's b64decode: it skips characters outside the
+ * alphabet. Unlike b64decode, it also accepts '-' and '_' (RFC 4648 §5) for '+' and '/', and
+ * optional padding, because encoders of that alphabet omit it. If the text starts with "data:", in
+ * any case and after blanks and line breaks, decoding starts after the first comma. */
 #ifndef HS_HTTP_BASE64_H
 #define HS_HTTP_BASE64_H
 
@@ -11,18 +12,18 @@
 #include "hs/status.h"
 
 struct hs_base64 {
-    uint32_t bits;   /* of the unfinished group */
-    unsigned have;   /* its characters: 0..3 */
-    unsigned pads;   /* '=' seen since the last of them */
-    unsigned prefix; /* characters of "data:" matched so far, while at the start */
-    char start[5];   /* as they were written */
+    uint32_t bits;   /* bits of the unfinished group */
+    unsigned have;   /* characters in that group: 0..3 */
+    unsigned pads;   /* '=' seen since the last of those characters */
+    unsigned prefix; /* characters of "data:" matched so far, at the start of the text */
+    char start[5];   /* the matched characters, as written */
     int state;
-    bool non_ascii; /* a character that is not ASCII was seen */
+    bool non_ascii; /* set if the text has a character that is not ASCII */
 };
 
 void hs_base64_init(struct hs_base64 *decoder);
 
-/* Room that `out` of hs_base64_feed must have for len characters. */
+/* Size that `out` of hs_base64_feed needs for len characters. */
 #define HS_BASE64_ROOM(len) ((len) / 4 * 3 + 8)
 
 /* Decodes the next characters and returns the number of bytes written to out. */
@@ -30,9 +31,9 @@ size_t hs_base64_feed(struct hs_base64 *decoder, const char *text, size_t len, u
 
 enum { HS_BASE64_END_ROOM = 3 };
 
-/* The text is complete: writes the bytes that are left, up to HS_BASE64_END_ROOM. HS_EINVAL "Invalid base64: …" if one
- * character is left over, the padding was begun and not completed, "data:" has no comma, or a character is not ASCII.
- */
+/* Ends the text and writes the remaining bytes, up to HS_BASE64_END_ROOM. Fails with HS_EINVAL
+ * "Invalid base64: …" if one character remains, the padding is incomplete, "data:" has no comma, or
+ * a character is not ASCII. */
 int hs_base64_end(struct hs_base64 *decoder, uint8_t *out, size_t *ret_len, struct hs_error *err);
 
 #endif

@@ -18,15 +18,15 @@ enum kind {
     FORM,
     JSON,
     PICTURE,
-    JSON_OR_PICTURE, /* the first byte will tell */
+    JSON_OR_PICTURE, /* the first byte decides */
 };
 
-/* One field of spec->files, of which a repeated one replaces the content, or one member of the list. */
+/* One field of spec->files, or one list member. A repeated field replaces the content. */
 struct file {
     struct hs_buf bytes;
     struct hs_base64 base64;
     bool seen, taken;
-    bool any_text; /* a base64 string that is not empty */
+    bool any_text; /* a nonempty base64 string was seen */
 };
 
 struct text {
@@ -35,11 +35,11 @@ struct text {
     bool too_long, has_nul;
 };
 
-/* What was asked for, and what was not. */
+/* Names that the handler has read, and fields that the body dropped. */
 struct notes {
     const char *asked[ASKED_MAX];
     size_t asked_count;
-    char dropped[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]; /* parts of a form that the route does not know */
+    char dropped[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE]; /* form parts that the route does not define */
     size_t dropped_count;
 };
 
@@ -48,21 +48,21 @@ struct hs_body {
     struct hs_budget *budget;
     size_t charged, received, unpacked;
     enum kind kind;
-    struct hs_inflater *inflater; /* NULL: the body is not packed */
-    uint8_t magic[MAGIC];         /* its first bytes */
+    struct hs_inflater *inflater; /* NULL: the body is not compressed */
+    uint8_t magic[MAGIC];         /* first bytes of the body */
     size_t magic_len;
     struct notes *notes;
     hs_body_lookup lookup; /* NULL: no query */
     void *lookup_ctx;
-    struct file *files;    /* the fields, then list_max members */
-    size_t file_count;     /* fields */
-    size_t member_count;   /* in a form */
-    const char *list_name; /* the one that the JSON has; NULL: none yet */
+    struct file *files;    /* file_count fields, then list_max members */
+    size_t file_count;     /* number of fields in spec->files */
+    size_t member_count;   /* list members in a form */
+    const char *list_name; /* list name found in the JSON; NULL: none yet */
 
     struct hs_multipart form;
     struct text texts[TEXTS_MAX];
     size_t text_count;
-    struct hs_buf *target; /* of the content of the part; NULL: dropped */
+    struct hs_buf *target; /* buffer for the current part's content; NULL: drop it */
     struct text *target_text;
 
     struct hs_json_body json;
@@ -85,7 +85,7 @@ static void discharge(struct hs_body *body, size_t less)
     body->charged -= less;
 }
 
-/* Charges the memory that the buffer allocates, not only its content. */
+/* Charges the memory that the buffer allocates, not just its content. */
 static int append(struct hs_body *body, struct hs_buf *buf, const void *data, size_t len, struct hs_error *err)
 {
     size_t before = buf->capacity;
@@ -110,7 +110,7 @@ static void drop(struct hs_body *body, struct hs_buf *buf)
 
 /* ---- Fields ---- */
 
-/* The index of a name, or -1. */
+/* Returns the index of a name, or -1. */
 static long find_name(const char *const *names, const char *name)
 {
     for (long i = 0; names && names[i]; i++) {
@@ -149,7 +149,7 @@ static int check_member(const struct hs_body *body, size_t member, struct hs_err
 
 /* ---- Forms ---- */
 
-/* A text that is not UTF-8 would be taken for one that is. */
+/* Rejects other charsets, because the text is treated as UTF-8. */
 static int check_charset(const struct hs_multipart_part *part, struct hs_error *err)
 {
     static const char *const names[] = { "", "utf-8", "utf8", "us-ascii", "ascii" };
@@ -231,7 +231,7 @@ static int part_data(void *ctx, const uint8_t *data, size_t len, struct hs_error
     if (text && memchr(data, '\0', len))
         text->has_nul = true;
     if (text && len > HS_BODY_TEXT_MAX - text->value.len) {
-        /* An unknown field may be of any size; a known one complains when it is asked for. */
+        /* An unknown field may have any size. A known one reports the error when it is read. */
         text->too_long = true;
         body->target = NULL;
         return 0;
@@ -284,7 +284,7 @@ static int picture_text(void *ctx, const struct hs_json_place *place, const char
     return 0;
 }
 
-/* A member of an earlier list may have left its picture here. */
+/* A member of an earlier list may have left its bytes here. */
 static int begin_member(void *ctx, const struct hs_json_place *place, struct hs_error *err)
 {
     struct hs_body *body = ctx;
@@ -297,9 +297,9 @@ static int begin_member(void *ctx, const struct hs_json_place *place, struct hs_
 
 static const struct hs_json_body_events json_events = { begin_picture, picture_text, begin_member };
 
-/* ---- Life ---- */
+/* ---- Creation and destruction ---- */
 
-/* application/json or application/…+json, whatever parameters follow. */
+/* Accepts application/json and application/…+json, with any parameters. */
 static bool is_json_type(const char *type)
 {
     size_t len = strcspn(type, "; \t");
@@ -313,13 +313,13 @@ static bool is_type(const char *type, const char *wanted)
     return strncasecmp(type, wanted, len) == 0 && (wanted[len - 1] == '/' || strchr("; \t", type[len]));
 }
 
-/* The route takes one picture and no list of them. */
+/* Returns true if the route takes one picture and has no list. */
 static bool takes_one(const struct hs_body_spec *spec)
 {
     return spec->files && spec->files[0] && !spec->files[1] && !spec->list;
 }
 
-/* A picture as it is on a route that takes several, or none. */
+/* Rejects a single picture on a route that takes several, or none. */
 static int refuse_picture(const struct hs_body_spec *spec, struct hs_error *err)
 {
     char names[128] = "";
@@ -352,7 +352,7 @@ static int choose_kind(enum hs_body_rule rule, const char *type, const struct hs
     } else if (is_type(type, "multipart/")) {
         return refuse_type(rule, spec, err);
     } else if (pictures && is_type(type, "image/")) {
-        /* Old clients send JSON under any type. */
+        /* Old clients send JSON with any Content-Type. */
         *ret = rule == HS_BODY_FORM_ELSE_JSON ? JSON_OR_PICTURE : PICTURE;
         return takes_one(spec) ? 0 : refuse_picture(spec, err);
     } else if (is_type(type, "application/octet-stream") && pictures && takes_one(spec)) {
@@ -387,7 +387,7 @@ int hs_body_create(enum hs_body_rule rule, const char *content_type, const struc
     body->notes = calloc(1, sizeof(*body->notes));
     if (!body->files || !body->notes)
         r = hs_error_set(err, HS_ENOMEM, "no memory for the body");
-    /* One part more than the list may have members, so that the list's own bound is met first. */
+    /* Allow one part more than list_max, so that the list's own limit applies first. */
     if (r == 0 && kind == FORM)
         r = hs_multipart_init(&body->form, type, HS_BODY_PARTS_MAX + (spec->list ? body->spec.list_max + 1 : 0),
                               HS_BODY_PART_HEADER_MAX, &form_events, body, err);
@@ -452,7 +452,8 @@ void hs_body_destroy(struct hs_body *body)
 
 /* ---- Bytes ---- */
 
-/* Names a picture whose Content-Type says that it is something else. None of these bytes begins a JSON text. */
+/* Detects a picture sent with a different Content-Type and names it in the error. No JSON text
+ * starts with these bytes. */
 static int check_magic(const struct hs_body *body, struct hs_error *err)
 {
     static const struct {
@@ -508,7 +509,7 @@ static int feed_plain(struct hs_body *body, const uint8_t *data, size_t len, str
     }
 }
 
-/* An hs_inflate_sink. */
+/* Implements hs_inflate_sink. */
 static int feed_unpacked(void *ctx, const uint8_t *data, size_t len, struct hs_error *err)
 {
     struct hs_body *body = ctx;
@@ -537,7 +538,8 @@ const char *hs_body_type_name(const json_t *value)
     return names[json_typeof(value)];
 }
 
-/* The last bytes of each base64 text. An error is reported to those who take the picture. */
+/* Writes the last bytes of each base64 text. hs_body_take_file and hs_body_list_take report its
+ * errors. */
 static int end_pictures(struct hs_body *body, struct hs_error *err)
 {
     int r = 0;
@@ -558,7 +560,7 @@ int hs_body_end(struct hs_body *body, struct hs_error *err)
         return r;
     if (body->kind == FORM)
         return hs_multipart_end(&body->form, err);
-    /* jansson takes up to 80 bytes for each byte of text: "{}," is an object of 230. */
+    /* jansson uses up to 80 bytes for each byte of text: "{}," becomes an object of 230 bytes. */
     if (!charge(body, 80 * body->json.rest.len))
         return hs_error_set(err, HS_EBUSY, "Too many large requests at once, try again");
     r = hs_json_body_end(&body->json, &body->value, err);
@@ -584,7 +586,8 @@ static long find_asked(const struct notes *notes, const char *name)
     return -1;
 }
 
-/* Without room for all that was asked for nothing can be said of the rest. */
+/* If the list of read names is full, other names may have been read too, so all names count as
+ * known. */
 static bool is_known(const struct hs_body *body, const char *name)
 {
     return body->notes->asked_count == ASKED_MAX || find_asked(body->notes, name) >= 0 ||
@@ -658,7 +661,7 @@ static int missing(const char *name, struct hs_error *err)
     return hs_error_set(err, HS_EMISSING, "Missing '%s' field", name);
 }
 
-/* Hands over the bytes of a file; `value` stands in its place in the JSON. */
+/* Moves the bytes of a file to the caller; `value` is its placeholder in the JSON. */
 static int take(const struct hs_body *body, struct file *file, const json_t *value, const char *name,
                 uint8_t **ret_data, size_t *ret_len, struct hs_error *err)
 {
@@ -668,7 +671,7 @@ static int take(const struct hs_body *body, struct file *file, const json_t *val
     if (json && !json_is_string(value))
         return hs_error_set(err, HS_EINVAL, "%s: must be a base64 string, not %s", name, hs_body_type_name(value));
     if (json && file->any_text) {
-        struct hs_base64 end = file->base64; /* whose bytes hs_body_end has taken */
+        struct hs_base64 end = file->base64; /* hs_body_end has already written these bytes */
         uint8_t rest[HS_BASE64_END_ROOM];
         size_t len;
         int r = hs_base64_end(&end, rest, &len, err);
@@ -703,7 +706,7 @@ int hs_body_take_file(struct hs_body *body, const char *name, uint8_t **ret_data
 
 /* ---- The list ---- */
 
-/* The JSON value under one of the list's names, NULL for a form. */
+/* Returns the JSON value under one of the list's names; NULL for a form. */
 static const json_t *list_json(const struct hs_body *body)
 {
     for (size_t i = 0; !body->list_name && body->spec.list && body->spec.list[i]; i++) {

@@ -4,7 +4,7 @@
 #include "http/head_parser.h"
 
 enum state {
-    SIZE_FIRST, /* a digit must come */
+    SIZE_FIRST, /* a digit must follow */
     SIZE,
     SPACE,     /* after the size; only an extension may follow */
     EXTENSION, /* up to the end of the line */
@@ -12,7 +12,7 @@ enum state {
     DATA,
     DATA_CR,
     DATA_LF,
-    TRAILER_FIRST, /* a field's name, or the empty line that ends the body */
+    TRAILER_FIRST, /* a field name, or the empty line that ends the body */
     TRAILER_NAME,
     TRAILER_VALUE,
     TRAILER_LF,
@@ -25,7 +25,7 @@ static int malformed(struct hs_error *err)
     return hs_error_set(err, HS_EINVAL, "The chunked body is malformed");
 }
 
-/* One byte of the framing. Returns the next state, or a negative status. */
+/* Parses one byte of a chunk size line. Returns the next state, or a negative status. */
 static int step_size(struct hs_chunked *c, uint8_t byte, struct hs_error *err)
 {
     int digit = hs_str_hex_digit((char) byte);

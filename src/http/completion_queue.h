@@ -1,5 +1,5 @@
-/* Requests that a worker hands to the network thread: their answer is ready, or a stream has bytes to send. Waking the
- * thread also serves the commands of the thread that owns the server. */
+/* Passes requests from the workers to the network thread: their response is ready, or a stream has
+ * bytes to send. The same event also delivers the commands of the thread that owns the server. */
 #ifndef HS_HTTP_COMPLETION_QUEUE_H
 #define HS_HTTP_COMPLETION_QUEUE_H
 
@@ -11,20 +11,21 @@
 struct hs_http_request;
 
 struct hs_completion_queue {
-    int event_fd;         /* readable if there is something to take */
-    pthread_mutex_t lock; /* guards what follows, and `posted`, `finished` and `next` of the requests in it */
+    int event_fd;         /* readable if the queue has an entry or a command */
+    pthread_mutex_t lock; /* guards the fields below, and `posted`, `finished` and `next` of queued requests */
     struct hs_http_request *first, *last;
     bool cancel_all, stop;
 };
 
-/* HS_EIO. */
+/* Fails with HS_EIO if it cannot create the event. */
 int hs_completion_queue_init(struct hs_completion_queue *queue, struct hs_error *err);
-void hs_completion_queue_finish(struct hs_completion_queue *queue); /* also one that is all zeros */
+void hs_completion_queue_finish(struct hs_completion_queue *queue); /* also accepts an all-zero queue */
 
-/* `finished`: the worker does not touch the request any more. Any thread. */
+/* Queues a request. `finished`: the worker no longer uses the request. Any thread. */
 void hs_completion_queue_post(struct hs_completion_queue *queue, struct hs_http_request *req, bool finished);
 
-/* Any thread. `cancel_all`: cancel every request in work. `stop`: end the loop. */
+/* Sends a command to the network thread. `cancel_all`: cancel every running request. `stop`: end
+ * the loop. Any thread. */
 void hs_completion_queue_command(struct hs_completion_queue *queue, bool cancel_all, bool stop);
 
 struct hs_completion {
@@ -32,7 +33,7 @@ struct hs_completion {
     bool finished;
 };
 
-/* For the network thread. */
+/* Remove the first request; read and reset the commands, except stop. Network thread only. */
 struct hs_completion hs_completion_queue_take(struct hs_completion_queue *queue);
 void hs_completion_queue_take_commands(struct hs_completion_queue *queue, bool *ret_cancel_all, bool *ret_stop);
 

@@ -1,12 +1,13 @@
-/* A connection is a machine of the phases in connection.h. `run` does everything that can be done without waiting, then
- * asks epoll for what the phase waits for. All waiting is done by the event loop. connection_receive.c reads requests,
- * connection_send.c sends answers; here is what all phases share: the socket, life and end, the machine, time limits.
+/* Each connection is a state machine with the phases in connection.h. `run` does all work that does
+ * not block, and then registers the epoll events that the phase needs. Only the event loop waits.
+ * connection_receive.c reads requests and connection_send.c sends responses. This file has the
+ * shared parts: the socket, creation and closing, the state machine, and time limits.
  *
- * A client that a worker is busy for is watched for its end only (EPOLLRDHUP): one that closes, or closes its sending
- * side, has left, and its request is cancelled.
+ * While a worker runs a request, the connection only watches for a disconnect (EPOLLRDHUP). If the
+ * client closes the connection or its sending side, the request is cancelled.
  *
- * hs_conn_transport_read and hs_conn_transport_write are the only functions that move bytes, for a TLS layer to
- * replace. */
+ * Only hs_conn_transport_read and hs_conn_transport_write move bytes, so that a TLS layer can
+ * replace them. */
 #include "http/connection.h"
 
 #include <arpa/inet.h>
@@ -29,10 +30,10 @@
 
 enum {
     LINGER_MS = 5000,
-    EVICTION_MS = 1000,       /* what has lasted less is not given up for another connection, */
-    EVICTION_RATE = 32 << 10, /* nor is a body or an answer that moves as many bytes a second */
-    READS_MAX = 16,           /* of a body, and */
-    STEPS_MAX = 32,           /* of sending, before other connections have their turn */
+    EVICTION_MS = 1000,       /* minimum age of a head, body or response that can be evicted */
+    EVICTION_RATE = 32 << 10, /* bytes/s; a body or response at this rate or above is not evicted */
+    READS_MAX = 16,           /* reads of a body per turn of a connection */
+    STEPS_MAX = 32,           /* send steps per turn of a connection */
 };
 
 /* ---- The socket ---- */
@@ -66,7 +67,7 @@ bool hs_conn_has_unread(const struct hs_conn *conn)
     return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-/* ---- Life ---- */
+/* ---- Creation and destruction ---- */
 
 void hs_conn_enter(struct hs_conn *conn, enum hs_conn_phase phase)
 {
@@ -144,11 +145,11 @@ void hs_conn_end_request(struct hs_conn *conn, bool completed)
     struct hs_http_request *req = conn->request;
     if (!req)
         return;
-    /* Until its answer has begun a worker may be writing the status. */
+    /* Until the response begins, a worker may be writing the status. */
     log_access(conn, conn->in_work && !conn->streams ? 0 : req->reply.status, completed);
     conn->request = NULL;
     req->conn = NULL;
-    if (conn->in_work) { /* its memory is freed when the worker is done */
+    if (conn->in_work) { /* freed when the worker finishes */
         hs_cancel_trigger(&req->cancel);
         hs_http_stream_abandon(&req->stream);
     } else {
@@ -212,7 +213,7 @@ enum hs_step hs_conn_give_up(struct hs_conn *conn)
     return HS_STEP_GONE;
 }
 
-/* ---- The machine ---- */
+/* ---- The state machine ---- */
 
 static enum hs_step next_step(struct hs_conn *conn)
 {
@@ -234,7 +235,7 @@ static void run(struct hs_conn *conn)
 {
     int steps = 0;
     while (conn->phase != HS_CONN_CLOSED && !conn->broken && next_step(conn) == HS_STEP_RUN) {
-        /* A stream that is read as fast as it is written must not occupy the thread. */
+        /* A stream that the client reads as fast as the handler writes must not occupy the thread. */
         if (conn->phase == HS_CONN_SENDING && ++steps == STEPS_MAX) {
             conn->blocked = true;
             break;
@@ -252,9 +253,9 @@ static void run(struct hs_conn *conn)
     else if (conn->phase == HS_CONN_SENDING)
         events = end | (conn->blocked ? EPOLLOUT : 0);
     else if (hs_conn_awaits_turn(conn))
-        events |= EPOLLOUT; /* which comes at once */
+        events |= EPOLLOUT; /* fires at once */
     watch(conn, events);
-    /* Nothing waits for the client: the window of the least rate begins with the next bytes that do. */
+    /* Nothing is waiting to be sent, so the rate window starts with the next bytes that are. */
     if (!conn->blocked)
         conn->rate_since_ns = 0;
 }
@@ -284,7 +285,7 @@ void hs_conn_on_event(struct hs_conn *conn, uint32_t events)
 void hs_conn_on_completion(struct hs_http_request *req, bool finished)
 {
     struct hs_conn *conn = req->conn;
-    if (!conn) { /* it was counted when the connection closed */
+    if (!conn) { /* the request was counted when the connection closed */
         if (finished)
             hs_request_destroy(req);
         return;
@@ -298,7 +299,7 @@ void hs_conn_on_completion(struct hs_http_request *req, bool finished)
 
 /* ---- Time ---- */
 
-/* Bytes that the client's system has acknowledged, of all that were written. */
+/* Returns the written bytes that the client's system has acknowledged. */
 static uint64_t taken_by_client(const struct hs_conn *conn)
 {
     int queued = 0;
@@ -307,7 +308,7 @@ static uint64_t taken_by_client(const struct hs_conn *conn)
     return conn->written - (uint64_t) queued;
 }
 
-/* True if bytes wait for the client and it takes them too slowly. Notes when it last took some. */
+/* Returns true if output is pending and the client reads too slowly. Records when it last read some. */
 static bool reads_too_slowly(struct hs_conn *conn, int64_t now_ns)
 {
     const struct hs_http_options *options = hs_conn_options(conn);
@@ -339,7 +340,7 @@ static bool is_late(struct hs_conn *conn, int64_t now_ns)
     case HS_CONN_IDLE:
         return lasted_ms >= options->idle_timeout_ms;
     case HS_CONN_BODY:
-        /* The client is not slow while bytes that it has sent wait here. */
+        /* The client is not slow while bytes that it has already sent are unread here. */
         if (hs_conn_awaits_turn(conn))
             return lasted_ms >= options->body_timeout_ms;
         return lasted_ms >= options->body_timeout_ms || silent_ms >= options->body_idle_ms ||
@@ -374,10 +375,10 @@ void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns)
         run(conn);
 }
 
-/* ---- Room ---- */
+/* ---- Eviction ---- */
 
-/* Without a request, or too slow with its head: since when. INT64_MAX for others, of which one may have just sent its
- * request. */
+/* Returns when a connection without a request became idle, or when one that sends its head too
+ * slowly started. Returns INT64_MAX for others, including one that may have just sent a request. */
 static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
 {
     bool open = conn->phase == HS_CONN_FRESH || conn->phase == HS_CONN_IDLE;
@@ -386,8 +387,8 @@ static int64_t idle_since(const struct hs_conn *conn, int64_t now_ns)
     return silent || slow ? conn->phase_since_ns : INT64_MAX;
 }
 
-/* Bytes a second of a body that comes, or of an answer that the client is waited for to take. EVICTION_RATE for others.
- */
+/* Returns the bytes per second of an arriving body, or of a response that the client reads. Returns
+ * EVICTION_RATE for other connections. */
 static uint64_t pace(const struct hs_conn *conn, int64_t now_ns)
 {
     bool body = conn->phase == HS_CONN_BODY;

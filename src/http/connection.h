@@ -1,5 +1,5 @@
-/* One connection: reads requests, one after the other, hands them to their handlers and sends the answers. Everything
- * here is for the network thread. */
+/* One client connection: reads requests one at a time, passes them to their handlers and sends the
+ * responses. Network thread only. */
 #ifndef HS_HTTP_CONNECTION_H
 #define HS_HTTP_CONNECTION_H
 
@@ -18,13 +18,13 @@ struct hs_http_server;
 struct sockaddr;
 
 enum hs_conn_phase {
-    HS_CONN_FRESH,   /* connected, and has sent nothing yet */
+    HS_CONN_FRESH,   /* connected; no bytes received yet */
     HS_CONN_IDLE,    /* between requests */
-    HS_CONN_HEAD,    /* in the middle of a head */
-    HS_CONN_BODY,    /* in the middle of a body */
-    HS_CONN_WORKING, /* the request is in the queue or with a worker; nothing is read */
-    HS_CONN_SENDING, /* an answer, which a worker may still be making */
-    HS_CONN_LINGER,  /* answered, and closed for sending; the rest that the client sends is dropped */
+    HS_CONN_HEAD,    /* part of a request head received */
+    HS_CONN_BODY,    /* reading a body */
+    HS_CONN_WORKING, /* the request is queued or a worker runs it; nothing is read */
+    HS_CONN_SENDING, /* sending a response, which a worker may still be producing */
+    HS_CONN_LINGER,  /* response sent and sending side closed; drops further input */
     HS_CONN_CLOSED,  /* freed by the next hs_conn_bury */
 };
 
@@ -32,39 +32,39 @@ struct hs_conn {
     struct hs_conn_list *list;
     struct hs_conn *prev, *next;
     int fd;
-    uint32_t watched; /* epoll events asked for; 0: not in the set */
+    uint32_t watched; /* epoll events registered; 0: not in the epoll set */
     char remote[HS_ADDRESS_SIZE];
     enum hs_conn_phase phase;
     int64_t phase_since_ns, last_data_ns;
 
-    uint8_t *in; /* received, not read yet: [in_at, in_len); NULL if nothing is */
+    uint8_t *in; /* received bytes, unread part [in_at, in_len); NULL if there are none */
     size_t in_at, in_len, in_capacity;
     struct hs_http_head_scan scan;
-    int blank_lines; /* before the request line */
-    bool ended;      /* the client will send no more */
-    bool broken;     /* reading or watching failed */
+    int blank_lines; /* empty lines seen before the request line */
+    bool ended;      /* the client has closed its sending side */
+    bool broken;     /* reading from the socket or watching it failed */
 
     struct hs_http_request *request; /* NULL between requests */
-    bool in_work;                    /* a worker has it */
-    bool left;                       /* and the client has left meanwhile */
+    bool in_work;                    /* a worker uses the request */
+    bool left;                       /* the client disconnected during that work */
     bool old;                        /* HTTP/1.0 */
-    bool close_after, linger;        /* the answer ends the connection; bytes of the client may still be on their way */
+    bool close_after, linger;        /* close after this response; unread client bytes may still arrive */
     bool is_chunked;
     uint64_t body_left, body_seen;
     struct hs_chunked chunked;
 
-    struct hs_buf out; /* what is sent first: the head of an answer, or the frame of a chunk */
+    struct hs_buf out; /* sent first: the head of a response, or the framing of a chunk */
     size_t out_at;
-    const uint8_t *body; /* sent after it */
+    const uint8_t *body; /* sent after `out` */
     size_t body_len, body_at;
-    bool streams, framed, last_frame; /* the answer is a stream, in chunks, the final one of which is in `out` */
+    bool streams, framed, last_frame; /* the response is a stream; it uses chunks; `out` holds the final chunk */
     size_t chunk_left;
-    bool blocked;          /* the socket takes no more now */
-    uint64_t sent;         /* bytes of the answer's body */
-    uint64_t written;      /* to the socket, ever */
-    uint64_t taken;        /* of these, by the client at the last tick */
-    uint64_t rate_taken;   /* the same when the window of the least rate began */
-    int64_t rate_since_ns; /* its begin; 0: nothing waits */
+    bool blocked;          /* the socket does not accept more bytes now */
+    uint64_t sent;         /* response body bytes sent */
+    uint64_t written;      /* bytes written to the socket in total */
+    uint64_t taken;        /* bytes that the client had acknowledged at the last tick */
+    uint64_t rate_taken;   /* the same at the start of the rate window */
+    int64_t rate_since_ns; /* start of the rate window; 0: no unsent bytes */
     size_t linger_left;
 };
 
@@ -75,33 +75,36 @@ struct hs_conn_list {
     uint8_t scratch[HS_CONN_SCRATCH];
 };
 
-/* Takes the socket; NULL (and the socket is closed) without memory. */
+/* Creates a connection and takes the socket. If memory is exhausted, closes the socket and returns
+ * NULL. */
 struct hs_conn *hs_conn_create(struct hs_conn_list *list, int fd, const struct sockaddr *peer);
 
-/* Epoll's events for the connection. */
+/* Handles epoll events of the connection. */
 void hs_conn_on_event(struct hs_conn *conn, uint32_t events);
 
-/* A worker has done something for the request, and if `finished` does not touch it any more. Also for a request whose
- * connection is closed. */
+/* Handles a request that a worker has posted; if `finished`, the worker no longer uses it. Also
+ * accepts a request whose connection is closed. */
 void hs_conn_on_completion(struct hs_http_request *req, bool finished);
 
-/* Cuts the connection if its phase lasts too long or its client is too slow; a client that is in the middle of a
- * request gets a 408. */
+/* Closes the connection if its phase exceeds a time limit or its client is too slow. A client that
+ * is in the middle of a request gets a 408. */
 void hs_conn_check_time(struct hs_conn *conn, int64_t now_ns);
 
-/* Cancels the request in work, if there is one: it will be answered, and if it waits for a worker it waits no longer.
- */
+/* Cancels the running request, if any. The request still gets a response. If it is still queued, it
+ * expires at once. */
 void hs_conn_cancel(struct hs_conn *conn);
 
-/* At once, whatever it is doing. */
+/* Closes the connection at once, in any phase. */
 void hs_conn_close(struct hs_conn *conn);
 
-/* The connection without a request that has been silent longest; if there is none, the one whose body comes, or whose
- * answer is taken, most slowly, below 32 KiB/s for a second or more. NULL if there is none either. And closes it. */
+/* Finds the connection to close if the server is full: the longest-idle one without a request. If
+ * there is none: the one whose request body arrives, or whose response is read, most slowly, at
+ * less than 32 KiB/s over a second or more. Returns NULL if neither exists. hs_conn_evict also
+ * closes it. */
 struct hs_conn *hs_conn_find_evictable(struct hs_conn_list *list);
 bool hs_conn_evict(struct hs_conn_list *list);
 
-/* How many connections come from this address. */
+/* Counts the connections from this address. */
 size_t hs_conn_count_from(const struct hs_conn_list *list, const struct sockaddr *peer);
 
 /* Frees closed connections. */

@@ -1,4 +1,4 @@
-/* A connection's own functions, for the files connection*.c only. All of it is for the network thread. */
+/* Functions shared by the files connection*.c only. Network thread only. */
 #ifndef HS_HTTP_CONNECTION_INTERNAL_H
 #define HS_HTTP_CONNECTION_INTERNAL_H
 
@@ -13,7 +13,7 @@
 
 struct iovec;
 
-/* RUN: more can be done; WAIT: for an event; GONE: the connection is closed. */
+/* RUN: continue with the next step; WAIT: wait for an event; GONE: the connection is closed. */
 enum hs_step { HS_STEP_RUN, HS_STEP_WAIT, HS_STEP_GONE };
 
 static inline struct hs_http_server *hs_conn_server(const struct hs_conn *conn)
@@ -28,62 +28,62 @@ static inline const struct hs_http_options *hs_conn_options(const struct hs_conn
 
 /* ---- connection.c ---- */
 
-/* As recv and sendmsg, without waiting. */
+/* Like recv and sendmsg, but never block. */
 ssize_t hs_conn_transport_read(struct hs_conn *conn, void *dst, size_t len);
 ssize_t hs_conn_transport_write(struct hs_conn *conn, struct iovec *pieces, size_t count);
 
-/* True if one of these failed only because it would have had to wait. */
+/* Returns true if one of these calls failed only because it would block. */
 static inline bool hs_conn_would_wait(void)
 {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* Bytes of the client wait in the socket. */
+/* Returns true if the socket holds unread bytes. */
 bool hs_conn_has_unread(const struct hs_conn *conn);
 
-/* The phase begins now. */
+/* Starts a phase now. */
 void hs_conn_enter(struct hs_conn *conn, enum hs_conn_phase phase);
 
-/* Frees what was received and not read, and what was to be sent. */
+/* Frees the unread input, or the unsent output. */
 void hs_conn_drop_input(struct hs_conn *conn);
 void hs_conn_drop_output(struct hs_conn *conn);
 
-/* The request is over for the client: counts and logs it, and frees it unless a worker still has it. */
+/* Ends the request for the client: counts and logs it, and frees it unless a worker still uses it. */
 void hs_conn_end_request(struct hs_conn *conn, bool completed);
 
-/* Closes the connection at once. GONE. */
+/* Closes the connection at once. Returns GONE. */
 enum hs_step hs_conn_give_up(struct hs_conn *conn);
 
 /* ---- connection_receive.c ---- */
 
-/* Received bytes of a body wait for the connection's next turn. */
+/* Returns true if received body bytes remain for the connection's next turn. */
 bool hs_conn_awaits_turn(const struct hs_conn *conn);
 
-/* Takes what the socket has, once. True: it may have more of a body. */
+/* Reads from the socket once. Returns true if it may hold more of a body. */
 bool hs_conn_receive(struct hs_conn *conn);
 
-/* Read from what was received. */
+/* Parse the received bytes. */
 enum hs_step hs_conn_read_head(struct hs_conn *conn);
 enum hs_step hs_conn_read_body(struct hs_conn *conn);
 
-/* Answers with an error in the middle of a request, whose rest is not read. */
+/* Sends an error response in the middle of a request, without reading the rest of that request. */
 enum hs_step hs_conn_refuse(struct hs_conn *conn, int code, const char *message);
 
-/* The same for a head that is invalid or incomplete; `head` may be NULL, and be filled in part. */
+/* The same for an invalid or incomplete head. `head` may be NULL or partly filled. */
 enum hs_step hs_conn_refuse_head(struct hs_conn *conn, const struct hs_http_head *head, int code, const char *message);
 
-/* Drops what a client still sends. One read at a time, so that a fast sender does not occupy the thread. */
+/* Reads and drops client bytes. Reads only once, so that a fast sender does not occupy the thread. */
 void hs_conn_discard(struct hs_conn *conn);
 
 /* ---- connection_send.c ---- */
 
-/* Begins to send the answer of the request, which is complete or a stream. */
+/* Starts to send the response of the request, which is complete or a stream. */
 enum hs_step hs_conn_begin_answer(struct hs_conn *conn);
 
-/* Goes on with it, as far as the socket takes it. */
+/* Continues to send, until the socket accepts no more. */
 enum hs_step hs_conn_send_answer(struct hs_conn *conn);
 
-/* The last resort without memory for a real answer; the request may be NULL. */
+/* Sends a constant response if memory is exhausted. The request may be NULL. */
 enum hs_step hs_conn_send_static(struct hs_conn *conn);
 
 #endif

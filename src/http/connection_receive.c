@@ -1,4 +1,5 @@
-/* Reads requests: the head, then the body up to the work, and what a client sends that is not wanted any more. */
+/* Reads requests: the head, then the body until work starts. Discards input that is no longer
+ * needed. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -12,12 +13,12 @@
 #include "http/stream.h"
 
 enum {
-    UNWANTED_MAX = 64 << 10, /* a body on a route that takes none is read up to here, to keep the connection */
+    UNWANTED_MAX = 64 << 10, /* limit for reading an unexpected body, to keep the connection open */
     BLANK_LINES_MAX = 8,     /* RFC 9112, 2.2: some clients send an empty line after a body */
     IN_MIN = 2 << 10,
-    UNPACK_PIECE = 64,      /* bytes of a packed body that are unpacked at a time, until they made */
-    UNPACK_TURN = 64 << 10, /* so many; then other connections have their turn */
-    UNPACK_READ = 16 << 10, /* of a packed body, read at a time */
+    UNPACK_PIECE = 64,      /* bytes of a compressed body per call of the unpacker */
+    UNPACK_TURN = 64 << 10, /* unpacked bytes after which other connections get a turn */
+    UNPACK_READ = 16 << 10, /* bytes of a compressed body per read */
 };
 
 /* ---- Requests ---- */
@@ -47,14 +48,14 @@ static void run_job(void *arg)
         run_rest(req);
 }
 
-/* The body is complete. */
+/* Called when the body is complete. */
 static enum hs_step start_work(struct hs_conn *conn)
 {
     struct hs_http_server *server = hs_conn_server(conn);
     struct hs_http_request *req = conn->request;
     struct hs_error err;
     const char *field;
-    /* Counted from here, so that a slow upload does not shorten the time for the work. */
+    /* The deadline starts here, so that a slow upload does not shorten the time for the work. */
     req->body_end_ns = hs_clock_now_ns();
     req->deadline_ns = hs_deadline_in_ms(server->options.request_timeout_ms);
     int r = req->body ? hs_body_end(req->body, &err) : 0;
@@ -62,7 +63,7 @@ static enum hs_step start_work(struct hs_conn *conn)
         hs_http_reply_error(req, r, NULL, "%s", err.message);
         return hs_conn_begin_answer(conn);
     }
-    hs_http_read_timeout(req, &field, NULL); /* the handler reports an invalid one */
+    hs_http_read_timeout(req, &field, NULL); /* the handler reports an invalid timeout */
     if (req->route->flags & HS_HTTP_INLINE) {
         hs_request_run(req);
         return hs_conn_begin_answer(conn);
@@ -91,7 +92,8 @@ static int too_large(size_t max, struct hs_error *err)
     return hs_error_set(err, HS_ETOOLARGE, "The body is larger than %zu bytes", max);
 }
 
-/* Finds the route and makes the parser of the body that it takes. HS_EMETHOD: ret_allow has the methods of the path. */
+/* Finds the route and creates the parser for its body. For HS_EMETHOD, ret_allow lists the methods
+ * of the path. */
 static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], struct hs_error *err)
 {
     struct hs_http_server *server = hs_conn_server(conn);
@@ -120,7 +122,7 @@ static int prepare(struct hs_conn *conn, char ret_allow[HS_HTTP_ALLOW_SIZE], str
     return hs_admission_create_body(req, req->route->body, &spec, &server->bodies, &req->body, err);
 }
 
-/* Best effort: a client that does not see it sends the body after a while all the same. */
+/* Best effort: a client that does not receive it sends the body after a delay anyway. */
 static void send_continue(struct hs_conn *conn)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -129,7 +131,7 @@ static void send_continue(struct hs_conn *conn)
     if (n > 0)
         conn->written += (size_t) n;
     if (n > 0 && (size_t) n < sizeof(text) - 1)
-        conn->broken = true; /* half of it cannot be taken back */
+        conn->broken = true; /* a partial line cannot be undone */
 }
 
 static char *end_text(uint8_t *data, struct hs_http_span span)
@@ -138,7 +140,7 @@ static char *end_text(uint8_t *data, struct hs_http_span span)
     return (char *) data + span.at;
 }
 
-/* Makes the request of a head, which is written to: its parts get their NUL. */
+/* Creates the request from a parsed head. Writes a NUL after each part of the head. */
 static struct hs_http_request *make_request(struct hs_conn *conn, uint8_t *data, const struct hs_http_head *head)
 {
     struct hs_http_server *server = hs_conn_server(conn);
@@ -199,14 +201,14 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
     conn->body_seen = 0;
     hs_conn_enter(conn, HS_CONN_BODY);
     bool has_body = head.chunked || head.length > 0;
-    if (strcmp(req->path, "*") == 0) { /* OPTIONS */
+    if (strcmp(req->path, "*") == 0) { /* OPTIONS for the server in general */
         hs_http_add_header(req, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         hs_http_reply_bytes(req, 204, "", NULL, 0);
     } else if ((r = prepare(conn, allow, &err)) < 0) {
         hs_admission_refuse(req, r, allow, &err);
     }
     if (req->reply.status != 0) {
-        /* A body that is not read ends the connection. */
+        /* An unread body ends the connection. */
         conn->close_after |= has_body;
         conn->linger |= has_body;
         return hs_conn_begin_answer(conn);
@@ -220,7 +222,7 @@ static enum hs_step begin_request(struct hs_conn *conn, size_t len)
 
 /* ---- Reading ---- */
 
-/* Room for `more` bytes behind those that were received. */
+/* Makes room for `more` bytes after the received ones. */
 static bool reserve_input(struct hs_conn *conn, size_t more)
 {
     size_t len = conn->in_len - conn->in_at, capacity = conn->in_capacity;
@@ -241,7 +243,7 @@ static bool reserve_input(struct hs_conn *conn, size_t more)
     return true;
 }
 
-/* False: an empty line before the request line may still be on its way. */
+/* Returns false if an empty line before the request line may be incomplete. */
 static bool skip_blank_lines(struct hs_conn *conn)
 {
     while (conn->in_len - conn->in_at >= 2 && conn->blank_lines < BLANK_LINES_MAX &&
@@ -265,7 +267,7 @@ enum hs_step hs_conn_read_head(struct hs_conn *conn)
         return HS_STEP_WAIT;
     if (conn->phase == HS_CONN_IDLE)
         hs_conn_enter(conn, HS_CONN_HEAD);
-    conn->phase = HS_CONN_HEAD; /* a fresh one has its time from connecting */
+    conn->phase = HS_CONN_HEAD; /* the time of a FRESH connection starts when it connects */
     const uint8_t *data = conn->in + conn->in_at;
     if (!hs_http_is_token_char(data[0]))
         return hs_conn_refuse_head(conn, NULL, HS_EINVAL, "The request line does not begin with a method");
@@ -283,7 +285,7 @@ enum hs_step hs_conn_read_head(struct hs_conn *conn)
                        : HS_STEP_WAIT;
 }
 
-/* A piece of the body, without its framing. */
+/* Handles a piece of the body, without framing. */
 static int take_body(struct hs_conn *conn, const uint8_t *data, size_t len, struct hs_error *err)
 {
     struct hs_http_request *req = conn->request;
@@ -293,7 +295,7 @@ static int take_body(struct hs_conn *conn, const uint8_t *data, size_t len, stru
     return (req->dropped += len) > UNWANTED_MAX ? too_large(UNWANTED_MAX, err) : 0;
 }
 
-/* Feeds bytes to the body's parser; *ret_used of them belong to this request. */
+/* Feeds bytes to the body parser; *ret_used of them belong to this request. */
 static enum hs_step feed_body(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
 {
     struct hs_error err;
@@ -320,8 +322,8 @@ static enum hs_step feed_body(struct hs_conn *conn, const uint8_t *data, size_t 
     return done ? start_work(conn) : HS_STEP_WAIT;
 }
 
-/* As feed_body, but a packed body only until it has had its turn: a few of its bytes can hold a thousand times as many.
- */
+/* Like feed_body, but stops a compressed body after its turn, because a few of its bytes can unpack
+ * to a thousand times as many. */
 static enum hs_step feed_turn(struct hs_conn *conn, const uint8_t *data, size_t len, size_t *ret_used)
 {
     const struct hs_body *body = conn->request->body;
@@ -349,7 +351,7 @@ enum hs_step hs_conn_read_body(struct hs_conn *conn)
         size_t used;
         uint8_t *in = conn->in;
         step = feed_turn(conn, in + conn->in_at, conn->in_len - conn->in_at, &used);
-        if (conn->in == in) { /* else the connection is being closed */
+        if (conn->in == in) { /* otherwise the connection is closing */
             conn->in_at += used;
             if (conn->in_at == conn->in_len)
                 hs_conn_drop_input(conn);
@@ -369,7 +371,7 @@ bool hs_conn_receive(struct hs_conn *conn)
     if (hs_conn_awaits_turn(conn))
         return false;
     if (body && !conn->is_chunked && conn->body_left < room)
-        room = (size_t) conn->body_left; /* what follows the body waits in the socket */
+        room = (size_t) conn->body_left; /* leave the bytes after the body in the socket */
     else if (!body)
         room = options->header_max > held ? options->header_max - held : 1;
     room = room < HS_CONN_SCRATCH ? room : HS_CONN_SCRATCH;

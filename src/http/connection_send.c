@@ -1,4 +1,5 @@
-/* Sends answers: whole ones, streams in chunks or up to the end of the connection, and the end itself. */
+/* Sends responses: complete ones, and streams, either in chunks or until the connection closes.
+ * Also closes the connection. */
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -8,8 +9,9 @@
 
 enum { LINGER_BYTES = 64 << 20, PIECES_MAX = 8 };
 
-/* Closing a socket while bytes of the peer are unread makes the kernel send a reset, and a reset can destroy an answer
- * that the peer has not read yet. So such a connection is only closed for sending, and read for a while. */
+/* If a socket is closed while it holds unread bytes, the kernel sends a reset, which can destroy a
+ * response that the peer has not read yet. So this function only closes the sending side, and input
+ * is read and dropped for a while. */
 static enum hs_step close_gently(struct hs_conn *conn)
 {
     if (conn->in_at < conn->in_len || hs_conn_has_unread(conn))
@@ -35,8 +37,8 @@ static enum hs_step complete(struct hs_conn *conn)
     return HS_STEP_RUN;
 }
 
-/* Frames the next chunk of the stream, if one waits. HS_STEP_WAIT: none does. HS_STEP_GONE: the answer must end here.
- */
+/* Frames the next chunk of the stream. HS_STEP_WAIT: no bytes are pending. HS_STEP_GONE: the
+ * response must end here. */
 static enum hs_step next_chunk(struct hs_conn *conn, size_t waiting, enum hs_stream_state state)
 {
     hs_buf_clear(&conn->out);
@@ -55,13 +57,13 @@ static enum hs_step next_chunk(struct hs_conn *conn, size_t waiting, enum hs_str
     return !conn->framed || hs_buf_append_str(&conn->out, "0\r\n\r\n") == 0 ? HS_STEP_RUN : HS_STEP_GONE;
 }
 
-/* `out` first, then what it is the head of. */
+/* Collects the unsent bytes of `out`, then the pieces that follow it. */
 static size_t collect(struct hs_conn *conn, struct iovec *pieces, size_t count, size_t max)
 {
     size_t total = 0, kept = 0;
     if (conn->out_at < conn->out.len)
         pieces[kept++] = (struct iovec) { conn->out.data + conn->out_at, conn->out.len - conn->out_at };
-    /* The caller has left the first place free. */
+    /* The caller leaves the first entry free. */
     for (size_t i = 0; i < count && total < max; i++) {
         struct iovec piece = pieces[i + 1];
         piece.iov_len = piece.iov_len < max - total ? piece.iov_len : max - total;
@@ -71,7 +73,8 @@ static size_t collect(struct hs_conn *conn, struct iovec *pieces, size_t count, 
     return kept;
 }
 
-/* Sends pieces after `out`, as much as the socket takes. Returns how much of the pieces was sent, or -1. */
+/* Sends `out` and the pieces, until the socket accepts no more. Returns the bytes sent from the
+ * pieces, or -1. */
 static ssize_t send_pieces(struct hs_conn *conn, struct iovec *pieces, size_t count)
 {
     ssize_t n = hs_conn_transport_write(conn, pieces, count);
@@ -87,7 +90,7 @@ static ssize_t send_pieces(struct hs_conn *conn, struct iovec *pieces, size_t co
     return n - (ssize_t) head;
 }
 
-/* The head is on its way, or sent. */
+/* Called after the head is in `out` or sent. */
 static enum hs_step send_stream(struct hs_conn *conn)
 {
     struct hs_http_stream *stream = &conn->request->stream;
@@ -108,7 +111,8 @@ static enum hs_step send_stream(struct hs_conn *conn)
         if (step == HS_STEP_WAIT)
             return HS_STEP_WAIT;
     }
-    /* All of a chunk waits, since its size was taken from what waited; its end goes out with it. */
+    /* All bytes of a chunk are available, because its size is the number of pending bytes. The line
+     * end follows them. */
     static const char line_end[] = "\r\n";
     size_t chunk = conn->chunk_left, end = conn->framed && chunk > 0 ? 2 : 0;
     count = collect(conn, pieces, count, chunk);
@@ -143,7 +147,7 @@ enum hs_step hs_conn_send_answer(struct hs_conn *conn)
         if (n < 0)
             return hs_conn_give_up(conn);
         conn->body_at += (size_t) n;
-        /* Others come first, even if the socket could take more by now. */
+        /* Other connections get a turn first, even if the socket could accept more by now. */
         conn->blocked |= conn->out_at < conn->out.len || conn->body_at < conn->body_len;
         if (conn->blocked)
             return HS_STEP_WAIT;
@@ -169,12 +173,12 @@ enum hs_step hs_conn_begin_answer(struct hs_conn *conn)
     bool draining = atomic_load(&hs_conn_server(conn)->draining);
     hs_conn_drop_output(conn);
     hs_conn_enter(conn, HS_CONN_SENDING);
-    /* As in hs_request_run, for requests that did not get there. */
+    /* As in hs_request_run, for requests that no handler ran. */
     if (!conn->in_work) {
         hs_body_destroy(req->body);
         req->body = NULL;
     }
-    /* Without chunks the end of a stream is the end of the connection. */
+    /* Without chunks, the end of the connection marks the end of a stream. */
     conn->linger |= draining;
     conn->close_after |= draining || conn->ended || (streams && conn->old);
     const struct hs_http_framing framing = {

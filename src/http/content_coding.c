@@ -18,7 +18,7 @@ struct hs_inflater {
     z_stream stream;
     enum hs_coding coding;
     bool started; /* inflateInit2 was called */
-    bool ended;   /* the stream, or the member of gzip, is complete */
+    bool ended;   /* the stream, or the gzip member, is complete */
     uint8_t out[PIECE];
 };
 
@@ -78,8 +78,8 @@ void hs_inflater_destroy(struct hs_inflater *inflater)
     free(inflater);
 }
 
-/* The first byte of zlib's header has 8, the method, in its low half (RFC 1950, 2.2). In a stream without that header
- * the same bits would be a stored block with padding that is not zero, which no encoder writes. */
+/* In a zlib header, the low half of the first byte is 8, the method (RFC 1950, 2.2). Without that
+ * header, the same bits would mean a stored block with nonzero padding, which no encoder writes. */
 static int start(struct hs_inflater *inflater, uint8_t first, struct hs_error *err)
 {
     int bits = inflater->coding == HS_CODING_GZIP ? GZIP : (first & 0xf) == 8 ? ZLIB : RAW;
@@ -89,7 +89,7 @@ static int start(struct hs_inflater *inflater, uint8_t first, struct hs_error *e
     return 0;
 }
 
-/* Unpacks one piece of the input that the stream holds. */
+/* Unpacks one piece of the stream's input. */
 static int unpack(struct hs_inflater *inflater, hs_inflate_sink sink, void *ctx, struct hs_error *err)
 {
     z_stream *stream = &inflater->stream;
@@ -98,13 +98,14 @@ static int unpack(struct hs_inflater *inflater, hs_inflate_sink sink, void *ctx,
     int code = inflate(stream, Z_NO_FLUSH);
     size_t len = PIECE - stream->avail_out;
     inflater->ended = code == Z_STREAM_END;
-    /* What came before the damage is given out, so that the first error is the same however the input was cut. */
+    /* Pass on the bytes before the damage, so that the first error does not depend on the input's
+     * pieces. */
     int r = len > 0 ? sink(ctx, inflater->out, len, err) : 0;
     if (r < 0)
         return r;
     if (code == Z_MEM_ERROR)
         return hs_error_set(err, HS_ENOMEM, "no memory for the body");
-    /* Z_BUF_ERROR: it takes more input to go on. */
+    /* Z_BUF_ERROR: zlib needs more input to continue. */
     if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
         return damaged(inflater, "is damaged", err);
     return 0;
@@ -114,7 +115,7 @@ static int feed_some(struct hs_inflater *inflater, const uint8_t *data, size_t l
                      struct hs_error *err)
 {
     z_stream *stream = &inflater->stream;
-    stream->next_in = (uint8_t *) (uintptr_t) data; /* which zlib only reads */
+    stream->next_in = (uint8_t *) (uintptr_t) data; /* zlib only reads it */
     stream->avail_in = (uInt) len;
     do {
         if (inflater->ended && stream->avail_in > 0) {
@@ -125,7 +126,7 @@ static int feed_some(struct hs_inflater *inflater, const uint8_t *data, size_t l
         int r = unpack(inflater, sink, ctx, err);
         if (r < 0)
             return r;
-        /* A full piece may have left something behind. */
+        /* If the output piece is full, zlib may hold more output. */
     } while (stream->avail_in > 0 || (stream->avail_out == 0 && !inflater->ended));
     return 0;
 }
@@ -135,7 +136,7 @@ int hs_inflater_feed(struct hs_inflater *inflater, const uint8_t *data, size_t l
 {
     int r = len > 0 && !inflater->started ? start(inflater, data[0], err) : 0;
     while (r == 0 && len > 0) {
-        size_t n = len < FEED_MAX ? len : FEED_MAX; /* the length fits zlib's type */
+        size_t n = len < FEED_MAX ? len : FEED_MAX; /* so that the length fits zlib's type */
         r = feed_some(inflater, data, n, sink, ctx, err);
         data += n;
         len -= n;

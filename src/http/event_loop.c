@@ -38,20 +38,20 @@ static void take_connection(struct hs_event_loop *loop, int fd, const struct soc
         close(fd);
         return;
     }
-    if (is_full(loop)) /* only now, so that one which is refused does not cost another client its own */
+    if (is_full(loop)) /* checked after the limit per address, so that a refused connection does not evict another */
         hs_conn_evict(&loop->conns);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     hs_conn_create(&loop->conns, fd, peer);
 }
 
-/* If all places are taken, or all descriptors, one without a request makes room; if there is none the others wait in
- * the listen queue until the next tick. */
+/* If all connections or file descriptors are in use, evicts a connection. If none can be evicted,
+ * further clients stay in the listen queue until the next tick. */
 static void accept_some(struct hs_event_loop *loop)
 {
     for (int i = 0; i < ACCEPTS_MAX && !atomic_load(&loop->server->draining); i++) {
         bool full = is_full(loop);
         if (full && i > 0)
-            return; /* only the next event says that another one waits */
+            return; /* only another event proves that a further client connects */
         if (full && !hs_conn_find_evictable(&loop->conns)) {
             listen_again(loop, false);
             return;
@@ -75,7 +75,7 @@ static void accept_some(struct hs_event_loop *loop)
 
 void hs_event_loop_stop_listening(struct hs_event_loop *loop)
 {
-    /* The thread closes it when it sees that the server is draining. */
+    /* The network thread closes the socket when it sees `draining`. */
     shutdown(loop->listen_fd, SHUT_RDWR);
     atomic_store(&loop->server->draining, true);
     hs_completion_queue_command(&loop->server->completions, false, false);
@@ -83,7 +83,7 @@ void hs_event_loop_stop_listening(struct hs_event_loop *loop)
 
 /* ---- The thread ---- */
 
-/* Often enough for the shortest limit to be kept to about a quarter. */
+/* The tick is a quarter of the shortest limit, which sets the precision of all limits. */
 static int64_t tick_ns(const struct hs_http_options *o)
 {
     const int64_t limits[] = { o->header_timeout_ms, o->body_idle_ms, o->body_timeout_ms, o->idle_timeout_ms,
@@ -107,7 +107,7 @@ static void tick(struct hs_event_loop *loop)
     loop->next_tick_ns = now_ns + tick_ns(&loop->server->options);
 }
 
-/* Until the next tick, which nobody needs without connections. */
+/* Returns the time to the next tick; -1 without connections, because then no tick is needed. */
 static int wait_ms(const struct hs_event_loop *loop)
 {
     if (!loop->conns.head && (loop->listening || loop->listen_fd < 0))
@@ -116,7 +116,7 @@ static int wait_ms(const struct hs_event_loop *loop)
     return ms > 0 ? (int) ms : 0;
 }
 
-/* True: the thread is to end. */
+/* Handles completions and commands. Returns true if the thread must end. */
 static bool serve_workers(struct hs_event_loop *loop)
 {
     struct hs_completion_queue *queue = &loop->server->completions;
@@ -154,7 +154,7 @@ static void *run(void *arg)
                 hs_conn_on_event(subject, events[i].events);
         }
         tick(loop);
-        if (loop->conns.dead) /* so there is a place again */
+        if (loop->conns.dead) /* a connection slot is free again */
             listen_again(loop, true);
         hs_conn_bury(&loop->conns);
     }
@@ -164,7 +164,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- Life ---- */
+/* ---- Creation and destruction ---- */
 
 int hs_event_loop_start(struct hs_event_loop *loop, struct hs_http_server *server, int listen_fd, struct hs_error *err)
 {

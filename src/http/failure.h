@@ -1,5 +1,5 @@
-/* Answers to a request that failed with an error of the layers below. What the error holds beyond hs_error_public goes
- * to the log, with the request's id. */
+/* Error responses for failures in lower layers. Logs the parts of the error beyond hs_error_public,
+ * with the request id. */
 #ifndef HS_HTTP_FAILURE_H
 #define HS_HTTP_FAILURE_H
 
@@ -9,11 +9,11 @@
 
 struct hs_http_request;
 
-/* The text for the client; ret_text is returned. */
+/* Writes the text for the client to ret_text and returns ret_text. */
 const char *hs_http_failure_text(const struct hs_http_request *req, const struct hs_error *err,
                                  char ret_text[HS_ERROR_MESSAGE_SIZE]);
 
-/* As hs_http_reply_error and hs_http_error_json, with the text above. */
+/* Like hs_http_reply_error and hs_http_error_json, but with the text of hs_http_failure_text. */
 void hs_http_reply_failure(struct hs_http_request *req, int code, const char *field, const struct hs_error *err);
 json_t *hs_http_failure_json(const struct hs_http_request *req, int code, const char *field,
                              const struct hs_error *err);

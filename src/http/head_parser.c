@@ -5,7 +5,7 @@
 
 #include "base/str.h"
 
-/* Bytes, and how many of them are left. */
+/* A span of bytes that shrinks from the front. */
 struct text {
     const uint8_t *p;
     size_t len;
@@ -65,7 +65,7 @@ static struct text trim(struct text text)
     return text;
 }
 
-/* The next element of a comma-separated list, trimmed. False at the end. */
+/* Returns the next element of a comma-separated list, trimmed. Returns false at the end. */
 static bool next_element(struct text *list, struct text *ret_element)
 {
     if (!list->p)
@@ -100,7 +100,7 @@ struct parser {
     struct hs_error *err;
 };
 
-/* The next line without its end, which must be CR LF. */
+/* Reads the next line without its end, which must be CR LF. */
 static int next_line(struct parser *p, struct text *ret_line)
 {
     const uint8_t *line = p->data + p->at, *feed = memchr(line, '\n', p->len - p->at);
@@ -117,7 +117,7 @@ static struct hs_http_span span_of(const struct parser *p, struct text text)
     return (struct hs_http_span) { (uint32_t) (text.p - p->data), (uint32_t) text.len };
 }
 
-/* ---- The authority (RFC 3986, 3.2): uri-host [ ":" port ], not empty and without user information ---- */
+/* ---- The authority (RFC 3986, 3.2): uri-host [ ":" port ], not empty, no user information ---- */
 
 static bool is_reg_name_char(uint8_t c)
 {
@@ -162,7 +162,7 @@ static bool is_authority(struct text text)
 
 /* ---- The request line (RFC 9112, 3) ---- */
 
-/* The length of "http://" or "https://" in any case; 0 for others. */
+/* Returns the length of "http://" or "https://" in any case; 0 for other schemes. */
 static size_t scheme_length(struct text target)
 {
     static const char *const schemes[] = { "http://", "https://" };
@@ -206,7 +206,7 @@ static int check_version(const struct parser *p, struct text text)
         return hs_error_set(p->err, HS_EINVAL, "The request line does not end with a version of HTTP");
     if (text.p[5] != '1')
         return hs_error_set(p->err, HS_EHTTPVERSION, "HTTP/%c is not supported, only HTTP/1", text.p[5]);
-    /* A higher minor version is read as the highest known one (RFC 9110, 2.5). */
+    /* A higher minor version counts as the highest known one (RFC 9110, 2.5). */
     p->head->minor = text.p[7] == '0' ? 0 : 1;
     return 0;
 }
@@ -258,7 +258,7 @@ static int read_field(struct parser *p, struct text line)
     return 0;
 }
 
-/* The value of the next field of this name, from index *at on. */
+/* Finds the next field with this name, starting at index *at, and returns its value. */
 static bool next_value(const struct parser *p, const char *name, size_t *at, struct text *ret_value)
 {
     while (*at < p->head->field_count) {
@@ -271,9 +271,9 @@ static bool next_value(const struct parser *p, const char *name, size_t *at, str
     return false;
 }
 
-/* ---- Fields that the connection depends on ---- */
+/* ---- Fields that control the connection ---- */
 
-/* Exactly one in HTTP/1.1 (RFC 9112, 3.2); HTTP/1.0 need not have it. */
+/* HTTP/1.1 requires exactly one Host field (RFC 9112, 3.2); in HTTP/1.0 it is optional. */
 static int read_host(struct parser *p)
 {
     struct text value, other;
@@ -318,7 +318,7 @@ static int read_codings(struct parser *p)
         while (next_element(&value, &coding)) {
             if (!is_token(coding))
                 return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding is malformed");
-            /* Behind "chunked" nothing can follow: the end of the body would not be known. */
+            /* Nothing may follow "chunked", because the end of the body would be unknown. */
             if (head->chunked)
                 return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding has something after chunked");
             head->chunked = equals_nocase(coding, "chunked");
@@ -329,7 +329,7 @@ static int read_codings(struct parser *p)
         return hs_error_set(p->err, HS_EINVAL, "HTTP/1.0 has no Transfer-Encoding");
     if (any && head->has_length)
         return hs_error_set(p->err, HS_EINVAL, "The length of the body is given twice");
-    /* RFC 9112, 6.3: without "chunked" at its end no length can be told. */
+    /* RFC 9112, 6.3: if "chunked" is not the last coding, the length is unknown. */
     if (any && !head->chunked)
         return hs_error_set(p->err, HS_EINVAL, "The Transfer-Encoding does not end with chunked");
     return foreign ? hs_error_set(p->err, HS_EUNIMPLEMENTED, "The only supported Transfer-Encoding is chunked") : 0;

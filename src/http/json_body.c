@@ -1,6 +1,6 @@
-/* The scanner understands only as much of JSON as it needs to find the strings to pass on: nesting, strings, and the
- * keys of the top-level object and of objects in the list. Every other byte reaches the real parser unchanged, which
- * finds whatever is malformed. */
+/* The scanner understands only the JSON syntax that it needs to find the strings to pass on:
+ * nesting, strings, and the keys of the top-level object and of objects in the list. All other
+ * bytes go to the JSON parser unchanged, which reports malformed input. */
 #include "http/json_body.h"
 
 #include <stdint.h>
@@ -81,7 +81,7 @@ static int begin_member(struct hs_json_body *body, size_t member, struct hs_erro
     return body->events->member(body->ctx, &body->capture, err);
 }
 
-/* One character of a key or of a captured string, escapes resolved. */
+/* Stores one character of a key or a captured string, after escapes are resolved. */
 static int put_char(struct hs_json_body *body, unsigned code, struct hs_error *err)
 {
     char c = code < 0x80 ? (char) code : '\x80';
@@ -112,7 +112,7 @@ static int open_string(struct hs_json_body *body, struct hs_error *err)
     body->key_len = body->state == KEY ? 0 : body->key_len;
     if (body->state != CAPTURE)
         return 0;
-    /* One string in place of the list is a list of one. */
+    /* A single string in place of the list counts as a list of one. */
     int r = body->depth == 1 && list_comes(body) ? begin_member(body, 0, err) : 0;
     if (r < 0)
         return r;
@@ -177,7 +177,7 @@ static int feed_text(struct hs_json_body *body, char c, struct hs_error *err)
     }
 }
 
-/* An escape after its backslash: one character, or 'u' and four digits. */
+/* Parses an escape after its backslash: one character, or 'u' and four digits. */
 static int feed_escape(struct hs_json_body *body, char c, struct hs_error *err)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -204,7 +204,7 @@ static int feed_escape(struct hs_json_body *body, char c, struct hs_error *err)
     return plain ? 0 : put_char(body, (unsigned char) values[at - names], err);
 }
 
-/* A byte inside a string, or a run of them. */
+/* Parses a byte inside a string, or a run of plain bytes. */
 static int feed_string(struct hs_json_body *body, const char *data, size_t len, size_t *ret_used, struct hs_error *err)
 {
     unsigned char c = (unsigned char) *data;
@@ -231,7 +231,7 @@ static int feed_string(struct hs_json_body *body, const char *data, size_t len, 
            data[n] != '\\')
         n++;
     *ret_used = n ? n : 1;
-    /* A character that is not ASCII must still be UTF-8: the real parser checks it. */
+    /* A non-ASCII character must be valid UTF-8; the JSON parser checks it. */
     int r = n ? 0 : keep(body, *data, err);
     return r < 0 ? r : body->events->text(body->ctx, &body->capture, data, *ret_used, err);
 }
@@ -277,10 +277,10 @@ int hs_json_body_end(struct hs_json_body *body, json_t **ret_value, struct hs_er
         if (json_error_code(&detail) == json_error_null_character ||
             json_error_code(&detail) == json_error_null_byte_in_key)
             hs_str_copy(detail.text, sizeof(detail.text), "a text holds the character U+0000");
-        /* The message quotes the place of the error; it becomes one line of printable text. */
+        /* The message quotes the input near the error; make it one line of printable text. */
         for (char *c = detail.text; *c; c++)
             *c = *c < 0x20 || *c > 0x7e ? '?' : *c;
-        /* Count the column in what the client sent. */
+        /* Count the column in the client's text, including removed strings. */
         size_t column = detail.column > 0 ? (size_t) detail.column : 1;
         if ((size_t) detail.line == body->cut_line && (size_t) detail.position > body->cut_at)
             column += body->cut_len;

@@ -1,6 +1,7 @@
-/* The delimiter between parts is CR LF "--" boundary. A CR can stand nowhere else in it, so after a mismatch the bytes
- * matched so far are data and the search starts again at the byte that did not match: no table is needed. The very
- * first boundary may lack its CR LF; the parser starts as if those two had been seen. */
+/* The delimiter between parts is CR LF "--" boundary. CR occurs only at its start. So after a
+ * mismatch, the bytes matched so far are data, and the search restarts at the byte that did not
+ * match; a search table is not needed. The first boundary may lack its CR LF; the parser starts as
+ * if it had seen those two bytes. */
 #include "http/multipart.h"
 
 #include <stdbool.h>
@@ -13,9 +14,9 @@
 enum {
     PREAMBLE, /* before the first delimiter */
     BOUNDARY, /* right after a delimiter: "--", padding or CR LF */
-    DASH,     /* one '-' seen after it */
-    PADDING,  /* blanks after it */
-    NEWLINE,  /* CR seen after it */
+    DASH,     /* one '-' seen after the delimiter */
+    PADDING,  /* blanks after the delimiter */
+    NEWLINE,  /* CR seen after the delimiter */
     HEADER,
     BODY,
     EPILOGUE,
@@ -43,8 +44,9 @@ static const char *skip_blanks(const char *p, const char *end)
     return p;
 }
 
-/* Reads a value, quoted or bare, at *at and moves *at past it. A backslash is an escape only before '"' and '\': old
- * browsers send file names such as C:\x.jpg unescaped. False if it does not fit into dst or its quote is not closed. */
+/* Reads a quoted or bare value at *at and moves *at past it. A backslash escapes only '"' and '\',
+ * because old browsers send file names such as C:\x.jpg unescaped. Returns false if the value does
+ * not fit into dst or its quote is not closed. */
 static bool read_value(const char **at, const char *end, char *dst, size_t size)
 {
     const char *p = *at;
@@ -66,7 +68,7 @@ static bool read_value(const char **at, const char *end, char *dst, size_t size)
     return fits;
 }
 
-/* Finds parameter `name` of a header value. */
+/* Finds the parameter `name` of a header value. */
 static bool find_parameter(const char *value, size_t value_len, const char *name, char *dst, size_t size)
 {
     const char *end = value + value_len, *p = memchr(value, ';', value_len);
@@ -98,7 +100,7 @@ int hs_multipart_init(struct hs_multipart *parser, const char *content_type, siz
     char boundary[HS_MULTIPART_BOUNDARY_MAX + 1];
     bool valid = find_parameter(content_type, strlen(content_type), "boundary", boundary, sizeof(boundary)) &&
                  boundary[0] && boundary[strlen(boundary) - 1] != ' ';
-    /* RFC 2046 §5.1.1 allows fewer characters; it is enough that it is one visible line. */
+    /* RFC 2046 §5.1.1 allows fewer characters; this only requires one line of printable characters. */
     for (const char *c = boundary; valid && *c; c++)
         valid = *c >= 0x20 && *c <= 0x7e;
     if (!valid)
@@ -119,7 +121,7 @@ void hs_multipart_finish(struct hs_multipart *parser)
 
 /* ---- Part headers ---- */
 
-/* RFC 7578 §4.7 deprecates the encodings; mail libraries still write them. */
+/* RFC 7578 §4.7 deprecates these encodings, but mail libraries still use them. */
 static int read_encoding(const char *value, size_t len, int *ret_encoding, struct hs_error *err)
 {
     static const struct {
@@ -190,7 +192,7 @@ static int begin_part(struct hs_multipart *parser, struct hs_error *err)
     return parser->events->begin(parser->ctx, &part, err);
 }
 
-/* Takes one line, or a part of it; *ret_used says how much. The headers end with an empty line. */
+/* Reads one line, or a part of it; *ret_used is its length. An empty line ends the headers. */
 static int feed_header(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
                        struct hs_error *err)
 {
@@ -213,14 +215,14 @@ static int feed_header(struct hs_multipart *parser, const uint8_t *data, size_t 
         return 0;
     header->len -= 2;
     parser->state = BODY;
-    /* A part without content: the delimiter may come right here, its CR LF being the empty line. */
+    /* In a part without content, the delimiter may follow here, and the empty line is its CR LF. */
     parser->matched = parser->unreal = 2;
     return begin_part(parser, err);
 }
 
 /* ---- Content ---- */
 
-/* Decodes some bytes into out, which has HS_BASE64_ROOM(len) for them. */
+/* Decodes bytes into out, which must hold HS_BASE64_ROOM(len) bytes. */
 static int decode(struct hs_multipart *parser, const uint8_t *data, size_t len, uint8_t *out, size_t *ret_len,
                   struct hs_error *err)
 {
@@ -273,7 +275,7 @@ static int delimiter_found(struct hs_multipart *parser, struct hs_error *err)
     return r;
 }
 
-/* Goes on with a delimiter of which parser->matched bytes were seen in earlier pieces. */
+/* Continues a delimiter after parser->matched bytes that earlier pieces held. */
 static int resume_match(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
                         struct hs_error *err)
 {
@@ -293,7 +295,8 @@ static int resume_match(struct hs_multipart *parser, const uint8_t *data, size_t
     return give(parser, start, seen, err);
 }
 
-/* Takes content up to the next delimiter, a possible start of it at the very end, or all. */
+/* Reads content up to the next delimiter, or to a partial delimiter at the end of the data, or to
+ * the end. */
 static int feed_content(struct hs_multipart *parser, const uint8_t *data, size_t len, size_t *ret_used,
                         struct hs_error *err)
 {
@@ -319,7 +322,7 @@ static int feed_content(struct hs_multipart *parser, const uint8_t *data, size_t
     return delimiter_found(parser, err);
 }
 
-/* After a delimiter comes "--" (the end), or blanks and CR LF. */
+/* A delimiter is followed by "--" (the end), or by blanks and CR LF. */
 static int feed_boundary_tail(struct hs_multipart *parser, char c, struct hs_error *err)
 {
     switch (parser->state) {

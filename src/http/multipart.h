@@ -1,4 +1,4 @@
-/* multipart/form-data (RFC 7578, RFC 2046) as it arrives, in pieces of any size. */
+/* Incremental parser for multipart/form-data (RFC 7578, RFC 2046); accepts pieces of any size. */
 #ifndef HS_HTTP_MULTIPART_H
 #define HS_HTTP_MULTIPART_H
 
@@ -12,14 +12,14 @@
 
 enum { HS_MULTIPART_NAME_SIZE = 256, HS_MULTIPART_CHARSET_SIZE = 32 };
 
-/* The headers of a part, as far as they matter. */
+/* The part headers that the server uses. */
 struct hs_multipart_part {
-    char name[HS_MULTIPART_NAME_SIZE];       /* "": it has none */
-    char charset[HS_MULTIPART_CHARSET_SIZE]; /* of its Content-Type, cut; "": it has none */
+    char name[HS_MULTIPART_NAME_SIZE];       /* "": none */
+    char charset[HS_MULTIPART_CHARSET_SIZE]; /* charset of the Content-Type, truncated; "": none */
 };
 
-/* A negative return of any of them ends the parse with that code. `data` is what the part's Content-Transfer-Encoding
- * (base64, quoted-printable) stands for. */
+/* A negative return value stops the parse with that code. `data` receives content with the
+ * Content-Transfer-Encoding (base64, quoted-printable) already decoded. */
 struct hs_multipart_events {
     int (*begin)(void *ctx, const struct hs_multipart_part *part, struct hs_error *err);
     int (*data)(void *ctx, const uint8_t *data, size_t len, struct hs_error *err);
@@ -35,22 +35,22 @@ struct hs_multipart {
     int state;
     char delimiter[4 + HS_MULTIPART_BOUNDARY_MAX + 1]; /* CR LF "--" boundary */
     size_t delimiter_len, matched;
-    size_t unreal;        /* of `matched`, bytes that are taken as seen but are no content when the match fails */
-    struct hs_buf header; /* the headers of the part, up to the empty line */
-    int encoding;         /* of the part's content */
+    size_t unreal;        /* of `matched`: bytes that are not content if the match fails */
+    struct hs_buf header; /* headers of the part, up to the empty line */
+    int encoding;         /* encoding of the part's content */
     struct hs_base64 base64;
     struct hs_quoted_printable quoted_printable;
 };
 
-/* Reads the boundary from the Content-Type. HS_EINVAL if there is no valid one. Finish with
- * hs_multipart_finish whenever this returned 0. */
+/* Reads the boundary from the Content-Type. Fails with HS_EINVAL if it has no valid boundary. After
+ * success, the caller must call hs_multipart_finish. */
 int hs_multipart_init(struct hs_multipart *parser, const char *content_type, size_t parts_max, size_t header_max,
                       const struct hs_multipart_events *events, void *ctx, struct hs_error *err);
 void hs_multipart_finish(struct hs_multipart *parser);
 
 int hs_multipart_feed(struct hs_multipart *parser, const uint8_t *data, size_t len, struct hs_error *err);
 
-/* HS_EINVAL if the closing boundary was not seen. */
+/* Fails with HS_EINVAL if the closing boundary is missing. */
 int hs_multipart_end(struct hs_multipart *parser, struct hs_error *err);
 
 #endif

@@ -5,13 +5,14 @@
 
 #include "base/str.h"
 
-/* A field of any form: JSON of another type than string in `value`, everything textual in `text`. */
+/* A field from any kind of body: `text` for a form's text or a JSON string, `value` for other JSON
+ * types. */
 struct field {
     const json_t *value;
     const char *text;
 };
 
-/* 1: there is one; 0: it is absent or null; HS_EINVAL. */
+/* Returns 1 if the field is present, 0 if it is absent or null, or HS_EINVAL. */
 static int find_field(const struct hs_body *body, const char *name, struct field *ret, struct hs_error *err)
 {
     *ret = (struct field) { NULL, NULL };
@@ -25,7 +26,7 @@ static int find_field(const struct hs_body *body, const char *name, struct field
     return 1;
 }
 
-/* Names the value that the client sent, quoted and short. */
+/* Sets an error that quotes the client's value, shortened. */
 static int refuse(const char *name, const char *need, const struct field *field, struct hs_error *err)
 {
     char got[64];
@@ -40,7 +41,7 @@ static int refuse(const char *name, const char *need, const struct field *field,
     return hs_error_set(err, HS_EINVAL, "%s: must be %s, not %s", name, need, got);
 }
 
-/* `what` is wanted if there are no bounds. */
+/* `what` describes the expected value if the range has no limits. */
 static int refuse_range(const char *name, const char *what, const char *min, const char *max, const struct field *field,
                         struct hs_error *err)
 {
@@ -64,7 +65,7 @@ int hs_param_double(const struct hs_body *body, const char *name, double min, do
     int r = find_field(body, name, &field, err);
     if (r < 0)
         return r;
-    /* strtod would also read hexadecimal. */
+    /* strtod would also accept hexadecimal. */
     if (field.text ? strpbrk(field.text, "xX") || !hs_str_to_double(field.text, &number)
                    : field.value && !json_is_number(field.value))
         return refuse(name, "a number", &field, err);
@@ -87,7 +88,7 @@ static bool read_int(const struct field *field, int64_t *ret, bool *ret_is_numbe
     if (field->text) {
         if (hs_str_to_int64(field->text, ret))
             return true;
-        /* A whole number that is merely too large deserves the message about the range. */
+        /* For a whole number that is too large, the error names the range. */
         size_t n = strspn(field->text, " +-0123456789");
         *ret_is_number = n > 0 && field->text[n] == '\0' && strpbrk(field->text, "0123456789");
         return false;
@@ -98,7 +99,7 @@ static bool read_int(const struct field *field, int64_t *ret, bool *ret_is_numbe
     }
     *ret_is_number = json_is_real(field->value);
     double number = json_real_value(field->value);
-    /* Past 2^63 a conversion would be undefined. */
+    /* Conversion of a number past 2^63 is undefined. */
     if (!*ret_is_number || !(number > -9.2e18 && number < 9.2e18))
         return false;
     *ret = (int64_t) number;

@@ -1,6 +1,7 @@
-/* Typed fields of a body, with errors that name field and reason ("max_detections: must be at least 0, not -1"). A
- * field that is absent or JSON null gives the default. A form's text and a JSON string are read alike. All return 0 or
- * HS_EINVAL, and leave *ret alone on error. */
+/* Typed fields of a body, with errors that name the field and the reason ("max_detections: must be
+ * at least 0, not -1"). A field that is absent or JSON null returns the default. Text in a form and
+ * a JSON string parse the same way. All functions return 0 or HS_EINVAL; on error they leave *ret
+ * unchanged. */
 #ifndef HS_HTTP_PARAM_H
 #define HS_HTTP_PARAM_H
 
@@ -9,26 +10,26 @@
 
 #include "http/body.h"
 
-/* min <= value <= max; not a number and infinities are refused. */
+/* Requires min <= value <= max; rejects NaN and infinities. */
 int hs_param_double(const struct hs_body *body, const char *name, double min, double max, double fallback, double *ret,
                     struct hs_error *err);
 
-/* A JSON real is cut towards zero (2.9 -> 2); the text "1.5" is refused. */
+/* Truncates a JSON real towards zero (2.9 -> 2); rejects the text "1.5". */
 int hs_param_int(const struct hs_body *body, const char *name, int64_t min, int64_t max, int64_t fallback, int64_t *ret,
                  struct hs_error *err);
 
-/* Seconds: a number, or a text with a unit ("250ms", "30s", "5m"). `forever`: -1 is allowed too. */
+/* Reads seconds: a number, or text with a unit ("250ms", "30s", "5m"). `forever`: also accepts -1. */
 int hs_param_seconds(const struct hs_body *body, const char *name, double min, double max, bool forever,
                      double fallback, double *ret, struct hs_error *err);
 
-/* true, false, 1, 0, or as text also yes, no, on, off in any case. */
+/* Accepts true, false, 1, 0, and as text also yes, no, on, off in any case. */
 int hs_param_bool(const struct hs_body *body, const char *name, bool fallback, bool *ret, struct hs_error *err);
 
-/* *ret is borrowed from the body, or is fallback (which may be NULL). */
+/* Sets *ret to a string borrowed from the body, or to fallback (which may be NULL). */
 int hs_param_string(const struct hs_body *body, const char *name, const char *fallback, const char **ret,
                     struct hs_error *err);
 
-/* *ret is the index in names, which ends with NULL. */
+/* Sets *ret to the index in names, which ends with NULL. */
 int hs_param_enum(const struct hs_body *body, const char *name, const char *const *names, int fallback, int *ret,
                   struct hs_error *err);
 

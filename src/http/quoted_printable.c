@@ -5,9 +5,9 @@
 enum {
     TEXT,
     EQUALS, /* '=' seen */
-    DIGIT,  /* and one digit */
-    BLANKS, /* "=" and blanks, which a mail server may have added before the line break */
-    BREAK,  /* "=" and CR */
+    DIGIT,  /* '=' and one digit seen */
+    BLANKS, /* "=" and blanks, which a mail server may add before the line break */
+    BREAK,  /* "=" and CR seen */
 };
 
 static int invalid(struct hs_error *err)

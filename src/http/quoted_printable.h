@@ -1,4 +1,4 @@
-/* Quoted-printable (RFC 2045, 6.7), decoded as it arrives. */
+/* Incremental quoted-printable decoder (RFC 2045, 6.7). */
 #ifndef HS_HTTP_QUOTED_PRINTABLE_H
 #define HS_HTTP_QUOTED_PRINTABLE_H
 
@@ -7,18 +7,18 @@
 
 #include "hs/status.h"
 
-/* All zero at the start. */
+/* Initial state: all zeros. */
 struct hs_quoted_printable {
     int state;
-    char high; /* the first digit of an escape */
+    char high; /* first digit of an escape */
 };
 
-/* Decodes the next bytes into out, which has room for len of them. HS_EINVAL: an '=' is followed neither by two
- * hexadecimal digits nor by a line break. */
+/* Decodes the next bytes into out, which must hold len bytes. Fails with HS_EINVAL if '=' is not
+ * followed by two hexadecimal digits or a line break. */
 int hs_quoted_printable_feed(struct hs_quoted_printable *decoder, const uint8_t *text, size_t len, uint8_t *out,
                              size_t *ret_len, struct hs_error *err);
 
-/* HS_EINVAL if the text ends inside an escape. */
+/* Fails with HS_EINVAL if the text ends inside an escape. */
 int hs_quoted_printable_end(const struct hs_quoted_printable *decoder, struct hs_error *err);
 
 #endif

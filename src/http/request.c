@@ -19,9 +19,9 @@
 enum { ANSWER_MAX = 64 << 20, TIMEOUT_MAX_S = 86400 };
 #define TIMEOUT_MIN_S 0.001
 
-/* ---- Life ---- */
+/* ---- Creation and destruction ---- */
 
-/* Copies the target and finds its path and query. The parser of the head has checked an absolute one. */
+/* Copies the target and finds its path and query. The head parser has validated an absolute target. */
 static bool read_target(struct hs_http_request *req, const char *target)
 {
     req->target = strdup(target);
@@ -38,7 +38,7 @@ static bool read_target(struct hs_http_request *req, const char *target)
     size_t len = strcspn(path, "?");
     req->query = path + len + (path[len] == '?');
     req->path = scheme && len == 0 ? strdup("/") : hs_str_dup_n(path, len);
-    /* Decoded arguments need one byte more each than the query, and two if they have no '='. */
+    /* Each decoded argument needs one byte more than in the query, or two if it has no '='. */
     req->args = req->path ? malloc(2 * strlen(req->query) + 2) : NULL;
     return req->args;
 }
@@ -63,7 +63,7 @@ struct hs_http_request *hs_request_create(const struct hs_http_options *options,
     return req;
 }
 
-/* Frees the reply's bytes and gives back what they were charged. */
+/* Frees the reply's bytes and releases their budget. */
 static void drop_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
@@ -113,7 +113,7 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
         hs_buf_append(&req->text, headers[i].value, strlen(headers[i].value) + 1);
     }
     req->header_count = room ? count : 0;
-    /* An id of the client's is taken if it is safe in a log and in headers. */
+    /* Use the client's id if it is safe in logs and headers. */
     const char *given = hs_http_header(req, "X-Request-Id");
     size_t len = given ? strspn(given, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") : 0;
     if (len > 0 && len < HS_HTTP_ID_SIZE && given[len] == '\0') {
@@ -126,7 +126,7 @@ int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pai
     return room ? 0 : hs_error_set(err, HS_ENOMEM, "no memory for the headers");
 }
 
-/* ---- The handler's view ---- */
+/* ---- Request data for the handler ---- */
 
 void *hs_http_context(const struct hs_http_request *req)
 {
@@ -138,7 +138,8 @@ const char *hs_http_param(const struct hs_http_request *req, size_t index)
     return req->params[index];
 }
 
-/* Writes the query's arguments decoded, one after the other, each after a byte that is 0 until it is asked for. */
+/* Decodes the query arguments into req->args. Each starts with a flag byte, 0 until the argument is
+ * read. */
 static void read_args(struct hs_http_request *req)
 {
     char *out = req->args;
@@ -159,7 +160,7 @@ static void read_args(struct hs_http_request *req)
     req->args_end = out;
 }
 
-/* The argument after this one; NULL: the first one. NULL is returned if there are no more. */
+/* Returns the argument after `arg`, or the first one if `arg` is NULL. Returns NULL at the end. */
 static char *next_arg(struct hs_http_request *req, char *arg)
 {
     if (!req->args_end)
@@ -281,7 +282,7 @@ void hs_http_continue_with(struct hs_http_request *req, hs_http_handler rest)
     req->rest = rest;
 }
 
-/* ---- Answers ---- */
+/* ---- Responses ---- */
 
 void hs_http_add_header(struct hs_http_request *req, const char *name, const char *value)
 {
@@ -366,7 +367,7 @@ json_t *hs_http_error_json(const struct hs_http_request *req, int code, const ch
 {
     char line[HS_ERROR_MESSAGE_SIZE];
     hs_str_copy(line, sizeof(line), message);
-    hs_str_make_line(line); /* it may quote what a client sent, and be cut inside a character */
+    hs_str_make_line(line); /* may quote client text, truncated inside a character */
     if (req->options->error_shape == HS_HTTP_ERROR_TEXT)
         return json_pack("{s:s}", "error", line);
     bool client = hs_status_http(code) < 500 || code == HS_EUNIMPLEMENTED || code == HS_EHTTPVERSION;
@@ -392,13 +393,13 @@ void hs_http_reply_error(struct hs_http_request *req, int code, const char *fiel
 
 /* ---- Work ---- */
 
-/* An answer that waits for its client holds memory until it is taken. */
+/* A response holds memory until the client has read it. */
 static void charge_reply(struct hs_http_request *req)
 {
     struct hs_http_reply *reply = &req->reply;
     if (!req->server || req->stage == HS_HTTP_STREAMING || reply->is_static || reply->len <= HS_HTTP_ANSWER_FREE)
         return;
-    /* With a deadline in the past: the worker is not kept from other requests by clients that do not read. */
+    /* The deadline is in the past, so that slow clients do not block the worker. */
     if (hs_budget_wait(&req->server->answers, reply->len, 0, NULL, &reply->charged) < 0)
         hs_http_reply_error(req, HS_EBUSY, NULL, "Too many large answers at once, try again");
 }
@@ -408,7 +409,7 @@ static void end_work(struct hs_http_request *req)
     if (req->reply.status == 0)
         hs_http_reply_error(req, HS_EINTERNAL, NULL, "The request was not answered");
     charge_reply(req);
-    /* A client that reads its answer slowly must not keep the memory of its body. */
+    /* Free the body now, so that a client that reads slowly does not hold its memory. */
     hs_body_destroy(req->body);
     req->body = NULL;
 }
@@ -431,7 +432,7 @@ void hs_request_run_rest(struct hs_http_request *req)
     end_work(req);
 }
 
-/* ---- The wire ---- */
+/* ---- Wire format ---- */
 
 static const char *reason_of(int status)
 {
@@ -472,7 +473,7 @@ static const char *reason_of(int status)
     return "Unknown";
 }
 
-/* RFC 9110, 5.6.7; the names do not depend on the locale. */
+/* RFC 9110, 5.6.7; the names must not depend on the locale. */
 static void write_date(struct hs_buf *out)
 {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";

@@ -1,7 +1,7 @@
-/* The structs behind http/server.h, http/request.h and http/stream.h, for the files of the server itself.
+/* The structs behind http/server.h, http/request.h and http/stream.h, for the server's own files.
  *
- * The network thread makes and frees every request, once its head was read. From submission to `finished` a worker has
- * it too; `cancel` and `stream` have their own locks. */
+ * The network thread creates every request after it reads the head, and frees every request. From
+ * submission until `finished`, a worker shares it; `cancel` and `stream` have their own locks. */
 #ifndef HS_HTTP_REQUEST_INTERNAL_H
 #define HS_HTTP_REQUEST_INTERNAL_H
 
@@ -29,7 +29,7 @@ struct hs_http_server {
     void *ctx;
 
     struct hs_pool *pool;      /* outlives the network thread */
-    struct hs_pool *long_work; /* of one thread, for hs_http_continue_with; NULL: none */
+    struct hs_pool *long_work; /* pool of one thread for hs_http_continue_with; NULL: none */
     struct hs_event_loop loop;
     struct hs_completion_queue completions;
     struct hs_budget bodies, answers;
@@ -38,19 +38,19 @@ struct hs_http_server {
     atomic_size_t connections;
     atomic_ullong requests, cancelled, timed_out;
 
-    pthread_mutex_t lock; /* guards what follows; no other lock is taken inside it */
-    pthread_cond_t quiet; /* active became 0 */
+    pthread_mutex_t lock; /* guards the fields below; no other lock is taken while it is held */
+    pthread_cond_t quiet; /* signalled when active becomes 0 */
     size_t active;
 };
 
 enum hs_http_stage {
-    HS_HTTP_AT_HEAD,   /* with the network thread; a body may follow */
-    HS_HTTP_AT_WORK,   /* a worker has it */
-    HS_HTTP_STREAMING, /* a worker has begun to answer: see http/stream.h */
+    HS_HTTP_AT_HEAD,   /* on the network thread; a body may follow */
+    HS_HTTP_AT_WORK,   /* queued or with a worker */
+    HS_HTTP_STREAMING, /* a worker has started the response: see http/stream.h */
 };
 
 struct hs_http_pair {
-    const char *name, *value; /* inside the request's own text */
+    const char *name, *value; /* pointers into the request's text */
 };
 
 struct hs_http_reply {
@@ -61,7 +61,7 @@ struct hs_http_reply {
     bool is_static;        /* data is a constant */
     bool is_secret;        /* data is overwritten before it is freed */
     struct hs_buf headers; /* name NUL value NUL, repeated */
-    size_t charged;        /* of the server's budget for answers */
+    size_t charged;        /* charged to the server's budget for responses */
 };
 
 enum { HS_HTTP_BLOCK_SIZE = (16 << 10) - 2 * (int) sizeof(void *) };
@@ -72,17 +72,18 @@ struct hs_http_block {
     uint8_t data[HS_HTTP_BLOCK_SIZE];
 };
 
-/* `lock` guards what follows it; the locks of the completion queue and of the budget may be taken inside it. */
+/* `lock` guards the fields below it. Lock order: `lock` first, then the completion queue's or the
+ * budget's lock. */
 struct hs_http_stream {
     struct hs_http_request *req;
     struct hs_cancel abandoned; /* wakes a writer that waits for memory */
     pthread_mutex_t lock;
-    pthread_cond_t room;         /* bytes were taken, or no more will be */
-    struct hs_http_block *first; /* written; `taken` bytes of the first block are with the network already */
+    pthread_cond_t room;         /* signalled when bytes were taken, or no more will be */
+    struct hs_http_block *first; /* written blocks; the network thread has taken `taken` bytes of the first */
     struct hs_http_block *last;
     size_t taken, waiting, charged;
-    bool ended, broken; /* by the handler: no more bytes come; they are not the whole answer */
-    bool gone;          /* by the network: no more bytes are taken */
+    bool ended, broken; /* set by the handler: no more bytes follow; the response is incomplete */
+    bool gone;          /* set by the network thread: it takes no more bytes */
 };
 
 enum { HS_HTTP_ID_SIZE = 65 };
@@ -90,74 +91,75 @@ enum { HS_HTTP_ID_SIZE = 65 };
 struct hs_http_request {
     const struct hs_http_options *options;
     void *context;
-    struct hs_http_server *server; /* NULL if no server made it */
-    struct hs_conn *conn;          /* the network thread's; NULL if the connection is closed */
+    struct hs_http_server *server; /* NULL if the request was created without a server */
+    struct hs_conn *conn;          /* used by the network thread; NULL if the connection is closed */
     enum hs_http_stage stage;
     bool posted, finished; /* guarded by the completion queue */
     struct hs_http_request *next;
 
     char id[HS_HTTP_ID_SIZE], method[HS_HTTP_METHOD_SIZE];
-    char remote[HS_ADDRESS_SIZE]; /* the client's address; "": unknown */
+    char remote[HS_ADDRESS_SIZE]; /* client address; "": unknown */
     char *target;                 /* as sent */
-    char *authority;              /* of an absolute target; NULL: there is none, see Host */
+    char *authority;              /* host of an absolute target; NULL: none, use Host */
     char *path;                   /* as sent; params point into it */
-    char *query;                  /* as sent, inside target */
-    char *args;         /* of the query: asked for (0, 1), name NUL value NUL, repeated; made when asked for */
-    char *args_end;     /* where they end; NULL: not made yet */
-    struct hs_buf text; /* headers point into it, so it never grows once they do */
+    char *query;                  /* as sent; points into target */
+    char *args;         /* query arguments: used flag (0, 1), name NUL value NUL, repeated; parsed on first use */
+    char *args_end;     /* end of args; NULL: not parsed yet */
+    struct hs_buf text; /* headers point into it, so it must not grow after they are set */
     struct hs_http_pair *headers;
     size_t header_count;
     const struct hs_http_route *route;
-    hs_http_handler rest;                   /* of the handler's work, on another thread; NULL: none */
+    hs_http_handler rest;                   /* rest of the handler's work, on another thread; NULL: none */
     const char *params[HS_HTTP_PARAMS_MAX]; /* decoded; NULL if the route has none */
 
     int64_t started_ns, body_end_ns, deadline_ns;
     struct hs_cancel cancel;
     struct hs_body *body;
-    size_t dropped; /* bytes of a body on a route that takes none */
+    size_t dropped; /* body bytes dropped on a route that takes no body */
     struct hs_http_reply reply;
     struct hs_http_stream stream;
 };
 
-/* The target is copied. NULL without memory. */
+/* Creates a request and copies the target. Returns NULL if memory is exhausted. */
 struct hs_http_request *hs_request_create(const struct hs_http_options *options, void *context, const char *target);
 void hs_request_destroy(struct hs_http_request *req);
 
-/* Copies `count` headers, and takes the request id from them or makes one. HS_ENOMEM. */
+/* Copies `count` headers. Takes the request id from them, or creates one. HS_ENOMEM. */
 int hs_request_set_headers(struct hs_http_request *req, const struct hs_http_pair *headers, size_t count,
                            struct hs_error *err);
 
-/* Runs the handler unless it is too late. Unless that leaves a rest, makes sure that there is a reply, which is charged
- * to the budget. */
+/* Runs the handler unless the deadline has passed or the request is cancelled. Unless the handler
+ * leaves a rest, ensures that there is a reply, and charges the reply to the budget. */
 void hs_request_run(struct hs_http_request *req);
 
-/* Runs the rest, and makes sure of the same. */
+/* Runs the rest, and ensures and charges a reply in the same way. */
 void hs_request_run_rest(struct hs_http_request *req);
 
-/* How the client learns where the answer ends, and whether the connection does. */
+/* How the response marks its own end and the end of the connection. */
 struct hs_http_framing {
-    bool has_length, chunked; /* at most one of them */
-    bool close, keep_alive;   /* at most one of them is written */
+    bool has_length, chunked; /* never both */
+    bool close, keep_alive;   /* never both written */
 };
 
-/* Appends status line and headers. Sticky errors of `out`. */
+/* Appends the status line and the headers. Errors are sticky in `out`. */
 int hs_request_write_head(const struct hs_http_request *req, const struct hs_http_framing *framing, struct hs_buf *out);
 
-/* An answer as it goes over the wire if there is no memory to write one; a constant. */
+/* Returns a constant response in wire format, to send if memory is exhausted. */
 const char *hs_http_static_answer(const struct hs_http_options *options);
 
 void hs_http_stream_init(struct hs_http_stream *stream, struct hs_http_request *req);
 void hs_http_stream_finish(struct hs_http_stream *stream);
 
-/* ---- A stream as the network thread sees it ---- */
+/* ---- The network thread's side of a stream ---- */
 
-/* No more bytes are taken: the client has left, or does not want them. */
+/* Stops taking bytes, because the client disconnected or does not read the body. */
 void hs_http_stream_abandon(struct hs_http_stream *stream);
 
-/* The handler has ended a stream in good order (whole) or not. */
+/* State of the stream: the handler still writes, has ended it complete (WHOLE), or has ended it
+ * incomplete (BROKEN). */
 enum hs_stream_state { HS_STREAM_OPEN, HS_STREAM_WHOLE, HS_STREAM_BROKEN };
 
-/* The bytes that wait, at most `max` pieces of them, which stay until they are taken. */
+/* Returns the unsent bytes in at most `max` pieces. The pieces stay valid until they are taken. */
 struct iovec;
 size_t hs_http_stream_peek(struct hs_http_stream *stream, struct iovec *ret_pieces, size_t max, size_t *ret_len,
                            enum hs_stream_state *ret_state);

@@ -9,7 +9,7 @@ struct span {
     size_t len;
 };
 
-/* True if a segment as sent, with its percent signs, means this literal text. */
+/* Returns true if a segment as sent, with percent-encoding, equals this literal text. */
 static bool means(const struct span *segment, const char *literal, size_t len)
 {
     const char *p = segment->text, *end = p + segment->len;
@@ -22,7 +22,7 @@ static bool means(const struct span *segment, const char *literal, size_t len)
     return p == end && len == 0;
 }
 
-/* Segment by segment; an encoded '/' is part of its segment. */
+/* Compares segment by segment; an encoded '/' belongs to its segment. */
 static bool path_matches(const char *pattern, char *path, struct span ret_params[HS_HTTP_PARAMS_MAX])
 {
     for (size_t count = 0;; pattern++, path++) {
@@ -41,7 +41,7 @@ static bool path_matches(const char *pattern, char *path, struct span ret_params
     }
 }
 
-/* Each method once. */
+/* Adds a method to the list, once. */
 static void allow(char dst[HS_HTTP_ALLOW_SIZE], const char *method)
 {
     size_t len = strlen(dst), method_len = strlen(method);

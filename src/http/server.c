@@ -43,7 +43,7 @@ void hs_http_options_init(struct hs_http_options *options)
     };
 }
 
-/* ---- Life ---- */
+/* ---- Creation and destruction ---- */
 
 int hs_http_create(const struct hs_http_options *options, const struct hs_http_route *routes, size_t count, void *ctx,
                    struct hs_http_server **ret_server, struct hs_error *err)
@@ -100,7 +100,7 @@ static int try_bind(const struct addrinfo *info)
     return -1;
 }
 
-/* A socket that listens on the first address of host which can be had; "::" takes IPv4 too. */
+/* Listens on the first available address of the host; "::" also accepts IPv4. */
 static int listen_on(const char *host, int port, int *ret_fd, struct hs_error *err)
 {
     char name[256], service[16];
@@ -175,8 +175,8 @@ void hs_http_destroy(struct hs_http_server *server)
     if (!server)
         return;
     hs_http_drain(server, 0);
-    /* No job comes any more, and those there are get cancelled. The network thread takes their answers until the last
-     * worker is done, and uses the pool until it ends itself. */
+    /* Accept no more jobs and cancel the existing ones. The network thread handles their responses
+     * until the last worker finishes, and uses the pool until it ends. */
     if (server->pool)
         hs_pool_close(server->pool);
     if (server->long_work)
@@ -206,7 +206,7 @@ void hs_http_stats(struct hs_http_server *server, struct hs_http_stats *ret_stat
     stats.connections = atomic_load(&server->connections);
     stats.cancelled = atomic_load(&server->cancelled);
     stats.timed_out = atomic_load(&server->timed_out);
-    /* Last: a connection that is counted no more holds no memory any more. */
+    /* Read these last: a connection that is no longer counted holds no memory. */
     stats.body_bytes = hs_budget_used(&server->bodies, NULL);
     stats.answer_bytes = hs_budget_used(&server->answers, NULL);
     *ret_stats = stats;

@@ -1,6 +1,6 @@
-/* The handler writes into a list of blocks, the network thread sends from it. The first blocks of each stream are free,
- * further ones are charged to the server's budget for answers, so that a slow reader costs memory before it costs a
- * worker, and the memory is bounded. */
+/* The handler writes into a list of blocks, and the network thread sends from it. The first blocks
+ * of each stream are free. Further blocks are charged to the server's budget for responses, which
+ * limits the memory. So a slow reader uses memory before it blocks a worker. */
 #include "http/stream.h"
 
 #include <assert.h>
@@ -26,7 +26,7 @@ struct hs_http_stream *hs_http_stream_begin(struct hs_http_request *req, int htt
     return &req->stream;
 }
 
-/* The lock is held, and given up while it waits for memory. */
+/* Called with the lock held; releases it while waiting for memory. */
 static int add_block(struct hs_http_stream *stream, int64_t deadline_ns)
 {
     struct hs_budget *budget = &stream->req->server->answers;
@@ -73,7 +73,7 @@ int hs_http_stream_write(struct hs_http_stream *stream, const void *data, size_t
             len -= n;
             told = false;
         } else {
-            /* The network thread must know of the bytes so far before this one waits for it to take them. */
+            /* Post the new bytes to the network thread before waiting until it takes some. */
             if (!told)
                 hs_completion_queue_post(queue, stream->req, false);
             told = true;
@@ -95,7 +95,7 @@ void hs_http_stream_end(struct hs_http_stream *stream, bool complete)
     hs_completion_queue_post(&stream->req->server->completions, stream->req, false);
 }
 
-/* ---- The network's side ---- */
+/* ---- The network thread's side ---- */
 
 void hs_http_stream_init(struct hs_http_stream *stream, struct hs_http_request *req)
 {
@@ -164,7 +164,7 @@ void hs_http_stream_take(struct hs_http_stream *stream, size_t len)
         size_t n = block->len - stream->taken < len ? block->len - stream->taken : len;
         stream->taken += n;
         len -= n;
-        /* A block with room is still written to, unless it is empty: then it starts again. */
+        /* A block with room can take more bytes, so it is not removed; an empty one is reset. */
         if (stream->taken == block->len && block->next)
             remove_first(stream);
         else if (stream->taken == block->len)
@@ -193,7 +193,7 @@ int hs_sse_send(struct hs_http_stream *stream, const char *event, const char *id
         hs_buf_printf(&out, "event: %s\n", event);
     if (id)
         hs_buf_printf(&out, "id: %s\n", id);
-    for (bool more = true; more;) { /* CR, LF and both together end a line */
+    for (bool more = true; more;) { /* CR, LF and CR LF end a line */
         size_t len = strcspn(data, "\r\n");
         hs_buf_append_str(&out, "data: ");
         hs_buf_append(&out, data, len);

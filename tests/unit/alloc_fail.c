@@ -1,4 +1,5 @@
-/* The linker sends the calls here (--wrap, tests/unit/meson.build), those of our own objects and no others. */
+/* The linker redirects allocations here (--wrap, tests/unit/meson.build), but only those of our own
+ * objects. */
 #include "alloc_fail.h"
 
 #include <errno.h>
@@ -13,14 +14,14 @@
 
 enum { ALLOCATIONS_MAX = 20000, LIVE_BITS = 16, LIVE_MAX = 1 << LIVE_BITS };
 
-/* Allocations up to the one that fails; 0 or below: none does, or it has. */
+/* Number of allocations up to the failing one; 0 or below: not armed, or already failed. */
 static atomic_int left;
 
-/* ---- blocks that are not freed yet ---- */
+/* ---- Live blocks ---- */
 
 static atomic_bool watching;
-static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
-static const void *live[LIVE_MAX];                            /* by hash, the next free place if that is taken */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the variables below */
+static const void *live[LIVE_MAX];                            /* hash table with linear probing */
 static size_t live_count;
 
 static size_t place_of(const void *block)
@@ -42,7 +43,7 @@ static void *note_live(void *block)
     return block;
 }
 
-/* Those that were allocated before, or by a library, are not known here. */
+/* Ignores blocks that were allocated earlier, or by a library. */
 static void note_freed(const void *block)
 {
     if (!block || !atomic_load(&watching))
@@ -54,7 +55,7 @@ static void note_freed(const void *block)
     if (live[at]) {
         live_count--;
         live[at] = NULL;
-        /* Those that follow may have wanted an earlier place. */
+        /* Move later entries back if this slot is nearer to their home slot. */
         for (size_t next = (at + 1) % LIVE_MAX; live[next]; next = (next + 1) % LIVE_MAX) {
             size_t home = place_of(live[next]);
             if (((next - home) % LIVE_MAX) >= ((next - at) % LIVE_MAX)) {
@@ -80,7 +81,7 @@ void hs_alloc_watch_leaks(void)
     atomic_store(&watching, true);
 }
 
-/* ---- failures ---- */
+/* ---- Failures ---- */
 
 bool hs_alloc_fails(void)
 {
@@ -123,7 +124,7 @@ int hs_fail_each_allocation(int (*scenario)(void *arg), void *arg)
     return 0;
 }
 
-/* ---- called instead ---- */
+/* ---- Wrapped functions ---- */
 
 void *__real_malloc(size_t size);
 void __real_free(void *block);

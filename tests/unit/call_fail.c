@@ -1,4 +1,4 @@
-/* The linker sends the calls here (--wrap), those of our own objects and no others. */
+/* The linker redirects system calls here (--wrap), but only those of our own objects. */
 #include "call_fail.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* Both are set before `left`. */
+/* Set both before `left`. */
 static const char *failing;
 static int with;
-/* Calls up to the one that fails; 0 or below: none does, or it has. */
+/* Number of calls up to the failing one; 0 or below: not armed, or already failed. */
 static atomic_int left;
 
 void hs_call_fail_arm(const char *name, int nth, int error)
@@ -42,7 +42,7 @@ static bool fails(const char *name)
     return true;
 }
 
-/* ---- called instead ---- */
+/* ---- Wrapped functions ---- */
 
 #define WRAP_AS(type, symbol, name, parameters, arguments, failed)                                                     \
     type __real_##symbol parameters;                                                                                   \
@@ -52,7 +52,7 @@ static bool fails(const char *name)
         return fails(#name) ? (failed) : __real_##symbol arguments;                                                    \
     }
 #define WRAP(type, name, parameters, arguments, failed) WRAP_AS(type, name, name, parameters, arguments, failed)
-/* Those that have another symbol with large files. */
+/* Functions that have another symbol for large files. */
 #define WRAP_BOTH(type, name, parameters, arguments, failed)                                                           \
     WRAP_AS(type, name, name, parameters, arguments, failed)                                                           \
     WRAP_AS(type, name##64, name, parameters, arguments, failed)

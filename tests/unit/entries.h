@@ -1,4 +1,4 @@
-/* How many entries a folder has: files of a test, threads and descriptors of this process. */
+/* Counts the entries of a folder: test files, or this process's threads and descriptors. */
 #ifndef HS_TESTS_ENTRIES_H
 #define HS_TESTS_ENTRIES_H
 

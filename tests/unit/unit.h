@@ -1,5 +1,5 @@
-/* What every unit test includes: cmocka with the headers that it wants first, the runner line, and a watchdog that
- * names a test that does not end. */
+/* Common header of all unit tests: cmocka and the headers that it requires, a runner, and a
+ * watchdog that names a test which does not end. */
 #ifndef HS_TESTS_UNIT_H
 #define HS_TESTS_UNIT_H
 
@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-/* 1 under a sanitizer, which keeps freed memory for a while, so that bounds on memory do not hold. */
+/* 1 under a sanitizer, which delays the reuse of freed memory, so that tests cannot check memory
+ * limits. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HS_SANITIZED 1
 #elif defined(__has_feature)
@@ -26,10 +27,10 @@
 #define HS_SANITIZED 0
 #endif
 
-/* Of one test; meson ends a whole program after 300 s, which says nothing of where it was. */
+/* Time limit of one test. Meson stops a whole program after 300 s, without naming the test. */
 enum { HS_TEST_S = 240, HS_TEST_EMULATED_S = 2400 };
 
-/* The tests of a program as they were given, and the one that runs: `at` - 1. */
+/* The tests of the program; `at` - 1 is the index of the current one. */
 static struct {
     const struct CMUnitTest *tests;
     size_t at;

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 struct user {
-    struct hs_budget *budget; /* of a split one: the part that was charged */
+    struct hs_budget *budget; /* part of the split budget that was charged */
     struct hs_split_budget *split;
     bool small;
     struct hs_cancel cancel;
@@ -91,14 +91,14 @@ static void waiters_are_served_in_their_order(void **state)
     start_user(&large, &budget, 1000);
     while (!waits(&budget))
         nap();
-    assert_false(hs_budget_try(&budget, 1)); /* although it would fit */
+    assert_false(hs_budget_try(&budget, 1)); /* fails although it would fit, because another user waits */
     start_user(&small, &budget, 10);
     hs_budget_release(&budget, 50);
     while (!atomic_load(&large.done))
         nap();
     end_user(&large);
     assert_int_equal(large.result, 0);
-    assert_int_equal(large.charged, 100); /* the whole budget, for itself */
+    assert_int_equal(large.charged, 100); /* a request larger than the budget gets all of it */
     assert_false(atomic_load(&small.done));
     hs_budget_release(&budget, large.charged);
     end_user(&small);
@@ -152,7 +152,7 @@ static struct hs_budget *charge(struct hs_split_budget *split, bool small, size_
     return part;
 }
 
-/* Large ones fill their part and wait, and a small one is served at once. */
+/* Large users fill their part and wait; a small user does not wait. */
 static void small_users_do_not_wait_for_large_ones(void **state)
 {
     (void) state;
@@ -181,7 +181,7 @@ static void small_users_do_not_wait_for_large_ones(void **state)
     hs_split_budget_finish(&split);
 }
 
-/* Small ones have the other part, too, but not before a large one that waits for it. */
+/* Small users may also use the other part, but not ahead of a large user that waits for it. */
 static void small_users_take_what_large_ones_leave(void **state)
 {
     (void) state;
@@ -221,7 +221,7 @@ static void a_small_user_gives_up(void **state)
     struct user small;
     hs_split_budget_init(&split, 400);
     charge(&split, false, 300, 300);
-    charge(&split, true, 500, 100); /* more than its part: all of that */
+    charge(&split, true, 500, 100); /* larger than its part: charges all of the part */
     start_split_user(&small, &split, true, 1);
     while (!waits(&split.small))
         nap();

@@ -60,7 +60,7 @@ static void the_first_error_stays_and_nothing_is_added_after_it(void **state)
     assert_int_equal(hs_buf_append_str(&buf, "abc"), 0);
     assert_int_equal(hs_buf_error(&buf), 0);
     assert_int_equal(hs_buf_append_str(&buf, "de"), HS_ETOOLARGE);
-    assert_int_equal(hs_buf_append_str(&buf, "f"), HS_ETOOLARGE); /* there was room for this one */
+    assert_int_equal(hs_buf_append_str(&buf, "f"), HS_ETOOLARGE); /* fails although it would fit */
     assert_int_equal(hs_buf_printf(&buf, "%d", 1), HS_ETOOLARGE);
     assert_int_equal(hs_buf_append(&buf, NULL, 0), HS_ETOOLARGE);
     assert_int_equal(hs_buf_reserve(&buf, 1), HS_ETOOLARGE);
@@ -73,14 +73,14 @@ static void the_first_error_stays_and_nothing_is_added_after_it(void **state)
     assert_int_equal(hs_buf_printf(&buf, "%d", 5), HS_ETOOLARGE);
     hs_buf_finish(&buf);
     assert_int_equal(hs_buf_append_str(&buf, "wxyz"), 0);
-    /* Memory that there cannot be. */
+    /* More memory than the system can have. */
     buf.max = SIZE_MAX;
     assert_int_equal(hs_buf_reserve(&buf, SIZE_MAX / 2), HS_ENOMEM);
     assert_int_equal(hs_buf_append_str(&buf, "a"), HS_ENOMEM);
     hs_buf_finish(&buf);
 }
 
-/* Memory that was freed cannot be looked at; the bytes must survive the moves. */
+/* A test cannot inspect freed memory; it checks that the bytes survive the moves. */
 static void bytes_stay_while_a_wiping_buffer_grows(void **state)
 {
     (void) state;

@@ -1,4 +1,4 @@
-/* The runtime is played by the tests: they write a blob where it would. */
+/* The tests play the runtime: they write a blob where a runtime would. */
 #include "../unit.h"
 
 #include <dirent.h>
@@ -18,7 +18,7 @@ static struct hs_error err;
 
 static const char *cache_of(const char *folder)
 {
-    static char path[PATH_MAX]; /* those of folder_path do not last */
+    static char path[PATH_MAX]; /* a copy, because folder_path reuses its buffers */
     hs_str_copy(path, sizeof(path), folder_path(folder, "cache"));
     assert_int_equal(hs_dir_make(path, NULL), 0);
     return path;
@@ -33,7 +33,7 @@ static int open_with(const char *folder, const char *model, const char *runtime,
     return hs_compiled_open(&key, ret_entry, ret_damaged, &err);
 }
 
-/* The one blob of a folder; false: there is none. */
+/* Finds the one blob of a folder; returns false if there is none. */
 static bool find_blob(const char *dir, char *ret_path, size_t size)
 {
     DIR *folder = opendir(dir);
@@ -45,8 +45,8 @@ static bool find_blob(const char *dir, char *ret_path, size_t size)
     return found;
 }
 
-/* As a runtime does: takes the blob that is there, or writes one. True if one was there; *ret_damaged as from open.
- * `ret_blob` is its path. */
+/* Acts as a runtime: uses the existing blob, or writes one. Returns true if a blob existed;
+ * *ret_damaged is that of hs_compiled_open, and `ret_blob` is the path of the blob. */
 static bool use(const char *folder, const char *model, const char *runtime, const char *settings, bool *ret_damaged,
                 char ret_blob[PATH_MAX])
 {
@@ -124,7 +124,7 @@ static void damage(const char *blob, enum damage kind)
         assert_int_equal(pwrite(fd, noise, sizeof(noise), BLOB_SIZE / 3), sizeof(noise));
     } else if (kind == CUT || kind == EMPTY) {
         assert_int_equal(ftruncate(fd, kind == CUT ? BLOB_SIZE - 1 : 0), 0);
-    } else if (kind == ZEROS) { /* as after a power cut: the right size, and nothing in it */
+    } else if (kind == ZEROS) { /* as after a power failure: the correct size, but only zeros */
         assert_int_equal(ftruncate(fd, 0) + ftruncate(fd, BLOB_SIZE), 0);
     } else if (kind <= FLIP_LAST) {
         assert_int_equal(pread(fd, &byte, 1, places[kind]), 1);
@@ -157,7 +157,7 @@ static void what_is_damaged_is_written_again(void **state)
     }
 }
 
-/* A program that ends while it compiles leaves a blob without a sum, or nothing. */
+/* A program that ends while it compiles leaves a blob without a sum, or no blob. */
 static void a_writer_that_does_not_finish(void **state)
 {
     struct hs_compiled_entry *entry;
@@ -170,11 +170,11 @@ static void a_writer_that_does_not_finish(void **state)
     assert_int_equal(entries_in(cache_of(*state)), 0);
     assert_int_equal(open_with(*state, "a.onnx", "r", "s", &entry, &damaged), 0);
     assert_false(damaged);
-    hs_compiled_close(entry, true); /* a runtime that writes nothing */
+    hs_compiled_close(entry, true); /* the runtime writes nothing */
     assert_int_equal(entries_in(cache_of(*state)), 0);
 }
 
-/* The runtime did not want what was there: it replaced it in place, or wrote another one beside it. */
+/* The runtime rejects the existing blob, and replaces it in place or writes another one beside it. */
 static void a_blob_that_the_runtime_replaces(void **state)
 {
     struct hs_compiled_entry *entry;
@@ -218,15 +218,15 @@ static void what_is_out_of_date_goes(void **state)
     const char *cache = cache_of(*state);
     use(*state, "a.onnx", "r", "s", &damaged, blob);
     use(*state, "b.onnx", "r", "s", &damaged, blob);
-    /* Another file of that name: the model has a new version. */
+    /* The file has new content: the model has a new version. */
     folder_write(*state, "a.onnx", "model A", 7);
     assert_false(use(*state, "a.onnx", "r", "s", &damaged, blob));
     assert_false(damaged);
     assert_int_equal(entries_in(cache), 2);
-    /* Another runtime: nothing of the former one can be used. */
+    /* Another runtime version: blobs of the old one are useless. */
     assert_false(use(*state, "a.onnx", "R", "s", &damaged, blob));
     assert_int_equal(entries_in(cache), 1);
-    /* What OpenVINO wrote by itself before, and nothing of others. */
+    /* Removes folders that OpenVINO wrote itself in the past, but no other files. */
     assert_int_equal(hs_dir_make(folder_path(*state, "cache/f32"), NULL), 0);
     assert_int_equal(hs_dir_make(folder_path(*state, "cache/short"), NULL), 0);
     folder_write(*state, "cache/f32/1.blob", "x", 1);

@@ -115,7 +115,8 @@ static void no_descriptor_stays_open(void **state)
     }
 }
 
-/* A pipe that nobody writes to is refused at once. Nothing but a regular file is replaced, and no draft stays. */
+/* Reading a pipe without a writer fails at once. Only regular files are replaced, and no draft
+ * remains. */
 static void only_regular_files_are_read_and_replaced(void **state)
 {
     (void) state;
@@ -169,7 +170,7 @@ static void one_lock_at_a_time(void **state)
     assert_int_equal(hs_file_lock(second, true), HS_EIO);
 }
 
-/* More than a pipe holds at once, so that write() returns early. */
+/* More than a pipe's capacity, so that write() returns early. */
 static void all_is_written(void **state)
 {
     (void) state;
@@ -211,7 +212,7 @@ static void absolute_paths(void **state)
     assert_int_equal(chdir("/"), 0);
     assert_true(hs_path_absolute(path, sizeof(path), "a"));
     assert_string_equal(path, "/a");
-    /* In a folder that is gone there are no relative paths. */
+    /* A relative path fails in a deleted folder. */
     assert_int_equal(chdir(folder), 0);
     assert_int_equal(mkdir("gone", 0755), 0);
     assert_int_equal(chdir("gone"), 0);
@@ -237,7 +238,7 @@ static void paths_of_the_program(void **state)
     assert_false(hs_path_of_program(path, 3, "x"));
 }
 
-/* Nobody writes into the FIFO. */
+/* The FIFO has no writer. */
 static void reading_does_not_wait_for_a_fifo(void **state)
 {
     (void) state;

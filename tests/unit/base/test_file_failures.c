@@ -1,5 +1,5 @@
-/* Files, compiled models, buffers and texts when the system or memory fails: nothing is half done and nothing stays
- * open. */
+/* Tests files, compiled models, buffers and texts with failing system calls or memory: nothing is
+ * left half done or open. */
 #include "entries.h"
 
 #include <errno.h>
@@ -53,7 +53,7 @@ static void test_replacing_fails(void **state)
     }
 }
 
-/* The folder cannot always be synced; the file is there nevertheless. */
+/* Some folders cannot be synced; the file is written anyway. */
 static void test_folder_that_cannot_be_synced(void **state)
 {
     hs_call_fail_arm("fsync", 2, EINVAL);
@@ -103,7 +103,7 @@ static void test_reading_fails(void **state)
     assert_int_equal(count_descriptors(), descriptors);
 }
 
-/* A user who may not, as services run. */
+/* Runs as a user without access, like a service. */
 static void test_unreadable(void **state)
 {
     if (geteuid() != 0)
@@ -126,7 +126,7 @@ static void test_unreadable(void **state)
     assert_int_equal(status, 0);
 }
 
-/* What became a folder while the draft was written is not replaced. */
+/* If the target becomes a folder while the draft is written, it is not replaced. */
 static void test_draft_whose_place_is_taken(void **state)
 {
     struct hs_file_draft draft;
@@ -242,7 +242,7 @@ static int open_entry(const char *folder, struct hs_compiled_entry **ret_entry, 
     return hs_compiled_open(&key, ret_entry, ret_damaged, &err);
 }
 
-/* One that is there and whole is there afterwards. */
+/* Creates a complete entry. */
 static void seal_one(const char *folder)
 {
     struct hs_compiled_entry *entry;
@@ -274,6 +274,7 @@ static int use_sealed(void *arg)
     return r;
 }
 
+/* A complete entry survives every allocation failure. */
 static void test_sealed_model_survives(void **state)
 {
     seal_one(*state);
@@ -312,7 +313,7 @@ static void test_no_room_for_a_compiled_model(void **state)
     }
 }
 
-/* A blob that could not be made durable is not kept. */
+/* A blob that cannot be made durable is deleted. */
 static void test_model_that_cannot_be_sealed(void **state)
 {
     struct hs_compiled_entry *entry;
@@ -340,7 +341,7 @@ static int fill_buffer(void *arg)
     buf.wipe = *(const bool *) arg;
     for (int i = 0; i < 100; i++)
         hs_buf_append_str(&buf, "0123456789");
-    hs_buf_printf(&buf, "%0*d", 1048, 7); /* to a power of two, so that the NUL needs more */
+    hs_buf_printf(&buf, "%0*d", 1048, 7); /* fills a power of two, so that the NUL needs more memory */
     int r = hs_buf_error(&buf);
     if (r == 0) {
         assert_int_equal(buf.len, 2048);
@@ -376,7 +377,7 @@ static void test_memory(void **state)
     json_decref(tree);
 }
 
-/* A failure in an array that grows leaves what is there. */
+/* If an array fails to grow, its content remains. */
 static void test_growing_array(void **state)
 {
     (void) state;

@@ -11,7 +11,7 @@ static void iou_by_hand(void **state)
     struct hs_rect empty = { 3, 3, 3, 3 }, inverted = { 10, 10, 0, 0 };
     assert_float_equal(hs_rect_iou(&a, &a), 1, 0);
     assert_float_equal(hs_rect_iou(&a, &half), 0.5, 0);
-    assert_float_equal(hs_rect_iou(&a, &apart), 0, 0); /* they share an edge, not a pixel */
+    assert_float_equal(hs_rect_iou(&a, &apart), 0, 0); /* the rectangles share an edge, but no pixel */
     assert_float_equal(hs_rect_iou(&a, &shifted), 25.0 / 175, 1e-7);
     assert_float_equal(hs_rect_iou(&a, &empty), 0, 0);
     assert_float_equal(hs_rect_iou(&empty, &empty), 0, 0);

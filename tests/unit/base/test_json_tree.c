@@ -27,7 +27,7 @@ static void test_styles(void **state)
     expect(sample(), HS_JSON_SPACED,
            "{\"z\": [-5, 0.5, true, null], \"a\": {\"k\": \"v\"}, \"empty\": [], \"none\": {}}");
     expect(sample(), HS_JSON_SORTED, "{\"a\":{\"k\":\"v\"},\"empty\":[],\"none\":{},\"z\":[-5,0.5,true,null]}\n");
-    /* As json.dumps(value, indent=2, sort_keys=True). */
+    /* Like json.dumps(value, indent=2, sort_keys=True). */
     expect(sample(), HS_JSON_PRETTY,
            "{\n  \"a\": {\n    \"k\": \"v\"\n  },\n  \"empty\": [],\n  \"none\": {},\n"
            "  \"z\": [\n    -5,\n    0.5,\n    true,\n    null\n  ]\n}\n");
@@ -35,7 +35,7 @@ static void test_styles(void **state)
     expect(json_integer(INT64_MAX), HS_JSON_SPACED, "9223372036854775807");
 }
 
-/* As json.dumps with ensure_ascii. */
+/* Like json.dumps with ensure_ascii. */
 static void test_strings(void **state)
 {
     (void) state;
@@ -66,7 +66,7 @@ static void test_limits(void **state)
     json_decref(deep);
 }
 
-/* 100 people with 17 keypoints; printed, not judged. */
+/* 100 people with 17 keypoints; prints the time without checking it. */
 static void test_speed(void **state)
 {
     (void) state;

@@ -14,7 +14,7 @@ static void expect_double(double value, const char *want)
     assert_string_equal(text, want);
 }
 
-/* What Python's repr gives. */
+/* The expected values are those of Python's repr. */
 static void test_doubles(void **state)
 {
     (void) state;
@@ -42,7 +42,7 @@ static void test_doubles(void **state)
     expect_double((double) 0.85432100f, "0.8543210029602051");
 }
 
-/* Reads back the same, and no shorter text does. */
+/* Checks that the text parses to the same value, and that no shorter text does. */
 static void check_shortest(double value)
 {
     char text[32], plain[32];
@@ -52,7 +52,7 @@ static void check_shortest(double value)
     if (back != value)
         fail_msg("%.17g became %s", value, text);
     hs_str_from_double(value, plain);
-    /* Same number of digits as the trial and error of %g. */
+    /* Same number of digits as the %g search of hs_str_from_double. */
     size_t digits = 0, wanted = 0;
     bool leading = true;
     for (size_t i = 0; i < len; i++) {
@@ -137,7 +137,7 @@ static void test_styles(void **state)
     }
 }
 
-/* A long answer may be sent piece by piece: what was written already is not looked at again. */
+/* A long text may be sent in pieces, because the writer does not read its earlier output. */
 static void test_pieces(void **state)
 {
     (void) state;
@@ -171,7 +171,7 @@ static void expect_text(const char *text, size_t len, const char *want)
     hs_buf_finish(&out);
 }
 
-/* As json.dumps with ensure_ascii. */
+/* Like json.dumps with ensure_ascii. */
 static void test_texts(void **state)
 {
     (void) state;
@@ -224,7 +224,7 @@ static void test_bounds(void **state)
     }
 }
 
-/* Wherever the buffer ends: at a name, at a value, between them. */
+/* Ends the buffer at every position: at a name, at a value, between them. */
 static void test_every_bound(void **state)
 {
     (void) state;

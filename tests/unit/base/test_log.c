@@ -10,7 +10,7 @@
 
 static char line[8192];
 
-/* Leaves what one call writes to stderr in `line`. */
+/* Stores the stderr output of one call in `line`. */
 static void catch_line(enum hs_log_level level, const char *message)
 {
     int ends[2], before = dup(STDERR_FILENO);
@@ -37,7 +37,7 @@ static json_t *catch_json(const char *message)
     return value;
 }
 
-/* Begins with the shape; a 0 in it stands for any digit. */
+/* Returns true if the text starts with the shape, in which 0 stands for any digit. */
 static bool has_shape(const char *text, const char *shape)
 {
     for (; *shape; text++, shape++) {
@@ -64,7 +64,7 @@ static void a_json_line_is_json_whatever_the_message(void **state)
         assert_int_equal(strlen(time), 24);
         json_decref(value);
     }
-    /* A byte that is not UTF-8 is shown as the character of that number. */
+    /* A byte that is not UTF-8 becomes the character with that number. */
     json_t *value = catch_json("a\xff"
                                "b\xc3");
     assert_string_equal(json_string_value(json_object_get(value, "message")), "a\xc3\xbf"
@@ -92,7 +92,7 @@ static void a_message_that_is_too_long_is_cut_between_characters(void **state)
     size_t len = json_string_length(json_object_get(value, "message"));
     assert_true(len > 2000 && len % 3 == 0 && len < sizeof(message));
     json_decref(value);
-    /* Every byte takes six here. */
+    /* Each byte becomes six in the output. */
     memset(message, 1, sizeof(message) - 1);
     json_decref(catch_json(message));
 }

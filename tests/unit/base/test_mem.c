@@ -49,8 +49,8 @@ static void arrays_grow_by_doubling_or_not_at_all(void **state)
     assert_true(HS_ARRAY_RESERVE(list.items, list.capacity, 5000));
     assert_int_equal(list.capacity, 5000);
     uint32_t *before = list.items;
-    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 2)); /* the bytes do not fit into a size_t */
-    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 8)); /* nor these into memory */
+    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 2)); /* the size in bytes overflows size_t */
+    assert_false(HS_ARRAY_RESERVE(list.items, list.capacity, SIZE_MAX / 8)); /* more memory than the system has */
     assert_ptr_equal(list.items, before);
     assert_int_equal(list.capacity, 5000);
     assert_int_equal(list.items[999], 999);

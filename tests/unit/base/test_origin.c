@@ -8,7 +8,7 @@ static void test_origins(void **state)
 {
     (void) state;
     static const struct {
-        const char *text, *scheme, *host; /* scheme NULL: none */
+        const char *text, *scheme, *host; /* scheme NULL: invalid */
         int port;
     } rows[] = {
         { "http://pi.local", "http", "pi.local", 80 },

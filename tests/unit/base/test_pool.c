@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
-/* A gate that jobs wait at, so that the queue's fill level is known. */
+/* Jobs wait at this gate, so that the fill level of the queue is known. */
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -109,7 +109,7 @@ struct late {
 
 static struct late late = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
-/* Notes its name, a letter. */
+/* Records its name, a letter. */
 static void note(void *arg)
 {
     pthread_mutex_lock(&late.lock);
@@ -126,7 +126,7 @@ static void wait_noted(int count)
     pthread_mutex_unlock(&late.lock);
 }
 
-/* While the only worker is held up. */
+/* The only worker is busy during this test. */
 static void what_waits_past_its_deadline_is_run_without_a_worker(void **state)
 {
     (void) state;
@@ -161,7 +161,7 @@ static void reset_notes(void)
     memset(late.order, 0, sizeof(late.order));
 }
 
-/* Of three workers two are held up by heavy jobs; the third one runs what is light, in its order. */
+/* Of three workers, two run heavy jobs; the third one runs the light jobs in order. */
 static void light_jobs_pass_heavy_ones_that_wait(void **state)
 {
     (void) state;
@@ -181,7 +181,7 @@ static void light_jobs_pass_heavy_ones_that_wait(void **state)
     wait_noted(3);
     assert_string_equal(late.order, "cef");
     assert_int_equal(hs_pool_waiting(pool), 3);
-    /* Its time being over, a heavy job is taken by the thread for deadlines. */
+    /* The thread for deadlines runs an expired heavy job. */
     hs_pool_expire(pool, &names[1]);
     wait_noted(4);
     assert_string_equal(late.order, "cefB");
@@ -190,7 +190,7 @@ static void light_jobs_pass_heavy_ones_that_wait(void **state)
     assert_int_equal(late.count, 6);
 }
 
-/* A stream of light jobs: each of them submits the next one, and none of them lets a heavy one pass. */
+/* A stream of light jobs: each job submits the next one, so that light jobs always wait. */
 struct stream {
     struct hs_pool *pool;
     atomic_bool ended;
@@ -226,7 +226,7 @@ static void heavy_jobs_do_not_starve(void **state)
     }
 }
 
-/* Also with workers that have nothing else to do. */
+/* Even if other workers are idle. */
 static void only_some_workers_run_heavy_jobs(void **state)
 {
     (void) state;
@@ -269,7 +269,7 @@ static void heavy_jobs_leave_a_quarter_of_the_queue(void **state)
     assert_int_equal(atomic_load(&gate.done), 9);
 }
 
-/* Of 2 and more, some. */
+/* Applies to queues with room for two or more jobs. */
 static void heavy_jobs_leave_a_part_of_a_small_queue(void **state)
 {
     (void) state;

@@ -122,10 +122,10 @@ static void utf8_is_checked_as_unicode_says(void **state)
 {
     (void) state;
     assert_true(hs_utf8_valid("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", 11));
-    assert_false(hs_utf8_valid("\xc0\x80", 2));         /* over-long */
+    assert_false(hs_utf8_valid("\xc0\x80", 2));         /* overlong encoding */
     assert_false(hs_utf8_valid("\xed\xa0\x80", 3));     /* surrogate */
     assert_false(hs_utf8_valid("\xf4\x90\x80\x80", 4)); /* past U+10FFFF */
-    assert_false(hs_utf8_valid("\xe2\x82", 2));         /* cut */
+    assert_false(hs_utf8_valid("\xe2\x82", 2));         /* truncated */
     assert_int_equal(hs_utf8_sequence("\xe2\x82\xac", 3), 3);
 }
 

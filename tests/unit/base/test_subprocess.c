@@ -46,7 +46,7 @@ static bool has_ended(pid_t pid)
     if (fd >= 0)
         close(fd);
     const char *state = n > 0 ? strrchr(line, ')') : NULL;
-    return !state || state[2] == 'Z'; /* not all containers have an init that reaps it */
+    return !state || state[2] == 'Z'; /* some containers have no init that reaps it */
 }
 
 static bool is_gone(pid_t pid)
@@ -78,7 +78,7 @@ static void a_program_that_is_missing(void **state)
     assert_non_null(strstr(err.message, "no-such-program-here"));
 }
 
-/* However much it writes, the end of it is kept. */
+/* Keeps the end of the output, for any output size. */
 static void long_output(void **state)
 {
     (void) state;
@@ -91,14 +91,14 @@ static void long_output(void **state)
     assert_true(hs_str_ends(output, "\nthe last line\n"));
 }
 
-/* A service blocks SIGTERM in its threads; what it starts must not inherit that, nor its descriptors or ignored
- * signals. */
+/* A service blocks SIGTERM in its threads. A subprocess must not inherit the signal mask, ignored
+ * signals or descriptors. */
 static void a_clean_start(void **state)
 {
     (void) state;
     sigset_t all, before;
     struct sigaction ignore = { .sa_handler = SIG_IGN }, was;
-    /* /proc shows the signals of the emulator. */
+    /* Under an emulator, /proc shows the emulator's signals. */
     if (getenv("HS_EMULATED"))
         skip();
     int fd = open("/dev/null", O_RDONLY);
@@ -106,7 +106,8 @@ static void a_clean_start(void **state)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     sigaction(SIGPIPE, &ignore, &was);
-    /* 32 and 33 are the C library's own: what posix_spawn has started, as by make, may ignore them. */
+    /* The C library uses signals 32 and 33, which a process started with posix_spawn, for example
+     * by make, may ignore. */
     expect_output("grep SigBlk /proc/self/status; n=3\n"
                   "printf 'SigIgn: %x\\n' $((0x$(sed -n 's/SigIgn:\t//p' /proc/self/status) & ~0x180000000))\n"
                   "while [ $n -lt 200 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n + 1)); done; true",
@@ -117,7 +118,7 @@ static void a_clean_start(void **state)
     close(fd);
 }
 
-/* The program and what it has started are gone when the call returns. */
+/* When the call returns, the program and its child processes have ended. */
 static void a_deadline(void **state)
 {
     (void) state;
@@ -132,7 +133,7 @@ static void a_deadline(void **state)
     assert_true(is_gone(number_in(output)));
 }
 
-/* A writer without an end does not keep the deadline from being noticed. */
+/* Endless output does not delay the deadline. */
 static void a_deadline_under_output(void **state)
 {
     (void) state;
@@ -160,12 +161,12 @@ static void cancelled(void **state)
     assert_int_equal(run_until("echo $$; exec sleep 300", HS_NO_DEADLINE, &cancel, &code, &err), HS_ECANCELED);
     assert_true(is_gone(number_in(output)));
     pthread_join(thread, NULL);
-    /* Also if it was cancelled before. */
+    /* Also if it is cancelled before it starts. */
     assert_int_equal(run_until("exec sleep 300", HS_NO_DEADLINE, &cancel, &code, &err), HS_ECANCELED);
     hs_cancel_finish(&cancel);
 }
 
-/* What a program leaves running ends with it, even if it holds the output open. */
+/* The child processes of a program end with it, even if they hold the output open. */
 static void what_it_leaves_behind(void **state)
 {
     (void) state;
@@ -176,7 +177,7 @@ static void what_it_leaves_behind(void **state)
     assert_true(is_gone(number_in(output)));
 }
 
-/* A killed parent takes the program with it. */
+/* If the parent is killed, the program ends too. */
 static void the_parent_dies(void **state)
 {
     (void) state;

@@ -5,7 +5,7 @@
 struct seen {
     char name[16];
     sigset_t blocked;
-    pthread_mutex_t lock; /* held until the name was read: a thread that has ended has none */
+    pthread_mutex_t lock; /* held until the test reads the name, because a thread that has ended has no name */
 };
 
 static void *look(void *arg)

@@ -1,4 +1,5 @@
-/* Threads, programs and waits when the system fails or someone gives up: what was begun is undone. */
+/* Tests threads, subprocesses and waits with failing system calls or cancellation: everything that
+ * was started is undone. */
 #include "entries.h"
 
 #include <errno.h>
@@ -45,7 +46,7 @@ static void test_pool_memory(void **state)
     assert_int_equal(hs_fail_each_allocation(run_pool, NULL), 3);
 }
 
-/* Threads that were started are ended again. */
+/* The threads that did start end again. */
 static void test_pool_threads(void **state)
 {
     struct hs_pool *pool = NULL;
@@ -70,7 +71,7 @@ static void test_pool_threads(void **state)
     }
 }
 
-/* The caller's own signals are as they were, whatever became of the thread. */
+/* The caller's signal mask does not change, even if the thread fails to start. */
 static void *do_nothing(void *arg)
 {
     return arg;
@@ -80,7 +81,7 @@ static void test_signal_mask(void **state)
 {
     (void) state;
     for (int fail = 0; fail < 2; fail++) {
-        sigset_t before = { 0 }, after = { 0 }; /* the system fills a part */
+        sigset_t before = { 0 }, after = { 0 }; /* zeroed, because the system fills only a part */
         pthread_t thread = pthread_self();
         pthread_sigmask(SIG_SETMASK, NULL, &before);
         hs_call_fail_arm("pthread_create", fail, EAGAIN);
@@ -131,12 +132,12 @@ static void test_program_that_cannot_be_started(void **state)
         else
             assert_int_equal(code, 5);
         if (r == 0)
-            assert_string_equal(output, "4\n"); /* the three, and the folder that is read */
+            assert_string_equal(output, "4\n"); /* three standard descriptors, and the folder that ls reads */
         assert_int_equal(count_descriptors(), descriptors);
     }
 }
 
-/* It takes four descriptors; with fewer nothing runs and none stays open. */
+/* A subprocess needs four descriptors. With fewer, it does not run, and none stays open. */
 static void test_program_without_descriptors(void **state)
 {
     struct rlimit before;
@@ -160,7 +161,7 @@ static void test_program_without_descriptors(void **state)
 
 /* ---- Budgets ---- */
 
-/* One that waits for so many bytes. */
+/* A thread that waits for this many bytes. */
 struct waiter {
     struct hs_budget *budget;
     struct hs_cancel cancel;
@@ -178,7 +179,7 @@ static void *wait_for_bytes(void *arg)
     return NULL;
 }
 
-/* Returns once it stands in the queue: then nothing that fits is charged at once. */
+/* Returns after the waiter is in the queue, so that later requests wait even if they fit. */
 static void start_waiter(struct waiter *w, struct hs_budget *budget, size_t bytes, const struct hs_budget *seen)
 {
     *w = (struct waiter) { .budget = budget, .bytes = bytes };
@@ -201,7 +202,7 @@ static void end_waiter(struct waiter *w, int result, size_t charged)
     hs_cancel_finish(&w->cancel);
 }
 
-/* Whoever leaves the queue, first, middle or last: the others stay in it, in their order. */
+/* If the first, middle or last waiter leaves the queue, the others stay in order. */
 static void test_leaving_the_queue(void **state)
 {
     (void) state;
@@ -232,7 +233,7 @@ static void test_leaving_the_queue(void **state)
     }
 }
 
-/* What stood behind a large one that gives up is served at once if it fits. */
+/* If a large waiter gives up, the next waiter is served at once if it fits. */
 static void test_leaving_serves_those_behind(void **state)
 {
     struct hs_budget budget;
@@ -242,7 +243,7 @@ static void test_leaving_serves_those_behind(void **state)
     hs_budget_init(&budget, 10);
     assert_true(hs_budget_try(&budget, 5));
     start_waiter(&large, &budget, 6, &budget);
-    assert_false(hs_budget_try(&budget, 1)); /* behind it, though there is room */
+    assert_false(hs_budget_try(&budget, 1)); /* fails although it would fit, because `large` waits */
     start_waiter(&small, &budget, 5, &budget);
     hs_cancel_trigger(&large.cancel);
     end_waiter(&large, HS_ECANCELED, 0);
@@ -250,7 +251,7 @@ static void test_leaving_serves_those_behind(void **state)
     assert_int_equal(hs_budget_wait(&budget, 1, hs_deadline_in_ms(1), NULL, &charged), HS_ETIMEOUT);
     assert_int_equal(charged, 0);
     hs_budget_release(&budget, 10);
-    assert_int_equal(hs_budget_wait(&budget, 11, 0, NULL, &charged), 0); /* room comes before time */
+    assert_int_equal(hs_budget_wait(&budget, 11, 0, NULL, &charged), 0); /* free bytes win over an expired deadline */
     assert_int_equal(charged, 10);
     hs_budget_release(&budget, charged);
     hs_cancel_init(&large.cancel);

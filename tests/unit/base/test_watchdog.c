@@ -1,4 +1,4 @@
-/* The watchdog of unit.h. */
+/* Tests the watchdog of unit.h. */
 #include "../unit.h"
 
 #include <sys/wait.h>

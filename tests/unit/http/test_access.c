@@ -1,4 +1,5 @@
-/* Which requests may change something, who is an administrator, and which pages may read answers. */
+/* Tests which requests may change data, which clients are administrators, and which pages may read
+ * responses. */
 #include "unit.h"
 
 #include <string.h>
@@ -18,18 +19,18 @@ static const struct hs_http_access listed = { .origins = "https://app.example ht
 static const struct row {
     const struct hs_http_access *access;
     struct hs_http_claims claims;
-    const char *refused; /* a word of the message; NULL: allowed */
+    const char *refused; /* text in the error message; NULL: allowed */
 } rows[] = {
 #define HOST(text) .host = (text)
 #define FROM(text) .origin = (text)
 #define SITE(text) .fetch_site = (text)
 #define REFERER(text) .referer = (text)
-    /* No browser: whatever the host. */
+    /* Not a browser: any host is allowed. */
     { &plain, { HOST("127.0.0.1:5002") }, NULL },
     { &plain, { HOST("faces.example") }, NULL },
     { &plain, { .host = NULL }, NULL },
     { &listed, { HOST("other.example") }, NULL },
-    /* A page of the service itself, under the hosts that are usual. */
+    /* A page of the service itself, under the default hosts. */
     { &plain, { HOST("127.0.0.1:5002"), FROM("http://127.0.0.1:5002") }, NULL },
     { &plain, { HOST("192.168.1.5:5002"), FROM("http://192.168.1.5:5002") }, NULL },
     { &plain, { HOST("[fe80::1]:5002"), FROM("http://[FE80::1]:5002") }, NULL },
@@ -38,7 +39,7 @@ static const struct row {
     { &plain, { HOST("pi:5002"), FROM("http://pi:5002") }, NULL },
     { &plain, { HOST("pi.local:5002"), FROM("http://pi.local:5002") }, NULL },
     { &listed, { HOST("faces.example"), FROM("http://faces.example") }, NULL },
-    { &listed, { HOST("faces.example"), FROM("https://faces.example") }, NULL }, /* TLS ends at a proxy */
+    { &listed, { HOST("faces.example"), FROM("https://faces.example") }, NULL }, /* a proxy terminates TLS */
     { &listed, { HOST("faces.example:443"), FROM("https://faces.example") }, NULL },
     { &listed, { HOST("cam.example"), FROM("http://cam.example:80") }, NULL },
     { &plain, { HOST("127.0.0.1:5002"), SITE("none") }, NULL },
@@ -61,7 +62,7 @@ static const struct row {
     { &plain, { HOST("127.0.0.1:5002"), REFERER("http://evil.example/form.html") }, "another site" },
     { &plain, { HOST("127.0.0.1:5002"), REFERER("http://127.0.0.1:5002/?a=http://evil.example") }, NULL },
     { &plain, { HOST("127.0.0.1:5002"), REFERER("nonsense") }, "another site" },
-    /* An origin that is listed: its scheme and port count, and "*" is for reading alone. */
+    /* A listed origin: scheme and port must match, and "*" allows only reading. */
     { &listed, { HOST("faces.example"), FROM("https://app.example"), SITE("cross-site") }, NULL },
     { &listed, { HOST("faces.example"), FROM("https://APP.example:443") }, NULL },
     { &listed, { HOST("10.0.0.1:5002"), FROM("http://web.example:8080") }, NULL },
@@ -69,16 +70,16 @@ static const struct row {
     { &listed, { HOST("faces.example"), FROM("https://app.example:8443") }, "server.cors_origins" },
     { &listed, { HOST("faces.example"), FROM("https://sub.app.example") }, "server.cors_origins" },
     { &listed, { HOST("faces.example"), FROM("http://web.example") }, "server.cors_origins" },
-    { &listed, { HOST("app.example"), FROM("http://app.example") }, NULL }, /* the host of a listed origin */
-    /* A proxy that changes Host: the browser says that the page is of the same origin. */
+    { &listed, { HOST("app.example"), FROM("http://app.example") }, NULL }, /* host of a listed origin */
+    /* A proxy changes Host: the browser reports the same origin. */
     { &plain, { HOST("127.0.0.1:5002"), FROM("https://faces.example"), SITE("same-origin") }, NULL },
-    /* A name that was made to point here: the page is of the same origin, under a host that is not ours. */
+    /* DNS rebinding: the page has the same origin, under a host that is not allowed. */
     { &plain, { HOST("evil.example:5002"), FROM("http://evil.example:5002") }, "server.allowed_hosts" },
     { &plain, { HOST("evil.example:5002"), FROM("http://evil.example:5002"), SITE("same-origin") }, "\"evil.example" },
     { &plain, { HOST("pi.evil.example"), SITE("same-origin") }, "server.allowed_hosts" },
     { &plain, { HOST("127.0.0.1.evil.example"), SITE("same-origin") }, "server.allowed_hosts" },
     { &plain, { HOST("a b"), SITE("same-origin") }, "server.allowed_hosts" },
-    /* A list of hosts replaces the usual ones. */
+    /* A list of hosts replaces the default hosts. */
     { &listed, { HOST("localhost"), FROM("http://localhost") }, "server.allowed_hosts" },
     { &listed, { HOST("10.0.0.1"), FROM("http://10.0.0.1") }, "server.allowed_hosts" },
     { &listed, { HOST("pi"), FROM("http://pi") }, "server.allowed_hosts" },
@@ -96,7 +97,7 @@ static void test_changes(void **state)
     }
 }
 
-/* The name of the machine with and without a domain, and the host of the setting. */
+/* Accepts the machine name with and without its domain, and the host of the setting. */
 static void test_own_names(void **state)
 {
     (void) state;
@@ -130,7 +131,7 @@ static void test_admin(void **state)
         { HS_HTTP_ADMIN_OFF, { .address = LOOPBACK }, "server.admin is off" },
         { HS_HTTP_ADMIN_ALL, { .address = "192.168.1.7" }, NULL },
         { HS_HTTP_ADMIN_ALL, { .address = "192.168.1.7", .proxied = true }, NULL },
-        /* A page in a browser on this machine is not the administrator. */
+        /* A page in a browser on this machine is not an administrator. */
         { HS_HTTP_ADMIN_LOCAL,
           { .address = LOOPBACK, HOST("localhost"), FROM("http://evil.example") },
           "cors_origins" },

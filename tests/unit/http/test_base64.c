@@ -5,7 +5,7 @@
 
 #include "http/base64.h"
 
-/* Decodes text cut into pieces of `step` characters. */
+/* Decodes text in pieces of `step` characters. */
 static int decode(const char *text, size_t step, uint8_t *out, size_t *ret_len, struct hs_error *err)
 {
     struct hs_base64 decoder;
@@ -73,17 +73,17 @@ static void test_both_alphabets(void **state)
     expect("-_-_", "\xfb\xff\xbf");
 }
 
-/* What CPython's b64decode gives for the same text. */
+/* The expected values are those of CPython's b64decode. */
 static void test_lenient(void **state)
 {
     (void) state;
     expect("Zm9v\r\nYm Fy", "foobar");
     expect("Z!m@9#v", "foo");
-    expect("Zg==Zm9v", "f"); /* the padding ends it */
+    expect("Zg==Zm9v", "f"); /* the padding ends the text */
     expect("Zg=\n=", "f");
-    expect("=Zm9v", "foo"); /* a pad where none can be is skipped */
+    expect("=Zm9v", "foo"); /* skips a pad at an invalid place */
     expect("Z=m9v", "foo");
-    expect("Zm=9v", "foo"); /* one pad after two characters is not enough */
+    expect("Zm=9v", "foo"); /* skips a single pad after two characters */
     expect("Zm9v====", "foo");
 }
 
@@ -99,7 +99,8 @@ static void test_data_uri(void **state)
     expect_error("data:image/png;base64", "comma");
 }
 
-/* RFC 3986 §3.1: a scheme has no case. What only looks like one keeps its case, which counts in base64. */
+/* RFC 3986 §3.1: a scheme ignores case. Text that only resembles one keeps its case, which base64
+ * needs. */
 static void test_data_uri_spelling(void **state)
 {
     (void) state;
@@ -116,7 +117,8 @@ static void test_data_uri_spelling(void **state)
                            "foo");
 }
 
-/* As encoders of the URL-safe alphabet make it: node's base64url, Go's RawURLEncoding, Python's rstrip("="). */
+/* Output of encoders for the URL-safe alphabet: node's base64url, Go's RawURLEncoding, Python's
+ * rstrip("="). */
 static void test_unpadded(void **state)
 {
     (void) state;

@@ -1,4 +1,5 @@
-/* Bodies as clients send them, whole, byte by byte and cut at random: the result must be the same. */
+/* Tests bodies as clients send them: whole, byte by byte and in random pieces, with the same result
+ * each time. */
 #include "unit.h"
 
 #include <stdbool.h>
@@ -13,8 +14,8 @@ static const struct hs_body_spec spec = { .files = files, .bytes_max = 1 << 20 }
 
 static const char form_type[] = "multipart/form-data; boundary=XX";
 
-/* Feeds data cut into pieces of `step` bytes (0: at random), each in its own allocation so that a sanitizer sees an
- * access beside it. */
+/* Feeds data in pieces of `step` bytes (0: random sizes). Each piece has its own allocation, so
+ * that a sanitizer detects an access outside it. */
 static int parse(const char *type, const struct hs_body_spec *what, const char *data, size_t len, size_t step,
                  struct hs_body **ret_body, struct hs_error *err)
 {
@@ -45,7 +46,7 @@ static int parse(const char *type, const struct hs_body_spec *what, const char *
 static const size_t steps[] = { 1 << 20, 1, 2, 3, 7, 0 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
-/* One image and one text expected; NULL: that there is none. */
+/* Expects one image and one text; NULL: absent. */
 static void expect_n(const char *type, const char *data, size_t len, const char *image, size_t image_len,
                      const char *text)
 {
@@ -140,7 +141,7 @@ static void test_aiohttp(void **state)
            "abc", "0.5");
 }
 
-/* requests: fields before files, quoted boundary allowed, no final line break. */
+/* Python's requests: fields before files, quoted boundary, no final line break. */
 static void test_requests(void **state)
 {
     (void) state;
@@ -159,7 +160,7 @@ static void test_form_variants(void **state)
            "--XX\r\nContent-Disposition: form-data; filename=\"name=\\\"text\\\".x\"; name=text\r\n\r\nhi\r\n"
            "--XX--\r\nepilogue --XX\r\n--XX\r\n",
            "abc", "hi");
-    /* The last of a name wins; unknown fields and parts without a name are dropped. */
+    /* The last field of a name wins; drops unknown fields and parts without a name. */
     expect(form_type,
            "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nfirst\r\n"
            "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n1\r\n"
@@ -168,13 +169,13 @@ static void test_form_variants(void **state)
            "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n2\r\n"
            "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\nsecond\r\n--XX--\r\n",
            "second", "2");
-    /* Empty values; one whose delimiter follows the headers at once. */
+    /* Empty values, one with its delimiter directly after the headers. */
     expect(form_type,
            "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n\r\n"
            "--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n--XX--",
            NULL, "");
     expect(form_type, "--XX--\r\n", NULL, NULL);
-    /* Content that looks like a delimiter almost to its end, also at once after the headers. */
+    /* Content that matches a delimiter almost to its end, also directly after the headers. */
     expect(form_type,
            "--XX\r\nContent-Disposition: form-data; name=image\r\n\r\n--X\r\n\r\n-\r\n--X\r\r\n--Y\r\n--XX--",
            "--X\r\n\r\n-\r\n--X\r\r\n--Y", NULL);
@@ -214,7 +215,7 @@ static void test_form_errors(void **state)
     expect_error(form_type, "--XX\r\nA: b\n\r\n", HS_EINVAL, "CR LF");
 }
 
-/* RFC 7578 §4.7: encodings of a part are deprecated, and mail libraries write them. */
+/* RFC 7578 §4.7: part encodings are deprecated, but mail libraries use them. */
 static void test_part_encodings(void **state)
 {
     (void) state;
@@ -271,14 +272,14 @@ static void test_charsets(void **state)
     expect_charset("text/plain; charset=iso-8859-1", HS_EINVAL);
     expect_charset("text/plain; charset=\"utf-16\"", HS_EINVAL);
     expect_charset("text/plain; charset=0123456789012345678901234567890123456789", HS_EINVAL);
-    /* Of a picture it means nothing. */
+    /* A charset on a picture has no effect. */
     expect(form_type,
            "--XX\r\nContent-Type: image/jpeg; charset=latin1\r\n"
            "Content-Disposition: form-data; name=image\r\n\r\nabc\r\n--XX--",
            "abc", NULL);
 }
 
-/* RFC 7578 §4.2: filename* is not for forms, and no filename has a say in which field a part is. */
+/* RFC 7578 §4.2: forms do not use filename*, and a file name does not affect which field a part is. */
 static void test_part_names(void **state)
 {
     (void) state;
@@ -291,7 +292,7 @@ static void test_part_names(void **state)
            "--XX\r\nContent-Disposition: form-data; name*=utf-8''image\r\n\r\nnobody\r\n"
            "--XX\r\nContent-Disposition: form-data; filename=\"a\\\"; name=\\\"text\"; name=image\r\n\r\nabc\r\n--XX--",
            "abc", "hi");
-    /* A file name longer than we keep, and a quoted name with an escape. */
+    /* A file name over the size limit, and a quoted name with an escape. */
     char *all = repeat("--XX\r\nContent-Disposition: form-data; filename=\"", "x; name=text ", 40,
                        "\"; name=\"im\\\\age\"\r\n\r\nno\r\n"
                        "--XX\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nabc\r\n--XX--");
@@ -312,7 +313,7 @@ static void test_form_limits(void **state)
     all = repeat("--XX\r\nA: ", "x", 9000, "\r\n\r\n\r\n--XX--");
     expect_error(form_type, all, HS_EHEADERS, "8192");
     free(all);
-    /* Any length of an unknown field is fine, and a long text is not given out. */
+    /* An unknown field may have any length; a text that is too long is not returned. */
     all = repeat("--XX\r\nContent-Disposition: form-data; name=text\r\n\r\n", "x", 4097, "\r\n--XX--");
     expect(form_type, all, NULL, NULL);
     free(all);
@@ -344,9 +345,9 @@ static void test_json(void **state)
     (void) state;
     expect(NULL, "{\"image\": \"Zm9v\", \"text\": \"0.5\"}", "foo", "0.5");
     expect("text/plain", " {\n \"text\" : \"a\\\"b\" , \"image\":\"data:image/png;base64,Zm9v\" } \n", "foo", "a\"b");
-    /* Escapes, in the picture and in its name; \u002b is '+'. */
+    /* Escapes in the picture and in its name; \u002b is '+'. */
     expect(NULL, "{\"im\\u0061ge\": \"\\u002b\\/\\n\\u002B\\/\"}", "\xfb\xff\xbf", NULL);
-    /* Nested fields of that name are none of ours. */
+    /* Nested fields with that name are ignored. */
     expect(NULL, "{\"a\": {\"image\": \"Zm9v\"}, \"b\": [{\"image\": \"Zm9v\"}, \"image\"], \"text\": \"x\"}", NULL,
            "x");
     expect(NULL, "{\"text\": \"image\", \"image\": \"YmFy\"}", "bar", "image");
@@ -354,7 +355,7 @@ static void test_json(void **state)
     expect(NULL, "{\"image\": \"Zm9vYmE\"}", "fooba", NULL);
     expect(NULL, "{\"image\": \"_-_-_w\"}", "\xff\xef\xfe\xff", NULL);
     expect(NULL, "{\"image\": \"\\n DATA:image/png;base64,\\r\\nZm8\"}", "fo", NULL);
-    /* The last of a name wins. */
+    /* The last field of a name wins. */
     expect(NULL, "{\"image\": \"Zm9v\", \"image\": \"YmFy\"}", "bar", NULL);
     expect(NULL, "{\"image\": \"!\", \"image\": \"YmFy\"}", "bar", NULL);
     expect(NULL, "{\"image\": \"Zm9v\", \"image\": null}", NULL, NULL);
@@ -418,7 +419,7 @@ static void test_json_errors(void **state)
     expect_error(NULL, "[1]", HS_EINVAL, "Invalid JSON: the top level must be an object, not an array");
     expect_error(NULL, "null", HS_EINVAL, "must be an object, not null");
     expect_error(NULL, "\"image\"", HS_EINVAL, "must be an object, not a string");
-    /* The place is counted in what the client sent, the picture included. */
+    /* The error position counts the client's text, including the picture. */
     expect_error(NULL, "{\"image\": \"Zm9vZm9v\" 1}", HS_EINVAL, "(line 1, column 22)");
 }
 
@@ -436,7 +437,7 @@ static void test_json_limits(void **state)
     all = repeat("{\"a\": \"", "x", 70000, "\"}");
     expect_error(NULL, all, HS_ETOOLARGE, "65536");
     free(all);
-    /* A picture is not held to that. */
+    /* This limit does not apply to a picture. */
     all = repeat("{\"image\": \"", "YWFh", 50000, "\"}");
     char *want = repeat("", "aaa", 50000, "");
     expect(NULL, all, want, NULL);
@@ -465,7 +466,9 @@ static const struct hs_body_spec list_spec = {
     .list = lists, .list_member = "image", .list_max = 3, .bytes_max = 1 << 20
 };
 
-/* Members as "foo|bar|", a failed one as its message in brackets. */
+/* Writes members as "foo
+ * bar
+ * ", with the message in brackets for a failed one. */
 static void describe_list(struct hs_body *body, char *dst, size_t size)
 {
     size_t count = 0, at = 0;
@@ -532,12 +535,12 @@ static void test_list_json(void **state)
                 "{\"more\":[[\"x\"],{}],\"image\":\"YmFy\"}]}",
                 "foo|bar|");
     expect_list(NULL, "{\"images\": [{\"image\": \"Zm9v\", \"im\\u0061ge\": \"YmFy\"}]}", "bar|");
-    /* One picture needs no array; either name will do, and the last list counts. */
+    /* One picture needs no array; both names are accepted, and the last list wins. */
     expect_list(NULL, "{\"image\": \"Zm9v\"}", "foo|");
     expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\"], \"image\": [\"YmFy\"]}", "bar|");
     expect_list(NULL, "{\"images\": [\"Zm9v\", \"Zm9v\"], \"images\": [1, \"YmFy\"]}",
                 "[image: must be a base64 string, not a number]|bar|");
-    /* A member that is none leaves the others alone. */
+    /* An invalid member does not affect the others. */
     expect_list(NULL, "{\"images\": [\"Zm9vYg=\", null, \"YmFy\"]}",
                 "[Invalid base64: incorrect padding]|[Missing 'image' field]|bar|");
     expect_list(NULL, "{\"images\": [{}, [\"Zm9v\"], {\"image\": [\"Zm9v\"]}]}",
@@ -562,7 +565,7 @@ static void test_list_bounds(void **state)
     expect_list(NULL, "{\"a\": {\"images\": [1, 2, 3, 4]}, \"images\": [\"Zm9v\", \"YmFy\"]}", "foo|bar|");
     expect_list(NULL, "{\"images\": [\"Zm9v\", {]}, \"x\": \"y\"}",
                 "{-1 Invalid JSON: string or '}' expected near ']' (line 1, column 22)}");
-    /* Pictures are not held to the bound of the JSON beside them. */
+    /* The limit of the JSON does not apply to the pictures. */
     char *one = repeat("\"", "YWFh", 30000, "\"");
     size_t size = 3 * strlen(one) + 100;
     char *all = malloc(size), *want = repeat("", "aaa", 30000, "");
@@ -599,7 +602,7 @@ static void test_content_types(void **state)
     (void) state;
     assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, NULL), 0);
     assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, "text/plain"), 0);
-    assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, "image/jpeg"), HS_EINVAL); /* there are two pictures */
+    assert_int_equal(create(HS_BODY_FORM_ELSE_JSON, "image/jpeg"), HS_EINVAL); /* the route takes two pictures */
     assert_int_equal(create(HS_BODY_JSON, "image/jpeg"), HS_EUNSUPPORTED);
     assert_int_equal(create(HS_BODY_FORM_OR_JSON, NULL), HS_EUNSUPPORTED);
     assert_int_equal(create(HS_BODY_FORM_OR_JSON, "text/plain"), HS_EUNSUPPORTED);
@@ -610,7 +613,7 @@ static void test_content_types(void **state)
     assert_int_equal(create(HS_BODY_JSON, form_type), HS_EUNSUPPORTED);
 }
 
-/* ---- One picture as it is ---- */
+/* ---- A single picture as the body ---- */
 
 static const char *const one_file[] = { "image", NULL };
 static const struct hs_body_spec one = { .files = one_file, .bytes_max = 1 << 20 };
@@ -640,7 +643,7 @@ static int parse_one(enum hs_body_rule rule, const struct hs_body_spec *what, co
     return r;
 }
 
-/* The whole body is the picture, and texts come from the query. */
+/* The whole body is the picture; the query supplies the texts. */
 static void expect_picture(enum hs_body_rule rule, const char *type, const char *data, size_t len)
 {
     for (size_t step = 1; step < 8; step++) {
@@ -679,8 +682,8 @@ static void test_one_picture(void **state)
     expect_picture(HS_BODY_FORM_OR_JSON, "image/png", "{}", 2);
 }
 
-/* aiohttp sends bytes as application/octet-stream, also those of a JSON text; and old clients of hailo-pose send JSON
- * under any type. */
+/* aiohttp sends bytes as application/octet-stream, even if they are JSON text. Old clients of
+ * hailo-pose send JSON with any Content-Type. */
 static void test_octets_that_are_json(void **state)
 {
     (void) state;
@@ -744,7 +747,7 @@ static void test_misplaced_pictures(void **state)
                          "a picture as it is");
 }
 
-/* ---- Fields that nobody reads ---- */
+/* ---- Unused fields ---- */
 
 static void expect_unused(const char *type, const char *data, size_t count, const char *first)
 {
@@ -768,7 +771,7 @@ static void test_unused(void **state)
     expect_unused(NULL, "{\"image\": \"Zm9v\", \"text\": \"a\", \"absent\": null}", 0, NULL);
     expect_unused(NULL, "{\"image\": \"Zm9v\", \"conf\": 0.5, \"x\": [], \"conf\": 1}", 2, "conf");
     expect_unused(NULL, "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1}", 8, "a");
-    /* Cut in the middle of a character. */
+    /* Truncated inside a character. */
     expect_unused(NULL, "{\"012345678901234567890123456789012345678901234567890123456789ab\xc3\xbc\": 1}", 1,
                   "012345678901234567890123456789012345678901234567890123456789ab?");
     expect_unused(form_type,

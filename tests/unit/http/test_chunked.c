@@ -1,4 +1,4 @@
-/* The chunked coding, whole and in every cut. */
+/* Tests the chunked coding, whole and split at every position. */
 #include "unit.h"
 
 #include <string.h>
@@ -90,7 +90,7 @@ static void test_bounds(void **state)
     check("0\r\nX: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n", HS_EHEADERS, "", 0);
     memset(text, '0', sizeof(text));
     assert_int_equal(hs_chunked_feed(&chunked, (uint8_t *) text, sizeof(text), &used, &len, NULL), HS_EINVAL);
-    /* The bound of all extensions: each line is short. */
+    /* The limit of all extensions together: each line is short. */
     memset(text, 'e', sizeof(text));
     memcpy(text, "1;", 2);
     memcpy(text + 100, "\r\nx\r\n", 5);

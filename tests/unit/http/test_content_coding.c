@@ -1,4 +1,4 @@
-/* Packed bodies: what comes out, the bounds, and what is refused. */
+/* Tests compressed bodies: output, limits and errors. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 enum { GZIP = MAX_WBITS + 16, ZLIB = MAX_WBITS, RAW = -MAX_WBITS };
 
-/* Packs `len` bytes; the caller frees them. */
+/* Compresses `len` bytes; caller frees with free(). */
 static uint8_t *pack(int bits, const void *data, size_t len, size_t *ret_len)
 {
     uint8_t *packed = pack_bytes(9, bits, data, len, ret_len);
@@ -24,7 +24,7 @@ static void test_header(void **state)
     (void) state;
     static const struct {
         const char *header;
-        int coding; /* negative: refused */
+        int coding; /* negative: rejected */
     } rows[] = {
         { NULL, HS_CODING_NONE },
         { "", HS_CODING_NONE },
@@ -57,7 +57,7 @@ static void test_header(void **state)
 
 static const char *const files[] = { "image", NULL };
 
-/* Feeds a packed form with the picture `data` in pieces; returns the code and what came out. */
+/* Feeds a compressed picture in pieces; returns the status and the unpacked bytes. */
 static int parse(enum hs_coding coding, const uint8_t *packed, size_t len, size_t step, size_t bytes_max,
                  struct hs_budget *budget, uint8_t **ret_image, size_t *ret_len, struct hs_error *err)
 {
@@ -103,7 +103,7 @@ static void expect_error(enum hs_coding coding, const uint8_t *packed, size_t le
     }
 }
 
-/* Bytes that pack badly and those that pack well, 200 kB. */
+/* Returns 200 kB, half of which compresses badly and half well. */
 static uint8_t *sample(size_t *ret_len)
 {
     size_t len = 200000;
@@ -157,7 +157,7 @@ static void test_damage(void **state)
     uint8_t *data = sample(&len), *packed = pack(GZIP, data, len, &packed_len);
     expect_error(HS_CODING_GZIP, packed, 0, HS_EINVAL, "Content-Encoding: the gzip data is cut off");
     expect_error(HS_CODING_GZIP, packed, packed_len / 2, HS_EINVAL, "Content-Encoding: the gzip data is cut off");
-    packed[packed_len - 8] ^= 1; /* the checksum */
+    packed[packed_len - 8] ^= 1; /* in the checksum */
     expect_error(HS_CODING_GZIP, packed, packed_len, HS_EINVAL, "Content-Encoding: the gzip data is damaged");
     expect_error(HS_CODING_GZIP, data, len, HS_EINVAL, "Content-Encoding: the gzip data is damaged");
     free(packed);
@@ -171,7 +171,8 @@ static void test_damage(void **state)
     free(data);
 }
 
-/* 64 MiB in 64 kB: refused at the bound, and no more is allocated than a body of that size takes. */
+/* 64 MiB compressed to 64 kB: fails at the limit, and allocates no more than a body of the limit's
+ * size. */
 static void test_bomb(void **state)
 {
     (void) state;
@@ -200,7 +201,7 @@ static void test_bounds(void **state)
     uint8_t *data = sample(&len), *packed = pack(GZIP, data, len, &packed_len), *got = NULL;
     struct hs_budget budget;
     struct hs_error err;
-    /* Exactly the bound, one less, and the packed bytes alone past it. */
+    /* Exactly the limit, one byte over it, and compressed bytes that alone exceed it. */
     assert_int_equal(parse(HS_CODING_GZIP, packed, packed_len, 4096, len, NULL, &got, &got_len, &err), 0);
     free(got);
     assert_int_equal(parse(HS_CODING_GZIP, packed, packed_len, 4096, len - 1, NULL, &got, &got_len, &err),
@@ -208,7 +209,7 @@ static void test_bounds(void **state)
     assert_int_equal(parse(HS_CODING_GZIP, packed, packed_len, packed_len, packed_len - 1, NULL, &got, &got_len, &err),
                      HS_ETOOLARGE);
     assert_string_equal(strstr(err.message, "bytes"), "bytes");
-    /* The memory of the unpacking is charged like that of the body. */
+    /* The unpacker's memory is charged like the body's. */
     hs_budget_init(&budget, HS_INFLATE_MEMORY - 1);
     assert_int_equal(parse(HS_CODING_GZIP, packed, packed_len, 4096, len, &budget, &got, &got_len, &err), HS_EBUSY);
     assert_int_equal(hs_budget_used(&budget, NULL), 0);

@@ -1,5 +1,5 @@
-/* The head of a request: what is read from it, and which error each kind of damage gives. The whole list of damages,
- * with the answers of the real server, is in tests/hostile/rfc. */
+/* Tests the request head parser: the parsed values, and the error for each kind of damage.
+ * tests/hostile/rfc has the full list of damages with the real server's responses. */
 #include "unit.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static void test_parts(void **state)
     assert_int_equal(head.length, 12);
 }
 
-/* Found at the same place whatever the pieces; nothing before it is looked at twice. */
+/* Finds the same end for every piece size, and does not scan a byte twice. */
 static void test_end(void **state)
 {
     (void) state;
@@ -118,7 +118,7 @@ static void test_errors(void **state)
     }
 }
 
-/* An error still tells the method and target for the log. */
+/* After an error, the method and target are still available for the log. */
 static void test_parts_of_an_invalid_head(void **state)
 {
     (void) state;

@@ -1,5 +1,5 @@
-/* Bodies of every kind and whole servers when memory or the system fails: nothing is leaked, nothing stays charged, and
- * the next request is served. */
+/* Tests bodies of every kind, and whole servers, with failing memory or system calls: nothing
+ * leaks, nothing stays charged, and the server handles the next request. */
 #include "entries.h"
 
 #include <arpa/inet.h>
@@ -36,7 +36,7 @@ struct body {
     enum hs_coding coding;
     const char *text;
     size_t len;
-    const char *image, *member; /* expected; NULL: not looked for */
+    const char *image, *member; /* expected content; NULL: not checked */
 };
 
 static int take_all(const struct body *b, struct hs_body *body)
@@ -126,7 +126,7 @@ static void test_bodies(void **state)
         assert_true(hs_fail_each_allocation(parse, (void *) (uintptr_t) &bodies[i]) >= 4);
 }
 
-/* Memory of exactly so many bytes, and one less. */
+/* Exactly enough memory, and one byte less. */
 static void test_budget_of_a_body(void **state)
 {
     struct hs_budget budget;
@@ -145,7 +145,7 @@ static void test_budget_of_a_body(void **state)
         hs_budget_release(&budget, other);
     }
     hs_budget_finish(&budget);
-    /* The tree of a JSON text is paid for before it is made: 80 bytes for each of the text. */
+    /* The tree of a JSON text is charged before parsing: 80 bytes for each byte of text. */
     for (size_t lack = 0; lack < 2; lack++) {
         hs_budget_init(&budget, 80 * 2 - lack);
         assert_int_equal(hs_body_create(HS_BODY_JSON, json, &one, &budget, &body, &err), 0);
@@ -174,7 +174,7 @@ static void test_bounds_of_a_body(void **state)
             assert_string_equal(err.message, "The body is larger than 10 bytes");
         hs_body_destroy(body);
     }
-    /* As many parts as may be, all of them texts, and one more. */
+    /* The maximum number of parts, all of them texts, and one more. */
     for (int more = 0; more < 2; more++) {
         size_t len = 0;
         for (int i = 0; i < HS_BODY_PARTS_MAX + more; i++)
@@ -240,7 +240,8 @@ static int start(struct hs_http_server **ret_server)
     return r;
 }
 
-/* The status of the answer; 0: the connection ended without a whole one. A 200 has that text in it. */
+/* Returns the status of the response, or 0 if the connection ended before a complete one. A 200
+ * must contain `text`. */
 static int ask(struct hs_http_server *server, const char *request, const char *text)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -256,13 +257,13 @@ static int ask(struct hs_http_server *server, const char *request, const char *t
     if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t) strlen(request))
         while (len + 1 < sizeof(answer) && (n = recv(fd, answer + len, sizeof(answer) - 1 - len, 0)) > 0)
             len += (size_t) n;
-    assert_true(n >= 0 || errno == ECONNRESET || errno == EPIPE); /* it ended before the limit */
+    assert_true(n >= 0 || errno == ECONNRESET || errno == EPIPE); /* the connection ended before the timeout */
     close(fd);
     if (!hs_str_starts(answer, "HTTP/1.1 "))
         return 0;
     int status = (int) strtol(answer + 9, NULL, 10);
     if (strstr(answer, "chunked") && !hs_str_ends(answer, "\r\n0\r\n\r\n"))
-        return 0; /* its beginning had been sent already */
+        return 0; /* the start of the response was already sent */
     if (status == 200 && !strstr(answer, text))
         fail_msg("no %s in %s", text, answer);
     return status;
@@ -273,7 +274,7 @@ static const char get_stream[] = "GET /stream HTTP/1.1\r\nHost: x\r\nConnection:
 static const char post_json[] = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json"
                                 "\r\nContent-Length: 18\r\n\r\n{\"image\": \"YWJj\"}\n";
 
-/* Whatever allocation fails, the client gets an answer that says so or none, and the next one is served. */
+/* For each failing allocation, the client gets a 503 or no response, and the next request succeeds. */
 static void test_requests_without_memory(void **state)
 {
     static const struct {
@@ -297,7 +298,7 @@ static void test_requests_without_memory(void **state)
             assert_int_equal(ask(server, rows[i].request, rows[i].text), 200);
         }
         assert_true(nth > 6);
-        assert_true(without_answer <= 4); /* those of the connection and of a stream that has begun */
+        assert_true(without_answer <= 4); /* for the connection, and for a stream that has begun */
     }
     hs_http_stats(server, &stats);
     assert_int_equal(stats.body_bytes, 0);
@@ -397,7 +398,7 @@ static void test_hosts(void **state)
     hs_http_destroy(server);
 }
 
-/* Each option at its bounds and past them. */
+/* Tests each option at its limits and past them. */
 static void test_options(void **state)
 {
     static const struct {
@@ -430,7 +431,7 @@ static void test_options(void **state)
             struct hs_http_server *server = NULL;
             int64_t value = bad ? rows[i].bad : rows[i].good;
             hs_http_options_init(&options);
-            memcpy((char *) &options + rows[i].offset, &value, rows[i].size); /* little-endian, as all that we run on */
+            memcpy((char *) &options + rows[i].offset, &value, rows[i].size); /* requires a little-endian machine */
             assert_int_equal(hs_http_create(&options, routes, 1, NULL, &server, &err), bad ? HS_EINVAL : 0);
             if (bad)
                 assert_string_equal(err.message, rows[i].text);

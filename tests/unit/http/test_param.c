@@ -21,7 +21,7 @@ static struct hs_body *body_of(const char *type, const char *text)
     return body;
 }
 
-/* {"p": value}, and the same as a form's text. */
+/* Parse {"p": value}, or the same value as a form field. */
 static struct hs_body *json(const char *value)
 {
     char text[512];
@@ -177,7 +177,7 @@ static void test_seconds(void **state)
     refuse_seconds(form(text), false, "p: must be a plain text of at most 4096 bytes");
 }
 
-/* Every type says so, and none takes it for an absent field. */
+/* Every type reports this error; none treats the field as absent. */
 static void test_unusable_text(void **state)
 {
     (void) state;
@@ -264,7 +264,7 @@ static void test_long_text(void **state)
     text[sizeof(text) - 1] = '\0';
     refuse_double(form(text), "p: must be a plain text of at most 4096 bytes");
     text[4096] = '\0';
-    /* At most that many are read, and a message quotes few of them. */
+    /* Parses at most that many bytes, and the message quotes only a few of them. */
     double got;
     struct hs_error err = { 0 };
     struct hs_body *body = form(text);

@@ -60,7 +60,7 @@ static void test_params(void **state)
     assert_int_equal(find("DELETE", "/items/Ann%20B/parts/7", &param, allow), 5);
     assert_string_equal(params[0], "Ann B");
     assert_string_equal(params[1], "7");
-    /* A slash that was encoded belongs to the name, and is decoded once only. */
+    /* An encoded slash belongs to the name and is decoded only once. */
     assert_int_equal(find("GET", "/items/a%2Fb%252f", &param, allow), 3);
     assert_string_equal(param, "a/b%2f");
     assert_null(params[1]);

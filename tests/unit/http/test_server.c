@@ -1,4 +1,4 @@
-/* The real server on a real socket: framing, limits, cancellation, drain. */
+/* Tests the real server on a real socket: framing, limits, cancellation, drain. */
 #include "entries.h"
 
 #include <arpa/inet.h>
@@ -22,7 +22,7 @@
 
 /* ---- The service under test ---- */
 
-/* A door at which /wait handlers stand. */
+/* Blocks /wait handlers until it is opened. */
 struct door {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -112,7 +112,7 @@ static void handle_big(struct hs_http_request *req)
     hs_http_reply_bytes(req, 200, "application/octet-stream", data, data ? len : 0);
 }
 
-/* More than the system's buffers of a connection hold. */
+/* Larger than the system's buffers for a connection. */
 static void handle_huge(struct hs_http_request *req)
 {
     size_t len = 24 << 20;
@@ -159,7 +159,7 @@ static bool is_told_heavy(struct hs_http_request *req)
     return word && strcmp(word, "yes") == 0;
 }
 
-/* Tells what nobody asked for, by 'a' alone. */
+/* Reads only 'a', and returns the unused query arguments. */
 static void handle_unused(struct hs_http_request *req)
 {
     char names[HS_BODY_UNUSED_MAX][HS_BODY_NAME_SIZE] = { "", "" };
@@ -236,7 +236,7 @@ static void door_open(struct door *door)
     pthread_mutex_unlock(&door->lock);
 }
 
-/* Waits until exactly `inside` handlers stand at the door. */
+/* Waits until exactly `inside` handlers wait at the door. */
 static void door_expect(struct door *door, int inside)
 {
     int64_t deadline = hs_deadline_in_ms(10000);
@@ -310,7 +310,7 @@ struct answer {
     size_t len;
 };
 
-/* Reads one byte at a time up to the empty line, so that a pipelined answer stays in the socket. */
+/* Reads one byte at a time up to the empty line, so that a pipelined response stays in the socket. */
 static bool read_head(int fd, struct answer *a)
 {
     size_t len = 0;
@@ -368,7 +368,7 @@ static void ask(const struct fixture *f, const char *request, int status, const 
     close(fd);
 }
 
-/* Sends a POST with the right Content-Length. */
+/* Sends a POST with the correct Content-Length. */
 static void post(int fd, const char *path, const char *type, const char *body)
 {
     char head[512];
@@ -422,7 +422,7 @@ static void test_head(void **state)
     assert_non_null(strstr(a.head, "Content-Type: application/json; charset=utf-8"));
     assert_non_null(strstr(a.head, "Date: "));
     free(a.body);
-    /* The next answer starts right after the head: no body was sent. */
+    /* The next response starts directly after the head, because no body was sent. */
     say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     close(fd);
@@ -564,7 +564,7 @@ static void test_expect(void **state)
     free(a.body);
     say(fd, "{\"image\": \"aaaa\"}");
     expect(fd, 200, NULL);
-    /* A body that will be refused is not asked for. */
+    /* The server sends no 100 Continue for a body that it will reject. */
     say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n");
     expect(fd, 413, "too_large");
     expect_end(fd);
@@ -579,7 +579,7 @@ static void test_too_large(void **state)
     (void) state;
     struct fixture *f = set_up(NULL);
     struct answer a;
-    /* All of it is sent before the answer is read, as simple clients do. */
+    /* Sends the whole body before reading the response, as simple clients do. */
     size_t len = 8 << 20;
     char *body = calloc(1, len);
     memset(body, 'a', len);
@@ -608,7 +608,7 @@ static void test_too_large(void **state)
     say(fd, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n");
     expect(fd, 413, "larger than 1000 bytes");
     close(fd);
-    /* Refused half-way: malformed. */
+    /* Rejected in the middle of the body: malformed. */
     fd = dial(f);
     say(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{\"image\": \"a\n");
     expect(fd, 400, "Invalid JSON: control character in a string (line 1, column 13)");
@@ -633,7 +633,7 @@ static void test_headers_too_large(void **state)
     say(fd, "\r\n\r\n");
     expect(fd, 431, "headers_too_large");
     close(fd);
-    /* Far beyond what is stored. */
+    /* Far more than the server stores. */
     struct answer a;
     fd = dial(f);
     say(fd, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
@@ -707,7 +707,7 @@ static void test_slow_clients(void **state)
     expect(body, 408, "request_timeout");
     expect_end(body);
     expect_end(idle);
-    /* One byte now and then keeps the pause short, but not the whole. */
+    /* A slow trickle of bytes avoids the pause limit, but not the limit of the whole body. */
     int64_t start = hs_clock_now_ns();
     struct timeval pause = { .tv_usec = 50000 };
     setsockopt(drip, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
@@ -740,7 +740,7 @@ static void test_connections_per_address(void **state)
     expect_end(refused);
     close(refused);
     close(fds[0]);
-    /* The place is free once the server has seen the close. */
+    /* A slot is free after the server detects the close. */
     int64_t deadline = hs_deadline_in_ms(5000);
     struct hs_http_stats stats;
     do
@@ -767,7 +767,7 @@ static void three_connections_two_of_an_address(struct hs_http_options *options)
     options->connections_per_address = 2;
 }
 
-/* An address with too many connections cannot push out those of others. */
+/* An address with too many connections cannot evict those of other addresses. */
 static void test_refused_connection_evicts_none(void **state)
 {
     (void) state;
@@ -804,7 +804,7 @@ static void test_connections_total(void **state)
     expect(first, 200, NULL);
     say(second, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(second, 200, NULL);
-    /* All places are taken by idle connections: the older one makes room. */
+    /* Idle connections use all slots; the oldest one is evicted. */
     int third = dial(f);
     say(third, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(third, 200, NULL);
@@ -818,7 +818,7 @@ static void four_connections(struct hs_http_options *options)
     options->connections_max = 4;
 }
 
-/* Silent connections, and one that stopped in its headers, cannot keep others out. */
+/* Silent connections, and one that stopped inside its headers, do not block other clients. */
 static void test_silent_connections_make_room(void **state)
 {
     (void) state;
@@ -839,7 +839,7 @@ static void test_silent_connections_make_room(void **state)
     tear_down(f);
 }
 
-/* ---- Answers that are not read ---- */
+/* ---- Unread responses ---- */
 
 static void little_memory_for_answers(struct hs_http_options *options)
 {
@@ -883,7 +883,7 @@ static void check_answer_memory(void (*options)(struct hs_http_options *options)
     assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
     assert_non_null(strstr(a.body, "\"code\": \"busy\""));
     free(a.body);
-    /* Answers of the usual size need no room. */
+    /* Responses of normal size need no budget. */
     say(fd, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(fd, 200, "ok");
     close(holder);
@@ -903,7 +903,7 @@ static void test_answer_memory(void **state)
     check_answer_memory(little_memory_for_answers, 24 << 20);
 }
 
-/* One that is larger than all of the memory is sent alone. */
+/* A response larger than the whole budget is sent if no other is held. */
 static void test_answer_larger_than_its_memory(void **state)
 {
     (void) state;
@@ -917,8 +917,7 @@ static void least_rates(struct hs_http_options *options)
     options->answer_rate_min = 100000;
 }
 
-/* Far from every other limit: 10 s for a pause, 60 s for the whole. */
-/* Its answer cannot be sent, and needs the body no more. */
+/* The client does not read the error response, and the server frees the body anyway. */
 static void test_body_of_an_error_is_freed(void **state)
 {
     (void) state;
@@ -931,7 +930,7 @@ static void test_body_of_an_error_is_freed(void **state)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     snprintf(text, sizeof(text), "%s[%1002s!", request, "");
-    /* Until the server waits for us to read, and so does not read either. */
+    /* Send until the server blocks on its responses and stops reading. */
     while (try_say(fd, text))
         continue;
     hs_http_stats(f->server, &stats);
@@ -941,6 +940,7 @@ static void test_body_of_an_error_is_freed(void **state)
     tear_down(f);
 }
 
+/* The rates apply long before the other limits: 10 s for a pause, 60 s for the whole. */
 static void test_slow_readers_are_cut(void **state)
 {
     (void) state;
@@ -982,7 +982,7 @@ static void test_slow_bodies_are_cut(void **state)
     tear_down(f);
 }
 
-/* ---- Answers without a body to send ---- */
+/* ---- Responses without a body ---- */
 
 static void expect_plain_error(const struct fixture *f, const char *path, int status, const char *code)
 {
@@ -1004,7 +1004,7 @@ static void expect_plain_error(const struct fixture *f, const char *path, int st
 
 static void face_like(struct hs_http_options *options);
 
-/* What is sent if there is not even memory for a request. */
+/* Tests the constant response for a request that cannot be allocated. */
 static void test_static_answer(void **state)
 {
     (void) state;
@@ -1023,7 +1023,7 @@ static void test_static_answer(void **state)
     }
 }
 
-/* Never an empty body. */
+/* The body is never empty. */
 static void test_answers_that_cannot_be_made(void **state)
 {
     (void) state;
@@ -1037,7 +1037,8 @@ static void test_answers_that_cannot_be_made(void **state)
     tear_down(f);
 }
 
-/* Decided by the headers alone: before the media type, the length and the bytes of the body. */
+/* The check uses only the headers: it runs before the media type, the length and the body are
+ * examined. */
 static void test_check_comes_before_the_body(void **state)
 {
     (void) state;
@@ -1069,7 +1070,7 @@ static void tight_queue(struct hs_http_options *options)
     options->queue_max = 1;
 }
 
-/* Until so many requests wait for a worker. */
+/* Waits until `count` requests wait for a worker. */
 static void expect_queued(struct fixture *f, size_t count)
 {
     struct hs_http_stats stats;
@@ -1096,7 +1097,7 @@ static void test_queue_full(void **state)
     assert_non_null(strstr(a.head, "Retry-After: 1\r\n"));
     assert_non_null(strstr(a.body, "internal_error"));
     free(a.body);
-    /* Inline routes do not need a worker, and the refused connection goes on. */
+    /* Inline routes need no worker, and the refused connection stays open. */
     say(refused, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     expect(refused, 200, "ok");
     door_open(&f->door);
@@ -1106,7 +1107,7 @@ static void test_queue_full(void **state)
     tear_down(f);
 }
 
-/* Of two workers one runs what is heavy, by its body, and the other one what is not. */
+/* With two workers, one runs requests that are heavy by their body, and the other one runs the rest. */
 static void test_heavy_requests_leave_a_worker(void **state)
 {
     (void) state;
@@ -1136,7 +1137,8 @@ static void test_heavy_requests_leave_a_worker(void **state)
     tear_down(f);
 }
 
-/* With the only worker held up, in the order of their deadlines; each says its own in one of the three ways. */
+/* With all workers busy, requests expire in the order of their deadlines. Each sets its deadline in
+ * one of the three ways. */
 static void test_time_is_over_in_the_queue(void **state)
 {
     (void) state;
@@ -1170,7 +1172,7 @@ static void test_time_is_over_in_the_queue(void **state)
     tear_down(f);
 }
 
-/* Its place in the queue is free at once. */
+/* A disconnected client frees its queue slot at once. */
 static void test_client_leaves_the_queue(void **state)
 {
     (void) state;
@@ -1211,7 +1213,7 @@ static void test_client_leaves(void **state)
     tear_down(f);
 }
 
-/* The end comes together with a part of the body: the memory must not wait for a time limit. */
+/* The disconnect arrives with a part of the body; the memory must be freed before any timeout. */
 static void test_client_leaves_in_body(void **state)
 {
     (void) state;
@@ -1230,7 +1232,7 @@ static void test_client_leaves_in_body(void **state)
     tear_down(f);
 }
 
-/* Clients that leave at any moment, while others stay: what a race detector wants to see. */
+/* Clients disconnect at random times while others stay, to expose data races. */
 static void *come_and_go(void *arg)
 {
     const struct fixture *f = arg;
@@ -1299,7 +1301,7 @@ static void test_drain(void **state)
     say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     door_expect(&f->door, 1);
     assert_int_equal(hs_http_drain(f->server, hs_deadline_in_ms(20)), HS_ETIMEOUT);
-    /* Nothing new is accepted. */
+    /* The server accepts no new connections. */
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t) port_of(f)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -1318,7 +1320,7 @@ static void test_drain(void **state)
     tear_down(f);
 }
 
-/* Destroying does not wait for clients: what runs is cancelled. */
+/* Destroy does not wait for clients; it cancels running requests. */
 static void test_destroy_cancels(void **state)
 {
     (void) state;
@@ -1352,7 +1354,7 @@ static void *ask_for_stats(void *arg)
     return NULL;
 }
 
-/* ThreadSanitizer sees it if the statistics read what destroy frees. */
+/* ThreadSanitizer reports an error if the statistics read memory that destroy frees. */
 static void test_stats_while_the_server_ends(void **state)
 {
     (void) state;
@@ -1383,7 +1385,7 @@ static void test_addresses(void **state)
     char text[64];
     snprintf(text, sizeof(text), "127.0.0.1:%d", port_of(f));
     assert_string_equal(hs_http_address(f->server), text);
-    /* The port is taken. */
+    /* The port is in use. */
     struct hs_http_options options = f->options;
     struct hs_http_server *other;
     struct hs_error err;
@@ -1418,7 +1420,7 @@ static void test_descriptors(void **state)
         struct hs_http_options options = f->options;
         struct hs_http_server *other;
         ask(f, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL);
-        /* Refused before its body came: the server keeps the socket to drop the rest. */
+        /* Rejected before its body arrives: the server keeps the socket open to drop the rest. */
         int refused = dial(f);
         say(refused, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\nx");
         expect(refused, 413, NULL);
@@ -1480,7 +1482,7 @@ static void test_big_answer(void **state)
     tear_down(f);
 }
 
-/* What is_heavy has looked at and the handler does not read is still told. */
+/* An argument that is_heavy reads and the handler does not is still reported as unused. */
 static void test_a_look_at_the_query_is_no_use_of_it(void **state)
 {
     (void) state;
@@ -1515,7 +1517,7 @@ static void test_long_work_leaves_the_worker(void **state)
         door_expect(&f->door, 1);
         ask(f, "GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n", 200, "\"name\": \"a\"");
     }
-    door_expect(&f->door, 1); /* the second one waits for the first */
+    door_expect(&f->door, 1); /* the second request waits for the first */
     door_open(&f->door);
     for (int i = 0; i < 2; i++) {
         expect(fds[i], 200, "waited");
@@ -1524,7 +1526,7 @@ static void test_long_work_leaves_the_worker(void **state)
     tear_down(f);
 }
 
-/* With a thread for it, or on the worker. */
+/* Runs with a thread for long work, then on the worker. */
 static void test_destroy_cancels_long_work(void **state)
 {
     (void) state;

@@ -1,4 +1,5 @@
-/* Answers in pieces, over real sockets: whole and broken ones, clients that read slowly or leave, and many at once. */
+/* Tests streams over real sockets: complete and incomplete ones, clients that read slowly or
+ * disconnect, and many at once. */
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -27,12 +28,12 @@
 struct fixture {
     struct hs_http_options options;
     struct hs_http_server *server;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     pthread_cond_t changed;
-    int permits; /* pieces that /steps handlers may write */
+    int permits; /* number of pieces that /steps handlers may write */
     int inside, cancelled, timed_out;
-    size_t written; /* by /flood */
-    int admin;      /* what hs_http_check_admin said to /left; 1: not asked yet */
+    size_t written; /* bytes written by /flood */
+    int admin;      /* result of hs_http_check_admin in /left; 1: not called yet */
 };
 
 static void enter(struct fixture *f, int by)
@@ -51,7 +52,7 @@ static void count(struct fixture *f, int r)
     pthread_mutex_unlock(&f->lock);
 }
 
-/* Waits for a permit; false where the client left meanwhile. */
+/* Waits for a permit. Returns false if the client disconnects first. */
 static bool permitted(struct fixture *f, struct hs_http_request *req)
 {
     bool got = false;
@@ -66,7 +67,7 @@ static bool permitted(struct fixture *f, struct hs_http_request *req)
     return got;
 }
 
-/* Three pieces, each when it may. */
+/* Writes three pieces, one per permit. */
 static void handle_steps(struct hs_http_request *req)
 {
     struct fixture *f = hs_http_context(req);
@@ -85,7 +86,7 @@ static void handle_steps(struct hs_http_request *req)
     enter(f, -1);
 }
 
-/* As many bytes as the query says, in odd pieces: byte i is i % 251. */
+/* Writes the number of bytes in the query, in pieces of odd sizes: byte i is i % 251. */
 static void handle_count(struct hs_http_request *req)
 {
     struct fixture *f = hs_http_context(req);
@@ -110,7 +111,7 @@ static void handle_count(struct hs_http_request *req)
     enter(f, -1);
 }
 
-/* Writes until it may not. */
+/* Writes until a write fails. */
 static void flood(struct hs_http_request *req, int64_t deadline_ns)
 {
     static const uint8_t block[65536];
@@ -174,7 +175,7 @@ static void handle_none(struct hs_http_request *req)
     assert_int_equal(hs_http_stream_write(stream, "", 0, HS_NO_DEADLINE), 0);
 }
 
-/* Asks about its client once the connection is gone. */
+/* Checks its client after the connection is closed. */
 static void handle_left(struct hs_http_request *req)
 {
     struct fixture *f = hs_http_context(req);
@@ -192,11 +193,11 @@ static void handle_left(struct hs_http_request *req)
     enter(f, -1);
 }
 
-/* Texts that end like this one are counted when they are overwritten. */
+/* Texts with this end are counted when they are overwritten. */
 static const char secret_end[] = "0.25, 0.125]}";
 static atomic_int secrets_wiped;
 
-/* In place of libsodium's, for hs_mem_free_wiped. */
+/* Replaces libsodium's function in hs_mem_free_wiped. */
 void sodium_memzero(void *data, size_t len)
 {
     volatile uint8_t *p = data;
@@ -273,7 +274,7 @@ static void expect_inside(struct fixture *f, int inside)
     assert_int_equal(got, inside);
 }
 
-/* Waits until /flood stands still, and gives what it has written. */
+/* Waits until /flood stops writing, and returns the number of bytes written. */
 static size_t settled(struct fixture *f)
 {
     pthread_mutex_lock(&f->lock);
@@ -328,7 +329,7 @@ static bool read_n(int fd, void *dst, size_t len)
     return true;
 }
 
-/* Up to and with `end`. */
+/* Reads up to and including `end`. */
 static bool read_until(int fd, const char *end, char *dst, size_t size)
 {
     size_t n = strlen(end);
@@ -351,7 +352,7 @@ static void expect_head(int fd, const char *line, const char *has)
     assert_null(strstr(head, "X-Late"));
 }
 
-/* One chunk into dst; its length, 0 for the last one, -1 for none. */
+/* Reads one chunk into dst. Returns its length, 0 for the final one, or -1 if there was none. */
 static long read_chunk(int fd, char *dst, size_t size)
 {
     char line[32];
@@ -387,7 +388,7 @@ static void expect_quiet(int fd)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
-/* Reads the bytes of /count in chunks. */
+/* Reads the chunks of /count. */
 static bool read_count(int fd, size_t total)
 {
     size_t at = 0, size = 1 << 20;
@@ -411,7 +412,7 @@ static void test_pieces(void **state)
     struct fixture *f = set_up(NULL);
     int fd = ask(f, "GET", "/steps", "HTTP/1.1");
     expect_head(fd, "HTTP/1.1 201 ", "X-Kind: steps\r\n");
-    /* Each comes when it was written, not with the next one. */
+    /* Each piece arrives when it is written, not with the next one. */
     expect_quiet(fd);
     permit(f, 1);
     expect_chunk(fd, "step0\n");
@@ -421,7 +422,7 @@ static void test_pieces(void **state)
     permit(f, 1);
     expect_chunk(fd, "step2\n");
     expect_chunk(fd, "");
-    /* The connection goes on. */
+    /* The connection stays open. */
     assert_int_equal(send(fd, "GET /count?n=5 HTTP/1.1\r\nHost: x\r\n\r\n", 36, MSG_NOSIGNAL), 36);
     expect_head(fd, "HTTP/1.1 200 ", "Transfer-Encoding: chunked\r\n");
     assert_true(read_count(fd, 5));
@@ -470,7 +471,7 @@ static void test_head(void **state)
     struct fixture *f = set_up(NULL);
     char head[2048];
     int fd = ask(f, "HEAD", "/flood", "HTTP/1.1");
-    /* The headers of GET and nothing after them, so the connection goes on. */
+    /* The headers of GET and nothing after them, so the connection stays open. */
     expect_head(fd, "HTTP/1.1 200 ", "Transfer-Encoding: chunked\r\n");
     expect_inside(f, 0);
     assert_int_equal(send(fd, "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n", 32, MSG_NOSIGNAL), 32);
@@ -490,7 +491,7 @@ static void test_broken(void **state)
     long n = read_chunk(fd, chunk, sizeof(chunk));
     if (n >= 0)
         n = read_chunk(fd, chunk, sizeof(chunk));
-    assert_int_equal(n, -1); /* no last chunk */
+    assert_int_equal(n, -1); /* no final chunk */
     close(fd);
     tear_down(f);
 }
@@ -540,7 +541,7 @@ static void test_accept(void **state)
     tear_down(f);
 }
 
-/* What nobody takes is bounded; the writer goes on when it is taken. */
+/* The buffer for unread bytes is limited; the writer continues after the client reads. */
 static void test_slow_reader(void **state)
 {
     (void) state;
@@ -575,7 +576,7 @@ static void impatient(struct hs_http_options *options)
     options->body_timeout_ms = 500;
 }
 
-/* The limit is for a pause, not for the whole. */
+/* The limit applies to a pause, not to the whole stream. */
 static void test_time_limit(void **state)
 {
     (void) state;
@@ -587,14 +588,15 @@ static void test_time_limit(void **state)
     int slow = ask(f, "GET", "/flood", "HTTP/1.1");
     char *bytes = malloc(4 << 20);
     while (hs_clock_now_ns() < end) {
-        /* The system tells of room in its own buffer when a third of that is free. */
+        /* The system reports free space in its send buffer only when a third of it is free. */
         assert_true(read_n(slow, bytes, 4 << 20));
         expect_quiet(waits);
     }
     free(bytes);
     hs_http_stats(f->server, &stats);
     assert_int_equal(stats.timed_out, 0);
-    /* From here on it reads nothing and is cut; the one that waits for the handler is not. */
+    /* From here on, the client reads nothing and is disconnected. The client that waits for the
+     * handler is not. */
     expect_inside(f, 1);
     hs_http_stats(f->server, &stats);
     assert_int_equal(stats.timed_out, 1);
@@ -646,7 +648,7 @@ static void local_admin(struct hs_http_options *options)
     options->access.admin = HS_HTTP_ADMIN_LOCAL;
 }
 
-/* A handler that goes on without its connection still knows who sent the request. */
+/* A handler that continues after its connection closes can still identify the client. */
 static void test_client_is_known_after_it_left(void **state)
 {
     (void) state;
@@ -686,7 +688,7 @@ static void test_destroy(void **state)
     close(waits), close(floods), close(done);
 }
 
-/* Clients that read all, a part, slowly or nothing, and leave at any moment. */
+/* Clients read everything, a part, slowly or nothing, and disconnect at random times. */
 static void *come_and_go(void *arg)
 {
     const struct fixture *f = arg;
@@ -732,7 +734,7 @@ static void test_many(void **state)
     tear_down(f);
 }
 
-/* As an answer, and where a stream has taken its place. */
+/* Overwrites a secret response, including one that a stream replaced. */
 static void test_secrets_are_overwritten(void **state)
 {
     (void) state;
