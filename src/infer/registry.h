@@ -30,7 +30,7 @@ extern const struct hs_backend hs_backend_hailo_absent;
 /* A backend on this machine, for `selftest` and `version`. */
 struct hs_registry_entry {
     char name[32];
-    char path[HS_REGISTRY_PATH_SIZE]; /* of the module; "" if built in */
+    char path[HS_REGISTRY_PATH_SIZE]; /* path of the module; "" if built in */
     bool usable;                      /* the backend was found, and `probe` is filled */
     struct hs_backend_probe probe;
     struct hs_error error; /* if not usable: the reason */

@@ -23,7 +23,7 @@ struct hs_slot;
 
 /* A lease and its place in a slot. */
 struct hs_share {
-    struct hs_lease lease; /* first, so that a lease converts to its share */
+    struct hs_lease lease; /* first, because a lease is cast to its share */
     struct hs_slot *slot;
     int first; /* index of its first picture in the slot */
     bool held, ready;
@@ -101,7 +101,7 @@ struct hs_runner {
     int64_t last_used_ns; /* time of the last use or of the load */
     double keep_alive_s;  /* the current setting */
     bool unload_asked;
-    bool preload_asked; /* preloaded while the model was not loaded or unloading */
+    bool preload_asked; /* by a preload while load_state is NONE or DRAINING */
     char device_name[64], version[64];
     struct hs_error error; /* not recovered from yet; code 0: none */
 

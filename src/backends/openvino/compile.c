@@ -1,5 +1,5 @@
 /* Compilation takes four steps of OpenVINO, each with separate handles: read, reshape, pre-process,
- * compile. Every function below frees its handles on success and on failure. */
+ * compile. Every step below frees its handles on success and on failure. */
 #include "backends/openvino/compile.h"
 
 #include <ctype.h>
@@ -103,7 +103,7 @@ static int64_t first_dimension(const ov_model_t *model, size_t index)
 
 /* Refuses a model that turns another input size into a batch. A graph with constants for its old
  * size may accept another size without an error and return a larger batch, over which the picture's
- * values are spread. In that case the first dimension was 1 before. */
+ * values are spread. This is detected by a first dimension that was 1 before. */
 static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, struct hs_error *err)
 {
     int64_t before[HS_MODEL_MAX_OUTPUTS] = { 0 };
@@ -125,7 +125,7 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
     return r;
 }
 
-/* Fails if a dimension is unknown. The caller frees the shape with ov_shape_free. */
+/* Returns false if a dimension is unknown. The caller frees the shape with ov_shape_free. */
 static bool output_shape(const ov_model_t *model, size_t index, ov_shape_t *ret_shape)
 {
     ov_output_const_port_t *port = NULL;

@@ -51,7 +51,7 @@ struct hs_sim_script {
     double temperature_c;
     enum hs_dtype outputs; /* U8, U16 or F32 */
     int64_t seed;
-    int batch_count; /* 0: single pictures only; else ascending by number, and the first is for one picture */
+    int batch_count; /* 0: single pictures only; else ascending by pictures, and the first is for one */
     struct hs_sim_batch batches[HS_MODEL_MAX_BATCH];
     int fault_count;
     struct hs_sim_fault faults[HS_SIM_MAX_FAULTS];

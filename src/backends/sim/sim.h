@@ -23,7 +23,7 @@
  * - loads: bad_model (HS_EMODEL), memory (HS_ENOMEM), load_fail (HS_EDEVICE), load_slow.
  *
  * While a device is lost, each call to open, load, submit and wait returns HS_ELOST, also for runs
- * under way. Devices and models opened before the loss keep returning it after the device is back.
+ * in flight. Devices and models opened before the loss keep returning it after the device is back.
  * Probes are not counted. */
 #ifndef HS_BACKENDS_SIM_SIM_H
 #define HS_BACKENDS_SIM_SIM_H

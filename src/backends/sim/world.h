@@ -26,7 +26,7 @@ struct hs_sim_unit {
 
 struct hs_sim_world {
     struct hs_sim_world *next;
-    char *path, *text; /* of the script; NULL: no script */
+    char *path, *text; /* path and contents of the script; NULL: no script */
     struct hs_sim_script script;
     int64_t start_ns;
     pthread_mutex_t lock;   /* guards units; no other lock is taken while it is held */
