@@ -1,11 +1,11 @@
-/* The loader: the one thread that opens, loads, unloads and closes, so that a backend never sees two of these at once
- * and a request whose deadline passes during a load need not wait for its end. It also polls slots that the device
- * still holds after their deadline, brings back a device that is down, restarts one whose process has grown too large,
- * and polls the device's health.
+/* The loader is the one thread that opens, loads, unloads and closes. So a backend never runs two
+ * of these calls at the same time, and a request can time out during a load. The loader also polls
+ * slots that the device still holds after their deadline, recovers a device that is down, restarts
+ * one if the process has grown too large, and polls the device's health.
  *
- * Restarts: on some machines the memory of an inference runtime grows for as long as it is used, and only closing all
- * of it gives that back. No request fails for it: running ones end first, the others wait until the model is loaded
- * again. */
+ * Restarts: on some machines the memory of an inference runtime grows with use, and only closing
+ * the whole runtime frees it. No request fails because of a restart: running ones end first, the
+ * others wait until the model is loaded again. */
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,22 +16,24 @@
 #include "infer/registry.h"
 #include "infer/runner_internal.h"
 
-/* Time for one round of polling over all stuck slots, before the loader turns to its other work. */
+/* Duration of one round of polling over all stuck slots. */
 #define STUCK_POLL_NS (20 * HS_NS_PER_MS)
 #define STUCK_GRACE_NS (2 * HS_NS_PER_S)
 #define ABANDONED_POLL_NS HS_NS_PER_S
-/* Bounds on a warm-up run, a hang and a drain if options.run_timeout_ns is 0. */
+/* Limits of a warm-up run, a hang and a drain if options.run_timeout_ns is 0. */
 #define WARMUP_LIMIT_NS (30 * HS_NS_PER_S)
 #define HANG_LIMIT_NS (5 * HS_NS_PER_S)
 #define DRAIN_LIMIT_NS (5 * HS_NS_PER_S)
 #define HEALTH_PERIOD_NS (10 * HS_NS_PER_S)
-/* How often the memory of the process is measured while slots are used. */
+/* Period of measuring the process's memory while slots are used. */
 #define MEASURE_PERIOD_NS (HS_NS_PER_S / 4)
 
-/* Instances that a hung device may keep. With more it must give some back before it is tried again. */
+/* Most instances that a hung device may keep. At this number the device is not retried until one of
+ * them is freed. */
 enum { ABANDONED_MAX = 16 };
 
-/* Set while one runner of this process restarts: one after another, since the first may free enough. */
+/* Set while one runner of this process restarts. Only one restarts at a time, because that may free
+ * enough. */
 static atomic_flag restart_taken = ATOMIC_FLAG_INIT;
 
 static int64_t limit_of(const struct hs_runner *runner, int64_t otherwise_ns)
@@ -39,7 +41,7 @@ static int64_t limit_of(const struct hs_runner *runner, int64_t otherwise_ns)
     return runner->options.run_timeout_ns > 0 ? runner->options.run_timeout_ns : otherwise_ns;
 }
 
-/* ---- An instance, without the lock: no other thread uses it yet, or any more ---- */
+/* ---- An instance, without the lock: no other thread uses it ---- */
 
 static void free_instance(struct hs_instance *instance)
 {
@@ -75,7 +77,7 @@ static int make_slots(struct hs_instance *instance, struct hs_error *err)
     return 0;
 }
 
-/* Runs on whatever the first slot holds. One that does not end keeps that slot. */
+/* Runs on the current contents of the first slot. A run that does not end keeps that slot. */
 static int warm_up(struct hs_instance *instance, int runs, struct hs_error *err)
 {
     const struct hs_runner *runner = instance->runner;
@@ -97,7 +99,8 @@ static int warm_up(struct hs_instance *instance, int runs, struct hs_error *err)
     return hs_error_set(err, HS_ELOST, "the device did not answer within %.1f s", hs_ns_to_ms(limit_ns) / 1000);
 }
 
-/* After a failure *ret_instance is NULL, or one that must be abandoned because the device holds its first slot. */
+/* On failure *ret_instance is NULL, or an instance that the caller must abandon because the device
+ * holds its first slot. */
 static int make_instance(struct hs_runner *runner, int runs, struct hs_instance **ret_instance, struct hs_error *err)
 {
     const struct hs_backend *backend = runner->options.backend;
@@ -154,7 +157,7 @@ static int open_device(struct hs_runner *runner, struct hs_backend_probe *ret_pr
     return options->backend->open(&device_options, &runner->device, err);
 }
 
-/* ---- Loading and unloading; the lock is held, and given up meanwhile ---- */
+/* ---- Loading and unloading; called with the lock held, which is released during backend calls ---- */
 
 static void abandon(struct hs_runner *runner, struct hs_instance *instance)
 {
@@ -168,7 +171,7 @@ static void load(struct hs_runner *runner)
     struct hs_backend_probe probe = { 0 };
     struct hs_instance *instance = NULL;
     struct hs_error err = { 0 };
-    /* A device that was down has to show by a run that it is back. */
+    /* A device that was down must complete at least one run. */
     int runs = runner->options.warmup > 0 ? runner->options.warmup : runner->down;
     hs_runner_set_load_state(runner, HS_LOAD_LOADING);
     pthread_mutex_unlock(&runner->lock);
@@ -195,7 +198,7 @@ static void load(struct hs_runner *runner)
     }
     if (instance)
         abandon(runner, instance);
-    runner->unload_asked = false; /* of this load; not of the next attempt */
+    runner->unload_asked = false; /* it applies to this load, not to the next attempt */
     hs_runner_set_load_state(runner, HS_LOAD_NONE);
     if (!runner->down) {
         hs_runner_go_down(runner, false, &err);
@@ -205,7 +208,7 @@ static void load(struct hs_runner *runner)
     hs_runner_plan_attempt(runner);
 }
 
-/* A device on which an abandoned instance still has slots is closed after the last of them. */
+/* Closes the device; if abandoned instances still have slots on it, the last of them closes it. */
 static void close_device(struct hs_runner *runner, struct hs_device *device)
 {
     if (runner->device == device) {
@@ -233,7 +236,7 @@ static void unload(struct hs_runner *runner)
     hs_runner_dispatch(runner);
 }
 
-/* False: the device holds slots of all abandoned instances. */
+/* Frees one abandoned instance. Returns false if the device holds slots of all of them. */
 static bool free_abandoned(struct hs_runner *runner)
 {
     for (struct hs_instance **at = &runner->abandoned; *at; at = &(*at)->next) {
@@ -252,7 +255,7 @@ static bool free_abandoned(struct hs_runner *runner)
     return false;
 }
 
-/* Time at which the model is unloaded because it is not used; HS_NO_DEADLINE: not now. */
+/* Returns the time at which the idle model is unloaded; HS_NO_DEADLINE: not now. */
 static int64_t idle_deadline(const struct hs_runner *runner)
 {
     double keep_s = runner->keep_alive_s;
@@ -273,7 +276,8 @@ static bool recover_once(struct hs_runner *runner)
     if (hs_clock_now_ns() < runner->next_attempt_ns)
         return false;
     if (instance && instance->stuck > 0 && instance->busy == instance->stuck) {
-        /* The device may still write to it, so it stays, and the device open, until the slots are given back. */
+        /* The device may still write to the instance, so the instance stays allocated and the
+         * device open until all slots are returned. */
         runner->in_use -= instance->busy;
         runner->stuck -= instance->stuck;
         runner->instance = NULL;
@@ -281,7 +285,7 @@ static bool recover_once(struct hs_runner *runner)
         hs_runner_set_load_state(runner, HS_LOAD_NONE);
     }
     if (runner->instance)
-        return false; /* leases are out: the last of them wakes the loader */
+        return false; /* leases are in use; releasing the last of them wakes the loader */
     int abandoned = 0;
     for (const struct hs_instance *held = runner->abandoned; held; held = held->next)
         abandoned++;
@@ -297,7 +301,7 @@ static bool recover_once(struct hs_runner *runner)
 
 /* ---- A restart ---- */
 
-/* Called whenever a slot comes free, with the lock held: the loader measures. */
+/* Called with the lock held whenever a slot is freed. The loader takes the measurement. */
 void hs_runner_consider_restart(struct hs_runner *runner)
 {
     if (runner->options.restart_above > 0 && hs_clock_now_ns() >= runner->next_measure_ns)
@@ -339,7 +343,7 @@ static bool restart_once(struct hs_runner *runner)
     const struct hs_runner_options *options = &runner->options;
     if (runner->instance && runner->instance->busy > 0) {
         if (hs_clock_now_ns() < runner->restart_until_ns)
-            return false; /* the last lease that comes back wakes the loader */
+            return false; /* releasing the last lease wakes the loader */
         hs_runner_set_load_state(runner, HS_LOAD_LOADED);
         hs_runner_end_restart(runner);
         hs_runner_dispatch(runner);
@@ -351,7 +355,7 @@ static bool restart_once(struct hs_runner *runner)
     if (runner->device)
         close_device(runner, runner->device);
     pthread_mutex_unlock(&runner->lock);
-    malloc_trim(0); /* freed memory lies scattered over the allocator's pools */
+    malloc_trim(0); /* freed memory is scattered over the allocator's arenas */
     if (options->on_restart)
         options->on_restart(options->on_restart_arg, before_bytes, hs_mem_resident());
     pthread_mutex_lock(&runner->lock);
@@ -362,9 +366,9 @@ static bool restart_once(struct hs_runner *runner)
     return true;
 }
 
-/* ---- Slots that do not come back ---- */
+/* ---- Stuck slots ---- */
 
-/* Polls the stuck slots of one instance, `poll_ns` each. */
+/* Polls the stuck slots of one instance, each for `poll_ns`. */
 static void poll_stuck(struct hs_runner *runner, struct hs_instance *instance, int64_t poll_ns)
 {
     for (int i = 0; instance && i < instance->slot_count; i++) {
@@ -391,7 +395,7 @@ static void poll_all_stuck(struct hs_runner *runner)
         poll_stuck(runner, instance, STUCK_POLL_NS / count);
 }
 
-/* Every slot is stuck, and has been for longer than short deadlines of requests explain. */
+/* Detects a hang: every slot has been stuck for longer than short request deadlines explain. */
 static void notice_hang(struct hs_runner *runner)
 {
     const struct hs_instance *instance = runner->instance;
@@ -411,7 +415,7 @@ static void notice_hang(struct hs_runner *runner)
 
 static int64_t health_time(const struct hs_runner *runner)
 {
-    /* A device that hangs may not answer this either. */
+    /* A hung device may not return from this call either. */
     bool can = runner->device && runner->options.backend->health && !runner->down && runner->stuck == 0;
     return can ? runner->next_health_ns : HS_NO_DEADLINE;
 }
@@ -433,7 +437,7 @@ static bool poll_health(struct hs_runner *runner)
 
 /* ---- The thread ---- */
 
-/* Does one piece of work; false: there is none. */
+/* Does one piece of work; returns false if there is none. */
 static bool work_once(struct hs_runner *runner)
 {
     measure(runner);
@@ -455,7 +459,7 @@ static bool work_once(struct hs_runner *runner)
         return false;
     runner->unload_asked = false;
     unload(runner);
-    /* A request may have come meanwhile; then the device stays open for it. */
+    /* If a request arrived during the unload, the device stays open for it. */
     if (runner->device && runner->load_state == HS_LOAD_NONE)
         close_device(runner, runner->device);
     return true;
@@ -465,7 +469,7 @@ static int64_t next_time(const struct hs_runner *runner)
 {
     int64_t now_ns = hs_clock_now_ns(), health_ns = health_time(runner), time_ns = idle_deadline(runner);
     if (runner->down)
-        /* Passed already: the last lease that comes back wakes the loader. */
+        /* If the time has passed, releasing the last lease wakes the loader. */
         time_ns = runner->next_attempt_ns > now_ns ? runner->next_attempt_ns : HS_NO_DEADLINE;
     else if (runner->restarting)
         time_ns = runner->restart_until_ns;
@@ -474,7 +478,7 @@ static int64_t next_time(const struct hs_runner *runner)
     return health_ns < time_ns ? health_ns : time_ns;
 }
 
-/* Slots that are stuck get some time to come back. */
+/* Allows stuck slots some time to be returned, then unloads and closes. */
 static void finish(struct hs_runner *runner)
 {
     int64_t grace_ns = hs_clock_now_ns() + STUCK_GRACE_NS;

@@ -32,7 +32,7 @@ static const struct hs_backend *const built_in[] = { &hs_backend_sim };
 
 /* Modules opened so far. */
 static struct {
-    pthread_mutex_t lock; /* guards the rest, and is held while a module is opened: one at a time */
+    pthread_mutex_t lock; /* guards the rest; held while a module is opened, so that modules open one at a time */
     size_t count;
     struct {
         char path[HS_REGISTRY_PATH_SIZE];
@@ -56,7 +56,7 @@ static void find_folders(struct folders *folders)
         folders->count += hs_path_of_program(folders->paths[folders->count], HS_REGISTRY_PATH_SIZE, of_program[i]);
 }
 
-/* Lower-case letters, digits, '-' and '_': what may stand in a file name without surprises. */
+/* Allows lower-case letters, digits, '-' and '_', which are safe in a file name. */
 static bool is_name(const char *name)
 {
     size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
@@ -85,15 +85,16 @@ static int check_table(const struct hs_backend *backend, const char *name, const
     return 0;
 }
 
-/* HailoRT reads these while it is loaded, and would write a file into the folder that the program was started in, and
- * several lines of each failure to stderr. Variables that are set stay as they are. */
+/* HailoRT reads these variables while it is loaded. Without them it writes a log file into the
+ * current folder, and several lines per failure to stderr. Keeps variables that are already set. */
 static void quieten_runtimes(void)
 {
     setenv("HAILORT_LOGGER_PATH", "NONE", 0);
     setenv("HAILORT_CONSOLE_LOGGER_LEVEL", "critical", 0);
 }
 
-/* The loader's message names a library; this one says what to do. False: it has another reason. */
+/* Replaces the dynamic loader's message, which names a library, by advice. Returns false if the
+ * failure has another cause. */
 static bool explain_openvino(const char *name, const char *path, const char *why, char *dst, size_t size)
 {
     char dir[HS_REGISTRY_PATH_SIZE], installed[HS_REGISTRY_PATH_SIZE];
@@ -139,7 +140,8 @@ static int open_module(const char *name, const char *path, const struct hs_backe
     return 0;
 }
 
-/* The first folder that has the module decides: a broken one there is an error and not passed over in silence. */
+/* Opens the module in the first folder that has it. If that one is broken, fails and does not
+ * search further. */
 static int find_module(const char *name, char path[HS_REGISTRY_PATH_SIZE], const struct hs_backend **ret_backend,
                        struct hs_error *err)
 {

@@ -11,10 +11,12 @@
 
 #define FIRST_PAUSE_NS (100 * HS_NS_PER_MS)
 #define DEFAULT_PAUSE_MAX_NS (5 * HS_NS_PER_S)
-/* hs_runner_destroy gives the loader so long: it waits two seconds for stuck slots, and a backend may not return. */
+/* Time for which hs_runner_destroy waits for the loader, which waits two seconds for stuck slots. A
+ * backend may never return. */
 #define DESTROY_LIMIT_NS (4 * HS_NS_PER_S)
 
-/* Runners that could not be freed: their device still holds slots, or their loader is inside the backend. */
+/* Runners that could not be freed, because their device still holds slots or their loader is inside
+ * the backend. */
 static struct {
     pthread_mutex_t lock;
     struct hs_runner *first;
@@ -148,7 +150,7 @@ bool hs_runner_any_leaked(void)
     return any;
 }
 
-/* ---- Requests to load and unload ---- */
+/* ---- Loading and unloading on request ---- */
 
 void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state)
 {
@@ -161,7 +163,7 @@ void hs_runner_preload(struct hs_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
     runner->unload_asked = false;
-    /* A load or a restart that is under way serves this, too. */
+    /* A load or a restart that is already under way is enough. */
     runner->preload_asked = !runner->down && !runner->restarting &&
                             (runner->load_state == HS_LOAD_NONE || runner->load_state == HS_LOAD_DRAINING);
     hs_runner_dispatch(runner);
@@ -220,7 +222,8 @@ static void remove_waiter(struct hs_runner *runner, struct hs_waiter *waiter)
     runner->waiting--;
 }
 
-/* Goes on past requests that get no slot: a later one may fit into a batch that is being filled. */
+/* Continues after requests that get no slot, because a later one may fit into a batch that is being
+ * filled. */
 void hs_runner_dispatch(struct hs_runner *runner)
 {
     if (runner->down || runner->restarting)
@@ -252,7 +255,7 @@ static void fail_waiters(struct hs_runner *runner, const struct hs_error *why)
     }
 }
 
-/* Behind all of the same or a higher priority. */
+/* Inserts behind all waiters of the same or a higher priority. */
 static void add_waiter(struct hs_runner *runner, struct hs_waiter *waiter)
 {
     struct hs_waiter *before = runner->last;
@@ -266,7 +269,7 @@ static void add_waiter(struct hs_runner *runner, struct hs_waiter *waiter)
     hs_runner_dispatch(runner);
 }
 
-/* A request to a device that is down always fails with something that may pass. */
+/* Fails with a code that the client may retry (HTTP 503), because the device may recover. */
 static int down_error(const struct hs_runner *runner, struct hs_error *err)
 {
     int code = runner->error.code;
@@ -327,7 +330,7 @@ int hs_runner_acquire(struct hs_runner *runner, const struct hs_slot_request *re
     if (hs_cond_init(&waiter.wake) != 0)
         return hs_error_set(err, HS_ENOMEM, "no memory to wait");
     hs_cancel_watch(request->cancel, cancel_waiter, &waiter);
-    /* Read before the lock is taken, since a cancel's lock comes first. A later one wakes the waiter. */
+    /* Checked before locking, because a cancel's lock comes first. A cancel set later wakes the waiter. */
     if (hs_cancel_is_set(request->cancel))
         r = hs_error_set(err, HS_ECANCELED, "cancelled before it began");
     if (r == 0) {

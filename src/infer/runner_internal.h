@@ -1,5 +1,6 @@
-/* The inside of a runner, shared by runner.c (the queue and what workers call), slot.c (a slot from its first picture
- * to its results) and loader.c (the thread that owns the device). Not for other folders. */
+/* Internals of a runner, shared by runner.c (the queue and the functions for request threads),
+ * slot.c (a slot from its first picture to its results) and loader.c (the thread that owns the
+ * device). Other folders must not include it. */
 #ifndef HS_INFER_RUNNER_INTERNAL_H
 #define HS_INFER_RUNNER_INTERNAL_H
 
@@ -13,19 +14,20 @@
 /* The table at the top of slot.c shows the transitions. */
 enum hs_slot_state { HS_SLOT_FREE, HS_SLOT_FILLING, HS_SLOT_RUNNING, HS_SLOT_DONE, HS_SLOT_STUCK };
 
-/* NONE -> WANTED -> LOADING -> LOADED -> DRAINING -> NONE. A draining model is not handed out and is unloaded as soon
- * as no slot is in use. A load that fails leads back to NONE. Every change broadcasts `changed`. */
+/* NONE -> WANTED -> LOADING -> LOADED -> DRAINING -> NONE. No slots of a draining model are handed
+ * out, and it is unloaded as soon as no slot is in use. A failed load leads back to NONE. Every
+ * change broadcasts `changed`. */
 enum hs_load_state { HS_LOAD_NONE, HS_LOAD_WANTED, HS_LOAD_LOADING, HS_LOAD_LOADED, HS_LOAD_DRAINING };
 
 struct hs_slot;
 
 /* A lease and its place in a slot. */
 struct hs_share {
-    struct hs_lease lease; /* first: a lease is its share */
+    struct hs_lease lease; /* first, because a lease is cast to its share */
     struct hs_slot *slot;
-    int first; /* picture of the slot */
+    int first; /* index of its first picture in the slot */
     bool held, ready;
-    /* only the holder reads these */
+    /* Read only by the thread that holds the lease. */
     struct hs_cancel *cancel;
     int64_t deadline_ns, queue_ns;
 };
@@ -34,17 +36,17 @@ struct hs_slot {
     struct hs_instance *instance;
     int index;
     enum hs_slot_state state;
-    int h, w;           /* of its pictures */
-    int taken;          /* pictures given out, from the first */
-    int held, ready;    /* shares not yet released; shares whose pictures are written or given up */
-    int shares;         /* given out since the slot was last free */
+    int h, w;           /* size of its pictures */
+    int taken;          /* pictures handed out, counted from the first */
+    int held, ready;    /* shares not yet released; shares whose pictures are written or abandoned */
+    int shares;         /* handed out since the slot was last free */
     bool attended;      /* a thread is inside the backend for it */
     int64_t ready_ns;   /* time at which the first share became ready */
     int64_t started_ns; /* time of submission */
     int result;
     struct hs_error error;
     pthread_cond_t changed; /* for threads in hs_runner_run */
-    struct hs_share *share; /* info->batch of them, inside the instance's */
+    struct hs_share *share; /* info->batch shares, part of the instance's array */
 };
 
 /* A model loaded on a device. */
@@ -56,7 +58,7 @@ struct hs_instance {
     int slot_count, busy, stuck; /* busy: slots that are not free, the stuck ones included */
     int running;                 /* submitted and not done */
     bool abandoned;              /* its device was given up while it held slots */
-    struct hs_instance *next;    /* of the abandoned ones */
+    struct hs_instance *next;    /* next of the abandoned instances */
     struct hs_slot slots[HS_MODEL_MAX_SLOTS];
     struct hs_share *shares; /* slot_count * info->batch */
 };
@@ -66,8 +68,8 @@ struct hs_waiter {
     const struct hs_slot_request *request;
     struct hs_runner *runner;
     pthread_cond_t wake;
-    struct hs_share *share; /* granted */
-    int result;             /* refused: HS_E…, and `err` is filled */
+    struct hs_share *share; /* set once granted */
+    int result;             /* if refused: HS_E…, and `err` is filled */
     struct hs_error *err;
     bool cancelled;
     struct hs_waiter *prev, *next;
@@ -79,31 +81,33 @@ struct hs_runner {
     struct hs_model_spec spec;
     pthread_t loader;
 
-    /* Only the loader's. */
+    /* Used only by the loader. */
     struct hs_device *device;
 
-    /* Guards everything below. Comes after the lock of a struct hs_cancel: never ask or watch one while holding it. */
+    /* Guards everything below. The lock of a struct hs_cancel comes first: do not check or watch
+     * one while holding this lock. */
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* for the loader: a load is wanted, a slot was released or is stuck, or the end */
-    pthread_cond_t changed; /* load_state, down or restarting changed, or the loader has ended */
+    pthread_cond_t work;    /* wakes the loader: load wanted, slot released or stuck, or runner ending */
+    pthread_cond_t changed; /* broadcast if load_state, down or restarting changes, or the loader ends */
     enum hs_load_state load_state;
-    struct hs_instance *instance; /* LOADED and DRAINING, else NULL */
+    struct hs_instance *instance; /* set while LOADED or DRAINING, else NULL */
     struct hs_instance *abandoned;
     struct hs_waiter *first, *last;
-    int waiting, in_use, stuck; /* not those of abandoned instances */
+    int waiting, in_use, stuck; /* without those of abandoned instances */
     bool ending, ended;
     bool orphaned; /* destroyed while the loader was inside the backend, so the loader frees it */
     struct hs_runner *next_leaked;
-    bool used;            /* a lease came back since the model was loaded */
-    int64_t last_used_ns; /* or loaded */
-    double keep_alive_s;  /* in force */
+    bool used;            /* a slot was freed since the model was loaded */
+    int64_t last_used_ns; /* time of the last use or of the load */
+    double keep_alive_s;  /* the current setting */
     bool unload_asked;
-    bool preload_asked; /* while it was unloading */
+    bool preload_asked; /* by a preload while load_state is NONE or DRAINING */
     char device_name[64], version[64];
-    struct hs_error error; /* not repaired yet; code 0: none */
+    struct hs_error error; /* not recovered from yet; code 0: none */
 
-    /* A device that is down gets no work: the model is dropped, and the loader tries to bring it back (Nygard, "Release
-     * It!": circuit breaker, with a run of the loader in place of a client's). */
+    /* A device that is down gets no work: the model is unloaded, and the loader tries to recover
+     * the device. This is a circuit breaker (Nygard, "Release It!") whose trial run is the loader's
+     * and not a client's. */
     bool down, hung;
     int failures_in_row;
     int attempts; /* since it went down */
@@ -111,8 +115,8 @@ struct hs_runner {
 
     /* A restart drains, unloads, closes, opens and loads. */
     bool restarting;
-    int64_t restart_until_ns; /* put off then if a slot is still in use */
-    int64_t restart_bytes;    /* of the process when it was last measured */
+    int64_t restart_until_ns; /* time at which a restart is put off if a slot is still in use */
+    int64_t restart_bytes;    /* resident memory of the process when last measured */
     int64_t next_measure_ns;
 
     struct hs_device_health health;
@@ -123,28 +127,29 @@ struct hs_runner {
     int64_t run_ns, last_load_ns;
 };
 
-/* All of these are called with the runner's lock held. */
+/* The functions below are called with the runner's lock held, except hs_runner_free_orphan. */
 
 /* runner.c: hands free slots to waiters, oldest first, and starts a load if one is missing. */
 void hs_runner_dispatch(struct hs_runner *runner);
 void hs_runner_set_load_state(struct hs_runner *runner, enum hs_load_state state);
 
-/* runner.c: takes the device out of service: requests fail with `why` until the loader has brought it back. */
+/* runner.c: marks the device as down; requests fail with `why` until the loader has recovered it. */
 void hs_runner_go_down(struct hs_runner *runner, bool hung, const struct hs_error *why);
 void hs_runner_plan_attempt(struct hs_runner *runner);
 
-/* runner.c: a run has ended with `result`; takes the device down if that shows that it is at fault. */
+/* runner.c: counts a run that ended with `result`, and marks the device as down if the device is at fault. */
 void hs_runner_count_run(struct hs_runner *runner, int result, bool hung, const struct hs_error *why);
 
-/* slot.c: a share of a slot for the request; NULL: none is free. And a slot whose leases are all back, or that the
- * device gave back late. */
+/* slot.c: takes a share of a slot for the request; NULL if none is free. hs_slot_free frees a slot
+ * whose leases are all released, or that the device returned late. */
 struct hs_share *hs_slot_take(struct hs_runner *runner, const struct hs_slot_request *request);
 void hs_slot_free(struct hs_slot *slot);
 
-/* runner.c: frees an orphaned runner whose loader has ended; the one function here that is called without the lock. */
+/* runner.c: frees an orphaned runner whose loader has ended. Called without the lock, unlike the
+ * other functions here. */
 void hs_runner_free_orphan(struct hs_runner *runner);
 
-/* loader.c: the thread's body; its argument is the runner. And the start of a restart if the process is too large. */
+/* loader.c: hs_runner_load_loop is the body of the thread; its argument is the runner. */
 void *hs_runner_load_loop(void *arg);
 void hs_runner_consider_restart(struct hs_runner *runner);
 void hs_runner_end_restart(struct hs_runner *runner);

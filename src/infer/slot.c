@@ -1,25 +1,26 @@
-/* A slot from its first picture to its results.
+/* The states of a slot, from its first picture to its results.
  *
  *   state    begins when                      leaves to
  *   FREE     -                                FILLING: a share is handed out (hs_slot_take)
- *   FILLING  its first share is handed out    RUNNING: all shares are ready, and no more come or are waited for
+ *   FILLING  its first share is handed out    RUNNING: all shares are ready; the batch is full or its wait is over
  *                                             FREE: all shares are released before that
- *   RUNNING  a thread submits it              DONE: the backend returned a result, also that of a failed submission
+ *   RUNNING  a thread submits it              DONE: the backend returned a result, or the submission failed
  *                                             STUCK: all shares are released before that
- *   DONE     `result` is known                FREE: all shares are released
- *   STUCK    no thread waits for the run      FREE: the loader sees that the device gave it back
+ *   DONE     `result` is set                  FREE: all shares are released
+ *   STUCK    no thread waits for the run      FREE: the loader sees that the device returned it
  *
- * Shares are filled by one thread each. When all are ready one of the threads submits the slot and waits inside the
- * backend (`attended`); the others wait on `changed`. Leaving the backend always broadcasts, so that another waiter
- * takes over if the attending thread reached its own deadline. A run that took too long has a result although it is
- * still RUNNING. */
+ * One thread fills each share. When all are ready, one of the threads submits the slot and waits
+ * inside the backend (`attended`); the others wait on `changed`. A thread that leaves the backend
+ * always broadcasts, so that another waiter takes over if the attending thread reached its own
+ * deadline. A run that took too long has a result although its state is still RUNNING. */
 #include <assert.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "infer/runner_internal.h"
 
-/* Batches in a device: one that it computes, and one that is ready when it has. More would be sent off half full. */
+/* Most batches in a device: one that runs, and one that is ready to run next. More would be
+ * submitted half full. */
 enum { BATCHES_IN_FLIGHT = 2 };
 
 void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tensor_view *ret_views)
@@ -36,7 +37,8 @@ void hs_lease_outputs(const struct hs_lease *lease, int picture, struct hs_tenso
 
 /* ---- Handing out and taking back, with the runner's lock held ---- */
 
-/* A slot with room for this size: one that is being filled, else a free one. */
+/* Returns a slot with room for this size: one that is being filled, else a free one; NULL if there
+ * is none. */
 static struct hs_slot *find_slot(const struct hs_runner *runner, const struct hs_slot_request *request)
 {
     struct hs_instance *instance = runner->instance;
@@ -99,7 +101,7 @@ void hs_slot_free(struct hs_slot *slot)
     hs_runner_consider_restart(runner);
     hs_runner_dispatch(runner);
     if (instance->busy == 0)
-        pthread_cond_signal(&runner->work); /* the loader may wait for it to become idle */
+        pthread_cond_signal(&runner->work); /* the loader may be waiting for the instance to become idle */
 }
 
 /* ---- A run, with the lock held ---- */
@@ -110,7 +112,8 @@ static bool is_full(const struct hs_slot *slot)
            slot->instance->runner->load_state != HS_LOAD_LOADED;
 }
 
-/* Time from which the slot may be submitted; HS_NO_DEADLINE: shares or batches in the device must finish first. */
+/* Returns the time from which the slot may be submitted; HS_NO_DEADLINE: shares or batches in the
+ * device must finish first. */
 static int64_t submit_time(const struct hs_slot *slot)
 {
     const struct hs_instance *instance = slot->instance;
@@ -150,7 +153,7 @@ static void leave_backend(struct hs_slot *slot)
     pthread_cond_broadcast(&slot->changed);
 }
 
-/* `hung`: it took too long, and the device still has the slot. */
+/* `hung`: the run took too long, and the device still holds the slot. */
 static void finish_run(struct hs_slot *slot, int result, bool hung, const struct hs_error *why)
 {
     struct hs_runner *runner = slot->instance->runner;
@@ -185,7 +188,7 @@ static void submit(struct hs_slot *slot)
         finish_run(slot, r, false, &why);
 }
 
-/* Waits inside the backend until the deadline, or until the run has taken too long. */
+/* Waits inside the backend until the deadline, or until the run has exceeded run_timeout_ns. */
 static void attend(struct hs_slot *slot, int64_t deadline_ns)
 {
     struct hs_instance *instance = slot->instance;
@@ -225,7 +228,7 @@ static void wait_for_result(struct hs_share *share)
     }
 }
 
-/* ---- For workers ---- */
+/* ---- For request threads ---- */
 
 int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings, struct hs_error *err)
 {
@@ -245,7 +248,8 @@ int hs_runner_run(struct hs_lease *lease, struct hs_runner_timings *ret_timings,
         runner->timeouts++;
         r = hs_error_set(err, HS_ETIMEOUT, "the network did not finish in time");
     } else if (slot->result != 0) {
-        /* HS_EBUSY means this runner's queue, which is not tried again; the device's queue may have room then. */
+        /* HS_EBUSY would mean that this runner's queue is full, which is not retried. The device's
+         * queue may have room at the next attempt. */
         r = hs_error_set(err, slot->result == HS_EBUSY ? HS_ETRANSIENT : slot->result, "%s", slot->error.message);
     }
     pthread_mutex_unlock(&runner->lock);
@@ -274,7 +278,8 @@ void hs_runner_release(struct hs_lease *lease)
     pthread_mutex_lock(&runner->lock);
     assert(share->held);
     share->held = false;
-    /* Other threads may wait until it is filled. Its pictures are computed, and the results are not read. */
+    /* Other threads may be waiting until the slot is filled. This share's pictures are computed,
+     * but not read. */
     if (!share->ready)
         make_ready(share);
     if (--slot->held == 0 && slot->state != HS_SLOT_RUNNING) {

@@ -1,13 +1,15 @@
 #!/bin/bash
-# Builds for aarch64, the Raspberry Pi 5's architecture, and tests under emulation: in a Debian 13, which Raspberry Pi
-# OS is made from, with the libraries of its arm64 port and OpenVINO's aarch64 wheel. The compiler, meson and pytest in
-# there are of this machine's architecture, so that only our programs are emulated (by qemu-user, called by its name:
-# binfmt_misc is not needed). Needs root and the network; the system is kept in .deps/arm64.
+# Builds for aarch64, the Raspberry Pi 5's architecture, and tests under emulation: in a Debian 13,
+# the base of Raspberry Pi OS, with the libraries of its arm64 port and OpenVINO's aarch64 wheel.
+# The compiler, meson and pytest in that system have this machine's architecture, so that only our
+# programs are emulated (qemu-user is called by its name, without binfmt_misc). Needs root and the
+# network; keeps the system in .deps/arm64.
 #
 #   tests/arm64/run.sh [FOLDER]    FOLDER: build folder of this machine's programs, to compare answers with (build)
-#   tests/arm64/run.sh --shell     only a shell in there; qemu-aarch64 PROGRAM runs one of build-arm64
+#   tests/arm64/run.sh --shell     opens a shell in the system; qemu-aarch64 PROGRAM runs a program of build-arm64
 #
-# HS_RESULTS: folder for JUnit files (build-arm64/results). Exit code 77: cannot run here, for a reason outside.
+# HS_RESULTS: folder for JUnit files (build-arm64/results). Exit code 77: skipped, because this
+# machine cannot run it.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -22,7 +24,8 @@ skip() { printf '[arm64] skipped: %s\n' "$*"; exit 77; }
 
 # ---- the system -------------------------------------------------------------------------------------------------------
 
-# Of what a build needs, libraries are the arm64 port's, the compilers cross compilers, the rest this machine's.
+# Packages of a build: libraries of the arm64 port, cross compilers, and this machine's architecture
+# for the rest.
 packages() {
     sed 's/#.*//' "$tree/tools/packages.txt" | tr -s ' \t' '\n' | grep . | sed -E \
         -e 's/^(lib.*)/\1:arm64/' -e 's/^(gcc|g\+\+)$/\1-aarch64-linux-gnu/' -e '/^(curl|python3-pip)$/d'
@@ -46,7 +49,8 @@ install_inside() {
     rm -rf "$root"/var/cache/apt/archives/*.deb
 }
 
-# The newest qemu-user can no longer pretend pages larger than this machine's; Debian 12's can. It is one static file.
+# The newest qemu-user can no longer emulate pages larger than this machine's. Debian 12's can, and
+# it is one static file.
 install_older_qemu() {
     local list=/etc/apt/sources.list.d/older.list
     echo "deb $mirror bookworm main" > "$root$list"
@@ -57,7 +61,7 @@ install_older_qemu() {
     rm "$root$list"
 }
 
-# Made anew when what goes into it has changed.
+# Makes the system again if its inputs have changed.
 make_system() {
     local stamp
     stamp=$({ packages; declare -f install_inside install_older_qemu make_system; } | sha256sum)
@@ -79,7 +83,7 @@ make_system() {
 
 # ---- inside -----------------------------------------------------------------------------------------------------------
 
-# The tree is where it is outside, so that paths in both are the same.
+# Mounts the tree at its path outside, so that paths inside and outside are equal.
 mount_tree() {
     local folder
     for folder in "$tree" "$(readlink -f "$tree/.deps")"; do
@@ -96,7 +100,7 @@ build_inside() {
     in_root ninja --quiet -C "$build"
 }
 
-# What service tests and the command line take for the programs.
+# Writes wrappers, which service tests and the command line use as the programs.
 write_wrappers() {
     local name
     mkdir -p "$build/emulated"
@@ -106,12 +110,12 @@ write_wrappers() {
     done
 }
 
-# HS_EMULATED is for tests of what qemu-user does not have.
+# HS_EMULATED is for tests that depend on something that qemu-user lacks.
 emulate() { # CPU COMMAND…
     in_root env QEMU_CPU="$1" HS_EMULATED=1 ${pages:+QEMU_PAGESIZE=$pages} "${@:2}"
 }
 
-# Names of tests after the suites limit them; JUnit files are arm64-NAME.xml.
+# Test names after the suites select tests; JUnit files are arm64-NAME.xml.
 meson_tests() { # NAME CPU ARGUMENT…
     local name=$1 cpu=$2
     shift 2
@@ -121,9 +125,10 @@ meson_tests() { # NAME CPU ARGUMENT…
     cp "$build/meson-logs/arm64-$name.junit.xml" "$results/" || failed=1
 }
 
-# A Raspberry Pi 5 has Cortex-A76 cores, which have dot products and f16 but no int8 matrix products, and its kernel has
-# pages of 16 KiB. A Cortex-A53 has none of these, so that the other kernels are chosen. Left out for the minutes that
-# they take: failing allocations and writes of the gallery, and once more warped pictures, which know nothing of pages.
+# A Raspberry Pi 5 has Cortex-A76 cores, with dot products and f16 but without int8 matrix products,
+# and its kernel has pages of 16 KiB. A Cortex-A53 has none of these, so the other kernels are
+# chosen. To save minutes, this leaves out failing allocations and writes of the gallery, and with
+# 16 KiB pages warped pictures, which do not depend on pages.
 test_units() {
     local names
     mapfile -t names < <(in_root meson test -C "$build" --no-rebuild --list 2> /dev/null |

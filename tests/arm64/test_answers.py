@@ -1,4 +1,4 @@
-"""The same pictures, the same people and faces on aarch64 as on this machine. answers.sh has asked both."""
+"""Compares the answers of answers.sh on aarch64 and on this machine: the same people and faces per picture."""
 import json
 import os
 import pathlib
@@ -13,7 +13,7 @@ COSINE = 0.9999
 
 
 def pairs(name):
-    """Answers about the same picture: emulated, native. Empty lines part them in some commands' output."""
+    """Returns (emulated, native) answers per picture. Skips the empty lines in the output of some commands."""
     native, emulated = ([json.loads(line) for line in (folder / name).read_text().splitlines() if line]
                         for folder in (NATIVE, HERE))
     assert native and len(emulated) == len(native)

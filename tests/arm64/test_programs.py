@@ -1,4 +1,4 @@
-"""The emulated programs: which kernels a processor gets, and the service on the processor with a real network."""
+"""Tests emulated programs: the kernels chosen for a processor, and the service on the CPU with a real network."""
 import os
 import pathlib
 import subprocess
@@ -14,14 +14,14 @@ BUILD = pathlib.Path(os.environ.get('HS_BUILD_DIR', TREE / 'build-arm64'))
 @pytest.mark.parametrize('cpu, kernels', [('cortex-a76', ['dotprod', 'neon', 'plain']),
                                           ('cortex-a53', ['neon', 'plain'])])
 def test_kernels_that_were_compared(cpu, kernels):
-    """The unit test compares those that the processor has, whatever they are; these are to be among them."""
+    """The unit test compares all kernels that the processor supports. These must be the expected ones."""
     done = subprocess.run(['qemu-aarch64', BUILD / 'tests' / 'unit' / 'test_gallery_search_kernel'],
                           env={**os.environ, 'QEMU_CPU': cpu}, capture_output=True, text=True, check=True)
     assert [line[2:] for line in done.stdout.splitlines() if line.startswith('# ') and ':' not in line] == kernels
 
 
 def test_the_service_finds_people(tmp_path):
-    """With a smaller input, because it is emulated."""
+    """Uses a smaller input, because emulation is slow."""
     server = Server(tmp_path, device='cpu', settings={
         'inference.input_size': '[320, 320]', 'device.timeout': 600, 'performance.request_timeout': 600})
     picture = (TREE / '.deps' / 'samples' / 'zidane.jpg').read_bytes()

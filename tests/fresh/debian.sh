@@ -1,11 +1,12 @@
-# Debian systems made by debootstrap, for tests/fresh and tests/arm64: sourced, not run. This machine's way to the
-# network holds inside too: name servers, apt's mirror and proxy, pip's settings, certificates.
+# Makes Debian systems with debootstrap, for tests/fresh and tests/arm64. To be sourced, not run.
+# The systems use this machine's network settings: name servers, apt's mirror and proxy, pip's
+# settings, certificates.
 #
-# Base systems are kept for a week in ${XDG_CACHE_HOME:-~/.cache}/hailo-services/fresh.
-# Who sources it has $suite, $work (a folder of its own), $root (where the system goes) and $mirror and $security
-# (find_mirrors), and has defined say and fail.
+# Base systems are cached for a week in ${XDG_CACHE_HOME:-~/.cache}/hailo-services/fresh. The
+# sourcing script sets $suite, $work (a private folder), $root (the system's folder), and $mirror
+# and $security (find_mirrors), and defines the functions `say` and `fail`.
 
-# The first Debian mirror that apt knows here; nothing where there is none.
+# Prints the first Debian mirror in apt's sources here; nothing if there is none.
 find_mirror() { # LAST-PART-OF-ADDRESS
     cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2> /dev/null | sed 's/#.*//' |
         grep -oE "https?://[^] ]*/$1/?( |\$)" | sed -n '1s, *$,,p' || true
@@ -33,7 +34,7 @@ make_base() { # TARBALL
     mv "$folder" "$root"
 }
 
-# A minimal system in $root, which is not there yet.
+# Unpacks a minimal system to $root, which must not exist yet.
 unpack_base() {
     local tarball
     tarball=${XDG_CACHE_HOME:-$HOME/.cache}/hailo-services/fresh/$suite-$(dpkg --print-architecture)-$(date +%G-%V).tar
@@ -50,7 +51,7 @@ write_sources() {
     printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" > "$root/etc/apt/sources.list"
     test -z "$security" || printf 'deb %s %s main\n' "$security" "$suite-security" >> "$root/etc/apt/sources.list"
     local file
-    # Only what says how to fetch: not this machine's cleaning habits or package choices.
+    # Copies only settings for fetching, not this machine's cache cleaning or choice of packages.
     for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
         if test -f "$file" && grep -qiE '^[^/#]*Acquire::(http|https|ftp|Retries|Check|AllowInsecure|Proxy)' "$file"; then
             cp "$file" "$root/etc/apt/apt.conf.d/"
@@ -68,7 +69,8 @@ copy_network_settings() {
     done
 }
 
-# The authorities that this machine trusts beyond Debian's own. A bundle that was changed in place is taken as it is.
+# Copies the certificate authorities that this machine trusts in addition to Debian's. A bundle that
+# was edited in place is copied unchanged.
 copy_certificates() {
     local bundle=/etc/ssl/certs/ca-certificates.crt
     if test -d /usr/local/share/ca-certificates; then
@@ -78,14 +80,14 @@ copy_certificates() {
     test ! -f "$bundle" || cp -L "$bundle" "$root$bundle"
 }
 
-# What of the environment leads to the network; everything else stays outside.
+# Prints the environment variables for network access; all others are left out.
 network_environment() {
     env -0 | grep -zE '^(PIP_[A-Z_]+|https?_proxy|no_proxy|all_proxy|HTTPS?_PROXY|NO_PROXY|ALL_PROXY|SSL_CERT_(FILE|DIR)|'\
 'CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|NODE_EXTRA_CA_CERTS|npm_config_[a-z_]+)=' |
         grep -zvE '^PIP_(FIND_LINKS|REQUIRE_VIRTUALENV|TARGET|PREFIX|USER|ROOT|CACHE_DIR)=' || true
 }
 
-# In a mount namespace of one's own (unshare --mount).
+# Call this in a private mount namespace (unshare --mount).
 mount_kernel_folders() {
     mount --make-rprivate /
     mount -t proc proc "$root/proc"

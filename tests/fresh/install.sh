@@ -1,6 +1,7 @@
 #!/bin/bash
-# Inside a system of run.sh, as root: builds in a clone that was moved, installs from it, removes it, and asks both
-# programs about real pictures as a user who owns nothing. All under a strict umask.
+# Runs inside a system of run.sh, as root. Builds in a clone that was moved, installs from it,
+# removes it, and runs both programs on real pictures as a user who owns no files. All of this under
+# a strict umask.
 #
 #   install.sh CLONE       with .deps/models and .deps/samples in it; a copy outside the clone, which is removed
 set -euo pipefail
@@ -32,7 +33,7 @@ move_and_install() {
     ! grep -rlF "$clone" /usr/local || fail "these files name the clone"
 }
 
-# The server's words come through a pipe, so that its line about the port is waited for and not polled.
+# Reads the server's output through a pipe, so that the line with the port is waited for and not polled.
 start_server() { # PROGRAM ARGUMENT…
     local line
     address=
@@ -47,7 +48,7 @@ start_server() { # PROGRAM ARGUMENT…
     curl -s -o /dev/null --fail --retry 60 --retry-delay 1 "$address/health/ready" 2> /dev/null || fail "$1 is not ready"
 }
 
-# Answers, and has nothing of the clone in memory.
+# Checks that the server answers, and has mapped no files of the clone.
 check_server() { # PATH
     local found
     found=$(curl -sS --fail --max-time 120 -F "image=@$here/samples/zidane.jpg" "$address$1" |
@@ -60,7 +61,7 @@ check_server() { # PATH
     say "$1 finds $found of 2 in zidane.jpg"
 }
 
-# A program without its runtime says so.
+# Checks the message of a program without its runtime.
 check_broken() {
     local said
     mv /usr/local/lib/hailo-services/openvino /usr/local/lib/hailo-services/elsewhere

@@ -1,18 +1,18 @@
 #!/bin/bash
-# Runs the README's first code block as a new user would: in a minimal Debian made by debootstrap, in a clean clone of
-# HEAD, with only git and make installed. Then installs, and tries the programs without the clone (install.sh). Needs
-# root, debootstrap and the network.
+# Runs the README's first code block as a new user would: in a minimal Debian made by debootstrap,
+# in a clean clone of HEAD, with only git and make installed. Then installs, and tests the programs
+# without the clone (install.sh). Needs root, debootstrap and the network.
 #
 #   tests/fresh/run.sh [--suite bookworm|trixie] [--user] [--install] [--shell]
 #
 #   --user      as an ordinary user with sudo, not as root without it
 #   --install   only the demo and the installation, not all of the README's commands
-#   --shell     afterwards (also after a failure) opens a shell in there
+#   --shell     opens a shell in the system afterwards (also after a failure)
 #
 # HS_CHECK_PYTEST: only these files of pytest (tools/check.sh).
 #
-# How the system is made: debian.sh. All mounts are made in a mount namespace of their own and all processes in a process
-# namespace, so nothing is left behind however this ends.
+# debian.sh makes the system. All mounts are in a private mount namespace and all processes in a
+# private process namespace, so nothing is left behind, however the script ends.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -60,7 +60,7 @@ install_prerequisites() {
     fi
 }
 
-# Lines of the first ```sh block.
+# Prints the lines of the first ```sh block.
 readme_commands() {
     awk '/^```/ { if (inside) exit; inside = 1; next } inside && NF' "$clone/README.md" |
         if test "$all" = yes; then cat; else grep '^make demo'; fi
@@ -88,7 +88,7 @@ run_commands() {
     return "$status"
 }
 
-# In the namespaces: everything from the base system on.
+# Runs everything inside the namespaces, beginning with the base system.
 main_inside() {
     mount_kernel_folders
     write_sources

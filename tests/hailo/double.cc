@@ -1,7 +1,7 @@
-/* A double of HailoRT: the functions that the Hailo backend uses, with a scripted device behind them (double.h). It
- * keeps HailoRT's rules towards its user: callbacks come on one thread of each device, what is under way is not
- * cancelled, a run that cannot be started kills its network, a lost connection stays lost. And it watches that its user
- * keeps HailoRT's: whatever breaks one is printed and counted. */
+/* A double of HailoRT: the functions that the Hailo backend uses, on a simulated device (double.h).
+ * It behaves like HailoRT: callbacks run on one thread per device, pictures in flight are not
+ * cancelled, a run that cannot be started kills its network, and a lost connection stays lost. It
+ * also checks that its user follows HailoRT's rules: each violation is printed and counted. */
 #include "double.h"
 
 #include <algorithm>
@@ -49,24 +49,24 @@ struct Tensor {
     hs_tensor_desc native;
     hailo_format_type_t type;
     hailo_format_order_t order, device_order;
-    bool valid; /* one scale for all of it */
+    bool valid; /* one scale for the whole tensor */
 };
 
-/* One output of a network with true numbers: which of the network's own outputs it is, and how it is quantised. */
+/* One output of a network with real numbers: its index in the network's outputs, and its quantisation. */
 struct Head {
     int index;
     hs_tensor_desc desc;
     bool sigmoid;
 };
 
-/* The network that gives true numbers: the same on the processor, through our own backend for it, in float32. Only the
- * thread of the callbacks uses it. */
+/* A network that computes real numbers: the same network on the CPU, through our own backend, in
+ * float32. Only the callback thread uses it. */
 struct Network {
     const hs_backend *backend = nullptr;
     hs_device *device = nullptr;
     hs_model *model = nullptr;
     std::string ranges_path;
-    std::vector<std::pair<float, float>> ranges; /* the smallest and largest number of each head */
+    std::vector<std::pair<float, float>> ranges; /* smallest and largest number of each head */
 
     Network() = default;
     Network(const Network &) = delete;
@@ -81,13 +81,13 @@ struct Hef {
     bool shuffled = false;
     std::string network_path, ranges_path;
     float mean[3] = { 0, 0, 0 }, std[3] = { 1, 1, 1 };
-    std::vector<Head> heads; /* where the numbers are true */
+    std::vector<Head> heads; /* only with real numbers */
     std::shared_ptr<Network> network;
     std::vector<std::shared_ptr<hailort::Stream>> outputs;
     std::vector<std::string> names;
 };
 
-/* A device as one user opened it: a connection with a thread that reads from it, as in HailoRT. */
+/* A device as opened by one user: a connection and a thread that reads from it, as in HailoRT. */
 struct Link {
     hs_sim_world *world;
     int unit;
@@ -95,15 +95,15 @@ struct Link {
     std::atomic<int> networks{ 0 };
     pthread_t thread;
     int fd = -1;
-    bool unheard = false; /* it was lost, and the run whose outputs were being read then is forgotten */
+    bool unheard = false; /* the link was lost, and the callback of the run whose outputs were being read was dropped */
     bool closed = false;
 };
 
 /* A configured network. */
 struct State {
     std::shared_ptr<Link> link;
-    Hef hef;                           /* with the formats that it was configured with */
-    std::vector<hs_tensor_desc> descs; /* in the order that the rule of the finding has */
+    Hef hef;                           /* with the formats at the time of configure() */
+    std::vector<hs_tensor_desc> descs; /* in the order in which the rule fills them */
     bool shut = false, failed = false;
     size_t in_flight = 0;
 };
@@ -128,7 +128,7 @@ struct Stream {
 
 struct Bound {
     std::shared_ptr<State> state;
-    std::vector<uint8_t *> buffers; /* of the outputs, then of the input */
+    std::vector<uint8_t *> buffers; /* the outputs, then the input */
     bool in_flight = false;
 };
 
@@ -141,16 +141,16 @@ struct Running {
 
 using namespace hailort;
 
-/* Lives as long as the process, whose other threads may outlive main(). */
+/* Lives as long as the process, because other threads may outlive main(). */
 static struct Double {
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that is here; a world's comes after it */
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all members; the lock of a world is taken after it */
     pthread_cond_t changed;
     std::vector<Job> *jobs = new std::vector<Job>;
     Fails *fails = new Fails;
     char group[64] = "";
     int in_flight = 0, most = 0, mapped = 0, mapped_ever = 0, open = 0;
-    int64_t release_ms = 0;        /* how long a call that frees something waits for its reply */
-    hs_sim_world *world = nullptr; /* of the newest device */
+    int64_t release_ms = 0;        /* time for which a call that frees something waits for its reply */
+    hs_sim_world *world = nullptr; /* world of the newest device */
     int unit = 0;
     std::atomic<int> violations{ 0 };
     char last[200] = "";
@@ -162,8 +162,8 @@ static struct Double {
     }
 } &d = *new Double;
 
-/* Set for a thread that is inside a callback. (LeakSanitizer does not stand thread_local in a library that was opened
- * by name.) */
+/* Set for a thread that is inside a callback. (Not thread_local, because LeakSanitizer does not
+ * support it in a library that was opened by dlopen.) */
 static const pthread_key_t in_callback = [] {
     pthread_key_t key;
     if (pthread_key_create(&key, nullptr) != 0)
@@ -195,7 +195,7 @@ static void entered(const char *call)
         violation((std::string(call) + " was called from a callback").c_str());
 }
 
-/* HailoRT reads these when it is loaded. */
+/* HailoRT reads these variables when it is loaded. */
 __attribute__((constructor)) static void check_environment()
 {
     const char *path = getenv("HAILORT_LOGGER_PATH"), *level = getenv("HAILORT_CONSOLE_LOGGER_LEVEL");
@@ -212,7 +212,7 @@ static hailo_status injected(const char *call)
     return found->second.first;
 }
 
-/* ---- worlds ---- */
+/* ---- Worlds ---- */
 
 struct WorldGuard {
     hs_sim_world *world;
@@ -238,7 +238,7 @@ static hs_sim_world *find_world()
     return world;
 }
 
-/* The world's lock is held in the following. */
+/* The functions below are called with the world's lock held. */
 static bool goes_away(hs_sim_world *world, int unit)
 {
     hs_sim_advance(world, unit);
@@ -251,8 +251,8 @@ static bool is_gone(const Link &link)
     return link.world->units[link.unit].losses != link.losses;
 }
 
-/* A call that frees something. One to a chip that has stopped answering waits for its reply; to a lost one it does not.
- */
+/* Called by functions that free something. Waits for the reply of a chip that has stopped
+ * responding; does not wait for a lost one. */
 static void await_release(const Link &link, const char *call)
 {
     entered(call);
@@ -295,7 +295,7 @@ static hailo_status play_load(const Link &link)
                                                                     : HAILO_SUCCESS;
 }
 
-/* ---- memory ---- */
+/* ---- Memory ---- */
 
 static size_t page_size()
 {
@@ -344,10 +344,11 @@ static size_t buffer_size(const State &state, size_t index)
     return index < state.hef.outputs.size() ? frame_size(state.hef.outputs[index]->tensor) : input_size(state);
 }
 
-/* ---- what it finds ---- */
+/* ---- Outputs ---- */
 
-/* Numbers of the processor's network as the chip gives them: grids cell by cell, cut to the range of their type. A row
- * of the export (one anchor) is a part of a cell, so its numbers lie in the same order already. */
+/* Converts outputs of the CPU's network to those of the chip: grids cell by cell, clamped to the
+ * range of their type. A row of the export (one anchor) is a part of a cell, so its numbers are
+ * already in the same order. */
 static void quantise(const Head &head, const hs_tensor_desc &from, const void *data, const hs_tensor_desc &to,
                      void *ret, std::pair<float, float> *range)
 {
@@ -383,7 +384,7 @@ static void answer(const Bound &bound)
     const uint8_t *picture = bound.buffers[count];
     std::vector<void *> data(count);
     for (size_t i = 0; i < count; i++) {
-        /* In the order of the rule; a network may have them in another one. */
+        /* Maps the rule's order to the network's, which may differ. */
         auto same = [&](const std::shared_ptr<Stream> &stream) {
             return strcmp(stream->tensor.native.name, state.descs[i].name) == 0;
         };
@@ -406,8 +407,8 @@ static void answer(const Bound &bound)
         hs_sim_face_fill(state.descs.data(), blobs, found, data.data());
 }
 
-/* A device may write up to the end of a buffer's last page. And what a picture was is nobody's business once it is
- * through: the next one has to write all of it. */
+/* A device may write up to the end of a buffer's last page. This also overwrites the input of a
+ * finished picture, so that a test fails if the next picture does not write all of it. */
 static void spill(const Bound &bound)
 {
     for (size_t i = 0; i < bound.state->hef.outputs.size(); i++) {
@@ -417,15 +418,15 @@ static void spill(const Bound &bound)
     memset(bound.buffers.back(), 0xA5, input_size(*bound.state));
 }
 
-/* From its start on a run's outputs are the device's, which may write at any moment: who still reads the answer of the
- * picture before reads rubbish. */
+/* Overwrites the outputs of a run when it starts. From then on the device may write to them at any
+ * moment, so a test that still reads the previous answer fails. */
 static void spoil_outputs(const Bound &bound)
 {
     for (size_t i = 0; i < bound.state->hef.outputs.size(); i++)
         memset(bound.buffers[i], 0xA5, buffer_size(*bound.state, i));
 }
 
-/* ---- the thread that runs the callbacks ---- */
+/* ---- The thread that runs the callbacks ---- */
 
 static bool is_due(Job &job, int64_t now_ns)
 {
@@ -448,7 +449,7 @@ static bool is_there(const Bound &bound)
     return there;
 }
 
-/* Runs the network on a copy of the picture. The lock is let go meanwhile, as this takes long. */
+/* Runs the network on a copy of the picture. Releases the lock meanwhile, because this takes long. */
 static void compute(Job &job)
 {
     const State &state = *job.bound->state;
@@ -486,7 +487,8 @@ static void finish(Job &job)
     pthread_cond_broadcast(&d.changed);
 }
 
-/* The first one that is due; of a network that shuffles, any that is. The end, and when to look again: none is. */
+/* Returns the first job of the link that is due; for a shuffled network, a random one that is due.
+ * If none is due, returns the end iterator and sets *ret_next_ns to the time of the next check. */
 static std::vector<Job>::iterator choose_due(const Link *link, int64_t *ret_next_ns)
 {
     static uint32_t chance = 1;
@@ -508,8 +510,8 @@ static std::vector<Job>::iterator choose_due(const Link *link, int64_t *ret_next
     return chosen;
 }
 
-/* When the link breaks, HailoRT has taken the run whose outputs it is reading off its list, and drops its callback
- * without calling it. All others are called. */
+/* Returns false if the job's callback must be dropped. When the link breaks, HailoRT drops the
+ * callback of the run whose outputs it is reading, without calling it. It calls all others. */
 static bool is_heard(const Job &job, Link *link)
 {
     bool heard = job.status != HAILO_COMMUNICATION_CLOSED || link->closed || link->unheard;
@@ -517,7 +519,8 @@ static bool is_heard(const Job &job, Link *link)
     return heard;
 }
 
-/* The lock is held, and let go meanwhile: a callback that is dropped may have something to do, too. */
+/* Called with the lock held. Releases it meanwhile, because the destructor of a dropped callback
+ * may call the double too. */
 static void call_back(Job &job, bool heard)
 {
     pthread_mutex_unlock(&d.lock);
@@ -553,7 +556,7 @@ static void *run_callbacks(void *arg)
     return nullptr;
 }
 
-/* What that variable of the environment says, else 5.1.1. */
+/* Returns the version in this environment variable; 5.1.1 if it is not set. */
 static hailo_version_t version_of(const char *variable)
 {
     const char *text = getenv(variable);
@@ -677,7 +680,7 @@ EXPORT void hs_hailo_double_group(char *dst, size_t size)
 }
 }
 
-/* ---- model files ---- */
+/* ---- Model files ---- */
 
 static std::shared_ptr<Stream> make_stream(const hs_tensor_desc &desc)
 {
@@ -712,7 +715,7 @@ static void describe(Hef *hef)
         hef->outputs.push_back(make_stream(descs[i]));
 }
 
-/* "output INDEX H W C TYPE SCALE ZERO", and "sigmoid" if wanted. */
+/* Parses "output INDEX H W C TYPE SCALE ZERO", optionally followed by "sigmoid". */
 static void add_head(Hef *hef, std::istringstream &words)
 {
     Head head = {};
@@ -764,7 +767,7 @@ static void apply_line(Hef *hef, const std::string &line)
         describe(hef);
     } else if (key == "channels") {
         words >> hef->c;
-    } else if (key == "scale") { /* of all outputs, times this */
+    } else if (key == "scale") { /* multiplies the scale of all outputs */
         float factor;
         words >> factor;
         for (auto &stream : hef->outputs)
@@ -799,7 +802,7 @@ Network::~Network()
         file << range.first << ' ' << range.second << '\n';
 }
 
-/* Why a head cannot be had from the network's outputs; nullptr: it can. */
+/* Returns the reason why the network's outputs do not fit the head; nullptr if they fit. */
 static const char *refuse_head(const Head &head, const hs_model_info &info)
 {
     if (head.index < 0 || head.index >= info.output_count)
@@ -868,7 +871,7 @@ static hailo_status read_hef(const std::string &path, Hef *hef)
     return hef->outputs.empty() ? HAILO_HEF_NOT_SUPPORTED : find_network(hef);
 }
 
-/* ---- networks ---- */
+/* ---- Networks ---- */
 
 namespace hailort
 {
@@ -928,8 +931,7 @@ class InferModelDouble final : public InferModel
     void note_formats(State *state) const;
 };
 
-/* Of the orders that an output may have on the device, HailoRT makes NHWC of these, and leaves the others as they are.
- */
+/* HailoRT converts these device orders of an output to NHWC, and leaves the others unchanged. */
 static bool can_reorder(const Tensor &tensor)
 {
     return tensor.order == tensor.device_order ||
@@ -947,7 +949,7 @@ bool InferModelDouble::formats_fit() const
     return in->tensor.type == HAILO_FORMAT_TYPE_UINT8 && in->tensor.order == HAILO_FORMAT_ORDER_NHWC;
 }
 
-/* In the order of the rule that fills them, by name. */
+/* Stores the descriptions in the order in which the rule fills them, matched by name. */
 void InferModelDouble::note_formats(State *state) const
 {
     Hef fresh = hef;
@@ -1046,7 +1048,7 @@ EXPORT void InferModel::InferStream::set_format_order(hailo_format_order_t order
     stream->tensor.order = order;
 }
 
-/* ---- runs ---- */
+/* ---- Runs ---- */
 
 static hailo_status usable(const std::shared_ptr<Running> &running, const char *call)
 {
@@ -1150,7 +1152,7 @@ EXPORT hailo_status ConfiguredInferModel::wait_for_async_ready(std::chrono::mill
     return HAILO_SUCCESS;
 }
 
-/* Its place in the device's time, and its fate. */
+/* Schedules the job on the device's timeline and applies its faults. */
 static hailo_status plan(const Link &link, Job *job)
 {
     WorldGuard guard(link.world);
@@ -1247,7 +1249,7 @@ EXPORT void AsyncInferJob::detach()
     attached = false;
 }
 
-/* ---- devices ---- */
+/* ---- Devices ---- */
 
 class DeviceDouble final : public Device
 {

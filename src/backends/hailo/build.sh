@@ -1,12 +1,14 @@
 #!/bin/sh
-# Builds the Hailo backend's module on the machine that has HailoRT, whose library runs only programs that were built
-# against its very version. `hailo-pose backends build` and `hailo-face backends build` run this.
+# Builds the Hailo backend's module on the machine that has HailoRT. HailoRT's library accepts only
+# programs that were built against the same version. The commands `hailo-pose backends build` and
+# `hailo-face backends build` run this script.
 #
 #   build.sh PROGRAM OUTPUT LIBRARY SDK SOURCE...
 #
-# PROGRAM opens the new module; OUTPUT is the folder for it; LIBRARY is libhailort.so; SDK holds include/ and lib/ ("" if
-# compiler and loader find them by themselves). Sources are named below this script's tree, ../../.. from here.
-# Everything is made in a folder inside OUTPUT and renamed at the end, so an older module stays until the new one works.
+# PROGRAM opens the new module; OUTPUT is its folder; LIBRARY is libhailort.so; SDK holds include/
+# and lib/ ("" if compiler and linker find them without it). Sources are paths relative to ../../..
+# from this script's folder. The script builds in a folder inside OUTPUT and renames the result at
+# the end, so that an older module stays until the new one works.
 set -u
 program=$1 output=$2 library=$3 sdk=$4
 shift 4
@@ -27,7 +29,7 @@ for name in "${CXX:-c++}" g++ clang++; do
 done
 [ -n "$cxx" ] || fail "there is no C++ compiler (${CXX:-c++}, g++, clang++): sudo apt install g++"
 
-compile() { # SOURCE OPTION...: what the compiler says goes to stderr
+compile() { # SOURCE OPTION...: compiler messages go to stderr
     case $1 in
     *.c) language='-x c -std=c17' ;;
     *) language='-std=c++17 -fno-exceptions -fno-rtti' ;;
@@ -60,7 +62,7 @@ module=hs_backend_hailo.so
     "-Wl,--version-script=$tree/src/backends/hailo/exports.map" ${sdk:+"-Wl,-rpath,$sdk/lib"} ||
     fail "the module cannot be linked with $library: are library and headers of one version?"
 
-# One line of JSON, in which the module's own entry says its version if it could be opened, else why not.
+# Reads the module's entry from one line of JSON: its version if it could be opened, else the reason.
 entry=$(HS_BACKEND_DIR=$work "$program" backends list --json | sed -n 's/.*{"name": "hailo", \([^}]*\)}.*/\1/p')
 version=$(printf '%s\n' "$entry" | sed -n 's/.*"version": "\([^"]*\)".*/\1/p')
 [ -n "$version" ] || fail "$(printf '%s\n' "$entry" | sed 's/.*"reason": "\(.*\)"$/\1/')"

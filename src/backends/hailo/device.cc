@@ -1,5 +1,5 @@
-/* The device and the table. It is shared: every program that names the same group may use it at once, and the chip
- * takes turns between their networks. */
+/* Opens the device, and exports the backend's table. The device is shared: programs that name the
+ * same group use it at the same time, and the chip's scheduler alternates between their networks. */
 #include "backends/hailo/shim.hpp"
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 using namespace hs_hailo;
 
-/* What Hailo's own programs call the group. "UNIQUE" shares with nobody. */
+/* The group name of Hailo's own programs. "UNIQUE" means exclusive use. */
 static const char default_group[] = "SHARED";
 
 int hs_hailo::fail(hs_device *device, hailo_status status, hs_hailo_step step, hs_error *err)
@@ -66,12 +66,12 @@ static void probe(const hs_device_options *, hs_backend_probe *ret_probe)
         none_found(status, &err);
         hs_str_copy(ret_probe->reason, sizeof(ret_probe->reason), err.message);
     } else {
-        /* HailoRT names the kind of a board only once it is opened. */
+        /* HailoRT reports the type of a board only after it is opened. */
         hs_str_format(ret_probe->device, sizeof(ret_probe->device), "Hailo %s", found.ids[0].id);
     }
 }
 
-/* The device of that id, or the first one. */
+/* Returns the device with this id, or the first one if `id` is null. */
 static hailo_device_id_t *choose(struct found *found, const char *id)
 {
     for (size_t i = 0; i < found->count; i++)
@@ -80,8 +80,9 @@ static hailo_device_id_t *choose(struct found *found, const char *id)
     return nullptr;
 }
 
-/* With its id named, HailoRT says of a device that another program has it that it is in use, and not that there is
- * none. A reply that comes very early may be missed by HailoRT, which then times out: it is tried once more. */
+/* If the device's id is given, HailoRT reports a device that another program uses as in use, else
+ * as missing. HailoRT may miss a reply that arrives very early, and then times out, so a timeout is
+ * retried once. */
 static hailo_status create_vdevice(hailo_device_id_t *id, const char *group,
                                    std::shared_ptr<hailort::VDevice> *ret_vdevice)
 {
@@ -155,7 +156,8 @@ static hailo_status read_temperature(hs_device *device, float *ret_celsius)
     return HAILO_SUCCESS;
 }
 
-/* Asked for once: it does not change while the device is open. One that does not tell it is none the worse. */
+/* Reads the firmware version once; it does not change while the device is open. A device that does
+ * not report it is fine. */
 static void read_firmware(hs_device *device)
 {
     auto devices = device->vdevice->get_physical_devices();
@@ -189,7 +191,7 @@ static int health(hs_device *device, hs_device_health *ret_health, hs_error *)
 
 extern "C" {
 __attribute__((visibility("default"))) extern const hs_backend hs_backend_entry;
-/* In the order of hs/backend.h; a wrong one does not compile, or is found by the first test. */
+/* In the order of hs/backend.h. A wrong order does not compile, or fails the first test. */
 const hs_backend hs_backend_entry = {
     HS_BACKEND_ABI,
     "hailo",

@@ -1,11 +1,12 @@
-/* A network and its slots. Each slot has whole pages for every tensor of every picture, which are bound once and
- * used again and again.
+/* A network and its slots. Each slot has whole pages for every tensor of every picture; they are
+ * bound once and reused.
  *
- * HailoRT runs one picture a call, and says in a callback on a thread of its own how it went; that callback must not
- * call HailoRT. Pictures of a batch are so many calls, which the chip computes together as the batch size has it.
- * (HailoRT also has a call for several; where its third picture fails it never tells of the first two.) A slot is done
- * when the last of them is. What HailoRT still holds is counted, so that neither a late callback nor a network that is
- * gone can hit memory that is no more: a callback holds its run, a slot in flight its network, a network the slots'
+ * HailoRT runs one picture per call and reports the result in a callback on one of its threads;
+ * that callback must not call HailoRT. A batch is one call per picture, and the chip computes up to
+ * the batch size together. (HailoRT also has a call for several pictures, but if its third picture
+ * fails, it never reports the first two.) A slot is done when its last picture is. Shared pointers
+ * keep memory that HailoRT still uses, so that neither a late callback nor a freed network accesses
+ * freed memory: a callback holds its run, a slot in flight its network, a network the slots'
  * memory. */
 #include "backends/hailo/shim.hpp"
 
@@ -21,27 +22,28 @@ using namespace hs_hailo;
 using hailort::ConfiguredInferModel;
 using hailort::InferModel;
 
-/* How long a submission waits for room in HailoRT's queue, which is as long as there are slots. */
+/* Longest wait of a submission for room in HailoRT's queue, which has room for all slots. */
 static const std::chrono::milliseconds ready_wait(100);
-/* How long a release may keep its caller. With a chip that answers it takes milliseconds. */
+/* Longest time that a release blocks its caller. On a chip that responds it takes milliseconds. */
 static const int64_t release_wait_ms = 2000;
 
 namespace
 {
 
-/* The memory of a model's slots. Each network that is bound to it holds it, because the device may write to it until
- * that network is gone.
+/* The memory of a model's slots. Each network bound to it holds a reference, because the device may
+ * write to it until that network is destroyed.
  *
- * It is mapped for the driver once, which saves doing so at every run; if the driver refuses, runs are only slower. The
- * driver pins the pages it finds. After a fork() the first write to such a page may give this process a copy that the
- * device does not know, so nothing here may fork() while a device is open; posix_spawn() and vfork() do no harm. */
+ * The memory is mapped for the driver once, which saves a mapping per run; if the driver refuses,
+ * runs are only slower. The driver pins the current pages. After a fork() the first write to such a
+ * page may give this process a copy that the device does not use, so this file must not fork()
+ * while a device is open; posix_spawn() and vfork() are safe. */
 struct memory {
     struct mapping {
         void *start;
         size_t bytes;
         hailo_dma_buffer_direction_t direction;
     };
-    std::shared_ptr<hailort::VDevice> vdevice; /* outlives the rest */
+    std::shared_ptr<hailort::VDevice> vdevice; /* outlives the other members */
     void *start = MAP_FAILED;
     size_t bytes = 0;
     std::vector<mapping> mapped;
@@ -61,13 +63,13 @@ struct memory {
     }
 };
 
-/* A network as HailoRT has it. One that failed to start a run is dead, and loaded again. */
+/* A network configured in HailoRT. A network that failed to start a run is dead, and is loaded again. */
 struct network {
-    std::shared_ptr<struct memory> memory; /* and the device; both outlive the rest */
+    std::shared_ptr<struct memory> memory; /* holds the device too; both outlive the other members */
     std::shared_ptr<InferModel> model;
     ConfiguredInferModel configured;
-    std::vector<ConfiguredInferModel::Bindings> bindings; /* slot after slot, a picture each */
-    std::atomic<bool> dead{ true };                       /* until it is configured, too */
+    std::vector<ConfiguredInferModel::Bindings> bindings; /* slot by slot, one for each picture */
+    std::atomic<bool> dead{ true };                       /* also true until it is configured */
 
     ~network()
     {
@@ -76,11 +78,11 @@ struct network {
     }
 };
 
-/* The pictures of one submission. */
+/* State of the pictures of one submission. */
 struct run {
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the rest */
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the other members */
     pthread_cond_t done;
-    uint32_t pending = 0; /* a bit for each picture that HailoRT has */
+    uint32_t pending = 0; /* one bit for each picture in HailoRT */
     hailo_status status = HAILO_SUCCESS;
     bool usable;
 
@@ -103,7 +105,7 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    /* May come twice for one picture; the first one counts. */
+    /* May be called twice for one picture; only the first call has an effect. */
     void end(uint32_t picture, hailo_status how)
     {
         pthread_mutex_lock(&lock);
@@ -115,7 +117,7 @@ struct run {
         pthread_mutex_unlock(&lock);
     }
 
-    /* True once no picture is with HailoRT any more; false if some still are at the deadline. */
+    /* Returns true once HailoRT holds no picture; false at the deadline. */
     bool wait(int64_t deadline_ns)
     {
         pthread_mutex_lock(&lock);
@@ -127,9 +129,9 @@ struct run {
     }
 };
 
-/* A picture that HailoRT has, held by its callback. HailoRT drops some callbacks without calling them: that of the run
- * whose outputs it is reading when the link breaks, or when the read times out. The last reference ends the run then.
- */
+/* A picture in HailoRT, held by its callback. HailoRT drops some callbacks without calling them:
+ * the one of the run whose outputs it reads when the link breaks, or when the read times out. In
+ * that case the last reference ends the run. */
 struct ticket {
     std::shared_ptr<struct run> run;
     uint32_t picture;
@@ -140,9 +142,9 @@ struct ticket {
 };
 
 struct slot {
-    uint8_t *start = nullptr; /* the inputs, then each picture's outputs */
+    uint8_t *start = nullptr; /* the inputs, then the outputs of each picture */
     std::shared_ptr<run> current;
-    std::shared_ptr<network> holds; /* while HailoRT has it */
+    std::shared_ptr<network> holds; /* set while HailoRT uses it */
 };
 
 size_t whole_pages(size_t bytes)
@@ -160,10 +162,10 @@ struct hs_model {
     hs_model_info info = {};
     std::string input_name;
     std::vector<std::string> output_names;
-    size_t output_at[HS_MODEL_MAX_OUTPUTS] = {}; /* in a picture's outputs, each on a page of its own */
+    size_t output_at[HS_MODEL_MAX_OUTPUTS] = {}; /* offset in a picture's outputs; each output begins on a new page */
     size_t picture_bytes = 0;
     slot slots[HS_MODEL_MAX_SLOTS];
-    std::mutex lock; /* guards `net`, and is held while a run is started */
+    std::mutex lock; /* guards `net`; held while a run is started */
     std::shared_ptr<network> net;
 
     uint8_t *input_of(int slot, int picture) const
@@ -207,7 +209,7 @@ void hs_hailo::release(hs_device *device, std::shared_ptr<void> what)
         device->hung = device->lost = true;
 }
 
-/* ---- What a network looks like ---- */
+/* ---- Description of a network ---- */
 
 static int refuse(hs_error *err, const char *what, const char *name)
 {
@@ -237,7 +239,8 @@ static int describe_input(hs_model *model, InferModel &infer, const hs_model_spe
     return 0;
 }
 
-/* Numbers stay as the chip has them, where one scale tells what they stand for. Else they come as float32. */
+/* Keeps the chip's number format if one scale and zero point apply to the whole tensor; otherwise
+ * requests float32. */
 static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
 {
     std::vector<hailo_quant_info_t> infos = stream.get_quant_infos();
@@ -255,7 +258,8 @@ static void choose_format(InferModel::InferStream &stream, hs_tensor_desc *desc)
     desc->zero_point = desc->dtype == HS_DTYPE_F32 ? 0 : infos[0].qp_zp;
 }
 
-/* Leaves the output packed, cell by cell. NC and NHW are so already, and HailoRT refuses to make NHWC of them. */
+/* Requests the output packed, cell by cell. NC and NHW already are, and HailoRT refuses to convert
+ * them to NHWC. */
 static bool choose_order(InferModel::InferStream &stream)
 {
     hailo_format_order_t order = stream.format().order;
@@ -315,7 +319,7 @@ static bool same_outputs(const hs_model &a, const hs_model &b)
     return true;
 }
 
-/* A model that is loaded once more has to be the one that it was. */
+/* Fails if a model that is loaded again has other outputs than before. */
 static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 {
     hs_model again;
@@ -331,7 +335,7 @@ static int describe_again(hs_model *model, InferModel &infer, hs_error *err)
 
 /* ---- From a file to a network ---- */
 
-/* `spec` null: it has to be the network that it was. */
+/* `spec` is null if the model is loaded again; its outputs must then be unchanged. */
 static int try_build(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
 {
     auto infer = model->device->vdevice->create_infer_model(model->path);
@@ -350,14 +354,15 @@ static int try_build(hs_model *model, const hs_model_spec *spec, network *net, h
     return 0;
 }
 
-/* HailoRT may miss a reply that comes very early, and then waits for it until it times out. So a transient failure is
- * tried once more, from the file on, because a network can be configured only once. */
+/* HailoRT may miss a reply that arrives very early, and then waits for it until it times out. So a
+ * transient failure is retried once, beginning with the file, because a network can be configured
+ * only once. */
 static int build(hs_model *model, const hs_model_spec *spec, std::shared_ptr<network> *ret_net, hs_error *err)
 {
     hs_device *device = model->device;
     int r = HS_ETRANSIENT;
     for (int attempt = 0; attempt < 2 && r == HS_ETRANSIENT; attempt++) {
-        /* Dropping the last reference waits for the release. */
+        /* The deleter waits for the release. */
         std::shared_ptr<network> net(new network,
                                      [device](network *old) { release(device, std::shared_ptr<network>(old)); });
         net->memory = model->memory;
@@ -398,7 +403,8 @@ static int bind_all(hs_model *model, network *net, hs_error *err)
     return status == HAILO_SUCCESS ? 0 : fail(model->device, status, HS_HAILO_LOAD, err);
 }
 
-/* No more in flight than HailoRT's queue holds; batches come before slots. */
+/* Limits the pictures in flight to the size of HailoRT's queue. The batch size takes precedence
+ * over the slots. */
 static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, hs_error *err)
 {
     auto size = net->configured.get_async_queue_size();
@@ -410,7 +416,7 @@ static int fit_queue(hs_model *model, const hs_model_spec *spec, network *net, h
     return 0;
 }
 
-/* Tensors are mapped one by one, as they are bound. */
+/* Each tensor is mapped separately, exactly as it is bound. */
 static int allocate_slots(hs_model *model, hs_error *err)
 {
     size_t input_bytes = static_cast<size_t>(model->info.input_h) * static_cast<size_t>(model->info.input_w) * 3;
@@ -435,7 +441,8 @@ static int allocate_slots(hs_model *model, hs_error *err)
     return 0;
 }
 
-/* `spec` null: loads it again, after a run that could not be started. The model's lock is held then. */
+/* `spec` is null if the model is loaded again because a run could not be started; the model's lock
+ * is then held. */
 static int make(hs_model *model, const hs_model_spec *spec, hs_error *err)
 {
     std::shared_ptr<network> net;
@@ -513,7 +520,7 @@ static hailo_status start_picture(const std::shared_ptr<network> &net, const std
     return job.status();
 }
 
-/* Where some pictures are on their way already, wait() tells of a failure when they are back. */
+/* If some pictures were already started, wait() reports the failure after they are done. */
 static int start(hs_model *model, slot *slot, int index, int count, hs_error *err)
 {
     const std::shared_ptr<network> &net = model->net;

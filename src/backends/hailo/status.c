@@ -9,7 +9,7 @@ struct meaning {
     const char *sentence;
 };
 
-/* A restart leaves the board powered, and its firmware as it is. */
+/* A restart does not cut the board's power and does not reload its firmware. */
 #define CUT_POWER "shut down and cut the power (a restart does not)"
 #define LOST "the connection to the Hailo device was lost; it is opened again by itself; if it stays away, " CUT_POWER
 #define VERSIONS                                                                                                       \
@@ -60,7 +60,7 @@ static const struct meaning meanings[] = {
       "it; try again" },
 };
 
-/* If they mean something else than usually. */
+/* Statuses with another meaning in one step. */
 static const struct {
     enum hs_hailo_step step;
     struct meaning meaning;

@@ -1,5 +1,5 @@
-/* Compiling takes four steps of OpenVINO's, each with handles of its own: read, reshape, pre-process, compile. Every
- * step below frees its own handles whatever happens, so that a failure anywhere leaves nothing behind. */
+/* Compilation takes four steps of OpenVINO, each with separate handles: read, reshape, pre-process,
+ * compile. Every step below frees its handles on success and on failure. */
 #include "backends/openvino/compile.h"
 
 #include <ctype.h>
@@ -13,8 +13,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* OpenVINO's messages have several lines: places in its source, then the reason. The places ("Exception from
- * src/…:123:" and "Check '…' failed at …:") do not help our users, so the last line that holds text is taken. */
+/* Takes the last line with text. OpenVINO's messages have several lines: locations in its source
+ * ("Exception from src/…:123:" and "Check '…' failed at …:"), which do not help our users, then the
+ * reason. */
 static void last_line(char *dst, size_t size, const char *text)
 {
     size_t end = strlen(text);
@@ -41,9 +42,10 @@ int hs_openvino_check(ov_status_e status, int code, struct hs_error *err, const 
                         ov_get_error_info(status));
 }
 
-/* A file of a kind that OpenVINO does not know is shown to each of its readers in turn (TensorFlow, PaddlePaddle,
- * PyTorch and more), all of which it loads for that. Packs hold ONNX, so anything else is refused at its first byte:
- * the tag of one of the fields ir_version, producer_name, graph or opset_import of onnx.proto's ModelProto. */
+/* Checks the first byte, which must be the tag of one of the fields ir_version, producer_name,
+ * graph or opset_import of onnx.proto's ModelProto. Packs hold ONNX, and OpenVINO would try a file
+ * of unknown kind with each of its readers (TensorFlow, PaddlePaddle, PyTorch and more), and load
+ * all of them. */
 static int check_kind(const char *path, struct hs_error *err)
 {
     FILE *file = fopen(path, "rbe");
@@ -56,7 +58,7 @@ static int check_kind(const char *path, struct hs_error *err)
     return 0;
 }
 
-/* Exactly one input, of rank 4 if the rank is known: anything else cannot be fed with a picture. */
+/* Requires exactly one input, of rank 4 if the rank is known: only that can hold a picture. */
 static int check_input(const ov_model_t *model, struct hs_error *err)
 {
     size_t inputs = 0;
@@ -84,7 +86,7 @@ static int reshape(ov_model_t *model, const struct hs_model_spec *spec, int batc
     return r;
 }
 
-/* The first dimension of an output, 0 if the model leaves it open. */
+/* Returns the first dimension of an output; 0 if the model leaves it open. */
 static int64_t first_dimension(const ov_model_t *model, size_t index)
 {
     ov_output_const_port_t *port = NULL;
@@ -99,8 +101,9 @@ static int64_t first_dimension(const ov_model_t *model, size_t index)
     return size;
 }
 
-/* A graph with constants for its old size may take another one without complaint and then give a batch that is not
- * ours: the picture's values would be spread over it. It shows by a first dimension that was 1 before. */
+/* Refuses a model that turns another input size into a batch. A graph with constants for its old
+ * size may accept another size without an error and return a larger batch, over which the picture's
+ * values are spread. This is detected by a first dimension that was 1 before. */
 static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, struct hs_error *err)
 {
     int64_t before[HS_MODEL_MAX_OUTPUTS] = { 0 };
@@ -122,7 +125,7 @@ static int reshape_safely(ov_model_t *model, const struct hs_model_spec *spec, s
     return r;
 }
 
-/* The shape of an output, all of its dimensions known; the caller frees it. */
+/* Returns false if a dimension is unknown. The caller frees the shape with ov_shape_free. */
 static bool output_shape(const ov_model_t *model, size_t index, ov_shape_t *ret_shape)
 {
     ov_output_const_port_t *port = NULL;
@@ -140,8 +143,9 @@ static bool is_batch_of(const ov_shape_t *one, const ov_shape_t *many, int batch
     return same;
 }
 
-/* Reshapes a model that has been reshaped to one picture to a batch of them. False: some output does not become a batch
- * of what it was; a graph that holds its old batch as a constant spreads the pictures over another dimension. */
+/* Reshapes a model from one picture to a batch. Returns false if an output does not become a batch
+ * of its old shape; a graph that holds its old batch as a constant spreads the pictures over
+ * another dimension. */
 static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec, int batch)
 {
     ov_shape_t one[HS_MODEL_MAX_OUTPUTS] = { 0 };
@@ -159,8 +163,9 @@ static bool reshape_batch(ov_model_t *model, const struct hs_model_spec *spec, i
     return free_batch;
 }
 
-/* The steps run in the order in which they are added here; OpenVINO adds the change of layout itself, at the end. mean
- * and std are given for R, G, B, so the channels change places only after them. */
+/* OpenVINO runs the steps in the order in which they are added here, and adds the change of layout
+ * itself, at the end. mean and std are in the order R, G, B, so the channels are swapped after
+ * them. */
 static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, const struct hs_model_spec *spec)
 {
     ov_preprocess_input_info_t *info = NULL;
@@ -202,7 +207,7 @@ static ov_status_e add_input(const ov_preprocess_prepostprocessor_t *processor, 
     return s;
 }
 
-/* Whatever the file's number type is (half precision exports exist), decoders get float. */
+/* Decoders read float, whatever the number type of the file (half precision exports exist). */
 static ov_status_e add_output(const ov_preprocess_prepostprocessor_t *processor, size_t index)
 {
     ov_preprocess_output_info_t *info = NULL;
@@ -236,15 +241,16 @@ static int preprocess(const ov_model_t *model, const struct hs_model_spec *spec,
     return r;
 }
 
-/* By default OpenVINO takes the processor's own short format. On x86-64 that is bf16, whose 8 bits of mantissa cost
- * yolo11n-pose a hundredth of keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five
- * pixels off its place in float32. */
+/* Returns true if the model must run in float32. By default OpenVINO uses the processor's native
+ * short format. On x86-64 that is bf16, whose 8 bits of mantissa cost yolo11n-pose a hundredth of
+ * keypoint AP. On ARM it is f16, of 11 bits, but sums are f16 too, and a wrist lies five pixels
+ * from its float32 position. */
 static bool is_f32(const struct hs_model_spec *spec)
 {
     return spec->precision != HS_PRECISION_FAST;
 }
 
-/* `cache` NULL: none. */
+/* `cache` may be NULL: no cache. */
 static int compile(const struct hs_openvino_target *target, const ov_model_t *model, const struct hs_model_spec *spec,
                    const char *cache, ov_compiled_model_t **ret_compiled, struct hs_error *err)
 {
@@ -255,7 +261,7 @@ static int compile(const struct hs_openvino_target *target, const ov_model_t *mo
     hs_str_format(threads_text, sizeof(threads_text), "%d", target->threads);
     properties[count++] = (ov_property_t) { ov_property_key_num_streams, streams_text };
     properties[count++] = (ov_property_t) { ov_property_key_inference_num_threads, threads_text };
-    /* Without it, one stream of two threads ran on one core here (50 ms instead of 28). */
+    /* Without pinning, one stream of two threads ran on one core (50 ms instead of 28 when measured). */
     properties[count++] =
         (ov_property_t) { ov_property_key_hint_enable_cpu_pinning, spec->free_threads ? "NO" : "YES" };
     if (is_f32(spec))
@@ -266,7 +272,7 @@ static int compile(const struct hs_openvino_target *target, const ov_model_t *mo
                              HS_EMODEL, err, "the model cannot be compiled for this processor");
 }
 
-/* NULL if there is none to be had: loading only takes longer without. */
+/* Returns NULL without a usable cache; the model is then always compiled, which takes longer. */
 static struct hs_compiled_entry *open_cache(const struct hs_openvino_target *target, const struct hs_model_spec *spec,
                                             int batch)
 {
@@ -287,7 +293,7 @@ static struct hs_compiled_entry *open_cache(const struct hs_openvino_target *tar
     return entry;
 }
 
-/* The model for one picture of the wanted size. */
+/* Reads the model and reshapes it to one picture of the requested size. */
 static int read_model(ov_core_t *core, const struct hs_model_spec *spec, ov_model_t **ret_model, struct hs_error *err)
 {
     ov_model_t *model = NULL;
@@ -340,7 +346,7 @@ int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_mode
         info->outputs[i] = (struct hs_tensor_desc) { .dtype = HS_DTYPE_F32, .scale = 1 };
         r = hs_openvino_check(ov_compiled_model_output_by_index(compiled, i, &port), HS_EMODEL, err,
                               "cannot look at an output");
-        /* An output without a name is allowed; then it has none here either. */
+        /* An output may have no name; its name is then empty here too. */
         if (r == 0 && ov_port_get_any_name(port, &name) == OK && name)
             hs_str_copy(info->outputs[i].name, sizeof(info->outputs[i].name), name);
         ov_free(name);
@@ -350,9 +356,9 @@ int hs_openvino_output_names(const ov_compiled_model_t *compiled, struct hs_mode
     return r;
 }
 
-/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns. Rank 2 is one row after its batch of 1, or a matrix
- * without a batch (some face detectors); the same numbers say both, and hs_openvino_compile has refused a batch that
- * became one only by the input's size. */
+/* Rank 4 is 1 x C x H x W, rank 3 a matrix 1 x rows x columns. Rank 2 is one row after a batch of
+ * 1, or a matrix without a batch (some face detectors). Both have the same description, and
+ * hs_openvino_compile has refused a batch that comes only from the input's size. */
 int hs_openvino_describe(const ov_shape_t *shape, int batch, struct hs_tensor_desc *desc, struct hs_error *err)
 {
     size_t elements = 1;

@@ -1,12 +1,14 @@
 /* The CPU backend: OpenVINO through its C API.
  *
- * A slot is input memory and one infer request for each picture of its batch. OpenVINO calls a set of threads that work
- * on one picture a stream. By default there is one stream with all cores, and two slots, so that one picture is
- * prepared while another is computed; a model loaded with N slots gets N streams, among which the threads are divided.
+ * A slot is input memory and one infer request per picture of its batch. A stream of OpenVINO is a
+ * set of threads that compute one picture. By default there is one stream with all cores, and two
+ * slots, so that one picture is prepared while another is computed; a model loaded with N slots
+ * gets N streams, and the threads are divided among them.
  *
- * With free sizes the network is compiled once for all of them: a slot's tensor is set to the size of its picture. A
- * batch has a fixed size, because a free one costs a tenth more for a single picture: a second network takes exactly
- * full batches, and what does not fill one is run picture by picture. Both give the same numbers. */
+ * With free sizes the network is compiled once for all of them, and a slot's tensor is set to the
+ * size of its picture. A batch has a fixed size, because a free one costs a tenth more for a single
+ * picture: a second network takes exactly full batches, and smaller ones are run picture by
+ * picture. Both compute the same numbers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,13 +29,13 @@
 #include "base/thread.h"
 #include "hs/backend.h"
 
-/* With one stream: one picture is computed while the next is written. */
+/* One stream computes one picture while the next one is written. */
 enum { DEFAULT_SLOTS = 2 };
 
 struct hs_device {
     ov_core_t *core;
-    char *cache_dir; /* NULL: none */
-    char *runtime;   /* as in struct hs_openvino_target; only with a cache */
+    char *cache_dir; /* NULL: no cache */
+    char *runtime;   /* as in struct hs_openvino_target; NULL without a cache */
     int threads;
     void (*on_warning)(void *arg, const char *line);
     void *on_warning_arg;
@@ -47,18 +49,18 @@ struct request {
 struct slot {
     uint8_t *input;
     size_t mapped_bytes;
-    int h, w;                 /* of the picture that the tensors are bound to */
-    struct request *requests; /* one for each picture of a batch */
-    struct request many;      /* for a full batch; handle NULL: no batches */
-    int count;                /* pictures under way */
-    int started;              /* of `requests` */
+    int h, w;                 /* size of the picture to which the tensors are bound */
+    struct request *requests; /* one per picture of a batch */
+    struct request many;      /* for a full batch; handle NULL without batches */
+    int count;                /* pictures submitted */
+    int started;              /* number of started `requests` */
     struct hs_error start_error;
     struct hs_tensor_desc outputs[HS_MODEL_MAX_OUTPUTS];
 };
 
 struct hs_model {
     ov_compiled_model_t *one, *many;
-    int streams; /* pictures computed at a time */
+    int streams; /* pictures computed at the same time */
     struct hs_model_info info;
     struct slot slots[HS_MODEL_MAX_SLOTS];
 };
@@ -69,7 +71,7 @@ static int processor_count(void)
     return count < 1 ? 1 : count > 256 ? 256 : (int) count;
 }
 
-/* "2026.4.1-22345-0123abc-releases/2026/4" is 2026.4.1 for people. */
+/* Shortens "2026.4.1-22345-0123abc-releases/2026/4" to 2026.4.1. */
 static void runtime_version(char *dst, size_t size)
 {
     ov_version_t version;
@@ -83,11 +85,11 @@ static void runtime_version(char *dst, size_t size)
 
 /* ---- The current folder ---- */
 
-/* A call that runs on a thread of its own with / as its current folder. */
+/* A call that runs on a separate thread with / as its current folder. */
 struct rooted {
     int (*run)(void *arg, struct hs_error *err);
     void *arg;
-    bool must; /* if a thread cannot have a folder of its own, change that of all threads for the moment */
+    bool must; /* if a thread cannot have its own current folder, change that of the process during the call */
     int status;
     struct hs_error err;
 };
@@ -110,9 +112,9 @@ static void *run_rooted(void *arg)
     return NULL;
 }
 
-/* OpenVINO looks for files by their bare names, that is, in the current folder: for plugins that are not installed,
- * which it would load from there, and for weights beside a compiled model. It aborts if that folder may not be entered.
- */
+/* OpenVINO opens files by their bare names, that is, in the current folder: plugins that are not
+ * installed, which it would load from there, and weights of a compiled model. It aborts if that
+ * folder cannot be entered. */
 static int run_in_root(int (*run)(void *arg, struct hs_error *err), void *arg, bool must, struct hs_error *err)
 {
     struct rooted call = { .run = run, .arg = arg, .must = must };
@@ -165,8 +167,8 @@ static void close_device(struct hs_device *device)
     malloc_trim(0);
 }
 
-/* The features of the processor as the kernel names them: virtual machines hide some of those that its name promises.
- */
+/* Reads the processor's features from the kernel, because virtual machines hide some features of a
+ * processor type. */
 static char *read_processor_flags(void)
 {
     FILE *cpuinfo = fopen("/proc/cpuinfo", "re");
@@ -183,7 +185,8 @@ static char *read_processor_flags(void)
     return strdup("");
 }
 
-/* All that a compiled model depends on beside the model and its settings. The caller frees it; NULL: no memory. */
+/* Describes everything that a compiled model depends on, except the model and its settings. The
+ * caller frees it with free(); NULL: out of memory. */
 static char *describe_runtime(const ov_core_t *core)
 {
     ov_version_t version = { 0 };
@@ -269,7 +272,8 @@ static int bind_input(struct request *request, uint8_t *memory, int batch, int h
     return r;
 }
 
-/* Finds the outputs of a request that has run, of `batch` pictures, and describes them as those of one. */
+/* Finds the outputs of a finished request of `batch` pictures, and describes them as outputs of one
+ * picture. */
 static int read_outputs(struct request *request, int batch, int count, struct hs_tensor_desc *descs,
                         struct hs_error *err)
 {
@@ -342,7 +346,7 @@ static int resize(struct hs_model *model, int slot_index, int h, int w, struct h
     return r;
 }
 
-/* Starts `count` pictures. What could not be started is reported by wait_slot, once the others are done. */
+/* Starts `count` pictures. If some could not be started, wait_slot reports that after the others are done. */
 static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
 {
     struct slot *slot = &model->slots[slot_index];
@@ -367,7 +371,7 @@ static int wait_request(struct request *request, int64_t deadline_ns, struct hs_
 {
     if (deadline_ns == HS_NO_DEADLINE)
         return hs_openvino_check(ov_infer_request_wait(request->handle), HS_EDEVICE, err, "the network failed");
-    /* OpenVINO counts in whole milliseconds; rounding up keeps the promise not to give up early. */
+    /* OpenVINO counts in whole milliseconds. Rounds up, because wait must not return before the deadline. */
     int64_t left = deadline_ns - hs_clock_now_ns();
     ov_status_e s = ov_infer_request_wait_for(request->handle, left > 0 ? (left + HS_NS_PER_MS - 1) / HS_NS_PER_MS : 0);
     if (s == RESULT_NOT_READY)
@@ -384,7 +388,7 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
         int r = wait_request(&slot->many, deadline_ns, err);
         return r == 0 ? read_outputs(&slot->many, slot->count, outputs, slot->outputs, err) : r;
     }
-    /* All of them must be done before the slot is, also after a failure. */
+    /* A slot is done only when all its requests are, even after a failure. */
     for (int i = 0; i < slot->started; i++) {
         int r = wait_request(&slot->requests[i], deadline_ns, &why);
         if (r == HS_ETIMEOUT)
@@ -399,8 +403,8 @@ static int wait_slot(struct hs_model *model, int slot_index, int64_t deadline_ns
     return failed;
 }
 
-/* Runs as many slots as there are streams at the same time, so that each stream has prepared itself for this size: its
- * first run of a size costs about as much again as the run itself. */
+/* Runs one slot per stream at the same time, so that each stream is prepared for this size: the
+ * first run of a size takes about twice as long as later ones. */
 static int run_streams(struct hs_model *model, int h, int w, int count, struct hs_error *err)
 {
     int started = 0, r = 0;
@@ -470,7 +474,8 @@ static int compile_networks(struct hs_device *device, const struct hs_model_spec
     return r == HS_EUNSUPPORTED ? 0 : r;
 }
 
-/* A line of /proc/self/maps: "7f00a000-7f00b000 r--p 00000000 fe:00 123   /path/of/a.blob" (proc(5)). */
+/* Parses a line of /proc/self/maps: "7f00a000-7f00b000 r--p 00000000 fe:00 123   /path/of/a.blob"
+ * (proc(5)). */
 static bool read_line(char *line, uintptr_t *ret_start, uintptr_t *ret_end, const char **ret_path)
 {
     char *end;
@@ -486,9 +491,10 @@ static bool read_line(char *line, uintptr_t *ret_start, uintptr_t *ret_end, cons
     return path && last > first;
 }
 
-/* OpenVINO maps a cached model into memory, copies the weights out of it in the order that the processor wants, and
- * keeps the mapping. This gives the mapped pages of files below `cache_dir` back to the kernel, which reads them again
- * if they are used. Saves the weights' size for each loaded model. NULL: no cache, nothing is done. */
+/* OpenVINO maps a cached model into memory, copies its weights in the order best for the processor,
+ * and keeps the mapping. This function returns the mapped pages of files in `cache_dir` to the
+ * kernel, which reads them again on access. It saves the size of the weights per loaded model.
+ * NULL: no cache, does nothing. */
 static void release_blobs(const char *cache_dir)
 {
     FILE *maps = cache_dir ? fopen("/proc/self/maps", "re") : NULL;
@@ -499,7 +505,7 @@ static void release_blobs(const char *cache_dir)
         uintptr_t start, end;
         const char *path;
         if (read_line(line, &start, &end, &path) && hs_str_starts(path, folder) && path[strlen(folder)] == '/')
-            madvise((void *) start, end - start, MADV_PAGEOUT); /* an older kernel refuses: then it stays as it is */
+            madvise((void *) start, end - start, MADV_PAGEOUT); /* older kernels refuse; the pages then stay */
     }
     free(line);
     free(folder);
@@ -525,7 +531,7 @@ static int load_model(struct hs_device *device, const struct hs_model_spec *spec
     for (; r == 0 && model->info.slots < slots; model->info.slots++) {
         r = make_slot(model, &model->slots[model->info.slots], err);
         if (r != 0)
-            model->info.slots++; /* half made: unload frees it */
+            model->info.slots++; /* partly made; unload frees it */
     }
     if (r == 0)
         r = warm_up(model, spec, err);

@@ -7,10 +7,11 @@
 
 enum { CELL = 8 };
 
-/* One cell: the box of its bright pixels, and its place in a forest of which each tree is a blob. */
+/* One cell: the box of its bright pixels, and its node in a union-find forest. Each tree of the
+ * forest is one blob. */
 struct cell {
     struct hs_sim_blob box;
-    int pixels; /* bright ones */
+    int pixels; /* number of bright pixels */
     int parent;
 };
 
@@ -66,7 +67,7 @@ static void join(struct cell *cells, int a, int b)
     from->parent = to->parent;
 }
 
-/* Left, and the three above: the others are joined from their own side. */
+/* Joins each cell with its left and its three upper neighbours, which covers every pair once. */
 static void join_neighbours(struct cell *cells, int rows, int columns)
 {
     static const int steps[4][2] = { { -1, 0 }, { -1, -1 }, { 0, -1 }, { 1, -1 } };
@@ -99,7 +100,7 @@ static bool is_inside(const struct hs_sim_blob *a, const struct hs_sim_blob *b)
     return a->x1 >= b->x1 && a->y1 >= b->y1 && a->x2 <= b->x2 && a->y2 <= b->y2;
 }
 
-/* Sorts them and keeps the largest that lie in none before. */
+/* Sorts the blobs and keeps the largest that are not inside a larger one. */
 static int choose(struct hs_sim_blob *found, int count, struct hs_sim_blob ret_blobs[HS_SIM_MAX_BLOBS])
 {
     int kept = 0;

@@ -1,5 +1,6 @@
-/* Decoding, which this file inverts: an anchor lies at (x * stride, y * stride), without half a cell; a box is four
- * distances from there (left, top, right, bottom), a landmark an offset, all in strides. */
+/* This file inverts the decoder: an anchor lies at (x * stride, y * stride), without an offset of
+ * half a cell; a box is four distances from there (left, top, right, bottom), a landmark is an
+ * offset, all in strides. */
 #include "backends/sim/face.h"
 
 #include <math.h>
@@ -9,10 +10,10 @@
 
 enum { ANCHORS = 2, LANDMARKS = 5, FIRST_SCORE = 230, SCORE_STEP = 4, STRIDES = 3 };
 
-/* How far the middle of a box may be from its sides, in cells, before a coarser stride is taken. */
+/* Largest distance in cells from the middle of a box to its sides; larger boxes use a coarser stride. */
 #define REACH 7.0f
 
-/* Where ArcFace wants eyes, nose and the corners of the mouth, in an aligned face of SIDE x SIDE pixels. */
+/* ArcFace's template of eyes, nose and corners of the mouth, in an aligned face of SIDE x SIDE pixels. */
 #define SIDE 112.0f
 static const float template[LANDMARKS][2] = {
     { 38.2946f, 51.6963f }, { 73.5318f, 51.5014f }, { 56.0252f, 71.7366f },
@@ -22,7 +23,7 @@ static const float template[LANDMARKS][2] = {
 void hs_sim_face_describe(int input_h, int input_w, enum hs_dtype dtype,
                           struct hs_tensor_desc ret_descs[HS_SIM_FACE_HEADS])
 {
-    /* Eight bits reach 12.7 strides to each side for boxes, and 10.2 both ways for landmarks. */
+    /* Eight bits reach 12.7 strides to each side for boxes, and 10.2 in both directions for landmarks. */
     float finer = dtype == HS_DTYPE_U16 ? 256 : 1;
     for (int i = 0; i < STRIDES; i++) {
         struct hs_tensor_desc *score = &ret_descs[3 * i];
@@ -34,7 +35,8 @@ void hs_sim_face_describe(int input_h, int input_w, enum hs_dtype dtype,
     }
 }
 
-/* Both anchors of the cell say the same, the second with less confidence: suppression has something to do. */
+/* Both anchors of the cell hold the same face, the second with less confidence, so that NMS has
+ * work to do. */
 static void fill_anchor(const struct hs_tensor_desc *descs, const struct hs_sim_blob *blob, int scale, int anchor,
                         float confidence, void *const data[])
 {
@@ -61,7 +63,7 @@ void hs_sim_face_fill(const struct hs_tensor_desc descs[HS_SIM_FACE_HEADS], cons
 {
     for (int i = 0; i < HS_SIM_FACE_HEADS; i++)
         memset(data[i], 0, descs[i].size_bytes);
-    /* Where two have one cell, the larger stays. */
+    /* If two faces share a cell, the larger one overwrites the other. */
     for (int i = count - 1; i >= 0; i--) {
         const struct hs_sim_blob *blob = &blobs[i];
         float half = fmaxf((float) (blob->x2 - blob->x1), (float) (blob->y2 - blob->y1)) / 2;

@@ -1,4 +1,4 @@
-/* Decoding, which this file inverts (stride s, cell i of a row):
+/* This file inverts the decoder (stride s, cell i of a row):
  *   side distance = sum over bins b of b * softmax(bins)_b, in cells from the cell's centre
  *   keypoint x = (2 * kx + i) * s, and its visibility = sigmoid of the third channel
  * Scales and zero points of the quantised numbers are those of a published yolov8s_pose HEF. */
@@ -11,9 +11,10 @@
 
 enum { BINS = 16, KEYPOINTS = 17, FIRST_SCORE = 230, SCORE_STEP = 4, STRIDES = 3 };
 
-/* How far the middle of a box may be from its sides, in cells: the last bin, less half a cell. */
+/* Largest distance in cells from the middle of a box to its sides: the last bin, less half a cell. */
 #define REACH 14.5f
-/* A bin's number before the softmax; its share is about e^-18 where it is low. The HEF's scale holds both. */
+/* A bin's value before the softmax; a LOW bin gets a share of about e^-18. The HEF's scale can
+ * represent both. */
 #define HIGH 13.5f
 #define LOW (-4.5f)
 #define VISIBLE 4.0f /* sigmoid(4) = 0.98 */
@@ -22,17 +23,18 @@ static const float box_scale[STRIDES] = { 0.0751f, 0.0741f, 0.0798f }, box_zero[
 static const float point_scale[STRIDES] = { 0.000423f, 0.000525f, 0.000619f };
 static const float point_zero[STRIDES] = { 18261, 19190, 17224 };
 
-/* A person seen from the front, in COCO's order, as parts of the box's half width and half height from its middle. */
+/* Keypoints of a person seen from the front, in COCO's order, as fractions of the box's half width
+ * and half height from its middle. */
 static const float figure[KEYPOINTS][2] = {
     { 0.00f, -0.84f },  { 0.12f, -0.88f }, { -0.12f, -0.88f }, { 0.24f, -0.85f }, { -0.24f, -0.85f }, { 0.50f, -0.60f },
     { -0.50f, -0.60f }, { 0.68f, -0.30f }, { -0.68f, -0.30f }, { 0.74f, -0.02f }, { -0.74f, -0.02f }, { 0.32f, -0.02f },
     { -0.32f, -0.02f }, { 0.34f, 0.44f },  { -0.34f, 0.44f },  { 0.36f, 0.90f },  { -0.36f, 0.90f },
 };
 
-/* A person's box in pixels. */
+/* The box is in pixels. */
 struct person {
     float x1, y1, x2, y2;
-    int scale; /* which stride: 8 << scale */
+    int scale; /* the stride is 8 << scale */
     float score;
 };
 
@@ -43,7 +45,7 @@ void hs_sim_person_describe(int input_h, int input_w, enum hs_dtype dtype,
     for (int i = 0; i < STRIDES; i++) {
         int stride = 8 << i;
         struct hs_tensor_desc *box = &ret_descs[3 * i], *score = box + 1, *points = box + 2;
-        /* What fills eight bits fills sixteen with a scale that much finer. */
+        /* Sixteen bits cover the range of eight bits with a scale 256 times finer. */
         float finer = dtype == HS_DTYPE_U16 ? 256 : 1;
         hs_sim_describe(box, "box", stride, input_h, input_w, 4 * BINS, dtype, box_scale[i] / finer,
                         box_zero[i] * finer);
@@ -91,7 +93,7 @@ static void fill_person(const struct hs_tensor_desc *descs, const struct person 
     }
 }
 
-/* 3 and 7 cells of 32 pixels around the middle cell, less where the grid is small. */
+/* The box spans 3 x 7 cells of 32 pixels around the middle cell, fewer if the grid is small. */
 static struct person stand_in_the_middle(const struct hs_tensor_desc *coarsest)
 {
     int column = coarsest->w / 2, row = coarsest->h / 2;
@@ -131,7 +133,7 @@ void hs_sim_person_fill(const struct hs_tensor_desc descs[HS_SIM_PERSON_HEADS], 
         struct person person = stand_in_the_middle(&descs[3 * (STRIDES - 1)]);
         fill_person(descs, &person, data);
     }
-    /* Where two have one cell, the larger stays. */
+    /* If two persons share a cell, the larger one overwrites the other. */
     for (int i = count - 1; i >= 0; i--) {
         struct person person = person_of(&blobs[i], i);
         fill_person(descs, &person, data);

@@ -10,7 +10,7 @@
 
 enum { KEY_SIZE = 80, LAST_DEVICE = HS_PROBE_MAX_DEVICES - 1 };
 
-/* An hour: longer than any test waits. */
+/* One hour: longer than any test runs. */
 #define MS_MAX 3600000.0
 #define LEAK_MAX_KB 65536
 #define DEFAULT_LATENCY_MS 6.0
@@ -30,19 +30,19 @@ static const struct {
     enum hs_dtype dtype;
 } number_types[] = { { "uint8", HS_DTYPE_U8 }, { "uint16", HS_DTYPE_U16 }, { "float32", HS_DTYPE_F32 } };
 
-/* A text on its way into a script. */
+/* State of parsing one script. */
 struct reader {
     const char *name;
     struct hs_error *err;
     yaml_document_t document;
     struct hs_sim_script script;
-    struct hs_sim_fault fault; /* the one being read */
+    struct hs_sim_fault fault; /* the fault being read */
     bool latency_is_read;
 };
 
 typedef int read_function(struct reader *reader, const char *key, const yaml_node_t *node);
 
-/* A key and what reads its value. */
+/* A key and the function that reads its value. */
 struct entry {
     const char *key;
     read_function *read;
@@ -59,7 +59,7 @@ static int refuse(struct reader *reader, const yaml_node_t *node, const char *ke
     return HS_EINVAL;
 }
 
-/* NULL where the node is no scalar, or holds a NUL. */
+/* Returns the text of a scalar; NULL if the node is not a scalar, or contains a NUL. */
 static const char *text_of(const yaml_node_t *node)
 {
     if (node->type != YAML_SCALAR_NODE || memchr(node->data.scalar.value, '\0', node->data.scalar.length))
@@ -119,7 +119,7 @@ static bool is_repeated(struct reader *reader, const yaml_node_t *map, const yam
     return false;
 }
 
-/* Reads a map whose keys are those of the table. */
+/* Reads a map with the keys of the table. */
 static int read_map(struct reader *reader, const char *what, const yaml_node_t *node, const struct entry *entries,
                     size_t count)
 {
@@ -141,7 +141,7 @@ static int read_map(struct reader *reader, const char *what, const yaml_node_t *
     return r;
 }
 
-/* ---- keys of the script ---- */
+/* ---- Keys of the script ---- */
 
 static int read_median(struct reader *reader, const char *key, const yaml_node_t *node)
 {
@@ -246,7 +246,7 @@ static int read_outputs(struct reader *reader, const char *key, const yaml_node_
     return refuse(reader, node, key, "must be uint8, uint16 or float32");
 }
 
-/* ---- faults ---- */
+/* ---- Faults ---- */
 
 static int read_at(struct reader *reader, const char *key, const yaml_node_t *node)
 {
@@ -337,7 +337,7 @@ static int read_faults(struct reader *reader, const char *key, const yaml_node_t
     return r;
 }
 
-/* ---- the whole ---- */
+/* ---- The whole script ---- */
 
 static int read_script(struct reader *reader, const yaml_node_t *root)
 {
@@ -366,7 +366,8 @@ static int fail_to_read(struct reader *reader, const yaml_parser_t *parser)
     return HS_EINVAL;
 }
 
-/* The root of the next document, or NULL where there is none. The document is loaded afterwards, in any case of 0. */
+/* Loads the next document and returns its root, or NULL if there is none. On success the caller
+ * frees the document with yaml_document_delete, even without a root. */
 static int next_document(struct reader *reader, yaml_parser_t *parser, const yaml_node_t **ret_root)
 {
     if (!yaml_parser_load(parser, &reader->document))
@@ -381,7 +382,7 @@ static int read_documents(struct reader *reader, yaml_parser_t *parser)
     int r = next_document(reader, parser, &root);
     if (r < 0)
         return r;
-    /* A text of comments alone has a root that is an empty scalar, or none. */
+    /* The root of a text that holds only comments is an empty scalar or missing. */
     bool empty = !root || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0);
     if (!empty)
         r = read_script(reader, root);

@@ -1,4 +1,4 @@
-/* What the scripted device shall do; sim.h explains the keys. */
+/* Parses the script of the simulated device. sim.h explains the keys. */
 #ifndef HS_BACKENDS_SIM_SCRIPT_H
 #define HS_BACKENDS_SIM_SCRIPT_H
 
@@ -29,12 +29,12 @@ enum hs_sim_kind {
 
 struct hs_sim_fault {
     enum hs_sim_kind kind;
-    int64_t at;      /* the call that it begins with, from 1; 0: it begins by time */
-    double at_ms;    /* since the start, where `at` is 0 */
-    int64_t count;   /* how many calls it hits; 0: no bound */
-    double for_ms;   /* how long it lasts; negative: no bound */
-    double extra_ms; /* late, load_slow: by how much */
-    int device;      /* -1: each of them */
+    int64_t at;      /* number of the call at which it begins, from 1; 0: it begins at a time */
+    double at_ms;    /* time since the start, if `at` is 0 */
+    int64_t count;   /* number of calls that it hits; 0: no limit */
+    double for_ms;   /* duration; negative: no limit */
+    double extra_ms; /* delay of late and load_slow */
+    int device;      /* index of the device; -1: all devices */
 };
 
 struct hs_sim_batch {
@@ -43,24 +43,25 @@ struct hs_sim_batch {
 };
 
 struct hs_sim_script {
-    double latency_ms, p99_ms; /* of one picture; the same where it never varies */
+    double latency_ms, p99_ms; /* of one picture; equal if the latency never varies */
     double load_ms;
-    int leak_kb; /* memory that each run takes until the device is closed */
+    int leak_kb; /* memory that each run allocates; freed when the device is closed */
     int slots, devices;
     bool has_temperature;
     double temperature_c;
     enum hs_dtype outputs; /* U8, U16 or F32 */
     int64_t seed;
-    int batch_count; /* 0: single pictures only; else the first is of one picture, by ascending number */
+    int batch_count; /* 0: single pictures only; else ascending by pictures, and the first is for one */
     struct hs_sim_batch batches[HS_MODEL_MAX_BATCH];
     int fault_count;
     struct hs_sim_fault faults[HS_SIM_MAX_FAULTS];
 };
 
-/* The device's ordinary way, without a script. */
+/* Fills in the behaviour without a script. */
 void hs_sim_script_default(struct hs_sim_script *ret_script);
 
-/* `name` is what messages call the text. HS_EINVAL names it with line and key; ret_script is untouched then. */
+/* Parses a script. `name` names the text in messages. On HS_EINVAL the message has the name, line
+ * and key, and *ret_script is untouched. */
 int hs_sim_script_parse(const char *text, size_t len, const char *name, struct hs_sim_script *ret_script,
                         struct hs_error *err);
 

@@ -17,7 +17,7 @@ enum { MAX_SIDE = 8192 };
 struct hs_device {
     struct hs_sim_world *world;
     int unit;
-    unsigned losses;    /* of the unit when it was opened; a later one makes this dead */
+    unsigned losses;    /* the unit's count when the device was opened; if it has grown since, this device is dead */
     struct leak *leaks; /* guarded by the world's lock */
 };
 
@@ -27,14 +27,14 @@ struct leak {
 };
 
 struct slot {
-    uint8_t *input, *outputs; /* outputs: picture after picture, each output_bytes */
+    uint8_t *input, *outputs; /* outputs: output_bytes for each picture */
     struct hs_tensor_desc descs[HS_MODEL_MAX_OUTPUTS];
-    /* of the run under way */
+    /* State of the current run. */
     int64_t done_ns;
     int result;
-    int h, w; /* of its pictures */
+    int h, w; /* size of its pictures */
     bool hangs;
-    int64_t late_ns; /* how long after the deadline it ends; negative: as done_ns says */
+    int64_t late_ns; /* time after the deadline at which it ends; negative: it ends at done_ns */
 };
 
 struct hs_model {
@@ -44,8 +44,8 @@ struct hs_model {
     unsigned losses;
     enum hs_finding finding;
     struct hs_model_info info;
-    size_t input_bytes;  /* of a slot */
-    size_t output_bytes; /* of a picture */
+    size_t input_bytes;  /* per slot */
+    size_t output_bytes; /* per picture */
     size_t output_at[HS_MODEL_MAX_OUTPUTS];
     struct slot slots[HS_MODEL_MAX_SLOTS];
 };
@@ -55,14 +55,14 @@ static int lost(struct hs_error *err)
     return hs_error_set(err, HS_ELOST, "the simulated device was lost, as its script says");
 }
 
-/* Whether the device is away for this call, which counts then. The world's lock is held. */
+/* Returns true if the device is lost for this call, and counts the hit. The world's lock is held. */
 static bool is_lost(struct hs_sim_world *world, int unit)
 {
     hs_sim_advance(world, unit);
     return hs_sim_hit(world, unit, HS_SIM_LOST, world->units[unit].runs);
 }
 
-/* What keeps a device from being opened or used for a load. */
+/* Applies the faults that keep a device from being opened or used for a load. */
 static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
 {
     int64_t number = ++world->units[unit].approaches;
@@ -77,7 +77,7 @@ static int approach(struct hs_sim_world *world, int unit, struct hs_error *err)
     return 0;
 }
 
-/* ---- device ---- */
+/* ---- Device ---- */
 
 static void fill_probe(struct hs_sim_world *world, struct hs_backend_probe *ret_probe)
 {
@@ -114,7 +114,7 @@ int hs_sim_check_script(const char *path, struct hs_error *err)
     return hs_sim_world_find(path, &world, err);
 }
 
-/* -1: there is none of that id. */
+/* Returns the index of the device with this id, or -1 if there is none. */
 static int find_unit(const struct hs_sim_world *world, const char *id)
 {
     char name[HS_DEVICE_ID_SIZE];
@@ -176,7 +176,7 @@ static int health(struct hs_device *device, struct hs_device_health *ret_health,
     return 0;
 }
 
-/* ---- model ---- */
+/* ---- Model ---- */
 
 static void unload(struct hs_model *model)
 {
@@ -214,7 +214,7 @@ static void place_outputs(struct hs_model *model)
                          : model->finding == HS_FINDS_FACES ? HS_SIM_FACE_HEADS
                                                             : 1;
     describe(model, info->input_h, info->input_w, info->outputs);
-    /* Each output begins where any number may. */
+    /* Each output is aligned to 64 bytes, enough for any number type. */
     for (int i = 0; i < info->output_count; i++) {
         model->output_at[i] = model->output_bytes;
         model->output_bytes += (info->outputs[i].size_bytes + 63) / 64 * 64;
@@ -273,7 +273,7 @@ static int make_model(struct hs_device *device, const struct hs_model_spec *spec
     return r;
 }
 
-/* What the script has for this load; the world's lock is held, but for the time that it takes. */
+/* Applies the script to this load. The world's lock is held, except during the scripted load time. */
 static int play_load(const struct hs_device *device, struct hs_error *err)
 {
     struct hs_sim_world *world = device->world;
@@ -344,7 +344,7 @@ static const void *output(struct hs_model *model, int slot, int picture, int ind
     return model->slots[slot].outputs + (size_t) picture * model->output_bytes + model->output_at[index];
 }
 
-/* ---- runs ---- */
+/* ---- Runs ---- */
 
 static int answer(const struct hs_model *model, const struct slot *slot, int number)
 {
@@ -368,7 +368,7 @@ static int answer(const struct hs_model *model, const struct slot *slot, int num
     return 0;
 }
 
-/* Takes memory as the script has it. Where there is none, that is no matter. The world's lock is held. */
+/* Allocates memory as scripted; a failed allocation is ignored. The world's lock is held. */
 static void take_memory(struct hs_device *device)
 {
     size_t bytes = (size_t) device->world->script.leak_kb * 1024;
@@ -380,7 +380,7 @@ static void take_memory(struct hs_device *device)
     device->leaks = leak;
 }
 
-/* Gives the run its place in the device's time and its fate. The world's lock is held. */
+/* Schedules the run on the device's timeline and applies its faults. The world's lock is held. */
 static int start_run(const struct hs_model *model, struct slot *slot, int count, struct hs_error *err)
 {
     struct hs_sim_world *world = model->world;
@@ -404,7 +404,7 @@ static int start_run(const struct hs_model *model, struct slot *slot, int count,
     return 0;
 }
 
-/* The answer is made here, while the device is said to be working on it. */
+/* Computes the answer here, during the simulated run time. */
 static int submit(struct hs_model *model, int slot_index, int count, struct hs_error *err)
 {
     struct slot *slot = &model->slots[slot_index];

@@ -1,4 +1,4 @@
-/* Tensors that are written: the other direction of hs_tensor_at, and descriptions of tightly packed grids. */
+/* Writes tensors, the inverse of hs_tensor_at, and describes tightly packed grids. */
 #ifndef HS_BACKENDS_SIM_STORE_H
 #define HS_BACKENDS_SIM_STORE_H
 
@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "hs/tensor.h"
 
-/* A number of the description's type that stands for `value` as well as it can: cut to the type's range. */
+/* Stores `value` in the description's type, rounded and clamped to the range of that type. */
 static inline void hs_sim_store(const struct hs_tensor_desc *desc, void *data, size_t at, float value)
 {
     if (desc->dtype == HS_DTYPE_F32) {
@@ -24,7 +24,8 @@ static inline void hs_sim_store(const struct hs_tensor_desc *desc, void *data, s
         ((uint8_t *) data)[at] = (uint8_t) stored;
 }
 
-/* A grid of one stride over an input of that size, sides rounded up to cells. Quantised as given, but for float32. */
+/* Describes a grid of one stride over an input of this size; sides are rounded up to whole cells.
+ * Uses scale and zero_point unless the type is float32. */
 static inline void hs_sim_describe(struct hs_tensor_desc *ret_desc, const char *name, int stride, int input_h,
                                    int input_w, int channels, enum hs_dtype dtype, float scale, float zero_point)
 {
@@ -42,7 +43,7 @@ static inline void hs_sim_describe(struct hs_tensor_desc *ret_desc, const char *
         (size_t) ret_desc->h * (size_t) ret_desc->w * (size_t) channels * hs_dtype_size(ret_desc->dtype);
 }
 
-/* The first number of cell (x, y). */
+/* Returns the index of the first number of cell (x, y). */
 static inline size_t hs_sim_cell(const struct hs_tensor_desc *desc, int x, int y)
 {
     return ((size_t) y * (size_t) desc->w + (size_t) x) * (size_t) desc->c;

@@ -8,13 +8,13 @@ enum { GRID = 16, BLOCKS = GRID * GRID };
 
 void hs_sim_vector_describe(enum hs_dtype dtype, struct hs_tensor_desc *ret_desc)
 {
-    /* -256 to 254 in eight bits. */
+    /* Eight bits represent -256 to 254. */
     float finer = dtype == HS_DTYPE_U16 ? 256 : 1;
     hs_sim_describe(ret_desc, "embedding", 1, 1, 1, HS_SIM_VECTOR_SIZE, dtype, 2 / finer, 128 * finer);
     hs_str_copy(ret_desc->name, sizeof(ret_desc->name), "sim/embedding");
 }
 
-/* Pixels from where block `index` of a side starts; the rim of one seventh is left out. */
+/* Returns the first pixel of block `index` of a side; one seventh on each edge is left out. */
 static int edge(int index, int side)
 {
     return side / 7 + index * (side - 2 * (side / 7)) / GRID;

@@ -1,4 +1,4 @@
-/* A face as a vector, by a plain rule. */
+/* Computes a simulated face embedding with a simple rule. */
 #ifndef HS_BACKENDS_SIM_VECTOR_H
 #define HS_BACKENDS_SIM_VECTOR_H
 
@@ -10,10 +10,11 @@ enum { HS_SIM_VECTOR_SIZE = 512 };
 
 void hs_sim_vector_describe(enum hs_dtype dtype, struct hs_tensor_desc *ret_desc);
 
-/* The inner five sevenths of the picture in 16 x 16 blocks: for each its brightness less that of all of them, then for
- * each how much more red than blue it is; in place of the last number a small constant, so that a face without any
- * pattern has a vector too. So equal faces give cosine 1, and faces with unlike patterns inside (the rim does not
- * count) much less. */
+/* Divides the inner five sevenths of the picture into 16 x 16 blocks. The first half of the
+ * embedding is each block's brightness less the mean brightness, the second half is red minus blue
+ * of each block. The last number is a small constant, so that a face without any pattern has an
+ * embedding too. Equal faces have cosine similarity 1, and faces with different patterns inside
+ * (the edge is ignored) a much lower one. */
 void hs_sim_vector_fill(const struct hs_tensor_desc *desc, const uint8_t *rgb, int h, int w, void *data);
 
 #endif

@@ -8,11 +8,11 @@
 #include "base/file.h"
 
 static struct {
-    pthread_mutex_t lock; /* guards the list and is held while a world is made */
+    pthread_mutex_t lock; /* guards the list; held while a world is created */
     struct hs_sim_world *first;
 } worlds = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* ---- finding ---- */
+/* ---- Finding ---- */
 
 static bool same(const char *a, const char *b)
 {
@@ -91,14 +91,14 @@ int hs_sim_world_find(const char *path, struct hs_sim_world **ret_world, struct 
     return r;
 }
 
-/* ---- faults ---- */
+/* ---- Faults ---- */
 
 static int64_t ns_of(double ms)
 {
     return (int64_t) (ms * (double) HS_NS_PER_MS);
 }
 
-/* Whether the fault has begun by the time of that call, and has not yet ended. */
+/* Returns true if the fault has begun by this call, and has not ended yet. */
 static bool is_active(const struct hs_sim_world *world, int unit, int index, int64_t number, int64_t now_ns)
 {
     const struct hs_sim_fault *fault = &world->script.faults[index];
@@ -130,7 +130,7 @@ static void begin(struct hs_sim_world *world, int unit, int index, int64_t now_n
     pthread_cond_broadcast(&world->changed);
 }
 
-/* The loss that begins next by time; HS_NO_DEADLINE: none. */
+/* Returns the time of the next scripted loss that begins at a time; HS_NO_DEADLINE: none. */
 static int64_t next_loss_ns(const struct hs_sim_world *world, int unit)
 {
     int64_t next_ns = HS_NO_DEADLINE;
@@ -179,9 +179,10 @@ bool hs_sim_is_due(struct hs_sim_world *world, int unit, enum hs_sim_kind kind, 
     return false;
 }
 
-/* ---- time ---- */
+/* ---- Time ---- */
 
-/* splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators"), as a number in (0, 1]. */
+/* Returns a number in (0, 1] from splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+ * number generators"). */
 static double chance(uint64_t *state)
 {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -190,7 +191,7 @@ static double chance(uint64_t *state)
     return (double) ((z ^ (z >> 31)) >> 11) * 0x1p-53 + 0x1p-53;
 }
 
-/* Between two batches that the script names, on the line between them. */
+/* Interpolates linearly between the two nearest batch sizes in the script. */
 static double median_ms(const struct hs_sim_script *script, int pictures)
 {
     const struct hs_sim_batch *b = script->batches;
@@ -211,7 +212,7 @@ int64_t hs_sim_draw_latency_ns(struct hs_sim_world *world, int unit, int picture
     const struct hs_sim_script *script = &world->script;
     double ms = median_ms(script, pictures);
     if (script->p99_ms > script->latency_ms) {
-        /* Log-normal: its logarithm is normal around the median's. Box and Muller's transform makes a normal number. */
+        /* Log-normal with this median. The Box-Muller transform generates the normal number. */
         uint64_t *state = &world->units[unit].random;
         double sigma = log(script->p99_ms / script->latency_ms) / z99;
         double normal = sqrt(-2 * log(chance(state)));

@@ -1,6 +1,7 @@
-/* What all users of one script in this process share: the simulated devices with their timelines, their counts of calls
- * and the faults that are due. It starts when the script is first named and stays until the process ends, so that a
- * device that is closed and opened again goes on where it was. Any thread may call. */
+/* State shared by all users of one script in this process: the simulated devices with their
+ * timelines, call counts and pending faults. It starts when the script is first named and lasts
+ * until the process ends, so a device that is closed and opened again continues from its previous
+ * state. Any thread may call these functions. */
 #ifndef HS_BACKENDS_SIM_WORLD_H
 #define HS_BACKENDS_SIM_WORLD_H
 
@@ -11,11 +12,11 @@
 #include "backends/sim/script.h"
 
 struct hs_sim_unit {
-    int64_t free_at_ns; /* when all that was submitted so far is done */
+    int64_t free_at_ns; /* time at which all runs submitted so far are done */
     int64_t runs;       /* submits so far */
     int64_t loads;      /* loads so far */
     int64_t approaches; /* opens and loads so far */
-    unsigned losses;    /* how often the device went away; what was opened and loaded before is dead */
+    unsigned losses;    /* number of losses; devices and models opened before the latest one are dead */
     uint64_t random;
     struct {
         bool begun;
@@ -25,32 +26,34 @@ struct hs_sim_unit {
 
 struct hs_sim_world {
     struct hs_sim_world *next;
-    char *path, *text; /* of the script; NULL: none */
+    char *path, *text; /* path and contents of the script; NULL: no script */
     struct hs_sim_script script;
     int64_t start_ns;
-    pthread_mutex_t lock;   /* guards units; nothing else is locked while it is held */
-    pthread_cond_t changed; /* a device went away */
+    pthread_mutex_t lock;   /* guards units; no other lock is taken while it is held */
+    pthread_cond_t changed; /* broadcast if a device is lost */
     struct hs_sim_unit units[HS_PROBE_MAX_DEVICES];
 };
 
-/* `path` NULL: no script. A file that was changed starts a new world. Never freed. HS_EINVAL names file, line, key. */
+/* Returns the state for a script; creates it if the path is new or the file has changed. `path`
+ * NULL: no script. The result is never freed. HS_EINVAL: the message has file, line and key. */
 int hs_sim_world_find(const char *path, struct hs_sim_world **ret_world, struct hs_error *err);
 
-/* All that follows is called with the world's lock held. */
+/* The functions below are called with the world's lock held. */
 
-/* Takes note of what began by time. Every other question about losses comes after it. */
+/* Starts the losses whose time has come. Must precede other queries about losses. */
 void hs_sim_advance(struct hs_sim_world *world, int unit);
 
-/* Whether this fault hits the call of that number, which counts then. */
+/* Returns the fault of this kind that hits call `number`, and counts the hit; NULL if none does. */
 const struct hs_sim_fault *hs_sim_hit(struct hs_sim_world *world, int unit, enum hs_sim_kind kind, int64_t number);
 
-/* Whether a fault of that kind would hit the next call; nothing counts. */
+/* Returns true if a fault of this kind would hit the next call; does not count it. */
 bool hs_sim_is_due(struct hs_sim_world *world, int unit, enum hs_sim_kind kind, int64_t number);
 
-/* How long this many pictures take: the median for them, and chance as the script has it. */
+/* Returns the duration of a run of this many pictures: the median for them, varied at random as scripted. */
 int64_t hs_sim_draw_latency_ns(struct hs_sim_world *world, int unit, int pictures);
 
-/* Waits until the moment, or until the device goes away (false), counted from `losses`. */
+/* Sleeps until until_ns. Returns false if the device's count of losses is not `losses`, or changes
+ * meanwhile. */
 bool hs_sim_sleep(struct hs_sim_world *world, int unit, unsigned losses, int64_t until_ns);
 
 #endif

@@ -1,5 +1,5 @@
-/* A module that needs a library (needed.c), which is not found once the module is copied elsewhere. It is no backend
- * either: it lacks the table. */
+/* A module that needs a library (needed.c), which the dynamic loader cannot find once the module is
+ * copied to another folder. The module is not a valid backend either: it lacks the table. */
 int hs_test_needed(void);
 __attribute__((visibility("default"))) int hs_test_need(void);
 

@@ -1,4 +1,4 @@
-/* The few protobuf messages that a tiny ONNX file is made of, written by hand, so that tests need no tool for it.
+/* Writes the few protobuf messages of a tiny ONNX file by hand, so that tests need no other tool.
  * Field numbers: onnx.proto3 of ONNX IR version 8. */
 #ifndef HS_TESTS_ONNX_BYTES_H
 #define HS_TESTS_ONNX_BYTES_H
@@ -42,7 +42,7 @@ static inline void onnx_message(struct hs_buf *out, unsigned field, struct hs_bu
     hs_buf_finish(message);
 }
 
-/* A tensor's name, type (1 FLOAT, 10 FLOAT16) and shape; a dimension of 0 is a free one. */
+/* Appends a tensor's name, type (1 FLOAT, 10 FLOAT16) and shape; a dimension of 0 is free. */
 static inline void onnx_value_of(struct hs_buf *graph, unsigned field, const char *name, int element, const int *dims,
                                  int rank)
 {
@@ -71,7 +71,7 @@ static inline void onnx_value(struct hs_buf *graph, unsigned field, const char *
     onnx_value_of(graph, field, name, 1, dims, rank);
 }
 
-/* type: 1 FLOAT, 7 INT64. */
+/* Appends a constant. type: 1 FLOAT, 7 INT64. */
 static inline void onnx_constant(struct hs_buf *graph, const char *name, int type, const int *dims, int rank,
                                  const void *data, size_t bytes)
 {
@@ -85,7 +85,8 @@ static inline void onnx_constant(struct hs_buf *graph, const char *name, int typ
     onnx_message(graph, 5, &tensor);
 }
 
-/* `second` may be NULL. `axes` gives the ints attribute "axes" and keepdims = 0 where count > 0. */
+/* Appends a node. `second` may be NULL. If count > 0, `axes` becomes the ints attribute "axes",
+ * with keepdims = 0. */
 static inline void onnx_node(struct hs_buf *graph, const char *op, const char *first, const char *second,
                              const char *output, const int *axes, int count)
 {
@@ -112,7 +113,7 @@ static inline void onnx_node(struct hs_buf *graph, const char *op, const char *f
     onnx_message(graph, 1, &node);
 }
 
-/* Wraps the graph, which it empties, into a model of operator set 13. */
+/* Wraps the graph into a model of operator set 13, and empties the graph. */
 static inline void onnx_model(struct hs_buf *model, struct hs_buf *graph)
 {
     struct hs_buf opset;

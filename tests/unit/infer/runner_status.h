@@ -1,4 +1,4 @@
-/* What a runner says of itself, and waiting until it says what it should. */
+/* Reads a runner's status, and waits for a condition on it. */
 #ifndef HS_TESTS_RUNNER_STATUS_H
 #define HS_TESTS_RUNNER_STATUS_H
 
@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "infer/runner.h"
 
-/* Long enough for any machine; a test that waits for it has failed. */
+/* Long enough for any machine: a test that waits this long has failed. */
 enum { PATIENCE_MS = 20000 };
 
 static inline struct hs_runner_status status_of(struct hs_runner *runner)
@@ -17,7 +17,8 @@ static inline struct hs_runner_status status_of(struct hs_runner *runner)
     return status;
 }
 
-/* Asks again and again until the condition, on the status `s`, holds: it has no event of its own. */
+/* Polls the status `s` until the condition holds, because no event reports it. Fails the test after
+ * PATIENCE_MS. */
 #define WAIT_FOR(runner, condition)                                                                                    \
     do {                                                                                                               \
         int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);                                                           \

@@ -1,4 +1,5 @@
-/* A pool of one scripted device, made by hand: what a pipeline needs of a model, without a store and its files. */
+/* A pool with one simulated device, built by hand: the part of a model that a pipeline needs,
+ * without a store and its files. */
 #ifndef HS_TESTS_SIM_POOL_H
 #define HS_TESTS_SIM_POOL_H
 
@@ -14,7 +15,7 @@ struct sim_pool {
     struct hs_model_pool pool;
 };
 
-/* A loaded model of one input size. `p` must not move; `pack` and `file` are borrowed. */
+/* Creates a runner and loads a model of one input size. `p` must not move. Borrows `pack` and `file`. */
 static inline void sim_pool_init(struct sim_pool *p, const struct hs_pack *pack, const struct hs_pack_file *file,
                                  enum hs_finding finding, int side, const char *script)
 {
@@ -41,7 +42,7 @@ static inline void sim_pool_init(struct sim_pool *p, const struct hs_pack *pack,
     assert_int_equal(hs_runner_wait_loaded(p->runner.runner, hs_deadline_in_ms(20000), NULL), 0);
 }
 
-/* Nothing of it is in use any more. */
+/* Checks that no slot is in use and no request waits, then frees the runner. */
 static inline void sim_pool_finish(struct sim_pool *p)
 {
     struct hs_runner_status status;

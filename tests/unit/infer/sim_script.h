@@ -1,5 +1,5 @@
-/* A script for the scripted device, in a file of its own that lasts as long as the process: each one is a world of its
- * own, whose calls are counted from the first. */
+/* Writes scripts for the simulated device. Each script is in a new file that lasts as long as the
+ * process, so its state and its call counts start from the beginning. */
 #ifndef HS_TESTS_SIM_SCRIPT_H
 #define HS_TESTS_SIM_SCRIPT_H
 
@@ -10,7 +10,7 @@
 
 #include "../unit.h"
 
-/* The path of a file with this text. Valid until as many others as `paths` holds were made. */
+/* Returns the path of a file with this text, valid until as many other files were made as `paths` holds. */
 static inline const char *sim_script(const char *yaml)
 {
     static char paths[256][40];

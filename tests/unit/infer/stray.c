@@ -1,4 +1,5 @@
-/* A backend module that test_registry.c wants refused: of another interface, or under another name (STRAY_NAME). */
+/* A backend module that test_registry.c expects to be refused: built for another interface version,
+ * or with another name (STRAY_NAME). */
 #include "hs/backend.h"
 
 #ifndef STRAY_ABI

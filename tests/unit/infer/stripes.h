@@ -1,10 +1,10 @@
-/* Pictures that a test tells apart by what the simulated device makes of them. */
+/* Draws pictures that a test distinguishes by the simulated device's output for them. */
 #ifndef HS_TESTS_STRIPES_H
 #define HS_TESTS_STRIPES_H
 
 #include <stdint.h>
 
-/* A square of coloured stripes; no two seeds look alike. */
+/* Draws a square of coloured stripes; different seeds give different pictures. */
 static inline void draw_stripes(uint8_t *rgb, int side, uint64_t seed)
 {
     for (int y = 0; y < side; y++)

@@ -1,5 +1,6 @@
-/* The Hailo backend on a double of HailoRT (tests/hailo), through the table that the runner uses. After each test the
- * double has nothing under way and saw no rule broken. */
+/* Tests the Hailo backend on a double of HailoRT (tests/hailo), through the table that the runner
+ * uses. After each test the double has no picture in flight and has counted no violation of
+ * HailoRT's rules. */
 #include "../entries.h"
 
 #include <dlfcn.h>
@@ -41,7 +42,7 @@ static struct {
     void (*group)(char *dst, size_t size);
 } twin;
 
-/* ---- the double ---- */
+/* ---- The double ---- */
 
 static void *symbol(void *library, const char *name)
 {
@@ -50,7 +51,7 @@ static void *symbol(void *library, const char *name)
     return found;
 }
 
-/* The double is loaded by the backend, and not before: it looks at the environment then. */
+/* Only the backend loads the double, which reads the environment at that moment. */
 static int find_backend(void **state)
 {
     (void) state;
@@ -104,7 +105,7 @@ static int nothing_is_left(void **state)
     return 0;
 }
 
-/* ---- pictures ---- */
+/* ---- Pictures ---- */
 
 static bool is_right(const struct hs_tensor_desc *desc, const void *data, uint64_t seed)
 {
@@ -115,7 +116,7 @@ static bool is_right(const struct hs_tensor_desc *desc, const void *data, uint64
     return desc->size_bytes == sizeof(wanted) && memcmp(data, wanted, sizeof(wanted)) == 0;
 }
 
-/* ---- one device, one model ---- */
+/* ---- One device, one model ---- */
 
 struct scene {
     struct hs_device *device;
@@ -172,7 +173,7 @@ static int wait_for(struct scene *scene, int slot, int64_t ms)
     return hailo->wait(scene->model, slot, hs_deadline_in_ms(ms), &scene->err);
 }
 
-/* 0, or the code of what failed; -1000: a wrong answer. */
+/* Returns 0, or the code of the failure; -1000: a wrong answer. */
 static int run(struct scene *scene, int slot, int count, uint64_t seed)
 {
     int r = submit(scene, slot, count, seed);
@@ -190,7 +191,7 @@ static void assert_says(const struct hs_error *err, const char *words)
         fail_msg("'%s' does not say '%s'", err->message, words);
 }
 
-/* ---- what there is ---- */
+/* ---- Finding devices ---- */
 
 static void a_device_is_found(void **state)
 {
@@ -266,7 +267,7 @@ static void health_tells_the_firmware(void **state)
     tear_down(&scene);
 }
 
-/* A temperature that cannot be read says nothing about the rest; only a broken link does. */
+/* A failed temperature reading does not affect runs; only a broken link does. */
 static void a_device_without_a_temperature_goes_on(void **state)
 {
     (void) state;
@@ -290,7 +291,7 @@ static void a_device_without_a_temperature_goes_on(void **state)
     tear_down(&scene);
 }
 
-/* ---- the numbers of a picture ---- */
+/* ---- The numbers of a picture ---- */
 
 static const struct hs_tensor_desc *find_output(const struct scene *scene, const char *name, int *ret_index)
 {
@@ -301,7 +302,7 @@ static const struct hs_tensor_desc *find_output(const struct scene *scene, const
     return NULL;
 }
 
-/* The numbers of a network's own types are those that the rule gives, and real values agree where they are float32. */
+/* Outputs of the network's own types are equal to the rule's; a float32 output agrees in its real values. */
 static void compare_tensors(struct scene *scene, const char *in_float)
 {
     struct hs_tensor_desc wanted[HS_SIM_PERSON_HEADS];
@@ -326,7 +327,7 @@ static void compare_tensors(struct scene *scene, const char *in_float)
         assert_int_equal((uintptr_t) view.data % (uintptr_t) sysconf(_SC_PAGESIZE), 0);
         if (!is_float)
             assert_memory_equal(view.data, data[i], desc->size_bytes);
-        /* The middle of the blob, where something is written. */
+        /* The middle of the blob, where the rule writes values. */
         int y = 160 * desc->h / 320, x = 112 * desc->w / 320;
         for (int c = 0; c < desc->c && i < 3; c++)
             assert_float_equal(hs_tensor_get(&view, y, x, c), hs_tensor_get(&other, y, x, c), wanted[i].scale);
@@ -334,7 +335,7 @@ static void compare_tensors(struct scene *scene, const char *in_float)
     }
 }
 
-/* ---- opening and loading ---- */
+/* ---- Opening and loading ---- */
 
 static void what_keeps_a_device_from_being_opened(void **state)
 {
@@ -361,7 +362,7 @@ static void what_keeps_a_device_from_being_opened(void **state)
     }
 }
 
-/* HailoRT's number, at the call it comes from, and what it becomes. */
+/* HailoRT's status, the call that returns it, and the code that it becomes. */
 static void each_status_has_its_class_and_remedy(void **state)
 {
     (void) state;
@@ -399,7 +400,7 @@ static void each_status_has_its_class_and_remedy(void **state)
     };
     for (size_t i = 0; i < HS_ARRAY_LEN(cases); i++) {
         struct scene scene = { 0 };
-        /* What is transient is tried once more. */
+        /* Transient failures are retried once. */
         twin.inject(cases[i].call, cases[i].status, cases[i].code == HS_ETRANSIENT ? 2 : 1);
         int r = open_device(&scene);
         if (r == 0)
@@ -486,7 +487,7 @@ static void files_that_are_no_models(void **state)
     tear_down(&scene);
 }
 
-/* A gray picture, or one with an alpha channel, cannot be fed. */
+/* Gray pictures and pictures with an alpha channel are not supported as input. */
 static void an_input_that_is_no_picture(void **state)
 {
     (void) state;
@@ -503,8 +504,9 @@ static void an_input_that_is_no_picture(void **state)
     tear_down(&scene);
 }
 
-/* A network that ended with its run is made of the file once more. If the file has become another one, its numbers mean
- * something else: names, sizes, or only scales. */
+/* A network that died with its run is loaded again from its file. The run must
+ * fail if the file has changed: other names, sizes or even only scales change the meaning of its
+ * numbers. */
 static void a_file_that_changes_while_it_is_in_use(void **state)
 {
     (void) state;
@@ -534,12 +536,12 @@ static void a_file_that_changes_while_it_is_in_use(void **state)
         if (i < 2)
             assert_says(&scene.err, "was changed while it was in use");
         if (i == HS_ARRAY_LEN(others))
-            assert_int_equal(r, 0); /* the same bytes once more */
+            assert_int_equal(r, 0); /* the same bytes again */
         tear_down(&scene);
     }
 }
 
-/* ---- tensors ---- */
+/* ---- Tensors ---- */
 
 static void tensors_keep_their_types(void **state)
 {
@@ -567,7 +569,8 @@ static void without_one_scale_it_is_float32(void **state)
     tear_down(&scene);
 }
 
-/* As they may come from a compiler: FCR and F8CR are asked for as NHWC, of NHW HailoRT makes none. */
+/* The orders that a compiler may produce: the backend requests FCR and F8CR as NHWC; HailoRT does
+ * not convert NHW. */
 static void other_orders_are_packed_too(void **state)
 {
     (void) state;
@@ -598,7 +601,7 @@ static void no_more_in_flight_than_the_queue_holds(void **state)
     tear_down(&scene);
 }
 
-/* Each tensor once, for as long as the model is loaded; and nothing is worse where the driver does not want it. */
+/* Each tensor is mapped once while the model is loaded. If the driver refuses, runs still work. */
 static void memory_is_mapped_once(void **state)
 {
     (void) state;
@@ -623,7 +626,7 @@ static void memory_is_mapped_once(void **state)
     tear_down(&scene);
 }
 
-/* ---- runs that fail ---- */
+/* ---- Runs that fail ---- */
 
 static void runs_fail_as_scripted(void **state)
 {
@@ -663,7 +666,7 @@ static void a_late_run_comes_back(void **state)
     set_up(&scene, EMBEDDINGS, SIDE, 2, 1);
     assert_int_equal(submit(&scene, 0, 1, 1), 0);
     assert_int_equal(wait_for(&scene, 0, 5), HS_ETIMEOUT);
-    assert_int_equal(run(&scene, 1, 1, 2), 0); /* others go on */
+    assert_int_equal(run(&scene, 1, 1, 2), 0); /* other slots still work */
     assert_int_equal(wait_for(&scene, 0, 0), HS_ETIMEOUT);
     assert_int_equal(wait_for(&scene, 0, PATIENCE_MS), 0);
     assert_true(is_right(&scene.info->outputs[0], hailo->output(scene.model, 0, 0, 0), 1));
@@ -686,14 +689,14 @@ static void a_hung_run_keeps_its_slot(void **state)
     tear_down(&scene);
 }
 
-/* The network is dead then; the next run finds it made anew. */
+/* The network is then dead; the next run loads it again. */
 static void a_run_that_cannot_be_started_is_mended(void **state)
 {
     (void) state;
     struct scene scene;
     set_script("latency_ms: 1\nfaults: [{kind: hang, at: 1, count: 1}]");
     set_up(&scene, EMBEDDINGS, SIDE, 3, 1);
-    assert_int_equal(submit(&scene, 0, 1, 1), 0); /* under way, and stopped with the network */
+    assert_int_equal(submit(&scene, 0, 1, 1), 0); /* in flight; aborted together with the network */
     twin.inject("run", 8, 1);
     assert_int_equal(submit(&scene, 1, 1, 2), HS_EDEVICE);
     assert_int_equal(run(&scene, 2, 1, 3), 0);
@@ -709,7 +712,8 @@ static void a_run_that_cannot_be_started_is_mended(void **state)
     tear_down(&scene);
 }
 
-/* Two pictures are on their way when the third cannot be started: the slot is theirs until they are back. */
+/* Two pictures are in flight when the third one cannot be started: the slot stays in use until they
+ * are done. */
 static void a_batch_that_fails_half_way(void **state)
 {
     (void) state;
@@ -752,7 +756,7 @@ static void a_lost_device_stays_lost_until_it_is_opened_again(void **state)
     tear_down(&scene);
 }
 
-/* ---- losses ---- */
+/* ---- Losses ---- */
 
 /* HailoRT drops the callback of a run whose outputs it was reading when the link broke. */
 static void a_run_that_nobody_hears_of_ends_with_the_link(void **state)
@@ -773,7 +777,7 @@ static void a_run_that_nobody_hears_of_ends_with_the_link(void **state)
     }
 }
 
-/* A run that could not be started is not lost with its callback: the caller is told why. */
+/* If a run cannot be started, its callback is dropped, and submit reports the reason. */
 static void a_run_that_was_not_started_keeps_its_reason(void **state)
 {
     (void) state;
@@ -800,13 +804,13 @@ static void lose_once(const char *path)
     tear_down(&scene);
 }
 
-/* A thread that was joined may be listed for a moment longer. */
+/* A joined thread may be listed for a short time. */
 static void expect_threads(int wanted)
 {
     int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
     while (count_entries("/proc/self/task") > wanted && hs_clock_now_ns() < give_up_ns)
         continue;
-    /* Fewer, if a thread of an earlier test ended only now. */
+    /* The number is lower if a thread of an earlier test ended only now. */
     assert_true(count_entries("/proc/self/task") <= wanted);
 }
 
@@ -823,15 +827,16 @@ static void a_thousand_losses_leave_nothing_behind(void **state)
         lose_once(path);
     assert_int_equal(count_descriptors(), descriptors);
     expect_threads(threads);
-    /* The slots alone would be 90 MB a thousand times. A sanitizer keeps freed memory, and looks for leaks itself; an
-     * emulator keeps memory of its own for each thread that there was. */
+    /* The slots alone would take 90 MB after a thousand losses. A sanitizer keeps freed memory, and
+     * checks for leaks itself; an emulator keeps memory for each thread that ever existed. */
     if (!HS_SANITIZED && !getenv("HS_EMULATED"))
         assert_true(hs_mem_resident() - resident < 16 << 20);
 }
 
-/* ---- releases that hang ---- */
+/* ---- Releases that hang ---- */
 
-/* Until then the device is open and keeps its memory; `others` are open besides. */
+/* Ends hung releases, and checks that the device was open until then. `others` is the number of
+ * other open devices. */
 static void let_releases_end(int others)
 {
     int64_t give_up_ns = hs_deadline_in_ms(PATIENCE_MS);
@@ -842,7 +847,7 @@ static void let_releases_end(int others)
     assert_int_equal(twin.open(), others);
 }
 
-/* Three models and a device, each of whose releases takes minutes. */
+/* Three models and a device; each of their releases takes minutes. */
 static void releases_that_hang_are_not_waited_for(void **state)
 {
     (void) state;
@@ -857,7 +862,7 @@ static void releases_that_hang_are_not_waited_for(void **state)
     twin.hang_releases(10 * PATIENCE_MS);
     int64_t start_ns = hs_clock_now_ns();
     hailo->unload(scenes[0].model);
-    /* It counts as lost, so that it is opened again. */
+    /* The device is reported as lost, so that the runner opens it again. */
     struct hs_device_health health;
     assert_int_equal(submit(&scenes[1], 0, 1, 1), HS_ELOST);
     assert_int_equal(hailo->health(scenes[0].device, &health, NULL), 0);
@@ -866,7 +871,7 @@ static void releases_that_hang_are_not_waited_for(void **state)
     hailo->unload(scenes[2].model);
     hailo->close(scenes[0].device);
     assert_true(hs_clock_now_ns() - start_ns < PATIENCE_MS * HS_NS_PER_MS);
-    /* The next one is another device, whatever becomes of this one. */
+    /* The next open creates another device, independent of this one. */
     set_up(&scenes[0], EMBEDDINGS, SIDE, 2, 1);
     assert_int_equal(run(&scenes[0], 0, 1, 1), 0);
     let_releases_end(1);
@@ -874,7 +879,7 @@ static void releases_that_hang_are_not_waited_for(void **state)
     expect_threads(threads);
 }
 
-/* A device without models, a load that fails, and a network that is loaded again. */
+/* Covers a device without models, a load that fails, and a network that is loaded again. */
 static void each_release_that_hangs_is_bounded(void **state)
 {
     (void) state;
@@ -894,13 +899,13 @@ static void each_release_that_hangs_is_bounded(void **state)
     twin.hang_releases(10 * PATIENCE_MS);
     twin.inject("run", 8, 1);
     assert_int_equal(submit(&scene, 0, 1, 1), HS_EDEVICE);
-    assert_int_equal(run(&scene, 0, 1, 1), 0); /* the dead network is being freed meanwhile */
+    assert_int_equal(run(&scene, 0, 1, 1), 0); /* the dead network is freed at the same time */
     tear_down(&scene);
     let_releases_end(0);
     assert_true(hs_clock_now_ns() - start_ns < 5 * PATIENCE_MS * HS_NS_PER_MS);
 }
 
-/* ---- many at once ---- */
+/* ---- Many at once ---- */
 
 struct worker {
     struct scene *scene;
@@ -911,7 +916,7 @@ struct worker {
 static void *work(void *arg)
 {
     struct worker *w = arg;
-    struct scene scene = *w->scene; /* with an error of its own */
+    struct scene scene = *w->scene; /* a copy, for a separate error */
     for (int i = 0; i < w->runs; i++)
         w->wrong += run(&scene, w->slot, 1, (uint64_t) w->slot << 32 | (uint64_t) i) != 0;
     return NULL;
@@ -939,7 +944,7 @@ static void a_thousand_pictures_are_not_mixed_up(void **state)
     tear_down(&scene);
 }
 
-/* ---- with the runner ---- */
+/* ---- With the runner ---- */
 
 #define RUN_TIMEOUT_NS (100 * HS_NS_PER_MS)
 
@@ -1012,7 +1017,7 @@ static void the_engine_brings_it_back(void **state)
     (void) state;
     static const struct {
         const char *fault;
-        int first; /* what the request that meets it is told */
+        int first; /* error of the request that meets the fault */
     } cases[] = {
         { "{kind: lost, at: 2, count: 3}", HS_ELOST },    { "{kind: busy, at: 1, count: 2}", HS_EINUSE },
         { "{kind: none, count: 3}", HS_ENODEVICE },       { "{kind: mismatch, at: 1, count: 2}", HS_ENOTREADY },
@@ -1034,8 +1039,8 @@ static void the_engine_brings_it_back(void **state)
     }
 }
 
-/* Each loss meets a run that would hang, and more of them than slots or copies. The runs in between show that the
- * device is back. */
+/* Each loss hits a run that would hang; there are more losses than slots or copies. The runs in
+ * between prove that the device has recovered. */
 static void the_engine_comes_back_from_every_loss(void **state)
 {
     (void) state;
@@ -1071,7 +1076,7 @@ static void the_engine_leaves_alone_what_hangs(void **state)
     assert_int_equal(ask(runner, 3), HS_ELOST);
     wait_until_ready(runner);
     assert_int_equal(ask(runner, 4), 0);
-    twin.release(); /* given back in the end: unloaded and closed then */
+    twin.release(); /* the slots are returned at last, so the model is unloaded and the device closed */
     hs_runner_destroy(runner);
 }
 
@@ -1112,7 +1117,7 @@ static void batches_and_faults_mix_nothing_up(void **state)
     hs_runner_destroy(runner);
 }
 
-/* ---- a library that is not there ---- */
+/* ---- A missing library ---- */
 
 static void a_module_without_its_library_says_so_in_one_sentence(void **state)
 {
@@ -1126,7 +1131,8 @@ static void a_module_without_its_library_says_so_in_one_sentence(void **state)
     assert_non_null(mkdtemp(folder));
     assert_true(hs_path_join(to, sizeof(to), folder, "hs_backend_hailo-apart.so"));
     assert_int_equal(hs_file_read(from, 1 << 26, &data, &len, &err), 0);
-    /* The library is found by its name, which is changed here into one of a version that is not installed. */
+    /* The module refers to the library by its file name, which is replaced here by that of a
+     * version that is not installed. */
     for (char *at = memmem(data, len, "libhailort.so.5.1.1", 19); at; at = memmem(data, len, "libhailort.so.5.1.1", 19))
         at[18] = '7';
     assert_int_equal(hs_file_write_atomic(to, data, len, 0700, &err), 0);

@@ -72,7 +72,7 @@ static void write_reshaped_model(const char *name, const int64_t wanted[2], char
     write_model(name, &graph, path);
 }
 
-/* Reshapes to [-1, 48]: right for 4 x 4 pixels, silently a batch of 4 for 8 x 8. */
+/* Reshapes to [-1, 48]: right for 4 x 4 pixels; for 8 x 8 it becomes a batch of 4 without an error. */
 static void write_bound_model(char path[128])
 {
     static const int64_t wanted[] = { -1, 48 };
@@ -295,7 +295,7 @@ static void what_is_no_model_is_refused_with_a_reason(void **state)
     openvino->close(device);
 }
 
-/* Models that compile, but do not take one picture or give what is not understood. */
+/* Models that compile, but do not take one picture or have unsupported outputs. */
 static void models_of_another_kind_are_refused(void **state)
 {
     (void) state;
@@ -361,7 +361,7 @@ static int count_files(const char *dir)
     return count;
 }
 
-/* What was compiled for one number format is not taken for the other. */
+/* The cache does not use a model compiled for one number format for another. */
 static void the_cache_is_written_once_and_used(void **state)
 {
     (void) state;
@@ -435,7 +435,7 @@ static void the_runner_serves_it(void **state)
     hs_runner_destroy(runner);
 }
 
-/* A network that is compiled for all sizes gives the numbers of one that is compiled for this size. */
+/* A network compiled for all sizes computes the same numbers as one compiled for this size. */
 static void free_sizes_change_no_number(void **state)
 {
     (void) state;
@@ -472,7 +472,7 @@ static void free_sizes_change_no_number(void **state)
     openvino->close(device);
 }
 
-/* Picture i of a batch is all 10 i + 1, 10 i + 2, 10 i + 3. */
+/* Fills picture i of a batch with 10 i + 1, 10 i + 2, 10 i + 3 in each pixel. */
 static void fill_batch(uint8_t *input, size_t stride, int from, int count, int pixels)
 {
     for (int i = 0; i < count; i++)
@@ -480,7 +480,7 @@ static void fill_batch(uint8_t *input, size_t stride, int from, int count, int p
             input[(size_t) i * stride + (size_t) k] = (uint8_t) (10 * (from + i) + k % 3 + 1);
 }
 
-/* The outputs map, mean and rows of picture i. */
+/* Checks the outputs map, mean and rows of picture i. */
 static void check_picture(const struct hs_tensor_view *views, int i)
 {
     float base = (float) (10 * i);
@@ -512,7 +512,7 @@ static void a_batch_keeps_its_order(void **state)
     const struct hs_model_info *info = openvino->info(model);
     assert_int_equal(info->batch, 4);
     assert_int_equal(info->input_stride, 2 * 3 * 3);
-    assert_int_equal(info->outputs[0].size_bytes, 2 * 2 * 3 * 4); /* of one picture */
+    assert_int_equal(info->outputs[0].size_bytes, 2 * 2 * 3 * 4); /* of a single picture */
     assert_int_equal(info->outputs[1].h, 1);
     for (int count = 4; count >= 3; count--) {
         fill_batch(openvino->input(model, 1), info->input_stride, count, count, 2 * 3);
@@ -525,7 +525,7 @@ static void a_batch_keeps_its_order(void **state)
     openvino->close(device);
 }
 
-/* A batch of two is full with two: the smallest one there is. */
+/* The smallest batch: full with two pictures. */
 static void a_batch_of_two(void **state)
 {
     (void) state;
@@ -547,11 +547,11 @@ static void a_batch_of_two(void **state)
         const uint8_t *first = openvino->output(model, 0, 0, 0);
         for (int i = 0; i < counts[round]; i++) {
             check_output(model, 0, i, (int) round + i);
-            /* A full batch is one run, which has one tensor for all. */
+            /* A full batch is one run, with one tensor for all pictures. */
             assert_ptr_equal(openvino->output(model, 0, i, 0), first + (size_t) i * info->outputs[0].size_bytes);
         }
     }
-    /* No fewer than one, and no more than a slot holds. */
+    /* A submission has at least one picture, and at most as many as a slot holds. */
     static const int odd[] = { 0, -1, 3, 1000 };
     for (size_t i = 0; i < HS_ARRAY_LEN(odd); i++)
         assert_int_equal(openvino->submit(model, 0, odd[i], &err), HS_EINVAL);
@@ -573,7 +573,7 @@ static void a_batch_of_two(void **state)
     openvino->close(device);
 }
 
-/* The means as half precision, as an export with `half` has its outputs. */
+/* The means in half precision, like the outputs of an export with `half`. */
 static void outputs_of_half_precision_come_as_float(void **state)
 {
     (void) state;
@@ -613,7 +613,8 @@ static void outputs_of_half_precision_come_as_float(void **state)
     openvino->close(device);
 }
 
-/* OpenVINO counts whole milliseconds. A wait never ends before its deadline with the picture unfinished. */
+/* OpenVINO counts in whole milliseconds. A wait must not end before its deadline while the picture
+ * is unfinished. */
 static void a_wait_does_not_end_early(void **state)
 {
     (void) state;
@@ -641,7 +642,7 @@ static void a_wait_does_not_end_early(void **state)
     openvino->close(device);
 }
 
-/* OpenVINO's messages begin with places in its source; the reason is what is left. */
+/* OpenVINO's messages begin with locations in its source; only the reason must remain. */
 static void the_reason_is_one_line_for_people(void **state)
 {
     (void) state;
@@ -671,7 +672,8 @@ static void the_reason_is_one_line_for_people(void **state)
     openvino->close(device);
 }
 
-/* A graph with [-1, 48] in it takes any batch at its own size, one with [1, -1] takes it and spreads the pictures. */
+/* A graph with [-1, 48] supports any batch at its original size; one with [1, -1] accepts a batch,
+ * but spreads its pictures over a row. */
 static void a_batch_needs_a_free_graph(void **state)
 {
     (void) state;
@@ -756,7 +758,7 @@ static void the_runner_makes_batches(void **state)
     assert_int_equal(run_some(runner, 10, 2, 3), 4);
     hs_runner_get_status(runner, &status);
     assert_int_equal(status.pictures, 10);
-    assert_int_equal(status.runs, 3); /* 4, 4, 2 */
+    assert_int_equal(status.runs, 3); /* batches of 4, 4 and 2 */
     assert_int_equal(status.loads, 1);
     assert_int_equal(run_some(runner, 3, 2, 3), 3);
     hs_runner_destroy(runner);
@@ -785,7 +787,8 @@ static int set_up(void **state)
     const char *build = getenv("HS_BUILD_DIR");
     if (build && !getenv("HS_BACKEND_DIR") && hs_path_join(modules, sizeof(modules), build, "src/backends"))
         setenv("HS_BACKEND_DIR", modules, 1);
-    /* Sanitizers end a program that opens a library the way TBB does without this. */
+    /* Without this variable a sanitizer aborts the program, because of the way in which TBB opens a
+     * library. */
     setenv("TBB_ENABLE_SANITIZERS", "1", 0);
     hs_registry_find("cpu", &openvino, &absent);
     hs_str_copy(folder, sizeof(folder), "/tmp/hs-openvino-XXXXXX");

@@ -68,7 +68,7 @@ static void a_broken_module_is_an_error_and_is_listed(void **state)
     unlink(path);
 }
 
-/* Puts a module that was built beside this test into the folder, as the backend `name`. */
+/* Copies a module that was built beside this test into the folder, as the backend `name`. */
 static void install(const char *file, const char *name, char path[128])
 {
     uint8_t *data;
@@ -134,7 +134,7 @@ static void the_version_of_a_runtime_is_its_number(void **state)
     assert_false(hs_registry_runtime("nosuch", version, sizeof(version)));
 }
 
-/* A folder that is named is the one, also before it is made. */
+/* HS_BACKEND_DIR takes precedence, even before the folder exists. */
 static void a_module_that_is_built_here_has_a_folder(void **state)
 {
     (void) state;
@@ -144,7 +144,7 @@ static void a_module_that_is_built_here_has_a_folder(void **state)
     setenv("HS_BACKEND_DIR", "/no/such/folder", 1);
     assert_true(hs_registry_folder(path));
     assert_string_equal(path, "/no/such/folder");
-    /* Beside this test is none. */
+    /* No module folder exists beside this test. */
     assert_true(hs_path_of_program(program, sizeof(program), "../lib/hailo-services/backends"));
     setenv("HS_BACKEND_DIR", "", 1);
     assert_true(hs_registry_folder(path));
@@ -155,7 +155,7 @@ static void a_module_that_is_built_here_has_a_folder(void **state)
     setenv("HS_BACKEND_DIR", folder, 1);
 }
 
-/* Only files that are named as modules are listed, each name once. */
+/* Lists only files with the name of a module, and each name once. */
 static void other_files_are_not_listed(void **state)
 {
     (void) state;

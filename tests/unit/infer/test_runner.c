@@ -96,7 +96,7 @@ static void options_out_of_bounds_are_refused(void **state)
     static const struct {
         int slots, batch, queue_max, threads;
         int64_t above, pause_ns;
-        const char *says; /* NULL: taken */
+        const char *says; /* NULL: accepted */
     } cases[] = {
         { -1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
         { HS_MODEL_MAX_SLOTS + 1, 0, 0, 0, 0, 0, "slots must be 0 to 16" },
@@ -134,7 +134,7 @@ static void requests_out_of_bounds_are_refused(void **state)
     (void) state;
     static const struct {
         int h, w, count;
-        const char *says; /* NULL: taken */
+        const char *says; /* NULL: accepted */
     } cases[] = {
         { 0, 640, 1, "an input of 640x0" },
         { 640, 0, 1, "an input of 0x640" },
@@ -163,7 +163,7 @@ static void requests_out_of_bounds_are_refused(void **state)
         hs_runner_release(lease);
     }
     hs_runner_destroy(runner);
-    /* A model of one size takes that size. */
+    /* A model with a fixed size accepts only that size. */
     const struct hs_model_spec spec = { .std = { 1, 1, 1 }, .input_h = 64, .input_w = 32 };
     static const int sizes[][3] = {
         { 64, 32, 0 }, { 32, 32, HS_EINVAL }, { 64, 16, HS_EINVAL }, { 32, 64, HS_EINVAL }
@@ -177,7 +177,7 @@ static void requests_out_of_bounds_are_refused(void **state)
     hs_runner_destroy(runner);
 }
 
-/* The runner keeps nothing of what it was made from. */
+/* The runner keeps no pointer to the strings of its options. */
 static void texts_of_the_options_are_copied(void **state)
 {
     (void) state;
@@ -199,7 +199,7 @@ static void texts_of_the_options_are_copied(void **state)
     hs_runner_destroy(runner);
 }
 
-/* A lease whose time is over before the run is given back unused, and so is one whose client has left. */
+/* A run is refused if its deadline has passed or its client was cancelled; the lease is returned unused. */
 static void a_run_that_comes_too_late_is_not_started(void **state)
 {
     (void) state;
@@ -317,7 +317,7 @@ static void one_load_serves_all_sizes(void **state)
     }
     assert_int_equal(status_of(runner).loads, 1);
     assert_int_equal(status_of(runner).runs, 96);
-    /* The outputs are described for the size of this very run. */
+    /* The output descriptions have the size of this run. */
     for (int side = 64; side <= 640; side += 192) {
         struct hs_lease *lease = acquire(runner, side, 320);
         memset(lease->input, 114, (size_t) side * 320 * 3);
@@ -374,7 +374,8 @@ static void those_who_wait_are_served_in_order(void **state)
     struct client first = { .runner = runner, .h = 32, .w = 32, .rounds = 1, .deadline_ms = PATIENCE_MS };
     start(&first);
     WAIT_FOR(runner, s.waiting == 1);
-    /* The second comes later and gives up early: it must not get what belongs to the first. */
+    /* The second request arrives later and times out first. It must not take the slot for which the
+     * first one waits. */
     assert_int_equal(try_acquire(runner, 32, 32, 10, &lease), HS_ETIMEOUT);
     hs_runner_release(held);
     pthread_join(first.thread, NULL);
@@ -405,7 +406,7 @@ static void a_cancelled_request_leaves_the_queue(void **state)
     pthread_join(waiting.thread, NULL);
     assert_int_equal(waiting.result, HS_ECANCELED);
     assert_int_equal(status_of(runner).waiting, 0);
-    /* One that was cancelled before it began does not wait at all. */
+    /* A request that is already cancelled does not wait at all. */
     struct hs_lease *lease;
     struct hs_error err = { 0 };
     assert_int_equal(acquire_until(runner, 32, 32, HS_NO_DEADLINE, &cancel, &lease, &err), HS_ECANCELED);
@@ -431,7 +432,7 @@ static void a_late_slot_is_out_of_use_until_it_comes_back(void **state)
     struct hs_runner_status status = status_of(runner);
     assert_int_equal(status.stuck, 1);
     assert_int_equal(status.in_use, 1);
-    /* One client's short patience does not say that the device is down. */
+    /* The short deadline of one client does not mark the device as down. */
     assert_int_equal(status.state, HS_RUNNER_READY);
     lease = acquire(runner, 32, 32);
     assert_true(hs_clock_now_ns() - start_ns >= 150 * HS_NS_PER_MS);
@@ -462,7 +463,7 @@ static void a_device_that_hangs_ends_nothing_else(void **state)
     struct hs_runner_status status = status_of(runner);
     assert_int_equal(status.stuck, 1);
     assert_int_equal(status.state, HS_RUNNER_READY);
-    hs_runner_destroy(runner); /* after its grace, leaving the hung device as it is */
+    hs_runner_destroy(runner); /* returns after the grace period, and leaves the hung device open */
 }
 
 static void a_failed_load_is_told_and_tried_again(void **state)
@@ -477,7 +478,7 @@ static void a_failed_load_is_told_and_tried_again(void **state)
     assert_int_equal(status.state, HS_RUNNER_FAILED);
     assert_false(status.loaded);
     assert_non_null(strstr(status.error.message, "does not load"));
-    /* From then on it is down, which may pass. */
+    /* The device is now down, and requests fail with a code that may be retried. */
     struct hs_lease *lease;
     assert_int_equal(try_acquire(runner, 32, 32, PATIENCE_MS, &lease), HS_ENOTREADY);
     hs_runner_destroy(runner);
@@ -516,7 +517,7 @@ static void keep_alive_0_unloads_when_nothing_is_in_use(void **state)
     struct hs_error err = { 0 };
     hs_runner_preload(runner);
     assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
-    assert_true(status_of(runner).loaded); /* loaded ahead of use: kept for the first one */
+    assert_true(status_of(runner).loaded); /* preloaded models stay until their first use */
     struct hs_lease *a = acquire(runner, 32, 32), *b = acquire(runner, 32, 32);
     hs_runner_release(a);
     assert_true(status_of(runner).loaded);

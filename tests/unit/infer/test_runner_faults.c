@@ -1,5 +1,5 @@
-/* The runner on a device that takes batches and fails in all the ways that its script knows. Each answer is compared
- * with what the device's plain rule makes of the very picture that was asked about. */
+/* Runs the runner on a device that takes batches and fails in every way that a script can specify.
+ * Each answer is compared with the simulated device's rule applied to the same picture. */
 #include "runner_status.h"
 
 #include <pthread.h>
@@ -59,7 +59,7 @@ static bool is_right(const struct hs_lease *lease, int picture, uint64_t seed)
     return same;
 }
 
-/* One request with `count` pictures. 0, or why it failed; -1000: a wrong answer. */
+/* Sends one request with `count` pictures. Returns 0, or the code of its failure; -1000: a wrong answer. */
 static int ask(struct hs_runner *runner, int count, enum hs_priority priority, int64_t deadline_ms, uint64_t seed)
 {
     int64_t deadline_ns = hs_deadline_in_ms(deadline_ms);
@@ -116,7 +116,7 @@ static void *run_client(void *arg)
     return NULL;
 }
 
-/* Returns how many requests were answered rightly. */
+/* Returns the number of correct answers. */
 static int run_clients(struct hs_runner *runner, int clients, int rounds, int64_t deadline_ms)
 {
     struct client all[16] = { 0 };
@@ -162,7 +162,7 @@ static void requests_share_batches(void **state)
     hs_runner_destroy(runner);
 }
 
-/* The smallest batch there is. */
+/* The smallest batch. */
 static void two_requests_share_a_batch_of_two(void **state)
 {
     (void) state;
@@ -200,7 +200,7 @@ static void *ask_in_thread(void *arg)
     return NULL;
 }
 
-/* One that was given out and comes back without a run does not hold up the others of its batch. */
+/* A lease that is released without a run does not block the other leases of its batch. */
 static void a_lease_that_is_not_run_holds_nobody_up(void **state)
 {
     (void) state;
@@ -219,7 +219,7 @@ static void a_lease_that_is_not_run_holds_nobody_up(void **state)
     hs_runner_destroy(runner);
 }
 
-/* Pictures wait for company no longer than they are told to. */
+/* A picture waits for others of its batch at most for batch_wait_ns. */
 static void a_batch_is_not_waited_for_for_ever(void **state)
 {
     (void) state;
@@ -230,12 +230,12 @@ static void a_batch_is_not_waited_for_for_ever(void **state)
     int64_t start_ns = hs_clock_now_ns();
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     assert_true(hs_clock_now_ns() - start_ns >= 20 * HS_NS_PER_MS);
-    /* A full one does not wait at all; nor is a deadline missed for it. */
+    /* A full batch does not wait, and no deadline is missed because of the wait. */
     assert_int_equal(ask(runner, 4, HS_INTERACTIVE, PATIENCE_MS, 3), 0);
     hs_runner_destroy(runner);
 }
 
-/* ---- A backend whose calls end when the test says so ---- */
+/* ---- A backend whose calls end when the test releases them ---- */
 
 static struct {
     pthread_mutex_t lock;
@@ -360,8 +360,8 @@ static bool is_ready(struct hs_runner *runner, const struct hs_lease *lease)
     return ready;
 }
 
-/* Two requests share a batch. The one that submits it reaches its deadline inside the backend: the other one takes over
- * at once, and not at its own deadline, at which it would fail. */
+/* Two requests share a batch. The one that submits it reaches its deadline inside the backend. The
+ * other one must take over at once, and not at its own deadline, at which it would fail. */
 static void a_waiter_takes_over_from_a_submitter_that_is_late(void **state)
 {
     (void) state;
@@ -408,7 +408,7 @@ static void a_lost_device_comes_back(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     assert_int_equal(ask_once(runner, PATIENCE_MS), HS_ELOST);
-    /* Told at once from now, and not after a deadline. */
+    /* Requests now fail at once, and not at their deadline. */
     struct hs_error err = { 0 };
     struct hs_lease *lease;
     assert_int_equal(acquire(runner, HS_NO_DEADLINE, &lease, &err), HS_ELOST);
@@ -422,7 +422,7 @@ static void a_lost_device_comes_back(void **state)
 struct waiter {
     struct hs_runner *runner;
     pthread_t thread;
-    bool acquires; /* else it waits for the load */
+    bool acquires; /* else the thread calls hs_runner_wait_loaded */
     int result;
 };
 
@@ -437,7 +437,8 @@ static void *wait_without_deadline(void *arg)
     return NULL;
 }
 
-/* Starts half of them for the load, half for a slot; joins them, and gives how many failed. */
+/* Joins the threads of start_waiters, of which half wait for the load and half for a slot. Returns
+ * the number that failed. */
 static int join_waiters(struct waiter *waiters, int count)
 {
     int failed = 0;
@@ -456,7 +457,8 @@ static void start_waiters(struct waiter *waiters, int count, struct hs_runner *r
     }
 }
 
-/* The device goes down while its model is loading, and again while one is wanted: nobody sleeps on. */
+/* The device goes down while its model is loading, and again while a load is wanted. Every waiter
+ * must be woken. */
 static void who_waits_for_a_load_is_told_that_the_device_is_down(void **state)
 {
     (void) state;
@@ -468,7 +470,7 @@ static void who_waits_for_a_load_is_told_that_the_device_is_down(void **state)
     start_waiters(waiters, WAITERS, runner);
     assert_int_equal(join_waiters(waiters, WAITERS), WAITERS);
     WAIT_FOR(runner, s.state == HS_RUNNER_READY);
-    /* Wanted while it is being unloaded, and lost meanwhile. */
+    /* The model is wanted while it is unloaded, and the device fails during that time. */
     start_waiters(waiters, WAITERS, runner);
     hs_runner_unload(runner);
     hs_runner_preload(runner);
@@ -509,10 +511,10 @@ static void a_hung_device_is_given_up_and_opened_anew(void **state)
     WAIT_FOR(runner, s.state == HS_RUNNER_READY);
     assert_false(status_of(runner).hung);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
-    hs_runner_destroy(runner); /* leaving what hangs as it is */
+    hs_runner_destroy(runner); /* leaves the hung instances allocated */
 }
 
-/* Each attempt leaves a copy behind that the device still holds. */
+/* Each attempt leaves an instance that the device still holds. */
 static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
 {
     (void) state;
@@ -524,7 +526,7 @@ static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
     struct hs_runner *runner = create(&options);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     assert_int_equal(ask_once(runner, PATIENCE_MS), HS_ELOST);
-    /* Enough time for more attempts than abandoned instances are allowed. */
+    /* Allows time for more attempts than the number of abandoned instances permits. */
     for (int64_t end_ns = hs_deadline_in_ms(1500); hs_clock_now_ns() < end_ns;) {
         struct hs_runner_status status = status_of(runner);
         assert_int_equal(status.state, HS_RUNNER_FAILED);
@@ -534,7 +536,8 @@ static void attempts_on_a_device_that_goes_on_hanging_are_bounded(void **state)
     hs_runner_destroy(runner);
 }
 
-/* Nobody waits any more, and the device gives nothing back for as long as a run may take: it hangs. */
+/* No request waits any more, and the device returns no slot for as long as a run may take: the
+ * device is hung. */
 static void a_device_that_keeps_all_pictures_hangs(void **state)
 {
     (void) state;
@@ -554,7 +557,7 @@ static void a_device_that_keeps_all_pictures_hangs(void **state)
     WAIT_FOR(runner, s.state == HS_RUNNER_READY && s.loads == 2);
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     hs_runner_destroy(runner);
-    assert_true(hs_runner_any_leaked()); /* the device holds its memory */
+    assert_true(hs_runner_any_leaked()); /* the device still holds its memory */
 }
 
 static void short_deadlines_do_not_bring_a_device_down(void **state)
@@ -597,7 +600,7 @@ static void an_absent_device_is_waited_for(void **state)
 static void warm_up_runs_before_the_first_use(void **state)
 {
     (void) state;
-    /* The first two runs fail: the warm-up meets the first, and the attempt after that the second. */
+    /* The first two runs fail: the first one in the warm-up, the second one in the next attempt. */
     struct hs_runner_options options = defaults("latency_ms: 0\nfaults: [{kind: error, at: 1, count: 2}]");
     options.warmup = 3;
     struct hs_runner *runner = create(&options);
@@ -624,7 +627,8 @@ static void unloading_and_keeping_can_be_asked_for(void **state)
     hs_runner_destroy(runner);
 }
 
-/* An unload that was asked for during a load which failed is not one of the model that the next attempt loads. */
+/* An unload that is requested during a failing load does not apply to the model that the next
+ * attempt loads. */
 static void an_unload_ends_with_a_load_that_fails(void **state)
 {
     (void) state;
@@ -658,13 +662,13 @@ static void note_restart(void *arg, int64_t before_bytes, int64_t after_bytes)
     told->grew += after_bytes >= before_bytes;
 }
 
-/* Memory figures of a process under a sanitizer or an emulator are theirs as well. */
+/* Under a sanitizer or an emulator, the memory of the process includes theirs. */
 static bool is_memory_ours(void)
 {
     return !HS_SANITIZED && !getenv("HS_EMULATED");
 }
 
-/* Nearly a GiB in all, were it not given back; and no request notices. */
+/* Without restarts the process would grow by nearly 1 GiB. No request fails. */
 static void a_process_that_grows_is_brought_back(void **state)
 {
     (void) state;
@@ -696,11 +700,11 @@ static void a_restart_loads_the_model_again(void **state)
     struct hs_runner *runner = create(&options);
     hs_runner_preload(runner);
     assert_int_equal(hs_runner_wait_loaded(runner, hs_deadline_in_ms(PATIENCE_MS), NULL), 0);
-    assert_int_equal(status_of(runner).restarts, 0); /* not before it is used */
+    assert_int_equal(status_of(runner).restarts, 0); /* only after the first use */
     assert_int_equal(ask_once(runner, PATIENCE_MS), 0);
     WAIT_FOR(runner, s.restarts == 1 && s.state == HS_RUNNER_READY);
     assert_int_equal(status_of(runner).loads, 2);
-    /* The pause is not over. */
+    /* The pause has not ended. */
     assert_int_equal(run_clients(runner, 4, 20, PATIENCE_MS), 80);
     assert_int_equal(status_of(runner).restarts, 1);
     hs_runner_destroy(runner);
@@ -722,7 +726,7 @@ static void a_preload_calls_off_an_unload_that_waits(void **state)
     hs_runner_destroy(runner);
 }
 
-/* Keeps a restart where the device is closed until the test goes on. */
+/* Blocks a restart, after the device is closed, until the test continues. */
 struct hold {
     sem_t reached, go_on;
 };
@@ -758,7 +762,7 @@ static void a_preload_during_a_restart_is_served_by_it(void **state)
     sem_destroy(&hold.go_on);
 }
 
-/* A limit that is always passed costs a restart now and then, and no request. */
+/* A limit that is always exceeded causes only occasional restarts, and no request fails. */
 static void a_limit_set_too_low_does_not_thrash(void **state)
 {
     (void) state;
@@ -775,7 +779,8 @@ static void a_limit_set_too_low_does_not_thrash(void **state)
     hs_runner_destroy(runner);
 }
 
-/* What the device does not give back is not taken from it; requests go on after the time that a run may take. */
+/* A restart does not take slots from the device. If one is not returned within the time that a run
+ * may take, the restart is put off and requests continue. */
 static void a_stuck_picture_puts_a_restart_off(void **state)
 {
     (void) state;
@@ -794,7 +799,7 @@ static void a_stuck_picture_puts_a_restart_off(void **state)
     hs_runner_destroy(runner);
 }
 
-/* A lease that is kept for too long puts a restart off: after the time that a run may take, the others go on. */
+/* A lease that is held longer than a run may take puts the restart off, and other requests continue. */
 static void a_lease_that_is_kept_puts_a_restart_off(void **state)
 {
     (void) state;
@@ -815,7 +820,7 @@ static void a_lease_that_is_kept_puts_a_restart_off(void **state)
     assert_int_equal(status.state, HS_RUNNER_READY);
     assert_int_equal(status.restarts, 0);
     assert_int_equal(status.loads, 1);
-    /* Another runner may restart now. */
+    /* Another runner can restart now. */
     struct hs_runner *other = create(&options);
     assert_int_equal(ask_once(other, PATIENCE_MS), 0);
     WAIT_FOR(other, s.restarts == 1 && s.state == HS_RUNNER_READY);
@@ -838,7 +843,7 @@ static void a_restart_that_fails_is_a_device_that_is_down(void **state)
     hs_runner_destroy(runner);
 }
 
-/* Everything at once: no wrong answer, nothing left behind, and all well after the last fault. */
+/* Many faults at once: no answer is wrong, nothing leaks, and after the last fault the device recovers. */
 static void storm(const char *latency, int batch, int64_t restart_above)
 {
     static const char *const kinds[] = { "transient", "error",    "queue_full", "late",      "lost",     "none",
@@ -865,7 +870,7 @@ static void storm(const char *latency, int batch, int64_t restart_above)
     run_clients(runner, 16, 120, 60);
     WAIT_FOR(runner, s.state == HS_RUNNER_READY && s.in_use == 0 && s.stuck == 0 && s.waiting == 0);
     int r = 1;
-    for (int i = 0; i < 200 && r != 0; i++) /* faults counted in calls may be left */
+    for (int i = 0; i < 200 && r != 0; i++) /* faults that begin at a call may still be pending */
         r = ask_once(runner, PATIENCE_MS);
     assert_int_equal(r, 0);
     hs_runner_destroy(runner);

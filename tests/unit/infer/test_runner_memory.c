@@ -1,5 +1,5 @@
-/* Each allocation of a scenario fails once. The request then fails or does without; the next one is served, and nothing
- * is left behind. */
+/* Fails each allocation of a scenario once. The request then fails or works without that memory;
+ * the next request succeeds, and nothing leaks. */
 #include "runner_status.h"
 
 #include <semaphore.h>
@@ -13,16 +13,16 @@
 
 enum { SIDE = 64, PICTURES_MAX = 4 };
 
-/* ---- a runner ---- */
+/* ---- A runner ---- */
 
 struct plan {
     struct hs_runner_options options;
     enum hs_finding finding;
     bool free_size;
-    uint64_t outputs; /* what the runs compute, once known */
+    uint64_t outputs; /* hash of the runs' outputs; 0 until known */
 };
 
-/* FNV-1a of all outputs of the lease. */
+/* Returns the FNV-1a hash of all outputs of the lease. */
 static uint64_t sum_outputs(const struct hs_lease *lease)
 {
     struct hs_tensor_view views[HS_MODEL_MAX_OUTPUTS];
@@ -137,12 +137,12 @@ static void so_does_one_with_batches(void **state)
     assert_true(hs_fail_each_allocation(serve, &plan) > 8);
 }
 
-/* ---- the device alone ---- */
+/* ---- The device alone ---- */
 
 static int use_device(void *arg)
 {
     const struct hs_backend *sim = &hs_backend_sim;
-    /* A world of its own each time, so that making it is part of this. */
+    /* Uses a new script each time, so that creating the script's state is part of the test. */
     const struct hs_device_options options = { .script = sim_script("latency_ms: 0\nleak_kb: 1") };
     const struct hs_model_spec spec = { .input_h = SIDE, .input_w = SIDE, .slots = 2, .batch = 1 };
     struct hs_device *device = NULL;
@@ -162,7 +162,7 @@ static int use_device(void *arg)
     sim->close(device);
     if (r == 0)
         return 0;
-    /* What failed is not remembered. */
+    /* A failed open does not affect the next one. */
     device = NULL;
     assert_int_equal(sim->open(&options, &device, NULL), 0);
     sim->close(device);
@@ -175,7 +175,7 @@ static void a_device_opens_once_it_has_memory(void **state)
     assert_true(hs_fail_each_allocation(use_device, NULL) > 6);
 }
 
-/* ---- a backend that does not return ---- */
+/* ---- A backend that does not return ---- */
 
 static sem_t inside, go_on;
 
@@ -193,7 +193,8 @@ static void probe_nothing(const struct hs_device_options *options, struct hs_bac
     *ret_probe = (struct hs_backend_probe) { .available = true };
 }
 
-/* The runner is left to its thread, which frees it when it comes back (what it does not free, the sanitizers find). */
+/* The runner is left to its loader thread, which frees it when the backend returns. Sanitizers find
+ * anything that it does not free. */
 static void a_runner_is_left_to_a_backend_that_does_not_return(void **state)
 {
     (void) state;
@@ -214,7 +215,7 @@ static void a_runner_is_left_to_a_backend_that_does_not_return(void **state)
     hs_runner_destroy(runner);
     assert_true(hs_clock_now_ns() - start_ns >= 4 * HS_NS_PER_S);
     assert_true(hs_runner_any_leaked());
-    /* Others are made and freed meanwhile. */
+    /* Other runners can be created and freed in the meantime. */
     assert_int_equal(hs_runner_create(&plan.options, &spec, &runner, NULL), 0);
     hs_runner_destroy(runner);
     sem_post(&go_on);
@@ -226,9 +227,10 @@ static void a_runner_is_left_to_a_backend_that_does_not_return(void **state)
     sem_destroy(&go_on);
 }
 
-/* ---- where backends come from ---- */
+/* ---- The registry ---- */
 
-/* A backend that is absent is that in any case; only the list of folders may be missing. */
+/* A missing backend is reported as missing even without memory; only the list of folders may be
+ * left out of the message. */
 static int find_absent(void *arg)
 {
     const struct hs_backend *backend = NULL;

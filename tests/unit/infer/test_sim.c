@@ -74,7 +74,7 @@ static void close_all(struct hs_model *model, struct hs_device *device)
     sim->close(device);
 }
 
-/* A grey picture with bright boxes in it. */
+/* Paints a grey picture with bright boxes. */
 static void paint(uint8_t *rgb, int h, int w, const struct hs_sim_blob *boxes, int count)
 {
     memset(rgb, 114, (size_t) h * (size_t) w * 3);
@@ -139,7 +139,7 @@ static float sigmoid(float x)
     return 1 / (1 + expf(-x));
 }
 
-/* Softmax-expected bin of one side of the box at a cell. */
+/* Returns the softmax-expected bin of one side of the box at a cell. */
 static float side(const struct hs_tensor_view *box, int y, int x, int which)
 {
     float sum = 0, weighted = 0;
@@ -215,7 +215,7 @@ static void any_input_size_has_its_person(void **state)
     sim->close(device);
 }
 
-/* ---- answers come from the picture ---- */
+/* ---- Answers come from the picture ---- */
 
 static const struct hs_sim_blob boxes[] = {
     { 40, 300, 400, 630 }, { 420, 20, 620, 320 }, { 20, 40, 120, 200 }, { 200, 100, 230, 140 }, { 500, 500, 508, 509 },
@@ -305,19 +305,19 @@ static void what_counts_as_a_blob(void **state)
     struct hs_sim_blob found[HS_SIM_MAX_BLOBS];
     paint(rgb, SIDE, SIDE, NULL, 0);
     assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 0);
-    /* A frame with a hole, and an island in the hole: one. */
+    /* A frame with a hole, and an island in the hole: one blob. */
     const struct hs_sim_blob frame[] = {
         { 8, 8, 100, 16 }, { 8, 92, 100, 100 }, { 8, 8, 16, 100 }, { 92, 8, 100, 100 }, { 50, 50, 58, 58 },
     };
     paint(rgb, SIDE, SIDE, frame, 5);
     assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
     check_blob(&found[0], 8, 8, 100, 100);
-    /* Cells that touch at a corner are one blob; three pixels are none. */
+    /* Cells that touch at a corner are one blob; three pixels are too few for a blob. */
     const struct hs_sim_blob few[] = { { 6, 6, 8, 8 }, { 8, 8, 10, 10 }, { 60, 60, 63, 61 } };
     paint(rgb, SIDE, SIDE, few, 3);
     assert_int_equal(hs_sim_blobs_find(rgb, SIDE, SIDE, found), 1);
     check_blob(&found[0], 6, 6, 10, 10);
-    /* Of many, the eight largest. */
+    /* Only the eight largest of many blobs are kept. */
     struct hs_sim_blob many[12];
     for (int i = 0; i < 12; i++)
         many[i] = (struct hs_sim_blob) { 32 * (i % 4), 32 * (i / 4), 32 * (i % 4) + 3 + i, 32 * (i / 4) + 4 };
@@ -330,7 +330,7 @@ static void what_counts_as_a_blob(void **state)
     assert_int_equal(hs_sim_blobs_find(rgb, 1, 1, found), 0);
 }
 
-/* A bright face with dark squares in a pattern of 4 x 4, as the bits say. */
+/* Paints a bright face with dark squares at the set bits of a pattern of 4 x 4. */
 static void paint_face(uint8_t *rgb, unsigned bits)
 {
     enum { SIDE = 112 };
@@ -369,7 +369,7 @@ static void equal_faces_have_equal_vectors_and_others_have_not(void **state)
             for (size_t k = 0; k < i; k++)
                 assert_true(hs_embedding_cosine(vectors[i], vectors[k], 512) < 0.4f);
         }
-        /* Slightly darker, a little noise: still the same. */
+        /* A slightly darker face with a little noise is still the same face. */
         uint8_t *rgb = sim->input(model, 0);
         paint_face(rgb, patterns[1]);
         for (int i = 0; i < 112 * 112 * 3; i++)
@@ -404,7 +404,7 @@ static void every_slot_has_its_own_answer(void **state)
     close_all(model, device);
 }
 
-/* ---- time ---- */
+/* ---- Time ---- */
 
 static void latency_is_kept_and_a_deadline_before_it_is_a_timeout(void **state)
 {
@@ -420,8 +420,8 @@ static void latency_is_kept_and_a_deadline_before_it_is_a_timeout(void **state)
     close_all(model, device);
 }
 
-/* Ends of runs that were submitted to these models in turn, in milliseconds from the start; the clock can only be late.
- */
+/* Submits one run to each of these models in turn. Checks that no run ends before its time in
+ * `ends`, in milliseconds from the start; later ends are allowed. */
 static void check_ends(struct hs_model *const models[], int count, const double *ends)
 {
     struct hs_error err = { 0 };
@@ -443,7 +443,8 @@ static void a_device_does_one_thing_at_a_time(void **state)
     struct hs_device *second = open_with(&options);
     struct hs_model *a = load_sim(first, 32, 32, 4), *b = load_sim(again, 64, 64, 4), *c = load_sim(second, 32, 32, 4);
     check_ends((struct hs_model *[]) { a, a, b, a }, 4, (const double[]) { 20, 40, 60, 80 });
-    /* Another device has its own time: these are done before the deadline that three in a row would miss. */
+    /* Another device has a separate timeline: these runs end before the deadline that three runs in
+     * a row would miss. */
     struct hs_error err = { 0 };
     for (int i = 0; i < 8; i++)
         assert_int_equal(sim->submit(i % 2 ? a : c, i / 2, 1, &err), 0);
@@ -483,7 +484,7 @@ static void batches_are_offered_where_the_script_has_them(void **state)
     int64_t start_ns = hs_clock_now_ns();
     assert_int_equal(sim->submit(model, 1, 4, &err), 0);
     assert_int_equal(sim->wait(model, 1, HS_NO_DEADLINE, &err), 0);
-    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 44); /* on the line from 30 to 100 */
+    assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 44); /* interpolated between 30 and 100 */
     for (int i = 0; i < 4; i++) {
         const struct hs_sim_blob box = { 50 * i, 20, 50 * i + 64, 160 };
         struct hs_pose_list list;
@@ -549,7 +550,7 @@ static void loads_take_their_time(void **state)
     close_all(b, device);
 }
 
-/* ---- faults ---- */
+/* ---- Faults ---- */
 
 static void runs_fail_where_the_script_says(void **state)
 {
@@ -614,7 +615,7 @@ static void a_late_run_ends_after_the_deadline(void **state)
     int64_t start_ns = hs_clock_now_ns();
     assert_int_equal(sim->submit(model, 0, 1, &err), 0);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(20), &err), HS_ETIMEOUT);
-    assert_int_equal(run(model, 1), 0); /* holds up no other */
+    assert_int_equal(run(model, 1), 0); /* it does not block other slots */
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(1), &err), HS_ETIMEOUT);
     assert_int_equal(sim->wait(model, 0, hs_deadline_in_ms(PATIENCE_MS), &err), 0);
     assert_true(hs_ns_to_ms(hs_clock_now_ns() - start_ns) >= 60);
@@ -648,7 +649,7 @@ static void a_lost_device_takes_all_with_it(void **state)
     assert_int_equal(sim->submit(model, 1, 1, &err), 0);
     int64_t start_ns = hs_clock_now_ns();
     assert_int_equal(run(model, 0), HS_ELOST);
-    assert_int_equal(sim->wait(model, 1, HS_NO_DEADLINE, &err), HS_ELOST); /* was under way */
+    assert_int_equal(sim->wait(model, 1, HS_NO_DEADLINE, &err), HS_ELOST); /* it was in flight */
     assert_int_equal(sim->load(device, &spec, &other, &err), HS_ELOST);
     assert_int_equal(sim->open(&options, &second, &err), HS_ELOST);
     sim->probe(&options, &probe);
@@ -661,7 +662,7 @@ static void a_lost_device_takes_all_with_it(void **state)
         sim->probe(&options, &probe);
     sim->probe(&options, &probe);
     assert_true(probe.available);
-    /* It is back, but what was made before is dead. */
+    /* The device is back, but devices and models opened before the loss stay dead. */
     assert_int_equal(run(model, 0), HS_ELOST);
     assert_int_equal(sim->load(device, &spec, &other, &err), HS_ELOST);
     close_all(model, device);
@@ -730,7 +731,7 @@ static void probe_says_that_it_is_simulated(void **state)
     assert_non_null(strstr(probe.reason, "/no/such/script"));
 }
 
-/* ---- scripts ---- */
+/* ---- Scripts ---- */
 
 static void a_script_that_is_not_understood_is_refused(void **state)
 {
@@ -846,7 +847,7 @@ static void what_a_script_says_is_read(void **state)
     assert_true(slow->kind == HS_SIM_LOAD_SLOW && slow->at == 0 && slow->count == 0 && slow->device == -1);
     assert_true(slow->extra_ms == 2000 && slow->for_ms == 0 && slow->at_ms == 0);
     assert_true(fast->extra_ms == 0 && fast->at_ms == 0);
-    /* A batch says how long one picture takes, unless the latency does. */
+    /* The batch entry for one picture sets its latency, unless latency_ms is given. */
     assert_int_equal(hs_sim_script_parse("batch_ms: {1: 5}", 16, "s", &s, &err), 0);
     assert_true(s.latency_ms == 5 && s.p99_ms == 5);
     assert_int_equal(hs_sim_script_parse("batch_ms: {1: 5}\nlatency_ms: 2", 30, "s", &s, &err), 0);
@@ -876,7 +877,7 @@ static void a_script_has_bounds(void **state)
     assert_int_equal(hs_sim_script_parse(text, sizeof(text) - 1, "s", &script, &err), 0);
 }
 
-/* ---- bounds of calls ---- */
+/* ---- Bounds of calls ---- */
 
 static void sizes_out_of_bounds_are_refused(void **state)
 {
@@ -907,7 +908,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
     };
     struct hs_model *model = load_spec(
         device, &(struct hs_model_spec) { .input_h = 96, .input_w = 64, .slots = 1, .batch = 3, .free_size = true });
-    assert_int_equal(sim->info(model)->batch, 2); /* the script has no more */
+    assert_int_equal(sim->info(model)->batch, 2); /* the script has no larger batch */
     for (size_t i = 0; i < HS_ARRAY_LEN(sizes); i++)
         assert_int_equal(sim->resize(model, 0, sizes[i].h, sizes[i].w, &err), sizes[i].result);
     assert_string_equal(err.message, "an input of 65x96 is out of bounds");

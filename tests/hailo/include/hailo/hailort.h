@@ -1,5 +1,6 @@
-/* A stand-in for HailoRT's C header, written for tests: it declares what the Hailo backend uses and nothing else, by
- * the names and numbers that HailoRT 5.1 and 5.2 have. Behind it is no device but tests/hailo/double.cc. */
+/* A stand-in for HailoRT's C header, written for tests. It declares only what the Hailo backend
+ * uses, with the names and numbers of HailoRT 5.1 and 5.2. The only implementation is
+ * tests/hailo/double.cc, without a device. */
 #ifndef HS_TESTS_HAILORT_H
 #define HS_TESTS_HAILORT_H
 
@@ -30,7 +31,7 @@ typedef enum {
     HAILO_OUT_OF_PHYSICAL_DEVICES = 74,
     HAILO_INVALID_DRIVER_VERSION = 76,
     HAILO_HEF_NOT_SUPPORTED = 92,
-    HAILO_MAX_ENUM = 0x7fffffff, /* so that it holds every number */
+    HAILO_MAX_ENUM = 0x7fffffff, /* so that the enum can hold every status */
 } hailo_status;
 
 typedef struct {

@@ -18,7 +18,7 @@ public:
     AsyncInferJob &operator=(const AsyncInferJob &) = delete;
     AsyncInferJob(AsyncInferJob &&other) noexcept;
     AsyncInferJob &operator=(AsyncInferJob &&other) noexcept;
-    ~AsyncInferJob(); /* of one that is not detached: waits */
+    ~AsyncInferJob(); /* waits, unless the job is detached */
     void detach();
 
 private:
@@ -31,7 +31,7 @@ struct AsyncInferCompletionInfo {
     hailo_status status;
 };
 
-struct Running; /* what the double knows of a configured network, a bindings and a stream */
+struct Running; /* the double's state of a configured network, of bindings and of a stream */
 struct Bound;
 struct Stream;
 
@@ -51,7 +51,7 @@ public:
             friend class Expected<InferStream>;
             InferStream() = default;
             std::shared_ptr<Bound> bound;
-            size_t index = 0; /* of the tensor, the input being the last */
+            size_t index = 0; /* index of the tensor; the input is the last one */
         };
 
         Bindings() = default;

@@ -14,8 +14,8 @@
 namespace hailort
 {
 
-/* A value, or the status that says why there is none. As HailoRT's it holds the value in place and asserts that there
- * is one where it is used, but only needs default values to exist. */
+/* A value, or the status that explains its absence. As in HailoRT, the value is stored in place,
+ * and each access asserts that it exists; unlike there, the type needs a default constructor. */
 template <typename T> class Expected final
 {
 public:
