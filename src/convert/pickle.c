@@ -404,7 +404,7 @@ static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text
     return make_record(r, kind, NULL);
 }
 
-/* ---- the machine ---- */
+/* ---- the interpreter ---- */
 
 /* Runs one opcode. Returns the value that it pushes; NULL if it pushes none or failed. */
 static struct hs_pickle_value *run(struct reader *r, uint8_t code)

@@ -82,7 +82,7 @@ int hs_install_move(const char *from, const char *to, struct hs_error *err)
     return failed || rename(from, to) < 0 ? write_error(to, err) : 0;
 }
 
-/* ---- out of an archive ---- */
+/* ---- archives ---- */
 
 /* Limit for the unpacked size of all entries, so that a small archive cannot keep the reader busy
  * for hours. */

@@ -41,7 +41,7 @@ struct import {
     uint64_t size;
 };
 
-/* ---- what kind of file ---- */
+/* ---- kinds of files ---- */
 
 /* A checkpoint is a zip archive or has torch's older format. A HEF begins with the magic number
  * 0x01484546 (big-endian). An ONNX file begins with field 1 (ir_version) or, rarely, another field
@@ -284,8 +284,8 @@ static void put_triple(struct hs_buf *out, const char *key, const float values[3
     hs_buf_append_str(out, "]\n");
 }
 
-/* Models with seventeen keypoints for people are assumed to use COCO's, whose edges come from a
- * shipped pack, unless the file names its keypoints. */
+/* Returns a shipped pack with COCO's keypoints and edges if the model has 17 keypoints and the one
+ * class person (or no class names), unless the file names other keypoints. */
 static const struct hs_pack *find_coco(const struct import *import)
 {
     const struct hs_model_shape *shape = &import->shape;
@@ -339,7 +339,7 @@ static void put_pack(const struct import *import, struct hs_buf *out)
                   import->sha256);
 }
 
-/* ---- into the store ---- */
+/* ---- installing ---- */
 
 static int install(const struct import *import, const struct hs_buf *text, struct hs_error *err)
 {

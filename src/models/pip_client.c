@@ -11,7 +11,7 @@
 /* `pip download` of a source archive builds its metadata, which runs code from the archive. This
  * script uses pip's own index client, with pip's configuration, to find the file's URL, and only
  * copies bytes. IndexCommand is the class behind `pip index`, available since pip 21.2. Arguments:
- * package, file, target, maximum size in bytes, pip option. */
+ * package, file, target, maximum size in bytes, pip's --timeout option. */
 static const char sdist_script[] =
     "import sys\n"
     "from pip._internal.commands.index import IndexCommand\n"
