@@ -1,11 +1,11 @@
 #!/bin/bash
-# Runs the tests of the build folder BUILD: those that meson knows (unit, shape, corpus), then those that talk to the
-# running program (tests/service, tests/accuracy). Ends with the counts; exit code 0 only where nothing failed.
+# Runs the tests of the build folder BUILD: first meson's (unit, shape, corpus), then those that use the running
+# program (tests/service, tests/accuracy). Prints the counts last. The exit code is 0 only if nothing failed.
 #
-#   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; folders of pytest in HS_CHECK_PYTEST
+#   tools/check.sh BUILD [MESON-SUITE…]    no suite: all of them; HS_CHECK_PYTEST: folders for pytest
 #
-# HS_RESULTS: folder for JUnit files (BUILD/results). HS_CHECK_NAME: how they begin ("check"). HS_CHECK_JOBS: processes
-# that share the files of pytest, which needs Debian's python3-pytest-xdist (1: one, without it).
+# HS_RESULTS: folder for JUnit files (default BUILD/results). HS_CHECK_NAME: prefix of their names (default "check").
+# HS_CHECK_JOBS: parallel pytest processes (default 1); more than one needs Debian's python3-pytest-xdist.
 set -uo pipefail
 
 tree=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The tests that take too long for every change: an hour or two on two cores. Prints what each one measured; exit code 0
-# only if all hold.
+# Runs the tests that are too slow for every change: an hour or two on two cores. Prints the measurements of each test.
+# The exit code is 0 only if all tests pass.
 #
 #   tools/check_slow.sh BUILD [NAME…]    names: answers kills storm memory proxies mutation
 set -uo pipefail
@@ -14,12 +14,12 @@ export TBB_ENABLE_SANITIZERS=1 ASAN_OPTIONS=detect_stack_use_after_return=1:allo
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp
 pytest=(/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs)
 
-# One picture has one answer: all variants of all pictures, by one client and by eight.
+# All variants of a picture must get the same answer: all pictures, with one client and with eight.
 answers() {
     HS_VARIANTS=all "${pytest[@]}" tests/accuracy/test_one_answer.py
 }
 
-# 60 times kill -9 with 16 writers and 16 readers.
+# Kills the service 60 times with kill -9, under load from 16 writers and 16 readers.
 kills() {
     HS_STRESS_ROUNDS=60 HS_STRESS_RECOGNITIONS=20000 "${pytest[@]}" tests/service/test_face_stress.py
 }
@@ -43,7 +43,7 @@ proxies() {
     tests/hostile/rfc_behind.py
 }
 
-# 300 changes of the sources, one at a time; at least nine tenths of those that change anything must be noticed.
+# Tests 300 mutations of the sources, one at a time; at least nine tenths of those with any effect must be detected.
 mutation() {
     tests/mutation/run.py map "$build/mutation" && tests/mutation/run.py test "$build/mutation" --count 420 &&
         tests/mutation/run.py report "$build/mutation"

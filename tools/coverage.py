@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Prints which part of src was entered by what ran in a build folder that was set up with -Db_coverage=true.
+"""Prints the line coverage of src from the runs in a build folder that was set up with -Db_coverage=true.
 
-    coverage.py BUILD [FILE]    a line for each folder; in FILE the lines that were not entered, of each file
+    coverage.py BUILD [FILE]    one line per folder; FILE receives the lines of each file that were not executed
 """
 import collections
 import json
@@ -11,7 +11,7 @@ import sys
 
 
 def read(build):
-    """file -> {line: times}"""
+    """Returns {file: {line: count}}."""
     counts = collections.defaultdict(collections.Counter)
     for path, _, files in os.walk(build):
         data = [name for name in files if name.endswith('.gcda')]
@@ -29,7 +29,7 @@ def read(build):
 
 
 def ranges(lines):
-    """"3-5 9" of 3, 4, 5, 9."""
+    """Returns "3-5 9" for 3, 4, 5, 9."""
     parts = []
     for line in lines:
         if parts and parts[-1][1] == line - 1:

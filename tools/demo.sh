@@ -1,7 +1,7 @@
 #!/bin/bash
-# Starts the servers POSE and FACE on free ports and asks them with curl: the one finds people in the sample pictures,
-# the other learns two faces and recognises one of them in another picture. Prints a line for each picture; the answers
-# and the annotated pictures are in demo-out/. Without its weights FACE is left out.
+# Starts the servers POSE and FACE on free ports and sends requests with curl: POSE finds people in the sample pictures;
+# FACE enrols two faces and recognises one of them in another picture. Prints one line per picture. The responses and
+# the annotated pictures are written to demo-out/. Skips FACE if its weights are missing.
 set -euo pipefail
 
 pose=${1:?which hailo-pose?}
@@ -29,7 +29,7 @@ fail() {
 
 # ---- a server -------------------------------------------------------------------------------------------------------
 
-# The server's words come through a pipe, so that its line about the port is waited for and not polled.
+# Reads the server's output from a pipe, so that the line with the port is awaited without polling.
 start_server() { # PROGRAM ARGUMENT…
     local line name=${1##*/}
     log=$out/${name#hailo-}-server.log
@@ -48,7 +48,7 @@ start_server() { # PROGRAM ARGUMENT…
     fail "$name did not start"
 }
 
-# 503 while the model loads is worth waiting for; curl does that.
+# While the model loads, the server answers 503, and curl retries.
 wait_until_ready() {
     curl -s -o /dev/null --fail --retry 60 --retry-delay 1 --max-time 60 "$address/health/ready" 2> /dev/null ||
         fail 'the server did not become ready'
@@ -62,7 +62,7 @@ stop_server() {
     test "$status" = 0 || fail "the server ended with exit code $status"
 }
 
-# Keeps the answer in demo-out/FILE.
+# Writes the response to demo-out/FILE.
 ask() { # FILE PATH CURL-ARGUMENT…
     local code
     code=$(curl -sS --max-time 120 -o "$out/$1" -w '%{http_code}' "${@:3}" "$address$2") || fail "no answer from $2"

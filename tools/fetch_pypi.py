@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Fetches one file of a Python package release, as it is, without building or installing anything.
+"""Fetches one file of a Python package release unchanged, without building or installing anything.
 
     fetch_pypi.py PACKAGE VERSION FILE SHA256 DESTINATION
 
-`pip download` of a source release runs the release's own build code, only to learn its dependencies. This asks pip's
-finder where the file lies, so whatever index, mirror, folder or proxy pip is configured for holds here too, and then
-only copies bytes. DESTINATION (a file) appears whole and verified, or not at all. Exit codes: 0, 1 failure, 2 usage.
+`pip download` of a source release runs the release's build code, only to find its dependencies. This program uses
+pip's finder to locate the file, so that pip's configured index, mirror, folder or proxy applies, and then only copies
+bytes. Creates the file DESTINATION only if it is complete and verified. Exit codes: 0, 1 failure, 2 usage.
 """
 import hashlib
 import os
@@ -17,7 +17,7 @@ BLOCK = 1 << 16
 
 
 class FetchError(Exception):
-    """The file is not there, or not the one that was asked for. Trying again would not help."""
+    """The file does not exist or has another hash. A retry would not help."""
 
 
 def sha256_of(path):
@@ -66,7 +66,7 @@ def copy(session, link, sha256, destination):
 
 
 def attempt(package, version, name, sha256, destination):
-    # pip has no public interface for this. These names and copy()'s are the same from pip 20.3 to pip 25.
+    # pip has no public interface for this. These names, and those in copy(), exist from pip 20.3 to pip 25.
     from pip._internal.commands.download import DownloadCommand
 
     command = DownloadCommand('download', 'fetch one file')

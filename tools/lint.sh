@@ -1,8 +1,8 @@
 #!/bin/bash
-# Looks at the sources without running them.
+# Formats and checks the sources without running them.
 #
 #   tools/lint.sh format          formats all C and C++ sources in place (.clang-format)
-#   tools/lint.sh check-format    exit code 1 if that would change one, and which
+#   tools/lint.sh check-format    lists the files that this would change; exit code 1 if any
 #   tools/lint.sh tidy BUILD      clang-tidy with the checks of .clang-tidy, on the sources that BUILD compiles
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}
 formatter=$PWD/.deps/clang-format/clang-format
 
-# HailoRT's interface in tests/hailo/include keeps the form of the original.
+# Excludes HailoRT's interface in tests/hailo/include, which keeps its original format.
 sources() {
     git ls-files '*.c' '*.h' '*.cc' '*.hpp' | grep -v '^tests/hailo/include/'
 }
@@ -43,7 +43,7 @@ case "${1:-}" in
         ;;
     tidy)
         build=${2:?which build folder?}
-        # The vector kernels of other processors are not in the build.
+        # Uses the build's list of sources, which excludes the vector kernels of other CPU architectures.
         "$python" -c 'import json, os, sys
 for entry in json.load(open(sys.argv[1] + "/compile_commands.json")):
     name = os.path.relpath(os.path.join(entry["directory"], entry["file"]))

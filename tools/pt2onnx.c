@@ -1,5 +1,4 @@
-/* Turns a pose checkpoint into ONNX while the project is built: a program of its own that needs no settings and no
- * store. */
+/* Converts a pose checkpoint to ONNX during the build. A separate program that needs no settings and no model store. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,18 +1,18 @@
 #!/bin/bash
-# Sets up what a build needs, step by step; each step does nothing where its result is already there and intact.
+# Sets up the requirements of a build in steps. A step does nothing if its result is already present and intact.
 #
-#   tools/setup.sh packages [LIST…]    Debian packages (tools/packages.txt and LIST), by apt-get; the only thing that
-#                                      is installed outside this tree
+#   tools/setup.sh packages [LIST…]    Debian packages (tools/packages.txt and LIST), with apt-get; only these are
+#                                      installed outside this tree
 #   tools/setup.sh openvino            the pinned OpenVINO runtime in .deps/openvino
 #   tools/setup.sh openvino MACHINE FOLDER
-#                                      that of another machine (aarch64), in that folder below .deps
+#                                      the runtime of another machine (aarch64), in .deps/FOLDER
 #   tools/setup.sh configure BUILD PREFIX [MESON-ARGUMENT…]
-#                                      the build folder; again if this tree was moved or PREFIX is another one
+#                                      the build folder; repeated if this tree was moved or PREFIX has changed
 #   tools/setup.sh samples             sample pictures in .deps/samples
 #   tools/setup.sh weights PROGRAM     PROGRAM's default weights in .deps/models
-#   tools/setup.sh face PROGRAM        the same for hailo-face; says so and goes on if they cannot be had
+#   tools/setup.sh face PROGRAM        the same for hailo-face; only prints a warning if they are not available
 #
-# HS_SKIP_PACKAGES=1 leaves Debian packages alone (for systems without apt).
+# HS_SKIP_PACKAGES=1 skips the Debian packages (for systems without apt).
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -25,7 +25,7 @@ say() { printf '[setup] %s\n' "$*"; }
 fail() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
 trap 'test -z "$work" || rm -rf "$work"' EXIT
 
-# A fresh folder inside .deps, so that the last step of a download is a rename on one file system.
+# Creates a work folder inside .deps, so that a download can end with a rename on one file system.
 make_work() {
     mkdir -p "$deps"
     work=$(mktemp -d "$deps/work.XXXXXX")
@@ -53,7 +53,7 @@ list_missing() { # LIST…
         comm -13 - <(echo "$wanted") | grep . || true
 }
 
-# apt's many lines as a few: counts at every twentieth package.
+# Condenses apt's output to counts: every 20 files fetched, every 40 packages unpacked or set up.
 show_apt_progress() {
     awk '/^Need to get/ { print "[setup]   " $0 }
          /^Get:/ && ++got % 20 == 0 { print "[setup]   fetched " got " files" }
@@ -71,7 +71,7 @@ run_apt() { # LOG ARGUMENT…
 
 install_packages() { # LOG PACKAGE…
     run_apt "$1" install -y --no-install-recommends "${@:2}" && return 0
-    # The usual cause is an index older than the mirror.
+    # The usual cause is that the package index is older than the mirror.
     run_apt "$1" update || true
     return 1
 }
@@ -121,8 +121,8 @@ fetch_openvino_wheel() { # VERSION PLATFORM SHA256 FOLDER
         --require-hashes -r "$work/requirements.txt" -d "$4"
 }
 
-# What the C API needs to read an ONNX or IR model and run it on the processor, half of the wheel. The TBB helpers
-# are loaded at run time where they are found: tbbbind (with hwloc) for cores of several kinds, tbbmalloc for speed.
+# Unpacks the half of the wheel that the C API needs to read an ONNX or IR model and run it on the CPU. The TBB helpers
+# are optional and loaded at run time: tbbbind (with hwloc) for CPUs with cores of several kinds, tbbmalloc for speed.
 unpack_openvino() { # WHEEL TARGET
     "$python" - "$1" "$2" << 'PYTHON'
 import fnmatch, os, shutil, sys, zipfile
@@ -153,7 +153,7 @@ setup_openvino() { # [MACHINE FOLDER]
     local machine=${1:-$(uname -m)} target=$deps/${2:-openvino} version platform file sha256 wheel stamp
     read -r version platform file sha256 < <(awk -v m="$machine" '$1 == m { print $2, $3, $4, $5 }' \
         "$tree/tools/openvino.lock") || fail "there is no OpenVINO wheel for $machine in tools/openvino.lock"
-    # The unpacking is part of what decides the result.
+    # The stamp includes the unpacking code, because that also determines the result.
     stamp="$sha256 $(declare -f unpack_openvino | sha256sum | cut -d' ' -f1)"
     test "$(cat "$target/.stamp" 2> /dev/null)" != "$stamp" || return 0
     make_work
@@ -176,7 +176,7 @@ setup_openvino() { # [MACHINE FOLDER]
 
 # ---- the build folder -----------------------------------------------------------------------------------------------
 
-# Prints what meson says only if it fails.
+# Prints meson's output only if it fails.
 run_meson() {
     mkdir -p "$deps"
     meson "$@" > "$deps/configure.log" 2>&1 || { cat "$deps/configure.log" >&2; fail "the build cannot be configured"; }
@@ -226,7 +226,7 @@ setup_samples() {
     done < <(sed 's/#.*//' "$tree/tools/samples.lock" | grep '[^ ]')
 }
 
-# The default of each task is here.
+# True if the default model of each task is installed.
 has_weights() { # PROGRAM
     "$1" models list --json --models "$deps/models" 2> /dev/null | "$python" -c '
 import json, sys
@@ -239,7 +239,7 @@ setup_weights() { # PROGRAM
     "$1" models pull --models "$deps/models" || fail "the weights could not be fetched. $network_hint"
 }
 
-# Own processes, so that what ends them does not end this.
+# Fetches in a child process, so that a failure there does not end this script.
 setup_face() { # PROGRAM
     has_weights "$1" && return 0
     "$0" weights "$1" && return 0

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Adds up test results and ends with the line «N passed, N failed».
+"""Sums up test results and prints «N passed, N failed» as the last line.
 
     summary.py JUNIT…                       the test cases of JUnit files
     summary.py --stages STAGES FOLDER       stages of a run: lines «name exit-code seconds» in STAGES, and their JUnit
                                             files in FOLDER, named <stage>-*.xml. A stage without one counts as one
-                                            test. Exit code 77 means that it could not run here.
+                                            test. Exit code 77 means that the stage could not run on this machine.
 
-Exit code 0 only where nothing failed.
+The exit code is 0 only if nothing failed.
 """
 import glob
 import os
@@ -25,7 +25,7 @@ def outcome_of(case):
 
 
 def read_junit(path):
-    """Counts of one file; a file that cannot be read is a failure of its own."""
+    """Counts the outcomes in one file. A file that cannot be read counts as one failure."""
     counts = Counter()
     try:
         cases = list(ET.parse(path).getroot().iter('testcase'))

@@ -29,7 +29,7 @@ void hs_arena_finish(struct hs_arena *arena)
     hs_arena_init(arena, arena->max);
 }
 
-/* `used` counts whole blocks: it is what the process really holds. */
+/* `used` counts whole blocks, that is, the memory the process actually holds. */
 void *hs_arena_alloc(struct hs_arena *arena, size_t size)
 {
     struct hs_arena_block *block = arena->blocks;
@@ -45,7 +45,8 @@ void *hs_arena_alloc(struct hs_arena *arena, size_t size)
             return NULL;
         block->capacity = capacity;
         arena->used += total;
-        /* A block of its own for something large goes second, so that what is left of the first one is not lost. */
+        /* Insert a dedicated block for a large request second, so that the rest of the first block
+         * stays usable. */
         struct hs_arena_block **place = arena->blocks && aligned > BLOCK_SIZE ? &arena->blocks->next : &arena->blocks;
         block->next = *place;
         *place = block;

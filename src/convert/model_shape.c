@@ -26,7 +26,8 @@ static bool skip_char(const char **at, char c)
     return true;
 }
 
-/* The rest of an escape: repr() writes \\ \' \" \n \t \r and, for what does not print, \xNN, \uNNNN, \UNNNNNNNN. */
+/* Reads an escape after its backslash. repr() writes \\ \' \" \n \t \r, and \xNN, \uNNNN,
+ * \UNNNNNNNN for characters that are not printable. */
 static bool read_escape(const char **at, struct hs_buf *out)
 {
     static const char kinds[] = "ntr\\'\"", plain[] = "\n\t\r\\'\"";
@@ -54,7 +55,8 @@ static bool read_escape(const char **at, struct hs_buf *out)
     return hs_buf_append(out, bytes, len) == 0;
 }
 
-/* A quoted string; NULL if there is none, or no memory, which is noted. */
+/* Reads a quoted string. Returns NULL if there is none, or if out of memory, which it reports in
+ * *no_memory. */
 static char *read_string(const char **at, bool *no_memory)
 {
     struct hs_buf buf;
@@ -91,7 +93,7 @@ static void init_list(struct hs_label_list *list, size_t max)
     *list = (struct hs_label_list) { .labels = calloc(max, sizeof(*list->labels)) };
 }
 
-/* A dict or list of names, into an empty list with room for `max`. */
+/* Reads a dict or list of names into an empty list with room for `max`. */
 static bool read_labels(const char **at, size_t max, struct hs_label_list *list, bool *no_memory)
 {
     bool dict = skip_char(at, '{'), fine = dict || skip_char(at, '[');
@@ -173,7 +175,7 @@ struct reader {
 
 static const char other_files[] = "the weights lie in other files; save the model as a single file";
 
-/* The first refusal stays. */
+/* Keeps the first refusal. */
 #define REFUSE(r, ...) ((r)->status = (r)->status < 0 ? (r)->status : hs_error_set((r)->err, HS_EMODEL, __VA_ARGS__))
 
 static void check_input(struct reader *r, const char *kind)
@@ -191,7 +193,7 @@ static void check_input(struct reader *r, const char *kind)
         REFUSE(r, "the model is fixed to batches of %" PRId64 "; export it with batch 1", input->dims[0]);
 }
 
-/* Height and width: the fixed ones, else those that the user wants, else those in `from_file` (0: not said). */
+/* Sets height and width: the fixed ones, else the user's, else those in `from_file` (0: not given). */
 static void read_size(struct reader *r, const int from_file[2], int stride)
 {
     const int64_t *dims = &r->info->inputs[0].dims[2];
@@ -219,7 +221,8 @@ static void normalise(struct hs_model_shape *shape, float red, float green, floa
     shape->std[0] = shape->std[1] = shape->std[2] = std;
 }
 
-/* The whole numbers of a Python list such as [17, 3], or a plain number; at most `max`. Gives how many. */
+/* Reads the integers of a Python list such as [17, 3], or a single integer; at most `max`. Returns
+ * their number. */
 static size_t read_numbers(const char *text, int *ret, size_t max)
 {
     size_t count = 0;
@@ -236,7 +239,8 @@ static size_t read_numbers(const char *text, int *ret, size_t max)
     return count;
 }
 
-/* The user's number holds if the file has none, and must not contradict it. */
+/* Keeps the user's number, or takes the file's if the user gave none. Refuses the file if both
+ * exist and differ. */
 static void settle(struct reader *r, int *value, int from_file, const char *what)
 {
     if (*value > 0 && from_file > 0 && *value != from_file)
@@ -245,7 +249,7 @@ static void settle(struct reader *r, int *value, int from_file, const char *what
         *value = from_file;
 }
 
-/* A file whose names cannot be used is served without them. */
+/* A file with unusable names is served without them. */
 static void read_keypoint_names(struct reader *r)
 {
     const char *names = hs_onnx_info_prop(r->info, "kpt_names");
@@ -298,7 +302,8 @@ static void check_counts(struct reader *r)
                shape->dims);
 }
 
-/* Ultralytics' export with nms=True gives a row for each of the best people: box, score, class and keypoints. */
+/* Ultralytics' export with nms=True outputs a row for each of the best detections: box, score,
+ * class and keypoints. */
 static bool has_nms(const struct reader *r, int64_t numbers)
 {
     const char *arguments = hs_onnx_info_prop(r->info, "args");
@@ -340,8 +345,9 @@ static int count_channels(const struct hs_onnx_info *info, int64_t channels)
     return count;
 }
 
-/* For each of three strides a box, a class and a keypoint tensor. The decoder tells them apart by channel count, so the
- * three counts must differ; the box's is what is left, four times the number of bins. */
+/* Reads a box, a class and a keypoint tensor for each of three strides. The decoder distinguishes
+ * them by channel count, so the three counts must differ; the box's is the remaining one, four
+ * times the number of bins. */
 static void read_raw(struct reader *r)
 {
     const struct hs_onnx_info *info = r->info;
@@ -401,7 +407,7 @@ static int64_t last_dim(const struct hs_onnx_value *value)
     return value->rank > 0 ? value->dims[value->rank - 1] : -1;
 }
 
-/* Outputs of rows with `width` numbers each, with or without a batch dimension. */
+/* Counts the outputs whose rows have `width` numbers, with or without a batch dimension. */
 static size_t count_rows(const struct hs_onnx_info *info, int64_t width)
 {
     size_t count = 0;
@@ -416,7 +422,7 @@ bool hs_face_shape_match(const struct hs_onnx_info *info, enum hs_decode *ret_de
 {
     const struct hs_onnx_value *output = &info->outputs[0];
     size_t count = info->output_count, boxes = count_rows(info, 4), points = count_rows(info, 10);
-    /* [batch, D]; some exports leave [batch, D, 1, 1]. */
+    /* Usually [batch, D]; some exports leave [batch, D, 1, 1]. */
     bool vector = output->rank == 2 || (output->rank == 4 && output->dims[2] == 1 && output->dims[3] == 1);
     if ((count == 2 * LEVELS || count == 3 * LEVELS) && boxes == LEVELS && count_rows(info, 1) == LEVELS)
         *ret_decode = HS_DECODE_SCRFD;
@@ -435,8 +441,9 @@ static int64_t rows_at(const struct hs_model_shape *shape, int stride)
     return (int64_t) (shape->width / stride) * (shape->height / stride) * ANCHORS;
 }
 
-/* The rows that the three outputs with `width` numbers a row declare, most first; false unless there are three, all
- * with a number or all without. An export with a free input often keeps the numbers of the size it was made with. */
+/* Reads the row counts that the three outputs with `width` numbers per row declare, largest first.
+ * False unless there are three such outputs, and all or none declare a count. An export with a
+ * dynamic input often keeps the counts of the size it was made with. */
 static bool read_levels(const struct hs_onnx_info *info, int64_t width, int64_t ret[LEVELS])
 {
     size_t count = 0, known = 0;

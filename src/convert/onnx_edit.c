@@ -1,6 +1,7 @@
-/* Two passes over the graph. The first looks at every node: it refuses what it does not know, patches the constants of
- * Reshape nodes in a copy of the file (their length stays), and notes the sizes of Resize nodes. The second writes the
- * file again and replaces whole fields of the graph: inputs, outputs, those Resize nodes and their constants. */
+/* Two passes over the graph. The first checks every node: it refuses unknown ones, patches the
+ * constants of Reshape nodes in a copy of the file (their length does not change), and records the
+ * sizes of Resize nodes. The second pass writes the file again and replaces whole fields of the
+ * graph: inputs, outputs, those Resize nodes and their constants. */
 #include "convert/onnx_edit.h"
 
 #include <inttypes.h>
@@ -45,7 +46,7 @@ struct editor {
     struct hs_error *err;
 };
 
-/* The first refusal stays. */
+/* Keeps the first refusal. */
 #define REFUSE(ed, ...)                                                                                                \
     ((ed)->status = (ed)->status < 0 ? (ed)->status : hs_error_set((ed)->err, HS_EMODEL, REFUSED __VA_ARGS__))
 #define REFUSED "the model cannot be freed of its fixed input: "
@@ -95,7 +96,7 @@ static bool find_tensor(struct editor *ed, struct hs_protobuf_span name, struct 
     return false;
 }
 
-/* Two to four whole numbers of 64 bits, stored as they are. */
+/* Reads two to four 64-bit integers from raw_data. */
 static bool read_constant(struct editor *ed, struct hs_protobuf_span name, struct constant *ret)
 {
     struct hs_protobuf_span in;
@@ -123,7 +124,7 @@ static bool known_operator(const struct node *node)
     return false;
 }
 
-/* The same constant may serve several nodes: then it is 0 already. */
+/* Several nodes may share one constant; then the number is already 0. */
 static void free_reshape(struct editor *ed, const struct node *node)
 {
     struct constant shape;
@@ -135,7 +136,7 @@ static void free_reshape(struct editor *ed, const struct node *node)
         REFUSE(ed, "a Reshape node has another shape than the constant [1, -1, …]");
         return;
     }
-    /* The bytes lie in our own copy of the file. */
+    /* The bytes are in our own copy of the file. */
     memset(ed->copy + (shape.raw.data - ed->copy), 0, 8);
     ed->reshapes++;
 }
@@ -154,7 +155,7 @@ static size_t count_uses(struct editor *ed, struct hs_protobuf_span name)
     return uses;
 }
 
-/* The two Resize nodes of a feature pyramid lead from 1/32 of the input to 1/16, and from there to 1/8. */
+/* The two Resize nodes of a feature pyramid enlarge 1/32 of the input to 1/16, and 1/16 to 1/8. */
 static void free_resize(struct editor *ed, const struct node *node)
 {
     const int64_t *input = ed->info->inputs[0].dims, stride = ed->resizes == 0 ? 16 : 8;
@@ -197,7 +198,7 @@ static void check_nodes(struct editor *ed)
         REFUSE(ed, "it was freed already");
 }
 
-/* One picture in, [1, …] out. */
+/* Checks that the model takes one picture and that its outputs are [1, …]. */
 static void check_ends(struct editor *ed)
 {
     const struct hs_onnx_info *info = ed->info;
@@ -219,7 +220,8 @@ static void check_ends(struct editor *ed)
     }
 }
 
-/* ValueInfoProto: name 1. A name that info has cut, and a weight that old files list as an input, show as another. */
+/* ValueInfoProto: name 1. The name differs from that in `info` if it was truncated, or if the field
+ * is a weight, which old files also list as an input. */
 static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field, size_t index)
 {
     const struct hs_onnx_info *info = ed->info;
@@ -246,7 +248,7 @@ static void put_value(struct editor *ed, struct hs_buf *out, const struct hs_pro
     hs_onnx_put_value_info(out, field->number, value->name, dims, (size_t) value->rank);
 }
 
-/* A Resize node: scales in place of input 2, nothing in place of input 3. Any other node stays. */
+/* Writes a Resize node with scales instead of input 2 and without input 3. Copies any other node. */
 static void put_node(struct editor *ed, struct hs_buf *out, const struct hs_protobuf_field *field)
 {
     struct node node = read_node(ed, field->bytes);
@@ -332,7 +334,7 @@ int hs_onnx_edit(enum hs_onnx_edit edit, const uint8_t *data, size_t len, struct
     struct editor ed = { .edit = edit, .copy = malloc(len), .len = len, .info = info, .err = err };
     if (ed.copy) {
         memcpy(ed.copy, data, len);
-        /* hs_onnx_info_parse has seen that there is exactly one graph. */
+        /* hs_onnx_info_parse has checked that there is exactly one graph. */
         ed.graph = bytes_of(&ed, (struct hs_protobuf_span) { ed.copy, len }, HS_ONNX_MODEL_GRAPH);
         check_ends(&ed);
         if (ed.status == 0)

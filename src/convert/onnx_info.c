@@ -1,5 +1,5 @@
-/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with convert/onnx_wire.h.
- * Everything is a view into the file; what is kept is copied with a bound. */
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), read with
+ * convert/onnx_wire.h. Parsing uses views into the file and copies what it keeps, up to a limit. */
 #include "convert/onnx_info.h"
 
 #include <inttypes.h>
@@ -20,12 +20,12 @@ static const size_t file_max = (size_t) 1 << 30;
 
 struct reader {
     struct hs_onnx_info *info;
-    uint64_t *weights; /* hashes of the names of initializers, sorted before inputs are looked at */
+    uint64_t *weights; /* hashes of the names of initializers, sorted before inputs are read */
     size_t weight_count, weight_capacity;
     bool damaged, no_memory, too_much;
 };
 
-/* Names end up in messages: control characters and broken UTF-8 do not. */
+/* Names appear in messages, so they must not contain control characters or invalid UTF-8. */
 static void copy_name(struct hs_protobuf_span text, char *dst, size_t size)
 {
     size_t len = text.len < size - 1 ? text.len : size - 1;
@@ -44,7 +44,8 @@ static uint64_t hash_of(struct hs_protobuf_span text)
 
 enum message { GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, FUNCTION };
 
-/* Where nodes and weights are, by GraphProto, NodeProto, AttributeProto, SparseTensorProto and FunctionProto. */
+/* The fields that contain nodes and weights, in GraphProto, NodeProto, AttributeProto,
+ * SparseTensorProto and FunctionProto. */
 static const struct {
     enum message in;
     uint32_t number;
@@ -74,7 +75,8 @@ static void read_tensor(struct reader *reader, struct hs_protobuf_span in, bool 
     }
 }
 
-/* Counts nodes, finds weights in other files, and keeps the names of the weights of the outermost graph. */
+/* Counts nodes, detects weights in other files, and records the names of the weights of the
+ * outermost graph. */
 static void walk(struct reader *reader, enum message message, struct hs_protobuf_span in, int depth, bool keep_names)
 {
     struct hs_protobuf_field field;
@@ -109,8 +111,8 @@ static void read_shape(struct reader *reader, struct hs_protobuf_span in, struct
     }
 }
 
-/* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. Every field is read, also one that a later
- * one replaces, so that damage anywhere is found. */
+/* ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 } }. Reads every field,
+ * even one that a later field replaces, to detect damage anywhere. */
 static void read_value(struct reader *reader, struct hs_protobuf_span in, struct hs_onnx_value *value,
                        uint64_t *ret_hash)
 {
@@ -140,7 +142,7 @@ static int compare_hashes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* GraphProto: input 11, output 12. Comes after walk, which has found the names of the weights. */
+/* GraphProto: input 11, output 12. Requires the names of the weights, so it runs after walk. */
 static void read_graph_ends(struct reader *reader, struct hs_protobuf_span in)
 {
     struct hs_onnx_info *info = reader->info;
@@ -176,8 +178,9 @@ static char *copy_text(struct reader *reader, struct hs_protobuf_span text)
     return copy;
 }
 
-/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions 25.
- * OperatorSetIdProto: domain 1, version 2. StringStringEntryProto: key 1, value 2. Gives the number of graphs. */
+/* ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, metadata_props 14, functions
+ * 25. OperatorSetIdProto: domain 1, version 2. StringStringEntryProto: key 1, value 2. Returns the
+ * number of graphs. */
 static int read_model(struct reader *reader, struct hs_protobuf_span in, struct hs_protobuf_span *ret_graph)
 {
     struct hs_onnx_info *info = reader->info;

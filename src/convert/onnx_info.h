@@ -1,5 +1,6 @@
-/* Looks into an ONNX file without running anything: graph inputs and outputs, metadata, whether weights lie elsewhere.
- * Reads the protobuf wire format directly, with every count and length bounded. */
+/* Reads an ONNX file's graph inputs and outputs, metadata, and use of external weights, without
+ * running the model. Parses the protobuf wire format directly, with a limit on every count and
+ * length. */
 #ifndef HS_CONVERT_ONNX_INFO_H
 #define HS_CONVERT_ONNX_INFO_H
 
@@ -11,15 +12,15 @@
 
 enum {
     HS_ONNX_MAX_DIMS = 8,
-    HS_ONNX_MAX_VALUES = 64, /* inputs, and outputs */
+    HS_ONNX_MAX_VALUES = 64, /* limit for inputs, and for outputs */
     HS_ONNX_MAX_PROPS = 64,
-    HS_ONNX_MAX_TEXT = 1 << 20, /* of one metadata value */
+    HS_ONNX_MAX_TEXT = 1 << 20, /* limit for one metadata value */
 };
 
-/* Element types that matter here, numbered as onnx.proto's TensorProto.DataType does. */
+/* The element types used here, numbered as in onnx.proto (TensorProto.DataType). */
 enum { HS_ONNX_FLOAT = 1, HS_ONNX_UINT8 = 2, HS_ONNX_FLOAT16 = 10 };
 
-/* A dimension is its size, or -1 if it is free (named) or unknown. */
+/* A dimension is its size, or -1 if it is dynamic (named) or unknown. */
 struct hs_onnx_value {
     char name[128];
     int elem_type;
@@ -34,20 +35,20 @@ struct hs_onnx_prop {
 struct hs_onnx_info {
     int64_t ir_version, opset;
     char producer[64];
-    bool external_data; /* weights in other files */
+    bool external_data; /* the file refers to weights in other files */
     size_t node_count;
     size_t input_count, output_count, prop_count;
-    struct hs_onnx_value inputs[HS_ONNX_MAX_VALUES], outputs[HS_ONNX_MAX_VALUES]; /* inputs without the weights */
+    struct hs_onnx_value inputs[HS_ONNX_MAX_VALUES], outputs[HS_ONNX_MAX_VALUES]; /* without the weights */
     struct hs_onnx_prop props[HS_ONNX_MAX_PROPS];
 };
 
-/* HS_EMODEL: no ONNX file, or a damaged one. `data` is only read during the call. Caller frees with
- * hs_onnx_info_destroy. Any thread. */
+/* Parses an ONNX file. HS_EMODEL: not an ONNX file, or a damaged one. Borrows `data` for the call.
+ * Caller frees with hs_onnx_info_destroy. Any thread. */
 int hs_onnx_info_parse(const uint8_t *data, size_t len, struct hs_onnx_info **ret_info, struct hs_error *err);
 int hs_onnx_info_load(const char *path, struct hs_onnx_info **ret_info, struct hs_error *err);
 void hs_onnx_info_destroy(struct hs_onnx_info *info); /* NULL allowed */
 
-/* The value of a metadata entry; NULL if there is none. Borrowed. */
+/* Returns the value of a metadata entry (borrowed from `info`), or NULL. */
 const char *hs_onnx_info_prop(const struct hs_onnx_info *info, const char *key);
 
 #endif

@@ -1,5 +1,6 @@
-/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), a proto2 file: what is set is written
- * even if it is the default, and repeated numbers have a key each. */
+/* Field numbers are those of onnx.proto (ONNX 1.x, Apache-2.0 project onnx/onnx), a proto2 file:
+ * set fields are written even if they have the default value, and each repeated number has its own
+ * key. */
 #include "convert/onnx_wire.h"
 
 #include <string.h>
@@ -125,7 +126,7 @@ void hs_onnx_put_message(struct hs_buf *out, unsigned field, const struct hs_buf
     hs_onnx_put_bytes(out, field, message->data, message->len);
 }
 
-/* Starts a message that will end inside `out`, so it may not become larger. */
+/* Starts a message that will be embedded in `out` and therefore has the same limit. */
 static struct hs_buf begin(const struct hs_buf *out)
 {
     struct hs_buf message;
@@ -157,7 +158,8 @@ void hs_onnx_put_attribute(struct hs_buf *node, const struct hs_onnx_attribute *
     end(node, 5, &message);
 }
 
-/* TensorProto: dims 1, data_type 2, name 8, raw_data 9. The elements, which can be many, are copied only once. */
+/* TensorProto: dims 1, data_type 2, name 8, raw_data 9. Copies the elements, which may be many,
+ * only once. */
 void hs_onnx_put_tensor(struct hs_buf *graph, const char *name, enum hs_onnx_elem type, const int64_t *dims,
                         size_t dim_count, const void *elements)
 {

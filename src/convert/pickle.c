@@ -1,7 +1,8 @@
-/* A stack machine over the 39 opcodes that PyTorch's serialiser writes. An attacker may have chosen every byte, so each
- * opcode costs constant time except for what it takes from the stack (which other opcodes put there, one each) and for
- * copies of whole dictionaries, which count as so many values. Nothing here follows values down: depth costs nothing.
- * The opcodes are described in Python's Lib/pickletools.py. */
+/* A stack machine for the 39 opcodes that PyTorch's serialiser writes. An attacker may control
+ * every byte, so each opcode takes constant time, except for the values that it takes from the
+ * stack (other opcodes pushed them, one each) and for copies of whole dictionaries, which count as
+ * that many values. No code here recurses into values, so their depth does not matter. Python's
+ * Lib/pickletools.py describes the opcodes. */
 #include "convert/pickle.h"
 
 #include <stdlib.h>
@@ -14,18 +15,18 @@ enum { MAX_PROTOCOL = 5, MAX_NAME = 255 };
 
 struct reader {
     const uint8_t *data;
-    size_t len, at, op_at; /* op_at: the opcode that runs now */
+    size_t len, at, op_at; /* op_at: the current opcode */
     struct hs_arena *arena;
-    int status; /* the first failure; once it is set, every function below does nothing */
+    int status; /* the first failure; once set, all functions below do nothing */
     struct hs_error *err;
     struct hs_pickle_value **stack, **memo;
     size_t stack_len, stack_capacity, memo_capacity, memo_count;
-    size_t *marks; /* lengths that the stack had */
+    size_t *marks; /* stack lengths */
     size_t mark_count, mark_capacity;
     size_t values;
-    struct hs_pickle_value *none, *yes, *no, *empty_tuple; /* made once: nothing can change them */
+    struct hs_pickle_value *none, *yes, *no, *empty_tuple; /* created once, immutable */
     struct hs_pickle_value *root;
-    struct hs_pickle_value scratch; /* made after a failure, so that makers need not look */
+    struct hs_pickle_value scratch; /* returned after a failure, so that callers need no check */
 };
 
 static void fail(struct reader *r, const char *reason)
@@ -34,7 +35,7 @@ static void fail(struct reader *r, const char *reason)
         r->status = hs_error_set(r->err, HS_EMODEL, "damaged or foreign pickle: %s at byte %zu", reason, r->op_at);
 }
 
-/* The arena is full because of what the file asks for, or there is no memory. */
+/* The arena is full because of the file's contents, or memory is exhausted. */
 static void fail_memory(struct reader *r, bool full)
 {
     if (full)
@@ -55,7 +56,7 @@ static const uint8_t *take(struct reader *r, uint64_t count)
     return r->data + r->at - count;
 }
 
-/* A little-endian number without sign, at most 8 bytes; 0 after a failure. */
+/* Reads a little-endian unsigned number of at most 8 bytes; returns 0 after a failure. */
 static uint64_t take_number(struct reader *r, size_t size)
 {
     const uint8_t *bytes = take(r, size);
@@ -65,7 +66,7 @@ static uint64_t take_number(struct reader *r, size_t size)
     return number;
 }
 
-/* A text that a newline ends. */
+/* Reads text up to a newline. */
 static struct hs_pickle_text take_line(struct reader *r)
 {
     const uint8_t *start = r->data + r->at, *end = r->len > r->at ? memchr(start, '\n', r->len - r->at) : NULL;
@@ -95,7 +96,7 @@ static void *alloc(struct reader *r, size_t size)
     return memory;
 }
 
-/* Never NULL. */
+/* Never returns NULL. */
 static struct hs_pickle_value *make(struct reader *r, enum hs_pickle_type type)
 {
     count_values(r, 1);
@@ -131,13 +132,13 @@ static void push(struct reader *r, struct hs_pickle_value *value)
         r->stack[r->stack_len++] = value;
 }
 
-/* Values below the last mark cannot be taken. */
+/* Returns how many values are above the last mark; only these can be popped. */
 static size_t reachable(const struct reader *r)
 {
     return r->stack_len - (r->mark_count ? r->marks[r->mark_count - 1] : 0);
 }
 
-/* Takes `count` values off; they stay in place until the next push. NULL after a failure. */
+/* Pops `count` values, which stay in place until the next push. Returns NULL after a failure. */
 static struct hs_pickle_value **pop(struct reader *r, size_t count)
 {
     if (count > reachable(r))
@@ -160,7 +161,7 @@ static struct hs_pickle_value **pop_to_mark(struct reader *r, size_t *ret_count)
     return r->stack ? r->stack + r->stack_len : NULL;
 }
 
-/* The value on top; NULL and a failure if there is none. */
+/* Returns the top value; NULL and a failure if there is none. */
 static struct hs_pickle_value *top(struct reader *r)
 {
     if (reachable(r) == 0)
@@ -171,7 +172,7 @@ static struct hs_pickle_value *top(struct reader *r)
 static void set(struct reader *r, struct hs_pickle_dict *dict, struct hs_pickle_value *key,
                 struct hs_pickle_value *value)
 {
-    /* A long key is hashed each time that it is used, so it counts as several values. */
+    /* A long key is hashed at each use, so it counts as several values. */
     if (key->type == HS_PICKLE_STRING || key->type == HS_PICKLE_BYTES)
         count_values(r, key->text.len / 128);
     int e = r->status < 0 ? 0 : hs_pickle_dict_set(r->arena, dict, key, value);
@@ -188,7 +189,7 @@ static void update(struct reader *r, struct hs_pickle_dict *dict, const struct h
         set(r, dict, from->entries[i].key, from->entries[i].value);
 }
 
-/* ---- the three calls that mean something ---- */
+/* ---- the three calls that are implemented ---- */
 
 static struct hs_pickle_value *call_ordered_dict(struct reader *r, const struct hs_pickle_items *args)
 {
@@ -270,7 +271,7 @@ static struct hs_pickle_value *call_tensor(struct reader *r, const struct hs_pic
     return value;
 }
 
-/* Any other call is written down, not made. */
+/* Records any other call without executing it. */
 static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_value *function,
                                     const struct hs_pickle_value *args)
 {
@@ -292,7 +293,7 @@ static struct hs_pickle_value *call(struct reader *r, const struct hs_pickle_val
     return make_record(r, function->record->kind, args);
 }
 
-/* ---- what several opcodes share ---- */
+/* ---- shared by several opcodes ---- */
 
 static struct hs_pickle_value *make_int(struct reader *r, int64_t integer)
 {
@@ -301,7 +302,7 @@ static struct hs_pickle_value *make_int(struct reader *r, int64_t integer)
     return value;
 }
 
-/* Two's complement in as many bytes as it needs; none is 0. */
+/* Reads a two's complement integer of variable length; length 0 is 0. */
 static int64_t take_long(struct reader *r)
 {
     uint64_t size = take_number(r, 1);
@@ -313,7 +314,7 @@ static int64_t take_long(struct reader *r)
     return (int64_t) bits;
 }
 
-/* Big-endian, unlike every other number. */
+/* Reads a double, which is big-endian, unlike all other numbers. */
 static struct hs_pickle_value *make_double(struct reader *r)
 {
     const uint8_t *bytes = take(r, 8);
@@ -403,7 +404,7 @@ static struct hs_pickle_value *make_name(struct reader *r, struct hs_pickle_text
     return make_record(r, kind, NULL);
 }
 
-/* ---- the machine ---- */
+/* ---- the interpreter ---- */
 
 /* Runs one opcode. Returns the value that it pushes; NULL if it pushes none or failed. */
 static struct hs_pickle_value *run(struct reader *r, uint8_t code)
@@ -505,7 +506,7 @@ static struct hs_pickle_value *run(struct reader *r, uint8_t code)
     case 'b': /* BUILD */
         items = pop(r, 1);
         object = top(r);
-        /* Attributes are kept for records; the state of any other object is ignored. */
+        /* Stores attributes for records; ignores the state of all other objects. */
         if (object && object->type == HS_PICKLE_RECORD && items[0]->type == HS_PICKLE_DICT)
             update(r, &object->record->state, items[0]->dict);
         break;

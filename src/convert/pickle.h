@@ -1,7 +1,8 @@
-/* Reads a Python pickle as data. A pickle is a program; this interpreter knows the opcodes that PyTorch's serialiser
- * uses for data, and three calls (OrderedDict, _rebuild_parameter, _rebuild_tensor_v2), which it answers itself. Every
- * other class or function that the file names becomes an inert record. Nothing is looked up, imported or executed.
- * Values may be shared and may form cycles; who walks them bounds the depth. */
+/* Reads a Python pickle as data. A pickle is a program; this interpreter implements the opcodes
+ * that PyTorch's serialiser uses for data, and three calls (OrderedDict, _rebuild_parameter,
+ * _rebuild_tensor_v2). Every other class or function named in the file becomes an inert record.
+ * Nothing is looked up, imported or executed. Values may be shared and may form cycles; code that
+ * walks them must limit the depth. */
 #ifndef HS_CONVERT_PICKLE_H
 #define HS_CONVERT_PICKLE_H
 
@@ -21,7 +22,7 @@ enum hs_pickle_type {
     HS_PICKLE_STRING, /* well-formed UTF-8 */
     HS_PICKLE_BYTES,
     HS_PICKLE_TUPLE,
-    HS_PICKLE_LIST, /* a set too */
+    HS_PICKLE_LIST, /* also a set */
     HS_PICKLE_DICT,
     HS_PICKLE_TENSOR,
     HS_PICKLE_RECORD,
@@ -33,7 +34,7 @@ enum hs_pickle_dtype { HS_PICKLE_F16, HS_PICKLE_F32, HS_PICKLE_F64, HS_PICKLE_I3
 
 struct hs_pickle_value;
 
-/* A text is not terminated: it lies in the pickle itself. */
+/* Text in the pickle's own bytes, without a terminator. */
 struct hs_pickle_text {
     const char *data;
     size_t len;
@@ -48,15 +49,15 @@ struct hs_pickle_entry {
     struct hs_pickle_value *key, *value;
 };
 
-/* Entries in the order of insertion, keys unique. `index` is a hash table of entry numbers. */
+/* Entries in order of insertion, with unique keys. `index` is a hash table of entry numbers. */
 struct hs_pickle_dict {
     struct hs_pickle_entry *entries;
     uint32_t *index;
     uint32_t len, capacity;
 };
 
-/* Numbers `offset`, `size` and `stride` count elements. Nothing is checked here but that there are as many strides as
- * sizes: hs_pt_archive_read_tensor checks them against the storage. */
+/* `offset`, `size` and `stride` count elements. Only the number of strides has been checked (one
+ * for each size); hs_pt_archive_read_tensor checks the values against the storage. */
 struct hs_pickle_tensor {
     enum hs_pickle_dtype dtype;
     const char *storage_kind; /* "torch HalfStorage" */
@@ -67,7 +68,8 @@ struct hs_pickle_tensor {
     int64_t size[HS_PICKLE_MAX_DIMS], stride[HS_PICKLE_MAX_DIMS];
 };
 
-/* A class, a function or an object that the file names: its name, its arguments, its attributes. No behaviour. */
+/* A class, a function or an object named in the file: name, arguments, attributes. It has no
+ * behaviour. */
 struct hs_pickle_record {
     const char *kind;                   /* "module name", printable ASCII */
     const struct hs_pickle_value *args; /* NULL for a bare name */
@@ -88,31 +90,34 @@ struct hs_pickle_value {
     };
 };
 
-/* Building; memory comes from the arena. HS_ENOMEM if that has none. hs_pickle_dict_set keeps the place of a key
- * that is there; HS_EINVAL for a key that cannot be one (a list, a dict). Python's equality: True, 1 and 1.0 are one
- * key; but a tuple, a record or a tensor is equal only to itself. */
+/* Building. Memory comes from the arena; HS_ENOMEM if it is exhausted. hs_pickle_dict_set replaces
+ * the value of an existing key in place; HS_EINVAL for an unhashable key (a list, a dict). Equality
+ * of keys is Python's: True, 1 and 1.0 are one key. However, a tuple, a record or a tensor is equal
+ * only to itself. */
 int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items, struct hs_pickle_value *value);
 int hs_pickle_dict_set(struct hs_arena *arena, struct hs_pickle_dict *dict, struct hs_pickle_value *key,
                        struct hs_pickle_value *value);
 
-/* Reading. All take NULL and values of any type, and return NULL or false if there is no such thing. */
+/* Reading. All accept NULL and values of any type, and return NULL or false if the value has no
+ * such part or is of another type. */
 const struct hs_pickle_value *hs_pickle_get(const struct hs_pickle_value *dict, const char *key);
 const struct hs_pickle_value *hs_pickle_attribute(const struct hs_pickle_value *record, const char *name);
-const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" for what is no record */
-const char *hs_pickle_kind_name(const struct hs_pickle_value *record); /* what follows the last space of the kind */
+const char *hs_pickle_kind(const struct hs_pickle_value *record);      /* "" if it is not a record */
+const char *hs_pickle_kind_name(const struct hs_pickle_value *record); /* the part of the kind after the last space */
 bool hs_pickle_is_text(const struct hs_pickle_value *value, const char *text);
-bool hs_pickle_is_true(const struct hs_pickle_value *value); /* Python's truth; a record and a tensor are true */
+bool hs_pickle_is_true(const struct hs_pickle_value *value); /* Python's truth value; records and tensors are true */
 bool hs_pickle_to_int(const struct hs_pickle_value *value, int64_t *ret);              /* an int, not a bool */
 bool hs_pickle_to_double(const struct hs_pickle_value *value, double *ret);            /* a float or an int */
 const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *value); /* of a tuple or a list */
 
-/* Appends Python's repr(); a record is <kind>. HS_ETOOLARGE past `buf`'s maximum, HS_EINVAL at a depth of 16. */
+/* Appends Python's repr(); a record is written as <kind>. HS_ETOOLARGE if `buf` is full, HS_EINVAL
+ * at a depth of 16. */
 int hs_pickle_repr(const struct hs_pickle_value *value, struct hs_buf *buf);
 
-/* repr for an error message: one line, cut to size. NULL gives "nothing". */
+/* Writes repr() for an error message: one line, truncated to size. NULL is written as "nothing". */
 void hs_pickle_describe(const struct hs_pickle_value *value, char *dst, size_t size);
 
-/* A checkpoint saved in training holds about 100 000 values. */
+/* For comparison, a checkpoint saved in training holds about 100 000 values. */
 enum {
     HS_PICKLE_MAX_BYTES = 64 << 20,
     HS_PICKLE_MAX_MEMORY = 128 << 20,
@@ -122,8 +127,9 @@ enum {
     HS_PICKLE_MAX_MEMO = 2000000,
 };
 
-/* Fills an arena (initialised, the caller finishes it whatever happens) with what `data` describes. Texts in the values
- * point into `data`, which therefore must live as long. HS_EMODEL with the reason and the byte, HS_ENOMEM. */
+/* Reads a pickle into an initialised arena, which the caller finishes in every case. Texts in the
+ * values point into `data`, which must outlive them. HS_EMODEL with the reason and the byte offset,
+ * HS_ENOMEM. */
 int hs_pickle_read(const uint8_t *data, size_t len, struct hs_arena *arena, const struct hs_pickle_value **ret_root,
                    struct hs_error *err);
 

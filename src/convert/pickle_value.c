@@ -13,7 +13,7 @@
 
 enum { MAX_DEPTH = 16 };
 
-/* Doubles the array `data` of `size`-byte elements when it is full. */
+/* Doubles the array `data` of `size`-byte elements if it is full. */
 static int grow(struct hs_arena *arena, void **data, uint32_t len, uint32_t *capacity, size_t size)
 {
     if (len < *capacity)
@@ -44,14 +44,14 @@ int hs_pickle_items_append(struct hs_arena *arena, struct hs_pickle_items *items
 
 static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 
-/* A secret key, because a hostile pickle could otherwise choose keys that all collide. */
+/* The hash key is secret, because a hostile pickle could otherwise choose keys that all collide. */
 static void make_hash_key(void)
 {
     if (getrandom(hash_key, sizeof(hash_key), GRND_NONBLOCK) < 0)
         memset(hash_key, 0, sizeof(hash_key));
 }
 
-/* The form in which keys are compared: equal keys have the same type, bits and text here. */
+/* The form in which keys are compared: equal keys have equal type, bits and text. */
 struct canonical {
     enum hs_pickle_type type;
     uint64_t bits;
@@ -96,7 +96,8 @@ static bool keys_equal(const struct hs_pickle_value *a, const struct hs_pickle_v
            (x.text.len == 0 || !memcmp(x.text.data, y.text.data, x.text.len));
 }
 
-/* The index has twice the capacity, a power of two: it never fills, and masks work. */
+/* The index has twice the capacity, which is a power of two: it never fills up, and a mask replaces
+ * the modulo. */
 static void index_insert(const struct hs_pickle_dict *dict, uint32_t entry)
 {
     size_t mask = 2 * (size_t) dict->capacity - 1, at = hash_of(dict->entries[entry].key) & mask;
@@ -226,15 +227,15 @@ const struct hs_pickle_items *hs_pickle_to_items(const struct hs_pickle_value *v
 
 static uint32_t code_point(const char *text, size_t len)
 {
-    static const uint8_t first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 }; /* bits of the first byte that count */
+    static const uint8_t first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 }; /* data bits of the first byte */
     uint32_t c = (uint8_t) text[0] & first[len];
     for (size_t i = 1; i < len; i++)
         c = c << 6 | (text[i] & 0x3f);
     return c;
 }
 
-/* The separators, formats, controls and private places of Unicode; code points that are not assigned yet count as
- * printable here, in which we differ from Python. */
+/* Unicode's separators, format and control characters, and private-use areas are not printable.
+ * Unlike Python, this counts unassigned code points as printable. */
 static bool is_printable(uint32_t c)
 {
     static const struct {

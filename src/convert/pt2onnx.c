@@ -1,5 +1,6 @@
-/* The file is a pure function of the checkpoint. The constants, nearly all of it, are collected in one buffer; what
- * comes before them in the file is put in front of them at the end, so that a large network is in memory only once. */
+/* The output depends only on the checkpoint. Constants, which are nearly all of the file, are
+ * collected in one buffer; the fields that precede them in the file are inserted in front at the
+ * end, so that a large network is in memory only once. */
 #include "convert/pt2onnx.h"
 
 #include <inttypes.h>
@@ -18,14 +19,14 @@ struct conversion {
     struct hs_pt2onnx_options options;
     struct hs_pt_graph graph;
     /* parts of the checkpoint, borrowed from its archive */
-    const struct hs_pickle_value *root;  /* what the file holds; NULL if that is the model itself */
+    const struct hs_pickle_value *root;  /* the file's root value; NULL if that is the model itself */
     const struct hs_pickle_value *model; /* ultralytics' PoseModel */
     const struct hs_pickle_value *net;   /* the list of its layers */
     const struct hs_pickle_value *head;  /* the last of them */
-    uint32_t body;                       /* how many come before it */
+    uint32_t body;                       /* number of layers before the head */
     struct hs_pt2onnx_info info;
     struct hs_buf outputs;
-    struct hs_pt_edge *layers; /* what each layer of the body gives */
+    struct hs_pt_edge *layers; /* output of each layer of the body */
     uint32_t layer_count;
 };
 
@@ -59,9 +60,9 @@ static void find_model(struct conversion *c)
         hs_pt_fail_value(graph, "not a YOLOv8 or YOLO11 pose model", "its head is", c->head);
 }
 
-/* ---- what it says in numbers and words ---- */
+/* ---- properties of the checkpoint ---- */
 
-/* Whole numbers, each another one. */
+/* Reads the strides, which must be distinct integers. */
 static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info *info)
 {
     struct hs_pt_graph *graph = head->graph;
@@ -86,7 +87,7 @@ static void read_strides(const struct hs_pt_module *head, struct hs_pt2onnx_info
     free(array.data);
 }
 
-/* A side, or a list of sides. */
+/* Returns the side, or the largest of a list of sides; 0 if there is none or it is too large. */
 static int image_size(const struct hs_pickle_value *arguments)
 {
     const struct hs_pickle_value *size = hs_pickle_get(arguments, "imgsz");
@@ -100,7 +101,7 @@ static int image_size(const struct hs_pickle_value *arguments)
     return largest > 0 && largest <= MAX_SIDE ? (int) largest : 0;
 }
 
-/* Everything but the names and source_sha256. */
+/* Reads all fields except the names and source_sha256. */
 static void read_info(struct conversion *c)
 {
     struct hs_pt_graph *graph = &c->graph;
@@ -128,7 +129,7 @@ static void read_info(struct conversion *c)
 
 /* ---- the body ---- */
 
-/* Layers name what they read as Python indexes a list: -1 is the one before. */
+/* Layers refer to their inputs by list index, as in Python: -1 is the previous layer. */
 static struct hs_pt_edge source(struct conversion *c, const struct hs_pickle_value *index, const char *path)
 {
     int64_t at;
@@ -174,8 +175,9 @@ static void emit_body(struct conversion *c)
 
 /* ---- decoding ---- */
 
-/* The raw heads of one stride. They are decoded by the shapes at run time, so that the graph stays open to any size of
- * picture. Nodes are made in the order of evaluation; each macro adds one and gives the name of its output. */
+/* The raw heads of one stride. The decoding nodes compute shapes at run time, so that the graph
+ * accepts any input size. Nodes are created in the order of evaluation; each macro adds one and
+ * returns the name of its output. */
 struct head {
     struct hs_pt_graph *graph;
     const char *box, *scores, *keypoints; /* names of values; the scores are logits */
@@ -223,7 +225,7 @@ static const char *cell_centres(const struct head *d)
     return CONCAT(d, 1, VALUE(x), VALUE(y));
 }
 
-/* The mean of the distances 0, 1, 2 … under each side's softmax: [batch, 4, cells], in cells. */
+/* The expected distance over 0, 1, 2 … under the softmax of each side: [batch, 4, cells], in cells. */
 static const char *sides(const struct head *d)
 {
     int64_t bins = d->bins;
@@ -269,8 +271,8 @@ static const char *keypoints(const struct head *d, const char *centre)
     return CONCAT(d, 2, VALUE(xy), VALUE(visible));
 }
 
-/* The stride as Ultralytics' export has it: cx cy w h, class probabilities and keypoints of each cell. Gives the name
- * of a value [batch, 4 + classes + points * dims, cells]. */
+/* Decodes one stride as in Ultralytics' export: cx cy w h, class probabilities and keypoints of
+ * each cell. Returns the name of a value [batch, 4 + classes + points * dims, cells]. */
 static const char *decode(const struct head *d)
 {
     const char *centre = cell_centres(d);
@@ -290,8 +292,9 @@ static void put_output(struct conversion *c, const char *name, int64_t channels,
     hs_onnx_put_value_info(&c->outputs, HS_ONNX_GRAPH_OUTPUT, name, dims, width ? 4 : 3);
 }
 
-/* One branch at one level: `kind` is its output's name without the stride. Gives the name of what it computes; for
- * scores these are the logits also if the output has probabilities. */
+/* Emits one branch at one level; `kind` is its output's name without the stride. Returns the name
+ * of the branch's value. For scores these are always the logits, even if the output has
+ * probabilities. */
 static const char *emit_branch(struct conversion *c, const char *kind, const char *branch, int64_t channels, int level,
                                struct hs_pt_edge x)
 {
@@ -353,7 +356,8 @@ static void emit_heads(struct conversion *c)
 
 /* ---- the file ---- */
 
-/* Newer checkpoints have them. Nothing depends on them, so those that cannot be written are left out. */
+/* Writes the keypoint names, which newer checkpoints have. They are optional, so names that cannot
+ * be written are omitted. */
 static void put_keypoint_names(struct conversion *c, struct hs_buf *model)
 {
     const struct hs_pickle_value *names = hs_pickle_attribute(c->model, "kpt_names");
@@ -375,7 +379,7 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
     const struct hs_pt2onnx_info *info = &c->info;
     const struct hs_pt_module module = { graph, c->model, "model" };
     const struct hs_pickle_value *names = hs_pt_get(&module, "names");
-    struct hs_buf text; /* the names as Python prints them */
+    struct hs_buf text; /* the names in Python's repr() format */
     char shape[64], strides[16 * HS_PT2ONNX_MAX_LEVELS] = "[";
     hs_buf_init(&text, MAX_TEXT);
     hs_str_format(shape, sizeof(shape), "[%d, %d]", info->keypoints, info->keypoint_dims);
@@ -402,7 +406,7 @@ static void put_metadata(struct conversion *c, struct hs_buf *model)
     hs_onnx_put_metadata(model, "source_sha256", info->source_sha256);
 }
 
-/* Turns the constants, which are all of the file but its ends, into the whole file. */
+/* Builds the whole file around the constants, in their buffer. */
 static void build_file(struct conversion *c)
 {
     const struct hs_onnx_dim dims[] = { { "batch", 0 }, { NULL, 3 }, { "height", 0 }, { "width", 0 } };
@@ -439,8 +443,8 @@ static int convert(struct conversion *c, const char *pt_path, struct hs_error *e
     int r = hs_pt_archive_open(pt_path, &archive, err);
     if (r < 0)
         return r;
-    /* Numbers take twice the room at most, and a graph little. A network that becomes much larger than its checkpoint
-     * is one whose layers share their weights to that end. */
+    /* Constants at most double in size, and the graph is small. A network that is much larger than
+     * its checkpoint shares weights between layers to cause that. */
     uint64_t max = hs_pt_archive_file_size(archive) * 8 + (16 << 20);
     hs_pt_graph_init(&c->graph, archive, max < MAX_FILE ? (size_t) max : MAX_FILE, err);
     hs_buf_init(&c->outputs, SMALL_MAX);

@@ -13,7 +13,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "constants are written
 enum { NAME_TABLE_SIZE = 1 << 16, ARENA_MAX = 64 << 20, NODES_MAX = 64 << 20 };
 _Static_assert(NAME_TABLE_SIZE > 2 * HS_PT_MAX_NODES, "the table of names never fills");
 
-/* How many nodes have the name `base`, or that with a number after it. */
+/* Counts nodes whose name is `base`, or `base` with a number appended. */
 struct hs_pt_name_count {
     const char *base;
     unsigned count;
@@ -108,7 +108,8 @@ const char *hs_pt_graph_name(struct hs_pt_graph *graph, const char *format, ...)
     return name ? memcpy(name, text, (size_t) len + 1) : "";
 }
 
-/* "path/Type", then "path/Type_1" and so on. Paths have no '/', so that no two nodes get the same name. */
+/* Returns "path/Type", then "path/Type_1" and so on. Paths contain no '/', so no two nodes get the
+ * same name. */
 static const char *unique_name(struct hs_pt_graph *graph, const struct hs_pt_node *node)
 {
     const char *base = hs_pt_graph_name(graph, "%s/%s", node->path, node->type);
@@ -187,7 +188,7 @@ const struct hs_pickle_value *hs_pt_child(const struct hs_pickle_value *module, 
     return hs_pickle_get(hs_pickle_attribute(module, "_modules"), name);
 }
 
-/* "path.name", or a failure. */
+/* Writes "path.name", or fails. */
 static bool join(const struct hs_pt_module *m, const char *name, char dst[HS_PT_PATH_SIZE])
 {
     if (!hs_str_format(dst, HS_PT_PATH_SIZE, "%s.%s", m->path, name))

@@ -1,4 +1,5 @@
-/* One function a module, as its forward() in Ultralytics' nn/modules and torch.nn computes. */
+/* One function for each module. Each computes the same as its forward() in Ultralytics' nn/modules
+ * or torch.nn. */
 #include "convert/pt2onnx_graph.h"
 
 #include <float.h>
@@ -16,7 +17,7 @@ static const struct hs_pt_edge nothing = { "", 0, 0 };
 
 /* ---- single nodes ---- */
 
-/* A node of this module with one output; gives its name. */
+/* Adds a node of this module with one output and returns its name. */
 #define ADD(m, type, ...) HS_PT_ADD((m)->graph, type, (m)->path, __VA_ARGS__)
 
 static struct hs_pt_edge unary(const struct hs_pt_module *m, const char *type, struct hs_pt_edge x)
@@ -25,7 +26,7 @@ static struct hs_pt_edge unary(const struct hs_pt_module *m, const char *type, s
     return x;
 }
 
-/* Both inputs must be alike. */
+/* Both inputs must have the same channels and stride. */
 static struct hs_pt_edge binary(const struct hs_pt_module *m, const char *type, struct hs_pt_edge a,
                                 struct hs_pt_edge b)
 {
@@ -78,11 +79,11 @@ struct conv {
     int64_t kernel[2], stride[2], padding[2], dilation[2], groups;
     struct hs_pt_array weight;
     double *bias;
-    size_t channels, filter; /* outputs, and numbers that each of them has in weight */
+    size_t channels, filter; /* outputs, and weights of each output */
 };
 
-/* True if a window of this size, moved by `stride`, makes of every side that is a multiple of the stride that side
- * divided by it: the outputs of a network promise sides of exactly that. */
+/* True if a window of this size, moved by `stride`, divides every side that is a multiple of the
+ * stride exactly by it. The declared sizes of the network's outputs rely on that. */
 static bool window_divides(int64_t kernel, int64_t padding, int64_t dilation, int64_t stride)
 {
     /* floor((n * stride + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1 == n */
@@ -124,7 +125,7 @@ static void read_weights(const struct hs_pt_module *m, struct conv *conv)
     conv->bias = none ? calloc(conv->channels, sizeof(*conv->bias))
                       : hs_pt_read_vector(m, "_parameters", "bias", conv->channels);
     if (!conv->bias)
-        hs_pt_no_memory(m->graph); /* unless read_vector has failed for another reason */
+        hs_pt_no_memory(m->graph); /* unless read_vector failed for another reason */
 }
 
 static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
@@ -136,7 +137,8 @@ static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
     double *weight = hs_pt_read_vector(norm, "_parameters", "weight", conv->channels);
     double *mean = hs_pt_read_vector(norm, "_buffers", "running_mean", conv->channels);
     double *bias = hs_pt_read_vector(norm, "_parameters", "bias", conv->channels);
-    /* One statement a step: compilers do not fuse across them, so that results are the same on every machine. */
+    /* One statement per step: compilers do not fuse operations across statements, so results are
+     * the same on every machine. */
     for (size_t channel = 0; channel < conv->channels && norm->graph->status == 0; channel++) {
         double shifted_variance = variance[channel] + eps;
         double scale = weight[channel] / sqrt(shifted_variance);
@@ -153,7 +155,8 @@ static void fold_norm(const struct hs_pt_module *norm, struct conv *conv)
     free(bias);
 }
 
-/* As floats, row `order[i]` in place i. NULL and a failure if one is not finite, or without memory. */
+/* Converts to floats; row `order[i]` goes to place i. NULL and a failure if a number is not finite
+ * or memory is exhausted. */
 static float *to_floats(const struct hs_pt_module *m, const double *data, size_t rows, size_t row_len,
                         const size_t *order)
 {
@@ -201,8 +204,8 @@ static struct hs_pt_edge add_node(const struct hs_pt_module *m, const struct con
     return y;
 }
 
-/* torch's Conv2d, with the batch norm `norm` after it folded in (NULL, or no value: there is none) and, if `order` is
- * not NULL, its output channels put in that order; `order_len` must be their number. */
+/* torch's Conv2d. Folds in the batch norm `norm` that follows it (NULL, or without a value: none).
+ * If `order` is not NULL, reorders the output channels by it; `order_len` must be their number. */
 static struct hs_pt_edge plain_conv(const struct hs_pt_module *m, const struct hs_pt_module *norm, const size_t *order,
                                     size_t order_len, struct hs_pt_edge x)
 {
@@ -279,7 +282,7 @@ static struct hs_pt_edge emit_bottleneck(const struct hs_pt_module *m, struct hs
     return hs_pickle_is_true(hs_pt_get(m, "add")) ? binary(m, "Add", x, y) : y;
 }
 
-/* C3k2 too, whose inner blocks differ. */
+/* Also C3k2, whose inner blocks differ. */
 static struct hs_pt_edge emit_c2f(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     char name[64];
@@ -301,7 +304,7 @@ static struct hs_pt_edge emit_c2f(const struct hs_pt_module *m, struct hs_pt_edg
     return hs_pt_emit_part(m, "cv2", concat(m, parts, 2 + (size_t) modules->len));
 }
 
-/* C3k too. */
+/* Also C3k. */
 static struct hs_pt_edge emit_c3(const struct hs_pt_module *m, struct hs_pt_edge x)
 {
     struct hs_pt_edge parts[2];
@@ -316,7 +319,7 @@ static struct hs_pt_edge emit_max_pool(const struct hs_pt_module *m, struct hs_p
     int64_t kernel = hs_pt_get_int(m, "kernel_size", 1, 64);
     int64_t stride = hs_pt_get_int(m, "stride", 1, 64);
     int64_t padding = hs_pt_get_int(m, "padding", 0, 64), dilation = 1;
-    /* Attributes that change the result and that older checkpoints do not have. */
+    /* These attributes change the result; older checkpoints do not have them. */
     const struct hs_pickle_value *spread = hs_pickle_attribute(m->value, "dilation");
     bool plain = (!spread || (hs_pickle_to_int(spread, &dilation) && dilation == 1)) &&
                  !hs_pickle_is_true(hs_pickle_attribute(m->value, "ceil_mode"));
@@ -344,8 +347,9 @@ static struct hs_pt_edge emit_sppf(const struct hs_pt_module *m, struct hs_pt_ed
 
 /* ---- attention ---- */
 
-/* The checkpoint has q, k, v of one head side by side. With all q first, then all k, then all v, a split by channel
- * leaves v a picture, which the positional convolution needs, and no size must be known beforehand. */
+/* The checkpoint stores q, k and v of each head side by side. In the order all q, all k, all v, a
+ * split by channel keeps v as a feature map, which the positional convolution needs, and no size
+ * has to be known in advance. */
 static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t heads, const size_t sizes[3],
                                          struct hs_pt_edge x)
 {
@@ -363,7 +367,7 @@ static struct hs_pt_edge query_key_value(const struct hs_pt_module *m, size_t he
     return conv_ordered(&qkv, order, at, x);
 }
 
-/* [batch, heads * channels, h, w] as [batch, heads, channels, cells]. */
+/* Reshapes [batch, heads * channels, h, w] to [batch, heads, channels, cells]. */
 static struct hs_pt_edge by_head(const struct hs_pt_module *m, struct hs_pt_edge x, int64_t heads)
 {
     x.name = ADD(m, "Reshape", HS_PT_INPUTS({ .name = x.name }, HS_PT_INTS(0, heads, x.channels / heads, -1)));
@@ -446,7 +450,7 @@ static struct hs_pt_edge emit_upsample(const struct hs_pt_module *m, struct hs_p
     return x;
 }
 
-/* ---- finding the rule ---- */
+/* ---- dispatch by module class ---- */
 
 typedef struct hs_pt_edge (*emit_fn)(const struct hs_pt_module *m, struct hs_pt_edge x);
 

@@ -20,12 +20,12 @@ struct hs_pt_archive {
     struct hs_zip *zip;
     char prefix[MAX_NAME]; /* "<name>/" */
     bool big_endian;
-    uint8_t *pickle; /* texts of the values lie in it */
+    uint8_t *pickle; /* contains the texts of the values */
     struct hs_arena arena;
     const struct hs_pickle_value *root;
 };
 
-/* The only member called <name>/data.pkl; <name> is the prefix of all others. */
+/* Finds the only member named <name>/data.pkl; <name> is the prefix of all others. */
 static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret_pickle, struct hs_error *err)
 {
     size_t found = 0;
@@ -41,7 +41,7 @@ static int find_pickle(struct hs_pt_archive *archive, struct hs_zip_member **ret
     return found == 1 ? 0 : hs_error_set(err, HS_EMODEL, "a zip file, but not a PyTorch checkpoint");
 }
 
-/* A file of one word; checkpoints without it are little-endian. */
+/* Reads the byte order from a file of one word; checkpoints without it are little-endian. */
 static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
 {
     char name[MAX_NAME + 16], order[7] = "";
@@ -61,7 +61,8 @@ static int read_byte_order(struct hs_pt_archive *archive, struct hs_error *err)
 
 bool hs_pt_is_old_format(const char *path)
 {
-    /* Protocol 2, and torch's magic number 0x1950a86a20f9469cfc6c, which torch.save wrote first. */
+    /* Protocol 2, then torch's magic number 0x1950a86a20f9469cfc6c: the beginning of older
+     * torch.save files. */
     static const uint8_t magic[] = {
         0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'
     };
@@ -155,12 +156,12 @@ static double to_number(enum hs_pickle_dtype dtype, const uint8_t *bytes, bool b
     return number.bits >> 15 ? -wide : wide;
 }
 
-/* How many numbers, and from where to where they lie in the storage. */
+/* The number of elements, and the range of the storage that they occupy. */
 struct span {
     uint64_t count, first, end;
 };
 
-/* A tensor may skip numbers and may repeat them, but not leave its storage nor be larger than that. */
+/* A tensor may skip and repeat elements, but must not leave its storage or be larger than it. */
 static bool find_span(const struct hs_pickle_tensor *tensor, struct span *ret)
 {
     int64_t count = 1, last = tensor->offset;
@@ -179,7 +180,7 @@ static bool find_span(const struct hs_pickle_tensor *tensor, struct span *ret)
     return true;
 }
 
-/* The member that holds the storage, of exactly the length that the pickle says. */
+/* Finds the member that holds the storage; its length must be exactly what the pickle specifies. */
 static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_tensor *tensor, const char *what,
                         struct hs_zip_member **ret, struct hs_error *err)
 {
@@ -201,13 +202,13 @@ static int find_storage(struct hs_pt_archive *archive, const struct hs_pickle_te
     return 0;
 }
 
-/* Walks the tensor row by row; `raw` holds its span. False at a number that is not finite. */
+/* Copies the tensor row by row; `raw` holds its span. Returns false at a number that is not finite. */
 static bool gather(const struct hs_pickle_tensor *tensor, const uint8_t *raw, bool big_endian, double *data,
                    size_t count)
 {
     size_t size = dtype_sizes[tensor->dtype];
     int64_t index[HS_PICKLE_MAX_DIMS] = { 0 };
-    uint64_t at = 0; /* wraps if a side of 1 has an absurd stride, and wraps back */
+    uint64_t at = 0; /* may overflow if a side of 1 has an absurd stride, but then wraps back */
     for (size_t i = 0; i < count; i++) {
         data[i] = to_number(tensor->dtype, raw + (size_t) at * size, big_endian);
         if (!isfinite(data[i]))

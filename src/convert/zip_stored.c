@@ -1,7 +1,8 @@
-/* The end record leads to the directory, the directory to the members; "4.3.x" below are the sections of PKWARE's
- * APPNOTE.TXT. Readers of zip files differ in what they believe if two places disagree, and that is what files are
- * built on that look harmless to one and not to the other. So everything said twice must agree, and no byte may belong
- * to two members. pread, not mmap: a file that shrinks meanwhile is an error, not a signal. */
+/* The end record locates the directory, and the directory locates the members; "4.3.x" below are
+ * sections of PKWARE's APPNOTE.TXT. If two places in a zip file disagree, readers differ in which
+ * one they use; attackers build files that look harmless to one reader and not to another.
+ * Therefore, all duplicated information must agree, and no byte may belong to two members. Uses
+ * pread, not mmap: if the file shrinks while it is read, that is an error and not a signal. */
 #include "convert/zip_stored.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "base/str.h"
 
 enum {
-    END_SIZE = 22,     /* 4.3.16, and a comment of at most 65535 bytes */
+    END_SIZE = 22,     /* 4.3.16, followed by a comment of at most 65535 bytes */
     END64_SIZE = 56,   /* 4.3.14 */
     LOCATOR_SIZE = 20, /* 4.3.15 */
     ENTRY_SIZE = 46,   /* 4.3.12 */
@@ -33,16 +34,16 @@ enum {
 struct hs_zip {
     int fd;
     uint64_t file_size;
-    uint8_t *directory; /* the names lie in it */
+    uint8_t *directory; /* contains the names */
     struct hs_zip_member *members;
     size_t count;
-    struct hs_error *err; /* of the call that runs now */
+    struct hs_error *err; /* of the current call */
     int status;           /* its first failure */
 };
 
-/* Where the directory is. */
+/* Location of the directory. */
 struct extent {
-    uint64_t offset, size, count, end; /* end: where what follows it begins */
+    uint64_t offset, size, count, end; /* end: offset of the record that follows it */
 };
 
 static uint16_t u16(const uint8_t *bytes)
@@ -65,7 +66,7 @@ static bool is_signature(const uint8_t *bytes, const char *signature)
     return !memcmp(bytes, signature, 4);
 }
 
-/* The first failure stays. */
+/* Keeps the first failure. */
 #define FAIL(zip, code, ...)                                                                                           \
     ((zip)->status = (zip)->status < 0 ? (zip)->status : hs_error_set((zip)->err, code, __VA_ARGS__))
 #define DAMAGED(zip, reason) FAIL(zip, HS_EMODEL, "damaged zip file: " reason)
@@ -78,7 +79,7 @@ static void *alloc(struct hs_zip *zip, size_t count, size_t size)
     return memory;
 }
 
-/* False, and dst is left as it is, after any failure. */
+/* Returns false and leaves dst unchanged after any failure. */
 static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
 {
     uint8_t *bytes = dst;
@@ -99,7 +100,7 @@ static bool read_at(struct hs_zip *zip, uint64_t offset, void *dst, size_t len)
     return zip->status == 0;
 }
 
-/* Finds the record whose comment reaches exactly to the end of the file, and gives its offset. */
+/* Finds the end record whose comment reaches exactly to the end of the file, and returns its offset. */
 static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
 {
     size_t len = zip->file_size < END_SIZE + UINT16_MAX ? (size_t) zip->file_size : END_SIZE + UINT16_MAX;
@@ -119,7 +120,8 @@ static uint64_t find_end(struct hs_zip *zip, uint8_t end[END_SIZE])
     return offset;
 }
 
-/* A number of the end record and the same one in the zip64 record, if the former is full because it did not fit. */
+/* Compares a number of the end record with the zip64 record; the former may be all ones, which
+ * means that it did not fit. */
 static bool agree(uint64_t narrow, uint64_t full, uint64_t wide)
 {
     return narrow == wide || narrow == full;
@@ -162,7 +164,8 @@ static struct extent read_end(struct hs_zip *zip)
     return extent;
 }
 
-/* Replaces those of the three numbers that did not fit by what the zip64 field says, in the order of 4.5.3. */
+/* Replaces those of the numbers that did not fit by the values in the zip64 field, in the order of
+ * 4.5.3. */
 static bool read_extra(const uint8_t *extra, size_t len, uint64_t *const numbers[], size_t count)
 {
     while (len > 0) {
@@ -183,7 +186,8 @@ static bool read_extra(const uint8_t *extra, size_t len, uint64_t *const numbers
     return true;
 }
 
-/* Reads the entry at *at and moves on. The name is moved over its own entry, which makes room for the NUL after it. */
+/* Reads the entry at *at and advances *at. Moves the name over the start of its entry, so that a
+ * NUL fits after it. */
 static void read_entry(struct hs_zip *zip, size_t len, size_t *at, struct hs_zip_member *ret)
 {
     uint8_t *entry = zip->directory + *at;
@@ -242,7 +246,8 @@ static void read_directory(struct hs_zip *zip)
         DAMAGED(zip, "its directory is longer than it says");
     if (zip->status < 0)
         return;
-    /* Each member ends before the next one begins. How long its local header is shows only when it is read. */
+    /* Each member must end before the next one begins. The exact size of its local header is known
+     * only once it is read. */
     qsort(zip->members, zip->count, sizeof(zip->members[0]), by_offset);
     for (size_t i = 0; i < zip->count; i++) {
         struct hs_zip_member *member = &zip->members[i];
@@ -321,13 +326,14 @@ static void member_error(struct hs_zip *zip, const struct hs_zip_member *member,
     FAIL(zip, HS_EMODEL, "%s in the zip file %s", name, reason);
 }
 
-/* Compares the local header with the directory; a writer that did not know size and CRC yet says 0 and sets a flag. */
+/* Compares the local header with the directory. A writer that does not know size and CRC yet writes
+ * 0 and sets a flag. */
 static bool header_agrees(const struct hs_zip_member *member, const uint8_t header[HEADER_SIZE], const uint8_t *extra,
                           size_t extra_len)
 {
     uint64_t crc = u32(header + 14), packed_size = u32(header + 18), size = u32(header + 22);
     uint64_t *const numbers[] = { &size, &packed_size };
-    /* Other fields than zip64 may hold anything: PyTorch aligns the data with it. */
+    /* Fields other than zip64 may contain anything: PyTorch uses one to align the data. */
     if ((size == UINT32_MAX || packed_size == UINT32_MAX) && !read_extra(extra, extra_len, numbers, 2))
         return false;
     if (u16(header + 6) != member->flags || u16(header + 8) != member->method)

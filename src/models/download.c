@@ -16,32 +16,33 @@
 #include "base/str.h"
 
 enum { DEFAULT_STALL_S = 30, DEFAULT_CONNECT_S = 15, DEFAULT_SLOW_S = 600 };
-/* A sender that trickles bytes holds the file's lock for as long as it likes, so below the first rate it counts as
- * stalled. The second one bounds how long the whole takes; it is far below that of any DSL line. */
+/* Stall and slow limits, in bytes per second. Without them a server that trickles bytes could hold
+ * the file's lock forever: below STALL_RATE the transfer counts as stalled, and AVERAGE_RATE, far
+ * below any DSL line, bounds the total time. */
 enum { STALL_RATE = 1 << 10, AVERAGE_RATE = 16 << 10 };
 enum { MAX_ATTEMPTS = 50, MAX_REDIRECTS = 10, VALIDATOR_SIZE = 256, FROM_MAX = 4096 };
 
-/* Of all attempts together. */
+/* Shared by all attempts of one download. */
 struct pace {
     int64_t begun_ns;
     uint64_t received;
 };
 
-/* One attempt: a request and what has come of it. */
+/* One attempt: a request and its state. */
 struct attempt {
     const struct hs_download *job;
     struct pace *pace;
-    const char *from; /* path of the note that says where the bytes came from */
+    const char *from; /* path of the `.from` file, which records the origin of the bytes */
     CURL *curl;
     int fd;
-    uint64_t start;                       /* bytes that were there before, and asked to go on from */
-    uint64_t offset;                      /* bytes there now */
+    uint64_t start;                       /* size of the part file before, and offset requested */
+    uint64_t offset;                      /* size of the part file now */
     bool begun;                           /* the first body byte has been seen */
-    bool stalled;                         /* too little came for too long */
-    bool slow;                            /* and on average of the whole download */
-    bool restart;                         /* the server cannot go on with what is there */
-    char known_validator[VALIDATOR_SIZE]; /* that of the bytes that are there */
-    int status;                           /* 0, or why we stopped the transfer ourselves */
+    bool stalled;                         /* below STALL_RATE for too long */
+    bool slow;                            /* too slow on average over the whole download */
+    bool restart;                         /* the server cannot resume the part file */
+    char known_validator[VALIDATOR_SIZE]; /* validator of the bytes in the part file */
+    int status;                           /* 0, or the error with which we stopped the transfer */
     struct hs_error error;
 };
 
@@ -50,8 +51,8 @@ static bool is_cancelled(const struct hs_download *job)
     return job->options->cancel && hs_cancel_is_set(job->options->cancel);
 }
 
-/* How many bytes of the part file may be gone on from, and with which If-Range. Without a known hash only a validator
- * can tell that the rest belongs to the same file. */
+/* Returns how many bytes of the part file can be resumed, and the validator for If-Range. Without a
+ * known hash, only a validator shows that the rest belongs to the same file. */
 static uint64_t resumable(const struct hs_download *job, const char *from, char validator[VALIDATOR_SIZE])
 {
     char *save = NULL;
@@ -67,14 +68,15 @@ static uint64_t resumable(const struct hs_download *job, const char *from, char 
     return same && (job->sha256 || validator[0]) ? (uint64_t) st.st_size : 0;
 }
 
-/* A header of the final answer; "" if there is none. */
+/* Returns a header of the final response, or "". */
 static const char *header(const struct attempt *attempt, const char *name)
 {
     struct curl_header *found;
     return curl_easy_header(attempt->curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
 }
 
-/* ETag or Last-Modified. A weak validator does not promise equal bytes (RFC 9110, 8.8.1). */
+/* Returns the ETag or Last-Modified. A weak validator does not guarantee equal bytes (RFC 9110,
+ * 8.8.1). */
 static const char *validator_of(const struct attempt *attempt)
 {
     const char *value = header(attempt, "ETag");
@@ -83,8 +85,9 @@ static const char *validator_of(const struct attempt *attempt)
     return strlen(value) < VALIDATOR_SIZE && !hs_str_starts(value, "W/") ? value : "";
 }
 
-/* True if a 206 goes on with the file. It may go on from elsewhere, or with what the file has become since: with a
- * known hash that would be found out at the end, without one the validator is all there is. */
+/* True if a 206 response continues the part file. It may start at another offset, or belong to a
+ * newer version of the file. A known hash detects the latter at the end; without one, only the
+ * validator does. */
 static bool goes_on(const struct attempt *attempt)
 {
     const char *range = header(attempt, "Content-Range"); /* "bytes 100-199/200" */
@@ -97,7 +100,7 @@ static bool goes_on(const struct attempt *attempt)
 
 #define STOP(attempt, code, ...) ((attempt)->status = hs_error_set(&(attempt)->error, code, __VA_ARGS__))
 
-/* Checks the answer when its first bytes come: whether it goes on as asked, and how long it is. */
+/* Checks the response when its first body bytes arrive: status, range, validator and length. */
 static int begin_body(struct attempt *attempt)
 {
     const struct hs_download *job = attempt->job;
@@ -117,8 +120,8 @@ static int begin_body(struct attempt *attempt)
     }
     bool anew = code != 206;
     if (anew) {
-        /* The bytes that are there are of another download. Their origin goes first: bytes without one are never
-         * gone on from, bytes with the wrong one might be. */
+        /* The part file belongs to another download. Delete its origin first: bytes without a
+         * recorded origin are never resumed, bytes with a wrong origin could be. */
         unlink(attempt->from);
         if (ftruncate(attempt->fd, 0) < 0 || lseek(attempt->fd, 0, SEEK_SET) < 0)
             return STOP(attempt, HS_EIO, "%s", strerror(errno));
@@ -130,7 +133,7 @@ static int begin_body(struct attempt *attempt)
         return STOP(attempt, HS_EIO, "the server sends an empty file");
     if (length > 0 && (uint64_t) length > job->max_bytes - attempt->offset)
         return STOP(attempt, HS_ETOOLARGE, "the server announces more bytes than the file may have");
-    /* Two lines: the address, and the validator that the server gave with it. */
+    /* Two lines: the URL, and the validator of the response. */
     if (anew && hs_str_format(from, sizeof(from), "%s\n%s\n", job->url, validator_of(attempt)))
         hs_file_write_atomic(attempt->from, from, strlen(from), 0644, NULL);
     return 0;
@@ -220,18 +223,20 @@ static bool set_options(struct attempt *attempt, char error_text[CURL_ERROR_SIZE
         fine = fine && curl_easy_setopt(curl, CURLOPT_PROXY, job->proxy) == CURLE_OK;
     if (job->no_proxy)
         curl_easy_setopt(curl, CURLOPT_NOPROXY, job->no_proxy);
-    /* Not CURLOPT_RESUME_FROM: that fails if the server sends the whole file, which is fine with us. */
+    /* Not CURLOPT_RESUME_FROM: that fails if the server sends the whole file, which is acceptable
+     * here. */
     if (attempt->start > 0 && hs_str_format(range, sizeof(range), "%llu-", (unsigned long long) attempt->start))
         fine = fine && curl_easy_setopt(curl, CURLOPT_RANGE, range) == CURLE_OK;
     return fine;
 }
 
-/* Turns libcurl's verdict into ours. A part that the server cannot add to (416) may be complete; the hash tells. */
+/* Maps libcurl's result to a status. If the server cannot add to the part file (416), the file may
+ * be complete; the hash decides. */
 static int judge(struct attempt *attempt, CURLcode code, const char *error_text, struct hs_error *err)
 {
     long answer = 0;
     curl_easy_getinfo(attempt->curl, CURLINFO_RESPONSE_CODE, &answer);
-    /* An answer without a body has not been looked at yet. */
+    /* A response without a body has not been checked yet. */
     if (code == CURLE_OK && !attempt->begun)
         begin_body(attempt);
     if (attempt->status < 0) {
@@ -295,7 +300,7 @@ static int try_once(struct attempt *attempt, struct hs_error *err)
 {
     const char *part = attempt->job->part;
     attempt->start = attempt->offset = resumable(attempt->job, attempt->from, attempt->known_validator);
-    /* Not truncated: what another source has begun stays until this one really gives something. */
+    /* Not truncated: bytes from another source stay until this one delivers data. */
     attempt->fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     bool written = attempt->fd >= 0 && lseek(attempt->fd, (off_t) attempt->start, SEEK_SET) >= 0;
     int status = written ? request(attempt, err) : HS_EIO;
@@ -330,7 +335,7 @@ int hs_download(const struct hs_download *job, char ret_hex[65], struct hs_error
             restarted = again = true;
         else if (status == HS_EIO && !attempt.restart && attempts < MAX_ATTEMPTS)
             again = attempt.status == 0 && attempt.offset > attempt.start && !attempt.stalled && !attempt.slow;
-        /* A source that gave nothing leaves no file. */
+        /* A source that delivered nothing leaves no file. */
         if (wrong || attempt.restart || (!again && stat(job->part, &st) == 0 && st.st_size == 0)) {
             unlink(job->part);
             unlink(from);

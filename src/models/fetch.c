@@ -1,5 +1,6 @@
-/* Each pull works in a folder of its own inside the store (`.<file>.fetch`), under the file's lock, and ends with a
- * rename: whatever happens before leaves the store as it was, except for a `.part` that the next pull resumes. */
+/* Each fetch works in its own folder inside the store (`.<file>.fetch`), holds the file's lock, and
+ * ends with a rename. A failure before the rename leaves the store unchanged, except for a `.part`
+ * that the next fetch resumes. */
 #include "models/fetch.h"
 
 #include <limits.h>
@@ -21,19 +22,19 @@
 #include "models/pip_client.h"
 
 static const uint64_t default_max_bytes = UINT64_C(1) << 30;
-/* pip takes at most so many times as long as nothing may arrive. */
+/* pip's deadline is at most this many stall timeouts. */
 enum { DEFAULT_STALL_S = 30, PIP_STALLS_MAX = 60 };
-static const char longest_name[] = "converted.onnx"; /* of files in the work folder; pull_locked tries if it fits */
+static const char longest_name[] = "converted.onnx"; /* in the work folder; pull_locked checks that its path fits */
 
 struct pull {
     struct hs_store *store;
     const struct hs_pack_file *file;
     const struct hs_fetch_options *options;
     uint64_t max_bytes;
-    char expected[65]; /* "": not known; the hash found now will be recorded */
-    char found[65];    /* hash of what lies in the store at the end */
+    char expected[65]; /* "": not known; the hash found is recorded */
+    char found[65];    /* hash of the resulting file */
     char path[PATH_MAX], part[PATH_MAX], work[PATH_MAX];
-    char at[PATH_MAX];                   /* what has come of the present source so far */
+    char at[PATH_MAX];                   /* current result of the present source */
     char reasons[HS_ERROR_MESSAGE_SIZE]; /* why each source failed */
     bool source_verified;
 };
@@ -49,7 +50,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct pull *pull, c
         pull->options->say(pull->options->arg, line);
 }
 
-/* `expected` NULL: any will do. */
+/* `expected` NULL: any hash is accepted. */
 static int check_hash(const char *path, const char *expected, const char *what, struct hs_error *err)
 {
     char found[65];
@@ -59,19 +60,19 @@ static int check_hash(const char *path, const char *expected, const char *what, 
     return status;
 }
 
-/* The source gives the file itself. */
+/* True if the source delivers the model file itself. */
 static bool is_plain(const struct hs_source *source)
 {
     return !source->member && source->convert == HS_CONVERT_NONE;
 }
 
-/* The hash that the source's bytes must have; NULL: not known. */
+/* Returns the hash that the source's bytes must have; NULL: not known. */
 static const char *wanted_hash(const struct pull *pull, const struct hs_source *source)
 {
     return source->sha256 ? source->sha256 : is_plain(source) && pull->expected[0] ? pull->expected : NULL;
 }
 
-/* The source is one address, which is downloaded into pull->part. */
+/* True if the source is one URL, which is downloaded into pull->part. */
 static bool is_download(const struct hs_source *source)
 {
     return source->kind == HS_SOURCE_HTTPS || source->kind == HS_SOURCE_NPM;
@@ -116,8 +117,8 @@ static int download(struct pull *pull, const struct hs_source *source, bool mirr
     return status;
 }
 
-/* The bytes as the source gives them, in a file of ours. A file of someone else's is copied first: what was compared
- * with a hash must not change before it is used. */
+/* Gets the source's bytes into a file of ours. Copies local files first: a file must not change
+ * between hashing and use. */
 static int get_raw(struct pull *pull, const struct hs_source *source, bool mirror, struct hs_error *err)
 {
     int status = 0;
@@ -142,7 +143,8 @@ static int get_raw(struct pull *pull, const struct hs_source *source, bool mirro
     return status < 0 ? status : check_hash(pull->at, wanted_hash(pull, source), hs_path_base(source->address), err);
 }
 
-/* Takes the member out of what came, and converts it: each step makes a file of ours, which is the next one's. */
+/* Extracts the member, then converts it. Each step writes a new file, which is the input of the
+ * next. */
 static int process(struct pull *pull, const struct hs_source *source, struct hs_error *err)
 {
     char next[PATH_MAX];
@@ -178,8 +180,8 @@ static int install(struct pull *pull, struct hs_error *err)
         return hs_error_set(err, HS_EMODEL, "the result has the SHA-256 %s instead of %s%s", pull->found,
                             pull->expected,
                             pull->file->sha256 ? "" : " (recorded at the first pull; --force forgets it)");
-    /* A file without a published hash. If it replaces another one, that goes first: a program killed in between
-     * leaves no file, but never one that differs from its record. */
+    /* No hash is published. If the file replaces a different one, delete that first: if the program
+     * is killed in between, the file is missing, but never differs from its record. */
     if (!pull->file->sha256 && !pull->expected[0]) {
         if (hs_store_expected(pull->store, pull->file, known, NULL) < 0 || strcmp(known, pull->found) != 0)
             unlink(pull->path);
@@ -201,7 +203,8 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
         status = install(pull, err);
     if (status == 0)
         pull->source_verified = source->sha256 != NULL;
-    /* A download that is complete has been used, or is of no use. A cut one is for the next pull to go on from. */
+    /* A complete download has been installed or is useless. A partial one stays for the next fetch
+     * to resume. */
     if (status == 0 || (got && is_download(source))) {
         if (hs_str_format(from, sizeof(from), "%s.from", pull->part))
             unlink(from);
@@ -211,7 +214,7 @@ static int try_source(struct pull *pull, const struct hs_source *source, bool mi
     return status;
 }
 
-/* An address for messages: without a user, a password and a query, any of which may be secret. */
+/* Copies an address for messages without user, password and query, any of which may be secret. */
 static void copy_public_address(char *dst, size_t size, const char *address)
 {
     const char *mark = strstr(address, "://"), *host = mark ? mark + 3 : address;
@@ -244,7 +247,7 @@ static int attempt(struct pull *pull, const struct hs_source *source, bool mirro
     return hs_error_set(err, status, "%s", pull->reasons);
 }
 
-/* The configured mirror comes first; it holds files under the names that they have in the store. */
+/* Tries the configured mirror first; it holds files under their names in the store. */
 static int try_all(struct pull *pull, struct hs_error *err)
 {
     const struct hs_pack_file *file = pull->file;
@@ -278,7 +281,7 @@ static int pull_locked(struct pull *pull, struct hs_fetch_result *ret_result, st
         !hs_path_join(pull->at, sizeof(pull->at), pull->work, longest_name))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
     hs_store_clear_work(pull->store, name);
-    /* With `force` a record is not looked at; it stays until there is something better. */
+    /* `force` ignores the record; it stays until a new file replaces it. */
     if (!pull->options->force || pull->file->sha256)
         status = hs_store_expected(pull->store, pull->file, pull->expected, &local);
     if (status < 0 && status != HS_ENOTFOUND)

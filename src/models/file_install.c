@@ -13,7 +13,7 @@
 
 enum { BLOCK_SIZE = 64 << 10, MAX_ENTRIES = 100000 };
 
-/* Gives the next bytes, at most `size`: how many, 0 at the end, or HS_E… with *err set. */
+/* Reads the next bytes, at most `size`. Returns their number, 0 at the end, or HS_E… with *err set. */
 typedef long (*read_fn)(void *arg, uint8_t *block, size_t size, struct hs_error *err);
 
 static int write_error(const char *to, struct hs_error *err)
@@ -21,7 +21,8 @@ static int write_error(const char *to, struct hs_error *err)
     return hs_error_set(err, HS_EIO, "cannot write %s: %s", to, errno == ENOSPC ? "the disk is full" : strerror(errno));
 }
 
-/* Writes what `read` gives to `to`, at most max_bytes, and syncs it. A file that fails is deleted. */
+/* Writes the data that `read` returns to `to`, at most max_bytes, and syncs it. Deletes the file on
+ * failure. */
 static int write_all(const char *to, uint64_t max_bytes, const char *too_large, read_fn read, void *arg,
                      struct hs_error *err)
 {
@@ -81,9 +82,10 @@ int hs_install_move(const char *from, const char *to, struct hs_error *err)
     return failed || rename(from, to) < 0 ? write_error(to, err) : 0;
 }
 
-/* ---- out of an archive ---- */
+/* ---- archives ---- */
 
-/* Bound of what all entries unpack to: a small file must not take hours until its member comes. */
+/* Limit for the unpacked size of all entries, so that a small archive cannot keep the reader busy
+ * for hours. */
 static const int64_t unpacked_max = INT64_C(16) << 30;
 
 static int archive_error(struct archive *in, struct hs_error *err)
@@ -105,7 +107,7 @@ static long read_member(void *arg, uint8_t *block, size_t size, struct hs_error 
     if (n < 0)
         return archive_error(member->in, err);
     member->total += (uint64_t) n;
-    /* libarchive is content with a stored member of a zip that has fewer bytes than its header says. */
+    /* libarchive accepts a stored zip member with fewer bytes than its header specifies. */
     if (n == 0 && archive_entry_size_is_set(member->entry) &&
         member->total != (uint64_t) archive_entry_size(member->entry))
         return hs_error_set(err, HS_EMODEL, "the archive cannot be read: its member is cut short");

@@ -1,5 +1,6 @@
-/* An import works in `.<name>.import` inside the store and ends with two renames: the model file under a name that
- * holds its hash, then the pack that names it. A replaced model stays whole until the new pack is in place. */
+/* An import works in `.<name>.import` inside the store and ends with two renames: first the model
+ * file, whose name contains its hash, then the pack that names it. A replaced model stays complete
+ * until the new pack is in place. */
 #include "models/import.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #include "models/file_install.h"
 
 enum { PACK_TEXT_MAX = 256 << 10 };
-#define DEFAULT_THRESHOLD 0.5 /* of an embedding that was not measured */
+#define DEFAULT_THRESHOLD 0.5 /* for an embedding whose threshold was not measured */
 static const uint64_t import_max_bytes = UINT64_C(1) << 30;
 
 enum file_kind { KIND_CHECKPOINT, KIND_ONNX, KIND_HEF };
@@ -33,18 +34,18 @@ struct import {
     enum file_kind kind;
     struct hs_model_shape shape;
     char file_licence[HS_PACK_TITLE_MAX + 1];
-    const char *licence; /* the user's, else the file's */
-    char work[PATH_MAX]; /* the model file before it has its name */
-    char file_name[128]; /* its name in the store */
+    const char *licence; /* the user's, else from the file */
+    char work[PATH_MAX]; /* path of the model file before it is installed */
+    char file_name[128]; /* file name in the store */
     char sha256[65];
     uint64_t size;
 };
 
-/* ---- what kind of file ---- */
+/* ---- kinds of files ---- */
 
-/* A checkpoint is a zip archive, or what torch wrote before; a HEF begins with its magic number 0x01484546
- * (big-endian); an ONNX file begins with field 1 (ir_version) or, rarely, another field of ModelProto, and is left to
- * its own reader. */
+/* A checkpoint is a zip archive or has torch's older format. A HEF begins with the magic number
+ * 0x01484546 (big-endian). An ONNX file begins with field 1 (ir_version) or, rarely, another field
+ * of ModelProto, and its own reader checks it. */
 static int find_kind(struct import *import, struct hs_error *err)
 {
     const char *path = import->options->file;
@@ -91,7 +92,8 @@ static bool serves(const struct import *import, enum hs_task task)
     return options->task_count == 0;
 }
 
-/* Refuses a model that this program does not serve. Options for another kind of model are mistakes. */
+/* Refuses a model for a task that this program does not serve, and options for another kind of
+ * model. */
 static int check_task(const struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
@@ -109,7 +111,7 @@ static int check_task(const struct import *import, struct hs_error *err)
     return 0;
 }
 
-/* "MEAN,STD", one number each for all channels. */
+/* Parses "MEAN,STD": one number each for all channels. */
 static int read_normalize(struct import *import, struct hs_error *err)
 {
     const char *text = import->options->normalize, *comma = text ? strchr(text, ',') : NULL;
@@ -135,7 +137,7 @@ static int read_shape(struct import *import, struct hs_error *err)
     int status = hs_onnx_info_load(import->work, &info, err);
     if (status < 0)
         return status;
-    /* A file that names its task is what it says, whatever its outputs remind of. */
+    /* A task named in the file takes precedence over the shapes of its outputs. */
     if (hs_onnx_info_prop(info, "task") || !hs_face_shape_match(info, &decode))
         status = hs_pose_shape_read(info, &import->shape, err);
     else if ((status = hs_face_shape_read(info, decode, &import->shape, err)) == 0)
@@ -147,7 +149,7 @@ static int read_shape(struct import *import, struct hs_error *err)
     return status;
 }
 
-/* Makes the model file under its working name, reads what it is, and names it after its hash. */
+/* Writes the model file under its working name, reads its properties, and names it after its hash. */
 static int make_file(struct import *import, struct hs_error *err)
 {
     const struct hs_import_options *options = import->options;
@@ -172,8 +174,9 @@ static int make_file(struct import *import, struct hs_error *err)
     if (import->kind != KIND_HEF) {
         status = read_shape(import, &local);
     } else {
-        /* A HEF says nothing that is read here: if pose models are served it is taken for what Hailo's zoo compiles,
-         * nine raw tensors with the sigmoid in the network, unless the options say otherwise. */
+        /* A HEF's contents are not read here. If pose models are served, it is taken for a model
+         * compiled from Hailo's zoo (nine raw tensors, with the sigmoid in the network) unless the
+         * options specify otherwise. */
         shape->decode = HS_DECODE_YOLO_POSE_RAW;
         shape->scores = HS_SCORES_PROBABILITIES;
         shape->classes = shape->classes ? shape->classes : 1;
@@ -182,7 +185,7 @@ static int make_file(struct import *import, struct hs_error *err)
         shape->width = shape->height = shape->input ? shape->input : 640;
         shape->std[0] = shape->std[1] = shape->std[2] = 255;
     }
-    /* The user knows the file by another name than that of the copy. */
+    /* Report the user's file name, not that of the copy. */
     if (status < 0)
         return hs_error_set(err, status, "%s: %s", hs_path_base(options->file), local.message);
     status = check_task(import, err);
@@ -200,7 +203,8 @@ static int make_file(struct import *import, struct hs_error *err)
 
 /* ---- the pack ---- */
 
-/* A double-quoted YAML text, as any of JSON is. Control characters become '?': packs refuse them. */
+/* Writes a double-quoted YAML string (JSON strings are valid YAML). Replaces control characters
+ * with '?', because packs refuse them. */
 static void put_text(struct hs_buf *out, const char *text)
 {
     char *line = strdup(text);
@@ -213,8 +217,8 @@ static void put_text(struct hs_buf *out, const char *text)
     free(line);
 }
 
-/* Packs want short names, no two alike, which the file's need not be. `prefix` begins the names that stand in for those
- * that cannot be used. */
+/* True if the label is short, printable and unique, as packs require, and does not begin with
+ * `prefix`, which is reserved for the labels that replace unusable ones. */
 static bool label_usable(const struct hs_label_list *labels, size_t index, const char *prefix)
 {
     const char *label = labels->labels[index];
@@ -243,7 +247,7 @@ static void put_classes(struct hs_buf *out, const struct hs_model_shape *shape)
     }
 }
 
-/* `coco` NULL: the file's names, as far as they can be used. */
+/* `coco` NULL: uses the file's names, except unusable ones. */
 static void put_keypoints(struct hs_buf *out, const struct hs_model_shape *shape, const struct hs_pack *coco)
 {
     const struct hs_label_list *names = &shape->keypoint_names;
@@ -280,7 +284,8 @@ static void put_triple(struct hs_buf *out, const char *key, const float values[3
     hs_buf_append_str(out, "]\n");
 }
 
-/* Seventeen keypoints of a person are COCO's, whose edges a shipped pack knows, unless the file names others. */
+/* Returns a shipped pack with COCO's keypoints and edges if the model has 17 keypoints and the one
+ * class person (or no class names), unless the file names other keypoints. */
 static const struct hs_pack *find_coco(const struct import *import)
 {
     const struct hs_model_shape *shape = &import->shape;
@@ -321,7 +326,8 @@ static void put_pack(const struct import *import, struct hs_buf *out)
         put_classes(out, shape);
         put_keypoints(out, shape, find_coco(import));
     }
-    /* The vectors are compared with no other model's: the space is called after the pack and the file's hash. */
+    /* The vectors are not comparable with those of another model, so the space's name contains the
+     * pack's name and the file's hash. */
     if (shape->task == HS_TASK_FACE_EMBEDDING) {
         hs_buf_printf(out, "embedding:\n  space: \"%s-%.12s\"\n  dimension: %d\n  threshold: ", options->name,
                       import->sha256, shape->dimension);
@@ -333,7 +339,7 @@ static void put_pack(const struct import *import, struct hs_buf *out)
                   import->sha256);
 }
 
-/* ---- into the store ---- */
+/* ---- installing ---- */
 
 static int install(const struct import *import, const struct hs_buf *text, struct hs_error *err)
 {
@@ -343,7 +349,8 @@ static int install(const struct import *import, const struct hs_buf *text, struc
         !hs_str_format(pack_path, sizeof(pack_path), "%s/%s.yaml", folder, import->options->name) ||
         !hs_store_path(import->store, import->file_name, file_path, sizeof(file_path)))
         return hs_error_set(err, HS_EINVAL, "the path of the models folder is too long");
-    /* Another import may have taken the name since the store was read; or a pack has it that could not be read. */
+    /* Another import may have taken the name since the store was opened, or a pack that could not
+     * be read has it. */
     if (!import->options->force && hs_file_exists(pack_path))
         return hs_error_set(err, HS_ECONFLICT, "there is a model %s already; --force replaces it",
                             import->options->name);
@@ -409,7 +416,8 @@ int hs_import(struct hs_store *store, const struct hs_import_options *options, c
             put_pack(import, &text);
         if (status == 0 && hs_buf_error(&text) < 0)
             status = hs_error_set(err, HS_ENOMEM, "out of memory");
-        /* The pack is read back first: what the store could not open never gets into it. */
+        /* Parse the pack before it is installed: a pack that cannot be read must not enter the
+         * store. */
         if (status == 0)
             status = hs_pack_parse((const char *) text.data, text.len, "the new pack", &pack, err);
         if (status == 0)

@@ -14,7 +14,7 @@
 
 enum { FILE_MAX = 1 << 20, KEY_SIZE = HS_NPM_TEXT_SIZE + 40 };
 
-/* The configuration files, that which wins first; NULL: not there. */
+/* The contents of the configuration files, highest precedence first; NULL: the file does not exist. */
 struct config {
     char *files[5];
 };
@@ -26,7 +26,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* Makes [begin, end) shorter by the blanks around it. */
+/* Strips blanks from both ends of [begin, end). */
 static void trim(const char **begin, const char **end)
 {
     while (*begin < *end && is_blank(**begin))
@@ -35,8 +35,8 @@ static void trim(const char **begin, const char **end)
         --*end;
 }
 
-/* Writes a value without its quotes or comment, and with ${NAME} replaced by the environment's value. A name that is
- * not set stays as it is, as with npm. */
+/* Writes a value without quotes and comment, and expands ${NAME} from the environment. Like npm,
+ * keeps ${NAME} if the variable is not set. */
 static bool put_value(const char *begin, const char *end, char *dst, size_t size)
 {
     trim(&begin, &end);
@@ -65,7 +65,7 @@ static bool put_value(const char *begin, const char *end, char *dst, size_t size
     return true;
 }
 
-/* Of two lines for one key the last one holds. */
+/* If a key occurs twice, the last line applies. */
 static bool find_in_file(const char *text, const char *key, char *dst, size_t size)
 {
     bool found = false;
@@ -82,7 +82,7 @@ static bool find_in_file(const char *text, const char *key, char *dst, size_t si
 
 /* ---- One setting ---- */
 
-/* npm takes NPM_CONFIG_HTTPS_PROXY for https-proxy. */
+/* Like npm, accepts NPM_CONFIG_HTTPS_PROXY for https-proxy. */
 static bool find_in_environment(const char *key, char *dst, size_t size)
 {
     static const char prefix[] = "npm_config_";
@@ -109,8 +109,8 @@ static bool find(const struct config *config, const char *key, char *dst, size_t
     return found && dst[0];
 }
 
-/* A file that is not there or cannot be read says nothing. Without memory for one the package could come from another
- * registry than the user's. */
+/* A file that is missing or unreadable counts as empty. Out of memory is an error: without the
+ * file, the package could come from another registry than the user's. */
 static int read_config(const char *path, char **ret_text, struct hs_error *err)
 {
     uint8_t *text;
@@ -130,7 +130,8 @@ static int load(struct config *config, struct hs_error *err)
     const char *home = getenv("HOME");
     struct stat st;
     int r = 0;
-    /* Another user's could send our token, or anything of the environment, to a place of his. */
+    /* Another user's .npmrc could send our token, or any environment variable, to that user's
+     * server. */
     if (stat(".npmrc", &st) == 0 && st.st_uid == geteuid())
         r = read_config(".npmrc", &config->files[0], err);
     if (find(&none, "userconfig", path, sizeof(path)) || (home && hs_path_join(path, sizeof(path), home, ".npmrc")))
@@ -143,7 +144,7 @@ static int load(struct config *config, struct hs_error *err)
 
 /* ---- The registry ---- */
 
-/* A token is stored for //host/path/ and holds for everything below. */
+/* A token is stored for //host/path/ and applies to all addresses below it. */
 static int find_authorization(const struct config *config, const char *registry, char *dst, size_t size,
                               struct hs_error *err)
 {
@@ -203,7 +204,7 @@ static int locate(const struct config *config, const char *package, const char *
         find(config, "proxy", ret->proxy, sizeof(ret->proxy));
     find(config, "noproxy", ret->no_proxy, sizeof(ret->no_proxy));
     find(config, "cafile", ret->ca_file, sizeof(ret->ca_file));
-    /* npm writes null for what is unset. */
+    /* npm writes null for unset values. */
     char *const texts[] = { ret->proxy, ret->no_proxy, ret->ca_file };
     for (size_t i = 0; i < HS_ARRAY_LEN(texts); i++)
         if (strcmp(texts[i], "null") == 0 || strcmp(texts[i], "false") == 0)

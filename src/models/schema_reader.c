@@ -67,7 +67,7 @@ const char *hs_schema_text(struct hs_schema *reader, const struct hs_node *map, 
     if (!node)
         return NULL;
     const char *text = hs_node_text(node);
-    /* Text goes to terminals and log lines, so control characters stay out of it. */
+    /* Text is printed on terminals and in log lines, so it must not contain control characters. */
     bool printable = text && text[0] && strlen(text) <= max;
     for (const char *c = text; printable && *c; c++)
         printable = (unsigned char) *c >= 32 && *c != 127;

@@ -18,7 +18,7 @@
 enum { MAX_PACKS = 1000, RECORD_MAX = 4096 };
 
 struct hs_store {
-    char service[64]; /* the program, for messages that say what to run */
+    char service[64]; /* the program's name, for commands in messages */
     char dir[PATH_MAX];
     char packs_dir[PATH_MAX];
     char complaint[HS_ERROR_MESSAGE_SIZE];
@@ -57,7 +57,8 @@ static bool find_models_dir(const struct hs_store_options *options, char *dst, s
     return hs_str_format(dst, size, "%s/.local/share/hailo-services/models", home ? home : "/root");
 }
 
-/* Packs are in the source tree, to which a build folder has a link, or are installed with the program. */
+/* Finds the folder of packs: in the source tree, to which a build folder has a link, or installed
+ * with the program. */
 static bool find_packs_dir(const struct hs_store_options *options, char *dst, size_t size)
 {
     const char *given = options->packs_dir ? options->packs_dir : env("HS_PACKS_DIR");
@@ -75,7 +76,8 @@ static int keep_yaml(const struct dirent *entry)
     return entry->d_name[0] != '.' && hs_str_ends(entry->d_name, ".yaml");
 }
 
-/* An imported pack that is broken must not keep the service from starting with another one: it is skipped and named. */
+/* Skips and reports an imported pack that is broken, so that the service can still start with
+ * another one. */
 static int add_pack(struct hs_store *store, const char *path, bool imported, struct hs_error *err)
 {
     struct hs_pack *pack;
@@ -189,10 +191,10 @@ struct favourites {
     enum hs_task task;
     const char *backend;
     const char *names[4];
-    const char *if_installed; /* better than all of them if it is there already, but not brought by default */
+    const char *if_installed; /* first choice if already installed, but not fetched by default */
 };
 
-/* The preferences of `auto`, best first. Measurements are in docs/models.md. */
+/* Order of preference for `auto`, best first. docs/models.md has the measurements. */
 static const struct favourites favourites[] = {
     { HS_TASK_POSE, "hailo", { "yolov8s-pose", "yolov8m-pose" }, NULL },
     { HS_TASK_POSE, NULL, { "yolo11n-pose", "yolov8n-pose" }, NULL },
@@ -209,7 +211,7 @@ static const struct hs_pack_file *fitting_file(const struct hs_pack *pack, const
     return strcmp(backend, "sim") == 0 ? &pack->files[0] : hs_pack_find_file(pack, backend, runtime);
 }
 
-/* 0 = the best favourite; packs that are no favourite come after all of them. */
+/* Returns 0 for the best favourite; packs that are not favourites come last. */
 static size_t rank_of(const struct hs_pack *pack, const char *backend, bool installed)
 {
     const struct favourites *row = favourites, *end = favourites + HS_ARRAY_LEN(favourites);
@@ -255,7 +257,7 @@ int hs_store_choose_default(const struct hs_store *store, enum hs_task task, con
     return choose_best(store, task, backend, runtime, false, ret_choice, err);
 }
 
-/* "yolo11n-pose, yolov8n-pose, …", cut at the size; "none" if there is no model. */
+/* Writes "yolo11n-pose, yolov8n-pose, …", truncated to `size`; "none" without any. */
 static const char *list_names(const struct hs_store *store, enum hs_task task, const char *backend, const char *runtime,
                               char *dst, size_t size)
 {
@@ -372,7 +374,8 @@ int hs_store_check(const struct hs_store *store, const struct hs_pack_file *file
     return 0;
 }
 
-/* The whole file is hashed at each start: about 30 ms for the default model, and no stamp that could go stale. */
+/* Hashes the whole file at each start (about 30 ms for the default model), because a cached result
+ * could be stale. */
 int hs_store_verified_path(const struct hs_store *store, const struct hs_model_choice *choice, char **ret_path,
                            struct hs_error *err)
 {
@@ -384,7 +387,7 @@ int hs_store_verified_path(const struct hs_store *store, const struct hs_model_c
         status = hs_store_check(store, choice->file, &state, found, err);
     if (status < 0)
         return status;
-    /* On a machine without a Hailo `models pull` brings the processor's file. */
+    /* Name the backend: without a Hailo, a plain `models pull` fetches the CPU's file. */
     const char *runtime = choice->file->runtime;
     char pull[400];
     hs_str_format(pull, sizeof(pull), "%s models pull %s --backend %s%s%s", store->service, name, choice->file->backend,
@@ -435,8 +438,8 @@ static int delete_file(const char *path, int *count, struct hs_error *err)
     return deleted || errno == ENOENT ? 0 : hs_error_set(err, HS_EIO, "cannot delete %s: %s", path, strerror(errno));
 }
 
-/* Waits for a pull of the file. Without a folder there is nothing to lock, nor to delete. The record goes last: until
- * then the file is what the record says, or missing. */
+/* Waits for a fetch of the file to end. If the folder does not exist, there is nothing to lock or
+ * delete. The record is deleted last: until then the file either matches its record or is missing. */
 static int delete_model_file(const struct hs_store *store, const char *name, int *count, struct hs_error *err)
 {
     static const char *const suffixes[] = { "", ".part", ".part.from", ".sha256" };
@@ -476,7 +479,7 @@ int hs_store_remove(struct hs_store *store, const struct hs_pack *pack, int *ret
     return 0;
 }
 
-/* True if the open file is still the one of that name. The program that held the lock before has deleted it. */
+/* True if `path` still names the open file. The previous holder of the lock may have deleted it. */
 static bool is_file_of(int fd, const char *path)
 {
     struct stat ours, there;
@@ -508,7 +511,8 @@ int hs_store_lock(const struct hs_store *store, const char *name, bool wait, int
     return status;
 }
 
-/* Deleted while the lock is held: whoever waits for it finds that the file is not the one of that name any more. */
+/* Deletes the lock file while it is locked, so that a waiting program detects that its open file no
+ * longer has that name. */
 void hs_store_unlock(const struct hs_store *store, const char *name, int fd)
 {
     char path[PATH_MAX];

@@ -1,4 +1,5 @@
-/* Configurations read, checked and written with each allocation failing, the JSON library's too. */
+/* Configurations read, checked and written with each allocation failing, including those of the
+ * JSON library. */
 #include "unit.h"
 
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include "models/folder.h"
 #include "pose/settings.h"
 
-/* The tab is none of YAML's, so that this is read as JSON or not at all. */
+/* YAML does not allow the tab, so this text can only be read as JSON. */
 static const char json_text[] =
     "{\"server\": {\"port\":\t4001, \"host\": \"a\\u00e9\", \"cors_origins\": [\"http://a\"]},\n"
     " \"image\": {\"other\": [1, {\"deep\": null}]}, \"none\": {}}\n";
@@ -85,7 +86,7 @@ static int load_and_write(void *arg)
     return r;
 }
 
-/* Two errors, which are found whatever else there is. */
+/* Loads two errors; both are reported unless memory runs out. */
 static int load_wrong(void *arg)
 {
     struct load *l = arg;
@@ -201,7 +202,7 @@ static int check_setting(void *arg)
     return r;
 }
 
-/* A value that could not be read leaves the one before. */
+/* A value that cannot be read leaves the previous one. */
 static void test_settings(void **state)
 {
     static const struct hs_setting rows[] = {
@@ -213,7 +214,7 @@ static void test_settings(void **state)
         assert_true(hs_fail_each_allocation(check_setting, (void *) (uintptr_t) &rows[i]) >= 2);
 }
 
-/* Bounds of a document, exactly and one more. */
+/* Limits of a document, exactly and exceeded by one. */
 static void test_bounds(void **state)
 {
     struct hs_doc *doc = NULL;
@@ -221,7 +222,7 @@ static void test_bounds(void **state)
     char *text = malloc(20 << 14);
     size_t len = 0;
     (void) state;
-    /* One map, and a key with a value each. */
+    /* One map, and a key and a value for each line. */
     for (int i = 0; i < 9999; i++)
         len += (size_t) snprintf(text + len, 32, "k%d: 1\n", i);
     assert_int_equal(hs_doc_parse(text, len, "t", &doc, &err), 0);

@@ -17,7 +17,7 @@ static struct hs_doc *parse(const char *text)
     return doc;
 }
 
-/* Both the code and the line of a text that must be refused. */
+/* Checks the code, line and message of a text that must be refused. */
 static void refuse(const char *text, size_t len, int code, int line, const char *words)
 {
     struct hs_doc *doc = NULL;
@@ -91,7 +91,7 @@ static void json_escapes(void **state)
     assert_string_equal(hs_node_text(hs_node_get(hs_doc_root(doc), "a/b")), "\xf0\x9f\x98\x80 \"\\ \xc3\xa9\t");
     hs_doc_destroy(doc);
 
-    /* A key past libyaml's 1024 bytes. */
+    /* A key longer than libyaml's limit of 1024 bytes. */
     struct hs_buf buf;
     hs_buf_init(&buf, 10000);
     hs_buf_append_str(&buf, "{\"");
@@ -209,7 +209,7 @@ static void bounds(void **state)
     struct hs_buf buf;
     hs_buf_init(&buf, 4u << 20);
     for (int json = 0; json < 2; json++) {
-        /* 31 lists in one map are the 32 levels below the root that are read; one more is refused. */
+        /* 31 lists in one map reach the limit of 32 levels below the root; one more is refused. */
         for (int depth = 32; depth <= 33; depth++) {
             buf.len = 0;
             for (int i = 0; i < depth; i++)

@@ -14,7 +14,7 @@
 #include "config/settings.h"
 #include "pose/settings.h"
 
-/* A folder that stands for XDG_CONFIG_HOME, with hailo-pose/ in it. */
+/* A folder used as XDG_CONFIG_HOME, with hailo-pose/ in it. */
 struct place {
     char home[64], variable[100], path[128];
 };
@@ -65,7 +65,8 @@ static void default_path(void **state)
     assert_false(hs_config_default_path(&hs_pose_schema, set, path, 10));
 }
 
-/* People edit the YAML; it is read if nobody has rendered it, and named if it was changed since. */
+/* Users edit the YAML. The program reads it if no JSON has been rendered; otherwise it reads the
+ * JSON, and warns if the YAML is newer. */
 static void yaml_beside_json(void **state)
 {
     struct place *place = *state;
@@ -103,7 +104,7 @@ static void yaml_beside_json(void **state)
     remove(yaml);
 }
 
-/* Nobody writes into the FIFO: opening it must not wait for that. */
+/* The FIFO has no writer: opening it must not block. */
 static void a_fifo_is_refused_at_once(void **state)
 {
     struct place *place = *state;
@@ -175,7 +176,7 @@ static void precedence(void **state)
     struct hs_error err;
     assert_int_equal(hs_config_load(&request, &settings, &problems, &err), 0);
     const struct hs_pose_settings *v = hs_settings_values(settings);
-    assert_int_equal(v->server.max_connections, 256); /* default */
+    assert_int_equal(v->server.max_connections, 256); /* the default */
     assert_string_equal(v->server.host, "file");
     assert_int_equal(v->server.port, 2);
     assert_int_equal(v->performance.worker_threads, 3);

@@ -24,8 +24,9 @@ static void check_json(const char *yaml, const char *wanted)
     hs_doc_destroy(doc);
 }
 
-/* The expected texts are what Python's json.dumps(yaml.safe_load(text), indent=2) gives, but for `zip`, where YAML 1.1
- * would read an octal number, and for letters beyond ASCII, which stay as they are. */
+/* The expected texts are the output of Python's json.dumps(yaml.safe_load(text), indent=2), with
+ * two exceptions: `zip`, which YAML 1.1 reads as an octal number, and letters beyond ASCII, which
+ * are kept. */
 static void documents_as_json(void **state)
 {
     (void) state;
@@ -45,7 +46,7 @@ static bool is_name(char c)
     return isalnum((unsigned char) c) || c == '_' || c == '.';
 }
 
-/* True where `word` stands in text with no letter, digit, '_' or '.' on either side. */
+/* True if `word` occurs in text without a letter, digit, '_' or '.' on either side. */
 static bool has_word(const char *text, const char *word)
 {
     size_t len = strlen(word);
@@ -99,12 +100,12 @@ static void rows_are_well_formed(void **state)
         assert_non_null(point);
         assert_null(strchr(point + 1, '.'));
         assert_true(strspn(row->name, "abcdefghijklmnopqrstuvwxyz_.") == strlen(row->name));
-        assert_int_equal(hs_schema_find(&hs_pose_schema, row->name), (long) i); /* no name twice */
+        assert_int_equal(hs_schema_find(&hs_pose_schema, row->name), (long) i); /* names are unique */
         assert_true(row->help && !hs_str_ends(row->help, ".") && !strchr(row->help, '|'));
         assert_true(row->min <= row->max);
         assert_true(row->type == HS_SETTING_TEXT || (row->type == HS_SETTING_CHOICE) == (row->choices != NULL));
         assert_true((row->type == HS_SETTING_SIZE) == (row->multiple != 0));
-        /* No two settings share a variable. */
+        /* Variables are unique. */
         for (size_t k = 0; k < i; k++) {
             char a[HS_VARIABLE_SIZE], b[HS_VARIABLE_SIZE];
             hs_schema_variable(&hs_pose_schema, row->name, a);
@@ -139,7 +140,7 @@ static void the_example_is_the_defaults(void **state)
     hs_settings_apply_doc(settings, doc, "example", &problems);
     if (problems.count)
         fail_msg("%s", problems.items[0].text);
-    assert_non_null(strstr(example, "\n  port: 11436\n  # ")); /* each on a line of its own */
+    assert_non_null(strstr(example, "\n  port: 11436\n  # ")); /* each on its own line */
     assert_non_null(strstr(example, "\n\nmodel:\n  # "));
     struct hs_buf a, b;
     hs_buf_init(&a, 100000);
@@ -147,7 +148,7 @@ static void the_example_is_the_defaults(void **state)
     assert_int_equal(hs_settings_write_json(settings, &a), 0);
     assert_int_equal(hs_settings_write_json(plain, &b), 0);
     assert_string_equal(hs_buf_str(&a), hs_buf_str(&b));
-    /* Each row was given, none fell back. */
+    /* Every setting comes from the example, none from the default. */
     for (size_t i = 0; i < hs_schema_count(&hs_pose_schema); i++)
         assert_true(hs_str_starts(hs_settings_origin(settings, i), "example:") ||
                     hs_schema_row(&hs_pose_schema, i, NULL)->flags & HS_SETTING_UNUSED);

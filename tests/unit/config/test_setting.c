@@ -6,7 +6,7 @@
 
 #include "config/setting.h"
 
-/* Reads `text` as the value of a one-line document `v: text`, so that quotes and lists work as in a file. */
+/* Reads `text` as the value of a one-line document `v: text`, with quotes and lists as in a file. */
 static int read_yaml(const struct hs_setting *row, const char *text, void *dst, const char **ret_reason)
 {
     struct hs_buf buf;
@@ -131,7 +131,7 @@ static void texts(void **state)
     refuse(&row, "ninechars", &value, "too long");
     refuse(&row, "\"a\\nb\"", &value, "control");
     assert_string_equal(value, "5");
-    /* Options and variables need no quotes, and may hold anything. */
+    /* Options and variables need no quotes, and may contain any character. */
     const char *reason;
     assert_int_equal(hs_setting_read_text(&row, "true", &value, &reason), 0);
     assert_string_equal(value, "true");

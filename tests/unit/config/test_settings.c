@@ -199,7 +199,7 @@ static void all_problems_at_once(void **state)
                   "t.yaml:14: there is no setting \"model.max_side\"; did you mean image.max_side?");
     check_problem(&problems, 9, HS_PROBLEM_ERROR, 15,
                   "t.yaml:15: model.name: a section is not a text (allowed: a text of 1 to 255 bytes)");
-    /* What was wrong stayed as it was, what was right was taken. */
+    /* Wrong values are unchanged, right ones are set. */
     assert_int_equal(values(settings)->server.port, 11436);
     assert_int_equal(values(settings)->inference.max_detections, 12);
     hs_problems_finish(&problems);
@@ -356,16 +356,16 @@ static void list_tells_the_origin(void **state)
     hs_settings_destroy(settings);
 }
 
-/* What an unknown name most likely meant, and where that is too uncertain. */
+/* The suggestion for an unknown name, or none if it is too uncertain. */
 static void suggestions(void **state)
 {
     static const struct {
-        const char *name, *meant; /* NULL: nothing near */
+        const char *name, *meant; /* NULL: no suggestion */
     } rows[] = {
         { "server.prot", "server.port" },
         { "sever.port", "server.port" },
         { "SERVER.PORT", "server.port" },
-        { "server.pxyt", "server.port" }, /* two slips in four letters */
+        { "server.pxyt", "server.port" }, /* two typing errors in four letters */
         { "server.wxyt", NULL },
         { "server.p", NULL },
         { "image.port", "server.port" },

@@ -1,4 +1,4 @@
-/* ONNX files as face models have them, without weights. */
+/* ONNX files with the shapes of face models, without weights. */
 #ifndef HS_TESTS_FACE_ONNX_H
 #define HS_TESTS_FACE_ONNX_H
 
@@ -6,8 +6,8 @@
 
 #include "pose_onnx.h"
 
-/* `count` outputs with `rank` numbers each (0: free) in `dims`, one after another, and an input [batch, 3, h, w]. The
- * caller finishes *model. */
+/* Builds a model with `count` outputs of `rank` dimensions each (0: dynamic), listed in `dims` one
+ * after another, and an input [batch, 3, h, w]. The caller finishes *model. */
 static inline void face_onnx(struct hs_buf *model, const int input[4], const int *dims, int rank, int count)
 {
     struct hs_buf graph;
@@ -21,7 +21,8 @@ static inline void face_onnx(struct hs_buf *model, const int input[4], const int
     onnx_model(model, &graph);
 }
 
-/* Nine outputs, or six without points, in the order of InsightFace's exports; side 0: free, rows as for `made_for`. */
+/* Builds nine outputs, or six without points, in the order of InsightFace's exports. Side 0 is
+ * dynamic; the row counts are those for a side of `made_for`. */
 static inline void face_onnx_scrfd(struct hs_buf *model, int side, int made_for, bool points, bool batch)
 {
     static const int widths[] = { 1, 4, 10 };

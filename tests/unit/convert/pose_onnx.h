@@ -1,4 +1,5 @@
-/* ONNX files as pose models have them, without weights: shapes and metadata are all that an import looks at. */
+/* ONNX files with the shapes and metadata of pose models, which are all that an import reads;
+ * without weights. */
 #ifndef HS_TESTS_POSE_ONNX_H
 #define HS_TESTS_POSE_ONNX_H
 
@@ -15,7 +16,8 @@ static inline void pose_onnx_prop(struct hs_buf *model, const char *key, const c
     onnx_message(model, 14, &entry);
 }
 
-/* [1, 3, side, side] in, [1, channels, cells] out; a side of 0 is a free one. The caller finishes *model. */
+/* Builds input [1, 3, side, side] and output [1, channels, cells]; side 0 is dynamic. The caller
+ * finishes *model. */
 static inline void pose_onnx_decoded(struct hs_buf *model, int side, int channels, int cells)
 {
     struct hs_buf graph;
@@ -28,7 +30,7 @@ static inline void pose_onnx_decoded(struct hs_buf *model, int side, int channel
     onnx_model(model, &graph);
 }
 
-/* The nine raw tensors, with every side free. */
+/* Builds the nine raw tensors, with dynamic sides. */
 static inline void pose_onnx_raw(struct hs_buf *model, int box, int classes, int points)
 {
     struct hs_buf graph;

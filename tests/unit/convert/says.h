@@ -1,4 +1,4 @@
-/* Messages in tests: the reason must be part of it, and both are shown where it is not. */
+/* Checks that a message contains the reason, and prints both if it does not. */
 #ifndef HS_TESTS_SAYS_H
 #define HS_TESTS_SAYS_H
 

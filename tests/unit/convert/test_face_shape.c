@@ -55,7 +55,7 @@ static void scrfd(void **state)
         assert_int_equal(shape.stride, fixed ? 0 : 32);
         assert_true(shape.mean[0] == 127.5f && shape.std[2] == 128 && !shape.bgr);
     }
-    face_onnx_scrfd(&model, 0, 640, true, false); /* the rows of the size it was exported with do not bind */
+    face_onnx_scrfd(&model, 0, 640, true, false); /* the row counts recorded at export do not limit the size */
     assert_int_equal(served(&model, 416).width, 416);
 }
 
@@ -94,7 +94,7 @@ static void retinaface(void **state)
     assert_int_equal(shape.task, HS_TASK_FACE_DETECTION);
     assert_int_equal(shape.decode, HS_DECODE_RETINAFACE);
     assert_true(shape.bgr && shape.points);
-    assert_true(shape.mean[0] == 123 && shape.mean[2] == 104 && shape.std[1] == 1); /* of R, G, B */
+    assert_true(shape.mean[0] == 123 && shape.mean[2] == 104 && shape.std[1] == 1); /* in the order R, G, B */
     assert_int_equal(shape.width, 1280);
     face_onnx_retinaface(&model, 640, 16800);
     assert_int_equal(served(&model, 0).stride, 0);
@@ -141,7 +141,7 @@ static void arcface(void **state)
     }
 }
 
-/* Points without rows, in a file that looks like SCRFD otherwise. */
+/* Five-point outputs without rows, in a file that otherwise looks like SCRFD. */
 static void outputs_of_one_dimension(void **state)
 {
     (void) state;
@@ -158,7 +158,7 @@ static void outputs_of_one_dimension(void **state)
     refused(&model, 0, "an SCRFD model has three outputs");
 }
 
-/* Other models are left to the reader of pose models. */
+/* Other models are left to hs_pose_shape_read. */
 static void no_face(void **state)
 {
     (void) state;
@@ -180,7 +180,7 @@ static void no_face(void **state)
     }
 }
 
-/* Files that others have trained, where they are at hand. */
+/* Published models, if a local collection is available. */
 static void real_files(void **state)
 {
     (void) state;
@@ -198,7 +198,7 @@ static void real_files(void **state)
     };
     const char *folder = getenv("HS_MODEL_COLLECTION");
     if (!folder || !folder[0])
-        skip(); /* HS_MODEL_COLLECTION names no folder */
+        skip(); /* HS_MODEL_COLLECTION is not set to a folder */
     for (size_t i = 0; i < HS_ARRAY_LEN(rows); i++) {
         char path[4096];
         struct hs_onnx_info *info;

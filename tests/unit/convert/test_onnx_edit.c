@@ -1,5 +1,5 @@
-/* Graphs with the parts that are edited, once as they are exported and once as they should become. The networks behind
- * the default weights are compared by hash when they are pulled. */
+/* Graphs with the parts that hs_onnx_edit changes, both as exported and as expected after the edit.
+ * The networks of the default weights are checked by hash when they are fetched. */
 #include "../unit.h"
 
 #include <stdlib.h>
@@ -13,22 +13,22 @@
 
 enum { FILE_MAX = 1 << 20 };
 
-/* What a graph has; the defaults make one that can be freed. */
+/* Contents of a graph; the defaults make one that can be edited. */
 struct recipe {
     bool freed, size;
     const char *op;      /* of the first node; NULL: Relu */
-    const char *domain;  /* of it */
+    const char *domain;  /* of the first node */
     int64_t reshape[3];  /* all 0: [1, -1, 4] */
     int64_t coarse[4];   /* size of the first Resize; all 0: half of the second */
     int input[4];        /* all 0: [1, 3, 64, 64] */
-    int resizes;         /* -1: none; 0: two, where `size` */
-    bool shared;         /* another node uses the size too */
-    bool packed;         /* the shape's numbers lie in int64_data */
-    bool weights_listed; /* as old files do, among the inputs */
-    const char *weight;  /* name of a weight more */
+    int resizes;         /* -1: none; 0: two, if `size` */
+    bool shared;         /* another node also uses the size */
+    bool packed;         /* the shape's numbers are in int64_data */
+    bool weights_listed; /* among the inputs, as in old files */
+    const char *weight;  /* name of an additional weight */
     int more_inputs;     /* of the first node */
     int more_nodes;
-    bool third;   /* a Resize more */
+    bool third;   /* an additional Resize */
     bool no_ends; /* no outputs */
 };
 
@@ -150,12 +150,12 @@ static void build(const struct recipe *recipe, struct hs_buf *model)
     hs_onnx_put_string(model, HS_ONNX_MODEL_PRODUCER, "test");
     hs_onnx_put_message(model, HS_ONNX_MODEL_GRAPH, &graph);
     hs_onnx_put_opset(model, 11);
-    hs_onnx_put_int(model, 100, 5); /* what nobody knows stays */
+    hs_onnx_put_int(model, 100, 5); /* unknown fields are kept */
     assert_int_equal(model->error, 0);
     hs_buf_finish(&graph);
 }
 
-/* From a copy of exactly its length, so that a sanitizer sees a read past the end. */
+/* Uses a copy of exactly `len` bytes, so that a sanitizer detects reads past the end. */
 static int edit(enum hs_onnx_edit how, const struct hs_buf *model, size_t len, struct hs_buf *out, struct hs_error *err)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -206,7 +206,7 @@ static void the_batch_is_freed(void **state)
     (void) state;
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { 0 });
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .op = "PRelu" });
-    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_inputs = 7 }); /* with the first one as many as may be */
+    becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_inputs = 7 }); /* the maximum, with the first input */
     becomes(HS_ONNX_FREE_BATCH, (struct recipe) { .more_nodes = 9997 });
 }
 
@@ -258,7 +258,8 @@ static void every_cut_and_a_small_buffer(void **state)
     struct hs_buf out;
     struct hs_error err;
     build(&recipe, &model);
-    size_t without_end = model.len - 3; /* the unknown field, then the operator set, may be missing */
+    size_t without_end = model.len - 3; /* the unknown field at the end, and the operator set before it, may be
+                                           missing */
     for (size_t len = 0; len < model.len; len++) {
         int status = edit(HS_ONNX_FREE_SIZE, &model, len, &out, &err);
         assert_true(status == HS_EMODEL || len == without_end || len == without_end - 6);

@@ -7,7 +7,7 @@
 #include "convert/onnx_info.h"
 #include "pose_onnx.h"
 
-/* From a copy of exactly len bytes, so that a sanitizer sees a read past the end. */
+/* Uses a copy of exactly `len` bytes, so that a sanitizer detects reads past the end. */
 static int parse(const struct hs_buf *model, size_t len, struct hs_onnx_info **ret_info, struct hs_error *err)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -70,7 +70,7 @@ static void free_dimensions(void **state)
     hs_onnx_info_destroy(info);
 }
 
-/* Old files list each weight among the inputs. */
+/* Old files also list each weight among the inputs. */
 static void weights_are_no_inputs(void **state)
 {
     (void) state;
@@ -90,7 +90,7 @@ static void weights_are_no_inputs(void **state)
     hs_onnx_info_destroy(info);
 }
 
-/* A model whose graph has one more field. */
+/* Builds a model whose graph has an additional field. */
 static bool external_with(unsigned field, struct hs_buf *message)
 {
     struct hs_buf model, graph;
@@ -114,7 +114,8 @@ static void start_external(struct hs_buf *tensor, bool by_location)
         onnx_text(tensor, 13, "");
 }
 
-/* Wherever a tensor can be: initializers, sparse ones, attributes, graphs inside attributes. */
+/* External tensors are detected anywhere: initializers, sparse ones, attributes, graphs in
+ * attributes. */
 static void external_data_is_found(void **state)
 {
     (void) state;
@@ -169,7 +170,7 @@ static void a_graph_in_a_graph_has_an_end(void **state)
     hs_buf_finish(&model);
 }
 
-/* Cut at every length: refused, or a model that ends earlier; never a read past the end. */
+/* A model truncated at any length is refused or parsed as a shorter one; no read goes past the end. */
 static void cut_anywhere(void **state)
 {
     (void) state;
@@ -204,7 +205,7 @@ static void no_model(void **state)
     }
 }
 
-/* A type that a later one replaces is read, too. */
+/* A type is checked even if a later one replaces it. */
 static void damage_in_a_field_given_twice(void **state)
 {
     (void) state;
@@ -216,7 +217,7 @@ static void damage_in_a_field_given_twice(void **state)
         hs_buf_init(&model, 4096);
         hs_buf_init(&graph, 4096);
         hs_buf_init(&value, 4096);
-        onnx_bytes(&value, 2, damaged ? "\x0a\x05" : "\x0a\x00", 2); /* tensor_type of 5 bytes, or of none */
+        onnx_bytes(&value, 2, damaged ? "\x0a\x05" : "\x0a\x00", 2); /* tensor_type of 5 bytes, or empty */
         onnx_bytes(&value, 2, "\x0a\x02\x08\x01", 4);
         onnx_message(&graph, 11, &value);
         onnx_value(&graph, 12, "y", dims, 2);

@@ -1,4 +1,4 @@
-/* The bytes are worked out by hand from onnx.proto and the encoding of protocol buffers. */
+/* Expected bytes were worked out by hand from onnx.proto and the encoding of protocol buffers. */
 #include "convert/onnx_wire.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static void test_numbers(void **state)
     (void) state;
     struct hs_buf out;
     hs_buf_init(&out, 100);
-    hs_onnx_put_int(&out, 1, 0); /* the default is written too */
+    hs_onnx_put_int(&out, 1, 0); /* default values are written too */
     ASSERT_BYTES(&out, "\x08\x00");
     hs_onnx_put_int(&out, 1, 127);
     hs_onnx_put_int(&out, 1, 128);
@@ -138,7 +138,7 @@ static void test_value_info(void **state)
                          "\x12\x09"
                          "\x0a\x03\x12\x01n"
                          "\x0a\x02\x08\x03");
-    hs_onnx_put_value_info(&graph, HS_ONNX_GRAPH_OUTPUT, "y", NULL, 0); /* a shape of no dimensions is one */
+    hs_onnx_put_value_info(&graph, HS_ONNX_GRAPH_OUTPUT, "y", NULL, 0); /* a shape with no dimensions is valid */
     ASSERT_BYTES(&graph, "\x62\x0b"
                          "\x0a\x01y"
                          "\x12\x06"
@@ -177,7 +177,7 @@ static void test_the_first_failure_stays(void **state)
     hs_onnx_put_int(&out, 1, 1);
     assert_int_equal(out.len, len);
     hs_buf_init(&outer, 100);
-    hs_onnx_put_message(&outer, 1, &out); /* a broken part breaks the whole */
+    hs_onnx_put_message(&outer, 1, &out); /* the error of a part becomes that of the whole */
     assert_int_equal(outer.error, HS_ETOOLARGE);
     assert_int_equal(outer.len, 0);
     hs_buf_finish(&outer);

@@ -12,7 +12,7 @@
 
 struct reading {
     struct hs_arena arena;
-    uint8_t *copy; /* of exactly the right length, so that a sanitizer sees a read past the end */
+    uint8_t *copy; /* of exactly the right length, so that a sanitizer detects reads past the end */
     const struct hs_pickle_value *root;
     struct hs_error err;
     int status;
@@ -62,7 +62,7 @@ static void assert_refused(const void *bytes, size_t len, const char *reason)
     finish(&reading);
 }
 
-/* String literals with their length, which strlen would not find. */
+/* String literals with their length, because they contain NULs. */
 #define BYTES(literal) (literal), sizeof(literal) - 1
 
 struct sample {
@@ -333,7 +333,7 @@ static void every_other_opcode_is_forbidden(void **state)
     assert_refused("\0", 1, "forbidden pickle opcode 0x00 at byte 0");
 }
 
-/* Something of everything. */
+/* A pickle with values of every type. */
 static const char whole[] =
     "\x80\4\x95\3\0\0\0\0\0\0\0}(X\1\0\0\0aq\0]q\1(K\1M\2\0J\3\0\0\0\x8a\1\4G\0\0\0\0\0\0\0\0\x88\x89Ne"
     "\x8c\1bC\1b\x8c\1c\x8f(K\1\x90\x8c\1dK\1\x85\x8c\1eK\1K\2\x86\x8c\1fK\1K\2K\3\x87h\0h\1"
@@ -371,9 +371,9 @@ static void too_little_memory_is_a_refusal_too(void **state)
     finish(&reading);
 }
 
-/* ---- what would cost much ---- */
+/* ---- expensive input ---- */
 
-/* `count` times the same bytes, between two others. */
+/* Repeats `count` times the same bytes, between a prefix and a suffix. */
 struct repeated {
     uint8_t *data;
     size_t len;
@@ -392,7 +392,7 @@ static struct repeated repeat(const char *first, size_t first_len, const char *u
     return result;
 }
 
-/* Reads and says how long that took. */
+/* Reads the pickle and returns the time that took. */
 static double seconds_to_refuse(struct repeated input, const char *reason)
 {
     struct timespec start, end;
@@ -403,7 +403,7 @@ static double seconds_to_refuse(struct repeated input, const char *reason)
     return (double) (end.tv_sec - start.tv_sec) + (double) (end.tv_nsec - start.tv_nsec) / 1e9;
 }
 
-/* Generous, for sanitizers on slow machines; what is quadratic would take hours. */
+/* Generous, for sanitizers on slow machines; quadratic code would take hours. */
 enum { SECONDS = 20 };
 
 static void too_much_of_anything_is_refused_soon(void **state)
@@ -421,13 +421,13 @@ static void too_much_of_anything_is_refused_soon(void **state)
 static void copies_of_the_same_are_counted(void **state)
 {
     (void) state;
-    /* a list of 100 000 times the same pair, then OrderedDict of it again and again */
+    /* a list of 100 000 references to one pair, then repeated OrderedDict calls with it */
     struct repeated list =
         repeat(BYTES("](K\1K\2\x86q\0"), BYTES("h\0"), 100000, "e\x85q\1" GLOBAL("collections", "OrderedDict") "q\2");
     struct repeated calls = repeat((const char *) list.data, list.len, BYTES("h\2h\1R\x86"), 1000000, ".");
     free(list.data);
     assert_true(seconds_to_refuse(calls, "too many values") < SECONDS);
-    /* a dictionary of 10 000 numbers as the state of one object, again and again */
+    /* a dictionary of 10 000 numbers, set repeatedly as the state of one object */
     uint8_t *data = malloc(10000 * 6 + 4000000 + 64);
     size_t len = 0;
     assert_non_null(data);
@@ -459,7 +459,7 @@ static void long_keys_are_counted(void **state)
     assert_true(seconds_to_refuse(sets, "too many values") < SECONDS);
 }
 
-/* Each NaN is a key of its own. */
+/* Each NaN is a distinct key. */
 static void many_keys_that_are_no_numbers_take_no_quadratic_time(void **state)
 {
     (void) state;
@@ -489,7 +489,7 @@ static void depth_and_cycles_cost_nothing(void **state)
     finish(&reading);
 }
 
-/* Once for the whole, and once for a value that is shown. */
+/* Reads a whole pickle and prints one value. */
 static int read_without_memory(void *arg)
 {
     static const char bytes[] =

@@ -345,7 +345,7 @@ static void repr_has_bounds(void **state)
     hs_buf_finish(&buf);
     assert_int_equal(hs_pickle_repr(of_text("abcd"), &buf), HS_ETOOLARGE);
     hs_buf_finish(&buf);
-    /* twice as much at each level */
+    /* the size doubles at each level */
     for (int i = 0; i < 14; i++) {
         struct hs_pickle_value *outer = make(HS_PICKLE_LIST);
         for (int times = 0; times < 2; times++)

@@ -17,7 +17,7 @@ static struct hs_onnx_info *finish(struct hs_buf *model)
     return info;
 }
 
-/* As Ultralytics exports: one class, 17 keypoints of three numbers, with metadata. */
+/* A model as Ultralytics exports it: one class, 17 keypoints of three numbers, with metadata. */
 static struct hs_onnx_info *usual(int side)
 {
     struct hs_buf model;
@@ -49,7 +49,7 @@ static void set_prop(struct hs_onnx_info *info, const char *key, const char *val
     info->props[info->prop_count++] = (struct hs_onnx_prop) { strdup(key), strdup(value) };
 }
 
-/* Reads and frees the info. `shape` holds what the user says. */
+/* Reads and frees the info. `shape` holds the user's options. */
 static void accept(struct hs_onnx_info *info, struct hs_model_shape *shape)
 {
     struct hs_error err = { 0 };
@@ -123,7 +123,7 @@ static void without_metadata_the_user_says(void **state)
     refuse(finish(&model), (struct hs_model_shape) { .keypoints = 17 }, "57 channels");
 }
 
-/* As `dynamic=True` without `simplify` writes it. */
+/* As written by an export with `dynamic=True` and without `simplify`. */
 static void a_channel_count_that_the_file_leaves_open(void **state)
 {
     (void) state;
@@ -140,7 +140,7 @@ static void a_channel_count_that_the_file_leaves_open(void **state)
     pose_onnx_decoded(&model, 64, 0, 84);
     shape = said;
     accept(finish(&model), &shape);
-    /* Nothing is guessed that cannot be compared with the file. */
+    /* Numbers that cannot be compared with the file are not guessed. */
     for (int i = 0; i < 3; i++) {
         struct hs_model_shape less = said;
         *(i == 0 ? &less.keypoints : i == 1 ? &less.dims : &less.classes) = 0;
@@ -155,7 +155,7 @@ static void keypoint_names(void **state)
     struct hs_onnx_info *info = usual(640);
     struct hs_model_shape shape = { 0 };
     struct hs_buf model;
-    set_prop(info, "kpt_names", "{0: ['a', 'b']}"); /* of 17 */
+    set_prop(info, "kpt_names", "{0: ['a', 'b']}"); /* two names for 17 keypoints */
     accept(info, &shape);
     assert_null(shape.keypoint_names.labels);
     hs_label_list_finish(&shape.labels);
@@ -167,7 +167,7 @@ static void keypoint_names(void **state)
     assert_int_equal(shape.keypoint_names.count, 2);
     assert_string_equal(shape.keypoint_names.labels[1], "bottom");
     hs_label_list_finish(&shape.keypoint_names);
-    /* A model that is refused keeps none. */
+    /* A refused model keeps no names. */
     pose_onnx_decoded(&model, 64, 11, 84);
     pose_onnx_prop(&model, "kpt_shape", "[2, 2]");
     pose_onnx_prop(&model, "kpt_names", "{0: ['top', 'bottom']}");
@@ -348,7 +348,7 @@ static int read_without_memory(void *arg)
     return r;
 }
 
-/* A model without its names would be served, but is not what the file says. */
+/* On failure the model must be refused, not served without its names. */
 static void each_allocation_may_fail(void **state)
 {
     (void) state;

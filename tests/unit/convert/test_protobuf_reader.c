@@ -41,12 +41,12 @@ static void damaged_bytes(void **state)
         size_t len;
     } bad[] = {
         { { 0x08 }, 1 },                                                           /* no value */
-        { { 0x08, 0x80 }, 2 },                                                     /* a cut varint */
-        { { 0x11, 1, 2, 3 }, 4 },                                                  /* 8 bytes are wanted */
+        { { 0x08, 0x80 }, 2 },                                                     /* a truncated varint */
+        { { 0x11, 1, 2, 3 }, 4 },                                                  /* 8 bytes are required */
         { { 0x1a, 3, 'h', 'i' }, 4 },                                              /* a length past the end */
         { { 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f }, 7 },                       /* far past it */
-        { { 0x0b }, 1 },                                                           /* groups are not read */
-        { { 0x00, 0x00 }, 2 },                                                     /* no field has the number 0 */
+        { { 0x0b }, 1 },                                                           /* groups are not supported */
+        { { 0x00, 0x00 }, 2 },                                                     /* field numbers start at 1 */
         { { 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, 11 }, /* more than 64 bits */
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

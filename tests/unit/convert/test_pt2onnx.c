@@ -1,5 +1,6 @@
-/* The smallest pose network: one convolution and one level of heads, each a 1x1 convolution. Its pickle is put together
- * from pieces, and bad ones have another piece in one place. tests/service/test_pt2onnx.py has whole networks. */
+/* The smallest pose network: one convolution and one level of heads, each a 1x1 convolution. The
+ * pickle is assembled from pieces; each bad one replaces one piece. tests/service/test_pt2onnx.py
+ * tests whole networks. */
 #include "../alloc_fail.h"
 #include "convert/pt2onnx.h"
 
@@ -40,7 +41,7 @@ struct piece {
 #define LIST(entry) OBJECT("torch.nn.modules.container", "ModuleList", MODULES(TEXT("\1", "0") entry))
 #define STRIDES(size) TENSOR("FloatStorage", "1", "\1", "\0", "K" size "\x85", "K\1\x85")
 
-/* What a test may exchange, in the order in which it lies in the pickle. */
+/* The pieces that a test can replace, in the order of the pickle. */
 enum part { START, MODEL, LAYER, HEAD, BOX, SCORES, POINTS, SHAPE, STRIDE, SOURCE, LEVELS, NAMES, END, PARTS };
 
 static const struct piece good[PARTS] = {
@@ -91,7 +92,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The path of a checkpoint of the good pieces, but for one. */
+/* Returns the path of a checkpoint of the good pieces, one of them replaced by `other`. */
 static const char *checkpoint(struct fixture *fixture, enum part part, struct piece other)
 {
     float numbers[64], stride = 2;
@@ -297,7 +298,7 @@ struct converting {
     struct fixture *fixture;
     const char *path;
     struct hs_pt2onnx_options options;
-    const uint8_t *wanted; /* NULL: only the result counts */
+    const uint8_t *wanted; /* NULL: only the result matters */
     size_t len;
 };
 
@@ -329,8 +330,8 @@ static int convert_without_memory(void *arg)
 
 #define X41 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
-/* The same checkpoint always gives the same bytes, or nothing. The keypoints' names take 256 bytes, a whole piece of
- * memory, so that another one is needed for what ends them. */
+/* The same checkpoint always gives the same bytes, or an error. The keypoints' names take 256
+ * bytes, a whole piece of memory, so that the bytes after them need another piece. */
 static void test_memory(void **state)
 {
     static const struct piece names =

@@ -34,7 +34,7 @@ static void assert_not_opened(const struct zip_bytes *zip, const char *reason)
     assert_says(err.message, reason);
 }
 
-/* A checkpoint of one value and, under the key 0, the numbers of one storage. */
+/* Opens a checkpoint of one value, with the numbers of one storage under the key 0. */
 static struct hs_pt_archive *open_one(const char *pickle, size_t len, const char *order, const void *storage,
                                       size_t storage_len)
 {
@@ -79,7 +79,7 @@ static const float six[] = { 1, 2, 3, 4, 5, -6.5f };
 #define SIX(offset, size, stride) BYTES(TENSOR("FloatStorage", "0", "\6", offset, size, stride) ".")
 #define FAR "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
 #define MINUS "J\xff\xff\xff\xff"
-/* The first `count` numbers of a storage that has no more. */
+/* The first `count` numbers of a storage of that size. */
 #define ROW(kind, count) BYTES(TENSOR(kind, "0", count, "\0", "K" count "\x85", "K\1\x85") ".")
 #define ONE(kind) BYTES(TENSOR(kind, "0", "\1", "\0", ")", ")") ".")
 
@@ -143,7 +143,7 @@ static void a_tensor_must_fit_its_storage(void **state)
     assert_no_numbers(open_one(SIX("\1", "K\6\x85", "K\1\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\6", ")", ")"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\0", "K\3K\2\x86", "K\2K\2\x86"), NULL, six, 24), message);
-    assert_no_numbers(open_one(SIX("\0", "K\7\x85", "K\0\x85"), NULL, six, 24), message); /* repeats without end */
+    assert_no_numbers(open_one(SIX("\0", "K\7\x85", "K\0\x85"), NULL, six, 24), message); /* unlimited repetitions */
     assert_no_numbers(open_one(SIX("\0", FAR "\x85", "K\0\x85"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\0", FAR FAR "\x86", "K\0K\0\x86"), NULL, six, 24), message);
     assert_no_numbers(open_one(SIX("\0", "K\2\x85", FAR "\x85"), NULL, six, 24), message);
@@ -198,7 +198,7 @@ static void numbers_must_be_finite(void **state)
     assert_no_numbers(open_one(ONE("HalfStorage"), NULL, "\0\xfc", 2), message);
     assert_no_numbers(open_one(ONE("HalfStorage"), NULL, "\1\x7c", 2), message);
     assert_no_numbers(open_one(ONE("DoubleStorage"), NULL, "\0\0\0\0\0\0\xf0\x7f", 8), message);
-    /* only the numbers that belong to the tensor count */
+    /* only numbers that belong to the tensor are checked */
     static const float some[] = { 1, __builtin_inff(), 3 };
     static const char sparse[] = TENSOR("FloatStorage", "0", "\3", "\0", "K\2\x85", "K\2\x85") ".";
     assert_numbers(open_one(BYTES(sparse), NULL, some, 12), 2, (const double[]) { 1, 3 });
@@ -317,7 +317,7 @@ static void what_cannot_be_opened_says_why(void **state)
     hs_pt_archive_close(NULL);
 }
 
-/* The file's path is made before. */
+/* The path is built before allocations fail. */
 static int read_without_memory(void *arg)
 {
     struct hs_pt_archive *archive = NULL;

@@ -46,7 +46,7 @@ static int read_member(const struct zip_bytes *bytes, const char *name, size_t l
     return r;
 }
 
-/* The file opens, but the member is refused. */
+/* Checks that the file opens, but the member is refused. */
 static void assert_member_refused(const struct zip_bytes *bytes, const char *name, const char *reason)
 {
     struct hs_error err;
@@ -147,7 +147,7 @@ static void a_file_cut_anywhere_is_refused(void **state)
     }
 }
 
-/* A byte that changed in the data is refused; anywhere else too, unless it carries no meaning. */
+/* A changed byte in the data is detected; elsewhere too, unless the byte has no meaning. */
 static void a_changed_byte_gives_no_wrong_content(void **state)
 {
     (void) state;
@@ -251,7 +251,7 @@ static void a_directory_that_lies_is_refused(void **state)
         { 42, 4, 0, "its members overlap" },
         { 42, 4, 3, "its members overlap" },
         { 42, 4, 0x7fffffff, "its members overlap" },
-        { 47, 1, 0, "its directory is no directory" }, /* a name with a NUL in it */
+        { 47, 1, 0, "its directory is no directory" }, /* a name that contains a NUL */
     };
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
         struct zip_bytes bytes;

@@ -34,7 +34,7 @@ static uint32_t crc_of(const struct zip_bytes *zip, size_t i)
     return (uint32_t) crc32(crc32(0, NULL, 0), zip->data + zip->contents[i], (uInt) zip->sizes[i]);
 }
 
-/* From the version to the length of the name, as both descriptions have it. */
+/* Adds the fields from version to length of the name, which are the same in both headers. */
 static void add_description(struct zip_bytes *zip, size_t i, bool unknown)
 {
     add(zip, 2, 20);
@@ -67,7 +67,7 @@ void zip_add(struct zip_bytes *zip, const char *name, const void *data, size_t l
         add(zip, 8, zip->later ? 0 : len);
         add(zip, 8, zip->later ? 0 : len);
     } else {
-        zip_append(zip, "FB\1\0Z", 5); /* how PyTorch aligns */
+        zip_append(zip, "FB\1\0Z", 5); /* PyTorch's alignment field */
     }
     zip->len += len;
 }

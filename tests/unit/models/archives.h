@@ -1,4 +1,4 @@
-/* Small archives for tests, made by libarchive. */
+/* Small archives for tests, created with libarchive. */
 #ifndef HS_TESTS_ARCHIVES_H
 #define HS_TESTS_ARCHIVES_H
 
@@ -10,10 +10,10 @@
 struct archive_member {
     const char *name;
     const char *text;
-    const char *link; /* a symbolic link to this instead */
+    const char *link; /* NULL: a regular file; else a symbolic link to this */
 };
 
-/* zip, else tar with gzip. */
+/* Creates a zip or, if `zip` is false, a gzipped tar. */
 static inline void archive_make(const char *path, bool zip, const struct archive_member *members, size_t count)
 {
     struct archive *out = archive_write_new();

@@ -1,4 +1,4 @@
-/* A folder of the test's own, and files in it. */
+/* A temporary folder for each test, and files in it. */
 #ifndef HS_TESTS_FOLDER_H
 #define HS_TESTS_FOLDER_H
 
@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/str.h"
 
-/* The path of a name; its own buffer for each of the last eight calls. */
+/* Returns the path of a name. The last eight results stay valid. */
 static inline const char *folder_path(const char *folder, const char *name)
 {
     static char paths[8][PATH_MAX];
@@ -52,7 +52,7 @@ static inline int folder_remove_entry(const char *path, const struct stat *st, i
     return remove(path);
 }
 
-/* A group's setup and teardown; *state is the folder. */
+/* Setup and teardown of a test; *state is the folder. */
 static inline int folder_make(void **state)
 {
     char *folder = strdup("/tmp/hs-models-XXXXXX");
@@ -69,7 +69,7 @@ static inline int folder_remove(void **state)
     return failed;
 }
 
-/* Each test gets an empty folder. */
+/* Runs each test in its own empty folder. */
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
 
 #endif

@@ -42,7 +42,7 @@ static bool read_head(int fd, char *head, size_t size)
     return false;
 }
 
-/* False: the client has left. */
+/* Returns false if the client has closed the connection. */
 static bool send_all(int fd, const void *data, size_t len)
 {
     for (const char *at = data; len > 0;) {

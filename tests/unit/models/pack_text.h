@@ -1,8 +1,8 @@
-/* A small pack as text, for tests that want files and sources of their own. */
+/* The text of a small pack, for tests with their own files and sources. */
 #ifndef HS_TESTS_PACK_TEXT_H
 #define HS_TESTS_PACK_TEXT_H
 
-/* Lines 1 to 13; what follows are the backends' pages. */
+/* Lines 1 to 13; the backends' keys follow. */
 #define PACK_HEAD(name)                                                                                                \
     "name: " name "\n"                                                                                                 \
     "task: pose\n"                                                                                                     \

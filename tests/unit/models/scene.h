@@ -1,4 +1,4 @@
-/* A store of the test's own: <folder>/packs holds the shipped packs, <folder>/store the models. */
+/* A store for one test: <folder>/packs holds the shipped packs, <folder>/store the models. */
 #ifndef HS_TESTS_SCENE_H
 #define HS_TESTS_SCENE_H
 
@@ -34,7 +34,7 @@ static inline struct hs_store *scene_open(const char *folder)
     return store;
 }
 
-/* The first file of a pack. */
+/* Returns a choice of the pack's first file. */
 static inline struct hs_model_choice scene_choice(const struct hs_store *store, const char *name)
 {
     const struct hs_pack *pack = hs_store_find(store, name);

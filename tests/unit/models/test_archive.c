@@ -28,7 +28,7 @@ static void from_zip_and_tar(void **state)
         assert_true(folder_holds(*state, "out", "the weights", 11));
         assert_int_equal(take(*state, "a", "package/empty", 11, &err), 0);
         assert_true(folder_holds(*state, "out", "", 0));
-        assert_int_equal(take(*state, "a", "../outside", 11, &err), 0); /* goes where we say, not where it says */
+        assert_int_equal(take(*state, "a", "../outside", 11, &err), 0); /* written to our path, not to the member's */
         assert_true(folder_holds(*state, "out", "gotcha", 6));
         assert_false(folder_has(*state, "../outside"));
     }
@@ -70,7 +70,7 @@ static void no_archive(void **state)
     assert_false(folder_has(*state, "out"));
 }
 
-/* Cut at every length: an error each time, and no half member. */
+/* Truncates the archive at every length: each is an error and leaves no partial member. */
 static void damaged(void **state)
 {
     for (int zip = 0; zip < 2; zip++) {

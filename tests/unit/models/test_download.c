@@ -13,7 +13,7 @@ enum { LEN = 100000, HALF = 40000 };
 static uint8_t content[LEN], changed[LEN];
 static char content_sha[65], changed_sha[65];
 
-/* A download into the folder `scene` from a server that can be stopped, told something else, and started again. */
+/* A download into `folder` from a server that can be stopped, reconfigured and restarted. */
 struct scene {
     struct http_stub stub;
     struct hs_download job;
@@ -21,7 +21,7 @@ struct scene {
     char url[100], part[PATH_MAX];
     char hex[65];
     struct hs_error err;
-    uint64_t first, last, total; /* of the progress */
+    uint64_t first, last, total; /* arguments of on_progress */
 };
 
 static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
@@ -46,7 +46,7 @@ static struct scene scene_of(const char *folder)
     return scene;
 }
 
-/* One call, with the server up during it. */
+/* Runs one download; the server is up only during the call. */
 static int download(struct scene *scene)
 {
     http_stub_start(&scene->stub);
@@ -61,7 +61,7 @@ static int download(struct scene *scene)
     return status;
 }
 
-/* Leaves HALF bytes behind. */
+/* Leaves a part file of HALF bytes. */
 static void cut(struct scene *scene)
 {
     scene->stub.send_max = HALF;
@@ -202,7 +202,7 @@ static void a_complete_part_needs_no_more_bytes(void **state)
     assert_int_equal(download(&scene), 0); /* 416 */
     assert_int_equal(scene.stub.requests, 1);
     scene.job.sha256 = NULL;
-    assert_int_equal(download(&scene), 0); /* nothing tells whether it is complete: once more */
+    assert_int_equal(download(&scene), 0); /* nothing shows that it is complete: download it again */
     assert_int_equal(scene.stub.requests, 2);
     assert_string_equal(scene.hex, content_sha);
 }
@@ -224,7 +224,7 @@ static void wrong_bytes_after_going_on_start_again_once(void **state)
     struct scene scene = scene_of(*state);
     scene.stub.body = changed;
     cut(&scene);
-    scene.stub.body = content; /* with the same ETag: only the hash tells */
+    scene.stub.body = content; /* same ETag: only the hash reveals the change */
     assert_int_equal(download(&scene), 0);
     assert_int_equal(scene.stub.requests, 2);
     scene.stub.body = changed;
@@ -300,7 +300,8 @@ static void a_stalled_server_is_given_up(void **state)
     assert_true(folder_holds(*state, "file.part", content, HALF));
 }
 
-/* The server sends `piece` bytes 20 times a second, which is given up; the next call goes on from there. */
+/* The server sends `piece` bytes 20 times a second, and the download is dropped; the next call
+ * resumes it. */
 static void give_up_for_rate(struct scene *scene, size_t piece, const char *words)
 {
     scene->stub.piece = piece;
@@ -320,7 +321,7 @@ static void a_trickle_is_a_stall(void **state)
     give_up_for_rate(&scene, 10, "stalled");
 }
 
-/* 4 KB/s never stall. */
+/* 4 KB/s never count as a stall. */
 static void a_server_that_is_slow_for_long_is_given_up(void **state)
 {
     struct scene scene = scene_of(*state);
@@ -328,7 +329,8 @@ static void a_server_that_is_slow_for_long_is_given_up(void **state)
     give_up_for_rate(&scene, 200, "too slow");
 }
 
-/* 12 KB/s: the average is that of the whole time, also of the one in which it is not looked at. */
+/* 12 KB/s: the average covers the whole download, including the first slow_s seconds, in which it
+ * is not checked. */
 static void a_server_that_is_a_little_slow_is_given_up_at_once(void **state)
 {
     struct scene scene = scene_of(*state);
@@ -342,7 +344,7 @@ static void a_server_that_is_a_little_slow_is_given_up_at_once(void **state)
     assert_true(st.st_size < HALF);
 }
 
-/* 40 KB/s, for longer than the rate is not looked at. */
+/* 40 KB/s, for longer than slow_s. */
 static void a_slow_line_is_fast_enough(void **state)
 {
     struct scene scene = scene_of(*state);
@@ -364,7 +366,7 @@ static void error_answers(void **state)
     scene.stub.status = 204;
     assert_int_equal(download(&scene), HS_EIO);
     assert_string_equal(scene.err.message, "the server answers 204");
-    scene.stub.status = 302; /* to nowhere */
+    scene.stub.status = 302; /* without a Location */
     assert_int_equal(download(&scene), HS_EIO);
     assert_false(folder_has(*state, "file.part"));
     assert_int_equal(scene.stub.requests, 1);
@@ -379,7 +381,7 @@ static void redirects(void **state)
     hs_str_format(location, sizeof(location), "http://127.0.0.1:%d/there", other.port);
     scene.stub.status = 302;
     scene.stub.location = location;
-    assert_int_equal(download(&scene), HS_EIO); /* only a mirror may lead to plain http */
+    assert_int_equal(download(&scene), HS_EIO); /* only a mirror may redirect to plain http */
     assert_non_null(strstr(scene.err.message, "https"));
     scene.job.mirror = true;
     assert_int_equal(download(&scene), 0);
@@ -387,7 +389,7 @@ static void redirects(void **state)
     assert_int_equal(download(&scene), HS_EIO);
     http_stub_stop(&other);
     assert_int_equal(other.requests, 1);
-    scene.stub.location = "/file"; /* round in circles */
+    scene.stub.location = "/file"; /* redirect loop */
     assert_int_equal(download(&scene), HS_EIO);
     assert_true(scene.stub.requests <= 11);
 }

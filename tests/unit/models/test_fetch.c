@@ -7,7 +7,7 @@
 #include "models/fetch.h"
 #include "scene.h"
 
-/* A pull of the pack "m", whose backend's page is `page`. */
+/* A fetch of the pack "m", whose backend's YAML is `page`. */
 struct pull {
     struct hs_fetch_options options;
     struct hs_fetch_result result;
@@ -47,7 +47,7 @@ static const char *store_path(const char *folder, const char *name)
     return folder_path(folder, path);
 }
 
-/* Nothing but the file, if there is one. */
+/* Checks that the models folder holds no work files. */
 static void assert_tidy(const char *folder)
 {
     static const char *const names[] = { "m.onnx.part", "m.onnx.part.from", ".m.onnx.fetch", ".m.onnx.lock" };
@@ -56,7 +56,7 @@ static void assert_tidy(const char *folder)
             fail_msg("%s was left", names[i]);
 }
 
-/* One source that is a file of this machine, under the path <folder>/given. */
+/* Returns YAML with one source, the local file <folder>/given. */
 static const char *page_of_file(const char *folder, const char *sha256, const char *more)
 {
     static char page[2000];
@@ -104,7 +104,7 @@ static void a_wrong_file_is_mended(void **state)
     unlink(folder_path(*state, "given"));
     pull.options.force = true;
     assert_true(fetch(*state, page, &pull) < 0);
-    assert_true(folder_holds(*state, "store/m.onnx", "model", 5)); /* a pull that fails takes nothing away */
+    assert_true(folder_holds(*state, "store/m.onnx", "model", 5)); /* a failed fetch deletes nothing */
 }
 
 static void an_unknown_hash_is_recorded_once(void **state)
@@ -222,7 +222,7 @@ static void a_member_of_an_archive(void **state)
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/y.onnx\n", sha256);
     assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_ENOTFOUND);
     hs_str_format(more, sizeof(more), "      sha256: %s\n      member: a/m.onnx\n", SHA_OTHER);
-    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_EMODEL); /* not even opened */
+    assert_int_equal(fetch(*state, page_of_file(*state, NULL, more), &pull), HS_EMODEL); /* archive not opened */
     assert_true(folder_holds(*state, "store/m.onnx", "model", 5));
     assert_tidy(*state);
 }
@@ -268,7 +268,7 @@ static void a_cut_pull_is_gone_on_with(void **state)
     hs_str_format(more, sizeof(more), "    - file: %s\n", folder_path(*state, "given"));
     http_stub_start(&stub);
     const char *page = page_of_url(&stub, SHA_MODEL, 5, more);
-    assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND); /* the second source has nothing, and spoils nothing */
+    assert_int_equal(fetch(*state, page, &pull), HS_ENOTFOUND); /* and keeps the first one's part file */
     http_stub_stop(&stub);
     assert_true(folder_holds(*state, "store/m.onnx.part", "mo", 2));
     assert_false(folder_has(*state, "store/m.onnx"));
@@ -309,7 +309,7 @@ static void a_mirror_over_http(void **state)
     assert_tidy(*state);
 }
 
-/* A message about a mirror may reach clients of the service. */
+/* A message about a mirror can reach clients of the service, so it must not contain secrets. */
 static void secrets_of_a_mirror_are_not_told(void **state)
 {
     static const char *const forms[][2] = { { "user:secret@", "/some/where" },
@@ -357,7 +357,7 @@ static void cancelling(void **state)
     http_stub_start(&stub);
     assert_int_equal(fetch(*state, page_of_url(&stub, SHA_MODEL, 5, more), &pull), HS_ECANCELED);
     http_stub_stop(&stub);
-    assert_null(strstr(pull.said, "given")); /* no further source is tried */
+    assert_null(strstr(pull.said, "given")); /* no other source is tried */
     hs_cancel_finish(&cancel);
 }
 

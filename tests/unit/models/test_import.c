@@ -11,7 +11,8 @@ static void write_model(const char *folder, const char *name, struct hs_buf *mod
     hs_buf_finish(model);
 }
 
-/* [1, 4 + classes + points * dims, cells] with names and keypoint shape. */
+/* Writes a model with output [1, 4 + classes + points * dims, cells], class names and keypoint
+ * shape. */
 static void write_pose(const char *folder, const char *name, const char *names, int classes, int points, int dims)
 {
     struct hs_buf model;
@@ -25,7 +26,7 @@ static void write_pose(const char *folder, const char *name, const char *names, 
     write_model(folder, name, &model);
 }
 
-/* The file `file` of the folder under the options' name. */
+/* Imports the file `file` of the folder with `options`. */
 static int import(const char *folder, const char *file, struct hs_import_options options, struct hs_error *err)
 {
     struct hs_store *store = scene_open(folder);
@@ -188,7 +189,7 @@ static void names_that_are_taken(void **state)
     assert_int_equal(hs_store_count(store), 2);
     assert_string_equal(hs_store_find(store, "mine-1")->classes[0], "b");
     hs_store_close(store);
-    assert_int_equal(count_files(*state, ".onnx"), 1); /* the replaced one is gone */
+    assert_int_equal(count_files(*state, ".onnx"), 1); /* the replaced file is deleted */
 }
 
 static void a_pack_that_cannot_be_read_is_not_overwritten(void **state)

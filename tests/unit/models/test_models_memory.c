@@ -1,5 +1,6 @@
-/* Each scenario runs with its first, second, third … allocation failing: it then gives HS_ENOMEM with a message, or
- * does without. The store is as before, or has all of the new. */
+/* Each scenario runs with its first, second, third … allocation failing. It then returns HS_ENOMEM
+ * with a message, or succeeds without the memory. The store is unchanged, or contains the complete
+ * result. */
 #include "../unit.h"
 
 #include <dirent.h>
@@ -17,7 +18,7 @@
 #include "models/pip_client.h"
 #include "scene.h"
 
-/* Paths are made before allocations fail. */
+/* Paths are built before allocations fail. */
 static char folder[PATH_MAX], models[PATH_MAX], packs[PATH_MAX], model_path[PATH_MAX];
 static struct hs_error error;
 
@@ -89,7 +90,7 @@ static void a_pack_is_read(void **state)
     each(parse, NULL, 6);
 }
 
-/* Two shipped packs and an imported one: none may be missing. */
+/* Two shipped packs and an imported one; the store must list all or fail. */
 static int scan(void *arg)
 {
     struct hs_store *store = NULL;
@@ -116,7 +117,7 @@ static void the_packs_of_a_store_are_read(void **state)
     each(scan, NULL, 20);
 }
 
-/* The state of a file is right or not known. */
+/* The reported state of a file must be right or unknown. */
 static int check_file(void *arg)
 {
     const struct hs_store *store = arg;
@@ -245,7 +246,7 @@ static int import(void *arg)
         return checked(r);
     r = hs_import(store, &options, &summary, &error);
     hs_store_close(store);
-    /* The pack with its file, or neither; nothing else is left. */
+    /* Either the pack and its file exist, or neither; no other file is left. */
     assert_int_equal(hs_file_exists(pack_path), r == 0);
     assert_int_equal(count_entries(own), r == 0);
     assert_int_equal(count_entries(models) - hs_file_exists(own), r == 0);
@@ -330,7 +331,7 @@ static void files_are_pulled(void **state)
     http_stub_stop(&stub);
 }
 
-/* A file that is there and right is not pulled again because its record could not be read. */
+/* A file that is present and correct is not fetched again because its record could not be read. */
 static int pull_again(void *arg)
 {
     const struct hs_fetch_options options = { 0 };
@@ -362,7 +363,7 @@ static void what_is_there_stays(void **state)
 
 /* ---- clients of registries ---- */
 
-/* The user's registry, never another one because its name could not be read. */
+/* Finds the user's registry, and never another one because its name could not be read. */
 static int locate(void *arg)
 {
     static struct hs_npm_location location;

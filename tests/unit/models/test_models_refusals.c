@@ -1,4 +1,5 @@
-/* Disks without room, paths that are too long, folders that cannot be read, and where the models are looked for. */
+/* Full disks, paths that are too long, unreadable folders, and the search order of the models
+ * folder. */
 #include "../unit.h"
 
 #include <signal.h>
@@ -26,7 +27,7 @@ static void expect(int r, const struct hs_error *err, int code, const char *text
 
 static struct rlimit usual;
 
-/* As if the disk had room for so many bytes of one file; 0: as much as there is. */
+/* Limits the size of a file, as a full disk does; 0: no limit. */
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit = { .rlim_cur = bytes ? bytes : usual.rlim_cur, .rlim_max = usual.rlim_max };
@@ -41,7 +42,7 @@ static int set_up(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, folder_remove)
 
-/* One byte too few; the piece that was written is deleted. */
+/* One byte too few; the partial file is deleted. */
 static void installing(void **state)
 {
     static const struct archive_member members[] = { { "m", "model", NULL } };
@@ -64,14 +65,14 @@ static void installing(void **state)
             unlink(to);
         }
     }
-    /* Nor is anything written to a folder that is not there. */
+    /* Nor is anything written to a folder that does not exist. */
     expect(hs_install_copy(from, folder_path(*state, "no/to"), 100, &err), &err, HS_EIO, "cannot write ");
     expect(hs_install_move(folder_path(*state, "absent"), to, &err), &err, HS_EIO, "cannot write ");
     expect(hs_install_move(from, folder_path(*state, "no/to"), &err), &err, HS_EIO, "cannot write ");
     assert_true(folder_holds(*state, "from", "model", 5));
 }
 
-/* The model fits and its pack does not: then neither stays, and what was there before does. */
+/* The model fits but its pack does not: neither stays, and existing files do. */
 static void importing(void **state)
 {
     struct hs_buf model;
@@ -95,7 +96,7 @@ static void importing(void **state)
     assert_null(hs_store_complaint(store));
     assert_int_equal(hs_import(store, &options, NULL, &err), 0);
     assert_true(folder_has(*state, name));
-    /* The same again keeps the file that it found, with its pack. */
+    /* Importing the same model again keeps the existing file and its pack. */
     limit_files(20);
     assert_int_equal(hs_import(store, &options, NULL, &err), HS_EIO);
     limit_files(0);
@@ -152,11 +153,12 @@ static void downloading(void **state)
     memset(path, 'x', sizeof(path));
     path[0] = '/';
     path[PATH_MAX - 2] = '\0';
-    expect(download_to(path, &stub, &err), &err, HS_EINVAL, "the path /xxx"); /* a message of that length is cut */
+    expect(download_to(path, &stub, &err), &err, HS_EINVAL, "the path /xxx"); /* a message of that length is
+                                                                                 truncated */
     http_stub_stop(&stub);
     unlink(part);
     unlink(folder_path(*state, "m.part.from"));
-    /* A part of the file, which was not asked for, could be any part. */
+    /* A 206 response to a request without a range could be any part of the file. */
     stub.status = 206;
     http_stub_start(&stub);
     assert_int_equal(download_to(part, &stub, &err), HS_EIO);
@@ -173,7 +175,7 @@ static void downloading(void **state)
 
 /* ---- the store ---- */
 
-/* A record of the hash that cannot be read is no reason to fetch the file again; one that is damaged is. */
+/* An unreadable record does not cause a new fetch; a damaged one does. */
 static void records(void **state)
 {
     struct hs_error err = { 0 };
@@ -235,7 +237,7 @@ static void folder_of(const char *wanted)
     unsetenv("HS_PACKS_DIR");
 }
 
-/* What is set wins in this order; an empty or a relative setting counts as none. */
+/* Settings take precedence in this order; an empty or relative one is ignored. */
 static void where_models_are(void **state)
 {
     static const char *const names[] = { "HS_MODELS_DIR", "XDG_DATA_HOME", "HOME" };
@@ -265,7 +267,7 @@ static void where_models_are(void **state)
     }
 }
 
-/* A folder that has a name, but whose files would have none. */
+/* A folder whose path is valid, but too long for the paths of its files. */
 static void long_paths(void **state)
 {
     char dir[PATH_MAX + 1], path[PATH_MAX];
@@ -277,16 +279,16 @@ static void long_paths(void **state)
     scene_pack(*state, "m", PACK_HEAD("m") "openvino: [{file: m.onnx}, {file: mm.onnx}]\n");
     memset(dir, '/', sizeof(dir));
     memcpy(dir, *state, strlen(*state));
-    dir[PATH_MAX] = '\0'; /* one too many for the folder itself */
+    dir[PATH_MAX] = '\0'; /* one character too many for the folder */
     expect(hs_store_open(&options, &store, &err), &err, HS_EINVAL, "the path of the models folder is too long");
-    dir[PATH_MAX - 8] = '\0'; /* "packs" fits behind it, and little else */
+    dir[PATH_MAX - 8] = '\0'; /* leaves room for "packs" and little else */
     if (hs_store_open(&options, &store, &err) < 0)
         fail_msg("%s", err.message);
     struct hs_model_choice choice = scene_choice(store, "m");
     enum hs_file_state found;
     char hex[65], *verified;
     struct hs_fetch_result result;
-    assert_int_equal(hs_store_check(store, choice.file, &found, hex, &err), 0); /* this one just fits */
+    assert_int_equal(hs_store_check(store, choice.file, &found, hex, &err), 0); /* this name just fits */
     assert_int_equal(found, HS_FILE_MISSING);
     choice.file++;
     assert_false(hs_store_has(store, choice.file));

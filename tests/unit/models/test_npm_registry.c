@@ -7,7 +7,8 @@
 static struct hs_npm_location found;
 static struct hs_error err;
 
-/* npm's user configuration is <folder>/user, the one for all users <folder>/global; NULL: not there. */
+/* npm's user configuration is <folder>/user, the global one <folder>/global; NULL: the file does
+ * not exist. */
 static int locate(const char *folder, const char *user, const char *global, const char *package)
 {
     if (user)
@@ -84,7 +85,7 @@ static void scopes_and_tokens(void **state)
     assert_string_equal(found.authorization, "Authorization: Bearer s3cret=");
     assert_int_equal(locate(*state, user, NULL, "@owner/a"), 0);
     assert_string_equal(found.authorization, "Authorization: Basic dXNlcjpwdw==");
-    /* A name that the environment has not stays as it is; a token cannot bring a header of its own. */
+    /* An unset variable is not expanded; a token cannot inject a header. */
     unsetenv("HS_TEST_TOKEN");
     assert_int_equal(locate(*state, user, NULL, "@own/a"), 0);
     assert_string_equal(found.authorization, "Authorization: Bearer ${HS_TEST_TOKEN}");
@@ -102,7 +103,7 @@ static void what_cannot_be_used(void **state)
     assert_non_null(strstr(err.message, "npm's setting registry"));
     assert_int_equal(locate(*state, "@own:registry=none", NULL, "@own/a"), HS_EINVAL);
     assert_non_null(strstr(err.message, "@own:registry"));
-    /* Too long to be an address; an empty file; a file that ends in the middle. */
+    /* A line too long for an address; an empty file; a file without a final newline. */
     memset(line, 'x', sizeof(line));
     memcpy(line, "registry=https://", strlen("registry=https://"));
     line[sizeof(line) - 1] = '\0';

@@ -31,7 +31,7 @@ static void refuse(const char *text, const char *message)
     assert_true(err.line > 0);
 }
 
-/* ---- the packs that are shipped ---- */
+/* ---- shipped packs ---- */
 
 static struct hs_pack *shipped(const char *name)
 {
@@ -79,7 +79,7 @@ static void every_ultralytics_model(void **state)
     }
 }
 
-/* Each version of HailoRT has a file of its own, whose hash is recorded at the first pull. */
+/* Each version of HailoRT has its own file, whose hash is recorded by the first fetch. */
 static void a_file_for_each_hailort(void **state)
 {
     (void) state;
@@ -118,7 +118,7 @@ static void hailo_files_of_the_zoo(void **state)
                      "v%.3s.0/hailo10h/%s_pose.hef",
                      versions[v], names[i]);
             assert_string_equal(file->sources[0].address, address);
-            assert_null(file->sha256); /* nobody publishes one */
+            assert_null(file->sha256); /* no hash is published */
             assert_int_equal(file->scores, HS_SCORES_PROBABILITIES);
         }
         assert_null(hs_pack_find_file(pack, "hailo", "4.20.0"));
@@ -139,7 +139,7 @@ static void the_default_has_a_package_too(void **state)
     hs_pack_destroy(pack);
 }
 
-/* ---- what a page can say ---- */
+/* ---- valid and invalid packs ---- */
 
 static void a_small_pack(void **state)
 {
@@ -220,7 +220,7 @@ static void a_file_for_each_runtime(void **state)
     hs_pack_destroy(pack);
 }
 
-/* A page with one text replaced. */
+/* Parses a pack in which one text is replaced; it must be refused. */
 static void refuse_changed(const char *from, const char *to, const char *message)
 {
     static const char whole[] = PACK_HEAD("mine") "openvino:\n  file: mine.onnx\n  size: 5\n";
@@ -396,7 +396,7 @@ static void shipped_detectors(void **state)
         assert_float_equal(pack->detection.score, 0.5, 1e-6);
         assert_float_equal(pack->detection.iou, 0.4, 1e-6);
         assert_true(pack->input.bgr == retina);
-        assert_true(pack->input.mean[0] == (retina ? 123.0f : 127.5f)); /* of R, whatever the order */
+        assert_true(pack->input.mean[0] == (retina ? 123.0f : 127.5f)); /* of R, in any channel order */
         assert_true(hs_pack_find_file(pack, "openvino", NULL) ? !retina : retina);
         assert_non_null(hs_pack_find_file(pack, "hailo", "5.1.1"));
         assert_non_null(strstr(hs_pack_find_file(pack, "hailo", "5.2.0")->sources[0].address, "/v5.2.0/hailo10h/"));

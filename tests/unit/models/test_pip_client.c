@@ -1,4 +1,4 @@
-/* pip is played by scripts: nothing here leaves the machine. */
+/* Scripts replace pip, so that no test uses the network. */
 #include "../unit.h"
 
 #include "base/clock.h"
@@ -15,8 +15,8 @@ static const struct hs_source sdist = {
 
 static int deadline_ms = 60000;
 
-/* A program of that name in <folder>/bin; what it is called with goes to <folder>/args, its folder to <folder>/where.
- */
+/* Creates a program in <folder>/bin that records its arguments in <folder>/args and its working
+ * folder in <folder>/where. */
 static void play(const char *folder, const char *name, const char *script)
 {
     char text[1000], path[100];
@@ -44,7 +44,7 @@ static int get(const char *folder, const struct hs_source *source, char path[PAT
     return status;
 }
 
-/* True if one of the lines that the program was called with is this one. */
+/* True if one of the program's arguments is `wanted`. */
 static bool called_with(const char *folder, const char *wanted)
 {
     uint8_t *text;
@@ -82,7 +82,7 @@ static void a_wheel_of_another_name(void **state)
     assert_non_null(strstr(err.message, "some-thing==1.2 has no file some_thing-1.2-py3-none-any.whl"));
 }
 
-/* Not by `pip download`, which would run code out of it. */
+/* Not downloaded with `pip download`, which would run code from the archive. */
 static void a_source_archive(void **state)
 {
     char path[PATH_MAX];

@@ -5,7 +5,7 @@
 
 #include "models/schema_reader.h"
 
-/* A text being read strictly. */
+/* A document and its strict reader. */
 struct page {
     struct hs_doc *doc;
     const struct hs_node *root;

@@ -34,7 +34,7 @@ static void where_things_are(void **state)
     assert_int_equal(hs_store_count(store), 1);
     assert_null(hs_store_pack(store, 1));
     assert_null(hs_store_complaint(store));
-    assert_false(folder_has(*state, "store")); /* opening makes nothing */
+    assert_false(folder_has(*state, "store")); /* opening creates nothing */
     hs_store_close(store);
     hs_store_close(NULL);
 }
@@ -161,11 +161,11 @@ static void the_best_one(void **state)
     struct hs_model_choice choice;
     assert_string_equal(choose(store, NULL, "openvino", NULL).pack->name, "yolo11n-pose");
     assert_string_equal(choose(store, "auto", "hailo", NULL).file->name, "s.hef");
-    write_store(*state, "a.onnx", "model"); /* an installed one before one that is not */
+    write_store(*state, "a.onnx", "model"); /* an installed pack before one that is not */
     assert_string_equal(choose(store, "", "openvino", NULL).pack->name, "aaa-pose");
     assert_int_equal(hs_store_choose_default(store, HS_TASK_POSE, "openvino", NULL, &choice, NULL), 0);
     assert_string_equal(choice.pack->name, "yolo11n-pose");
-    write_store(*state, "n.onnx", "half"); /* the wrong size is not installed */
+    write_store(*state, "n.onnx", "half"); /* a file of the wrong size does not count as installed */
     assert_string_equal(choose(store, NULL, "openvino", NULL).pack->name, "aaa-pose");
     write_store(*state, "n.onnx", "whole");
     assert_string_equal(choose(store, NULL, "openvino", NULL).pack->name, "yolo11n-pose");
@@ -186,7 +186,7 @@ static const char *best_embedding(const struct hs_store *store, const char *back
     return choice.pack->name;
 }
 
-/* One that must not be brought unasked is the best one where somebody has brought it. */
+/* A pack that is not fetched by default is the best one if it is installed. */
 static void best_where_it_is_installed(void **state)
 {
     scene_pack(*state, "h", FACE_PACK("arcface-mobilefacenet", "hailo: {file: h.hef}\n"));
@@ -217,7 +217,7 @@ static void states_of_a_file(void **state)
     write_store(*state, "pinned.onnx", "model");
     assert_int_equal(state_of(store, "pinned", hex), HS_FILE_VERIFIED);
     assert_string_equal(hex, SHA_MODEL);
-    write_store(*state, "pinned.onnx", "modem"); /* one bit, same size */
+    write_store(*state, "pinned.onnx", "modem"); /* one bit differs, same size */
     assert_int_equal(state_of(store, "pinned", NULL), HS_FILE_BAD);
     assert_true(hs_store_has(store, scene_choice(store, "pinned").file));
     write_store(*state, "loose.onnx", "other");
