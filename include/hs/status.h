@@ -1,14 +1,15 @@
-/* Status codes and the error record that travels beside them. Everything that can fail returns 0 or a negative
- * HS_E… code; detail goes into a struct hs_error that the caller owns. */
+/* Status codes, and the error record with the detail of a failure. Functions that can fail return 0 or a negative HS_E…
+ * code and write detail to a struct hs_error that the caller owns. */
 #ifndef HS_STATUS_H
 #define HS_STATUS_H
 
-/* name, value, the code that a client sees, the HTTP status that a request failing with it gets, enum hs_recovery
+/* name, value, error code in answers, HTTP status of a request that fails with it, enum hs_recovery
  *
- * What a backend says of its device, by what mends it: ENODEVICE there is none; EINUSE another program has it for
- * itself; EVERSION driver, firmware and library do not fit together; EMODEL this file cannot run on it; ENOMEM it, or
- * this machine, has no memory left; EBUSY its queue is full; ETRANSIENT the same once more will do; ELOST it went away
- * and all that was loaded with it: close, open and load again; EDEVICE anything else, which stays. */
+ * Codes that a backend returns for its device. ENODEVICE: no device is present. EINUSE: another program has exclusive
+ * use of it. EVERSION: the versions of driver, firmware and library do not match. EMODEL: the model file cannot run on
+ * it. ENOMEM: the device or this machine is out of memory. EBUSY: its queue is full. ETRANSIENT: a retry is likely to
+ * succeed. ELOST: the device is lost with all loaded models; close, open and load again. EDEVICE: any other, permanent
+ * failure. */
 #define HS_STATUS_MAP(X)                                                                                               \
     X(EINVAL, -1, "invalid_argument", 400, NONE)                                                                       \
     X(EMISSING, -2, "missing_field", 400, NONE)                                                                        \
@@ -43,9 +44,9 @@
     X(EUNIMPLEMENTED, -33, "not_implemented", 501, NONE)                                                               \
     X(EHTTPVERSION, -34, "http_version_not_supported", 505, NONE)
 
-/* What may help if a run fails. NONE: nothing, the request itself is at fault, out of time or refused. RETRY: the same
- * device again, after a pause. ELSEWHERE: another device, or the fallback. REOPEN: the same, and the device is down
- * until it was opened and loaded again. All but NONE count as failures of the device. */
+/* Recovery after a failed run. NONE: no recovery; the request is invalid, timed out or refused. RETRY: run on the same
+ * device again after a pause. ELSEWHERE: run on another device or on the fallback. REOPEN: as ELSEWHERE, and the device
+ * is down until it is opened and loaded again. All except NONE count as failures of the device. */
 enum hs_recovery { HS_RECOVERY_NONE, HS_RECOVERY_RETRY, HS_RECOVERY_ELSEWHERE, HS_RECOVERY_REOPEN };
 
 enum hs_status {
@@ -57,8 +58,8 @@ enum hs_status {
 
 enum { HS_ERROR_MESSAGE_SIZE = 512 };
 
-/* Detail of a failure. `code` is the same HS_E… that the function returned; `line` is 1-based where a text was being
- * parsed, else 0. The message is one line of UTF-8 without a final full stop. */
+/* Detail of a failure. `code` is the HS_E… that the function returned; `line` is the 1-based line if a parser failed,
+ * else 0. The message is one line of UTF-8 without a final full stop. */
 struct hs_error {
     int code;
     int line;
@@ -69,21 +70,22 @@ struct hs_error {
  * A message that does not fit is cut. Any thread. */
 int hs_error_set(struct hs_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* In a message: what follows is the text of a library, SQL, or other detail that means something only to the
- * administrator: hs_error_set(err, HS_EIO, "the gallery cannot be read" HS_DETAIL "%s", text). */
+/* Separates a message from detail that is for the administrator only, such as the text of a library or SQL:
+ * hs_error_set(err, HS_EIO, "the gallery cannot be read" HS_DETAIL "%s", text). */
 #define HS_DETAIL "; detail: "
 
-/* The message for clients of a service: without its detail, and with the names of files instead of their absolute
- * paths. Logs and command lines show err->message. Any thread. */
+/* Copies a message for clients of a service: without the detail after HS_DETAIL, and with file names instead of
+ * absolute paths. Logs and command lines show err->message. Any thread. */
 void hs_error_public(const char *message, char ret_text[HS_ERROR_MESSAGE_SIZE]);
 
-/* "invalid_argument" and so on; "ok" for 0, "internal" for a code that is none of ours. Never NULL. */
+/* Returns the error code as in answers, such as "invalid_argument"; "ok" for 0, "internal" for an unknown code. Never
+ * NULL. */
 const char *hs_status_name(int code);
 
-/* NONE for 0, ELSEWHERE for a code that is none of ours. */
+/* Returns HS_RECOVERY_NONE for 0, HS_RECOVERY_ELSEWHERE for an unknown code. */
 enum hs_recovery hs_status_recovery(int code);
 
-/* The HTTP status of a code; 200 for 0, 500 for a code that is none of ours. */
+/* Returns the HTTP status of a code; 200 for 0, 500 for an unknown code. */
 int hs_status_http(int code);
 
 #endif

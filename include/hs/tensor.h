@@ -1,4 +1,4 @@
-/* Tensors as backends give them and decoders read them: native number type, native order, never copied. */
+/* Tensors that backends return and decoders read: native number type, native order, never copied. */
 #ifndef HS_TENSOR_H
 #define HS_TENSOR_H
 
@@ -7,8 +7,8 @@
 
 enum hs_dtype { HS_DTYPE_U8, HS_DTYPE_I8, HS_DTYPE_U16, HS_DTYPE_F32 };
 
-/* How the dimensions after the batch are ordered in memory. HS_LAYOUT_ROWS is a matrix [rows, columns]
- * (for instance the [56, 8400] of an ordinary YOLO export), seen as h = rows, w = columns, c = 1. */
+/* Order in memory of the dimensions after the batch. HS_LAYOUT_ROWS is a matrix [rows, columns] (for instance
+ * [56, 8400] of a usual YOLO export), stored as h = rows, w = columns, c = 1. */
 enum hs_layout { HS_LAYOUT_NCHW, HS_LAYOUT_NHWC, HS_LAYOUT_ROWS };
 
 enum { HS_TENSOR_NAME_SIZE = 64 };
@@ -24,7 +24,7 @@ struct hs_tensor_desc {
     size_t size_bytes;
 };
 
-/* A readable tensor: strides are counted in elements, so one decoder reads NCHW and NHWC alike. `data` is borrowed. */
+/* A view of a tensor's data. Strides are in elements, so that one decoder reads both NCHW and NHWC. Borrows `data`. */
 struct hs_tensor_view {
     const void *data;
     enum hs_dtype dtype;
@@ -33,7 +33,7 @@ struct hs_tensor_view {
     float scale, zero_point;
 };
 
-/* The view of a tightly packed tensor. */
+/* Returns the view of a tightly packed tensor; it borrows `data`. */
 static inline struct hs_tensor_view hs_tensor_view_of(const struct hs_tensor_desc *desc, const void *data)
 {
     struct hs_tensor_view view;
@@ -61,7 +61,7 @@ static inline size_t hs_dtype_size(enum hs_dtype dtype)
     return dtype == HS_DTYPE_F32 ? 4 : dtype == HS_DTYPE_U16 ? 2 : 1;
 }
 
-/* The real value at element offset `at` (a sum of index * stride). */
+/* Returns the real value at element offset `at` (a sum of index * stride). */
 static inline float hs_tensor_at(const struct hs_tensor_view *view, ptrdiff_t at)
 {
     switch (view->dtype) {

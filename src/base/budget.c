@@ -35,7 +35,7 @@ static bool charge(struct hs_budget *budget, size_t bytes)
     return true;
 }
 
-/* Charges for those at the head of the queue that fit. */
+/* Charges waiters from the head of the queue as long as they fit. */
 static void serve(struct hs_budget *budget)
 {
     struct hs_budget_waiter *waiter;
@@ -58,7 +58,7 @@ static void leave(struct hs_budget *budget, const struct hs_budget_waiter *waite
     *link = waiter->next;
     if (budget->last == waiter)
         budget->last = before;
-    serve(budget); /* a smaller one may have stood behind it */
+    serve(budget); /* the next waiter may need less and fit now */
 }
 
 /* ---- */
@@ -73,7 +73,7 @@ bool hs_budget_try(struct hs_budget *budget, size_t bytes)
     return ok;
 }
 
-/* By the thread that cancels. */
+/* Runs in the thread that cancels. */
 static void on_cancel(void *arg)
 {
     struct hs_budget_waiter *waiter = arg;

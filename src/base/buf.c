@@ -28,7 +28,7 @@ void hs_buf_clear(struct hs_buf *buf)
     buf->error = 0;
 }
 
-/* Grows the allocation to at least `need` bytes, doubling as long as that stays within the maximum. */
+/* Grows the allocation to at least `need` bytes; doubles it as long as that stays within the maximum. */
 static bool grow(struct hs_buf *buf, size_t need)
 {
     if (need <= buf->capacity)
@@ -88,7 +88,7 @@ int hs_buf_printf(struct hs_buf *buf, const char *format, ...)
         buf->error = HS_EINVAL;
     if (buf->error || hs_buf_reserve(buf, (size_t) len) < 0)
         return buf->error;
-    if (!grow(buf, buf->len + (size_t) len + 1)) /* and the NUL, which does not count */
+    if (!grow(buf, buf->len + (size_t) len + 1)) /* plus the NUL, which len does not count */
         return buf->error = HS_ENOMEM;
     va_start(args, format);
     vsnprintf((char *) buf->data + buf->len, (size_t) len + 1, format, args);

@@ -13,7 +13,7 @@ void hs_cancel_finish(struct hs_cancel *cancel)
     pthread_mutex_destroy(&cancel->lock);
 }
 
-/* wake runs under the lock: that is what lets unwatch promise that it is not running any more. */
+/* wake runs with the lock held, so that no call of it is running when unwatch returns. */
 void hs_cancel_trigger(struct hs_cancel *cancel)
 {
     if (!cancel)

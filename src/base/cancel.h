@@ -1,5 +1,5 @@
-/* Cancellation of a request: set once (by the HTTP server when the client leaves), polled by the code that works for
- * the request, and able to wake one waiter. Any thread. */
+/* Cancellation of a request: the HTTP server sets it once when the client disconnects, the code that runs the request
+ * polls it, and it can wake one waiter. Any thread. */
 #ifndef HS_BASE_CANCEL_H
 #define HS_BASE_CANCEL_H
 
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct hs_cancel {
-    /* guards everything below, and is held while `wake` runs: so a caller of watch, unwatch or is_set must not hold a
+    /* guards everything below and is held while `wake` runs, so a caller of watch, unwatch or is_set must not hold a
      * lock that its `wake` takes */
     pthread_mutex_t lock;
     bool cancelled;
@@ -18,13 +18,13 @@ struct hs_cancel {
 void hs_cancel_init(struct hs_cancel *cancel);
 void hs_cancel_finish(struct hs_cancel *cancel);
 
-/* Every function below takes NULL as "cannot be cancelled". */
+/* All functions below accept NULL: a request that cannot be cancelled. */
 void hs_cancel_trigger(struct hs_cancel *cancel);
 bool hs_cancel_is_set(struct hs_cancel *cancel);
 
-/* `wake` is called once, from the cancelling thread, when trigger happens after this (never from inside this call: ask
- * hs_cancel_is_set after it). hs_cancel_unwatch returns only when no call of it is running or can still come. `wake`
- * must not call into this object. One watcher at a time. */
+/* The first hs_cancel_trigger after this calls `wake` once, in the thread that cancels. A cancel that was triggered
+ * before does not call it, so check hs_cancel_is_set after this function. hs_cancel_unwatch waits for a running `wake`;
+ * after it `wake` is not called again. `wake` must not call into this object. One watcher at a time. */
 void hs_cancel_watch(struct hs_cancel *cancel, void (*wake)(void *arg), void *arg);
 void hs_cancel_unwatch(struct hs_cancel *cancel);
 

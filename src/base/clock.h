@@ -8,16 +8,16 @@
 
 #define HS_NS_PER_MS INT64_C(1000000)
 #define HS_NS_PER_S INT64_C(1000000000)
-/* A deadline that never comes. */
+/* A deadline that is never reached. */
 #define HS_NO_DEADLINE INT64_MAX
 
 int64_t hs_clock_now_ns(void); /* CLOCK_MONOTONIC */
 int64_t hs_clock_wall_s(void); /* seconds since 1970 UTC */
 
-/* now + ms; HS_NO_DEADLINE for a negative ms or if the sum does not fit. */
+/* Returns now + ms; HS_NO_DEADLINE if ms is negative or the sum overflows. */
 int64_t hs_deadline_in_ms(int64_t ms);
 
-/* Condition variables here wait on the monotonic clock: make them with hs_cond_init.
+/* Condition variables that wait on the monotonic clock; hs_cond_init initialises them.
  * hs_cond_wait_until returns HS_ETIMEOUT once the deadline has passed, else 0 (spurious wake-ups included). */
 int hs_cond_init(pthread_cond_t *cond);
 int hs_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
@@ -27,7 +27,7 @@ static inline double hs_ns_to_ms(int64_t ns)
     return (double) ns / 1e6;
 }
 
-/* Milliseconds since *at, which moves to now. */
+/* Returns the milliseconds since *at and sets *at to now. */
 static inline double hs_clock_lap_ms(int64_t *at)
 {
     int64_t now = hs_clock_now_ns();

@@ -17,7 +17,7 @@
 
 enum { PART_DIGITS = 16, SUFFIX_LEN = 3 * (1 + PART_DIGITS), SUM_MAX = 1000, BLOCK = 256 << 10 };
 static const char sum_name[] = "sum", sum_head[] = "compiled model, BLAKE2b: ";
-/* A compiled model has the size of its file and a little more. */
+/* A compiled model is slightly larger than its model file. */
 static const off_t room_more = 8 << 20;
 
 struct blob {
@@ -27,9 +27,9 @@ struct blob {
 
 struct hs_compiled_entry {
     char cache[PATH_MAX], name[NAME_MAX + 1], dir[PATH_MAX];
-    int lock;         /* the open folder */
-    bool sealed;      /* `blob` was compared with its sum */
-    struct blob blob; /* of sealed */
+    int lock;         /* descriptor of the locked folder */
+    bool sealed;      /* `blob` matched its sum */
+    struct blob blob; /* set if sealed */
 };
 
 /* ---- Hashes ---- */
@@ -47,7 +47,7 @@ static void hash_text(const char *text, char ret_part[PART_DIGITS + 1])
     hs_str_copy_n(ret_part, PART_DIGITS + 1, hex, PART_DIGITS);
 }
 
-/* Syncs the file first if `sync`. False with errno. */
+/* Hashes a file; with `sync`, syncs it first. False with errno. */
 static bool hash_file(const char *path, bool sync, struct hash *ret_hash, struct stat *ret_st)
 {
     crypto_generichash_state state;
@@ -71,7 +71,7 @@ static bool hash_file(const char *path, bool sync, struct hash *ret_hash, struct
 
 /* ---- The files of an entry ---- */
 
-/* Gives the number of blobs, and the newest one. */
+/* Returns the number of blobs; *ret_newest is the newest one. */
 static int find_blobs(const char *dir, struct blob *ret_newest)
 {
     DIR *folder = opendir(dir);
@@ -92,7 +92,7 @@ static int find_blobs(const char *dir, struct blob *ret_newest)
     return count;
 }
 
-/* Deletes the files of a folder (all but `keep`, if that is not NULL). */
+/* Deletes the files of a folder, except `keep` if it is not NULL. */
 static void clear(const char *dir, const char *keep)
 {
     DIR *folder = opendir(dir);
@@ -104,14 +104,14 @@ static void clear(const char *dir, const char *keep)
         closedir(folder);
 }
 
-/* "<head><blob's name> <bytes> <hash>\n" */
+/* Writes "<head><blob's name> <bytes> <hash>\n", the content of the sum file; false if it does not fit. */
 static bool put_sum(const struct blob *blob, const struct hash *hash, char dst[SUM_MAX])
 {
     return hs_str_format(dst, SUM_MAX, "%s%s %lld %s\n", sum_head, blob->name, (long long) blob->st.st_size, hash->hex);
 }
 
-/* 1 if there is exactly one blob, and it is the one that the sum was made of; 0: not; HS_ENOMEM: that cannot be told.
- * *ret_empty: there is nothing. */
+/* Returns 1 if the folder has exactly one blob and it matches the sum, else 0; HS_ENOMEM: not enough memory to compare
+ * them. *ret_empty is true if the folder has neither a blob nor a sum. */
 static int check_intact(const char *dir, struct blob *ret_blob, bool *ret_empty)
 {
     char path[PATH_MAX], sum[PATH_MAX], wanted[SUM_MAX];
@@ -144,7 +144,7 @@ static void seal(const struct hs_compiled_entry *entry, struct blob *blob)
 
 /* ---- The entries of a cache ---- */
 
-/* Where the three hashes of an entry's name begin; NULL: it is no entry. */
+/* Returns the position of the three hashes in an entry's name; NULL if the name is not an entry's. */
 static const char *find_suffix(const char *name)
 {
     size_t len = strlen(name);
@@ -163,8 +163,8 @@ static bool is_of_model(const char *name, const char *model_file)
     return suffix && (size_t) (suffix - name) == strlen(model_file) && hs_str_starts(name, model_file);
 }
 
-/* The open and locked folder of that path; or HS_EBUSY, HS_ENOTFOUND, HS_EIO. It may have been deleted by the program
- * that held the lock before. */
+/* Opens and locks a folder. Returns its descriptor, or HS_EBUSY, HS_ENOTFOUND or HS_EIO. HS_ENOTFOUND also if the
+ * previous holder of the lock deleted the folder. */
 static int lock_folder(const char *path)
 {
     struct stat ours, there;
@@ -221,7 +221,7 @@ static uint64_t size_of(const char *dir)
     return bytes;
 }
 
-/* Before there were entries OpenVINO wrote into two folders, one for each number format. */
+/* Deletes the two folders of an earlier cache format, in which OpenVINO had one folder per number format. */
 static void delete_former(const char *cache)
 {
     static const char *const names[] = { "f32", "short" };
@@ -243,7 +243,7 @@ static int keep_entry(const struct dirent *entry)
     return find_suffix(entry->d_name) != NULL;
 }
 
-/* Brings the cache within its bounds; `own` stays. */
+/* Evicts stale entries, then the least recently used ones beyond the limits. `own` stays. */
 static void prune(const char *cache, const char *own)
 {
     const char *suffix = find_suffix(own);
@@ -289,7 +289,8 @@ static void prune(const char *cache, const char *own)
 
 /* ---- An entry ---- */
 
-/* So much can be written, quotas included. A runtime that writes to a full disk does not notice. */
+/* Returns true if `bytes` can be written, including quotas. The check is needed because a runtime does not notice that
+ * the disk is full. */
 static bool has_room(const char *dir, off_t bytes)
 {
     char path[PATH_MAX];
@@ -395,9 +396,9 @@ void hs_compiled_close(struct hs_compiled_entry *entry, bool keep)
         rmdir(entry->dir);
     } else if (entry->sealed && count == 1 && is_same(&blob, &entry->blob)) {
         if (hs_path_join(sum, sizeof(sum), entry->dir, sum_name))
-            utimensat(AT_FDCWD, sum, NULL, 0); /* the order of use */
+            utimensat(AT_FDCWD, sum, NULL, 0); /* the modification time orders entries by last use */
     } else {
-        /* The runtime did not want the blob that was there, and wrote one of its own. */
+        /* The runtime wrote a blob, because none was there or it rejected the one that was. */
         clear(entry->dir, blob.name);
         seal(entry, &blob);
         prune(entry->cache, entry->name);
@@ -421,7 +422,7 @@ void hs_compiled_sum(const char *cache, const char *model_file, bool verify, str
             continue;
         sum.entries++;
         sum.bytes += size_of(path);
-        /* One that is being written is not finished yet. */
+        /* An entry that another program has locked is incomplete, so it is not verified. */
         int lock = verify ? lock_folder(path) : -1;
         if (lock >= 0) {
             sum.damaged += check_intact(path, &blob, &empty) == 0;

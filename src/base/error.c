@@ -12,7 +12,7 @@ struct status {
     enum hs_recovery recovery;
 };
 
-/* By the negated code. */
+/* Indexed by the negated code. */
 static const struct status statuses[] = { { "ok", 200, HS_RECOVERY_NONE },
 #define ROW(name, value, text, http, recovery) [-(value)] = { text, http, HS_RECOVERY_##recovery },
                                           HS_STATUS_MAP(ROW)
@@ -53,7 +53,8 @@ int hs_error_set(struct hs_error *err, int code, const char *format, ...)
     return code;
 }
 
-/* A path begins a word; "a/b" and "https://" are none. Double quotes hold what a client sent (hs_str_quote). */
+/* A path begins a word, so "a/b" and "https://" are not paths. Text in double quotes was sent by a client
+ * (hs_str_quote) and is not changed. */
 static bool begins_path(const char *message, const char *at)
 {
     return *at == '/' && at[1] && !strchr("/ ", at[1]) && (at == message || strchr(" '`([=<", at[-1]));

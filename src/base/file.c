@@ -19,7 +19,7 @@ static int open_error(const char *path, struct hs_error *err)
     return hs_error_set(err, code, "%s: %s", path, strerror(errno));
 }
 
-/* Reads until `len` bytes or the end; the count, or -1 with errno. */
+/* Reads up to `len` bytes or to the end of the file. Returns the count, or -1 with errno. */
 static ssize_t read_full(int fd, uint8_t *data, size_t len)
 {
     size_t at = 0;
@@ -36,7 +36,7 @@ static ssize_t read_full(int fd, uint8_t *data, size_t len)
     return (ssize_t) at;
 }
 
-/* Without O_NONBLOCK, opening a pipe that nobody writes to would not return. */
+/* Without O_NONBLOCK, open() would block on a pipe without a writer. */
 int hs_file_open(const char *path, int *ret_fd, struct hs_error *err)
 {
     struct stat st;
@@ -103,7 +103,7 @@ int hs_file_lock(int fd, bool wait)
     return 0;
 }
 
-/* Makes a rename in the folder of `path` durable. Not every file system can; that is not an error. */
+/* Makes a rename in the folder of `path` durable. Errors are ignored, because not every file system supports this. */
 static void sync_parent(const char *path)
 {
     char parent[PATH_MAX];

@@ -1,4 +1,4 @@
-/* Points and rectangles as plain values, in pixels of whatever picture the owner says. */
+/* Points and rectangles as plain values, in pixels. The owner of a value defines the picture. */
 #ifndef HS_BASE_GEOMETRY_H
 #define HS_BASE_GEOMETRY_H
 
@@ -6,7 +6,7 @@ struct hs_point {
     float x, y;
 };
 
-/* Corners: (x1, y1) top left, (x2, y2) bottom right, the latter outside. Width is x2 - x1, without the "+ 1" of the
+/* Corners: (x1, y1) top left, (x2, y2) bottom right, exclusive. Width is x2 - x1, without the "+ 1" of the
  * pixel-counting convention. */
 struct hs_rect {
     float x1, y1, x2, y2;
@@ -18,14 +18,14 @@ static inline float hs_rect_area(const struct hs_rect *r)
     return w > 0 && h > 0 ? w * h : 0;
 }
 
-/* A coordinate as a whole pixel of a picture that is `size` pixels wide (or high): cut towards zero and moved into
- * 0..size-1, as clients of both services have always got their integers. */
+/* Returns a coordinate as a whole pixel of a picture that is `size` pixels wide (or high): truncated towards zero and
+ * clamped to 0..size-1, the long-standing form of integers in the answers of both services. */
 static inline int hs_pixel(float v, int size)
 {
     return v <= 0 ? 0 : v >= (float) (size - 1) ? size - 1 : (int) v;
 }
 
-/* The area that both cover. */
+/* Returns the area of the intersection. */
 static inline float hs_rect_common(const struct hs_rect *a, const struct hs_rect *b)
 {
     struct hs_rect common = {
@@ -37,22 +37,22 @@ static inline float hs_rect_common(const struct hs_rect *a, const struct hs_rect
     return hs_rect_area(&common);
 }
 
-/* Intersection over union, 0..1; 0 if the union is empty. */
+/* Returns the intersection over union (IoU), 0..1; 0 if the union is empty. */
 static inline float hs_rect_iou(const struct hs_rect *a, const struct hs_rect *b)
 {
     float inter = hs_rect_common(a, b), both = hs_rect_area(a) + hs_rect_area(b) - inter;
     return both > 0 ? inter / both : 0;
 }
 
-/* The share of the smaller one that both cover, 0..1; 0 if one is empty. */
+/* Returns the intersection over the smaller area, 0..1; 0 if a rectangle is empty. */
 static inline float hs_rect_share(const struct hs_rect *a, const struct hs_rect *b)
 {
     float area_a = hs_rect_area(a), area_b = hs_rect_area(b), smaller = area_a < area_b ? area_a : area_b;
     return smaller > 0 ? hs_rect_common(a, b) / smaller : 0;
 }
 
-/* From pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
- * 0..height (both ends allowed). `scale` is input pixels for one picture pixel, finite and above 0. */
+/* Maps pixels of the network's input to pixels of the picture: (v - pad) / scale, then clamped to 0..width and
+ * 0..height (both inclusive). `scale` is input pixels per picture pixel, finite and above 0. */
 struct hs_transform {
     float scale_x, scale_y;
     float pad_x, pad_y;

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* Allocations of jansson in this thread that failed. */
+/* Number of failed allocations by jansson in this thread. */
 static _Thread_local unsigned failures;
 
 static void *allocate(size_t size)
@@ -12,7 +12,7 @@ static void *allocate(size_t size)
     return data;
 }
 
-/* Before the first thread and the first value. */
+/* Runs before main, so before the first thread and the first JSON value exist. */
 __attribute__((constructor)) static void watch_memory(void)
 {
     json_set_alloc_funcs(allocate, free);
@@ -21,8 +21,8 @@ __attribute__((constructor)) static void watch_memory(void)
 int hs_json_read(const char *text, size_t len, size_t flags, json_t **ret_value, json_error_t *ret_detail)
 {
     json_error_t detail;
-    /* jansson has a code for a lack of memory, but uses it in few places: in others it says nothing, or that the text
-     * is invalid, or it leaves out a character of a string and goes on. */
+    /* jansson reports few failed allocations with its error code for them. For others it sets no error, reports invalid
+     * text, or continues with a character of a string missing. */
     unsigned before = failures;
     json_t *value = json_loadb(text, len, flags, &detail);
     if (failures != before) {

@@ -24,10 +24,11 @@ static size_t put_uint(uint64_t value, char *dst)
     return n;
 }
 
-/* The digits after the point, by the free-format algorithm of Steele and White as given by Burger and Dybvig ("Printing
- * Floating-Point Numbers Quickly and Accurately", 1996, fig. 1): stop as soon as what was written lies nearer to this
- * double than to its neighbours. The fraction is rest / 2^shift, and half a gap to the neighbours is above / 2^shift
- * upwards, below / 2^shift downwards; with a power of two as the denominator a digit is a shift and a mask. */
+/* Writes the digits after the point with the free-format algorithm of Steele and White, in the version of Burger and
+ * Dybvig ("Printing Floating-Point Numbers Quickly and Accurately", 1996, fig. 1): it stops as soon as the digits are
+ * nearer to this double than to its neighbours. The fraction is rest / 2^shift. Half the gap to the next double is
+ * above / 2^shift upwards and below / 2^shift downwards. Because the denominator is a power of two, each digit needs
+ * only a shift and a mask. */
 static size_t put_fraction(wide rest, wide below, wide above, unsigned shift, bool even, char *dst)
 {
     wide one = (wide) 1 << shift, mask = one - 1;
@@ -76,8 +77,8 @@ size_t hs_json_double(double value, char ret_text[32])
     } else {
         int exponent;
         uint64_t mantissa = (uint64_t) ldexp(frexp(size, &exponent), 53);
-        /* size = mantissa * 2^(exponent - 53); two more bits, so that half and quarter gaps are whole numbers. With
-         * size >= 1e-4 the shift is at most 13 + 53 + 2 bits, so ten times as much fits easily. */
+        /* size = mantissa * 2^(exponent - 53). Two more bits make half and quarter gaps whole numbers. For
+         * size >= 1e-4 the shift is at most 13 + 53 + 2 bits, so ten times the value fits 128 bits. */
         unsigned shift = (unsigned) (53 - exponent + 2);
         wide scaled = (wide) mantissa << 2, rest = scaled & (((wide) 1 << shift) - 1);
         bool power = mantissa == UINT64_C(1) << 52;
@@ -137,7 +138,7 @@ static void put_line(struct hs_json_writer *json)
     hs_buf_printf(json->out, "\n%*s", 2 * json->depth, "");
 }
 
-/* Writes what stands before a value, or before the name of a member. */
+/* Writes the separator and the line break that precede a value or the name of a member. */
 struct hs_buf *hs_json_raw(struct hs_json_writer *json)
 {
     if (!json->after_name && json->depth > 0) {
@@ -160,7 +161,7 @@ void hs_json_open(struct hs_json_writer *json, char bracket)
 
 void hs_json_close(struct hs_json_writer *json, char bracket)
 {
-    assert(json->depth > 0 && (!json->after_name || json->out->error)); /* after an error values are left out */
+    assert(json->depth > 0 && (!json->after_name || json->out->error)); /* after an error values are skipped */
     json->after_name = false;
     json->depth--;
     if (json->style >= HS_JSON_PRETTY && !json->first)
@@ -263,7 +264,7 @@ static void put_members(struct hs_json_writer *json, const json_t *value)
 void hs_json_tree(struct hs_json_writer *json, const json_t *value)
 {
     if (hs_buf_error(json->out))
-        return; /* ends the recursion, too */
+        return; /* also ends the recursion */
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         hs_json_open(json, '{');

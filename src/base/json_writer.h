@@ -1,4 +1,4 @@
-/* Writes JSON into a buffer, from single values or from a jansson tree. Errors are the buffer's and sticky, so that a
+/* Writes JSON into a buffer, from single values or from a jansson tree. The buffer's errors are sticky, so that a
  * caller checks hs_buf_error once at the end. Independent of the locale. */
 #ifndef HS_BASE_JSON_WRITER_H
 #define HS_BASE_JSON_WRITER_H
@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 
-/* SPACED: ", " and ": " between things, as Python's json.dumps writes. SORTED: no spaces. PRETTY: a line for each
- * value, two spaces a level, for people. These escape characters outside ASCII; FILE is PRETTY with UTF-8 as it is. The
+/* SPACED: separators ", " and ": ", as Python's json.dumps. SORTED: no spaces. PRETTY: one value per line, indented by
+ * two spaces per level, for people. These escape characters outside ASCII; FILE is PRETTY with unescaped UTF-8. The
  * caller orders the members of an object: in SORTED and PRETTY by name. */
 enum hs_json_style { HS_JSON_SPACED, HS_JSON_SORTED, HS_JSON_PRETTY, HS_JSON_FILE };
 
@@ -22,22 +22,22 @@ struct hs_json_writer {
     struct hs_buf *out;
     enum hs_json_style style;
     int depth;       /* open arrays and objects */
-    bool first;      /* nothing was written in the innermost of them yet */
-    bool after_name; /* the value of a member comes */
+    bool first;      /* the innermost of them is still empty */
+    bool after_name; /* the next value belongs to a member whose name is written */
 };
 
-/* Appends to out, which is borrowed. */
+/* Starts a text that is appended to `out`. Borrows `out`. */
 void hs_json_begin(struct hs_json_writer *json, struct hs_buf *out, enum hs_json_style style);
 
-/* Ends a text: a line feed unless the style is SPACED. Returns hs_buf_error: HS_ETOOLARGE past the buffer's maximum or
- * HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
+/* Ends a text; writes a line feed unless the style is SPACED. Returns hs_buf_error: HS_ETOOLARGE past the buffer's
+ * maximum or HS_JSON_DEPTH_MAX levels, HS_ENOMEM. */
 int hs_json_end(struct hs_json_writer *json);
 
-/* An array's or object's brackets. */
+/* Write the brackets of an array or an object. */
 void hs_json_open(struct hs_json_writer *json, char bracket);
 void hs_json_close(struct hs_json_writer *json, char bracket);
 
-/* The name of an object's next member; its value follows. Valid UTF-8, as all texts. */
+/* Writes the name of an object's next member; the caller writes its value next. All texts are valid UTF-8. */
 void hs_json_key(struct hs_json_writer *json, const char *name);
 
 void hs_json_string(struct hs_json_writer *json, const char *text);
@@ -46,10 +46,10 @@ void hs_json_real(struct hs_json_writer *json, double value); /* as hs_json_doub
 void hs_json_bool(struct hs_json_writer *json, bool value);
 void hs_json_null(struct hs_json_writer *json);
 
-/* A value that is a tree, which is only read; members in the order of their insertion (SPACED) or by name. */
+/* Writes a tree as a value, members in the order of their insertion (SPACED) or by name. Only reads the tree. */
 void hs_json_tree(struct hs_json_writer *json, const json_t *value);
 
-/* Appends a tree, which is only read, as a whole text; members in the order of their insertion (SPACED) or by name.
+/* Appends a tree as a complete text, members in the order of their insertion (SPACED) or by name. Only reads the tree.
  * Returns as hs_json_end. */
 int hs_json_write(const json_t *value, enum hs_json_style style, struct hs_buf *out);
 
@@ -59,7 +59,7 @@ struct hs_buf *hs_json_raw(struct hs_json_writer *json);
 /* Appends a quoted text; `ascii` escapes characters outside ASCII. */
 void hs_json_put_string(struct hs_buf *out, const char *text, size_t len, bool ascii);
 
-/* The shortest text of a finite double that reads back the same, as Python's repr: "0.1", "1.0", "1e-05".
+/* Writes the shortest text that reads back as the same finite double, as Python's repr: "0.1", "1.0", "1e-05".
  * Returns its length; the text ends with NUL. Much faster than printf for 1e-4 <= |value| < 2^53. */
 size_t hs_json_double(double value, char ret_text[32]);
 

@@ -25,7 +25,7 @@ void hs_log_setup(const char *program, enum hs_log_level level, enum hs_log_form
     atomic_store(&line_format, format);
 }
 
-/* Copies text with control characters escaped, and for JSON also quotes, backslashes and what is not UTF-8. */
+/* Copies text with control characters and bytes that are not UTF-8 escaped; for JSON also quotes and backslashes. */
 static void escape(char *dst, size_t size, const char *text, bool json)
 {
     size_t at = 0, left = strlen(text);
@@ -80,7 +80,7 @@ void hs_log(enum hs_log_level level, const char *format, ...)
         len = snprintf(line, sizeof(line), "%s,%03d [%s] %s: %s\n", when, ms, atomic_load(&program_name),
                        level_names[level], safe);
     }
-    /* One write a line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */
+    /* One write per line, so that lines of several threads do not mix. A full or closed stderr cannot be reported. */
     if (len > 0 && write(STDERR_FILENO, line, (size_t) len) < 0)
         return;
 }

@@ -14,7 +14,7 @@ bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_si
     if (hs_size_mul(*capacity, 2, &doubled) && doubled > wanted)
         wanted = doubled;
     void *old;
-    memcpy(&old, items, sizeof(old)); /* any kind of pointer */
+    memcpy(&old, items, sizeof(old)); /* `items` points to a pointer of any type */
     void *larger = hs_size_mul(wanted, item_size, &size) ? realloc(old, size) : NULL;
     if (!larger)
         return false;
@@ -33,7 +33,7 @@ void hs_mem_free_wiped(void *data, size_t size)
 int64_t hs_mem_resident(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    long long pages = 0; /* the second of its numbers, see proc(5) */
+    long long pages = 0; /* the second number in the file, see proc(5) */
     if (!file)
         return 0;
     int skipped = fscanf(file, "%*d %lld", &pages);

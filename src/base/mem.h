@@ -1,4 +1,4 @@
-/* Memory: size arithmetic that detects overflow, growing arrays, the size of this process. */
+/* Memory: size arithmetic with overflow checks, growing arrays, the memory use of this process. */
 #ifndef HS_BASE_MEM_H
 #define HS_BASE_MEM_H
 
@@ -8,7 +8,7 @@
 
 #define HS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-/* *ret = a * b; false (and *ret untouched) if that does not fit. */
+/* Computes *ret = a * b; returns false and leaves *ret untouched on overflow. */
 static inline bool hs_size_mul(size_t a, size_t b, size_t *ret)
 {
     size_t product;
@@ -28,14 +28,15 @@ static inline bool hs_size_add(size_t a, size_t b, size_t *ret)
 }
 
 /* Makes room for `need` items in a growing array, at least doubling it: `items` is the pointer to its first item (NULL
- * with capacity 0), `capacity` a size_t. False without memory, and nothing changes. */
+ * with capacity 0), `capacity` a size_t. Returns false and changes nothing if out of memory. */
 #define HS_ARRAY_RESERVE(items, capacity, need) hs_array_reserve(&(items), &(capacity), (need), sizeof(*(items)))
 bool hs_array_reserve(void *items, size_t *capacity, size_t need, size_t item_size);
 
-/* Frees `data` (NULL allowed) once its `size` bytes are overwritten: face vectors do not stay in freed memory. */
+/* Overwrites the `size` bytes of `data` (NULL allowed), then frees it, so that no face embedding stays in freed
+ * memory. */
 void hs_mem_free_wiped(void *data, size_t size);
 
-/* The resident set of this process in bytes; 0 if it is not known. Any thread. */
+/* Returns the resident set size of this process in bytes; 0 if it is unknown. Any thread. */
 int64_t hs_mem_resident(void);
 
 #endif

@@ -10,8 +10,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
 }
 
-/* Copies in lower case. False if it does not fit or holds another character than `allowed` besides letters and digits.
- */
+/* Copies text in lower case. False if it is empty, does not fit or has a character that is not a letter, a digit or in
+ * `allowed`. */
 static bool copy_lower(char *dst, size_t size, const char *text, size_t len, const char *allowed)
 {
     if (len == 0 || len >= size)
@@ -26,7 +26,7 @@ static bool copy_lower(char *dst, size_t size, const char *text, size_t len, con
     return true;
 }
 
-/* An IPv6 address between brackets, written in one way. */
+/* Parses the text between the brackets as an IPv6 address and writes it in canonical form, with brackets. */
 static bool parse_brackets(const char *text, size_t len, char host[HS_HOST_SIZE])
 {
     struct in6_addr address;

@@ -1,5 +1,4 @@
-/* Origins of web pages ("https://pi.example:8443", RFC 6454) and hosts as a Host header names them ("pi.local:5002").
- */
+/* Origins of web pages ("https://pi.example:8443", RFC 6454) and hosts as in a Host header ("pi.local:5002"). */
 #ifndef HS_BASE_ORIGIN_H
 #define HS_BASE_ORIGIN_H
 
@@ -7,30 +6,32 @@
 
 enum { HS_ORIGIN_SCHEME_SIZE = 32, HS_HOST_SIZE = 256 };
 
-/* `host` is in lower case and without a final point; an IPv6 address stands in brackets, in its canonical form. */
+/* `host` is in lower case, without a final point; an IPv6 address is in brackets, in canonical form. */
 struct hs_origin {
     char scheme[HS_ORIGIN_SCHEME_SIZE]; /* in lower case; "" for a host alone */
     char host[HS_HOST_SIZE];
-    int port; /* 0: none, which for http and https means 80 and 443 */
+    int port; /* 0: absent; the default is 80 for http and 443 for https */
 };
 
-/* False if the text is none: an origin has nothing after its port; "null" is none. */
+/* Parse an origin or a host. Return false if the text is invalid: an origin ends after its port, and "null" is not
+ * accepted. */
 bool hs_origin_parse(const char *text, struct hs_origin *ret_origin);
 bool hs_host_parse(const char *text, struct hs_origin *ret_host);
 
-/* The port, of http and https also if none is given; 0: none. */
+/* Returns the port, or the default of http and https if it is absent; 0 for other schemes without a port. */
 int hs_origin_port(const struct hs_origin *origin);
 bool hs_origin_equal(const struct hs_origin *a, const struct hs_origin *b);
 
-/* An IPv4 address, or an IPv6 address in brackets. */
+/* Returns true for an IPv4 address, or an IPv6 address in brackets. */
 bool hs_host_is_address(const struct hs_origin *host);
 
-bool hs_host_is_loopback(const struct hs_origin *host); /* an address as below; names are none */
+bool hs_host_is_loopback(const struct hs_origin *host); /* as hs_address_is_loopback; false for names */
 
-/* 127.0.0.0/8, ::1 and IPv4 ones inside IPv6; `address` is as inet_ntop writes it. */
+/* Returns true for 127.0.0.0/8, ::1 and IPv4-mapped 127.0.0.0/8; `address` is in the form of inet_ntop. */
 bool hs_address_is_loopback(const char *address);
 
-/* The reason why a setting's item is invalid ("is not an origin such as https://pi.example"), NULL: nothing. */
+/* Return the reason why an item of a setting is invalid ("holds something else than origins such as …"), or NULL if it
+ * is valid. */
 const char *hs_origin_complaint(const char *item); /* "*" is allowed */
 const char *hs_host_complaint(const char *item);   /* without a port */
 

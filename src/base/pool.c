@@ -17,13 +17,13 @@ struct job {
 
 struct hs_pool {
     pthread_mutex_t lock;   /* guards what follows, up to `threads` */
-    pthread_cond_t ready;   /* a job came, or the end */
-    pthread_cond_t earlier; /* a deadline came before wake_ns, or the end */
-    int64_t wake_ns;        /* when the deadline thread looks next */
-    struct job *jobs;       /* ring of queue_max */
+    pthread_cond_t ready;   /* signalled for a new job and when the pool closes */
+    pthread_cond_t earlier; /* signalled for a deadline before wake_ns and when the pool closes */
+    int64_t wake_ns;        /* the earliest deadline that the deadline thread has seen */
+    struct job *jobs;       /* ring buffer of queue_max jobs */
     size_t queue_max, head, waiting;
     size_t heavy_waiting;
-    int heavy_max, heavy_running; /* by workers */
+    int heavy_max, heavy_running; /* counted for workers only, not for the deadline thread */
     bool ending;
 
     pthread_t *threads;
@@ -36,7 +36,7 @@ static struct job *job_at(struct hs_pool *pool, size_t i)
     return &pool->jobs[(pool->head + i) % pool->queue_max];
 }
 
-/* Takes the job out, those before it move up, and runs it without the lock. */
+/* Removes job `i` from the queue and runs it without the lock. The jobs before it move one place towards it. */
 static void run_job(struct hs_pool *pool, size_t i)
 {
     struct job job = *job_at(pool, i);
@@ -50,7 +50,7 @@ static void run_job(struct hs_pool *pool, size_t i)
     pthread_mutex_lock(&pool->lock);
 }
 
-/* The first job that a worker may run now; `waiting` if there is none. */
+/* Returns the index of the first job that a worker may run now; `waiting` if there is none. */
 static size_t find_job(struct hs_pool *pool)
 {
     size_t i = 0;
@@ -73,7 +73,7 @@ static void *work(void *arg)
         } else if (!pool->ending) {
             pthread_cond_wait(&pool->ready, &pool->lock);
         } else {
-            break; /* heavy jobs that still wait are for the workers that run heavy ones */
+            break; /* the workers that run heavy jobs now also run the heavy jobs that are left */
         }
     }
     pthread_mutex_unlock(&pool->lock);

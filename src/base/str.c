@@ -78,7 +78,7 @@ static bool only_space(const char *text)
     return *text == '\0';
 }
 
-/* The "C" locale, made once and kept: the program may run under one that writes 0,5. */
+/* The "C" locale, created once and kept, because the program's locale may use a decimal comma. */
 static locale_t c_locale;
 static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
 
@@ -162,7 +162,7 @@ void hs_str_from_double(double value, char ret_text[32])
     }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(ret_text, 32, "%.*g", digits, value);
-        /* A locale may have put a comma where JSON and YAML want a point. */
+        /* A locale may use a decimal comma; JSON and YAML require a point. */
         char *comma = strchr(ret_text, ',');
         if (comma)
             *comma = '.';
@@ -186,7 +186,7 @@ size_t hs_utf8_sequence(const char *text, size_t len)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
     }
-    /* Over-long forms, surrogates and what lies past U+10FFFF (Unicode 15, table 3-7). */
+    /* Overlong forms, surrogates and code points past U+10FFFF (Unicode 15, table 3-7). */
     if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
         (s[0] == 0xf4 && s[1] > 0x8f))
         return 0;

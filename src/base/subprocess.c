@@ -1,6 +1,6 @@
-/* posix_spawn cannot ask for a signal when the parent dies, so the child is made here the way posix_spawn makes it: by
- * vfork, which neither copies the process nor breaks the pages that a device's driver has pinned (a copy-on-write
- * after fork would move them). Until exec the child shares our memory, so it only makes system calls. */
+/* posix_spawn cannot set PR_SET_PDEATHSIG, so this file creates the child as posix_spawn does: with vfork, which
+ * neither copies the process nor moves the pages that a device's driver has pinned (a copy-on-write after fork would
+ * move them). Until exec the child shares the memory of this process, so it only makes system calls. */
 #include "base/subprocess.h"
 
 #include <errno.h>
@@ -21,13 +21,13 @@
 
 /* Exit code of the child, and of shells, if the program cannot be started. */
 enum { NOT_STARTED = 127 };
-/* Without a descriptor for the child (an old emulator) it is looked after so often. */
+/* LOOK_MS: interval of checks for the child's end if pidfd_open fails (under an old emulator). */
 enum { LOOK_MS = 50, POLL_MAX_MS = 60000, FD_MAX = 4096 };
 
 struct child {
     pid_t pid;
-    int done_fd;   /* readable once the child has ended; -1: the kernel has none */
-    int output_fd; /* -1: closed by all that wrote to it */
+    int done_fd;   /* readable once the child has ended; -1: pidfd_open failed */
+    int output_fd; /* -1: all writers have closed it */
     int wake_fd;   /* readable once the job is cancelled */
     char *output;
     size_t len;
@@ -48,15 +48,15 @@ static void become(const struct hs_subprocess *job, int output, pid_t parent)
     if (close_range(3, ~0U, 0) < 0) /* before Linux 5.9, and under some emulators */
         for (int fd = 3; fd < FD_MAX; fd++)
             close(fd);
-    /* SIGKILL and SIGSTOP refuse, and numbers without a signal. */
+    /* signal() fails for SIGKILL, SIGSTOP and unused numbers, which does no harm. */
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvp(job->argv[0], (char *const *) job->argv);
 }
 
-/* Apart from its caller, whose variables the child must not change. All signals are blocked: a handler would run in the
- * child, too. */
+/* A separate function, because the child must not change the caller's variables. All signals are blocked, because a
+ * handler would also run in the child. */
 __attribute__((noinline)) static pid_t start(const struct hs_subprocess *job, int output, volatile int *ret_errno)
 {
     pid_t parent = getpid();
@@ -76,12 +76,12 @@ static void wake(void *arg)
     eventfd_write(*(const int *) arg, 1);
 }
 
-/* Reads what is there, and keeps the end of it. */
+/* Reads the output that is available and keeps the end of it. */
 static void read_output(struct child *child)
 {
     char block[4096];
     ssize_t n = -1;
-    /* A pipe holds sixteen blocks. A writer that is faster than this does not keep us from the deadline. */
+    /* A pipe holds sixteen blocks. The limit lets the caller check the deadline even if the child writes faster. */
     for (int i = 0; i < 16 && (n = read(child->output_fd, block, sizeof(block))) > 0; i++) {
         size_t keep = HS_SUBPROCESS_OUTPUT_SIZE - 1 - (size_t) n;
         if (child->len > keep) {
@@ -127,8 +127,8 @@ static int wait_for(struct child *child, const struct hs_subprocess *job, struct
 
 /* ---- A run ---- */
 
-/* Waits for the child and ends what it has started, which shares its group. The child is not reaped before that: its
- * number, and so the group's, cannot be anyone else's. */
+/* Waits for the child, then kills its process group, which includes its own children. The child is reaped only after
+ * that, so its process and group ids cannot be reused before. */
 static int attend(struct child *child, const struct hs_subprocess *job, int *ret_code, struct hs_error *err)
 {
     int status = 0;
@@ -163,7 +163,7 @@ int hs_subprocess_run(const struct hs_subprocess *job, int *ret_code, char *ret_
         return start_error(job->argv[0], errno, err);
     child.output_fd = ends[0];
     child.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    /* Not one of the three that the child's own take the place of. */
+    /* The child replaces descriptors 0 to 2, so this one must be another. */
     int output = fcntl(ends[1], F_DUPFD_CLOEXEC, 3), number = 0;
     if (child.wake_fd < 0 || output < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
         number = errno;

@@ -47,12 +47,12 @@ static int list(const struct hs_invocation *call, bool json)
 /* ---- build ---- */
 
 struct build {
-    const char *sdk;    /* a folder with include/ and lib/ of HailoRT; NULL: compiler and loader find them */
-    const char *output; /* folder for the module; NULL: where the programs look for modules */
+    const char *sdk;    /* a folder with include/ and lib/ of HailoRT; NULL: the default paths of compiler and loader */
+    const char *output; /* folder for the module; NULL: the folder from which the programs load modules */
     char program[PATH_MAX], script[PATH_MAX], library[PATH_MAX];
 };
 
-/* The script that builds the module: installed with the program, or in the source tree of a build folder. */
+/* Finds the script that builds the module: in the source tree of a build folder, or installed with the program. */
 static int find_script(struct build *build, struct hs_error *err)
 {
     static const char *const places[] = { "source/src/backends/hailo/build.sh",
@@ -66,7 +66,7 @@ static int find_script(struct build *build, struct hs_error *err)
                         build->script);
 }
 
-/* The name without a version first: that is the one whose headers are installed. */
+/* Finds HailoRT's library. Prefers the file name without a version, which belongs to the installed headers. */
 static int find_library(struct build *build, struct hs_error *err)
 {
     struct hs_host host = { .library_count = 0 };
@@ -111,7 +111,7 @@ static int build(const struct hs_invocation *call, struct build *build)
                                build->sdk ? build->sdk : "",
                                HS_SHIM_SOURCES,
                                NULL };
-        /* The process becomes the script, which prints what it has built or why it could not. */
+        /* The script replaces this process and prints its own result. */
         fflush(NULL);
         execv("/bin/sh", (char *const *) argv);
         hs_error_set(&err, HS_EIO, "cannot run /bin/sh: %s", strerror(errno));

@@ -19,7 +19,7 @@ struct config_call {
     const struct hs_schema *schema;
     const char *input, *output;
     bool list;
-    struct hs_buf page; /* what is printed or written */
+    struct hs_buf page; /* the output */
 };
 
 static int fail(const struct hs_error *err)
@@ -28,7 +28,7 @@ static int fail(const struct hs_error *err)
     return HS_EXIT_FAILURE;
 }
 
-/* Prints the page if it could be made. */
+/* Prints the page, or an error if `r` is negative. */
 static int print_page(const struct config_call *config, int r)
 {
     struct hs_error err;
@@ -47,7 +47,7 @@ static int run_page(struct config_call *config)
                                         : hs_render_example(config->schema, &config->page));
 }
 
-/* Says which file was read, as hs_config_load chose it. */
+/* Prints the result of `check` with the file that hs_config_load chose. */
 static void print_verdict(const struct config_call *config, size_t warnings)
 {
     char path[PATH_MAX];
@@ -62,7 +62,7 @@ static void print_verdict(const struct config_call *config, size_t warnings)
                warnings, plural);
 }
 
-/* Both load the settings as the service would, which prints every problem. */
+/* Both actions load the settings as the service does, which prints all problems. */
 static int run_show_or_check(struct config_call *config)
 {
     struct hs_problems problems = { 0 };
@@ -83,7 +83,7 @@ static int run_show_or_check(struct config_call *config)
 
 /* ---- render ---- */
 
-/* The settings that a service cannot do without, in a file that is meant to describe all of it. */
+/* Reports each required setting or section that is missing in a complete file. */
 static void check_required(const struct hs_schema *schema, const struct hs_node *root, const char *path,
                            struct hs_problems *problems)
 {
@@ -104,8 +104,8 @@ static void check_required(const struct hs_schema *schema, const struct hs_node 
     }
 }
 
-/* Checks a document as the service would and prints all that is wrong; `complete`: it must hold what the schema
- * requires. Takes it, and gives it back in *ret_settings. */
+/* Checks a document as the service does and prints all problems; with `complete`, settings that the schema requires
+ * must be present. Takes the document, also on failure; on success *ret_settings owns it. */
 static int check_doc(const struct config_call *config, struct hs_doc *doc, const char *name, bool complete,
                      struct hs_settings **ret_settings, struct hs_error *err)
 {
@@ -139,7 +139,7 @@ static int write_page(const struct config_call *config, const char *path, struct
     return r == 0 ? hs_file_write_atomic(path, config->page.data, config->page.len, 0644, err) : r;
 }
 
-/* `render --input FILE --output FILE`: a complete file, as JSON. */
+/* `render --input FILE --output FILE`: writes a complete file as JSON. */
 static int render_json(struct config_call *config, struct hs_error *err)
 {
     struct hs_settings *settings;
@@ -158,7 +158,8 @@ static int render_json(struct config_call *config, struct hs_error *err)
     return r;
 }
 
-/* The file that --config names, else the standard one, else the built-in defaults; as a tree that can be changed. */
+/* Loads the file of --config, else the standard file, else the built-in defaults, as a tree that can be changed. The
+ * caller frees *ret_tree with json_decref. */
 static int load_tree(struct config_call *config, json_t **ret_tree, struct hs_error *err)
 {
     char path[PATH_MAX];
@@ -193,7 +194,7 @@ static int load_tree(struct config_call *config, json_t **ret_tree, struct hs_er
     return 0;
 }
 
-/* Applies "a.b=value"; sections that are missing are made. */
+/* Applies "a.b=value"; creates missing sections. */
 static int change(json_t *tree, const char *assignment, struct hs_error *err)
 {
     char name[256];
@@ -218,7 +219,7 @@ static int change(json_t *tree, const char *assignment, struct hs_error *err)
     return 0;
 }
 
-/* `render OUTPUT [NAME=VALUE...]`: the configuration with --set and these changes, as YAML in the same order. */
+/* `render OUTPUT [NAME=VALUE...]`: writes the configuration with --set and these changes as YAML, in the same order. */
 static int render_yaml(struct config_call *config, struct hs_error *err)
 {
     const struct hs_text_list *sets = &config->call->sets, *words = &config->call->words;

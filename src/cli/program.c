@@ -79,7 +79,7 @@ static int set_value(const char *who, const struct hs_option *option, const char
     }
 }
 
-/* Reads the option argv[*at]; *at moves over its value if that is a word of its own. */
+/* Reads the option argv[*at]; advances *at if the value is a separate word. */
 static int parse_option(const char *who, const struct hs_option *options, size_t count, int argc, char **argv, int *at)
 {
     const char *name = argv[*at] + 2, *equals = strchr(name, '=');
@@ -106,7 +106,7 @@ static int parse_option(const char *who, const struct hs_option *options, size_t
     return set_value(who, option, value);
 }
 
-/* Reads argv[1..]. *ret_help: --help was given, nothing else was checked. */
+/* Reads argv[1..]. *ret_help: --help was given, and the arguments after it were not checked. */
 static int parse_options(const char *who, const struct hs_option *options, size_t count, int argc, char **argv,
                          struct hs_text_list *positional, size_t positional_max, bool *ret_help)
 {
@@ -282,7 +282,7 @@ int hs_load_settings(const struct hs_invocation *call, const struct hs_config_ov
 
 /* ---- The program ---- */
 
-/* Reads the options before the subcommand's name: only those of every command. Returns the index of the name, or -1. */
+/* Reads the common options before the subcommand's name. Returns the index of the name, or -1 on a usage error. */
 static int skip_common(struct hs_invocation *call, int argc, char **argv)
 {
     struct hs_option common[COMMON];
@@ -311,7 +311,7 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     call->argc = argc;
     call->argv = argv;
     int code = call->command->run(call);
-    /* A command succeeds only if its output has arrived. */
+    /* A command succeeds only if its output was written. */
     if (code == HS_EXIT_OK && (fflush(stdout) != 0 || ferror(stdout)))
         code = hs_invocation_fail(call, HS_EXIT_FAILURE, "the output could not be written");
     if (hs_runner_any_leaked()) {
@@ -321,7 +321,8 @@ static int run_command(struct hs_invocation *call, const char *name, int argc, c
     return code;
 }
 
-/* A file that is opened where standard input or output is missing would get their number, and then what is printed. */
+/* Opens /dev/null for standard descriptors that are closed. Otherwise the next file opened would get such a descriptor
+ * and receive the program's output. */
 static void open_standard_files(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -333,11 +334,11 @@ int hs_program_main(const struct hs_program *program, int argc, char **argv)
 {
     open_standard_files();
 #ifdef M_ARENA_MAX
-    /* By default the C library makes up to eight heaps a processor for its threads, and each keeps memory that was
-     * freed in it. With one heap for all the program stays a tenth smaller, as models come and go in megabytes. */
+    /* By default the C library creates up to eight heaps per processor, and each keeps its freed memory. With a single
+     * heap the program uses a tenth less memory, because models are allocated and freed in megabytes. */
     mallopt(M_ARENA_MAX, 1);
-    /* Bodies, pictures and answers are mapped by themselves, so that they go back at once when they are freed and leave
-     * no holes. Left to itself the library raises this bound to 32 MB with the first large block that is freed. */
+    /* Bodies, pictures and answers get their own mappings, so that freeing them returns the memory at once and leaves
+     * no holes. By default the library raises this threshold to up to 32 MB as large blocks are freed. */
     mallopt(M_MMAP_THRESHOLD, 512 << 10);
     mallopt(M_TRIM_THRESHOLD, 8 << 20);
 #endif

@@ -1,5 +1,5 @@
-/* Settings that all services share: a struct and a table for each section. A service's own settings struct holds the
- * structs, its schema names the tables (see src/pose/settings.c). Fields are named as in the file. */
+/* Settings that all services share: one struct and one table per section. The settings struct of a service contains
+ * the structs, and its schema refers to the tables (see src/pose/settings.c). Fields have the names of the file. */
 #ifndef HS_CONFIG_COMMON_H
 #define HS_CONFIG_COMMON_H
 
@@ -14,7 +14,7 @@ struct hs_server_settings {
     char *host;
     int port;
     int max_connections;
-    int max_connections_per_address; /* 0: no limit of its own */
+    int max_connections_per_address; /* 0: no separate limit */
     int max_header_kb;
     int max_body_mb;
     int max_batch;
@@ -45,11 +45,11 @@ struct hs_logging_settings {
 struct hs_model_settings {
     char *name;
     double keep_alive;  /* -1: stay loaded; 0: unload at once */
-    int64_t max_memory; /* of the process, above which models not in use are unloaded */
-    char *dir;          /* "": the usual places */
-    char *packs_dir;    /* "": the usual places */
+    int64_t max_memory; /* of the process; above it unused models are unloaded */
+    char *dir;          /* "": the default places */
+    char *packs_dir;    /* "": the default places */
     char *mirror;       /* "": none */
-    bool allow_pull;    /* clients may have models fetched */
+    bool allow_pull;    /* clients may start downloads of models */
 };
 
 /* `precision` is an enum hs_precision (hs/backend.h). */
@@ -61,9 +61,9 @@ struct hs_inference_settings {
     char *device;    /* "auto", "cpu", "hailo", "sim", or "sim:" and the path of a script */
     char *device_id; /* "": any */
     int precision;
-    int threads; /* 0: as many as there are processors */
+    int threads; /* 0: one per processor */
     bool pin_threads;
-    int slots; /* 0: the backend's own way */
+    int slots; /* 0: the backend chooses */
     int max_shapes;
     int64_t max_memory;
     int64_t restart_above; /* 0: never */
@@ -84,8 +84,8 @@ struct hs_device_settings {
 };
 
 struct hs_performance_settings {
-    int worker_threads;     /* 0: as src/service/server_main.c finds best */
-    int max_queue_size;     /* requests waiting for a worker; and for a device */
+    int worker_threads;     /* 0: src/service/server_main.c chooses */
+    int max_queue_size;     /* length of the queue of requests for a worker, and of that for a device */
     double request_timeout; /* -1: none */
     bool warmup_enabled;
     int warmup_iterations;
@@ -96,8 +96,8 @@ struct hs_resource_settings {
     double cpu_quota;   /* percent of one processor */
 };
 
-/* The sections of all programs. The settings struct of a program begins with them, so that a pointer to it is one to a
- * struct hs_common_settings, too. */
+/* The sections of all programs. The settings struct of a program begins with them, so that a pointer to it is also a
+ * pointer to a struct hs_common_settings. */
 #define HS_COMMON_SECTIONS                                                                                             \
     struct hs_server_settings server;                                                                                  \
     struct hs_model_settings model;                                                                                    \
@@ -112,7 +112,7 @@ struct hs_common_settings {
     HS_COMMON_SECTIONS
 };
 
-/* A schema's group: HS_GROUP(hs_server_rows, struct hs_pose_settings, server). */
+/* Initialiser for a group of a schema: HS_GROUP(hs_server_rows, struct hs_pose_settings, server). */
 #define HS_GROUP(table, type, member)                                                                                  \
     { .rows = (table), .count = HS_ARRAY_LEN(table), .offset = offsetof(type, member) }
 

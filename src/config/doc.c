@@ -1,6 +1,7 @@
-/* Two readers build the same tree. Strict JSON (checked by jansson) is walked by a small reader of its own, because
- * libyaml 0.2.5 refuses JSON's surrogate escapes ("\ud83d\ude00"), keys longer than 1024 bytes and a line break before
- * the colon, and because jansson forgets the lines. Everything else is YAML, through libyaml's events. */
+/* Two readers build the same tree. If jansson accepts the text as strict JSON, a small reader in this file parses it,
+ * because libyaml 0.2.5 rejects JSON's surrogate escapes ("\ud83d\ude00"), keys longer than 1024 bytes and a line break
+ * before the colon, and because jansson does not keep line numbers. All other text is YAML, read from libyaml's
+ * events. */
 #include "config/doc.h"
 
 #include <jansson.h>
@@ -20,8 +21,8 @@ struct hs_doc {
     struct hs_node *root;
 };
 
-/* `at` and `line` belong to the JSON reader, `yaml` to the other; `lines` is their greatest possible number. Keys count
- * as nodes. */
+/* The JSON reader uses `at` and `line`, the YAML reader uses `yaml`. `lines` is an upper bound of line numbers. `nodes`
+ * also counts keys. */
 struct reader {
     const char *name;
     struct hs_error *err;
@@ -60,7 +61,7 @@ static int no_memory(struct reader *reader)
     return hs_error_set(reader->err, HS_ENOMEM, "%s: out of memory", reader->name);
 }
 
-/* A copy of `len` bytes as C text, which therefore cannot hold a NUL. */
+/* Copies `len` bytes as a C string; a NUL among them is an error. */
 static int copy_text(struct reader *reader, const char *text, size_t len, int line, const char **ret_text)
 {
     if (memchr(text, '\0', len))
@@ -97,7 +98,7 @@ static int node_create(struct reader *reader, enum hs_node_kind kind, int line, 
     return 0;
 }
 
-/* Adds an element, with its key in a map; *ret_item is the place for the node of its value. */
+/* Adds an element, in a map with its key; *ret_item is the place for its value's node. */
 static int add_element(struct reader *reader, struct hs_node *node, const char *key, size_t key_len, int key_line,
                        struct hs_node ***ret_item)
 {
@@ -145,7 +146,7 @@ static void skip_space(struct reader *reader)
     }
 }
 
-/* Reads a string from its opening quote on. jansson undoes the escapes; NULL without memory. */
+/* Reads a string that starts with a quote. jansson decodes the escapes. NULL if out of memory. */
 static json_t *read_string(struct reader *reader)
 {
     const char *start = reader->at++;
@@ -221,7 +222,8 @@ static int read_value(struct reader *reader, int depth, struct hs_node **ret_nod
     return r;
 }
 
-/* True if a text that is neither JSON nor YAML was meant as JSON: then jansson's message helps more. */
+/* Returns true if a text that is neither valid JSON nor valid YAML resembles JSON. Then jansson's message is the more
+ * useful one. */
 static bool looks_like_json(const struct reader *reader)
 {
     const char *at = reader->at;
@@ -241,8 +243,8 @@ static int yaml_next(struct reader *reader, yaml_event_t *event)
     const yaml_parser_t *yaml = &reader->yaml;
     if (yaml->error == YAML_MEMORY_ERROR)
         return no_memory(reader);
-    /* Characters that are not UTF-8 are reported by their offset alone; the end of a text without a last line break
-     * counts as one line more than there is. */
+    /* libyaml reports characters that are not UTF-8 by offset only. At the end of a text without a final line break its
+     * line is one too high. */
     int line = (int) (yaml->error == YAML_READER_ERROR ? yaml->mark.line : yaml->problem_mark.line) + 1;
     line = line < reader->lines ? line : reader->lines;
     char message[200];
@@ -256,7 +258,7 @@ static int event_line(const yaml_event_t *event)
     return (int) event->start_mark.line + 1;
 }
 
-/* Anchors, aliases and tags would let a small text stand for a large or a surprising one. */
+/* Rejects anchors, aliases and tags, because with them a small text can expand to a large or unexpected one. */
 static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
 {
     bool scalar = event->type == YAML_SCALAR_EVENT, list = event->type == YAML_SEQUENCE_START_EVENT;
@@ -280,7 +282,7 @@ static int yaml_refuse_extras(struct reader *reader, const yaml_event_t *event)
 
 static int yaml_elements(struct reader *reader, struct hs_node *node, int depth);
 
-/* The value that starts with *event, which is used up. */
+/* Reads the value that starts with *event. Takes the event. */
 static int yaml_value(struct reader *reader, yaml_event_t *event, int depth, struct hs_node **ret_node)
 {
     enum hs_node_kind kind = event->type == YAML_MAPPING_START_EVENT    ? HS_NODE_MAP
@@ -341,7 +343,7 @@ static int yaml_elements(struct reader *reader, struct hs_node *node, int depth)
     }
 }
 
-/* Reads to the end of the stream, with one document at most. No document at all leaves *ret_node untouched. */
+/* Reads a stream of at most one document to its end. Without a document, *ret_node is untouched. */
 static int yaml_read(struct reader *reader, struct hs_node **ret_node)
 {
     if (!yaml_parser_initialize(&reader->yaml))
@@ -381,7 +383,7 @@ int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc *
     for (const char *at = reader.at; at < reader.end; at++)
         reader.lines += *at == '\n' || *at == '\r';
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        reader.at += 3; /* a byte order mark, which jansson does not know */
+        reader.at += 3; /* skip a byte order mark, which jansson does not accept */
     struct hs_doc *doc = calloc(1, sizeof(*doc));
     if (!doc)
         return no_memory(&reader);
@@ -395,12 +397,12 @@ int hs_doc_parse(const char *text, size_t len, const char *name, struct hs_doc *
     else
         r = json ? read_value(&reader, 0, &doc->root) : yaml_read(&reader, &doc->root);
     if (r == HS_EINVAL && !json && looks_like_json(&reader)) {
-        /* The message may quote a piece of the text, whose line breaks have no place in it. */
+        /* The message may quote text with line breaks; it must be one line. */
         for (char *c = json_error.text; *c; c++)
             *c = (unsigned char) *c < 0x20 ? ' ' : *c;
         r = fail(&reader, HS_EINVAL, json_error.line > 0 ? json_error.line : 1, json_error.text);
     }
-    /* `null` alone, and nothing at all, are a file in which nothing is set. */
+    /* A file that is empty or contains only `null` becomes an empty map. */
     if (r == 0 && (!doc->root || hs_node_is_null(doc->root))) {
         node_destroy(doc->root);
         doc->root = NULL;
@@ -466,7 +468,7 @@ const char *hs_node_text(const struct hs_node *node)
     return node && node->kind == HS_NODE_SCALAR && !hs_node_is_null(node) ? node->text : NULL;
 }
 
-/* The text of an unquoted scalar, or NULL. */
+/* Returns the text of an unquoted scalar, or NULL. */
 static const char *plain_text(const struct hs_node *node)
 {
     return node && node->kind == HS_NODE_SCALAR && !node->quoted ? node->text : NULL;
@@ -484,7 +486,7 @@ bool hs_node_int(const struct hs_node *node, long long *ret)
     if (!text)
         return false;
     const char *digits = text + (*text == '-' || *text == '+');
-    /* 010 is 8 in YAML 1.1 and 10 to most people: neither is guessed. */
+    /* 010 is 8 in YAML 1.1, but most people mean 10, so it is not accepted as a number. */
     int64_t value;
     if ((digits[0] == '0' && digits[1] != '\0') || strspn(digits, "0123456789") != strlen(digits) ||
         !hs_str_to_int64(text, &value))
@@ -497,7 +499,7 @@ bool hs_node_double(const struct hs_node *node, double *ret)
 {
     const char *text = plain_text(node);
     double value;
-    /* Digits only: no nan, inf or hexadecimal floats. */
+    /* The character set excludes nan, inf and hexadecimal floats. */
     if (!text || strspn(text, "0123456789+-.eE") != strlen(text) || !hs_str_to_double(text, &value) || !isfinite(value))
         return false;
     *ret = value;

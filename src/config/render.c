@@ -21,7 +21,7 @@ void hs_render_node(struct hs_json_writer *json, const struct hs_node *node)
         hs_json_close(json, map ? '}' : ']');
         return;
     }
-    /* 007 would be read as 7, and a text with leading zeros is seldom meant as a number. */
+    /* Digits with a leading zero, such as 007, are rarely meant as a number, so they stay a text. */
     bool zeros = node->text[0] == '0' && strspn(node->text, "0123456789") == strlen(node->text);
     if (hs_node_is_null(node))
         hs_json_null(json);
@@ -45,7 +45,8 @@ int hs_render_node_json(const struct hs_node *node, struct hs_buf *buf)
 
 /* ---- pages ---- */
 
-/* Gives the length of the section in the row's name; true if the row before is in another section. */
+/* Returns true if the row is the first one or the previous row is in another section. *ret_len is the length of the
+ * section in the row's name. */
 static bool new_section(const struct hs_schema *schema, size_t index, int *ret_len)
 {
     const char *name = hs_schema_row(schema, index, NULL)->name;
@@ -54,7 +55,7 @@ static bool new_section(const struct hs_schema *schema, size_t index, int *ret_l
     return index == 0 || strncmp(hs_schema_row(schema, index - 1, NULL)->name, name, len + 1) != 0;
 }
 
-/* The default as a file would hold it: quoted are texts, and words that YAML takes for something else. */
+/* Writes the default as in a file. Quotes texts, and words that YAML reads as another type. */
 static void write_default(const struct hs_schema *schema, const struct hs_setting *row, struct hs_buf *buf)
 {
     const char *text = hs_schema_fallback(schema, row);
@@ -103,7 +104,7 @@ int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf)
     hs_buf_printf(buf, "# Settings of %s with their defaults. What is left out keeps its default.\n", schema->program);
     for (size_t i = 0; (row = hs_schema_row(schema, i, NULL)); i++) {
         int len;
-        /* Such a row never opens a section that has others. */
+        /* An unused row is never the first of a section with other rows. */
         if (row->flags & HS_SETTING_UNUSED)
             continue;
         if (new_section(schema, i, &len))

@@ -1,4 +1,4 @@
-/* Pages written from a schema, and documents written as JSON. All append to *buf. */
+/* Writes pages from a schema, and documents as JSON. All functions append to their buffer. */
 #ifndef HS_CONFIG_RENDER_H
 #define HS_CONFIG_RENDER_H
 
@@ -11,13 +11,13 @@ void hs_render_node(struct hs_json_writer *json, const struct hs_node *node);
 
 /* The functions below return hs_buf_error. */
 
-/* The same in the style HS_JSON_FILE, without a line feed at the end. */
+/* Writes a node in the style HS_JSON_FILE, without a line feed at the end. */
 int hs_render_node_json(const struct hs_node *node, struct hs_buf *buf);
 
-/* The reference in Markdown: a table for each section. */
+/* Writes the reference page in Markdown, one table per section. */
 int hs_render_reference(const struct hs_schema *schema, struct hs_buf *buf);
 
-/* A YAML file with every setting at its default and its help as a comment. */
+/* Writes a YAML file with every setting at its default and its help as a comment. */
 int hs_render_example(const struct hs_schema *schema, struct hs_buf *buf);
 
 #endif

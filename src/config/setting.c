@@ -56,7 +56,7 @@ bool hs_schema_has_section(const struct hs_schema *schema, const char *section)
 
 enum { EDIT_MAX = 64 };
 
-/* Levenshtein's distance, without case and with '-' as '_'; EDIT_MAX if a text is that long. */
+/* Returns the Levenshtein distance, without case and with '-' equal to '_'; EDIT_MAX if a text is that long. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[EDIT_MAX + 1];
@@ -89,7 +89,7 @@ bool hs_schema_suggest(const struct hs_schema *schema, const char *name, char *d
     bool section = !strchr(name, '.');
     const char *elsewhere = NULL;
     char candidate[128];
-    /* About one slip in four letters of the key still shows what was meant. */
+    /* Allow about one error per four letters of the key. */
     size_t best = strlen(after_point(name)) / 4 + 2;
     bool found = false;
     const struct hs_setting *row;
@@ -145,7 +145,7 @@ static int read_bool(const struct hs_setting *row, const struct hs_node *node, v
     return hs_node_bool(node, dst) ? 0 : refuse(ret_reason, "is neither true nor false");
 }
 
-/* A whole number in the row's bounds, which fit an int. */
+/* Reads a whole number in the row's bounds, which fit an int. */
 static int read_int(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     long long value;
@@ -173,7 +173,8 @@ static int read_double(const struct hs_setting *row, const struct hs_node *node,
     return r;
 }
 
-/* The choice that a text is, or begins; *ret_known is how many bytes of it are the choice's own. NULL: none. */
+/* Returns the choice that equals the text or, for a choice such as "sim:SCRIPT", its prefix; NULL if there is none.
+ * *ret_known is the number of bytes that matched. */
 static const char *find_text_choice(const struct hs_setting *row, const char *text, size_t *ret_known)
 {
     for (size_t i = 0; row->choices[i]; i++) {
@@ -225,7 +226,7 @@ static int read_choice(const struct hs_setting *row, const struct hs_node *node,
 {
     const char *text = hs_node_text(node);
     bool truth;
-    /* YAML's off and on are false and true by the time that they were written as JSON. */
+    /* In a file that was rendered as JSON, YAML's off and on have become false and true. */
     if (hs_node_bool(node, &truth) && (strcmp(text, "false") == 0 || strcmp(text, "true") == 0))
         text = truth ? "on" : "off";
     for (int i = 0; text && row->choices[i]; i++) {
@@ -237,7 +238,7 @@ static int read_choice(const struct hs_setting *row, const struct hs_node *node,
     return refuse(ret_reason, "is none of the choices");
 }
 
-/* A list of two, "640x480" or "640". */
+/* Reads a list of two numbers, "640x480" or "640". */
 static int read_size(const struct hs_setting *row, const struct hs_node *node, void *dst, const char **ret_reason)
 {
     const char *text = hs_node_text(node), *cross = text ? strchr(text, 'x') : NULL;
@@ -271,7 +272,7 @@ static int read_seconds(const struct hs_setting *row, const struct hs_node *node
 {
     const char *text = hs_node_text(node);
     double value;
-    /* The character set keeps out nan, inf and hexadecimal floats. */
+    /* The character set excludes nan, inf and hexadecimal floats. */
     if (!text || strspn(text, "0123456789+-.eE smhd") != strlen(text) || !hs_str_to_seconds(text, &value))
         return refuse(ret_reason, "is not a duration");
     bool forever = value == -1 && (row->flags & HS_SETTING_FOREVER);
@@ -400,7 +401,7 @@ static void write_number(double value, struct hs_buf *buf)
     hs_buf_append_str(buf, text);
 }
 
-/* The largest unit that leaves a whole number. */
+/* Writes a size in the largest unit that results in a whole number. */
 static void write_bytes(int64_t value, struct hs_buf *buf)
 {
     size_t unit = 0;
@@ -463,7 +464,7 @@ int hs_setting_write(const struct hs_setting *row, const void *src, struct hs_bu
     return hs_buf_error(buf);
 }
 
-/* A bound as one would write it. */
+/* Writes a bound in the format of the setting's values. */
 static void write_bound(const struct hs_setting *row, double bound, struct hs_buf *buf)
 {
     if (row->type == HS_SETTING_BYTES)

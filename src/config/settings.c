@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "config/render.h"
 
-/* `origins` has one owned text a row; NULL means default. */
+/* `origins` has one owned text per row; NULL means default. */
 struct hs_settings {
     const struct hs_schema *schema;
     size_t count;
@@ -142,7 +142,7 @@ void hs_problems_add(struct hs_problems *problems, enum hs_problem_level level, 
     va_end(args);
 }
 
-/* A value as its writer would recognise it, cut. */
+/* Appends a value as in the file, cut, for messages. Hides secrets. */
 static void describe(const struct hs_setting *row, const struct hs_node *node, struct hs_buf *buf)
 {
     char quoted[80];
@@ -153,7 +153,7 @@ static void describe(const struct hs_setting *row, const struct hs_node *node, s
     } else if (node->kind == HS_NODE_SCALAR) {
         hs_str_quote(quoted, sizeof(quoted), node->text, strlen(node->text));
         size_t len = strlen(quoted);
-        /* hs_str_quote quotes always; a plain scalar had no quotes. */
+        /* hs_str_quote always adds quotes; they are removed for a scalar without quotes. */
         hs_buf_append(buf, node->quoted ? quoted : quoted + 1, node->quoted ? len : len - 2);
     } else {
         hs_buf_append_str(buf, "[");
@@ -168,7 +168,7 @@ static void describe(const struct hs_setting *row, const struct hs_node *node, s
     }
 }
 
-/* "pose.yaml:3: server.port: 99999 is too large (allowed: 0 to 65535)" */
+/* Adds "pose.yaml:3: server.port: 99999 is too large (allowed: 0 to 65535)". */
 static void add_bad_value(const struct hs_setting *row, const struct hs_node *node, const char *where, int line,
                           const char *reason, struct hs_problems *problems)
 {
@@ -216,7 +216,7 @@ static void apply(struct hs_settings *settings, size_t index, const struct hs_no
         hs_problems_add(problems, HS_PROBLEM_NOTE, line, "%s: %s: %s", origin, row->name, row->help);
 }
 
-/* `file` is what messages call the document. */
+/* Applies one section of a document. `file` names the document in messages. */
 static void apply_section(struct hs_settings *settings, const char *section, const struct hs_node *map,
                           const char *file, struct hs_problems *problems)
 {
@@ -258,7 +258,7 @@ void hs_settings_apply_doc(struct hs_settings *settings, struct hs_doc *doc, con
     }
 }
 
-/* The value of NAME, or NULL if it is absent or empty. */
+/* Returns the value of a variable, or NULL if it is absent or empty. */
 static const char *variable_value(const char *const *environment, const char *name)
 {
     size_t len = strlen(name);
@@ -269,7 +269,7 @@ static const char *variable_value(const char *const *environment, const char *na
     return NULL;
 }
 
-/* True for a variable with the program's prefix that belongs to a setting. */
+/* Returns true if a variable with the program's prefix belongs to a setting. */
 static bool is_known(const struct hs_schema *schema, const char *variable, size_t len)
 {
     const struct hs_setting *row;
@@ -329,8 +329,8 @@ void hs_settings_apply_override(struct hs_settings *settings, const struct hs_co
         add_unknown(settings, "setting", name, override->option, 0, HS_PROBLEM_ERROR, problems);
 }
 
-/* The path in a setting that has one now: after the colon of "sim:SCRIPT", else all of it. NULL: none that is relative.
- */
+/* Returns the relative path in a setting's value: the part after the colon of "sim:SCRIPT", else the whole value. NULL
+ * if that part is empty, an absolute path or an address with "://". */
 static const char *relative_path(const struct hs_setting *row, const char *text)
 {
     const char *colon = strchr(text, ':');
@@ -379,7 +379,7 @@ bool hs_config_default_path(const struct hs_schema *schema, const char *const *e
     return true;
 }
 
-/* The YAML file is the source of the one that is read, and may have changes that nobody has rendered. */
+/* Warns if the YAML file is newer than the JSON file that was rendered from it and is read. */
 static void check_rendered(const struct hs_schema *schema, const char *path, struct hs_problems *problems)
 {
     struct stat yaml, json;
@@ -437,7 +437,7 @@ int hs_config_load(const struct hs_config_request *request, struct hs_settings *
 
 /* ---- writing ---- */
 
-/* All settings of a section, then what else the file had in it. */
+/* Writes all settings of a section, then the section's unknown keys from the file. */
 static void write_section(const struct hs_settings *settings, const char *section, struct hs_json_writer *json)
 {
     size_t len = strlen(section);

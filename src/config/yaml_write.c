@@ -9,7 +9,8 @@
 
 enum { DEPTH_MAX = 32 };
 
-/* Letters first, and nothing that means something in YAML; no words that YAML takes for something else. */
+/* Returns true if a text needs no quotes: it starts with a letter or '/', has no special characters of YAML, and YAML
+ * does not read it as another type. */
 static bool is_plain(const char *text)
 {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
@@ -27,7 +28,7 @@ static void write_text(const char *text, struct hs_buf *buf)
         hs_json_put_string(buf, text, strlen(text), false);
 }
 
-/* A value that goes on after "key:" or "-", with what separates it from that; at depth 0 nothing does. */
+/* Writes a value after "key:" or "-", with the separator before it; at depth 0 without a separator. */
 static void write_value(const json_t *value, int depth, struct hs_buf *buf)
 {
     char number[32];

@@ -21,9 +21,9 @@ enum { PATH_SIZE = 512, NAMES_SIZE = 4096, CONF_MAX = 4096, TEXT_MAX = 1024 };
 struct search {
     const char *root;
     struct hs_host *host;
-    const char *folder; /* of libraries */
-    int pid;            /* of a process, and its folder "/proc/812" */
-    char dir[PATH_SIZE];
+    const char *folder;  /* of libraries */
+    int pid;             /* of a process */
+    char dir[PATH_SIZE]; /* its folder, "/proc/812" */
 };
 
 const char *hs_host_root(void)
@@ -34,13 +34,13 @@ const char *hs_host_root(void)
 
 /* ---- Files below the root ---- */
 
-/* root + dir + "/" + name; false if it does not fit. `name` may be NULL. */
+/* Writes root + dir + "/" + name; false if it does not fit. `name` may be NULL. */
 static bool join(char dst[PATH_SIZE], const char *root, const char *dir, const char *name)
 {
     return hs_str_format(dst, PATH_SIZE, "%s%s%s%s", root, dir, name ? "/" : "", name ? name : "");
 }
 
-/* The start of a file without trailing white space and zeros; false (and "") if it cannot be read. */
+/* Reads the start of a file, without trailing white space and NUL bytes; false (and "") if it cannot be read. */
 static bool read_text(const char *root, const char *dir, const char *name, char *dst, size_t size)
 {
     char path[PATH_SIZE];
@@ -56,7 +56,7 @@ static bool read_text(const char *root, const char *dir, const char *name, char 
     return len >= 0;
 }
 
-/* Calls `each` for the names in a folder, in their order. */
+/* Calls `each` for the names in a folder, in alphabetical order; skips hidden files. */
 static void each_name(const char *root, const char *dir, void (*each)(const char *name, void *arg), void *arg)
 {
     char path[PATH_SIZE];
@@ -71,7 +71,7 @@ static void each_name(const char *root, const char *dir, void (*each)(const char
         free(entries);
 }
 
-/* The target of a link, cut at size; false (and "") if it cannot be read. */
+/* Reads the target of a link, cut at `size`; false (and "") if it cannot be read. */
 static bool read_target(const char *root, const char *dir, const char *name, char *dst, size_t size)
 {
     char path[PATH_SIZE];
@@ -80,7 +80,7 @@ static bool read_target(const char *root, const char *dir, const char *name, cha
     return len > 0;
 }
 
-/* "hailo0" with "hailo": a number follows the prefix, and nothing else. */
+/* Returns true if the name is the prefix and a number, as "hailo0" for "hailo". */
 static bool numbered(const char *name, const char *prefix)
 {
     if (!hs_str_starts(name, prefix))
@@ -90,7 +90,7 @@ static bool numbered(const char *name, const char *prefix)
     return len > 0 && len < 6 && number[len] == '\0';
 }
 
-/* /dev/hailo0, /dev/h1x-0. */
+/* Returns true for paths such as /dev/hailo0 and /dev/h1x-0. */
 static bool is_node(const char *path)
 {
     static const char dev[] = "/dev/";
@@ -100,7 +100,7 @@ static bool is_node(const char *path)
 
 /* ---- Nodes ---- */
 
-/* One without a name is called by its number. */
+/* Writes the user's name, or the number if it has no name. */
 static void owner_name(uid_t uid, char *dst, size_t size)
 {
     char names[NAMES_SIZE];
@@ -173,7 +173,7 @@ static unsigned read_hex(const struct search *search, const char *dir, const cha
     return (unsigned) strtoul(text, NULL, 16);
 }
 
-/* "8.0 GT/s PCIe": each generation is about twice as fast as the one before. */
+/* Returns the PCIe generation of a link speed. Each generation is about twice as fast as the previous one. */
 static int generation_of(double gts)
 {
     static const double limits[] = { 2, 4, 7, 15, 31, 63 };
@@ -223,7 +223,7 @@ static void add_holder(const struct search *search, const char *node)
         hs_str_copy(holder->command, sizeof(holder->command), "?");
 }
 
-/* False if this user may not see the descriptors of the process. */
+/* Adds the nodes that a process has open. False if this user may not read the descriptors of the process. */
 static bool read_descriptors(const struct search *search)
 {
     char folder[PATH_SIZE], target[HS_HOST_NAME];
@@ -253,7 +253,8 @@ static void read_process(const char *name, void *arg)
 
 /* ---- HailoRT's libraries, by their file names: each runs only programs that were built against its version ---- */
 
-/* "5.1.1" at the start of the text; false if there is none, or only a part of it (libhailort.so.5). */
+/* Copies a version such as "5.1.1" from the start of the text; false without one or with only a part of it
+ * (libhailort.so.5). */
 static bool take_version(const char *text, char dst[32])
 {
     size_t len = strspn(text, "0123456789."), dots = 0;
@@ -288,7 +289,7 @@ static void look_into(struct search *search, const char *folder)
         each_name(search->root, folder, add_library, search);
 }
 
-/* A line is a folder; other lines are comments, or includes of this folder. */
+/* Searches the folders in a file of ld.so.conf.d. Lines without a leading '/' are comments or includes. */
 static void add_conf(const char *name, void *arg)
 {
     char text[CONF_MAX], *save = NULL;
@@ -312,7 +313,7 @@ void hs_host_find_libraries(const char *root, struct hs_host *host)
     const char *value = getenv("LD_LIBRARY_PATH");
     char text[CONF_MAX], *save = NULL;
     host->library_count = 0;
-    /* The variable is this process's, so it counts for the real root only. */
+    /* The variable belongs to this process, so it applies to the real root only. */
     if (!root[0] && value && hs_str_copy(text, sizeof(text), value)) {
         for (char *folder = strtok_r(text, ":;", &save); folder; folder = strtok_r(NULL, ":;", &save))
             look_into(&search, folder);

@@ -18,7 +18,7 @@ struct view {
     "install driver, firmware and library of one release "                                                             \
     "(sudo apt install --reinstall hailo-h10-all) and restart the machine"
 
-/* Never NULL: past the bound it overwrites the last line. */
+/* Adds a line. Never returns NULL: if the report is full, it overwrites the last line. */
 __attribute__((format(printf, 4, 5))) static struct hs_preflight_line *add(struct view *view, const char *name, bool ok,
                                                                            const char *format, ...)
 {
@@ -142,7 +142,7 @@ static void tell_library(struct view *view)
         mend(line, "HailoRT is installed (%s): build the backend for it with: backends build", installed);
 }
 
-/* "driver 5.3.0, firmware 5.1.1, library 5.1.1"; unknown ones are left out. */
+/* Writes "driver 5.3.0, firmware 5.1.1, library 5.1.1"; leaves unknown versions out. */
 static void list_versions(const struct view *view, char *dst, size_t size)
 {
     const struct {
