@@ -38,7 +38,7 @@ struct hs_overlay {
     double unit;
     struct hs_draw_shape *shapes; /* their label fields are NULL */
     size_t shape_count;
-    struct hs_text *text; /* NULL if there are no labels */
+    struct hs_text *text; /* NULL without labels */
     struct label *labels;
     size_t label_count;
 };

@@ -25,7 +25,7 @@ struct hs_png_orientation {
 };
 
 /* Reads the next chunk: its four-letter type and its data. Unpacks at most 256 KiB of text. Fails with
- * HS_ENOMEM if there is no memory to unpack it; then the orientation may be wrong. */
+ * HS_ENOMEM if it cannot allocate memory to unpack it; then the orientation may be wrong. */
 int hs_png_orientation_add(struct hs_png_orientation *orientation, const char *type, const uint8_t *data, size_t len);
 
 #endif
