@@ -86,8 +86,8 @@ def wait_ready(server, patience_s=120):
 
 
 def load(server, clients, seconds, bodies, warm=0.5, empty=None):
-    """Runs clients that send requests in a loop. Returns the answers after the warm-up and the images per second. With a
-    list `empty`, one more client requests /health at intervals and appends each latency in ms."""
+    """Runs clients that send requests in a loop. Returns the answers after the warm-up and the images per second. If
+    `empty` is a list, one more client requests /health at intervals and appends each latency in ms."""
     answers, begin = [], time.monotonic() + warm
 
     async def ask_for_nothing(caller):
@@ -116,9 +116,9 @@ def load(server, clients, seconds, bodies, warm=0.5, empty=None):
 # ---- overhead
 
 def measure_overhead(bench):
-    """Uses one worker per client, because time in the worker queue does not count as overhead. A round trip minus `queue`
-    (wait for a slot) and `inference` (in the device, including earlier requests) is the time of our code, two sockets and
-    the client. A concurrent empty request shows the share of sockets and client."""
+    """Uses one worker per client, because time in the worker queue does not count as overhead. A round trip minus
+    `queue` (wait for a slot) and `inference` (in the device, including earlier requests) is the time of our code, two
+    sockets and the client. A concurrent empty request shows the share of sockets and client."""
     camera = TREE / '.deps' / 'samples' / 'zidane.jpg'
     pictures = {'320x320 PNG': blob((64, 64, 96, 160), 320), '640x640 PNG': blob((64, 64, 200, 320), 640)}
     if camera.exists():
@@ -209,8 +209,8 @@ def measure_cpu(bench):
 
 
 def measure_cpu_service(bench):
-    """One client alternates between the servers after each image, and four clients after each second, so that other load
-    affects all servers equally. Under other load more threads get more CPU time, so CPU time is compared too."""
+    """One client alternates between the servers after each image, and four clients after each second, so that other
+    load affects all servers equally. Under other load more threads get more CPU time, so CPU time is compared too."""
     body = form((TREE / '.deps' / 'samples' / 'zidane.jpg').read_bytes())
     servers = {slots: bench.start(device='cpu', inference_slots=slots) for slots in SLOTS}
     times, rates, cpu = (collections.defaultdict(list) for _ in range(3))
@@ -306,8 +306,8 @@ def slower(kind, at_ms, for_ms, extra_ms):
 
 
 def random_faults(seed, span_ms, count):
-    """Returns faults of all kinds, each with a start and an end. Faults of opening and loading follow a loss, because the
-    device is opened again only after a loss."""
+    """Returns faults of all kinds, each with a start and an end. Faults of opening and loading follow a loss, because
+    the device is opened again only after a loss."""
     chance, lines = random.Random(seed), []
     kinds = [KINDS[i % len(KINDS)] for i in range(count)]
     chance.shuffle(kinds)

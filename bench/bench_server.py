@@ -5,7 +5,8 @@ counts, latency of /health while detect is saturated, and memory.
     bench_server.py [--program FILE] [--models DIR] [--picture FILE]... [--clients 1,4,16] [--seconds N] [--requests N]
                     [--set KEY=VALUE]...
 
-`hailo-pose bench --url` generates the load. --requests N sends N requests at the end and prints the memory after each tenth.
+`hailo-pose bench --url` generates the load. --requests N sends N requests at the end and prints the memory after each
+tenth.
 """
 import argparse
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Runs many clients that add, recognise, verify, list and remove concurrently on a hailo-face with the simulated device.
-Checks that each client gets the expected answers, that the gallery holds exactly the remaining faces, and that a restart
-changes nothing. Works with sanitizer builds too.
+"""Runs many clients that add, recognise, verify, list and remove concurrently on a hailo-face with the simulated
+device. Checks that each client gets the expected answers, that the gallery holds exactly the remaining faces, and that
+a restart changes nothing. Works with sanitizer builds too.
 
     mix_face.py [--program FILE] [--models DIR] [--seconds N] [--clients N] [--seed N] [--script YAML]
                 [--set KEY=VALUE]...
