@@ -37,8 +37,8 @@ struct hs_codec {
     int (*probe)(const uint8_t *data, size_t len, struct hs_image_info *ret_info, struct hs_error *err);
 
     /* Decodes to at least need_w x need_h pixels, or to exactly that size with options->exact. Checks
-     * again the size that the library reports. Calls hs_codec_reserve before any large allocation:
-     * once, or again after hs_codec_unreserve. */
+     * the size that the library reports against the limits again. Calls hs_codec_reserve before any
+     * large allocation: once, or again after hs_codec_unreserve. */
     int (*decode)(struct hs_decode_request *request, struct hs_image **ret_image, struct hs_error *err);
 };
 

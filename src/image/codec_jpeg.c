@@ -1,7 +1,7 @@
 /* JPEG through libjpeg-turbo. The library reports errors by longjmp, so everything to free afterwards
  * is in one struct that both sides see. Nothing is printed. Large images are scaled in the DCT domain:
  * at 1/2 the inverse transform produces 4 x 4 samples for each block, which is cheaper than decoding
- * all samples and filters better. */
+ * all samples, and a better filter. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,9 +256,9 @@ static void decoder_init(struct decoder *d)
     jpeg_mem_src(&d->jpeg, d->request->data, (unsigned long) d->len);
 }
 
-/* Selects the smallest of 1/8, 1/4, 1/2 and 1 that does not yield less than the needed size. Only these
- * have SIMD transforms: each scale between two of them is slower than the larger one. JDCT_IFAST and
- * plain upsampling are not faster. */
+/* Selects the smallest of 1/8, 1/4, 1/2 and 1 whose result is at least the needed size. Only these have
+ * SIMD transforms: each scale between two of them is slower than the larger one. JDCT_IFAST and plain
+ * upsampling are not faster. */
 static void choose_scale(struct jpeg_decompress_struct *jpeg, int need_w, int need_h)
 {
     jpeg->scale_num = 1;

@@ -1,5 +1,6 @@
-/* Draws shapes and labels over an image. The image itself is not changed: the drawn rows are made a few
- * at a time, so memory never holds a second image. */
+/* Draws shapes and labels over an image, which is only read. The drawn rows are produced a few at a
+ * time, so that memory never holds a second image. The code does not depend on the meaning of the
+ * shapes. */
 #ifndef HS_IMAGE_DRAW_H
 #define HS_IMAGE_DRAW_H
 
@@ -26,8 +27,8 @@ struct hs_draw_shape {
     const char *label;
 };
 
-/* Returns the pixels of one unit of `size`: the longer side / 640, at least 1. With it drawings look
- * alike on small and large images. */
+/* Returns the pixels of one unit of `size`: the longer side / 640, at least 1. The unit makes drawings
+ * look alike on small and large images. */
 float hs_draw_unit(int width, int height);
 
 struct hs_overlay;

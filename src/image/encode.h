@@ -16,8 +16,8 @@ struct hs_image_rows {
     void *ctx;
 };
 
-/* Encode a JPEG with 4:2:0 subsampling and libjpeg's quality 1..100, and a PNG. Errors of rows->read
- * are passed on. JPEG fails with HS_EINVAL if a side exceeds 65500 pixels. */
+/* Encode to JPEG (4:2:0 subsampling, libjpeg's quality 1..100) and to PNG. Errors of rows->read are
+ * passed on. The JPEG encoder fails with HS_EINVAL if a side exceeds 65500 pixels. */
 int hs_image_rows_encode_jpeg(const struct hs_image_rows *rows, int quality, struct hs_buf *out, struct hs_error *err);
 int hs_image_rows_encode_png(const struct hs_image_rows *rows, struct hs_buf *out, struct hs_error *err);
 

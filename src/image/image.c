@@ -121,7 +121,7 @@ static void decode_need(const struct hs_image_options *options, struct hs_decode
         request->need_h = box.content_h;
 }
 
-/* Releases the charge except for what the user of the image needs. */
+/* Releases the charge except the part that the user of the image needs. */
 static void keep_charge(const struct hs_image_options *options, struct hs_image *image)
 {
     size_t keep = image->stride * (size_t) image->height +

@@ -80,9 +80,10 @@ struct hs_image_options {
     bool exact;      /* reduces exactly to the size of that content; never enlarges */
     bool apply_exif; /* turns the image upright */
 
-    /* For limits.budget. The peak of decoding is charged before it begins. The image keeps the charge
-     * for its pixels plus more_per_pixel bytes for each, which its user needs. A thread must destroy an
-     * image with a charge before it decodes the next one, because two such threads could deadlock. */
+    /* For limits.budget. The peak of decoding is charged before it begins. The image then keeps the
+     * charge for its pixels, plus more_per_pixel bytes for each pixel, which its user needs. A thread
+     * must destroy an image with a charge before it decodes the next one; otherwise two such threads
+     * can deadlock. */
     int64_t deadline_ns;
     struct hs_cancel *cancel; /* may be NULL */
     size_t more_per_pixel;

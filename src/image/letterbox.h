@@ -1,6 +1,7 @@
 /* Fits an image into the input of a network: scales it with its aspect ratio kept, centres it, and
- * fills the rest with gray. Sizes and pads follow Ultralytics' LetterBox: scale = min(in_w / w, in_h /
- * h), the size rounded half to even, the left and top pad round(rest / 2 - 0.1).
+ * fills the rest with gray. Sizes and pads follow Ultralytics' LetterBox:
+ * scale = min(in_w / w, in_h / h), the size rounded half to even, the left and top pad
+ * round(rest / 2 - 0.1).
  *
  * The filter is chosen for each axis: bilinear with half-pixel centres (OpenCV's INTER_LINEAR) if the
  * axis grows or shrinks by a factor of up to 2, the exact average of the covered area (INTER_AREA) if

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* Path of the output through the decoded image: the centre of output pixel (x, y) is at (u0 + x ux + y
- * vx, v0 + x uy + y vy), relative to the centre of the first decoded pixel. */
+/* Path of the output through the decoded image: the centre of output pixel (x, y) is at
+ * (u0 + x ux + y vx, v0 + x uy + y vy), relative to the centre of the first decoded pixel. */
 struct path {
     double u0, v0;
     double ux, uy; /* step for one output pixel to the right */

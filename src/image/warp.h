@@ -8,10 +8,10 @@
 #include "hs/status.h"
 #include "image/image.h"
 
-/* Applies a similarity. `matrix` is 2 x 3, row by row, and maps the original image (orig_width x
- * orig_height) to the output: x' = m[0] x + m[1] y + m[2], y' = m[3] x + m[4] y + m[5]. Integer
- * coordinates are pixel centres on both sides, as in OpenCV's warpAffine. `image` may have been decoded
- * smaller than the original; the matrix stays the same.
+/* Applies a similarity. `matrix` is 2 x 3, row by row, and maps the original image
+ * (orig_width x orig_height) to the output: x' = m[0] x + m[1] y + m[2], y' = m[3] x + m[4] y + m[5].
+ * Integer coordinates are pixel centres on both sides, as in OpenCV's warpAffine. `image` may have been
+ * decoded smaller than the original; the matrix stays the same.
  *
  * The filter depends on the width of an output pixel in decoded pixels: bilinear up to 2; above that
  * the average over the square that the output pixel covers, from a regular grid of samples of one

@@ -50,7 +50,7 @@ struct hs_threshold hs_threshold_of(const struct hs_tensor_view *view, float rea
  * `count` elements, `step` elements apart; step 1 is fast, because whole blocks are tested at once. */
 size_t hs_threshold_next(const struct hs_threshold *limit, const void *run, size_t count, ptrdiff_t step, size_t from);
 
-/* The number of an anchor or a cell whose score is above the threshold. */
+/* A place, which is the number of an anchor or a cell, with a score above the threshold. */
 struct hs_hit {
     float score; /* at most 1 */
     uint32_t place;

@@ -12,8 +12,8 @@
 #define CENTRE_VARIANCE 0.1f
 #define SIZE_VARIANCE 0.2f
 
-/* One output on one stride: number k of anchor a of cell (x, y) is at offset first + y * per_row + x *
- * per_column + a * per_anchor + k * per_number. */
+/* One output on one stride: number k of anchor a of cell (x, y) is at offset
+ * first + y * per_row + x * per_column + a * per_anchor + k * per_number. */
 struct part {
     struct hs_tensor_view view;
     ptrdiff_t first, per_row, per_column, per_anchor, per_number;

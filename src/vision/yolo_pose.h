@@ -52,8 +52,8 @@ struct hs_yolo_pose_layout {
 };
 
 /* Assigns each output to a role and a stride. Fails with HS_EMODEL and a message with the shapes if
- * they do not match the spec, or match it in more than one way (for example if classes ==
- * keypoints * dims). */
+ * they do not match the spec, or match it in more than one way (for example if
+ * classes == keypoints * dims). */
 int hs_yolo_pose_layout_init(const struct hs_tensor_desc *outputs, int output_count,
                              const struct hs_yolo_pose_spec *spec, struct hs_yolo_pose_layout *ret_layout,
                              struct hs_error *err);
